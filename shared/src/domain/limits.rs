@@ -52,6 +52,8 @@ pub const LIST_EXAMINED_MAX: usize = 500;
 pub const HEAD_BYTES_MAX: usize = 1024;
 /// What a head gains after its creation (claim, lease, start, progress and its time), in bytes.
 pub const HEAD_GROWTH_BYTES: usize = 150;
+/// What a head gains at its end (its time, the final progress), in bytes.
+pub const HEAD_END_BYTES: usize = 50;
 
 /// A lease, in seconds: how long after its last heartbeat a crashed worker's operation is taken up again.
 pub const LEASE_SECS_DEFAULT: u32 = 60;

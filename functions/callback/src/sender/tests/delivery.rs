@@ -2,6 +2,7 @@ use std::process::Command;
 
 use axum::response::IntoResponse;
 use standardwebhooks::Webhook;
+use tokio::net::TcpSocket;
 
 use super::receiver::{Canary, RawReceiver, Receiver};
 use super::*;
@@ -187,9 +188,12 @@ async fn what_is_not_http_is_no_answer() {
 
 #[tokio::test]
 async fn a_port_that_nobody_listens_on_refuses() {
-    let port = RawReceiver::start().await.port;
+    // Bound, so that nobody else gets the port, but not listening.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let address = socket.local_addr().unwrap();
     let sender = sender(LOOPBACK, &Names::answering(&[]));
-    let attempt = post(&sender, &format!("http://127.0.0.1:{port}/?secret")).await;
+    let attempt = post(&sender, &format!("http://{address}/?secret")).await;
     assert_eq!(attempt.outcome, failed(Failure::ConnectionRefused));
     assert_eq!(Failure::ConnectionRefused.to_string(), "connection refused");
 }

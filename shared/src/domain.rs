@@ -5,10 +5,12 @@
 
 pub mod backoff;
 pub mod callback;
+pub mod callback_url;
 pub mod fingerprint;
 pub mod id;
 pub mod json;
 pub mod limits;
+pub mod network;
 pub mod operation;
 pub mod time;
 pub mod transition;

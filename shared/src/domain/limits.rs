@@ -99,6 +99,8 @@ pub const VISIBILITY_SECS_MAX: u32 = 12 * 3600;
 pub const EXPIRY_MARGIN: Duration = Duration::from_secs(14 * 86_400);
 /// Payload items outlast the heads that name them by this.
 pub const PAYLOAD_MARGIN: Duration = Duration::from_secs(7 * 86_400);
+/// A callback's URL, in characters: room for a signed query, in a record that is billed by its size.
+pub const CALLBACK_URL_CHARS_MAX: usize = 2048;
 /// The waits after the first try of a callback and each further one.
 pub const CALLBACK_RETRY_SECS: [u32; 5] = [5, 30, 120, 600, 3600];
 /// Waits in a schedule that a setting names.

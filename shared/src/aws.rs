@@ -10,9 +10,14 @@ use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider, SharedHttpClient};
+use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
+use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector as _, HttpConnectorSettings, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -31,6 +36,7 @@ const AWS_ROOT_NAMES: [&[u8]; 2] = [
 #[derive(Debug, Clone)]
 pub struct Aws {
     config: SdkConfig,
+    connector: SharedHttpConnector,
     dynamodb_endpoint: Option<String>,
     sqs_endpoint: Option<String>,
 }
@@ -43,7 +49,7 @@ impl Aws {
     /// When the region or the credentials are not there.
     pub fn new(
         environment: &Environment,
-        http_client: SharedHttpClient,
+        connector: SharedHttpConnector,
     ) -> Result<Self, SettingError> {
         let credentials = Credentials::new(
             environment.required("AWS_ACCESS_KEY_ID")?,
@@ -53,24 +59,25 @@ impl Aws {
             "environment",
         );
         let timeouts = TimeoutConfig::builder()
-            .connect_timeout(CALL_ATTEMPT_TIMEOUT)
             .operation_attempt_timeout(CALL_ATTEMPT_TIMEOUT)
             .operation_timeout(CALL_TIMEOUT)
             .build();
         let retries = RetryConfig::standard()
             .with_max_attempts(CALL_TRIES_MAX)
             .with_initial_backoff(CALL_BACKOFF);
+        let shared = connector.clone();
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(environment.required("AWS_REGION")?.to_owned()))
             .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .http_client(http_client)
+            .http_client(http_client_fn(move |_, _| shared.clone()))
             .timeout_config(timeouts)
             .retry_config(retries)
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .build();
         Ok(Self {
             config,
+            connector,
             dynamodb_endpoint: environment
                 .optional("AWS_ENDPOINT_URL_DYNAMODB")
                 .map(str::to_owned),
@@ -78,6 +85,25 @@ impl Aws {
                 .optional("AWS_ENDPOINT_URL_SQS")
                 .map(str::to_owned),
         })
+    }
+
+    /// Opens a connection to each service, so that the first invocation finds them open: one plain HTTP request each, which
+    /// costs nothing and whose answer does not matter. What fails here fails again, and is told, when it is needed.
+    pub async fn connect(&self) {
+        let region = self.config.region().map(Region::as_ref).unwrap_or_default();
+        let endpoint = |own: &Option<String>, service: &str| {
+            own.clone()
+                .unwrap_or_else(|| format!("https://{service}.{region}.amazonaws.com"))
+        };
+        let dynamodb = self.open(endpoint(&self.dynamodb_endpoint, "dynamodb"));
+        let sqs = self.open(endpoint(&self.sqs_endpoint, "sqs"));
+        futures_util::join!(dynamodb, sqs);
+    }
+
+    async fn open(&self, endpoint: String) {
+        if let Ok(request) = HttpRequest::get(endpoint) {
+            let _ = self.connector.call(request).await;
+        }
     }
 
     /// A client for DynamoDB.
@@ -99,7 +125,7 @@ impl Aws {
 
 /// The HTTP client for both services: rustls on ring, with AWS's own roots compiled in.
 #[must_use]
-pub fn http_client() -> SharedHttpClient {
+pub fn http_connector() -> SharedHttpConnector {
     let mut roots = TrustStore::empty();
     for certificate in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
         if AWS_ROOT_NAMES
@@ -107,8 +133,9 @@ pub fn http_client() -> SharedHttpClient {
             .any(|name| contains(certificate, name))
         {
             let body = STANDARD.encode(certificate);
-            let pem = format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n");
-            roots.add_pem_certificate(pem);
+            roots.add_pem_certificate(format!(
+                "-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n"
+            ));
         }
     }
     // Only a provider without TLS support refuses a trust store.
@@ -116,10 +143,15 @@ pub fn http_client() -> SharedHttpClient {
         .with_trust_store(roots)
         .build()
         .unwrap_or_default();
-    aws_smithy_http_client::Builder::new()
+    let settings = HttpConnectorSettings::builder()
+        .connect_timeout(CALL_ATTEMPT_TIMEOUT)
+        .build();
+    let connector = Connector::builder()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .tls_context(context)
-        .build_https()
+        .connector_settings(settings)
+        .build();
+    SharedHttpConnector::new(connector)
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {
@@ -151,7 +183,7 @@ mod tests {
             ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
             ("AWS_SECRET_ACCESS_KEY", "s3cret"),
         ]);
-        let aws = Aws::new(&environment, http_client()).unwrap();
+        let aws = Aws::new(&environment, http_connector()).unwrap();
         assert!(!format!("{aws:?}").contains("s3cret"));
     }
 }

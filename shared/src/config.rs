@@ -6,6 +6,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::RangeInclusive;
 
+use crate::domain::network::AllowedNetworks;
+
 /// The environment as it was at start.
 #[derive(Clone, Default)]
 pub struct Environment(HashMap<String, String>);
@@ -90,6 +92,22 @@ impl Environment {
                 );
                 SettingError::new(name, problem)
             })
+    }
+
+    /// `CALLBACK_ALLOWED_NETWORKS`: the networks besides the public ones that callbacks may reach.
+    ///
+    /// # Errors
+    ///
+    /// When an entry is no network.
+    pub fn allowed_networks(&self) -> Result<AllowedNetworks, SettingError> {
+        const NAME: &str = "CALLBACK_ALLOWED_NETWORKS";
+        AllowedNetworks::parse(self.optional(NAME).unwrap_or_default()).map_err(|invalid| {
+            let problem = format!(
+                "must be a list of networks such as 10.20.0.0/16; entry {} is none",
+                invalid.position
+            );
+            SettingError::new(NAME, problem)
+        })
     }
 
     /// A switch: `1` or `0`; off when left out.

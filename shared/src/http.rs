@@ -12,12 +12,12 @@ mod operation;
 mod problem;
 mod request;
 
-pub use answer::Answer;
+pub use answer::{Answer, GatewayResponse};
 pub use body::{Fields, Members};
 pub use cursor::Cursor;
-pub use etag::{ETag, IfNoneMatch};
+pub use etag::{ETag, IfNoneMatch, if_match};
 pub use idempotency::idempotency_key;
 pub use list::{ListRequest, list_body};
-pub use operation::{ErrorView, OperationView, retry_after_secs};
+pub use operation::{ErrorView, OperationView, show};
 pub use problem::{Code, FieldError, Problem};
-pub use request::{Request, RequestSettings};
+pub use request::{Event, Request, RequestSettings};

@@ -1,1 +1,93 @@
-//! The `status` function.
+//! Shows, lists, cancels, erases and redelivers: every HTTP route but the submit.
+
+mod cancel;
+mod erase;
+mod functions;
+mod list;
+mod read;
+mod redeliver;
+
+use std::sync::Arc;
+
+use shared::aws::Aws;
+use shared::catalogue::Catalogue;
+use shared::clock::Clock;
+use shared::config::{Environment, SettingError};
+use shared::http::{Answer, Event, GatewayResponse, Problem, Request, RequestSettings};
+use shared::queue::Queue;
+use shared::random::Random;
+use shared::store::Store;
+
+/// The function. One for a process.
+pub struct Status {
+    store: Store,
+    callbacks: Queue,
+    catalogue: Catalogue,
+    requests: RequestSettings,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+}
+
+impl Status {
+    /// The function with its settings, the clients and what comes from outside.
+    ///
+    /// # Errors
+    ///
+    /// When a setting is missing or malformed.
+    pub fn new(
+        environment: &Environment,
+        aws: &Aws,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Self, SettingError> {
+        Ok(Self {
+            store: Store::new(
+                aws.dynamodb(),
+                environment.required("TABLE_NAME")?.to_owned(),
+            ),
+            callbacks: Queue::new(
+                aws.sqs(),
+                environment.required("CALLBACK_QUEUE_URL")?.to_owned(),
+            ),
+            catalogue: Catalogue::new(environment.switch("DEMO_FUNCTIONS")?),
+            requests: RequestSettings::new(environment),
+            clock,
+            random,
+        })
+    }
+
+    /// Serves one request.
+    pub async fn handle(&self, event: Event) -> GatewayResponse {
+        let request = Request::new(event, &self.requests);
+        let answer = match self.route(&request).await {
+            Ok(answer) => answer,
+            Err(problem) => Answer::problem(&problem, &request.id),
+        };
+        answer.into_response(&request.id)
+    }
+
+    /// By the route's path and the method, never by the raw path. The gateway drops the body of an answer to `HEAD`.
+    async fn route(&self, request: &Request) -> Result<Answer, Problem> {
+        match (request.route.as_str(), request.method.as_str()) {
+            ("/operations", "GET" | "HEAD") => self.list(request).await,
+            ("/operations", _) => Err(Problem::method_not_allowed("GET, HEAD, POST")),
+            ("/operations/{id}", "GET" | "HEAD") => self.read(request).await,
+            ("/operations/{id}", "DELETE") => self.erase(request).await,
+            ("/operations/{id}", _) => Err(Problem::method_not_allowed("DELETE, GET, HEAD")),
+            ("/operations/{id}/cancel", "POST") => self.cancel(request).await,
+            ("/operations/{id}/redeliver", "POST") => self.redeliver(request).await,
+            ("/operations/{id}/cancel" | "/operations/{id}/redeliver", _) => {
+                Err(Problem::method_not_allowed("POST"))
+            }
+            ("/functions", "GET" | "HEAD") => {
+                request.owner()?;
+                Ok(self.functions())
+            }
+            // Without the store: it says that the function runs, and needs no owner.
+            ("/health", "GET" | "HEAD") => Ok(Answer::json(200, r#"{"status":"ok"}"#.to_owned())),
+            ("/functions" | "/health", _) => Err(Problem::method_not_allowed("GET, HEAD")),
+            // The gateway answers unknown paths itself; this is a route that it has and this function does not.
+            _ => Err(Problem::no_such_operation()),
+        }
+    }
+}

@@ -1,3 +1,29 @@
 //! Wires the `status` function and runs it.
 
-fn main() {}
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use shared::aws::{self, Aws};
+use shared::clock::SystemClock;
+use shared::http::Event;
+use shared::lambda;
+use shared::random::SystemRandom;
+use status::Status;
+
+fn main() -> ExitCode {
+    lambda::run(async |environment| {
+        let aws = Aws::new(&environment, aws::http_connector())?;
+        let status = Arc::new(Status::new(
+            &environment,
+            &aws,
+            Arc::new(SystemClock),
+            Arc::new(SystemRandom),
+        )?);
+        aws.connect().await;
+        Ok(service_fn(move |event: LambdaEvent<Event>| {
+            let status = Arc::clone(&status);
+            async move { Ok::<_, Error>(status.handle(event.payload).await) }
+        }))
+    })
+}

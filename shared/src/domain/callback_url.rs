@@ -107,10 +107,7 @@ impl CallbackUrl {
     /// The URL with its query replaced, fit to be shown and logged.
     #[must_use]
     pub fn redacted(&self) -> String {
-        match self.text.split_once('?') {
-            Some((before_query, _)) => format!("{before_query}?REDACTED"),
-            None => self.text.clone(),
-        }
+        redacted(&self.text)
     }
 
     /// The host, when it is written as an address and so will not be resolved.
@@ -123,6 +120,15 @@ impl CallbackUrl {
     #[must_use]
     pub fn reach(&self) -> Reach {
         self.reach
+    }
+}
+
+/// The text of a callback URL with its query replaced: a stored one is shown as it was accepted, whatever would be accepted now.
+#[must_use]
+pub fn redacted(text: &str) -> String {
+    match text.split_once('?') {
+        Some((before_query, _)) => format!("{before_query}?REDACTED"),
+        None => text.to_owned(),
     }
 }
 

@@ -66,6 +66,12 @@ impl Json {
         self.0.get()
     }
 
+    /// The text, as one JSON value.
+    #[must_use]
+    pub fn raw(&self) -> &RawValue {
+        &self.0
+    }
+
     /// Its length in bytes of UTF-8.
     #[must_use]
     pub fn len_bytes(&self) -> usize {

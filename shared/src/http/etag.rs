@@ -80,7 +80,7 @@ impl IfNoneMatch {
 /// Reads `If-Match` (RFC 9110, section 13.1.1). The comparison is strong: a weak tag matches nothing, and neither does one that
 /// is not ours.
 #[must_use]
-pub(super) fn if_match(header: Option<&str>) -> IfMatch {
+pub fn if_match(header: Option<&str>) -> IfMatch {
     let Some(tags) = header.and_then(entity_tags) else {
         return IfMatch::Any;
     };

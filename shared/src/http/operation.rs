@@ -1,16 +1,16 @@
 //! An operation as callers see it.
 
-use std::borrow::Cow;
-
 use serde::Serialize;
 
 use super::answer::Answer;
 use super::etag::ETag;
 use crate::domain::callback::{Callback, CallbackStatus};
+use crate::domain::callback_url::redacted;
 use crate::domain::json::Json;
 use crate::domain::operation::{Operation, OperationError, State};
 use crate::domain::time::Timestamp;
 use crate::domain::transition::Status;
+use crate::store::{Store, StoreError};
 
 /// A caller is asked to come back after a tenth of the operation's age, within these bounds, in seconds: often while it is
 /// young, and seldom once it has shown that it takes its time.
@@ -78,7 +78,7 @@ impl<'a> From<&'a OperationError> for ErrorView<'a> {
 
 #[derive(Debug, Serialize)]
 struct CallbackView<'a> {
-    url: Cow<'a, str>,
+    url: String,
     events: Vec<&'static str>,
     status: &'static str,
     attempts: Vec<AttemptView<'a>>,
@@ -202,16 +202,27 @@ impl<'a> CallbackView<'a> {
     }
 }
 
-/// A URL without its query, which may hold a token.
-fn redacted(url: &str) -> Cow<'_, str> {
-    url.into()
-}
-
 /// When the caller may look again, in seconds; `None` once there is nothing to wait for.
-#[must_use]
-pub fn retry_after_secs(operation: &Operation, now: Timestamp) -> Option<u64> {
+fn retry_after_secs(operation: &Operation, now: Timestamp) -> Option<u64> {
     let (shortest, longest) = RETRY_AFTER_SECS;
     let age_secs = now.since(operation.created_at).as_secs();
     (!operation.status().is_terminal())
         .then(|| (age_secs / RETRY_AFTER_AGE_DIVISOR).clamp(shortest, longest))
+}
+
+/// The answer that shows an operation with everything; reads metadata and result when they are apart, none for ordinary ones.
+///
+/// # Errors
+///
+/// When the store cannot be reached, or they are not there.
+pub async fn show(
+    store: &Store,
+    operation: &Operation,
+    status: u16,
+    now: Timestamp,
+) -> Result<Answer, StoreError> {
+    let (metadata, result) =
+        futures_util::try_join!(store.metadata(operation), store.result(operation))?;
+    let view = OperationView::whole(operation, &metadata, result.as_ref(), now);
+    Ok(view.answer(status, &ETag::of(operation)))
 }

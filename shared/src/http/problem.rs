@@ -2,6 +2,10 @@
 
 use serde::Serialize;
 
+use crate::queue::QueueError;
+use crate::store::StoreError;
+use crate::telemetry;
+
 /// A stable word for what went wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
@@ -102,6 +106,29 @@ impl FieldError {
             pointer: pointer.into(),
             detail: detail.into(),
         }
+    }
+}
+
+/// What a caller is told of a failure of the store, which is logged here, once, with its causes.
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        tracing::error!("{}", telemetry::chain(&error));
+        match error {
+            StoreError::Corrupt { .. } => {
+                Self::new(Code::InternalError, "the operation cannot be read")
+            }
+            StoreError::Unreachable { .. }
+            | StoreError::Throttled
+            | StoreError::NewerFormat { .. } => Self::unavailable(),
+        }
+    }
+}
+
+/// As for the store.
+impl From<QueueError> for Problem {
+    fn from(error: QueueError) -> Self {
+        tracing::error!("{}", telemetry::chain(&error));
+        Self::unavailable()
     }
 }
 

@@ -60,9 +60,10 @@ pub struct Request {
     body: Result<Vec<u8>, base64::DecodeError>,
 }
 
-#[derive(Deserialize)]
+/// An HTTP API's event.
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Event {
+pub struct Event {
     route_key: String,
     #[serde(default)]
     raw_query_string: String,
@@ -77,7 +78,7 @@ struct Event {
     is_base64_encoded: bool,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Context {
     #[serde(default)]
@@ -91,13 +92,13 @@ struct Context {
     http: Http,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Http {
     method: String,
 }
 
 /// Who the gateway's authorizer says the caller is. Which members there are depends on the authorizer's kind.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Authorizer {
     #[serde(default)]
     jwt: Option<Jwt>,
@@ -107,13 +108,13 @@ struct Authorizer {
     lambda: Option<HashMap<String, Value>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Jwt {
     #[serde(default)]
     claims: HashMap<String, Value>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Iam {
     #[serde(default)]
@@ -149,12 +150,8 @@ impl Authorizer {
 
 impl Request {
     /// Reads an event.
-    ///
-    /// # Errors
-    ///
-    /// When it is not one of an HTTP API's: nothing that a caller sends can make it that.
-    pub fn read(event: Value, settings: &RequestSettings) -> Result<Self, serde_json::Error> {
-        let event: Event = serde_json::from_value(event)?;
+    #[must_use]
+    pub fn new(event: Event, settings: &RequestSettings) -> Self {
         let context = event.request_context;
         let base_url =
             settings
@@ -174,7 +171,7 @@ impl Request {
             .split_once(' ')
             .map_or("", |(_, path)| path)
             .to_owned();
-        Ok(Self {
+        Self {
             id: context.request_id,
             method: context.http.method,
             route,
@@ -190,7 +187,7 @@ impl Request {
                 .authorizer
                 .and_then(|authorizer| authorizer.owner(&settings.owner_claim)),
             body,
-        })
+        }
     }
 
     /// A header's value; `name` in lower case. The gateway joins several of one name with commas.
@@ -278,7 +275,10 @@ mod tests {
             },
         });
         merge(&mut event, patch);
-        Request::read(event, &RequestSettings::new(&Environment::default())).unwrap()
+        Request::new(
+            serde_json::from_value(event).unwrap(),
+            &RequestSettings::new(&Environment::default()),
+        )
     }
 
     fn merge(into: &mut Value, patch: Value) {

@@ -1,0 +1,57 @@
+//! `GET /functions`.
+
+use schemars::Schema;
+use serde::Serialize;
+use shared::domain::limits::{ARGUMENTS_BYTES_MAX, RESULT_BYTES_MAX};
+use shared::http::Answer;
+
+use crate::Status;
+
+#[derive(Serialize)]
+struct Body {
+    functions: Vec<FunctionView>,
+}
+
+#[derive(Serialize)]
+struct FunctionView {
+    name: &'static str,
+    version: &'static str,
+    description: &'static str,
+    limits: Limits,
+    arguments_schema: Schema,
+    result_schema: Schema,
+}
+
+#[derive(Serialize)]
+struct Limits {
+    arguments_bytes_max: usize,
+    result_bytes_max: usize,
+    attempts_max: u32,
+    attempt_timeout_seconds: u64,
+    deadline_seconds_default: u32,
+}
+
+impl Status {
+    /// From the catalogue; no request.
+    pub(crate) fn functions(&self) -> Answer {
+        let view = |entry: &shared::catalogue::Entry| FunctionView {
+            name: entry.name,
+            version: entry.version,
+            description: entry.description,
+            limits: Limits {
+                arguments_bytes_max: ARGUMENTS_BYTES_MAX,
+                result_bytes_max: RESULT_BYTES_MAX,
+                attempts_max: entry.attempts_max,
+                attempt_timeout_seconds: entry.attempt_timeout.as_secs(),
+                deadline_seconds_default: entry.deadline_secs,
+            },
+            arguments_schema: entry.arguments_schema(),
+            result_schema: entry.result_schema(),
+        };
+        let body = Body {
+            functions: self.catalogue.entries().map(view).collect(),
+        };
+        // Schemas are JSON already, so writing them cannot fail.
+        Answer::json(200, serde_json::to_string(&body).unwrap_or_default())
+    }
+}

@@ -1,0 +1,135 @@
+//! Message, then record.
+
+use std::time::Duration;
+
+use shared::domain::callback::Callback;
+use shared::domain::fingerprint;
+use shared::domain::id::{CreateId, OperationId};
+use shared::domain::limits::{CALLBACK_RETENTION_SECS, EXPIRY_MARGIN, SEND_TO_CREATE_MAX};
+use shared::domain::operation::{Operation, Owner, Payload, State};
+use shared::domain::time::Timestamp;
+use shared::http::{Code, Problem};
+use shared::queue::Dispatch;
+use shared::store::{Created, Draft};
+
+use crate::Submit;
+use crate::submission::Submission;
+
+/// Draws of a random name before giving up. A second is needed about once in 10¹⁹ submits.
+const DRAWS_MAX: u32 = 3;
+
+/// What became of a submission.
+pub(crate) enum Accepted {
+    /// It is an operation now.
+    New(Box<Operation>),
+    /// It was before, under the same key; as it is now.
+    Replayed(Box<Operation>),
+    /// Its key was used for another request.
+    Conflict,
+}
+
+impl Submit {
+    /// Makes an operation of a submission: one message and one write, and one write more for each payload that is large.
+    pub(crate) async fn accept(
+        &self,
+        owner: &Owner,
+        submission: &Submission,
+    ) -> Result<Accepted, Problem> {
+        for _ in 0..DRAWS_MAX {
+            let now = self.clock.now();
+            let operation = self.operation(owner, submission, now);
+            let existing = match self.send_and_create(&operation).await? {
+                Created::New => return Ok(Accepted::New(Box::new(operation))),
+                Created::Existing(existing) => existing,
+            };
+            let Some(idempotency) = &submission.idempotency else {
+                // A random name that is taken, perhaps by another owner: its record is none of ours. The message just sent
+                // names another incarnation and will be dropped.
+                continue;
+            };
+            return Ok(if existing.request_hash == Some(idempotency.request_hash) {
+                Accepted::Replayed(existing)
+            } else {
+                Accepted::Conflict
+            });
+        }
+        tracing::error!("no free operation id in {DRAWS_MAX} draws");
+        Err(Problem::unavailable())
+    }
+
+    async fn send_and_create(&self, operation: &Operation) -> Result<Created, Problem> {
+        let message = Dispatch {
+            operation_id: operation.id.clone(),
+            create_id: operation.create_id.clone(),
+            function: operation.function.clone(),
+            function_version: operation.function_version.clone(),
+        };
+        let draft = Draft::new(operation);
+        let mut sent_at = self.clock.now();
+        let (sent, written) = futures_util::join!(
+            self.dispatch.send(&message, 0),
+            self.store.write_payloads(&draft)
+        );
+        sent?;
+        written?;
+        // A crash here leaves a message without a record, and perhaps payload items without a head. The worker drops the
+        // message once no submit can still create the record; the items expire.
+        while self.clock.now().since(sent_at) > SEND_TO_CREATE_MAX {
+            // The worker may be about to drop that message as one whose submit died: this record needs a younger one.
+            sent_at = self.clock.now();
+            self.dispatch.send(&message, 0).await?;
+        }
+        Ok(self.store.create(&draft, self.clock.now()).await?)
+    }
+
+    fn operation(&self, owner: &Owner, submission: &Submission, now: Timestamp) -> Operation {
+        let entry = submission.entry;
+        let idempotency = submission.idempotency.as_ref();
+        let id = match idempotency {
+            Some(idempotency) => {
+                let version = submission.version.as_deref();
+                fingerprint::operation_id(owner.as_str(), entry.name, version, &idempotency.key)
+            }
+            None => OperationId::from_bytes(self.random.bytes()),
+        };
+        let callback = submission
+            .callback
+            .clone()
+            .map(|(url, events)| Callback::new(url, events));
+        let retention_secs = match &callback {
+            Some(_) => submission.ttl_secs.max(CALLBACK_RETENTION_SECS),
+            None => submission.ttl_secs,
+        };
+        let deadline_at = now + Duration::from_secs(u64::from(submission.deadline_secs));
+        Operation {
+            id,
+            create_id: CreateId::from_bytes(self.random.bytes()),
+            owner: owner.clone(),
+            function: entry.name.to_owned(),
+            function_version: entry.version.to_owned(),
+            request_hash: idempotency.map(|idempotency| idempotency.request_hash),
+            state: State::Pending,
+            lock_version: 1,
+            attempt: 0,
+            attempts_max: entry.attempts_max,
+            created_at: now,
+            updated_at: now,
+            deadline_at,
+            expires_at: Timestamp::from_secs((deadline_at + EXPIRY_MARGIN).as_secs()),
+            retention_secs,
+            started_at: None,
+            progress: None,
+            last_error: None,
+            arguments: Payload::Here(submission.arguments.clone()),
+            metadata: Payload::Here(submission.metadata.clone()),
+            callback,
+        }
+    }
+}
+
+/// The answer to a conflict.
+pub(crate) fn conflict() -> Problem {
+    let detail =
+        "this Idempotency-Key was used with other arguments, callback_url or callback_events";
+    Problem::new(Code::IdempotencyConflict, detail)
+}

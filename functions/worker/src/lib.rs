@@ -1,1 +1,122 @@
-//! The `worker` function.
+//! Does the work: takes dispatch messages, holds operations, records what came of them.
+//!
+//! A message is acknowledged only when its operation has ended and its due callback has a message of its own. Until then it
+//! comes back, and the next worker takes up whatever a crash left behind; there is no sweeper besides.
+
+mod attempt;
+mod context;
+mod dead_letter;
+mod dispatch;
+mod settle;
+mod thread;
+pub mod work;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
+use shared::aws::Aws;
+use shared::catalogue::Catalogue;
+use shared::clock::Clock;
+use shared::config::{Environment, SettingError};
+use shared::domain::limits::{LEASE_SECS_DEFAULT, LEASE_SECS_MAX, LEASE_SECS_MIN};
+use shared::domain::time::Timestamp;
+use shared::lambda::{Disposition, Record, batch_response, records};
+use shared::queue::Queue;
+use shared::random::Random;
+use shared::store::Store;
+
+pub use crate::context::{Clients, Context};
+pub use crate::work::{Work, WorkError, run_by_name};
+
+/// The function. One for a process.
+pub struct Worker {
+    store: Store,
+    dispatch: Queue,
+    dead_letters: Queue,
+    callbacks: Queue,
+    catalogue: Catalogue,
+    clients: Arc<Clients>,
+    lease: Duration,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    /// Work that was told to end and did not.
+    leaked: AtomicBool,
+}
+
+/// Some work would not end: its thread is still running and would go on inside the next invocation. The process must end; its
+/// messages come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("work ignored its abort; the process has to end")]
+pub struct Leaked;
+
+impl Worker {
+    /// The function with its settings, the clients and what comes from outside.
+    ///
+    /// # Errors
+    ///
+    /// When a setting is missing or malformed.
+    pub fn new(
+        environment: &Environment,
+        aws: &Aws,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Self, SettingError> {
+        let queue = |name| {
+            Ok(Queue::new(
+                aws.sqs(),
+                environment.required(name)?.to_owned(),
+            ))
+        };
+        let lease_secs = environment.number(
+            "LEASE_SECONDS",
+            LEASE_SECS_MIN..=LEASE_SECS_MAX,
+            LEASE_SECS_DEFAULT,
+        )?;
+        Ok(Self {
+            store: Store::new(
+                aws.dynamodb(),
+                environment.required("TABLE_NAME")?.to_owned(),
+            ),
+            dispatch: queue("DISPATCH_QUEUE_URL")?,
+            dead_letters: queue("DISPATCH_DEAD_LETTER_QUEUE_URL")?,
+            callbacks: queue("CALLBACK_QUEUE_URL")?,
+            catalogue: Catalogue::new(environment.switch("DEMO_FUNCTIONS")?),
+            clients: Arc::new(Clients::new(environment.clone())),
+            lease: Duration::from_secs(u64::from(lease_secs)),
+            clock,
+            random,
+            leaked: AtomicBool::new(false),
+        })
+    }
+
+    /// Serves one batch, from the dispatch queue or its dead-letter queue, until `deadline`, when Lambda would end the process.
+    /// The messages are served side by side, and none waits for or disturbs another.
+    ///
+    /// # Errors
+    ///
+    /// When work would not end. Nothing is acknowledged then.
+    pub async fn handle(
+        &self,
+        event: SqsEvent,
+        deadline: Timestamp,
+    ) -> Result<SqsBatchResponse, Leaked> {
+        let records = records(event, self.clock.now());
+        let served = records.iter().map(|record| self.serve(record, deadline));
+        let dispositions = futures_util::future::join_all(served).await;
+        if self.leaked.load(Ordering::Relaxed) {
+            return Err(Leaked);
+        }
+        let message_ids = records.iter().map(|record| record.message_id.clone());
+        Ok(batch_response(message_ids.zip(dispositions)))
+    }
+
+    async fn serve(&self, record: &Record, deadline: Timestamp) -> Disposition {
+        if record.queue_name == self.dead_letters.name() {
+            self.serve_dead_letter(record).await
+        } else {
+            self.serve_dispatch(record, deadline).await
+        }
+    }
+}

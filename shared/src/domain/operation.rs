@@ -228,6 +228,22 @@ pub struct Operation {
     pub callback: Option<Callback>,
 }
 
+/// What a worker that holds nothing can do with an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing yet: somebody holds it, or it backs off.
+    Busy {
+        /// Until when.
+        until: Timestamp,
+    },
+    /// Begin an attempt.
+    Claimable,
+    /// Give it up: its attempts are used up, or its deadline has passed.
+    Spent,
+    /// Nothing any more.
+    Ended,
+}
+
 impl Operation {
     /// Where it stands.
     #[must_use]
@@ -238,6 +254,26 @@ impl Operation {
             State::Completed { .. } => Status::Completed,
             State::Failed { .. } => Status::Failed,
             State::Cancelled { .. } => Status::Cancelled,
+        }
+    }
+
+    /// What a worker that holds nothing can do with it, in the words of the transition table.
+    #[must_use]
+    pub fn standing(&self, now: Timestamp) -> Standing {
+        match &self.state {
+            State::Completed { .. } | State::Failed { .. } | State::Cancelled { .. } => {
+                Standing::Ended
+            }
+            State::Processing { lease_until, .. } if *lease_until > now => Standing::Busy {
+                until: *lease_until,
+            },
+            State::Pending | State::Processing { .. } => {
+                if self.attempt >= self.attempts_max || self.deadline_at <= now {
+                    Standing::Spent
+                } else {
+                    Standing::Claimable
+                }
+            }
         }
     }
 

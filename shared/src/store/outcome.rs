@@ -3,7 +3,7 @@
 use super::StoreError;
 use super::item::{self, Item};
 use crate::domain::id::{ClaimId, CreateId};
-use crate::domain::operation::{Operation, State};
+use crate::domain::operation::{Operation, Standing, State};
 use crate::domain::time::Timestamp;
 use crate::domain::transition::Status;
 
@@ -139,25 +139,23 @@ pub(super) fn claimed(
             expires_at: operation.expires_at,
         });
     }
-    Ok(match &operation.state {
+    if let State::Processing {
+        claim_id: holder, ..
+    } = &operation.state
+        && *holder == claim_id
+    {
         // Our own claim, whose answer was lost.
-        State::Processing {
-            claim_id: holder, ..
-        } if *holder == claim_id => {
-            let head_bytes = old.map(item::size_bytes).unwrap_or_default();
-            Claimed::Held(Box::new(Held {
-                operation,
-                claim_id,
-                head_bytes,
-            }))
-        }
-        State::Processing { lease_until, .. } if *lease_until > now => Claimed::Busy {
-            until: *lease_until,
-        },
-        State::Pending | State::Processing { .. } => Claimed::Spent(Box::new(operation)),
-        State::Completed { .. } | State::Failed { .. } | State::Cancelled { .. } => {
-            Claimed::Ended(Box::new(operation))
-        }
+        let head_bytes = old.map(item::size_bytes).unwrap_or_default();
+        return Ok(Claimed::Held(Box::new(Held {
+            operation,
+            claim_id,
+            head_bytes,
+        })));
+    }
+    Ok(match operation.standing(now) {
+        Standing::Busy { until } => Claimed::Busy { until },
+        Standing::Claimable | Standing::Spent => Claimed::Spent(Box::new(operation)),
+        Standing::Ended => Claimed::Ended(Box::new(operation)),
     })
 }
 

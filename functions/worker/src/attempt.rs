@@ -1,0 +1,179 @@
+//! One attempt: from the claim to its recorded outcome.
+//!
+//! While the work runs on its own thread, this is the one writer for the operation: heartbeats, progress and the outcome come
+//! one after the other and never race each other. Once a write is refused the operation is somebody else's, and from then on
+//! neither its lease nor its message is touched.
+
+mod outcome;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use shared::domain::limits::{
+    ABORT_GRACE, HEARTBEATS_PER_LEASE, INVOCATION_MARGIN, PROGRESS_INTERVAL,
+};
+use shared::domain::operation::Progress;
+use shared::domain::time::Timestamp;
+use shared::lambda::{Disposition, Record};
+use shared::queue::Dispatch;
+use shared::store::{Held, Renewed};
+use shared::telemetry::chain;
+use tokio::sync::{oneshot, watch};
+
+use crate::Worker;
+use crate::attempt::outcome::Outcome;
+use crate::context::{Context, Report};
+use crate::thread::{self, Ended};
+use crate::work::Runner;
+
+/// How the holding of an operation ended.
+enum Holding {
+    /// The work ended by itself.
+    Ended(Ended),
+    /// The attempt's time ran out: its own, the operation's or the invocation's.
+    OutOfTime,
+    /// Somebody else has the operation now, or it was cancelled.
+    Lost,
+}
+
+impl Worker {
+    pub(crate) async fn attempt(
+        &self,
+        record: &Record,
+        message: &Dispatch,
+        runner: &'static Runner,
+        held: Held,
+        invocation_deadline: Timestamp,
+    ) -> Disposition {
+        let operation = held.operation();
+        let arguments = match self.store.arguments(operation).await {
+            Ok(arguments) => arguments,
+            // The attempt is used up; the message comes back when the lease is over.
+            Err(error) => return self.put_back_after(record, message, &error).await,
+        };
+        let deadline = (self.clock.now() + runner.entry.attempt_timeout)
+            .min(operation.deadline_at)
+            .min(invocation_deadline - INVOCATION_MARGIN);
+        let (abort, aborted) = watch::channel(false);
+        let (reporter, reports) = watch::channel(None);
+        let context = Context::new(
+            operation.attempt,
+            deadline,
+            aborted.clone(),
+            move |report| {
+                reporter.send_replace(Some(report));
+            },
+            Arc::clone(&self.clients),
+            Arc::clone(&self.clock),
+        );
+        let mut ended = thread::start(runner, arguments, context, aborted);
+
+        let holding = self
+            .hold(record, &held, &mut ended, reports, deadline)
+            .await;
+
+        abort.send_replace(true);
+        let outcome = match holding {
+            Holding::Ended(ended) => Outcome::of(ended),
+            Holding::OutOfTime => {
+                self.join(&mut ended).await;
+                Outcome::out_of_time()
+            }
+            Holding::Lost => {
+                self.join(&mut ended).await;
+                tracing::info!(operation_id = %held.operation().id, "operation lost to a cancel or another worker");
+                return Disposition::Return;
+            }
+        };
+        self.record_outcome(record, message, runner, &held, outcome)
+            .await
+    }
+
+    /// Keeps lease and message until the work ends or must end.
+    async fn hold(
+        &self,
+        record: &Record,
+        held: &Held,
+        ended: &mut oneshot::Receiver<Ended>,
+        mut reports: watch::Receiver<Option<Report>>,
+        deadline: Timestamp,
+    ) -> Holding {
+        let heartbeat_interval = self.lease / HEARTBEATS_PER_LEASE;
+        let mut shown = held.operation().progress.clone();
+        let mut written_at = self.clock.now();
+        loop {
+            // Seen or not, a report is written when its second has come.
+            let report = reports.borrow_and_update().clone();
+            let report = report.filter(|report| is_news(report, shown.as_ref()));
+            let wait = if report.is_some() {
+                PROGRESS_INTERVAL
+            } else {
+                heartbeat_interval
+            };
+            tokio::select! {
+                biased;
+                outcome = &mut *ended => return Holding::Ended(outcome.unwrap_or(Ended::Panicked)),
+                () = self.clock.sleep_until(deadline) => return Holding::OutOfTime,
+                () = self.clock.sleep_until(written_at + wait.min(heartbeat_interval)) => {}
+                Ok(()) = reports.changed() => continue,
+            }
+            let now = self.clock.now();
+            let progress = report.map(|report| Progress {
+                fraction: report.fraction,
+                message: report.message,
+                at: now,
+            });
+            match self.renew(record, held, progress.as_ref(), now).await {
+                Renewed::Held => shown = progress.or(shown),
+                Renewed::Lost => return Holding::Lost,
+            }
+            written_at = now;
+        }
+    }
+
+    /// Renews lease and message together, so that neither runs out before the other. What cannot be said to the store or the
+    /// queue is tried again at the next heartbeat; if the lease runs out meanwhile and somebody else claims, the fence tells.
+    async fn renew(
+        &self,
+        record: &Record,
+        held: &Held,
+        progress: Option<&Progress>,
+        now: Timestamp,
+    ) -> Renewed {
+        let operation_id = &held.operation().id;
+        let lease_secs = u32::try_from(self.lease.as_secs()).unwrap_or(u32::MAX);
+        let renewed = match self.store.renew(held, self.lease, progress, now).await {
+            Ok(Renewed::Held) => Renewed::Held,
+            Ok(Renewed::Lost) => return Renewed::Lost,
+            Err(error) => {
+                tracing::warn!(%operation_id, "lease not renewed: {}", chain(&error));
+                Renewed::Held
+            }
+        };
+        if let Err(error) = self.dispatch.hide(&record.receipt_handle, lease_secs).await {
+            tracing::warn!(%operation_id, "message not hidden for longer: {}", chain(&error));
+        }
+        renewed
+    }
+
+    /// Waits for work that was told to end. Work that awaits ends at once; work that computes on is given a while, and then
+    /// the process has to end, for its thread cannot be.
+    async fn join(&self, ended: &mut oneshot::Receiver<Ended>) {
+        let grace: Duration = ABORT_GRACE;
+        tokio::select! {
+            biased;
+            _ = ended => {}
+            () = self.clock.sleep_until(self.clock.now() + grace) => {
+                self.leaked.store(true, std::sync::atomic::Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// A poller never sees progress fall: a later attempt's smaller values are held back until they pass what was shown.
+fn is_news(report: &Report, shown: Option<&Progress>) -> bool {
+    shown.is_none_or(|shown| {
+        report.fraction > shown.fraction
+            || (report.fraction >= shown.fraction && report.message != shown.message)
+    })
+}

@@ -1,0 +1,146 @@
+//! What work gets besides its arguments.
+
+#[cfg(test)]
+pub(crate) mod test;
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use shared::aws::{self, Aws};
+use shared::clock::Clock;
+use shared::config::{Environment, SettingError};
+use shared::domain::limits::PROGRESS_MESSAGE_CHARS_MAX;
+use shared::domain::time::Timestamp;
+use tokio::sync::watch;
+
+/// What work knows of its attempt, and says about it. Cheap to clone.
+#[derive(Clone)]
+pub struct Context {
+    attempt: u32,
+    deadline: Timestamp,
+    cancelled: watch::Receiver<bool>,
+    report: Arc<dyn Fn(Report) + Send + Sync>,
+    clients: Arc<Clients>,
+    clock: Arc<dyn Clock>,
+}
+
+/// What work said last of its progress.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Report {
+    pub(crate) fraction: f64,
+    pub(crate) message: Option<String>,
+}
+
+impl Context {
+    /// `report` is given each report as it is made, and must not wait.
+    pub(crate) fn new(
+        attempt: u32,
+        deadline: Timestamp,
+        cancelled: watch::Receiver<bool>,
+        report: impl Fn(Report) + Send + Sync + 'static,
+        clients: Arc<Clients>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            attempt,
+            deadline,
+            cancelled,
+            report: Arc::new(report),
+            clients,
+            clock,
+        }
+    }
+
+    /// Which attempt this is, from 1.
+    #[must_use]
+    pub const fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// When the attempt will be ended, if it has not by itself.
+    #[must_use]
+    pub const fn deadline(&self) -> Timestamp {
+        self.deadline
+    }
+
+    /// Says how far the work has come, from 0 to 1, and what it is at (1,000 characters; longer text is cut). Costs nothing
+    /// here: at most once a second the latest is written, by the one that holds the operation.
+    pub fn progress(&self, fraction: f64, message: &str) {
+        if fraction.is_nan() {
+            return;
+        }
+        let message: String = message.chars().take(PROGRESS_MESSAGE_CHARS_MAX).collect();
+        let report = Report {
+            fraction: fraction.clamp(0.0, 1.0),
+            message: (!message.is_empty()).then_some(message),
+        };
+        (self.report)(report);
+    }
+
+    /// Whether nobody wants the result any more. Work that awaits is dropped by itself then; work that computes for long
+    /// should ask now and then, or the process has to be ended for it.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        *self.cancelled.borrow()
+    }
+
+    /// Completes when nobody wants the result any more.
+    pub async fn cancelled(&self) {
+        // The other side is dropped only when the attempt is over, and the work with it.
+        let _ = self
+            .cancelled
+            .clone()
+            .wait_for(|cancelled| *cancelled)
+            .await;
+    }
+
+    /// The present moment.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Waits by the attempt's own clock, which a test moves by hand.
+    pub async fn sleep(&self, duration: Duration) {
+        self.clock.sleep_until(self.clock.now() + duration).await;
+    }
+
+    /// Clients that are built once for the process.
+    #[must_use]
+    pub fn clients(&self) -> &Clients {
+        &self.clients
+    }
+}
+
+/// Clients for work's own use, built when first asked for and kept for the process. A client that a function needs gets its
+/// field here.
+#[derive(Debug)]
+pub struct Clients {
+    environment: Environment,
+    aws: OnceLock<Aws>,
+}
+
+impl Clients {
+    /// Clients with these settings.
+    #[must_use]
+    pub const fn new(environment: Environment) -> Self {
+        Self {
+            environment,
+            aws: OnceLock::new(),
+        }
+    }
+
+    /// AWS, with connections of its own: work runs on a thread of its own, and a connection belongs to the thread that opened
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// When the environment has no region or credentials.
+    pub fn aws(&self) -> Result<&Aws, SettingError> {
+        if let Some(aws) = self.aws.get() {
+            return Ok(aws);
+        }
+        let aws = Aws::new(&self.environment, aws::http_connector())?;
+        Ok(self.aws.get_or_init(|| aws))
+    }
+}

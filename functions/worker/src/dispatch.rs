@@ -1,0 +1,112 @@
+//! What becomes of a message of the dispatch queue, by what it finds.
+
+use shared::catalogue::Unknown;
+use shared::domain::id::ClaimId;
+use shared::domain::limits::INVOCATION_MARGIN;
+use shared::domain::operation::{Operation, OperationError};
+use shared::domain::time::Timestamp;
+use shared::lambda::{Disposition, Record};
+use shared::queue::Dispatch;
+use shared::store::Claimed;
+use shared::telemetry::chain;
+
+use crate::Worker;
+use crate::settle::LOOK_AGAIN_SECS;
+use crate::work::{self, Runner};
+
+impl Worker {
+    pub(crate) async fn serve_dispatch(&self, record: &Record, deadline: Timestamp) -> Disposition {
+        let message = match Dispatch::parse(&record.body) {
+            Ok(message) => message,
+            Err(error) => return self.put_back_unread(record, &error).await,
+        };
+        let runner = match work::find(self.catalogue, &message.function, &message.function_version)
+        {
+            Ok(runner) => runner,
+            Err(unknown) => return self.serve_unknown(record, &message, &unknown).await,
+        };
+        // An invocation that is about to end holds nothing: the message comes back to one that has time.
+        if self.clock.now() + INVOCATION_MARGIN >= deadline {
+            return Disposition::Return;
+        }
+        self.claim(record, &message, runner, deadline).await
+    }
+
+    async fn claim(
+        &self,
+        record: &Record,
+        message: &Dispatch,
+        runner: &'static Runner,
+        deadline: Timestamp,
+    ) -> Disposition {
+        // Before the claim: a worker that dies right after it must not keep the message hidden for longer than its lease.
+        let lease_secs = u32::try_from(self.lease.as_secs()).unwrap_or(u32::MAX);
+        if let Err(error) = self.dispatch.hide(&record.receipt_handle, lease_secs).await {
+            tracing::warn!(operation_id = %message.operation_id, "not claimed, visibility not set: {}", chain(&error));
+            return Disposition::Return;
+        }
+        // A crash here leaves everything as it was; the message comes back after a lease.
+        let now = self.clock.now();
+        let claim_id = ClaimId::from_bytes(self.random.bytes());
+        let claimed = self
+            .store
+            .claim(
+                &message.operation_id,
+                &message.create_id,
+                claim_id,
+                self.lease,
+                now,
+            )
+            .await;
+        match claimed {
+            Ok(Claimed::Held(held)) => self.attempt(record, message, runner, *held, deadline).await,
+            Ok(Claimed::Absent) => self.absent(record, message, now).await,
+            Ok(Claimed::OtherIncarnation { expires_at }) => {
+                self.other_incarnation(record, message, expires_at, now)
+                    .await
+            }
+            Ok(Claimed::Busy { until }) => self.put_back_until(record, message, until, now).await,
+            Ok(Claimed::Spent(operation)) => match operation.give_up_errors(now) {
+                Some(errors) => {
+                    self.give_up(record, message, &operation, &errors, now)
+                        .await
+                }
+                None => self.put_back(record, message, LOOK_AGAIN_SECS).await,
+            },
+            Ok(Claimed::Ended(operation)) => self.settle(&operation).await,
+            Err(error) => self.put_back_after(record, message, &error).await,
+        }
+    }
+
+    /// A function that this worker does not know: perhaps a newer one does, as in the middle of a deployment. The message waits
+    /// for it until the operation's deadline, and no attempt is used up.
+    async fn serve_unknown(
+        &self,
+        record: &Record,
+        message: &Dispatch,
+        unknown: &Unknown,
+    ) -> Disposition {
+        let now = self.clock.now();
+        tracing::warn!(
+            operation_id = %message.operation_id,
+            function = message.function,
+            version = message.function_version,
+            "no such function here"
+        );
+        let could_not_start = |operation: &Operation| {
+            let (code, what) = match unknown {
+                Unknown::Function => ("FUNCTION_NOT_FOUND", "function"),
+                Unknown::Version { .. } => ("VERSION_NOT_FOUND", "version of the function"),
+            };
+            let error = OperationError::new(
+                code,
+                &format!("no worker knew the {what} before the deadline"),
+                None,
+            );
+            operation
+                .give_up_errors(now)
+                .map(|errors| [vec![error], errors].concat())
+        };
+        self.look(record, message, could_not_start).await
+    }
+}

@@ -1,5 +1,6 @@
 use std::process::Command;
 
+use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use standardwebhooks::Webhook;
 use tokio::net::TcpSocket;
@@ -9,7 +10,7 @@ use super::*;
 
 #[tokio::test]
 async fn a_signed_post_arrives_byte_for_byte() {
-    let receiver = Receiver::answering(http::StatusCode::NO_CONTENT).await;
+    let receiver = Receiver::answering(StatusCode::NO_CONTENT).await;
     let names = Names::answering(&[&["127.0.0.1"]]);
     let sender = sender(LOOPBACK, &names);
     let body = "{ \"text\" : \"Grüße \\u0000\" }\n".as_bytes();
@@ -27,19 +28,16 @@ async fn a_signed_post_arrives_byte_for_byte() {
     assert_eq!(visit.method, "POST");
     assert_eq!(visit.uri, "/in?token=a%20b");
     assert_eq!(visit.body, body);
-    let header = |name: &str| visit.headers[name].to_str().unwrap();
-    assert_eq!(header("content-type"), "application/json");
+    let sent = |name: &str| visit.headers[name].to_str().unwrap();
+    assert_eq!(sent("content-type"), "application/json");
     assert_eq!(
-        header("user-agent"),
+        sent("user-agent"),
         concat!("Ferry/", env!("CARGO_PKG_VERSION"))
     );
+    assert_eq!(sent("host"), format!("hooks.example.com:{}", receiver.port));
+    assert_eq!(sent("webhook-id"), "msg_1");
     assert_eq!(
-        header("host"),
-        format!("hooks.example.com:{}", receiver.port)
-    );
-    assert_eq!(header("webhook-id"), "msg_1");
-    assert_eq!(
-        header("webhook-timestamp"),
+        sent("webhook-timestamp"),
         attempt.started_at.as_secs().to_string()
     );
     let verifier = Webhook::new(SECRET).unwrap();
@@ -48,7 +46,7 @@ async fn a_signed_post_arrives_byte_for_byte() {
 
 #[tokio::test]
 async fn every_attempt_has_its_own_time_and_signature() {
-    let receiver = Receiver::answering(http::StatusCode::INTERNAL_SERVER_ERROR).await;
+    let receiver = Receiver::answering(StatusCode::INTERNAL_SERVER_ERROR).await;
     let clock = manual_clock();
     let names = Names::answering(&[&["127.0.0.1"]]);
     let sender = sender_with(LOOPBACK, &names, RootCertStore::empty(), clock.clone());
@@ -104,8 +102,8 @@ async fn a_redirect_is_not_followed() {
 
 fn redirect(status: u16, location: String) -> impl IntoResponse + Clone + Send + Sync {
     (
-        http::StatusCode::from_u16(status).unwrap(),
-        [(http::header::LOCATION, location)],
+        StatusCode::from_u16(status).unwrap(),
+        [(header::LOCATION, location)],
     )
 }
 
@@ -118,8 +116,8 @@ async fn only_429_and_503_may_ask_for_patience() {
         (500, None),
         (503, Some(Duration::from_secs(7))),
     ] {
-        let code = http::StatusCode::from_u16(status).unwrap();
-        let receiver = Receiver::answering((code, [(http::header::RETRY_AFTER, "7")])).await;
+        let code = StatusCode::from_u16(status).unwrap();
+        let receiver = Receiver::answering((code, [(header::RETRY_AFTER, "7")])).await;
         let sender = sender(LOOPBACK, &Names::answering(&[]));
         let attempt = post(&sender, &format!("http://127.0.0.1:{}/", receiver.port)).await;
         assert_eq!(

@@ -56,7 +56,7 @@ async fn the_services_of_the_cloud_are_refused_whatever_is_allowed() {
 /// A name that turns to a private address between two look-ups. The mapped form is one that would reach the receiver's port.
 #[tokio::test]
 async fn a_name_that_changes_its_mind_is_judged_anew() {
-    let close = [(http::header::CONNECTION, "close")];
+    let close = [(axum::http::header::CONNECTION, "close")];
     let receiver = Receiver::answering(close).await;
     let names = Names::answering(&[&["127.0.0.1"], &["::ffff:127.0.0.1"]]);
     let sender = sender(LOOPBACK, &names);

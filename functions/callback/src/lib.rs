@@ -1,4 +1,139 @@
-//! The `callback` function.
+//! Tells receivers how operations ended: signs the outcome, posts it, records the try, and sees to the next one.
+//!
+//! A message is a mere wake-up. What is owed stands in the operation's record, and every record of a try is conditional on the
+//! number of tries before it, so any number of wake-ups ends up as one chain of tries.
 
+mod body;
+mod deliver;
 pub mod sender;
 pub mod signature;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
+use shared::aws::Aws;
+use shared::clock::Clock;
+use shared::config::{Environment, SettingError};
+use shared::domain::backoff::CallbackSchedule;
+use shared::domain::limits::{
+    CALLBACK_RETRIES_MAX, CALLBACK_RETRY_AFTER_SECS_MAX, CALLBACK_RETRY_SECS,
+    CALLBACK_TIMEOUT_SECS_DEFAULT, CALLBACK_TIMEOUT_SECS_MAX,
+};
+use shared::domain::network::AllowedNetworks;
+use shared::lambda::{batch_response, records};
+use shared::queue::Queue;
+use shared::random::Random;
+use shared::store::Store;
+
+use crate::sender::Sender;
+use crate::signature::Signer;
+
+/// The function. One for a process.
+pub struct Callback {
+    store: Store,
+    callbacks: Queue,
+    dead_letters: Queue,
+    sender: Sender,
+    allowed_networks: AllowedNetworks,
+    schedule: CallbackSchedule,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+}
+
+impl Callback {
+    /// The function with its settings, the clients and what comes from outside.
+    ///
+    /// # Errors
+    ///
+    /// When a setting is missing or malformed.
+    pub fn new(
+        environment: &Environment,
+        aws: &Aws,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Self, SettingError> {
+        const SECRETS: &str = "WEBHOOK_SECRETS";
+        let queue = |name| {
+            Ok(Queue::new(
+                aws.sqs(),
+                environment.required(name)?.to_owned(),
+            ))
+        };
+        let signer = Signer::parse(environment.required(SECRETS)?)
+            .map_err(|error| SettingError::new(SECRETS, error.to_string()))?;
+        let timeout_secs = environment.number(
+            "CALLBACK_TIMEOUT_SECONDS",
+            1..=CALLBACK_TIMEOUT_SECS_MAX,
+            CALLBACK_TIMEOUT_SECS_DEFAULT,
+        )?;
+        let timeout = Duration::from_secs(u64::from(timeout_secs));
+        let allowed_networks = environment.allowed_networks()?;
+        let sender = Sender::new(
+            signer,
+            allowed_networks.clone(),
+            timeout,
+            Arc::clone(&clock),
+        )
+        .map_err(|error| SettingError::new("TLS", format!("cannot be set up: {error}")))?;
+        Ok(Self {
+            store: Store::new(
+                aws.dynamodb(),
+                environment.required("TABLE_NAME")?.to_owned(),
+            ),
+            callbacks: queue("CALLBACK_QUEUE_URL")?,
+            dead_letters: queue("CALLBACK_DEAD_LETTER_QUEUE_URL")?,
+            sender,
+            allowed_networks,
+            schedule: schedule(environment)?,
+            clock,
+            random,
+        })
+    }
+
+    /// Serves one batch, from the callback queue or its dead-letter queue. The messages are served side by side: a slow
+    /// receiver does not hold up the others.
+    pub async fn handle(&self, event: SqsEvent) -> SqsBatchResponse {
+        let records = records(event, self.clock.now());
+        let served = records.iter().map(|record| async {
+            if record.queue_name == self.dead_letters.name() {
+                self.serve_dead_letter(record).await
+            } else {
+                self.serve(record).await
+            }
+        });
+        let dispositions = futures_util::future::join_all(served).await;
+        batch_response(
+            records
+                .iter()
+                .map(|record| record.message_id.clone())
+                .zip(dispositions),
+        )
+    }
+}
+
+/// `CALLBACK_RETRY_SECONDS`: the waits between the tries, separated by commas.
+fn schedule(environment: &Environment) -> Result<CallbackSchedule, SettingError> {
+    const NAME: &str = "CALLBACK_RETRY_SECONDS";
+    let Some(list) = environment.optional(NAME) else {
+        return Ok(CallbackSchedule::new(CALLBACK_RETRY_SECS.to_vec()));
+    };
+    let waits: Option<Vec<u32>> = list
+        .split(',')
+        .map(|wait| {
+            wait.trim()
+                .parse()
+                .ok()
+                .filter(|wait| *wait <= CALLBACK_RETRY_AFTER_SECS_MAX)
+        })
+        .collect();
+    match waits {
+        Some(waits) if waits.len() <= CALLBACK_RETRIES_MAX => Ok(CallbackSchedule::new(waits)),
+        _ => {
+            let problem = format!(
+                "must be at most {CALLBACK_RETRIES_MAX} whole numbers up to {CALLBACK_RETRY_AFTER_SECS_MAX}, separated by commas"
+            );
+            Err(SettingError::new(NAME, problem))
+        }
+    }
+}

@@ -1,3 +1,29 @@
 //! Wires the `callback` function and runs it.
 
-fn main() {}
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use aws_lambda_events::sqs::SqsEvent;
+use callback::Callback;
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use shared::aws::{self, Aws};
+use shared::clock::SystemClock;
+use shared::lambda;
+use shared::random::SystemRandom;
+
+fn main() -> ExitCode {
+    lambda::run(async |environment| {
+        let aws = Aws::new(&environment, aws::http_connector())?;
+        let callback = Arc::new(Callback::new(
+            &environment,
+            &aws,
+            Arc::new(SystemClock),
+            Arc::new(SystemRandom),
+        )?);
+        aws.connect().await;
+        Ok(service_fn(move |event: LambdaEvent<SqsEvent>| {
+            let callback = Arc::clone(&callback);
+            async move { Ok::<_, Error>(callback.handle(event.payload).await) }
+        }))
+    })
+}

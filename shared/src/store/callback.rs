@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use super::expression::Expression;
 use super::item::{self, name, number, text, time};
 use super::payload::{result_key, submitted_key};
-use super::{Store, StoreError};
+use super::{Store, StoreError, outcome};
 use crate::domain::callback::{Attempt, Callback, CallbackStatus};
 use crate::domain::id::RedeliveryId;
 use crate::domain::limits::{CALLBACK_RETENTION_SECS, PAYLOAD_MARGIN};
@@ -97,7 +97,13 @@ impl Store {
                 write.remove(name::CALLBACK_NEXT_AT);
             }
         }
-        self.record(read, write).await
+        // A refused write may be our own, whose answer was lost: the last try on record is this one then. Taken for somebody
+        // else's, the chain would end with the callback due and nobody to wake the next try.
+        let is_ours = |standing: &Callback| {
+            standing.tries == callback.tries + 1
+                && standing.attempts.last() == Some(&record.attempt)
+        };
+        self.record(read, write, is_ours, now).await
     }
 
     /// Starts a round of its own for a redelivery: one write, refused unless the operation's callback still stands as `read`,
@@ -142,7 +148,9 @@ impl Store {
                 number(kept_until.as_secs()),
             );
         }
-        self.record(read, write).await
+        // As above; or a second receive of the same message was faster, and its round is this one.
+        let is_ours = |standing: &Callback| standing.redelivery_id.as_ref() == Some(redelivery_id);
+        self.record(read, write, is_ours, now).await
     }
 
     async fn keep_payloads(
@@ -190,7 +198,13 @@ impl Store {
         Ok(())
     }
 
-    async fn record(&self, read: &Operation, write: Expression) -> Result<Recorded, StoreError> {
+    async fn record(
+        &self,
+        read: &Operation,
+        write: Expression,
+        is_ours: impl Fn(&Callback) -> bool,
+        now: Timestamp,
+    ) -> Result<Recorded, StoreError> {
         let write = write.render();
         let written = self
             .client
@@ -201,13 +215,23 @@ impl Store {
             .set_update_expression(write.update)
             .set_expression_attribute_names(Some(write.names))
             .set_expression_attribute_values(Some(write.values))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::None)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
-        match written {
-            Ok(_) => Ok(Recorded::Written),
-            Err(error) => StoreError::refusal("UpdateItem", error).map(|_| Recorded::Refused),
-        }
+        let Err(error) = written else {
+            return Ok(Recorded::Written);
+        };
+        let old = StoreError::refusal("UpdateItem", error)?;
+        let standing = outcome::met(old.as_ref(), now)?
+            .filter(|operation| operation.create_id == read.create_id);
+        let ours = standing
+            .and_then(|operation| operation.callback)
+            .is_some_and(|callback| is_ours(&callback));
+        Ok(if ours {
+            Recorded::Written
+        } else {
+            Recorded::Refused
+        })
     }
 }
 

@@ -1,0 +1,89 @@
+//! What a receiver is told.
+
+use serde::Serialize;
+use shared::domain::json::Json;
+use shared::domain::limits::CALLBACK_BODY_BYTES_MAX;
+use shared::domain::operation::{Operation, State};
+use shared::http::ErrorView;
+
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: String,
+    timestamp: String,
+    data: Data<'a>,
+}
+
+#[derive(Serialize)]
+struct Data<'a> {
+    operation_id: &'a str,
+    function: &'a str,
+    version: &'a str,
+    status: &'static str,
+    attempt: u32,
+    metadata: &'a Json,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<&'a Json>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result_omitted: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<Vec<ErrorView<'a>>>,
+    created_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    completed_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cancelled_at: Option<String>,
+}
+
+/// The body for an operation that has ended. The same on every try: its time is that of the end. A result that would make it
+/// longer than 64 KiB is left out.
+pub(crate) fn body(operation: &Operation, metadata: &Json, result: Option<&Json>) -> Vec<u8> {
+    let whole = write(operation, metadata, result, None);
+    if whole.len() > CALLBACK_BODY_BYTES_MAX && result.is_some() {
+        return write(operation, metadata, None, Some(true));
+    }
+    whole
+}
+
+fn write(
+    operation: &Operation,
+    metadata: &Json,
+    result: Option<&Json>,
+    result_omitted: Option<bool>,
+) -> Vec<u8> {
+    let status = operation.status();
+    let ended_at = operation
+        .ended_at()
+        .unwrap_or(operation.updated_at)
+        .to_string();
+    let (errors, completed_at, cancelled_at) = match &operation.state {
+        State::Failed { errors, .. } => (
+            Some(errors.iter().map(ErrorView::from).collect()),
+            Some(ended_at.clone()),
+            None,
+        ),
+        State::Cancelled { .. } => (None, None, Some(ended_at.clone())),
+        State::Pending | State::Processing { .. } | State::Completed { .. } => {
+            (None, Some(ended_at.clone()), None)
+        }
+    };
+    let body = Body {
+        r#type: format!("forrst.operation.{status}"),
+        timestamp: ended_at,
+        data: Data {
+            operation_id: operation.id.as_str(),
+            function: &operation.function,
+            version: &operation.function_version,
+            status: status.as_str(),
+            attempt: operation.attempt,
+            metadata,
+            result,
+            result_omitted,
+            errors,
+            created_at: operation.created_at.to_string(),
+            completed_at,
+            cancelled_at,
+        },
+    };
+    // Strings, numbers and JSON that was JSON before, so writing it cannot fail.
+    serde_json::to_vec(&body).unwrap_or_default()
+}

@@ -1,0 +1,289 @@
+//! What becomes of a wake-up: POST, record the try, send the next wake-up if one is needed, acknowledge.
+//!
+//! A crash after the POST posts again, when the message comes back; one after the record leaves the message to find the try
+//! recorded and to send the next wake-up.
+
+use std::time::Duration;
+
+use shared::domain::backoff::absent_return_secs;
+use shared::domain::callback::{Attempt, CallbackStatus};
+use shared::domain::callback_url::CallbackUrl;
+use shared::domain::limits::CALLBACK_ERROR_CHARS_MAX;
+use shared::domain::operation::Operation;
+use shared::domain::time::Timestamp;
+use shared::lambda::{Disposition, Record};
+use shared::queue::{MessageError, QueueError, WakeUp};
+use shared::store::{AttemptRecord, Recorded, Settlement, StoreError};
+use shared::telemetry::chain;
+
+use crate::Callback;
+use crate::body::body;
+use crate::sender::Outcome;
+
+/// HTTP 410: the receiver never wants to hear of this again.
+const GONE: u16 = 410;
+
+/// What kept a wake-up from being served; its message comes back.
+#[derive(Debug, thiserror::Error)]
+enum NotServed {
+    #[error("store")]
+    Store(#[from] StoreError),
+    #[error("queue")]
+    Queue(#[from] QueueError),
+}
+
+impl Callback {
+    pub(crate) async fn serve(&self, record: &Record) -> Disposition {
+        let message = match WakeUp::parse(&record.body) {
+            Ok(message) => message,
+            Err(error) => {
+                tracing::error!(message_id = record.message_id, "{error}");
+                return self.put_back(record, &self.callbacks).await;
+            }
+        };
+        returned_on_error(&message, self.wake(&message).await)
+    }
+
+    /// A wake-up that could not be served ten times over. Its callback is still owed, or was delivered on another's.
+    pub(crate) async fn serve_dead_letter(&self, record: &Record) -> Disposition {
+        let message = match WakeUp::parse(&record.body) {
+            Ok(message) => message,
+            Err(error @ MessageError::NewerFormat(_)) => {
+                tracing::error!(message_id = record.message_id, "{error}");
+                return self.put_back(record, &self.dead_letters).await;
+            }
+            Err(MessageError::Malformed) => {
+                // Nobody can read it, now or later: the log is all that it leaves.
+                tracing::error!(message_id = record.message_id, "malformed message dropped");
+                return Disposition::Acknowledge;
+            }
+        };
+        returned_on_error(&message, self.exhaust(&message).await)
+    }
+
+    async fn wake(&self, message: &WakeUp) -> Result<(), NotServed> {
+        let now = self.clock.now();
+        let Some(operation) = self.awaited(message, now).await? else {
+            return Ok(());
+        };
+        let Some(operation) = self.in_a_round(message, operation, now).await? else {
+            return Ok(());
+        };
+        let next_attempt_at = operation
+            .callback
+            .as_ref()
+            .and_then(|callback| callback.next_attempt_at);
+        if let Some(at) = next_attempt_at.filter(|at| *at > now) {
+            // Too early: the queue cannot delay a message for longer than 15 minutes, so a long wait is several hops.
+            return Ok(self.wake_up_at(message, at, now).await?);
+        }
+        self.deliver(message, &operation).await
+    }
+
+    /// The operation of a message, when it is still the incarnation that the message is for.
+    async fn awaited(
+        &self,
+        message: &WakeUp,
+        now: Timestamp,
+    ) -> Result<Option<Operation>, StoreError> {
+        let operation = self.store.get(&message.operation_id, now).await?;
+        Ok(operation.filter(|operation| operation.create_id == message.create_id))
+    }
+
+    /// The operation when its callback is due, by itself or because this message starts a round.
+    async fn in_a_round(
+        &self,
+        message: &WakeUp,
+        operation: Operation,
+        now: Timestamp,
+    ) -> Result<Option<Operation>, StoreError> {
+        if operation.callback_is_due() {
+            return Ok(Some(operation));
+        }
+        let (Some(callback), Some(redelivery_id)) = (&operation.callback, &message.redelivery_id)
+        else {
+            return Ok(None);
+        };
+        let settled = operation
+            .callback_status()
+            .is_some_and(CallbackStatus::allows_redelivery);
+        if !settled || callback.redelivery_id.as_ref() == Some(redelivery_id) {
+            return Ok(None);
+        }
+        match self
+            .store
+            .start_round(&operation, redelivery_id, now)
+            .await?
+        {
+            // A crash here leaves the callback due, and this message to come back to it.
+            Recorded::Written => self.awaited(message, now).await,
+            Recorded::Refused => Ok(None),
+        }
+    }
+
+    async fn deliver(&self, message: &WakeUp, operation: &Operation) -> Result<(), NotServed> {
+        let Some(callback) = &operation.callback else {
+            return Ok(());
+        };
+        let (attempt, retry_after) = self.attempt(operation, &callback.url).await?;
+        let now = self.clock.now();
+        let round_tries = callback.round_tries + 1;
+        let settlement = match attempt.status_code {
+            Some(200..=299) => Settlement::Settled(CallbackStatus::Delivered),
+            Some(GONE) => Settlement::Settled(CallbackStatus::Gone),
+            _ => match self
+                .schedule
+                .delay(round_tries, retry_after, self.random.fraction())
+            {
+                Some(delay) => Settlement::Again(now + delay),
+                None => Settlement::Settled(CallbackStatus::Exhausted),
+            },
+        };
+        let record = AttemptRecord {
+            attempt,
+            settlement,
+            kept_max: self.schedule.tries(),
+        };
+        match (
+            self.store.record_attempt(operation, &record, now).await?,
+            settlement,
+        ) {
+            (Recorded::Written, Settlement::Again(at)) => {
+                Ok(self.wake_up_at(message, at, now).await?)
+            }
+            (Recorded::Written, Settlement::Settled(status)) => {
+                if status == CallbackStatus::Exhausted {
+                    tracing::warn!(operation_id = %operation.id, round_tries, "callback exhausted");
+                }
+                Ok(())
+            }
+            // Another sender has recorded this try and sees to the next: one of two chains ends here.
+            (Recorded::Refused, _) => Ok(()),
+        }
+    }
+
+    async fn attempt(
+        &self,
+        operation: &Operation,
+        url: &str,
+    ) -> Result<(Attempt, Option<Duration>), StoreError> {
+        let (metadata, result) =
+            futures_util::try_join!(self.store.metadata(operation), self.store.result(operation))?;
+        // Judged anew: the networks that are allowed may have changed since the submit.
+        let url = match CallbackUrl::parse(url, &self.allowed_networks) {
+            Ok(url) => url,
+            Err(refused) => {
+                tracing::warn!(operation_id = %operation.id, reason = %refused.reason, "callback URL refused");
+                let error = Some("address not allowed".to_owned());
+                let at = self.clock.now();
+                return Ok((
+                    Attempt {
+                        at,
+                        status_code: None,
+                        error,
+                        duration_ms: 0,
+                    },
+                    None,
+                ));
+            }
+        };
+        let body = body(operation, &metadata, result.as_ref());
+        let sent = self.sender.post(&url, &operation.webhook_id(), body).await;
+        let (status_code, error, retry_after) = match sent.outcome {
+            Outcome::Answered {
+                status,
+                retry_after,
+            } => (Some(status), None, retry_after),
+            Outcome::Failed { reason } => {
+                tracing::info!(operation_id = %operation.id, %reason, "callback not answered");
+                (
+                    None,
+                    Some(
+                        reason
+                            .to_string()
+                            .chars()
+                            .take(CALLBACK_ERROR_CHARS_MAX)
+                            .collect(),
+                    ),
+                    None,
+                )
+            }
+        };
+        let duration_ms = u64::try_from(sent.duration.as_millis()).unwrap_or(u64::MAX);
+        Ok((
+            Attempt {
+                at: sent.started_at,
+                status_code,
+                error,
+                duration_ms,
+            },
+            retry_after,
+        ))
+    }
+
+    async fn exhaust(&self, message: &WakeUp) -> Result<(), NotServed> {
+        let now = self.clock.now();
+        let Some(operation) = self.awaited(message, now).await? else {
+            return Ok(());
+        };
+        if !operation.callback_is_due() {
+            return Ok(());
+        }
+        let error = Some("the callback could not be made".to_owned());
+        let attempt = Attempt {
+            at: now,
+            status_code: None,
+            error,
+            duration_ms: 0,
+        };
+        let settlement = Settlement::Settled(CallbackStatus::Exhausted);
+        let record = AttemptRecord {
+            attempt,
+            settlement,
+            kept_max: self.schedule.tries(),
+        };
+        // Refused: somebody else has made a try meanwhile, and sees to the next.
+        self.store.record_attempt(&operation, &record, now).await?;
+        tracing::warn!(operation_id = %operation.id, "callback exhausted by the dead-letter queue");
+        Ok(())
+    }
+
+    async fn wake_up_at(
+        &self,
+        message: &WakeUp,
+        at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), QueueError> {
+        let wait = at.since(now) + Duration::from_millis(999);
+        let delay_secs = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX);
+        self.callbacks.send(message, delay_secs).await
+    }
+
+    /// A message that cannot be read: newer code may be able to, and one that nobody can read ends in the dead-letter queue.
+    async fn put_back(&self, record: &Record, queue: &shared::queue::Queue) -> Disposition {
+        if let Err(error) = queue
+            .hide(
+                &record.receipt_handle,
+                absent_return_secs(record.receive_count),
+            )
+            .await
+        {
+            tracing::warn!(
+                message_id = record.message_id,
+                "visibility not changed: {}",
+                chain(&error)
+            );
+        }
+        Disposition::Return
+    }
+}
+
+fn returned_on_error(message: &WakeUp, served: Result<(), NotServed>) -> Disposition {
+    match served {
+        Ok(()) => Disposition::Acknowledge,
+        Err(error) => {
+            tracing::error!(operation_id = %message.operation_id, "wake-up not served: {}", chain(&error));
+            Disposition::Return
+        }
+    }
+}

@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod function;
+pub mod gateway;
 
 /// The region that everything here claims to be in.
 pub const REGION: &str = "us-east-1";

@@ -1,5 +1,11 @@
 //! Clients for what runs on this machine.
 
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+
+use crate::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
+
 /// An HTTP client for plain-HTTP addresses on this machine: it trusts no certificate, follows no redirect and heeds no
 /// proxy setting.
 ///
@@ -22,4 +28,21 @@ pub fn http_client() -> reqwest::Client {
         .no_proxy()
         .build()
         .expect("every setting is fixed and supported")
+}
+
+/// The AWS SDK's settings for a store or for queues at `endpoint`, with this bundle's own region and credentials, which
+/// no local service checks.
+#[must_use]
+pub fn sdk_config(endpoint: &str) -> SdkConfig {
+    let credentials = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "local");
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https();
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(REGION))
+        .endpoint_url(endpoint)
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .http_client(http)
+        .build()
 }

@@ -1,1 +1,3 @@
 //! The bundle on one machine: store, queues, gateway and the four function processes.
+
+pub mod sqs;

@@ -7,6 +7,7 @@ pub mod client;
 pub mod event_source;
 pub mod function;
 pub mod gateway;
+pub mod sqs;
 
 /// The region that everything here claims to be in.
 pub const REGION: &str = "us-east-1";

@@ -29,8 +29,10 @@ enum Probe {
     Environment,
     /// Answer with what the runtime told about the invocation.
     Context,
-    /// Connect to `at`, send the process id and `name` in a line, and wait until the other side hangs up; then answer
-    /// with the process id, or do as `then` says.
+    /// Give back the records at these places.
+    FailRecords(Vec<usize>),
+    /// Connect to `at`, send the process id, `name` and the event in a line each, and wait until the other side hangs up;
+    /// then answer with the process id, or do as `then` says.
     Meet {
         at: SocketAddr,
         name: String,
@@ -50,7 +52,7 @@ async fn handle(event: LambdaEvent<Value>) -> Result<Value, Error> {
     match probe(&event.payload)? {
         None => Ok(event.payload),
         Some(Probe::Meet { at, name, then }) => {
-            meet(at, &name).await?;
+            meet(at, &name, &event.payload).await?;
             match then {
                 None => Ok(json!(std::process::id())),
                 Some(then) => act(*then, &event),
@@ -77,15 +79,22 @@ fn act(probe: Probe, event: &LambdaEvent<Value>) -> Result<Value, Error> {
             "trace_id": event.context.xray_trace_id,
             "deadline_ms": event.context.deadline,
         })),
+        Probe::FailRecords(places) => {
+            let records = &event.payload["Records"];
+            let failures = places.iter().map(|place| {
+                let identifier = &records[*place]["messageId"];
+                json!({ "itemIdentifier": identifier })
+            });
+            Ok(json!({"batchItemFailures": failures.collect::<Vec<_>>()}))
+        }
         Probe::Meet { .. } => Err("a meeting leads to no other meeting".into()),
     }
 }
 
-async fn meet(at: SocketAddr, name: &str) -> Result<(), Error> {
+async fn meet(at: SocketAddr, name: &str, event: &Value) -> Result<(), Error> {
     let mut stream = TcpStream::connect(at).await?;
-    stream
-        .write_all(format!("{} {name}\n", std::process::id()).as_bytes())
-        .await?;
+    let lines = format!("{}\n{name}\n{event}\n", std::process::id());
+    stream.write_all(lines.as_bytes()).await?;
     // Far longer than any test waits: a test that forgot this process must not leave it behind.
     let hung_up = stream.read_u8();
     let _ = tokio::time::timeout(Duration::from_mins(1), hung_up).await;

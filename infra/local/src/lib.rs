@@ -3,6 +3,8 @@
 //! It takes the place of AWS, and nothing of Ferry's own: the functions are the deployed binaries, and what surrounds
 //! them behaves as the service that it stands for, in what is strict above all. Where it has to differ it is stricter.
 
+pub mod build;
+pub mod bundle;
 pub mod client;
 pub mod event_source;
 pub mod function;

@@ -43,11 +43,6 @@ use tokio::net::TcpListener;
 use broker::Broker;
 use error::SqsError;
 
-/// The region in every queue's ARN.
-pub const REGION: &str = "us-east-1";
-/// The account in every queue's URL and ARN.
-pub const ACCOUNT_ID: &str = "000000000000";
-
 /// A batch of 1 MiB can take several times as much as JSON, where it may be escaped or Base64.
 const MAXIMUM_REQUEST_BYTES: usize = 8 * 1024 * 1024;
 const CONTENT_TYPE_JSON: &str = "application/x-amz-json-1.0";

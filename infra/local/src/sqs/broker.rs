@@ -13,7 +13,7 @@ use super::error::SqsError;
 use super::message::Content;
 use super::queue::{Delivery, Message, Queue, Take};
 use super::settings::Settings;
-use super::{ACCOUNT_ID, REGION};
+use crate::{ACCOUNT_ID, REGION};
 
 /// A name has 1 to 80 characters.
 const MAXIMUM_NAME_CHARS: usize = 80;

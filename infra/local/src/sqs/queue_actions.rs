@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::error::SqsError;
 use super::settings::bounded;
-use super::{ACCOUNT_ID, Endpoint, Sqs, queue_arn};
+use super::{Endpoint, Sqs, queue_arn};
+use crate::ACCOUNT_ID;
 
 /// A page of `ListQueues` holds at most 1,000 queues.
 const MAXIMUM_QUEUES: usize = 1_000;

@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bundle;
+mod event_source;
 mod function;
 mod gateway;
 mod probe;
+mod program;

@@ -43,6 +43,17 @@ pub(crate) async fn invoke(function: &Function, event: Value) -> Result<Value, F
     Ok(serde_json::from_slice(&answer).expect("the probe answers with JSON"))
 }
 
+/// How long a test waits for what has to come. It is only ever waited out by a test that fails.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits for something that has to happen.
+pub(crate) async fn soon<T>(what: &str, happening: impl Future<Output = T>) -> T {
+    let Ok(happened) = tokio::time::timeout(PATIENCE, happening).await else {
+        panic!("{what} did not happen within {} s", PATIENCE.as_secs());
+    };
+    happened
+}
+
 /// Where probes report that they hold an invocation, and wait to be let go.
 pub(crate) struct MeetingPoint(TcpListener);
 
@@ -50,6 +61,7 @@ pub(crate) struct MeetingPoint(TcpListener);
 pub(crate) struct Visitor {
     pub(crate) process_id: u64,
     pub(crate) name: String,
+    pub(crate) event: Value,
     stream: BufReader<TcpStream>,
 }
 
@@ -66,17 +78,24 @@ impl MeetingPoint {
         json!({"probe": {"meet": {"at": self.address(), "name": name}}})
     }
 
+    /// An invitation with something to do afterwards.
+    pub(crate) fn invitation_and(&self, name: &str, then: &Value) -> Value {
+        json!({"probe": {"meet": {"at": self.address(), "name": name, "then": then}}})
+    }
+
     pub(crate) async fn next(&self) -> Visitor {
-        let (stream, _) = self.0.accept().await.unwrap();
-        let mut stream = BufReader::new(stream);
-        let mut line = String::new();
-        stream.read_line(&mut line).await.unwrap();
-        let (process_id, name) = line.trim_end().split_once(' ').unwrap();
-        Visitor {
-            process_id: process_id.parse().unwrap(),
-            name: name.to_owned(),
-            stream,
-        }
+        soon("a visit", async {
+            let (stream, _) = self.0.accept().await.unwrap();
+            let mut lines = BufReader::new(stream).lines();
+            let mut line = async || lines.next_line().await.unwrap().unwrap();
+            Visitor {
+                process_id: line().await.parse().unwrap(),
+                name: line().await,
+                event: serde_json::from_str(&line().await).unwrap(),
+                stream: lines.into_inner(),
+            }
+        })
+        .await
     }
 }
 
@@ -85,6 +104,6 @@ impl Visitor {
     pub(crate) async fn gone(mut self) {
         let mut rest = Vec::new();
         // A killed process's socket is closed or reset, as the system likes.
-        let _ = self.stream.read_to_end(&mut rest).await;
+        let _ = soon("the end", self.stream.read_to_end(&mut rest)).await;
     }
 }

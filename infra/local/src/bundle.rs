@@ -101,7 +101,7 @@ pub enum NotReady {
     #[error("GET /health is not answered")]
     Unanswered(#[from] reqwest::Error),
     /// The gateway answered for a function that did not.
-    #[error("GET /health is answered with {status}: {body}")]
+    #[error("GET /health is answered with {status} {body}; the log says why")]
     Refused {
         /// The HTTP status.
         status: u16,

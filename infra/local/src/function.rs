@@ -90,7 +90,7 @@ impl Function {
     }
 }
 
-/// Why an invocation has no response. Each but the last two would reach an AWS caller as `X-Amz-Function-Error`.
+/// Why an invocation has no response. Each but the last three reaches an AWS caller as `X-Amz-Function-Error`.
 #[derive(Debug, thiserror::Error)]
 pub enum FunctionError {
     /// The function itself answered with an error: it returned one, or it panicked.
@@ -120,7 +120,7 @@ pub enum FunctionError {
         reason: String,
     },
     /// The response was broken off, or is larger than [`PAYLOAD_MAX_BYTES`].
-    #[error("Function.ResponseSizeTooLarge or broken: {reason}")]
+    #[error("the response could not be taken: {reason}")]
     Response {
         /// What was wrong with it.
         reason: String,

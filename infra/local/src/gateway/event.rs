@@ -1,8 +1,9 @@
 //! The event that a function gets for a request: payload format 2.0.
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
 //!
-//! Where that page is silent, this follows what was seen on AWS: a path is delivered decoded, members that would be
-//! empty are left out, cookies are in `cookies` and no longer among the headers.
+//! Where that page is silent, this follows what was seen on AWS: a path is delivered decoded
+//! (<https://github.com/middleapi/standard-server/pull/93>), members that would be empty are left out, cookies are in
+//! `cookies` and no longer among the headers.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -32,8 +33,8 @@ const CONNECTION_HEADERS: [&str; 7] = [
     "upgrade",
 ];
 
-/// Content types whose bodies arrive as text besides `text/*`. The rest is base64, forms and `…+json` included; so says no
-/// page, but so it was seen on AWS.
+/// Content types whose bodies arrive as text besides `text/*`. The rest is base64, forms and bodies without a type
+/// included: AWS's pages do not say, but so it was seen there (<https://github.com/ministackorg/ministack/pull/766>).
 const TEXT_TYPES: [&str; 3] = [
     "application/javascript",
     "application/json",

@@ -120,12 +120,28 @@ async fn every_part_is_started_wired_and_stopped() {
         visitors.push(visitor);
     }
 
-    let address = bundle.url().trim_start_matches("http://").to_owned();
     bundle.stop().await;
     for visitor in visitors {
         visitor.gone().await;
     }
-    TcpListener::bind(address).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_bundle_that_is_dropped_takes_its_processes_along() {
+    let point = MeetingPoint::open().await;
+    let bundle = Bundle::start(settings(functions("dropped"))).await.unwrap();
+    let seen = environment(&bundle, reqwest::Method::PUT).await;
+    let queues = aws_sdk_sqs::Client::new(&sdk_config(&seen["AWS_ENDPOINT_URL_SQS"]));
+    queues
+        .send_message()
+        .queue_url(&seen["DISPATCH_QUEUE_URL"])
+        .message_body(point.invitation("worker").to_string())
+        .send()
+        .await
+        .unwrap();
+    let visitor = point.next().await;
+    drop(bundle);
+    visitor.gone().await;
 }
 
 #[tokio::test]

@@ -3,11 +3,20 @@
 //! Layers, inner to outer; a layer knows only those above it in this list:
 //!
 //! - [`domain`]: what an operation is and which steps it may take. Pure.
-//! - [`store`], [`queue`]: the table and the queues; the only code that speaks to AWS.
+//! - [`store`], [`queue`]: the table and the queues; with [`aws`] the only code that speaks to AWS.
 //! - [`http`], [`lambda`]: what callers and event sources send, and what they are answered.
 //!
-//! [`catalogue`] holds the functions that can be called, [`config`] the settings, [`clock`] and [`random`] what enters from
-//! outside at `main` and is passed on.
+//! [`catalogue`] holds the functions that can be called, [`config`] the settings; [`clock`] and [`random`] are what enters from
+//! outside at `main` and is passed on; [`telemetry`] is the logs.
 
+pub mod aws;
+pub mod catalogue;
 pub mod clock;
+pub mod config;
 pub mod domain;
+pub mod http;
+pub mod lambda;
+pub mod queue;
+pub mod random;
+pub mod store;
+pub mod telemetry;

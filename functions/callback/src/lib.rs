@@ -1,1 +1,4 @@
 //! The `callback` function.
+
+pub mod sender;
+pub mod signature;

@@ -1,0 +1,274 @@
+//! Makes one POST to a callback URL.
+//!
+//! Callers choose the URL, so a receiver is a stranger: it may stall, redirect, answer without end, or have a name whose address
+//! changes between two look-ups. One [`Sender::post`] is one request to one judged address, within one deadline, and whatever
+//! comes of it is a value to be recorded and not an error. It does not decide whether a callback is due or when to try again.
+//! If it is wrong, Ferry can be made to speak to its operator's private network.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use reqwest::dns::Resolve;
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use reqwest::{Client, Response, StatusCode, redirect, retry};
+use rustls::{ClientConfig, RootCertStore};
+use shared::clock::Clock;
+use shared::domain::callback_url::CallbackUrl;
+use shared::domain::network::{AllowedNetworks, Reach};
+use shared::domain::time::Timestamp;
+
+pub use self::failure::{Failure, TlsFailure};
+use self::resolver::{JudgingResolver, SystemResolver};
+use crate::signature::Signer;
+
+mod failure;
+mod resolver;
+mod retry_after;
+
+/// How callbacks introduce themselves.
+const USER_AGENT: &str = concat!("Ferry/", env!("CARGO_PKG_VERSION"));
+
+/// A connection, its look-up and TLS handshake included. Below the default for the whole exchange, so that a receiver with one
+/// dead address among several is still reached at another.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Receivers close idle connections too, and a request written to a closed one is a failed attempt. Enough for a burst of
+/// callbacks to one receiver.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What is read of an answer's body, in bytes, before it is thrown away: a short one leaves the connection fit for reuse, and
+/// a long one is not worth the time.
+const ANSWER_BODY_BYTES_MAX: usize = 4096;
+
+/// Posts callbacks. Built once per process, for the sake of its connections.
+pub struct Sender {
+    /// For [`Reach::Public`]: `https` only.
+    public: Client,
+    /// For [`Reach::AllowedNetworks`]. Without such a network there is no client that could speak plain `http`.
+    allowed_only: Option<Client>,
+    allowed: Arc<AllowedNetworks>,
+    signer: Signer,
+    timeout: Duration,
+    clock: Arc<dyn Clock>,
+}
+
+/// What came of one POST.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// When it began; also the time that was signed.
+    pub started_at: Timestamp,
+    /// How long it took.
+    pub duration: Duration,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// How one POST ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The receiver answered within the timeout. An answer counts from its headers on, whatever becomes of its body.
+    Answered {
+        /// The HTTP status.
+        status: u16,
+        /// How long the receiver asks to be left alone, an hour at most. Told by 429 and 503 only.
+        retry_after: Option<Duration>,
+    },
+    /// There was no answer. The receiver may have taken the callback all the same.
+    Failed {
+        /// Why, in words fit for the operation's owner.
+        reason: Failure,
+    },
+}
+
+/// The HTTP clients could not be built: a fault of the build or the machine, found at start-up.
+#[derive(Debug, thiserror::Error)]
+pub enum SenderError {
+    /// By the TLS library.
+    #[error("TLS cannot be set up")]
+    Tls(#[from] rustls::Error),
+    /// By the HTTP library.
+    #[error("the HTTP client cannot be built")]
+    Client(#[from] reqwest::Error),
+}
+
+impl Sender {
+    /// A sender that asks the system's resolver and trusts the certificate authorities that Mozilla trusts. `timeout` is for a
+    /// whole POST, from the look-up on.
+    ///
+    /// # Errors
+    ///
+    /// When the HTTP clients cannot be built.
+    pub fn new(
+        signer: Signer,
+        allowed: AllowedNetworks,
+        timeout: Duration,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, SenderError> {
+        let roots = RootCertStore {
+            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+        };
+        let network = Network {
+            names: Arc::new(SystemResolver),
+            roots,
+        };
+        Self::on(network, signer, allowed, timeout, clock)
+    }
+
+    fn on(
+        network: Network,
+        signer: Signer,
+        allowed: AllowedNetworks,
+        timeout: Duration,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, SenderError> {
+        let allowed = Arc::new(allowed);
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(network.roots)
+            .with_no_client_auth();
+        let client = |reach| {
+            let resolver =
+                JudgingResolver::new(Arc::clone(&network.names), reach, Arc::clone(&allowed));
+            client(resolver, reach, tls.clone())
+        };
+        Ok(Self {
+            public: client(Reach::Public)?,
+            allowed_only: if allowed.is_empty() {
+                None
+            } else {
+                Some(client(Reach::AllowedNetworks)?)
+            },
+            allowed,
+            signer,
+            timeout,
+            clock,
+        })
+    }
+
+    /// Signs `body` and posts it to `url`, once. `webhook_id` is the same on every attempt of one callback and holds no full
+    /// stop; the time and so the signature are those of this attempt.
+    pub async fn post(&self, url: &CallbackUrl, webhook_id: &str, body: Vec<u8>) -> Attempt {
+        let started_at = self.clock.now();
+        let mut deadline = self.clock.sleep_until(started_at + self.timeout);
+        let request = self.request(url, webhook_id, started_at, body);
+        let outcome = match before(&mut deadline, request).await {
+            None => Outcome::Failed {
+                reason: Failure::TimedOut,
+            },
+            Some(Err(reason)) => Outcome::Failed { reason },
+            Some(Ok(response)) => {
+                let outcome = answered(response.status(), response.headers(), self.clock.now());
+                before(&mut deadline, drain(response)).await;
+                outcome
+            }
+        };
+        Attempt {
+            started_at,
+            duration: self.clock.now().since(started_at),
+            outcome,
+        }
+    }
+
+    async fn request(
+        &self,
+        url: &CallbackUrl,
+        webhook_id: &str,
+        at: Timestamp,
+        body: Vec<u8>,
+    ) -> Result<Response, Failure> {
+        // The HTTP client resolves names only; an address goes straight to the socket.
+        if let Some(address) = url.address() {
+            url.reach().judge(address, &self.allowed)?;
+        }
+        let client = match url.reach() {
+            Reach::Public => &self.public,
+            Reach::AllowedNetworks => self
+                .allowed_only
+                .as_ref()
+                .ok_or(Failure::NoAllowedNetwork)?,
+        };
+        let timestamp_secs = at.as_secs();
+        client
+            .post(url.as_str())
+            .header(CONTENT_TYPE, "application/json")
+            .header("webhook-id", webhook_id)
+            .header("webhook-timestamp", timestamp_secs)
+            .header(
+                "webhook-signature",
+                self.signer.sign(webhook_id, timestamp_secs, &body),
+            )
+            .body(body)
+            .send()
+            .await
+            .map_err(|error| Failure::of(&error))
+    }
+}
+
+/// What stands between the sender and its receivers, for tests to replace.
+struct Network {
+    names: Arc<dyn Resolve>,
+    roots: RootCertStore,
+}
+
+/// A client makes the one request that it is asked for, and to nobody but the receiver.
+fn client(
+    resolver: JudgingResolver,
+    reach: Reach,
+    tls: ClientConfig,
+) -> Result<Client, reqwest::Error> {
+    Client::builder()
+        .tls_backend_preconfigured(tls)
+        .dns_resolver(resolver)
+        .https_only(reach == Reach::Public)
+        .http1_only()
+        // A proxy would resolve the name once more, out of our sight.
+        .no_proxy()
+        // A redirect would have to be judged like a new URL; the contract calls it a failure.
+        .redirect(redirect::Policy::none())
+        // The schedule is the caller's.
+        .retry(retry::never())
+        .referer(false)
+        .user_agent(USER_AGENT)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .build()
+}
+
+/// `None` when the deadline comes first.
+async fn before<T>(
+    deadline: impl Future<Output = ()> + Unpin,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    match select(pin!(work), deadline).await {
+        Either::Left((output, _)) => Some(output),
+        Either::Right(((), _)) => None,
+    }
+}
+
+fn answered(status: StatusCode, headers: &HeaderMap, now: Timestamp) -> Outcome {
+    let asks_for_patience =
+        status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE;
+    Outcome::Answered {
+        status: status.as_u16(),
+        retry_after: asks_for_patience
+            .then(|| retry_after::read(headers, now))
+            .flatten(),
+    }
+}
+
+async fn drain(mut response: Response) {
+    let mut bytes = 0;
+    while let Ok(Some(chunk)) = response.chunk().await {
+        bytes += chunk.len();
+        if bytes > ANSWER_BODY_BYTES_MAX {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! Every test speaks to a real listener on the loopback interface. Only names, the trusted roots and the clock are the tests' own.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use rustls::RootCertStore;
+use shared::clock::{Clock, ManualClock, SystemClock};
+use shared::domain::callback_url::CallbackUrl;
+use shared::domain::network::AllowedNetworks;
+use shared::domain::time::Timestamp;
+
+use super::{Attempt, Failure, Network, Outcome, Sender};
+use crate::signature::Signer;
+
+mod deadline;
+mod delivery;
+mod receiver;
+mod tls;
+mod walls;
+
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const TIMEOUT: Duration = Duration::from_secs(5);
+const LOOPBACK: &str = "127.0.0.1/32";
+
+/// Answers look-ups in the order that a test has laid out; the last answer stands for all further ones.
+struct Names {
+    answers: Vec<Vec<&'static str>>,
+    asked: Mutex<Vec<String>>,
+}
+
+impl Names {
+    fn answering(answers: &[&[&'static str]]) -> Arc<Self> {
+        Arc::new(Self {
+            answers: answers.iter().map(|answer| answer.to_vec()).collect(),
+            asked: Mutex::default(),
+        })
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+impl Resolve for Names {
+    fn resolve(&self, name: Name) -> Resolving {
+        let mut asked = self.asked.lock().unwrap();
+        let answer = self.answers.get(asked.len()).or(self.answers.last());
+        let addresses: Result<Vec<SocketAddr>, io::Error> = answer
+            .map(|addresses| {
+                let address = |text: &&str| SocketAddr::new(text.parse().unwrap(), 0);
+                addresses.iter().map(address).collect()
+            })
+            .ok_or_else(|| io::Error::other("no such name"));
+        asked.push(name.as_str().to_owned());
+        Box::pin(async move { Ok(Box::new(addresses?.into_iter()) as Addrs) })
+    }
+}
+
+fn allowed(list: &str) -> AllowedNetworks {
+    AllowedNetworks::parse(list).unwrap()
+}
+
+/// A URL as it would have been accepted with everything allowed, so that only the sender stands in its way.
+fn url(text: &str) -> CallbackUrl {
+    CallbackUrl::parse(text, &allowed("0.0.0.0/0 ::/0")).unwrap()
+}
+
+fn sender(allowed_networks: &str, names: &Arc<Names>) -> Sender {
+    sender_with(allowed_networks, names, RootCertStore::empty(), SystemClock)
+}
+
+fn sender_with(
+    allowed_networks: &str,
+    names: &Arc<Names>,
+    roots: RootCertStore,
+    clock: impl Clock + 'static,
+) -> Sender {
+    let network = Network {
+        names: Arc::clone(names) as Arc<dyn Resolve>,
+        roots,
+    };
+    Sender::on(
+        network,
+        Signer::parse(SECRET).unwrap(),
+        allowed(allowed_networks),
+        TIMEOUT,
+        Arc::new(clock),
+    )
+    .unwrap()
+}
+
+async fn post(sender: &Sender, to: &str) -> Attempt {
+    sender.post(&url(to), "msg_1", b"{}".to_vec()).await
+}
+
+fn manual_clock() -> ManualClock {
+    ManualClock::new(Timestamp::from_secs(1_700_000_000))
+}
+
+fn answered(status: u16) -> Outcome {
+    Outcome::Answered {
+        status,
+        retry_after: None,
+    }
+}
+
+fn failed(reason: Failure) -> Outcome {
+    Outcome::Failed { reason }
+}

@@ -1,0 +1,127 @@
+//! Receivers of callbacks, well-behaved and otherwise.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::ConnectInfo;
+use axum::response::IntoResponse;
+use http::{HeaderMap, Method, Uri};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+const ANY_PORT: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
+
+/// What a receiver was sent.
+#[derive(Debug, Clone)]
+pub(super) struct Visit {
+    pub(super) from: SocketAddr,
+    pub(super) method: Method,
+    pub(super) uri: Uri,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+/// A receiver that speaks HTTP as it should, and keeps what it was sent.
+pub(super) struct Receiver {
+    pub(super) port: u16,
+    visits: Arc<Mutex<Vec<Visit>>>,
+}
+
+impl Receiver {
+    pub(super) async fn answering<A>(answer: A) -> Self
+    where
+        A: IntoResponse + Clone + Send + Sync + 'static,
+    {
+        let visits: Arc<Mutex<Vec<Visit>>> = Arc::default();
+        let kept = Arc::clone(&visits);
+        let handler = move |ConnectInfo(from): ConnectInfo<SocketAddr>,
+                            method: Method,
+                            uri: Uri,
+                            headers: HeaderMap,
+                            body: Bytes| async move {
+            kept.lock().unwrap().push(Visit {
+                from,
+                method,
+                uri,
+                headers,
+                body,
+            });
+            answer.into_response()
+        };
+        let service = Router::new()
+            .fallback(handler)
+            .into_make_service_with_connect_info::<SocketAddr>();
+        let listener = TcpListener::bind(ANY_PORT).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move { axum::serve(listener, service).await });
+        Self { port, visits }
+    }
+
+    pub(super) fn visits(&self) -> Vec<Visit> {
+        self.visits.lock().unwrap().clone()
+    }
+}
+
+/// A receiver whose every byte is the test's.
+pub(super) struct RawReceiver {
+    pub(super) port: u16,
+    listener: TcpListener,
+}
+
+impl RawReceiver {
+    pub(super) async fn start() -> Self {
+        let listener = TcpListener::bind(ANY_PORT).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        Self { port, listener }
+    }
+
+    pub(super) async fn connection(&self) -> TcpStream {
+        self.listener.accept().await.unwrap().0
+    }
+
+    /// Accepts a connection and reads a whole request, whose body is `{}`.
+    pub(super) async fn request(&self) -> TcpStream {
+        let mut stream = self.connection().await;
+        let mut read = Vec::new();
+        while !read.ends_with(b"\r\n\r\n{}") {
+            assert_ne!(stream.read_buf(&mut read).await.unwrap(), 0);
+        }
+        stream
+    }
+
+    /// Accepts a connection, reads a request, writes `answer` and closes.
+    pub(super) async fn answer(&self, answer: &[u8]) {
+        let mut stream = self.request().await;
+        stream.write_all(answer).await.unwrap();
+    }
+}
+
+/// A listener that nobody must connect to.
+pub(super) struct Canary {
+    pub(super) port: u16,
+    listener: std::net::TcpListener,
+}
+
+impl Canary {
+    pub(super) fn start() -> Self {
+        let listener = std::net::TcpListener::bind(ANY_PORT).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        Self { port, listener }
+    }
+
+    /// On the loopback interface a connection waits to be accepted as soon as the one who makes it knows of it.
+    pub(super) fn assert_untouched(&self) {
+        let accepted = self.listener.accept().map_err(|error| error.kind());
+        assert_eq!(accepted.err(), Some(io::ErrorKind::WouldBlock));
+    }
+
+    /// Proves that the canary can sing: it is there to be reached at `address`.
+    pub(super) fn assert_reachable_at(&self, address: IpAddr) {
+        std::net::TcpStream::connect((address, self.port)).unwrap();
+        self.listener.accept().unwrap();
+    }
+}

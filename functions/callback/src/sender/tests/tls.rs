@@ -1,0 +1,108 @@
+use std::io::{Read, Write};
+use std::thread;
+
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection};
+
+use super::super::TlsFailure;
+use super::receiver::RawReceiver;
+use super::*;
+
+const NAME: &str = "hooks.example.com";
+
+/// A receiver with a certificate for [`NAME`], for one request. Returns its port and the roots that trust it.
+fn start_receiver(change: impl FnOnce(&mut CertificateParams)) -> (u16, RootCertStore) {
+    let mut params = CertificateParams::new([NAME.to_owned()]).unwrap();
+    change(&mut params);
+    let signing_key = KeyPair::generate().unwrap();
+    let cert = params.self_signed(&signing_key).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(cert.der().clone()).unwrap();
+
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.der().clone()], key)
+        .unwrap();
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || answer_once(&listener, config));
+    (port, roots)
+}
+
+/// Ends early, with an error that the test has no use for, when the client will not have the certificate.
+fn answer_once(listener: &std::net::TcpListener, config: ServerConfig) -> io::Result<()> {
+    let (stream, _) = listener.accept()?;
+    let connection = ServerConnection::new(Arc::new(config)).map_err(io::Error::other)?;
+    let mut tls = rustls::StreamOwned::new(connection, stream);
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n{}") {
+        let mut byte = [0];
+        tls.read_exact(&mut byte)?;
+        request.push(byte[0]);
+    }
+    tls.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")?;
+    tls.flush()
+}
+
+async fn post_over_tls(port: u16, roots: RootCertStore, name: &str) -> Outcome {
+    let names = Names::answering(&[&["127.0.0.1"]]);
+    let sender = sender_with(LOOPBACK, &names, roots, SystemClock);
+    post(&sender, &format!("https://{name}:{port}/"))
+        .await
+        .outcome
+}
+
+#[tokio::test]
+async fn a_trusted_certificate_is_taken() {
+    for name in [NAME, "HOOKS.example.com", "hooks.example.com."] {
+        let (port, roots) = start_receiver(|_| {});
+        assert_eq!(
+            post_over_tls(port, roots, name).await,
+            answered(200),
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_untrusted_issuer_is_refused() {
+    let (port, _) = start_receiver(|_| {});
+    let outcome = post_over_tls(port, RootCertStore::empty(), NAME).await;
+    assert_eq!(outcome, failed(Failure::Tls(TlsFailure::UnknownIssuer)));
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_name_is_refused() {
+    let (port, roots) = start_receiver(|_| {});
+    let outcome = post_over_tls(port, roots, "www.example.com").await;
+    assert_eq!(outcome, failed(Failure::Tls(TlsFailure::OtherName)));
+}
+
+#[tokio::test]
+async fn an_expired_certificate_is_refused() {
+    let (port, roots) = start_receiver(|params| params.not_after = date_time_ymd(2001, 1, 1));
+    let outcome = post_over_tls(port, roots, NAME).await;
+    assert_eq!(outcome, failed(Failure::Tls(TlsFailure::Expired)));
+}
+
+#[tokio::test]
+async fn a_server_of_plain_http_is_told_by_name() {
+    use tokio::io::AsyncWriteExt;
+    let receiver = RawReceiver::start().await;
+    let answer = async {
+        let mut stream = receiver.connection().await;
+        let text = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n";
+        stream.write_all(text).await.unwrap();
+        stream
+    };
+    let exchange = post_over_tls(receiver.port, RootCertStore::empty(), NAME);
+    let (outcome, _stream) = tokio::join!(exchange, answer);
+    let reason = Failure::Tls(TlsFailure::NotTls);
+    assert_eq!(outcome, failed(reason));
+    assert_eq!(reason.to_string(), "TLS: the receiver does not speak TLS");
+}

@@ -1,0 +1,157 @@
+//! The clients for AWS, configured by hand.
+//!
+//! Loading the default configuration looks at profiles, metadata services and certificate stores, none of which a function
+//! has or needs; here everything comes from the environment that Lambda gives, and the TLS roots are compiled in. One HTTP
+//! client, and so one set of connections and one TLS configuration, serves both services.
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider, SharedHttpClient};
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::config::{Environment, SettingError};
+use crate::domain::limits::{CALL_ATTEMPT_TIMEOUT, CALL_TIMEOUT, CALL_TRIES_MAX};
+
+/// The first wait between two tries of one call; the SDK doubles it and adds jitter.
+const CALL_BACKOFF: Duration = Duration::from_millis(50);
+/// Every certificate of AWS's endpoints goes back to one of these (<https://www.amazontrust.com/repository/>).
+const AWS_ROOT_NAMES: [&[u8]; 2] = [
+    b"Amazon Root CA ",
+    b"Starfield Services Root Certificate Authority - G2",
+];
+
+/// Where AWS is and how to reach it.
+#[derive(Debug, Clone)]
+pub struct Aws {
+    config: SdkConfig,
+    dynamodb_endpoint: Option<String>,
+    sqs_endpoint: Option<String>,
+}
+
+impl Aws {
+    /// Takes region, credentials and, for another store or other queues than AWS's, endpoints from the environment.
+    ///
+    /// # Errors
+    ///
+    /// When the region or the credentials are not there.
+    pub fn new(
+        environment: &Environment,
+        http_client: SharedHttpClient,
+    ) -> Result<Self, SettingError> {
+        let credentials = Credentials::new(
+            environment.required("AWS_ACCESS_KEY_ID")?,
+            environment.required("AWS_SECRET_ACCESS_KEY")?,
+            environment.optional("AWS_SESSION_TOKEN").map(str::to_owned),
+            None,
+            "environment",
+        );
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CALL_ATTEMPT_TIMEOUT)
+            .operation_attempt_timeout(CALL_ATTEMPT_TIMEOUT)
+            .operation_timeout(CALL_TIMEOUT)
+            .build();
+        let retries = RetryConfig::standard()
+            .with_max_attempts(CALL_TRIES_MAX)
+            .with_initial_backoff(CALL_BACKOFF);
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(environment.required("AWS_REGION")?.to_owned()))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .http_client(http_client)
+            .timeout_config(timeouts)
+            .retry_config(retries)
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .build();
+        Ok(Self {
+            config,
+            dynamodb_endpoint: environment
+                .optional("AWS_ENDPOINT_URL_DYNAMODB")
+                .map(str::to_owned),
+            sqs_endpoint: environment
+                .optional("AWS_ENDPOINT_URL_SQS")
+                .map(str::to_owned),
+        })
+    }
+
+    /// A client for DynamoDB.
+    #[must_use]
+    pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        let mut config = aws_sdk_dynamodb::config::Builder::from(&self.config);
+        config.set_endpoint_url(self.dynamodb_endpoint.clone());
+        aws_sdk_dynamodb::Client::from_conf(config.build())
+    }
+
+    /// A client for SQS.
+    #[must_use]
+    pub fn sqs(&self) -> aws_sdk_sqs::Client {
+        let mut config = aws_sdk_sqs::config::Builder::from(&self.config);
+        config.set_endpoint_url(self.sqs_endpoint.clone());
+        aws_sdk_sqs::Client::from_conf(config.build())
+    }
+}
+
+/// The HTTP client for both services: rustls on ring, with AWS's own roots compiled in.
+#[must_use]
+pub fn http_client() -> SharedHttpClient {
+    let mut roots = TrustStore::empty();
+    for certificate in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
+        if AWS_ROOT_NAMES
+            .iter()
+            .any(|name| contains(certificate, name))
+        {
+            let body = STANDARD.encode(certificate);
+            let pem = format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n");
+            roots.add_pem_certificate(pem);
+        }
+    }
+    // Only a provider without TLS support refuses a trust store.
+    let context = TlsContext::builder()
+        .with_trust_store(roots)
+        .build()
+        .unwrap_or_default();
+    aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .tls_context(context)
+        .build_https()
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack
+        .windows(needle.len())
+        .any(|window| window == needle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amazons_five_roots_are_compiled_in() {
+        let ours = webpki_root_certs::TLS_SERVER_ROOT_CERTS
+            .iter()
+            .filter(|certificate| {
+                AWS_ROOT_NAMES
+                    .iter()
+                    .any(|name| contains(certificate, name))
+            });
+        assert_eq!(ours.count(), 5);
+    }
+
+    #[test]
+    fn credentials_do_not_show() {
+        let environment = Environment::from_iter([
+            ("AWS_REGION", "eu-central-1"),
+            ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+            ("AWS_SECRET_ACCESS_KEY", "s3cret"),
+        ]);
+        let aws = Aws::new(&environment, http_client()).unwrap();
+        assert!(!format!("{aws:?}").contains("s3cret"));
+    }
+}

@@ -1,0 +1,152 @@
+//! Settings: environment variables, read once at start.
+//!
+//! A wrong setting stops the process at once, with one line that names it and, since some are secret, not its value.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::RangeInclusive;
+
+/// The environment as it was at start.
+#[derive(Clone, Default)]
+pub struct Environment(HashMap<String, String>);
+
+/// Names only: values may be secret.
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// A setting that is missing or malformed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{name} {problem}")]
+pub struct SettingError {
+    name: &'static str,
+    problem: String,
+}
+
+impl SettingError {
+    /// What is wrong with which setting; `problem` reads on after its name and does not hold its value.
+    #[must_use]
+    pub fn new(name: &'static str, problem: impl Into<String>) -> Self {
+        Self {
+            name,
+            problem: problem.into(),
+        }
+    }
+}
+
+impl Environment {
+    /// The process's own. A variable that is not Unicode is as good as absent.
+    #[must_use]
+    pub fn of_process() -> Self {
+        let decode = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        Self(std::env::vars_os().filter_map(decode).collect())
+    }
+
+    /// A setting that may be left out; an empty one is left out.
+    #[must_use]
+    pub fn optional(&self, name: &'static str) -> Option<&str> {
+        self.0
+            .get(name)
+            .map(|value| value.trim())
+            .filter(|value| !value.is_empty())
+    }
+
+    /// A setting that must be there.
+    ///
+    /// # Errors
+    ///
+    /// When it is not.
+    pub fn required(&self, name: &'static str) -> Result<&str, SettingError> {
+        self.optional(name)
+            .ok_or_else(|| SettingError::new(name, "is not set"))
+    }
+
+    /// A whole number within bounds, or its default.
+    ///
+    /// # Errors
+    ///
+    /// When it is none, or out of bounds.
+    pub fn number(
+        &self,
+        name: &'static str,
+        bounds: RangeInclusive<u32>,
+        default: u32,
+    ) -> Result<u32, SettingError> {
+        let Some(text) = self.optional(name) else {
+            return Ok(default);
+        };
+        text.parse()
+            .ok()
+            .filter(|number| bounds.contains(number))
+            .ok_or_else(|| {
+                let problem = format!(
+                    "must be a whole number from {} to {}",
+                    bounds.start(),
+                    bounds.end()
+                );
+                SettingError::new(name, problem)
+            })
+    }
+
+    /// A switch: `1` or `0`; off when left out.
+    ///
+    /// # Errors
+    ///
+    /// When it is anything else.
+    pub fn switch(&self, name: &'static str) -> Result<bool, SettingError> {
+        match self.optional(name) {
+            None | Some("0") => Ok(false),
+            Some("1") => Ok(true),
+            Some(_) => Err(SettingError::new(name, "must be 0 or 1")),
+        }
+    }
+}
+
+impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(variables: I) -> Self {
+        Self(
+            variables
+                .into_iter()
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_setting_is_named_and_its_value_is_not() {
+        let environment =
+            Environment::from_iter([("LEASE_SECONDS", "s3cret"), ("DEMO_FUNCTIONS", "yes")]);
+        let lease = environment
+            .number("LEASE_SECONDS", 5..=900, 60)
+            .unwrap_err()
+            .to_string();
+        assert_eq!(lease, "LEASE_SECONDS must be a whole number from 5 to 900");
+        assert_eq!(
+            environment
+                .switch("DEMO_FUNCTIONS")
+                .unwrap_err()
+                .to_string(),
+            "DEMO_FUNCTIONS must be 0 or 1"
+        );
+        assert_eq!(
+            environment.required("TABLE_NAME").unwrap_err().to_string(),
+            "TABLE_NAME is not set"
+        );
+        assert!(!format!("{environment:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn an_empty_setting_is_left_out() {
+        let environment = Environment::from_iter([("LEASE_SECONDS", " ")]);
+        assert_eq!(environment.number("LEASE_SECONDS", 5..=900, 60), Ok(60));
+    }
+}

@@ -1,0 +1,226 @@
+//! Which URLs Ferry will post an outcome to.
+//!
+//! A callback URL is judged twice: its text here, when it is submitted and whenever it is read back, and the addresses behind
+//! its name when a connection is made ([`Reach::judge`]). Neither looks names up here. If this module is wrong, a URL means one
+//! host to whoever checked it and another to the HTTP client that connects.
+//!
+//! The client reads URLs by the WHATWG rules, which repair: they drop tabs and new lines, turn backslashes into slashes, decode
+//! the host and read `0x7f.1` as an address. So the raw text is judged first, by a reader that repairs nothing, and then both
+//! readers have to have found the same host.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+
+use url::{Host, Url};
+
+use super::limits::CALLBACK_URL_CHARS_MAX;
+use super::network::{AllowedNetworks, Reach, RefusedAddress};
+
+mod host_name;
+
+/// A URL that a callback may be sent to, as far as its text tells.
+///
+/// The query often holds a token, so `Debug` and `Display` show the URL without it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CallbackUrl {
+    text: String,
+    /// The host when it is written as an address; otherwise it is a name.
+    address: Option<IpAddr>,
+    reach: Reach,
+}
+
+/// A refused URL. Reads the same whatever the reason, so that nobody can explore the operator's network by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be an https URL with a public host")]
+pub struct RefusedUrl {
+    /// For the log.
+    pub reason: RefusedUrlReason,
+}
+
+/// Why a URL was refused. For the log: callers are not told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RefusedUrlReason {
+    /// Longer than [`CALLBACK_URL_CHARS_MAX`].
+    #[error("longer than {CALLBACK_URL_CHARS_MAX} characters")]
+    TooLong,
+    /// A control character, a space, a backslash, or anything outside ASCII.
+    #[error("a character that a URL cannot hold")]
+    Character,
+    /// A fragment, which is never sent.
+    #[error("a fragment")]
+    Fragment,
+    /// Not `https:`, or `http:` where no network is allowed.
+    #[error("a scheme that is not allowed")]
+    Scheme,
+    /// Fewer or more than two slashes behind the scheme.
+    #[error("missing or extra slashes after the scheme")]
+    Slashes,
+    /// A user name or a password, empty ones included.
+    #[error("user information")]
+    UserInfo,
+    /// Port 0, an empty port, or one that is not written as a plain number.
+    #[error("an unusable port")]
+    Port,
+    /// The host is neither a name of letters, digits and hyphens nor an address.
+    #[error("an invalid host name")]
+    HostName,
+    /// An IPv4 address in another notation than four plain numbers.
+    #[error("an IPv4 address in disguise")]
+    DisguisedAddress,
+    /// A name without a dot, which means what the local network makes it mean.
+    #[error("a single-label name")]
+    SingleLabelName,
+    /// A name that the public DNS does not serve.
+    #[error("a special-use name")]
+    SpecialUseName,
+    /// A name under which a cloud serves credentials to the machine itself.
+    #[error("a name of the cloud's own services")]
+    CloudServiceName,
+    /// A host written as an address that may not be reached.
+    #[error(transparent)]
+    Address(#[from] RefusedAddress),
+    /// The HTTP client's reader refuses the URL, or finds another host in it than ours does.
+    #[error("not read alike by two readers")]
+    Ambiguous,
+}
+
+impl CallbackUrl {
+    /// Judges the text of a callback URL.
+    ///
+    /// Accepted is `https` with a public name or address. Where networks are allowed, so are: an address inside one of them;
+    /// `http`; and names of one label or for special use. Whatever the last two lead to must lie in an allowed network, which
+    /// [`CallbackUrl::reach`] asks of whoever connects.
+    ///
+    /// # Errors
+    ///
+    /// One sentence for the caller, with the reason beside it for the log.
+    pub fn parse(text: &str, allowed: &AllowedNetworks) -> Result<Self, RefusedUrl> {
+        judge(text, allowed).map_err(|reason| RefusedUrl { reason })
+    }
+
+    /// The URL as it was written, query included: a secret as often as not.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The URL with its query replaced, fit to be shown and logged.
+    #[must_use]
+    pub fn redacted(&self) -> String {
+        match self.text.split_once('?') {
+            Some((before_query, _)) => format!("{before_query}?REDACTED"),
+            None => self.text.clone(),
+        }
+    }
+
+    /// The host, when it is written as an address and so will not be resolved.
+    #[must_use]
+    pub fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
+    /// Where the addresses of this URL may lie.
+    #[must_use]
+    pub fn reach(&self) -> Reach {
+        self.reach
+    }
+}
+
+impl fmt::Display for CallbackUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.redacted())
+    }
+}
+
+impl fmt::Debug for CallbackUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CallbackUrl")
+            .field(&self.redacted())
+            .finish()
+    }
+}
+
+fn judge(text: &str, allowed: &AllowedNetworks) -> Result<CallbackUrl, RefusedUrlReason> {
+    let (scheme_reach, authority) = split(text)?;
+    if scheme_reach == Reach::AllowedNetworks && allowed.is_empty() {
+        return Err(RefusedUrlReason::Scheme);
+    }
+    let host = host_of(authority)?;
+    let read_by_client = Url::parse(text).map_err(|_| RefusedUrlReason::Ambiguous)?;
+    let address = match read_by_client.host() {
+        Some(Host::Ipv4(v4)) if host == v4.to_string() => Some(IpAddr::V4(v4)),
+        Some(Host::Ipv4(_)) => return Err(RefusedUrlReason::DisguisedAddress),
+        Some(Host::Ipv6(v6)) if bracketed_ipv6(host) == Some(v6) => Some(IpAddr::V6(v6)),
+        Some(Host::Domain(name)) if host.eq_ignore_ascii_case(name) => None,
+        _ => return Err(RefusedUrlReason::Ambiguous),
+    };
+    let reach = match address {
+        Some(address) => {
+            scheme_reach.judge(address, allowed)?;
+            scheme_reach
+        }
+        None => match (host_name::judge(host)?, scheme_reach) {
+            (None, reach) => reach,
+            (Some(private), _) if allowed.is_empty() => return Err(private),
+            (Some(_), _) => Reach::AllowedNetworks,
+        },
+    };
+    Ok(CallbackUrl {
+        text: text.to_owned(),
+        address,
+        reach,
+    })
+}
+
+/// Splits a URL that needs no repair into what its scheme may reach and its authority.
+fn split(text: &str) -> Result<(Reach, &str), RefusedUrlReason> {
+    if text.chars().nth(CALLBACK_URL_CHARS_MAX).is_some() {
+        return Err(RefusedUrlReason::TooLong);
+    }
+    if !text
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+    {
+        return Err(RefusedUrlReason::Character);
+    }
+    if text.contains('#') {
+        return Err(RefusedUrlReason::Fragment);
+    }
+    let (scheme, rest) = text.split_once(':').ok_or(RefusedUrlReason::Scheme)?;
+    let reach = match scheme.to_ascii_lowercase().as_str() {
+        "https" => Reach::Public,
+        "http" => Reach::AllowedNetworks,
+        _ => return Err(RefusedUrlReason::Scheme),
+    };
+    let rest = rest
+        .strip_prefix("//")
+        .filter(|rest| !rest.starts_with('/'))
+        .ok_or(RefusedUrlReason::Slashes)?;
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    Ok((reach, &rest[..end]))
+}
+
+/// The host in an authority, brackets included.
+fn host_of(authority: &str) -> Result<&str, RefusedUrlReason> {
+    if authority.contains('@') {
+        return Err(RefusedUrlReason::UserInfo);
+    }
+    // Colons inside the brackets belong to the address.
+    let end_of_literal = authority.find(']').map_or(0, |bracket| bracket + 1);
+    let Some(colon) = authority[end_of_literal..].find(':') else {
+        return Ok(authority);
+    };
+    let (host, port) = authority.split_at(end_of_literal + colon);
+    match port[1..].parse::<u16>() {
+        Ok(number) if number != 0 && port[1..] == number.to_string() => Ok(host),
+        _ => Err(RefusedUrlReason::Port),
+    }
+}
+
+/// Reads `[…]`; a zone id is no part of it.
+fn bracketed_ipv6(host: &str) -> Option<Ipv6Addr> {
+    host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! Names for operations, and for what tells two users of one operation apart.
+//!
+//! Nothing hangs on any of these being secret: every read and write checks the owner as well.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+const OPERATION_ID_PREFIX: &str = "op_";
+/// 96 bits: two random ids among 10⁹ live ones meet with a chance of 10⁻¹¹, and the conditional create notices.
+const OPERATION_ID_BYTES: usize = 12;
+
+/// An operation's name: `op_` and 24 lower-case hex digits.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OperationId(String);
+
+impl OperationId {
+    /// Makes the name from 96 bits, drawn at random or taken from a fingerprint.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; OPERATION_ID_BYTES]) -> Self {
+        use fmt::Write as _;
+        let mut text = String::from(OPERATION_ID_PREFIX);
+        for byte in bytes {
+            // Writing to a `String` cannot fail.
+            let _ = write!(text, "{byte:02x}");
+        }
+        Self(text)
+    }
+
+    /// Reads a name; `None` for anything that could not have come from [`OperationId::from_bytes`].
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix(OPERATION_ID_PREFIX)?;
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        (digits.len() == 2 * OPERATION_ID_BYTES && digits.bytes().all(is_digit))
+            .then(|| Self(text.to_owned()))
+    }
+
+    /// The name as callers see it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for OperationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+macro_rules! token {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Makes the token from 128 random bits.
+            #[must_use]
+            pub fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(URL_SAFE_NO_PAD.encode(bytes))
+            }
+
+            /// Reads a token; `None` for anything that could not have come from `from_bytes`.
+            #[must_use]
+            pub fn parse(text: &str) -> Option<Self> {
+                let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+                (bytes.len() == 16).then(|| Self(text.to_owned()))
+            }
+
+            /// The bits that it was made from.
+            #[must_use]
+            pub fn bits(&self) -> u128 {
+                let bytes = URL_SAFE_NO_PAD.decode(&self.0).unwrap_or_default();
+                bytes.iter().fold(0, |bits, byte| bits << 8 | u128::from(*byte))
+            }
+
+            /// The token as it is stored and sent: 22 characters of URL-safe base64.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+token! {
+    /// Drawn by each submit, sent in its message, and for life in the record that it creates. It tells one incarnation of an
+    /// operation id from the next, and one submit's message from another's.
+    CreateId
+}
+
+token! {
+    /// Drawn by each claim and gone with a cancel or a give-up. Together with the lock version it is the holder's fencing
+    /// token, and it is how a holder recognises its own write when the answer to it was lost.
+    ClaimId
+}
+
+token! {
+    /// Drawn by each request to redeliver a callback, so that its wake-up starts one round however often it is received.
+    RedeliveryId
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn an_operation_id_reads_itself_back(bytes: [u8; OPERATION_ID_BYTES]) {
+            let id = OperationId::from_bytes(bytes);
+            prop_assert_eq!(id.as_str().len(), 27);
+            prop_assert_eq!(OperationId::parse(id.as_str()), Some(id));
+        }
+
+        #[test]
+        fn only_well_formed_operation_ids_are_read(text in "(op_)?[0-9a-fA-F]{0,26}|\\PC{0,30}") {
+            if let Some(id) = OperationId::parse(&text) {
+                prop_assert_eq!(id.as_str(), &text);
+                prop_assert!(text.len() == 27 && !text.bytes().any(|byte| byte.is_ascii_uppercase()));
+            }
+        }
+
+        #[test]
+        fn a_token_reads_itself_back(bytes: [u8; 16]) {
+            let token = CreateId::from_bytes(bytes);
+            prop_assert_eq!(token.as_str().len(), 22);
+            prop_assert_eq!(token.bits(), u128::from_be_bytes(bytes));
+            prop_assert_eq!(CreateId::parse(token.as_str()), Some(token));
+        }
+    }
+
+    #[test]
+    fn a_token_of_another_length_is_not_one() {
+        assert_eq!(ClaimId::parse(""), None);
+        assert_eq!(ClaimId::parse("AAAA"), None);
+        assert_eq!(ClaimId::parse("!!!!!!!!!!!!!!!!!!!!!!"), None);
+    }
+}

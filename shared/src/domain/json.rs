@@ -1,0 +1,426 @@
+//! JSON that comes back exactly as it was sent.
+//!
+//! Arguments, metadata and results are kept as text, so that every number and key survives: a parse into floating point would
+//! turn 9007199254740993 into its neighbour. This module checks such text and compares it by value without parsing numbers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::de::{Deserializer as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// One JSON value as text without insignificant white space, otherwise as sent.
+#[derive(Debug, Clone, Serialize)]
+#[serde(transparent)]
+pub struct Json(Box<RawValue>);
+
+impl Json {
+    /// Reads one JSON value.
+    ///
+    /// # Errors
+    ///
+    /// When `text` is not exactly one JSON value.
+    pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
+        let raw: &RawValue = serde_json::from_str(text)?;
+        Ok(Self::compact(raw))
+    }
+
+    /// Writes a value as JSON.
+    ///
+    /// # Errors
+    ///
+    /// When the value has no JSON form, such as a map whose keys are not strings.
+    pub fn of(value: &impl Serialize) -> Result<Self, serde_json::Error> {
+        serde_json::value::to_raw_value(value).map(Self)
+    }
+
+    /// The object without members.
+    #[must_use]
+    pub fn empty_object() -> Self {
+        Self(RawValue::from_string("{}".to_owned()).unwrap_or_default())
+    }
+
+    /// Drops white space between tokens; strings are left alone.
+    #[must_use]
+    pub fn compact(raw: &RawValue) -> Self {
+        let mut text = String::with_capacity(raw.get().len());
+        let (mut in_string, mut escaped) = (false, false);
+        for character in raw.get().chars() {
+            if in_string {
+                in_string = escaped || character != '"';
+                escaped = !escaped && character == '\\';
+            } else if matches!(character, ' ' | '\t' | '\n' | '\r') {
+                continue;
+            } else {
+                in_string = character == '"';
+            }
+            text.push(character);
+        }
+        Self(RawValue::from_string(text).unwrap_or_else(|_| raw.to_owned()))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.get()
+    }
+
+    /// Its length in bytes of UTF-8.
+    #[must_use]
+    pub fn len_bytes(&self) -> usize {
+        self.0.get().len()
+    }
+
+    /// Whether this is `{}`.
+    #[must_use]
+    pub fn is_empty_object(&self) -> bool {
+        self.as_str() == "{}"
+    }
+
+    /// Whether this is an object at all.
+    #[must_use]
+    pub fn is_object(&self) -> bool {
+        self.as_str().starts_with('{')
+    }
+}
+
+/// Equality of text, not of value: `1.0` and `1` differ. See [`canonical`] for the other.
+impl PartialEq for Json {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self::compact(&*Box::<RawValue>::deserialize(deserializer)?))
+    }
+}
+
+/// What is wrong with syntactically valid JSON, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// RFC 6901 pointer from the root of the checked text.
+    pub pointer: String,
+    /// What is wrong there.
+    pub kind: FaultKind,
+}
+
+/// The ways in which syntactically valid JSON is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaultKind {
+    /// Arrays and objects inside one another, deeper than allowed.
+    TooDeep,
+    /// An object has two members of one name, of which different readers would see different ones.
+    DuplicateMember,
+    /// A string holds half of a surrogate pair, which has no form in UTF-8.
+    NotUnicode,
+}
+
+impl fmt::Display for FaultKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooDeep => "is nested too deeply",
+            Self::DuplicateMember => "is given more than once",
+            Self::NotUnicode => "is not valid Unicode",
+        })
+    }
+}
+
+/// Checks what JSON's grammar leaves open: depth (the root counts as one), duplicate members, and strings that are no text.
+///
+/// `raw` is read once a level, so the cost is at most its length times `depth_max`.
+///
+/// # Errors
+///
+/// The first fault in document order.
+pub fn check(raw: &RawValue, depth_max: usize) -> Result<(), Fault> {
+    let mut pointer = String::new();
+    check_value(raw, depth_max, &mut pointer).map_err(|kind| Fault { pointer, kind })
+}
+
+/// On an error `pointer` is left standing at the fault.
+fn check_value(raw: &RawValue, depth_left: usize, pointer: &mut String) -> Result<(), FaultKind> {
+    match Shape::of(raw) {
+        Shape::Scalar => Ok(()),
+        Shape::Text => as_text(raw).map(|_| ()),
+        Shape::Array | Shape::Object if depth_left == 0 => Err(FaultKind::TooDeep),
+        Shape::Array => {
+            for (index, element) in elements(raw).into_iter().enumerate() {
+                descend(pointer, &index.to_string(), |pointer| {
+                    check_value(element, depth_left - 1, pointer)
+                })?;
+            }
+            Ok(())
+        }
+        Shape::Object => {
+            let mut seen = BTreeSet::new();
+            for (name, value) in members(raw).ok_or(FaultKind::NotUnicode)? {
+                descend(pointer, &name, |pointer| {
+                    if seen.insert(name.clone()) {
+                        check_value(value, depth_left - 1, pointer)
+                    } else {
+                        Err(FaultKind::DuplicateMember)
+                    }
+                })?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn descend(
+    pointer: &mut String,
+    token: &str,
+    check: impl FnOnce(&mut String) -> Result<(), FaultKind>,
+) -> Result<(), FaultKind> {
+    let parent_len = pointer.len();
+    push_token(pointer, token);
+    check(pointer)?;
+    pointer.truncate(parent_len);
+    Ok(())
+}
+
+/// Adds one reference token to an RFC 6901 pointer, escaped.
+pub fn push_token(pointer: &mut String, token: &str) {
+    pointer.push('/');
+    pointer.push_str(&token.replace('~', "~0").replace('/', "~1"));
+}
+
+/// The text that is the same for two JSON values exactly when they are equal: members sorted, strings decoded, numbers reduced
+/// to significant digits and exponent, so that `1`, `1.0` and `10e-1` agree and no two different integers do.
+///
+/// Expects text that [`check`] has passed; the output is for hashing, not for reading.
+#[must_use]
+pub fn canonical(raw: &RawValue) -> String {
+    let mut out = String::with_capacity(raw.get().len());
+    write_canonical(raw, &mut out);
+    out
+}
+
+fn write_canonical(raw: &RawValue, out: &mut String) {
+    match Shape::of(raw) {
+        Shape::Scalar => out.push_str(&canonical_scalar(raw.get())),
+        Shape::Text => match as_text(raw) {
+            Ok(text) => push_text(out, &text),
+            Err(_) => out.push_str(raw.get()),
+        },
+        Shape::Array => {
+            out.push('[');
+            for element in elements(raw) {
+                write_canonical(element, out);
+                out.push(',');
+            }
+            out.push(']');
+        }
+        Shape::Object => {
+            let sorted: BTreeMap<_, _> = members(raw).unwrap_or_default().into_iter().collect();
+            out.push('{');
+            for (name, value) in sorted {
+                push_text(out, &name);
+                out.push(':');
+                write_canonical(value, out);
+                out.push(',');
+            }
+            out.push('}');
+        }
+    }
+}
+
+/// A string with its length in front, so that no text can pass for the tokens around it.
+fn push_text(out: &mut String, text: &str) {
+    out.push_str(&text.len().to_string());
+    out.push('"');
+    out.push_str(text);
+}
+
+fn canonical_scalar(text: &str) -> String {
+    if matches!(text, "true" | "false" | "null") {
+        return text.to_owned();
+    }
+    let (sign, magnitude) = match text.strip_prefix('-') {
+        Some(magnitude) => ("-", magnitude),
+        None => ("", text),
+    };
+    let (mantissa, exponent) = magnitude.split_once(['e', 'E']).unwrap_or((magnitude, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{whole}{fraction}");
+    let significant = digits.trim_start_matches('0').trim_end_matches('0');
+    if significant.is_empty() {
+        return "0".to_owned();
+    }
+    let trailing_zeros = digits.len() - digits.trim_end_matches('0').len();
+    // An exponent past 18 digits names no number that anything here could hold: such text equals only itself.
+    let Ok(exponent) = exponent.parse::<i64>() else {
+        return text.to_owned();
+    };
+    let shift = i128::from(exponent) + trailing_zeros as i128 - fraction.len() as i128;
+    format!("{sign}{significant}e{shift}")
+}
+
+enum Shape {
+    Object,
+    Array,
+    Text,
+    Scalar,
+}
+
+impl Shape {
+    fn of(raw: &RawValue) -> Self {
+        match raw.get().as_bytes().first() {
+            Some(b'{') => Self::Object,
+            Some(b'[') => Self::Array,
+            Some(b'"') => Self::Text,
+            _ => Self::Scalar,
+        }
+    }
+}
+
+fn as_text(raw: &RawValue) -> Result<String, FaultKind> {
+    serde_json::from_str(raw.get()).map_err(|_| FaultKind::NotUnicode)
+}
+
+/// An object's members in order, duplicates included; `None` when a name is not valid Unicode.
+pub(crate) fn members(raw: &RawValue) -> Option<Vec<(String, &RawValue)>> {
+    struct Members;
+
+    impl<'de> Visitor<'de> for Members {
+        type Value = Vec<(String, &'de RawValue)>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut members = Vec::new();
+            while let Some(member) = map.next_entry()? {
+                members.push(member);
+            }
+            Ok(members)
+        }
+    }
+
+    let mut deserializer = serde_json::Deserializer::from_str(raw.get());
+    deserializer.deserialize_map(Members).ok()
+}
+
+fn elements(raw: &RawValue) -> Vec<&RawValue> {
+    struct Elements;
+
+    impl<'de> Visitor<'de> for Elements {
+        type Value = Vec<&'de RawValue>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an array")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+            let mut elements = Vec::new();
+            while let Some(element) = seq.next_element()? {
+                elements.push(element);
+            }
+            Ok(elements)
+        }
+    }
+
+    let mut deserializer = serde_json::Deserializer::from_str(raw.get());
+    // A `RawValue` is valid JSON, and one that begins with a bracket an array.
+    deserializer.deserialize_seq(Elements).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn raw(text: &str) -> &RawValue {
+        serde_json::from_str(text).unwrap()
+    }
+
+    fn fault(text: &str) -> Option<(String, FaultKind)> {
+        check(raw(text), 3)
+            .err()
+            .map(|fault| (fault.pointer, fault.kind))
+    }
+
+    #[test]
+    fn compact_text_keeps_strings_numbers_and_order() {
+        for (sent, kept) in [
+            (
+                " { \"b\" : 1.0e5 ,\n\"a\" : [ 1 , 2 ] } ",
+                r#"{"b":1.0e5,"a":[1,2]}"#,
+            ),
+            (r#"{"a b":" c\" d \\"}"#, r#"{"a b":" c\" d \\"}"#),
+            (
+                "[9007199254740993, 18446744073709551615]",
+                "[9007199254740993,18446744073709551615]",
+            ),
+        ] {
+            assert_eq!(Json::parse(sent).unwrap().as_str(), kept);
+        }
+    }
+
+    #[test]
+    fn faults_are_found_where_they_are() {
+        assert_eq!(fault(r#"{"a":[[1]],"b":"x"}"#), None);
+        assert_eq!(
+            fault(r#"{"a":[[[]]]}"#),
+            Some(("/a/0/0".into(), FaultKind::TooDeep))
+        );
+        assert_eq!(
+            fault(r#"{"a":1,"b":{"c/d":1,"c\/d":2}}"#),
+            Some(("/b/c~1d".into(), FaultKind::DuplicateMember))
+        );
+        assert_eq!(
+            fault(r#"{"a":["\ud800"]}"#),
+            Some(("/a/0".into(), FaultKind::NotUnicode))
+        );
+        assert_eq!(
+            fault(r#"{"a":{"\ud800":1}}"#),
+            Some(("/a".into(), FaultKind::NotUnicode))
+        );
+    }
+
+    #[test]
+    fn very_deep_json_does_not_exhaust_the_stack() {
+        let text = "[".repeat(200_000) + &"]".repeat(200_000);
+        assert_eq!(check(raw(&text), 64).unwrap_err().kind, FaultKind::TooDeep);
+    }
+
+    #[test]
+    fn canonical_text_agrees_exactly_for_equal_values() {
+        for (left, right, equal) in [
+            (
+                r#"{"a":1,"b":[true,null]}"#,
+                r#"{ "b": [true, null], "a": 1.0 }"#,
+                true,
+            ),
+            ("1", "10e-1", true),
+            ("-0.0", "0", true),
+            ("1200", "1.2E+3", true),
+            ("9007199254740993", "9007199254740992", false),
+            ("1e400", "1e401", false),
+            ("-1", "1", false),
+            (r#""A""#, r#""\u0041""#, true),
+            (r#"["a","b"]"#, r#"["a,b"]"#, false),
+            (r#"["1"]"#, "[1]", false),
+            ("[[1],2]", "[[1,2]]", false),
+        ] {
+            assert_eq!(
+                canonical(raw(left)) == canonical(raw(right)),
+                equal,
+                "{left} and {right}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn integers_agree_only_with_themselves(left: u64, right: u64) {
+            let (left_text, right_text) = (left.to_string(), format!("{right}.0"));
+            prop_assert_eq!(canonical(raw(&left_text)) == canonical(raw(&right_text)), left == right);
+        }
+    }
+}

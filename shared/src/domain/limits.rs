@@ -1,0 +1,162 @@
+//! Every bound, with its reason, and the relations between them that the protocol rests on.
+//!
+//! A relation that can be checked by the compiler is checked at the end of this file; the template's numbers are held to these
+//! by a test.
+
+use std::time::Duration;
+
+/// A request body, in bytes. Room for the largest arguments and metadata with their escapes; a tenth of what API Gateway takes.
+pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// `arguments`, in bytes of compact JSON. With keys and attributes it fits one item of 400 KB, uncompressed.
+pub const ARGUMENTS_BYTES_MAX: usize = 256 * 1024;
+/// `metadata`, in bytes of compact JSON.
+pub const METADATA_BYTES_MAX: usize = 65_536;
+/// A function's result, in bytes of compact JSON; for the same reason as [`ARGUMENTS_BYTES_MAX`].
+pub const RESULT_BYTES_MAX: usize = 256 * 1024;
+/// Arrays and objects inside one another in a request body, the body itself counted.
+pub const NESTING_MAX: usize = 64;
+/// An owner, in bytes, its kind not counted.
+pub const OWNER_BYTES_MAX: usize = 256;
+/// An idempotency key, in characters.
+pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 255;
+/// A function's name, in characters.
+pub const FUNCTION_NAME_CHARS_MAX: usize = 255;
+/// The text that goes with progress, in characters; longer text is cut.
+pub const PROGRESS_MESSAGE_CHARS_MAX: usize = 1000;
+/// The message of a function's error, in characters; longer text is cut. Errors stay in the head item, which is written whole.
+pub const ERROR_MESSAGE_CHARS_MAX: usize = 1000;
+/// The code of a function's error, in characters; longer text is cut.
+pub const ERROR_CODE_CHARS_MAX: usize = 64;
+/// The details of a function's error, in bytes of JSON; larger ones are left out.
+pub const ERROR_DETAILS_BYTES_MAX: usize = 4096;
+
+/// How long an operation stays readable after its end, in seconds.
+pub const TTL_SECS_MIN: u32 = 60;
+/// See [`TTL_SECS_MIN`].
+pub const TTL_SECS_MAX: u32 = 7 * 86_400;
+/// See [`TTL_SECS_MIN`].
+pub const TTL_SECS_DEFAULT: u32 = 86_400;
+/// How long an operation may take from its submission, in seconds.
+pub const DEADLINE_SECS_MIN: u32 = 1;
+/// See [`DEADLINE_SECS_MIN`].
+pub const DEADLINE_SECS_MAX: u32 = 7 * 86_400;
+
+/// Operations on a page of a list.
+pub const LIST_LIMIT_MAX: usize = 100;
+/// See [`LIST_LIMIT_MAX`].
+pub const LIST_LIMIT_DEFAULT: usize = 50;
+/// Operations that one list request examines, so that a narrow filter cannot make it read a whole table.
+pub const LIST_EXAMINED_MAX: usize = 500;
+
+/// What DynamoDB bills a write by, in bytes: an ordinary operation's head stays within one unit.
+pub const HEAD_BYTES_MAX: usize = 1024;
+/// What a head gains after its creation (claim, lease, start, progress and its time), in bytes.
+pub const HEAD_GROWTH_BYTES: usize = 150;
+/// What a head gains at its end (its time, the final progress), in bytes.
+pub const HEAD_END_BYTES: usize = 50;
+
+/// A lease, in seconds: how long after its last heartbeat a crashed worker's operation is taken up again.
+pub const LEASE_SECS_DEFAULT: u32 = 60;
+/// A lease must outlast a slow call and a missed heartbeat.
+pub const LEASE_SECS_MIN: u32 = 5;
+/// SQS's limit on a visibility timeout, with which a lease is renewed, is 12 hours; nobody wants to wait that long.
+pub const LEASE_SECS_MAX: u32 = 900;
+/// Heartbeats in a lease: two may fail before it is lost.
+pub const HEARTBEATS_PER_LEASE: u32 = 3;
+/// Progress is written at most once in this time for an operation.
+pub const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+/// How long work may take to end after it was told to; past it, the process ends instead, so that nothing is left running.
+pub const ABORT_GRACE: Duration = Duration::from_secs(5);
+/// What is kept free at the end of an invocation to record an outcome and answer.
+pub const INVOCATION_MARGIN: Duration = Duration::from_secs(15);
+
+/// One try of one AWS call. The SDK sets no limit of its own.
+pub const CALL_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1500);
+/// One AWS call with all its tries.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(4);
+/// Tries of one AWS call.
+pub const CALL_TRIES_MAX: u32 = 3;
+
+/// A submit sends its message again when it comes to create the record later than this after sending it.
+pub const SEND_TO_CREATE_MAX: Duration = Duration::from_secs(30);
+/// A dispatch message that is older than this and finds no record will never find one: no submit lasts as long, for its
+/// timeout, its own [`SEND_TO_CREATE_MAX`] and the five minutes for which a signature is accepted are all shorter.
+pub const PHANTOM_AGE: Duration = Duration::from_secs(15 * 60);
+/// How long a message that finds no record waits at most before it looks again, in seconds.
+pub const ABSENT_RETURN_SECS_MAX: u32 = 300;
+/// A message this old is sent afresh, long before the queue's retention would drop it.
+pub const MESSAGE_AGE_MAX: Duration = Duration::from_secs(6 * 86_400);
+/// Retention of every queue, in seconds: SQS's longest.
+pub const QUEUE_RETENTION_SECS: u32 = 14 * 86_400;
+/// Receives after which a message moves to the dead-letter queue.
+pub const RECEIVES_MAX: u32 = 10;
+/// SQS's longest delay of a message, in seconds.
+pub const QUEUE_DELAY_SECS_MAX: u32 = 900;
+/// SQS's longest visibility timeout, in seconds, counted from the receive.
+pub const VISIBILITY_SECS_MAX: u32 = 12 * 3600;
+
+/// While an operation lives its record outlasts the deadline by this: a backstop, never the way an operation ends.
+pub const EXPIRY_MARGIN: Duration = Duration::from_secs(14 * 86_400);
+/// Payload items outlast the heads that name them by this.
+pub const PAYLOAD_MARGIN: Duration = Duration::from_secs(7 * 86_400);
+/// A callback's URL, in characters: room for a signed query, in a record that is billed by its size.
+pub const CALLBACK_URL_CHARS_MAX: usize = 2048;
+/// The waits after the first try of a callback and each further one.
+pub const CALLBACK_RETRY_SECS: [u32; 5] = [5, 30, 120, 600, 3600];
+/// Waits in a schedule that a setting names.
+pub const CALLBACK_RETRIES_MAX: usize = 10;
+/// A wait that a receiver asks for with `Retry-After` is held to this, in seconds; a wait in a setting as well.
+pub const CALLBACK_RETRY_AFTER_SECS_MAX: u32 = 3600;
+/// How long the record of an operation with a callback is kept at least, in seconds from its end: the longest schedule that a
+/// setting can name, and a day to look at what came of it.
+pub const CALLBACK_RETENTION_SECS: u32 =
+    CALLBACK_RETRIES_MAX as u32 * CALLBACK_RETRY_AFTER_SECS_MAX + 86_400;
+/// A callback's whole exchange, in seconds.
+pub const CALLBACK_TIMEOUT_SECS_DEFAULT: u32 = 5;
+/// See [`CALLBACK_TIMEOUT_SECS_DEFAULT`].
+pub const CALLBACK_TIMEOUT_SECS_MAX: u32 = 30;
+/// A callback's body, in bytes: past it the result is left out.
+pub const CALLBACK_BODY_BYTES_MAX: usize = 64 * 1024;
+/// What is kept of a failed callback's reason, in characters.
+pub const CALLBACK_ERROR_CHARS_MAX: usize = 200;
+
+/// `submit` and `status`: API Gateway waits 30 seconds at most.
+pub const HTTP_FUNCTION_TIMEOUT_SECS: u32 = 29;
+/// `worker`: Lambda's longest.
+pub const WORKER_TIMEOUT_SECS: u32 = 900;
+/// `callback`: one exchange, with the calls before and after it.
+pub const CALLBACK_FUNCTION_TIMEOUT_SECS: u32 = 60;
+/// The dispatch queue's visibility timeout, in seconds; AWS wants it no shorter than the function's timeout. It only counts
+/// until a worker has claimed, which sets it to the lease.
+pub const DISPATCH_VISIBILITY_SECS: u32 = WORKER_TIMEOUT_SECS;
+/// The callback queue's visibility timeout, in seconds. Nothing shortens it: it is how long a crashed delivery waits.
+pub const CALLBACK_VISIBILITY_SECS: u32 = CALLBACK_FUNCTION_TIMEOUT_SECS;
+
+/// The number of the record and message format that this code writes, and the newest that it reads.
+pub const FORMAT: u32 = 1;
+
+const _: () = {
+    // A call ends within a heartbeat's interval of the shortest lease, or a slow call alone could lose one.
+    assert!(CALL_TIMEOUT.as_secs() < LEASE_SECS_MIN as u64);
+    assert!(CALL_ATTEMPT_TIMEOUT.as_millis() < CALL_TIMEOUT.as_millis());
+    // A message is given up as a phantom only when no submit can still create its record: not one that sent it in its first
+    // second, spent all its time and then waited out the life of its signature.
+    assert!(
+        HTTP_FUNCTION_TIMEOUT_SECS as u64 + SEND_TO_CREATE_MAX.as_secs() + 300
+            < PHANTOM_AGE.as_secs()
+    );
+    // A fresh copy is sent before retention can drop the old one, even out of a dead-letter queue.
+    assert!(MESSAGE_AGE_MAX.as_secs() < QUEUE_RETENTION_SECS as u64);
+    assert!(LEASE_SECS_MAX <= VISIBILITY_SECS_MAX);
+    assert!(CALLBACK_RETRY_SECS[4] <= CALLBACK_RETRY_AFTER_SECS_MAX);
+    assert!(DISPATCH_VISIBILITY_SECS >= WORKER_TIMEOUT_SECS);
+    assert!(CALLBACK_VISIBILITY_SECS >= CALLBACK_FUNCTION_TIMEOUT_SECS);
+    // The exchange, a read before it, a write and a message after it.
+    assert!(
+        CALLBACK_TIMEOUT_SECS_MAX as u64 + 4 * CALL_TIMEOUT.as_secs()
+            < CALLBACK_FUNCTION_TIMEOUT_SECS as u64
+    );
+    // Recording an outcome and answering fit into what is kept free for them.
+    assert!(ABORT_GRACE.as_secs() + 2 * CALL_TIMEOUT.as_secs() < INVOCATION_MARGIN.as_secs());
+    assert!(HEAD_GROWTH_BYTES < HEAD_BYTES_MAX / 2);
+};

@@ -1,0 +1,227 @@
+//! Which addresses a callback may be sent to.
+//!
+//! Ferry posts to URLs that its callers choose, from inside its operator's network. This module is the wall between the two:
+//! an address is refused unless it is globally routable unicast or the operator has named its network. It judges addresses
+//! only; texts are [`callback_url`](super::callback_url)'s. If it is wrong, a caller can make Ferry speak to the operator's
+//! private hosts or to the cloud's own services.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+/// The networks that an operator has opened to callbacks, from the setting `CALLBACK_ALLOWED_NETWORKS`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AllowedNetworks(Vec<IpNet>);
+
+/// An entry of `CALLBACK_ALLOWED_NETWORKS` that is not a network in CIDR notation, or has bits set behind its prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("CALLBACK_ALLOWED_NETWORKS: entry {position} is not a network such as 10.20.0.0/16")]
+pub struct InvalidNetwork {
+    /// Which entry, counted from 1.
+    pub position: usize,
+}
+
+/// Where the addresses of one URL may lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Anywhere public, and in the allowed networks.
+    Public,
+    /// In the allowed networks alone: `http`, and names that mean something in a private network only.
+    AllowedNetworks,
+}
+
+/// Why an address was refused. For the log: callers are not told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RefusedAddress {
+    /// A link-local address or one where a cloud serves credentials; no setting opens these.
+    #[error("an address of the cloud's own services")]
+    CloudService,
+    /// Not globally routable unicast, and in no allowed network.
+    #[error("not a public address")]
+    NotPublic,
+    /// In no allowed network, where nothing else would do.
+    #[error("not in an allowed network")]
+    OutsideAllowedNetworks,
+}
+
+impl AllowedNetworks {
+    /// Reads a list in CIDR notation, separated by commas, white space or both; an empty list allows nothing.
+    ///
+    /// # Errors
+    ///
+    /// Names the first entry that is not a network, by its position and not by its content.
+    pub fn parse(list: &str) -> Result<Self, InvalidNetwork> {
+        list.split(|c: char| c == ',' || c.is_whitespace())
+            .filter(|entry| !entry.is_empty())
+            .zip(1..)
+            .map(|(entry, position)| {
+                entry
+                    .parse()
+                    .ok()
+                    // `10.1.2.3/8` is a slip: one cannot tell which of its two halves was meant.
+                    .filter(|network: &IpNet| *network == network.trunc())
+                    .ok_or(InvalidNetwork { position })
+            })
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// Whether no network is allowed, as it is by default.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// An IPv6 address is held against IPv6 networks only, whatever it embeds: 127.0.0.0/8 does
+    /// not contain `::ffff:127.0.0.1`.
+    fn contains(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(&address))
+    }
+}
+
+impl Reach {
+    /// Decides whether a callback may be sent to `address`.
+    ///
+    /// An IPv6 address that carries an IPv4 address (mapped, compatible, translated, NAT64, 6to4, Teredo) is a second way to
+    /// write the latter, and some gateway along the way will unwrap it; a receiver reachable over IPv4 has no need to be
+    /// written so. It is refused unless an allowed network contains it, and then the address inside must be fit to be reached
+    /// too, so that opening `64:ff9b::/96` for a NAT64 gateway does not open 10.0.0.0/8 behind it.
+    ///
+    /// # Errors
+    ///
+    /// Says why not.
+    pub fn judge(self, address: IpAddr, allowed: &AllowedNetworks) -> Result<(), RefusedAddress> {
+        let embedded = embedded_ipv4(address).map(IpAddr::V4);
+        if is_cloud_service(address) || embedded.is_some_and(is_cloud_service) {
+            return Err(RefusedAddress::CloudService);
+        }
+        if allowed.contains(address) {
+            return match embedded {
+                Some(inner) if !is_globally_routable(inner) && !allowed.contains(inner) => {
+                    Err(RefusedAddress::NotPublic)
+                }
+                _ => Ok(()),
+            };
+        }
+        match self {
+            Self::Public if is_globally_routable(address) => Ok(()),
+            Self::Public => Err(RefusedAddress::NotPublic),
+            Self::AllowedNetworks => Err(RefusedAddress::OutsideAllowedNetworks),
+        }
+    }
+}
+
+/// Whether an address is globally routable unicast, by the IANA special-purpose address registries ([IPv4], [IPv6]).
+///
+/// Stricter than their column "globally reachable" where nobody could be running a receiver: relay and DNS anycast, and
+/// everything under `2001::/23`.
+///
+/// [IPv4]: https://www.iana.org/assignments/iana-ipv4-special-registry
+/// [IPv6]: https://www.iana.org/assignments/iana-ipv6-special-registry
+#[must_use]
+pub fn is_globally_routable(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            !is_cloud_service(address) && !SPECIAL_IPV4.iter().any(|network| network.contains(&v4))
+        }
+        IpAddr::V6(v6) => {
+            GLOBAL_UNICAST_IPV6.contains(&v6)
+                && !SPECIAL_IPV6.iter().any(|network| network.contains(&v6))
+        }
+    }
+}
+
+/// Where clouds serve credentials, configuration and their own health to the machine itself.
+fn is_cloud_service(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_link_local() || CLOUD_SERVICES_IPV4.contains(&v4),
+        IpAddr::V6(v6) => v6.is_unicast_link_local() || CLOUD_SERVICES_IPV6.contains(&v6),
+    }
+}
+
+/// The IPv4 address that an IPv6 address carries, by those schemes whose layout is fixed.
+fn embedded_ipv4(address: IpAddr) -> Option<Ipv4Addr> {
+    let IpAddr::V6(v6) = address else {
+        return None;
+    };
+    let bits = v6.to_bits();
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the lowest 32 bits are what is asked for"
+    )]
+    let low = bits as u32;
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "bits 16 to 48, counted from the highest"
+    )]
+    let after_6to4_prefix = (bits >> 80) as u32;
+    match v6.segments() {
+        // `::` and `::1` are not IPv4-compatible addresses (RFC 4291, 2.5).
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
+        // Compatible and mapped (RFC 4291), translated (RFC 2765), NAT64 (RFC 6052).
+        [0, 0, 0, 0, 0, 0 | 0xffff, _, _]
+        | [0, 0, 0, 0, 0xffff, 0, _, _]
+        | [0x64, 0xff9b, 0, 0, 0, 0, _, _] => Some(low.into()),
+        // Teredo hides the client's address by flipping its bits (RFC 4380, 4).
+        [0x2001, 0, ..] => Some((!low).into()),
+        [0x2002, ..] => Some(after_6to4_prefix.into()),
+        _ => None,
+    }
+}
+
+/// Outside the link-local networks, which count as a whole.
+const CLOUD_SERVICES_IPV4: [Ipv4Addr; 3] = [
+    Ipv4Addr::new(168, 63, 129, 16), // Azure's platform address, otherwise public
+    Ipv4Addr::new(100, 100, 100, 200), // Alibaba Cloud's metadata
+    Ipv4Addr::new(192, 0, 0, 192),   // Oracle Cloud's metadata, first generation
+];
+
+/// Outside the link-local network.
+const CLOUD_SERVICES_IPV6: [Ipv6Addr; 3] = [
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), // AWS: instance metadata
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23),  // AWS: EKS Pod Identity
+    Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),  // Google Cloud: metadata
+];
+
+const SPECIAL_IPV4: [Ipv4Net; 18] = [
+    ipv4([0, 0, 0, 0], 8),       // "this network", RFC 791
+    ipv4([10, 0, 0, 0], 8),      // private use, RFC 1918
+    ipv4([100, 64, 0, 0], 10),   // shared by carriers, RFC 6598
+    ipv4([127, 0, 0, 0], 8),     // loopback, RFC 1122
+    ipv4([169, 254, 0, 0], 16),  // link-local, RFC 3927
+    ipv4([172, 16, 0, 0], 12),   // private use, RFC 1918
+    ipv4([192, 0, 0, 0], 24),    // protocol assignments, RFC 6890
+    ipv4([192, 0, 2, 0], 24),    // documentation, RFC 5737
+    ipv4([192, 31, 196, 0], 24), // AS112 anycast, RFC 7535
+    ipv4([192, 52, 193, 0], 24), // AMT relay anycast, RFC 7450
+    ipv4([192, 88, 99, 0], 24),  // 6to4 relay anycast, RFC 7526
+    ipv4([192, 168, 0, 0], 16),  // private use, RFC 1918
+    ipv4([192, 175, 48, 0], 24), // AS112 anycast, RFC 7534
+    ipv4([198, 18, 0, 0], 15),   // benchmarking, RFC 2544
+    ipv4([198, 51, 100, 0], 24), // documentation, RFC 5737
+    ipv4([203, 0, 113, 0], 24),  // documentation, RFC 5737
+    ipv4([224, 0, 0, 0], 4),     // multicast, RFC 5771
+    ipv4([240, 0, 0, 0], 4),     // reserved, RFC 1112, and the broadcast address
+];
+
+/// Global unicast, RFC 4291. Everything else is reserved, local or multicast, and so refused without being named.
+const GLOBAL_UNICAST_IPV6: Ipv6Net = ipv6([0x2000, 0, 0], 3);
+
+const SPECIAL_IPV6: [Ipv6Net; 5] = [
+    ipv6([0x2001, 0, 0], 23), // protocol assignments with Teredo and ORCHID, RFC 2928
+    ipv6([0x2001, 0xdb8, 0], 32), // documentation, RFC 3849
+    ipv6([0x2002, 0, 0], 16), // 6to4, RFC 3056
+    ipv6([0x2620, 0x4f, 0x8000], 48), // AS112 anycast, RFC 7534
+    ipv6([0x3fff, 0, 0], 20), // documentation, RFC 9637
+];
+
+const fn ipv4([a, b, c, d]: [u8; 4], prefix_bits: u8) -> Ipv4Net {
+    Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), prefix_bits)
+}
+
+const fn ipv6([a, b, c]: [u16; 3], prefix_bits: u8) -> Ipv6Net {
+    Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0), prefix_bits)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,232 @@
+use std::net::IpAddr;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn allowed(list: &str) -> AllowedNetworks {
+    AllowedNetworks::parse(list).unwrap()
+}
+
+/// Blocks with public addresses, if any, right before and right behind them.
+const SPECIAL_BLOCKS: &[&str] = &[
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "168.63.129.16/32",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.0.0.0/24",
+    "192.0.2.0/24",
+    "192.31.196.0/24",
+    "192.52.193.0/24",
+    "192.88.99.0/24",
+    "192.168.0.0/16",
+    "192.175.48.0/24",
+    "198.18.0.0/15",
+    "198.51.100.0/24",
+    "203.0.113.0/24",
+    "224.0.0.0/3",
+    "::/3",
+    "2001::/23",
+    "2001:db8::/32",
+    "2002::/16",
+    "2620:4f:8000::/48",
+    "3fff::/20",
+];
+
+fn before(address: IpAddr) -> Option<IpAddr> {
+    match address {
+        IpAddr::V4(v4) => Some(Ipv4Addr::from_bits(v4.to_bits().checked_sub(1)?).into()),
+        IpAddr::V6(v6) => Some(Ipv6Addr::from_bits(v6.to_bits().checked_sub(1)?).into()),
+    }
+}
+
+fn after(address: IpAddr) -> Option<IpAddr> {
+    match address {
+        IpAddr::V4(v4) => Some(Ipv4Addr::from_bits(v4.to_bits().checked_add(1)?).into()),
+        IpAddr::V6(v6) => Some(Ipv6Addr::from_bits(v6.to_bits().checked_add(1)?).into()),
+    }
+}
+
+#[test]
+fn every_special_block_ends_where_the_registry_says() {
+    for block in SPECIAL_BLOCKS {
+        let block: IpNet = block.parse().unwrap();
+        let (first, last) = (block.network(), block.broadcast());
+        for special in [first, last] {
+            assert!(!is_globally_routable(special), "{special}");
+        }
+        for public in [before(first), after(last)].into_iter().flatten() {
+            assert!(is_globally_routable(public), "{public}");
+        }
+    }
+}
+
+#[test]
+fn nothing_behind_ipv6_global_unicast_is_public() {
+    assert!(is_globally_routable(ip("3fff:ffff::")));
+    for address in [
+        "4000::", "5f00::1", "fc00::1", "fd00::1", "fe80::1", "fec0::1", "ff02::1",
+    ] {
+        assert!(!is_globally_routable(ip(address)), "{address}");
+    }
+}
+
+#[test]
+fn an_allowed_network_opens_what_it_contains_and_nothing_else() {
+    let allowed = allowed("127.0.0.1/32, ::1/128 10.20.0.0/16,fd12::/16");
+    for address in ["127.0.0.1", "::1", "10.20.255.255", "fd12:3456::1"] {
+        assert_eq!(
+            Reach::Public.judge(ip(address), &allowed),
+            Ok(()),
+            "{address}"
+        );
+        assert_eq!(
+            Reach::AllowedNetworks.judge(ip(address), &allowed),
+            Ok(()),
+            "{address}"
+        );
+    }
+    for address in [
+        "127.0.0.2",
+        "::2",
+        "10.21.0.0",
+        "fd13::",
+        "::ffff:127.0.0.1",
+        "::ffff:10.20.0.1",
+    ] {
+        assert_eq!(
+            Reach::Public.judge(ip(address), &allowed),
+            Err(RefusedAddress::NotPublic),
+            "{address}"
+        );
+    }
+    for address in ["1.1.1.1", "2606:4700::1111"] {
+        assert_eq!(
+            Reach::Public.judge(ip(address), &allowed),
+            Ok(()),
+            "{address}"
+        );
+        assert_eq!(
+            Reach::AllowedNetworks.judge(ip(address), &allowed),
+            Err(RefusedAddress::OutsideAllowedNetworks),
+            "{address}"
+        );
+    }
+}
+
+#[test]
+fn an_embedded_address_must_be_named_in_both_its_forms() {
+    let nat64 = allowed("64:ff9b::/96");
+    assert_eq!(Reach::Public.judge(ip("64:ff9b::1.1.1.1"), &nat64), Ok(()));
+    assert_eq!(
+        Reach::Public.judge(ip("64:ff9b::10.0.0.1"), &nat64),
+        Err(RefusedAddress::NotPublic)
+    );
+    for (list, address) in [
+        ("::/96 127.0.0.0/8", "::127.0.0.1"),
+        ("::ffff:0:0/96 127.0.0.0/8", "::ffff:127.0.0.1"),
+        ("::ffff:0:0:0/96 127.0.0.0/8", "::ffff:0:127.0.0.1"),
+        ("64:ff9b::/96 127.0.0.0/8", "64:ff9b::127.0.0.1"),
+        ("2001::/32 127.0.0.0/8", "2001::80ff:fffe"),
+        ("2002::/16 127.0.0.0/8", "2002:7f00:1::"),
+    ] {
+        assert_eq!(
+            Reach::Public.judge(ip(address), &allowed(list)),
+            Ok(()),
+            "{address}"
+        );
+        for half in list.split(' ') {
+            assert_eq!(
+                Reach::Public.judge(ip(address), &allowed(half)),
+                Err(RefusedAddress::NotPublic),
+                "{address} with {half} alone"
+            );
+        }
+    }
+}
+
+#[test]
+fn no_setting_opens_the_services_of_the_cloud() {
+    let everything = allowed("0.0.0.0/0 ::/0");
+    for address in [
+        "169.254.169.254",
+        "169.254.170.2",
+        "169.254.170.23",
+        "168.63.129.16",
+        "100.100.100.200",
+        "192.0.0.192",
+        "fd00:ec2::254",
+        "fd00:ec2::23",
+        "fd20:ce::254",
+        "fe80::a9fe:a9fe",
+        "::169.254.169.254",
+        "::ffff:169.254.169.254",
+        "::ffff:0:169.254.169.254",
+        "64:ff9b::169.254.169.254",
+        "2002:a9fe:a9fe::",
+        "2001::5601:5601",
+    ] {
+        for reach in [Reach::Public, Reach::AllowedNetworks] {
+            assert_eq!(
+                reach.judge(ip(address), &everything),
+                Err(RefusedAddress::CloudService),
+                "{address}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_error_names_the_entry_by_its_position_and_not_by_its_content() {
+    assert!(allowed("").is_empty());
+    assert!(allowed(" ,\n, ").is_empty());
+    for (list, position) in [
+        ("10.0.0.0", 1),
+        ("10.0.0.0/33", 1),
+        ("10.0.0.1/8", 1),
+        ("localhost", 1),
+        ("10.0.0.0/8,,secret", 2),
+        ("10.0.0.0/8 ::/0\t127.1/8", 3),
+    ] {
+        let error = AllowedNetworks::parse(list).unwrap_err();
+        assert_eq!(error, InvalidNetwork { position }, "{list}");
+        assert!(!error.to_string().contains("secret"));
+    }
+}
+
+proptest! {
+    #[test]
+    fn nothing_that_carries_an_ipv4_address_is_public(bits: u32) {
+        let (high, low) = ((bits >> 16) as u16, (bits & 0xffff) as u16);
+        for segments in [
+            [0, 0, 0, 0, 0, 0, high, low],
+            [0, 0, 0, 0, 0, 0xffff, high, low],
+            [0, 0, 0, 0, 0xffff, 0, high, low],
+            [0x64, 0xff9b, 0, 0, 0, 0, high, low],
+            [0x64, 0xff9b, 1, 0, 0, 0, high, low],
+            [0x2001, 0, 0, 0, 0, 0, !high, !low],
+            [0x2002, high, low, 0, 0, 0, 0, 1],
+        ] {
+            prop_assert!(!is_globally_routable(IpAddr::from(segments)));
+        }
+    }
+
+    #[test]
+    fn without_allowed_networks_the_public_is_all_there_is(v4: u32, v6: u128) {
+        for address in [IpAddr::V4(v4.into()), IpAddr::V6(v6.into())] {
+            let none = AllowedNetworks::default();
+            prop_assert_eq!(
+                Reach::Public.judge(address, &none).is_ok(),
+                is_globally_routable(address)
+            );
+            prop_assert!(Reach::AllowedNetworks.judge(address, &none).is_err());
+        }
+    }
+}

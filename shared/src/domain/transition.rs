@@ -1,0 +1,248 @@
+//! The state machine: which step may be taken from which state.
+//!
+//! [`verdict`] is the whole of it. It has no wildcard arm, and the conditions of the writes are derived from it, so that a new
+//! state or step does not compile until every pair has been decided. If it is wrong, a late worker overwrites a terminal state
+//! or two workers hold one operation.
+
+use std::fmt;
+
+/// Where an operation stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// Accepted; no attempt has begun.
+    Pending,
+    /// An attempt has begun. Whether somebody is at work on it tells `lease_until` alone.
+    Processing,
+    /// Ended with a result.
+    Completed,
+    /// Ended with errors.
+    Failed,
+    /// Ended by its owner.
+    Cancelled,
+}
+
+impl Status {
+    /// Every state.
+    pub const ALL: [Self; 5] = [
+        Self::Pending,
+        Self::Processing,
+        Self::Completed,
+        Self::Failed,
+        Self::Cancelled,
+    ];
+
+    /// The word for it, stored and on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Processing => "processing",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Reads [`Status::as_str`] back.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+
+    /// Whether nothing will ever change it.
+    #[must_use]
+    pub const fn is_terminal(self) -> bool {
+        match self {
+            Self::Pending | Self::Processing => false,
+            Self::Completed | Self::Failed | Self::Cancelled => true,
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What can be done to an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// A submit brings it into being.
+    Create,
+    /// A worker begins an attempt.
+    Claim,
+    /// The holder renews its lease, with or without progress.
+    Heartbeat,
+    /// The holder records the result.
+    Complete,
+    /// The holder records an error for good.
+    Fail,
+    /// The holder lets go, for another attempt after a wait.
+    Retry,
+    /// A worker that holds nothing ends it: its attempts are used up, or its deadline has passed.
+    GiveUp,
+    /// Its owner ends it.
+    Cancel,
+}
+
+impl Step {
+    /// Every step.
+    pub const ALL: [Self; 8] = [
+        Self::Create,
+        Self::Claim,
+        Self::Heartbeat,
+        Self::Complete,
+        Self::Fail,
+        Self::Retry,
+        Self::GiveUp,
+        Self::Cancel,
+    ];
+}
+
+/// What the machine says of a step from a state. Conditions on values (the holder's token, attempts, the deadline) come on top.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// It may be taken, and leads there.
+    To(Status),
+    /// It may be taken once `lease_until` has passed, and leads there.
+    ToOnceFree(Status),
+    /// It may not be taken.
+    Refused,
+}
+
+/// What `step` does to an operation that stands at `from`; `None` is one that does not exist or has expired.
+#[must_use]
+pub const fn verdict(from: Option<Status>, step: Step) -> Verdict {
+    use Status::{Cancelled, Completed, Failed, Pending, Processing};
+    use Step::{Cancel, Claim, Complete, Create, Fail, GiveUp, Heartbeat, Retry};
+    use Verdict::{Refused, To, ToOnceFree};
+
+    match (from, step) {
+        (None, Create) => To(Pending),
+        (None, Claim | Heartbeat | Complete | Fail | Retry | GiveUp | Cancel) => Refused,
+
+        (Some(Pending), Claim) => To(Processing),
+        (Some(Pending), GiveUp) => To(Failed),
+        (Some(Pending), Cancel) => To(Cancelled),
+        (Some(Pending), Create | Heartbeat | Complete | Fail | Retry) => Refused,
+
+        (Some(Processing), Claim) => ToOnceFree(Processing),
+        (Some(Processing), Heartbeat | Retry) => To(Processing),
+        (Some(Processing), Complete) => To(Completed),
+        (Some(Processing), Fail) => To(Failed),
+        (Some(Processing), GiveUp) => ToOnceFree(Failed),
+        (Some(Processing), Cancel) => To(Cancelled),
+        (Some(Processing), Create) => Refused,
+
+        (
+            Some(Completed | Failed | Cancelled),
+            Create | Claim | Heartbeat | Complete | Fail | Retry | GiveUp | Cancel,
+        ) => Refused,
+    }
+}
+
+/// The states from which `step` may be taken, each with whether that takes a lease that has passed.
+pub fn sources(step: Step) -> impl Iterator<Item = (Status, bool)> {
+    Status::ALL
+        .into_iter()
+        .filter_map(move |from| match verdict(Some(from), step) {
+            Verdict::To(_) => Some((from, false)),
+            Verdict::ToOnceFree(_) => Some((from, true)),
+            Verdict::Refused => None,
+        })
+}
+
+/// The one state to which `step` leads, wherever it is taken from.
+#[must_use]
+pub fn target(step: Step) -> Status {
+    std::iter::once(None)
+        .chain(Status::ALL.map(Some))
+        .find_map(|from| match verdict(from, step) {
+            Verdict::To(to) | Verdict::ToOnceFree(to) => Some(to),
+            Verdict::Refused => None,
+        })
+        .unwrap_or(Status::Failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn every_pair() -> impl Iterator<Item = (Option<Status>, Step)> {
+        std::iter::once(None)
+            .chain(Status::ALL.map(Some))
+            .flat_map(|from| Step::ALL.map(|step| (from, step)))
+    }
+
+    /// The table written out a second time, as a picture.
+    #[test]
+    fn the_table_is_this_one() {
+        let expected = "
+                       create   claim        heartbeat   complete   fail    retry       give-up  cancel
+            absent     pending  -            -           -          -       -           -        -
+            pending    -        processing   -           -          -       -           failed   cancelled
+            processing -        processing*  processing  completed  failed  processing  failed*  cancelled
+            completed  -        -            -           -          -       -           -        -
+            failed     -        -            -           -          -       -           -        -
+            cancelled  -        -            -           -          -       -           -        -
+        ";
+        let mut pairs = every_pair();
+        for line in expected.trim().lines().skip(1) {
+            let mut cells = line.split_whitespace();
+            let state = cells.next().unwrap();
+            for cell in cells {
+                let (from, step) = pairs.next().unwrap();
+                assert_eq!(state, from.map_or("absent", Status::as_str));
+                let found = match verdict(from, step) {
+                    Verdict::To(to) => to.to_string(),
+                    Verdict::ToOnceFree(to) => format!("{to}*"),
+                    Verdict::Refused => "-".to_owned(),
+                };
+                assert_eq!(found, cell, "{step:?} from {state}");
+            }
+        }
+        assert_eq!(pairs.next(), None);
+    }
+
+    #[test]
+    fn nothing_leaves_a_terminal_state() {
+        for (from, step) in every_pair() {
+            if from.is_some_and(Status::is_terminal) {
+                assert_eq!(
+                    verdict(from, step),
+                    Verdict::Refused,
+                    "{step:?} from {from:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn each_step_leads_to_one_state() {
+        for (from, step) in every_pair() {
+            if let Verdict::To(to) | Verdict::ToOnceFree(to) = verdict(from, step) {
+                assert_eq!(to, target(step), "{step:?} from {from:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_live_state_can_end_without_a_holder() {
+        for status in Status::ALL
+            .into_iter()
+            .filter(|status| !status.is_terminal())
+        {
+            assert_ne!(verdict(Some(status), Step::GiveUp), Verdict::Refused);
+            assert_ne!(verdict(Some(status), Step::Cancel), Verdict::Refused);
+        }
+    }
+
+    #[test]
+    fn words_read_themselves_back() {
+        for status in Status::ALL {
+            assert_eq!(Status::parse(status.as_str()), Some(status));
+        }
+        assert_eq!(Status::parse("Pending"), None);
+    }
+}

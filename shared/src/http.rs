@@ -1,0 +1,23 @@
+//! REST: what callers send and are answered, as `functions/submit` and `functions/status` need it.
+//!
+//! Handlers route by route key and path parameters, never by the raw path. Nothing here decides anything about operations.
+
+mod answer;
+mod body;
+mod cursor;
+mod etag;
+mod idempotency;
+mod list;
+mod operation;
+mod problem;
+mod request;
+
+pub use answer::Answer;
+pub use body::{Fields, Members};
+pub use cursor::Cursor;
+pub use etag::{ETag, IfNoneMatch};
+pub use idempotency::idempotency_key;
+pub use list::{ListRequest, list_body};
+pub use operation::{ErrorView, OperationView, retry_after_secs};
+pub use problem::{Code, FieldError, Problem};
+pub use request::{Request, RequestSettings};

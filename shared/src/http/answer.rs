@@ -1,0 +1,82 @@
+//! What goes back to the caller.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::problem::Problem;
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// Headers, names in lower case.
+    pub headers: BTreeMap<&'static str, String>,
+    /// The body; empty for none.
+    pub body: String,
+}
+
+/// An answer as API Gateway takes it (AWS, "Lambda proxy integrations for HTTP APIs", payload format 2.0).
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GatewayResponse {
+    status_code: u16,
+    headers: BTreeMap<&'static str, String>,
+    body: String,
+    is_base64_encoded: bool,
+}
+
+impl Answer {
+    /// JSON that is not to be kept by anybody.
+    #[must_use]
+    pub fn json(status: u16, body: String) -> Self {
+        Self {
+            body,
+            ..Self::empty(status).with("content-type", "application/json")
+        }
+    }
+
+    /// No body.
+    #[must_use]
+    pub fn empty(status: u16) -> Self {
+        let headers = BTreeMap::from([("cache-control", "no-store".to_owned())]);
+        Self {
+            status,
+            headers,
+            body: String::new(),
+        }
+    }
+
+    /// An error.
+    #[must_use]
+    pub fn problem(problem: &Problem, request_id: &str) -> Self {
+        let mut answer = Self::json(problem.status(), problem.to_body(request_id))
+            .with("content-type", "application/problem+json");
+        answer.headers.extend(problem.headers.iter().cloned());
+        answer
+    }
+
+    /// The answer with one more header, in place of one of the same name.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.insert(name, value.into());
+        self
+    }
+
+    /// The answer as API Gateway takes it, with the request's id.
+    #[must_use]
+    pub fn into_response(self, request_id: &str) -> GatewayResponse {
+        let Self {
+            status,
+            headers,
+            body,
+        } = self.with("request-id", request_id);
+        GatewayResponse {
+            status_code: status,
+            headers,
+            body,
+            is_base64_encoded: false,
+        }
+    }
+}

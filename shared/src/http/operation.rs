@@ -1,0 +1,217 @@
+//! An operation as callers see it.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+
+use super::answer::Answer;
+use super::etag::ETag;
+use crate::domain::callback::{Callback, CallbackStatus};
+use crate::domain::json::Json;
+use crate::domain::operation::{Operation, OperationError, State};
+use crate::domain::time::Timestamp;
+use crate::domain::transition::Status;
+
+/// A caller is asked to come back after a tenth of the operation's age, within these bounds, in seconds: often while it is
+/// young, and seldom once it has shown that it takes its time.
+const RETRY_AFTER_SECS: (u64, u64) = (1, 30);
+const RETRY_AFTER_AGE_DIVISOR: u64 = 10;
+
+/// The body that shows an operation.
+#[derive(Debug, Serialize)]
+pub struct OperationView<'a> {
+    id: &'a str,
+    function: &'a str,
+    version: &'a str,
+    status: &'static str,
+    attempt: u32,
+    lock_version: u64,
+    created_at: String,
+    updated_at: String,
+    deadline_at: String,
+    expires_at: String,
+    progress: Option<f64>,
+    progress_message: Option<&'a str>,
+    progress_updated_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    completed_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cancelled_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<RetryAfter>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<&'a Json>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<&'a Json>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<Vec<ErrorView<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    callback: Option<CallbackView<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct RetryAfter {
+    value: u64,
+    unit: &'static str,
+}
+
+/// An error of a failed operation as callers and receivers of callbacks see it.
+#[derive(Debug, Serialize)]
+pub struct ErrorView<'a> {
+    code: &'a str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<&'a Json>,
+}
+
+impl<'a> From<&'a OperationError> for ErrorView<'a> {
+    fn from(error: &'a OperationError) -> Self {
+        Self {
+            code: &error.code,
+            message: &error.message,
+            details: error.details.as_ref(),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct CallbackView<'a> {
+    url: Cow<'a, str>,
+    events: Vec<&'static str>,
+    status: &'static str,
+    attempts: Vec<AttemptView<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_attempt_at: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct AttemptView<'a> {
+    at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status_code: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    duration_ms: u64,
+}
+
+impl<'a> OperationView<'a> {
+    /// An operation in a list: without result and metadata.
+    #[must_use]
+    pub fn summary(operation: &'a Operation, now: Timestamp) -> Self {
+        let status = operation.status();
+        let progress = operation.progress.as_ref();
+        let ended_at = operation.ended_at().map(|at| at.to_string());
+        let (completed_at, cancelled_at) = match status {
+            Status::Cancelled => (None, ended_at),
+            Status::Pending | Status::Processing | Status::Completed | Status::Failed => {
+                (ended_at, None)
+            }
+        };
+        let retry_after = retry_after_secs(operation, now);
+        Self {
+            id: operation.id.as_str(),
+            function: &operation.function,
+            version: &operation.function_version,
+            status: status.as_str(),
+            attempt: operation.attempt,
+            lock_version: operation.lock_version,
+            created_at: operation.created_at.to_string(),
+            updated_at: operation.updated_at.to_string(),
+            deadline_at: operation.deadline_at.to_string(),
+            expires_at: operation.expires_at.to_string(),
+            progress: progress.map(|progress| progress.fraction),
+            progress_message: progress.and_then(|progress| progress.message.as_deref()),
+            progress_updated_at: progress.map(|progress| progress.at.to_string()),
+            started_at: operation.started_at.map(|at| at.to_string()),
+            completed_at,
+            cancelled_at,
+            retry_after: retry_after.map(|value| RetryAfter {
+                value,
+                unit: "second",
+            }),
+            metadata: None,
+            result: None,
+            errors: match &operation.state {
+                State::Failed { errors, .. } => Some(errors.iter().map(ErrorView::from).collect()),
+                State::Pending
+                | State::Processing { .. }
+                | State::Completed { .. }
+                | State::Cancelled { .. } => None,
+            },
+            callback: operation
+                .callback
+                .as_ref()
+                .map(|callback| CallbackView::new(callback, status)),
+        }
+    }
+
+    /// An operation by itself, with everything.
+    #[must_use]
+    pub fn whole(
+        operation: &'a Operation,
+        metadata: &'a Json,
+        result: Option<&'a Json>,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            metadata: Some(metadata),
+            result,
+            ..Self::summary(operation, now)
+        }
+    }
+
+    /// The answer that shows this operation, with its ETag, and until it has ended `Retry-After`.
+    #[must_use]
+    pub fn answer(&self, status: u16, tag: &ETag) -> Answer {
+        // Strings, finite numbers and JSON that was JSON before, so writing it cannot fail.
+        let body = serde_json::to_string(self).unwrap_or_default();
+        let answer = Answer::json(status, body)
+            .with("cache-control", "private, no-cache")
+            .with("etag", tag.to_string());
+        match &self.retry_after {
+            Some(RetryAfter { value, .. }) => answer.with("retry-after", value.to_string()),
+            None => answer,
+        }
+    }
+}
+
+impl<'a> CallbackView<'a> {
+    fn new(callback: &'a Callback, status: Status) -> Self {
+        let status = callback.status(status);
+        Self {
+            url: redacted(&callback.url),
+            events: callback.events.iter().map(|event| event.as_str()).collect(),
+            status: status.as_str(),
+            attempts: callback
+                .attempts
+                .iter()
+                .map(|attempt| AttemptView {
+                    at: attempt.at.to_string(),
+                    status_code: attempt.status_code,
+                    error: attempt.error.as_deref(),
+                    duration_ms: attempt.duration_ms,
+                })
+                .collect(),
+            next_attempt_at: callback
+                .next_attempt_at
+                .filter(|_| status == CallbackStatus::Due)
+                .map(|at| at.to_string()),
+        }
+    }
+}
+
+/// A URL without its query, which may hold a token.
+fn redacted(url: &str) -> Cow<'_, str> {
+    url.into()
+}
+
+/// When the caller may look again, in seconds; `None` once there is nothing to wait for.
+#[must_use]
+pub fn retry_after_secs(operation: &Operation, now: Timestamp) -> Option<u64> {
+    let (shortest, longest) = RETRY_AFTER_SECS;
+    let age_secs = now.since(operation.created_at).as_secs();
+    (!operation.status().is_terminal())
+        .then(|| (age_secs / RETRY_AFTER_AGE_DIVISOR).clamp(shortest, longest))
+}

@@ -1,0 +1,242 @@
+//! Errors as callers see them: `application/problem+json` (RFC 9457).
+
+use serde::Serialize;
+
+/// A stable word for what went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    /// The body is not JSON.
+    ParseError,
+    /// The request as a whole is wrong: not an object, another method, too large, another type.
+    InvalidRequest,
+    /// A field is wrong.
+    InvalidArguments,
+    /// There is no owner.
+    Unauthorized,
+    /// No function of this name.
+    FunctionNotFound,
+    /// No such version of it.
+    VersionNotFound,
+    /// No such operation, or another owner's.
+    AsyncOperationNotFound,
+    /// The key was used for another request.
+    IdempotencyConflict,
+    /// The operation has completed or failed.
+    AsyncCannotCancel,
+    /// The operation does not stand where this would be possible.
+    Conflict,
+    /// The operation is not at the version that was asked for.
+    AsyncVersionConflict,
+    /// A fault of Ferry's.
+    InternalError,
+    /// The store or a queue cannot be reached: to be tried again.
+    Unavailable,
+}
+
+impl Code {
+    /// The word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ParseError => "PARSE_ERROR",
+            Self::InvalidRequest => "INVALID_REQUEST",
+            Self::InvalidArguments => "INVALID_ARGUMENTS",
+            Self::Unauthorized => "UNAUTHORIZED",
+            Self::FunctionNotFound => "FUNCTION_NOT_FOUND",
+            Self::VersionNotFound => "VERSION_NOT_FOUND",
+            Self::AsyncOperationNotFound => "ASYNC_OPERATION_NOT_FOUND",
+            Self::IdempotencyConflict => "IDEMPOTENCY_CONFLICT",
+            Self::AsyncCannotCancel => "ASYNC_CANNOT_CANCEL",
+            Self::Conflict => "CONFLICT",
+            Self::AsyncVersionConflict => "ASYNC_VERSION_CONFLICT",
+            Self::InternalError => "INTERNAL_ERROR",
+            Self::Unavailable => "UNAVAILABLE",
+        }
+    }
+
+    const fn title(self) -> &'static str {
+        match self {
+            Self::ParseError => "The body is not JSON",
+            Self::InvalidRequest => "The request is not valid",
+            Self::InvalidArguments => "A part of the request is not valid",
+            Self::Unauthorized => "The caller is not known",
+            Self::FunctionNotFound => "There is no such function",
+            Self::VersionNotFound => "There is no such version of the function",
+            Self::AsyncOperationNotFound => "There is no such operation",
+            Self::IdempotencyConflict => "The idempotency key was used for another request",
+            Self::AsyncCannotCancel => "The operation can no longer be cancelled",
+            Self::Conflict => "The operation does not stand where this is possible",
+            Self::AsyncVersionConflict => "The operation has changed",
+            Self::InternalError => "Something went wrong here",
+            Self::Unavailable => "A part of the service cannot be reached",
+        }
+    }
+
+    const fn status(self) -> u16 {
+        match self {
+            Self::ParseError | Self::InvalidRequest | Self::InvalidArguments => 400,
+            Self::Unauthorized => 401,
+            Self::FunctionNotFound | Self::VersionNotFound | Self::AsyncOperationNotFound => 404,
+            Self::IdempotencyConflict | Self::AsyncCannotCancel | Self::Conflict => 409,
+            Self::AsyncVersionConflict => 412,
+            Self::InternalError => 500,
+            Self::Unavailable => 503,
+        }
+    }
+}
+
+/// What is wrong with one part of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// RFC 6901 pointer: from the body's root, or `/query/NAME` or `/headers/NAME` for what is not in the body.
+    pub pointer: String,
+    /// What is wrong there.
+    pub detail: String,
+}
+
+impl FieldError {
+    /// A fault at `pointer`.
+    #[must_use]
+    pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            pointer: pointer.into(),
+            detail: detail.into(),
+        }
+    }
+}
+
+/// An error on its way to the caller. Holds nothing internal: whoever makes one of a failure logs the failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// What went wrong, for programs.
+    pub code: Code,
+    /// The HTTP status, where it is not the code's own.
+    status: Option<u16>,
+    /// What went wrong, for people.
+    pub detail: String,
+    /// What was wrong where.
+    pub errors: Vec<FieldError>,
+    /// Headers that belong to the error.
+    pub headers: Vec<(&'static str, String)>,
+}
+
+impl Problem {
+    /// A problem with the status of its code.
+    #[must_use]
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self {
+            code,
+            status: None,
+            detail: detail.into(),
+            errors: Vec::new(),
+            headers: Vec::new(),
+        }
+    }
+
+    /// Fields that are wrong.
+    #[must_use]
+    pub fn fields(errors: Vec<FieldError>) -> Self {
+        let detail = match errors.as_slice() {
+            [only] => format!("{} {}", only.pointer, only.detail),
+            several => format!("{} parts of the request are not valid", several.len()),
+        };
+        Self {
+            errors,
+            ..Self::new(Code::InvalidArguments, detail.trim_start().to_owned())
+        }
+    }
+
+    /// One field that is wrong.
+    #[must_use]
+    pub fn field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::fields(vec![FieldError::new(pointer, detail)])
+    }
+
+    /// There is no such operation, or it is another owner's: the two must not be told apart.
+    #[must_use]
+    pub fn no_such_operation() -> Self {
+        Self::new(
+            Code::AsyncOperationNotFound,
+            "there is no such operation, or it has expired",
+        )
+    }
+
+    /// The caller may try again, soon.
+    #[must_use]
+    pub fn unavailable() -> Self {
+        let problem = Self::new(Code::Unavailable, "please try again");
+        Self {
+            headers: vec![("retry-after", "1".to_owned())],
+            ..problem
+        }
+    }
+
+    /// The whole body is too large.
+    #[must_use]
+    pub fn too_large(bytes_max: usize) -> Self {
+        let problem = Self::new(
+            Code::InvalidRequest,
+            format!("the body has more than {bytes_max} bytes"),
+        );
+        Self {
+            status: Some(413),
+            ..problem
+        }
+    }
+
+    /// The body is of a type or coding that is not read here.
+    #[must_use]
+    pub fn unsupported_type(detail: &str) -> Self {
+        Self {
+            status: Some(415),
+            ..Self::new(Code::InvalidRequest, detail)
+        }
+    }
+
+    /// The path exists, but not with this method.
+    #[must_use]
+    pub fn method_not_allowed(allow: &str) -> Self {
+        let problem = Self::new(
+            Code::InvalidRequest,
+            format!("this path answers to {allow}"),
+        );
+        Self {
+            status: Some(405),
+            headers: vec![("allow", allow.to_owned())],
+            ..problem
+        }
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.status.unwrap_or(self.code.status())
+    }
+
+    /// The body.
+    #[must_use]
+    pub fn to_body(&self, request_id: &str) -> String {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            r#type: String,
+            title: &'a str,
+            status: u16,
+            detail: &'a str,
+            code: &'a str,
+            request_id: &'a str,
+            #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
+            errors: &'a [FieldError],
+        }
+        let body = Body {
+            r#type: format!("urn:ferry:problem:{}", self.code.as_str()),
+            title: self.code.title(),
+            status: self.status(),
+            detail: &self.detail,
+            code: self.code.as_str(),
+            request_id,
+            errors: &self.errors,
+        };
+        // Strings and numbers only, so writing it cannot fail.
+        serde_json::to_string(&body).unwrap_or_default()
+    }
+}

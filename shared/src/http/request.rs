@@ -1,0 +1,375 @@
+//! What API Gateway hands over (AWS, "Lambda proxy integrations for HTTP APIs", payload format 2.0).
+//!
+//! Only what is needed is read, and no header is judged here: the event types that are at hand refuse a whole event for one
+//! header that is not ASCII, which would make a caller's mistake our error.
+
+use std::collections::HashMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::problem::{Code, Problem};
+use crate::config::Environment;
+use crate::domain::id::OperationId;
+use crate::domain::operation::Owner;
+
+/// What a function needs to know to read requests.
+#[derive(Debug, Clone)]
+pub struct RequestSettings {
+    public_url: Option<String>,
+    owner_claim: String,
+}
+
+impl RequestSettings {
+    /// From `PUBLIC_URL` (where callers reach the API, when that is not the request's own domain and stage) and `OWNER_CLAIM`
+    /// (the JWT claim that names the owner, `sub` when left out).
+    #[must_use]
+    pub fn new(environment: &Environment) -> Self {
+        let public_url = environment
+            .optional("PUBLIC_URL")
+            .map(|url| url.trim_end_matches('/').to_owned());
+        let owner_claim = environment
+            .optional("OWNER_CLAIM")
+            .unwrap_or("sub")
+            .to_owned();
+        Self {
+            public_url,
+            owner_claim,
+        }
+    }
+}
+
+/// A request.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Its id, given by the gateway.
+    pub id: String,
+    /// Its method, in upper case.
+    pub method: String,
+    /// The path of the route that it came by, such as `/operations/{id}`.
+    pub route: String,
+    /// What follows the question mark, undecoded.
+    pub query: String,
+    /// Where callers reach the API, without a slash at the end.
+    pub base_url: String,
+    headers: HashMap<String, String>,
+    path_parameters: HashMap<String, String>,
+    owner: Option<Owner>,
+    body: Result<Vec<u8>, base64::DecodeError>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Event {
+    route_key: String,
+    #[serde(default)]
+    raw_query_string: String,
+    #[serde(default)]
+    headers: HashMap<String, String>,
+    #[serde(default)]
+    path_parameters: HashMap<String, String>,
+    request_context: Context,
+    #[serde(default)]
+    body: Option<String>,
+    #[serde(default)]
+    is_base64_encoded: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Context {
+    #[serde(default)]
+    authorizer: Option<Authorizer>,
+    #[serde(default)]
+    domain_name: String,
+    #[serde(default)]
+    stage: String,
+    #[serde(default)]
+    request_id: String,
+    http: Http,
+}
+
+#[derive(Deserialize)]
+struct Http {
+    method: String,
+}
+
+/// Who the gateway's authorizer says the caller is. Which members there are depends on the authorizer's kind.
+#[derive(Deserialize)]
+struct Authorizer {
+    #[serde(default)]
+    jwt: Option<Jwt>,
+    #[serde(default)]
+    iam: Option<Iam>,
+    #[serde(default)]
+    lambda: Option<HashMap<String, Value>>,
+}
+
+#[derive(Deserialize)]
+struct Jwt {
+    #[serde(default)]
+    claims: HashMap<String, Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Iam {
+    #[serde(default)]
+    account_id: Option<String>,
+    #[serde(default)]
+    user_id: Option<String>,
+}
+
+impl Authorizer {
+    fn owner(&self, owner_claim: &str) -> Option<Owner> {
+        if let Some(jwt) = &self.jwt {
+            return Owner::new("jwt", jwt.claims.get(owner_claim)?.as_str()?);
+        }
+        if let Some(iam) = &self.iam {
+            // A role's `userId` is its unique id and the session's name: one role is one owner whatever its session.
+            let unique_id = iam
+                .user_id
+                .as_deref()?
+                .split(':')
+                .next()
+                .filter(|id| !id.is_empty())?;
+            let account_id = iam.account_id.as_deref().filter(|id| !id.is_empty())?;
+            return Owner::new("iam", &format!("{account_id}:{unique_id}"));
+        }
+        let context = self.lambda.as_ref()?;
+        // Only the local gateway says this: no authorizer function of an operator's has a reason to.
+        if let Some(name) = context.get("local_owner") {
+            return Owner::new("local", name.as_str()?);
+        }
+        Owner::new("lambda", context.get("owner")?.as_str()?)
+    }
+}
+
+impl Request {
+    /// Reads an event.
+    ///
+    /// # Errors
+    ///
+    /// When it is not one of an HTTP API's: nothing that a caller sends can make it that.
+    pub fn read(event: Value, settings: &RequestSettings) -> Result<Self, serde_json::Error> {
+        let event: Event = serde_json::from_value(event)?;
+        let context = event.request_context;
+        let base_url =
+            settings
+                .public_url
+                .clone()
+                .unwrap_or_else(|| match context.stage.as_str() {
+                    "" | "$default" => format!("https://{}", context.domain_name),
+                    stage => format!("https://{}/{stage}", context.domain_name),
+                });
+        let body = match event.body {
+            None => Ok(Vec::new()),
+            Some(body) if event.is_base64_encoded => STANDARD.decode(body),
+            Some(body) => Ok(body.into_bytes()),
+        };
+        let route = event
+            .route_key
+            .split_once(' ')
+            .map_or("", |(_, path)| path)
+            .to_owned();
+        Ok(Self {
+            id: context.request_id,
+            method: context.http.method,
+            route,
+            query: event.raw_query_string,
+            base_url,
+            headers: event
+                .headers
+                .into_iter()
+                .map(|(name, value)| (name.to_ascii_lowercase(), value))
+                .collect(),
+            path_parameters: event.path_parameters,
+            owner: context
+                .authorizer
+                .and_then(|authorizer| authorizer.owner(&settings.owner_claim)),
+            body,
+        })
+    }
+
+    /// A header's value; `name` in lower case. The gateway joins several of one name with commas.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.trim())
+    }
+
+    /// Who is asking.
+    ///
+    /// # Errors
+    ///
+    /// When the authorizer does not say.
+    pub fn owner(&self) -> Result<&Owner, Problem> {
+        let unauthorized = || Problem::new(Code::Unauthorized, "the request names no caller");
+        self.owner.as_ref().ok_or_else(unauthorized)
+    }
+
+    /// The operation that the path names. A malformed name is as good as an unknown one, and costs no read.
+    ///
+    /// # Errors
+    ///
+    /// When it is malformed.
+    pub fn operation_id(&self) -> Result<OperationId, Problem> {
+        let id = self
+            .path_parameters
+            .get("id")
+            .and_then(|id| OperationId::parse(id));
+        id.ok_or_else(Problem::no_such_operation)
+    }
+
+    /// The body of a request that must have one of JSON, as it came.
+    ///
+    /// # Errors
+    ///
+    /// When it is too large, coded, or of another type.
+    pub fn json_body(&self, bytes_max: usize) -> Result<&[u8], Problem> {
+        let coding = self.header("content-encoding").unwrap_or("identity");
+        if !coding.eq_ignore_ascii_case("identity") {
+            return Err(Problem::unsupported_type(
+                "the body must not have a content-encoding",
+            ));
+        }
+        if !self.header("content-type").is_none_or(is_json) {
+            return Err(Problem::unsupported_type(
+                "the body must be application/json, in UTF-8",
+            ));
+        }
+        match &self.body {
+            Ok(body) if body.len() > bytes_max => Err(Problem::too_large(bytes_max)),
+            Ok(body) => Ok(body),
+            Err(_) => Err(Problem::new(
+                Code::ParseError,
+                "the body is not valid base64",
+            )),
+        }
+    }
+}
+
+fn is_json(content_type: &str) -> bool {
+    let mut parts = content_type
+        .split(';')
+        .map(|part| part.trim().to_ascii_lowercase());
+    let essence = parts.next().unwrap_or_default();
+    let json = essence == "application/json"
+        || (essence.starts_with("application/") && essence.ends_with("+json"));
+    json && parts.all(|parameter| match parameter.split_once('=') {
+        Some(("charset", charset)) => matches!(charset.trim_matches('"'), "utf-8" | "utf8"),
+        _ => true,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn request(patch: Value) -> Request {
+        let mut event = json!({
+            "routeKey": "GET /operations/{id}",
+            "headers": {},
+            "requestContext": {
+                "domainName": "api.example.com", "stage": "$default", "requestId": "r", "http": {"method": "GET"}
+            },
+        });
+        merge(&mut event, patch);
+        Request::read(event, &RequestSettings::new(&Environment::default())).unwrap()
+    }
+
+    fn merge(into: &mut Value, patch: Value) {
+        match (into, patch) {
+            (Value::Object(into), Value::Object(patch)) => {
+                for (name, value) in patch {
+                    merge(into.entry(name).or_insert(Value::Null), value);
+                }
+            }
+            (into, patch) => *into = patch,
+        }
+    }
+
+    fn owner(authorizer: Value) -> Option<String> {
+        let request = request(json!({"requestContext": {"authorizer": authorizer}}));
+        request.owner().ok().map(|owner| owner.as_str().to_owned())
+    }
+
+    #[test]
+    fn the_owner_is_who_the_authorizer_says_with_its_kind() {
+        assert_eq!(
+            owner(json!({"jwt": {"claims": {"sub": "alice"}}})).as_deref(),
+            Some("jwt:alice")
+        );
+        assert_eq!(
+            owner(json!({"iam": {"accountId": "123456789012", "userId": "AROAEXAMPLE:session"}}))
+                .as_deref(),
+            Some("iam:123456789012:AROAEXAMPLE")
+        );
+        assert_eq!(
+            owner(json!({"lambda": {"owner": "alice"}})).as_deref(),
+            Some("lambda:alice")
+        );
+        assert_eq!(
+            owner(json!({"lambda": {"local_owner": "alice"}})).as_deref(),
+            Some("local:alice")
+        );
+    }
+
+    #[test]
+    fn without_a_usable_owner_there_is_none() {
+        let long = "x".repeat(257);
+        for authorizer in [
+            Value::Null,
+            json!({}),
+            json!({"jwt": {"claims": {}}}),
+            json!({"jwt": {"claims": {"sub": ""}}}),
+            json!({"jwt": {"claims": {"sub": 7}}}),
+            json!({"jwt": {"claims": {"sub": long}}}),
+            json!({"iam": {"userId": "AROAEXAMPLE"}}),
+            json!({"iam": {"accountId": "1", "userId": ":session"}}),
+            json!({"lambda": {}}),
+            json!({"lambda": {"owner": ["alice"]}}),
+        ] {
+            assert_eq!(owner(authorizer.clone()), None, "{authorizer}");
+        }
+        assert!(owner(json!({"jwt": {"claims": {"sub": "x".repeat(256)}}})).is_some());
+    }
+
+    #[test]
+    fn the_base_url_is_the_domain_and_stage_unless_set() {
+        assert_eq!(request(json!({})).base_url, "https://api.example.com");
+        assert_eq!(
+            request(json!({"requestContext": {"stage": "dev"}})).base_url,
+            "https://api.example.com/dev"
+        );
+    }
+
+    #[test]
+    fn odd_headers_are_the_callers_affair() {
+        let request = request(json!({"headers": {"X-Name": "Zoë", "If-Match": " \"a\" "}}));
+        assert_eq!(request.header("if-match"), Some("\"a\""));
+    }
+
+    #[test]
+    fn only_json_in_utf_8_is_read() {
+        for (content_type, read) in [
+            ("application/json", true),
+            ("Application/JSON; Charset=UTF-8", true),
+            ("application/merge-patch+json", true),
+            ("application/json; charset=latin1", false),
+            ("text/plain", false),
+            ("application/x-www-form-urlencoded", false),
+        ] {
+            assert_eq!(is_json(content_type), read, "{content_type}");
+        }
+        let coded = request(json!({"headers": {"content-encoding": "gzip"}, "body": "{}"}));
+        assert_eq!(coded.json_body(10).unwrap_err().status(), 415);
+        let long = request(json!({"body": "x".repeat(11)}));
+        assert_eq!(long.json_body(10).unwrap_err().status(), 413);
+        let binary = request(json!({"body": "e30=", "isBase64Encoded": true}));
+        assert_eq!(binary.json_body(10), Ok(b"{}".as_slice()));
+    }
+}

@@ -1,0 +1,156 @@
+//! What Lambda sends to a function and expects from it.
+
+use std::process::ExitCode;
+
+use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
+use lambda_runtime::{Error, LambdaEvent, Service};
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Environment, SettingError};
+use crate::domain::time::Timestamp;
+use crate::telemetry;
+
+/// Runs a function: reads the environment, builds the handler, and serves invocations until Lambda stops the process. A setting
+/// that is wrong ends it at once with one line that names it.
+///
+/// One thread: an instance serves one invocation at a time, and a second thread costs start-up time.
+pub fn run<E, R, H>(build: impl AsyncFnOnce(Environment) -> Result<H, SettingError>) -> ExitCode
+where
+    E: for<'de> Deserialize<'de>,
+    R: Serialize,
+    H: Service<LambdaEvent<E>, Response = R, Error = Error>,
+    H::Future: Future<Output = Result<R, Error>>,
+{
+    let environment = Environment::of_process();
+    let started = telemetry::start(&environment);
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "no runtime");
+            return ExitCode::FAILURE;
+        }
+    };
+    let served = runtime.block_on(async {
+        started.map_err(|error| error.to_string())?;
+        let handler = build(environment)
+            .await
+            .map_err(|error| error.to_string())?;
+        lambda_runtime::run(handler)
+            .await
+            .map_err(|error| telemetry::chain(&*error))
+    });
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            tracing::error!("cannot run: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A message as the event source handed it over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// What names it in the answer.
+    pub message_id: String,
+    /// What names this receive of it to the queue.
+    pub receipt_handle: String,
+    /// Unparsed: one body that is malformed must not fail its neighbours.
+    pub body: String,
+    /// When it was sent, by the queue's own clock.
+    pub sent_at: Timestamp,
+    /// How often it was received, this time included.
+    pub receive_count: u32,
+    /// The queue it came from.
+    pub queue_name: String,
+}
+
+/// The records of an event. A record without its send time counts as sent `now`, so that it is never taken for an old one.
+#[must_use]
+pub fn records(event: SqsEvent, now: Timestamp) -> Vec<Record> {
+    let read = |message: aws_lambda_events::sqs::SqsMessage| {
+        let attribute = |name: &str| {
+            message
+                .attributes
+                .get(name)
+                .and_then(|value| value.parse::<i64>().ok())
+        };
+        let queue_arn = message.event_source_arn.as_deref().unwrap_or_default();
+        Record {
+            sent_at: attribute("SentTimestamp").map_or(now, Timestamp::from_millis),
+            receive_count: attribute("ApproximateReceiveCount")
+                .and_then(|count| u32::try_from(count).ok())
+                .unwrap_or(1),
+            queue_name: queue_arn.rsplit(':').next().unwrap_or_default().to_owned(),
+            message_id: message.message_id.unwrap_or_default(),
+            receipt_handle: message.receipt_handle.unwrap_or_default(),
+            body: message.body.unwrap_or_default(),
+        }
+    };
+    event.records.into_iter().map(read).collect()
+}
+
+/// What is to become of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disposition {
+    /// Everything that it asked for is done and recorded: it may be deleted.
+    Acknowledge,
+    /// It is to be received again, once it is visible.
+    Return,
+}
+
+/// The answer that makes the event source delete the acknowledged messages and no others.
+///
+/// Lambda takes an answer without failures for complete success, and deletes all messages; it takes a failure without an
+/// identifier, or with one that it does not know, for complete failure (AWS Lambda Developer Guide, "Implementing partial
+/// batch responses").
+#[must_use]
+pub fn batch_response(
+    dispositions: impl IntoIterator<Item = (String, Disposition)>,
+) -> SqsBatchResponse {
+    let mut response = SqsBatchResponse::default();
+    for (message_id, disposition) in dispositions {
+        if disposition == Disposition::Return {
+            let mut failure = BatchItemFailure::default();
+            failure.item_identifier = message_id;
+            response.batch_item_failures.push(failure);
+        }
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A misspelt key would be an answer without failures: every message would be deleted.
+    #[test]
+    fn the_answer_is_literally_this() {
+        let json = |dispositions: Vec<(String, Disposition)>| {
+            serde_json::to_string(&batch_response(dispositions)).unwrap()
+        };
+        assert_eq!(
+            json(vec![
+                ("a".into(), Disposition::Return),
+                ("b".into(), Disposition::Acknowledge),
+                ("c".into(), Disposition::Return),
+            ]),
+            r#"{"batchItemFailures":[{"itemIdentifier":"a"},{"itemIdentifier":"c"}]}"#
+        );
+        assert_eq!(
+            json(vec![("a".into(), Disposition::Acknowledge)]),
+            r#"{"batchItemFailures":[]}"#
+        );
+    }
+
+    #[test]
+    fn a_record_without_attributes_is_new() {
+        let event = serde_json::from_str(r#"{"Records":[{"messageId":"m","body":"{"}]}"#).unwrap();
+        let now = Timestamp::from_secs(5);
+        let records = records(event, now);
+        assert_eq!((records[0].sent_at, records[0].receive_count), (now, 1));
+    }
+}

@@ -1,0 +1,291 @@
+//! The queues, and what is sent over them.
+//!
+//! A message names an operation and the incarnation that it is for, and carries nothing that the record has: it may be
+//! received twice, late, out of order or after its operation has ended, and none of that may matter.
+
+use aws_sdk_sqs::error::SdkError;
+use aws_sdk_sqs::operation::RequestId as _;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::id::{CreateId, OperationId, RedeliveryId};
+use crate::domain::limits::{FORMAT, QUEUE_DELAY_SECS_MAX, VISIBILITY_SECS_MAX};
+
+/// A queue. One for a process; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    client: aws_sdk_sqs::Client,
+    url: String,
+}
+
+/// SQS refused a call or did not answer it. Whether it was carried out is not known.
+#[derive(Debug, thiserror::Error)]
+#[error("{call} failed (AWS request {request_id})")]
+pub struct QueueError {
+    call: &'static str,
+    request_id: String,
+    source: Box<aws_sdk_sqs::Error>,
+}
+
+impl QueueError {
+    fn new<E>(call: &'static str, error: SdkError<E>) -> Self
+    where
+        aws_sdk_sqs::Error: From<SdkError<E>>,
+    {
+        let source = Box::new(aws_sdk_sqs::Error::from(error));
+        let request_id = source.request_id().unwrap_or("-").to_owned();
+        Self {
+            call,
+            request_id,
+            source,
+        }
+    }
+}
+
+impl Queue {
+    /// The queue at this URL.
+    #[must_use]
+    pub const fn new(client: aws_sdk_sqs::Client, url: String) -> Self {
+        Self { client, url }
+    }
+
+    /// The queue's name, which its URL and its ARN share.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.url.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// Sends a message that nobody sees for `delay_secs`, of which no more than 900 count: one request.
+    ///
+    /// # Errors
+    ///
+    /// When SQS cannot be reached. The message may have been sent.
+    pub async fn send(&self, message: &impl Message, delay_secs: u32) -> Result<(), QueueError> {
+        let delay_secs = delay_secs.min(QUEUE_DELAY_SECS_MAX);
+        self.client
+            .send_message()
+            .queue_url(&self.url)
+            .message_body(message.to_body())
+            // Left out when zero, for the queue's own delay is zero.
+            .set_delay_seconds((delay_secs > 0).then_some(i32::try_from(delay_secs).unwrap_or(0)))
+            .send()
+            .await
+            .map_err(|error| QueueError::new("SendMessage", error))?;
+        Ok(())
+    }
+
+    /// Hides a received message for `secs` from now, of which no more than twelve hours count: one request.
+    ///
+    /// # Errors
+    ///
+    /// When SQS cannot be reached, or the message has been received again since.
+    pub async fn hide(&self, receipt_handle: &str, secs: u32) -> Result<(), QueueError> {
+        self.client
+            .change_message_visibility()
+            .queue_url(&self.url)
+            .receipt_handle(receipt_handle)
+            .visibility_timeout(i32::try_from(secs.min(VISIBILITY_SECS_MAX)).unwrap_or(0))
+            .send()
+            .await
+            .map_err(|error| QueueError::new("ChangeMessageVisibility", error))?;
+        Ok(())
+    }
+}
+
+/// Something that can be sent.
+pub trait Message {
+    /// The body that says it.
+    fn to_body(&self) -> String;
+}
+
+/// Why a received body says nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MessageError {
+    /// It is not a message of ours. The text of the error is the parser's and may quote the body.
+    #[error("the message is malformed")]
+    Malformed,
+    /// It was sent by newer code. Upgrades and rollbacks overlap, so whoever can read it will.
+    #[error("the message has the newer format {0}")]
+    NewerFormat(u32),
+}
+
+/// There is work: the dispatch queue's message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dispatch {
+    /// The operation.
+    pub operation_id: OperationId,
+    /// Which incarnation of it.
+    pub create_id: CreateId,
+    /// The function it calls: a worker that does not know it must not use up an attempt to find out.
+    pub function: String,
+    /// The function's version, resolved.
+    pub function_version: String,
+}
+
+/// A callback may be due: the callback queue's message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WakeUp {
+    /// The operation.
+    pub operation_id: OperationId,
+    /// Which incarnation of it.
+    pub create_id: CreateId,
+    /// The redelivery that asks for a new round.
+    pub redelivery_id: Option<RedeliveryId>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct DispatchBody {
+    format: u32,
+    operation_id: String,
+    create_id: String,
+    function: String,
+    function_version: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WakeUpBody {
+    format: u32,
+    operation_id: String,
+    create_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redelivery_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct FormatOnly {
+    format: u32,
+}
+
+fn read<'a, T: Deserialize<'a>>(body: &'a str) -> Result<T, MessageError> {
+    // The format first: a newer body need not have the members that this code looks for.
+    let FormatOnly { format } = serde_json::from_str(body).map_err(|_| MessageError::Malformed)?;
+    if format > FORMAT {
+        return Err(MessageError::NewerFormat(format));
+    }
+    serde_json::from_str(body).map_err(|_| MessageError::Malformed)
+}
+
+fn write(body: &impl Serialize) -> String {
+    // The bodies above have string keys only, so writing them cannot fail.
+    serde_json::to_string(body).unwrap_or_default()
+}
+
+impl Dispatch {
+    /// Reads a received body.
+    ///
+    /// # Errors
+    ///
+    /// When it is malformed or of a newer format.
+    pub fn parse(body: &str) -> Result<Self, MessageError> {
+        let body: DispatchBody = read(body)?;
+        Ok(Self {
+            operation_id: OperationId::parse(&body.operation_id).ok_or(MessageError::Malformed)?,
+            create_id: CreateId::parse(&body.create_id).ok_or(MessageError::Malformed)?,
+            function: body.function,
+            function_version: body.function_version,
+        })
+    }
+}
+
+impl Message for Dispatch {
+    fn to_body(&self) -> String {
+        write(&DispatchBody {
+            format: FORMAT,
+            operation_id: self.operation_id.as_str().to_owned(),
+            create_id: self.create_id.as_str().to_owned(),
+            function: self.function.clone(),
+            function_version: self.function_version.clone(),
+        })
+    }
+}
+
+impl WakeUp {
+    /// Reads a received body.
+    ///
+    /// # Errors
+    ///
+    /// When it is malformed or of a newer format.
+    pub fn parse(body: &str) -> Result<Self, MessageError> {
+        let body: WakeUpBody = read(body)?;
+        let redelivery_id = body
+            .redelivery_id
+            .map(|id| RedeliveryId::parse(&id).ok_or(MessageError::Malformed));
+        Ok(Self {
+            operation_id: OperationId::parse(&body.operation_id).ok_or(MessageError::Malformed)?,
+            create_id: CreateId::parse(&body.create_id).ok_or(MessageError::Malformed)?,
+            redelivery_id: redelivery_id.transpose()?,
+        })
+    }
+}
+
+impl Message for WakeUp {
+    fn to_body(&self) -> String {
+        write(&WakeUpBody {
+            format: FORMAT,
+            operation_id: self.operation_id.as_str().to_owned(),
+            create_id: self.create_id.as_str().to_owned(),
+            redelivery_id: self.redelivery_id.as_ref().map(|id| id.as_str().to_owned()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids() -> (OperationId, CreateId) {
+        (
+            OperationId::from_bytes([7; 12]),
+            CreateId::from_bytes([9; 16]),
+        )
+    }
+
+    #[test]
+    fn messages_read_themselves_back() {
+        let (operation_id, create_id) = ids();
+        let dispatch = Dispatch {
+            operation_id: operation_id.clone(),
+            create_id: create_id.clone(),
+            function: "csv.summarize".into(),
+            function_version: "1.0.0".into(),
+        };
+        assert_eq!(Dispatch::parse(&dispatch.to_body()), Ok(dispatch));
+        let redelivery_id = Some(RedeliveryId::from_bytes([1; 16]));
+        let wake_up = WakeUp {
+            operation_id,
+            create_id,
+            redelivery_id,
+        };
+        assert_eq!(WakeUp::parse(&wake_up.to_body()), Ok(wake_up));
+    }
+
+    #[test]
+    fn the_wire_form_is_this_one() {
+        let (operation_id, create_id) = ids();
+        let wake_up = WakeUp {
+            operation_id,
+            create_id,
+            redelivery_id: None,
+        };
+        assert_eq!(
+            wake_up.to_body(),
+            r#"{"format":1,"operation_id":"op_070707070707070707070707","create_id":"CQkJCQkJCQkJCQkJCQkJCQ"}"#
+        );
+    }
+
+    #[test]
+    fn a_newer_format_is_told_from_a_malformed_body() {
+        assert_eq!(
+            Dispatch::parse(r#"{"format":2,"what":"ever"}"#),
+            Err(MessageError::NewerFormat(2))
+        );
+        for body in ["", "{", "[]", "{}", r#"{"format":1}"#, r#"{"format":"1"}"#] {
+            assert_eq!(
+                Dispatch::parse(body),
+                Err(MessageError::Malformed),
+                "{body}"
+            );
+        }
+        let bad_id = r#"{"format":1,"operation_id":"op_1","create_id":"CQkJCQkJCQkJCQkJCQkJCQ"}"#;
+        assert_eq!(WakeUp::parse(bad_id), Err(MessageError::Malformed));
+    }
+}

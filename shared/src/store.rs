@@ -1,0 +1,40 @@
+//! The table: every step of an operation as one conditional write.
+//!
+//! No write here reads first. Each carries its whole condition, asks for the old item when that fails, and tells from it what
+//! happened instead: a lost race is an outcome, not an error. An answer that was lost on the way is not a lost race either: the
+//! SDK sends the request again, the second meets what the first wrote, and the tokens in it say that it was ours.
+//!
+//! If a condition here is wrong, a late worker overwrites a terminal state; nothing above this layer would notice.
+
+mod callback;
+mod error;
+mod expression;
+mod item;
+mod list;
+mod outcome;
+mod payload;
+mod read;
+mod step;
+pub mod table;
+
+pub use callback::{AttemptRecord, Recorded, Settlement};
+pub use error::StoreError;
+pub use list::{ListFilter, ListPage, Position};
+pub use outcome::{Cancelled, Claimed, Created, Erased, Finished, GivenUp, Held, Renewed};
+pub use payload::Draft;
+pub use step::IfMatch;
+
+/// The table that holds all operations. One for a process; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    client: aws_sdk_dynamodb::Client,
+    table: String,
+}
+
+impl Store {
+    /// The table of this name, reached through `client`, which sets the timeouts and retries of every call.
+    #[must_use]
+    pub const fn new(client: aws_sdk_dynamodb::Client, table: String) -> Self {
+        Self { client, table }
+    }
+}

@@ -1,0 +1,225 @@
+//! What the callback's sender records. Not steps of the state machine: a delivery never changes the operation's own state.
+//!
+//! Each write is conditional on the incarnation and on the number of tries recorded so far. Of two senders that were woken at
+//! once one is refused, acknowledges and stops, so any number of wake-ups ends up as one chain.
+
+use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
+
+use super::expression::Expression;
+use super::item::{self, name, number, text, time};
+use super::payload::{result_key, submitted_key};
+use super::{Store, StoreError};
+use crate::domain::callback::{Attempt, Callback, CallbackStatus};
+use crate::domain::id::RedeliveryId;
+use crate::domain::limits::{CALLBACK_RETENTION_SECS, PAYLOAD_MARGIN};
+use crate::domain::operation::{Operation, Payload, State};
+use crate::domain::time::Timestamp;
+
+/// What a try led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settlement {
+    /// Another try, not before this.
+    Again(Timestamp),
+    /// The round is over: [`CallbackStatus::Delivered`], [`CallbackStatus::Gone`] or [`CallbackStatus::Exhausted`].
+    Settled(CallbackStatus),
+}
+
+/// A try to record.
+#[derive(Debug)]
+pub struct AttemptRecord {
+    /// The try itself.
+    pub attempt: Attempt,
+    /// What it led to.
+    pub settlement: Settlement,
+    /// How many tries are kept; the oldest go.
+    pub kept_max: usize,
+}
+
+/// Of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    /// Written.
+    Written,
+    /// Somebody else has recorded meanwhile, or the operation is gone.
+    Refused,
+}
+
+impl Store {
+    /// Records a try: one write, refused unless the operation's callback still stands as `read`.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be reached.
+    pub async fn record_attempt(
+        &self,
+        read: &Operation,
+        record: &AttemptRecord,
+        now: Timestamp,
+    ) -> Result<Recorded, StoreError> {
+        let Some(callback) = &read.callback else {
+            return Ok(Recorded::Refused);
+        };
+        let mut attempts = callback.attempts.clone();
+        attempts.push(record.attempt.clone());
+        attempts.drain(..attempts.len().saturating_sub(record.kept_max));
+
+        let mut write = standing_as(read, callback, now);
+        write.set(
+            name::CALLBACK_ATTEMPTS,
+            name::CALLBACK_ATTEMPTS,
+            item::callback_attempts(&attempts),
+        );
+        write.set(
+            name::CALLBACK_TRIES,
+            name::CALLBACK_TRIES,
+            number(callback.tries + 1),
+        );
+        write.set(
+            name::CALLBACK_ROUND_TRIES,
+            name::CALLBACK_ROUND_TRIES,
+            number(callback.round_tries + 1),
+        );
+        match record.settlement {
+            Settlement::Again(at) => {
+                write.set(
+                    name::CALLBACK_STATUS,
+                    name::CALLBACK_STATUS,
+                    text(CallbackStatus::Due.as_str()),
+                );
+                write.set(name::CALLBACK_NEXT_AT, name::CALLBACK_NEXT_AT, time(at));
+            }
+            Settlement::Settled(status) => {
+                write.set(
+                    name::CALLBACK_STATUS,
+                    name::CALLBACK_STATUS,
+                    text(status.as_str()),
+                );
+                write.remove(name::CALLBACK_NEXT_AT);
+            }
+        }
+        self.record(read, write).await
+    }
+
+    /// Starts a round of its own for a redelivery: one write, refused unless the operation's callback still stands as `read`,
+    /// and one more for each payload item when the record has to be kept longer.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be reached.
+    pub async fn start_round(
+        &self,
+        read: &Operation,
+        redelivery_id: &RedeliveryId,
+        now: Timestamp,
+    ) -> Result<Recorded, StoreError> {
+        let Some(callback) = &read.callback else {
+            return Ok(Recorded::Refused);
+        };
+        let kept_until = now + std::time::Duration::from_secs(u64::from(CALLBACK_RETENTION_SECS));
+        let mut write = standing_as(read, callback, now);
+        write.set(
+            name::REDELIVERY_ID,
+            name::REDELIVERY_ID,
+            text(redelivery_id.as_str()),
+        );
+        write.set(
+            name::CALLBACK_STATUS,
+            name::CALLBACK_STATUS,
+            text(CallbackStatus::Due.as_str()),
+        );
+        write.set(
+            name::CALLBACK_ROUND_TRIES,
+            name::CALLBACK_ROUND_TRIES,
+            number(0),
+        );
+        write.remove(name::CALLBACK_NEXT_AT);
+        if read.expires_at < kept_until {
+            // First what the head names, then the head: it must not outlive its payloads.
+            self.keep_payloads(read, kept_until).await?;
+            write.set(
+                name::EXPIRES_AT,
+                name::EXPIRES_AT,
+                number(kept_until.as_secs()),
+            );
+        }
+        self.record(read, write).await
+    }
+
+    async fn keep_payloads(
+        &self,
+        operation: &Operation,
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
+        let create_id = &operation.create_id;
+        let mut apart = Vec::new();
+        if operation.metadata == Payload::Apart {
+            apart.push(submitted_key(name::METADATA, create_id));
+        }
+        if let State::Completed {
+            result: Payload::Apart,
+            ..
+        } = operation.state
+        {
+            apart.push(result_key(create_id, operation.attempt));
+        }
+        for sk in apart {
+            let mut write = Expression::default();
+            let body = write.name(name::BODY);
+            write.set(
+                name::EXPIRES_AT,
+                name::EXPIRES_AT,
+                number((until + PAYLOAD_MARGIN).as_secs()),
+            );
+            let write = write.render();
+            let kept = self
+                .client
+                .update_item()
+                .table_name(&self.table)
+                .set_key(Some(item::key(&operation.id, &sk)))
+                // An erase may have come first; its payloads are not to be brought back as empty items.
+                .condition_expression(format!("attribute_exists({body})"))
+                .set_update_expression(write.update)
+                .set_expression_attribute_names(Some(write.names))
+                .set_expression_attribute_values(Some(write.values))
+                .send()
+                .await;
+            if let Err(error) = kept {
+                StoreError::refusal("UpdateItem", error)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn record(&self, read: &Operation, write: Expression) -> Result<Recorded, StoreError> {
+        let write = write.render();
+        let written = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(item::head_key(&read.id)))
+            .condition_expression(write.condition)
+            .set_update_expression(write.update)
+            .set_expression_attribute_names(Some(write.names))
+            .set_expression_attribute_values(Some(write.values))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::None)
+            .send()
+            .await;
+        match written {
+            Ok(_) => Ok(Recorded::Written),
+            Err(error) => StoreError::refusal("UpdateItem", error).map(|_| Recorded::Refused),
+        }
+    }
+}
+
+/// The record is the one that was read, and nobody has recorded anything of its callback since.
+fn standing_as(read: &Operation, callback: &Callback, now: Timestamp) -> Expression {
+    let mut write = Expression::on_record(now);
+    write.require_ended();
+    write.require(name::CREATE_ID, text(read.create_id.as_str()));
+    let tries = (callback.tries > 0).then(|| number(callback.tries));
+    write.require_optional(name::CALLBACK_TRIES, tries);
+    // The same number of tries can stand on both sides of a new round's start.
+    let redelivery_id = callback.redelivery_id.as_ref().map(|id| text(id.as_str()));
+    write.require_optional(name::REDELIVERY_ID, redelivery_id);
+    write
+}

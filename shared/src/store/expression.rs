@@ -1,0 +1,298 @@
+//! Every expression that is sent to DynamoDB.
+//!
+//! What a step asks of the state is derived from the transition table; what it asks of values is added clause by clause by
+//! [`super::step`] and [`super::callback`] through the words below. All attribute names go through placeholders, since many
+//! of them (`status`, `owner`, `format`) are reserved words.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::item::{name, number, text, time};
+use crate::domain::limits::FORMAT;
+use crate::domain::time::Timestamp;
+use crate::domain::transition::{self, Status, Step};
+
+/// The condition of a payload item's write: its key is drawn once, so it is never overwritten.
+pub(super) const ABSENT: &str = "attribute_not_exists(pk)";
+
+/// What makes an expression: clauses, and the placeholders that they use. DynamoDB refuses unused ones, so they are collected
+/// from use.
+#[derive(Debug, Default)]
+pub(super) struct Expression {
+    conditions: Vec<String>,
+    sets: Vec<String>,
+    removes: Vec<String>,
+    names: HashMap<String, String>,
+    values: HashMap<String, AttributeValue>,
+}
+
+/// The parts of an [`Expression`] as a request takes them.
+pub(super) struct Rendered {
+    pub(super) condition: String,
+    pub(super) update: Option<String>,
+    pub(super) names: HashMap<String, String>,
+    pub(super) values: HashMap<String, AttributeValue>,
+}
+
+impl Expression {
+    /// The condition under which an operation may be created: there is none of its name, or only one that has expired and
+    /// that the store has not deleted yet.
+    pub(super) fn creating(now: Timestamp) -> Self {
+        let mut this = Self::default();
+        let (pk, expires_at) = (this.name(name::PK), this.name(name::EXPIRES_AT));
+        let now_secs = this.value("now_secs", number(now.as_secs()));
+        this.conditions.push(format!(
+            "(attribute_not_exists({pk}) OR {expires_at} <= {now_secs})"
+        ));
+        this
+    }
+
+    /// A record that this code can read and that has not expired: what every write to one asks for.
+    pub(super) fn on_record(now: Timestamp) -> Self {
+        let mut this = Self::default();
+        let (format, expires_at) = (this.name(name::FORMAT), this.name(name::EXPIRES_AT));
+        let newest = this.value("format", number(FORMAT));
+        let now_secs = this.value("now_secs", number(now.as_secs()));
+        this.conditions.push(format!("{format} <= {newest}"));
+        this.conditions.push(format!("{expires_at} > {now_secs}"));
+        this
+    }
+
+    /// A step: the states from which it may be taken, by the transition table, and the state that it leads to.
+    pub(super) fn step(step: Step, now: Timestamp) -> Self {
+        let mut this = Self::on_record(now);
+        let status = this.name(name::STATUS);
+        let sources: Vec<_> = transition::sources(step)
+            .map(|(from, once_free)| {
+                let is_from = format!(
+                    "{status} = {}",
+                    this.value(from.as_str(), text(from.as_str()))
+                );
+                if !once_free {
+                    return is_from;
+                }
+                // A lease or a backoff, no matter which: `lease_until` alone says when somebody else may act.
+                let lease_until = this.name(name::LEASE_UNTIL);
+                let now = this.value("now", time(now));
+                format!("({is_from} AND {lease_until} <= {now})")
+            })
+            .collect();
+        this.conditions.push(format!("({})", sources.join(" OR ")));
+        this
+    }
+
+    /// A step that is a transition: it sets the state, raises the version and stamps the change.
+    pub(super) fn transition(step: Step, now: Timestamp) -> Self {
+        let mut this = Self::step(step, now);
+        let target = transition::target(step);
+        this.set(name::STATUS, target.as_str(), text(target.as_str()));
+        this.increment(name::LOCK_VERSION);
+        this.set(name::UPDATED_AT, "now", time(now));
+        if target.is_terminal() {
+            this.end(now);
+        }
+        this
+    }
+
+    /// Terminal: stamped, no longer leased, and kept from now for as long as was asked.
+    fn end(&mut self, now: Timestamp) {
+        self.set(name::ENDED_AT, "now", time(now));
+        self.remove(name::LEASE_UNTIL);
+        self.remove(name::LAST_ERROR);
+        let expires_at = self.name(name::EXPIRES_AT);
+        let retention = self.name(name::RETENTION_SECS);
+        let now_secs = self.value("now_secs", number(now.as_secs()));
+        self.sets
+            .push(format!("{expires_at} = {retention} + {now_secs}"));
+    }
+
+    /// Terminal states only.
+    pub(super) fn require_ended(&mut self) {
+        let status = self.name(name::STATUS);
+        let ended: Vec<_> = Status::ALL
+            .into_iter()
+            .filter(|status| status.is_terminal())
+            .map(|ended| self.value(ended.as_str(), text(ended.as_str())))
+            .collect();
+        self.conditions
+            .push(format!("{status} IN ({})", ended.join(", ")));
+    }
+
+    /// The attribute has this value.
+    pub(super) fn require(&mut self, attribute: &'static str, value: AttributeValue) {
+        let name = self.name(attribute);
+        let value = self.value(attribute, value);
+        self.conditions.push(format!("{name} = {value}"));
+    }
+
+    /// The attribute has this value, or `None`: is absent.
+    pub(super) fn require_optional(
+        &mut self,
+        attribute: &'static str,
+        value: Option<AttributeValue>,
+    ) {
+        if let Some(value) = value {
+            return self.require(attribute, value);
+        }
+        let name = self.name(attribute);
+        self.conditions
+            .push(format!("attribute_not_exists({name})"));
+    }
+
+    /// There are attempts left, and time.
+    pub(super) fn require_attempts_and_time(&mut self, now: Timestamp) {
+        let (attempt, attempts_max) = (self.name(name::ATTEMPT), self.name(name::ATTEMPTS_MAX));
+        let (deadline_at, now) = (self.name(name::DEADLINE_AT), self.value("now", time(now)));
+        self.conditions.push(format!("{attempt} < {attempts_max}"));
+        self.conditions.push(format!("{deadline_at} > {now}"));
+    }
+
+    /// There are no attempts left, or no time.
+    pub(super) fn require_spent(&mut self, now: Timestamp) {
+        let (attempt, attempts_max) = (self.name(name::ATTEMPT), self.name(name::ATTEMPTS_MAX));
+        let (deadline_at, now) = (self.name(name::DEADLINE_AT), self.value("now", time(now)));
+        self.conditions.push(format!(
+            "({attempt} >= {attempts_max} OR {deadline_at} <= {now})"
+        ));
+    }
+
+    /// One of these versions: creation, lock version and last change. None at all can never be met.
+    pub(super) fn require_any_version(&mut self, versions: &[(Timestamp, u64, Timestamp)]) {
+        if versions.is_empty() {
+            return self.require(name::LOCK_VERSION, number(0));
+        }
+        let created_at = self.name(name::CREATED_AT);
+        let lock_version = self.name(name::LOCK_VERSION);
+        let updated_at = self.name(name::UPDATED_AT);
+        let clauses: Vec<_> = versions
+            .iter()
+            .enumerate()
+            .map(|(index, (created, version, updated))| {
+                let created = self.value(&format!("created_{index}"), time(*created));
+                let version = self.value(&format!("version_{index}"), number(version));
+                let updated = self.value(&format!("updated_{index}"), time(*updated));
+                format!("({created_at} = {created} AND {lock_version} = {version} AND {updated_at} = {updated})")
+            })
+            .collect();
+        self.conditions.push(format!("({})", clauses.join(" OR ")));
+    }
+
+    /// Sets an attribute. `label` names the value's placeholder, so that equal values share one.
+    pub(super) fn set(&mut self, attribute: &str, label: &str, value: AttributeValue) {
+        let name = self.name(attribute);
+        let value = self.value(&format!("to_{label}"), value);
+        self.sets.push(format!("{name} = {value}"));
+    }
+
+    /// Sets an attribute unless it is there.
+    pub(super) fn set_once(&mut self, attribute: &str, label: &str, value: AttributeValue) {
+        let name = self.name(attribute);
+        let value = self.value(&format!("to_{label}"), value);
+        self.sets
+            .push(format!("{name} = if_not_exists({name}, {value})"));
+    }
+
+    /// Raises a number by one.
+    pub(super) fn increment(&mut self, attribute: &str) {
+        let name = self.name(attribute);
+        let one = self.value("one", number(1));
+        self.sets.push(format!("{name} = {name} + {one}"));
+    }
+
+    /// Removes an attribute.
+    pub(super) fn remove(&mut self, attribute: &str) {
+        let name = self.name(attribute);
+        self.removes.push(name);
+    }
+
+    /// The parts of a request.
+    pub(super) fn render(self) -> Rendered {
+        let mut update = String::new();
+        if !self.sets.is_empty() {
+            update = format!("SET {}", self.sets.join(", "));
+        }
+        if !self.removes.is_empty() {
+            update = format!("{update} REMOVE {}", self.removes.join(", "));
+        }
+        Rendered {
+            condition: self.conditions.join(" AND "),
+            update: (!update.is_empty()).then_some(update),
+            names: self.names,
+            values: self.values,
+        }
+    }
+
+    /// The placeholder for an attribute's name.
+    pub(super) fn name(&mut self, attribute: &str) -> String {
+        let placeholder = format!("#{attribute}");
+        self.names.insert(placeholder.clone(), attribute.to_owned());
+        placeholder
+    }
+
+    /// The placeholder for a value.
+    pub(super) fn value(&mut self, label: &str, value: AttributeValue) -> String {
+        let placeholder = format!(":{label}");
+        self.values.insert(placeholder.clone(), value);
+        placeholder
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn condition(step: Step) -> String {
+        Expression::step(step, Timestamp::from_secs(1))
+            .render()
+            .condition
+    }
+
+    #[test]
+    fn a_steps_condition_is_what_the_table_says() {
+        let record = "#format <= :format AND #expires_at > :now_secs";
+        for (step, states) in [
+            (
+                Step::Claim,
+                "(#status = :pending OR (#status = :processing AND #lease_until <= :now))",
+            ),
+            (
+                Step::GiveUp,
+                "(#status = :pending OR (#status = :processing AND #lease_until <= :now))",
+            ),
+            (
+                Step::Cancel,
+                "(#status = :pending OR #status = :processing)",
+            ),
+            (Step::Heartbeat, "(#status = :processing)"),
+            (Step::Complete, "(#status = :processing)"),
+            (Step::Fail, "(#status = :processing)"),
+            (Step::Retry, "(#status = :processing)"),
+        ] {
+            assert_eq!(
+                condition(step),
+                format!("{record} AND {states}"),
+                "{step:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_placeholder_is_declared_and_every_declared_one_used() {
+        for step in Step::ALL.into_iter().filter(|step| *step != Step::Create) {
+            let rendered = Expression::transition(step, Timestamp::from_secs(1)).render();
+            let text = format!("{} {}", rendered.condition, rendered.update.unwrap());
+            let used: std::collections::HashSet<_> = text
+                .split(|c: char| !(c.is_ascii_alphanumeric() || "#:_".contains(c)))
+                .filter(|word| word.starts_with(['#', ':']))
+                .map(str::to_owned)
+                .collect();
+            let declared = rendered
+                .names
+                .into_keys()
+                .chain(rendered.values.into_keys())
+                .collect();
+            assert_eq!(used, declared, "{step:?}");
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! An owner's operations, newest first.
+//!
+//! The index holds keys alone, so that transitions cost it nothing: a page is a query for keys and a batch read of the heads.
+//! The index follows the table with a delay, so a head may be gone, or of a later incarnation, by the time it is read; such keys
+//! are passed over.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::KeysAndAttributes;
+
+use super::expression::Expression;
+use super::item::{self, Item, name, text, time};
+use super::table::BY_OWNER;
+use super::{Store, StoreError, outcome};
+use crate::domain::id::OperationId;
+use crate::domain::limits::LIST_EXAMINED_MAX;
+use crate::domain::operation::{Operation, Owner};
+use crate::domain::time::Timestamp;
+use crate::domain::transition::Status;
+
+/// Keys in one batch read (`BatchGetItem` in the Amazon DynamoDB API Reference).
+const BATCH_GET_MAX: usize = 100;
+/// Times that a batch is asked again for keys that DynamoDB left unprocessed, the SDK's own retries not counted.
+const BATCH_TRIES_MAX: usize = 5;
+/// Before all times that can be stored and asked for.
+const EARLIEST: Timestamp = Timestamp::from_millis(i64::MIN / 2);
+/// After all of them.
+const LATEST: Timestamp = Timestamp::from_millis(i64::MAX / 2);
+
+/// Which operations a list shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListFilter {
+    /// Only those that stand here.
+    pub status: Option<Status>,
+    /// Only those of this function.
+    pub function: Option<String>,
+    /// Only those created later than this.
+    pub created_after: Option<Timestamp>,
+    /// Only those created earlier than this.
+    pub created_before: Option<Timestamp>,
+}
+
+/// A place in a list: the operation after which it goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// The operation.
+    pub id: OperationId,
+    /// When it was created.
+    pub created_at: Timestamp,
+}
+
+/// A part of a list.
+#[derive(Debug)]
+pub struct ListPage {
+    /// Without payloads that are apart.
+    pub operations: Vec<Operation>,
+    /// Where the list goes on; `None` at its end.
+    pub next: Option<Position>,
+}
+
+impl Store {
+    /// Up to `limit` of an owner's operations from `from` on; examines at most [`LIST_EXAMINED_MAX`], so a page may hold fewer
+    /// and the list still go on. A query and a batch read for each 100 examined.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be reached, or a record cannot be read.
+    pub async fn list(
+        &self,
+        owner: &Owner,
+        filter: &ListFilter,
+        limit: usize,
+        from: Option<Position>,
+        now: Timestamp,
+    ) -> Result<ListPage, StoreError> {
+        let mut operations = Vec::new();
+        let mut next = from;
+        let mut examined = 0;
+        while operations.len() < limit && examined < LIST_EXAMINED_MAX {
+            // Without a filter nearly every key is shown, so no more are read than the page has room for.
+            let narrow = filter.status.is_some() || filter.function.is_some();
+            let wanted = if narrow {
+                BATCH_GET_MAX
+            } else {
+                limit - operations.len()
+            };
+            let keys_max = wanted.min(BATCH_GET_MAX).min(LIST_EXAMINED_MAX - examined);
+            let (keys, ended) = self
+                .list_keys(owner, filter, keys_max, next.as_ref())
+                .await?;
+            let mut heads = self.batch_get(&keys).await?;
+            for (index, key) in keys.iter().enumerate() {
+                examined += 1;
+                next = Some(key.clone());
+                let Some(head) = heads.remove(key.id.as_str()) else {
+                    continue;
+                };
+                let Some(operation) = outcome::met(Some(&head), now)? else {
+                    continue;
+                };
+                if !shows(filter, owner, key, &operation) {
+                    continue;
+                }
+                operations.push(operation);
+                if operations.len() == limit && index + 1 < keys.len() {
+                    return Ok(ListPage { operations, next });
+                }
+            }
+            if ended {
+                return Ok(ListPage {
+                    operations,
+                    next: None,
+                });
+            }
+        }
+        Ok(ListPage { operations, next })
+    }
+
+    async fn list_keys(
+        &self,
+        owner: &Owner,
+        filter: &ListFilter,
+        keys_max: usize,
+        from: Option<&Position>,
+    ) -> Result<(Vec<Position>, bool), StoreError> {
+        let mut query = Expression::default();
+        let (owner_name, created_at) = (query.name(name::OWNER), query.name(name::CREATED_AT));
+        let owner_value = query.value("owner", text(owner.as_str()));
+        // BETWEEN takes both ends in, and the bounds are exclusive: times are whole milliseconds.
+        let millisecond = std::time::Duration::from_millis(1);
+        let first = filter
+            .created_after
+            .map_or(EARLIEST, |after| after + millisecond);
+        let last = filter
+            .created_before
+            .map_or(LATEST, |before| before - millisecond);
+        if first > last {
+            return Ok((Vec::new(), true));
+        }
+        let (first, last) = (
+            query.value("first", time(first)),
+            query.value("last", time(last)),
+        );
+        let query = query.render();
+        let start_key = from.map(|position| {
+            let mut key = item::head_key(&position.id);
+            key.insert(name::OWNER.to_owned(), text(owner.as_str()));
+            key.insert(name::CREATED_AT.to_owned(), time(position.created_at));
+            key
+        });
+        let page = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name(BY_OWNER)
+            .key_condition_expression(format!(
+                "{owner_name} = {owner_value} AND {created_at} BETWEEN {first} AND {last}"
+            ))
+            .set_expression_attribute_names(Some(query.names))
+            .set_expression_attribute_values(Some(query.values))
+            .set_exclusive_start_key(start_key)
+            .scan_index_forward(false)
+            .limit(i32::try_from(keys_max).unwrap_or(i32::MAX))
+            .send()
+            .await
+            .map_err(|error| StoreError::unreachable("Query", error))?;
+        let ended = page.last_evaluated_key.is_none();
+        let keys = page.items.unwrap_or_default();
+        let positions: Result<Vec<_>, _> = keys.iter().map(item::position).collect();
+        Ok((positions?, ended))
+    }
+
+    /// The heads of these operations, by id; those that are not there are left out.
+    async fn batch_get(&self, keys: &[Position]) -> Result<HashMap<String, Item>, StoreError> {
+        let mut heads = HashMap::new();
+        let mut pending: Vec<_> = keys.iter().map(|key| item::head_key(&key.id)).collect();
+        for _ in 0..BATCH_TRIES_MAX {
+            if pending.is_empty() {
+                return Ok(heads);
+            }
+            let request = KeysAndAttributes::builder()
+                .set_keys(Some(pending))
+                .consistent_read(true)
+                .build();
+            let request = request.map_err(|error| StoreError::of("BatchGetItem", error.into()))?;
+            let page = self
+                .client
+                .batch_get_item()
+                .request_items(&self.table, request)
+                .send()
+                .await
+                .map_err(|error| StoreError::unreachable("BatchGetItem", error))?;
+            for head in page.responses.unwrap_or_default().into_values().flatten() {
+                if let Some(Ok(pk)) = head.get(name::PK).map(|pk| pk.as_s()) {
+                    heads.insert(pk.clone(), head);
+                }
+            }
+            let unprocessed = page.unprocessed_keys.unwrap_or_default();
+            pending = unprocessed
+                .into_values()
+                .flat_map(|keys| keys.keys)
+                .collect();
+        }
+        if pending.is_empty() {
+            Ok(heads)
+        } else {
+            Err(StoreError::Throttled)
+        }
+    }
+}
+
+fn shows(filter: &ListFilter, owner: &Owner, key: &Position, operation: &Operation) -> bool {
+    // The index may still hold the key of an earlier incarnation of the name.
+    operation.owner == *owner
+        && operation.created_at == key.created_at
+        && filter
+            .status
+            .is_none_or(|status| operation.status() == status)
+        && filter
+            .function
+            .as_ref()
+            .is_none_or(|function| operation.function == *function)
+}

@@ -1,0 +1,185 @@
+//! What became of a write: told from the item that refused it.
+
+use super::StoreError;
+use super::item::{self, Item};
+use crate::domain::id::{ClaimId, CreateId};
+use crate::domain::operation::{Operation, State};
+use crate::domain::time::Timestamp;
+use crate::domain::transition::Status;
+
+/// Of [`super::Store::create`].
+#[derive(Debug)]
+pub enum Created {
+    /// The operation is there, by this call.
+    New,
+    /// The name was taken: by an earlier submit under the same key, or by chance.
+    Existing(Box<Operation>),
+}
+
+/// An operation in the hands of one claim: the fencing token for everything that its holder writes.
+#[derive(Debug, Clone)]
+pub struct Held {
+    pub(super) operation: Operation,
+    pub(super) claim_id: ClaimId,
+    /// The head's size when it was claimed: how much room it has for a result.
+    pub(super) head_bytes: usize,
+}
+
+impl Held {
+    /// The operation as it was claimed.
+    #[must_use]
+    pub const fn operation(&self) -> &Operation {
+        &self.operation
+    }
+}
+
+/// Of [`super::Store::claim`].
+#[derive(Debug)]
+pub enum Claimed {
+    /// Ours until the lease ends.
+    Held(Box<Held>),
+    /// There is no such operation, or it has expired.
+    Absent,
+    /// The record is of another incarnation than the message. It is never touched.
+    OtherIncarnation {
+        /// When the record expires.
+        expires_at: Timestamp,
+    },
+    /// Somebody holds it, or it backs off.
+    Busy {
+        /// Until when.
+        until: Timestamp,
+    },
+    /// Its attempts are used up or its deadline has passed, and nobody holds it.
+    Spent(Box<Operation>),
+    /// It has ended.
+    Ended(Box<Operation>),
+}
+
+/// Of [`super::Store::renew`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewed {
+    /// The lease lasts longer.
+    Held,
+    /// The operation is no longer ours: it was cancelled, or taken over after the lease had passed.
+    Lost,
+}
+
+/// Of [`super::Store::complete`], [`super::Store::fail`] and [`super::Store::retry`].
+#[derive(Debug)]
+pub enum Finished {
+    /// Written, by this call or by one whose answer was lost. Not what is there now if it was let go for another attempt.
+    Written(Box<Operation>),
+    /// The operation is no longer ours, and nothing was written.
+    Lost,
+}
+
+/// Of [`super::Store::give_up`].
+#[derive(Debug)]
+pub enum GivenUp {
+    /// It has ended, by this call or otherwise.
+    Ended(Box<Operation>),
+    /// It is not to be given up: it moved on meanwhile.
+    MovedOn,
+}
+
+/// Of [`super::Store::cancel`].
+#[derive(Debug)]
+pub enum Cancelled {
+    /// It is cancelled.
+    Cancelled {
+        /// As it is now.
+        operation: Box<Operation>,
+        /// Whether this call did it.
+        by_us: bool,
+    },
+    /// It had completed or failed before.
+    Ended,
+    /// It is not at the version that was asked for.
+    OtherVersion,
+    /// There is no such operation, it has expired, or it is another owner's.
+    Absent,
+}
+
+/// Of [`super::Store::erase`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Erased {
+    /// It is gone, with all its items.
+    Erased,
+    /// It has not ended.
+    Live,
+    /// There is no such operation, it has expired, or it is another owner's.
+    Absent,
+}
+
+/// The operation that a refused write met; `None` for one that is not there or has expired.
+pub(super) fn met(old: Option<&Item>, now: Timestamp) -> Result<Option<Operation>, StoreError> {
+    let Some(old) = old.filter(|old| !old.is_empty()) else {
+        return Ok(None);
+    };
+    // Expired is absent before its format matters: nobody will ever read it again.
+    if item::expires_at(old)? <= now {
+        return Ok(None);
+    }
+    item::operation(old).map(Some)
+}
+
+/// What a refused claim met.
+pub(super) fn claimed(
+    old: Option<&Item>,
+    create_id: &CreateId,
+    claim_id: ClaimId,
+    now: Timestamp,
+) -> Result<Claimed, StoreError> {
+    let Some(operation) = met(old, now)? else {
+        return Ok(Claimed::Absent);
+    };
+    if operation.create_id != *create_id {
+        return Ok(Claimed::OtherIncarnation {
+            expires_at: operation.expires_at,
+        });
+    }
+    Ok(match &operation.state {
+        // Our own claim, whose answer was lost.
+        State::Processing {
+            claim_id: holder, ..
+        } if *holder == claim_id => {
+            let head_bytes = old.map(item::size_bytes).unwrap_or_default();
+            Claimed::Held(Box::new(Held {
+                operation,
+                claim_id,
+                head_bytes,
+            }))
+        }
+        State::Processing { lease_until, .. } if *lease_until > now => Claimed::Busy {
+            until: *lease_until,
+        },
+        State::Pending | State::Processing { .. } => Claimed::Spent(Box::new(operation)),
+        State::Completed { .. } | State::Failed { .. } | State::Cancelled { .. } => {
+            Claimed::Ended(Box::new(operation))
+        }
+    })
+}
+
+/// What a refused outcome met: a success when the record says that we wrote just this.
+pub(super) fn finished(old: Option<Operation>, held: &Held, target: Status) -> Finished {
+    match old {
+        Some(operation)
+            if operation.create_id == held.operation.create_id
+                && operation.lock_version == held.operation.lock_version + 1
+                && operation.status() == target
+                && claim_of(&operation) == Some(&held.claim_id) =>
+        {
+            Finished::Written(Box::new(operation))
+        }
+        _ => Finished::Lost,
+    }
+}
+
+fn claim_of(operation: &Operation) -> Option<&ClaimId> {
+    match &operation.state {
+        State::Processing { claim_id, .. } | State::Completed { claim_id, .. } => Some(claim_id),
+        State::Failed { claim_id, .. } => claim_id.as_ref(),
+        State::Pending | State::Cancelled { .. } => None,
+    }
+}

@@ -1,0 +1,232 @@
+//! Arguments, metadata and results: inside the head while that stays within one billed unit, in items of their own otherwise.
+//!
+//! A payload item is written before the head names it, so the head is the commit point, and it is never overwritten: its key
+//! holds the incarnation, and a result's the attempt as well. One that no head came to name is deleted by its own expiry.
+//!
+//! In the head, an absent attribute is the empty object, NULL says that the payload is apart, a string is JSON text and a
+//! binary the same text deflated.
+
+use std::io::{Read as _, Write as _};
+
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
+use flate2::Compression;
+use flate2::read::DeflateDecoder;
+use flate2::write::DeflateEncoder;
+
+use super::item::{self, Item, name};
+use super::outcome::Held;
+use super::{Store, StoreError, expression};
+use crate::domain::id::{CreateId, OperationId};
+use crate::domain::json::Json;
+use crate::domain::limits::{
+    ARGUMENTS_BYTES_MAX, FORMAT, HEAD_BYTES_MAX, HEAD_END_BYTES, HEAD_GROWTH_BYTES, PAYLOAD_MARGIN,
+};
+use crate::domain::operation::{Operation, Payload};
+use crate::domain::time::Timestamp;
+
+/// Shorter text gains nothing from compression.
+const COMPRESSED_BYTES_MIN: usize = 256;
+
+/// An accepted operation, laid out in items but not yet written.
+#[derive(Debug)]
+pub struct Draft {
+    pub(super) id: OperationId,
+    pub(super) create_id: CreateId,
+    pub(super) head: Item,
+    payloads: Vec<Item>,
+}
+
+impl Draft {
+    /// Lays an operation out. Metadata has the first claim on the head's room, since every poll shows it and only the worker
+    /// reads the arguments.
+    #[must_use]
+    pub fn new(operation: &Operation) -> Self {
+        let mut head = item::new_head(operation);
+        let mut payloads = Vec::new();
+        let room = |head: &Item| {
+            (HEAD_BYTES_MAX - HEAD_GROWTH_BYTES).saturating_sub(item::size_bytes(head))
+        };
+        for (name, payload) in [
+            (name::METADATA, &operation.metadata),
+            (name::ARGUMENTS, &operation.arguments),
+        ] {
+            let Some(json) = payload.json().filter(|json| !json.is_empty_object()) else {
+                continue;
+            };
+            let sk = submitted_key(name, &operation.create_id);
+            let (inline, apart) = lay_out(json, name, room(&head), |body| {
+                payload_item(&operation.id, &sk, body, operation.expires_at)
+            });
+            head.insert(name.to_owned(), inline);
+            payloads.extend(apart);
+        }
+        Self {
+            id: operation.id.clone(),
+            create_id: operation.create_id.clone(),
+            head,
+            payloads,
+        }
+    }
+}
+
+impl Store {
+    /// Writes the payload items of a draft, none for ordinary operations: one request each, all at once. To be done before
+    /// [`Store::create`].
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be reached.
+    pub async fn write_payloads(&self, draft: &Draft) -> Result<(), StoreError> {
+        let writes = draft
+            .payloads
+            .iter()
+            .map(|payload| self.write_payload(payload.clone()));
+        futures_util::future::try_join_all(writes).await.map(|_| ())
+    }
+
+    /// Writes one payload item. A refused write is our own, whose answer was lost: nobody else draws the same key.
+    pub(super) async fn write_payload(&self, payload: Item) -> Result<(), StoreError> {
+        let written = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(payload))
+            .condition_expression(expression::ABSENT)
+            .send()
+            .await;
+        match written {
+            Ok(_) => Ok(()),
+            Err(error) => StoreError::refusal("PutItem", error).map(|_| ()),
+        }
+    }
+}
+
+/// The attribute that stands in the head for a result, and the item that must be written first when it does not fit there.
+pub(super) fn lay_out_result(
+    held: &Held,
+    result: &Json,
+    now: Timestamp,
+) -> (AttributeValue, Option<Item>) {
+    let operation = &held.operation;
+    let room = HEAD_BYTES_MAX.saturating_sub(held.head_bytes + HEAD_END_BYTES);
+    let expires_at = now + std::time::Duration::from_secs(u64::from(operation.retention_secs));
+    lay_out(result, name::RESULT, room, |body| {
+        let sk = result_key(&operation.create_id, operation.attempt);
+        payload_item(&operation.id, &sk, body, expires_at)
+    })
+}
+
+/// Reads an attribute that [`lay_out`] made; `None` when it is none.
+pub(super) fn decode(value: &AttributeValue) -> Option<Payload> {
+    match value {
+        AttributeValue::Null(true) => Some(Payload::Apart),
+        other => decode_text(other).map(Payload::Here),
+    }
+}
+
+/// Reads the text of a payload item.
+pub(super) fn decode_text(value: &AttributeValue) -> Option<Json> {
+    match value {
+        AttributeValue::S(text) => Json::parse(text).ok(),
+        AttributeValue::B(blob) => {
+            let mut text = String::new();
+            // Nothing larger was ever written; a corrupt item shall not fill the memory.
+            let bytes_max = ARGUMENTS_BYTES_MAX as u64 + 1;
+            DeflateDecoder::new(blob.as_ref())
+                .take(bytes_max)
+                .read_to_string(&mut text)
+                .ok()?;
+            Json::parse(&text).ok()
+        }
+        _ => None,
+    }
+}
+
+/// The sort key of the arguments' or metadata's item.
+pub(super) fn submitted_key(name: &str, create_id: &CreateId) -> String {
+    format!("{name}#{}", create_id.as_str())
+}
+
+/// The sort key of a result's item.
+pub(super) fn result_key(create_id: &CreateId, attempt: u32) -> String {
+    format!("{}#{}#{attempt}", name::RESULT, create_id.as_str())
+}
+
+fn lay_out(
+    json: &Json,
+    name: &str,
+    room_bytes: usize,
+    apart: impl FnOnce(AttributeValue) -> Item,
+) -> (AttributeValue, Option<Item>) {
+    let body = encode(json);
+    if name.len() + item::value_bytes(&body) <= room_bytes {
+        (body, None)
+    } else {
+        (AttributeValue::Null(true), Some(apart(body)))
+    }
+}
+
+fn payload_item(
+    id: &OperationId,
+    sk: &str,
+    body: AttributeValue,
+    head_expires_at: Timestamp,
+) -> Item {
+    let mut payload = item::key(id, sk);
+    payload.insert(name::FORMAT.to_owned(), item::number(FORMAT));
+    payload.insert(name::BODY.to_owned(), body);
+    let expires_at = (head_expires_at + PAYLOAD_MARGIN).as_secs();
+    payload.insert(name::EXPIRES_AT.to_owned(), item::number(expires_at));
+    payload
+}
+
+fn encode(json: &Json) -> AttributeValue {
+    if json.len_bytes() >= COMPRESSED_BYTES_MIN {
+        let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
+        // Writing to memory cannot fail; if it did, the text itself would be stored.
+        let written = encoder.write_all(json.as_str().as_bytes());
+        if let (Ok(()), Ok(deflated)) = (written, encoder.finish())
+            && deflated.len() < json.len_bytes()
+        {
+            return AttributeValue::B(Blob::new(deflated));
+        }
+    }
+    item::text(json.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn round_trip(json: &Json) -> AttributeValue {
+        let encoded = encode(json);
+        assert_eq!(decode(&encoded), Some(Payload::Here(json.clone())));
+        encoded
+    }
+
+    #[test]
+    fn short_text_is_kept_and_long_repetitive_text_deflated() {
+        assert!(round_trip(&Json::parse(r#"{"n":9007199254740993}"#).unwrap()).is_s());
+        let long = Json::of(&"ferry ".repeat(1000)).unwrap();
+        let AttributeValue::B(blob) = round_trip(&long) else {
+            panic!("not deflated")
+        };
+        assert!(blob.as_ref().len() < long.len_bytes() / 10);
+    }
+
+    #[test]
+    fn what_does_not_fit_goes_apart() {
+        let json = Json::of(&"abc").unwrap();
+        let lay_out = |room| lay_out(&json, "result", room, |_| Item::new());
+        assert_eq!(lay_out(11), (AttributeValue::S("\"abc\"".into()), None));
+        assert_eq!(lay_out(10), (AttributeValue::Null(true), Some(Item::new())));
+    }
+
+    #[test]
+    fn corrupt_payloads_are_none() {
+        assert_eq!(decode(&AttributeValue::N("1".into())), None);
+        assert_eq!(decode(&AttributeValue::S("{".into())), None);
+        assert_eq!(decode(&AttributeValue::B(Blob::new([0xff, 0xff]))), None);
+    }
+}

@@ -1,0 +1,314 @@
+//! The steps of the state machine, each as one conditional write.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
+
+use super::expression::Expression;
+use super::item::{self, Item, name, number, text, time};
+use super::outcome::{self, Cancelled, Claimed, Created, Finished, GivenUp, Held, Renewed};
+use super::payload::{self, Draft};
+use super::{Store, StoreError};
+use crate::domain::id::{ClaimId, CreateId, OperationId};
+use crate::domain::json::Json;
+use crate::domain::operation::{Operation, OperationError, Owner, Progress};
+use crate::domain::time::Timestamp;
+use crate::domain::transition::{Status, Step, target};
+
+/// The precondition of a cancel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IfMatch {
+    /// Whatever is there.
+    Any,
+    /// One of these: creation, lock version and last change. None at all is a precondition that fails.
+    Versions(Vec<(Timestamp, u64, Timestamp)>),
+}
+
+/// What a refused or applied update left behind.
+enum Written {
+    Now(Item),
+    Refused(Option<Item>),
+}
+
+impl Store {
+    /// Creates an operation: one write. Its payload items must have been written ([`Store::write_payloads`]), and its message
+    /// sent, which is what makes a crash before this call harmless.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be reached, or the record under this name cannot be read.
+    pub async fn create(&self, draft: &Draft, now: Timestamp) -> Result<Created, StoreError> {
+        let condition = Expression::creating(now).render();
+        let written = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(draft.head.clone()))
+            .condition_expression(condition.condition)
+            .set_expression_attribute_names(Some(condition.names))
+            .set_expression_attribute_values(Some(condition.values))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let Err(error) = written else {
+            return Ok(Created::New);
+        };
+        let refused_by = StoreError::refusal("PutItem", error)?;
+        let existing = item::operation(&refused_by.unwrap_or_default())?;
+        // Our own write, whose answer was lost.
+        if existing.id == draft.id && existing.create_id == draft.create_id {
+            return Ok(Created::New);
+        }
+        Ok(Created::Existing(Box::new(existing)))
+    }
+
+    /// Begins an attempt: one write.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be reached, or the record cannot be read.
+    pub async fn claim(
+        &self,
+        id: &OperationId,
+        create_id: &CreateId,
+        claim_id: ClaimId,
+        lease: Duration,
+        now: Timestamp,
+    ) -> Result<Claimed, StoreError> {
+        let mut write = Expression::transition(Step::Claim, now);
+        write.require(name::CREATE_ID, text(create_id.as_str()));
+        write.require_attempts_and_time(now);
+        write.increment(name::ATTEMPT);
+        write.set(name::CLAIM_ID, name::CLAIM_ID, text(claim_id.as_str()));
+        write.set(name::LEASE_UNTIL, name::LEASE_UNTIL, time(now + lease));
+        write.set_once(name::STARTED_AT, "now", time(now));
+        match self.update(id, write).await? {
+            Written::Now(head) => {
+                let (operation, head_bytes) = (item::operation(&head)?, item::size_bytes(&head));
+                Ok(Claimed::Held(Box::new(Held {
+                    operation,
+                    claim_id,
+                    head_bytes,
+                })))
+            }
+            Written::Refused(old) => outcome::claimed(old.as_ref(), create_id, claim_id, now),
+        }
+    }
+
+    /// Renews the holder's lease, with progress or without: one write.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be reached. The lease may or may not have been renewed.
+    pub async fn renew(
+        &self,
+        held: &Held,
+        lease: Duration,
+        progress: Option<&Progress>,
+        now: Timestamp,
+    ) -> Result<Renewed, StoreError> {
+        let mut write = Expression::step(Step::Heartbeat, now);
+        fence(&mut write, held);
+        write.set(name::LEASE_UNTIL, name::LEASE_UNTIL, time(now + lease));
+        if let Some(progress) = progress {
+            write.set(name::PROGRESS, name::PROGRESS, number(progress.fraction));
+            write.set(name::PROGRESS_AT, name::PROGRESS_AT, time(progress.at));
+            write.set(name::UPDATED_AT, "now", time(now));
+            match &progress.message {
+                Some(message) => write.set(
+                    name::PROGRESS_MESSAGE,
+                    name::PROGRESS_MESSAGE,
+                    text(message),
+                ),
+                None => write.remove(name::PROGRESS_MESSAGE),
+            }
+        }
+        match self.update(&held.operation.id, write).await? {
+            Written::Now(_) => Ok(Renewed::Held),
+            Written::Refused(_) => Ok(Renewed::Lost),
+        }
+    }
+
+    /// Records the holder's result: one write, and one before it for a result that does not fit the head.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be reached. To be called again with the same result then; it tells its own write.
+    pub async fn complete(
+        &self,
+        held: &Held,
+        result: &Json,
+        now: Timestamp,
+    ) -> Result<Finished, StoreError> {
+        let (inline, apart) = payload::lay_out_result(held, result, now);
+        if let Some(apart) = apart {
+            // A crash after this leaves an item that no head names; its own expiry deletes it.
+            self.write_payload(apart).await?;
+        }
+        let mut write = Expression::transition(Step::Complete, now);
+        fence(&mut write, held);
+        write.set(name::RESULT, name::RESULT, inline);
+        write.set(name::PROGRESS, name::PROGRESS, number(1));
+        write.set(name::PROGRESS_AT, "now", time(now));
+        self.finish(held, Step::Complete, write, now).await
+    }
+
+    /// Records the holder's errors for good: one write.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::complete`].
+    pub async fn fail(
+        &self,
+        held: &Held,
+        errors: &[OperationError],
+        now: Timestamp,
+    ) -> Result<Finished, StoreError> {
+        let mut write = Expression::transition(Step::Fail, now);
+        fence(&mut write, held);
+        write.set(name::ERRORS, name::ERRORS, item::errors(errors));
+        self.finish(held, Step::Fail, write, now).await
+    }
+
+    /// Lets an operation go until `next_attempt_at`: one write. The claim's token stays in the record, so that a lost answer
+    /// is recognised; the raised version is what makes the holder stop holding.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::complete`].
+    pub async fn retry(
+        &self,
+        held: &Held,
+        error: &OperationError,
+        next_attempt_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Finished, StoreError> {
+        let mut write = Expression::transition(Step::Retry, now);
+        fence(&mut write, held);
+        write.set(name::LEASE_UNTIL, name::LEASE_UNTIL, time(next_attempt_at));
+        write.set(
+            name::LAST_ERROR,
+            name::LAST_ERROR,
+            item::last_error(held.operation.attempt, error),
+        );
+        self.finish(held, Step::Retry, write, now).await
+    }
+
+    /// Ends an operation that nobody holds, `spent` being what a refused claim met: one write.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be reached, or the record cannot be read.
+    pub async fn give_up(
+        &self,
+        spent: &Operation,
+        errors: &[OperationError],
+        now: Timestamp,
+    ) -> Result<GivenUp, StoreError> {
+        let mut write = Expression::transition(Step::GiveUp, now);
+        write.require(name::CREATE_ID, text(spent.create_id.as_str()));
+        // The errors were chosen from what was met: they must still be true of what is there.
+        write.require(name::LOCK_VERSION, number(spent.lock_version));
+        write.require_spent(now);
+        write.set(name::ERRORS, name::ERRORS, item::errors(errors));
+        write.remove(name::CLAIM_ID);
+        match self.update(&spent.id, write).await? {
+            Written::Now(head) => Ok(GivenUp::Ended(Box::new(item::operation(&head)?))),
+            Written::Refused(old) => match outcome::met(old.as_ref(), now)? {
+                Some(ended)
+                    if ended.create_id == spent.create_id && ended.status().is_terminal() =>
+                {
+                    Ok(GivenUp::Ended(Box::new(ended)))
+                }
+                _ => Ok(GivenUp::MovedOn),
+            },
+        }
+    }
+
+    /// Ends an operation for its owner: one write.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be reached, or the record cannot be read.
+    pub async fn cancel(
+        &self,
+        id: &OperationId,
+        owner: &Owner,
+        if_match: &IfMatch,
+        now: Timestamp,
+    ) -> Result<Cancelled, StoreError> {
+        let mut write = Expression::transition(Step::Cancel, now);
+        write.require(name::OWNER, text(owner.as_str()));
+        if let IfMatch::Versions(versions) = if_match {
+            write.require_any_version(versions);
+        }
+        // Without its claim in the record no holder can take this for its own write.
+        write.remove(name::CLAIM_ID);
+        let old = match self.update(id, write).await? {
+            Written::Now(head) => {
+                let operation = Box::new(item::operation(&head)?);
+                return Ok(Cancelled::Cancelled {
+                    operation,
+                    by_us: true,
+                });
+            }
+            Written::Refused(old) => outcome::met(old.as_ref(), now)?,
+        };
+        let Some(operation) = old.filter(|operation| operation.owner == *owner) else {
+            return Ok(Cancelled::Absent);
+        };
+        Ok(match operation.status() {
+            // Before any precondition: a repeated cancel, or one whose answer was lost, succeeds.
+            Status::Cancelled => Cancelled::Cancelled {
+                operation: Box::new(operation),
+                by_us: false,
+            },
+            Status::Completed | Status::Failed => Cancelled::Ended,
+            Status::Pending | Status::Processing => Cancelled::OtherVersion,
+        })
+    }
+
+    async fn finish(
+        &self,
+        held: &Held,
+        step: Step,
+        write: Expression,
+        now: Timestamp,
+    ) -> Result<Finished, StoreError> {
+        match self.update(&held.operation.id, write).await? {
+            Written::Now(head) => Ok(Finished::Written(Box::new(item::operation(&head)?))),
+            Written::Refused(old) => Ok(outcome::finished(
+                outcome::met(old.as_ref(), now)?,
+                held,
+                target(step),
+            )),
+        }
+    }
+
+    async fn update(&self, id: &OperationId, write: Expression) -> Result<Written, StoreError> {
+        let write = write.render();
+        let written = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(item::head_key(id)))
+            .condition_expression(write.condition)
+            .set_update_expression(write.update)
+            .set_expression_attribute_names(Some(write.names))
+            .set_expression_attribute_values(Some(write.values))
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        match written {
+            Ok(output) => Ok(Written::Now(output.attributes.unwrap_or_default())),
+            Err(error) => StoreError::refusal("UpdateItem", error).map(Written::Refused),
+        }
+    }
+}
+
+/// What everything that a holder writes asks for: its own claim, at the version that it made.
+fn fence(write: &mut Expression, held: &Held) {
+    write.require(name::CLAIM_ID, text(held.claim_id.as_str()));
+    write.require(name::LOCK_VERSION, number(held.operation.lock_version));
+}

@@ -1,0 +1,92 @@
+//! The table's shape, for whoever makes one without the template: the local bundle and tests.
+
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
+    ProjectionType, ScalarAttributeType, TimeToLiveSpecification,
+};
+
+use super::item::name;
+
+/// The index of an owner's operations by creation time.
+pub const BY_OWNER: &str = "by_owner";
+/// The table's keys: partition and sort.
+pub const TABLE_KEYS: [&str; 2] = [name::PK, name::SK];
+/// The index's keys: partition and sort.
+pub const BY_OWNER_KEYS: [&str; 2] = [name::OWNER, name::CREATED_AT];
+/// The attribute that native TTL deletes by, in epoch seconds.
+pub const TTL_ATTRIBUTE: &str = name::EXPIRES_AT;
+
+/// Creates the table with its index and TTL; one that is there already is left as it is.
+///
+/// # Errors
+///
+/// When DynamoDB refuses.
+pub async fn create(
+    client: &aws_sdk_dynamodb::Client,
+    table: &str,
+) -> Result<(), aws_sdk_dynamodb::Error> {
+    let [index_hash, index_range] = BY_OWNER_KEYS;
+    let index = GlobalSecondaryIndex::builder()
+        .index_name(BY_OWNER)
+        .set_key_schema(Some(key_schema([index_hash, index_range])?))
+        .projection(
+            Projection::builder()
+                .projection_type(ProjectionType::KeysOnly)
+                .build(),
+        )
+        .build()?;
+    let created = client
+        .create_table()
+        .table_name(table)
+        .billing_mode(BillingMode::PayPerRequest)
+        .set_key_schema(Some(key_schema(TABLE_KEYS)?))
+        .attribute_definitions(attribute(name::PK, ScalarAttributeType::S)?)
+        .attribute_definitions(attribute(name::SK, ScalarAttributeType::S)?)
+        .attribute_definitions(attribute(index_hash, ScalarAttributeType::S)?)
+        .attribute_definitions(attribute(index_range, ScalarAttributeType::N)?)
+        .global_secondary_indexes(index)
+        .send()
+        .await;
+    match created {
+        Err(SdkError::ServiceError(refused)) if refused.err().is_resource_in_use_exception() => {
+            return Ok(());
+        }
+        created => created?,
+    };
+    let ttl = TimeToLiveSpecification::builder()
+        .attribute_name(TTL_ATTRIBUTE)
+        .enabled(true)
+        .build()?;
+    client
+        .update_time_to_live()
+        .table_name(table)
+        .time_to_live_specification(ttl)
+        .send()
+        .await?;
+    Ok(())
+}
+
+fn key_schema(keys: [&str; 2]) -> Result<Vec<KeySchemaElement>, aws_sdk_dynamodb::Error> {
+    let [hash, range] = keys;
+    Ok(vec![
+        KeySchemaElement::builder()
+            .attribute_name(hash)
+            .key_type(KeyType::Hash)
+            .build()?,
+        KeySchemaElement::builder()
+            .attribute_name(range)
+            .key_type(KeyType::Range)
+            .build()?,
+    ])
+}
+
+fn attribute(
+    name: &str,
+    kind: ScalarAttributeType,
+) -> Result<AttributeDefinition, aws_sdk_dynamodb::Error> {
+    Ok(AttributeDefinition::builder()
+        .attribute_name(name)
+        .attribute_type(kind)
+        .build()?)
+}

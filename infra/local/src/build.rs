@@ -1,6 +1,5 @@
 //! Builds the functions' binaries, so that starting the bundle from its source is one command.
 
-use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -28,7 +27,7 @@ pub enum BuildError {
 /// # Errors
 ///
 /// When they cannot be built; see [`BuildError`].
-pub async fn build_functions(cargo: &OsStr) -> Result<PathBuf, BuildError> {
+pub async fn build_functions(cargo: &str) -> Result<PathBuf, BuildError> {
     let program = std::env::current_exe().map_err(BuildError::Cargo)?;
     let mut command = Command::new(cargo);
     command

@@ -1,8 +1,8 @@
 //! Starts the bundle, and stops it when told to.
 
 use std::error::Error;
-use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +11,8 @@ use clap::Parser;
 use local::build::build_functions;
 use local::bundle::{Bundle, PASSED_ON, Settings};
 use shared::clock::SystemClock;
+use shared::config::Environment;
+use shared::telemetry::chain;
 use tracing::Level;
 
 /// How often a function that somebody else runs is asked whether it answers yet.
@@ -64,7 +66,7 @@ async fn main() -> ExitCode {
     match run(arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", with_causes(error.as_ref()));
+            eprintln!("error: {}", chain(error.as_ref()));
             ExitCode::FAILURE
         }
     }
@@ -90,13 +92,12 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
 }
 
 async fn start(arguments: Arguments) -> Result<Bundle, Box<dyn Error>> {
-    let environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+    let environment = Environment::of_process();
     let functions_directory = if arguments.lambda.is_some() {
         // There is nothing to build, and no directory to look into.
-        std::path::PathBuf::new()
+        PathBuf::new()
     } else {
-        let cargo = environment.iter().find(|(name, _)| name == "CARGO");
-        build_functions(cargo.map_or(OsStr::new("cargo"), |(_, cargo)| cargo)).await?
+        build_functions(environment.optional("CARGO").unwrap_or("cargo")).await?
     };
     let settings = Settings {
         port: arguments.port,
@@ -106,7 +107,7 @@ async fn start(arguments: Arguments) -> Result<Bundle, Box<dyn Error>> {
         sqs: arguments.sqs,
         lambda: arguments.lambda,
         functions_directory,
-        environment: passed_on(environment),
+        environment: passed_on(&environment),
         clock: Arc::new(SystemClock),
     };
     Ok(Bundle::start(settings).await?)
@@ -128,11 +129,10 @@ async fn ready(bundle: &Bundle, remote: bool) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn passed_on(environment: Vec<(OsString, OsString)>) -> Vec<(String, String)> {
-    environment
+fn passed_on(environment: &Environment) -> Vec<(String, String)> {
+    PASSED_ON
         .into_iter()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .filter(|(name, _)| PASSED_ON.contains(&name.as_str()))
+        .filter_map(|name| Some((name.to_owned(), environment.optional(name)?.to_owned())))
         .collect()
 }
 
@@ -173,14 +173,4 @@ fn plain_endpoint(text: &str) -> Result<String, String> {
     } else {
         Err("functions are invoked over plain http".to_owned())
     }
-}
-
-fn with_causes(error: &dyn Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        words = format!("{words}: {error}");
-        cause = error.source();
-    }
-    words
 }

@@ -3,11 +3,8 @@
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
-    ProjectionType, ScalarAttributeType, TimeToLiveSpecification,
-};
 use shared::clock::Clock;
+use shared::store::table;
 use tokio::task::JoinSet;
 
 use crate::bundle::{Settings, StartError, TABLE_NAME, address, listen};
@@ -22,7 +19,7 @@ pub(super) async fn start(
         Some(endpoint) => endpoint.clone(),
         None => embedded(Arc::clone(&settings.clock), services).await?,
     };
-    create_table(&Client::new(&sdk_config(&endpoint)), TABLE_NAME)
+    table::create(&Client::new(&sdk_config(&endpoint)), TABLE_NAME)
         .await
         .map_err(|error| StartError::Store(error.into()))?;
     Ok(endpoint)
@@ -58,59 +55,4 @@ impl dynoxide::storage_backend::Clock for StoreClock {
     fn now_unix_secs_f64(&self) -> f64 {
         self.0.now().as_millis() as f64 / 1000.0
     }
-}
-
-/// Creates the table with its index and its expiry. One that is there already is left as it is.
-async fn create_table(client: &Client, name: &str) -> Result<(), aws_sdk_dynamodb::Error> {
-    let attribute = |name: &str, kind| {
-        AttributeDefinition::builder()
-            .attribute_name(name)
-            .attribute_type(kind)
-            .build()
-    };
-    let key = |name: &str, kind| {
-        KeySchemaElement::builder()
-            .attribute_name(name)
-            .key_type(kind)
-            .build()
-    };
-    let by_owner = GlobalSecondaryIndex::builder()
-        .index_name("by_owner")
-        .key_schema(key("owner", KeyType::Hash)?)
-        .key_schema(key("created_at", KeyType::Range)?)
-        .projection(
-            Projection::builder()
-                .projection_type(ProjectionType::KeysOnly)
-                .build(),
-        )
-        .build()?;
-    let created = client
-        .create_table()
-        .table_name(name)
-        .billing_mode(BillingMode::PayPerRequest)
-        .attribute_definitions(attribute("pk", ScalarAttributeType::S)?)
-        .attribute_definitions(attribute("sk", ScalarAttributeType::S)?)
-        .attribute_definitions(attribute("owner", ScalarAttributeType::S)?)
-        .attribute_definitions(attribute("created_at", ScalarAttributeType::N)?)
-        .key_schema(key("pk", KeyType::Hash)?)
-        .key_schema(key("sk", KeyType::Range)?)
-        .global_secondary_indexes(by_owner)
-        .send()
-        .await;
-    match created.map_err(aws_sdk_dynamodb::Error::from) {
-        Ok(_) => {}
-        Err(aws_sdk_dynamodb::Error::ResourceInUseException(_)) => return Ok(()),
-        Err(error) => return Err(error),
-    }
-    let expiry = TimeToLiveSpecification::builder()
-        .enabled(true)
-        .attribute_name("expires_at")
-        .build()?;
-    client
-        .update_time_to_live()
-        .table_name(name)
-        .time_to_live_specification(expiry)
-        .send()
-        .await?;
-    Ok(())
 }

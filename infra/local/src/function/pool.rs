@@ -76,6 +76,9 @@ impl Shared {
         let Ok(_turn) = self.turns.acquire().await else {
             return Err(FunctionError::Stopped);
         };
+        if *self.stopping.borrow() {
+            return Err(FunctionError::Stopped);
+        }
         let mut instance = self.instance().await?;
         let timeout = self.settings.timeout;
         let outcome = tokio::select! {

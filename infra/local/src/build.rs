@@ -1,0 +1,51 @@
+//! Builds the functions' binaries, so that starting the bundle from its source is one command.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tokio::process::Command;
+
+use crate::bundle::FUNCTIONS;
+
+/// Why there are no binaries.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// Cargo could not be run, or this program does not know where it is itself.
+    #[error("cargo could not be run to build the functions")]
+    Cargo(#[source] io::Error),
+    /// Cargo says why, in its own lines.
+    #[error("the functions do not build\n{output}")]
+    Failed {
+        /// What cargo wrote.
+        output: String,
+    },
+}
+
+/// Builds the functions in the profile of this program, and tells the directory that they are in: its own. `cargo` is the
+/// command to run, as `$CARGO` names it to what cargo runs.
+///
+/// # Errors
+///
+/// When they cannot be built; see [`BuildError`].
+pub async fn build_functions(cargo: &str) -> Result<PathBuf, BuildError> {
+    let program = std::env::current_exe().map_err(BuildError::Cargo)?;
+    let mut command = Command::new(cargo);
+    command
+        .arg("build")
+        .arg("--quiet")
+        // Together with this package, as `cargo run -p local` built it: with features unified otherwise, everything that
+        // is shared would be built once more.
+        .args(["-p", env!("CARGO_PKG_NAME")])
+        .args(FUNCTIONS.iter().flat_map(|function| ["-p", function.name]))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .kill_on_drop(true);
+    if !cfg!(debug_assertions) {
+        command.arg("--release");
+    }
+    let built = command.output().await.map_err(BuildError::Cargo)?;
+    if !built.status.success() {
+        let output = String::from_utf8_lossy(&built.stderr).into_owned();
+        return Err(BuildError::Failed { output });
+    }
+    Ok(program.parent().unwrap_or(Path::new(".")).to_owned())
+}

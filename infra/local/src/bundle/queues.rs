@@ -1,0 +1,193 @@
+//! The two queues, their dead-letter queues, and the event sources that read all four.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::QueueAttributeName;
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::bundle::functions::Functions;
+use crate::bundle::{Settings, StartError, address, listen};
+use crate::client::sdk_config;
+use crate::event_source::{EventSource, EventSourceSettings};
+use crate::sqs::Sqs;
+
+/// How long a queue keeps a message: 14 days, the most that SQS allows, since a message may outlast a deadline of 7.
+pub const RETENTION_SECS: u32 = 14 * 24 * 60 * 60;
+
+/// How often a message is received before it is a dead letter.
+pub const MAXIMUM_RECEIVE_COUNT: u32 = 10;
+
+/// What a dead-letter queue's name adds to its queue's.
+pub const DEAD_LETTER_SUFFIX: &str = "-dead-letter";
+
+/// A queue and its dead-letter queue, which is made alike but has none of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueShape {
+    /// The queue's name.
+    pub name: &'static str,
+    /// How long a received message stays hidden; at least the time limit of the function that reads it.
+    pub visibility_timeout_secs: u32,
+}
+
+/// What the worker reads.
+pub const DISPATCH_QUEUE: QueueShape = QueueShape {
+    name: "ferry-dispatch",
+    visibility_timeout_secs: 900,
+};
+
+/// What the callback function reads.
+pub const CALLBACK_QUEUE: QueueShape = QueueShape {
+    name: "ferry-callback",
+    visibility_timeout_secs: 60,
+};
+
+/// The most callback messages in one event. They are independent of each other, and each is short.
+const CALLBACK_BATCH_SIZE: i32 = 10;
+
+/// Dead letters are few, and nobody waits for them.
+const DEAD_LETTER_CONCURRENCY: usize = 1;
+
+/// The queues as they are reached.
+pub(super) struct Queues {
+    client: Client,
+    pub(super) endpoint: String,
+    pub(super) dispatch: QueuePair,
+    pub(super) callback: QueuePair,
+}
+
+pub(super) struct QueuePair {
+    pub(super) queue: Queue,
+    pub(super) dead_letters: Queue,
+}
+
+pub(super) struct Queue {
+    pub(super) url: String,
+    arn: String,
+}
+
+impl Queues {
+    /// Makes the queues ready. Those that are there already have to be of the same shape.
+    pub(super) async fn start(
+        settings: &Settings,
+        services: &mut JoinSet<()>,
+    ) -> Result<Self, StartError> {
+        let endpoint = match &settings.sqs {
+            Some(endpoint) => endpoint.clone(),
+            None => embedded(settings, services).await?,
+        };
+        let client = Client::new(&sdk_config(&endpoint));
+        let failed = |error: aws_sdk_sqs::Error| StartError::Queues(error.into());
+        Ok(Self {
+            dispatch: create_pair(&client, DISPATCH_QUEUE).await.map_err(failed)?,
+            callback: create_pair(&client, CALLBACK_QUEUE).await.map_err(failed)?,
+            client,
+            endpoint,
+        })
+    }
+
+    /// Starts the event sources.
+    pub(super) fn feed(&self, settings: &Settings, functions: &Functions) -> Vec<EventSource> {
+        let pairs = [
+            (
+                &self.dispatch,
+                &functions.worker,
+                settings.worker_batch_size,
+            ),
+            (&self.callback, &functions.callback, CALLBACK_BATCH_SIZE),
+        ];
+        let sources = pairs.into_iter().flat_map(|(pair, function, batch_size)| {
+            [
+                (&pair.queue, function, batch_size, settings.instances),
+                (
+                    &pair.dead_letters,
+                    function,
+                    batch_size,
+                    DEAD_LETTER_CONCURRENCY,
+                ),
+            ]
+        });
+        sources
+            .map(|(queue, function, batch_size, concurrency_max)| {
+                let settings = EventSourceSettings {
+                    queue_url: queue.url.clone(),
+                    queue_arn: queue.arn.clone(),
+                    batch_size,
+                    concurrency_max,
+                };
+                EventSource::start(self.client.clone(), Arc::clone(function), settings)
+            })
+            .collect()
+    }
+}
+
+/// How many invocations the event sources of one function can have under way. A function that could not bear as many would
+/// throttle its own event source, and throttled receives count towards the dead-letter queue.
+pub(super) const fn invocations_max(instances: usize) -> usize {
+    instances + DEAD_LETTER_CONCURRENCY
+}
+
+async fn embedded(settings: &Settings, services: &mut JoinSet<()>) -> Result<String, StartError> {
+    let listener = listen(0).await?;
+    let endpoint = format!("http://{}", address(&listener)?);
+    let sqs = Sqs::new(Arc::clone(&settings.clock));
+    services.spawn(async move {
+        if let Err(error) = sqs.serve(listener).await {
+            tracing::error!(%error, "the queues ended");
+        }
+    });
+    Ok(endpoint)
+}
+
+async fn create_pair(client: &Client, shape: QueueShape) -> Result<QueuePair, aws_sdk_sqs::Error> {
+    let attributes = HashMap::from([
+        (
+            QueueAttributeName::VisibilityTimeout,
+            shape.visibility_timeout_secs.to_string(),
+        ),
+        (
+            QueueAttributeName::MessageRetentionPeriod,
+            RETENTION_SECS.to_string(),
+        ),
+    ]);
+    let dead_letter_name = format!("{}{DEAD_LETTER_SUFFIX}", shape.name);
+    let dead_letters = create(client, &dead_letter_name, attributes.clone()).await?;
+    let redrive = json!({
+        "deadLetterTargetArn": dead_letters.arn,
+        "maxReceiveCount": MAXIMUM_RECEIVE_COUNT,
+    });
+    let mut attributes = attributes;
+    attributes.insert(QueueAttributeName::RedrivePolicy, redrive.to_string());
+    Ok(QueuePair {
+        queue: create(client, shape.name, attributes).await?,
+        dead_letters,
+    })
+}
+
+async fn create(
+    client: &Client,
+    name: &str,
+    attributes: HashMap<QueueAttributeName, String>,
+) -> Result<Queue, aws_sdk_sqs::Error> {
+    let created = client
+        .create_queue()
+        .queue_name(name)
+        .set_attributes(Some(attributes))
+        .send()
+        .await?;
+    let url = created.queue_url.unwrap_or_default();
+    let told = client
+        .get_queue_attributes()
+        .queue_url(&url)
+        .attribute_names(QueueAttributeName::QueueArn)
+        .send()
+        .await?;
+    let arn = told
+        .attributes()
+        .and_then(|attributes| attributes.get(&QueueAttributeName::QueueArn))
+        .cloned()
+        .unwrap_or_default();
+    Ok(Queue { url, arn })
+}

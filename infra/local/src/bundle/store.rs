@@ -1,0 +1,58 @@
+//! The table: in an embedded store, or in one that somebody else runs.
+
+use std::sync::Arc;
+
+use aws_sdk_dynamodb::Client;
+use shared::clock::Clock;
+use shared::store::table;
+use tokio::task::JoinSet;
+
+use crate::bundle::{Settings, StartError, TABLE_NAME, address, listen};
+use crate::client::sdk_config;
+
+/// Makes the table ready, and tells the endpoint that it is reached by.
+pub(super) async fn start(
+    settings: &Settings,
+    services: &mut JoinSet<()>,
+) -> Result<String, StartError> {
+    let endpoint = match &settings.dynamodb {
+        Some(endpoint) => endpoint.clone(),
+        None => embedded(Arc::clone(&settings.clock), services).await?,
+    };
+    table::create(&Client::new(&sdk_config(&endpoint)), TABLE_NAME)
+        .await
+        .map_err(|error| StartError::Store(error.into()))?;
+    Ok(endpoint)
+}
+
+async fn embedded(clock: Arc<dyn Clock>, services: &mut JoinSet<()>) -> Result<String, StartError> {
+    let database = dynoxide::Database::memory_with_clock(Arc::new(StoreClock(clock)))
+        .map_err(|error| StartError::Store(error.into()))?;
+    let listener = listen(0).await?;
+    let endpoint = format!("http://{}", address(&listener)?);
+    services.spawn(async move {
+        let served =
+            dynoxide::server::serve_with_shutdown(listener, database, std::future::pending()).await;
+        if let Err(error) = served {
+            tracing::error!(%error, "the store ended");
+        }
+    });
+    Ok(endpoint)
+}
+
+/// The bundle's clock, as the store asks for it.
+struct StoreClock(Arc<dyn Clock>);
+
+impl dynoxide::storage_backend::Clock for StoreClock {
+    fn now_unix_secs(&self) -> u64 {
+        u64::try_from(self.0.now().as_secs()).unwrap_or_default()
+    }
+
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "milliseconds since 1970 stay exact in an f64 for 285,000 years"
+    )]
+    fn now_unix_secs_f64(&self) -> f64 {
+        self.0.now().as_millis() as f64 / 1000.0
+    }
+}

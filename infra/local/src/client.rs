@@ -1,0 +1,44 @@
+//! Clients for what runs on this machine.
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
+
+use crate::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
+
+/// An HTTP client for plain-HTTP addresses on this machine: it trusts no certificate, follows no redirect and heeds no
+/// proxy setting.
+///
+/// # Panics
+///
+/// Never: what it is built from is fixed.
+#[must_use]
+pub fn http_client() -> reqwest::Client {
+    // reqwest insists on a TLS set-up, and one that is its own keeps this process free of a global one.
+    let tls = rustls::ClientConfig::builder_with_provider(
+        rustls::crypto::ring::default_provider().into(),
+    )
+    .with_safe_default_protocol_versions()
+    .expect("ring supports the default protocol versions")
+    .with_root_certificates(rustls::RootCertStore::empty())
+    .with_no_client_auth();
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .build()
+        .expect("every setting is fixed and supported")
+}
+
+/// The AWS SDK's settings for a store or for queues at `endpoint`, with this bundle's own region and credentials, which
+/// no local service checks.
+#[must_use]
+pub fn sdk_config(endpoint: &str) -> SdkConfig {
+    let credentials = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "local");
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(REGION))
+        .endpoint_url(endpoint)
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .http_client(shared::aws::http_client())
+        .build()
+}

@@ -1,0 +1,325 @@
+//! The event source mapping between a queue and a function, as Lambda keeps one.
+//! <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>
+//!
+//! At-least-once delivery rests on this module deleting only what the function answered for. Whatever is in doubt is left
+//! alone and comes back when its visibility timeout ends; nothing here changes a message's visibility.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_sqs::error::DisplayErrorContext;
+use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName};
+use axum::body::Bytes;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::REGION;
+use crate::function::Function;
+
+/// The longest that SQS lets a receive wait.
+const RECEIVE_WAIT_SECS: i32 = 20;
+
+/// How long to leave a queue alone that could not be received from, so that one that is down is not hammered.
+const RECEIVE_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// Which queue feeds the function, and how.
+#[derive(Debug, Clone)]
+pub struct EventSourceSettings {
+    /// The queue to receive from.
+    pub queue_url: String,
+    /// The queue as events name it.
+    pub queue_arn: String,
+    /// The most messages in one event: 1 to 10, more than which SQS does not hand out at once. Together they have to fit
+    /// into [`PAYLOAD_MAX_BYTES`](crate::function::PAYLOAD_MAX_BYTES); Lambda would split what does not.
+    pub batch_size: i32,
+    /// The most invocations at once, Lambda's `MaximumConcurrency`. Messages are received only while one is to spare, so
+    /// that no receive is used up by waiting.
+    pub concurrency_max: usize,
+}
+
+/// A queue that feeds a function until it is stopped or dropped.
+#[derive(Debug)]
+pub struct EventSource {
+    poller: JoinSet<()>,
+}
+
+impl EventSource {
+    /// Starts to poll. Batches are reported on as with `ReportBatchItemFailures`.
+    #[must_use]
+    pub fn start(
+        client: aws_sdk_sqs::Client,
+        function: Arc<Function>,
+        settings: EventSourceSettings,
+    ) -> Self {
+        let mapping = Arc::new(Mapping {
+            client,
+            function,
+            settings,
+        });
+        let mut poller = JoinSet::new();
+        poller.spawn(async move { poll(mapping).await });
+        Self { poller }
+    }
+
+    /// Stops at once. Batches under way are not waited for, and their messages come back, as they do from a crash.
+    pub async fn stop(mut self) {
+        self.poller.shutdown().await;
+    }
+}
+
+#[derive(Debug)]
+struct Mapping {
+    client: aws_sdk_sqs::Client,
+    function: Arc<Function>,
+    settings: EventSourceSettings,
+}
+
+async fn poll(mapping: Arc<Mapping>) {
+    let mut batches = JoinSet::new();
+    loop {
+        while batches.try_join_next().is_some() {}
+        if batches.len() >= mapping.settings.concurrency_max {
+            batches.join_next().await;
+            continue;
+        }
+        match mapping.receive().await {
+            Ok(messages) if messages.is_empty() => {}
+            Ok(messages) => {
+                let mapping = Arc::clone(&mapping);
+                batches.spawn(async move { mapping.deliver(messages).await });
+            }
+            Err(error) => {
+                let error = DisplayErrorContext(&error);
+                tracing::warn!(queue = mapping.settings.queue_arn, %error, "could not receive");
+                tokio::time::sleep(RECEIVE_AGAIN_AFTER).await;
+            }
+        }
+    }
+}
+
+impl Mapping {
+    async fn receive(&self) -> Result<Vec<Message>, aws_sdk_sqs::Error> {
+        let received = self
+            .client
+            .receive_message()
+            .queue_url(&self.settings.queue_url)
+            .max_number_of_messages(self.settings.batch_size)
+            .wait_time_seconds(RECEIVE_WAIT_SECS)
+            .message_system_attribute_names(MessageSystemAttributeName::All)
+            .send()
+            .await?;
+        Ok(received.messages.unwrap_or_default())
+    }
+
+    async fn deliver(&self, messages: Vec<Message>) {
+        let queue = &self.settings.queue_arn;
+        let answer = match self.function.invoke(self.event(&messages)).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                tracing::warn!(queue, %error, "the function failed; its messages come back");
+                return;
+            }
+        };
+        match failed_items(&answer, &messages) {
+            Ok(failed) => self.delete(done(&messages, &failed)).await,
+            Err(error) => {
+                tracing::warn!(queue, %error, "the function's answer counts as a failure of the whole batch");
+            }
+        }
+    }
+
+    fn event(&self, messages: &[Message]) -> Bytes {
+        let records: Vec<_> = messages
+            .iter()
+            .map(|message| self.record(message))
+            .collect();
+        json!({ "Records": records }).to_string().into()
+    }
+
+    fn record(&self, message: &Message) -> Value {
+        let attributes: BTreeMap<&str, &String> = message
+            .attributes
+            .iter()
+            .flatten()
+            .map(|(name, value)| (name.as_str(), value))
+            .collect();
+        json!({
+            "messageId": message.message_id(),
+            "receiptHandle": message.receipt_handle(),
+            "body": message.body(),
+            "attributes": attributes,
+            // Ferry's messages are their bodies.
+            "messageAttributes": {},
+            "md5OfBody": message.md5_of_body(),
+            "eventSource": "aws:sqs",
+            "eventSourceARN": self.settings.queue_arn,
+            "awsRegion": REGION,
+        })
+    }
+
+    /// A message that could not be deleted comes back; the function has to bear that anyway.
+    async fn delete(&self, receipt_handles: Vec<&str>) {
+        if receipt_handles.is_empty() {
+            return;
+        }
+        let queue = &self.settings.queue_arn;
+        let entries = receipt_handles.iter().enumerate().map(|(index, handle)| {
+            DeleteMessageBatchRequestEntry::builder()
+                .id(index.to_string())
+                .receipt_handle(*handle)
+                .build()
+        });
+        let entries: Vec<_> = match entries.collect() {
+            Ok(entries) => entries,
+            Err(error) => return tracing::warn!(queue, %error, "could not delete"),
+        };
+        let deleted = self
+            .client
+            .delete_message_batch()
+            .queue_url(&self.settings.queue_url)
+            .set_entries(Some(entries))
+            .send()
+            .await;
+        match deleted {
+            Ok(deleted) => {
+                for failure in deleted.failed() {
+                    let (code, message) = (failure.code(), failure.message());
+                    tracing::warn!(queue, code, message, "could not delete a message");
+                }
+            }
+            Err(error) => {
+                let error = DisplayErrorContext(&error);
+                tracing::warn!(queue, %error, "could not delete");
+            }
+        }
+    }
+}
+
+/// Why an answer to a batch says nothing about any of its messages.
+#[derive(Debug, thiserror::Error)]
+enum InvalidAnswer {
+    #[error("it is not JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("it is no object with a list of batchItemFailures")]
+    Shape,
+    #[error("an entry of batchItemFailures has no itemIdentifier")]
+    NoIdentifier,
+    #[error("the itemIdentifier {0:?} is no message of the batch")]
+    UnknownIdentifier(String),
+}
+
+/// The ids of the messages that the function gives back.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html#services-sqs-batchfailurereporting>
+fn failed_items(answer: &[u8], messages: &[Message]) -> Result<Vec<String>, InvalidAnswer> {
+    if answer.trim_ascii().is_empty() {
+        return Ok(Vec::new());
+    }
+    let failures = match serde_json::from_slice(answer)? {
+        Value::Null => return Ok(Vec::new()),
+        Value::Object(mut answer) => match answer.remove("batchItemFailures") {
+            None | Some(Value::Null) => return Ok(Vec::new()),
+            Some(Value::Array(failures)) => failures,
+            Some(_) => return Err(InvalidAnswer::Shape),
+        },
+        _ => return Err(InvalidAnswer::Shape),
+    };
+    let identifier = |failure: &Value| match failure["itemIdentifier"].as_str() {
+        None | Some("") => Err(InvalidAnswer::NoIdentifier),
+        Some(id)
+            if messages
+                .iter()
+                .any(|message| message.message_id() == Some(id)) =>
+        {
+            Ok(id.to_owned())
+        }
+        Some(id) => Err(InvalidAnswer::UnknownIdentifier(id.to_owned())),
+    };
+    failures.iter().map(identifier).collect()
+}
+
+/// The receipt handles of the messages that are not among the failed.
+fn done<'a>(messages: &'a [Message], failed: &[String]) -> Vec<&'a str> {
+    messages
+        .iter()
+        .filter(|message| !failed.iter().any(|id| message.message_id() == Some(id)))
+        .filter_map(Message::receipt_handle)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is deleted of a batch of `a` and `b`.
+    fn deleted(answer: &str) -> Result<Vec<String>, InvalidAnswer> {
+        let messages = ["a", "b"].map(|id| {
+            Message::builder()
+                .message_id(id)
+                .receipt_handle(format!("receipt-{id}"))
+                .build()
+        });
+        let failed = failed_items(answer.as_bytes(), &messages)?;
+        Ok(done(&messages, &failed)
+            .into_iter()
+            .map(|handle| handle.trim_start_matches("receipt-").to_owned())
+            .collect())
+    }
+
+    #[test]
+    fn nothing_said_is_success() {
+        for answer in [
+            "",
+            " \n",
+            "null",
+            "{}",
+            r#"{"other":1}"#,
+            r#"{"batchItemFailures":null}"#,
+            r#"{"batchItemFailures":[]}"#,
+        ] {
+            assert_eq!(deleted(answer).unwrap(), ["a", "b"], "{answer}");
+        }
+    }
+
+    #[test]
+    fn what_is_given_back_stays() {
+        for (answer, expected) in [
+            (
+                r#"{"batchItemFailures":[{"itemIdentifier":"a"}]}"#,
+                &["b"][..],
+            ),
+            (
+                r#"{"batchItemFailures":[{"itemIdentifier":"a"},{"itemIdentifier":"a"}]}"#,
+                &["b"],
+            ),
+            (
+                r#"{"batchItemFailures":[{"itemIdentifier":"b"},{"itemIdentifier":"a"}]}"#,
+                &[],
+            ),
+        ] {
+            assert_eq!(deleted(answer).unwrap(), expected, "{answer}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_makes_no_sense_is_a_complete_failure() {
+        for answer in [
+            "{",
+            "\"done\"",
+            "[]",
+            "true",
+            r#"{"batchItemFailures":{}}"#,
+            r#"{"batchItemFailures":"a"}"#,
+            r#"{"batchItemFailures":["a"]}"#,
+            r#"{"batchItemFailures":[{}]}"#,
+            r#"{"batchItemFailures":[null]}"#,
+            r#"{"batchItemFailures":[{"itemIdentifier":""}]}"#,
+            r#"{"batchItemFailures":[{"itemIdentifier":null}]}"#,
+            r#"{"batchItemFailures":[{"itemIdentifier":7}]}"#,
+            r#"{"batchItemFailures":[{"itemidentifier":"a"}]}"#,
+            r#"{"batchItemFailures":[{"itemIdentifier":"a"},{"itemIdentifier":"c"}]}"#,
+        ] {
+            assert!(deleted(answer).is_err(), "{answer}");
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! A function that somebody else runs: `cargo lambda watch`, or the Runtime Interface Emulator.
+//!
+//! Both offer Lambda's `Invoke` API (<https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>) without
+//! authentication, so it is spoken here without the SDK and over plain HTTP.
+
+use axum::body::Bytes;
+
+use crate::client::http_client;
+use crate::function::{FunctionError, PAYLOAD_MAX_BYTES};
+
+#[derive(Debug)]
+pub(super) struct RemoteFunction {
+    url: String,
+    client: reqwest::Client,
+}
+
+impl RemoteFunction {
+    pub(super) fn new(endpoint: &str, name: &str) -> Self {
+        Self {
+            url: format!(
+                "{}/2015-03-31/functions/{name}/invocations",
+                endpoint.trim_end_matches('/')
+            ),
+            client: http_client(),
+        }
+    }
+
+    /// The function's time limit is its host's to enforce.
+    pub(super) async fn invoke(&self, event: Bytes) -> Result<Bytes, FunctionError> {
+        let response = self
+            .client
+            .post(&self.url)
+            .body(event)
+            .send()
+            .await
+            .and_then(reqwest::Response::error_for_status)
+            .map_err(FunctionError::Unreachable)?;
+        let failed = response.headers().contains_key("x-amz-function-error");
+        let body = response.bytes().await.map_err(FunctionError::Unreachable)?;
+        if failed {
+            return Err(FunctionError::reported(&body));
+        }
+        if body.len() > PAYLOAD_MAX_BYTES {
+            let reason = format!("{} bytes", body.len());
+            return Err(FunctionError::Response { reason });
+        }
+        Ok(body)
+    }
+}

@@ -1,0 +1,202 @@
+//! The Lambda Runtime API, one endpoint for each process.
+//! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
+//!
+//! A listener of its own for each process means that an answer can only come from the process that holds the invocation,
+//! and that a late process of an earlier invocation has nowhere to speak to. The endpoint decides nothing: each request
+//! becomes an [`Event`] for the instance that owns the process, which alone knows what it is waiting for.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use futures_util::StreamExt;
+use shared::domain::time::Timestamp;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use crate::function::{FunctionError, PAYLOAD_MAX_BYTES};
+
+/// The largest error document that is read from a runtime: far more than a type and a message need.
+const ERROR_MAX_BYTES: usize = 256 * 1024;
+
+/// A process asks and answers one thing at a time; a little room keeps its requests from waiting on each other.
+const EVENTS_WAITING: usize = 4;
+
+/// One invocation, as `GET /runtime/invocation/next` hands it out.
+#[derive(Debug)]
+pub(super) struct Invocation {
+    pub(super) request_id: String,
+    pub(super) function_arn: String,
+    pub(super) trace_id: String,
+    pub(super) deadline: Timestamp,
+    pub(super) event: Bytes,
+}
+
+/// What a process told its Runtime API.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// It asks for an invocation, and waits until one is sent.
+    Next(oneshot::Sender<Invocation>),
+    /// It answers one. `accepted` is to be told whether that invocation is the one it holds.
+    Answer {
+        request_id: String,
+        outcome: Result<Bytes, FunctionError>,
+        accepted: oneshot::Sender<bool>,
+    },
+    /// It gives up before its first invocation.
+    InitError(FunctionError),
+}
+
+/// One process's endpoint. Dropping it closes the listener.
+#[derive(Debug)]
+pub(super) struct RuntimeApi {
+    pub(super) address: SocketAddr,
+    pub(super) events: mpsc::Receiver<Event>,
+    _server: JoinSet<io::Result<()>>,
+}
+
+impl RuntimeApi {
+    pub(super) async fn start() -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let (events_in, events) = mpsc::channel(EVENTS_WAITING);
+        let routes = Router::new()
+            .route("/2018-06-01/runtime/invocation/next", get(next))
+            .route(
+                "/2018-06-01/runtime/invocation/{request_id}/response",
+                post(response),
+            )
+            .route(
+                "/2018-06-01/runtime/invocation/{request_id}/error",
+                post(error),
+            )
+            .route("/2018-06-01/runtime/init/error", post(init_error))
+            .with_state(events_in);
+        let mut server = JoinSet::new();
+        server.spawn(async move { axum::serve(listener, routes).await });
+        Ok(Self {
+            address,
+            events,
+            _server: server,
+        })
+    }
+}
+
+type Events = State<mpsc::Sender<Event>>;
+
+async fn next(State(events): Events) -> Response {
+    let (invocation_in, invocation) = oneshot::channel();
+    if events.send(Event::Next(invocation_in)).await.is_err() {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    }
+    match invocation.await {
+        Ok(invocation) => invocation.into_response(),
+        // The instance is gone, and its process is being killed.
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+impl IntoResponse for Invocation {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::from(self.event));
+        let headers = response.headers_mut();
+        headers.insert("content-type", HeaderValue::from_static("application/json"));
+        headers.insert(
+            "lambda-runtime-deadline-ms",
+            HeaderValue::from(self.deadline.as_millis()),
+        );
+        for (name, value) in [
+            ("lambda-runtime-aws-request-id", self.request_id),
+            ("lambda-runtime-invoked-function-arn", self.function_arn),
+            ("lambda-runtime-trace-id", self.trace_id),
+        ] {
+            // Made by this crate from names and digits, so each is a legal header value.
+            if let Ok(value) = HeaderValue::try_from(value) {
+                headers.insert(name, value);
+            }
+        }
+        response
+    }
+}
+
+async fn response(
+    State(events): Events,
+    Path(request_id): Path<String>,
+    request: Request,
+) -> Response {
+    let (status, outcome) = match read(request.into_body()).await {
+        Ok(response) => (StatusCode::ACCEPTED, Ok(response)),
+        Err((status, reason)) => (status, Err(FunctionError::Response { reason })),
+    };
+    answer(&events, request_id, outcome, status).await
+}
+
+async fn error(
+    State(events): Events,
+    Path(request_id): Path<String>,
+    request: Request,
+) -> Response {
+    let outcome = Err(reported(request).await);
+    answer(&events, request_id, outcome, StatusCode::ACCEPTED).await
+}
+
+async fn init_error(State(events): Events, request: Request) -> Response {
+    let error = reported(request).await;
+    match events.send(Event::InitError(error)).await {
+        Ok(()) => StatusCode::ACCEPTED.into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+async fn answer(
+    events: &mpsc::Sender<Event>,
+    request_id: String,
+    outcome: Result<Bytes, FunctionError>,
+    status: StatusCode,
+) -> Response {
+    let (accepted_in, accepted) = oneshot::channel();
+    let event = Event::Answer {
+        request_id,
+        outcome,
+        accepted: accepted_in,
+    };
+    if events.send(event).await.is_ok() && accepted.await.unwrap_or(false) {
+        status.into_response()
+    } else {
+        // Lambda's own words for an answer to an invocation that the process does not hold.
+        let body =
+            r#"{"errorMessage":"Invalid request ID","errorType":"InvalidRequestID"}"#.to_owned();
+        (StatusCode::BAD_REQUEST, body).into_response()
+    }
+}
+
+/// Reads a response to its end even when it is too large, since a runtime that is cut off in the middle takes that for the
+/// end of its Runtime API and ends.
+async fn read(body: Body) -> Result<Bytes, (StatusCode, String)> {
+    let mut response = Vec::new();
+    let mut total_bytes = 0;
+    let mut chunks = body.into_data_stream();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?;
+        total_bytes += chunk.len();
+        if total_bytes <= PAYLOAD_MAX_BYTES {
+            response.extend_from_slice(&chunk);
+        }
+    }
+    if total_bytes > PAYLOAD_MAX_BYTES {
+        let reason = format!("{total_bytes} bytes");
+        return Err((StatusCode::PAYLOAD_TOO_LARGE, reason));
+    }
+    Ok(response.into())
+}
+
+async fn reported(request: Request) -> FunctionError {
+    let document = axum::body::to_bytes(request.into_body(), ERROR_MAX_BYTES).await;
+    FunctionError::reported(&document.unwrap_or_default())
+}

@@ -1,0 +1,173 @@
+//! The bundle's queues on one machine: standard SQS queues in memory, spoken to as SQS is.
+//!
+//! It exists so that leases, backoff, delays, redrive and expiry can be tested by moving a clock rather than by waiting, and so
+//! that the bundle starts with nothing installed. The AWS SDK cannot tell it from SQS in what the bundle relies upon; where the two
+//! differ, a test that passes here may fail in AWS, so every behaviour is held to a suite that also runs against another
+//! implementation. It keeps nothing when its process ends and checks no signature, so it belongs on the loopback interface.
+//!
+//! What SQS does and this does not: it never delivers a message twice by itself, never out of order, counts exactly, and lets
+//! a queue be purged or created again at once. There are no FIFO queues, policies, tags, encryption or message move tasks;
+//! what asks for them is refused.
+//!
+//! The protocol is AWS JSON 1.0: <https://smithy.io/2.0/aws/protocols/aws-json-1_0-protocol.html>.
+
+mod batch;
+mod broker;
+mod error;
+mod message;
+mod message_actions;
+mod queue;
+mod queue_actions;
+mod receipt;
+mod receive;
+mod settings;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use shared::clock::Clock;
+use shared::domain::time::Timestamp;
+use tokio::net::TcpListener;
+
+use broker::Broker;
+use error::SqsError;
+
+/// A batch of 1 MiB can take several times as much as JSON, where it may be escaped or Base64.
+const MAXIMUM_REQUEST_BYTES: usize = 8 * 1024 * 1024;
+const CONTENT_TYPE_JSON: &str = "application/x-amz-json-1.0";
+/// What the header `X-Amz-Target` starts with, before the action.
+const TARGET_PREFIX: &str = "AmazonSQS.";
+
+/// The queues of one account. Clones share them.
+#[derive(Clone)]
+pub struct Sqs {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    clock: Arc<dyn Clock>,
+    broker: Mutex<Broker>,
+}
+
+/// The queues as they are reached at one address, which their URLs carry.
+#[derive(Clone)]
+struct Endpoint {
+    sqs: Sqs,
+    address: SocketAddr,
+}
+
+impl Sqs {
+    /// No queues yet. Visibility, delays, retention and long polls all go by `clock`.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        let broker = Mutex::new(Broker::new(clock.now()));
+        Self {
+            shared: Arc::new(Shared { clock, broker }),
+        }
+    }
+
+    /// Accepts connections on `listener` until the future is dropped. Queue URLs are made from the listener's address:
+    /// `http://HOST:PORT/000000000000/NAME`.
+    ///
+    /// # Errors
+    ///
+    /// When the listener has no local address.
+    pub async fn serve(&self, listener: TcpListener) -> io::Result<()> {
+        let endpoint = Endpoint {
+            sqs: self.clone(),
+            address: listener.local_addr()?,
+        };
+        let router = Router::new()
+            .route("/", post(handle))
+            .layer(DefaultBodyLimit::max(MAXIMUM_REQUEST_BYTES))
+            .with_state(endpoint);
+        axum::serve(listener, router).await
+    }
+
+    /// The queues and the present, which is read under the lock: what happens later in time then also happens later to the
+    /// queues, and messages are numbered in the order of their timestamps.
+    fn broker(&self) -> (MutexGuard<'_, Broker>, Timestamp) {
+        // A panic under the lock fails its own request; every change to a queue is one step, so the others can go on.
+        let broker = self
+            .shared
+            .broker
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        (broker, self.shared.clock.now())
+    }
+}
+
+/// The ARN of the queue with that name, as an event source or a redrive policy names it.
+#[must_use]
+pub fn queue_arn(name: &str) -> String {
+    broker::queue_arn(name)
+}
+
+async fn handle(State(endpoint): State<Endpoint>, headers: HeaderMap, body: Bytes) -> Response {
+    let action = headers
+        .get("x-amz-target")
+        .and_then(|target| target.to_str().ok()?.strip_prefix(TARGET_PREFIX))
+        .unwrap_or_default();
+    match endpoint.act(action, &body).await {
+        Ok(answer) => reply(StatusCode::OK, &answer).into_response(),
+        Err(error) => {
+            tracing::debug!(action, %error, "request refused");
+            let body = json!({
+                "__type": format!("com.amazonaws.sqs#{}", error.shape()),
+                "message": error.to_string(),
+            });
+            let query_error = [("x-amzn-query-error", format!("{};Sender", error.code()))];
+            (query_error, reply(StatusCode::BAD_REQUEST, &body)).into_response()
+        }
+    }
+}
+
+fn reply(status: StatusCode, body: &Value) -> impl IntoResponse + use<> {
+    (
+        status,
+        [(CONTENT_TYPE, CONTENT_TYPE_JSON)],
+        body.to_string(),
+    )
+}
+
+impl Endpoint {
+    async fn act(&self, action: &str, body: &[u8]) -> Result<Value, SqsError> {
+        let sqs = &self.sqs;
+        match action {
+            "CreateQueue" => answer(self.create_queue(&read(body)?)),
+            "DeleteQueue" => answer(sqs.delete_queue(&read(body)?)),
+            "GetQueueAttributes" => answer(sqs.queue_attributes(&read(body)?)),
+            "GetQueueUrl" => answer(self.existing_queue_url(&read(body)?)),
+            "ListQueues" => answer(self.list_queues(&read(body)?)),
+            "PurgeQueue" => answer(sqs.purge_queue(&read(body)?)),
+            "SetQueueAttributes" => answer(sqs.set_queue_attributes(&read(body)?)),
+            "ChangeMessageVisibility" => answer(sqs.change_visibility(&read(body)?)),
+            "ChangeMessageVisibilityBatch" => answer(sqs.change_visibility_batch(read(body)?)),
+            "DeleteMessage" => answer(sqs.delete_message(&read(body)?)),
+            "DeleteMessageBatch" => answer(sqs.delete_message_batch(read(body)?)),
+            "ReceiveMessage" => answer(sqs.receive_message(&read(body)?).await),
+            "SendMessage" => answer(sqs.send_message(read(body)?)),
+            "SendMessageBatch" => answer(sqs.send_message_batch(read(body)?)),
+            _ => Err(SqsError::UnsupportedOperation(action.to_owned())),
+        }
+    }
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, SqsError> {
+    Ok(serde_json::from_slice(body)?)
+}
+
+fn answer(answer: Result<impl Serialize, SqsError>) -> Result<Value, SqsError> {
+    Ok(serde_json::to_value(answer?)?)
+}

@@ -1,0 +1,110 @@
+//! What the three batch actions share: the checks that refuse a whole batch, and the answer that tells entry from entry.
+//!
+//! A batch that is refused as a whole does nothing; past these checks each entry stands for itself.
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::SqsError;
+
+/// A batch has at most ten entries.
+const MAXIMUM_ENTRIES: usize = 10;
+/// An entry's id has at most 80 characters.
+const MAXIMUM_ID_CHARS: usize = 80;
+
+/// The entries of a batch request for one queue.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Batch<E> {
+    #[serde(default)]
+    pub(super) queue_url: String,
+    #[serde(default = "Vec::new")]
+    pub(super) entries: Vec<Entry<E>>,
+}
+
+/// One entry, under an id that is unique in its batch.
+#[derive(Debug, Deserialize)]
+pub(super) struct Entry<E> {
+    #[serde(rename = "Id")]
+    pub(super) id: String,
+    #[serde(flatten)]
+    pub(super) request: E,
+}
+
+/// What became of each entry.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Answer<T> {
+    successful: Vec<Success<T>>,
+    failed: Vec<Failure>,
+}
+
+#[derive(Debug, Serialize)]
+struct Success<T> {
+    #[serde(rename = "Id")]
+    id: String,
+    #[serde(flatten)]
+    answer: T,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Failure {
+    id: String,
+    sender_fault: bool,
+    code: String,
+    message: String,
+}
+
+impl<E> Batch<E> {
+    /// Refuses a batch whose number of entries or ids are wrong.
+    pub(super) fn check(&self) -> Result<(), SqsError> {
+        if self.entries.is_empty() {
+            return Err(SqsError::EmptyBatchRequest);
+        }
+        if self.entries.len() > MAXIMUM_ENTRIES {
+            return Err(SqsError::TooManyEntriesInBatchRequest {
+                limit: MAXIMUM_ENTRIES,
+                sent: self.entries.len(),
+            });
+        }
+        let mut seen = HashSet::new();
+        for Entry { id, .. } in &self.entries {
+            if !is_id(id) {
+                return Err(SqsError::InvalidBatchEntryId);
+            }
+            if !seen.insert(id) {
+                return Err(SqsError::BatchEntryIdsNotDistinct(id.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Does `act` with each entry.
+    pub(super) fn each<T>(self, mut act: impl FnMut(E) -> Result<T, SqsError>) -> Answer<T> {
+        let mut answer = Answer {
+            successful: Vec::new(),
+            failed: Vec::new(),
+        };
+        for Entry { id, request } in self.entries {
+            match act(request) {
+                Ok(done) => answer.successful.push(Success { id, answer: done }),
+                Err(error) => answer.failed.push(Failure {
+                    id,
+                    sender_fault: true,
+                    code: error.code(),
+                    message: error.to_string(),
+                }),
+            }
+        }
+        answer
+    }
+}
+
+fn is_id(id: &str) -> bool {
+    (1..=MAXIMUM_ID_CHARS).contains(&id.len())
+        && id
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+}

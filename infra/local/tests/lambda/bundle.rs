@@ -1,0 +1,171 @@
+//! The bundle as a whole, with probes in the place of the functions: what is wired to what.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use aws_sdk_dynamodb::types::KeySchemaElement;
+use local::bundle::{Bundle, FUNCTIONS, Settings, StartError, TABLE_NAME};
+use local::client::{http_client, sdk_config};
+use serde_json::json;
+use shared::clock::SystemClock;
+use tokio::net::TcpListener;
+
+use crate::probe::{self, MeetingPoint};
+
+fn settings(functions_directory: PathBuf) -> Settings {
+    Settings {
+        port: 0,
+        instances: 1,
+        worker_batch_size: 1,
+        dynamodb: None,
+        sqs: None,
+        lambda: None,
+        functions_directory,
+        environment: vec![("LEASE_SECONDS".to_owned(), "2".to_owned())],
+        clock: Arc::new(SystemClock),
+    }
+}
+
+/// A directory in which each function is a probe.
+fn functions(test: &str) -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
+    let _ = std::fs::remove_dir_all(&directory);
+    std::fs::create_dir_all(&directory).unwrap();
+    for function in FUNCTIONS {
+        let binary = directory
+            .join(function.name)
+            .with_extension(std::env::consts::EXE_EXTENSION);
+        std::fs::hard_link(probe::binary(), binary).unwrap();
+    }
+    directory
+}
+
+async fn environment(bundle: &Bundle, method: reqwest::Method) -> BTreeMap<String, String> {
+    let response = http_client()
+        .request(method, format!("{}/operations", bundle.url()))
+        .header("content-type", "application/json")
+        .body(json!({"probe": "environment"}).to_string())
+        .send()
+        .await
+        .unwrap();
+    serde_json::from_slice(&response.bytes().await.unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn every_part_is_started_wired_and_stopped() {
+    let point = MeetingPoint::open().await;
+    let bundle = Bundle::start(settings(functions("every_part")))
+        .await
+        .unwrap();
+    bundle.ready().await.unwrap();
+
+    let seen = environment(&bundle, reqwest::Method::POST).await;
+    assert_eq!(seen["AWS_LAMBDA_FUNCTION_NAME"], "submit");
+    assert_eq!(seen["PUBLIC_URL"], bundle.url());
+    assert_eq!(seen["DEMO_FUNCTIONS"], "1");
+    assert_eq!(seen["LEASE_SECONDS"], "2");
+    for (name, value) in bundle.function_environment() {
+        assert_eq!(&seen[name], value);
+    }
+
+    let store = aws_sdk_dynamodb::Client::new(&sdk_config(&seen["AWS_ENDPOINT_URL_DYNAMODB"]));
+    assert_eq!(seen["TABLE_NAME"], TABLE_NAME);
+    let described = store
+        .describe_table()
+        .table_name(TABLE_NAME)
+        .send()
+        .await
+        .unwrap();
+    let table = described.table.unwrap();
+    let keys: Vec<_> = table
+        .key_schema()
+        .iter()
+        .map(KeySchemaElement::attribute_name)
+        .collect();
+    assert_eq!(keys, ["pk", "sk"]);
+    let index = table.global_secondary_indexes()[0].index_name();
+    assert_eq!(index, Some("by_owner"));
+
+    let queues = aws_sdk_sqs::Client::new(&sdk_config(&seen["AWS_ENDPOINT_URL_SQS"]));
+    let mut visitors = Vec::new();
+    for (variable, queue, function) in [
+        ("DISPATCH_QUEUE_URL", "ferry-dispatch", "worker"),
+        (
+            "DISPATCH_DEAD_LETTER_QUEUE_URL",
+            "ferry-dispatch-dead-letter",
+            "worker",
+        ),
+        ("CALLBACK_QUEUE_URL", "ferry-callback", "callback"),
+        (
+            "CALLBACK_DEAD_LETTER_QUEUE_URL",
+            "ferry-callback-dead-letter",
+            "callback",
+        ),
+    ] {
+        queues
+            .send_message()
+            .queue_url(&seen[variable])
+            .message_body(point.invitation(function).to_string())
+            .send()
+            .await
+            .unwrap();
+        // Each is held, so that the dead letters are seen to have an invocation to spare.
+        let visitor = point.next().await;
+        assert_eq!(visitor.name, function);
+        assert_eq!(
+            visitor.event["Records"][0]["eventSourceARN"],
+            format!("arn:aws:sqs:us-east-1:000000000000:{queue}")
+        );
+        visitors.push(visitor);
+    }
+
+    bundle.stop().await;
+    for visitor in visitors {
+        visitor.gone().await;
+    }
+}
+
+#[tokio::test]
+async fn a_bundle_that_is_dropped_takes_its_processes_along() {
+    let point = MeetingPoint::open().await;
+    let bundle = Bundle::start(settings(functions("dropped"))).await.unwrap();
+    let seen = environment(&bundle, reqwest::Method::PUT).await;
+    let queues = aws_sdk_sqs::Client::new(&sdk_config(&seen["AWS_ENDPOINT_URL_SQS"]));
+    queues
+        .send_message()
+        .queue_url(&seen["DISPATCH_QUEUE_URL"])
+        .message_body(point.invitation("worker").to_string())
+        .send()
+        .await
+        .unwrap();
+    let visitor = point.next().await;
+    drop(bundle);
+    visitor.gone().await;
+}
+
+#[tokio::test]
+async fn a_port_in_use_and_a_function_that_was_not_built_are_told() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let started = Bundle::start(Settings {
+        port,
+        ..settings(functions("port_in_use"))
+    })
+    .await;
+    assert!(matches!(started.err(), Some(StartError::Listen { port: told, .. }) if told == port));
+
+    let directory = functions("not_built");
+    std::fs::remove_file(
+        directory
+            .join("worker")
+            .with_extension(std::env::consts::EXE_EXTENSION),
+    )
+    .unwrap();
+    let started = Bundle::start(settings(directory)).await;
+    let error = started.err().unwrap().to_string();
+    assert!(
+        error.contains("worker") && error.ends_with("is missing"),
+        "{error}"
+    );
+}

@@ -1,0 +1,375 @@
+//! The gateway: requests as events, answers as responses, and what it refuses by itself.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use local::client::http_client;
+use local::function::{Function, FunctionSettings};
+use local::gateway::{BODY_MAX_BYTES, Gateway, INTEGRATION_TIMEOUT};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use shared::clock::ManualClock;
+use shared::domain::time::Timestamp;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::probe::{self, MeetingPoint};
+
+/// A gateway before two probes. It ends with the test that holds it.
+struct Served {
+    address: SocketAddr,
+    client: reqwest::Client,
+    _server: JoinSet<()>,
+}
+
+async fn serve(integration_timeout: Duration) -> Served {
+    let function = |name: &str| {
+        let name = name.to_owned();
+        Arc::new(Function::processes(FunctionSettings {
+            name,
+            ..probe::settings()
+        }))
+    };
+    let gateway = Gateway {
+        submit: function("submit"),
+        status: function("status"),
+        clock: Arc::new(ManualClock::new(
+            Timestamp::parse("2020-03-12T19:03:58.390Z").unwrap(),
+        )),
+        integration_timeout,
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut server = JoinSet::new();
+    server.spawn(async move {
+        gateway
+            .serve(listener, std::future::pending())
+            .await
+            .unwrap();
+    });
+    Served {
+        address,
+        client: http_client(),
+        _server: server,
+    }
+}
+
+impl Served {
+    fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        self.client
+            .request(method, format!("http://{}{path}", self.address))
+    }
+
+    /// The event that a request becomes: the probe's own answer is the event, and the gateway passes it on.
+    async fn event(&self, request: reqwest::RequestBuilder) -> Value {
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        serde_json::from_slice(&response.bytes().await.unwrap()).unwrap()
+    }
+
+    /// What comes of it when the function answers with `answer`.
+    async fn answered(&self, answer: Value) -> reqwest::Response {
+        self.told(&json!({"probe": {"reply": answer}})).await
+    }
+
+    async fn told(&self, body: &Value) -> reqwest::Response {
+        self.request("PUT", "/operations")
+            .header("content-type", "application/json")
+            .body(body.to_string())
+            .send()
+            .await
+            .unwrap()
+    }
+}
+
+async fn assert_refused(response: reqwest::Response, status: u16, message: &str) {
+    assert_eq!(response.status().as_u16(), status);
+    assert_eq!(response.headers()["content-type"], "application/json");
+    assert!(response.headers().contains_key("apigw-requestid"));
+    let body: Value = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
+    assert_eq!(body, json!({"message": message}));
+}
+
+#[tokio::test]
+async fn a_request_becomes_an_event_of_format_2() {
+    let served = serve(INTEGRATION_TIMEOUT).await;
+    let host = served.address.to_string();
+    // Written out by hand, so that nothing but these headers is sent.
+    let request = format!(
+        "POST /operations/op%20%C3%A4%2F1/cancel?tag=a&tag=b%20c&plain HTTP/1.1\r\n\
+         Host: {host}\r\n\
+         Authorization: Bearer alice\r\n\
+         Connection: close\r\n\
+         Content-Length: 7\r\n\
+         Content-Type: application/json; charset=utf-8\r\n\
+         Cookie: first=1; second=2\r\n\
+         Cookie: third=3\r\n\
+         User-Agent: test/1\r\n\
+         X-Forwarded-For: 203.0.113.9\r\n\
+         X-Twice: one\r\n\
+         X-Twice: two\r\n\
+         \r\n\
+         {{\"a\":1}}"
+    );
+    let mut stream = TcpStream::connect(served.address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
+    let event: Value = serde_json::from_str(body).unwrap();
+    let request_id = event["requestContext"]["requestId"].as_str().unwrap();
+    assert!(
+        head.contains(&format!("apigw-requestid: {request_id}")),
+        "{head}"
+    );
+    assert_eq!(
+        event,
+        json!({
+            "version": "2.0",
+            "routeKey": "ANY /operations/{id}/cancel",
+            "rawPath": "/operations/op ä/1/cancel",
+            "rawQueryString": "tag=a&tag=b%20c&plain",
+            "cookies": ["first=1", "second=2", "third=3"],
+            "headers": {
+                "authorization": "Bearer alice",
+                "content-length": "7",
+                "content-type": "application/json; charset=utf-8",
+                "host": host,
+                "user-agent": "test/1",
+                "x-forwarded-for": "203.0.113.9, 127.0.0.1",
+                "x-forwarded-port": served.address.port().to_string(),
+                "x-forwarded-proto": "http",
+                "x-twice": "one,two",
+            },
+            "queryStringParameters": {"tag": "a,b c", "plain": ""},
+            "requestContext": {
+                "accountId": "000000000000",
+                "apiId": "local",
+                "authorizer": {"lambda": {"local_owner": "alice"}},
+                "domainName": host,
+                "domainPrefix": "127",
+                "http": {
+                    "method": "POST",
+                    "path": "/operations/op ä/1/cancel",
+                    "protocol": "HTTP/1.1",
+                    "sourceIp": "127.0.0.1",
+                    "userAgent": "test/1",
+                },
+                "requestId": request_id,
+                "routeKey": "ANY /operations/{id}/cancel",
+                "stage": "$default",
+                "time": "12/Mar/2020:19:03:58 +0000",
+                "timeEpoch": 1_584_039_838_390_i64,
+            },
+            "pathParameters": {"id": "op ä/1"},
+            "body": "{\"a\":1}",
+            "isBase64Encoded": false,
+        })
+    );
+}
+
+#[tokio::test]
+async fn what_a_request_does_not_have_its_event_leaves_out() {
+    let served = serve(INTEGRATION_TIMEOUT).await;
+    let event = served.event(served.request("GET", "/operations")).await;
+    for absent in ["cookies", "queryStringParameters", "pathParameters", "body"] {
+        assert!(event.get(absent).is_none(), "{absent}");
+    }
+    assert_eq!(event["rawQueryString"], "");
+    assert_eq!(event["isBase64Encoded"], false);
+}
+
+#[tokio::test]
+async fn a_body_is_text_by_its_content_type_and_base64_else() {
+    let served = serve(INTEGRATION_TIMEOUT).await;
+    let binary: &[u8] = &[0xff, 0x00];
+    for (content_type, body, is_text) in [
+        (Some("application/json"), "{}".as_bytes(), true),
+        (Some("Application/JSON ; charset=utf-8"), b"not json", true),
+        (Some("text/csv"), "ä".as_bytes(), true),
+        (Some("application/xml"), b"<a/>", true),
+        (Some("application/json"), binary, false),
+        (Some("application/problem+json"), b"{}", false),
+        (Some("application/x-www-form-urlencoded"), b"a=1", false),
+        (Some("application/octet-stream"), b"abc", false),
+        (None, b"{}", false),
+    ] {
+        let mut request = served.request("PUT", "/operations").body(body);
+        if let Some(content_type) = content_type {
+            request = request.header("content-type", content_type);
+        }
+        let event = served.event(request).await;
+        let expected = if is_text {
+            String::from_utf8(body.to_vec()).unwrap()
+        } else {
+            STANDARD.encode(body)
+        };
+        assert_eq!(event["isBase64Encoded"], !is_text, "{content_type:?}");
+        assert_eq!(event["body"], expected, "{content_type:?}");
+    }
+}
+
+#[tokio::test]
+async fn each_route_reaches_its_function_and_no_other_path_does() {
+    let served = serve(INTEGRATION_TIMEOUT).await;
+    for (method, expected) in [("POST", "submit"), ("PUT", "status")] {
+        let request = served
+            .request(method, "/operations")
+            .header("content-type", "application/json")
+            .body(json!({"probe": "environment"}).to_string());
+        let environment = served.event(request).await;
+        assert_eq!(environment["AWS_LAMBDA_FUNCTION_NAME"], expected);
+    }
+    for path in [
+        "/",
+        "/operations/",
+        "//operations",
+        "/operations//cancel",
+        "/other",
+    ] {
+        let response = served.request("GET", path).send().await.unwrap();
+        assert_refused(response, 404, "Not Found").await;
+    }
+}
+
+#[tokio::test]
+async fn an_owner_is_who_the_request_says_and_health_asks_nobody() {
+    let served = serve(INTEGRATION_TIMEOUT).await;
+    let owner = |event: Value| event["requestContext"]["authorizer"].clone();
+    let anonymous = served.event(served.request("GET", "/functions")).await;
+    assert_eq!(
+        owner(anonymous),
+        json!({"lambda": {"local_owner": "anonymous"}})
+    );
+
+    let malformed = |path| {
+        served
+            .request("GET", path)
+            .header("authorization", "Basic YTpi")
+    };
+    let response = malformed("/functions").send().await.unwrap();
+    assert_refused(response, 401, "Unauthorized").await;
+    // The route comes first, as on AWS: who may not call learns no more from it than that there is nothing.
+    let response = malformed("/other").send().await.unwrap();
+    assert_refused(response, 404, "Not Found").await;
+    let health = served.event(malformed("/health")).await;
+    assert_eq!(health["requestContext"].get("authorizer"), None);
+}
+
+#[tokio::test]
+async fn an_answer_becomes_the_response_that_it_describes() {
+    let served = serve(INTEGRATION_TIMEOUT).await;
+    let response = served
+        .answered(json!({
+            "statusCode": 202,
+            "headers": {"Location": "/operations/op_1", "content-type": "application/json", "content-length": "99"},
+            "multiValueHeaders": {"x-lost": ["on AWS too"]},
+            "cookies": ["a=1", "b=2; HttpOnly"],
+            "body": "{}",
+        }))
+        .await;
+    assert_eq!(response.status(), StatusCode::ACCEPTED);
+    assert_eq!(response.headers()["location"], "/operations/op_1");
+    assert_eq!(response.headers()["content-type"], "application/json");
+    assert_eq!(response.headers()["content-length"], "2");
+    assert!(!response.headers().contains_key("x-lost"));
+    let cookies: Vec<_> = response.headers().get_all("set-cookie").iter().collect();
+    assert_eq!(cookies, ["a=1", "b=2; HttpOnly"]);
+    assert_eq!(response.text().await.unwrap(), "{}");
+
+    let response = served
+        .answered(json!({"statusCode": 200, "body": "/wA=", "isBase64Encoded": true}))
+        .await;
+    assert_eq!(
+        response.headers()["content-type"],
+        "text/plain; charset=utf-8"
+    );
+    assert_eq!(response.bytes().await.unwrap().as_ref(), [0xff, 0x00]);
+
+    let response = served
+        .answered(json!({"statusCode": 304, "headers": {"etag": "\"1\""}}))
+        .await;
+    assert_eq!(response.status(), StatusCode::NOT_MODIFIED);
+    assert_eq!(response.headers()["etag"], "\"1\"");
+
+    let response = served.answered(json!({"no": "status"})).await;
+    assert_eq!(response.headers()["content-type"], "application/json");
+    assert_eq!(response.text().await.unwrap(), r#"{"no":"status"}"#);
+}
+
+#[tokio::test]
+async fn head_is_answered_as_get_without_the_body() {
+    let served = serve(INTEGRATION_TIMEOUT).await;
+    let request = format!(
+        "HEAD /health HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+        served.address
+    );
+    let mut stream = TcpStream::connect(served.address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 OK"), "{head}");
+    assert!(head.contains("content-length: "), "{head}");
+    assert_eq!(body, "");
+}
+
+#[tokio::test]
+async fn a_function_that_fails_or_answers_nonsense_is_an_internal_error() {
+    let served = serve(INTEGRATION_TIMEOUT).await;
+    for told in [
+        json!({"probe": {"fail": "secret"}}),
+        json!({"probe": {"exit": 1}}),
+        json!({"probe": {"reply": {"statusCode": "two hundred"}}}),
+        json!({"probe": {"reply": {"statusCode": 99}}}),
+        json!({"probe": {"reply": {"statusCode": 101}}}),
+        json!({"probe": {"reply": {"statusCode": 200, "headers": {"bad name": "x"}}}}),
+        json!({"probe": {"reply": {"statusCode": 200, "headers": {"x": "a\nb"}}}}),
+        json!({"probe": {"reply": {"statusCode": 200, "body": "%", "isBase64Encoded": true}}}),
+        json!({"probe": {"reply": {"statusCode": 200, "body": {"not": "text"}}}}),
+    ] {
+        assert_refused(served.told(&told).await, 500, "Internal Server Error").await;
+    }
+}
+
+#[tokio::test]
+async fn a_function_that_takes_too_long_is_unavailable() {
+    let served = serve(Duration::from_millis(300)).await;
+    let point = MeetingPoint::open().await;
+    let invitation = point.invitation("slow");
+    let (response, _visitor) = tokio::join!(served.told(&invitation), point.next());
+    assert_refused(response, 503, "Service Unavailable").await;
+}
+
+#[tokio::test]
+async fn bodies_that_are_too_large_are_refused() {
+    let served = serve(INTEGRATION_TIMEOUT).await;
+    // Refused by what it announces: not one byte of it is sent.
+    let request = format!(
+        "POST /operations HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        served.address,
+        BODY_MAX_BYTES + 1
+    );
+    let mut stream = TcpStream::connect(served.address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    assert!(response.starts_with("HTTP/1.1 413"), "{response}");
+    assert!(response.ends_with(r#"{"message":"Request Entity Too Large"}"#));
+
+    // Within the gateway's limit, and past what a function can be invoked with.
+    let request = served
+        .request("POST", "/operations")
+        .body(vec![b'x'; 6 * 1024 * 1024]);
+    assert_refused(
+        request.send().await.unwrap(),
+        413,
+        "Request Entity Too Large",
+    )
+    .await;
+}

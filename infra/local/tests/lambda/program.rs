@@ -1,0 +1,100 @@
+//! The program: what it prints, how it ends and what it refuses. The functions are run by the test, as `cargo lambda watch`
+//! would run them, so that nothing has to be built.
+
+use std::process::Stdio;
+
+use axum::Router;
+use axum::routing::post;
+use local::client::http_client;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpListener;
+use tokio::process::Command;
+
+use crate::probe::soon;
+
+fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_local"));
+    command
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn it_says_when_it_is_ready_and_ends_well_when_told_to() {
+    let routes = Router::new().route(
+        "/2015-03-31/functions/status/invocations",
+        post(async || r#"{"statusCode": 200, "body": "well"}"#),
+    );
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move { axum::serve(listener, routes).await });
+
+    for signal in ["-INT", "-TERM"] {
+        let mut child = program(&["--port", "0", "--lambda", &endpoint])
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = soon("the first line", lines.next_line())
+            .await
+            .unwrap()
+            .unwrap();
+        let url = line.strip_prefix("ready ").unwrap();
+        let response = http_client()
+            .get(format!("{url}/health"))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(response.text().await.unwrap(), "well");
+
+        let process_id = child.id().unwrap().to_string();
+        let sent = Command::new("kill").args([signal, &process_id]).status();
+        assert!(sent.await.unwrap().success());
+        assert!(
+            soon("the end", child.wait()).await.unwrap().success(),
+            "{signal}"
+        );
+    }
+    server.abort();
+}
+
+#[tokio::test]
+async fn what_keeps_it_from_starting_is_one_line() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    for (arguments, words) in [
+        (
+            &["--port", port.as_str(), "--lambda", "http://127.0.0.1:1"][..],
+            "cannot listen on 127.0.0.1:",
+        ),
+        (
+            &[
+                "--port",
+                "0",
+                "--dynamodb",
+                "http://127.0.0.1:1",
+                "--lambda",
+                "http://127.0.0.1:1",
+            ],
+            "the store is not usable",
+        ),
+        (&["--port", "65536"], "'--port <PORT>'"),
+        (&["--instances", "0"], "'--instances <N>'"),
+        (&["--sqs", "queues"], "'--sqs <URL>'"),
+        (&["--lambda", "https://127.0.0.1"], "'--lambda <URL>'"),
+        (&["--colour"], "'--colour'"),
+    ] {
+        let output = soon("the end", program(arguments).output()).await.unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(
+            said.starts_with("error: ") && said.contains(words),
+            "{said}"
+        );
+        assert!(output.stdout.is_empty());
+    }
+}

@@ -10,7 +10,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
+use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider, SharedHttpClient};
 use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
@@ -65,12 +65,11 @@ impl Aws {
         let retries = RetryConfig::standard()
             .with_max_attempts(CALL_TRIES_MAX)
             .with_initial_backoff(CALL_BACKOFF);
-        let shared = connector.clone();
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(environment.required("AWS_REGION")?.to_owned()))
             .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .http_client(http_client_fn(move |_, _| shared.clone()))
+            .http_client(http_client(&connector))
             .timeout_config(timeouts)
             .retry_config(retries)
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
@@ -152,6 +151,13 @@ pub fn http_connector() -> SharedHttpConnector {
         .connector_settings(settings)
         .build();
     SharedHttpConnector::new(connector)
+}
+
+/// A client of the SDK's that makes all its requests through `connector`, whatever the settings of the service.
+#[must_use]
+pub fn http_client(connector: &SharedHttpConnector) -> SharedHttpClient {
+    let connector = connector.clone();
+    http_client_fn(move |_, _| connector.clone())
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {

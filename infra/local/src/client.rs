@@ -3,6 +3,8 @@
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
 
+use shared::aws::{http_client as sdk_http_client, http_connector};
+
 use crate::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 
 /// An HTTP client for plain-HTTP addresses on this machine: it trusts no certificate, follows no redirect and heeds no
@@ -39,6 +41,6 @@ pub fn sdk_config(endpoint: &str) -> SdkConfig {
         .region(Region::new(REGION))
         .endpoint_url(endpoint)
         .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .http_client(shared::aws::http_client())
+        .http_client(sdk_http_client(&http_connector()))
         .build()
 }

@@ -48,6 +48,16 @@ impl Environment {
         Self(std::env::vars_os().filter_map(decode).collect())
     }
 
+    /// The environment with some settings put in, in place of those of the same names.
+    #[must_use]
+    pub fn with<'a>(mut self, settings: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let settings = settings
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        self.0.extend(settings);
+        self
+    }
+
     /// A setting that may be left out; an empty one is left out.
     #[must_use]
     pub fn optional(&self, name: &'static str) -> Option<&str> {

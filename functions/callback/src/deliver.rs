@@ -8,6 +8,7 @@ use std::time::Duration;
 use shared::domain::backoff::absent_return_secs;
 use shared::domain::callback::{Attempt, CallbackStatus};
 use shared::domain::callback_url::CallbackUrl;
+use shared::domain::id::AttemptId;
 use shared::domain::limits::CALLBACK_ERROR_CHARS_MAX;
 use shared::domain::operation::Operation;
 use shared::domain::time::Timestamp;
@@ -140,6 +141,7 @@ impl Callback {
             },
         };
         let record = AttemptRecord {
+            id: AttemptId::from_bytes(self.random.bytes()),
             attempt,
             settlement,
             kept_max: self.schedule.tries(),
@@ -238,6 +240,7 @@ impl Callback {
         };
         let settlement = Settlement::Settled(CallbackStatus::Exhausted);
         let record = AttemptRecord {
+            id: AttemptId::from_bytes(self.random.bytes()),
             attempt,
             settlement,
             kept_max: self.schedule.tries(),

@@ -6,6 +6,7 @@
 
 mod functions;
 mod queues;
+mod services;
 mod store;
 
 use std::io;
@@ -24,6 +25,8 @@ pub use crate::bundle::queues::{
     CALLBACK_QUEUE, DEAD_LETTER_SUFFIX, DISPATCH_QUEUE, MAXIMUM_RECEIVE_COUNT, QueueShape,
     RETENTION_SECS,
 };
+
+pub use crate::bundle::services::Services;
 
 use crate::bundle::functions::Functions;
 use crate::bundle::queues::Queues;

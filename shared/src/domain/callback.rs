@@ -4,7 +4,7 @@
 //! derived: from the operation's state and the chosen events until a round has been settled, and from the stored settlement
 //! afterwards. The write that ends an operation therefore needs to know nothing of callbacks.
 
-use super::id::RedeliveryId;
+use super::id::{AttemptId, RedeliveryId};
 use super::time::Timestamp;
 use super::transition::Status;
 
@@ -137,6 +137,8 @@ pub struct Callback {
     pub round_tries: u32,
     /// The last tries, oldest first, as many as a round has.
     pub attempts: Vec<Attempt>,
+    /// The token of the last try.
+    pub last_attempt_id: Option<AttemptId>,
     /// When the next try may be made, once one has failed.
     pub next_attempt_at: Option<Timestamp>,
     /// The redelivery that started the present round.
@@ -154,6 +156,7 @@ impl Callback {
             tries: 0,
             round_tries: 0,
             attempts: Vec::new(),
+            last_attempt_id: None,
             next_attempt_at: None,
             redelivery_id: None,
         }

@@ -103,6 +103,11 @@ token! {
     RedeliveryId
 }
 
+token! {
+    /// Drawn for each try of a callback, so that its sender recognises its own record when the answer to it was lost.
+    AttemptId
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -10,7 +10,7 @@ use super::item::{self, name, number, text, time};
 use super::payload::{result_key, submitted_key};
 use super::{Store, StoreError, outcome};
 use crate::domain::callback::{Attempt, Callback, CallbackStatus};
-use crate::domain::id::RedeliveryId;
+use crate::domain::id::{AttemptId, RedeliveryId};
 use crate::domain::limits::{CALLBACK_RETENTION_SECS, PAYLOAD_MARGIN};
 use crate::domain::operation::{Operation, Payload, State};
 use crate::domain::time::Timestamp;
@@ -27,6 +27,8 @@ pub enum Settlement {
 /// A try to record.
 #[derive(Debug)]
 pub struct AttemptRecord {
+    /// What tells this record from that of another sender.
+    pub id: AttemptId,
     /// The try itself.
     pub attempt: Attempt,
     /// What it led to.
@@ -79,6 +81,11 @@ impl Store {
             name::CALLBACK_ROUND_TRIES,
             number(callback.round_tries + 1),
         );
+        write.set(
+            name::CALLBACK_ATTEMPT_ID,
+            name::CALLBACK_ATTEMPT_ID,
+            text(record.id.as_str()),
+        );
         match record.settlement {
             Settlement::Again(at) => {
                 write.set(
@@ -97,12 +104,9 @@ impl Store {
                 write.remove(name::CALLBACK_NEXT_AT);
             }
         }
-        // A refused write may be our own, whose answer was lost: the last try on record is this one then. Taken for somebody
-        // else's, the chain would end with the callback due and nobody to wake the next try.
-        let is_ours = |standing: &Callback| {
-            standing.tries == callback.tries + 1
-                && standing.attempts.last() == Some(&record.attempt)
-        };
+        // A refused write may be our own, whose answer was lost. Taken for somebody else's, the chain would end with the
+        // callback due and nobody to wake the next try.
+        let is_ours = |standing: &Callback| standing.last_attempt_id.as_ref() == Some(&record.id);
         self.record(read, write, is_ours, now).await
     }
 

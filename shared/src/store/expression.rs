@@ -78,7 +78,7 @@ impl Expression {
                 format!("({is_from} AND {lease_until} <= {now})")
             })
             .collect();
-        this.conditions.push(format!("({})", sources.join(" OR ")));
+        this.conditions.push(any_of(sources));
         this
     }
 
@@ -175,7 +175,7 @@ impl Expression {
                 format!("({created_at} = {created} AND {lock_version} = {version} AND {updated_at} = {updated})")
             })
             .collect();
-        self.conditions.push(format!("({})", clauses.join(" OR ")));
+        self.conditions.push(any_of(clauses));
     }
 
     /// Sets an attribute. `label` names the value's placeholder, so that equal values share one.
@@ -238,6 +238,14 @@ impl Expression {
     }
 }
 
+/// One of the clauses, of which there is at least one. DynamoDB refuses redundant parentheses.
+fn any_of(clauses: Vec<String>) -> String {
+    match <[String; 1]>::try_from(clauses) {
+        Ok([only]) => only,
+        Err(several) => format!("({})", several.join(" OR ")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,10 +272,10 @@ mod tests {
                 Step::Cancel,
                 "(#status = :pending OR #status = :processing)",
             ),
-            (Step::Heartbeat, "(#status = :processing)"),
-            (Step::Complete, "(#status = :processing)"),
-            (Step::Fail, "(#status = :processing)"),
-            (Step::Retry, "(#status = :processing)"),
+            (Step::Heartbeat, "#status = :processing"),
+            (Step::Complete, "#status = :processing"),
+            (Step::Fail, "#status = :processing"),
+            (Step::Retry, "#status = :processing"),
         ] {
             assert_eq!(
                 condition(step),

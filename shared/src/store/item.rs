@@ -14,7 +14,7 @@ use super::list::Position;
 use super::payload;
 use crate::domain::callback::{Attempt, Callback, CallbackStatus, Event};
 use crate::domain::fingerprint::RequestHash;
-use crate::domain::id::{ClaimId, CreateId, OperationId, RedeliveryId};
+use crate::domain::id::{AttemptId, ClaimId, CreateId, OperationId, RedeliveryId};
 use crate::domain::json::Json;
 use crate::domain::limits::FORMAT;
 use crate::domain::operation::{
@@ -64,6 +64,7 @@ pub(super) mod name {
     pub(in crate::store) const CALLBACK_TRIES: &str = "callback_tries";
     pub(in crate::store) const CALLBACK_ROUND_TRIES: &str = "callback_round_tries";
     pub(in crate::store) const CALLBACK_ATTEMPTS: &str = "callback_attempts";
+    pub(in crate::store) const CALLBACK_ATTEMPT_ID: &str = "callback_attempt_id";
     pub(in crate::store) const CALLBACK_NEXT_AT: &str = "callback_next_at";
     pub(in crate::store) const REDELIVERY_ID: &str = "redelivery_id";
     /// Of a payload item: its text.
@@ -484,6 +485,7 @@ impl<'a> Fields<'a> {
                     duration_ms: attempt.ms,
                 })
                 .collect(),
+            last_attempt_id: self.optional_parsed(name::CALLBACK_ATTEMPT_ID, AttemptId::parse)?,
             next_attempt_at: self.optional_time(name::CALLBACK_NEXT_AT)?,
             redelivery_id: self.optional_parsed(name::REDELIVERY_ID, RedeliveryId::parse)?,
         }))

@@ -130,7 +130,11 @@ fn function(
     })))
 }
 
-fn environment(url: &str, store_endpoint: &str, queues: &Queues) -> Vec<(String, String)> {
+pub(super) fn environment(
+    url: &str,
+    store_endpoint: &str,
+    queues: &Queues,
+) -> Vec<(String, String)> {
     [
         ("TABLE_NAME", TABLE_NAME),
         ("DISPATCH_QUEUE_URL", &queues.dispatch.queue.url),

@@ -1,0 +1,49 @@
+//! Store and queues by themselves, for tests that call the functions' handlers in their own process.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use shared::clock::Clock;
+use shared::config::Environment;
+use tokio::task::JoinSet;
+
+use crate::REGION;
+use crate::bundle::queues::Queues;
+use crate::bundle::{Settings, StartError, functions, store};
+
+/// A running store with its table, and the queues. They end when this is dropped.
+pub struct Services {
+    /// What a function needs to find them.
+    pub environment: Environment,
+    _tasks: JoinSet<()>,
+}
+
+impl Services {
+    /// Starts them, on free ports and by this clock.
+    ///
+    /// # Errors
+    ///
+    /// When one of them cannot be started.
+    pub async fn start(clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let settings = Settings {
+            port: 0,
+            instances: 1,
+            worker_batch_size: 1,
+            dynamodb: None,
+            sqs: None,
+            lambda: None,
+            functions_directory: PathBuf::new(),
+            environment: Vec::new(),
+            clock,
+        };
+        let mut tasks = JoinSet::new();
+        let endpoint = store::start(&settings, &mut tasks).await?;
+        let queues = Queues::start(&settings, &mut tasks).await?;
+        let variables = functions::environment("http://ferry.example.com", &endpoint, &queues);
+        let region = ("AWS_REGION".to_owned(), REGION.to_owned());
+        Ok(Self {
+            environment: variables.into_iter().chain([region]).collect(),
+            _tasks: tasks,
+        })
+    }
+}

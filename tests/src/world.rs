@@ -1,0 +1,303 @@
+//! The whole system in one process, but for the processes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use callback::Callback;
+use local::bundle::Services;
+use local::client::sdk_config;
+use serde_json::{Value, json};
+use shared::aws::Aws;
+use shared::clock::{Clock as _, ManualClock};
+use shared::config::Environment;
+use shared::domain::time::Timestamp;
+use shared::random::SeededRandom;
+use shared::store::Store;
+use status::Status;
+use submit::Submit;
+use worker::Worker;
+
+use crate::queues::{QueueKind, TestQueue};
+use crate::receiver::SECRET;
+use crate::wire::Wire;
+
+/// How long a world may go on before it counts as one that never comes to rest: past every age, backoff and schedule.
+const REST_MAX: Duration = Duration::from_secs(30 * 86_400);
+
+/// See the module.
+pub struct World {
+    /// The time, everywhere in it.
+    pub clock: ManualClock,
+    /// What all handlers send their requests over.
+    pub wire: Wire,
+    /// The settings of all functions.
+    pub environment: Environment,
+    /// The store, through a client that the wire does not count.
+    pub store: Store,
+    /// The database, likewise.
+    pub dynamodb: aws_sdk_dynamodb::Client,
+    aws: Aws,
+    random: Arc<SeededRandom>,
+    submit: Submit,
+    status: Status,
+    worker: Arc<Worker>,
+    callback: Callback,
+    sqs: aws_sdk_sqs::Client,
+    _services: Services,
+}
+
+/// An HTTP answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The headers, names in lower case.
+    pub headers: Value,
+    /// The body; null when there is none.
+    pub json: Value,
+    /// The body as text.
+    pub text: String,
+}
+
+impl World {
+    /// A new world at a fixed time.
+    pub async fn start() -> Self {
+        Self::with([]).await
+    }
+
+    /// A new world with some settings of its own.
+    pub async fn with<const N: usize>(settings: [(&str, &str); N]) -> Self {
+        // What goes wrong is told in the output of the test that it goes wrong in.
+        let level = Environment::from_iter([("AWS_LAMBDA_LOG_LEVEL", "WARN")]);
+        shared::telemetry::start(&level).unwrap();
+        let clock = ManualClock::new(Timestamp::from_secs(1_800_000_000));
+        let services = Services::start(Arc::new(clock.clone())).await.unwrap();
+        let environment = services
+            .environment
+            .clone()
+            .with([
+                ("WEBHOOK_SECRETS", SECRET),
+                ("CALLBACK_ALLOWED_NETWORKS", "127.0.0.0/8"),
+            ])
+            .with(settings);
+        let wire = Wire::default();
+        let aws = Aws::new(&environment, wire.connector()).unwrap();
+        let random = Arc::new(SeededRandom::new(7));
+        let shared_clock = || Arc::new(clock.clone());
+        let endpoint = |name| sdk_config(environment.required(name).unwrap());
+        let dynamodb = aws_sdk_dynamodb::Client::new(&endpoint("AWS_ENDPOINT_URL_DYNAMODB"));
+        let sqs = aws_sdk_sqs::Client::new(&endpoint("AWS_ENDPOINT_URL_SQS"));
+        let table = environment.required("TABLE_NAME").unwrap().to_owned();
+        Self {
+            submit: Submit::new(&environment, &aws, shared_clock(), random.clone()).unwrap(),
+            status: Status::new(&environment, &aws, shared_clock(), random.clone()).unwrap(),
+            worker: Arc::new(
+                Worker::new(&environment, &aws, shared_clock(), random.clone()).unwrap(),
+            ),
+            callback: Callback::new(&environment, &aws, shared_clock(), random.clone()).unwrap(),
+            store: Store::new(dynamodb.clone(), table),
+            clock,
+            wire,
+            environment,
+            dynamodb,
+            aws,
+            random,
+            sqs,
+            _services: services,
+        }
+    }
+
+    /// Another worker, as a second process would be one.
+    #[must_use]
+    pub fn another_worker(&self) -> Arc<Worker> {
+        let clock = Arc::new(self.clock.clone());
+        Arc::new(Worker::new(&self.environment, &self.aws, clock, self.random.clone()).unwrap())
+    }
+
+    /// A queue.
+    #[must_use]
+    pub fn queue(&self, kind: QueueKind) -> TestQueue {
+        TestQueue::new(
+            self.sqs.clone(),
+            self.environment
+                .required(kind.setting())
+                .unwrap()
+                .to_owned(),
+        )
+    }
+
+    /// Submits as `alice`, and expects to be accepted.
+    pub async fn submit(&self, body: Value) -> Answer {
+        let answer = self
+            .request("POST", "/operations", &[], &body.to_string())
+            .await;
+        assert_eq!(answer.status, 202, "{}", answer.text);
+        answer
+    }
+
+    /// Shows an operation to `alice`.
+    pub async fn show(&self, id: &str) -> Value {
+        let answer = self
+            .request("GET", &format!("/operations/{id}"), &[], "")
+            .await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.json
+    }
+
+    /// A request of `alice`'s.
+    pub async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
+        self.request_of("alice", method, path, headers, body.as_bytes())
+            .await
+    }
+
+    /// A request of anybody's.
+    pub async fn request_of(
+        &self,
+        owner: &str,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Answer {
+        let event = event(owner, method, path, headers, body);
+        let submits = event["routeKey"] == "POST /operations";
+        let event = serde_json::from_value(event).unwrap();
+        let response = if submits {
+            self.submit.handle(event).await
+        } else {
+            self.status.handle(event).await
+        };
+        let response = serde_json::to_value(response).unwrap();
+        let text = response["body"].as_str().unwrap().to_owned();
+        Answer {
+            status: u16::try_from(response["statusCode"].as_u64().unwrap()).unwrap(),
+            headers: response["headers"].clone(),
+            json: serde_json::from_str(&text).unwrap_or(Value::Null),
+            text,
+        }
+    }
+
+    /// Has one message of a queue served; tells whether there was one.
+    pub async fn pump(&self, kind: QueueKind) -> bool {
+        self.pump_by(&self.worker, kind, 1).await
+    }
+
+    /// Has up to `most` messages of a queue served in one batch, by this worker if it is the worker's queue.
+    pub async fn pump_by(&self, worker: &Worker, kind: QueueKind, most: i32) -> bool {
+        let queue = self.queue(kind);
+        let messages = queue.receive(most).await;
+        if messages.is_empty() {
+            return false;
+        }
+        let answer = self.serve(worker, kind, queue.event(&messages)).await;
+        queue.delete_acknowledged(&messages, &answer).await;
+        true
+    }
+
+    /// Gives an event to the function that the queue feeds; its answer.
+    pub async fn serve(&self, worker: &Worker, kind: QueueKind, event: Value) -> Value {
+        let event = serde_json::from_value(event).unwrap();
+        let response = match kind {
+            QueueKind::Dispatch | QueueKind::DispatchDeadLetter => {
+                let deadline = self.clock.now() + Duration::from_secs(900);
+                worker.handle(event, deadline).await.unwrap()
+            }
+            QueueKind::Callback | QueueKind::CallbackDeadLetter => {
+                self.callback.handle(event).await
+            }
+        };
+        serde_json::to_value(response).unwrap()
+    }
+
+    /// Serves messages until none is visible.
+    pub async fn pump_all(&self) {
+        loop {
+            let mut served = false;
+            for kind in QueueKind::ALL {
+                served |= self.pump(kind).await;
+            }
+            if !served {
+                return;
+            }
+        }
+    }
+
+    /// Serves messages and lets time pass until every queue is empty; how long that took.
+    pub async fn rest(&self) -> Duration {
+        let start = self.clock.now();
+        let mut step = Duration::from_secs(1);
+        loop {
+            self.pump_all().await;
+            let mut left = 0;
+            for kind in QueueKind::ALL {
+                left += self.queue(kind).len().await;
+            }
+            let took = self.clock.now().since(start);
+            if left == 0 {
+                return took;
+            }
+            assert!(took < REST_MAX, "{left} messages never come to rest");
+            self.clock.advance(step);
+            step = (step * 2).min(Duration::from_secs(60));
+        }
+    }
+}
+
+/// An HTTP API's event. The route is found as the gateway finds it.
+#[must_use]
+pub fn event(
+    owner: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Value {
+    let (raw_path, query) = path.split_once('?').unwrap_or((path, ""));
+    let segments: Vec<_> = raw_path.split('/').skip(1).collect();
+    let (route, parameters) = match segments.as_slice() {
+        ["operations", id] => ("/operations/{id}".to_owned(), json!({ "id": id })),
+        ["operations", id, verb] => (format!("/operations/{{id}}/{verb}"), json!({ "id": id })),
+        _ => (raw_path.to_owned(), json!({})),
+    };
+    let key = if (method, raw_path) == ("POST", "/operations") {
+        method
+    } else {
+        "ANY"
+    };
+    let mut all_headers = json!({ "content-type": "application/json" });
+    for (name, value) in headers {
+        all_headers[*name] = json!(value);
+    }
+    let (text, base64) = match std::str::from_utf8(body) {
+        Ok(text) => (text.to_owned(), false),
+        Err(_) => (base64(body), true),
+    };
+    json!({
+        "version": "2.0",
+        "routeKey": format!("{key} {route}"),
+        "rawPath": raw_path,
+        "rawQueryString": query,
+        "headers": all_headers,
+        "pathParameters": parameters,
+        "requestContext": {
+            "authorizer": { "lambda": { "local_owner": owner } },
+            "domainName": "ferry.example.com",
+            "http": { "method": method, "path": raw_path },
+            "requestId": "request-1",
+            "stage": "$default",
+        },
+        "body": text,
+        "isBase64Encoded": base64,
+    })
+}
+
+fn base64(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}

@@ -1,0 +1,392 @@
+//! Callbacks: what is sent, when, and what becomes of it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tests::queues::QueueKind;
+use tests::receiver::Receiver;
+use tests::world::World;
+
+async fn ended(world: &World, receiver: &Receiver, extra: Value) -> String {
+    let mut body =
+        json!({"function": "demo.echo", "arguments": {"a": 1}, "callback_url": receiver.url});
+    body.as_object_mut()
+        .unwrap()
+        .extend(extra.as_object().unwrap().clone());
+    let id = world.submit(body).await.json["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(world.pump(QueueKind::Dispatch).await);
+    id
+}
+
+#[tokio::test]
+async fn each_end_is_told_signed_and_in_full() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    let submit = async |function: &str| {
+        let body = json!({
+            "function": function, "callback_url": receiver.url, "metadata": {"n": 18_446_744_073_709_551_615_u64}
+        });
+        world.submit(body).await.json["id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let waiting = world.show(&submit("demo.echo").await).await;
+    assert_eq!(
+        waiting["callback"],
+        json!({
+            "url": receiver.url.replace("token=secret", "REDACTED"),
+            "events": ["completed", "failed", "cancelled"], "status": "waiting", "attempts": [],
+        })
+    );
+    submit("demo.fail").await;
+    world.rest().await;
+    let cancelled = submit("demo.echo").await;
+    world
+        .request("POST", &format!("/operations/{cancelled}/cancel"), &[], "")
+        .await;
+    world.rest().await;
+
+    let received = receiver.received();
+    let [completed, failed, cancelled] = received.as_slice() else {
+        panic!("{} deliveries", received.len())
+    };
+    assert_eq!(completed.header("content-type"), "application/json");
+    assert_eq!(
+        completed.header("user-agent"),
+        concat!("Ferry/", env!("CARGO_PKG_VERSION"))
+    );
+    assert!(completed.header("webhook-id").starts_with("msg_"));
+    assert_eq!(completed.header("webhook-id").len(), 30);
+    let body = completed.verified();
+    assert_eq!(
+        body,
+        json!({
+            "type": "forrst.operation.completed", "timestamp": "2027-01-15T08:00:00.000Z",
+            "data": {
+                "operation_id": waiting["id"], "function": "demo.echo", "version": "1.0.0", "status": "completed",
+                "attempt": 1, "metadata": {"n": 18_446_744_073_709_551_615_u64}, "result": {},
+                "created_at": "2027-01-15T08:00:00.000Z", "completed_at": "2027-01-15T08:00:00.000Z",
+            }
+        })
+    );
+    let body = failed.verified();
+    assert_eq!(body["type"], "forrst.operation.failed");
+    assert_eq!(
+        body["data"]["errors"],
+        json!([{"code": "DEMO_FAILURE", "message": "asked to fail"}])
+    );
+    let body = cancelled.verified();
+    assert_eq!(
+        (&body["type"], &body["data"]["status"]),
+        (&json!("forrst.operation.cancelled"), &json!("cancelled"))
+    );
+    assert!(body["data"]["cancelled_at"].is_string() && body["data"]["completed_at"].is_null());
+
+    let delivered = world.show(waiting["id"].as_str().unwrap()).await["callback"].clone();
+    assert_eq!(
+        (
+            &delivered["status"],
+            &delivered["attempts"][0]["status_code"]
+        ),
+        (&json!("delivered"), &json!(200))
+    );
+    assert!(delivered["next_attempt_at"].is_null());
+}
+
+#[tokio::test]
+async fn a_failing_receiver_is_tried_by_the_schedule_and_then_given_up_visibly() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    receiver.answer_next([
+        (500, None),
+        (302, None),
+        (429, None),
+        (400, None),
+        (503, None),
+        (500, None),
+    ]);
+    let id = ended(&world, &receiver, json!({})).await;
+    world.rest().await;
+    assert_eq!(receiver.received().len(), 6);
+    let ids: std::collections::HashSet<_> = receiver
+        .received()
+        .iter()
+        .map(|delivery| delivery.header("webhook-id"))
+        .collect();
+    assert_eq!(ids.len(), 1, "one event, one id");
+    let callback = world.show(&id).await["callback"].clone();
+    assert_eq!(callback["status"], "exhausted");
+    let statuses: Vec<_> = callback["attempts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|a| a["status_code"].as_u64().unwrap())
+        .collect();
+    assert_eq!(statuses, [500, 302, 429, 400, 503, 500]);
+    let timestamps: Vec<i64> = receiver
+        .received()
+        .iter()
+        .map(|delivery| delivery.header("webhook-timestamp").parse().unwrap())
+        .collect();
+    for ((pair, wait), slack) in timestamps
+        .windows(2)
+        .zip([5, 30, 120, 600, 3600])
+        .zip([12, 40, 80, 130, 430])
+    {
+        let waited = pair[1] - pair[0];
+        assert!(
+            (wait..=wait + slack).contains(&waited),
+            "{waited} s instead of {wait}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_wait_is_shown_and_a_receiver_may_ask_for_a_longer_one() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    receiver.answer_next([
+        (503, Some("40")),
+        (429, Some("Fri, 15 Jan 2027 08:10:00 GMT")),
+        (503, Some("soon")),
+    ]);
+    let id = ended(&world, &receiver, json!({})).await;
+    assert!(world.pump(QueueKind::Callback).await);
+    let callback = world.show(&id).await["callback"].clone();
+    assert_eq!(
+        (&callback["status"], &callback["next_attempt_at"]),
+        (&json!("due"), &json!("2027-01-15T08:00:40.000Z"))
+    );
+    assert!(
+        !world.pump(QueueKind::Callback).await,
+        "the wake-up is delayed"
+    );
+    world.clock.advance(Duration::from_secs(40));
+    assert!(world.pump(QueueKind::Callback).await);
+    let callback = world.show(&id).await["callback"].clone();
+    assert_eq!(callback["next_attempt_at"], "2027-01-15T08:10:00.000Z");
+    world.rest().await;
+    assert_eq!(world.show(&id).await["callback"]["status"], "delivered");
+    assert_eq!(receiver.received().len(), 4);
+}
+
+#[tokio::test]
+async fn gone_is_for_good() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    receiver.answer_next([(410, None)]);
+    let id = ended(&world, &receiver, json!({})).await;
+    world.rest().await;
+    assert_eq!(receiver.received().len(), 1);
+    assert_eq!(world.show(&id).await["callback"]["status"], "gone");
+}
+
+#[tokio::test]
+async fn only_the_chosen_ends_are_told() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    let id = ended(
+        &world,
+        &receiver,
+        json!({"callback_events": ["failed", "cancelled"]}),
+    )
+    .await;
+    world.rest().await;
+    assert!(receiver.received().is_empty());
+    let callback = world.show(&id).await["callback"].clone();
+    assert_eq!(
+        (&callback["status"], &callback["events"]),
+        (&json!("skipped"), &json!(["failed", "cancelled"]))
+    );
+    let path = format!("/operations/{id}/redeliver");
+    let answer = world.request("POST", &path, &[], "").await;
+    assert_eq!(
+        (answer.status, &answer.json["code"]),
+        (409, &json!("CONFLICT"))
+    );
+}
+
+#[tokio::test]
+async fn redelivery_starts_the_schedule_again_under_the_same_id_and_keeps_the_history() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    let id = ended(&world, &receiver, json!({"ttl_seconds": 60})).await;
+    let path = format!("/operations/{id}/redeliver");
+    let due = world.request("POST", &path, &[], "").await;
+    assert_eq!((due.status, &due.json["code"]), (409, &json!("CONFLICT")));
+    world.rest().await;
+    receiver.answer_next([(500, None)]);
+    let again = world.request("POST", &path, &[], "").await;
+    assert_eq!((again.status, &again.json["id"]), (202, &json!(id)));
+    assert!(world.pump(QueueKind::Callback).await);
+    let callback = world.show(&id).await["callback"].clone();
+    assert_eq!(
+        (
+            &callback["status"],
+            callback["attempts"].as_array().unwrap().len()
+        ),
+        (&json!("due"), 2)
+    );
+    world.rest().await;
+    let received = receiver.received();
+    assert_eq!(received.len(), 3);
+    assert_eq!(
+        received[0].header("webhook-id"),
+        received[2].header("webhook-id")
+    );
+    assert_eq!(received[0].body, received[2].body);
+    let callback = world.show(&id).await["callback"].clone();
+    assert_eq!(
+        (
+            &callback["status"],
+            callback["attempts"].as_array().unwrap().len()
+        ),
+        (&json!("delivered"), 3)
+    );
+}
+
+#[tokio::test]
+async fn a_redelivery_received_twice_starts_one_round() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    let id = ended(&world, &receiver, json!({})).await;
+    world.rest().await;
+    assert_eq!(
+        world
+            .request("POST", &format!("/operations/{id}/redeliver"), &[], "")
+            .await
+            .status,
+        202
+    );
+    let queue = world.queue(QueueKind::Callback);
+    let [message] = queue.receive(1).await.try_into().unwrap();
+    queue.send(message.body().unwrap()).await;
+    world.clock.advance(Duration::from_secs(60));
+    world.rest().await;
+    assert_eq!(receiver.received().len(), 2);
+}
+
+#[tokio::test]
+async fn any_number_of_wake_ups_is_one_chain() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    receiver.answer_next([(500, None), (500, None)]);
+    let id = ended(&world, &receiver, json!({})).await;
+    let queue = world.queue(QueueKind::Callback);
+    let [message] = queue.receive(1).await.try_into().unwrap();
+    for _ in 0..5 {
+        queue.send(message.body().unwrap()).await;
+    }
+    world.rest().await;
+    assert_eq!(receiver.received().len(), 3, "one POST for each try");
+    let callback = world.show(&id).await["callback"].clone();
+    assert_eq!(
+        (
+            &callback["status"],
+            callback["attempts"].as_array().unwrap().len()
+        ),
+        (&json!("delivered"), 3)
+    );
+}
+
+#[tokio::test]
+async fn wake_ups_served_at_once_record_one_try() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    receiver.answer_next([(500, None); 10]);
+    let id = ended(&world, &receiver, json!({})).await;
+    let queue = world.queue(QueueKind::Callback);
+    let [message] = queue.receive(1).await.try_into().unwrap();
+    for _ in 0..9 {
+        queue.send(message.body().unwrap()).await;
+    }
+    assert!(
+        world
+            .pump_by(&world.another_worker(), QueueKind::Callback, 10)
+            .await
+    );
+    let callback = world.show(&id).await["callback"].clone();
+    assert_eq!(
+        (
+            &callback["status"],
+            callback["attempts"].as_array().unwrap().len()
+        ),
+        (&json!("due"), 1)
+    );
+    assert_eq!(receiver.received().len(), 9);
+    // The refused ones stopped; the hidden message and the one wake-up are what is left.
+    assert_eq!(queue.len().await, 2);
+    world.rest().await;
+    assert_eq!(world.show(&id).await["callback"]["status"], "delivered");
+}
+
+#[tokio::test]
+async fn a_large_result_is_left_out_and_said_to_be() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    let arguments = json!({"text": "x".repeat(70_000)});
+    ended(&world, &receiver, json!({"arguments": arguments})).await;
+    world.rest().await;
+    let body = receiver.received()[0].verified();
+    assert_eq!(
+        (&body["data"]["result_omitted"], &body["data"]["result"]),
+        (&json!(true), &Value::Null)
+    );
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_not_there_is_a_failed_try_with_a_reason() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    let body = json!({"function": "demo.echo", "callback_url": "http://127.0.0.1:9/"});
+    let id = world.submit(body).await.json["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(world.pump(QueueKind::Dispatch).await);
+    assert!(world.pump(QueueKind::Callback).await);
+    let callback = world.show(&id).await["callback"].clone();
+    assert_eq!(callback["attempts"][0]["error"], "connection refused");
+    assert!(callback["attempts"][0]["status_code"].is_null());
+    drop(receiver);
+}
+
+#[tokio::test]
+async fn a_wake_up_among_the_dead_letters_exhausts_what_is_still_due() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    let id = ended(&world, &receiver, json!({})).await;
+    let queue = world.queue(QueueKind::Callback);
+    for _ in 0..10 {
+        assert_eq!(queue.receive(1).await.len(), 1);
+        world.clock.advance(Duration::from_secs(60));
+    }
+    assert!(queue.receive(1).await.is_empty());
+    assert!(world.pump(QueueKind::CallbackDeadLetter).await);
+    let callback = world.show(&id).await["callback"].clone();
+    assert_eq!(callback["status"], "exhausted");
+    assert_eq!(
+        callback["attempts"][0]["error"],
+        "the callback could not be made"
+    );
+    world
+        .queue(QueueKind::CallbackDeadLetter)
+        .send("not JSON")
+        .await;
+    assert!(world.pump(QueueKind::CallbackDeadLetter).await);
+    assert!(world.queue(QueueKind::CallbackDeadLetter).is_empty().await);
+    // Visibly given up is not the end: it can be asked for again.
+    assert_eq!(
+        world
+            .request("POST", &format!("/operations/{id}/redeliver"), &[], "")
+            .await
+            .status,
+        202
+    );
+    world.rest().await;
+    assert_eq!(world.show(&id).await["callback"]["status"], "delivered");
+}

@@ -1,0 +1,12 @@
+//! Stories: the real handlers on the embedded store and queues, with the clock and the queues moved by hand.
+
+#![expect(clippy::unwrap_used, reason = "a test has nobody to hand an error to")]
+
+mod bad_input;
+mod callbacks;
+mod costs;
+mod crashes;
+mod lifecycle;
+mod messages;
+mod routes;
+mod work;

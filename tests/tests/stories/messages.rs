@@ -1,0 +1,469 @@
+//! What the worker does with a message, by what it finds: the design's table, row by row.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use shared::domain::id::{ClaimId, CreateId, OperationId};
+use shared::queue::{Dispatch, Message as _};
+use shared::store::Claimed;
+use tests::queues::QueueKind;
+use tests::world::World;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn message(operation_id: &str, create_id: CreateId) -> String {
+    Dispatch {
+        operation_id: OperationId::parse(operation_id).unwrap(),
+        create_id,
+        function: "demo.echo".into(),
+        function_version: "1.0.0".into(),
+    }
+    .to_body()
+}
+
+fn nobodys_message() -> String {
+    message("op_000000000000000000000000", CreateId::from_bytes([1; 16]))
+}
+
+async fn create_id(world: &World, id: &str) -> CreateId {
+    use shared::clock::Clock as _;
+    let id = OperationId::parse(id).unwrap();
+    world
+        .store
+        .get(&id, world.clock.now())
+        .await
+        .unwrap()
+        .unwrap()
+        .create_id
+}
+
+/// Claims an operation as a worker that then dies.
+async fn claim_and_vanish(world: &World, id: &str) {
+    use shared::clock::Clock as _;
+    let create_id = create_id(world, id).await;
+    let (id, claim_id) = (
+        OperationId::parse(id).unwrap(),
+        ClaimId::from_bytes([9; 16]),
+    );
+    let claimed = world
+        .store
+        .claim(&id, &create_id, claim_id, MINUTE, world.clock.now())
+        .await
+        .unwrap();
+    assert!(matches!(claimed, Claimed::Held(_)));
+}
+
+#[tokio::test]
+async fn a_message_without_a_record_waits_ever_longer_and_is_dropped_after_fifteen_minutes() {
+    let world = World::start().await;
+    let queue = world.queue(QueueKind::Dispatch);
+    queue.send(&nobodys_message()).await;
+    let mut waits = Vec::new();
+    let mut waited = 0;
+    let dead_letters = world.queue(QueueKind::DispatchDeadLetter);
+    while !queue.is_empty().await || !dead_letters.is_empty().await {
+        // Ten receives, and it is among the dead letters, where the same rule holds.
+        if world.pump(QueueKind::Dispatch).await || world.pump(QueueKind::DispatchDeadLetter).await
+        {
+            waits.push(waited);
+            waited = 0;
+        }
+        world.clock.advance(Duration::from_secs(1));
+        waited += 1;
+    }
+    assert_eq!(waits, [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+}
+
+#[tokio::test]
+async fn a_record_that_comes_after_its_message_is_still_worked_on() {
+    let world = World::start().await;
+    // The message is received before the record is there.
+    let accepted = world.submit(json!({"function": "demo.echo"})).await.json;
+    let id = accepted["id"].as_str().unwrap().to_owned();
+    let table = world
+        .dynamodb
+        .scan()
+        .table_name("ferry")
+        .send()
+        .await
+        .unwrap()
+        .items
+        .unwrap();
+    let key = std::collections::HashMap::from([
+        ("pk".to_owned(), table[0]["pk"].clone()),
+        ("sk".to_owned(), table[0]["sk"].clone()),
+    ]);
+    world
+        .dynamodb
+        .delete_item()
+        .table_name("ferry")
+        .set_key(Some(key))
+        .send()
+        .await
+        .unwrap();
+    assert!(world.pump(QueueKind::Dispatch).await);
+    world
+        .dynamodb
+        .put_item()
+        .table_name("ferry")
+        .set_item(Some(table[0].clone()))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(world.rest().await, Duration::from_secs(1));
+    assert_eq!(world.show(&id).await["status"], "completed");
+}
+
+#[tokio::test]
+async fn another_incarnations_message_is_dropped_and_touches_nothing() {
+    let world = World::start().await;
+    let accepted = world.submit(json!({"function": "demo.echo"})).await.json;
+    let id = accepted["id"].as_str().unwrap();
+    world.rest().await;
+    let before = world.show(id).await;
+    let queue = world.queue(QueueKind::Dispatch);
+    queue
+        .send(&message(id, CreateId::from_bytes([1; 16])))
+        .await;
+    assert!(world.pump(QueueKind::Dispatch).await);
+    assert!(
+        queue.is_empty().await,
+        "the record outlives every chance of the message's own"
+    );
+    assert_eq!(world.show(id).await, before);
+}
+
+#[tokio::test]
+async fn another_incarnations_message_waits_while_the_record_may_make_room_for_its_own() {
+    let world = World::start().await;
+    let accepted = world
+        .submit(json!({"function": "demo.echo", "ttl_seconds": 60}))
+        .await
+        .json;
+    let id = accepted["id"].as_str().unwrap();
+    world.rest().await;
+    let queue = world.queue(QueueKind::Dispatch);
+    queue
+        .send(&message(id, CreateId::from_bytes([1; 16])))
+        .await;
+    assert!(world.pump(QueueKind::Dispatch).await);
+    assert!(
+        !queue.is_empty().await,
+        "a submit may be about to create over the expiring record"
+    );
+    assert!(world.rest().await >= 15 * MINUTE);
+}
+
+#[tokio::test]
+async fn a_message_for_a_held_operation_waits_until_the_lease_is_over() {
+    let world = World::start().await;
+    let id = world.submit(json!({"function": "demo.echo"})).await.json["id"].clone();
+    let id = id.as_str().unwrap();
+    claim_and_vanish(&world, id).await;
+    assert!(world.pump(QueueKind::Dispatch).await);
+    assert_eq!(world.show(id).await["status"], "processing");
+    world.clock.advance(MINUTE - Duration::from_secs(1));
+    assert!(!world.pump(QueueKind::Dispatch).await);
+    world.clock.advance(Duration::from_secs(1));
+    assert!(world.pump(QueueKind::Dispatch).await);
+    let done = world.show(id).await;
+    assert_eq!(
+        (&done["status"], &done["attempt"]),
+        (&json!("completed"), &json!(2))
+    );
+}
+
+#[tokio::test]
+async fn an_operation_whose_last_worker_vanished_is_given_up() {
+    let world = World::start().await;
+    let id = world.submit(json!({"function": "demo.echo"})).await.json["id"].clone();
+    let id = id.as_str().unwrap();
+    for _ in 0..3 {
+        claim_and_vanish(&world, id).await;
+        world.clock.advance(MINUTE);
+    }
+    world.pump_all().await;
+    let failed = world.show(id).await;
+    assert_eq!(
+        (&failed["status"], &failed["attempt"]),
+        (&json!("failed"), &json!(3))
+    );
+    assert_eq!(failed["errors"].as_array().unwrap().len(), 1);
+    assert_eq!(failed["errors"][0]["code"], "WORKER_LOST");
+    assert!(world.queue(QueueKind::Dispatch).is_empty().await);
+}
+
+#[tokio::test]
+async fn a_duplicate_message_of_an_ended_operation_changes_nothing() {
+    let world = World::start().await;
+    let id = world.submit(json!({"function": "demo.echo"})).await.json["id"].clone();
+    let id = id.as_str().unwrap();
+    let duplicate = message(id, create_id(&world, id).await);
+    world.pump_all().await;
+    let before = world.show(id).await;
+    world.queue(QueueKind::Dispatch).send(&duplicate).await;
+    assert_eq!(world.rest().await, Duration::ZERO);
+    assert_eq!(world.show(id).await, before);
+}
+
+#[tokio::test]
+async fn an_old_message_is_sent_afresh() {
+    let world = World::start().await;
+    let queue = world.queue(QueueKind::Dispatch);
+    let day = 86_400;
+    let body = json!({"function": "demo.echo", "deadline_seconds": 7 * day});
+    let id = world.submit(body).await.json["id"].clone();
+    let id = id.as_str().unwrap();
+    world.clock.advance(Duration::from_secs(6 * day + 1));
+    claim_and_vanish(&world, id).await;
+    assert!(world.pump(QueueKind::Dispatch).await);
+    assert_eq!(
+        queue.len().await,
+        1,
+        "one that is fresh, and delayed until the lease is over"
+    );
+    world.clock.advance(MINUTE);
+    let [fresh] = queue.receive(10).await.try_into().unwrap();
+    assert_eq!(
+        fresh.body(),
+        Some(message(id, create_id(&world, id).await).as_str())
+    );
+}
+
+#[tokio::test]
+async fn a_function_that_the_worker_does_not_know_waits_until_the_deadline() {
+    let world = World::start().await;
+    let id = world
+        .submit(json!({"function": "demo.echo", "deadline_seconds": 3600}))
+        .await
+        .json["id"]
+        .clone();
+    let id = id.as_str().unwrap();
+    let older = World::with([("DEMO_FUNCTIONS", "0")]).await;
+    // A worker of another world, which knows fewer functions, on this world's queue and store.
+    let environment = world.environment.clone().with([("DEMO_FUNCTIONS", "0")]);
+    let worker = older_worker(&world, &environment);
+    drop(older);
+    assert!(world.pump_by(&worker, QueueKind::Dispatch, 1).await);
+    let waiting = world.show(id).await;
+    assert_eq!(
+        (&waiting["status"], &waiting["attempt"]),
+        (&json!("pending"), &json!(0))
+    );
+    world.clock.advance(Duration::from_secs(3600));
+    assert!(world.pump_by(&worker, QueueKind::Dispatch, 1).await);
+    let failed = world.show(id).await;
+    assert_eq!(codes(&failed), ["FUNCTION_NOT_FOUND", "DEADLINE_EXCEEDED"]);
+    assert!(world.queue(QueueKind::Dispatch).is_empty().await);
+}
+
+fn older_worker(world: &World, environment: &shared::config::Environment) -> worker::Worker {
+    let aws = shared::aws::Aws::new(environment, world.wire.connector()).unwrap();
+    let random = std::sync::Arc::new(shared::random::SeededRandom::new(3));
+    worker::Worker::new(
+        environment,
+        &aws,
+        std::sync::Arc::new(world.clock.clone()),
+        random,
+    )
+    .unwrap()
+}
+
+fn codes(operation: &Value) -> Vec<&str> {
+    operation["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| error["code"].as_str().unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn messages_that_cannot_be_read_do_not_disturb_their_neighbours() {
+    let world = World::start().await;
+    let queue = world.queue(QueueKind::Dispatch);
+    queue.send("not JSON").await;
+    let id = world.submit(json!({"function": "demo.echo"})).await.json["id"].clone();
+    queue.send(r#"{"format":2,"unheard":"of"}"#).await;
+    let worker = world.another_worker();
+    let messages = queue.receive(10).await;
+    assert_eq!(messages.len(), 3);
+    let answer = world
+        .serve(&worker, QueueKind::Dispatch, queue.event(&messages))
+        .await;
+    let failed: Vec<_> = answer["batchItemFailures"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .collect();
+    assert_eq!(failed.len(), 2);
+    queue.delete_acknowledged(&messages, &answer).await;
+    assert_eq!(
+        world.show(id.as_str().unwrap()).await["status"],
+        "completed"
+    );
+    assert_eq!(queue.len().await, 2);
+}
+
+#[tokio::test]
+async fn a_record_of_a_newer_format_is_left_alone() {
+    let world = World::start().await;
+    let id = world.submit(json!({"function": "demo.echo"})).await.json["id"].clone();
+    let id = id.as_str().unwrap();
+    set(&world, id, "format", "2").await;
+    let before = world
+        .dynamodb
+        .scan()
+        .table_name("ferry")
+        .send()
+        .await
+        .unwrap()
+        .items;
+    assert!(world.pump(QueueKind::Dispatch).await);
+    let path = format!("/operations/{id}");
+    for (method, path) in [
+        ("GET", path.clone()),
+        ("POST", format!("{path}/cancel")),
+        ("DELETE", path.clone()),
+    ] {
+        let answer = world.request(method, &path, &[], "").await;
+        assert_eq!(
+            (answer.status, &answer.json["code"]),
+            (503, &json!("UNAVAILABLE")),
+            "{method} {path}"
+        );
+        assert_eq!(answer.headers["retry-after"], "1");
+    }
+    assert_eq!(
+        world
+            .dynamodb
+            .scan()
+            .table_name("ferry")
+            .send()
+            .await
+            .unwrap()
+            .items,
+        before
+    );
+    assert!(!world.queue(QueueKind::Dispatch).is_empty().await);
+    // The newer code is back.
+    set(&world, id, "format", "1").await;
+    world.rest().await;
+    assert_eq!(world.show(id).await["status"], "completed");
+}
+
+async fn set(world: &World, id: &str, attribute: &str, number: &str) {
+    use aws_sdk_dynamodb::types::AttributeValue;
+    world
+        .dynamodb
+        .update_item()
+        .table_name("ferry")
+        .key("pk", AttributeValue::S(id.to_owned()))
+        .key("sk", AttributeValue::S("head".to_owned()))
+        .update_expression("SET #attribute = :number")
+        .expression_attribute_names("#attribute", attribute)
+        .expression_attribute_values(":number", AttributeValue::N(number.to_owned()))
+        .send()
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_corrupt_record_is_told_without_internals_and_never_written_over() {
+    let world = World::start().await;
+    let id = world.submit(json!({"function": "demo.echo"})).await.json["id"].clone();
+    let id = id.as_str().unwrap();
+    set(&world, id, "ended_at", "1").await;
+    let answer = world
+        .request("GET", &format!("/operations/{id}"), &[], "")
+        .await;
+    assert_eq!(
+        (answer.status, &answer.json["code"]),
+        (500, &json!("INTERNAL_ERROR"))
+    );
+    assert!(!answer.text.contains("ended_at"));
+}
+
+async fn dead_letter(world: &World, body: &str) {
+    world.queue(QueueKind::DispatchDeadLetter).send(body).await;
+}
+
+#[tokio::test]
+async fn dead_letters_are_not_graves() {
+    let world = World::start().await;
+    let dead_letters = world.queue(QueueKind::DispatchDeadLetter);
+    let accepted = world.submit(json!({"function": "demo.echo"})).await.json;
+    let id = accepted["id"].as_str().unwrap();
+    let body = message(id, create_id(&world, id).await);
+    // The dispatch queue's own is lost; the dead letter alone is left.
+    let dispatch = world.queue(QueueKind::Dispatch);
+    let [lost] = dispatch.receive(1).await.try_into().unwrap();
+    dispatch
+        .delete_acknowledged(&[lost], &json!({"batchItemFailures": []}))
+        .await;
+
+    // Held: it waits.
+    claim_and_vanish(&world, id).await;
+    dead_letter(&world, &body).await;
+    assert!(world.pump(QueueKind::DispatchDeadLetter).await);
+    assert_eq!((dead_letters.len().await, dispatch.len().await), (1, 0));
+    // Attempts and time left: it begins afresh.
+    world.clock.advance(MINUTE);
+    assert!(world.pump(QueueKind::DispatchDeadLetter).await);
+    assert_eq!((dead_letters.len().await, dispatch.len().await), (0, 1));
+    // Attempts used up: it is given up.
+    claim_and_vanish(&world, id).await;
+    world.clock.advance(MINUTE);
+    claim_and_vanish(&world, id).await;
+    world.clock.advance(MINUTE);
+    dead_letter(&world, &body).await;
+    assert!(world.pump(QueueKind::DispatchDeadLetter).await);
+    assert_eq!(codes(&world.show(id).await), ["WORKER_LOST"]);
+    // Ended: it is acknowledged.
+    dead_letter(&world, &body).await;
+    assert!(world.pump(QueueKind::DispatchDeadLetter).await);
+    assert!(dead_letters.is_empty().await);
+}
+
+#[tokio::test]
+async fn dead_letters_that_find_nothing_keep_the_age_rule_and_malformed_ones_are_dropped() {
+    let world = World::start().await;
+    let dead_letters = world.queue(QueueKind::DispatchDeadLetter);
+    dead_letter(&world, "not JSON").await;
+    assert!(world.pump(QueueKind::DispatchDeadLetter).await);
+    assert!(dead_letters.is_empty().await);
+    dead_letter(&world, r#"{"format":2}"#).await;
+    assert!(world.pump(QueueKind::DispatchDeadLetter).await);
+    assert_eq!(
+        dead_letters.len().await,
+        1,
+        "newer code may be able to read it"
+    );
+    world.queue(QueueKind::DispatchDeadLetter).receive(10).await;
+    dead_letter(&world, &nobodys_message()).await;
+    assert!(world.pump(QueueKind::DispatchDeadLetter).await);
+    assert_eq!(
+        dead_letters.len().await,
+        2,
+        "a submit may still create its record"
+    );
+}
+
+#[tokio::test]
+async fn a_message_received_too_often_goes_to_the_dead_letters_and_comes_back() {
+    let world = World::start().await;
+    let body = json!({"function": "demo.echo", "deadline_seconds": 86_400});
+    let id = world.submit(body).await.json["id"].clone();
+    let dispatch = world.queue(QueueKind::Dispatch);
+    // Receives that lead nowhere, as of a function that is throttled.
+    for _ in 0..10 {
+        assert_eq!(dispatch.receive(1).await.len(), 1);
+        world.clock.advance(Duration::from_secs(900));
+    }
+    assert!(dispatch.receive(1).await.is_empty());
+    world.rest().await;
+    assert_eq!(
+        world.show(id.as_str().unwrap()).await["status"],
+        "completed"
+    );
+}

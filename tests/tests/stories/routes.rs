@@ -1,0 +1,273 @@
+//! Routes, conditional requests and lists.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tests::world::World;
+
+#[tokio::test]
+async fn an_etag_changes_with_the_operation_and_with_nothing_else() {
+    let world = World::start().await;
+    let accepted = world.submit(json!({"function": "demo.echo"})).await;
+    let path = format!("/operations/{}", accepted.json["id"].as_str().unwrap());
+    let tag = accepted.headers["etag"].as_str().unwrap();
+    let unchanged = world
+        .request(
+            "GET",
+            &path,
+            &[("if-none-match", &format!("W/{tag}, \"x\""))],
+            "",
+        )
+        .await;
+    assert_eq!((unchanged.status, unchanged.text.as_str()), (304, ""));
+    assert_eq!(unchanged.headers["etag"], tag);
+    assert_eq!(
+        world
+            .request("GET", &path, &[("if-none-match", "*")], "")
+            .await
+            .status,
+        304
+    );
+    world.pump_all().await;
+    let changed = world
+        .request("GET", &path, &[("if-none-match", tag)], "")
+        .await;
+    assert_eq!(changed.status, 200);
+    assert_ne!(changed.headers["etag"], tag);
+}
+
+#[tokio::test]
+async fn other_methods_on_a_known_path_are_told_what_it_answers_to() {
+    let world = World::start().await;
+    for (method, path, allow) in [
+        ("PUT", "/operations", "GET, HEAD, POST"),
+        (
+            "POST",
+            "/operations/op_000000000000000000000000",
+            "DELETE, GET, HEAD",
+        ),
+        (
+            "GET",
+            "/operations/op_000000000000000000000000/cancel",
+            "POST",
+        ),
+        (
+            "DELETE",
+            "/operations/op_000000000000000000000000/redeliver",
+            "POST",
+        ),
+        ("POST", "/functions", "GET, HEAD"),
+        ("POST", "/health", "GET, HEAD"),
+    ] {
+        let answer = world.request(method, path, &[], "").await;
+        assert_eq!(
+            (answer.status, &answer.json["code"]),
+            (405, &json!("INVALID_REQUEST")),
+            "{method} {path}"
+        );
+        assert_eq!(answer.headers["allow"], allow);
+        assert_eq!(answer.headers["content-type"], "application/problem+json");
+    }
+    assert!(world.wire.calls().is_empty());
+}
+
+#[tokio::test]
+async fn functions_and_health_need_no_store_and_health_no_owner() {
+    let world = World::start().await;
+    let functions = world.request("GET", "/functions", &[], "").await.json;
+    let names: Vec<_> = functions["functions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| f["name"].clone())
+        .collect();
+    assert_eq!(
+        names,
+        ["csv.summarize", "demo.echo", "demo.countdown", "demo.fail"]
+    );
+    assert_eq!(
+        functions["functions"][0]["arguments_schema"]["required"],
+        json!(["csv"])
+    );
+    // An empty owner is none.
+    let health = world.request_of("", "GET", "/health", &[], b"").await;
+    assert_eq!((health.status, health.json), (200, json!({"status": "ok"})));
+    assert_eq!(health.headers["cache-control"], "no-store");
+    for (method, path) in [
+        ("GET", "/functions"),
+        ("GET", "/operations"),
+        ("POST", "/operations"),
+    ] {
+        let answer = world.request_of("", method, path, &[], b"{}").await;
+        assert_eq!(
+            (answer.status, &answer.json["code"]),
+            (401, &json!("UNAUTHORIZED")),
+            "{path}"
+        );
+    }
+    assert!(world.wire.calls().is_empty());
+}
+
+#[tokio::test]
+async fn a_malformed_id_is_a_missing_operation_and_costs_no_read() {
+    let world = World::start().await;
+    for id in [
+        "x",
+        "op_",
+        "op_00000000000000000000000g",
+        "op_00000000000000000000000A",
+        "%00",
+    ] {
+        let answer = world
+            .request("GET", &format!("/operations/{id}"), &[], "")
+            .await;
+        assert_eq!(
+            (answer.status, &answer.json["code"]),
+            (404, &json!("ASYNC_OPERATION_NOT_FOUND")),
+            "{id}"
+        );
+    }
+    assert!(world.wire.calls().is_empty());
+}
+
+async fn pages(world: &World, query: &str) -> Vec<Vec<String>> {
+    let mut pages = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let answer = world
+            .request("GET", &format!("/operations?{query}{cursor}"), &[], "")
+            .await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        let operations = answer.json["operations"].as_array().unwrap();
+        pages.push(
+            operations
+                .iter()
+                .map(|o| o["id"].as_str().unwrap().to_owned())
+                .collect(),
+        );
+        match answer.json["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return pages,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_list_shows_each_operation_once_newest_first() {
+    let world = World::start().await;
+    let mut ids = Vec::new();
+    for _ in 0..7 {
+        ids.push(
+            world
+                .submit(json!({"function": "demo.echo", "metadata": {"m": 1}}))
+                .await
+                .json["id"]
+                .clone(),
+        );
+        world.clock.advance(Duration::from_millis(10));
+    }
+    ids.reverse();
+    for limit in [1, 3, 7, 100] {
+        let pages = pages(&world, &format!("limit={limit}")).await;
+        assert!(pages.iter().all(|page| page.len() <= limit));
+        let listed: Vec<_> = pages
+            .concat()
+            .into_iter()
+            .map(|id| Value::from(id))
+            .collect();
+        assert_eq!(listed, ids, "limit {limit}");
+    }
+    let first = world
+        .request("GET", "/operations?limit=1", &[], "")
+        .await
+        .json;
+    assert!(
+        first["operations"][0]["metadata"].is_null() && first["operations"][0]["result"].is_null()
+    );
+}
+
+#[tokio::test]
+async fn a_list_is_filtered_by_state_function_and_time() {
+    let world = World::start().await;
+    let a = world.submit(json!({"function": "demo.echo"})).await.json;
+    world.pump_all().await;
+    world.clock.advance(Duration::from_secs(1));
+    let b = world.submit(json!({"function": "demo.fail"})).await.json;
+    let listed = async |query: &str| {
+        let answer = world
+            .request("GET", &format!("/operations?{query}"), &[], "")
+            .await
+            .json;
+        answer["operations"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|o| o["id"].clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(listed("").await, [b["id"].clone(), a["id"].clone()]);
+    assert_eq!(listed("status=completed").await, [a["id"].clone()]);
+    assert_eq!(
+        listed("status=pending&function=demo.fail").await,
+        [b["id"].clone()]
+    );
+    assert_eq!(listed("function=demo").await, Vec::<Value>::new());
+    let created = a["created_at"].as_str().unwrap();
+    assert_eq!(
+        listed(&format!("created_after={created}")).await,
+        [b["id"].clone()]
+    );
+    assert_eq!(
+        listed(&format!("created_before={created}")).await,
+        Vec::<Value>::new()
+    );
+    let later = b["created_at"].as_str().unwrap();
+    assert_eq!(
+        listed(&format!("created_before={later}")).await,
+        [a["id"].clone()]
+    );
+    assert_eq!(
+        listed(&format!("created_after={later}&created_before={created}")).await,
+        Vec::<Value>::new()
+    );
+}
+
+#[tokio::test]
+async fn a_narrow_filter_examines_no_more_than_five_hundred_and_goes_on() {
+    let world = World::start().await;
+    world.submit(json!({"function": "demo.fail"})).await;
+    for _ in 0..510 {
+        world.clock.advance(Duration::from_millis(1));
+        world.submit(json!({"function": "demo.echo"})).await;
+    }
+    world.wire.reset();
+    let first = world
+        .request("GET", "/operations?function=demo.fail", &[], "")
+        .await
+        .json;
+    assert_eq!(first["operations"], json!([]));
+    let counts = world.wire.counts();
+    assert_eq!((counts["Query"], counts["BatchGetItem"]), (5, 5));
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let path = format!("/operations?function=demo.fail&cursor={cursor}");
+    let second = world.request("GET", &path, &[], "").await.json;
+    assert_eq!(second["operations"].as_array().unwrap().len(), 1);
+    assert!(second["next_cursor"].is_null());
+    // A cursor belongs to one list.
+    let path = format!("/operations?cursor={cursor}");
+    let other = world.request("GET", &path, &[], "").await;
+    assert_eq!(
+        (other.status, &other.json["errors"][0]["pointer"]),
+        (400, &json!("/query/cursor"))
+    );
+    let bobs = world
+        .request_of(
+            "bob",
+            "GET",
+            &format!("/operations?function=demo.fail&cursor={cursor}"),
+            &[],
+            b"",
+        )
+        .await;
+    assert_eq!(bobs.status, 400);
+}

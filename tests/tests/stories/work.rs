@@ -1,0 +1,352 @@
+//! Work: leases, heartbeats, progress, cancellation, panics, and work that will not end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use shared::clock::Clock as _;
+use shared::domain::id::OperationId;
+use shared::domain::operation::{Operation, State};
+use tests::queues::QueueKind;
+use tests::world::World;
+use tokio::task::JoinHandle;
+
+/// How long a test waits in real time for what must come.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A worker at work on a message, and the message's fate once it is known.
+struct AtWork {
+    world: Arc<World>,
+    served: JoinHandle<Value>,
+}
+
+impl AtWork {
+    async fn begin(world: &Arc<World>) -> Self {
+        let queue = world.queue(QueueKind::Dispatch);
+        let messages = queue.receive(1).await;
+        assert_eq!(messages.len(), 1);
+        let event = queue.event(&messages);
+        let worker = world.another_worker();
+        let for_task = Arc::clone(world);
+        let served =
+            tokio::spawn(async move { for_task.serve(&worker, QueueKind::Dispatch, event).await });
+        Self {
+            world: Arc::clone(world),
+            served,
+        }
+    }
+
+    /// Lets the worker do what it has to do until `done` holds of the operation, while time stands still.
+    async fn until(&self, id: &str, done: impl Fn(&Operation) -> bool) -> Operation {
+        self.while_time_passes(id, Duration::ZERO, done).await
+    }
+
+    /// Lets time pass, a step at each look, until `done` holds of the operation. Work runs on a thread of its own, so nothing
+    /// else tells when it has come to wait for the clock.
+    async fn while_time_passes(
+        &self,
+        id: &str,
+        step: Duration,
+        done: impl Fn(&Operation) -> bool,
+    ) -> Operation {
+        let id = OperationId::parse(id).unwrap();
+        let reached = tokio::time::timeout(PATIENCE, async {
+            loop {
+                let now = self.world.clock.now();
+                let operation = self.world.store.get(&id, now).await.unwrap().unwrap();
+                if done(&operation) {
+                    return operation;
+                }
+                self.world.clock.advance(step);
+            }
+        });
+        reached.await.expect("the operation never comes to that")
+    }
+
+    /// Lets time pass until the worker has answered; whether it returned the message.
+    async fn returned(self) -> bool {
+        let answered = tokio::time::timeout(PATIENCE, async {
+            while !self.served.is_finished() {
+                // Takes a moment of real time, in which the work's thread gets on.
+                self.world.queue(QueueKind::Dispatch).len().await;
+                self.world.clock.advance(Duration::from_millis(500));
+            }
+            self.served.await.unwrap()
+        });
+        let answer = answered.await.expect("the worker never answers");
+        !answer["batchItemFailures"].as_array().unwrap().is_empty()
+    }
+}
+
+fn lease_until(operation: &Operation) -> i64 {
+    match operation.state {
+        State::Processing { lease_until, .. } => lease_until.as_secs(),
+        _ => 0,
+    }
+}
+
+async fn countdown(world: &World, steps: u32, step_ms: u32) -> String {
+    let arguments = json!({"steps": steps, "step_ms": step_ms});
+    let answer = world
+        .submit(json!({"function": "demo.countdown", "arguments": arguments}))
+        .await;
+    answer.json["id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn lease_and_message_are_renewed_together_for_as_long_as_the_work_lasts() {
+    let world = Arc::new(World::start().await);
+    let id = countdown(&world, 1, 50_000).await;
+    let start = world.clock.now().as_secs();
+    let at_work = AtWork::begin(&world).await;
+    at_work
+        .until(&id, |operation| lease_until(operation) == start + 60)
+        .await;
+    let updated_at = world.show(&id).await["updated_at"].clone();
+    for beat in 1..=2 {
+        world.clock.advance(Duration::from_secs(20));
+        at_work
+            .until(&id, |operation| {
+                lease_until(operation) == start + beat * 20 + 60
+            })
+            .await;
+    }
+    assert_eq!(
+        world.show(&id).await["updated_at"],
+        updated_at,
+        "a bare heartbeat is not seen"
+    );
+    assert!(!at_work.returned().await);
+    let done = world.show(&id).await;
+    assert_eq!(
+        (&done["status"], &done["attempt"]),
+        (&json!("completed"), &json!(1))
+    );
+}
+
+#[tokio::test]
+async fn progress_is_written_at_most_once_a_second_and_never_falls() {
+    let world = Arc::new(World::start().await);
+    let id = countdown(&world, 100, 100).await;
+    let at_work = AtWork::begin(&world).await;
+    at_work
+        .until(&id, |operation| lease_until(operation) > 0)
+        .await;
+    world.wire.reset();
+    let start = world.clock.now();
+    let far = |operation: &Operation| {
+        operation
+            .progress
+            .as_ref()
+            .is_some_and(|p| p.fraction >= 0.4)
+    };
+    at_work
+        .while_time_passes(&id, Duration::from_millis(100), far)
+        .await;
+    let seconds = usize::try_from(world.clock.now().since(start).as_secs()).unwrap();
+    let writes = world.wire.counts()["UpdateItem"];
+    assert!(
+        (2..=seconds).contains(&writes),
+        "{writes} writes in {seconds} s"
+    );
+    let shown = world.show(&id).await;
+    assert!(
+        shown["progress_message"]
+            .as_str()
+            .unwrap()
+            .starts_with("step ")
+    );
+
+    // A cancel is noticed at the next write; the work is dropped and the message left alone.
+    let path = format!("/operations/{id}/cancel");
+    let cancelled = world.request("POST", &path, &[], "").await.json;
+    assert_eq!(cancelled["status"], "cancelled");
+    assert!(at_work.returned().await);
+    world.rest().await;
+    assert_eq!(world.show(&id).await, cancelled, "progress stays as it was");
+}
+
+#[tokio::test]
+async fn a_later_attempts_smaller_progress_is_held_back() {
+    let world = Arc::new(World::start().await);
+    let id = countdown(&world, 10, 2_000).await;
+    let first = AtWork::begin(&world).await;
+    first
+        .until(&id, |operation| lease_until(operation) > 0)
+        .await;
+    let far = |operation: &Operation| {
+        operation
+            .progress
+            .as_ref()
+            .is_some_and(|p| p.fraction >= 0.3)
+    };
+    first
+        .while_time_passes(&id, Duration::from_millis(200), far)
+        .await;
+    first.served.abort();
+    world.clock.advance(Duration::from_secs(80));
+    let second = AtWork::begin(&world).await;
+    second.until(&id, |operation| operation.attempt == 2).await;
+    let last = std::cell::Cell::new(0.3);
+    let never_falls = |operation: &Operation| {
+        let fraction = operation.progress.as_ref().unwrap().fraction;
+        assert!(
+            fraction >= last.replace(fraction),
+            "progress fell to {fraction}"
+        );
+        operation.status().is_terminal()
+    };
+    second
+        .while_time_passes(&id, Duration::from_millis(200), never_falls)
+        .await;
+    assert!(!second.returned().await);
+    assert_eq!(world.show(&id).await["status"], "completed");
+}
+
+#[tokio::test]
+async fn a_zombie_that_wakes_after_its_lease_changes_nothing_and_acknowledges_nothing() {
+    let world = Arc::new(World::start().await);
+    let id = countdown(&world, 1, 10_000).await;
+    let zombie = AtWork::begin(&world).await;
+    zombie
+        .until(&id, |operation| lease_until(operation) > 0)
+        .await;
+    // Another worker takes the operation over behind the zombie's back, as after a long freeze.
+    let parsed = OperationId::parse(&id).unwrap();
+    let operation = world
+        .store
+        .get(&parsed, world.clock.now())
+        .await
+        .unwrap()
+        .unwrap();
+    let later = world.clock.now() + Duration::from_secs(61);
+    let claim_id = shared::domain::id::ClaimId::from_bytes([5; 16]);
+    let lease = Duration::from_secs(600);
+    let claimed = world
+        .store
+        .claim(&parsed, &operation.create_id, claim_id, lease, later)
+        .await
+        .unwrap();
+    assert!(matches!(claimed, shared::store::Claimed::Held(_)));
+    let before = world.show(&id).await;
+    world.wire.reset();
+    assert!(zombie.returned().await);
+    assert_eq!(
+        world.wire.counts().get("ChangeMessageVisibility"),
+        None,
+        "the message is not its any more"
+    );
+    let after = world.show(&id).await;
+    assert_eq!(
+        (&after["lock_version"], &after["updated_at"]),
+        (&before["lock_version"], &before["updated_at"])
+    );
+}
+
+#[tokio::test]
+async fn an_attempt_that_takes_too_long_is_a_failed_attempt() {
+    let world = Arc::new(World::start().await);
+    let arguments = json!({"mode": "hang", "succeed_on_attempt": 2});
+    let id = world
+        .submit(json!({"function": "demo.fail", "arguments": arguments}))
+        .await
+        .json["id"]
+        .clone();
+    let id = id.as_str().unwrap();
+    let at_work = AtWork::begin(&world).await;
+    at_work
+        .until(id, |operation| lease_until(operation) > 0)
+        .await;
+    assert!(at_work.returned().await);
+    world.rest().await;
+    let done = world.show(id).await;
+    assert_eq!(
+        (&done["status"], &done["attempt"]),
+        (&json!("completed"), &json!(2))
+    );
+}
+
+#[tokio::test]
+async fn work_past_the_deadline_fails_with_that() {
+    let world = Arc::new(World::start().await);
+    let body = json!({
+        "function": "demo.countdown", "arguments": {"steps": 1, "step_ms": 60_000}, "deadline_seconds": 3
+    });
+    let id = world.submit(body).await.json["id"].clone();
+    let id = id.as_str().unwrap();
+    let at_work = AtWork::begin(&world).await;
+    at_work
+        .until(id, |operation| lease_until(operation) > 0)
+        .await;
+    assert!(!at_work.returned().await);
+    let failed = world.show(id).await;
+    assert_eq!(failed["status"], "failed");
+    assert_eq!(failed["errors"][0]["code"], "DEADLINE_EXCEEDED");
+}
+
+#[tokio::test]
+async fn a_panic_is_a_failed_attempt_and_the_process_lives_on() {
+    let world = World::start().await;
+    let arguments = json!({"mode": "panic"});
+    let id = world
+        .submit(json!({"function": "demo.fail", "arguments": arguments}))
+        .await
+        .json["id"]
+        .clone();
+    world.rest().await;
+    let failed = world.show(id.as_str().unwrap()).await;
+    assert_eq!(
+        (&failed["status"], &failed["attempt"]),
+        (&json!("failed"), &json!(3))
+    );
+    assert_eq!(
+        failed["errors"][0],
+        json!({"code": "INTERNAL_ERROR", "message": "the function panicked"})
+    );
+    assert_eq!(failed["errors"][1]["code"], "ATTEMPTS_EXHAUSTED");
+}
+
+#[tokio::test]
+async fn a_result_that_is_too_large_fails_for_good() {
+    let world = World::start().await;
+    // The arguments' limit is the result's, so one byte more comes from a function that adds some.
+    let row = "x".repeat(120_000);
+    let arguments = json!({"csv": format!("{row},{row}y\n1,2\n")});
+    let id = world
+        .submit(json!({"function": "csv.summarize", "arguments": arguments}))
+        .await
+        .json["id"]
+        .clone();
+    world.pump_all().await;
+    let done = world.show(id.as_str().unwrap()).await;
+    assert_eq!(done["status"], "completed");
+    let row = "x".repeat(131_000);
+    let arguments = json!({"csv": format!("{row},{row}\n1,2\n")});
+    let id = world
+        .submit(json!({"function": "csv.summarize", "arguments": arguments}))
+        .await
+        .json["id"]
+        .clone();
+    world.pump_all().await;
+    let failed = world.show(id.as_str().unwrap()).await;
+    assert_eq!(
+        (&failed["status"], &failed["attempt"]),
+        (&json!("failed"), &json!(1))
+    );
+    assert_eq!(failed["errors"][0]["code"], "RESULT_TOO_LARGE");
+}
+
+#[tokio::test]
+async fn an_invocation_without_time_left_begins_nothing() {
+    let world = World::start().await;
+    let id = world.submit(json!({"function": "demo.echo"})).await.json["id"].clone();
+    let queue = world.queue(QueueKind::Dispatch);
+    let event = serde_json::from_value(queue.event(&queue.receive(1).await)).unwrap();
+    let answer = world
+        .another_worker()
+        .handle(event, world.clock.now())
+        .await
+        .unwrap();
+    assert_eq!(answer.batch_item_failures.len(), 1);
+    assert_eq!(world.show(id.as_str().unwrap()).await["attempt"], 0);
+}

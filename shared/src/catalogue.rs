@@ -99,7 +99,8 @@ pub struct Entry {
     pub deadline_secs: u32,
     /// See [`Function::RETRY`].
     pub retry: RetryPolicy,
-    demo: bool,
+    /// See [`Function::DEMO`].
+    pub demo: bool,
     check: fn(&Json) -> Result<(), ArgumentFault>,
     arguments_schema: fn() -> Schema,
     result_schema: fn() -> Schema,

@@ -27,12 +27,10 @@ pub struct Signer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
     /// There is no secret at all.
-    #[error("WEBHOOK_SECRETS: no secret is set")]
+    #[error("holds no secret")]
     Missing,
     /// One of the secrets is not what it should be.
-    #[error(
-        "WEBHOOK_SECRETS: secret {position} is not whsec_ followed by 24 to 64 bytes in base64"
-    )]
+    #[error("holds as secret {position} something else than whsec_ and 24 to 64 bytes in base64")]
     Invalid {
         /// Which secret, counted from 1.
         position: usize,

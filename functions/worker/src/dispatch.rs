@@ -12,7 +12,7 @@ use shared::telemetry::chain;
 
 use crate::Worker;
 use crate::settle::LOOK_AGAIN_SECS;
-use crate::work::{self, Runner};
+use crate::work::Runner;
 
 impl Worker {
     pub(crate) async fn serve_dispatch(&self, record: &Record, deadline: Timestamp) -> Disposition {
@@ -20,7 +20,9 @@ impl Worker {
             Ok(message) => message,
             Err(error) => return self.put_back_unread(record, &error).await,
         };
-        let runner = match work::find(self.catalogue, &message.function, &message.function_version)
+        let runner = match self
+            .works
+            .find(&message.function, &message.function_version)
         {
             Ok(runner) => runner,
             Err(unknown) => return self.serve_unknown(record, &message, &unknown).await,

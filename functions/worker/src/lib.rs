@@ -17,7 +17,6 @@ use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use shared::aws::Aws;
-use shared::catalogue::Catalogue;
 use shared::clock::Clock;
 use shared::config::{Environment, SettingError};
 use shared::domain::limits::{LEASE_SECS_DEFAULT, LEASE_SECS_MAX, LEASE_SECS_MIN};
@@ -28,7 +27,8 @@ use shared::random::Random;
 use shared::store::Store;
 
 pub use crate::context::{Clients, Context};
-pub use crate::work::{Work, WorkError, run_by_name};
+use crate::work::Works;
+pub use crate::work::{Runner, Work, WorkError, run_by_name};
 
 /// The function. One for a process.
 pub struct Worker {
@@ -36,7 +36,7 @@ pub struct Worker {
     dispatch: Queue,
     dead_letters: Queue,
     callbacks: Queue,
-    catalogue: Catalogue,
+    works: Works,
     clients: Arc<Clients>,
     lease: Duration,
     clock: Arc<dyn Clock>,
@@ -82,13 +82,22 @@ impl Worker {
             dispatch: queue("DISPATCH_QUEUE_URL")?,
             dead_letters: queue("DISPATCH_DEAD_LETTER_QUEUE_URL")?,
             callbacks: queue("CALLBACK_QUEUE_URL")?,
-            catalogue: Catalogue::new(environment.switch("DEMO_FUNCTIONS")?),
+            works: Works::new(environment.switch("DEMO_FUNCTIONS")?),
             clients: Arc::new(Clients::new(environment.clone())),
             lease: Duration::from_secs(u64::from(lease_secs)),
             clock,
             random,
             leaked: AtomicBool::new(false),
         })
+    }
+
+    /// The same worker with other work than the catalogue's, for tests that need functions of their own.
+    #[must_use]
+    pub fn with_work(self, runners: &'static [Runner]) -> Self {
+        Self {
+            works: Works::only(runners),
+            ..self
+        }
     }
 
     /// Serves one batch, from the dispatch queue or its dead-letter queue, until `deadline`, when Lambda would end the process.

@@ -5,10 +5,9 @@ mod demo;
 
 use std::pin::Pin;
 
-use semver::Version;
 use serde::Serialize;
 use shared::catalogue::{
-    Catalogue, Function, Unknown, csv_summarize::CsvSummarize, demo as demo_functions,
+    Catalogue, Entry, Function, Unknown, csv_summarize::CsvSummarize, demo as demo_functions,
     read_arguments,
 };
 use shared::domain::json::Json;
@@ -85,23 +84,65 @@ impl WorkError {
 }
 
 /// Work with its types taken off: JSON in, JSON out.
-pub(crate) struct Runner {
-    name: &'static str,
-    version: &'static str,
-    pub(crate) entry: shared::catalogue::Entry,
+pub struct Runner {
+    pub(crate) entry: Entry,
     pub(crate) run: fn(Json, Context) -> Running,
+}
+
+/// The work that a worker knows.
+#[derive(Clone, Copy)]
+pub(crate) struct Works {
+    runners: &'static [Runner],
+    demo: bool,
 }
 
 type Running = Pin<Box<dyn Future<Output = Result<Json, WorkError>>>>;
 
 impl Runner {
-    const fn of<W: Work + 'static>() -> Self {
+    /// The work of one function.
+    #[must_use]
+    pub const fn of<W: Work + 'static>() -> Self {
         Self {
-            name: W::NAME,
-            version: W::VERSION,
-            entry: shared::catalogue::Entry::of::<W>(),
+            entry: Entry::of::<W>(),
             run: |arguments, context| Box::pin(run::<W>(arguments, context)),
         }
+    }
+}
+
+impl Works {
+    /// All work, with the demonstration functions' or without.
+    pub(crate) const fn new(demo: bool) -> Self {
+        Self {
+            runners: RUNNERS,
+            demo,
+        }
+    }
+
+    /// This work and no other.
+    pub(crate) const fn only(runners: &'static [Runner]) -> Self {
+        Self {
+            runners,
+            demo: true,
+        }
+    }
+
+    /// The work of a function in just this version.
+    pub(crate) fn find(self, name: &str, version: &str) -> Result<&'static Runner, Unknown> {
+        let named = || {
+            self.runners
+                .iter()
+                .filter(|runner| runner.entry.name == name && (self.demo || !runner.entry.demo))
+        };
+        named()
+            .find(|runner| runner.entry.version == version)
+            .ok_or_else(|| {
+                let available: Vec<_> = named().map(|runner| runner.entry.version).collect();
+                if available.is_empty() {
+                    Unknown::Function
+                } else {
+                    Unknown::Version { available }
+                }
+            })
     }
 }
 
@@ -122,22 +163,6 @@ async fn run<W: Work>(arguments: Json, context: Context) -> Result<Json, WorkErr
     })
 }
 
-/// The work of this name and version, if the catalogue has it here.
-pub(crate) fn find(
-    catalogue: Catalogue,
-    name: &str,
-    version: &str,
-) -> Result<&'static Runner, Unknown> {
-    let version = Version::parse(version).map_err(|_| Unknown::Version {
-        available: Vec::new(),
-    })?;
-    let entry = catalogue.find(name, Some(&version))?;
-    RUNNERS
-        .iter()
-        .find(|runner| runner.name == entry.name && runner.version == entry.version)
-        .ok_or(Unknown::Function)
-}
-
 /// Runs a function by its name, in its latest stable version, without queue or store.
 ///
 /// # Errors
@@ -150,9 +175,10 @@ pub async fn run_by_name(name: &str, arguments: Json, context: Context) -> Resul
             &format!("there is no function {name}"),
         )
     };
-    let catalogue = Catalogue::new(true);
-    let entry = catalogue.find(name, None).map_err(unknown)?;
-    let runner = find(catalogue, entry.name, entry.version).map_err(unknown)?;
+    let entry = Catalogue::new(true).find(name, None).map_err(unknown)?;
+    let runner = Works::new(true)
+        .find(entry.name, entry.version)
+        .map_err(unknown)?;
     (runner.run)(arguments, context).await
 }
 
@@ -169,7 +195,7 @@ mod tests {
             .collect();
         let worked: Vec<_> = RUNNERS
             .iter()
-            .map(|runner| (runner.name, runner.version))
+            .map(|runner| (runner.entry.name, runner.entry.version))
             .collect();
         assert_eq!(listed, worked);
     }

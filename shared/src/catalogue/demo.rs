@@ -107,7 +107,7 @@ pub struct FailArgs {
     pub message: Option<String>,
     /// Whether another attempt may be made.
     pub retryable: bool,
-    /// The attempt, from 1, that succeeds after all.
+    /// The attempt, from 1, that succeeds after all, as do those after it.
     pub succeed_on_attempt: Option<u32>,
     /// How to fail.
     pub mode: FailMode,

@@ -1,1 +1,545 @@
-//! x
+//! Bad input: every limit at its boundary and one past it. The documented status and code, the field named, no request made,
+//! never a 5xx.
+
+use serde_json::{Value, json};
+use tests::world::{Answer, World};
+
+/// Submits a body as it is, and checks what every refusal has.
+async fn submit(world: &World, body: &[u8]) -> Answer {
+    world.wire.reset();
+    let answer = world
+        .request_of("alice", "POST", "/operations", &[], body)
+        .await;
+    if answer.status >= 400 {
+        check_problem(world, &answer);
+    }
+    answer
+}
+
+fn check_problem(world: &World, answer: &Answer) {
+    assert!(answer.status < 500, "{}", answer.text);
+    assert!(
+        world.wire.calls().is_empty(),
+        "a refusal costs no request: {:?}",
+        world.wire.calls()
+    );
+    assert_eq!(answer.headers["content-type"], "application/problem+json");
+    assert_eq!(answer.headers["cache-control"], "no-store");
+    assert_eq!(answer.headers["request-id"], "request-1");
+    assert_eq!(answer.json["request_id"], "request-1");
+    assert_eq!(answer.json["status"], answer.status);
+    let code = answer.json["code"].as_str().unwrap();
+    assert_eq!(answer.json["type"], format!("urn:ferry:problem:{code}"));
+    assert!(answer.json["title"].is_string() && answer.json["detail"].is_string());
+}
+
+fn pointers(answer: &Answer) -> Vec<&str> {
+    let errors = answer.json["errors"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    errors
+        .iter()
+        .map(|error| error["pointer"].as_str().unwrap())
+        .collect()
+}
+
+async fn refused(world: &World, body: Value, expected: &[&str]) {
+    let answer = submit(world, body.to_string().as_bytes()).await;
+    let head: String = body.to_string().chars().take(200).collect();
+    assert_eq!(
+        (answer.status, &answer.json["code"]),
+        (400, &json!("INVALID_ARGUMENTS")),
+        "{head}: {}",
+        answer.text
+    );
+    assert_eq!(pointers(&answer), expected, "{head}");
+}
+
+async fn accepted(world: &World, body: Value) {
+    let answer = submit(world, body.to_string().as_bytes()).await;
+    let head: String = body.to_string().chars().take(200).collect();
+    assert_eq!(answer.status, 202, "{head}: {}", answer.text);
+}
+
+#[tokio::test]
+async fn what_is_not_json_is_a_parse_error_and_what_is_no_object_an_invalid_request() {
+    let world = World::start().await;
+    for body in [
+        &b""[..],
+        b" ",
+        b"{",
+        b"}",
+        b"{\"function\"}",
+        b"{\"function\":}",
+        b"{'function':1}",
+        b"{\"function\":1,}",
+        b"nul",
+        b"{}{}",
+        b"{\"a\":01}",
+        b"{\"a\":+1}",
+        b"{\"a\":.5}",
+        b"{\"a\":1.}",
+        b"{\"a\":Infinity}",
+        b"{\"a\":\"\t\"}",
+        b"{\"a\":\"\\x\"}",
+        b"{\"a\":\"\\u12\"}",
+        b"\xff\xfe",
+        b"{\"a\":\"\xed\xa0\x80\"}",
+        b"\xef\xbb\xbf{}",
+        b"{\"a\":1}//",
+    ] {
+        let answer = submit(&world, body).await;
+        let text = String::from_utf8_lossy(body);
+        assert_eq!(
+            (answer.status, &answer.json["code"]),
+            (400, &json!("PARSE_ERROR")),
+            "{text}"
+        );
+    }
+    for body in ["[]", "null", "true", "1", "\"{}\""] {
+        let answer = submit(&world, body.as_bytes()).await;
+        assert_eq!(
+            (answer.status, &answer.json["code"]),
+            (400, &json!("INVALID_REQUEST")),
+            "{body}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_whole_body_has_a_size_a_type_and_no_coding() {
+    let world = World::start().await;
+    let fill = |bytes: usize| {
+        let frame = r#"{"function":"demo.echo"}"#;
+        format!("{frame}{}", " ".repeat(bytes - frame.len()))
+    };
+    assert_eq!(
+        submit(&world, fill(1024 * 1024).as_bytes()).await.status,
+        202
+    );
+    let large = submit(&world, fill(1024 * 1024 + 1).as_bytes()).await;
+    assert_eq!(
+        (large.status, &large.json["code"]),
+        (413, &json!("INVALID_REQUEST"))
+    );
+    for header in [
+        ("content-type", "text/plain"),
+        ("content-type", "application/x-www-form-urlencoded"),
+        ("content-encoding", "gzip"),
+    ] {
+        world.wire.reset();
+        let answer = world
+            .request(
+                "POST",
+                "/operations",
+                &[header],
+                r#"{"function":"demo.echo"}"#,
+            )
+            .await;
+        assert_eq!(
+            (answer.status, &answer.json["code"]),
+            (415, &json!("INVALID_REQUEST")),
+            "{header:?}"
+        );
+        check_problem(&world, &answer);
+    }
+}
+
+#[tokio::test]
+async fn each_member_has_its_type_and_every_wrong_one_is_named() {
+    let world = World::with([("CALLBACK_ALLOWED_NETWORKS", "")]).await;
+    let with = |name: &str, value: Value| {
+        let mut body = json!({"function": "demo.echo", "callback_url": "https://example.com/"});
+        body[name] = value;
+        body
+    };
+    for (name, wrong) in [
+        (
+            "function",
+            vec![
+                json!(null),
+                json!(1),
+                json!([]),
+                json!(""),
+                json!(".a"),
+                json!("a b"),
+                json!("ä"),
+                json!("a".repeat(256)),
+            ],
+        ),
+        (
+            "version",
+            vec![
+                json!(null),
+                json!(1),
+                json!(""),
+                json!("1"),
+                json!("1.0"),
+                json!("v1.0.0"),
+                json!("01.0.0"),
+            ],
+        ),
+        (
+            "arguments",
+            vec![json!(null), json!([]), json!("{}"), json!(1)],
+        ),
+        (
+            "metadata",
+            vec![json!(null), json!([]), json!("{}"), json!(false)],
+        ),
+        (
+            "callback_url",
+            vec![
+                json!(null),
+                json!(1),
+                json!(""),
+                json!("http://example.com/"),
+                json!("https://localhost/"),
+            ],
+        ),
+        (
+            "callback_events",
+            vec![
+                json!(null),
+                json!("failed"),
+                json!([]),
+                json!(["done"]),
+                json!([1]),
+            ],
+        ),
+        (
+            "ttl_seconds",
+            vec![
+                json!(null),
+                json!("60"),
+                json!(59),
+                json!(604_801),
+                json!(60.5),
+                json!(-60),
+                json!(1e3),
+            ],
+        ),
+        (
+            "deadline_seconds",
+            vec![
+                json!(null),
+                json!("1"),
+                json!(0),
+                json!(604_801),
+                json!(1.5),
+                json!(-1),
+            ],
+        ),
+    ] {
+        for value in wrong {
+            refused(&world, with(name, value), &[&format!("/{name}")]).await;
+        }
+    }
+    for (name, right) in [
+        ("version", vec![json!("1.0.0")]),
+        (
+            "callback_events",
+            vec![json!(["failed"]), json!(["failed", "failed"])],
+        ),
+        ("ttl_seconds", vec![json!(60), json!(604_800)]),
+        ("deadline_seconds", vec![json!(1), json!(604_800)]),
+    ] {
+        for value in right {
+            accepted(&world, with(name, value)).await;
+        }
+    }
+    refused(&world, json!({}), &["/function"]).await;
+    refused(
+        &world,
+        json!({"function": "demo.echo", "callback_events": ["failed"]}),
+        &["/callback_events"],
+    )
+    .await;
+    let several = json!({"function": 1, "arguments": 2, "ttl_seconds": 3, "b": 4, "a/~": 5});
+    refused(
+        &world,
+        several,
+        &["/function", "/arguments", "/ttl_seconds", "/a~1~0", "/b"],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn payloads_have_their_limits() {
+    let world = World::start().await;
+    let text = |bytes: usize| json!({"t": "x".repeat(bytes - r#"{"t":""}"#.len())});
+    accepted(
+        &world,
+        json!({"function": "demo.echo", "arguments": text(256 * 1024)}),
+    )
+    .await;
+    refused(
+        &world,
+        json!({"function": "demo.echo", "arguments": text(256 * 1024 + 1)}),
+        &["/arguments"],
+    )
+    .await;
+    accepted(
+        &world,
+        json!({"function": "demo.echo", "metadata": text(65_536)}),
+    )
+    .await;
+    refused(
+        &world,
+        json!({"function": "demo.echo", "metadata": text(65_537)}),
+        &["/metadata"],
+    )
+    .await;
+    // Measured without white space.
+    let spread = format!(
+        r#"{{"function":"demo.echo","metadata":{{{}"t":1}}}}"#,
+        " ".repeat(70_000)
+    );
+    assert_eq!(submit(&world, spread.as_bytes()).await.status, 202);
+    let url = |characters: usize| format!("https://example.com/{}", "x".repeat(characters - 20));
+    accepted(
+        &world,
+        json!({"function": "demo.echo", "callback_url": url(2048)}),
+    )
+    .await;
+    refused(
+        &world,
+        json!({"function": "demo.echo", "callback_url": url(2049)}),
+        &["/callback_url"],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn nesting_duplicates_and_broken_text_are_refused_where_they_are() {
+    let world = World::start().await;
+    let nested = |levels: usize| {
+        let (open, close) = ("[".repeat(levels), "]".repeat(levels));
+        format!(r#"{{"function":"demo.echo","arguments":{{"a":{open}{close}}}}}"#)
+    };
+    assert_eq!(submit(&world, nested(62).as_bytes()).await.status, 202);
+    for (body, pointer) in [
+        (nested(63), format!("/arguments/a{}", "/0".repeat(62))),
+        (
+            r#"{"function":"demo.echo","function":"demo.echo"}"#.to_owned(),
+            "/function".to_owned(),
+        ),
+        (
+            r#"{"function":"demo.echo","arguments":{"a":[{"b":1,"b":1}]}}"#.to_owned(),
+            "/arguments/a/0/b".to_owned(),
+        ),
+        (
+            r#"{"function":"demo.echo","metadata":{"a":"\ud800"}}"#.to_owned(),
+            "/metadata/a".to_owned(),
+        ),
+    ] {
+        let answer = submit(&world, body.as_bytes()).await;
+        assert_eq!(
+            (answer.status, &answer.json["code"]),
+            (400, &json!("INVALID_ARGUMENTS")),
+            "{}",
+            answer.text
+        );
+        assert_eq!(pointers(&answer), [pointer]);
+    }
+    let bomb = "[".repeat(500_000);
+    assert_eq!(
+        submit(&world, bomb.as_bytes()).await.json["code"],
+        "PARSE_ERROR"
+    );
+    let bomb = format!(r#"{{"a":{}{}}}"#, "[".repeat(400_000), "]".repeat(400_000));
+    assert_eq!(
+        submit(&world, bomb.as_bytes()).await.json["code"],
+        "INVALID_ARGUMENTS"
+    );
+}
+
+#[tokio::test]
+async fn functions_versions_and_arguments_are_checked_before_anything_is_written() {
+    let world = World::start().await;
+    for (body, status, code) in [
+        (json!({"function": "no.such"}), 404, "FUNCTION_NOT_FOUND"),
+        (
+            json!({"function": "a".repeat(255)}),
+            404,
+            "FUNCTION_NOT_FOUND",
+        ),
+        (
+            json!({"function": "demo.echo", "version": "2.0.0"}),
+            404,
+            "VERSION_NOT_FOUND",
+        ),
+    ] {
+        let answer = submit(&world, body.to_string().as_bytes()).await;
+        assert_eq!(
+            (answer.status, &answer.json["code"]),
+            (status, &json!(code))
+        );
+    }
+    let versions = submit(&world, br#"{"function":"demo.echo","version":"2.0.0"}"#).await;
+    assert!(versions.json["detail"].as_str().unwrap().contains("1.0.0"));
+    for (function, arguments, pointer) in [
+        ("csv.summarize", json!({}), "/arguments"),
+        ("csv.summarize", json!({"csv": 1}), "/arguments/csv"),
+        (
+            "csv.summarize",
+            json!({"csv": "", "header": true}),
+            "/arguments/header",
+        ),
+        (
+            "demo.countdown",
+            json!({"steps": 0, "step_ms": 1}),
+            "/arguments/steps",
+        ),
+        (
+            "demo.countdown",
+            json!({"steps": 1, "step_ms": -1}),
+            "/arguments/step_ms",
+        ),
+        ("demo.fail", json!({"mode": "nap"}), "/arguments/mode"),
+    ] {
+        refused(
+            &world,
+            json!({"function": function, "arguments": arguments}),
+            &[pointer],
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn an_idempotency_key_is_printable_and_not_too_long() {
+    let world = World::start().await;
+    let body = r#"{"function":"demo.echo"}"#;
+    let long = "k".repeat(256);
+    for key in ["", "\"\"", "\"k", "Zoë", "a\u{7f}", long.as_str()] {
+        world.wire.reset();
+        let answer = world
+            .request("POST", "/operations", &[("idempotency-key", key)], body)
+            .await;
+        assert_eq!(
+            (answer.status, pointers(&answer)),
+            (400, vec!["/headers/idempotency-key"]),
+            "{key}"
+        );
+        check_problem(&world, &answer);
+    }
+    let answer = world
+        .request(
+            "POST",
+            "/operations",
+            &[("idempotency-key", &long[1..])],
+            body,
+        )
+        .await;
+    assert_eq!(answer.status, 202);
+}
+
+#[tokio::test]
+async fn queries_are_checked() {
+    let world = World::start().await;
+    for (query, pointer) in [
+        ("limit=0", "/query/limit"),
+        ("limit=101", "/query/limit"),
+        ("limit=ten", "/query/limit"),
+        ("status=done", "/query/status"),
+        ("created_after=2026-01-01", "/query/created_after"),
+        ("cursor=AAAA", "/query/cursor"),
+        ("cursor=%ff", "/query/cursor"),
+        ("page=2", "/query/page"),
+    ] {
+        world.wire.reset();
+        let answer = world
+            .request("GET", &format!("/operations?{query}"), &[], "")
+            .await;
+        assert_eq!(
+            (answer.status, pointers(&answer)),
+            (400, vec![pointer]),
+            "{query}"
+        );
+        check_problem(&world, &answer);
+    }
+}
+
+#[tokio::test]
+async fn all_refused_callback_urls_read_alike() {
+    let world = World::with([("CALLBACK_ALLOWED_NETWORKS", "")]).await;
+    let mut told = std::collections::HashSet::new();
+    for url in [
+        "https://localhost/",
+        "https://10.0.0.1/",
+        "https://169.254.169.254/",
+        "ftp://example.com/",
+        "https://a b/",
+    ] {
+        let body = json!({"function": "demo.echo", "callback_url": url}).to_string();
+        let answer = submit(&world, body.as_bytes()).await;
+        assert_eq!(pointers(&answer), ["/callback_url"], "{url}");
+        told.insert(answer.text);
+    }
+    assert_eq!(told.len(), 1);
+}
+
+mod arbitrary {
+    //! Whatever arrives, an answer that is documented goes out.
+
+    use proptest::prelude::*;
+    use proptest::test_runner::{Config, TestRunner};
+
+    use super::*;
+
+    fn member() -> impl Strategy<Value = (String, String)> {
+        let name = prop_oneof![
+            Just("function"),
+            Just("version"),
+            Just("arguments"),
+            Just("metadata"),
+            Just("callback_url"),
+            Just("callback_events"),
+            Just("ttl_seconds"),
+            Just("deadline_seconds"),
+            Just("other"),
+        ];
+        let value = prop_oneof![
+            Just(r#""demo.echo""#.to_owned()),
+            Just("{}".to_owned()),
+            Just("null".to_owned()),
+            Just("60".to_owned()),
+            Just(r#"["failed"]"#.to_owned()),
+            Just(r#""https://example.com/""#.to_owned()),
+            "\\PC{0,20}",
+            "[0-9eE.+-]{1,8}",
+            r#""[^"\\]{0,20}""#,
+        ];
+        (name.prop_map(str::to_owned), value)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn bodies_are_answered_with_a_documented_status() {
+        let world = World::start().await;
+        let mut runner = TestRunner::new(Config::with_cases(300));
+        let runtime = tokio::runtime::Handle::current();
+        tokio::task::block_in_place(|| {
+            runner
+                .run(
+                    &(proptest::collection::vec(member(), 0..6), "\\PC{0,4}"),
+                    |(members, junk)| {
+                        let members: Vec<_> = members
+                            .iter()
+                            .map(|(name, value)| format!(r#""{name}":{value}"#))
+                            .collect();
+                        let body = format!("{{{}}}{junk}", members.join(","));
+                        let answer = runtime.block_on(submit(&world, body.as_bytes()));
+                        prop_assert!(
+                            matches!(answer.status, 202 | 400 | 404),
+                            "{body}: {}",
+                            answer.text
+                        );
+                        Ok(())
+                    },
+                )
+                .unwrap();
+        });
+    }
+}

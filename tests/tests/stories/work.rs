@@ -1,15 +1,22 @@
 //! Work: leases, heartbeats, progress, cancellation, panics, and work that will not end.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use shared::aws::Aws;
 use shared::clock::Clock as _;
-use shared::domain::id::OperationId;
-use shared::domain::operation::{Operation, State};
+use shared::domain::id::{ClaimId, CreateId, OperationId};
+use shared::domain::json::Json;
+use shared::domain::operation::{Operation, Owner, Payload, State};
+use shared::queue::{Dispatch, Message as _};
+use shared::random::SeededRandom;
+use shared::store::{Claimed, Draft};
 use tests::queues::QueueKind;
 use tests::world::World;
 use tokio::task::JoinHandle;
+use worker::Worker;
 
 /// How long a test waits in real time for what must come.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -22,11 +29,15 @@ struct AtWork {
 
 impl AtWork {
     async fn begin(world: &Arc<World>) -> Self {
+        Self::begin_with(world, world.another_worker()).await
+    }
+
+    async fn begin_with(world: &Arc<World>, worker: impl Into<Arc<Worker>>) -> Self {
+        let worker = worker.into();
         let queue = world.queue(QueueKind::Dispatch);
         let messages = queue.receive(1).await;
         assert_eq!(messages.len(), 1);
         let event = queue.event(&messages);
-        let worker = world.another_worker();
         let for_task = Arc::clone(world);
         let served =
             tokio::spawn(async move { for_task.serve(&worker, QueueKind::Dispatch, event).await });
@@ -220,14 +231,14 @@ async fn a_zombie_that_wakes_after_its_lease_changes_nothing_and_acknowledges_no
         .unwrap()
         .unwrap();
     let later = world.clock.now() + Duration::from_secs(61);
-    let claim_id = shared::domain::id::ClaimId::from_bytes([5; 16]);
+    let claim_id = ClaimId::from_bytes([5; 16]);
     let lease = Duration::from_secs(600);
     let claimed = world
         .store
         .claim(&parsed, &operation.create_id, claim_id, lease, later)
         .await
         .unwrap();
-    assert!(matches!(claimed, shared::store::Claimed::Held(_)));
+    assert!(matches!(claimed, Claimed::Held(_)));
     let before = world.show(&id).await;
     world.wire.reset();
     assert!(zombie.returned().await);
@@ -349,4 +360,163 @@ async fn an_invocation_without_time_left_begins_nothing() {
         .unwrap();
     assert_eq!(answer.batch_item_failures.len(), 1);
     assert_eq!(world.show(id.as_str().unwrap()).await["attempt"], 0);
+}
+
+/// Work that computes without awaiting, until it is let go.
+mod busy {
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+    use std::time::Duration;
+
+    use shared::catalogue::Function;
+    use shared::catalogue::demo::Object;
+    use shared::domain::backoff::RetryPolicy;
+    use worker::{Context, Runner, Work, WorkError};
+
+    pub(super) struct Busy<const N: usize>;
+
+    pub(super) static STARTED: [AtomicU32; 2] = [AtomicU32::new(0), AtomicU32::new(0)];
+    pub(super) static LET_GO: [AtomicBool; 2] = [AtomicBool::new(false), AtomicBool::new(false)];
+
+    /// One for each test, since tests run side by side.
+    pub(super) static RUNNERS: [[Runner; 1]; 2] =
+        [[Runner::of::<Busy<0>>()], [Runner::of::<Busy<1>>()]];
+
+    impl<const N: usize> Function for Busy<N> {
+        const NAME: &'static str = "test.busy";
+        const VERSION: &'static str = "1.0.0";
+        const DESCRIPTION: &'static str = "Computes without awaiting.";
+        const ATTEMPTS_MAX: u32 = 3;
+        const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(600);
+        const DEADLINE_SECS: u32 = 3600;
+        const RETRY: RetryPolicy = RetryPolicy {
+            first: Duration::from_secs(1),
+            longest: Duration::from_secs(1),
+        };
+
+        type Args = Object;
+        type Output = Object;
+    }
+
+    impl<const N: usize> Work for Busy<N> {
+        async fn run(args: Object, _context: Context) -> Result<Object, WorkError> {
+            STARTED[N].fetch_add(1, Ordering::SeqCst);
+            while !LET_GO[N].load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+            Ok(args)
+        }
+    }
+}
+
+/// An operation that calls the busy function, with its message.
+async fn busy_operation(world: &World) -> String {
+    let now = world.clock.now();
+    let operation = Operation {
+        id: OperationId::from_bytes([4; 12]),
+        create_id: CreateId::from_bytes([4; 16]),
+        owner: Owner::new("local", "alice").unwrap(),
+        function: "test.busy".into(),
+        function_version: "1.0.0".into(),
+        request_hash: None,
+        state: State::Pending,
+        lock_version: 1,
+        attempt: 0,
+        attempts_max: 3,
+        created_at: now,
+        updated_at: now,
+        deadline_at: now + Duration::from_secs(3600),
+        expires_at: now + Duration::from_secs(86_400),
+        retention_secs: 86_400,
+        started_at: None,
+        progress: None,
+        last_error: None,
+        arguments: Payload::Here(Json::empty_object()),
+        metadata: Payload::Here(Json::empty_object()),
+        callback: None,
+    };
+    world
+        .store
+        .create(&Draft::new(&operation), now)
+        .await
+        .unwrap();
+    let message = Dispatch {
+        operation_id: operation.id.clone(),
+        create_id: operation.create_id,
+        function: operation.function,
+        function_version: operation.function_version,
+    };
+    world
+        .queue(QueueKind::Dispatch)
+        .send(&message.to_body())
+        .await;
+    operation.id.as_str().to_owned()
+}
+
+fn busy_worker(world: &World, index: usize) -> Worker {
+    let aws = Aws::new(&world.environment, world.wire.connector()).unwrap();
+    let random = Arc::new(SeededRandom::new(11));
+    Worker::new(
+        &world.environment,
+        &aws,
+        Arc::new(world.clock.clone()),
+        random,
+    )
+    .unwrap()
+    .with_work(&busy::RUNNERS[index])
+}
+
+#[tokio::test]
+async fn work_that_computes_for_three_leases_keeps_its_lease_and_runs_once() {
+    let world = Arc::new(World::start().await);
+    let id = busy_operation(&world).await;
+    let start = world.clock.now().as_secs();
+    let at_work = AtWork::begin_with(&world, busy_worker(&world, 0)).await;
+    at_work
+        .until(&id, |operation| lease_until(operation) == start + 60)
+        .await;
+    for beat in 1..=9 {
+        world.clock.advance(Duration::from_secs(20));
+        at_work
+            .until(&id, |operation| {
+                lease_until(operation) == start + beat * 20 + 60
+            })
+            .await;
+        assert!(
+            world.queue(QueueKind::Dispatch).receive(1).await.is_empty(),
+            "the message is still hidden"
+        );
+    }
+    busy::LET_GO[0].store(true, Ordering::SeqCst);
+    assert!(!at_work.returned().await);
+    assert_eq!(busy::STARTED[0].load(Ordering::SeqCst), 1);
+    let done = world.show(&id).await;
+    assert_eq!(
+        (&done["status"], &done["attempt"]),
+        (&json!("completed"), &json!(1))
+    );
+}
+
+#[tokio::test]
+async fn work_that_ignores_its_abort_ends_the_process_instead_of_leaking_into_the_next_invocation()
+{
+    let world = Arc::new(World::start().await);
+    let id = busy_operation(&world).await;
+    let worker = busy_worker(&world, 1);
+    let queue = world.queue(QueueKind::Dispatch);
+    let event = serde_json::from_value(queue.event(&queue.receive(1).await)).unwrap();
+    let deadline = world.clock.now() + Duration::from_secs(900);
+    let served = tokio::spawn(async move { worker.handle(event, deadline).await });
+    while busy::STARTED[1].load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    let path = format!("/operations/{id}/cancel");
+    assert_eq!(world.request("POST", &path, &[], "").await.status, 200);
+    while !served.is_finished() {
+        queue.len().await;
+        world.clock.advance(Duration::from_secs(1));
+    }
+    assert_eq!(served.await.unwrap().unwrap_err(), worker::Leaked);
+    busy::LET_GO[1].store(true, Ordering::SeqCst);
+    world.rest().await;
+    assert_eq!(world.show(&id).await["status"], "cancelled");
 }

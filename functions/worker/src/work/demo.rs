@@ -31,7 +31,7 @@ impl Work for Countdown {
 impl Work for Fail {
     async fn run(args: FailArgs, context: Context) -> Result<FailOutput, WorkError> {
         let attempt = context.attempt();
-        if args.succeed_on_attempt == Some(attempt) {
+        if args.succeed_on_attempt.is_some_and(|from| from <= attempt) {
             return Ok(FailOutput { attempt });
         }
         match args.mode {

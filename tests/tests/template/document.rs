@@ -1,0 +1,110 @@
+//! The template as JSON, with its short forms (`!Ref`) spelled out (`{"Ref": …}`), and ways to find things in it.
+
+use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
+use serde_json::{Map, Value, json};
+
+const SOURCE: &str = include_str!("../../../infra/template.yaml");
+
+/// The template.
+pub(crate) struct Template(Value);
+
+impl Template {
+    pub(crate) fn read() -> Self {
+        let documents = Yaml::load_from_str(SOURCE).unwrap();
+        assert_eq!(documents.len(), 1);
+        Self(json(&documents[0]))
+    }
+
+    /// A section's entries by their logical names.
+    pub(crate) fn section(&self, name: &str) -> &Map<String, Value> {
+        self.0[name].as_object().unwrap()
+    }
+
+    pub(crate) fn globals(&self) -> &Value {
+        &self.0["Globals"]["Function"]
+    }
+
+    /// A resource's properties.
+    pub(crate) fn resource(&self, name: &str) -> &Value {
+        let resource = self.section("Resources").get(name);
+        &resource.unwrap_or_else(|| panic!("no resource {name}"))["Properties"]
+    }
+
+    /// Names and properties of all resources of a type.
+    pub(crate) fn resources(&self, kind: &str) -> Vec<(&str, &Value)> {
+        self.section("Resources")
+            .iter()
+            .filter(|(_, resource)| resource["Type"] == kind)
+            .map(|(name, resource)| (name.as_str(), &resource["Properties"]))
+            .collect()
+    }
+
+    /// A function's events of a type, with their properties.
+    pub(crate) fn events(&self, function: &str, kind: &str) -> Vec<&Value> {
+        let events = self.resource(function)["Events"].as_object().unwrap();
+        events
+            .values()
+            .filter(|event| event["Type"] == kind)
+            .map(|event| &event["Properties"])
+            .collect()
+    }
+
+    /// A parameter's declaration.
+    pub(crate) fn parameter(&self, name: &str) -> &Value {
+        let parameter = self.section("Parameters").get(name);
+        parameter.unwrap_or_else(|| panic!("no parameter {name}"))
+    }
+
+    /// A value, or the default of the parameter that it refers to.
+    pub(crate) fn default_of<'a>(&'a self, value: &'a Value) -> &'a Value {
+        match value["Ref"].as_str() {
+            Some(name) => &self.parameter(name)["Default"],
+            None => value,
+        }
+    }
+
+    /// A whole number, written or by default.
+    pub(crate) fn number(&self, value: &Value) -> u32 {
+        let number = self.default_of(value).as_u64();
+        number
+            .and_then(|number| number.try_into().ok())
+            .unwrap_or_else(|| panic!("{value} is no number"))
+    }
+}
+
+/// The logical name in `!GetAtt NAME.Arn`.
+pub(crate) fn arn_of(value: &Value) -> &str {
+    let attribute = value["Fn::GetAtt"].as_str();
+    let name = attribute.and_then(|attribute| attribute.strip_suffix(".Arn"));
+    name.unwrap_or_else(|| panic!("{value} is not the ARN of a resource here"))
+}
+
+/// One value, or each of several.
+pub(crate) fn each(value: &Value) -> &[Value] {
+    value
+        .as_array()
+        .map_or(std::slice::from_ref(value), Vec::as_slice)
+}
+
+fn json(yaml: &Yaml) -> Value {
+    match yaml {
+        Yaml::Value(Scalar::Null) => Value::Null,
+        Yaml::Value(Scalar::Boolean(boolean)) => json!(boolean),
+        Yaml::Value(Scalar::Integer(integer)) => json!(integer),
+        Yaml::Value(Scalar::String(text)) => json!(text),
+        Yaml::Sequence(entries) => entries.iter().map(json).collect(),
+        Yaml::Mapping(entries) => entries
+            .iter()
+            .map(|(name, value)| (name.as_str().unwrap().to_owned(), json(value)))
+            .collect(),
+        Yaml::Tagged(tag, value) => {
+            let name = match tag.suffix.as_str() {
+                "Ref" => "Ref".to_owned(),
+                function => format!("Fn::{function}"),
+            };
+            json!({ name: json(value) })
+        }
+        // CloudFormation does not support aliases.
+        other => panic!("{other:?} has no place in a template"),
+    }
+}

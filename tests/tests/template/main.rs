@@ -1,0 +1,275 @@
+//! Holds `infra/template.yaml` to the code: a number, a name or a route that differs between the two would be noticed on AWS
+//! first, and some of them only after a crash there.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod document;
+mod settings;
+
+use std::collections::BTreeSet;
+
+use local::bundle::{
+    CALLBACK_QUEUE, DISPATCH_QUEUE, FUNCTIONS, MAXIMUM_RECEIVE_COUNT, RETENTION_SECS,
+};
+use local::gateway::{Handler, ROUTES};
+use serde_json::{Value, json};
+use shared::domain::limits::{
+    CALLBACK_FUNCTION_TIMEOUT_SECS, CALLBACK_VISIBILITY_SECS, DISPATCH_VISIBILITY_SECS,
+    HTTP_FUNCTION_TIMEOUT_SECS, QUEUE_RETENTION_SECS, RECEIVES_MAX, WORKER_TIMEOUT_SECS,
+};
+use shared::store::table;
+
+use crate::document::{Template, arn_of, each};
+
+const FUNCTION: &str = "AWS::Serverless::Function";
+const QUEUE: &str = "AWS::SQS::Queue";
+const ROLE: &str = "AWS::IAM::Role";
+
+/// Each queue with its dead-letter queue, the function that reads both, and how long that one may hide their messages.
+const QUEUES: [(&str, &str, &str, u32); 2] = [
+    (
+        "DispatchQueue",
+        "DispatchDeadLetterQueue",
+        "WorkerFunction",
+        DISPATCH_VISIBILITY_SECS,
+    ),
+    (
+        "CallbackQueue",
+        "CallbackDeadLetterQueue",
+        "CallbackFunction",
+        CALLBACK_VISIBILITY_SECS,
+    ),
+];
+
+#[test]
+fn the_table_has_the_shape_that_the_store_makes() {
+    let template = Template::read();
+    let table = template.resource("Table");
+    let keys = |schema: &Value| {
+        let keys = each(schema).iter().map(|key| {
+            let part = |name| key[name].as_str().unwrap().to_owned();
+            (part("AttributeName"), part("KeyType"))
+        });
+        keys.collect::<Vec<_>>()
+    };
+    let expected = |[hash, range]: [&str; 2]| {
+        vec![
+            (hash.to_owned(), "HASH".to_owned()),
+            (range.to_owned(), "RANGE".to_owned()),
+        ]
+    };
+    assert_eq!(keys(&table["KeySchema"]), expected(table::TABLE_KEYS));
+
+    let indexes = each(&table["GlobalSecondaryIndexes"]);
+    assert_eq!(indexes.len(), 1);
+    assert_eq!(indexes[0]["IndexName"], table::BY_OWNER);
+    assert_eq!(
+        keys(&indexes[0]["KeySchema"]),
+        expected(table::BY_OWNER_KEYS)
+    );
+    assert_eq!(indexes[0]["Projection"]["ProjectionType"], "KEYS_ONLY");
+
+    let [pk, sk] = table::TABLE_KEYS;
+    let [owner, created_at] = table::BY_OWNER_KEYS;
+    let attributes = [(pk, "S"), (sk, "S"), (owner, "S"), (created_at, "N")];
+    let attributes = attributes
+        .map(|(name, kind)| json!({ "AttributeName": name, "AttributeType": kind }))
+        .to_vec();
+    assert_eq!(table["AttributeDefinitions"], Value::Array(attributes));
+
+    assert_eq!(
+        table["TimeToLiveSpecification"],
+        json!({ "AttributeName": table::TTL_ATTRIBUTE, "Enabled": true })
+    );
+    assert_eq!(table["BillingMode"], "PAY_PER_REQUEST");
+}
+
+#[test]
+fn the_functions_have_the_timeouts_that_the_code_counts_on() {
+    let template = Template::read();
+    let timeouts = [
+        ("submit", "SubmitFunction", HTTP_FUNCTION_TIMEOUT_SECS),
+        ("status", "StatusFunction", HTTP_FUNCTION_TIMEOUT_SECS),
+        ("worker", "WorkerFunction", WORKER_TIMEOUT_SECS),
+        (
+            "callback",
+            "CallbackFunction",
+            CALLBACK_FUNCTION_TIMEOUT_SECS,
+        ),
+    ];
+    assert_eq!(template.resources(FUNCTION).len(), timeouts.len());
+    for (name, resource, timeout_secs) in timeouts {
+        let function = template.resource(resource);
+        assert_eq!(template.number(&function["Timeout"]), timeout_secs);
+        let metadata = &template.section("Resources")[resource]["Metadata"];
+        assert_eq!(metadata["BuildMethod"], "rust-cargolambda");
+        assert_eq!(metadata["BuildProperties"]["Binary"], name);
+
+        let local = FUNCTIONS.iter().find(|shape| shape.name == name).unwrap();
+        assert_eq!(local.timeout.as_secs(), u64::from(timeout_secs), "{name}");
+        assert_eq!(
+            template.number(&function["MemorySize"]),
+            local.memory_mb,
+            "{name}"
+        );
+    }
+    let globals = template.globals();
+    assert_eq!(globals["Runtime"], "provided.al2023");
+    assert_eq!(globals["Handler"], "bootstrap");
+    assert_eq!(globals["LoggingConfig"]["LogFormat"], "JSON");
+}
+
+#[test]
+fn messages_outlast_their_operations_and_failures_reach_the_dead_letter_queues() {
+    let template = Template::read();
+    assert_eq!(template.resources(QUEUE).len(), 2 * QUEUES.len());
+    for (queue, dead_letters, consumer, visibility_secs) in QUEUES {
+        let timeout_secs = template.number(&template.resource(consumer)["Timeout"]);
+        for name in [queue, dead_letters] {
+            let queue = template.resource(name);
+            let seconds = |property: &str| template.number(&queue[property]);
+            assert_eq!(seconds("VisibilityTimeout"), visibility_secs, "{name}");
+            assert!(seconds("VisibilityTimeout") >= timeout_secs, "{name}");
+            assert_eq!(
+                seconds("MessageRetentionPeriod"),
+                QUEUE_RETENTION_SECS,
+                "{name}"
+            );
+        }
+        let redrive = &template.resource(queue)["RedrivePolicy"];
+        assert_eq!(arn_of(&redrive["deadLetterTargetArn"]), dead_letters);
+        assert_eq!(template.number(&redrive["maxReceiveCount"]), RECEIVES_MAX);
+        let own_redrive = template.resource(dead_letters).get("RedrivePolicy");
+        assert_eq!(own_redrive, None, "{dead_letters}");
+    }
+}
+
+#[test]
+fn the_local_queues_are_made_alike() {
+    assert_eq!(
+        [
+            DISPATCH_QUEUE.visibility_timeout_secs,
+            CALLBACK_QUEUE.visibility_timeout_secs,
+            RETENTION_SECS,
+            MAXIMUM_RECEIVE_COUNT,
+        ],
+        [
+            DISPATCH_VISIBILITY_SECS,
+            CALLBACK_VISIBILITY_SECS,
+            QUEUE_RETENTION_SECS,
+            RECEIVES_MAX,
+        ]
+    );
+}
+
+#[test]
+fn every_queue_has_one_reader_that_may_return_single_messages() {
+    let template = Template::read();
+    for (queue, dead_letters, consumer, _) in QUEUES {
+        let mappings = template.events(consumer, "SQS");
+        let sources: Vec<_> = mappings
+            .iter()
+            .map(|mapping| arn_of(&mapping["Queue"]))
+            .collect();
+        assert_eq!(sources, [queue, dead_letters]);
+        for mapping in mappings {
+            assert_eq!(
+                mapping["FunctionResponseTypes"],
+                json!(["ReportBatchItemFailures"])
+            );
+            let concurrency = &mapping["ScalingConfig"]["MaximumConcurrency"];
+            // What Lambda accepts.
+            assert!((2..=1000).contains(&template.number(concurrency)));
+            // Without a batching window Lambda accepts no larger batches.
+            assert!((1..=10).contains(&template.number(&mapping["BatchSize"])));
+            assert_eq!(mapping.get("MaximumBatchingWindowInSeconds"), None);
+        }
+    }
+    let readers = template.resources(FUNCTION);
+    let readers = readers
+        .iter()
+        .filter(|(name, _)| !template.events(name, "SQS").is_empty());
+    assert_eq!(readers.count(), QUEUES.len());
+
+    let worker = template.events("WorkerFunction", "SQS");
+    assert_eq!(template.number(&worker[0]["BatchSize"]), 1);
+}
+
+#[test]
+fn the_routes_are_those_of_the_local_gateway() {
+    let template = Template::read();
+    let mut routes = BTreeSet::new();
+    for (function, _) in template.resources(FUNCTION) {
+        for event in template.events(function, "HttpApi") {
+            assert_eq!(event["ApiId"], json!({ "Ref": "Api" }));
+            let part = |name| event[name].as_str().unwrap();
+            let authorized = match event["Auth"]["Authorizer"].as_str() {
+                None => true,
+                Some("NONE") => false,
+                Some(other) => panic!("{other} is no authorizer here"),
+            };
+            let key = format!("{} {}", part("Method"), part("Path"));
+            routes.insert((key, function, authorized));
+        }
+    }
+    let local = ROUTES.iter().map(|route| {
+        let function = match route.handler {
+            Handler::Submit => "SubmitFunction",
+            Handler::Status => "StatusFunction",
+        };
+        (route.key.to_owned(), function, route.authorized)
+    });
+    assert_eq!(routes, local.collect());
+}
+
+#[test]
+fn a_route_is_closed_unless_it_says_otherwise() {
+    let template = Template::read();
+    let auth = &template.resource("Api")["Auth"];
+    let default = auth["DefaultAuthorizer"].as_str().unwrap();
+    let jwt = &auth["Authorizers"][default]["JwtConfiguration"];
+    for (member, parameter) in [("issuer", "JwtIssuer"), ("audience", "JwtAudience")] {
+        assert_eq!(jwt[member], json!({ "Ref": parameter }));
+        let parameter = template.parameter(parameter);
+        assert_eq!(parameter.get("Default"), None);
+        assert!(
+            parameter["AllowedPattern"]
+                .as_str()
+                .unwrap()
+                .contains(r"\S+")
+        );
+    }
+}
+
+#[test]
+fn no_role_allows_more_than_it_names() {
+    let template = Template::read();
+    for (name, role) in template.resources(ROLE) {
+        assert_eq!(role.get("ManagedPolicyArns"), None, "{name}");
+        for policy in each(&role["Policies"]) {
+            for statement in each(&policy["PolicyDocument"]["Statement"]) {
+                for part in ["Action", "Resource"] {
+                    let text = statement[part].to_string();
+                    assert!(!text.contains('*'), "{name}: {text}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_function_has_a_role_of_its_own() {
+    let template = Template::read();
+    let functions = template.resources(FUNCTION);
+    let roles: BTreeSet<_> = functions
+        .iter()
+        .map(|(_, function)| arn_of(&function["Role"]))
+        .collect();
+    let all: BTreeSet<_> = template
+        .resources(ROLE)
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(roles, all);
+    assert_eq!(roles.len(), functions.len());
+}

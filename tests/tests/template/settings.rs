@@ -1,0 +1,154 @@
+//! The functions' settings: every variable that the template gives is one that its function reads, none that a function needs is
+//! missing, and the parameters behind them have the code's own bounds.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use callback::Callback;
+use serde_json::Value;
+use shared::aws::{self, Aws};
+use shared::clock::SystemClock;
+use shared::config::Environment;
+use shared::domain::limits::{
+    CALLBACK_RETRY_SECS, CALLBACK_TIMEOUT_SECS_DEFAULT, CALLBACK_TIMEOUT_SECS_MAX,
+    LEASE_SECS_DEFAULT, LEASE_SECS_MAX, LEASE_SECS_MIN,
+};
+use shared::random::SystemRandom;
+use status::Status;
+use submit::Submit;
+use worker::Worker;
+
+use crate::FUNCTION;
+use crate::document::Template;
+
+/// What Lambda itself sets.
+const LAMBDAS: [(&str, &str); 3] = [
+    ("AWS_REGION", "eu-central-1"),
+    ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+    ("AWS_SECRET_ACCESS_KEY", "secret"),
+];
+/// What functions cannot run without.
+const REQUIRED: [&str; 6] = [
+    "TABLE_NAME",
+    "DISPATCH_QUEUE_URL",
+    "DISPATCH_DEAD_LETTER_QUEUE_URL",
+    "CALLBACK_QUEUE_URL",
+    "CALLBACK_DEAD_LETTER_QUEUE_URL",
+    "WEBHOOK_SECRETS",
+];
+/// What may be left out and may hold anything.
+const FREE: [&str; 2] = ["OWNER_CLAIM", "PUBLIC_URL"];
+/// As Standard Webhooks' own libraries are tested with.
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+type Variables = BTreeMap<String, String>;
+
+#[test]
+fn the_functions_start_with_the_variables_that_they_are_given() {
+    let template = Template::read();
+    for (function, _) in template.resources(FUNCTION) {
+        assert_eq!(start(function, &variables(&template, function)), Ok(()));
+    }
+}
+
+#[test]
+fn no_function_is_given_a_variable_that_it_does_not_read() {
+    let template = Template::read();
+    for (function, _) in template.resources(FUNCTION) {
+        let given = variables(&template, function);
+        for name in given.keys().filter(|name| !FREE.contains(&name.as_str())) {
+            let mut changed = given.clone();
+            let problem = if REQUIRED.contains(&name.as_str()) {
+                changed.remove(name);
+                format!("{name} is not set")
+            } else {
+                changed.insert(name.clone(), "?".to_owned());
+                format!("{name} must be")
+            };
+            let refused = start(function, &changed).unwrap_err();
+            assert!(refused.starts_with(&problem), "{function}: {refused}");
+        }
+    }
+}
+
+#[test]
+fn the_parameters_have_the_bounds_of_the_code() {
+    let template = Template::read();
+    for (name, min, default, max) in [
+        (
+            "LeaseSeconds",
+            LEASE_SECS_MIN,
+            LEASE_SECS_DEFAULT,
+            LEASE_SECS_MAX,
+        ),
+        (
+            "CallbackTimeoutSeconds",
+            1,
+            CALLBACK_TIMEOUT_SECS_DEFAULT,
+            CALLBACK_TIMEOUT_SECS_MAX,
+        ),
+    ] {
+        let parameter = template.parameter(name);
+        let bounds = ["MinValue", "Default", "MaxValue"];
+        let bounds = bounds.map(|bound| template.number(&parameter[bound]));
+        assert_eq!(bounds, [min, default, max], "{name}");
+    }
+    let waits = CALLBACK_RETRY_SECS.map(|wait| wait.to_string()).join(",");
+    assert_eq!(
+        template.parameter("CallbackRetrySeconds")["Default"],
+        Value::String(waits)
+    );
+}
+
+#[test]
+fn the_secrets_have_no_default_and_are_not_shown() {
+    let template = Template::read();
+    let secrets = template.parameter("WebhookSecrets");
+    assert_eq!(secrets.get("Default"), None);
+    assert_eq!(secrets["NoEcho"], true);
+}
+
+/// Starts a function with these variables and what Lambda sets, as its `main` does.
+fn start(function: &str, variables: &Variables) -> Result<(), String> {
+    let lambdas = LAMBDAS.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let environment: Environment = variables.clone().into_iter().chain(lambdas).collect();
+    let aws = Aws::new(&environment, aws::http_connector()).unwrap();
+    let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
+    let started = match function {
+        "SubmitFunction" => Submit::new(&environment, &aws, clock, random).map(drop),
+        "StatusFunction" => Status::new(&environment, &aws, clock, random).map(drop),
+        "WorkerFunction" => Worker::new(&environment, &aws, clock, random).map(drop),
+        "CallbackFunction" => Callback::new(&environment, &aws, clock, random).map(drop),
+        other => panic!("{other} is new here"),
+    };
+    started.map_err(|error| error.to_string())
+}
+
+/// A function's variables as they are after a deployment with all defaults.
+fn variables(template: &Template, function: &str) -> Variables {
+    let variables = &template.resource(function)["Environment"]["Variables"];
+    let variables = variables.as_object().unwrap().iter();
+    variables
+        .map(|(name, value)| (name.clone(), deployed(template, value)))
+        .collect()
+}
+
+fn deployed(template: &Template, value: &Value) -> String {
+    let reference = value["Ref"].as_str().unwrap();
+    if reference == "WebhookSecrets" {
+        return SECRET.to_owned();
+    }
+    let Some(resource) = template.section("Resources").get(reference) else {
+        let default = template.default_of(value);
+        return default
+            .as_str()
+            .map_or_else(|| default.to_string(), str::to_owned);
+    };
+    match resource["Type"].as_str().unwrap() {
+        "AWS::DynamoDB::Table" => reference.to_owned(),
+        "AWS::SQS::Queue" => {
+            format!("https://sqs.eu-central-1.amazonaws.com/123456789012/{reference}")
+        }
+        other => panic!("{other} is no setting"),
+    }
+}

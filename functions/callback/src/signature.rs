@@ -195,7 +195,7 @@ mod tests {
             assert_eq!(error, SecretError::Invalid { position: 2 }, "{bad}");
             assert_eq!(
                 error.to_string(),
-                "WEBHOOK_SECRETS: secret 2 is not whsec_ followed by 24 to 64 bytes in base64"
+                "holds as secret 2 something else than whsec_ and 24 to 64 bytes in base64"
             );
         }
     }

@@ -93,13 +93,12 @@ mod tests {
         fn a_callback_waits_at_least_as_long_as_scheduled_and_a_tenth_more_at_most(tries in 1_u32..8, jitter in 0.0..1.0) {
             let schedule = CallbackSchedule::new(CALLBACK_RETRY_SECS.to_vec());
             let delay = schedule.delay(tries, None, jitter);
-            match CALLBACK_RETRY_SECS.get(tries as usize - 1) {
-                Some(&secs) => {
-                    let (wait, delay) = (f64::from(secs), delay.unwrap().as_secs_f64());
-                    prop_assert!(wait <= delay && delay <= wait * 1.1 + 0.001);
-                }
-                None => prop_assert_eq!(delay, None),
-            }
+            let Some(&secs) = CALLBACK_RETRY_SECS.get(tries as usize - 1) else {
+                prop_assert_eq!(delay, None);
+                return Ok(());
+            };
+            let (wait, delay) = (f64::from(secs), delay.unwrap().as_secs_f64());
+            prop_assert!(wait <= delay && delay <= wait * 1.1 + 0.001);
         }
     }
 

@@ -100,7 +100,7 @@ impl PartialEq for Json {
 
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self::compact(&*Box::<RawValue>::deserialize(deserializer)?))
+        Ok(Self::compact(&Box::<RawValue>::deserialize(deserializer)?))
     }
 }
 

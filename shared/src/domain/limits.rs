@@ -109,6 +109,10 @@ pub const CALLBACK_RETRIES_MAX: usize = 10;
 pub const CALLBACK_RETRY_AFTER_SECS_MAX: u32 = 3600;
 /// How long the record of an operation with a callback is kept at least, in seconds from its end: the longest schedule that a
 /// setting can name, and a day to look at what came of it.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a constant that is checked by eye"
+)]
 pub const CALLBACK_RETENTION_SECS: u32 =
     CALLBACK_RETRIES_MAX as u32 * CALLBACK_RETRY_AFTER_SECS_MAX + 86_400;
 /// A callback's whole exchange, in seconds.

@@ -75,6 +75,7 @@ pub(super) mod name {
 pub(super) const HEAD: &str = "head";
 
 /// A number as DynamoDB takes it.
+#[expect(clippy::needless_pass_by_value, reason = "numbers are copied")]
 pub(super) fn number(value: impl ToString) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }

@@ -276,7 +276,9 @@ impl Store {
         now: Timestamp,
     ) -> Result<Finished, StoreError> {
         match self.update(&held.operation.id, write).await? {
-            Written::Now(head) => Ok(Finished::Written(Box::new(item::operation(&head)?))),
+            Written::Now(now_there) => {
+                Ok(Finished::Written(Box::new(item::operation(&now_there)?)))
+            }
             Written::Refused(old) => Ok(outcome::finished(
                 outcome::met(old.as_ref(), now)?,
                 held,

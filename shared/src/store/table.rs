@@ -67,6 +67,10 @@ pub async fn create(
     Ok(())
 }
 
+#[expect(
+    clippy::result_large_err,
+    reason = "the SDK's own error, once at start"
+)]
 fn key_schema(keys: [&str; 2]) -> Result<Vec<KeySchemaElement>, aws_sdk_dynamodb::Error> {
     let [hash, range] = keys;
     Ok(vec![
@@ -81,6 +85,10 @@ fn key_schema(keys: [&str; 2]) -> Result<Vec<KeySchemaElement>, aws_sdk_dynamodb
     ])
 }
 
+#[expect(
+    clippy::result_large_err,
+    reason = "the SDK's own error, once at start"
+)]
 fn attribute(
     name: &str,
     kind: ScalarAttributeType,

@@ -147,6 +147,7 @@ async fn the_whole_body_has_a_size_a_type_and_no_coding() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn each_member_has_its_type_and_every_wrong_one_is_named() {
     let world = World::with([("CALLBACK_ALLOWED_NETWORKS", "")]).await;
     let with = |name: &str, value: Value| {

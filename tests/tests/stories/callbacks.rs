@@ -50,9 +50,9 @@ async fn each_end_is_told_signed_and_in_full() {
         .await;
     world.rest().await;
 
-    let received = receiver.received();
-    let [completed, failed, cancelled] = received.as_slice() else {
-        panic!("{} deliveries", received.len())
+    let deliveries = receiver.received();
+    let [completed, failed, cancelled] = deliveries.as_slice() else {
+        panic!("{} deliveries", deliveries.len())
     };
     assert_eq!(completed.header("content-type"), "application/json");
     assert_eq!(
@@ -232,13 +232,13 @@ async fn redelivery_starts_the_schedule_again_under_the_same_id_and_keeps_the_hi
         (&json!("due"), 2)
     );
     world.rest().await;
-    let received = receiver.received();
-    assert_eq!(received.len(), 3);
+    let deliveries = receiver.received();
+    assert_eq!(deliveries.len(), 3);
     assert_eq!(
-        received[0].header("webhook-id"),
-        received[2].header("webhook-id")
+        deliveries[0].header("webhook-id"),
+        deliveries[2].header("webhook-id")
     );
-    assert_eq!(received[0].body, received[2].body);
+    assert_eq!(deliveries[0].body, deliveries[2].body);
     let callback = world.show(&id).await["callback"].clone();
     assert_eq!(
         (

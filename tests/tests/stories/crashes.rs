@@ -123,13 +123,13 @@ impl Story {
             "{what}"
         );
         assert_eq!(operation["callback"]["status"], "delivered", "{what}");
-        let received = receiver.received();
-        assert!(received.len() > self.answers.len(), "{what}");
-        for delivery in &received {
+        let deliveries = receiver.received();
+        assert!(deliveries.len() > self.answers.len(), "{what}");
+        for delivery in &deliveries {
             let told = delivery.verified();
             assert_eq!(
                 delivery.header("webhook-id"),
-                received[0].header("webhook-id"),
+                deliveries[0].header("webhook-id"),
                 "{what}"
             );
             assert_eq!(told["data"]["status"], operation["status"], "{what}");

@@ -170,11 +170,7 @@ async fn a_list_shows_each_operation_once_newest_first() {
     for limit in [1, 3, 7, 100] {
         let pages = pages(&world, &format!("limit={limit}")).await;
         assert!(pages.iter().all(|page| page.len() <= limit));
-        let listed: Vec<_> = pages
-            .concat()
-            .into_iter()
-            .map(|id| Value::from(id))
-            .collect();
+        let listed: Vec<_> = pages.concat().into_iter().map(Value::from).collect();
         assert_eq!(listed, ids, "limit {limit}");
     }
     let first = world

@@ -18,10 +18,8 @@ impl Status {
         let cancelled = self.store.cancel(&id, owner, &precondition, now).await?;
 
         match cancelled {
-            Cancelled::Cancelled { operation, by_us } => {
-                if by_us {
-                    self.wake_callback(&operation).await;
-                }
+            Cancelled::Cancelled(operation) => {
+                self.wake_callback(&operation).await;
                 Ok(show(&self.store, &operation, 200, now).await?)
             }
             Cancelled::Ended => Err(Problem::new(
@@ -36,7 +34,8 @@ impl Status {
         }
     }
 
-    /// Outcome first, then the callback's message. A crash in between, or a queue that cannot be reached, is healed by the
+    /// Outcome first, then the callback's message, also for a cancel that met an earlier one: it may be our own, whose answer
+    /// was lost, and a wake-up too many is harmless. A crash in between, or a queue that cannot be reached, is healed by the
     /// dispatch message: it is still somewhere, and the worker that receives it finds the callback due and sends this message.
     /// So a failure here is logged and does not undo the answer: the operation is cancelled.
     async fn wake_callback(&self, operation: &Operation) {

@@ -86,13 +86,8 @@ pub enum GivenUp {
 /// Of [`super::Store::cancel`].
 #[derive(Debug)]
 pub enum Cancelled {
-    /// It is cancelled.
-    Cancelled {
-        /// As it is now.
-        operation: Box<Operation>,
-        /// Whether this call did it.
-        by_us: bool,
-    },
+    /// It is cancelled, by this call or before; as it is now.
+    Cancelled(Box<Operation>),
     /// It had completed or failed before.
     Ended,
     /// It is not at the version that was asked for.

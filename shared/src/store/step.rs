@@ -246,11 +246,7 @@ impl Store {
         write.remove(name::CLAIM_ID);
         let old = match self.update(id, write).await? {
             Written::Now(head) => {
-                let operation = Box::new(item::operation(&head)?);
-                return Ok(Cancelled::Cancelled {
-                    operation,
-                    by_us: true,
-                });
+                return Ok(Cancelled::Cancelled(Box::new(item::operation(&head)?)));
             }
             Written::Refused(old) => outcome::met(old.as_ref(), now)?,
         };
@@ -259,10 +255,7 @@ impl Store {
         };
         Ok(match operation.status() {
             // Before any precondition: a repeated cancel, or one whose answer was lost, succeeds.
-            Status::Cancelled => Cancelled::Cancelled {
-                operation: Box::new(operation),
-                by_us: false,
-            },
+            Status::Cancelled => Cancelled::Cancelled(Box::new(operation)),
             Status::Completed | Status::Failed => Cancelled::Ended,
             Status::Pending | Status::Processing => Cancelled::OtherVersion,
         })

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use tests::queues::QueueKind;
 use tests::receiver::Receiver;
+use tests::wire::Units;
 use tests::world::World;
 
 fn counts<const N: usize>(expected: [(&str, usize); N]) -> BTreeMap<String, usize> {
@@ -39,6 +40,13 @@ async fn an_ordinary_operation_takes_three_writes_no_read_one_message_and_one_vi
         "completed"
     );
     assert_eq!(world.wire.counts(), counts([("GetItem", 1)]));
+    assert_eq!(
+        world.wire.units(),
+        Units {
+            write: 0.0,
+            read: 1.0
+        }
+    );
 }
 
 #[tokio::test]

@@ -1,0 +1,179 @@
+//! A lost answer is not a lost race: the SDK sends the request again, and the second meets what the first wrote.
+
+use shared::domain::callback::Attempt;
+use shared::domain::id::{AttemptId, ClaimId, RedeliveryId};
+use shared::domain::operation::{FailureCode, OperationError};
+use shared::store::{
+    AttemptRecord, Cancelled, Claimed, Created, Draft, Erased, Finished, GivenUp, IfMatch,
+    Recorded, Renewed, Settlement,
+};
+
+use super::{Fixture, LEASE, NOW, json, owner, secs};
+
+fn error() -> OperationError {
+    OperationError::of(FailureCode::InternalError, "so it goes")
+}
+
+#[tokio::test]
+async fn every_write_knows_its_own() {
+    let fixture = Fixture::start().await;
+    let (store, lose) = (&fixture.store, || fixture.wire.lose_answers(1));
+
+    let operation = fixture.accepted();
+    lose();
+    assert!(matches!(
+        store.create(&Draft::new(&operation), NOW).await.unwrap(),
+        Created::New
+    ));
+    lose();
+    let claim_id = ClaimId::from_bytes([1; 16]);
+    let claimed = store
+        .claim(&operation.id, &operation.create_id, claim_id, LEASE, NOW)
+        .await
+        .unwrap();
+    let Claimed::Held(held) = claimed else {
+        panic!("{claimed:?}")
+    };
+    assert_eq!(held.operation().attempt, 1, "claimed once");
+    lose();
+    assert_eq!(
+        store.renew(&held, LEASE, None, NOW).await.unwrap(),
+        Renewed::Held
+    );
+    lose();
+    assert!(matches!(
+        store.retry(&held, &error(), NOW, NOW).await.unwrap(),
+        Finished::Written(_)
+    ));
+    let held = fixture.hold(&operation, NOW).await;
+    lose();
+    assert!(matches!(
+        store.complete(&held, &json("1"), NOW).await.unwrap(),
+        Finished::Written(_)
+    ));
+    assert_eq!(fixture.get(&operation.id).await.lock_version, 5);
+
+    let held = fixture.held().await;
+    lose();
+    assert!(matches!(
+        store.fail(&held, &[error()], NOW).await.unwrap(),
+        Finished::Written(_)
+    ));
+    let spent = fixture.created().await;
+    lose();
+    assert!(matches!(
+        store
+            .give_up(&spent, &[error()], spent.deadline_at)
+            .await
+            .unwrap(),
+        GivenUp::Ended(_)
+    ));
+    let operation = fixture.created().await;
+    lose();
+    let cancelled = store
+        .cancel(
+            &operation.id,
+            &owner(),
+            &IfMatch::Versions(vec![(NOW, 1, NOW)]),
+            NOW,
+        )
+        .await
+        .unwrap();
+    assert!(matches!(cancelled, Cancelled::Cancelled(_)));
+}
+
+#[tokio::test]
+async fn a_large_result_is_written_once_however_often_it_is_sent() {
+    let fixture = Fixture::start().await;
+    let held = fixture.held().await;
+    let large = shared::domain::json::Json::of(&"x1y2".repeat(50_000)).unwrap();
+    fixture.wire.lose_answers(2);
+    assert!(matches!(
+        fixture.store.complete(&held, &large, NOW).await.unwrap(),
+        Finished::Written(_)
+    ));
+    let completed = fixture.get(&held.operation().id).await;
+    assert_eq!(fixture.store.result(&completed).await.unwrap(), Some(large));
+}
+
+#[tokio::test]
+async fn records_of_callbacks_know_their_own_and_nobody_elses() {
+    let fixture = Fixture::start().await;
+    let read = fixture.completed().await;
+    let record = |id: u8| AttemptRecord {
+        id: AttemptId::from_bytes([id; 16]),
+        attempt: Attempt {
+            at: NOW,
+            status_code: Some(500),
+            error: None,
+            duration_ms: 1,
+        },
+        settlement: Settlement::Again(NOW + secs(5)),
+        kept_max: 6,
+    };
+    fixture.wire.lose_answers(1);
+    assert_eq!(
+        fixture
+            .store
+            .record_attempt(&read, &record(1), NOW)
+            .await
+            .unwrap(),
+        Recorded::Written
+    );
+    assert_eq!(
+        fixture
+            .store
+            .record_attempt(&read, &record(2), NOW)
+            .await
+            .unwrap(),
+        Recorded::Refused
+    );
+
+    let read = fixture.completed().await;
+    let redelivery = |id: u8| RedeliveryId::from_bytes([id; 16]);
+    fixture.wire.lose_answers(1);
+    assert_eq!(
+        fixture
+            .store
+            .start_round(&read, &redelivery(1), NOW)
+            .await
+            .unwrap(),
+        Recorded::Written
+    );
+    assert_eq!(
+        fixture
+            .store
+            .start_round(&read, &redelivery(2), NOW)
+            .await
+            .unwrap(),
+        Recorded::Refused
+    );
+}
+
+/// What a second erase meets cannot be told from what was never there: the caller is told that it is gone, which it is.
+#[tokio::test]
+async fn an_erase_whose_answer_was_lost_finds_nothing() {
+    let fixture = Fixture::start().await;
+    let operation = fixture.completed().await;
+    fixture.wire.lose_answers(1);
+    assert_eq!(
+        fixture
+            .store
+            .erase(&operation.id, &owner(), NOW)
+            .await
+            .unwrap(),
+        Erased::Absent
+    );
+}
+
+#[tokio::test]
+async fn a_store_that_answers_nothing_is_an_error_with_its_cause() {
+    let fixture = Fixture::start().await;
+    let operation = fixture.created().await;
+    fixture.wire.lose_answers(usize::MAX);
+    let error = fixture.store.get(&operation.id, NOW).await.unwrap_err();
+    assert!(
+        shared::telemetry::chain(&error).contains("the connection broke"),
+        "{error}"
+    );
+}

@@ -1,0 +1,153 @@
+//! The store by itself: every step's outcomes, races, lost answers and expiry.
+
+#![expect(clippy::unwrap_used, reason = "a test has nobody to hand an error to")]
+#![expect(
+    clippy::large_futures,
+    reason = "a test's futures live on its own thread"
+)]
+
+mod callbacks;
+mod lost_answers;
+mod outcomes;
+mod races;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use local::bundle::Services;
+use shared::aws::Aws;
+use shared::clock::ManualClock;
+use shared::domain::callback::{Callback, Event};
+use shared::domain::id::{ClaimId, CreateId, OperationId};
+use shared::domain::json::Json;
+use shared::domain::operation::{Operation, Owner, Payload, State};
+use shared::domain::time::Timestamp;
+use shared::random::{Random, SeededRandom};
+use shared::store::{Claimed, Created, Draft, Held, Store};
+use tests::wire::Wire;
+
+const LEASE: Duration = Duration::from_secs(60);
+const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+/// A store with nothing in it, behind a wire.
+struct Fixture {
+    store: Store,
+    wire: Wire,
+    random: SeededRandom,
+    _services: Services,
+}
+
+impl Fixture {
+    async fn start() -> Self {
+        let services = Services::start(Arc::new(ManualClock::new(NOW)))
+            .await
+            .unwrap();
+        let wire = Wire::default();
+        let aws = Aws::new(&services.environment, wire.connector()).unwrap();
+        let table = services
+            .environment
+            .required("TABLE_NAME")
+            .unwrap()
+            .to_owned();
+        let store = Store::new(aws.dynamodb(), table);
+        Self {
+            store,
+            wire,
+            random: SeededRandom::new(5),
+            _services: services,
+        }
+    }
+
+    fn bytes<const N: usize>(&self) -> [u8; N] {
+        let random: &dyn Random = &self.random;
+        random.bytes()
+    }
+
+    /// An operation as a submit makes it, not yet created.
+    fn accepted(&self) -> Operation {
+        Operation {
+            id: OperationId::from_bytes(self.bytes()),
+            create_id: CreateId::from_bytes(self.bytes()),
+            owner: owner(),
+            function: "demo.echo".into(),
+            function_version: "1.0.0".into(),
+            request_hash: None,
+            state: State::Pending,
+            lock_version: 1,
+            attempt: 0,
+            attempts_max: 3,
+            created_at: NOW,
+            updated_at: NOW,
+            deadline_at: NOW + Duration::from_secs(3600),
+            expires_at: NOW + Duration::from_secs(86_400),
+            retention_secs: 86_400,
+            started_at: None,
+            progress: None,
+            last_error: None,
+            arguments: Payload::Here(Json::parse(r#"{"a":1}"#).unwrap()),
+            metadata: Payload::Here(Json::empty_object()),
+            callback: Some(Callback::new(
+                "https://example.com/".into(),
+                Event::ALL.to_vec(),
+            )),
+        }
+    }
+
+    async fn create(&self, operation: &Operation) {
+        let draft = Draft::new(operation);
+        self.store.write_payloads(&draft).await.unwrap();
+        assert!(matches!(
+            self.store.create(&draft, NOW).await.unwrap(),
+            Created::New
+        ));
+    }
+
+    async fn created(&self) -> Operation {
+        let operation = self.accepted();
+        self.create(&operation).await;
+        operation
+    }
+
+    async fn claim(&self, operation: &Operation, now: Timestamp) -> Claimed {
+        let claim_id = ClaimId::from_bytes(self.bytes());
+        self.store
+            .claim(&operation.id, &operation.create_id, claim_id, LEASE, now)
+            .await
+            .unwrap()
+    }
+
+    async fn held(&self) -> Held {
+        let operation = self.created().await;
+        self.hold(&operation, NOW).await
+    }
+
+    async fn hold(&self, operation: &Operation, now: Timestamp) -> Held {
+        match self.claim(operation, now).await {
+            Claimed::Held(held) => *held,
+            other => panic!("not held: {other:?}"),
+        }
+    }
+
+    async fn get(&self, id: &OperationId) -> Operation {
+        self.store.get(id, NOW).await.unwrap().unwrap()
+    }
+
+    /// An operation that has completed, its callback due.
+    async fn completed(&self) -> Operation {
+        let held = self.held().await;
+        self.store.complete(&held, &json("1"), NOW).await.unwrap();
+        self.get(&held.operation().id).await
+    }
+}
+
+fn owner() -> Owner {
+    Owner::new("jwt", "alice").unwrap()
+}
+
+fn json(text: &str) -> Json {
+    Json::parse(text).unwrap()
+}
+
+fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}

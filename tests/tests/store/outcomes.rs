@@ -1,0 +1,507 @@
+//! What each step answers, by what it meets.
+
+use shared::domain::id::{ClaimId, CreateId, OperationId};
+use shared::domain::json::Json;
+use shared::domain::operation::{
+    FailureCode, Operation, OperationError, Owner, Payload, Progress, State,
+};
+use shared::domain::transition::{Status, Step, Verdict, verdict};
+use shared::store::{
+    Cancelled, Claimed, Created, Draft, Erased, Finished, GivenUp, Held, IfMatch, Renewed,
+};
+
+use super::{Fixture, LEASE, NOW, json, owner, secs};
+
+fn error() -> OperationError {
+    OperationError::new(
+        "MINE",
+        "so it goes",
+        Some(json(r#"{"n":9007199254740993}"#)),
+    )
+}
+
+#[tokio::test]
+async fn an_operation_is_read_as_it_was_created() {
+    let fixture = Fixture::start().await;
+    let mut operation = fixture.accepted();
+    operation.request_hash = Some([7; 32]);
+    fixture.create(&operation).await;
+    assert_eq!(fixture.get(&operation.id).await, operation);
+    operation = Operation {
+        callback: None,
+        ..fixture.accepted()
+    };
+    fixture.create(&operation).await;
+    assert_eq!(fixture.get(&operation.id).await, operation);
+}
+
+#[tokio::test]
+async fn large_payloads_are_kept_apart_and_read_when_asked_for() {
+    let fixture = Fixture::start().await;
+    let large = Json::of(&"x".repeat(200_000)).unwrap();
+    let operation = Operation {
+        arguments: Payload::Here(json(&format!("{{\"n\":{}}}", "7".repeat(60_000)))),
+        metadata: Payload::Here(json(&format!("{{\"m\":{}}}", "9".repeat(60_000)))),
+        ..fixture.accepted()
+    };
+    fixture.create(&operation).await;
+    let read = fixture.get(&operation.id).await;
+    assert_eq!(
+        Some(&fixture.store.arguments(&read).await.unwrap()),
+        operation.arguments.json()
+    );
+    assert_eq!(
+        Some(&fixture.store.metadata(&read).await.unwrap()),
+        operation.metadata.json()
+    );
+    let held = fixture.hold(&operation, NOW).await;
+    fixture.store.complete(&held, &large, NOW).await.unwrap();
+    let read = fixture.get(&operation.id).await;
+    assert_eq!(fixture.store.result(&read).await.unwrap(), Some(large));
+}
+
+#[tokio::test]
+async fn the_largest_payloads_that_are_allowed_fit() {
+    let fixture = Fixture::start().await;
+    // Deflate cannot shrink these digits to less than the limit that the text is held to.
+    let digits: String = (0..)
+        .flat_map(|n: u64| (n * 7_919 % 999_983).to_string().into_bytes())
+        .map(char::from)
+        .take(262_000)
+        .collect();
+    let operation = Operation {
+        arguments: Payload::Here(json(&format!("[1{digits}]"))),
+        ..fixture.accepted()
+    };
+    fixture.create(&operation).await;
+    let held = fixture.hold(&operation, NOW).await;
+    let arguments = fixture.store.arguments(held.operation()).await.unwrap();
+    assert!(matches!(
+        fixture
+            .store
+            .complete(&held, &arguments, NOW)
+            .await
+            .unwrap(),
+        Finished::Written(_)
+    ));
+}
+
+#[tokio::test]
+async fn a_claim_raises_version_and_attempt_and_starts_once() {
+    let fixture = Fixture::start().await;
+    let operation = fixture.created().await;
+    let first = fixture
+        .hold(&operation, NOW + secs(1))
+        .await
+        .operation()
+        .clone();
+    assert_eq!((first.lock_version, first.attempt), (2, 1));
+    assert_eq!(
+        (first.started_at, first.updated_at),
+        (Some(NOW + secs(1)), NOW + secs(1))
+    );
+    let Claimed::Busy { until } = fixture.claim(&operation, NOW + secs(60)).await else {
+        panic!("not busy")
+    };
+    assert_eq!(until, NOW + secs(61));
+    let second = fixture
+        .hold(&operation, NOW + secs(61))
+        .await
+        .operation()
+        .clone();
+    assert_eq!(
+        (second.lock_version, second.attempt, second.started_at),
+        (3, 2, Some(NOW + secs(1)))
+    );
+}
+
+#[tokio::test]
+async fn a_claim_tells_what_it_met() {
+    let fixture = Fixture::start().await;
+    let operation = fixture.created().await;
+    let missing = fixture.accepted();
+    assert!(matches!(
+        fixture.claim(&missing, NOW).await,
+        Claimed::Absent
+    ));
+    let other = Operation {
+        create_id: CreateId::from_bytes([0; 16]),
+        ..operation.clone()
+    };
+    let Claimed::OtherIncarnation { expires_at } = fixture.claim(&other, NOW).await else {
+        panic!()
+    };
+    assert_eq!(expires_at, operation.expires_at);
+    assert!(matches!(
+        fixture.claim(&operation, operation.deadline_at).await,
+        Claimed::Spent(_)
+    ));
+    for attempt in 0..3 {
+        fixture.hold(&operation, NOW + secs(60 * attempt)).await;
+    }
+    let Claimed::Spent(spent) = fixture.claim(&operation, NOW + secs(180)).await else {
+        panic!()
+    };
+    let codes: Vec<_> = spent
+        .give_up_errors(NOW)
+        .unwrap()
+        .into_iter()
+        .map(|error| error.code)
+        .collect();
+    assert_eq!(codes, [FailureCode::WorkerLost.as_str()]);
+    fixture
+        .store
+        .cancel(&operation.id, &owner(), &IfMatch::Any, NOW)
+        .await
+        .unwrap();
+    assert!(matches!(
+        fixture.claim(&operation, NOW).await,
+        Claimed::Ended(_)
+    ));
+}
+
+#[tokio::test]
+async fn progress_is_seen_and_a_bare_heartbeat_is_not() {
+    let fixture = Fixture::start().await;
+    let held = fixture.held().await;
+    let id = &held.operation().id;
+    let before = fixture.get(id).await;
+    assert_eq!(
+        fixture
+            .store
+            .renew(&held, LEASE, None, NOW + secs(20))
+            .await
+            .unwrap(),
+        Renewed::Held
+    );
+    let after = fixture.get(id).await;
+    assert_eq!(
+        (after.lock_version, after.updated_at),
+        (before.lock_version, before.updated_at)
+    );
+    let State::Processing { lease_until, .. } = after.state else {
+        panic!()
+    };
+    assert_eq!(lease_until, NOW + secs(80));
+    let progress = Progress {
+        fraction: 0.1 + 0.2,
+        message: Some("step 3".into()),
+        at: NOW + secs(21),
+    };
+    fixture
+        .store
+        .renew(&held, LEASE, Some(&progress), NOW + secs(21))
+        .await
+        .unwrap();
+    let after = fixture.get(id).await;
+    assert_eq!(
+        (after.progress, after.updated_at),
+        (Some(progress), NOW + secs(21))
+    );
+    let silent = Progress {
+        fraction: 0.5,
+        message: None,
+        at: NOW + secs(22),
+    };
+    fixture
+        .store
+        .renew(&held, LEASE, Some(&silent), NOW + secs(22))
+        .await
+        .unwrap();
+    assert_eq!(fixture.get(id).await.progress, Some(silent));
+}
+
+#[tokio::test]
+async fn an_end_is_stamped_and_kept_for_as_long_as_was_asked() {
+    let fixture = Fixture::start().await;
+    let at = NOW + secs(5);
+    let held = fixture.held().await;
+    fixture
+        .store
+        .complete(&held, &json("[1]"), at)
+        .await
+        .unwrap();
+    let completed = fixture.get(&held.operation().id).await;
+    assert_eq!(completed.ended_at(), Some(at));
+    assert_eq!(
+        (completed.lock_version, completed.expires_at),
+        (3, at + secs(86_400))
+    );
+    assert_eq!(
+        completed
+            .progress
+            .as_ref()
+            .map(|progress| progress.fraction),
+        Some(1.0)
+    );
+    assert!(completed.callback_is_due());
+
+    let held = fixture.held().await;
+    fixture.store.fail(&held, &[error()], at).await.unwrap();
+    let failed = fixture.get(&held.operation().id).await;
+    let State::Failed { errors, .. } = &failed.state else {
+        panic!()
+    };
+    assert_eq!(
+        (errors.as_slice(), failed.progress),
+        ([error()].as_slice(), None)
+    );
+}
+
+#[tokio::test]
+async fn a_retry_lets_go_until_its_time_and_keeps_the_error() {
+    let fixture = Fixture::start().await;
+    let held = fixture.held().await;
+    let operation = held.operation();
+    fixture
+        .store
+        .retry(&held, &error(), NOW + secs(9), NOW)
+        .await
+        .unwrap();
+    assert_eq!(
+        fixture.store.renew(&held, LEASE, None, NOW).await.unwrap(),
+        Renewed::Lost
+    );
+    assert!(matches!(
+        fixture.claim(operation, NOW + secs(8)).await,
+        Claimed::Busy { .. }
+    ));
+    let again = fixture.hold(operation, NOW + secs(9)).await;
+    assert_eq!(
+        again.operation().last_error.as_ref().unwrap().error,
+        error()
+    );
+    assert_eq!(again.operation().attempt, 2);
+}
+
+#[tokio::test]
+async fn a_cancel_asks_for_the_owner_and_the_version() {
+    let fixture = Fixture::start().await;
+    let operation = fixture.created().await;
+    let bob = Owner::new("jwt", "bob").unwrap();
+    let cancel = async |owner: &Owner, if_match: &IfMatch| {
+        fixture
+            .store
+            .cancel(&operation.id, owner, if_match, NOW)
+            .await
+            .unwrap()
+    };
+    assert!(matches!(
+        cancel(&bob, &IfMatch::Any).await,
+        Cancelled::Absent
+    ));
+    let stale = (NOW, 2, NOW);
+    for versions in [vec![], vec![stale], vec![stale, (NOW, 1, NOW + secs(1))]] {
+        assert!(matches!(
+            cancel(&owner(), &IfMatch::Versions(versions)).await,
+            Cancelled::OtherVersion
+        ));
+    }
+    let versions = IfMatch::Versions(vec![stale, (NOW, 1, NOW)]);
+    assert!(matches!(
+        cancel(&owner(), &versions).await,
+        Cancelled::Cancelled(_)
+    ));
+    assert!(
+        matches!(cancel(&owner(), &versions).await, Cancelled::Cancelled(_)),
+        "before the version is looked at"
+    );
+    let completed = fixture.completed().await;
+    let late = fixture
+        .store
+        .cancel(&completed.id, &owner(), &IfMatch::Any, NOW)
+        .await
+        .unwrap();
+    assert!(matches!(late, Cancelled::Ended));
+}
+
+#[tokio::test]
+async fn only_what_is_spent_and_unchanged_is_given_up() {
+    let fixture = Fixture::start().await;
+    let operation = fixture.created().await;
+    let errors = [OperationError::of(FailureCode::DeadlineExceeded, "late")];
+    let give_up =
+        async |spent: &Operation, now| fixture.store.give_up(spent, &errors, now).await.unwrap();
+    assert!(
+        matches!(give_up(&operation, NOW).await, GivenUp::MovedOn),
+        "time and attempts are left"
+    );
+    let late = operation.deadline_at;
+    fixture.hold(&operation, NOW).await;
+    assert!(
+        matches!(give_up(&operation, late).await, GivenUp::MovedOn),
+        "it is not what was looked at"
+    );
+    let now_there = fixture.get(&operation.id).await;
+    assert!(
+        matches!(give_up(&now_there, NOW + secs(59)).await, GivenUp::MovedOn),
+        "it is held"
+    );
+    let GivenUp::Ended(ended) = give_up(&now_there, late).await else {
+        panic!()
+    };
+    assert_eq!(ended.status(), Status::Failed);
+}
+
+/// One operation in every state, and every step tried on each: what the transition table refuses changes nothing.
+#[tokio::test]
+async fn the_store_refuses_exactly_what_the_table_refuses() {
+    let fixture = Fixture::start().await;
+    for from in Status::ALL {
+        for step in Step::ALL {
+            let held = fixture.held().await;
+            let operation = match from {
+                Status::Pending => fixture.created().await,
+                Status::Processing => held.operation().clone(),
+                Status::Completed => fixture.completed().await,
+                Status::Failed => {
+                    fixture.store.fail(&held, &[error()], NOW).await.unwrap();
+                    held.operation().clone()
+                }
+                Status::Cancelled => {
+                    fixture
+                        .store
+                        .cancel(&held.operation().id, &owner(), &IfMatch::Any, NOW)
+                        .await
+                        .unwrap();
+                    held.operation().clone()
+                }
+            };
+            let before = fixture.get(&operation.id).await;
+            let applied = take(&fixture, step, &operation, &held).await;
+            let expected = match verdict(Some(from), step) {
+                // The leases here have not passed; what waits for one is refused.
+                Verdict::ToOnceFree(_) | Verdict::Refused => false,
+                // Only a spent operation is given up, and these are not.
+                Verdict::To(_) => step != Step::GiveUp,
+            };
+            assert_eq!(applied, expected, "{step:?} from {from}");
+            if !applied {
+                assert_eq!(
+                    fixture.get(&operation.id).await,
+                    before,
+                    "{step:?} from {from}"
+                );
+            }
+        }
+    }
+}
+
+/// Takes a step on an operation; whether it was applied.
+async fn take(fixture: &Fixture, step: Step, operation: &Operation, held: &Held) -> bool {
+    let store = &fixture.store;
+    match step {
+        Step::Create => {
+            let draft = Draft::new(&Operation {
+                id: operation.id.clone(),
+                ..fixture.accepted()
+            });
+            matches!(store.create(&draft, NOW).await.unwrap(), Created::New)
+        }
+        Step::Claim => matches!(fixture.claim(operation, NOW).await, Claimed::Held(_)),
+        Step::Heartbeat => {
+            held.operation().id == operation.id
+                && store.renew(held, LEASE, None, NOW).await.unwrap() == Renewed::Held
+        }
+        Step::Complete => changes(fixture, operation, store.complete(held, &json("2"), NOW)).await,
+        Step::Fail => changes(fixture, operation, store.fail(held, &[error()], NOW)).await,
+        Step::Retry => changes(fixture, operation, store.retry(held, &error(), NOW, NOW)).await,
+        Step::GiveUp => {
+            changes(
+                fixture,
+                operation,
+                store.give_up(operation, &[error()], NOW),
+            )
+            .await
+        }
+        Step::Cancel => {
+            changes(
+                fixture,
+                operation,
+                store.cancel(&operation.id, &owner(), &IfMatch::Any, NOW),
+            )
+            .await
+        }
+    }
+}
+
+/// Whether a write raised the operation's version. The holder holds another operation where this one has no holder.
+async fn changes<T: std::fmt::Debug>(
+    fixture: &Fixture,
+    operation: &Operation,
+    write: impl Future<Output = Result<T, shared::store::StoreError>>,
+) -> bool {
+    let before = fixture.get(&operation.id).await.lock_version;
+    write.await.unwrap();
+    fixture.get(&operation.id).await.lock_version > before
+}
+
+#[tokio::test]
+async fn expired_is_absent_to_every_step() {
+    let fixture = Fixture::start().await;
+    let operation = fixture.completed().await;
+    let later = operation.expires_at;
+    assert_eq!(fixture.store.get(&operation.id, later).await.unwrap(), None);
+    assert!(matches!(
+        fixture.claim(&operation, later).await,
+        Claimed::Absent
+    ));
+    let cancelled = fixture
+        .store
+        .cancel(&operation.id, &owner(), &IfMatch::Any, later)
+        .await
+        .unwrap();
+    assert!(matches!(cancelled, Cancelled::Absent));
+    assert_eq!(
+        fixture
+            .store
+            .erase(&operation.id, &owner(), later)
+            .await
+            .unwrap(),
+        Erased::Absent
+    );
+    let list = fixture
+        .store
+        .list(&owner(), &Default::default(), 10, None, later)
+        .await
+        .unwrap();
+    assert!(list.operations.is_empty() && list.next.is_none());
+    let next = Operation {
+        id: operation.id.clone(),
+        ..fixture.accepted()
+    };
+    let draft = Draft::new(&next);
+    assert!(matches!(
+        fixture.store.create(&draft, later - secs(1)).await.unwrap(),
+        Created::Existing(_)
+    ));
+    assert!(matches!(
+        fixture.store.create(&draft, later).await.unwrap(),
+        Created::New
+    ));
+    // The earlier incarnation's message means nothing to the new one.
+    assert!(matches!(
+        fixture.claim(&operation, NOW).await,
+        Claimed::OtherIncarnation { .. }
+    ));
+    assert_eq!(fixture.get(&next.id).await, next);
+}
+
+#[tokio::test]
+async fn an_unknown_id_is_absent() {
+    let fixture = Fixture::start().await;
+    let id = OperationId::from_bytes([0; 12]);
+    assert_eq!(fixture.store.get(&id, NOW).await.unwrap(), None);
+    let claim_id = ClaimId::from_bytes([0; 16]);
+    let create_id = CreateId::from_bytes([0; 16]);
+    let claimed = fixture
+        .store
+        .claim(&id, &create_id, claim_id, LEASE, NOW)
+        .await
+        .unwrap();
+    assert!(matches!(claimed, Claimed::Absent));
+    assert_eq!(
+        fixture.store.erase(&id, &owner(), NOW).await.unwrap(),
+        Erased::Absent
+    );
+}

@@ -1,0 +1,321 @@
+//! Sixty-four writers at once for every step: one wins, and all others are told what happened.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use shared::domain::callback::{Attempt, CallbackStatus};
+use shared::domain::id::{AttemptId, ClaimId, CreateId, RedeliveryId};
+use shared::domain::operation::{FailureCode, Operation, OperationError};
+use shared::domain::transition::Status;
+use shared::store::{
+    AttemptRecord, Cancelled, Claimed, Created, Draft, Erased, Finished, GivenUp, IfMatch,
+    Recorded, Renewed, Settlement,
+};
+
+use super::{Fixture, LEASE, NOW, json, owner, secs};
+
+const WRITERS: u8 = 64;
+
+/// Runs one writer for each number, all at once, on several threads.
+async fn race<T, F>(writer: impl Fn(u8) -> F) -> Vec<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let tasks: Vec<_> = (0..WRITERS)
+        .map(|number| tokio::spawn(writer(number)))
+        .collect();
+    join_all(tasks)
+        .await
+        .into_iter()
+        .map(Result::unwrap)
+        .collect()
+}
+
+fn count<T>(outcomes: &[T], is: impl Fn(&T) -> bool) -> usize {
+    outcomes.iter().filter(|outcome| is(outcome)).count()
+}
+
+fn error() -> OperationError {
+    OperationError::of(FailureCode::InternalError, "so it goes")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn create_has_one_winner_and_the_others_meet_it() {
+    let fixture = Fixture::start().await;
+    let operation = fixture.accepted();
+    let store = fixture.store.clone();
+    let outcomes = race(|number| {
+        let (store, create_id) = (store.clone(), CreateId::from_bytes([number; 16]));
+        let draft = Draft::new(&Operation {
+            create_id: create_id.clone(),
+            ..operation.clone()
+        });
+        async move { (create_id, store.create(&draft, NOW).await.unwrap()) }
+    })
+    .await;
+    let winner = fixture.get(&operation.id).await.create_id;
+    for (create_id, outcome) in &outcomes {
+        match outcome {
+            Created::New => assert_eq!(*create_id, winner),
+            Created::Existing(existing) => assert_eq!(existing.create_id, winner),
+        }
+    }
+    assert_eq!(
+        count(&outcomes, |(_, outcome)| matches!(outcome, Created::New)),
+        1
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn claim_has_one_winner_and_the_others_wait_for_it() {
+    let fixture = Fixture::start().await;
+    let operation = fixture.created().await;
+    let store = fixture.store.clone();
+    let outcomes = race(|number| {
+        let (store, operation) = (store.clone(), operation.clone());
+        let claim_id = ClaimId::from_bytes([number; 16]);
+        async move {
+            store
+                .claim(&operation.id, &operation.create_id, claim_id, LEASE, NOW)
+                .await
+                .unwrap()
+        }
+    })
+    .await;
+    assert_eq!(
+        count(&outcomes, |outcome| matches!(outcome, Claimed::Held(_))),
+        1
+    );
+    assert_eq!(
+        count(
+            &outcomes,
+            |outcome| matches!(outcome, Claimed::Busy { until } if *until == NOW + LEASE)
+        ),
+        63
+    );
+    let claimed = fixture.get(&operation.id).await;
+    assert_eq!((claimed.lock_version, claimed.attempt), (2, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn heartbeats_never_undo_an_end() {
+    let fixture = Fixture::start().await;
+    let held = Arc::new(fixture.held().await);
+    let store = fixture.store.clone();
+    let outcomes = race(|number| {
+        let (store, held) = (store.clone(), Arc::clone(&held));
+        async move {
+            if number == 32 {
+                store.complete(&held, &json("1"), NOW).await.unwrap();
+                return None;
+            }
+            Some(store.renew(&held, LEASE, None, NOW).await.unwrap())
+        }
+    })
+    .await;
+    assert_eq!(
+        fixture.get(&held.operation().id).await.status(),
+        Status::Completed
+    );
+    let told = count(&outcomes, |outcome| {
+        matches!(outcome, Some(Renewed::Held | Renewed::Lost))
+    });
+    assert_eq!(told, 63);
+    assert_eq!(
+        store.renew(&held, LEASE, None, NOW).await.unwrap(),
+        Renewed::Lost
+    );
+}
+
+/// The same holder's outcome, many times over: written once, and known for its own by all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn complete_fail_and_retry_are_written_once() {
+    for step in 0..3 {
+        let fixture = Fixture::start().await;
+        let held = Arc::new(fixture.held().await);
+        let store = fixture.store.clone();
+        let outcomes = race(|_| {
+            let (store, held) = (store.clone(), Arc::clone(&held));
+            async move {
+                match step {
+                    0 => store.complete(&held, &json("1"), NOW).await.unwrap(),
+                    1 => store.fail(&held, &[error()], NOW).await.unwrap(),
+                    _ => store
+                        .retry(&held, &error(), NOW + secs(9), NOW)
+                        .await
+                        .unwrap(),
+                }
+            }
+        })
+        .await;
+        assert_eq!(
+            count(&outcomes, |outcome| matches!(outcome, Finished::Written(_))),
+            64
+        );
+        assert_eq!(fixture.get(&held.operation().id).await.lock_version, 3);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn give_up_is_written_once() {
+    let fixture = Fixture::start().await;
+    let operation = fixture.created().await;
+    let store = fixture.store.clone();
+    let outcomes = race(|_| {
+        let (store, operation) = (store.clone(), operation.clone());
+        async move {
+            store
+                .give_up(&operation, &[error()], operation.deadline_at)
+                .await
+                .unwrap()
+        }
+    })
+    .await;
+    assert_eq!(
+        count(&outcomes, |outcome| matches!(outcome, GivenUp::Ended(_))),
+        64
+    );
+    assert_eq!(fixture.get(&operation.id).await.lock_version, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cancel_is_written_once() {
+    let fixture = Fixture::start().await;
+    let operation = fixture.created().await;
+    let store = fixture.store.clone();
+    let outcomes = race(|_| {
+        let (store, id) = (store.clone(), operation.id.clone());
+        async move {
+            store
+                .cancel(&id, &owner(), &IfMatch::Any, NOW)
+                .await
+                .unwrap()
+        }
+    })
+    .await;
+    assert_eq!(
+        count(&outcomes, |outcome| matches!(
+            outcome,
+            Cancelled::Cancelled(_)
+        )),
+        64
+    );
+    assert_eq!(fixture.get(&operation.id).await.lock_version, 2);
+}
+
+/// Complete, fail, retry, cancel and claim against each other: the version tells that exactly one of those that end it, or let
+/// it go, was applied.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_all_that_would_end_it_one_does() {
+    let fixture = Fixture::start().await;
+    let held = Arc::new(fixture.held().await);
+    let store = fixture.store.clone();
+    let wrote = race(|number| {
+        let (store, held) = (store.clone(), Arc::clone(&held));
+        async move {
+            let operation = held.operation();
+            match number % 4 {
+                0 => matches!(
+                    store.complete(&held, &json("1"), NOW).await.unwrap(),
+                    Finished::Written(_)
+                ),
+                1 => matches!(
+                    store.fail(&held, &[error()], NOW).await.unwrap(),
+                    Finished::Written(_)
+                ),
+                2 => {
+                    let cancelled = store
+                        .cancel(&operation.id, &owner(), &IfMatch::Any, NOW)
+                        .await
+                        .unwrap();
+                    matches!(cancelled, Cancelled::Cancelled(_))
+                }
+                _ => {
+                    let claim_id = ClaimId::from_bytes([number; 16]);
+                    let claimed = store
+                        .claim(&operation.id, &operation.create_id, claim_id, LEASE, NOW)
+                        .await
+                        .unwrap();
+                    assert!(
+                        !matches!(claimed, Claimed::Held(_)),
+                        "it is held or has ended"
+                    );
+                    false
+                }
+            }
+        }
+    })
+    .await;
+    let ended = fixture.get(&held.operation().id).await;
+    assert_eq!(ended.lock_version, 3);
+    // All sixteen of the kind that won know it; nobody else believes to have won.
+    assert_eq!(count(&wrote, |wrote| *wrote), 16);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn erase_has_one_winner() {
+    let fixture = Fixture::start().await;
+    let operation = fixture.completed().await;
+    let store = fixture.store.clone();
+    let outcomes = race(|_| {
+        let (store, id) = (store.clone(), operation.id.clone());
+        async move { store.erase(&id, &owner(), NOW).await.unwrap() }
+    })
+    .await;
+    assert_eq!(count(&outcomes, |outcome| *outcome == Erased::Erased), 1);
+    assert_eq!(count(&outcomes, |outcome| *outcome == Erased::Absent), 63);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_try_of_a_callback_is_recorded_once() {
+    let fixture = Fixture::start().await;
+    let operation = fixture.completed().await;
+    let store = fixture.store.clone();
+    let outcomes = race(|number| {
+        let (store, operation) = (store.clone(), operation.clone());
+        let record = AttemptRecord {
+            id: AttemptId::from_bytes([number; 16]),
+            attempt: Attempt {
+                at: NOW,
+                status_code: Some(500),
+                error: None,
+                duration_ms: 1,
+            },
+            settlement: Settlement::Again(NOW + secs(5)),
+            kept_max: 6,
+        };
+        async move {
+            store
+                .record_attempt(&operation, &record, NOW)
+                .await
+                .unwrap()
+        }
+    })
+    .await;
+    assert_eq!(count(&outcomes, |outcome| *outcome == Recorded::Written), 1);
+    assert_eq!(fixture.get(&operation.id).await.callback.unwrap().tries, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_round_is_started_once() {
+    let fixture = Fixture::start().await;
+    let operation = fixture.completed().await;
+    let store = fixture.store.clone();
+    let outcomes = race(|number| {
+        let (store, operation) = (store.clone(), operation.clone());
+        let redelivery_id = RedeliveryId::from_bytes([number; 16]);
+        async move {
+            store
+                .start_round(&operation, &redelivery_id, NOW)
+                .await
+                .unwrap()
+        }
+    })
+    .await;
+    assert_eq!(count(&outcomes, |outcome| *outcome == Recorded::Written), 1);
+    assert_eq!(
+        fixture.get(&operation.id).await.callback_status(),
+        Some(CallbackStatus::Due)
+    );
+}

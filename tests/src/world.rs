@@ -165,7 +165,11 @@ impl World {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Answer {
-        let event = event(owner, method, path, headers, body);
+        self.answer(event(owner, method, path, headers, body)).await
+    }
+
+    /// The answer to an HTTP API's event.
+    pub async fn answer(&self, event: Value) -> Answer {
         let submits = event["routeKey"] == "POST /operations";
         let event = serde_json::from_value(event).unwrap();
         let response = if submits {

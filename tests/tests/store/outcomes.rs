@@ -7,7 +7,8 @@ use shared::domain::operation::{
 };
 use shared::domain::transition::{Status, Step, Verdict, verdict};
 use shared::store::{
-    Cancelled, Claimed, Created, Draft, Erased, Finished, GivenUp, Held, IfMatch, Renewed,
+    Cancelled, Claimed, Created, Draft, Erased, Finished, GivenUp, Held, IfMatch, ListFilter,
+    Renewed,
 };
 
 use super::{Fixture, LEASE, NOW, json, owner, secs};
@@ -462,7 +463,7 @@ async fn expired_is_absent_to_every_step() {
     );
     let list = fixture
         .store
-        .list(&owner(), &Default::default(), 10, None, later)
+        .list(&owner(), &ListFilter::default(), 10, None, later)
         .await
         .unwrap();
     assert!(list.operations.is_empty() && list.next.is_none());

@@ -1,7 +1,7 @@
 //! The functions that can be called.
 //!
 //! A function stands here with its name, version, types and limits, so that a submit can refuse wrong arguments before anything
-//! is written; its work stands in the worker. To add one: a file beside this one, a line in [`ENTRIES`], and its work there.
+//! is written; its work stands in the worker. To add one: a file beside this one, a line in `ENTRIES`, and its work there.
 //! A test of the worker fails when one of the two is missing.
 
 pub mod csv_summarize;

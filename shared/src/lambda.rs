@@ -23,6 +23,7 @@ where
 {
     let environment = Environment::of_process();
     let started = telemetry::start(&environment);
+    telemetry::tell_panics();
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -38,6 +38,14 @@ pub fn start(environment: &Environment) -> Result<(), SettingError> {
     Ok(())
 }
 
+/// Makes a panic one log line that says where, and not what: the message may quote arguments.
+pub fn tell_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let location = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(location, "panic");
+    }));
+}
+
 /// An error with its causes, for a log line.
 #[must_use]
 pub fn chain(error: &dyn std::error::Error) -> String {

@@ -32,7 +32,7 @@ pub(crate) fn start(
 ) -> oneshot::Receiver<Ended> {
     let (ended, receiver) = oneshot::channel();
     let body = move || {
-        // The default hook would print the panic's message, which may quote arguments; `telemetry` prints where it was.
+        // The process's panic hook has told where it was; that it was is a failed attempt.
         let outcome = catch_unwind(AssertUnwindSafe(|| run(runner, arguments, context, abort)));
         let _ = ended.send(outcome.unwrap_or(Ended::Panicked));
     };

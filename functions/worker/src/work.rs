@@ -1,4 +1,4 @@
-//! The work of the functions that the catalogue lists. To add one: a file beside this one and a line in [`RUNNERS`].
+//! The work of the functions that the catalogue lists. To add one: a file beside this one and a line in `RUNNERS`.
 
 mod csv_summarize;
 mod demo;

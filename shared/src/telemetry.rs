@@ -41,7 +41,10 @@ pub fn start(environment: &Environment) -> Result<(), SettingError> {
 /// Makes a panic one log line that says where, and not what: the message may quote arguments.
 pub fn tell_panics() {
     std::panic::set_hook(Box::new(|panic| {
-        let location = panic.location().map(ToString::to_string).unwrap_or_default();
+        let location = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
         tracing::error!(location, "panic");
     }));
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use shared::aws::{self, Aws};
 use shared::clock::Clock;
 use shared::config::{Environment, SettingError};
-use shared::domain::limits::PROGRESS_MESSAGE_CHARS_MAX;
+use shared::domain::limits::{INVOCATION_MARGIN, PROGRESS_MESSAGE_CHARS_MAX, WORKER_TIMEOUT_SECS};
 use shared::domain::time::Timestamp;
 use tokio::sync::watch;
 
@@ -51,6 +51,25 @@ impl Context {
         }
     }
 
+    /// The context of work that nobody holds an operation for: the only attempt, with as much time as an attempt can have,
+    /// which nobody cancels. `report` is given each report's fraction and message.
+    #[must_use]
+    pub fn detached(
+        environment: Environment,
+        clock: Arc<dyn Clock>,
+        report: impl Fn(f64, &str) + Send + Sync + 'static,
+    ) -> Self {
+        let (_, never_cancelled) = watch::channel(false);
+        Self::new(
+            1,
+            clock.now() + Duration::from_secs(u64::from(WORKER_TIMEOUT_SECS)) - INVOCATION_MARGIN,
+            never_cancelled,
+            move |said| report(said.fraction, said.message.as_deref().unwrap_or_default()),
+            Arc::new(Clients::new(environment)),
+            clock,
+        )
+    }
+
     /// Which attempt this is, from 1.
     #[must_use]
     pub const fn attempt(&self) -> u32 {
@@ -86,12 +105,11 @@ impl Context {
 
     /// Completes when nobody wants the result any more.
     pub async fn cancelled(&self) {
-        // The other side is dropped only when the attempt is over, and the work with it.
-        let _ = self
-            .cancelled
-            .clone()
-            .wait_for(|cancelled| *cancelled)
-            .await;
+        let mut cancelled = self.cancelled.clone();
+        if cancelled.wait_for(|cancelled| *cancelled).await.is_err() {
+            // Nobody is left who could.
+            std::future::pending::<()>().await;
+        }
     }
 
     /// The present moment.

@@ -7,8 +7,8 @@ use std::pin::Pin;
 
 use serde::Serialize;
 use shared::catalogue::{
-    Catalogue, Entry, Function, Unknown, csv_summarize::CsvSummarize, demo as demo_functions,
-    read_arguments,
+    ArgumentFault, Catalogue, Entry, Function, Unknown, csv_summarize::CsvSummarize,
+    demo as demo_functions, read_arguments,
 };
 use shared::domain::json::Json;
 use shared::domain::operation::{FailureCode, OperationError};
@@ -147,13 +147,8 @@ impl Works {
 }
 
 async fn run<W: Work>(arguments: Json, context: Context) -> Result<Json, WorkError> {
-    let args = read_arguments::<W>(&arguments).map_err(|fault| {
-        // Submit has checked them against the type that it knew, which may have been another version of the code.
-        WorkError::permanent(
-            "INVALID_ARGUMENTS",
-            &format!("/arguments{} {}", fault.pointer, fault.detail),
-        )
-    })?;
+    // Submit has checked them against the type that it knew, which may have been another version of the code.
+    let args = read_arguments::<W>(&arguments).map_err(|fault| invalid_arguments(&fault))?;
     let output = W::run(args, context).await?;
     Json::of(&output).map_err(|_| {
         WorkError::permanent(
@@ -163,11 +158,19 @@ async fn run<W: Work>(arguments: Json, context: Context) -> Result<Json, WorkErr
     })
 }
 
-/// Runs a function by its name, in its latest stable version, without queue or store.
+fn invalid_arguments(fault: &ArgumentFault) -> WorkError {
+    WorkError::permanent(
+        "INVALID_ARGUMENTS",
+        &format!("/arguments{} {}", fault.pointer, fault.detail),
+    )
+}
+
+/// Runs a function by its name, in its latest stable version, without queue or store. Arguments are checked as a submit checks
+/// them.
 ///
 /// # Errors
 ///
-/// When there is none, or when it fails.
+/// When there is none, when it is not called in this way, or when it fails.
 pub async fn run_by_name(name: &str, arguments: Json, context: Context) -> Result<Json, WorkError> {
     let unknown = |_| {
         WorkError::permanent(
@@ -179,6 +182,14 @@ pub async fn run_by_name(name: &str, arguments: Json, context: Context) -> Resul
     let runner = Works::new(true)
         .find(entry.name, entry.version)
         .map_err(unknown)?;
+    if !arguments.is_object() {
+        let detail = "must be an object".to_owned();
+        let pointer = String::new();
+        return Err(invalid_arguments(&ArgumentFault { pointer, detail }));
+    }
+    entry
+        .check(&arguments)
+        .map_err(|fault| invalid_arguments(&fault))?;
     (runner.run)(arguments, context).await
 }
 

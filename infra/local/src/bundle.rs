@@ -20,7 +20,9 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-pub use crate::bundle::functions::{FUNCTIONS, FunctionShape, PASSED_ON};
+pub use crate::bundle::functions::{
+    DEVELOPMENT_WEBHOOK_SECRET, FUNCTIONS, FunctionShape, PASSED_ON,
+};
 pub use crate::bundle::queues::{
     CALLBACK_QUEUE, DEAD_LETTER_SUFFIX, DISPATCH_QUEUE, MAXIMUM_RECEIVE_COUNT, QueueShape,
     RETENTION_SECS,

@@ -48,7 +48,7 @@ const CALLBACK: FunctionShape = FunctionShape {
 pub const FUNCTIONS: [FunctionShape; 4] = [SUBMIT, STATUS, WORKER, CALLBACK];
 
 /// The variables of the starter's own environment that its functions get as well, when they are set.
-pub const PASSED_ON: [&str; 9] = [
+pub const PASSED_ON: [&str; 8] = [
     "AWS_LAMBDA_LOG_LEVEL",
     "CALLBACK_ALLOWED_NETWORKS",
     "CALLBACK_RETRY_SECONDS",
@@ -56,12 +56,11 @@ pub const PASSED_ON: [&str; 9] = [
     "DEMO_FUNCTIONS",
     "LEASE_SECONDS",
     "PUBLIC_URL",
-    "RUST_LOG",
     "WEBHOOK_SECRETS",
 ];
 
 /// What callbacks are signed with when nobody says otherwise. It is known to everybody and good for nothing but trying out.
-const DEVELOPMENT_WEBHOOK_SECRET: &str = "whsec_ZmVycnktbG9jYWwtZGV2ZWxvcG1lbnQtb25seS1rZXk=";
+pub const DEVELOPMENT_WEBHOOK_SECRET: &str = "whsec_ZmVycnktbG9jYWwtZGV2ZWxvcG1lbnQtb25seS1rZXk=";
 
 /// The functions, ready to be invoked.
 pub(super) struct Functions {

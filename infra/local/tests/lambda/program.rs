@@ -86,6 +86,8 @@ async fn what_keeps_it_from_starting_is_one_line() {
         (&["--sqs", "queues"], "'--sqs <URL>'"),
         (&["--lambda", "https://127.0.0.1"], "'--lambda <URL>'"),
         (&["--colour"], "'--colour'"),
+        (&["run"], "<NAME> <FILE>"),
+        (&["--port", "0", "demo"], "'--port <PORT>'"),
     ] {
         let output = soon("the end", program(arguments).output()).await.unwrap();
         let said = String::from_utf8(output.stderr).unwrap();

@@ -1,27 +1,23 @@
-//! Starts the bundle, and stops it when told to.
+//! The bundle, served until it is told to stop.
 
 use std::error::Error;
-use std::io::{self, IsTerminal};
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Parser;
-use local::build::build_functions;
+use clap::Args;
 use local::bundle::{Bundle, PASSED_ON, Settings};
 use shared::clock::SystemClock;
 use shared::config::Environment;
-use shared::telemetry::chain;
-use tracing::Level;
+
+use crate::{Binaries, Ended, interrupted};
 
 /// How often a function that somebody else runs is asked whether it answers yet.
 const REMOTE_PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Ferry on this machine: store, queues, gateway and the four functions.
-#[derive(Debug, Parser)]
-#[command(name = "local", version)]
-struct Arguments {
+/// What to start, and what to use of others'.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArguments {
     /// The port that the API is served on; 0 takes a free one.
     #[arg(long, default_value_t = 3000)]
     port: u16,
@@ -39,45 +35,20 @@ struct Arguments {
     sqs: Option<String>,
 
     /// Invoke the functions at this endpoint, as `cargo lambda watch` serves them.
-    #[arg(long, value_name = "URL", value_parser = plain_endpoint)]
+    #[arg(long, value_name = "URL", value_parser = plain_endpoint, conflicts_with = "functions")]
     lambda: Option<String>,
+
+    #[command(flatten)]
+    binaries: Binaries,
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(error) if error.use_stderr() => {
-            // The first line says what is wrong; the rest is usage, which `--help` has in full.
-            let text = error.to_string();
-            eprintln!("{}", text.lines().next().unwrap_or_default());
-            return ExitCode::FAILURE;
-        }
-        Err(help) => {
-            print!("{help}");
-            return ExitCode::SUCCESS;
-        }
-    };
-    tracing_subscriber::fmt()
-        .with_max_level(Level::WARN)
-        .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr)
-        .init();
-    match run(arguments).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {}", chain(error.as_ref()));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
+/// Starts the bundle, says where it is, and stops it when told to.
+pub(crate) async fn serve(arguments: ServeArguments, environment: &Environment) -> Ended {
     let mut interrupted = std::pin::pin!(interrupted()?);
     let remote = arguments.lambda.is_some();
     let bundle = tokio::select! {
         () = &mut interrupted => return Ok(()),
-        bundle = start(arguments) => bundle?,
+        bundle = start(arguments, environment) => bundle?,
     };
     let ready = tokio::select! {
         () = &mut interrupted => None,
@@ -91,13 +62,15 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     ready.unwrap_or(Ok(()))
 }
 
-async fn start(arguments: Arguments) -> Result<Bundle, Box<dyn Error>> {
-    let environment = Environment::of_process();
+async fn start(
+    arguments: ServeArguments,
+    environment: &Environment,
+) -> Result<Bundle, Box<dyn Error>> {
     let functions_directory = if arguments.lambda.is_some() {
         // There is nothing to build, and no directory to look into.
         PathBuf::new()
     } else {
-        build_functions(environment.optional("CARGO").unwrap_or("cargo")).await?
+        arguments.binaries.directory(environment).await?
     };
     let settings = Settings {
         port: arguments.port,
@@ -107,7 +80,7 @@ async fn start(arguments: Arguments) -> Result<Bundle, Box<dyn Error>> {
         sqs: arguments.sqs,
         lambda: arguments.lambda,
         functions_directory,
-        environment: passed_on(&environment),
+        environment: passed_on(environment),
         clock: Arc::new(SystemClock),
     };
     Ok(Bundle::start(settings).await?)
@@ -115,7 +88,7 @@ async fn start(arguments: Arguments) -> Result<Bundle, Box<dyn Error>> {
 
 /// Waits until the first request can be answered. A function that somebody else runs may be started after the bundle,
 /// which alone knows what to give it.
-async fn ready(bundle: &Bundle, remote: bool) -> Result<(), Box<dyn Error>> {
+async fn ready(bundle: &Bundle, remote: bool) -> Ended {
     if !remote {
         return Ok(bundle.ready().await?);
     }
@@ -134,28 +107,6 @@ fn passed_on(environment: &Environment) -> Vec<(String, String)> {
         .into_iter()
         .filter_map(|name| Some((name.to_owned(), environment.optional(name)?.to_owned())))
         .collect()
-}
-
-/// Completes when this process is told to end, with Ctrl-C or by `SIGTERM`. From the call on, neither ends it by itself.
-#[cfg(unix)]
-fn interrupted() -> io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
-}
-
-#[cfg(not(unix))]
-fn interrupted() -> io::Result<impl Future<Output = ()>> {
-    Ok(async {
-        // Without a handler nothing can be told; then the process ends as any other.
-        let _ = tokio::signal::ctrl_c().await;
-    })
 }
 
 fn endpoint(text: &str) -> Result<String, String> {

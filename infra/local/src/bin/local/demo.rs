@@ -1,0 +1,158 @@
+//! The demonstration: what a caller of Ferry does, on a bundle of its own, with a real table.
+//!
+//! It speaks to the bundle over HTTP alone, as any caller would, and believes a callback only when the signature verifies.
+
+mod caller;
+mod receiver;
+mod table;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use local::bundle::{Bundle, DEVELOPMENT_WEBHOOK_SECRET, Settings};
+use shared::clock::SystemClock;
+use shared::config::Environment;
+use tokio::time::timeout;
+
+use crate::demo::caller::{Caller, Operation};
+use crate::demo::receiver::Receiver;
+use crate::demo::table::Table;
+use crate::{Binaries, Ended, interrupted};
+
+/// How long the operation may take, the longest that the whole demonstration could be waited for.
+const OPERATION_MAX: Duration = Duration::from_secs(30);
+
+/// How long the callback may take after the operation's end: its first two tries.
+const CALLBACK_MAX: Duration = Duration::from_secs(15);
+
+/// What to summarize.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArguments {
+    /// A table as CSV, in UTF-8; time zones and their offsets in 2025 when left out.
+    path: Option<PathBuf>,
+
+    #[command(flatten)]
+    binaries: Binaries,
+}
+
+/// Why the demonstration did not come to its end.
+#[derive(Debug, thiserror::Error)]
+enum DemoError {
+    #[error("interrupted")]
+    Interrupted,
+    #[error("the operation failed: {0}")]
+    Failed(String),
+    #[error("the operation did not end within {} s", OPERATION_MAX.as_secs())]
+    OperationLate,
+    #[error("no callback came within {} s", CALLBACK_MAX.as_secs())]
+    CallbackLate,
+    #[error("the callback is of {0}, another operation")]
+    CallbackOfAnother(String),
+}
+
+/// Runs it, on a bundle of its own that is gone afterwards.
+pub(crate) async fn demo(arguments: DemoArguments, environment: &Environment) -> Ended {
+    let mut interrupted = std::pin::pin!(interrupted()?);
+    let table = Table::read(arguments.path)?;
+    let bundle = tokio::select! {
+        () = &mut interrupted => return Err(DemoError::Interrupted.into()),
+        bundle = start(arguments.binaries, environment) => bundle?,
+    };
+    let shown = tokio::select! {
+        () = &mut interrupted => Err(DemoError::Interrupted.into()),
+        shown = show(&bundle, &table) => shown,
+    };
+    bundle.stop().await;
+    shown
+}
+
+async fn start(
+    binaries: Binaries,
+    environment: &Environment,
+) -> Result<Bundle, Box<dyn std::error::Error>> {
+    // A look at what Ferry does, not at its logs, unless they are asked for.
+    let log_level = environment
+        .optional("AWS_LAMBDA_LOG_LEVEL")
+        .unwrap_or("WARN");
+    let settings = Settings {
+        port: 0,
+        instances: 2,
+        worker_batch_size: 1,
+        dynamodb: None,
+        sqs: None,
+        lambda: None,
+        functions_directory: binaries.directory(environment).await?,
+        environment: [
+            ("AWS_LAMBDA_LOG_LEVEL", log_level),
+            ("CALLBACK_ALLOWED_NETWORKS", "127.0.0.0/8"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into(),
+        clock: Arc::new(SystemClock),
+    };
+    Ok(Bundle::start(settings).await?)
+}
+
+async fn show(bundle: &Bundle, table: &Table) -> Ended {
+    bundle.ready().await?;
+    say("ready", bundle.url());
+    let mut receiver = Receiver::start(DEVELOPMENT_WEBHOOK_SECRET).await?;
+    let caller = Caller::new(bundle.url());
+
+    let submitted = caller.submit(table, &receiver.url).await?;
+    say(
+        "submitted",
+        &format!("csv.summarize of {} as {}", table.name, submitted.id),
+    );
+
+    let ended = timeout(OPERATION_MAX, follow(&caller, submitted))
+        .await
+        .map_err(|_| DemoError::OperationLate)??;
+    let Some(summary) = &ended.result else {
+        return Err(DemoError::Failed(ended.failure()).into());
+    };
+    say(&ended.status, &format!("{} rows", summary.rows));
+    println!("{}", summary.table());
+
+    let delivery = timeout(CALLBACK_MAX, receiver.next())
+        .await
+        .map_err(|_| DemoError::CallbackLate)??;
+    if delivery.operation_id != ended.id {
+        return Err(DemoError::CallbackOfAnother(delivery.operation_id).into());
+    }
+    say(
+        "callback",
+        &format!(
+            "{} as {}, signature verified",
+            delivery.event, delivery.webhook_id
+        ),
+    );
+    Ok(())
+}
+
+/// Polls until the operation has ended, and shows how far it is.
+async fn follow(caller: &Caller, submitted: Operation) -> Result<Operation, caller::CallError> {
+    let style = ProgressStyle::with_template("{prefix:10} {bar:40} {percent:>3} %  {msg}");
+    let bar = ProgressBar::new(1000).with_style(style.unwrap_or(ProgressStyle::default_bar()));
+    let mut operation = submitted;
+    let mut polls = 0;
+    loop {
+        bar.set_prefix(operation.status.clone());
+        bar.set_message(operation.progress_message.clone().unwrap_or_default());
+        bar.set_position(operation.progress_permille());
+        if operation.has_ended() {
+            bar.finish_and_clear();
+            return Ok(operation);
+        }
+        tokio::time::sleep(operation.poll_again_after(polls)).await;
+        operation = caller.look(&operation.id).await?;
+        polls += 1;
+    }
+}
+
+fn say(what: &str, text: &str) {
+    println!("{what:10} {text}");
+}

@@ -1,0 +1,124 @@
+//! The program: the bundle on this machine, a demonstration of it, and one function by itself.
+
+mod demo;
+mod run;
+mod serve;
+
+use std::error::Error;
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use indicatif::ProgressBar;
+use local::build::{BuildError, build_functions};
+use shared::config::Environment;
+use shared::telemetry::chain;
+use tracing::Level;
+
+use crate::demo::DemoArguments;
+use crate::run::RunArguments;
+use crate::serve::ServeArguments;
+
+/// Ferry on this machine: store, queues, gateway and the four functions.
+#[derive(Debug, Parser)]
+#[command(name = "local", version, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(flatten)]
+    serve: ServeArguments,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Summarize a table: submit, progress, result, signed callback.
+    Demo(DemoArguments),
+    /// Run one function by itself, without HTTP, store or queue.
+    Run(RunArguments),
+}
+
+/// Where the functions' binaries come from.
+#[derive(Debug, Args)]
+struct Binaries {
+    /// Use the functions' binaries in this directory, each by its function's name, instead of building them.
+    #[arg(long, value_name = "DIR")]
+    functions: Option<PathBuf>,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) if error.use_stderr() => {
+            // The first paragraph says what is wrong; the rest is usage, which `--help` has in full.
+            let text = error.to_string();
+            let wrong = text.lines().take_while(|line| !line.is_empty());
+            eprintln!("{}", wrong.map(str::trim).collect::<Vec<_>>().join(" "));
+            return ExitCode::FAILURE;
+        }
+        Err(help) => {
+            print!("{help}");
+            return ExitCode::SUCCESS;
+        }
+    };
+    tracing_subscriber::fmt()
+        .with_max_level(Level::WARN)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr)
+        .init();
+    let environment = Environment::of_process();
+    let ended = match arguments.command {
+        None => serve::serve(arguments.serve, &environment).await,
+        Some(Command::Demo(arguments)) => demo::demo(arguments, &environment).await,
+        Some(Command::Run(arguments)) => run::run(&arguments, environment).await,
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", chain(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Binaries {
+    /// The directory that they are in, once they are.
+    async fn directory(self, environment: &Environment) -> Result<PathBuf, BuildError> {
+        if let Some(directory) = self.functions {
+            return Ok(directory);
+        }
+        // It shows on a terminal only, and leaves nothing behind.
+        let building = ProgressBar::new_spinner().with_message("building the functions");
+        building.enable_steady_tick(std::time::Duration::from_millis(100));
+        let built = build_functions(environment.optional("CARGO").unwrap_or("cargo")).await;
+        building.finish_and_clear();
+        built
+    }
+}
+
+/// Completes when this process is told to end, with Ctrl-C or by `SIGTERM`. From the call on, neither ends it by itself.
+#[cfg(unix)]
+fn interrupted() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+#[cfg(not(unix))]
+fn interrupted() -> io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        // Without a handler nothing can be told; then the process ends as any other.
+        let _ = tokio::signal::ctrl_c().await;
+    })
+}
+
+/// How a command ended: well, or with what its user is told in one line.
+type Ended = Result<(), Box<dyn Error>>;

@@ -1,0 +1,41 @@
+//! Erasing.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::api::Api;
+
+#[tokio::test]
+async fn an_ended_operation_is_erased_and_its_key_is_free_again() {
+    let api = Api::of("erase");
+    let key = [("idempotency-key", "erased")];
+    let body = json!({"function": "demo.echo", "arguments": {"text": "x".repeat(2000)}});
+    let id = api.submit_with(&key, &body).await.id();
+    api.reaches(&id, "completed").await;
+    let path = format!("/operations/{id}");
+
+    let erased = api.send(Method::DELETE, &path, &[], "").await;
+    assert_eq!((erased.status, &*erased.text), (204, ""));
+    for method in [Method::GET, Method::DELETE] {
+        let gone = api.send(method, &path, &[], "").await;
+        gone.is_problem(404, "ASYNC_OPERATION_NOT_FOUND");
+    }
+
+    let afresh = api.submit_with(&key, &body).await;
+    assert_eq!((afresh.status, afresh.id()), (202, id.clone()));
+    assert!(!afresh.headers.contains_key("idempotent-replayed"));
+    let completed = api.reaches(&id, "completed").await;
+    assert_eq!(completed.json()["result"], body["arguments"]);
+}
+
+#[tokio::test]
+async fn a_live_operation_is_not_erased() {
+    let api = Api::of("erase-live");
+    let id = api.submit_endless().await;
+    let path = format!("/operations/{id}");
+    let refused = api.send(Method::DELETE, &path, &[], "").await;
+    refused.is_problem(409, "CONFLICT");
+    assert_eq!(api.post(&format!("{path}/cancel")).await.status, 200);
+    let erased = api.send(Method::DELETE, &path, &[], "").await;
+    assert_eq!(erased.status, 204);
+}

@@ -1,0 +1,102 @@
+//! Work that fails, in every way that work can.
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use crate::api::Api;
+
+/// How an operation is expected to end.
+enum Expected {
+    /// On this attempt.
+    Completed(u32),
+    /// On this attempt, with errors of these codes.
+    Failed(u32, &'static [&'static str]),
+}
+
+use Expected::{Completed, Failed};
+
+/// One test, so that what has to wait for a lease, a time limit or a backoff waits side by side.
+#[tokio::test]
+async fn every_failure_ends_in_a_second_attempt_or_in_its_errors() {
+    let api = Api::of("failure");
+    let fail = |arguments: Value| json!({"function": "demo.fail", "arguments": arguments});
+    let cases = [
+        (
+            fail(json!({"code": "MINE", "message": "so it goes"})),
+            Failed(1, &["MINE"]),
+        ),
+        (
+            fail(json!({"retryable": true, "succeed_on_attempt": 2})),
+            Completed(2),
+        ),
+        (
+            fail(json!({"mode": "panic"})),
+            Failed(3, &["INTERNAL_ERROR", "ATTEMPTS_EXHAUSTED"]),
+        ),
+        // The process dies with the operation in its hands.
+        (
+            fail(json!({"mode": "exit", "succeed_on_attempt": 2})),
+            Completed(2),
+        ),
+        (fail(json!({"mode": "exit"})), Failed(3, &["WORKER_LOST"])),
+        // It never returns, and is ended by the attempt's time limit.
+        (
+            fail(json!({"mode": "hang", "succeed_on_attempt": 2})),
+            Completed(2),
+        ),
+        (
+            json!({
+                "function": "demo.countdown",
+                "arguments": {"steps": 100, "step_ms": 60_000},
+                "deadline_seconds": 1,
+            }),
+            Failed(1, &["DEADLINE_EXCEEDED"]),
+        ),
+        (
+            json!({"function": "csv.summarize", "arguments": {"csv": "a,b\n1\n"}}),
+            Failed(1, &["MALFORMED_CSV"]),
+        ),
+    ];
+    let ends = cases
+        .iter()
+        .map(|(body, expected)| ends(&api, body, expected));
+    join_all(ends).await;
+}
+
+async fn ends(api: &Api, body: &Value, expected: &Expected) {
+    let id = api.submit(body).await.id();
+    match expected {
+        Completed(attempt) => {
+            let operation = api.reaches(&id, "completed").await.json();
+            assert_eq!(operation["result"], json!({"attempt": attempt}), "{body}");
+            assert_eq!(operation["attempt"], *attempt, "{body}");
+            assert!(operation.get("errors").is_none(), "{operation}");
+        }
+        Failed(attempt, codes) => {
+            let operation = api.reaches(&id, "failed").await.json();
+            let errors = operation["errors"].as_array().unwrap();
+            let told: Vec<_> = errors
+                .iter()
+                .map(|error| error["code"].as_str().unwrap())
+                .collect();
+            assert_eq!(told, *codes, "{operation}");
+            assert_eq!(operation["attempt"], *attempt, "{operation}");
+            assert!(operation.get("result").is_none(), "{operation}");
+            assert!(operation["completed_at"].is_string(), "{operation}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_functions_own_error_comes_with_its_message_and_details() {
+    let api = Api::of("failure-details");
+    let body = json!({"function": "csv.summarize", "arguments": {"csv": "a,b\n1,2\n3\n"}});
+    let id = api.submit(&body).await.id();
+    let operation = api.reaches(&id, "failed").await.json();
+    let expected = json!([{
+        "code": "MALFORMED_CSV",
+        "message": "line 3, column 2: the record has 1 fields, the first one 2",
+        "details": {"line": 3, "column": 2},
+    }]);
+    assert_eq!(operation["errors"], expected);
+}

@@ -1,0 +1,71 @@
+//! A submit that is sent more than once.
+
+use futures_util::future::join_all;
+use serde_json::json;
+
+use crate::api::Api;
+
+#[tokio::test]
+async fn a_replay_finds_the_operation_as_it_is_now() {
+    let api = Api::of("replay");
+    let key = [("idempotency-key", "order 1")];
+    let quoted = [("idempotency-key", "\"order 1\"")];
+    let body = json!({"function": "demo.echo", "arguments": {"a": 1, "b": [2]}});
+    let first = api.submit_with(&key, &body).await;
+    assert_eq!(first.status, 202, "{}", first.text);
+    assert!(!first.headers.contains_key("idempotent-replayed"));
+
+    let completed = api.reaches(&first.id(), "completed").await;
+    let reordered =
+        json!({"arguments": {"b": [2.0], "a": 1}, "function": "demo.echo", "metadata": {"n": 2}});
+    let replay = api.submit_with(&quoted, &reordered).await;
+    assert_eq!(replay.status, 200, "{}", replay.text);
+    assert_eq!(replay.header("idempotent-replayed"), "true");
+    assert_eq!(replay.text, completed.text);
+    assert_eq!(replay.header("location"), first.header("location"));
+
+    // Somebody else's key is another key.
+    let other = Api::of("replay-other").submit_with(&key, &body).await;
+    assert_eq!(other.status, 202);
+    assert_ne!(other.id(), first.id());
+}
+
+#[tokio::test]
+async fn a_key_used_for_another_request_is_a_conflict() {
+    let api = Api::of("conflict");
+    let key = [("idempotency-key", "order-1")];
+    let first = api
+        .submit_with(
+            &key,
+            &json!({"function": "demo.echo", "arguments": {"a": 1}}),
+        )
+        .await;
+    assert_eq!(first.status, 202, "{}", first.text);
+    let other = api
+        .submit_with(
+            &key,
+            &json!({"function": "demo.echo", "arguments": {"a": 2}}),
+        )
+        .await;
+    other.is_problem(409, "IDEMPOTENCY_CONFLICT");
+    api.reaches(&first.id(), "completed").await;
+}
+
+#[tokio::test]
+async fn sixteen_at_once_are_one_operation() {
+    let key = [("idempotency-key", "at-once")];
+    let body = json!({"function": "demo.echo", "arguments": {"a": 1}});
+    let submits = (0..16).map(|_| async {
+        let answer = Api::of("sixteen").submit_with(&key, &body).await;
+        assert!(matches!(answer.status, 200 | 202), "{}", answer.text);
+        let replayed = answer.headers.contains_key("idempotent-replayed");
+        (answer.id(), replayed)
+    });
+    let answers = join_all(submits).await;
+    assert!(answers.iter().all(|(id, _)| *id == answers[0].0));
+    let created = answers.iter().filter(|(_, replayed)| !replayed).count();
+    assert_eq!(created, 1, "{answers:?}");
+    let api = Api::of("sixteen");
+    let completed = api.reaches(&answers[0].0, "completed").await;
+    assert_eq!(completed.json()["attempt"], 1);
+}

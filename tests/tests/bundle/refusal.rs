@@ -1,0 +1,137 @@
+//! Requests that come to nothing.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::api::Api;
+
+const ECHO: &str = r#"{"function":"demo.echo"}"#;
+
+#[tokio::test]
+async fn another_method_is_told_which_ones_there_are() {
+    let api = Api::of("method");
+    for (method, path, allow) in [
+        (Method::PUT, "/operations", "GET, HEAD, POST"),
+        (Method::PATCH, "/operations/op_1", "DELETE, GET, HEAD"),
+        (Method::GET, "/operations/op_1/cancel", "POST"),
+        (Method::DELETE, "/operations/op_1/redeliver", "POST"),
+        (Method::POST, "/functions", "GET, HEAD"),
+        (Method::POST, "/health", "GET, HEAD"),
+    ] {
+        let answer = api.send(method, path, &[], "").await;
+        answer.is_problem(405, "INVALID_REQUEST");
+        assert_eq!(answer.header("allow"), allow, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn only_json_is_read_and_not_too_much_of_it() {
+    let api = Api::of("body");
+    for header in [
+        ("content-type", "text/plain"),
+        ("content-type", "application/json; charset=latin1"),
+        ("content-encoding", "gzip"),
+    ] {
+        let answer = api.send(Method::POST, "/operations", &[header], ECHO).await;
+        answer.is_problem(415, "INVALID_REQUEST");
+    }
+    let padded = |bytes: usize| format!("{ECHO}{}", " ".repeat(bytes - ECHO.len()));
+    let largest = api
+        .send(Method::POST, "/operations", &[], padded(1024 * 1024))
+        .await;
+    assert_eq!(largest.status, 202, "{}", largest.text);
+    let larger = api
+        .send(Method::POST, "/operations", &[], padded(1024 * 1024 + 1))
+        .await;
+    larger.is_problem(413, "INVALID_REQUEST");
+}
+
+#[tokio::test]
+async fn a_wrong_body_is_pointed_at() {
+    let api = Api::of("wrong");
+    for (body, status, code, pointer) in [
+        ("{", 400, "PARSE_ERROR", None),
+        ("[]", 400, "INVALID_REQUEST", None),
+        ("{}", 400, "INVALID_ARGUMENTS", Some("/function")),
+        (
+            r#"{"function":"demo.echo","colour":1}"#,
+            400,
+            "INVALID_ARGUMENTS",
+            Some("/colour"),
+        ),
+        (
+            r#"{"function":"demo.countdown","arguments":{"steps":0,"step_ms":1}}"#,
+            400,
+            "INVALID_ARGUMENTS",
+            Some("/arguments/steps"),
+        ),
+        (
+            r#"{"function":"demo.echo","ttl_seconds":59}"#,
+            400,
+            "INVALID_ARGUMENTS",
+            Some("/ttl_seconds"),
+        ),
+        (
+            r#"{"function":"demo.echo","callback_url":"http://10.0.0.1/"}"#,
+            400,
+            "INVALID_ARGUMENTS",
+            Some("/callback_url"),
+        ),
+        (
+            r#"{"function":"demo.ech"}"#,
+            404,
+            "FUNCTION_NOT_FOUND",
+            None,
+        ),
+        (
+            r#"{"function":"demo.echo","version":"9.0.0"}"#,
+            404,
+            "VERSION_NOT_FOUND",
+            None,
+        ),
+    ] {
+        let answer = api.send(Method::POST, "/operations", &[], body).await;
+        let problem = answer.is_problem(status, code);
+        let told = problem["errors"][0]["pointer"].as_str();
+        assert_eq!(told, pointer, "{body}: {problem}");
+    }
+    let listed = api.get("/operations").await.json();
+    assert_eq!(listed["operations"], json!([]));
+}
+
+#[tokio::test]
+async fn what_no_route_serves_the_gateway_refuses_in_its_own_words() {
+    let api = Api::of("route");
+    for path in ["/", "/operation", "/operations/", "/operations/op_1/start"] {
+        let answer = api.get(path).await;
+        assert_eq!(answer.status, 404, "{path}");
+        assert_eq!(answer.text, r#"{"message":"Not Found"}"#, "{path}");
+    }
+    let unauthorized = api
+        .send(
+            Method::GET,
+            "/operations",
+            &[("authorization", "Basic YTpi")],
+            "",
+        )
+        .await;
+    assert_eq!(unauthorized.status, 401);
+    assert_eq!(unauthorized.text, r#"{"message":"Unauthorized"}"#);
+}
+
+#[tokio::test]
+async fn the_functions_are_listed_with_their_limits_and_schemas() {
+    let functions = Api::of("functions").get("/functions").await.json();
+    let functions = functions["functions"].as_array().unwrap();
+    let summarize = functions
+        .iter()
+        .find(|function| function["name"] == "csv.summarize")
+        .unwrap();
+    assert_eq!(summarize["version"], "1.0.0");
+    assert_eq!(summarize["limits"]["arguments_bytes_max"], 256 * 1024);
+    assert_eq!(summarize["arguments_schema"]["required"], json!(["csv"]));
+    assert!(functions.iter().all(|function| {
+        let schema: &Value = &function["result_schema"];
+        schema["type"] == "object"
+    }));
+}

@@ -1,0 +1,168 @@
+//! From a submit to its result.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::api::{Api, until};
+
+/// What a reader of JSON into floats and sorted maps would change.
+const EXACT: &str =
+    r#"{"z":9007199254740993,"a":18446744073709551615,"m":{"b":1.0e5,"a":-0.0},"e":"\u00e9"}"#;
+
+#[tokio::test]
+async fn numbers_and_keys_come_back_as_they_were_sent() {
+    let api = Api::of("exact");
+    let body = format!(r#"{{"function":"demo.echo","arguments":{EXACT},"metadata":{EXACT}}}"#);
+    let submitted = api.send(Method::POST, "/operations", &[], body).await;
+    assert_eq!(submitted.status, 202, "{}", submitted.text);
+    let completed = api.reaches(&submitted.id(), "completed").await;
+    for member in ["result", "metadata"] {
+        let expected = format!(r#""{member}":{EXACT}"#);
+        assert!(completed.text.contains(&expected), "{}", completed.text);
+    }
+}
+
+#[tokio::test]
+async fn an_accepted_operation_says_where_it_is_and_when_to_look() {
+    let api = Api::of("accepted");
+    let submitted = api.submit(&json!({"function": "demo.echo"})).await;
+    let id = submitted.id();
+    assert!(id.starts_with("op_") && id.len() == 27, "{id}");
+    assert_eq!(submitted.header("retry-after"), "1");
+    assert_eq!(submitted.header("cache-control"), "private, no-cache");
+    assert_eq!(submitted.header("content-type"), "application/json");
+    assert!(!submitted.header("request-id").is_empty());
+    let operation = submitted.json();
+    assert_eq!(operation["status"], "pending");
+    assert_eq!(operation["version"], "1.0.0");
+    assert_eq!(operation["attempt"], 0);
+    assert_eq!(operation["metadata"], json!({}));
+    assert_eq!(
+        operation["retry_after"],
+        json!({"value": 1, "unit": "second"})
+    );
+
+    api.reaches(&id, "completed").await;
+    let path = submitted.header("location");
+    let path = &path[path.find("/operations/").unwrap()..];
+    let completed = api.get(path).await;
+    assert_eq!(completed.id(), id);
+    assert!(!completed.headers.contains_key("retry-after"));
+    assert_ne!(completed.header("etag"), submitted.header("etag"));
+    assert_ne!(
+        completed.header("request-id"),
+        submitted.header("request-id")
+    );
+    let operation = completed.json();
+    assert_eq!(operation["attempt"], 1);
+    assert_eq!(operation["progress"], 1.0);
+    assert_eq!(operation["result"], json!({}));
+    assert!(operation["started_at"].as_str() <= operation["completed_at"].as_str());
+}
+
+#[tokio::test]
+async fn who_has_seen_a_version_is_not_shown_it_again() {
+    let api = Api::of("seen");
+    let submitted = api.submit(&json!({"function": "demo.echo"})).await;
+    let path = format!("/operations/{}", submitted.id());
+    let tag = api
+        .reaches(&submitted.id(), "completed")
+        .await
+        .header("etag")
+        .to_owned();
+    let listed = format!("\"other\", W/{tag}");
+    for seen in [&*tag, &*listed, "*"] {
+        let answer = api
+            .send(Method::GET, &path, &[("if-none-match", seen)], "")
+            .await;
+        assert_eq!(answer.status, 304, "{seen}");
+        assert_eq!(answer.header("etag"), tag);
+        assert_eq!(answer.text, "");
+    }
+    for seen in [submitted.header("etag"), "\"other\""] {
+        let answer = api
+            .send(Method::GET, &path, &[("if-none-match", seen)], "")
+            .await;
+        assert_eq!(answer.status, 200, "{seen}");
+    }
+}
+
+#[tokio::test]
+async fn progress_grows_and_says_which_step_it_is_at() {
+    let api = Api::of("progress");
+    let submitted = api
+        .submit(&json!({"function": "demo.countdown", "arguments": {"steps": 25, "step_ms": 100}}))
+        .await;
+    let path = format!("/operations/{}", submitted.id());
+    let mut seen = Vec::new();
+    until("the end", async || {
+        let operation = api.get(&path).await.json();
+        if let Some(progress) = operation["progress"].as_f64() {
+            seen.push((progress, operation["progress_message"].to_string()));
+        }
+        (operation["status"] == "completed").then_some(())
+    })
+    .await;
+    seen.dedup();
+    assert!(
+        seen.is_sorted_by(|earlier, later| earlier.0 <= later.0),
+        "{seen:?}"
+    );
+    let last = seen.pop().unwrap();
+    assert!((last.0 - 1.0).abs() < f64::EPSILON, "{last:?}");
+    // Progress is written once a second at most.
+    assert!(seen.len() >= 2, "{seen:?}");
+    for (progress, message) in seen {
+        let step = (progress * 25.0).round();
+        assert_eq!(message, format!("\"step {step} of 25\""));
+    }
+}
+
+#[tokio::test]
+async fn another_owners_operation_is_as_absent_as_one_that_never_was() {
+    let alice = Api::of("alice");
+    let id = alice.submit(&json!({"function": "demo.echo"})).await.id();
+    alice.reaches(&id, "completed").await;
+    let bob = Api::of("bob");
+    let missing = "op_000000000000000000000000";
+    for (method, action) in [
+        (Method::GET, ""),
+        (Method::DELETE, ""),
+        (Method::POST, "/cancel"),
+        (Method::POST, "/redeliver"),
+    ] {
+        let mut refusals = Vec::new();
+        for id in [&*id, missing, "op_1", "OP_000000000000000000000000", "%00"] {
+            let path = format!("/operations/{id}{action}");
+            let answer = bob.send(method.clone(), &path, &[], "").await;
+            let mut problem = answer.is_problem(404, "ASYNC_OPERATION_NOT_FOUND");
+            problem["request_id"].take();
+            let names: Vec<_> = answer.headers.keys().cloned().collect();
+            refusals.push((problem, names));
+        }
+        refusals.dedup();
+        assert_eq!(refusals.len(), 1, "{method} {action}: {refusals:?}");
+    }
+    assert_eq!(bob.get("/operations").await.json()["operations"], json!([]));
+    alice.reaches(&id, "completed").await;
+}
+
+#[tokio::test]
+async fn head_answers_as_get_without_the_body() {
+    let api = Api::of("head");
+    let id = api.submit(&json!({"function": "demo.echo"})).await.id();
+    api.reaches(&id, "completed").await;
+    for path in [
+        &*format!("/operations/{id}"),
+        "/operations",
+        "/functions",
+        "/health",
+    ] {
+        let shown = api.get(path).await;
+        let head = api.send(Method::HEAD, path, &[], "").await;
+        assert_eq!((head.status, &*head.text), (200, ""), "{path}");
+        for name in ["content-type", "content-length", "cache-control", "etag"] {
+            assert_eq!(head.headers.get(name), shown.headers.get(name), "{path}");
+        }
+    }
+}

@@ -1,10 +1,6 @@
 //! Every sample event goes through the handler that it is a sample for, and gets what it should.
 
 #![expect(clippy::unwrap_used, reason = "a test has nobody to hand an error to")]
-#![expect(
-    clippy::large_futures,
-    reason = "a test's futures live on its own thread"
-)]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

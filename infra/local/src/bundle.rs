@@ -23,10 +23,7 @@ use tokio::task::JoinSet;
 pub use crate::bundle::functions::{
     DEVELOPMENT_WEBHOOK_SECRET, FUNCTIONS, FunctionShape, PASSED_ON,
 };
-pub use crate::bundle::queues::{
-    CALLBACK_QUEUE, DEAD_LETTER_SUFFIX, DISPATCH_QUEUE, MAXIMUM_RECEIVE_COUNT, QueueShape,
-    RETENTION_SECS,
-};
+pub use crate::bundle::queues::{CALLBACK_QUEUE, DEAD_LETTER_SUFFIX, DISPATCH_QUEUE, QueueShape};
 
 pub use crate::bundle::services::Services;
 

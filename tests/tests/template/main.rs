@@ -8,9 +8,7 @@ mod settings;
 
 use std::collections::BTreeSet;
 
-use local::bundle::{
-    CALLBACK_QUEUE, DISPATCH_QUEUE, FUNCTIONS, MAXIMUM_RECEIVE_COUNT, RETENTION_SECS,
-};
+use local::bundle::FUNCTIONS;
 use local::gateway::{Handler, ROUTES};
 use serde_json::{Value, json};
 use shared::domain::limits::{
@@ -142,24 +140,6 @@ fn messages_outlast_their_operations_and_failures_reach_the_dead_letter_queues()
         let own_redrive = template.resource(dead_letters).get("RedrivePolicy");
         assert_eq!(own_redrive, None, "{dead_letters}");
     }
-}
-
-#[test]
-fn the_local_queues_are_made_alike() {
-    assert_eq!(
-        [
-            DISPATCH_QUEUE.visibility_timeout_secs,
-            CALLBACK_QUEUE.visibility_timeout_secs,
-            RETENTION_SECS,
-            MAXIMUM_RECEIVE_COUNT,
-        ],
-        [
-            DISPATCH_VISIBILITY_SECS,
-            CALLBACK_VISIBILITY_SECS,
-            QUEUE_RETENTION_SECS,
-            RECEIVES_MAX,
-        ]
-    );
 }
 
 #[test]

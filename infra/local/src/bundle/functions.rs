@@ -4,7 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::bundle::queues::{self, CALLBACK_QUEUE, DISPATCH_QUEUE, Queues};
+use shared::domain::limits::{
+    CALLBACK_FUNCTION_TIMEOUT_SECS, HTTP_FUNCTION_TIMEOUT_SECS, WORKER_TIMEOUT_SECS,
+};
+
+use crate::bundle::queues::{self, Queues};
 use crate::bundle::{Settings, StartError, TABLE_NAME};
 use crate::function::{Function, FunctionSettings};
 use crate::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
@@ -21,7 +25,7 @@ pub struct FunctionShape {
 }
 
 /// Below the gateway's 30 s, so that it is the function that ends a request, in its own words.
-const HTTP_TIMEOUT: Duration = Duration::from_secs(29);
+const HTTP_TIMEOUT: Duration = Duration::from_secs(HTTP_FUNCTION_TIMEOUT_SECS as u64);
 
 const SUBMIT: FunctionShape = FunctionShape {
     name: "submit",
@@ -35,12 +39,12 @@ const STATUS: FunctionShape = FunctionShape {
 };
 const WORKER: FunctionShape = FunctionShape {
     name: "worker",
-    timeout: Duration::from_secs(DISPATCH_QUEUE.visibility_timeout_secs as u64),
+    timeout: Duration::from_secs(WORKER_TIMEOUT_SECS as u64),
     memory_mb: 512,
 };
 const CALLBACK: FunctionShape = FunctionShape {
     name: "callback",
-    timeout: Duration::from_secs(CALLBACK_QUEUE.visibility_timeout_secs as u64),
+    timeout: Duration::from_secs(CALLBACK_FUNCTION_TIMEOUT_SECS as u64),
     memory_mb: 256,
 };
 

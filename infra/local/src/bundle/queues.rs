@@ -6,6 +6,9 @@ use std::sync::Arc;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::json;
+use shared::domain::limits::{
+    CALLBACK_VISIBILITY_SECS, DISPATCH_VISIBILITY_SECS, QUEUE_RETENTION_SECS, RECEIVES_MAX,
+};
 use tokio::task::JoinSet;
 
 use crate::bundle::functions::Functions;
@@ -13,12 +16,6 @@ use crate::bundle::{Settings, StartError, address, listen};
 use crate::client::sdk_config;
 use crate::event_source::{EventSource, EventSourceSettings};
 use crate::sqs::Sqs;
-
-/// How long a queue keeps a message: 14 days, the most that SQS allows, since a message may outlast a deadline of 7.
-pub const RETENTION_SECS: u32 = 14 * 24 * 60 * 60;
-
-/// How often a message is received before it is a dead letter.
-pub const MAXIMUM_RECEIVE_COUNT: u32 = 10;
 
 /// What a dead-letter queue's name adds to its queue's.
 pub const DEAD_LETTER_SUFFIX: &str = "-dead-letter";
@@ -35,13 +32,13 @@ pub struct QueueShape {
 /// What the worker reads.
 pub const DISPATCH_QUEUE: QueueShape = QueueShape {
     name: "ferry-dispatch",
-    visibility_timeout_secs: 900,
+    visibility_timeout_secs: DISPATCH_VISIBILITY_SECS,
 };
 
 /// What the callback function reads.
 pub const CALLBACK_QUEUE: QueueShape = QueueShape {
     name: "ferry-callback",
-    visibility_timeout_secs: 60,
+    visibility_timeout_secs: CALLBACK_VISIBILITY_SECS,
 };
 
 /// The most callback messages in one event. They are independent of each other, and each is short.
@@ -149,14 +146,14 @@ async fn create_pair(client: &Client, shape: QueueShape) -> Result<QueuePair, aw
         ),
         (
             QueueAttributeName::MessageRetentionPeriod,
-            RETENTION_SECS.to_string(),
+            QUEUE_RETENTION_SECS.to_string(),
         ),
     ]);
     let dead_letter_name = format!("{}{DEAD_LETTER_SUFFIX}", shape.name);
     let dead_letters = create(client, &dead_letter_name, attributes.clone()).await?;
     let redrive = json!({
         "deadLetterTargetArn": dead_letters.arn,
-        "maxReceiveCount": MAXIMUM_RECEIVE_COUNT,
+        "maxReceiveCount": RECEIVES_MAX,
     });
     let mut attributes = attributes;
     attributes.insert(QueueAttributeName::RedrivePolicy, redrive.to_string());

@@ -15,6 +15,9 @@ use local::build::{BuildError, build_functions};
 use shared::config::Environment;
 use shared::telemetry::chain;
 use tracing::Level;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::demo::DemoArguments;
 use crate::run::RunArguments;
@@ -63,11 +66,7 @@ async fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
     };
-    tracing_subscriber::fmt()
-        .with_max_level(Level::WARN)
-        .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr)
-        .init();
+    start_logging();
     let environment = Environment::of_process();
     let ended = match arguments.command {
         None => serve::serve(arguments.serve, &environment).await,
@@ -122,3 +121,16 @@ fn interrupted() -> io::Result<impl Future<Output = ()>> {
 
 /// How a command ended: well, or with what its user is told in one line.
 type Ended = Result<(), Box<dyn Error>>;
+
+fn start_logging() {
+    let logs = tracing_subscriber::fmt()
+        .with_max_level(Level::WARN)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr)
+        .finish();
+    // The embedded store warns of every write that it refuses, which to Ferry is an outcome like any other.
+    let levels = Targets::new()
+        .with_default(Level::WARN)
+        .with_target("dynoxide", Level::ERROR);
+    logs.with(levels).init();
+}

@@ -144,6 +144,7 @@ pub fn http_connector() -> SharedHttpConnector {
         .unwrap_or_default();
     let settings = HttpConnectorSettings::builder()
         .connect_timeout(CALL_ATTEMPT_TIMEOUT)
+        .read_timeout(CALL_ATTEMPT_TIMEOUT)
         .build();
     let connector = Connector::builder()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::id::{CreateId, OperationId, RedeliveryId};
 use crate::domain::limits::{FORMAT, QUEUE_DELAY_SECS_MAX, VISIBILITY_SECS_MAX};
+use crate::domain::operation::Operation;
 
 /// A queue. One for a process; cheap to clone.
 #[derive(Debug, Clone)]
@@ -100,7 +101,7 @@ pub trait Message {
 /// Why a received body says nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MessageError {
-    /// It is not a message of ours. The text of the error is the parser's and may quote the body.
+    /// It is not a message of ours.
     #[error("the message is malformed")]
     Malformed,
     /// It was sent by newer code. Upgrades and rollbacks overlap, so whoever can read it will.
@@ -199,6 +200,16 @@ impl Message for Dispatch {
 }
 
 impl WakeUp {
+    /// For an operation whose callback is due.
+    #[must_use]
+    pub fn of(operation: &Operation) -> Self {
+        Self {
+            operation_id: operation.id.clone(),
+            create_id: operation.create_id.clone(),
+            redelivery_id: None,
+        }
+    }
+
     /// Reads a received body.
     ///
     /// # Errors

@@ -7,6 +7,7 @@
 //! If a condition here is wrong, a late worker overwrites a terminal state; nothing above this layer would notice.
 
 mod callback;
+mod erase;
 mod error;
 mod expression;
 mod item;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use shared::domain::json::Json;
 use shared::domain::limits::CALLBACK_BODY_BYTES_MAX;
-use shared::domain::operation::{Operation, State};
+use shared::domain::operation::Operation;
 use shared::http::ErrorView;
 
 #[derive(Serialize)]
@@ -51,24 +51,10 @@ fn write(
     result_omitted: Option<bool>,
 ) -> Vec<u8> {
     let status = operation.status();
-    let ended_at = operation
-        .ended_at()
-        .unwrap_or(operation.updated_at)
-        .to_string();
-    let (errors, completed_at, cancelled_at) = match &operation.state {
-        State::Failed { errors, .. } => (
-            Some(errors.iter().map(ErrorView::from).collect()),
-            Some(ended_at.clone()),
-            None,
-        ),
-        State::Cancelled { .. } => (None, None, Some(ended_at.clone())),
-        State::Pending | State::Processing { .. } | State::Completed { .. } => {
-            (None, Some(ended_at.clone()), None)
-        }
-    };
+    let ended_at = operation.ended_at().unwrap_or(operation.updated_at);
     let body = Body {
         r#type: format!("forrst.operation.{status}"),
-        timestamp: ended_at,
+        timestamp: ended_at.to_string(),
         data: Data {
             operation_id: operation.id.as_str(),
             function: &operation.function,
@@ -78,10 +64,12 @@ fn write(
             metadata,
             result,
             result_omitted,
-            errors,
+            errors: operation
+                .errors()
+                .map(|errors| errors.iter().map(ErrorView::from).collect()),
             created_at: operation.created_at.to_string(),
-            completed_at,
-            cancelled_at,
+            completed_at: operation.completed_at().map(|at| at.to_string()),
+            cancelled_at: operation.cancelled_at().map(|at| at.to_string()),
         },
     };
     // Strings, numbers and JSON that was JSON before, so writing it cannot fail.

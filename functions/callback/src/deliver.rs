@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use shared::domain::backoff::absent_return_secs;
 use shared::domain::callback::{Attempt, CallbackStatus};
 use shared::domain::callback_url::CallbackUrl;
 use shared::domain::id::AttemptId;
@@ -21,6 +20,10 @@ use crate::Callback;
 use crate::body::body;
 use crate::sender::Outcome;
 
+/// How long a message waits after its first receive that led nowhere, in seconds; twice as long after each further one.
+const RETURN_SECS_FIRST: u32 = 15;
+/// No wait is longer, in seconds.
+const RETURN_SECS_MAX: u32 = 900;
 /// HTTP 410: the receiver never wants to hear of this again.
 const GONE: u16 = 410;
 
@@ -39,10 +42,11 @@ impl Callback {
             Ok(message) => message,
             Err(error) => {
                 tracing::error!(message_id = record.message_id, "{error}");
-                return self.put_back(record, &self.callbacks).await;
+                return self.put_back(record).await;
             }
         };
-        returned_on_error(&message, self.wake(&message).await)
+        let served = self.wake(&message).await;
+        self.dispose(record, &message, served).await
     }
 
     /// A wake-up that could not be served ten times over. Its callback is still owed, or was delivered on another's.
@@ -51,7 +55,7 @@ impl Callback {
             Ok(message) => message,
             Err(error @ MessageError::NewerFormat(_)) => {
                 tracing::error!(message_id = record.message_id, "{error}");
-                return self.put_back(record, &self.dead_letters).await;
+                return self.put_back(record).await;
             }
             Err(MessageError::Malformed) => {
                 // Nobody can read it, now or later: the log is all that it leaves.
@@ -59,7 +63,8 @@ impl Callback {
                 return Disposition::Acknowledge;
             }
         };
-        returned_on_error(&message, self.exhaust(&message).await)
+        let served = self.exhaust(&message).await;
+        self.dispose(record, &message, served).await
     }
 
     async fn wake(&self, message: &WakeUp) -> Result<(), NotServed> {
@@ -76,9 +81,9 @@ impl Callback {
             .and_then(|callback| callback.next_attempt_at);
         if let Some(at) = next_attempt_at.filter(|at| *at > now) {
             // Too early: the queue cannot delay a message for longer than 15 minutes, so a long wait is several hops.
-            return Ok(self.wake_up_at(message, at, now).await?);
+            return Ok(self.wake_up_at(&operation, at, now).await?);
         }
-        self.deliver(message, &operation).await
+        self.deliver(&operation).await
     }
 
     /// The operation of a message, when it is still the incarnation that the message is for.
@@ -117,12 +122,16 @@ impl Callback {
             .await?
         {
             // A crash here leaves the callback due, and this message to come back to it.
-            Recorded::Written => self.awaited(message, now).await,
+            // Unless another receive of this message was faster, and its round is over already.
+            Recorded::Written => Ok(self
+                .awaited(message, now)
+                .await?
+                .filter(Operation::callback_is_due)),
             Recorded::Refused => Ok(None),
         }
     }
 
-    async fn deliver(&self, message: &WakeUp, operation: &Operation) -> Result<(), NotServed> {
+    async fn deliver(&self, operation: &Operation) -> Result<(), NotServed> {
         let Some(callback) = &operation.callback else {
             return Ok(());
         };
@@ -151,7 +160,7 @@ impl Callback {
             settlement,
         ) {
             (Recorded::Written, Settlement::Again(at)) => {
-                Ok(self.wake_up_at(message, at, now).await?)
+                Ok(self.wake_up_at(operation, at, now).await?)
             }
             (Recorded::Written, Settlement::Settled(status)) => {
                 if status == CallbackStatus::Exhausted {
@@ -228,9 +237,10 @@ impl Callback {
         let Some(operation) = self.awaited(message, now).await? else {
             return Ok(());
         };
-        if !operation.callback_is_due() {
+        // A redelivery that never came to start its round is begun, so that it is given up visibly.
+        let Some(operation) = self.in_a_round(message, operation, now).await? else {
             return Ok(());
-        }
+        };
         let error = Some("the callback could not be made".to_owned());
         let attempt = Attempt {
             at: now,
@@ -246,31 +256,48 @@ impl Callback {
             kept_max: self.schedule.tries(),
         };
         // Refused: somebody else has made a try meanwhile, and sees to the next.
-        self.store.record_attempt(&operation, &record, now).await?;
-        tracing::warn!(operation_id = %operation.id, "callback exhausted by the dead-letter queue");
+        if self.store.record_attempt(&operation, &record, now).await? == Recorded::Written {
+            tracing::warn!(operation_id = %operation.id, "callback exhausted by the dead-letter queue");
+        }
         Ok(())
     }
 
+    /// Not for a redelivery any more: its round has begun, and must not begin again after its end.
     async fn wake_up_at(
         &self,
-        message: &WakeUp,
+        operation: &Operation,
         at: Timestamp,
         now: Timestamp,
     ) -> Result<(), QueueError> {
-        let wait = at.since(now) + Duration::from_millis(999);
-        let delay_secs = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX);
-        self.callbacks.send(message, delay_secs).await
+        self.callbacks
+            .send(&WakeUp::of(operation), at.secs_from(now))
+            .await
     }
 
-    /// A message that cannot be read: newer code may be able to, and one that nobody can read ends in the dead-letter queue.
-    async fn put_back(&self, record: &Record, queue: &shared::queue::Queue) -> Disposition {
-        if let Err(error) = queue
-            .hide(
-                &record.receipt_handle,
-                absent_return_secs(record.receive_count),
-            )
-            .await
-        {
+    async fn dispose(
+        &self,
+        record: &Record,
+        message: &WakeUp,
+        served: Result<(), NotServed>,
+    ) -> Disposition {
+        let Err(error) = served else {
+            return Disposition::Acknowledge;
+        };
+        tracing::error!(operation_id = %message.operation_id, "wake-up not served: {}", chain(&error));
+        self.put_back(record).await
+    }
+
+    /// Puts a message back, for ever longer: ten receives have to outlast some trouble, since after them a callback that is
+    /// due is given up.
+    async fn put_back(&self, record: &Record) -> Disposition {
+        let doubled = RETURN_SECS_FIRST.checked_shl(record.receive_count.saturating_sub(1));
+        let secs = doubled.unwrap_or(RETURN_SECS_MAX).min(RETURN_SECS_MAX);
+        let queue = if self.is_dead_letter(record) {
+            &self.dead_letters
+        } else {
+            &self.callbacks
+        };
+        if let Err(error) = queue.hide(&record.receipt_handle, secs).await {
             tracing::warn!(
                 message_id = record.message_id,
                 "visibility not changed: {}",
@@ -278,15 +305,5 @@ impl Callback {
             );
         }
         Disposition::Return
-    }
-}
-
-fn returned_on_error(message: &WakeUp, served: Result<(), NotServed>) -> Disposition {
-    match served {
-        Ok(()) => Disposition::Acknowledge,
-        Err(error) => {
-            tracing::error!(operation_id = %message.operation_id, "wake-up not served: {}", chain(&error));
-            Disposition::Return
-        }
     }
 }

@@ -1,7 +1,8 @@
 //! Tells receivers how operations ended: signs the outcome, posts it, records the try, and sees to the next one.
 //!
 //! A message is a mere wake-up. What is owed stands in the operation's record, and every record of a try is conditional on the
-//! number of tries before it, so any number of wake-ups ends up as one chain of tries.
+//! number of tries before it: of senders that were woken at once all but one are refused and stop, so any number of wake-ups
+//! ends up as one chain.
 
 mod body;
 mod deliver;
@@ -21,7 +22,7 @@ use shared::domain::limits::{
     CALLBACK_TIMEOUT_SECS_DEFAULT, CALLBACK_TIMEOUT_SECS_MAX,
 };
 use shared::domain::network::AllowedNetworks;
-use shared::lambda::{batch_response, records};
+use shared::lambda::{Record, batch_response, records};
 use shared::queue::Queue;
 use shared::random::Random;
 use shared::store::Store;
@@ -96,7 +97,7 @@ impl Callback {
     pub async fn handle(&self, event: SqsEvent) -> SqsBatchResponse {
         let records = records(event, self.clock.now());
         let served = records.iter().map(|record| async {
-            if record.queue_name == self.dead_letters.name() {
+            if self.is_dead_letter(record) {
                 self.serve_dead_letter(record).await
             } else {
                 self.serve(record).await
@@ -109,6 +110,12 @@ impl Callback {
                 .map(|record| record.message_id.clone())
                 .zip(dispositions),
         )
+    }
+}
+
+impl Callback {
+    fn is_dead_letter(&self, record: &Record) -> bool {
+        record.queue_name == self.dead_letters.name()
     }
 }
 

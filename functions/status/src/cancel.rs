@@ -4,6 +4,7 @@ use shared::domain::operation::Operation;
 use shared::http::{Answer, Code, Problem, Request, if_match, show};
 use shared::queue::WakeUp;
 use shared::store::Cancelled;
+use shared::telemetry::chain;
 
 use crate::Status;
 
@@ -18,8 +19,10 @@ impl Status {
         let cancelled = self.store.cancel(&id, owner, &precondition, now).await?;
 
         match cancelled {
-            Cancelled::Cancelled(operation) => {
-                self.wake_callback(&operation).await;
+            Cancelled::Cancelled { operation, by_us } => {
+                if by_us && operation.callback_is_unannounced() {
+                    self.wake_callback(&operation).await;
+                }
                 Ok(show(&self.store, &operation, 200, now).await?)
             }
             Cancelled::Ended => Err(Problem::new(
@@ -34,21 +37,12 @@ impl Status {
         }
     }
 
-    /// Outcome first, then the callback's message, also for a cancel that met an earlier one: it may be our own, whose answer
-    /// was lost, and a wake-up too many is harmless. A crash in between, or a queue that cannot be reached, is healed by the
-    /// dispatch message: it is still somewhere, and the worker that receives it finds the callback due and sends this message.
-    /// So a failure here is logged and does not undo the answer: the operation is cancelled.
+    /// Outcome first, then the callback's message. A crash in between, a lost answer to the cancel, or a queue that cannot be
+    /// reached is healed by the dispatch message: it is still somewhere, and the worker that receives it finds the callback
+    /// due and sends this message. So a failure here is logged and does not undo the answer: the operation is cancelled.
     async fn wake_callback(&self, operation: &Operation) {
-        if !operation.callback_is_due() {
-            return;
-        }
-        let message = WakeUp {
-            operation_id: operation.id.clone(),
-            create_id: operation.create_id.clone(),
-            redelivery_id: None,
-        };
-        if let Err(error) = self.callbacks.send(&message, 0).await {
-            tracing::warn!(operation_id = %operation.id, "callback left to the dispatch message: {}", shared::telemetry::chain(&error));
+        if let Err(error) = self.callbacks.send(&WakeUp::of(operation), 0).await {
+            tracing::warn!(operation_id = %operation.id, "callback left to the dispatch message: {}", chain(&error));
         }
     }
 }

@@ -1,6 +1,5 @@
 //! `POST /operations/{id}/redeliver`.
 
-use shared::domain::callback::CallbackStatus;
 use shared::domain::id::RedeliveryId;
 use shared::http::{Answer, Code, Problem, Request, show};
 use shared::queue::WakeUp;
@@ -20,24 +19,26 @@ impl Status {
         let operation = operation
             .filter(|operation| operation.owner == *owner)
             .ok_or_else(Problem::no_such_operation)?;
-        let refusal = match operation.callback_status() {
-            None => Some("the operation has no callback"),
-            Some(CallbackStatus::Waiting) => Some("the operation has not ended"),
-            Some(CallbackStatus::Due) => Some("the callback is being delivered"),
-            Some(CallbackStatus::Skipped) => {
-                Some("the operation's end is not among the callback's events")
+        match operation.callback_status() {
+            None => {
+                return Err(Problem::new(
+                    Code::Conflict,
+                    "the operation has no callback",
+                ));
             }
-            Some(CallbackStatus::Delivered | CallbackStatus::Gone | CallbackStatus::Exhausted) => {
-                None
+            Some(status) if !status.allows_redelivery() => {
+                let detail = format!(
+                    "the callback is {}, and no round of it is over",
+                    status.as_str()
+                );
+                return Err(Problem::new(Code::Conflict, detail));
             }
-        };
-        if let Some(detail) = refusal {
-            return Err(Problem::new(Code::Conflict, detail));
+            Some(_) => {}
         }
+        let redelivery_id = Some(RedeliveryId::from_bytes(self.random.bytes()));
         let message = WakeUp {
-            operation_id: operation.id.clone(),
-            create_id: operation.create_id.clone(),
-            redelivery_id: Some(RedeliveryId::from_bytes(self.random.bytes())),
+            redelivery_id,
+            ..WakeUp::of(&operation)
         };
         self.callbacks.send(&message, 0).await?;
         Ok(show(&self.store, &operation, 202, now).await?)

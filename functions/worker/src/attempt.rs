@@ -7,16 +7,16 @@
 mod outcome;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::Ordering;
 
 use shared::domain::limits::{
     ABORT_GRACE, HEARTBEATS_PER_LEASE, INVOCATION_MARGIN, PROGRESS_INTERVAL,
 };
-use shared::domain::operation::Progress;
+use shared::domain::operation::{FailureCode, OperationError, Progress};
 use shared::domain::time::Timestamp;
 use shared::lambda::{Disposition, Record};
 use shared::queue::Dispatch;
-use shared::store::{Held, Renewed};
+use shared::store::{Held, Renewed, StoreError};
 use shared::telemetry::chain;
 use tokio::sync::{oneshot, watch};
 
@@ -46,9 +46,21 @@ impl Worker {
         invocation_deadline: Timestamp,
     ) -> Disposition {
         let operation = held.operation();
-        let arguments = match self.store.arguments(operation).await {
+        // As long as the lease lasts: the attempt is counted already, and would be wasted.
+        let arguments = match self
+            .insist(|| Box::pin(self.store.arguments(operation)))
+            .await
+        {
             Ok(arguments) => arguments,
-            // The attempt is used up; the message comes back when the lease is over.
+            Err(error @ StoreError::Corrupt { .. }) => {
+                tracing::error!(operation_id = %operation.id, "{}", chain(&error));
+                let error =
+                    OperationError::of(FailureCode::InternalError, "the arguments cannot be read");
+                let outcome = Outcome::FailedForNow(error);
+                return self
+                    .record_outcome(record, message, runner, &held, outcome)
+                    .await;
+            }
             Err(error) => return self.put_back_after(record, message, &error).await,
         };
         let deadline = (self.clock.now() + runner.entry.attempt_timeout)
@@ -77,7 +89,7 @@ impl Worker {
             Holding::Ended(ended) => Outcome::of(ended),
             Holding::OutOfTime => {
                 self.join(&mut ended).await;
-                Outcome::out_of_time()
+                Outcome::OutOfTime
             }
             Holding::Lost => {
                 self.join(&mut ended).await;
@@ -124,33 +136,34 @@ impl Worker {
                 at: now,
             });
             match self.renew(record, held, progress.as_ref(), now).await {
-                Renewed::Held => shown = progress.or(shown),
-                Renewed::Lost => return Holding::Lost,
+                Ok(Renewed::Held) => shown = progress.or(shown),
+                Ok(Renewed::Lost) => return Holding::Lost,
+                // What could not be said to the store is said again at the next heartbeat, progress as well. If the lease runs
+                // out meanwhile and somebody else claims, the fence tells.
+                Err(error) => {
+                    let operation_id = &held.operation().id;
+                    tracing::warn!(%operation_id, "lease not renewed: {}", chain(&error));
+                }
             }
             written_at = now;
         }
     }
 
-    /// Renews lease and message together, so that neither runs out before the other. What cannot be said to the store or the
-    /// queue is tried again at the next heartbeat; if the lease runs out meanwhile and somebody else claims, the fence tells.
+    /// Renews lease and message together, so that neither runs out before the other.
     async fn renew(
         &self,
         record: &Record,
         held: &Held,
         progress: Option<&Progress>,
         now: Timestamp,
-    ) -> Renewed {
-        let operation_id = &held.operation().id;
+    ) -> Result<Renewed, StoreError> {
+        let renewed = self.store.renew(held, self.lease, progress, now).await;
+        if matches!(renewed, Ok(Renewed::Lost)) {
+            return renewed;
+        }
         let lease_secs = u32::try_from(self.lease.as_secs()).unwrap_or(u32::MAX);
-        let renewed = match self.store.renew(held, self.lease, progress, now).await {
-            Ok(Renewed::Held) => Renewed::Held,
-            Ok(Renewed::Lost) => return Renewed::Lost,
-            Err(error) => {
-                tracing::warn!(%operation_id, "lease not renewed: {}", chain(&error));
-                Renewed::Held
-            }
-        };
         if let Err(error) = self.dispatch.hide(&record.receipt_handle, lease_secs).await {
+            let operation_id = &held.operation().id;
             tracing::warn!(%operation_id, "message not hidden for longer: {}", chain(&error));
         }
         renewed
@@ -159,12 +172,11 @@ impl Worker {
     /// Waits for work that was told to end. Work that awaits ends at once; work that computes on is given a while, and then
     /// the process has to end, for its thread cannot be.
     async fn join(&self, ended: &mut oneshot::Receiver<Ended>) {
-        let grace: Duration = ABORT_GRACE;
         tokio::select! {
             biased;
             _ = ended => {}
-            () = self.clock.sleep_until(self.clock.now() + grace) => {
-                self.leaked.store(true, std::sync::atomic::Ordering::Relaxed);
+            () = self.clock.sleep_until(self.clock.now() + ABORT_GRACE) => {
+                self.leaked.store(true, Ordering::Relaxed);
             }
         }
     }

@@ -13,6 +13,9 @@ use shared::domain::limits::{INVOCATION_MARGIN, PROGRESS_MESSAGE_CHARS_MAX, WORK
 use shared::domain::time::Timestamp;
 use tokio::sync::watch;
 
+/// Progress is kept to a millionth: nobody sees more, and DynamoDB refuses numbers that are very small.
+const PROGRESS_STEPS: f64 = 1e6;
+
 /// What work knows of its attempt, and says about it. Cheap to clone.
 #[derive(Clone)]
 pub struct Context {
@@ -90,7 +93,7 @@ impl Context {
         }
         let message: String = message.chars().take(PROGRESS_MESSAGE_CHARS_MAX).collect();
         let report = Report {
-            fraction: fraction.clamp(0.0, 1.0),
+            fraction: (fraction.clamp(0.0, 1.0) * PROGRESS_STEPS).round() / PROGRESS_STEPS,
             message: (!message.is_empty()).then_some(message),
         };
         (self.report)(report);

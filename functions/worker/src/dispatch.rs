@@ -3,7 +3,7 @@
 use shared::catalogue::Unknown;
 use shared::domain::id::ClaimId;
 use shared::domain::limits::INVOCATION_MARGIN;
-use shared::domain::operation::{Operation, OperationError};
+use shared::domain::operation::{FailureCode, Operation, OperationError};
 use shared::domain::time::Timestamp;
 use shared::lambda::{Disposition, Record};
 use shared::queue::Dispatch;
@@ -29,7 +29,7 @@ impl Worker {
         };
         // An invocation that is about to end holds nothing: the message comes back to one that has time.
         if self.clock.now() + INVOCATION_MARGIN >= deadline {
-            return Disposition::Return;
+            return self.put_back(record, &message, LOOK_AGAIN_SECS).await;
         }
         self.claim(record, &message, runner, deadline).await
     }
@@ -50,23 +50,20 @@ impl Worker {
         // A crash here leaves everything as it was; the message comes back after a lease.
         let now = self.clock.now();
         let claim_id = ClaimId::from_bytes(self.random.bytes());
+        // With the same token each time: a claim whose answer was lost is known for its own, and no attempt is wasted.
         let claimed = self
-            .store
-            .claim(
-                &message.operation_id,
-                &message.create_id,
-                claim_id,
-                self.lease,
-                now,
-            )
+            .insist(|| {
+                let (id, create_id) = (&message.operation_id, &message.create_id);
+                Box::pin(
+                    self.store
+                        .claim(id, create_id, claim_id.clone(), self.lease, now),
+                )
+            })
             .await;
         match claimed {
             Ok(Claimed::Held(held)) => self.attempt(record, message, runner, *held, deadline).await,
             Ok(Claimed::Absent) => self.absent(record, message, now).await,
-            Ok(Claimed::OtherIncarnation { expires_at }) => {
-                self.other_incarnation(record, message, expires_at, now)
-                    .await
-            }
+            Ok(Claimed::OtherIncarnation) => self.other_incarnation(record, message, now).await,
             Ok(Claimed::Busy { until }) => self.put_back_until(record, message, until, now).await,
             Ok(Claimed::Spent(operation)) => match operation.give_up_errors(now) {
                 Some(errors) => {
@@ -88,26 +85,22 @@ impl Worker {
         message: &Dispatch,
         unknown: &Unknown,
     ) -> Disposition {
-        let now = self.clock.now();
         tracing::warn!(
             operation_id = %message.operation_id,
             function = message.function,
             version = message.function_version,
             "no such function here"
         );
-        let could_not_start = |operation: &Operation| {
-            let (code, what) = match unknown {
-                Unknown::Function => ("FUNCTION_NOT_FOUND", "function"),
-                Unknown::Version { .. } => ("VERSION_NOT_FOUND", "version of the function"),
-            };
-            let error = OperationError::new(
-                code,
-                &format!("no worker knew the {what} before the deadline"),
-                None,
-            );
-            operation
-                .give_up_errors(now)
-                .map(|errors| [vec![error], errors].concat())
+        let (code, what) = match unknown {
+            Unknown::Function => (FailureCode::FunctionNotFound, "function"),
+            Unknown::Version { .. } => (FailureCode::VersionNotFound, "version of the function"),
+        };
+        let could_not_start = |operation: &Operation, now| {
+            let mut errors = operation.give_up_errors(now)?;
+            let message = format!("no worker knew the {what} before the deadline");
+            // After the function's own last error, before the deadline's.
+            errors.insert(errors.len() - 1, OperationError::of(code, &message));
+            Some(errors)
         };
         self.look(record, message, could_not_start).await
     }

@@ -7,6 +7,7 @@ mod attempt;
 mod context;
 mod dead_letter;
 mod dispatch;
+mod look;
 mod settle;
 mod thread;
 pub mod work;
@@ -122,7 +123,7 @@ impl Worker {
     }
 
     async fn serve(&self, record: &Record, deadline: Timestamp) -> Disposition {
-        if record.queue_name == self.dead_letters.name() {
+        if self.is_dead_letter(record) {
             self.serve_dead_letter(record).await
         } else {
             self.serve_dispatch(record, deadline).await

@@ -1,7 +1,5 @@
 //! What both queues' messages have in common: being put back, being dropped, and the end of an operation.
 
-use std::time::Duration;
-
 use shared::domain::backoff::absent_return_secs;
 use shared::domain::limits::{MESSAGE_AGE_MAX, PHANTOM_AGE};
 use shared::domain::operation::{Operation, OperationError};
@@ -15,7 +13,7 @@ use crate::Worker;
 
 /// How soon a message looks again at an operation that moved on while it was being looked at, in seconds.
 pub(crate) const LOOK_AGAIN_SECS: u32 = 1;
-/// How soon a message is received again after the store could not be reached or read, in seconds.
+/// How soon a message is received again at the earliest after the store could not be reached or read, in seconds.
 const STORE_RETURN_SECS: u32 = 10;
 
 impl Worker {
@@ -64,7 +62,7 @@ impl Worker {
         until: Timestamp,
         now: Timestamp,
     ) -> Disposition {
-        self.put_back(record, message, secs_until(until, now)).await
+        self.put_back(record, message, until.secs_from(now)).await
     }
 
     /// A message that this code cannot read is put back: newer code may be able to, and one that nobody can read ends in the
@@ -91,7 +89,8 @@ impl Worker {
         error: &StoreError,
     ) -> Disposition {
         tracing::error!(operation_id = %message.operation_id, "{}", chain(error));
-        self.put_back(record, message, STORE_RETURN_SECS).await
+        let secs = absent_return_secs(record.receive_count).max(STORE_RETURN_SECS);
+        self.put_back(record, message, secs).await
     }
 
     /// There is no record. While a submit may still create it the message waits; later it is a phantom, left by a submit that
@@ -111,39 +110,30 @@ impl Worker {
     }
 
     /// The record is another incarnation's: of a replay's message, whose own create was refused, or of an earlier one, whose
-    /// record is gone. It is dropped once its own submit can no longer create anything: by age, or because the record that is
-    /// there outlives every chance of it.
+    /// record is gone. Only age tells that the message's own submit can no longer create anything: the record that is there now
+    /// may be erased, or end early and expire, and then that create succeeds with this message alone to have it worked on.
     pub(crate) async fn other_incarnation(
         &self,
         record: &Record,
         message: &Dispatch,
-        expires_at: Timestamp,
         now: Timestamp,
     ) -> Disposition {
-        if expires_at > record.sent_at + PHANTOM_AGE {
+        let phantom_from = record.sent_at + PHANTOM_AGE;
+        if now > phantom_from {
             return Disposition::Acknowledge;
         }
-        self.absent(record, message, now).await
+        // In one hop: it is hardly ever needed, and each receive costs a refused claim.
+        self.put_back(record, message, phantom_from.secs_from(now) + 1)
+            .await
     }
 
     /// The operation has ended: its due callback gets its message, and only then is this one acknowledged. A crash in between
-    /// brings this message back, to find the callback still due.
+    /// brings this message back, to find the callback still due. Once a try is on record its chain sees to itself.
     pub(crate) async fn settle(&self, operation: &Operation) -> Disposition {
-        if !operation.callback_is_due() {
+        if !operation.callback_is_unannounced() {
             return Disposition::Acknowledge;
         }
-        let now = self.clock.now();
-        let next_attempt_at = operation
-            .callback
-            .as_ref()
-            .and_then(|callback| callback.next_attempt_at);
-        let delay_secs = next_attempt_at.map_or(0, |at| secs_until(at, now));
-        let message = WakeUp {
-            operation_id: operation.id.clone(),
-            create_id: operation.create_id.clone(),
-            redelivery_id: None,
-        };
-        match self.callbacks.send(&message, delay_secs).await {
+        match self.callbacks.send(&WakeUp::of(operation), 0).await {
             Ok(()) => Disposition::Acknowledge,
             Err(error) => {
                 tracing::error!(operation_id = %operation.id, "callback not announced: {}", chain(&error));
@@ -175,17 +165,16 @@ impl Worker {
         }
     }
 
-    pub(crate) fn queue_of(&self, record: &Record) -> &Queue {
-        if record.queue_name == self.dead_letters.name() {
+    /// Whether a message came from the dead-letter queue.
+    pub(crate) fn is_dead_letter(&self, record: &Record) -> bool {
+        record.queue_name == self.dead_letters.name()
+    }
+
+    fn queue_of(&self, record: &Record) -> &Queue {
+        if self.is_dead_letter(record) {
             &self.dead_letters
         } else {
             &self.dispatch
         }
     }
-}
-
-/// Whole seconds until then, rounded up: a message that came back too early would be put back once more.
-pub(crate) fn secs_until(until: Timestamp, now: Timestamp) -> u32 {
-    let wait = until.since(now) + Duration::from_millis(999);
-    u32::try_from(wait.as_secs()).unwrap_or(u32::MAX)
 }

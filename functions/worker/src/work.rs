@@ -174,7 +174,7 @@ fn invalid_arguments(fault: &ArgumentFault) -> WorkError {
 pub async fn run_by_name(name: &str, arguments: Json, context: Context) -> Result<Json, WorkError> {
     let unknown = |_| {
         WorkError::permanent(
-            "FUNCTION_NOT_FOUND",
+            FailureCode::FunctionNotFound.as_str(),
             &format!("there is no function {name}"),
         )
     };

@@ -68,7 +68,7 @@ pub const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 /// How long work may take to end after it was told to; past it, the process ends instead, so that nothing is left running.
 pub const ABORT_GRACE: Duration = Duration::from_secs(5);
 /// What is kept free at the end of an invocation to record an outcome and answer.
-pub const INVOCATION_MARGIN: Duration = Duration::from_secs(15);
+pub const INVOCATION_MARGIN: Duration = Duration::from_secs(25);
 
 /// One try of one AWS call. The SDK sets no limit of its own.
 pub const CALL_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1500);
@@ -129,7 +129,7 @@ pub const HTTP_FUNCTION_TIMEOUT_SECS: u32 = 29;
 /// `worker`: Lambda's longest.
 pub const WORKER_TIMEOUT_SECS: u32 = 900;
 /// `callback`: one exchange, with the calls before and after it.
-pub const CALLBACK_FUNCTION_TIMEOUT_SECS: u32 = 60;
+pub const CALLBACK_FUNCTION_TIMEOUT_SECS: u32 = 90;
 /// The dispatch queue's visibility timeout, in seconds; AWS wants it no shorter than the function's timeout. It only counts
 /// until a worker has claimed, which sets it to the lease.
 pub const DISPATCH_VISIBILITY_SECS: u32 = WORKER_TIMEOUT_SECS;
@@ -155,12 +155,13 @@ const _: () = {
     assert!(CALLBACK_RETRY_SECS[4] <= CALLBACK_RETRY_AFTER_SECS_MAX);
     assert!(DISPATCH_VISIBILITY_SECS >= WORKER_TIMEOUT_SECS);
     assert!(CALLBACK_VISIBILITY_SECS >= CALLBACK_FUNCTION_TIMEOUT_SECS);
-    // The exchange, a read before it, a write and a message after it.
+    // The exchange; before it two rounds of reads, the start of a round and two payloads kept for longer; after it a write and
+    // a message.
     assert!(
-        CALLBACK_TIMEOUT_SECS_MAX as u64 + 4 * CALL_TIMEOUT.as_secs()
+        CALLBACK_TIMEOUT_SECS_MAX as u64 + 8 * CALL_TIMEOUT.as_secs()
             < CALLBACK_FUNCTION_TIMEOUT_SECS as u64
     );
-    // Recording an outcome and answering fit into what is kept free for them.
-    assert!(ABORT_GRACE.as_secs() + 2 * CALL_TIMEOUT.as_secs() < INVOCATION_MARGIN.as_secs());
+    // A renewal of lease and message that was under way, the end of the work, its outcome, and a message.
+    assert!(ABORT_GRACE.as_secs() + 4 * CALL_TIMEOUT.as_secs() < INVOCATION_MARGIN.as_secs());
     assert!(HEAD_GROWTH_BYTES < HEAD_BYTES_MAX / 2);
 };

@@ -80,8 +80,14 @@ pub enum FailureCode {
     AttemptsExhausted,
     /// The last attempt's worker vanished.
     WorkerLost,
-    /// The function panicked, or its result has no JSON form.
+    /// The function panicked, or its arguments or result cannot be read or written.
     InternalError,
+    /// No worker knew the function before the deadline.
+    FunctionNotFound,
+    /// No worker knew this version of the function before the deadline.
+    VersionNotFound,
+    /// The arguments are not what the worker's function takes: submit knew another version of the code.
+    InvalidArguments,
 }
 
 impl FailureCode {
@@ -94,6 +100,9 @@ impl FailureCode {
             Self::AttemptsExhausted => "ATTEMPTS_EXHAUSTED",
             Self::WorkerLost => "WORKER_LOST",
             Self::InternalError => "INTERNAL_ERROR",
+            Self::FunctionNotFound => "FUNCTION_NOT_FOUND",
+            Self::VersionNotFound => "VERSION_NOT_FOUND",
+            Self::InvalidArguments => "INVALID_ARGUMENTS",
         }
     }
 }
@@ -288,12 +297,6 @@ impl Operation {
         }
     }
 
-    /// Whether its readers see it no longer, however late the store deletes it.
-    #[must_use]
-    pub fn is_expired(&self, now: Timestamp) -> bool {
-        self.expires_at <= now
-    }
-
     /// How its callback stands; `None` when none was asked for.
     #[must_use]
     pub fn callback_status(&self) -> Option<CallbackStatus> {
@@ -314,6 +317,48 @@ impl Operation {
     pub fn webhook_id(&self) -> String {
         let millis = u64::try_from(self.created_at.as_millis()).unwrap_or(0);
         format!("msg_{}", Ulid::from_parts(millis, self.create_id.bits()))
+    }
+
+    /// Whether nobody may have been woken yet to tell of its end. Once a try is on record, or a redelivery, there is a message
+    /// that is not acknowledged before the next one is sent; a second chain beside it would double every try.
+    #[must_use]
+    pub fn callback_is_unannounced(&self) -> bool {
+        let untouched =
+            |callback: &Callback| callback.tries == 0 && callback.redelivery_id.is_none();
+        self.callback_is_due() && self.callback.as_ref().is_some_and(untouched)
+    }
+
+    /// When it completed or failed.
+    #[must_use]
+    pub const fn completed_at(&self) -> Option<Timestamp> {
+        match self.state {
+            State::Completed { at, .. } | State::Failed { at, .. } => Some(at),
+            State::Pending | State::Processing { .. } | State::Cancelled { .. } => None,
+        }
+    }
+
+    /// When it was cancelled.
+    #[must_use]
+    pub const fn cancelled_at(&self) -> Option<Timestamp> {
+        match self.state {
+            State::Cancelled { at } => Some(at),
+            State::Pending
+            | State::Processing { .. }
+            | State::Completed { .. }
+            | State::Failed { .. } => None,
+        }
+    }
+
+    /// Why it failed, once it has.
+    #[must_use]
+    pub fn errors(&self) -> Option<&[OperationError]> {
+        match &self.state {
+            State::Failed { errors, .. } => Some(errors),
+            State::Pending
+            | State::Processing { .. }
+            | State::Completed { .. }
+            | State::Cancelled { .. } => None,
+        }
     }
 
     /// Why a worker that holds nothing would end it now, if it would: the deadline has passed, or its attempts are used up.

@@ -42,6 +42,13 @@ impl Timestamp {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
+    /// How many whole seconds to wait for this from `now` on, rounded up: who comes too early has to come again.
+    #[must_use]
+    pub fn secs_from(self, now: Self) -> u32 {
+        let millis = self.since(now).as_millis();
+        u32::try_from(millis.div_ceil(1000)).unwrap_or(u32::MAX)
+    }
+
     /// Reads an RFC 3339 date and time with any offset; what is finer than a millisecond is cut off.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

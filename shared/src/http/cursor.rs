@@ -45,10 +45,12 @@ impl Cursor<'_> {
             return None;
         }
         let (millis, id) = body.split_at_checked(MILLIS_BYTES)?;
-        Some(Position {
+        let position = Position {
             id: OperationId::parse(std::str::from_utf8(id).ok()?)?,
             created_at: Timestamp::from_millis(i64::from_be_bytes(millis.try_into().ok()?)),
-        })
+        };
+        // A forged one outside the filter would be refused by the store, as a failure of ours.
+        self.filter.spans(position.created_at).then_some(position)
     }
 
     fn checksum(&self, body: &[u8]) -> [u8; CHECKSUM_BYTES] {

@@ -7,7 +7,7 @@ use super::etag::ETag;
 use crate::domain::callback::{Callback, CallbackStatus};
 use crate::domain::callback_url::redacted;
 use crate::domain::json::Json;
-use crate::domain::operation::{Operation, OperationError, State};
+use crate::domain::operation::{Operation, OperationError};
 use crate::domain::time::Timestamp;
 use crate::domain::transition::Status;
 use crate::store::{Store, StoreError};
@@ -102,13 +102,6 @@ impl<'a> OperationView<'a> {
     pub fn summary(operation: &'a Operation, now: Timestamp) -> Self {
         let status = operation.status();
         let progress = operation.progress.as_ref();
-        let ended_at = operation.ended_at().map(|at| at.to_string());
-        let (completed_at, cancelled_at) = match status {
-            Status::Cancelled => (None, ended_at),
-            Status::Pending | Status::Processing | Status::Completed | Status::Failed => {
-                (ended_at, None)
-            }
-        };
         let retry_after = retry_after_secs(operation, now);
         Self {
             id: operation.id.as_str(),
@@ -125,21 +118,17 @@ impl<'a> OperationView<'a> {
             progress_message: progress.and_then(|progress| progress.message.as_deref()),
             progress_updated_at: progress.map(|progress| progress.at.to_string()),
             started_at: operation.started_at.map(|at| at.to_string()),
-            completed_at,
-            cancelled_at,
+            completed_at: operation.completed_at().map(|at| at.to_string()),
+            cancelled_at: operation.cancelled_at().map(|at| at.to_string()),
             retry_after: retry_after.map(|value| RetryAfter {
                 value,
                 unit: "second",
             }),
             metadata: None,
             result: None,
-            errors: match &operation.state {
-                State::Failed { errors, .. } => Some(errors.iter().map(ErrorView::from).collect()),
-                State::Pending
-                | State::Processing { .. }
-                | State::Completed { .. }
-                | State::Cancelled { .. } => None,
-            },
+            errors: operation
+                .errors()
+                .map(|errors| errors.iter().map(ErrorView::from).collect()),
             callback: operation
                 .callback
                 .as_ref()

@@ -89,6 +89,11 @@ impl Code {
     }
 }
 
+/// What is told of a pointer, in characters: names in it are the caller's, and an answer has its own limit.
+const POINTER_CHARS_MAX: usize = 1000;
+/// How many faults of one request are told, for the same reason.
+const ERRORS_MAX: usize = 20;
+
 /// What is wrong with one part of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FieldError {
@@ -102,8 +107,12 @@ impl FieldError {
     /// A fault at `pointer`.
     #[must_use]
     pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        let mut pointer = pointer.into();
+        if let Some((end, _)) = pointer.char_indices().nth(POINTER_CHARS_MAX) {
+            pointer.truncate(end);
+        }
         Self {
-            pointer: pointer.into(),
+            pointer,
             detail: detail.into(),
         }
     }
@@ -164,13 +173,21 @@ impl Problem {
     #[must_use]
     pub fn fields(errors: Vec<FieldError>) -> Self {
         let detail = match errors.as_slice() {
-            [only] => format!("{} {}", only.pointer, only.detail),
-            several => format!("{} parts of the request are not valid", several.len()),
+            [only] => format!("{} {}", only.pointer, only.detail)
+                .trim_start()
+                .to_owned(),
+            several if several.len() <= ERRORS_MAX => {
+                format!("{} parts of the request are not valid", several.len())
+            }
+            several => format!(
+                "{} parts of the request are not valid; the first {ERRORS_MAX} are named",
+                several.len()
+            ),
         };
-        Self {
-            errors,
-            ..Self::new(Code::InvalidArguments, detail.trim_start().to_owned())
-        }
+        let mut problem = Self::new(Code::InvalidArguments, detail);
+        problem.errors = errors;
+        problem.errors.truncate(ERRORS_MAX);
+        problem
     }
 
     /// One field that is wrong.

@@ -4,7 +4,8 @@
 //! The index follows the table with a delay, so a head may be gone, or of a later incarnation, by the time it is read; such keys
 //! are passed over.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 
@@ -38,6 +39,26 @@ pub struct ListFilter {
     pub created_after: Option<Timestamp>,
     /// Only those created earlier than this.
     pub created_before: Option<Timestamp>,
+}
+
+impl ListFilter {
+    /// Whether an operation created then can be in the list.
+    #[must_use]
+    pub fn spans(&self, created_at: Timestamp) -> bool {
+        let (first, last) = self.bounds();
+        (first..=last).contains(&created_at)
+    }
+
+    /// The first and the last time of creation in the list. Times are whole milliseconds, and the filter's own are outside.
+    fn bounds(&self) -> (Timestamp, Timestamp) {
+        let millisecond = Duration::from_millis(1);
+        (
+            self.created_after
+                .map_or(EARLIEST, |after| after + millisecond),
+            self.created_before
+                .map_or(LATEST, |before| before - millisecond),
+        )
+    }
 }
 
 /// A place in a list: the operation after which it goes on.
@@ -126,14 +147,7 @@ impl Store {
         let mut query = Expression::default();
         let (owner_name, created_at) = (query.name(name::OWNER), query.name(name::CREATED_AT));
         let owner_value = query.value("owner", text(owner.as_str()));
-        // BETWEEN takes both ends in, and the bounds are exclusive: times are whole milliseconds.
-        let millisecond = std::time::Duration::from_millis(1);
-        let first = filter
-            .created_after
-            .map_or(EARLIEST, |after| after + millisecond);
-        let last = filter
-            .created_before
-            .map_or(LATEST, |before| before - millisecond);
+        let (first, last) = filter.bounds();
         if first > last {
             return Ok((Vec::new(), true));
         }
@@ -173,7 +187,9 @@ impl Store {
     /// The heads of these operations, by id; those that are not there are left out.
     async fn batch_get(&self, keys: &[Position]) -> Result<HashMap<String, Item>, StoreError> {
         let mut heads = HashMap::new();
-        let mut pending: Vec<_> = keys.iter().map(|key| item::head_key(&key.id)).collect();
+        // The index may show one name twice for a moment, in two incarnations, and a batch may not name a key twice.
+        let ids: BTreeSet<_> = keys.iter().map(|key| &key.id).collect();
+        let mut pending: Vec<_> = ids.into_iter().map(item::head_key).collect();
         for _ in 0..BATCH_TRIES_MAX {
             if pending.is_empty() {
                 return Ok(heads);

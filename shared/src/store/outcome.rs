@@ -41,16 +41,13 @@ pub enum Claimed {
     /// There is no such operation, or it has expired.
     Absent,
     /// The record is of another incarnation than the message. It is never touched.
-    OtherIncarnation {
-        /// When the record expires.
-        expires_at: Timestamp,
-    },
+    OtherIncarnation,
     /// Somebody holds it, or it backs off.
     Busy {
         /// Until when.
         until: Timestamp,
     },
-    /// Its attempts are used up or its deadline has passed, and nobody holds it.
+    /// Nobody holds it, and it may not be claimed: its attempts are used up, or its deadline has passed.
     Spent(Box<Operation>),
     /// It has ended.
     Ended(Box<Operation>),
@@ -86,8 +83,13 @@ pub enum GivenUp {
 /// Of [`super::Store::cancel`].
 #[derive(Debug)]
 pub enum Cancelled {
-    /// It is cancelled, by this call or before; as it is now.
-    Cancelled(Box<Operation>),
+    /// It is cancelled; as it is now.
+    Cancelled {
+        /// The operation.
+        operation: Box<Operation>,
+        /// Whether this call did it. A cancel that meets its own write, the answer to which was lost, takes it for another's.
+        by_us: bool,
+    },
     /// It had completed or failed before.
     Ended,
     /// It is not at the version that was asked for.
@@ -130,9 +132,7 @@ pub(super) fn claimed(
         return Ok(Claimed::Absent);
     };
     if operation.create_id != *create_id {
-        return Ok(Claimed::OtherIncarnation {
-            expires_at: operation.expires_at,
-        });
+        return Ok(Claimed::OtherIncarnation);
     }
     if let State::Processing {
         claim_id: holder, ..

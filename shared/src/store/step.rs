@@ -246,7 +246,10 @@ impl Store {
         write.remove(name::CLAIM_ID);
         let old = match self.update(id, write).await? {
             Written::Now(head) => {
-                return Ok(Cancelled::Cancelled(Box::new(item::operation(&head)?)));
+                return Ok(Cancelled::Cancelled {
+                    operation: Box::new(item::operation(&head)?),
+                    by_us: true,
+                });
             }
             Written::Refused(old) => outcome::met(old.as_ref(), now)?,
         };
@@ -255,9 +258,12 @@ impl Store {
         };
         Ok(match operation.status() {
             // Before any precondition: a repeated cancel, or one whose answer was lost, succeeds.
-            Status::Cancelled => Cancelled::Cancelled(Box::new(operation)),
-            Status::Completed | Status::Failed => Cancelled::Ended,
-            Status::Pending | Status::Processing => Cancelled::OtherVersion,
+            Status::Cancelled => Cancelled::Cancelled {
+                operation: Box::new(operation),
+                by_us: false,
+            },
+            status if status.is_terminal() => Cancelled::Ended,
+            _ => Cancelled::OtherVersion,
         })
     }
 

@@ -2,11 +2,13 @@
 
 use shared::domain::callback::Attempt;
 use shared::domain::id::{AttemptId, ClaimId, RedeliveryId};
-use shared::domain::operation::{FailureCode, OperationError};
+use shared::domain::operation::{FailureCode, OperationError, Owner};
 use shared::store::{
     AttemptRecord, Cancelled, Claimed, Created, Draft, Erased, Finished, GivenUp, IfMatch,
     Recorded, Renewed, Settlement,
 };
+
+use tests::wire::Crash;
 
 use super::{Fixture, LEASE, NOW, json, owner, secs};
 
@@ -79,7 +81,7 @@ async fn every_write_knows_its_own() {
         )
         .await
         .unwrap();
-    assert!(matches!(cancelled, Cancelled::Cancelled(_)));
+    assert!(matches!(cancelled, Cancelled::Cancelled { .. }));
 }
 
 #[tokio::test]
@@ -150,12 +152,46 @@ async fn records_of_callbacks_know_their_own_and_nobody_elses() {
     );
 }
 
-/// What a second erase meets cannot be told from what was never there: the caller is told that it is gone, which it is.
 #[tokio::test]
-async fn an_erase_whose_answer_was_lost_finds_nothing() {
+async fn an_erase_that_was_cut_short_is_finished_by_the_next() {
     let fixture = Fixture::start().await;
     let operation = fixture.completed().await;
     fixture.wire.lose_answers(1);
+    let erased = fixture
+        .store
+        .erase(&operation.id, &owner(), NOW)
+        .await
+        .unwrap();
+    assert_eq!(erased, Erased::Erased);
+
+    let operation = fixture.completed().await;
+    let alice = owner();
+    let erase = fixture.store.erase(&operation.id, &alice, NOW);
+    assert!(
+        fixture
+            .wire
+            .crashing(Crash::After(0), erase)
+            .await
+            .is_none()
+    );
+    assert_eq!(
+        fixture.store.get(&operation.id, NOW).await.unwrap(),
+        None,
+        "nobody sees it any more"
+    );
+    let bob = Owner::new("jwt", "bob").unwrap();
+    assert_eq!(
+        fixture.store.erase(&operation.id, &bob, NOW).await.unwrap(),
+        Erased::Absent
+    );
+    assert_eq!(
+        fixture
+            .store
+            .erase(&operation.id, &owner(), NOW)
+            .await
+            .unwrap(),
+        Erased::Erased
+    );
     assert_eq!(
         fixture
             .store

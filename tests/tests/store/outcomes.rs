@@ -129,10 +129,10 @@ async fn a_claim_tells_what_it_met() {
         create_id: CreateId::from_bytes([0; 16]),
         ..operation.clone()
     };
-    let Claimed::OtherIncarnation { expires_at } = fixture.claim(&other, NOW).await else {
-        panic!()
-    };
-    assert_eq!(expires_at, operation.expires_at);
+    assert!(matches!(
+        fixture.claim(&other, NOW).await,
+        Claimed::OtherIncarnation
+    ));
     assert!(matches!(
         fixture.claim(&operation, operation.deadline_at).await,
         Claimed::Spent(_)
@@ -301,10 +301,13 @@ async fn a_cancel_asks_for_the_owner_and_the_version() {
     let versions = IfMatch::Versions(vec![stale, (NOW, 1, NOW)]);
     assert!(matches!(
         cancel(&owner(), &versions).await,
-        Cancelled::Cancelled(_)
+        Cancelled::Cancelled { .. }
     ));
     assert!(
-        matches!(cancel(&owner(), &versions).await, Cancelled::Cancelled(_)),
+        matches!(
+            cancel(&owner(), &versions).await,
+            Cancelled::Cancelled { .. }
+        ),
         "before the version is looked at"
     );
     let completed = fixture.completed().await;
@@ -483,7 +486,7 @@ async fn expired_is_absent_to_every_step() {
     // The earlier incarnation's message means nothing to the new one.
     assert!(matches!(
         fixture.claim(&operation, NOW).await,
-        Claimed::OtherIncarnation { .. }
+        Claimed::OtherIncarnation
     ));
     assert_eq!(fixture.get(&next.id).await, next);
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use shared::domain::limits::CALLBACK_VISIBILITY_SECS;
 use tests::queues::QueueKind;
 use tests::receiver::Receiver;
 use tests::world::World;
@@ -363,7 +364,9 @@ async fn a_wake_up_among_the_dead_letters_exhausts_what_is_still_due() {
     let queue = world.queue(QueueKind::Callback);
     for _ in 0..10 {
         assert_eq!(queue.receive(1).await.len(), 1);
-        world.clock.advance(Duration::from_secs(60));
+        world
+            .clock
+            .advance(Duration::from_secs(u64::from(CALLBACK_VISIBILITY_SECS)));
     }
     assert!(queue.receive(1).await.is_empty());
     assert!(world.pump(QueueKind::CallbackDeadLetter).await);

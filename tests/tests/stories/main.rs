@@ -10,6 +10,7 @@ mod bad_input;
 mod callbacks;
 mod costs;
 mod crashes;
+mod interleavings;
 mod lifecycle;
 mod messages;
 mod routes;

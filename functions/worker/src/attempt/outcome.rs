@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use shared::clock::BoxFuture;
 use shared::domain::json::Json;
 use shared::domain::limits::RESULT_BYTES_MAX;
 use shared::domain::operation::{FailureCode, Operation, OperationError};
@@ -15,8 +16,8 @@ use crate::Worker;
 use crate::thread::Ended;
 use crate::work::{Runner, WorkError};
 
-/// How long to wait before an outcome that could not be recorded is recorded again.
-const RECORD_INTERVAL: Duration = Duration::from_secs(1);
+/// How long to wait before a call that the store did not answer is made again.
+const CALL_AGAIN_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What an attempt led to.
 pub(super) enum Outcome {
@@ -68,10 +69,6 @@ impl Outcome {
         }
     }
 
-    pub(super) const fn out_of_time() -> Self {
-        Self::OutOfTime
-    }
-
     fn write(self, operation: &Operation, runner: &Runner, now: Timestamp, jitter: f64) -> Write {
         let error = match self {
             Self::Completed(result) => return Write::Complete(result),
@@ -86,19 +83,24 @@ impl Outcome {
                 "the attempt took longer than it may",
             ),
         };
+        let time_left = operation.deadline_at.since(now);
+        if time_left.is_zero() {
+            return Write::Fail(vec![error, deadline_exceeded()]);
+        }
         if operation.attempt >= operation.attempts_max {
             let exhausted =
                 OperationError::of(FailureCode::AttemptsExhausted, "every attempt failed");
             return Write::Fail(vec![error, exhausted]);
         }
-        let next_attempt_at = now + runner.entry.retry.delay(operation.attempt, jitter);
-        if next_attempt_at >= operation.deadline_at {
-            // There is no time left for another attempt, and waiting for the deadline would not make any.
-            return Write::Fail(vec![error, deadline_exceeded()]);
-        }
+        // Nothing is given up while it has attempts and time left: a wait that would pass the deadline is shortened.
+        let delay = runner
+            .entry
+            .retry
+            .delay(operation.attempt, jitter)
+            .min(time_left / 2);
         Write::Retry {
             error,
-            next_attempt_at,
+            next_attempt_at: now + delay,
         }
     }
 }
@@ -123,7 +125,7 @@ impl Worker {
     ) -> Disposition {
         let operation = held.operation();
         let write = outcome.write(operation, runner, self.clock.now(), self.random.fraction());
-        match self.write_until_it_holds(held, &write).await {
+        match self.write(held, &write).await {
             Ok(Finished::Written(operation)) => match write {
                 Write::Retry {
                     next_attempt_at, ..
@@ -146,33 +148,40 @@ impl Worker {
         }
     }
 
-    /// Work may have taken minutes, so its outcome is not thrown away for a store that is out of reach for a moment: it is
-    /// written again and again while the lease lasts. A repeated write knows its own.
-    async fn write_until_it_holds(
-        &self,
-        held: &Held,
-        write: &Write,
-    ) -> Result<Finished, StoreError> {
-        let give_up_at = self.clock.now() + self.lease;
-        loop {
+    /// Work may have taken minutes, so its outcome is not thrown away for a store that is out of reach for a moment. A repeated
+    /// write knows its own.
+    async fn write(&self, held: &Held, write: &Write) -> Result<Finished, StoreError> {
+        self.insist(|| {
             let now = self.clock.now();
-            let written = match write {
-                Write::Complete(result) => self.store.complete(held, result, now).await,
-                Write::Fail(errors) => self.store.fail(held, errors, now).await,
+            match write {
+                Write::Complete(result) => Box::pin(self.store.complete(held, result, now)),
+                Write::Fail(errors) => Box::pin(self.store.fail(held, errors, now)),
                 Write::Retry {
                     error,
                     next_attempt_at,
-                } => self.store.retry(held, error, *next_attempt_at, now).await,
-            };
-            let next = self.clock.now() + RECORD_INTERVAL;
-            match written {
+                } => Box::pin(self.store.retry(held, error, *next_attempt_at, now)),
+            }
+        })
+        .await
+    }
+
+    /// Makes a call again and again while the store is out of reach, for as long as a lease lasts from now.
+    pub(crate) async fn insist<'a, T>(
+        &self,
+        call: impl Fn() -> BoxFuture<'a, Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let give_up_at = self.clock.now() + self.lease;
+        loop {
+            let outcome = call().await;
+            let next = self.clock.now() + CALL_AGAIN_INTERVAL;
+            match outcome {
                 Err(error @ (StoreError::Unreachable { .. } | StoreError::Throttled))
                     if next < give_up_at =>
                 {
-                    tracing::warn!(operation_id = %held.operation().id, "outcome not recorded yet: {}", chain(&error));
+                    tracing::warn!("to be tried again: {}", chain(&error));
                     self.clock.sleep_until(next).await;
                 }
-                written => return written,
+                outcome => return outcome,
             }
         }
     }

@@ -153,12 +153,18 @@ impl Tally {
         reason = "a table has fewer rows than a float has integers"
     )]
     fn finish(self) -> Column {
-        let numbers = (self.all_numbers && self.count > 0).then(|| Numbers {
+        let numbers = Numbers {
             min: self.min,
             max: self.max,
             mean: self.mean,
             standard_deviation: (self.squares / self.count as f64).sqrt(),
-        });
+        };
+        // Numbers at the edge of what a float holds have a deviation beyond it, and JSON has no word for that.
+        let told = self.all_numbers
+            && self.count > 0
+            && numbers.standard_deviation.is_finite()
+            && numbers.mean.is_finite();
+        let numbers = told.then_some(numbers);
         Column {
             name: self.name,
             count: self.count,
@@ -212,6 +218,10 @@ mod tests {
         );
         assert_eq!(summarize("a\n").unwrap().columns[0].numbers, None);
         assert_eq!(summarize("a\nNaN\n").unwrap().columns[0].numbers, None);
+        assert_eq!(
+            summarize("a\n-1e308\n1e308\n").unwrap().columns[0].numbers,
+            None
+        );
     }
 
     #[test]

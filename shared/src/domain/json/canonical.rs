@@ -9,7 +9,7 @@ use super::{Shape, as_text, elements, members};
 /// The text that is the same for two JSON values exactly when they are equal: members sorted, strings decoded, numbers reduced
 /// to significant digits and exponent, so that `1`, `1.0` and `10e-1` agree and no two different integers do.
 ///
-/// Expects text that [`check`] has passed; the output is for hashing, not for reading.
+/// Expects text that [`check`](super::check) has passed; the output is for hashing, not for reading.
 #[must_use]
 pub fn canonical(raw: &RawValue) -> String {
     let mut out = String::with_capacity(raw.get().len());

@@ -1,0 +1,62 @@
+//! What becomes of a message whose work cannot be begun from here: one from the dead-letter queue, or for a function that this
+//! worker does not know.
+
+use shared::domain::operation::{Operation, OperationError, Standing};
+use shared::domain::time::Timestamp;
+use shared::lambda::{Disposition, Record};
+use shared::queue::Dispatch;
+use shared::telemetry::chain;
+
+use crate::Worker;
+use crate::settle::LOOK_AGAIN_SECS;
+
+/// How soon a worker is asked again for a function that this one does not know, in seconds: a deployment takes minutes.
+const UNKNOWN_RETURN_SECS: u32 = 60;
+
+impl Worker {
+    /// Acts on what the operation's record says: one read, and at most one write.
+    pub(crate) async fn look(
+        &self,
+        record: &Record,
+        message: &Dispatch,
+        give_up_errors: impl Fn(&Operation, Timestamp) -> Option<Vec<OperationError>>,
+    ) -> Disposition {
+        let now = self.clock.now();
+        let operation = match self.store.get(&message.operation_id, now).await {
+            Ok(Some(operation)) => operation,
+            Ok(None) => return self.absent(record, message, now).await,
+            Err(error) => return self.put_back_after(record, message, &error).await,
+        };
+        if operation.create_id != message.create_id {
+            return self.other_incarnation(record, message, now).await;
+        }
+        match operation.standing(now) {
+            Standing::Busy { until } => self.put_back_until(record, message, until, now).await,
+            Standing::Ended => self.settle(&operation).await,
+            Standing::Spent => match give_up_errors(&operation, now) {
+                Some(errors) => {
+                    self.give_up(record, message, &operation, &errors, now)
+                        .await
+                }
+                None => self.put_back(record, message, LOOK_AGAIN_SECS).await,
+            },
+            Standing::Claimable => self.begin_afresh(record, message).await,
+        }
+    }
+
+    /// The operation has attempts and time left, so it is not given up. In the dispatch queue the message waits for a worker
+    /// that knows the function; from the dead-letter queue it goes back there as a fresh one of the same incarnation.
+    async fn begin_afresh(&self, record: &Record, message: &Dispatch) -> Disposition {
+        if !self.is_dead_letter(record) {
+            return self.put_back(record, message, UNKNOWN_RETURN_SECS).await;
+        }
+        match self.dispatch.send(message, 0).await {
+            // A crash before the acknowledgement leaves two messages, which is harmless.
+            Ok(()) => Disposition::Acknowledge,
+            Err(error) => {
+                tracing::warn!(operation_id = %message.operation_id, "not sent afresh: {}", chain(&error));
+                Disposition::Return
+            }
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Interleavings that are easy to get wrong: replays against erase and early expiry, redeliveries received twice, cancels
+//! repeated, and answers that would not fit.
+
+use std::time::Duration;
+
+use serde_json::json;
+use shared::clock::Clock as _;
+use shared::domain::callback::CallbackStatus;
+use shared::domain::id::{CreateId, OperationId, RedeliveryId};
+use shared::domain::operation::{Operation, State};
+use shared::queue::{Dispatch, Message as _, WakeUp};
+use shared::store::{Created, Draft, ListFilter, Position, Recorded};
+use tests::queues::QueueKind;
+use tests::receiver::Receiver;
+use tests::world::{World, event};
+
+/// A replay sends its message, a worker receives that while the first operation is still there, and only then does the
+/// replay's create find the name free.
+async fn replay_after<F: Future<Output = ()>>(ends: impl FnOnce(String) -> F, world: &World) {
+    let body = r#"{"function":"demo.echo","ttl_seconds":60}"#;
+    let first = world
+        .request("POST", "/operations", &[("idempotency-key", "k")], body)
+        .await;
+    let id = first.json["id"].as_str().unwrap().to_owned();
+    assert!(world.pump(QueueKind::Dispatch).await);
+
+    let parsed = OperationId::parse(&id).unwrap();
+    let ended = world
+        .store
+        .get(&parsed, world.clock.now())
+        .await
+        .unwrap()
+        .unwrap();
+    let replay = Operation {
+        create_id: CreateId::from_bytes([2; 16]),
+        state: State::Pending,
+        lock_version: 1,
+        attempt: 0,
+        expires_at: ended.deadline_at + Duration::from_secs(86_400),
+        started_at: None,
+        progress: None,
+        ..ended
+    };
+    let message = Dispatch {
+        operation_id: replay.id.clone(),
+        create_id: replay.create_id.clone(),
+        function: replay.function.clone(),
+        function_version: replay.function_version.clone(),
+    };
+    world
+        .queue(QueueKind::Dispatch)
+        .send(&message.to_body())
+        .await;
+    assert!(world.pump(QueueKind::Dispatch).await);
+    ends(id.clone()).await;
+    let created = world
+        .store
+        .create(&Draft::new(&replay), world.clock.now())
+        .await
+        .unwrap();
+    assert!(matches!(created, Created::New));
+    world.rest().await;
+    assert_eq!(world.show(&id).await["status"], "completed");
+}
+
+#[tokio::test]
+async fn a_replay_whose_predecessor_is_erased_is_worked_on() {
+    let world = World::start().await;
+    let erase = async |id: String| {
+        let erased = world
+            .request("DELETE", &format!("/operations/{id}"), &[], "")
+            .await;
+        assert_eq!(erased.status, 204);
+    };
+    replay_after(erase, &world).await;
+}
+
+#[tokio::test]
+async fn a_replay_whose_predecessor_expires_early_is_worked_on() {
+    let world = World::start().await;
+    let expire = async |_| world.clock.advance(Duration::from_secs(60));
+    replay_after(expire, &world).await;
+}
+
+#[tokio::test]
+async fn repeated_cancels_are_one_chain_of_tries() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    receiver.answer_next([(500, None); 100]);
+    let body = json!({"function": "demo.echo", "callback_url": receiver.url});
+    let id = world.submit(body).await.json["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    for _ in 0..10 {
+        let cancelled = world
+            .request("POST", &format!("/operations/{id}/cancel"), &[], "")
+            .await;
+        assert_eq!(cancelled.status, 200);
+    }
+    world.rest().await;
+    assert_eq!(receiver.received().len(), 6);
+    assert_eq!(world.show(&id).await["callback"]["status"], "exhausted");
+}
+
+async fn delivered(world: &World, receiver: &Receiver) -> (String, Operation) {
+    let body = json!({"function": "demo.echo", "callback_url": receiver.url});
+    let id = world.submit(body).await.json["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    world.rest().await;
+    let parsed = OperationId::parse(&id).unwrap();
+    let operation = world
+        .store
+        .get(&parsed, world.clock.now())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(operation.callback_status(), Some(CallbackStatus::Delivered));
+    (id, operation)
+}
+
+#[tokio::test]
+async fn a_redelivery_received_again_after_its_round_does_not_open_it_again() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    let (id, read_early) = delivered(&world, &receiver).await;
+    let redelivery_id = RedeliveryId::from_bytes([5; 16]);
+    let message = WakeUp {
+        redelivery_id: Some(redelivery_id.clone()),
+        ..WakeUp::of(&read_early)
+    };
+    let queue = world.queue(QueueKind::Callback);
+    queue.send(&message.to_body()).await;
+    assert!(world.pump(QueueKind::Callback).await);
+    // A second receiver of the message, which read before all that: its start is taken for its own, and finds nothing due.
+    let started = world
+        .store
+        .start_round(&read_early, &redelivery_id, world.clock.now())
+        .await
+        .unwrap();
+    assert_eq!(started, Recorded::Written);
+    receiver.answer_next([(500, None)]);
+    queue.send(&message.to_body()).await;
+    world.rest().await;
+    assert_eq!(receiver.received().len(), 2);
+    assert_eq!(world.show(&id).await["callback"]["status"], "delivered");
+}
+
+#[tokio::test]
+async fn a_redelivery_among_the_dead_letters_is_given_up_visibly() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    let (id, _) = delivered(&world, &receiver).await;
+    assert_eq!(
+        world
+            .request("POST", &format!("/operations/{id}/redeliver"), &[], "")
+            .await
+            .status,
+        202
+    );
+    let messages = world.queue(QueueKind::Callback).receive(1).await;
+    world
+        .queue(QueueKind::CallbackDeadLetter)
+        .send(messages[0].body().unwrap())
+        .await;
+    assert!(world.pump(QueueKind::CallbackDeadLetter).await);
+    assert_eq!(world.show(&id).await["callback"]["status"], "exhausted");
+}
+
+#[tokio::test]
+async fn an_erase_whose_answer_was_lost_leaves_nothing() {
+    let world = World::start().await;
+    let text = super::costs::incompressible(2000);
+    let body = json!({"function": "demo.echo", "metadata": {"t": text}, "arguments": {"t": text}});
+    let id = world.submit(body).await.json["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    world.rest().await;
+    world.wire.lose_answers(1);
+    let erased = world
+        .request("DELETE", &format!("/operations/{id}"), &[], "")
+        .await;
+    let left = world
+        .dynamodb
+        .scan()
+        .table_name("ferry")
+        .send()
+        .await
+        .unwrap()
+        .count();
+    assert_eq!((erased.status, left), (204, 0));
+}
+
+#[tokio::test]
+async fn a_forged_cursor_is_refused_like_a_changed_one() {
+    let world = World::start().await;
+    let owner = shared::domain::operation::Owner::new("local", "alice").unwrap();
+    let now = world.clock.now();
+    let filter = ListFilter {
+        created_after: Some(now),
+        ..ListFilter::default()
+    };
+    let position = Position {
+        id: OperationId::from_bytes([1; 12]),
+        created_at: now,
+    };
+    let cursor = shared::http::Cursor {
+        owner: &owner,
+        filter: &filter,
+    }
+    .encode(&position);
+    let answer = world
+        .request(
+            "GET",
+            &format!("/operations?created_after={now}&cursor={cursor}"),
+            &[],
+            "",
+        )
+        .await;
+    assert_eq!(
+        (answer.status, &answer.json["errors"][0]["pointer"]),
+        (400, &json!("/query/cursor"))
+    );
+}
+
+#[tokio::test]
+async fn a_refusal_is_small_whatever_it_refuses() {
+    let world = World::start().await;
+    let members: Vec<_> = (0..100_000)
+        .map(|number| format!("\"{number:x}\":1"))
+        .collect();
+    let long = format!("{{\"{}\":1}}", "\\u0001".repeat(150_000));
+    for body in [format!("{{{}}}", members.join(",")), long] {
+        let answer = world
+            .answer(event("alice", "POST", "/operations", &[], body.as_bytes()))
+            .await;
+        assert_eq!(answer.status, 400);
+        assert!(answer.text.len() < 100_000, "{} bytes", answer.text.len());
+    }
+}

@@ -16,8 +16,9 @@ if ! [ -x "$work/bin/moto_server" ]; then
     "$work/bin/pip" install --quiet --disable-pip-version-check "moto[server]==$MOTO_VERSION"
 fi
 
-# Built first, so that the server is up for no longer than the suite takes.
-cargo test --package local --test sqs --no-run
+# As the whole suite is built, with the same features, so that nothing is built twice; and first, so that the server is up for
+# no longer than the suite takes.
+cargo test --workspace --test sqs --no-run
 
 # The kernel chooses the port, which the server reports in its log.
 "$work/bin/moto_server" --host 127.0.0.1 --port 0 >"$log" 2>&1 &
@@ -37,4 +38,4 @@ while [ -z "$endpoint" ]; do
 done
 
 # Shows what was skipped, and why.
-SQS_ENDPOINT="$endpoint" cargo test --package local --test sqs -- --show-output
+SQS_ENDPOINT="$endpoint" cargo test --workspace --test sqs -- --show-output

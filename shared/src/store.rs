@@ -17,6 +17,7 @@ mod payload;
 mod read;
 mod step;
 pub mod table;
+mod write;
 
 pub use callback::{AttemptRecord, Recorded, Settlement};
 pub use error::StoreError;

@@ -8,5 +8,6 @@
 
 pub mod queues;
 pub mod receiver;
+pub mod samples;
 pub mod wire;
 pub mod world;

@@ -234,6 +234,11 @@ impl World {
 
     /// Serves messages and lets time pass until every queue is empty; how long that took.
     pub async fn rest(&self) -> Duration {
+        self.rest_by(Duration::from_secs(300)).await
+    }
+
+    /// The same, looking at the queues at least once in `step_max`.
+    pub async fn rest_by(&self, step_max: Duration) -> Duration {
         let start = self.clock.now();
         let mut step = Duration::from_secs(1);
         loop {
@@ -248,7 +253,7 @@ impl World {
             }
             assert!(took < REST_MAX, "{left} messages never come to rest");
             self.clock.advance(step);
-            step = (step * 2).min(Duration::from_secs(60));
+            step = (step * 2).min(step_max);
         }
     }
 }

@@ -4,17 +4,17 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared::clock::Clock as _;
 use shared::domain::callback::{Callback, Event};
 use shared::domain::id::{CreateId, OperationId};
 use shared::domain::json::Json;
-use shared::domain::operation::{Operation, Owner, Payload, State};
+use shared::domain::operation::{Operation, Owner, Payload};
 use shared::store::Draft;
 use tests::queues::QueueKind;
 use tests::receiver::Receiver;
+use tests::samples::pending_operation;
 use tests::world::World;
 
 /// The HTTP events: the state of the operation that they name, the status of the answer and a pointer into it with its value.
@@ -287,23 +287,9 @@ async fn world(stage: Stage, receiver: &Receiver) -> World {
         create_id: CreateId::from_bytes([9; 16]),
         owner: Owner::new("jwt", "alice").unwrap(),
         function: "csv.summarize".into(),
-        function_version: "1.0.0".into(),
-        request_hash: None,
-        state: State::Pending,
-        lock_version: 1,
-        attempt: 0,
-        attempts_max: 3,
-        created_at: now,
-        updated_at: now,
-        deadline_at: now + Duration::from_secs(3600),
-        expires_at: now + Duration::from_secs(7200),
-        retention_secs: 86_400,
-        started_at: None,
-        progress: None,
-        last_error: None,
         arguments: Payload::Here(Json::parse(r#"{"csv":"a\n1\n"}"#).unwrap()),
-        metadata: Payload::Here(Json::empty_object()),
         callback: Some(Callback::new(receiver.url.clone(), Event::ALL.to_vec())),
+        ..pending_operation(now)
     };
     world
         .store

@@ -3,11 +3,10 @@
 //! Each write is conditional on the incarnation and on the number of tries recorded so far. Of two senders that were woken at
 //! once one is refused, acknowledges and stops, so any number of wake-ups ends up as one chain.
 
-use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
-
 use super::expression::Expression;
 use super::item::{self, name, number, text, time};
 use super::payload::{result_key, submitted_key};
+use super::write::Written;
 use super::{Store, StoreError, outcome};
 use crate::domain::callback::{Attempt, Callback, CallbackStatus};
 use crate::domain::id::{AttemptId, RedeliveryId};
@@ -176,28 +175,11 @@ impl Store {
         }
         for sk in apart {
             let mut write = Expression::default();
-            let body = write.name(name::BODY);
-            write.set(
-                name::EXPIRES_AT,
-                name::EXPIRES_AT,
-                number((until + PAYLOAD_MARGIN).as_secs()),
-            );
-            let write = write.render();
-            let kept = self
-                .client
-                .update_item()
-                .table_name(&self.table)
-                .set_key(Some(item::key(&operation.id, &sk)))
-                // An erase may have come first; its payloads are not to be brought back as empty items.
-                .condition_expression(format!("attribute_exists({body})"))
-                .set_update_expression(write.update)
-                .set_expression_attribute_names(Some(write.names))
-                .set_expression_attribute_values(Some(write.values))
-                .send()
-                .await;
-            if let Err(error) = kept {
-                StoreError::refusal("UpdateItem", error)?;
-            }
+            // An erase may have come first; its payloads are not to be brought back as empty items.
+            write.require_present(name::BODY);
+            let expires_at = (until + PAYLOAD_MARGIN).as_secs();
+            write.set(name::EXPIRES_AT, name::EXPIRES_AT, number(expires_at));
+            self.update(item::key(&operation.id, &sk), write).await?;
         }
         Ok(())
     }
@@ -209,23 +191,9 @@ impl Store {
         is_ours: impl Fn(&Callback) -> bool,
         now: Timestamp,
     ) -> Result<Recorded, StoreError> {
-        let write = write.render();
-        let written = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(item::head_key(&read.id)))
-            .condition_expression(write.condition)
-            .set_update_expression(write.update)
-            .set_expression_attribute_names(Some(write.names))
-            .set_expression_attribute_values(Some(write.values))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await;
-        let Err(error) = written else {
+        let Written::Refused(old) = self.update(item::head_key(&read.id), write).await? else {
             return Ok(Recorded::Written);
         };
-        let old = StoreError::refusal("UpdateItem", error)?;
         let standing = outcome::met(old.as_ref(), now)?
             .filter(|operation| operation.create_id == read.create_id);
         let ours = standing

@@ -4,12 +4,13 @@
 //! then on expired, so that nobody sees it; then the payload items go; then the head. What nobody finishes is deleted by its
 //! own expiry.
 
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::expression::Expression;
 use super::item::{self, Item, name, number, text};
 use super::outcome::{self, Erased};
 use super::payload::{result_key, submitted_key};
+use super::write::Written;
 use super::{Store, StoreError};
 use crate::domain::id::OperationId;
 use crate::domain::operation::{Operation, Owner, Payload};
@@ -50,23 +51,9 @@ impl Store {
         write.require(name::OWNER, text(owner.as_str()));
         write.set(name::ERASED, name::ERASED, AttributeValue::Bool(true));
         write.set(name::EXPIRES_AT, name::EXPIRES_AT, number(now.as_secs()));
-        let write = write.render();
-        let written = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(item::head_key(id)))
-            .condition_expression(write.condition)
-            .set_update_expression(write.update)
-            .set_expression_attribute_names(Some(write.names))
-            .set_expression_attribute_values(Some(write.values))
-            .return_values(ReturnValue::AllNew)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await;
-        let old = match written {
-            Ok(output) => return item::operation(&output.attributes.unwrap_or_default()).map(Ok),
-            Err(error) => StoreError::refusal("UpdateItem", error)?,
+        let old = match self.update(item::head_key(id), write).await? {
+            Written::Now(marked) => return item::operation(&marked).map(Ok),
+            Written::Refused(old) => old,
         };
         let is_owners = |operation: &Operation| operation.owner == *owner;
         if let Some(marked) = old.as_ref().filter(|old| old.contains_key(name::ERASED)) {

@@ -140,6 +140,12 @@ impl Expression {
             .push(format!("attribute_not_exists({name})"));
     }
 
+    /// The attribute is there.
+    pub(super) fn require_present(&mut self, attribute: &str) {
+        let name = self.name(attribute);
+        self.conditions.push(format!("attribute_exists({name})"));
+    }
+
     /// There are attempts left, and time.
     pub(super) fn require_attempts_and_time(&mut self, now: Timestamp) {
         let (attempt, attempts_max) = (self.name(name::ATTEMPT), self.name(name::ATTEMPTS_MAX));

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
+use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 
 use super::expression::Expression;
-use super::item::{self, Item, name, number, text, time};
+use super::item::{self, name, number, text, time};
 use super::outcome::{self, Cancelled, Claimed, Created, Finished, GivenUp, Held, Renewed};
 use super::payload::{self, Draft};
+use super::write::Written;
 use super::{Store, StoreError};
 use crate::domain::id::{ClaimId, CreateId, OperationId};
 use crate::domain::json::Json;
@@ -22,12 +23,6 @@ pub enum IfMatch {
     Any,
     /// One of these: creation, lock version and last change. None at all is a precondition that fails.
     Versions(Vec<(Timestamp, u64, Timestamp)>),
-}
-
-/// What a refused or applied update left behind.
-enum Written {
-    Now(Item),
-    Refused(Option<Item>),
 }
 
 impl Store {
@@ -82,7 +77,7 @@ impl Store {
         write.set(name::CLAIM_ID, name::CLAIM_ID, text(claim_id.as_str()));
         write.set(name::LEASE_UNTIL, name::LEASE_UNTIL, time(now + lease));
         write.set_once(name::STARTED_AT, "now", time(now));
-        match self.update(id, write).await? {
+        match self.update(item::head_key(id), write).await? {
             Written::Now(head) => {
                 let (operation, head_bytes) = (item::operation(&head)?, item::size_bytes(&head));
                 Ok(Claimed::Held(Box::new(Held {
@@ -123,7 +118,10 @@ impl Store {
                 None => write.remove(name::PROGRESS_MESSAGE),
             }
         }
-        match self.update(&held.operation.id, write).await? {
+        match self
+            .update(item::head_key(&held.operation.id), write)
+            .await?
+        {
             Written::Now(_) => Ok(Renewed::Held),
             Written::Refused(_) => Ok(Renewed::Lost),
         }
@@ -212,7 +210,7 @@ impl Store {
         write.require_spent(now);
         write.set(name::ERRORS, name::ERRORS, item::errors(errors));
         write.remove(name::CLAIM_ID);
-        match self.update(&spent.id, write).await? {
+        match self.update(item::head_key(&spent.id), write).await? {
             Written::Now(head) => Ok(GivenUp::Ended(Box::new(item::operation(&head)?))),
             Written::Refused(old) => match outcome::met(old.as_ref(), now)? {
                 Some(ended)
@@ -244,7 +242,7 @@ impl Store {
         }
         // Without its claim in the record no holder can take this for its own write.
         write.remove(name::CLAIM_ID);
-        let old = match self.update(id, write).await? {
+        let old = match self.update(item::head_key(id), write).await? {
             Written::Now(head) => {
                 return Ok(Cancelled::Cancelled {
                     operation: Box::new(item::operation(&head)?),
@@ -274,7 +272,10 @@ impl Store {
         write: Expression,
         now: Timestamp,
     ) -> Result<Finished, StoreError> {
-        match self.update(&held.operation.id, write).await? {
+        match self
+            .update(item::head_key(&held.operation.id), write)
+            .await?
+        {
             Written::Now(now_there) => {
                 Ok(Finished::Written(Box::new(item::operation(&now_there)?)))
             }
@@ -283,27 +284,6 @@ impl Store {
                 held,
                 target(step),
             )),
-        }
-    }
-
-    async fn update(&self, id: &OperationId, write: Expression) -> Result<Written, StoreError> {
-        let write = write.render();
-        let written = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(item::head_key(id)))
-            .condition_expression(write.condition)
-            .set_update_expression(write.update)
-            .set_expression_attribute_names(Some(write.names))
-            .set_expression_attribute_values(Some(write.values))
-            .return_values(ReturnValue::AllNew)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await;
-        match written {
-            Ok(output) => Ok(Written::Now(output.attributes.unwrap_or_default())),
-            Err(error) => StoreError::refusal("UpdateItem", error).map(Written::Refused),
         }
     }
 }

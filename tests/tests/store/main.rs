@@ -17,13 +17,13 @@ use std::time::Duration;
 use local::bundle::Services;
 use shared::aws::Aws;
 use shared::clock::ManualClock;
-use shared::domain::callback::{Callback, Event};
 use shared::domain::id::{ClaimId, CreateId, OperationId};
 use shared::domain::json::Json;
-use shared::domain::operation::{Operation, Owner, Payload, State};
+use shared::domain::operation::{Operation, Owner};
 use shared::domain::time::Timestamp;
 use shared::random::{Random, SeededRandom};
 use shared::store::{Claimed, Created, Draft, Held, Store};
+use tests::samples::pending_operation;
 use tests::wire::Wire;
 
 const LEASE: Duration = Duration::from_secs(60);
@@ -69,27 +69,7 @@ impl Fixture {
             id: OperationId::from_bytes(self.bytes()),
             create_id: CreateId::from_bytes(self.bytes()),
             owner: owner(),
-            function: "demo.echo".into(),
-            function_version: "1.0.0".into(),
-            request_hash: None,
-            state: State::Pending,
-            lock_version: 1,
-            attempt: 0,
-            attempts_max: 3,
-            created_at: NOW,
-            updated_at: NOW,
-            deadline_at: NOW + Duration::from_secs(3600),
-            expires_at: NOW + Duration::from_secs(86_400),
-            retention_secs: 86_400,
-            started_at: None,
-            progress: None,
-            last_error: None,
-            arguments: Payload::Here(Json::parse(r#"{"a":1}"#).unwrap()),
-            metadata: Payload::Here(Json::empty_object()),
-            callback: Some(Callback::new(
-                "https://example.com/".into(),
-                Event::ALL.to_vec(),
-            )),
+            ..pending_operation(NOW)
         }
     }
 

@@ -7,13 +7,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use shared::aws::Aws;
 use shared::clock::Clock as _;
-use shared::domain::id::{ClaimId, CreateId, OperationId};
-use shared::domain::json::Json;
-use shared::domain::operation::{Operation, Owner, Payload, State};
+use shared::domain::id::{ClaimId, OperationId};
+use shared::domain::operation::{Operation, State};
 use shared::queue::{Dispatch, Message as _};
 use shared::random::SeededRandom;
 use shared::store::{Claimed, Draft};
 use tests::queues::QueueKind;
+use tests::samples::pending_operation;
 use tests::world::World;
 use tokio::task::JoinHandle;
 use worker::Worker;
@@ -412,27 +412,9 @@ mod busy {
 async fn busy_operation(world: &World) -> String {
     let now = world.clock.now();
     let operation = Operation {
-        id: OperationId::from_bytes([4; 12]),
-        create_id: CreateId::from_bytes([4; 16]),
-        owner: Owner::new("local", "alice").unwrap(),
         function: "test.busy".into(),
-        function_version: "1.0.0".into(),
-        request_hash: None,
-        state: State::Pending,
-        lock_version: 1,
-        attempt: 0,
-        attempts_max: 3,
-        created_at: now,
-        updated_at: now,
-        deadline_at: now + Duration::from_secs(3600),
-        expires_at: now + Duration::from_secs(86_400),
-        retention_secs: 86_400,
-        started_at: None,
-        progress: None,
-        last_error: None,
-        arguments: Payload::Here(Json::empty_object()),
-        metadata: Payload::Here(Json::empty_object()),
         callback: None,
+        ..pending_operation(now)
     };
     world
         .store

@@ -1,0 +1,40 @@
+//! An operation to begin a test with.
+
+use std::time::Duration;
+
+use shared::domain::callback::{Callback, Event};
+use shared::domain::id::{CreateId, OperationId};
+use shared::domain::json::Json;
+use shared::domain::operation::{Operation, Owner, Payload, State};
+use shared::domain::time::Timestamp;
+
+/// `alice`'s, as a submit makes it `now`: for `demo.echo`, pending, with an hour to go and a callback for every end.
+#[must_use]
+pub fn pending_operation(now: Timestamp) -> Operation {
+    Operation {
+        id: OperationId::from_bytes([4; 12]),
+        create_id: CreateId::from_bytes([4; 16]),
+        owner: Owner::new("local", "alice").unwrap(),
+        function: "demo.echo".into(),
+        function_version: "1.0.0".into(),
+        request_hash: None,
+        state: State::Pending,
+        lock_version: 1,
+        attempt: 0,
+        attempts_max: 3,
+        created_at: now,
+        updated_at: now,
+        deadline_at: now + Duration::from_secs(3600),
+        expires_at: now + Duration::from_secs(86_400),
+        retention_secs: 86_400,
+        started_at: None,
+        progress: None,
+        last_error: None,
+        arguments: Payload::Here(Json::parse(r#"{"a":1}"#).unwrap()),
+        metadata: Payload::Here(Json::empty_object()),
+        callback: Some(Callback::new(
+            "https://example.com/".into(),
+            Event::ALL.to_vec(),
+        )),
+    }
+}

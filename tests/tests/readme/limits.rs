@@ -1,0 +1,159 @@
+//! The table of limits, written out a second time from the constants.
+
+use shared::domain::limits;
+
+use crate::rows;
+
+#[test]
+fn the_limits_are_those_of_the_code() {
+    let expected = [callers_limits(), works_limits()].concat();
+    let told: Vec<_> = rows("limits")
+        .into_iter()
+        .map(|row| (row[0], row[1].to_owned()))
+        .collect();
+    assert_eq!(told, expected);
+}
+
+/// What callers send and get.
+fn callers_limits() -> Vec<(&'static str, String)> {
+    let json = |size| format!("{} of compact JSON", bytes(size));
+    let by_default = |all: String, default: String| format!("{all}, {default} by default");
+    let span = |from, to| format!("{} to {}", time(from), time(to));
+    vec![
+        ("request body", bytes(limits::BODY_BYTES_MAX)),
+        ("`arguments`", json(limits::ARGUMENTS_BYTES_MAX)),
+        ("`metadata`", json(limits::METADATA_BYTES_MAX)),
+        ("nesting of a request body", limits::NESTING_MAX.to_string()),
+        (
+            "result",
+            format!(
+                "{}; beyond it the operation fails",
+                json(limits::RESULT_BYTES_MAX)
+            ),
+        ),
+        ("function name", chars(limits::FUNCTION_NAME_CHARS_MAX)),
+        ("idempotency key", chars(limits::IDEMPOTENCY_KEY_CHARS_MAX)),
+        ("owner", format!("{} bytes", limits::OWNER_BYTES_MAX)),
+        (
+            "`ttl_seconds`",
+            by_default(
+                span(limits::TTL_SECS_MIN.into(), limits::TTL_SECS_MAX.into()),
+                time(limits::TTL_SECS_DEFAULT.into()),
+            ),
+        ),
+        (
+            "`deadline_seconds`",
+            by_default(
+                span(
+                    limits::DEADLINE_SECS_MIN.into(),
+                    limits::DEADLINE_SECS_MAX.into(),
+                ),
+                "the function's own".to_owned(),
+            ),
+        ),
+        (
+            "list page",
+            by_default(
+                limits::LIST_LIMIT_MAX.to_string(),
+                limits::LIST_LIMIT_DEFAULT.to_string(),
+            ),
+        ),
+        (
+            "operations examined by one list request",
+            limits::LIST_EXAMINED_MAX.to_string(),
+        ),
+        ("callback URL", chars(limits::CALLBACK_URL_CHARS_MAX)),
+        (
+            "callback body",
+            format!(
+                "{}; beyond it without the result",
+                bytes(limits::CALLBACK_BODY_BYTES_MAX)
+            ),
+        ),
+    ]
+}
+
+/// What the work and its messages are held to.
+fn works_limits() -> Vec<(&'static str, String)> {
+    let attempt_secs = u64::from(limits::WORKER_TIMEOUT_SECS) - limits::INVOCATION_MARGIN.as_secs();
+    vec![
+        (
+            "progress message",
+            chars(limits::PROGRESS_MESSAGE_CHARS_MAX),
+        ),
+        (
+            "progress writes",
+            format!(
+                "{} a second for an operation",
+                1 / limits::PROGRESS_INTERVAL.as_secs()
+            ),
+        ),
+        (
+            "error code, message, details",
+            [
+                chars(limits::ERROR_CODE_CHARS_MAX),
+                chars(limits::ERROR_MESSAGE_CHARS_MAX),
+                bytes(limits::ERROR_DETAILS_BYTES_MAX),
+            ]
+            .join(", "),
+        ),
+        ("one attempt", time(attempt_secs)),
+        (
+            "end of work after it is told to end",
+            format!(
+                "{}; beyond it the process ends",
+                time(limits::ABORT_GRACE.as_secs())
+            ),
+        ),
+        (
+            "wait of a message whose record is missing, before it is dropped",
+            time(limits::PHANTOM_AGE.as_secs()),
+        ),
+        (
+            "wait of a message whose worker died before it claimed",
+            time(limits::DISPATCH_VISIBILITY_SECS.into()),
+        ),
+        (
+            "wait of a message whose callback sender died",
+            time(limits::CALLBACK_VISIBILITY_SECS.into()),
+        ),
+        (
+            "receives before a message is a dead letter",
+            limits::RECEIVES_MAX.to_string(),
+        ),
+        (
+            "life of a message",
+            format!(
+                "{}; sent afresh after {}",
+                time(limits::QUEUE_RETENTION_SECS.into()),
+                time(limits::MESSAGE_AGE_MAX.as_secs())
+            ),
+        ),
+    ]
+}
+
+fn bytes(size: usize) -> String {
+    match size {
+        size if size % (1024 * 1024) == 0 => format!("{} MiB", size / (1024 * 1024)),
+        size if size % 1024 == 0 => format!("{} KiB", size / 1024),
+        size => format!("{size} bytes"),
+    }
+}
+
+fn chars(count: usize) -> String {
+    format!("{count} characters")
+}
+
+/// Days, minutes and seconds, as many of them as there are.
+fn time(secs: u64) -> String {
+    let parts = [
+        (secs / 86_400, "d"),
+        (secs % 86_400 / 60, "min"),
+        (secs % 60, "s"),
+    ];
+    let parts = parts.iter().filter(|(count, _)| *count > 0);
+    let parts: Vec<_> = parts
+        .map(|(count, unit)| format!("{count} {unit}"))
+        .collect();
+    parts.join(" ")
+}

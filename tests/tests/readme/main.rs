@@ -1,0 +1,260 @@
+//! Holds `README.md` to the code: its states, routes, settings, limits and links. What it says of them would otherwise be true
+//! on the day on which it was written.
+//!
+//! Each part stands between two comments, `<!-- NAME -->` and `<!-- /NAME -->`.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod limits;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use local::bundle::{FUNCTIONS, PASSED_ON};
+use local::gateway::{Handler, ROUTES};
+use shared::domain::limits as bounds;
+use shared::domain::transition::{Status, Step, Verdict, verdict};
+
+const README: &str = include_str!("../../../README.md");
+
+/// Where settings that several functions share are read, and what a function's source says when it is one of them.
+const SHARED_READERS: [(&str, &str); 4] = [
+    ("aws.rs", "Aws::new("),
+    ("telemetry.rs", "lambda::run("),
+    ("http/request.rs", "RequestSettings::new("),
+    ("config.rs", ".allowed_networks()"),
+];
+
+#[test]
+fn the_states_are_those_of_the_transition_table() {
+    let mut arrows = String::from("```mermaid\nstateDiagram-v2\n");
+    let present = Status::ALL.map(Some);
+    for from in std::iter::once(None).chain(present) {
+        for to in Status::ALL {
+            let labels: Vec<_> = Step::ALL
+                .into_iter()
+                .filter_map(|step| match verdict(from, step) {
+                    Verdict::To(reached) if reached == to => Some(label(step).to_owned()),
+                    Verdict::ToOnceFree(reached) if reached == to => {
+                        Some(format!("{}*", label(step)))
+                    }
+                    Verdict::To(_) | Verdict::ToOnceFree(_) | Verdict::Refused => None,
+                })
+                .collect();
+            if !labels.is_empty() {
+                let from = from.map_or("[*]", Status::as_str);
+                writeln!(arrows, "    {from} --> {to}: {}", labels.join(", ")).unwrap();
+            }
+        }
+    }
+    for end in Status::ALL
+        .into_iter()
+        .filter(|status| status.is_terminal())
+    {
+        writeln!(arrows, "    {end} --> [*]").unwrap();
+    }
+    assert_eq!(part("states"), format!("{arrows}```"));
+}
+
+const fn label(step: Step) -> &'static str {
+    match step {
+        Step::Create => "create",
+        Step::Claim => "claim",
+        Step::Heartbeat => "heartbeat",
+        Step::Complete => "complete",
+        Step::Fail => "fail",
+        Step::Retry => "retry",
+        Step::GiveUp => "give up",
+        Step::Cancel => "cancel",
+    }
+}
+
+#[test]
+fn the_routes_are_those_of_the_gateway() {
+    let mut told: BTreeSet<_> = BTreeSet::new();
+    for row in rows("routes") {
+        let (method, path) = row[0].trim_matches('`').split_once(' ').unwrap();
+        let submits = ROUTES.iter().any(|route| {
+            route.handler == Handler::Submit && route.key == format!("{method} {path}")
+        });
+        told.insert(if submits {
+            format!("{method} {path}")
+        } else {
+            format!("ANY {path}")
+        });
+    }
+    let routes = ROUTES.iter().map(|route| route.key.to_owned());
+    assert_eq!(told, routes.collect());
+}
+
+#[test]
+fn the_settings_are_those_that_the_functions_read() {
+    let mut read: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for function in FUNCTIONS {
+        let source = sources(&format!("functions/{}/src", function.name));
+        let mut names: BTreeSet<_> = source.values().flat_map(|text| settings(text)).collect();
+        let whole: String = source.into_values().collect();
+        for (file, marker) in SHARED_READERS {
+            if whole.contains(marker) {
+                let shared = sources("shared/src").remove(Path::new(file)).unwrap();
+                names.extend(settings(&shared));
+            }
+        }
+        for name in names {
+            read.entry(name).or_default().insert(function.name);
+        }
+    }
+    let told: BTreeMap<_, BTreeSet<_>> = rows("settings")
+        .into_iter()
+        .map(|row| {
+            let functions = match row[1] {
+                "all" => FUNCTIONS.iter().map(|function| function.name).collect(),
+                some => some.split(", ").collect(),
+            };
+            (row[0].trim_matches('`').to_owned(), functions)
+        })
+        .collect();
+    assert_eq!(told, read);
+}
+
+#[test]
+fn no_shared_setting_is_overlooked() {
+    let readers: BTreeSet<_> = sources("shared/src")
+        .into_iter()
+        .filter(|(_, text)| !settings(text).is_empty())
+        .map(|(path, _)| path)
+        .collect();
+    assert_eq!(
+        readers,
+        SHARED_READERS
+            .map(|(file, _)| PathBuf::from(file))
+            .into_iter()
+            .collect()
+    );
+}
+
+#[test]
+fn the_settings_have_the_bounds_of_the_code() {
+    let retry = bounds::CALLBACK_RETRY_SECS.map(|wait| wait.to_string());
+    for (name, default, range) in [
+        (
+            "LEASE_SECONDS",
+            bounds::LEASE_SECS_DEFAULT.to_string(),
+            format!("{} to {}", bounds::LEASE_SECS_MIN, bounds::LEASE_SECS_MAX),
+        ),
+        (
+            "CALLBACK_TIMEOUT_SECONDS",
+            bounds::CALLBACK_TIMEOUT_SECS_DEFAULT.to_string(),
+            format!("1 to {}", bounds::CALLBACK_TIMEOUT_SECS_MAX),
+        ),
+        (
+            "CALLBACK_RETRY_SECONDS",
+            retry.join(","),
+            format!(
+                "up to {}, each up to {}",
+                bounds::CALLBACK_RETRIES_MAX,
+                bounds::CALLBACK_RETRY_AFTER_SECS_MAX
+            ),
+        ),
+    ] {
+        let rows = rows("settings");
+        let row = rows.iter().find(|row| row[0] == format!("`{name}`"));
+        assert_eq!(row.unwrap()[2..4], [default, range], "{name}");
+    }
+}
+
+#[test]
+fn the_settings_that_are_handed_on_are_those_of_the_local_bundle() {
+    let told: Vec<_> = part("passed on")
+        .split(',')
+        .map(|name| name.trim().trim_matches('`'))
+        .collect();
+    assert_eq!(told, PASSED_ON);
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let headings: BTreeSet<_> = README
+        .lines()
+        .filter_map(|line| line.trim_start_matches('#').strip_prefix(' '))
+        .map(|heading| heading.to_lowercase().replace(' ', "-"))
+        .collect();
+    let mut links = 0;
+    for target in README
+        .split("](")
+        .skip(1)
+        .map(|rest| rest.split(')').next().unwrap())
+    {
+        links += 1;
+        match target.strip_prefix('#') {
+            Some(heading) => assert!(headings.contains(heading), "{target}"),
+            None if target.starts_with("https://") => {}
+            None => assert!(root().join(target).exists(), "{target}"),
+        }
+    }
+    assert!(links > 20);
+}
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// What stands between two comments.
+fn part(name: &str) -> &'static str {
+    let (_, rest) = README.split_once(&format!("<!-- {name} -->")).unwrap();
+    rest.split_once(&format!("<!-- /{name} -->"))
+        .unwrap()
+        .0
+        .trim()
+}
+
+/// The cells of a table, without its head.
+fn rows(name: &str) -> Vec<Vec<&'static str>> {
+    let cells = |row: &'static str| row.trim_matches('|').split('|').map(str::trim).collect();
+    let rows: Vec<_> = part(name).lines().skip(2).map(cells).collect();
+    assert!(!rows.is_empty());
+    rows
+}
+
+/// Every source below a directory, by its path from there, without its tests.
+fn sources(directory: &str) -> BTreeMap<PathBuf, String> {
+    let top = root().join(directory);
+    let mut sources = BTreeMap::new();
+    let mut directories = vec![top.clone()];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+                let path = path.strip_prefix(&top).unwrap().to_owned();
+                sources.insert(path, text.to_owned());
+            }
+        }
+    }
+    sources
+}
+
+/// The settings that a source names: words of capitals in quotes, where it reads the environment.
+fn settings(source: &str) -> BTreeSet<String> {
+    let reads = ["required(", "optional(", "number(", "switch("];
+    if !source.contains("Environment") || !reads.iter().any(|read| source.contains(read)) {
+        return BTreeSet::new();
+    }
+    let code = source
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
+    let quoted = code.flat_map(|line| line.split('"').skip(1).step_by(2));
+    quoted
+        .filter(|word| {
+            word.contains('_')
+                && word
+                    .bytes()
+                    .all(|byte| byte == b'_' || byte.is_ascii_uppercase())
+        })
+        .map(str::to_owned)
+        .collect()
+}

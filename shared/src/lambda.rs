@@ -1,6 +1,7 @@
 //! What Lambda sends to a function and expects from it.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
 use lambda_runtime::{Error, LambdaEvent, Service};
@@ -49,6 +50,19 @@ where
             tracing::error!("cannot run: {problem}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// When Lambda ends an invocation, by the milliseconds since 1970 that it was told with. One long past was not told by Lambda,
+/// which never begins an invocation that is over: runtime emulators are known to count from 1970 (cargo-lambda's says 600000).
+/// The function's own `timeout` counts then. A deadline of this moment is none of those: there is no time left.
+#[must_use]
+pub fn invocation_deadline(millis: u64, timeout: Duration, now: Timestamp) -> Timestamp {
+    let told = Timestamp::from_millis(i64::try_from(millis).unwrap_or(i64::MAX));
+    if told + timeout < now {
+        now + timeout
+    } else {
+        told
     }
 }
 
@@ -145,6 +159,20 @@ mod tests {
             json(vec![("a".into(), Disposition::Acknowledge)]),
             r#"{"batchItemFailures":[]}"#
         );
+    }
+
+    #[test]
+    fn a_deadline_that_lambda_cannot_have_told_is_the_functions_own() {
+        let (now, timeout) = (
+            Timestamp::from_secs(1_800_000_000),
+            Duration::from_secs(900),
+        );
+        let deadline = |millis| invocation_deadline(millis, timeout, now);
+        assert_eq!(deadline(600_000), now + timeout);
+        assert_eq!(deadline(0), now + timeout);
+        assert_eq!(deadline(1_800_000_000_000), now);
+        assert_eq!(deadline(1_800_000_900_000), now + timeout);
+        assert_eq!(deadline(1_799_999_999_000), now - Duration::from_secs(1));
     }
 
     #[test]

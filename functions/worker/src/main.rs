@@ -2,13 +2,14 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lambda_events::sqs::SqsEvent;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use shared::aws::{self, Aws};
-use shared::clock::SystemClock;
-use shared::domain::time::Timestamp;
-use shared::lambda;
+use shared::clock::{Clock as _, SystemClock};
+use shared::domain::limits::WORKER_TIMEOUT_SECS;
+use shared::lambda::{self, invocation_deadline};
 use shared::random::SystemRandom;
 use worker::Worker;
 
@@ -25,8 +26,9 @@ fn main() -> ExitCode {
         Ok(service_fn(move |event: LambdaEvent<SqsEvent>| {
             let worker = Arc::clone(&worker);
             async move {
-                let deadline = i64::try_from(event.context.deadline)
-                    .map_or(Timestamp::from_millis(0), Timestamp::from_millis);
+                let timeout = Duration::from_secs(u64::from(WORKER_TIMEOUT_SECS));
+                let deadline =
+                    invocation_deadline(event.context.deadline, timeout, SystemClock.now());
                 match worker.handle(event.payload, deadline).await {
                     Ok(response) => Ok::<_, Error>(response),
                     Err(leaked) => {

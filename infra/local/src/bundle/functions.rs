@@ -11,7 +11,7 @@ use shared::domain::limits::{
 use crate::bundle::queues::{self, Queues};
 use crate::bundle::{Settings, StartError, TABLE_NAME};
 use crate::function::{Function, FunctionSettings};
-use crate::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
+use crate::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 
 /// A function as the template configures it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,6 +152,7 @@ pub(super) fn environment(
         ),
         ("AWS_ENDPOINT_URL_DYNAMODB", store_endpoint),
         ("AWS_ENDPOINT_URL_SQS", &queues.endpoint),
+        ("AWS_REGION", REGION),
         ("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID),
         ("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY),
         ("DEMO_FUNCTIONS", "1"),

@@ -7,7 +7,6 @@ use shared::clock::Clock;
 use shared::config::Environment;
 use tokio::task::JoinSet;
 
-use crate::REGION;
 use crate::bundle::queues::Queues;
 use crate::bundle::{Settings, StartError, functions, store};
 
@@ -40,9 +39,8 @@ impl Services {
         let endpoint = store::start(&settings, &mut tasks).await?;
         let queues = Queues::start(&settings, &mut tasks).await?;
         let variables = functions::environment("http://ferry.example.com", &endpoint, &queues);
-        let region = ("AWS_REGION".to_owned(), REGION.to_owned());
         Ok(Self {
-            environment: variables.into_iter().chain([region]).collect(),
+            environment: variables.into_iter().collect(),
             _tasks: tasks,
         })
     }

@@ -94,7 +94,7 @@ async fn ready(bundle: &Bundle, remote: bool) -> Ended {
     }
     eprintln!("the functions need these variables:");
     for (name, value) in bundle.function_environment() {
-        eprintln!("{name}={value}");
+        eprintln!("{name}=\"{value}\"");
     }
     while bundle.ready().await.is_err() {
         tokio::time::sleep(REMOTE_PROBE_INTERVAL).await;

@@ -14,11 +14,9 @@ impl Status {
         let id = request.operation_id()?;
         let now = self.clock.now();
 
-        let operation = self.store.get(&id, now).await?;
+        let operation = self.store.get_for(&id, owner, now).await?;
 
-        let operation = operation
-            .filter(|operation| operation.owner == *owner)
-            .ok_or_else(Problem::no_such_operation)?;
+        let operation = operation.ok_or_else(Problem::no_such_operation)?;
         match operation.callback_status() {
             None => {
                 return Err(Problem::new(

@@ -55,22 +55,15 @@ impl Store {
             Written::Now(marked) => return item::operation(&marked).map(Ok),
             Written::Refused(old) => old,
         };
-        let is_owners = |operation: &Operation| operation.owner == *owner;
-        if let Some(marked) = old.as_ref().filter(|old| old.contains_key(name::ERASED)) {
+        let old = outcome::of_owner(old.as_ref(), owner);
+        if let Some(marked) = old.filter(|old| old.contains_key(name::ERASED)) {
             // By a call that died, or by this one, its answer lost.
-            let marked = item::operation(marked)?;
-            return Ok(if is_owners(&marked) {
-                Ok(marked)
-            } else {
-                Err(Erased::Absent)
-            });
+            return item::operation(marked).map(Ok);
         }
-        Ok(Err(
-            match outcome::met(old.as_ref(), now)?.filter(is_owners) {
-                Some(_) => Erased::Live,
-                None => Erased::Absent,
-            },
-        ))
+        Ok(Err(match outcome::met(old, now)? {
+            Some(_) => Erased::Live,
+            None => Erased::Absent,
+        }))
     }
 
     /// The keys hold the incarnation, so an operation created meanwhile under the same name keeps its own.

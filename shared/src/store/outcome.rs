@@ -1,9 +1,9 @@
 //! What became of a write: told from the item that refused it.
 
 use super::StoreError;
-use super::item::{self, Item};
+use super::item::{self, Item, name, text};
 use crate::domain::id::{ClaimId, CreateId};
-use crate::domain::operation::{Operation, Standing, State};
+use crate::domain::operation::{Operation, Owner, Standing, State};
 use crate::domain::time::Timestamp;
 use crate::domain::transition::Status;
 
@@ -119,6 +119,12 @@ pub(super) fn met(old: Option<&Item>, now: Timestamp) -> Result<Option<Operation
         return Ok(None);
     }
     item::operation(old).map(Some)
+}
+
+/// An item, unless it is another owner's. Looked at before anything else of it is read: a record that this code cannot read
+/// is no more there for others than one that it can.
+pub(super) fn of_owner<'a>(item: Option<&'a Item>, owner: &Owner) -> Option<&'a Item> {
+    item.filter(|item| item.get(name::OWNER) == Some(&text(owner.as_str())))
 }
 
 /// What a refused claim met.

@@ -8,7 +8,7 @@ use super::payload::{result_key, submitted_key};
 use super::{Store, StoreError};
 use crate::domain::id::OperationId;
 use crate::domain::json::Json;
-use crate::domain::operation::{Operation, Payload, State};
+use crate::domain::operation::{Operation, Owner, Payload, State};
 use crate::domain::time::Timestamp;
 
 impl Store {
@@ -24,6 +24,21 @@ impl Store {
     ) -> Result<Option<Operation>, StoreError> {
         let head = self.get_item(item::head_key(id)).await?;
         outcome::met(head.as_ref(), now)
+    }
+
+    /// An operation's head for its owner: one read unit. Another owner's is as absent as none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::get`].
+    pub async fn get_for(
+        &self,
+        id: &OperationId,
+        owner: &Owner,
+        now: Timestamp,
+    ) -> Result<Option<Operation>, StoreError> {
+        let head = self.get_item(item::head_key(id)).await?;
+        outcome::met(outcome::of_owner(head.as_ref(), owner), now)
     }
 
     /// The arguments of an operation, read if they are apart.

@@ -249,9 +249,9 @@ impl Store {
                     by_us: true,
                 });
             }
-            Written::Refused(old) => outcome::met(old.as_ref(), now)?,
+            Written::Refused(old) => old,
         };
-        let Some(operation) = old.filter(|operation| operation.owner == *owner) else {
+        let Some(operation) = outcome::met(outcome::of_owner(old.as_ref(), owner), now)? else {
             return Ok(Cancelled::Absent);
         };
         Ok(match operation.status() {

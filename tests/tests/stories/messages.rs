@@ -320,6 +320,8 @@ async fn a_record_of_a_newer_format_is_left_alone() {
             "{method} {path}"
         );
         assert_eq!(answer.headers["retry-after"], "1");
+        let bobs = world.request_of("bob", method, &path, &[], b"").await;
+        assert_eq!(bobs.status, 404, "nobody else can tell that it exists");
     }
     assert_eq!(
         world

@@ -227,7 +227,7 @@ fn client(
         .http1_only()
         // A proxy would resolve the name once more, out of our sight.
         .no_proxy()
-        // A redirect would have to be judged like a new URL; the contract calls it a failure.
+        // A redirect would have to be judged like a new URL, and callers are told that it is a failure.
         .redirect(redirect::Policy::none())
         // The schedule is the caller's.
         .retry(retry::never())

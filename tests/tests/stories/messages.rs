@@ -1,4 +1,4 @@
-//! What the worker does with a message, by what it finds: the design's table, row by row.
+//! What the worker does with a message, by what it finds.
 
 use std::time::Duration;
 

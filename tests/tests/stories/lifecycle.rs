@@ -43,7 +43,7 @@ async fn numbers_and_keys_come_back_exactly_as_sent() {
 }
 
 #[tokio::test]
-async fn the_operation_has_the_members_that_the_contract_names() {
+async fn the_operation_has_these_members_and_no_others() {
     let world = World::start().await;
     let accepted = world
         .submit(json!({"function": "demo.echo", "arguments": {"a": 1}}))

@@ -144,7 +144,7 @@ const HTTP: &[(&str, Stage, u16, &str, &str)] = &[
         "/code",
         "UNAUTHORIZED",
     ),
-    ("status/head", Stage::Pending, 200, "", ""),
+    ("status/head", Stage::Pending, 200, "/status", "pending"),
     ("status/health", Stage::Absent, 200, "/status", "ok"),
     ("status/list", Stage::Absent, 200, "/operations", ""),
     (

@@ -149,14 +149,8 @@ impl Callback {
                 None => Settlement::Settled(CallbackStatus::Exhausted),
             },
         };
-        let record = AttemptRecord {
-            id: AttemptId::from_bytes(self.random.bytes()),
-            attempt,
-            settlement,
-            kept_max: self.schedule.tries(),
-        };
         match (
-            self.store.record_attempt(operation, &record, now).await?,
+            self.record(operation, attempt, settlement, now).await?,
             settlement,
         ) {
             (Recorded::Written, Settlement::Again(at)) => {
@@ -185,17 +179,7 @@ impl Callback {
             Ok(url) => url,
             Err(refused) => {
                 tracing::warn!(operation_id = %operation.id, reason = %refused.reason, "callback URL refused");
-                let error = Some("address not allowed".to_owned());
-                let at = self.clock.now();
-                return Ok((
-                    Attempt {
-                        at,
-                        status_code: None,
-                        error,
-                        duration_ms: 0,
-                    },
-                    None,
-                ));
+                return Ok((unanswered(self.clock.now(), "address not allowed"), None));
             }
         };
         let body = body(operation, &metadata, result.as_ref());
@@ -241,25 +225,29 @@ impl Callback {
         let Some(operation) = self.in_a_round(message, operation, now).await? else {
             return Ok(());
         };
-        let error = Some("the callback could not be made".to_owned());
-        let attempt = Attempt {
-            at: now,
-            status_code: None,
-            error,
-            duration_ms: 0,
-        };
+        let attempt = unanswered(now, "the callback could not be made");
         let settlement = Settlement::Settled(CallbackStatus::Exhausted);
+        // Refused: somebody else has made a try meanwhile, and sees to the next.
+        if self.record(&operation, attempt, settlement, now).await? == Recorded::Written {
+            tracing::warn!(operation_id = %operation.id, "callback exhausted by the dead-letter queue");
+        }
+        Ok(())
+    }
+
+    async fn record(
+        &self,
+        operation: &Operation,
+        attempt: Attempt,
+        settlement: Settlement,
+        now: Timestamp,
+    ) -> Result<Recorded, StoreError> {
         let record = AttemptRecord {
             id: AttemptId::from_bytes(self.random.bytes()),
             attempt,
             settlement,
             kept_max: self.schedule.tries(),
         };
-        // Refused: somebody else has made a try meanwhile, and sees to the next.
-        if self.store.record_attempt(&operation, &record, now).await? == Recorded::Written {
-            tracing::warn!(operation_id = %operation.id, "callback exhausted by the dead-letter queue");
-        }
-        Ok(())
+        self.store.record_attempt(operation, &record, now).await
     }
 
     /// Not for a redelivery any more: its round has begun, and must not begin again after its end.
@@ -305,5 +293,15 @@ impl Callback {
             );
         }
         Disposition::Return
+    }
+}
+
+/// A try that came to no POST.
+fn unanswered(at: Timestamp, reason: &str) -> Attempt {
+    Attempt {
+        at,
+        status_code: None,
+        error: Some(reason.to_owned()),
+        duration_ms: 0,
     }
 }

@@ -15,7 +15,7 @@ use shared::domain::limits::{
 use shared::domain::operation::{FailureCode, OperationError, Progress};
 use shared::domain::time::Timestamp;
 use shared::lambda::{Disposition, Record};
-use shared::queue::Dispatch;
+use shared::queue::{Dispatch, QueueError};
 use shared::store::{Held, Renewed, StoreError};
 use shared::telemetry::chain;
 use tokio::sync::{oneshot, watch};
@@ -161,12 +161,17 @@ impl Worker {
         if matches!(renewed, Ok(Renewed::Lost)) {
             return renewed;
         }
-        let lease_secs = u32::try_from(self.lease.as_secs()).unwrap_or(u32::MAX);
-        if let Err(error) = self.dispatch.hide(&record.receipt_handle, lease_secs).await {
+        if let Err(error) = self.hide_for_a_lease(record).await {
             let operation_id = &held.operation().id;
             tracing::warn!(%operation_id, "message not hidden for longer: {}", chain(&error));
         }
         renewed
+    }
+
+    /// Hides a dispatch message until the lease that is begun or renewed with it is over.
+    pub(crate) async fn hide_for_a_lease(&self, record: &Record) -> Result<(), QueueError> {
+        let lease_secs = u32::try_from(self.lease.as_secs()).unwrap_or(u32::MAX);
+        self.dispatch.hide(&record.receipt_handle, lease_secs).await
     }
 
     /// Waits for work that was told to end. Work that awaits ends at once; work that computes on is given a while, and then

@@ -42,8 +42,7 @@ impl Worker {
         deadline: Timestamp,
     ) -> Disposition {
         // Before the claim: a worker that dies right after it must not keep the message hidden for longer than its lease.
-        let lease_secs = u32::try_from(self.lease.as_secs()).unwrap_or(u32::MAX);
-        if let Err(error) = self.dispatch.hide(&record.receipt_handle, lease_secs).await {
+        if let Err(error) = self.hide_for_a_lease(record).await {
             tracing::warn!(operation_id = %message.operation_id, "not claimed, visibility not set: {}", chain(&error));
             return Disposition::Return;
         }

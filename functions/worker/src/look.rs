@@ -5,7 +5,6 @@ use shared::domain::operation::{Operation, OperationError, Standing};
 use shared::domain::time::Timestamp;
 use shared::lambda::{Disposition, Record};
 use shared::queue::Dispatch;
-use shared::telemetry::chain;
 
 use crate::Worker;
 use crate::settle::LOOK_AGAIN_SECS;
@@ -50,13 +49,6 @@ impl Worker {
         if !self.is_dead_letter(record) {
             return self.put_back(record, message, UNKNOWN_RETURN_SECS).await;
         }
-        match self.dispatch.send(message, 0).await {
-            // A crash before the acknowledgement leaves two messages, which is harmless.
-            Ok(()) => Disposition::Acknowledge,
-            Err(error) => {
-                tracing::warn!(operation_id = %message.operation_id, "not sent afresh: {}", chain(&error));
-                Disposition::Return
-            }
-        }
+        self.send_afresh(message, 0).await
     }
 }

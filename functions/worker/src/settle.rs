@@ -17,8 +17,7 @@ pub(crate) const LOOK_AGAIN_SECS: u32 = 1;
 const STORE_RETURN_SECS: u32 = 10;
 
 impl Worker {
-    /// Puts a message back for `secs`. One that is old is sent afresh instead, long before retention would drop it, and then
-    /// acknowledged: a crash in between leaves two messages, which is harmless.
+    /// Puts a message back for `secs`. One that is old is sent afresh instead, long before retention would drop it.
     pub(crate) async fn put_back(
         &self,
         record: &Record,
@@ -29,7 +28,13 @@ impl Worker {
         if age <= MESSAGE_AGE_MAX {
             return self.hide(record, secs).await;
         }
-        match self.dispatch.send(message, secs).await {
+        self.send_afresh(message, secs).await
+    }
+
+    /// Sends a fresh message of the same incarnation, for a received one that is then acknowledged. A crash in between leaves
+    /// two, which is harmless.
+    pub(crate) async fn send_afresh(&self, message: &Dispatch, delay_secs: u32) -> Disposition {
+        match self.dispatch.send(message, delay_secs).await {
             Ok(()) => Disposition::Acknowledge,
             Err(error) => {
                 tracing::warn!(operation_id = %message.operation_id, "not sent afresh: {}", chain(&error));

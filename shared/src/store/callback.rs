@@ -65,41 +65,17 @@ impl Store {
         attempts.drain(..attempts.len().saturating_sub(record.kept_max));
 
         let mut write = standing_as(read, callback, now);
-        write.set(
-            name::CALLBACK_ATTEMPTS,
-            name::CALLBACK_ATTEMPTS,
-            item::callback_attempts(&attempts),
-        );
-        write.set(
-            name::CALLBACK_TRIES,
-            name::CALLBACK_TRIES,
-            number(callback.tries + 1),
-        );
-        write.set(
-            name::CALLBACK_ROUND_TRIES,
-            name::CALLBACK_ROUND_TRIES,
-            number(callback.round_tries + 1),
-        );
-        write.set(
-            name::CALLBACK_ATTEMPT_ID,
-            name::CALLBACK_ATTEMPT_ID,
-            text(record.id.as_str()),
-        );
+        write.set(name::CALLBACK_ATTEMPTS, item::callback_attempts(&attempts));
+        write.set(name::CALLBACK_TRIES, number(callback.tries + 1));
+        write.set(name::CALLBACK_ROUND_TRIES, number(callback.round_tries + 1));
+        write.set(name::CALLBACK_ATTEMPT_ID, text(record.id.as_str()));
         match record.settlement {
             Settlement::Again(at) => {
-                write.set(
-                    name::CALLBACK_STATUS,
-                    name::CALLBACK_STATUS,
-                    text(CallbackStatus::Due.as_str()),
-                );
-                write.set(name::CALLBACK_NEXT_AT, name::CALLBACK_NEXT_AT, time(at));
+                write.set(name::CALLBACK_STATUS, text(CallbackStatus::Due.as_str()));
+                write.set(name::CALLBACK_NEXT_AT, time(at));
             }
             Settlement::Settled(status) => {
-                write.set(
-                    name::CALLBACK_STATUS,
-                    name::CALLBACK_STATUS,
-                    text(status.as_str()),
-                );
+                write.set(name::CALLBACK_STATUS, text(status.as_str()));
                 write.remove(name::CALLBACK_NEXT_AT);
             }
         }
@@ -126,30 +102,14 @@ impl Store {
         };
         let kept_until = now + std::time::Duration::from_secs(u64::from(CALLBACK_RETENTION_SECS));
         let mut write = standing_as(read, callback, now);
-        write.set(
-            name::REDELIVERY_ID,
-            name::REDELIVERY_ID,
-            text(redelivery_id.as_str()),
-        );
-        write.set(
-            name::CALLBACK_STATUS,
-            name::CALLBACK_STATUS,
-            text(CallbackStatus::Due.as_str()),
-        );
-        write.set(
-            name::CALLBACK_ROUND_TRIES,
-            name::CALLBACK_ROUND_TRIES,
-            number(0),
-        );
+        write.set(name::REDELIVERY_ID, text(redelivery_id.as_str()));
+        write.set(name::CALLBACK_STATUS, text(CallbackStatus::Due.as_str()));
+        write.set(name::CALLBACK_ROUND_TRIES, number(0));
         write.remove(name::CALLBACK_NEXT_AT);
         if read.expires_at < kept_until {
             // First what the head names, then the head: it must not outlive its payloads.
             self.keep_payloads(read, kept_until).await?;
-            write.set(
-                name::EXPIRES_AT,
-                name::EXPIRES_AT,
-                number(kept_until.as_secs()),
-            );
+            write.set(name::EXPIRES_AT, number(kept_until.as_secs()));
         }
         // As above; or a second receive of the same message was faster, and its round is this one.
         let is_ours = |standing: &Callback| standing.redelivery_id.as_ref() == Some(redelivery_id);
@@ -178,7 +138,7 @@ impl Store {
             // An erase may have come first; its payloads are not to be brought back as empty items.
             write.require_present(name::BODY);
             let expires_at = (until + PAYLOAD_MARGIN).as_secs();
-            write.set(name::EXPIRES_AT, name::EXPIRES_AT, number(expires_at));
+            write.set(name::EXPIRES_AT, number(expires_at));
             self.update(item::key(&operation.id, &sk), write).await?;
         }
         Ok(())

@@ -49,8 +49,8 @@ impl Store {
         let mut write = Expression::on_record(now);
         write.require_ended();
         write.require(name::OWNER, text(owner.as_str()));
-        write.set(name::ERASED, name::ERASED, AttributeValue::Bool(true));
-        write.set(name::EXPIRES_AT, name::EXPIRES_AT, number(now.as_secs()));
+        write.set(name::ERASED, AttributeValue::Bool(true));
+        write.set(name::EXPIRES_AT, number(now.as_secs()));
         let old = match self.update(item::head_key(id), write).await? {
             Written::Now(marked) => return item::operation(&marked).map(Ok),
             Written::Refused(old) => old,

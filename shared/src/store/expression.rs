@@ -86,9 +86,9 @@ impl Expression {
     pub(super) fn transition(step: Step, now: Timestamp) -> Self {
         let mut this = Self::step(step, now);
         let target = transition::target(step);
-        this.set(name::STATUS, target.as_str(), text(target.as_str()));
+        this.set(name::STATUS, text(target.as_str()));
         this.increment(name::LOCK_VERSION);
-        this.set(name::UPDATED_AT, "now", time(now));
+        this.set(name::UPDATED_AT, time(now));
         if target.is_terminal() {
             this.end(now);
         }
@@ -97,7 +97,7 @@ impl Expression {
 
     /// Terminal: stamped, no longer leased, and kept from now for as long as was asked.
     fn end(&mut self, now: Timestamp) {
-        self.set(name::ENDED_AT, "now", time(now));
+        self.set(name::ENDED_AT, time(now));
         self.remove(name::LEASE_UNTIL);
         self.remove(name::LAST_ERROR);
         let expires_at = self.name(name::EXPIRES_AT);
@@ -184,17 +184,17 @@ impl Expression {
         self.conditions.push(any_of(clauses));
     }
 
-    /// Sets an attribute. `label` names the value's placeholder, so that equal values share one.
-    pub(super) fn set(&mut self, attribute: &str, label: &str, value: AttributeValue) {
+    /// Sets an attribute.
+    pub(super) fn set(&mut self, attribute: &str, value: AttributeValue) {
         let name = self.name(attribute);
-        let value = self.value(&format!("to_{label}"), value);
+        let value = self.value(&format!("to_{attribute}"), value);
         self.sets.push(format!("{name} = {value}"));
     }
 
     /// Sets an attribute unless it is there.
-    pub(super) fn set_once(&mut self, attribute: &str, label: &str, value: AttributeValue) {
+    pub(super) fn set_once(&mut self, attribute: &str, value: AttributeValue) {
         let name = self.name(attribute);
-        let value = self.value(&format!("to_{label}"), value);
+        let value = self.value(&format!("to_{attribute}"), value);
         self.sets
             .push(format!("{name} = if_not_exists({name}, {value})"));
     }

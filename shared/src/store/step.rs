@@ -74,9 +74,9 @@ impl Store {
         write.require(name::CREATE_ID, text(create_id.as_str()));
         write.require_attempts_and_time(now);
         write.increment(name::ATTEMPT);
-        write.set(name::CLAIM_ID, name::CLAIM_ID, text(claim_id.as_str()));
-        write.set(name::LEASE_UNTIL, name::LEASE_UNTIL, time(now + lease));
-        write.set_once(name::STARTED_AT, "now", time(now));
+        write.set(name::CLAIM_ID, text(claim_id.as_str()));
+        write.set(name::LEASE_UNTIL, time(now + lease));
+        write.set_once(name::STARTED_AT, time(now));
         match self.update(item::head_key(id), write).await? {
             Written::Now(head) => {
                 let (operation, head_bytes) = (item::operation(&head)?, item::size_bytes(&head));
@@ -104,17 +104,13 @@ impl Store {
     ) -> Result<Renewed, StoreError> {
         let mut write = Expression::step(Step::Heartbeat, now);
         fence(&mut write, held);
-        write.set(name::LEASE_UNTIL, name::LEASE_UNTIL, time(now + lease));
+        write.set(name::LEASE_UNTIL, time(now + lease));
         if let Some(progress) = progress {
-            write.set(name::PROGRESS, name::PROGRESS, number(progress.fraction));
-            write.set(name::PROGRESS_AT, name::PROGRESS_AT, time(progress.at));
-            write.set(name::UPDATED_AT, "now", time(now));
+            write.set(name::PROGRESS, number(progress.fraction));
+            write.set(name::PROGRESS_AT, time(progress.at));
+            write.set(name::UPDATED_AT, time(now));
             match &progress.message {
-                Some(message) => write.set(
-                    name::PROGRESS_MESSAGE,
-                    name::PROGRESS_MESSAGE,
-                    text(message),
-                ),
+                Some(message) => write.set(name::PROGRESS_MESSAGE, text(message)),
                 None => write.remove(name::PROGRESS_MESSAGE),
             }
         }
@@ -145,9 +141,9 @@ impl Store {
         }
         let mut write = Expression::transition(Step::Complete, now);
         fence(&mut write, held);
-        write.set(name::RESULT, name::RESULT, inline);
-        write.set(name::PROGRESS, name::PROGRESS, number(1));
-        write.set(name::PROGRESS_AT, "now", time(now));
+        write.set(name::RESULT, inline);
+        write.set(name::PROGRESS, number(1));
+        write.set(name::PROGRESS_AT, time(now));
         self.finish(held, Step::Complete, write, now).await
     }
 
@@ -164,7 +160,7 @@ impl Store {
     ) -> Result<Finished, StoreError> {
         let mut write = Expression::transition(Step::Fail, now);
         fence(&mut write, held);
-        write.set(name::ERRORS, name::ERRORS, item::errors(errors));
+        write.set(name::ERRORS, item::errors(errors));
         self.finish(held, Step::Fail, write, now).await
     }
 
@@ -183,9 +179,8 @@ impl Store {
     ) -> Result<Finished, StoreError> {
         let mut write = Expression::transition(Step::Retry, now);
         fence(&mut write, held);
-        write.set(name::LEASE_UNTIL, name::LEASE_UNTIL, time(next_attempt_at));
+        write.set(name::LEASE_UNTIL, time(next_attempt_at));
         write.set(
-            name::LAST_ERROR,
             name::LAST_ERROR,
             item::last_error(held.operation.attempt, error),
         );
@@ -208,7 +203,7 @@ impl Store {
         // The errors were chosen from what was met: they must still be true of what is there.
         write.require(name::LOCK_VERSION, number(spent.lock_version));
         write.require_spent(now);
-        write.set(name::ERRORS, name::ERRORS, item::errors(errors));
+        write.set(name::ERRORS, item::errors(errors));
         write.remove(name::CLAIM_ID);
         match self.update(item::head_key(&spent.id), write).await? {
             Written::Now(head) => Ok(GivenUp::Ended(Box::new(item::operation(&head)?))),

@@ -183,7 +183,10 @@ impl Callback {
             }
         };
         let body = body(operation, &metadata, result.as_ref());
-        let sent = self.sender.post(&url, &operation.webhook_id(), body).await;
+        let sent = self
+            .sender
+            .post(&url, &self.signer, &operation.webhook_id(), body)
+            .await;
         let (status_code, error, retry_after) = match sent.outcome {
             Outcome::Answered {
                 status,

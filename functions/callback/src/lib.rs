@@ -35,6 +35,7 @@ pub struct Callback {
     store: Store,
     callbacks: Queue,
     dead_letters: Queue,
+    signer: Signer,
     sender: Sender,
     allowed_networks: AllowedNetworks,
     schedule: CallbackSchedule,
@@ -70,13 +71,8 @@ impl Callback {
         )?;
         let timeout = Duration::from_secs(u64::from(timeout_secs));
         let allowed_networks = environment.allowed_networks()?;
-        let sender = Sender::new(
-            signer,
-            allowed_networks.clone(),
-            timeout,
-            Arc::clone(&clock),
-        )
-        .map_err(|error| SettingError::new("TLS", format!("cannot be set up: {error}")))?;
+        let sender = Sender::new(allowed_networks.clone(), timeout, Arc::clone(&clock))
+            .map_err(|error| SettingError::new("TLS", format!("cannot be set up: {error}")))?;
         Ok(Self {
             store: Store::new(
                 aws.dynamodb(),
@@ -84,6 +80,7 @@ impl Callback {
             ),
             callbacks: queue("CALLBACK_QUEUE_URL")?,
             dead_letters: queue("CALLBACK_DEAD_LETTER_QUEUE_URL")?,
+            signer,
             sender,
             allowed_networks,
             schedule: schedule(environment)?,

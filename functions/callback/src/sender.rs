@@ -50,7 +50,6 @@ pub struct Sender {
     /// For [`Reach::AllowedNetworks`]. Without such a network there is no client that could speak plain `http`.
     allowed_only: Option<Client>,
     allowed: Arc<AllowedNetworks>,
-    signer: Signer,
     timeout: Duration,
     clock: Arc<dyn Clock>,
 }
@@ -102,7 +101,6 @@ impl Sender {
     ///
     /// When the HTTP clients cannot be built.
     pub fn new(
-        signer: Signer,
         allowed: AllowedNetworks,
         timeout: Duration,
         clock: Arc<dyn Clock>,
@@ -114,12 +112,11 @@ impl Sender {
             names: Arc::new(SystemResolver),
             roots,
         };
-        Self::on(network, signer, allowed, timeout, clock)
+        Self::on(network, allowed, timeout, clock)
     }
 
     fn on(
         network: Network,
-        signer: Signer,
         allowed: AllowedNetworks,
         timeout: Duration,
         clock: Arc<dyn Clock>,
@@ -143,7 +140,6 @@ impl Sender {
                 Some(client(Reach::AllowedNetworks)?)
             },
             allowed,
-            signer,
             timeout,
             clock,
         })
@@ -151,11 +147,30 @@ impl Sender {
 
     /// Signs `body` and posts it to `url`, once. `webhook_id` is the same on every attempt of one callback and holds no full
     /// stop; the time and so the signature are those of this attempt.
-    pub async fn post(&self, url: &CallbackUrl, webhook_id: &str, body: Vec<u8>) -> Attempt {
+    pub async fn post(
+        &self,
+        url: &CallbackUrl,
+        signer: &Signer,
+        webhook_id: &str,
+        body: Vec<u8>,
+    ) -> Attempt {
         let started_at = self.clock.now();
         let mut deadline = self.clock.sleep_until(started_at + self.timeout);
-        let request = self.request(url, webhook_id, started_at, body);
-        let outcome = match before(&mut deadline, request).await {
+        let timestamp_secs = started_at.as_secs();
+        let request = self.client_for(url).map(|client| {
+            client
+                .post(url.as_str())
+                .header(CONTENT_TYPE, "application/json")
+                .header("webhook-id", webhook_id)
+                .header("webhook-timestamp", timestamp_secs)
+                .header(
+                    "webhook-signature",
+                    signer.sign(webhook_id, timestamp_secs, &body),
+                )
+                .body(body)
+        });
+        let answer = async { request?.send().await.map_err(|error| Failure::of(&error)) };
+        let outcome = match before(&mut deadline, answer).await {
             None => Outcome::Failed {
                 reason: Failure::TimedOut,
             },
@@ -173,38 +188,16 @@ impl Sender {
         }
     }
 
-    async fn request(
-        &self,
-        url: &CallbackUrl,
-        webhook_id: &str,
-        at: Timestamp,
-        body: Vec<u8>,
-    ) -> Result<Response, Failure> {
+    /// The client for a URL whose host is not an address that may not be reached.
+    fn client_for(&self, url: &CallbackUrl) -> Result<&Client, Failure> {
         // The HTTP client resolves names only; an address goes straight to the socket.
         if let Some(address) = url.address() {
             url.reach().judge(address, &self.allowed)?;
         }
-        let client = match url.reach() {
-            Reach::Public => &self.public,
-            Reach::AllowedNetworks => self
-                .allowed_only
-                .as_ref()
-                .ok_or(Failure::NoAllowedNetwork)?,
-        };
-        let timestamp_secs = at.as_secs();
-        client
-            .post(url.as_str())
-            .header(CONTENT_TYPE, "application/json")
-            .header("webhook-id", webhook_id)
-            .header("webhook-timestamp", timestamp_secs)
-            .header(
-                "webhook-signature",
-                self.signer.sign(webhook_id, timestamp_secs, &body),
-            )
-            .body(body)
-            .send()
-            .await
-            .map_err(|error| Failure::of(&error))
+        match url.reach() {
+            Reach::Public => Ok(&self.public),
+            Reach::AllowedNetworks => self.allowed_only.as_ref().ok_or(Failure::NoAllowedNetwork),
+        }
     }
 }
 

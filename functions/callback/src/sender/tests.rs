@@ -59,6 +59,10 @@ impl Resolve for Names {
     }
 }
 
+fn signer() -> Signer {
+    Signer::parse(SECRET).unwrap()
+}
+
 fn allowed(list: &str) -> AllowedNetworks {
     AllowedNetworks::parse(list).unwrap()
 }
@@ -82,18 +86,13 @@ fn sender_with(
         names: Arc::clone(names) as Arc<dyn Resolve>,
         roots,
     };
-    Sender::on(
-        network,
-        Signer::parse(SECRET).unwrap(),
-        allowed(allowed_networks),
-        TIMEOUT,
-        Arc::new(clock),
-    )
-    .unwrap()
+    Sender::on(network, allowed(allowed_networks), TIMEOUT, Arc::new(clock)).unwrap()
 }
 
 async fn post(sender: &Sender, to: &str) -> Attempt {
-    sender.post(&url(to), "msg_1", b"{}".to_vec()).await
+    sender
+        .post(&url(to), &signer(), "msg_1", b"{}".to_vec())
+        .await
 }
 
 fn manual_clock() -> ManualClock {

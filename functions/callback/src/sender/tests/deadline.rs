@@ -78,9 +78,8 @@ async fn a_name_that_is_never_resolved_times_out() {
         names: Arc::new(Silent(Arc::clone(&asked))),
         roots: RootCertStore::empty(),
     };
-    let signer = Signer::parse(SECRET).unwrap();
     let clock_of_sender = Arc::new(clock.clone());
-    let sender = Sender::on(network, signer, allowed(""), TIMEOUT, clock_of_sender).unwrap();
+    let sender = Sender::on(network, allowed(""), TIMEOUT, clock_of_sender).unwrap();
     let wait = async {
         asked.notified().await;
         clock.advance(TIMEOUT);

@@ -19,7 +19,7 @@ async fn a_signed_post_arrives_byte_for_byte() {
         receiver.port
     ));
 
-    let attempt = sender.post(&to, "msg_1", body.to_vec()).await;
+    let attempt = sender.post(&to, &signer(), "msg_1", body.to_vec()).await;
 
     assert_eq!(attempt.outcome, answered(204));
     let [visit] = &receiver.visits()[..] else {
@@ -200,8 +200,7 @@ async fn a_port_that_nobody_listens_on_refuses() {
 async fn the_systems_resolver_knows_localhost() {
     let receiver = Receiver::answering(()).await;
     let networks = allowed("127.0.0.0/8 ::1/128");
-    let signer = Signer::parse(SECRET).unwrap();
-    let sender = Sender::new(signer, networks, TIMEOUT, Arc::new(SystemClock)).unwrap();
+    let sender = Sender::new(networks, TIMEOUT, Arc::new(SystemClock)).unwrap();
     let attempt = post(&sender, &format!("http://localhost:{}/", receiver.port)).await;
     assert_eq!(attempt.outcome, answered(200));
 }

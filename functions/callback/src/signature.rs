@@ -1,7 +1,7 @@
 //! Signs callbacks, so that a receiver can tell that they come from here and have not been changed.
 //!
-//! The scheme is that of [Standard Webhooks], whose libraries receivers verify with. Secrets stay in this module: no error and
-//! no debug output shows one. If it is wrong, receivers refuse every callback or, worse, cannot tell a forged one.
+//! The schemes are those of [Standard Webhooks], whose libraries receivers verify with. Secrets stay in this module: no error
+//! and no debug output shows one. If it is wrong, receivers refuse every callback or, worse, cannot tell a forged one.
 //!
 //! [Standard Webhooks]: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 
@@ -11,26 +11,38 @@ use std::ops::RangeInclusive;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
+use ring::signature::Ed25519KeyPair;
 use sha2::Sha256;
 
-/// How long a secret may be, in bytes: "at least 24 bytes (192 bits, 512 maximum)", says the specification.
+/// How long a symmetric secret may be, in bytes: "between 24 bytes (192 bits) and 64 bytes (512 bits)", says the specification.
 const SECRET_BYTES: RangeInclusive<usize> = 24..=64;
 
+/// The seed of an Ed25519 key, and its public key, in bytes each (RFC 8032, 5.1.5).
+const ED25519_KEY_BYTES: usize = 32;
+
 /// Signs with every active secret.
-#[derive(Clone)]
 pub struct Signer {
-    /// Keyed with one secret each, in the order of the setting; never empty.
-    keys: Vec<Hmac<Sha256>>,
+    /// In the order in which they were given; never empty.
+    keys: Vec<Key>,
 }
 
-/// A value of `WEBHOOK_SECRETS` that cannot be used.
+enum Key {
+    /// `v1`: the receiver verifies with the same secret.
+    Hmac(Box<Hmac<Sha256>>),
+    /// `v1a`: the receiver verifies with the public key.
+    Ed25519(Ed25519KeyPair),
+}
+
+/// Secrets that cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
     /// There is no secret at all.
     #[error("holds no secret")]
     Missing,
     /// One of the secrets is not what it should be.
-    #[error("holds as secret {position} something else than whsec_ and 24 to 64 bytes in base64")]
+    #[error(
+        "holds as secret {position} neither whsec_ with 24 to 64 bytes in base64 nor whsk_ with an Ed25519 key in base64"
+    )]
     Invalid {
         /// Which secret, counted from 1.
         position: usize,
@@ -38,8 +50,9 @@ pub enum SecretError {
 }
 
 impl Signer {
-    /// Reads the setting `WEBHOOK_SECRETS`: one secret, or several while one is being replaced, separated by white space or
-    /// commas. Each is `whsec_` and base64.
+    /// Reads one secret, or several while one is being replaced, separated by white space or commas. Each is `whsec_` and 24 to
+    /// 64 bytes in base64, or `whsk_` and an Ed25519 key in base64: the seed's 32 bytes, with or without those of the public key
+    /// behind them.
     ///
     /// # Errors
     ///
@@ -49,7 +62,7 @@ impl Signer {
             .split(|c: char| c == ',' || c.is_whitespace())
             .filter(|secret| !secret.is_empty())
             .zip(1..)
-            .map(|(secret, position)| key(secret).ok_or(SecretError::Invalid { position }))
+            .map(|(secret, position)| Key::parse(secret).ok_or(SecretError::Invalid { position }))
             .collect::<Result<Vec<_>, _>>()?;
         if keys.is_empty() {
             return Err(SecretError::Missing);
@@ -63,23 +76,14 @@ impl Signer {
     /// `webhook_id` must not hold a full stop, which delimits what is signed.
     #[must_use]
     pub fn sign(&self, webhook_id: &str, timestamp_secs: i64, body: &[u8]) -> String {
-        let signed_ahead_of_body = format!("{webhook_id}.{timestamp_secs}.");
-        let signatures: Vec<_> = self
-            .keys
-            .iter()
-            .map(|key| {
-                let code = key
-                    .clone()
-                    .chain_update(&signed_ahead_of_body)
-                    .chain_update(body)
-                    .finalize();
-                format!("v1,{}", STANDARD.encode(code.into_bytes()))
-            })
-            .collect();
+        let mut signed = format!("{webhook_id}.{timestamp_secs}.").into_bytes();
+        signed.extend_from_slice(body);
+        let signatures: Vec<_> = self.keys.iter().map(|key| key.sign(&signed)).collect();
         signatures.join(" ")
     }
 }
 
+/// Shows no secret.
 impl fmt::Debug for Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Signer")
@@ -88,16 +92,40 @@ impl fmt::Debug for Signer {
     }
 }
 
-fn key(secret: &str) -> Option<Hmac<Sha256>> {
-    let bytes = STANDARD.decode(secret.strip_prefix("whsec_")?).ok()?;
-    if !SECRET_BYTES.contains(&bytes.len()) {
-        return None;
+impl Key {
+    fn parse(secret: &str) -> Option<Self> {
+        if let Some(bytes) = secret.strip_prefix("whsec_") {
+            let bytes = STANDARD.decode(bytes).ok()?;
+            let code = SECRET_BYTES
+                .contains(&bytes.len())
+                .then(|| Hmac::new_from_slice(&bytes).ok())??;
+            return Some(Self::Hmac(Box::new(code)));
+        }
+        let bytes = STANDARD.decode(secret.strip_prefix("whsk_")?).ok()?;
+        let (seed, public_key) = bytes.split_at_checked(ED25519_KEY_BYTES)?;
+        // "Standard ed25519 key pair", says the specification, and leaves its bytes open: libraries keep the seed, or both.
+        let key_pair = if public_key.is_empty() {
+            Ed25519KeyPair::from_seed_unchecked(seed)
+        } else {
+            Ed25519KeyPair::from_seed_and_public_key(seed, public_key)
+        };
+        key_pair.ok().map(Self::Ed25519)
     }
-    Hmac::new_from_slice(&bytes).ok()
+
+    fn sign(&self, signed: &[u8]) -> String {
+        match self {
+            Self::Hmac(code) => {
+                let code = code.clone().chain_update(signed).finalize().into_bytes();
+                format!("v1,{}", STANDARD.encode(code))
+            }
+            Self::Ed25519(key_pair) => format!("v1a,{}", STANDARD.encode(key_pair.sign(signed))),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use ring::signature::{ED25519, UnparsedPublicKey};
     use shared::clock::{Clock, SystemClock};
     use standardwebhooks::Webhook;
 
@@ -106,6 +134,27 @@ mod tests {
     /// From the tests of the specification's reference libraries.
     const PUBLISHED_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     const OTHER_SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+
+    /// RFC 8032, 7.1, test 2.
+    const SEED: &str = "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb";
+    const PUBLIC_KEY: &str = "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c";
+    const MESSAGE: &str = "72";
+    const SIGNATURE: &str = "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da\
+        085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00";
+
+    fn hex(text: &str) -> Vec<u8> {
+        let byte = |at| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
+        (0..text.len()).step_by(2).map(byte).collect()
+    }
+
+    fn ed25519_key(bytes: impl AsRef<[u8]>) -> String {
+        format!("whsk_{}", STANDARD.encode(bytes))
+    }
+
+    /// The seed and the public key behind it.
+    fn key_pair() -> String {
+        ed25519_key([hex(SEED), hex(PUBLIC_KEY)].concat())
+    }
 
     fn secret_of(bytes: usize) -> String {
         format!("whsec_{}", STANDARD.encode(vec![7; bytes]))
@@ -132,6 +181,32 @@ mod tests {
             let signer = Signer::parse(secret).unwrap();
             assert_eq!(signer.sign(id, timestamp_secs, body.as_bytes()), signature);
         }
+    }
+
+    #[test]
+    fn reproduces_the_published_ed25519_example() {
+        let expected = format!("v1a,{}", STANDARD.encode(hex(SIGNATURE)));
+        for secret in [key_pair(), ed25519_key(hex(SEED))] {
+            let key = Key::parse(&secret).unwrap();
+            assert_eq!(key.sign(&hex(MESSAGE)), expected);
+        }
+    }
+
+    #[test]
+    fn signs_side_by_side_in_the_order_given() {
+        let list = [PUBLISHED_SECRET, &key_pair(), OTHER_SECRET].join(" ");
+        let signature = Signer::parse(&list).unwrap().sign("msg_1", 1, b"{}");
+        let [first, second, third] = signature.split(' ').collect::<Vec<_>>()[..] else {
+            panic!("{signature}")
+        };
+        for (alone, signature) in [(PUBLISHED_SECRET, first), (OTHER_SECRET, third)] {
+            let signer = Signer::parse(alone).unwrap();
+            assert_eq!(signer.sign("msg_1", 1, b"{}"), signature);
+        }
+        let bytes = STANDARD.decode(second.strip_prefix("v1a,").unwrap());
+        UnparsedPublicKey::new(&ED25519, hex(PUBLIC_KEY))
+            .verify(b"msg_1.1.{}", &bytes.unwrap())
+            .unwrap();
     }
 
     #[test]
@@ -173,6 +248,7 @@ mod tests {
             format!(" {} ", secret_of(24)),
             format!("{},{}", secret_of(24), secret_of(32)),
             format!("{}\n{}\t", secret_of(24), secret_of(32)),
+            key_pair(),
         ] {
             assert!(Signer::parse(&list).is_ok(), "{list}");
         }
@@ -182,6 +258,15 @@ mod tests {
     fn an_error_names_the_setting_and_the_position_and_no_secret() {
         assert_eq!(Signer::parse(" ,").unwrap_err(), SecretError::Missing);
         for bad in [
+            "whsk_".to_owned(),
+            ed25519_key([7; 31]),
+            ed25519_key([7; 33]),
+            // A public key that is another's.
+            ed25519_key([7; 64]),
+            ed25519_key([hex(PUBLIC_KEY), hex(SEED)].concat()),
+            ed25519_key([hex(SEED), hex(PUBLIC_KEY), vec![7]].concat()),
+            key_pair().replace("whsk_", "whpk_"),
+            key_pair().replace("whsk_", "whsec_").repeat(2),
             secret_of(23),
             secret_of(65),
             "whsec_".to_owned(),
@@ -195,14 +280,14 @@ mod tests {
             assert_eq!(error, SecretError::Invalid { position: 2 }, "{bad}");
             assert_eq!(
                 error.to_string(),
-                "holds as secret 2 something else than whsec_ and 24 to 64 bytes in base64"
+                "holds as secret 2 neither whsec_ with 24 to 64 bytes in base64 nor whsk_ with an Ed25519 key in base64"
             );
         }
     }
 
     #[test]
     fn debug_output_shows_no_secret() {
-        let signer = Signer::parse(PUBLISHED_SECRET).unwrap();
-        assert_eq!(format!("{signer:?}"), "Signer { secrets: 1, .. }");
+        let signer = Signer::parse(&format!("{PUBLISHED_SECRET} {}", key_pair())).unwrap();
+        assert_eq!(format!("{signer:?}"), "Signer { secrets: 2, .. }");
     }
 }

@@ -25,7 +25,7 @@ fn a_malformed_secret_is_told_in_one_line_without_its_value() {
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert_eq!(said.lines().count(), 1, "{said}");
-    assert!(said.trim_end().ends_with("cannot run: WEBHOOK_SECRETS holds as secret 1 something else than whsec_ and 24 to 64 bytes in base64"), "{said}");
+    assert!(said.trim_end().ends_with("cannot run: WEBHOOK_SECRETS holds as secret 1 neither whsec_ with 24 to 64 bytes in base64 nor whsk_ with an Ed25519 key in base64"), "{said}");
     assert!(!said.contains("c2hvcnQ="), "{said}");
     assert!(output.stderr.is_empty());
 }

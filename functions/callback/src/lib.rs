@@ -7,6 +7,7 @@
 mod body;
 mod deliver;
 pub mod sender;
+mod settings;
 pub mod signature;
 
 use std::sync::Arc;
@@ -17,10 +18,7 @@ use shared::aws::Aws;
 use shared::clock::Clock;
 use shared::config::{Environment, SettingError};
 use shared::domain::backoff::CallbackSchedule;
-use shared::domain::limits::{
-    CALLBACK_RETRIES_MAX, CALLBACK_RETRY_AFTER_SECS_MAX, CALLBACK_RETRY_SECS,
-    CALLBACK_TIMEOUT_SECS_DEFAULT, CALLBACK_TIMEOUT_SECS_MAX,
-};
+use shared::domain::limits::{CALLBACK_TIMEOUT_SECS_DEFAULT, CALLBACK_TIMEOUT_SECS_MAX};
 use shared::domain::network::AllowedNetworks;
 use shared::lambda::{Record, batch_response, records};
 use shared::queue::Queue;
@@ -71,8 +69,13 @@ impl Callback {
         )?;
         let timeout = Duration::from_secs(u64::from(timeout_secs));
         let allowed_networks = environment.allowed_networks()?;
-        let sender = Sender::new(allowed_networks.clone(), timeout, Arc::clone(&clock))
-            .map_err(|error| SettingError::new("TLS", format!("cannot be set up: {error}")))?;
+        let sender = Sender::new(
+            settings::roots(environment)?,
+            allowed_networks.clone(),
+            timeout,
+            Arc::clone(&clock),
+        )
+        .map_err(|error| SettingError::new("TLS", format!("cannot be set up: {error}")))?;
         Ok(Self {
             store: Store::new(
                 aws.dynamodb(),
@@ -83,7 +86,7 @@ impl Callback {
             signer,
             sender,
             allowed_networks,
-            schedule: schedule(environment)?,
+            schedule: settings::schedule(environment)?,
             clock,
             random,
         })
@@ -113,31 +116,5 @@ impl Callback {
 impl Callback {
     fn is_dead_letter(&self, record: &Record) -> bool {
         record.queue_name == self.dead_letters.name()
-    }
-}
-
-/// `CALLBACK_RETRY_SECONDS`: the waits between the tries, separated by commas.
-fn schedule(environment: &Environment) -> Result<CallbackSchedule, SettingError> {
-    const NAME: &str = "CALLBACK_RETRY_SECONDS";
-    let Some(list) = environment.optional(NAME) else {
-        return Ok(CallbackSchedule::new(CALLBACK_RETRY_SECS.to_vec()));
-    };
-    let waits: Option<Vec<u32>> = list
-        .split(',')
-        .map(|wait| {
-            wait.trim()
-                .parse()
-                .ok()
-                .filter(|wait| *wait <= CALLBACK_RETRY_AFTER_SECS_MAX)
-        })
-        .collect();
-    match waits {
-        Some(waits) if waits.len() <= CALLBACK_RETRIES_MAX => Ok(CallbackSchedule::new(waits)),
-        _ => {
-            let problem = format!(
-                "must be at most {CALLBACK_RETRIES_MAX} whole numbers up to {CALLBACK_RETRY_AFTER_SECS_MAX}, separated by commas"
-            );
-            Err(SettingError::new(NAME, problem))
-        }
     }
 }

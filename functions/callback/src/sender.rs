@@ -94,20 +94,17 @@ pub enum SenderError {
 }
 
 impl Sender {
-    /// A sender that asks the system's resolver and trusts the certificate authorities that Mozilla trusts. `timeout` is for a
-    /// whole POST, from the look-up on.
+    /// A sender that asks the system's resolver. `timeout` is for a whole POST, from the look-up on.
     ///
     /// # Errors
     ///
     /// When the HTTP clients cannot be built.
     pub fn new(
+        roots: RootCertStore,
         allowed: AllowedNetworks,
         timeout: Duration,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, SenderError> {
-        let roots = RootCertStore {
-            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-        };
         let network = Network {
             names: Arc::new(SystemResolver),
             roots,

@@ -52,10 +52,11 @@ const CALLBACK: FunctionShape = FunctionShape {
 pub const FUNCTIONS: [FunctionShape; 4] = [SUBMIT, STATUS, WORKER, CALLBACK];
 
 /// The variables of the starter's own environment that its functions get as well, when they are set.
-pub const PASSED_ON: [&str; 8] = [
+pub const PASSED_ON: [&str; 9] = [
     "AWS_LAMBDA_LOG_LEVEL",
     "CALLBACK_ALLOWED_NETWORKS",
     "CALLBACK_RETRY_SECONDS",
+    "CALLBACK_ROOT_CERTIFICATES",
     "CALLBACK_TIMEOUT_SECONDS",
     "DEMO_FUNCTIONS",
     "LEASE_SECONDS",

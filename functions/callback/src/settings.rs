@@ -1,0 +1,117 @@
+//! Settings of this function that take more than a look at one variable.
+
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use shared::config::{Environment, SettingError};
+use shared::domain::backoff::CallbackSchedule;
+use shared::domain::limits::{
+    CALLBACK_RETRIES_MAX, CALLBACK_RETRY_AFTER_SECS_MAX, CALLBACK_RETRY_SECS,
+};
+
+/// The authorities that a receiver's certificate may come from: those that Mozilla trusts, and those in
+/// `CALLBACK_ROOT_CERTIFICATES`, for receivers in the operator's own networks.
+pub(crate) fn roots(environment: &Environment) -> Result<RootCertStore, SettingError> {
+    const NAME: &str = "CALLBACK_ROOT_CERTIFICATES";
+    let mut roots = RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    };
+    let Some(pem) = environment.optional(NAME) else {
+        return Ok(roots);
+    };
+    let malformed = || SettingError::new(NAME, "must be certificates in PEM");
+    let count = roots.len();
+    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+        let certificate = certificate.map_err(|_| malformed())?;
+        roots.add(certificate).map_err(|_| malformed())?;
+    }
+    if roots.len() == count {
+        return Err(malformed());
+    }
+    Ok(roots)
+}
+
+/// `CALLBACK_RETRY_SECONDS`: the waits between the tries, separated by commas.
+pub(crate) fn schedule(environment: &Environment) -> Result<CallbackSchedule, SettingError> {
+    const NAME: &str = "CALLBACK_RETRY_SECONDS";
+    let Some(list) = environment.optional(NAME) else {
+        return Ok(CallbackSchedule::new(CALLBACK_RETRY_SECS.to_vec()));
+    };
+    let waits: Option<Vec<u32>> = list
+        .split(',')
+        .map(|wait| {
+            wait.trim()
+                .parse()
+                .ok()
+                .filter(|wait| *wait <= CALLBACK_RETRY_AFTER_SECS_MAX)
+        })
+        .collect();
+    match waits {
+        Some(waits) if waits.len() <= CALLBACK_RETRIES_MAX => Ok(CallbackSchedule::new(waits)),
+        _ => {
+            let problem = format!(
+                "must be at most {CALLBACK_RETRIES_MAX} whole numbers up to {CALLBACK_RETRY_AFTER_SECS_MAX}, separated by commas"
+            );
+            Err(SettingError::new(NAME, problem))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::*;
+
+    fn environment(name: &str, value: &str) -> Environment {
+        Environment::from_iter([(name, value)])
+    }
+
+    #[test]
+    fn authorities_are_added_to_those_of_mozilla() {
+        let key = KeyPair::generate().unwrap();
+        let certificate = |name: &str| {
+            let params = CertificateParams::new([name.to_owned()]).unwrap();
+            params.self_signed(&key).unwrap().pem()
+        };
+        let mozillas = roots(&Environment::default()).unwrap().len();
+        assert!(mozillas > 50);
+        let both = format!("ours:\n{}\n{}", certificate("one"), certificate("two"));
+        let with = roots(&environment("CALLBACK_ROOT_CERTIFICATES", &both)).unwrap();
+        assert_eq!(with.len(), mozillas + 2);
+
+        let cut = &certificate("one")[..200];
+        let in_one_line = certificate("one").replace('\n', " ");
+        let empty = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        for bad in ["?", cut, &in_one_line, empty, &key.serialize_pem()] {
+            let error = roots(&environment("CALLBACK_ROOT_CERTIFICATES", bad)).unwrap_err();
+            let told = "CALLBACK_ROOT_CERTIFICATES must be certificates in PEM";
+            assert_eq!(error.to_string(), told, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_schedule_is_a_short_list_of_seconds() {
+        let tries =
+            |list| schedule(&environment("CALLBACK_RETRY_SECONDS", list)).map(|s| s.tries());
+        assert_eq!(schedule(&Environment::default()).map(|s| s.tries()), Ok(6));
+        assert_eq!(tries("1"), Ok(2));
+        assert_eq!(tries("0, 5,3600"), Ok(4));
+        assert_eq!(tries("1,1,1,1,1,1,1,1,1,1"), Ok(11));
+        for bad in [
+            "1,1,1,1,1,1,1,1,1,1,1",
+            "3601",
+            "1,,2",
+            "-1",
+            "1.5",
+            "soon",
+            ",",
+        ] {
+            let error = tries(bad).unwrap_err().to_string();
+            assert!(
+                error.starts_with("CALLBACK_RETRY_SECONDS must be at most 10 whole numbers"),
+                "{bad}"
+            );
+        }
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! Loading the default configuration looks at profiles, metadata services and certificate stores, none of which a function
 //! has or needs; here everything comes from the environment that Lambda gives, and the TLS roots are compiled in. One HTTP
-//! client, and so one set of connections and one TLS configuration, serves both services.
+//! client, and so one set of connections and one TLS configuration, serves all services.
 
 use std::time::Duration;
 
@@ -39,10 +39,12 @@ pub struct Aws {
     connector: SharedHttpConnector,
     dynamodb_endpoint: Option<String>,
     sqs_endpoint: Option<String>,
+    secrets_manager_endpoint: Option<String>,
 }
 
 impl Aws {
-    /// Takes region, credentials and, for another store or other queues than AWS's, endpoints from the environment.
+    /// Takes region, credentials and, for another store, other queues or another Secrets Manager than AWS's, endpoints from
+    /// the environment.
     ///
     /// # Errors
     ///
@@ -58,6 +60,7 @@ impl Aws {
             None,
             "environment",
         );
+        let endpoint = |name| environment.optional(name).map(str::to_owned);
         let timeouts = TimeoutConfig::builder()
             .operation_attempt_timeout(CALL_ATTEMPT_TIMEOUT)
             .operation_timeout(CALL_TIMEOUT)
@@ -77,16 +80,13 @@ impl Aws {
         Ok(Self {
             config,
             connector,
-            dynamodb_endpoint: environment
-                .optional("AWS_ENDPOINT_URL_DYNAMODB")
-                .map(str::to_owned),
-            sqs_endpoint: environment
-                .optional("AWS_ENDPOINT_URL_SQS")
-                .map(str::to_owned),
+            dynamodb_endpoint: endpoint("AWS_ENDPOINT_URL_DYNAMODB"),
+            sqs_endpoint: endpoint("AWS_ENDPOINT_URL_SQS"),
+            secrets_manager_endpoint: endpoint("AWS_ENDPOINT_URL_SECRETS_MANAGER"),
         })
     }
 
-    /// Opens a connection to each service, so that the first invocation finds them open: one plain HTTP request each, which
+    /// Opens a connection to store and queues, so that the first invocation finds them open: one plain HTTP request each, which
     /// costs nothing and whose answer does not matter. What fails here fails again, and is told, when it is needed.
     pub async fn connect(&self) {
         let region = self.config.region().map(Region::as_ref).unwrap_or_default();
@@ -120,9 +120,17 @@ impl Aws {
         config.set_endpoint_url(self.sqs_endpoint.clone());
         aws_sdk_sqs::Client::from_conf(config.build())
     }
+
+    /// A client for Secrets Manager.
+    #[must_use]
+    pub fn secrets_manager(&self) -> aws_sdk_secretsmanager::Client {
+        let mut config = aws_sdk_secretsmanager::config::Builder::from(&self.config);
+        config.set_endpoint_url(self.secrets_manager_endpoint.clone());
+        aws_sdk_secretsmanager::Client::from_conf(config.build())
+    }
 }
 
-/// The HTTP client for both services: rustls on ring, with AWS's own roots compiled in.
+/// The HTTP client for all services: rustls on ring, with AWS's own roots compiled in.
 #[must_use]
 pub fn http_connector() -> SharedHttpConnector {
     let mut roots = TrustStore::empty();

@@ -3,7 +3,7 @@
 //! Layers, inner to outer; a layer knows only those above it in this list:
 //!
 //! - [`domain`]: what an operation is and which steps it may take. Pure.
-//! - [`store`], [`queue`]: the table and the queues; with [`aws`] the only code that speaks to AWS.
+//! - [`store`], [`queue`], [`secret`]: the table, the queues, a stored secret; with [`aws`] the only code that speaks to AWS.
 //! - [`http`], [`lambda`]: what callers and event sources send, and what they are answered.
 //!
 //! [`catalogue`] holds the functions that can be called, [`config`] the settings; [`clock`] and [`random`] are what enters from
@@ -18,5 +18,6 @@ pub mod http;
 pub mod lambda;
 pub mod queue;
 pub mod random;
+pub mod secret;
 pub mod store;
 pub mod telemetry;

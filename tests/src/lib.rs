@@ -9,5 +9,6 @@
 pub mod queues;
 pub mod receiver;
 pub mod samples;
+pub mod secrets_manager;
 pub mod wire;
 pub mod world;

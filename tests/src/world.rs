@@ -94,7 +94,9 @@ impl World {
             worker: Arc::new(
                 Worker::new(&environment, &aws, shared_clock(), random.clone()).unwrap(),
             ),
-            callback: Callback::new(&environment, &aws, shared_clock(), random.clone()).unwrap(),
+            callback: Callback::new(&environment, &aws, shared_clock(), random.clone())
+                .await
+                .unwrap(),
             store: Store::new(dynamodb.clone(), table),
             clock,
             wire,

@@ -183,9 +183,10 @@ impl Callback {
             }
         };
         let body = body(operation, &metadata, result.as_ref());
+        let signer = self.secrets.signer().await;
         let sent = self
             .sender
-            .post(&url, &self.signer, &operation.webhook_id(), body)
+            .post(&url, &signer, &operation.webhook_id(), body)
             .await;
         let (status_code, error, retry_after) = match sent.outcome {
             Outcome::Answered {

@@ -6,6 +6,7 @@
 
 mod body;
 mod deliver;
+mod secrets;
 pub mod sender;
 mod settings;
 pub mod signature;
@@ -25,15 +26,15 @@ use shared::queue::Queue;
 use shared::random::Random;
 use shared::store::Store;
 
+use crate::secrets::Secrets;
 use crate::sender::Sender;
-use crate::signature::Signer;
 
 /// The function. One for a process.
 pub struct Callback {
     store: Store,
     callbacks: Queue,
     dead_letters: Queue,
-    signer: Signer,
+    secrets: Secrets,
     sender: Sender,
     allowed_networks: AllowedNetworks,
     schedule: CallbackSchedule,
@@ -42,26 +43,24 @@ pub struct Callback {
 }
 
 impl Callback {
-    /// The function with its settings, the clients and what comes from outside.
+    /// The function with its settings, the clients and what comes from outside: one request when the secrets are in Secrets
+    /// Manager.
     ///
     /// # Errors
     ///
-    /// When a setting is missing or malformed.
-    pub fn new(
+    /// When a setting is missing or malformed, or the secrets cannot be read.
+    pub async fn new(
         environment: &Environment,
         aws: &Aws,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Result<Self, SettingError> {
-        const SECRETS: &str = "WEBHOOK_SECRETS";
         let queue = |name| {
             Ok(Queue::new(
                 aws.sqs(),
                 environment.required(name)?.to_owned(),
             ))
         };
-        let signer = Signer::parse(environment.required(SECRETS)?)
-            .map_err(|error| SettingError::new(SECRETS, error.to_string()))?;
         let timeout_secs = environment.number(
             "CALLBACK_TIMEOUT_SECONDS",
             1..=CALLBACK_TIMEOUT_SECS_MAX,
@@ -83,10 +82,11 @@ impl Callback {
             ),
             callbacks: queue("CALLBACK_QUEUE_URL")?,
             dead_letters: queue("CALLBACK_DEAD_LETTER_QUEUE_URL")?,
-            signer,
             sender,
             allowed_networks,
             schedule: settings::schedule(environment)?,
+            // Last: what is wrong with the others is found without a request.
+            secrets: Secrets::new(environment, aws, Arc::clone(&clock)).await?,
             clock,
             random,
         })

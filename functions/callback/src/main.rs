@@ -14,13 +14,13 @@ use shared::random::SystemRandom;
 fn main() -> ExitCode {
     lambda::run(async |environment| {
         let aws = Aws::new(&environment, aws::http_connector())?;
-        let callback = Arc::new(Callback::new(
-            &environment,
-            &aws,
-            Arc::new(SystemClock),
-            Arc::new(SystemRandom),
-        )?);
-        aws.connect().await;
+        let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
+        // Side by side: both wait for the network.
+        let (callback, ()) = tokio::join!(
+            Callback::new(&environment, &aws, clock, random),
+            aws.connect()
+        );
+        let callback = Arc::new(callback?);
         Ok(service_fn(move |event: LambdaEvent<SqsEvent>| {
             let callback = Arc::clone(&callback);
             async move { Ok::<_, Error>(callback.handle(event.payload).await) }

@@ -35,7 +35,7 @@ enum Key {
 
 /// Secrets that cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum SecretError {
+pub enum InvalidSecrets {
     /// There is no secret at all.
     #[error("holds no secret")]
     Missing,
@@ -43,7 +43,7 @@ pub enum SecretError {
     #[error(
         "holds as secret {position} neither whsec_ with 24 to 64 bytes in base64 nor whsk_ with an Ed25519 key in base64"
     )]
-    Invalid {
+    Malformed {
         /// Which secret, counted from 1.
         position: usize,
     },
@@ -57,15 +57,17 @@ impl Signer {
     /// # Errors
     ///
     /// Names the first secret that is not in this form by its position.
-    pub fn parse(secrets: &str) -> Result<Self, SecretError> {
+    pub fn parse(secrets: &str) -> Result<Self, InvalidSecrets> {
         let keys = secrets
             .split(|c: char| c == ',' || c.is_whitespace())
             .filter(|secret| !secret.is_empty())
             .zip(1..)
-            .map(|(secret, position)| Key::parse(secret).ok_or(SecretError::Invalid { position }))
+            .map(|(secret, position)| {
+                Key::parse(secret).ok_or(InvalidSecrets::Malformed { position })
+            })
             .collect::<Result<Vec<_>, _>>()?;
         if keys.is_empty() {
-            return Err(SecretError::Missing);
+            return Err(InvalidSecrets::Missing);
         }
         Ok(Self { keys })
     }
@@ -256,7 +258,7 @@ mod tests {
 
     #[test]
     fn an_error_names_the_setting_and_the_position_and_no_secret() {
-        assert_eq!(Signer::parse(" ,").unwrap_err(), SecretError::Missing);
+        assert_eq!(Signer::parse(" ,").unwrap_err(), InvalidSecrets::Missing);
         for bad in [
             "whsk_".to_owned(),
             ed25519_key([7; 31]),
@@ -277,7 +279,7 @@ mod tests {
             PUBLISHED_SECRET.replace("8G", "-_"),
         ] {
             let error = Signer::parse(&format!("{PUBLISHED_SECRET} {bad}")).unwrap_err();
-            assert_eq!(error, SecretError::Invalid { position: 2 }, "{bad}");
+            assert_eq!(error, InvalidSecrets::Malformed { position: 2 }, "{bad}");
             assert_eq!(
                 error.to_string(),
                 "holds as secret 2 neither whsec_ with 24 to 64 bytes in base64 nor whsk_ with an Ed25519 key in base64"

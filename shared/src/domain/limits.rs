@@ -121,6 +121,9 @@ pub const CALLBACK_TIMEOUT_SECS_DEFAULT: u32 = 5;
 pub const CALLBACK_TIMEOUT_SECS_MAX: u32 = 30;
 /// A callback's body, in bytes: past it the result is left out.
 pub const CALLBACK_BODY_BYTES_MAX: usize = 64 * 1024;
+/// How long the secrets that callbacks are signed with are used before Secrets Manager is asked for them again: what a rotation
+/// takes, against one paid request by each process in this time.
+pub const WEBHOOK_SECRETS_AGE_MAX: Duration = Duration::from_secs(300);
 /// What is kept of a failed callback's reason, in characters.
 pub const CALLBACK_ERROR_CHARS_MAX: usize = 200;
 
@@ -155,10 +158,10 @@ const _: () = {
     assert!(CALLBACK_RETRY_SECS[4] <= CALLBACK_RETRY_AFTER_SECS_MAX);
     assert!(DISPATCH_VISIBILITY_SECS >= WORKER_TIMEOUT_SECS);
     assert!(CALLBACK_VISIBILITY_SECS >= CALLBACK_FUNCTION_TIMEOUT_SECS);
-    // The exchange; before it two rounds of reads, the start of a round and two payloads kept for longer; after it a write and
-    // a message.
+    // The exchange; before it two rounds of reads, the start of a round, two payloads kept for longer and the secrets; after it a
+    // write and a message.
     assert!(
-        CALLBACK_TIMEOUT_SECS_MAX as u64 + 8 * CALL_TIMEOUT.as_secs()
+        CALLBACK_TIMEOUT_SECS_MAX as u64 + 9 * CALL_TIMEOUT.as_secs()
             < CALLBACK_FUNCTION_TIMEOUT_SECS as u64
     );
     // A renewal of lease and message that was under way, the end of the work, its outcome, and a message.

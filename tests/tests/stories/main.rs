@@ -13,5 +13,6 @@ mod crashes;
 mod interleavings;
 mod lifecycle;
 mod messages;
+mod rotation;
 mod routes;
 mod work;

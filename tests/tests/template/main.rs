@@ -238,6 +238,18 @@ fn no_role_allows_more_than_it_names() {
 }
 
 #[test]
+fn the_callback_function_alone_reads_the_secret() {
+    let template = Template::read();
+    let readers: Vec<_> = template
+        .resources(ROLE)
+        .into_iter()
+        .filter(|(_, role)| role.to_string().contains("WebhookSecret"))
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(readers, ["CallbackRole"]);
+}
+
+#[test]
 fn every_function_has_a_role_of_its_own() {
     let template = Template::read();
     let functions = template.resources(FUNCTION);

@@ -16,6 +16,7 @@ use shared::domain::limits::{
 use shared::random::SystemRandom;
 use status::Status;
 use submit::Submit;
+use tests::secrets_manager::SecretsManager;
 use worker::Worker;
 
 use crate::FUNCTION;
@@ -34,7 +35,7 @@ const REQUIRED: [&str; 6] = [
     "DISPATCH_DEAD_LETTER_QUEUE_URL",
     "CALLBACK_QUEUE_URL",
     "CALLBACK_DEAD_LETTER_QUEUE_URL",
-    "WEBHOOK_SECRETS",
+    "WEBHOOK_SECRETS_ARN",
 ];
 /// What may be left out and may hold anything.
 const FREE: [&str; 2] = ["OWNER_CLAIM", "PUBLIC_URL"];
@@ -43,16 +44,17 @@ const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 type Variables = BTreeMap<String, String>;
 
-#[test]
-fn the_functions_start_with_the_variables_that_they_are_given() {
+#[tokio::test]
+async fn the_functions_start_with_the_variables_that_they_are_given() {
     let template = Template::read();
     for (function, _) in template.resources(FUNCTION) {
-        assert_eq!(start(function, &variables(&template, function)), Ok(()));
+        let given = variables(&template, function);
+        assert_eq!(start(function, &given).await, Ok(()));
     }
 }
 
-#[test]
-fn no_function_is_given_a_variable_that_it_does_not_read() {
+#[tokio::test]
+async fn no_function_is_given_a_variable_that_it_does_not_read() {
     let template = Template::read();
     for (function, _) in template.resources(FUNCTION) {
         let given = variables(&template, function);
@@ -65,7 +67,7 @@ fn no_function_is_given_a_variable_that_it_does_not_read() {
                 changed.insert(name.clone(), "?".to_owned());
                 format!("{name} must be")
             };
-            let refused = start(function, &changed).unwrap_err();
+            let refused = start(function, &changed).await.unwrap_err();
             assert!(refused.starts_with(&problem), "{function}: {refused}");
         }
     }
@@ -106,19 +108,33 @@ fn the_secrets_have_no_default_and_are_not_shown() {
     let secrets = template.parameter("WebhookSecrets");
     assert_eq!(secrets.get("Default"), None);
     assert_eq!(secrets["NoEcho"], true);
+    let kept = template.resource("WebhookSecret");
+    assert_eq!(kept["SecretString"]["Ref"], "WebhookSecrets");
+    for (function, _) in template.resources(FUNCTION) {
+        let variables = template.resource(function)["Environment"].to_string();
+        assert!(!variables.contains("WebhookSecrets"), "{function}");
+    }
 }
 
 /// Starts a function with these variables and what Lambda sets, as its `main` does.
-fn start(function: &str, variables: &Variables) -> Result<(), String> {
+async fn start(function: &str, variables: &Variables) -> Result<(), String> {
+    let secrets = SecretsManager::start().await;
+    secrets.create("WebhookSecret", SECRET).await;
     let lambdas = LAMBDAS.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let environment: Environment = variables.clone().into_iter().chain(lambdas).collect();
+    let environment = environment.with([(
+        "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+        secrets.endpoint.as_str(),
+    )]);
     let aws = Aws::new(&environment, aws::http_connector()).unwrap();
     let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
     let started = match function {
         "SubmitFunction" => Submit::new(&environment, &aws, clock, random).map(drop),
         "StatusFunction" => Status::new(&environment, &aws, clock, random).map(drop),
         "WorkerFunction" => Worker::new(&environment, &aws, clock, random).map(drop),
-        "CallbackFunction" => Callback::new(&environment, &aws, clock, random).map(drop),
+        "CallbackFunction" => Callback::new(&environment, &aws, clock, random)
+            .await
+            .map(drop),
         other => panic!("{other} is new here"),
     };
     started.map_err(|error| error.to_string())
@@ -135,9 +151,6 @@ fn variables(template: &Template, function: &str) -> Variables {
 
 fn deployed(template: &Template, value: &Value) -> String {
     let reference = value["Ref"].as_str().unwrap();
-    if reference == "WebhookSecrets" {
-        return SECRET.to_owned();
-    }
     let Some(resource) = template.section("Resources").get(reference) else {
         let default = template.default_of(value);
         return default
@@ -145,7 +158,7 @@ fn deployed(template: &Template, value: &Value) -> String {
             .map_or_else(|| default.to_string(), str::to_owned);
     };
     match resource["Type"].as_str().unwrap() {
-        "AWS::DynamoDB::Table" => reference.to_owned(),
+        "AWS::DynamoDB::Table" | "AWS::SecretsManager::Secret" => reference.to_owned(),
         "AWS::SQS::Queue" => {
             format!("https://sqs.eu-central-1.amazonaws.com/123456789012/{reference}")
         }

@@ -7,6 +7,7 @@ use shared::domain::limits::CALLBACK_VISIBILITY_SECS;
 use tests::queues::QueueKind;
 use tests::receiver::Receiver;
 use tests::world::World;
+use tokio::net::TcpListener;
 
 async fn ended(world: &World, receiver: &Receiver, extra: Value) -> String {
     let mut body =
@@ -323,6 +324,37 @@ async fn wake_ups_served_at_once_record_one_try() {
     assert_eq!(queue.len().await, 2);
     world.rest().await;
     assert_eq!(world.show(&id).await["callback"]["status"], "delivered");
+}
+
+#[tokio::test]
+async fn a_slow_receiver_does_not_hold_up_the_others_of_its_batch() {
+    let world = World::start().await;
+    // Takes connections, and never says a word.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent = json!({"callback_url": format!("http://{}/", listener.local_addr().unwrap())});
+    let receiver = Receiver::start().await;
+    let slow = ended(&world, &receiver, silent).await;
+    let mut quick = Vec::new();
+    for _ in 0..9 {
+        quick.push(ended(&world, &receiver, json!({})).await);
+    }
+    let status = async |id: &str| world.show(id).await["callback"]["status"].clone();
+    let others = async {
+        for id in &quick {
+            while status(id).await != "delivered" {
+                tokio::task::yield_now().await;
+            }
+        }
+        assert_eq!(status(&slow).await, "due");
+        world.clock.advance(Duration::from_secs(5));
+    };
+    let worker = world.another_worker();
+    let batch = world.pump_by(&worker, QueueKind::Callback, 10);
+    let (served, ()) = tokio::join!(batch, others);
+    assert!(served);
+    let callback = world.show(&slow).await["callback"].clone();
+    assert_eq!(callback["attempts"][0]["error"], "timed out");
+    assert_eq!(callback["attempts"][0]["duration_ms"], 5000);
 }
 
 #[tokio::test]

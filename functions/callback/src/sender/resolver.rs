@@ -1,7 +1,8 @@
 //! Resolves a receiver's name, and judges what it resolves to.
 //!
 //! The judgement has to be made here, between look-up and connection: judging a name first and connecting by name afterwards
-//! would be two look-ups, and whoever serves the name may answer them differently.
+//! would be two look-ups, and whoever serves the name may answer them differently. A connection that is used again goes where it
+//! went when it was judged; each new one is judged anew.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

@@ -45,7 +45,12 @@ fn answer_once(listener: &std::net::TcpListener, config: ServerConfig) -> io::Re
         tls.read_exact(&mut byte)?;
         request.push(byte[0]);
     }
-    tls.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")?;
+    // A server of many names tells by this which one is meant.
+    let status = match tls.conn.server_name() {
+        Some(NAME) => "200 OK",
+        _ => "421 Misdirected Request",
+    };
+    write!(tls, "HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n")?;
     tls.flush()
 }
 
@@ -58,7 +63,7 @@ async fn post_over_tls(port: u16, roots: RootCertStore, name: &str) -> Outcome {
 }
 
 #[tokio::test]
-async fn a_trusted_certificate_is_taken() {
+async fn a_trusted_certificate_is_taken_and_the_name_is_told_in_the_handshake() {
     for name in [NAME, "HOOKS.example.com", "hooks.example.com."] {
         let (port, roots) = start_receiver(|_| {});
         assert_eq!(

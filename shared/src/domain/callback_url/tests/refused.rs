@@ -348,6 +348,7 @@ pub(super) const ALWAYS: &[(RefusedUrlReason, &[&str])] = &[
             "https://100.127.255.255/",
             "https://127.0.0.1/",
             "https://127.0.0.1:8443/",
+            "https://127.0.0.1:9001/2018-06-01/runtime/invocation/next", // the function's own runtime
             "https://127.0.0.1?a",
             "https://127.1.2.3/",
             "https://127.255.255.255/",
@@ -431,6 +432,9 @@ pub(super) const CLOUD: &[(RefusedUrlReason, &[&str])] = &[
             "https://169.254.169.254/latest/meta-data/",
             "https://169.254.170.2/v2/credentials",
             "https://169.254.170.23/v1/credentials",
+            "https://169.254.78.1/",        // Lambda: name server
+            "https://169.254.79.129:2000/", // Lambda: X-Ray daemon
+            "https://169.254.100.1:9001/2018-06-01/runtime/init/error", // Lambda: the runtime, where it is not at 127.0.0.1
             "https://169.254.0.1/",
             "https://169.254.255.255/",
             "https://168.63.129.16/",
@@ -494,6 +498,7 @@ pub(super) const PRIVATE_NAMES: &[(RefusedUrlReason, &[&str])] = &[
             "https://localhost./",
             "https://LOCALHOST/",
             "https://LocalHost:8443/",
+            "https://sandbox.localdomain:9001/", // Lambda: the sandbox that a function runs in
             "https://a.localhost/",
             "https://a.b.localhost./",
             "https://localhost.localdomain/",

@@ -1,18 +1,10 @@
 //! Callbacks, from the end of an operation to a receiver.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tests::receiver::{Delivery, Receiver};
+use tests::wait::until;
 
-use crate::api::{Api, until};
-
-async fn callback_reaches(api: &Api, id: &str, status: &str) -> Value {
-    until(&format!("the callback of {id} {status}"), async || {
-        let operation = api.get(&format!("/operations/{id}")).await.json();
-        let callback = operation["callback"].clone();
-        (callback["status"] == status).then_some(callback)
-    })
-    .await
-}
+use crate::BUNDLE;
 
 /// The `count`-th delivery, from 1.
 async fn delivery(receiver: &Receiver, count: usize) -> Delivery {
@@ -24,7 +16,7 @@ async fn delivery(receiver: &Receiver, count: usize) -> Delivery {
 
 #[tokio::test]
 async fn every_end_is_told_with_a_signature() {
-    let api = Api::of("callback");
+    let api = BUNDLE.caller("callback");
     let receiver = Receiver::start().await;
     let ends = [
         ("demo.echo", json!({"a": 1}), "completed"),
@@ -69,7 +61,7 @@ async fn every_end_is_told_with_a_signature() {
             assert_eq!(data.get(member), operation.get(member), "{member}: {data}");
         }
 
-        let callback = callback_reaches(&api, &id, "delivered").await;
+        let callback = api.callback_reaches(&id, "delivered").await;
         let redacted = callback["url"].as_str().unwrap();
         assert!(!redacted.contains("secret"), "{redacted}");
         let attempts = callback["attempts"].as_array().unwrap();
@@ -81,12 +73,12 @@ async fn every_end_is_told_with_a_signature() {
 
 #[tokio::test]
 async fn a_redelivery_is_the_same_message_again() {
-    let api = Api::of("redeliver");
+    let api = BUNDLE.caller("redeliver");
     let receiver = Receiver::start().await;
     let body = json!({"function": "demo.echo", "callback_url": receiver.url});
     let id = api.submit(&body).await.id();
     let first = delivery(&receiver, 1).await;
-    callback_reaches(&api, &id, "delivered").await;
+    api.callback_reaches(&id, "delivered").await;
 
     let path = format!("/operations/{id}/redeliver");
     let accepted = api.post(&path).await;
@@ -95,7 +87,7 @@ async fn a_redelivery_is_the_same_message_again() {
     assert_eq!(second.header("webhook-id"), first.header("webhook-id"));
     assert_eq!(second.verified(), first.verified());
     until("two deliveries on record", async || {
-        let callback = callback_reaches(&api, &id, "delivered").await;
+        let callback = api.callback_reaches(&id, "delivered").await;
         (callback["attempts"].as_array().unwrap().len() == 2).then_some(())
     })
     .await;
@@ -103,7 +95,7 @@ async fn a_redelivery_is_the_same_message_again() {
 
 #[tokio::test]
 async fn what_was_not_asked_for_is_neither_sent_nor_redelivered() {
-    let api = Api::of("redeliver-not");
+    let api = BUNDLE.caller("redeliver-not");
     let receiver = Receiver::start().await;
     let unasked = json!({
         "function": "demo.echo",

@@ -3,11 +3,11 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::api::Api;
+use crate::BUNDLE;
 
 #[tokio::test]
 async fn a_running_operation_is_cancelled_once_and_for_all() {
-    let api = Api::of("cancel");
+    let api = BUNDLE.caller("cancel");
     let id = api.submit_endless().await;
     let running = api.reaches(&id, "processing").await;
     let cancel = format!("/operations/{id}/cancel");
@@ -40,7 +40,7 @@ async fn a_running_operation_is_cancelled_once_and_for_all() {
 
 #[tokio::test]
 async fn a_cancel_of_another_version_changes_nothing() {
-    let api = Api::of("cancel-version");
+    let api = BUNDLE.caller("cancel-version");
     let id = api.submit_endless().await;
     let cancel = format!("/operations/{id}/cancel");
     let other = api
@@ -53,7 +53,7 @@ async fn a_cancel_of_another_version_changes_nothing() {
 
 #[tokio::test]
 async fn what_has_ended_cannot_be_cancelled() {
-    let api = Api::of("cancel-ended");
+    let api = BUNDLE.caller("cancel-ended");
     for (function, status) in [("demo.echo", "completed"), ("demo.fail", "failed")] {
         let id = api.submit(&json!({"function": function})).await.id();
         let ended = api.reaches(&id, status).await;

@@ -3,11 +3,11 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::api::Api;
+use crate::BUNDLE;
 
 #[tokio::test]
 async fn an_ended_operation_is_erased_and_its_key_is_free_again() {
-    let api = Api::of("erase");
+    let api = BUNDLE.caller("erase");
     let key = [("idempotency-key", "erased")];
     let body = json!({"function": "demo.echo", "arguments": {"text": "x".repeat(2000)}});
     let id = api.submit_with(&key, &body).await.id();
@@ -30,7 +30,7 @@ async fn an_ended_operation_is_erased_and_its_key_is_free_again() {
 
 #[tokio::test]
 async fn a_live_operation_is_not_erased() {
-    let api = Api::of("erase-live");
+    let api = BUNDLE.caller("erase-live");
     let id = api.submit_endless().await;
     let path = format!("/operations/{id}");
     let refused = api.send(Method::DELETE, &path, &[], "").await;

@@ -2,8 +2,9 @@
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use tests::api::Api;
 
-use crate::api::Api;
+use crate::BUNDLE;
 
 /// How an operation is expected to end.
 enum Expected {
@@ -18,7 +19,7 @@ use Expected::{Completed, Failed};
 /// One test, so that what has to wait for a lease, a time limit or a backoff waits side by side.
 #[tokio::test]
 async fn every_failure_ends_in_a_second_attempt_or_in_its_errors() {
-    let api = Api::of("failure");
+    let api = BUNDLE.caller("failure");
     let fail = |arguments: Value| json!({"function": "demo.fail", "arguments": arguments});
     let cases = [
         (
@@ -89,7 +90,7 @@ async fn ends(api: &Api, body: &Value, expected: &Expected) {
 
 #[tokio::test]
 async fn a_functions_own_error_comes_with_its_message_and_details() {
-    let api = Api::of("failure-details");
+    let api = BUNDLE.caller("failure-details");
     let body = json!({"function": "csv.summarize", "arguments": {"csv": "a,b\n1,2\n3\n"}});
     let id = api.submit(&body).await.id();
     let operation = api.reaches(&id, "failed").await.json();

@@ -3,11 +3,11 @@
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::api::Api;
+use crate::BUNDLE;
 
 #[tokio::test]
 async fn a_replay_finds_the_operation_as_it_is_now() {
-    let api = Api::of("replay");
+    let api = BUNDLE.caller("replay");
     let key = [("idempotency-key", "order 1")];
     let quoted = [("idempotency-key", "\"order 1\"")];
     let body = json!({"function": "demo.echo", "arguments": {"a": 1, "b": [2]}});
@@ -25,14 +25,14 @@ async fn a_replay_finds_the_operation_as_it_is_now() {
     assert_eq!(replay.header("location"), first.header("location"));
 
     // Somebody else's key is another key.
-    let other = Api::of("replay-other").submit_with(&key, &body).await;
+    let other = BUNDLE.caller("replay-other").submit_with(&key, &body).await;
     assert_eq!(other.status, 202);
     assert_ne!(other.id(), first.id());
 }
 
 #[tokio::test]
 async fn a_key_used_for_another_request_is_a_conflict() {
-    let api = Api::of("conflict");
+    let api = BUNDLE.caller("conflict");
     let key = [("idempotency-key", "order-1")];
     let first = api
         .submit_with(
@@ -56,7 +56,7 @@ async fn sixteen_at_once_are_one_operation() {
     let key = [("idempotency-key", "at-once")];
     let body = json!({"function": "demo.echo", "arguments": {"a": 1}});
     let submits = (0..16).map(|_| async {
-        let answer = Api::of("sixteen").submit_with(&key, &body).await;
+        let answer = BUNDLE.caller("sixteen").submit_with(&key, &body).await;
         assert!(matches!(answer.status, 200 | 202), "{}", answer.text);
         let replayed = answer.headers.contains_key("idempotent-replayed");
         (answer.id(), replayed)
@@ -65,7 +65,7 @@ async fn sixteen_at_once_are_one_operation() {
     assert!(answers.iter().all(|(id, _)| *id == answers[0].0));
     let created = answers.iter().filter(|(_, replayed)| !replayed).count();
     assert_eq!(created, 1, "{answers:?}");
-    let api = Api::of("sixteen");
+    let api = BUNDLE.caller("sixteen");
     let completed = api.reaches(&answers[0].0, "completed").await;
     assert_eq!(completed.json()["attempt"], 1);
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::api::{Api, until};
+use tests::wait::until;
+
+use crate::BUNDLE;
 
 fn ids(page: &Value) -> Vec<String> {
     let operations = page["operations"].as_array().unwrap();
@@ -14,7 +16,7 @@ fn ids(page: &Value) -> Vec<String> {
 
 #[tokio::test]
 async fn one_sees_ones_own_newest_first_filtered_and_page_by_page() {
-    let api = Api::of("list");
+    let api = BUNDLE.caller("list");
     let mut submitted = Vec::new();
     for function in [
         "demo.echo",
@@ -86,7 +88,7 @@ async fn one_sees_ones_own_newest_first_filtered_and_page_by_page() {
     assert_eq!(walked, all);
 
     let cursor = first["next_cursor"].as_str().unwrap();
-    let elsewhere = Api::of("list-elsewhere");
+    let elsewhere = BUNDLE.caller("list-elsewhere");
     for answer in [
         elsewhere.get(&format!("/operations?cursor={cursor}")).await,
         api.get(&format!("/operations?status=failed&cursor={cursor}"))
@@ -100,7 +102,7 @@ async fn one_sees_ones_own_newest_first_filtered_and_page_by_page() {
 
 #[tokio::test]
 async fn every_wrong_parameter_is_named() {
-    let api = Api::of("list-wrong");
+    let api = BUNDLE.caller("list-wrong");
     let answer = api
         .get("/operations?limit=0&status=done&created_after=now&colour=red")
         .await;

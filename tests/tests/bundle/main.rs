@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod api;
 mod callback;
 mod cancel;
 mod erase;
@@ -12,3 +11,19 @@ mod list;
 mod program;
 mod refusal;
 mod status;
+
+use tests::bundle::SharedBundle;
+use tests::receiver::SECRET;
+
+static BUNDLE: SharedBundle = SharedBundle::new(|| {
+    let environment = [
+        ("AWS_LAMBDA_LOG_LEVEL", "WARN"),
+        ("CALLBACK_ALLOWED_NETWORKS", "127.0.0.0/8"),
+        // The shortest: what a crash leaves behind is waited for.
+        ("LEASE_SECONDS", "5"),
+        ("WEBHOOK_SECRETS", SECRET),
+    ];
+    environment
+        .map(|(name, value)| (name, value.to_owned()))
+        .into()
+});

@@ -5,10 +5,10 @@ use std::process::{Output, Stdio};
 
 use local::client::http_client;
 use serde_json::{Value, json};
+use tests::bundle::binaries;
+use tests::wait::{soon, until};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
-
-use crate::api::{binaries, soon, until};
 
 fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(binaries().join("local"));

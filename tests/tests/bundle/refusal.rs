@@ -3,13 +3,13 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::api::Api;
+use crate::BUNDLE;
 
 const ECHO: &str = r#"{"function":"demo.echo"}"#;
 
 #[tokio::test]
 async fn another_method_is_told_which_ones_there_are() {
-    let api = Api::of("method");
+    let api = BUNDLE.caller("method");
     for (method, path, allow) in [
         (Method::PUT, "/operations", "GET, HEAD, POST"),
         (Method::PATCH, "/operations/op_1", "DELETE, GET, HEAD"),
@@ -26,7 +26,7 @@ async fn another_method_is_told_which_ones_there_are() {
 
 #[tokio::test]
 async fn only_json_is_read_and_not_too_much_of_it() {
-    let api = Api::of("body");
+    let api = BUNDLE.caller("body");
     for header in [
         ("content-type", "text/plain"),
         ("content-type", "application/json; charset=latin1"),
@@ -48,7 +48,7 @@ async fn only_json_is_read_and_not_too_much_of_it() {
 
 #[tokio::test]
 async fn a_wrong_body_is_pointed_at() {
-    let api = Api::of("wrong");
+    let api = BUNDLE.caller("wrong");
     for (body, status, code, pointer) in [
         ("{", 400, "PARSE_ERROR", None),
         ("[]", 400, "INVALID_REQUEST", None),
@@ -101,7 +101,7 @@ async fn a_wrong_body_is_pointed_at() {
 
 #[tokio::test]
 async fn what_no_route_serves_the_gateway_refuses_in_its_own_words() {
-    let api = Api::of("route");
+    let api = BUNDLE.caller("route");
     for path in ["/", "/operation", "/operations/", "/operations/op_1/start"] {
         let answer = api.get(path).await;
         assert_eq!(answer.status, 404, "{path}");
@@ -121,7 +121,7 @@ async fn what_no_route_serves_the_gateway_refuses_in_its_own_words() {
 
 #[tokio::test]
 async fn the_functions_are_listed_with_their_limits_and_schemas() {
-    let functions = Api::of("functions").get("/functions").await.json();
+    let functions = BUNDLE.caller("functions").get("/functions").await.json();
     let functions = functions["functions"].as_array().unwrap();
     let summarize = functions
         .iter()

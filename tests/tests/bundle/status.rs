@@ -3,7 +3,9 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::api::{Api, until};
+use tests::wait::until;
+
+use crate::BUNDLE;
 
 /// What a reader of JSON into floats and sorted maps would change.
 const EXACT: &str =
@@ -11,7 +13,7 @@ const EXACT: &str =
 
 #[tokio::test]
 async fn numbers_and_keys_come_back_as_they_were_sent() {
-    let api = Api::of("exact");
+    let api = BUNDLE.caller("exact");
     let body = format!(r#"{{"function":"demo.echo","arguments":{EXACT},"metadata":{EXACT}}}"#);
     let submitted = api.send(Method::POST, "/operations", &[], body).await;
     assert_eq!(submitted.status, 202, "{}", submitted.text);
@@ -24,7 +26,7 @@ async fn numbers_and_keys_come_back_as_they_were_sent() {
 
 #[tokio::test]
 async fn an_accepted_operation_says_where_it_is_and_when_to_look() {
-    let api = Api::of("accepted");
+    let api = BUNDLE.caller("accepted");
     let submitted = api.submit(&json!({"function": "demo.echo"})).await;
     let id = submitted.id();
     assert!(id.starts_with("op_") && id.len() == 27, "{id}");
@@ -62,7 +64,7 @@ async fn an_accepted_operation_says_where_it_is_and_when_to_look() {
 
 #[tokio::test]
 async fn who_has_seen_a_version_is_not_shown_it_again() {
-    let api = Api::of("seen");
+    let api = BUNDLE.caller("seen");
     let submitted = api.submit(&json!({"function": "demo.echo"})).await;
     let path = format!("/operations/{}", submitted.id());
     let tag = api
@@ -89,7 +91,7 @@ async fn who_has_seen_a_version_is_not_shown_it_again() {
 
 #[tokio::test]
 async fn progress_grows_and_says_which_step_it_is_at() {
-    let api = Api::of("progress");
+    let api = BUNDLE.caller("progress");
     let submitted = api
         .submit(&json!({"function": "demo.countdown", "arguments": {"steps": 25, "step_ms": 100}}))
         .await;
@@ -120,10 +122,10 @@ async fn progress_grows_and_says_which_step_it_is_at() {
 
 #[tokio::test]
 async fn another_owners_operation_is_as_absent_as_one_that_never_was() {
-    let alice = Api::of("alice");
+    let alice = BUNDLE.caller("alice");
     let id = alice.submit(&json!({"function": "demo.echo"})).await.id();
     alice.reaches(&id, "completed").await;
-    let bob = Api::of("bob");
+    let bob = BUNDLE.caller("bob");
     let missing = "op_000000000000000000000000";
     for (method, action) in [
         (Method::GET, ""),
@@ -149,7 +151,7 @@ async fn another_owners_operation_is_as_absent_as_one_that_never_was() {
 
 #[tokio::test]
 async fn head_answers_as_get_without_the_body() {
-    let api = Api::of("head");
+    let api = BUNDLE.caller("head");
     let id = api.submit(&json!({"function": "demo.echo"})).await.id();
     api.reaches(&id, "completed").await;
     for path in [

@@ -1,7 +1,5 @@
 //! Holds `README.md` to the code: its states, routes, settings, limits and links. What it says of them would otherwise be true
 //! on the day on which it was written.
-//!
-//! Each part stands between two comments, `<!-- NAME -->` and `<!-- /NAME -->`.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -15,8 +13,7 @@ use local::bundle::{FUNCTIONS, PASSED_ON};
 use local::gateway::{Handler, ROUTES};
 use shared::domain::limits as bounds;
 use shared::domain::transition::{Status, Step, Verdict, verdict};
-
-const README: &str = include_str!("../../../README.md");
+use tests::readme::{README, part};
 
 /// Where settings that several functions share are read, and what a function's source says when it is one of them.
 const SHARED_READERS: [(&str, &str); 4] = [
@@ -198,15 +195,6 @@ fn every_link_leads_somewhere() {
 
 fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-}
-
-/// What stands between two comments.
-fn part(name: &str) -> &'static str {
-    let (_, rest) = README.split_once(&format!("<!-- {name} -->")).unwrap();
-    rest.split_once(&format!("<!-- /{name} -->"))
-        .unwrap()
-        .0
-        .trim()
 }
 
 /// The cells of a table, without its head.

@@ -1,0 +1,161 @@
+//! A caller of a bundle, over HTTP.
+
+use std::sync::Arc;
+
+use local::client::http_client;
+use reqwest::Method;
+use reqwest::header::HeaderMap;
+use serde_json::{Value, json};
+
+use crate::bundle::RunningBundle;
+use crate::wait::until;
+
+/// See the module.
+pub struct Api {
+    bundle: Arc<RunningBundle>,
+    client: reqwest::Client,
+    owner: String,
+}
+
+/// An answer.
+pub struct Answer {
+    /// Its status.
+    pub status: u16,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub text: String,
+}
+
+impl Api {
+    /// The caller of this name.
+    #[must_use]
+    pub fn new(bundle: Arc<RunningBundle>, owner: &str) -> Self {
+        Self {
+            bundle,
+            client: http_client(),
+            owner: format!("Bearer {owner}"),
+        }
+    }
+
+    /// Sends a request, with a body of JSON unless it is empty or the headers say otherwise.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<String>,
+    ) -> Answer {
+        let mut request = self
+            .client
+            .request(method, format!("{}{path}", self.bundle.url))
+            .header("authorization", &self.owner);
+        let body = body.into();
+        if !body.is_empty() && !headers.iter().any(|(name, _)| *name == "content-type") {
+            request = request.header("content-type", "application/json");
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = request.body(body).send().await.unwrap();
+        Answer {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            text: response.text().await.unwrap(),
+        }
+    }
+
+    /// Reads.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, &[], "").await
+    }
+
+    /// Posts nothing.
+    pub async fn post(&self, path: &str) -> Answer {
+        self.send(Method::POST, path, &[], "").await
+    }
+
+    /// Submits, with the headers besides.
+    pub async fn submit_with(&self, headers: &[(&str, &str)], body: &Value) -> Answer {
+        self.send(Method::POST, "/operations", headers, body.to_string())
+            .await
+    }
+
+    /// Submits, and expects to be accepted.
+    pub async fn submit(&self, body: &Value) -> Answer {
+        let answer = self.submit_with(&[], body).await;
+        assert_eq!(answer.status, 202, "{}", answer.text);
+        answer
+    }
+
+    /// The id of an operation that runs until it is told to stop.
+    pub async fn submit_endless(&self) -> String {
+        let endless = json!({"function": "demo.countdown", "arguments": {"steps": 10_000, "step_ms": 60_000}});
+        self.submit(&endless).await.id()
+    }
+
+    /// The operation once it is `status`.
+    pub async fn reaches(&self, id: &str, status: &str) -> Answer {
+        let what = format!("{id} {status}");
+        until(&what, async || {
+            let answer = self.get(&format!("/operations/{id}")).await;
+            assert_eq!(answer.status, 200, "{}", answer.text);
+            let ended = !answer.headers.contains_key("retry-after");
+            let reached = answer.json()["status"] == status;
+            assert!(reached || !ended, "{what}: {}", answer.text);
+            reached.then_some(answer)
+        })
+        .await
+    }
+
+    /// The operation's callback once it is `status`.
+    pub async fn callback_reaches(&self, id: &str, status: &str) -> Value {
+        until(&format!("the callback of {id} {status}"), async || {
+            let operation = self.get(&format!("/operations/{id}")).await.json();
+            let callback = operation["callback"].clone();
+            (callback["status"] == status).then_some(callback)
+        })
+        .await
+    }
+}
+
+impl Answer {
+    /// The body as JSON.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    /// A header's value.
+    #[must_use]
+    pub fn header(&self, name: &str) -> &str {
+        let value = self.headers.get(name);
+        value
+            .unwrap_or_else(|| panic!("no {name}"))
+            .to_str()
+            .unwrap()
+    }
+
+    /// The operation's id.
+    #[must_use]
+    pub fn id(&self) -> String {
+        self.json()["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Expects an error of this status and code, in its form.
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "that it is the problem is mostly all there is to know"
+    )]
+    pub fn is_problem(&self, status: u16, code: &str) -> Value {
+        assert_eq!(self.status, status, "{}", self.text);
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        assert_eq!(self.header("cache-control"), "no-store");
+        let problem = self.json();
+        assert_eq!(problem["code"], code, "{problem}");
+        assert_eq!(problem["type"], format!("urn:ferry:problem:{code}"));
+        assert_eq!(problem["status"], status);
+        assert_eq!(problem["request_id"], self.header("request-id"));
+        problem
+    }
+}

@@ -1,0 +1,127 @@
+//! The whole bundle with the real function processes, shared by the tests of one program.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, Weak, mpsc};
+use std::thread::JoinHandle;
+
+use local::bundle::{Bundle, FUNCTIONS, Settings};
+use shared::clock::SystemClock;
+use tokio::sync::oneshot;
+
+use crate::api::Api;
+
+/// A bundle that runs for as long as a test uses it: nothing else would stop its processes when the tests are over.
+pub struct SharedBundle {
+    environment: fn() -> Vec<(&'static str, String)>,
+    running: Mutex<Weak<RunningBundle>>,
+}
+
+impl SharedBundle {
+    /// One whose functions get these variables besides the bundle's own.
+    #[must_use]
+    pub const fn new(environment: fn() -> Vec<(&'static str, String)>) -> Self {
+        Self {
+            environment,
+            running: Mutex::new(Weak::new()),
+        }
+    }
+
+    /// A caller. Each test is one of its own, so that none sees another's operations.
+    #[must_use]
+    pub fn caller(&self, owner: &str) -> Api {
+        Api::new(self.running(), owner)
+    }
+
+    /// The one that other tests use already, or a new one.
+    fn running(&self) -> Arc<RunningBundle> {
+        let mut shared = self.running.lock().unwrap();
+        if let Some(running) = shared.upgrade() {
+            return running;
+        }
+        let running = Arc::new(RunningBundle::start(settings((self.environment)())));
+        *shared = Arc::downgrade(&running);
+        running
+    }
+}
+
+/// A bundle on a thread of its own.
+pub struct RunningBundle {
+    /// Where the API is.
+    pub url: String,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl RunningBundle {
+    fn start(settings: Settings) -> Self {
+        let (ready, url) = mpsc::channel();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let bundle = Bundle::start(settings).await.unwrap();
+                bundle.ready().await.unwrap();
+                ready.send(bundle.url().to_owned()).unwrap();
+                // Told by being dropped.
+                let _ = stopped.await;
+                bundle.stop().await;
+            });
+        });
+        Self {
+            url: url.recv().expect("the bundle started"),
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for RunningBundle {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic over there has been told.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn settings(environment: Vec<(&'static str, String)>) -> Settings {
+    let environment = environment.into_iter();
+    Settings {
+        port: 0,
+        instances: 4,
+        worker_batch_size: 1,
+        dynamodb: None,
+        sqs: None,
+        lambda: None,
+        functions_directory: binaries(),
+        environment: environment
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
+        clock: Arc::new(SystemClock),
+    }
+}
+
+/// Where cargo puts the workspace's binaries.
+#[must_use]
+pub fn binaries() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let directory = test
+        .ancestors()
+        .nth(2)
+        .expect("tests lie in target/PROFILE/deps");
+    for name in FUNCTIONS.map(|function| function.name) {
+        let binary = directory
+            .join(name)
+            .with_extension(std::env::consts::EXE_EXTENSION);
+        assert!(
+            binary.exists(),
+            "{} is missing; `cargo build --workspace` builds it, as does `cargo test --workspace`",
+            binary.display()
+        );
+    }
+    directory.to_owned()
+}

@@ -1,5 +1,7 @@
 //! Callbacks, from the end of an operation to a receiver.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 use tests::receiver::{Delivery, Receiver};
 use tests::wait::until;
@@ -68,7 +70,10 @@ async fn every_end_is_told_with_a_signature() {
         assert_eq!(attempts.len(), 1, "{callback}");
         assert_eq!(attempts[0]["status_code"], 200, "{callback}");
     }
-    assert_eq!(receiver.received().len(), 3);
+    // Whoever cancels wakes the sender, and so may the worker, who finds a cancelled operation in its hands: then it comes twice.
+    let deliveries = receiver.received().into_iter();
+    let ids: BTreeSet<_> = deliveries.map(|one| one.header("webhook-id")).collect();
+    assert_eq!(ids.len(), 3);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! What the bundle relies upon in SQS, asked through the real SDK of the local queues, and of any other server that
 //! `SQS_ENDPOINT` names. A case that only one of them passes shows where one of them is not SQS.
 //!
-//! `tests/moto.sh` runs it against moto.
+//! `tests/references.sh`, at the top of the repository, runs it against moto.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,0 +1,207 @@
+//! What the README tells the author of a receiver, run as it stands.
+
+use std::net::TcpListener;
+use std::process::Output;
+
+use axum::body::Bytes;
+use axum::http::HeaderValue;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use callback::signature::Signer;
+use local::bundle::DEVELOPMENT_WEBHOOK_SECRET;
+use local::client::http_client;
+use serde_json::{Value, json};
+use shared::clock::{Clock, SystemClock};
+use tests::api::Api;
+use tests::readme::code;
+use tests::receiver::{Delivery, Receiver};
+use tests::wait::{soon, until};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use crate::in_process::Verifier;
+use crate::keys::{PUBLIC_KEY, SIGNING_KEY};
+use crate::language::Language;
+use crate::{DEVELOPMENT, ROTATING};
+
+/// Where the README's receivers listen.
+const README_PORT: &str = "4000";
+
+/// A request, and whether a receiver is to believe it.
+struct Case {
+    name: &'static str,
+    delivery: Delivery,
+    genuine: bool,
+}
+
+#[tokio::test]
+async fn the_receivers_take_what_is_genuine_and_nothing_else() {
+    let api = DEVELOPMENT.caller("readme");
+    let cases = cases(&delivery(&api).await, DEVELOPMENT_WEBHOOK_SECRET);
+    agree(&cases, &Verifier::new(DEVELOPMENT_WEBHOOK_SECRET));
+    for language in Language::of_this_run() {
+        let (interpreter, program) = match &language {
+            // Above.
+            Language::Rust => continue,
+            Language::Python(python) => (python, code("receiver.py")),
+            Language::Node(node) => (node, code("receiver.mjs")),
+        };
+        assert_eq!(program.matches(README_PORT).count(), 1);
+        let address = free_address();
+        let port = address.rsplit(':').next().unwrap();
+        let mut receiver = interpreter.start(&program.replace(README_PORT, port), &[]);
+        until("the receiver's start", async || {
+            let ended = receiver.try_wait().unwrap();
+            assert_eq!(ended, None, "{}, which has written why", language.name());
+            TcpStream::connect(&address).await.ok()
+        })
+        .await;
+
+        let url = format!("http://{address}/hook");
+        let id = submit(&api, &url).await;
+        let callback = api.callback_reaches(&id, "delivered").await;
+        assert_eq!(callback["attempts"][0]["status_code"], 204, "{callback}");
+        for case in &cases {
+            let mut request = http_client().post(&url).body(case.delivery.body.clone());
+            for (name, value) in webhook_headers(&case.delivery) {
+                request = request.header(name, value);
+            }
+            let status = request.send().await.unwrap().status().as_u16();
+            let expected = if case.genuine { 204 } else { 400 };
+            assert_eq!(status, expected, "{}: {}", language.name(), case.name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_recipe_for_public_keys_takes_what_is_genuine_and_nothing_else() {
+    let cases = cases(&delivery(&ROTATING.caller("recipe")).await, SIGNING_KEY);
+    agree(&cases, &Verifier::new(PUBLIC_KEY));
+    for language in Language::of_this_run() {
+        let Language::Node(node) = language else {
+            continue;
+        };
+        let program = format!(
+            r#"{}
+            import {{ readFileSync }} from "node:fs";
+            const {{ key, deliveries }} = JSON.parse(readFileSync(0));
+            const told = deliveries.map(([body, headers]) => isGenuine(Buffer.from(body, "base64"), headers, key));
+            console.log(JSON.stringify(told));"#,
+            code("v1a.mjs")
+        );
+        let deliveries = cases.iter().map(|case| {
+            let headers: serde_json::Map<_, _> = webhook_headers(&case.delivery)
+                .map(|(name, value)| (name.to_owned(), value.into()))
+                .collect();
+            json!([STANDARD.encode(&case.delivery.body), headers])
+        });
+        let input = json!({"key": PUBLIC_KEY, "deliveries": deliveries.collect::<Vec<_>>()});
+        let mut child = node.start(&program, &[]);
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(input.to_string().as_bytes()).await.unwrap();
+        drop(stdin);
+        let output: Output = soon("the verdict", child.wait_with_output()).await.unwrap();
+        assert!(output.status.success());
+        let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+        for (case, told) in cases.iter().zip(told.as_array().unwrap()) {
+            assert_eq!(told, case.genuine, "{}", case.name);
+        }
+    }
+}
+
+/// A real delivery.
+async fn delivery(api: &Api) -> Delivery {
+    let receiver = Receiver::start().await;
+    submit(api, &receiver.url).await;
+    until("a callback", async || receiver.received().pop()).await
+}
+
+async fn submit(api: &Api, url: &str) -> String {
+    let arguments = json!({"text": "Žluťoučký kůň"});
+    let body = json!({"function": "demo.echo", "arguments": arguments, "callback_url": url});
+    api.submit(&body).await.id()
+}
+
+/// The delivery, what the same sender would have signed at other times, and what others make of it.
+fn cases(delivery: &Delivery, key: &str) -> Vec<Case> {
+    let signer = Signer::parse(key).unwrap();
+    let with = |name, genuine, change: &dyn Fn(&mut Delivery)| {
+        let mut delivery = delivery.clone();
+        change(&mut delivery);
+        Case {
+            name,
+            delivery,
+            genuine,
+        }
+    };
+    let header = |name: &'static str, value: &str| {
+        let value = HeaderValue::from_str(value).unwrap();
+        move |delivery: &mut Delivery| {
+            delivery.headers.insert(name, value.clone());
+        }
+    };
+    let at = |from_now_secs: i64| {
+        let signer = &signer;
+        move |delivery: &mut Delivery| {
+            let at_secs = SystemClock.now().as_secs() + from_now_secs;
+            let signature = signer.sign(&delivery.header("webhook-id"), at_secs, &delivery.body);
+            delivery.headers.insert("webhook-timestamp", at_secs.into());
+            delivery
+                .headers
+                .insert("webhook-signature", signature.parse().unwrap());
+        }
+    };
+    vec![
+        with("as it came", true, &|_| {}),
+        with("signed almost five minutes ago", true, &at(-290)),
+        with("signed more than five minutes ago", false, &at(-310)),
+        with("signed for later", false, &at(310)),
+        with("another result", false, &|delivery| {
+            let body = String::from_utf8(delivery.body.to_vec()).unwrap();
+            assert!(body.contains("Žluť"));
+            delivery.body = body.replace("Žluť", "žluť").into();
+        }),
+        with("a space more", false, &|delivery| {
+            delivery.body = [&*delivery.body, b" "].concat().into();
+        }),
+        with("not UTF-8", false, &|delivery| {
+            delivery.body = Bytes::from_static(&[0xff]);
+        }),
+        with("another id", false, &header("webhook-id", "msg_1")),
+        with("another time", false, &header("webhook-timestamp", "1")),
+        with("no time", false, &header("webhook-timestamp", "now")),
+        with(
+            "no base64",
+            false,
+            &header("webhook-signature", "v1,! v1a,!"),
+        ),
+        with("no signature", false, &|delivery| {
+            delivery.headers.remove("webhook-signature");
+        }),
+    ]
+}
+
+fn agree(cases: &[Case], verifier: &Verifier) {
+    for Case {
+        name,
+        delivery,
+        genuine,
+    } in cases
+    {
+        let told = verifier.verifies(&delivery.headers, &delivery.body);
+        assert_eq!(told, *genuine, "{name}");
+    }
+}
+
+fn webhook_headers(delivery: &Delivery) -> impl Iterator<Item = (&str, &str)> {
+    let headers = delivery.headers.iter();
+    headers
+        .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
+        .filter(|(name, _)| name.starts_with("webhook-"))
+}
+
+/// Nobody else takes it, as long as the system has others to give away.
+fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}

@@ -71,7 +71,7 @@ impl Worker {
                 }
                 None => self.put_back(record, message, LOOK_AGAIN_SECS).await,
             },
-            Ok(Claimed::Ended(operation)) => self.settle(&operation).await,
+            Ok(Claimed::Ended(operation)) => self.settle_for_another(&operation).await,
             Err(error) => self.put_back_after(record, message, &error).await,
         }
     }

@@ -31,7 +31,7 @@ impl Worker {
         }
         match operation.standing(now) {
             Standing::Busy { until } => self.put_back_until(record, message, until, now).await,
-            Standing::Ended => self.settle(&operation).await,
+            Standing::Ended => self.settle_for_another(&operation).await,
             Standing::Spent => match give_up_errors(&operation, now) {
                 Some(errors) => {
                     self.give_up(record, message, &operation, &errors, now)

@@ -15,6 +15,9 @@ use crate::Worker;
 pub(crate) const LOOK_AGAIN_SECS: u32 = 1;
 /// How soon a message is received again at the earliest after the store could not be reached or read, in seconds.
 const STORE_RETURN_SECS: u32 = 10;
+/// How long whoever ended an operation is given to announce its callback and have it tried, in seconds: longer than a try takes,
+/// for with that on record there is nothing left to do, and until then the receiver would be called twice.
+const OTHERS_ANNOUNCEMENT_SECS: u32 = 10;
 
 impl Worker {
     /// Puts a message back for `secs`. One that is old is sent afresh instead, long before retention would drop it.
@@ -132,13 +135,28 @@ impl Worker {
             .await
     }
 
-    /// The operation has ended: its due callback gets its message, and only then is this one acknowledged. A crash in between
-    /// brings this message back, to find the callback still due. Once a try is on record its chain sees to itself.
+    /// The operation was ended here: its due callback gets its message, and only then is this one acknowledged. A crash in
+    /// between brings this message back, to find the callback still due.
     pub(crate) async fn settle(&self, operation: &Operation) -> Disposition {
+        self.announce(operation, 0).await
+    }
+
+    /// The operation was ended by somebody else, who died before its callback got its message, or is about to send it: a cancel
+    /// of one that was waiting for a worker.
+    pub(crate) async fn settle_for_another(&self, operation: &Operation) -> Disposition {
+        self.announce(operation, OTHERS_ANNOUNCEMENT_SECS).await
+    }
+
+    /// Once a try is on record its chain sees to itself.
+    async fn announce(&self, operation: &Operation, delay_secs: u32) -> Disposition {
         if !operation.callback_is_unannounced() {
             return Disposition::Acknowledge;
         }
-        match self.callbacks.send(&WakeUp::of(operation), 0).await {
+        match self
+            .callbacks
+            .send(&WakeUp::of(operation), delay_secs)
+            .await
+        {
             Ok(()) => Disposition::Acknowledge,
             Err(error) => {
                 tracing::error!(operation_id = %operation.id, "callback not announced: {}", chain(&error));

@@ -327,6 +327,23 @@ async fn wake_ups_served_at_once_record_one_try() {
 }
 
 #[tokio::test]
+async fn a_cancelled_operation_whose_worker_comes_at_once_calls_its_receiver_once() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    let body = json!({"function": "demo.echo", "callback_url": receiver.url});
+    let submitted = world.submit(body).await.json;
+    let path = format!("/operations/{}/cancel", submitted["id"].as_str().unwrap());
+    let cancelled = world.request("POST", &path, &[], "").await;
+    assert_eq!(cancelled.status, 200);
+    // The callback is announced, and not tried yet.
+    assert!(world.pump(QueueKind::Dispatch).await);
+    let worker = world.another_worker();
+    assert!(world.pump_by(&worker, QueueKind::Callback, 10).await);
+    world.rest().await;
+    assert_eq!(receiver.received().len(), 1);
+}
+
+#[tokio::test]
 async fn a_slow_receiver_does_not_hold_up_the_others_of_its_batch() {
     let world = World::start().await;
     // Takes connections, and never says a word.

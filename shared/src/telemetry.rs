@@ -17,6 +17,8 @@ pub fn start(environment: &Environment) -> Result<(), SettingError> {
     let level = match environment.optional("AWS_LAMBDA_LOG_LEVEL") {
         None => Level::INFO,
         Some("FATAL") => Level::ERROR,
+        // Below DEBUG, the runtime and the SDK log whole events, requests and answers.
+        Some("TRACE") => Level::DEBUG,
         Some(level) => level.parse().map_err(|_| {
             SettingError::new(
                 "AWS_LAMBDA_LOG_LEVEL",

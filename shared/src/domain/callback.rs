@@ -4,6 +4,9 @@
 //! derived: from the operation's state and the chosen events until a round has been settled, and from the stored settlement
 //! afterwards. The write that ends an operation therefore needs to know nothing of callbacks.
 
+use std::fmt;
+
+use super::callback_url::redacted;
 use super::id::{AttemptId, RedeliveryId};
 use super::time::Timestamp;
 use super::transition::Status;
@@ -115,14 +118,14 @@ pub struct Attempt {
     pub at: Timestamp,
     /// The receiver's status, when it answered.
     pub status_code: Option<u16>,
-    /// Why it did not, in at most [`super::limits::CALLBACK_ERROR_CHARS_MAX`] characters.
+    /// Why it did not: one of a few short sentences.
     pub error: Option<String>,
     /// How long it took, in milliseconds.
     pub duration_ms: u64,
 }
 
-/// A callback that was asked for.
-#[derive(Debug, Clone, PartialEq)]
+/// A callback that was asked for. `Debug` shows no query.
+#[derive(Clone, PartialEq)]
 pub struct Callback {
     /// Where to, as the caller gave it. Judged anew at every connection, so a stored one is not trusted.
     pub url: String,
@@ -174,9 +177,26 @@ impl Callback {
     }
 }
 
+impl fmt::Debug for Callback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Callback")
+            .field("url", &redacted(&self.url))
+            .field("recorded", &self.recorded)
+            .field("attempts", &self.attempts)
+            .field("next_attempt_at", &self.next_attempt_at)
+            .finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn debug_output_shows_no_query() {
+        let callback = Callback::new("https://example.com/?token=secret".into(), Vec::new());
+        assert!(!format!("{callback:?}").contains("secret"));
+    }
 
     #[test]
     fn it_waits_for_the_end_and_is_due_or_skipped_by_event() {

@@ -135,7 +135,12 @@ pub fn is_globally_routable(address: IpAddr) -> bool {
 fn is_cloud_service(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => v4.is_link_local() || CLOUD_SERVICES_IPV4.contains(&v4),
-        IpAddr::V6(v6) => v6.is_unicast_link_local() || CLOUD_SERVICES_IPV6.contains(&v6),
+        IpAddr::V6(v6) => {
+            v6.is_unicast_link_local()
+                || CLOUD_SERVICES_IPV6
+                    .iter()
+                    .any(|network| network.contains(&v6))
+        }
     }
 }
 
@@ -158,10 +163,11 @@ fn embedded_ipv4(address: IpAddr) -> Option<Ipv4Addr> {
     match v6.segments() {
         // `::` and `::1` are not IPv4-compatible addresses (RFC 4291, 2.5).
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
-        // Compatible and mapped (RFC 4291), translated (RFC 2765), NAT64 (RFC 6052).
+        // Compatible and mapped (RFC 4291), translated (RFC 2765), NAT64 (RFC 6052; RFC 8215 for networks of one's own).
         [0, 0, 0, 0, 0, 0 | 0xffff, _, _]
         | [0, 0, 0, 0, 0xffff, 0, _, _]
-        | [0x64, 0xff9b, 0, 0, 0, 0, _, _] => Some(low.into()),
+        | [0x64, 0xff9b, 0, 0, 0, 0, _, _]
+        | [0x64, 0xff9b, 1, ..] => Some(low.into()),
         // Teredo hides the client's address by flipping its bits (RFC 4380, 4).
         [0x2001, 0, ..] => Some((!low).into()),
         [0x2002, ..] => Some(after_6to4_prefix.into()),
@@ -177,10 +183,9 @@ const CLOUD_SERVICES_IPV4: [Ipv4Addr; 3] = [
 ];
 
 /// Outside the link-local network.
-const CLOUD_SERVICES_IPV6: [Ipv6Addr; 3] = [
-    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), // AWS: instance metadata
-    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23),  // AWS: EKS Pod Identity
-    Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),  // Google Cloud: metadata
+const CLOUD_SERVICES_IPV6: [Ipv6Net; 2] = [
+    ipv6([0xfd00, 0xec2, 0], 32), // AWS: metadata at ::254, DNS at ::253, time at ::123, EKS Pod Identity at ::23
+    ipv6([0xfd20, 0xce, 0], 32),  // Google Cloud: metadata at ::254
 ];
 
 const SPECIAL_IPV4: [Ipv4Net; 18] = [

@@ -8,20 +8,22 @@ use std::io;
 use rustls::CertificateError;
 use shared::domain::network::RefusedAddress;
 
-/// Why a POST was not answered. `Display` holds no address and nothing of the URL.
+/// Why a POST was not answered. `Display` holds no address and nothing of the URL, and has the same words for a name that leads
+/// nowhere and for one that leads where callbacks may not go: a caller could explore the operator's own names by the
+/// difference. `Debug` is for the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// The deadline came first.
     #[error("timed out")]
     TimedOut,
     /// The name has no address, or could not be looked up.
-    #[error("name not found")]
+    #[error("name not found, or its address is not allowed")]
     NameNotFound,
-    /// The name leads, or the URL itself points, to an address that may not be reached. Why is for the log.
-    #[error("address not allowed")]
+    /// The name leads, or the URL itself points, to an address that may not be reached.
+    #[error("name not found, or its address is not allowed")]
     AddressNotAllowed(#[from] RefusedAddress),
     /// The URL may only lead into allowed networks, of which there are none (any more).
-    #[error("address not allowed")]
+    #[error("name not found, or its address is not allowed")]
     NoAllowedNetwork,
     /// Nobody listens there.
     #[error("connection refused")]

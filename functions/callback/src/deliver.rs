@@ -8,7 +8,6 @@ use std::time::Duration;
 use shared::domain::callback::{Attempt, CallbackStatus};
 use shared::domain::callback_url::CallbackUrl;
 use shared::domain::id::AttemptId;
-use shared::domain::limits::CALLBACK_ERROR_CHARS_MAX;
 use shared::domain::operation::Operation;
 use shared::domain::time::Timestamp;
 use shared::lambda::{Disposition, Record};
@@ -18,7 +17,7 @@ use shared::telemetry::chain;
 
 use crate::Callback;
 use crate::body::body;
-use crate::sender::Outcome;
+use crate::sender::{Failure, Outcome};
 
 /// How long a message waits after its first receive that led nowhere, in seconds; twice as long after each further one.
 const RETURN_SECS_FIRST: u32 = 15;
@@ -49,7 +48,8 @@ impl Callback {
         self.dispose(record, &message, served).await
     }
 
-    /// A wake-up that could not be served ten times over. Its callback is still owed, or was delivered on another's.
+    /// A wake-up that could not be served ten times over. Its callback is still owed, or was delivered on another's. Owed, it
+    /// counts as a failed try: the schedule goes on, so that trouble on our own side does not give a callback up at once.
     pub(crate) async fn serve_dead_letter(&self, record: &Record) -> Disposition {
         let message = match WakeUp::parse(&record.body) {
             Ok(message) => message,
@@ -63,27 +63,50 @@ impl Callback {
                 return Disposition::Acknowledge;
             }
         };
-        let served = self.exhaust(&message).await;
+        let served = self.miss(&message).await;
         self.dispose(record, &message, served).await
     }
 
     async fn wake(&self, message: &WakeUp) -> Result<(), NotServed> {
-        let now = self.clock.now();
-        let Some(operation) = self.awaited(message, now).await? else {
+        let Some(operation) = self.due_now(message).await? else {
             return Ok(());
         };
-        let Some(operation) = self.in_a_round(message, operation, now).await? else {
+        let Some(callback) = &operation.callback else {
             return Ok(());
+        };
+        let (attempt, retry_after) = self.attempt(&operation, &callback.url).await?;
+        self.conclude(&operation, attempt, retry_after).await
+    }
+
+    async fn miss(&self, message: &WakeUp) -> Result<(), NotServed> {
+        let Some(operation) = self.due_now(message).await? else {
+            return Ok(());
+        };
+        tracing::warn!(operation_id = %operation.id, "callback missed: its message is a dead letter");
+        let attempt = unanswered(self.clock.now(), "the callback could not be made");
+        self.conclude(&operation, attempt, None).await
+    }
+
+    /// The operation of a message, when its callback is due and its next try is as well.
+    async fn due_now(&self, message: &WakeUp) -> Result<Option<Operation>, NotServed> {
+        let now = self.clock.now();
+        let Some(operation) = self.awaited(message, now).await? else {
+            return Ok(None);
+        };
+        let Some(operation) = self.in_a_round(message, operation, now).await? else {
+            return Ok(None);
         };
         let next_attempt_at = operation
             .callback
             .as_ref()
             .and_then(|callback| callback.next_attempt_at);
         if let Some(at) = next_attempt_at.filter(|at| *at > now) {
-            // Too early: the queue cannot delay a message for longer than 15 minutes, so a long wait is several hops.
-            return Ok(self.wake_up_at(&operation, at, now).await?);
+            // Too early: the queue cannot delay a message for longer than 15 minutes, so a long wait is several hops. A crash
+            // before the acknowledgement leaves two messages, which end up as one chain.
+            self.wake_up_at(&operation, at, now).await?;
+            return Ok(None);
         }
-        self.deliver(&operation).await
+        Ok(Some(operation))
     }
 
     /// The operation of a message, when it is still the incarnation that the message is for.
@@ -93,6 +116,10 @@ impl Callback {
         now: Timestamp,
     ) -> Result<Option<Operation>, StoreError> {
         let operation = self.store.get(&message.operation_id, now).await?;
+        if operation.is_none() {
+            // After a day and more without a sender, or erased by its owner.
+            tracing::warn!(operation_id = %message.operation_id, "callback dropped: its operation is gone");
+        }
         Ok(operation.filter(|operation| operation.create_id == message.create_id))
     }
 
@@ -131,13 +158,19 @@ impl Callback {
         }
     }
 
-    async fn deliver(&self, operation: &Operation) -> Result<(), NotServed> {
-        let Some(callback) = &operation.callback else {
-            return Ok(());
-        };
-        let (attempt, retry_after) = self.attempt(operation, &callback.url).await?;
+    /// Records a try, and sees to the next one if there is to be one.
+    async fn conclude(
+        &self,
+        operation: &Operation,
+        attempt: Attempt,
+        retry_after: Option<Duration>,
+    ) -> Result<(), NotServed> {
         let now = self.clock.now();
-        let round_tries = callback.round_tries + 1;
+        let round_tries = operation
+            .callback
+            .as_ref()
+            .map_or(0, |callback| callback.round_tries)
+            + 1;
         let settlement = match attempt.status_code {
             Some(200..=299) => Settlement::Settled(CallbackStatus::Delivered),
             Some(GONE) => Settlement::Settled(CallbackStatus::Gone),
@@ -179,7 +212,8 @@ impl Callback {
             Ok(url) => url,
             Err(refused) => {
                 tracing::warn!(operation_id = %operation.id, reason = %refused.reason, "callback URL refused");
-                return Ok((unanswered(self.clock.now(), "address not allowed"), None));
+                let reason = Failure::NoAllowedNetwork.to_string();
+                return Ok((unanswered(self.clock.now(), &reason), None));
             }
         };
         let body = body(operation, &metadata, result.as_ref());
@@ -194,18 +228,8 @@ impl Callback {
                 retry_after,
             } => (Some(status), None, retry_after),
             Outcome::Failed { reason } => {
-                tracing::info!(operation_id = %operation.id, %reason, "callback not answered");
-                (
-                    None,
-                    Some(
-                        reason
-                            .to_string()
-                            .chars()
-                            .take(CALLBACK_ERROR_CHARS_MAX)
-                            .collect(),
-                    ),
-                    None,
-                )
+                tracing::info!(operation_id = %operation.id, ?reason, "callback not answered");
+                (None, Some(reason.to_string()), None)
             }
         };
         let duration_ms = u64::try_from(sent.duration.as_millis()).unwrap_or(u64::MAX);
@@ -218,24 +242,6 @@ impl Callback {
             },
             retry_after,
         ))
-    }
-
-    async fn exhaust(&self, message: &WakeUp) -> Result<(), NotServed> {
-        let now = self.clock.now();
-        let Some(operation) = self.awaited(message, now).await? else {
-            return Ok(());
-        };
-        // A redelivery that never came to start its round is begun, so that it is given up visibly.
-        let Some(operation) = self.in_a_round(message, operation, now).await? else {
-            return Ok(());
-        };
-        let attempt = unanswered(now, "the callback could not be made");
-        let settlement = Settlement::Settled(CallbackStatus::Exhausted);
-        // Refused: somebody else has made a try meanwhile, and sees to the next.
-        if self.record(&operation, attempt, settlement, now).await? == Recorded::Written {
-            tracing::warn!(operation_id = %operation.id, "callback exhausted by the dead-letter queue");
-        }
-        Ok(())
     }
 
     async fn record(

@@ -89,8 +89,10 @@ impl Secrets {
     pub(crate) async fn signer(&self) -> Arc<Signer> {
         let mut known = self.known.lock().await;
         let now = self.clock.now();
+        // A clock that was set back must not keep them in use for longer.
+        let is_recent = (known.looked_at..known.looked_at + WEBHOOK_SECRETS_AGE_MAX).contains(&now);
         if let Some(stored) = &self.stored
-            && known.looked_at + WEBHOOK_SECRETS_AGE_MAX <= now
+            && !is_recent
         {
             match read(stored).await {
                 Ok(signer) => known.signer = Arc::new(signer),

@@ -1,7 +1,7 @@
 //! Makes one POST to a callback URL.
 //!
 //! Callers choose the URL, so a receiver is a stranger: it may stall, redirect, answer without end, or have a name whose address
-//! changes between two look-ups. One [`Sender::post`] is one request to one judged address, within one deadline, and whatever
+//! changes between two look-ups. One [`Sender::post`] is one request to an address that was judged, within one deadline, and whatever
 //! comes of it is a value to be recorded and not an error. It does not decide whether a callback is due or when to try again.
 //! If it is wrong, Ferry can be made to speak to its operator's private network.
 
@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use reqwest::dns::Resolve;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
-use reqwest::{Client, Response, StatusCode, redirect, retry};
+use reqwest::{Client, Response, StatusCode, redirect};
 use rustls::{ClientConfig, RootCertStore};
 use shared::clock::Clock;
 use shared::domain::callback_url::CallbackUrl;
@@ -31,9 +31,9 @@ mod retry_after;
 /// How callbacks introduce themselves.
 const USER_AGENT: &str = concat!("Ferry/", env!("CARGO_PKG_VERSION"));
 
-/// A connection, its look-up and TLS handshake included. Below the default for the whole exchange, so that a receiver with one
-/// dead address among several is still reached at another.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
+/// What part of a POST's time its connection may take, look-up and TLS handshake included: a receiver that is there answers these
+/// at once, and an answer takes time as well.
+const CONNECT_PART: f64 = 0.8;
 
 /// Receivers close idle connections too, and a request written to a closed one is a failed attempt. Enough for a burst of
 /// callbacks to one receiver.
@@ -127,7 +127,7 @@ impl Sender {
         let client = |reach| {
             let resolver =
                 JudgingResolver::new(Arc::clone(&network.names), reach, Arc::clone(&allowed));
-            client(resolver, reach, tls.clone())
+            client(resolver, reach, tls.clone(), timeout.mul_f64(CONNECT_PART))
         };
         Ok(Self {
             public: client(Reach::Public)?,
@@ -209,21 +209,18 @@ fn client(
     resolver: JudgingResolver,
     reach: Reach,
     tls: ClientConfig,
+    connect_timeout: Duration,
 ) -> Result<Client, reqwest::Error> {
     Client::builder()
         .tls_backend_preconfigured(tls)
         .dns_resolver(resolver)
         .https_only(reach == Reach::Public)
-        .http1_only()
         // A proxy would resolve the name once more, out of our sight.
         .no_proxy()
         // A redirect would have to be judged like a new URL, and callers are told that it is a failure.
         .redirect(redirect::Policy::none())
-        // The schedule is the caller's.
-        .retry(retry::never())
-        .referer(false)
         .user_agent(USER_AGENT)
-        .connect_timeout(CONNECT_TIMEOUT)
+        .connect_timeout(connect_timeout)
         .pool_idle_timeout(IDLE_TIMEOUT)
         .build()
 }

@@ -47,7 +47,9 @@ pub(crate) fn schedule(environment: &Environment) -> Result<CallbackSchedule, Se
         })
         .collect();
     match waits {
-        Some(waits) if waits.len() <= CALLBACK_RETRIES_MAX => Ok(CallbackSchedule::new(waits)),
+        Some(waits) if waits.len() <= CALLBACK_RETRIES_MAX as usize => {
+            Ok(CallbackSchedule::new(waits))
+        }
         _ => {
             let problem = format!(
                 "must be at most {CALLBACK_RETRIES_MAX} whole numbers up to {CALLBACK_RETRY_AFTER_SECS_MAX}, separated by commas"

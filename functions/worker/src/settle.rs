@@ -1,7 +1,7 @@
 //! What both queues' messages have in common: being put back, being dropped, and the end of an operation.
 
 use shared::domain::backoff::absent_return_secs;
-use shared::domain::limits::{MESSAGE_AGE_MAX, PHANTOM_AGE};
+use shared::domain::limits::{CALLBACK_ANNOUNCEMENT_SECS, MESSAGE_AGE_MAX, PHANTOM_AGE};
 use shared::domain::operation::{Operation, OperationError};
 use shared::domain::time::Timestamp;
 use shared::lambda::{Disposition, Record};
@@ -15,9 +15,6 @@ use crate::Worker;
 pub(crate) const LOOK_AGAIN_SECS: u32 = 1;
 /// How soon a message is received again at the earliest after the store could not be reached or read, in seconds.
 const STORE_RETURN_SECS: u32 = 10;
-/// How long whoever ended an operation is given to announce its callback and have it tried, in seconds: longer than a try takes,
-/// for with that on record there is nothing left to do, and until then the receiver would be called twice.
-const OTHERS_ANNOUNCEMENT_SECS: u32 = 10;
 
 impl Worker {
     /// Puts a message back for `secs`. One that is old is sent afresh instead, long before retention would drop it.
@@ -144,7 +141,7 @@ impl Worker {
     /// The operation was ended by somebody else, who died before its callback got its message, or is about to send it: a cancel
     /// of one that was waiting for a worker.
     pub(crate) async fn settle_for_another(&self, operation: &Operation) -> Disposition {
-        self.announce(operation, OTHERS_ANNOUNCEMENT_SECS).await
+        self.announce(operation, CALLBACK_ANNOUNCEMENT_SECS).await
     }
 
     /// Once a try is on record its chain sees to itself.

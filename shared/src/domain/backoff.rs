@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::limits::{ABSENT_RETURN_SECS_MAX, CALLBACK_RETRY_AFTER_SECS_MAX};
+use super::limits::{
+    ABSENT_RETURN_SECS_MAX, CALLBACK_JITTER_PERCENT, CALLBACK_RETRY_AFTER_SECS_MAX,
+};
 
 /// A function's waits between attempts: doubling from `first`, at most `longest`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +62,8 @@ impl CallbackSchedule {
             .min(Duration::from_secs(u64::from(
                 CALLBACK_RETRY_AFTER_SECS_MAX,
             )));
-        Some(wait.mul_f64(1.0 + 0.1 * jitter.clamp(0.0, 1.0)).max(asked))
+        let stretch = f64::from(CALLBACK_JITTER_PERCENT) / 100.0 * jitter.clamp(0.0, 1.0);
+        Some(wait.mul_f64(1.0 + stretch).max(asked))
     }
 }
 

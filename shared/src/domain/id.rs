@@ -99,7 +99,8 @@ token! {
 }
 
 token! {
-    /// Drawn by each request to redeliver a callback, so that its wake-up starts one round however often it is received.
+    /// Drawn by each request to redeliver a callback, so that its wake-up starts one round although it may be received again. Only
+    /// the last is remembered: one received once more after another redelivery's round starts a round again.
     RedeliveryId
 }
 

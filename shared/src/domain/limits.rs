@@ -104,28 +104,30 @@ pub const CALLBACK_URL_CHARS_MAX: usize = 2048;
 /// The waits after the first try of a callback and each further one.
 pub const CALLBACK_RETRY_SECS: [u32; 5] = [5, 30, 120, 600, 3600];
 /// Waits in a schedule that a setting names.
-pub const CALLBACK_RETRIES_MAX: usize = 10;
+pub const CALLBACK_RETRIES_MAX: u32 = 10;
+/// What a wait of the schedule is lengthened by at most, so that receivers that failed together are not all called together.
+pub const CALLBACK_JITTER_PERCENT: u32 = 10;
 /// A wait that a receiver asks for with `Retry-After` is held to this, in seconds; a wait in a setting as well.
 pub const CALLBACK_RETRY_AFTER_SECS_MAX: u32 = 3600;
 /// How long the record of an operation with a callback is kept at least, in seconds from its end: the longest schedule that a
-/// setting can name, and a day to look at what came of it.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "a constant that is checked by eye"
-)]
-pub const CALLBACK_RETENTION_SECS: u32 =
-    CALLBACK_RETRIES_MAX as u32 * CALLBACK_RETRY_AFTER_SECS_MAX + 86_400;
+/// setting can name, every receiver's silence included, and a day to look at what came of it.
+pub const CALLBACK_RETENTION_SECS: u32 = CALLBACK_RETRIES_MAX * CALLBACK_RETRY_AFTER_SECS_MAX / 100
+    * (100 + CALLBACK_JITTER_PERCENT)
+    + (CALLBACK_RETRIES_MAX + 1) * CALLBACK_TIMEOUT_SECS_MAX
+    + 86_400;
 /// A callback's whole exchange, in seconds.
 pub const CALLBACK_TIMEOUT_SECS_DEFAULT: u32 = 5;
 /// See [`CALLBACK_TIMEOUT_SECS_DEFAULT`].
 pub const CALLBACK_TIMEOUT_SECS_MAX: u32 = 30;
+/// How long whoever ended an operation is given to announce its callback and have it tried, in seconds, before a worker that finds
+/// it ended does so in their place: with a try on record there is nothing left to do, and until then the receiver would be called
+/// twice.
+pub const CALLBACK_ANNOUNCEMENT_SECS: u32 = 40;
 /// A callback's body, in bytes: past it the result is left out.
 pub const CALLBACK_BODY_BYTES_MAX: usize = 64 * 1024;
 /// How long the secrets that callbacks are signed with are used before Secrets Manager is asked for them again: what a rotation
 /// takes, against one paid request by each process in this time.
 pub const WEBHOOK_SECRETS_AGE_MAX: Duration = Duration::from_secs(300);
-/// What is kept of a failed callback's reason, in characters.
-pub const CALLBACK_ERROR_CHARS_MAX: usize = 200;
 
 /// `submit` and `status`: API Gateway waits 30 seconds at most.
 pub const HTTP_FUNCTION_TIMEOUT_SECS: u32 = 29;
@@ -155,13 +157,14 @@ const _: () = {
     // A fresh copy is sent before retention can drop the old one, even out of a dead-letter queue.
     assert!(MESSAGE_AGE_MAX.as_secs() < QUEUE_RETENTION_SECS as u64);
     assert!(LEASE_SECS_MAX <= VISIBILITY_SECS_MAX);
-    assert!(CALLBACK_RETRY_SECS[4] <= CALLBACK_RETRY_AFTER_SECS_MAX);
+    assert!(CALLBACK_ANNOUNCEMENT_SECS > CALLBACK_TIMEOUT_SECS_MAX);
+    assert!(CALLBACK_RETRY_SECS[CALLBACK_RETRY_SECS.len() - 1] <= CALLBACK_RETRY_AFTER_SECS_MAX);
     assert!(DISPATCH_VISIBILITY_SECS >= WORKER_TIMEOUT_SECS);
     assert!(CALLBACK_VISIBILITY_SECS >= CALLBACK_FUNCTION_TIMEOUT_SECS);
-    // The exchange; before it two rounds of reads, the start of a round, two payloads kept for longer and the secrets; after it a
-    // write and a message.
+    // The exchange; before it three rounds of reads, the start of a round, two payloads kept for longer and the secrets; after it a
+    // write, a message, and the message put back when that failed.
     assert!(
-        CALLBACK_TIMEOUT_SECS_MAX as u64 + 9 * CALL_TIMEOUT.as_secs()
+        CALLBACK_TIMEOUT_SECS_MAX as u64 + 10 * CALL_TIMEOUT.as_secs()
             < CALLBACK_FUNCTION_TIMEOUT_SECS as u64
     );
     // A renewal of lease and message that was under way, the end of the work, its outcome, and a message.

@@ -66,7 +66,7 @@ fn callers_limits() -> Vec<(&'static str, String)> {
         (
             "callback body",
             format!(
-                "{}; beyond it without the result",
+                "beyond {} without the result",
                 bytes(limits::CALLBACK_BODY_BYTES_MAX)
             ),
         ),

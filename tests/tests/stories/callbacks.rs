@@ -1,15 +1,22 @@
 //! Callbacks: what is sent, when, and what becomes of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use callback::Callback;
 use serde_json::{Value, json};
-use shared::domain::limits::CALLBACK_VISIBILITY_SECS;
+use shared::aws::{Aws, http_connector};
+use shared::clock::Clock as _;
+use shared::domain::time::Timestamp;
+use shared::random::SeededRandom;
 use tests::queues::QueueKind;
 use tests::receiver::Receiver;
 use tests::world::World;
 use tokio::net::TcpListener;
 
-async fn ended(world: &World, receiver: &Receiver, extra: Value) -> String {
+use super::costs::incompressible;
+
+pub(super) async fn ended(world: &World, receiver: &Receiver, extra: Value) -> String {
     let mut body =
         json!({"function": "demo.echo", "arguments": {"a": 1}, "callback_url": receiver.url});
     body.as_object_mut()
@@ -252,98 +259,6 @@ async fn redelivery_starts_the_schedule_again_under_the_same_id_and_keeps_the_hi
 }
 
 #[tokio::test]
-async fn a_redelivery_received_twice_starts_one_round() {
-    let world = World::start().await;
-    let receiver = Receiver::start().await;
-    let id = ended(&world, &receiver, json!({})).await;
-    world.rest().await;
-    assert_eq!(
-        world
-            .request("POST", &format!("/operations/{id}/redeliver"), &[], "")
-            .await
-            .status,
-        202
-    );
-    let queue = world.queue(QueueKind::Callback);
-    let [message] = queue.receive(1).await.try_into().unwrap();
-    queue.send(message.body().unwrap()).await;
-    world.clock.advance(Duration::from_secs(60));
-    world.rest().await;
-    assert_eq!(receiver.received().len(), 2);
-}
-
-#[tokio::test]
-async fn any_number_of_wake_ups_is_one_chain() {
-    let world = World::start().await;
-    let receiver = Receiver::start().await;
-    receiver.answer_next([(500, None), (500, None)]);
-    let id = ended(&world, &receiver, json!({})).await;
-    let queue = world.queue(QueueKind::Callback);
-    let [message] = queue.receive(1).await.try_into().unwrap();
-    for _ in 0..5 {
-        queue.send(message.body().unwrap()).await;
-    }
-    world.rest().await;
-    assert_eq!(receiver.received().len(), 3, "one POST for each try");
-    let callback = world.show(&id).await["callback"].clone();
-    assert_eq!(
-        (
-            &callback["status"],
-            callback["attempts"].as_array().unwrap().len()
-        ),
-        (&json!("delivered"), 3)
-    );
-}
-
-#[tokio::test]
-async fn wake_ups_served_at_once_record_one_try() {
-    let world = World::start().await;
-    let receiver = Receiver::start().await;
-    receiver.answer_next([(500, None); 10]);
-    let id = ended(&world, &receiver, json!({})).await;
-    let queue = world.queue(QueueKind::Callback);
-    let [message] = queue.receive(1).await.try_into().unwrap();
-    for _ in 0..9 {
-        queue.send(message.body().unwrap()).await;
-    }
-    assert!(
-        world
-            .pump_by(&world.another_worker(), QueueKind::Callback, 10)
-            .await
-    );
-    let callback = world.show(&id).await["callback"].clone();
-    assert_eq!(
-        (
-            &callback["status"],
-            callback["attempts"].as_array().unwrap().len()
-        ),
-        (&json!("due"), 1)
-    );
-    assert_eq!(receiver.received().len(), 9);
-    // The refused ones stopped; the hidden message and the one wake-up are what is left.
-    assert_eq!(queue.len().await, 2);
-    world.rest().await;
-    assert_eq!(world.show(&id).await["callback"]["status"], "delivered");
-}
-
-#[tokio::test]
-async fn a_cancelled_operation_whose_worker_comes_at_once_calls_its_receiver_once() {
-    let world = World::start().await;
-    let receiver = Receiver::start().await;
-    let body = json!({"function": "demo.echo", "callback_url": receiver.url});
-    let submitted = world.submit(body).await.json;
-    let path = format!("/operations/{}/cancel", submitted["id"].as_str().unwrap());
-    let cancelled = world.request("POST", &path, &[], "").await;
-    assert_eq!(cancelled.status, 200);
-    // The callback is announced, and not tried yet.
-    assert!(world.pump(QueueKind::Dispatch).await);
-    let worker = world.another_worker();
-    assert!(world.pump_by(&worker, QueueKind::Callback, 10).await);
-    world.rest().await;
-    assert_eq!(receiver.received().len(), 1);
-}
-
-#[tokio::test]
 async fn a_slow_receiver_does_not_hold_up_the_others_of_its_batch() {
     let world = World::start().await;
     // Takes connections, and never says a word.
@@ -406,39 +321,109 @@ async fn a_receiver_that_is_not_there_is_a_failed_try_with_a_reason() {
 }
 
 #[tokio::test]
-async fn a_wake_up_among_the_dead_letters_exhausts_what_is_still_due() {
+async fn receivers_that_failed_together_are_not_called_together() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    receiver.answer_next([(500, None); 4]);
+    let mut waits = std::collections::BTreeSet::new();
+    for _ in 0..4 {
+        let id = ended(&world, &receiver, json!({})).await;
+        assert!(world.pump(QueueKind::Callback).await);
+        let callback = world.show(&id).await["callback"].clone();
+        let next_attempt_at = callback["next_attempt_at"].as_str().unwrap();
+        waits.insert(
+            Timestamp::parse(next_attempt_at)
+                .unwrap()
+                .since(world.clock.now()),
+        );
+    }
+    assert_eq!(waits.len(), 4, "{waits:?}");
+    let longest = Duration::from_millis(5500);
+    assert!(
+        waits
+            .iter()
+            .all(|wait| (Duration::from_secs(5)..=longest).contains(wait))
+    );
+}
+
+#[tokio::test]
+async fn as_many_attempts_are_kept_as_a_round_has() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    receiver.answer_next([(500, None); 6]);
+    receiver.answer_next([(503, None); 6]);
+    let id = ended(&world, &receiver, json!({})).await;
+    world.rest().await;
+    let path = format!("/operations/{id}/redeliver");
+    assert_eq!(world.request("POST", &path, &[], "").await.status, 202);
+    world.rest().await;
+    assert_eq!(receiver.received().len(), 12);
+    let callback = world.show(&id).await["callback"].clone();
+    assert_eq!(callback["status"], "exhausted");
+    let attempts = callback["attempts"].as_array().unwrap();
+    assert_eq!(attempts.len(), 6);
+    assert!(attempts.iter().all(|attempt| attempt["status_code"] == 503));
+}
+
+#[tokio::test]
+async fn a_url_that_is_no_longer_allowed_is_not_called() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let id = ended(&world, &receiver, json!({})).await;
+    let closed = world
+        .environment
+        .clone()
+        .with([("CALLBACK_ALLOWED_NETWORKS", "")]);
+    let aws = Aws::new(&closed, http_connector()).unwrap();
+    let (clock, random) = (
+        Arc::new(world.clock.clone()),
+        Arc::new(SeededRandom::new(7)),
+    );
+    let function = Callback::new(&closed, &aws, clock, random).await.unwrap();
     let queue = world.queue(QueueKind::Callback);
-    for _ in 0..10 {
-        assert_eq!(queue.receive(1).await.len(), 1);
-        world
-            .clock
-            .advance(Duration::from_secs(u64::from(CALLBACK_VISIBILITY_SECS)));
-    }
-    assert!(queue.receive(1).await.is_empty());
-    assert!(world.pump(QueueKind::CallbackDeadLetter).await);
+    let messages = queue.receive(1).await;
+    let event = serde_json::from_value(queue.event(&messages)).unwrap();
+    assert!(function.handle(event).await.batch_item_failures.is_empty());
     let callback = world.show(&id).await["callback"].clone();
-    assert_eq!(callback["status"], "exhausted");
     assert_eq!(
         callback["attempts"][0]["error"],
-        "the callback could not be made"
+        "name not found, or its address is not allowed"
     );
-    world
-        .queue(QueueKind::CallbackDeadLetter)
-        .send("not JSON")
-        .await;
-    assert!(world.pump(QueueKind::CallbackDeadLetter).await);
-    assert!(world.queue(QueueKind::CallbackDeadLetter).is_empty().await);
-    // Visibly given up is not the end: it can be asked for again.
-    assert_eq!(
-        world
-            .request("POST", &format!("/operations/{id}/redeliver"), &[], "")
-            .await
-            .status,
-        202
-    );
+    assert!(receiver.received().is_empty());
+}
+
+/// With everything that it refers to, from its end on and again from a redelivery on.
+#[tokio::test]
+async fn an_operation_with_a_callback_is_kept_for_the_longest_schedule_and_a_day() {
+    let kept = Duration::from_secs(35 * 3600);
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    let text = incompressible(2000);
+    let large = json!({"ttl_seconds": 60, "arguments": {"t": text}, "metadata": {"t": text}});
+    let id = ended(&world, &receiver, large).await;
     world.rest().await;
-    assert_eq!(world.show(&id).await["callback"]["status"], "delivered");
+    world.clock.advance(kept);
+    let path = format!("/operations/{id}/redeliver");
+    assert_eq!(world.request("POST", &path, &[], "").await.status, 202);
+    let redelivered_at = world.clock.now();
+    world.rest().await;
+    assert_eq!(receiver.received().len(), 2);
+
+    let scanned = world.dynamodb.scan().table_name("ferry").send();
+    for item in scanned.await.unwrap().items() {
+        let name = item["sk"].as_s().unwrap();
+        let expires_at: i64 = item["expires_at"].as_n().unwrap().parse().unwrap();
+        let kept_until = Timestamp::from_secs(expires_at);
+        // Nobody reads the arguments of what has ended.
+        assert!(
+            kept_until >= redelivered_at + kept || name.starts_with("arguments#"),
+            "{name}"
+        );
+    }
+    world.clock.advance(kept);
+    assert_eq!(world.show(&id).await["metadata"]["t"], text);
+    world.clock.advance(Duration::from_secs(3600));
+    let path = format!("/operations/{id}");
+    let gone = world.request("GET", &path, &[], "").await;
+    assert_eq!(gone.status, 404);
 }

@@ -16,6 +16,7 @@ enum Process {
     Cancel,
     Worker,
     Callback,
+    Redeliver,
 }
 
 /// Where a process dies: at a request, or with everything done but the acknowledgement.
@@ -34,7 +35,7 @@ struct Story {
     ends: &'static [&'static str],
 }
 
-const STORIES: [Story; 5] = [
+const STORIES: [Story; 6] = [
     Story {
         name: "completes",
         processes: &[Process::Submit, Process::Worker, Process::Callback],
@@ -88,6 +89,22 @@ const STORIES: [Story; 5] = [
         answers: &[],
         // The caller does not ask again, so a cancel that died first has no effect.
         ends: &["cancelled", "completed"],
+    },
+    Story {
+        name: "is delivered again",
+        processes: &[
+            Process::Submit,
+            Process::Worker,
+            Process::Callback,
+            Process::Redeliver,
+            Process::Callback,
+        ],
+        body: || {
+            let large = json!({"text": incompressible(2000)});
+            json!({"function": "demo.echo", "arguments": large, "ttl_seconds": 60})
+        },
+        answers: &[],
+        ends: &["completed"],
     },
 ];
 
@@ -157,6 +174,14 @@ async fn act(world: &World, process: Process, death: Option<Death>, body: &str) 
                 return false;
             };
             let path = format!("/operations/{id}/cancel");
+            let request = world.request("POST", &path, &[], "");
+            world.wire.crashing(crash, request).await.is_none()
+        }
+        Process::Redeliver => {
+            let Some(id) = only_operation(world).await else {
+                return false;
+            };
+            let path = format!("/operations/{id}/redeliver");
             let request = world.request("POST", &path, &[], "");
             world.wire.crashing(crash, request).await.is_none()
         }
@@ -238,6 +263,11 @@ async fn failing_survives_every_crash() {
 #[tokio::test]
 async fn cancelling_survives_every_crash() {
     every_crash(&STORIES[4]).await;
+}
+
+#[tokio::test]
+async fn redelivering_survives_every_crash() {
+    every_crash(&STORIES[5]).await;
 }
 
 #[tokio::test]

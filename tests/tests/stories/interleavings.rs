@@ -149,7 +149,7 @@ async fn a_redelivery_received_again_after_its_round_does_not_open_it_again() {
 }
 
 #[tokio::test]
-async fn a_redelivery_among_the_dead_letters_is_given_up_visibly() {
+async fn a_redelivery_among_the_dead_letters_counts_as_a_failed_try_of_its_round() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let (id, _) = delivered(&world, &receiver).await;
@@ -166,7 +166,12 @@ async fn a_redelivery_among_the_dead_letters_is_given_up_visibly() {
         .send(messages[0].body().unwrap())
         .await;
     assert!(world.pump(QueueKind::CallbackDeadLetter).await);
-    assert_eq!(world.show(&id).await["callback"]["status"], "exhausted");
+    let callback = world.show(&id).await["callback"].clone();
+    assert_eq!(callback["status"], "due");
+    assert_eq!(
+        callback["attempts"][1]["error"],
+        "the callback could not be made"
+    );
 }
 
 #[tokio::test]

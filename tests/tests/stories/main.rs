@@ -15,4 +15,5 @@ mod lifecycle;
 mod messages;
 mod rotation;
 mod routes;
+mod wake_ups;
 mod work;

@@ -88,6 +88,21 @@ async fn a_name_that_is_never_resolved_times_out() {
     assert_eq!(attempt.outcome, failed(Failure::TimedOut));
 }
 
+/// The deadline stands still: only the time for the connection can end this.
+#[tokio::test]
+async fn a_handshake_that_is_never_answered_leaves_time_for_the_rest() {
+    let silent = RawReceiver::start().await;
+    let network = Network {
+        names: Names::answering(&[]),
+        roots: RootCertStore::empty(),
+    };
+    let clock = Arc::new(manual_clock());
+    let timeout = Duration::from_millis(100);
+    let sender = Sender::on(network, allowed(LOOPBACK), timeout, clock).unwrap();
+    let attempt = post(&sender, &format!("https://127.0.0.1:{}/", silent.port)).await;
+    assert_eq!(attempt.outcome, failed(Failure::TimedOut));
+}
+
 /// The receiver has answered: it may have taken the callback, and a second one would be its duplicate.
 #[tokio::test]
 async fn a_dripping_body_does_not_undo_the_answer() {

@@ -1,0 +1,220 @@
+//! Wake-ups of the callback's sender: any number of them, late, twice, unreadable or among the dead letters, ends up as one chain.
+
+use std::time::Duration;
+
+use serde_json::json;
+use shared::domain::id::{CreateId, OperationId, RedeliveryId};
+use shared::domain::limits::{CALLBACK_VISIBILITY_SECS, QUEUE_DELAY_SECS_MAX, RECEIVES_MAX};
+use shared::queue::{Message as _, WakeUp};
+use tests::queues::QueueKind;
+use tests::receiver::Receiver;
+use tests::world::World;
+
+use super::callbacks::ended;
+
+#[tokio::test]
+async fn a_redelivery_received_twice_starts_one_round() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    let id = ended(&world, &receiver, json!({})).await;
+    world.rest().await;
+    assert_eq!(
+        world
+            .request("POST", &format!("/operations/{id}/redeliver"), &[], "")
+            .await
+            .status,
+        202
+    );
+    let queue = world.queue(QueueKind::Callback);
+    let [message] = queue.receive(1).await.try_into().unwrap();
+    queue.send(message.body().unwrap()).await;
+    world.clock.advance(Duration::from_secs(60));
+    world.rest().await;
+    assert_eq!(receiver.received().len(), 2);
+}
+
+#[tokio::test]
+async fn any_number_of_wake_ups_is_one_chain() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    receiver.answer_next([(500, None), (500, None)]);
+    let id = ended(&world, &receiver, json!({})).await;
+    let queue = world.queue(QueueKind::Callback);
+    let [message] = queue.receive(1).await.try_into().unwrap();
+    for _ in 0..5 {
+        queue.send(message.body().unwrap()).await;
+    }
+    world.rest().await;
+    assert_eq!(receiver.received().len(), 3, "one POST for each try");
+    let callback = world.show(&id).await["callback"].clone();
+    assert_eq!(
+        (
+            &callback["status"],
+            callback["attempts"].as_array().unwrap().len()
+        ),
+        (&json!("delivered"), 3)
+    );
+}
+
+#[tokio::test]
+async fn wake_ups_served_at_once_record_one_try() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    receiver.answer_next([(500, None); 10]);
+    let id = ended(&world, &receiver, json!({})).await;
+    let queue = world.queue(QueueKind::Callback);
+    let [message] = queue.receive(1).await.try_into().unwrap();
+    for _ in 0..9 {
+        queue.send(message.body().unwrap()).await;
+    }
+    assert!(
+        world
+            .pump_by(&world.another_worker(), QueueKind::Callback, 10)
+            .await
+    );
+    let callback = world.show(&id).await["callback"].clone();
+    assert_eq!(
+        (
+            &callback["status"],
+            callback["attempts"].as_array().unwrap().len()
+        ),
+        (&json!("due"), 1)
+    );
+    assert_eq!(receiver.received().len(), 9);
+    // The refused ones stopped; the hidden message and the one wake-up are what is left.
+    assert_eq!(queue.len().await, 2);
+    world.rest().await;
+    assert_eq!(world.show(&id).await["callback"]["status"], "delivered");
+}
+
+#[tokio::test]
+async fn a_cancelled_operation_whose_worker_comes_at_once_calls_its_receiver_once() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    let body = json!({"function": "demo.echo", "callback_url": receiver.url});
+    let submitted = world.submit(body).await.json;
+    let path = format!("/operations/{}/cancel", submitted["id"].as_str().unwrap());
+    let cancelled = world.request("POST", &path, &[], "").await;
+    assert_eq!(cancelled.status, 200);
+    // The callback is announced, and not tried yet.
+    assert!(world.pump(QueueKind::Dispatch).await);
+    let worker = world.another_worker();
+    assert!(world.pump_by(&worker, QueueKind::Callback, 10).await);
+    world.rest().await;
+    assert_eq!(receiver.received().len(), 1);
+}
+
+/// Lets a queue's one message be received ten times without being served.
+async fn let_die(world: &World) {
+    let queue = world.queue(QueueKind::Callback);
+    for _ in 0..RECEIVES_MAX {
+        assert_eq!(queue.receive(1).await.len(), 1);
+        world
+            .clock
+            .advance(Duration::from_secs(u64::from(CALLBACK_VISIBILITY_SECS)));
+    }
+    assert!(queue.receive(1).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_wake_up_among_the_dead_letters_counts_as_a_failed_try() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    let id = ended(&world, &receiver, json!({})).await;
+    let_die(&world).await;
+    assert!(world.pump(QueueKind::CallbackDeadLetter).await);
+    let callback = world.show(&id).await["callback"].clone();
+    assert_eq!(callback["status"], "due");
+    assert_eq!(
+        callback["attempts"][0]["error"],
+        "the callback could not be made"
+    );
+    world.rest().await;
+    assert_eq!(world.show(&id).await["callback"]["status"], "delivered");
+    assert_eq!(receiver.received().len(), 1);
+}
+
+#[tokio::test]
+async fn wake_ups_that_all_end_among_the_dead_letters_exhaust_the_callback() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    let id = ended(&world, &receiver, json!({})).await;
+    for _ in 0..100 {
+        if world.show(&id).await["callback"]["status"] == "exhausted" {
+            break;
+        }
+        let_die(&world).await;
+        assert!(world.pump(QueueKind::CallbackDeadLetter).await);
+        world
+            .clock
+            .advance(Duration::from_secs(u64::from(QUEUE_DELAY_SECS_MAX)));
+    }
+    let callback = world.show(&id).await["callback"].clone();
+    assert_eq!(callback["status"], "exhausted");
+    assert_eq!(callback["attempts"].as_array().unwrap().len(), 6);
+    assert!(receiver.received().is_empty());
+}
+
+#[tokio::test]
+async fn a_stray_dead_letter_does_not_end_the_chain_that_goes_on() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    receiver.answer_next([(503, None)]);
+    let id = ended(&world, &receiver, json!({})).await;
+    let queue = world.queue(QueueKind::Callback);
+    let [message] = queue.receive(1).await.try_into().unwrap();
+    queue.send(message.body().unwrap()).await;
+    assert!(world.pump(QueueKind::Callback).await);
+    world
+        .queue(QueueKind::CallbackDeadLetter)
+        .send(message.body().unwrap())
+        .await;
+    assert!(world.pump(QueueKind::CallbackDeadLetter).await);
+    assert_eq!(world.show(&id).await["callback"]["status"], "due");
+    world.rest().await;
+    let callback = world.show(&id).await["callback"].clone();
+    assert_eq!(callback["status"], "delivered");
+    assert_eq!(callback["attempts"].as_array().unwrap().len(), 2);
+    assert_eq!(receiver.received().len(), 2);
+}
+
+#[tokio::test]
+async fn an_unreadable_dead_letter_is_dropped() {
+    let world = World::start().await;
+    let dead_letters = world.queue(QueueKind::CallbackDeadLetter);
+    dead_letters.send("not JSON").await;
+    assert!(world.pump(QueueKind::CallbackDeadLetter).await);
+    assert!(dead_letters.is_empty().await);
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_served_is_put_back_for_ever_longer() {
+    let world = World::start().await;
+    let queue = world.queue(QueueKind::Callback);
+    queue.send(r#"{"format":1000}"#).await;
+    for secs in [15, 30, 60, 120, 240, 480, 900, 900, 900] {
+        assert!(world.pump(QueueKind::Callback).await);
+        world.clock.advance(Duration::from_secs(secs - 1));
+        assert!(!world.pump(QueueKind::Callback).await, "{secs}");
+        world.clock.advance(Duration::from_secs(1));
+    }
+}
+
+#[tokio::test]
+async fn a_wake_up_of_another_incarnation_does_nothing() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    let id = ended(&world, &receiver, json!({})).await;
+    world.rest().await;
+    let another = WakeUp {
+        operation_id: OperationId::parse(&id).unwrap(),
+        create_id: CreateId::from_bytes([9; 16]),
+        redelivery_id: Some(RedeliveryId::from_bytes([9; 16])),
+    };
+    let queue = world.queue(QueueKind::Callback);
+    queue.send(&another.to_body()).await;
+    assert!(world.pump(QueueKind::Callback).await);
+    assert!(queue.is_empty().await);
+    assert_eq!(world.show(&id).await["callback"]["status"], "delivered");
+    assert_eq!(receiver.received().len(), 1);
+}

@@ -34,7 +34,7 @@ struct Data<'a> {
     cancelled_at: Option<String>,
 }
 
-/// The body for an operation that has ended. The same on every try: its time is that of the end. A result that would make it
+/// The body for an operation that has ended. The same on every attempt: its time is that of the end. A result that would make it
 /// longer than 64 KiB is left out.
 pub(crate) fn body(operation: &Operation, metadata: &Json, result: Option<&Json>) -> Vec<u8> {
     let whole = write(operation, metadata, result, None);

@@ -1,6 +1,6 @@
-//! What becomes of a wake-up: POST, record the try, send the next wake-up if one is needed, acknowledge.
+//! What becomes of a wake-up: POST, record the attempt, send the next wake-up if one is needed, acknowledge.
 //!
-//! A crash after the POST posts again, when the message comes back; one after the record leaves the message to find the try
+//! A crash after the POST posts again, when the message comes back; one after the record leaves the message to find the attempt
 //! recorded and to send the next wake-up.
 
 use std::time::Duration;
@@ -49,7 +49,7 @@ impl Callback {
     }
 
     /// A wake-up that could not be served ten times over. Its callback is still owed, or was delivered on another's. Owed, it
-    /// counts as a failed try: the schedule goes on, so that trouble on our own side does not give a callback up at once.
+    /// counts as a failed attempt: the schedule goes on, so that trouble on our own side does not give a callback up at once.
     pub(crate) async fn serve_dead_letter(&self, record: &Record) -> Disposition {
         let message = match WakeUp::parse(&record.body) {
             Ok(message) => message,
@@ -87,7 +87,7 @@ impl Callback {
         self.conclude(&operation, attempt, None).await
     }
 
-    /// The operation of a message, when its callback is due and its next try is as well.
+    /// The operation of a message, when its callback is due and its next attempt is as well.
     async fn due_now(&self, message: &WakeUp) -> Result<Option<Operation>, NotServed> {
         let now = self.clock.now();
         let Some(operation) = self.awaited(message, now).await? else {
@@ -158,7 +158,7 @@ impl Callback {
         }
     }
 
-    /// Records a try, and sees to the next one if there is to be one.
+    /// Records an attempt, and sees to the next one if there is to be one.
     async fn conclude(
         &self,
         operation: &Operation,
@@ -166,17 +166,17 @@ impl Callback {
         retry_after: Option<Duration>,
     ) -> Result<(), NotServed> {
         let now = self.clock.now();
-        let round_tries = operation
+        let round_attempts = operation
             .callback
             .as_ref()
-            .map_or(0, |callback| callback.round_tries)
+            .map_or(0, |callback| callback.round_attempts)
             + 1;
         let settlement = match attempt.status_code {
             Some(200..=299) => Settlement::Settled(CallbackStatus::Delivered),
             Some(GONE) => Settlement::Settled(CallbackStatus::Gone),
             _ => match self
                 .schedule
-                .delay(round_tries, retry_after, self.random.fraction())
+                .delay(round_attempts, retry_after, self.random.fraction())
             {
                 Some(delay) => Settlement::Again(now + delay),
                 None => Settlement::Settled(CallbackStatus::Exhausted),
@@ -191,11 +191,11 @@ impl Callback {
             }
             (Recorded::Written, Settlement::Settled(status)) => {
                 if status == CallbackStatus::Exhausted {
-                    tracing::warn!(operation_id = %operation.id, round_tries, "callback exhausted");
+                    tracing::warn!(operation_id = %operation.id, round_attempts, "callback exhausted");
                 }
                 Ok(())
             }
-            // Another sender has recorded this try and sees to the next: one of two chains ends here.
+            // Another sender has recorded this attempt and sees to the next: one of two chains ends here.
             (Recorded::Refused, _) => Ok(()),
         }
     }
@@ -255,7 +255,7 @@ impl Callback {
             id: AttemptId::from_bytes(self.random.bytes()),
             attempt,
             settlement,
-            kept_max: self.schedule.tries(),
+            kept_max: self.schedule.attempts(),
         };
         self.store.record_attempt(operation, &record, now).await
     }
@@ -306,7 +306,7 @@ impl Callback {
     }
 }
 
-/// A try that came to no POST.
+/// An attempt that came to no POST.
 fn unanswered(at: Timestamp, reason: &str) -> Attempt {
     Attempt {
         at,

@@ -2,7 +2,7 @@
 //!
 //! Callers choose the URL, so a receiver is a stranger: it may stall, redirect, answer without end, or have a name whose address
 //! changes between two look-ups. One [`Sender::post`] is one request to an address that was judged, within one deadline, and whatever
-//! comes of it is a value to be recorded and not an error. It does not decide whether a callback is due or when to try again.
+//! comes of it is a value to be recorded and not an error. It does not decide whether a callback is due or when to call again.
 //! If it is wrong, Ferry can be made to speak to its operator's private network.
 
 use std::future::Future;
@@ -54,9 +54,9 @@ pub struct Sender {
     clock: Arc<dyn Clock>,
 }
 
-/// What came of one POST.
+/// One POST, and what came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attempt {
+pub struct Exchange {
     /// When it began; also the time that was signed.
     pub started_at: Timestamp,
     /// How long it took.
@@ -150,7 +150,7 @@ impl Sender {
         signer: &Signer,
         webhook_id: &str,
         body: Vec<u8>,
-    ) -> Attempt {
+    ) -> Exchange {
         let started_at = self.clock.now();
         let mut deadline = self.clock.sleep_until(started_at + self.timeout);
         let timestamp_secs = started_at.as_secs();
@@ -178,7 +178,7 @@ impl Sender {
                 outcome
             }
         };
-        Attempt {
+        Exchange {
             started_at,
             duration: self.clock.now().since(started_at),
             outcome,

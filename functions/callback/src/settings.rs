@@ -31,7 +31,7 @@ pub(crate) fn roots(environment: &Environment) -> Result<RootCertStore, SettingE
     Ok(roots)
 }
 
-/// `CALLBACK_RETRY_SECONDS`: the waits between the tries, separated by commas.
+/// `CALLBACK_RETRY_SECONDS`: the waits between the attempts, separated by commas.
 pub(crate) fn schedule(environment: &Environment) -> Result<CallbackSchedule, SettingError> {
     const NAME: &str = "CALLBACK_RETRY_SECONDS";
     let Some(list) = environment.optional(NAME) else {
@@ -94,12 +94,15 @@ mod tests {
 
     #[test]
     fn a_schedule_is_a_short_list_of_seconds() {
-        let tries =
-            |list| schedule(&environment("CALLBACK_RETRY_SECONDS", list)).map(|s| s.tries());
-        assert_eq!(schedule(&Environment::default()).map(|s| s.tries()), Ok(6));
-        assert_eq!(tries("1"), Ok(2));
-        assert_eq!(tries("0, 5,3600"), Ok(4));
-        assert_eq!(tries("1,1,1,1,1,1,1,1,1,1"), Ok(11));
+        let attempts =
+            |list| schedule(&environment("CALLBACK_RETRY_SECONDS", list)).map(|s| s.attempts());
+        assert_eq!(
+            schedule(&Environment::default()).map(|s| s.attempts()),
+            Ok(6)
+        );
+        assert_eq!(attempts("1"), Ok(2));
+        assert_eq!(attempts("0, 5,3600"), Ok(4));
+        assert_eq!(attempts("1,1,1,1,1,1,1,1,1,1"), Ok(11));
         for bad in [
             "1,1,1,1,1,1,1,1,1,1,1",
             "3601",
@@ -109,7 +112,7 @@ mod tests {
             "soon",
             ",",
         ] {
-            let error = tries(bad).unwrap_err().to_string();
+            let error = attempts(bad).unwrap_err().to_string();
             assert!(
                 error.starts_with("CALLBACK_RETRY_SECONDS must be at most 10 whole numbers"),
                 "{bad}"

@@ -144,7 +144,7 @@ impl Worker {
         self.announce(operation, CALLBACK_ANNOUNCEMENT_SECS).await
     }
 
-    /// Once a try is on record its chain sees to itself.
+    /// Once an attempt is on record its chain sees to itself.
     async fn announce(&self, operation: &Operation, delay_secs: u32) -> Disposition {
         if !operation.callback_is_unannounced() {
             return Disposition::Acknowledge;

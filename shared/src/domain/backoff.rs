@@ -1,4 +1,4 @@
-//! How long to wait before the next try. Jitter comes in as a fraction from 0 to 1, drawn by the caller.
+//! How long to wait before the next attempt. Jitter comes in as a fraction from 0 to 1, drawn by the caller.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ impl RetryPolicy {
     }
 }
 
-/// A callback's schedule: the waits between its tries.
+/// A callback's schedule: the waits between its attempts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallbackSchedule {
     waits_secs: Vec<u32>,
@@ -39,23 +39,23 @@ impl CallbackSchedule {
         Self { waits_secs }
     }
 
-    /// Tries in one round: the first and one after each wait.
+    /// Attempts in one round: the first and one after each wait.
     #[must_use]
-    pub fn tries(&self) -> usize {
+    pub fn attempts(&self) -> usize {
         self.waits_secs.len() + 1
     }
 
-    /// The wait after the `tries`-th try of a round (from 1) failed, up to a tenth longer than the schedule says, so that
+    /// The wait after the `attempts`-th attempt of a round (from 1) failed, up to a tenth longer than the schedule says, so that
     /// receivers that failed together are not all called together; `None` when that was the last. What the receiver asked
     /// for counts where it is longer, up to an hour.
     #[must_use]
     pub fn delay(
         &self,
-        tries: u32,
+        attempts: u32,
         retry_after: Option<Duration>,
         jitter: f64,
     ) -> Option<Duration> {
-        let index = usize::try_from(tries).ok()?.checked_sub(1)?;
+        let index = usize::try_from(attempts).ok()?.checked_sub(1)?;
         let wait = Duration::from_secs(u64::from(*self.waits_secs.get(index)?));
         let asked = retry_after
             .unwrap_or_default()
@@ -93,10 +93,10 @@ mod tests {
         }
 
         #[test]
-        fn a_callback_waits_at_least_as_long_as_scheduled_and_a_tenth_more_at_most(tries in 1_u32..8, jitter in 0.0..1.0) {
+        fn a_callback_waits_at_least_as_long_as_scheduled_and_a_tenth_more_at_most(attempts in 1_u32..8, jitter in 0.0..1.0) {
             let schedule = CallbackSchedule::new(CALLBACK_RETRY_SECS.to_vec());
-            let delay = schedule.delay(tries, None, jitter);
-            let Some(&secs) = CALLBACK_RETRY_SECS.get(tries as usize - 1) else {
+            let delay = schedule.delay(attempts, None, jitter);
+            let Some(&secs) = CALLBACK_RETRY_SECS.get(attempts as usize - 1) else {
                 prop_assert_eq!(delay, None);
                 return Ok(());
             };

@@ -65,7 +65,7 @@ pub enum CallbackStatus {
     Delivered,
     /// The receiver answered 410: never again.
     Gone,
-    /// Every try of the schedule failed, or the callback could not be made at all.
+    /// Every attempt of the schedule failed, or the callback could not be made at all.
     Exhausted,
     /// The operation's end is not among the events that were asked for.
     Skipped,
@@ -111,7 +111,7 @@ impl CallbackStatus {
     }
 }
 
-/// One try of a callback, as callers see it.
+/// One attempt of a callback, as callers see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
     /// When it began.
@@ -134,15 +134,15 @@ pub struct Callback {
     /// How the last round was settled, or [`CallbackStatus::Due`] again after a redelivery; `None` until something was
     /// recorded.
     pub recorded: Option<CallbackStatus>,
-    /// Tries ever recorded. The condition of every record, so that of two senders one is refused.
-    pub tries: u32,
-    /// Tries recorded in the present round.
-    pub round_tries: u32,
-    /// The last tries, oldest first, as many as a round has.
+    /// Attempts ever recorded. The condition of every record, so that of two senders one is refused.
+    pub attempts_made: u32,
+    /// Attempts recorded in the present round.
+    pub round_attempts: u32,
+    /// The last attempts, oldest first, as many as a round has.
     pub attempts: Vec<Attempt>,
-    /// The token of the last try.
+    /// The token of the last attempt.
     pub last_attempt_id: Option<AttemptId>,
-    /// When the next try may be made, once one has failed.
+    /// When the next attempt may be made, once one has failed.
     pub next_attempt_at: Option<Timestamp>,
     /// The redelivery that started the present round.
     pub redelivery_id: Option<RedeliveryId>,
@@ -156,8 +156,8 @@ impl Callback {
             url,
             events,
             recorded: None,
-            tries: 0,
-            round_tries: 0,
+            attempts_made: 0,
+            round_attempts: 0,
             attempts: Vec::new(),
             last_attempt_id: None,
             next_attempt_at: None,

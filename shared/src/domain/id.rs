@@ -105,7 +105,7 @@ token! {
 }
 
 token! {
-    /// Drawn for each try of a callback, so that its sender recognises its own record when the answer to it was lost.
+    /// Drawn for each attempt of a callback, so that its sender recognises its own record when the answer to it was lost.
     AttemptId
 }
 

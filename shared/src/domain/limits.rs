@@ -101,7 +101,7 @@ pub const EXPIRY_MARGIN: Duration = Duration::from_secs(14 * 86_400);
 pub const PAYLOAD_MARGIN: Duration = Duration::from_secs(7 * 86_400);
 /// A callback's URL, in characters: room for a signed query, in a record that is billed by its size.
 pub const CALLBACK_URL_CHARS_MAX: usize = 2048;
-/// The waits after the first try of a callback and each further one.
+/// The waits after the first attempt of a callback and each further one.
 pub const CALLBACK_RETRY_SECS: [u32; 5] = [5, 30, 120, 600, 3600];
 /// Waits in a schedule that a setting names.
 pub const CALLBACK_RETRIES_MAX: u32 = 10;
@@ -119,8 +119,8 @@ pub const CALLBACK_RETENTION_SECS: u32 = CALLBACK_RETRIES_MAX * CALLBACK_RETRY_A
 pub const CALLBACK_TIMEOUT_SECS_DEFAULT: u32 = 5;
 /// See [`CALLBACK_TIMEOUT_SECS_DEFAULT`].
 pub const CALLBACK_TIMEOUT_SECS_MAX: u32 = 30;
-/// How long whoever ended an operation is given to announce its callback and have it tried, in seconds, before a worker that finds
-/// it ended does so in their place: with a try on record there is nothing left to do, and until then the receiver would be called
+/// How long whoever ended an operation is given to announce its callback and have it attempted, in seconds, before a worker that finds
+/// it ended does so in their place: with an attempt on record there is nothing left to do, and until then the receiver would be called
 /// twice.
 pub const CALLBACK_ANNOUNCEMENT_SECS: u32 = 40;
 /// A callback's body, in bytes: past it the result is left out.

@@ -1,6 +1,6 @@
 //! What the callback's sender records. Not steps of the state machine: a delivery never changes the operation's own state.
 //!
-//! Each write is conditional on the incarnation and on the number of tries recorded so far. Of two senders that were woken at
+//! Each write is conditional on the incarnation and on the number of attempts recorded so far. Of two senders that were woken at
 //! once one is refused, acknowledges and stops, so any number of wake-ups ends up as one chain.
 
 use super::expression::Expression;
@@ -14,25 +14,25 @@ use crate::domain::limits::{CALLBACK_RETENTION_SECS, PAYLOAD_MARGIN};
 use crate::domain::operation::{Operation, Payload, State};
 use crate::domain::time::Timestamp;
 
-/// What a try led to.
+/// What an attempt led to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settlement {
-    /// Another try, not before this.
+    /// Another attempt, not before this.
     Again(Timestamp),
     /// The round is over: [`CallbackStatus::Delivered`], [`CallbackStatus::Gone`] or [`CallbackStatus::Exhausted`].
     Settled(CallbackStatus),
 }
 
-/// A try to record.
+/// An attempt to record.
 #[derive(Debug)]
 pub struct AttemptRecord {
     /// What tells this record from that of another sender.
     pub id: AttemptId,
-    /// The try itself.
+    /// The attempt itself.
     pub attempt: Attempt,
     /// What it led to.
     pub settlement: Settlement,
-    /// How many tries are kept; the oldest go.
+    /// How many attempts are kept; the oldest go.
     pub kept_max: usize,
 }
 
@@ -46,7 +46,7 @@ pub enum Recorded {
 }
 
 impl Store {
-    /// Records a try: one write, refused unless the operation's callback still stands as `read`.
+    /// Records an attempt: one write, refused unless the operation's callback still stands as `read`.
     ///
     /// # Errors
     ///
@@ -66,8 +66,14 @@ impl Store {
 
         let mut write = standing_as(read, callback, now);
         write.set(name::CALLBACK_ATTEMPTS, item::callback_attempts(&attempts));
-        write.set(name::CALLBACK_TRIES, number(callback.tries + 1));
-        write.set(name::CALLBACK_ROUND_TRIES, number(callback.round_tries + 1));
+        write.set(
+            name::CALLBACK_ATTEMPTS_MADE,
+            number(callback.attempts_made + 1),
+        );
+        write.set(
+            name::CALLBACK_ROUND_ATTEMPTS,
+            number(callback.round_attempts + 1),
+        );
         write.set(name::CALLBACK_ATTEMPT_ID, text(record.id.as_str()));
         match record.settlement {
             Settlement::Again(at) => {
@@ -80,7 +86,7 @@ impl Store {
             }
         }
         // A refused write may be our own, whose answer was lost. Taken for somebody else's, the chain would end with the
-        // callback due and nobody to wake the next try.
+        // callback due and nobody to wake the next attempt.
         let is_ours = |standing: &Callback| standing.last_attempt_id.as_ref() == Some(&record.id);
         self.record(read, write, is_ours, now).await
     }
@@ -104,7 +110,7 @@ impl Store {
         let mut write = standing_as(read, callback, now);
         write.set(name::REDELIVERY_ID, text(redelivery_id.as_str()));
         write.set(name::CALLBACK_STATUS, text(CallbackStatus::Due.as_str()));
-        write.set(name::CALLBACK_ROUND_TRIES, number(0));
+        write.set(name::CALLBACK_ROUND_ATTEMPTS, number(0));
         write.remove(name::CALLBACK_NEXT_AT);
         if read.expires_at < kept_until {
             // First what the head names, then the head: it must not outlive its payloads.
@@ -172,9 +178,9 @@ fn standing_as(read: &Operation, callback: &Callback, now: Timestamp) -> Express
     let mut write = Expression::on_record(now);
     write.require_ended();
     write.require(name::CREATE_ID, text(read.create_id.as_str()));
-    let tries = (callback.tries > 0).then(|| number(callback.tries));
-    write.require_optional(name::CALLBACK_TRIES, tries);
-    // The same number of tries can stand on both sides of a new round's start.
+    let attempts = (callback.attempts_made > 0).then(|| number(callback.attempts_made));
+    write.require_optional(name::CALLBACK_ATTEMPTS_MADE, attempts);
+    // The same number of attempts can stand on both sides of a new round's start.
     let redelivery_id = callback.redelivery_id.as_ref().map(|id| text(id.as_str()));
     write.require_optional(name::REDELIVERY_ID, redelivery_id);
     write

@@ -54,8 +54,8 @@ pub(super) mod name {
     pub(in crate::store) const CALLBACK_URL: &str = "callback_url";
     pub(in crate::store) const CALLBACK_EVENTS: &str = "callback_events";
     pub(in crate::store) const CALLBACK_STATUS: &str = "callback_status";
-    pub(in crate::store) const CALLBACK_TRIES: &str = "callback_tries";
-    pub(in crate::store) const CALLBACK_ROUND_TRIES: &str = "callback_round_tries";
+    pub(in crate::store) const CALLBACK_ATTEMPTS_MADE: &str = "callback_attempts_made";
+    pub(in crate::store) const CALLBACK_ROUND_ATTEMPTS: &str = "callback_round_attempts";
     pub(in crate::store) const CALLBACK_ATTEMPTS: &str = "callback_attempts";
     pub(in crate::store) const CALLBACK_ATTEMPT_ID: &str = "callback_attempt_id";
     pub(in crate::store) const CALLBACK_NEXT_AT: &str = "callback_next_at";

@@ -63,8 +63,8 @@ async fn tries_are_kept_as_many_as_a_round_has() {
     let callback = operation.callback.clone().unwrap();
     assert_eq!(
         (
-            callback.tries,
-            callback.round_tries,
+            callback.attempts_made,
+            callback.round_attempts,
             callback.next_attempt_at
         ),
         (5, 5, None)
@@ -115,8 +115,8 @@ async fn a_round_keeps_the_record_for_as_long_as_it_can_take() {
     let callback = operation.callback.clone().unwrap();
     assert_eq!(
         (
-            callback.tries,
-            callback.round_tries,
+            callback.attempts_made,
+            callback.round_attempts,
             callback.attempts.len()
         ),
         (1, 0, 1)

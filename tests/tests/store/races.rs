@@ -269,7 +269,7 @@ async fn erase_leaves_nothing_and_says_so_to_whoever_took_part() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_try_of_a_callback_is_recorded_once() {
+async fn an_attempt_of_a_callback_is_recorded_once() {
     let fixture = Fixture::start().await;
     let operation = fixture.completed().await;
     let store = fixture.store.clone();
@@ -295,7 +295,15 @@ async fn a_try_of_a_callback_is_recorded_once() {
     })
     .await;
     assert_eq!(count(&outcomes, |outcome| *outcome == Recorded::Written), 1);
-    assert_eq!(fixture.get(&operation.id).await.callback.unwrap().tries, 1);
+    assert_eq!(
+        fixture
+            .get(&operation.id)
+            .await
+            .callback
+            .unwrap()
+            .attempts_made,
+        1
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

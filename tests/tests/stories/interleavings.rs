@@ -83,7 +83,7 @@ async fn a_replay_whose_predecessor_expires_early_is_worked_on() {
 }
 
 #[tokio::test]
-async fn repeated_cancels_are_one_chain_of_tries() {
+async fn repeated_cancels_are_one_chain_of_attempts() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     receiver.answer_next([(500, None); 100]);
@@ -149,7 +149,7 @@ async fn a_redelivery_received_again_after_its_round_does_not_open_it_again() {
 }
 
 #[tokio::test]
-async fn a_redelivery_among_the_dead_letters_counts_as_a_failed_try_of_its_round() {
+async fn a_redelivery_among_the_dead_letters_counts_as_a_failed_attempt_of_its_round() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let (id, _) = delivered(&world, &receiver).await;

@@ -45,7 +45,7 @@ async fn any_number_of_wake_ups_is_one_chain() {
         queue.send(message.body().unwrap()).await;
     }
     world.rest().await;
-    assert_eq!(receiver.received().len(), 3, "one POST for each try");
+    assert_eq!(receiver.received().len(), 3, "one POST for each attempt");
     let callback = world.show(&id).await["callback"].clone();
     assert_eq!(
         (
@@ -57,7 +57,7 @@ async fn any_number_of_wake_ups_is_one_chain() {
 }
 
 #[tokio::test]
-async fn wake_ups_served_at_once_record_one_try() {
+async fn wake_ups_served_at_once_record_one_attempt() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     receiver.answer_next([(500, None); 10]);
@@ -117,7 +117,7 @@ async fn let_die(world: &World) {
 }
 
 #[tokio::test]
-async fn a_wake_up_among_the_dead_letters_counts_as_a_failed_try() {
+async fn a_wake_up_among_the_dead_letters_counts_as_a_failed_attempt() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let id = ended(&world, &receiver, json!({})).await;

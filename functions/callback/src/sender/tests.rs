@@ -12,7 +12,7 @@ use shared::domain::callback_url::CallbackUrl;
 use shared::domain::network::AllowedNetworks;
 use shared::domain::time::Timestamp;
 
-use super::{Attempt, Failure, Network, Outcome, Sender};
+use super::{Exchange, Failure, Network, Outcome, Sender};
 use crate::signature::Signer;
 
 mod deadline;
@@ -89,7 +89,7 @@ fn sender_with(
     Sender::on(network, allowed(allowed_networks), TIMEOUT, Arc::new(clock)).unwrap()
 }
 
-async fn post(sender: &Sender, to: &str) -> Attempt {
+async fn post(sender: &Sender, to: &str) -> Exchange {
     sender
         .post(&url(to), &signer(), "msg_1", b"{}".to_vec())
         .await

@@ -251,9 +251,11 @@ impl<'a> Fields<'a> {
             url: url.to_owned(),
             events: events.ok_or_else(|| self.corrupt(name::CALLBACK_EVENTS))?,
             recorded: self.optional_parsed(name::CALLBACK_STATUS, CallbackStatus::parse)?,
-            tries: self.optional_number(name::CALLBACK_TRIES)?.unwrap_or(0),
-            round_tries: self
-                .optional_number(name::CALLBACK_ROUND_TRIES)?
+            attempts_made: self
+                .optional_number(name::CALLBACK_ATTEMPTS_MADE)?
+                .unwrap_or(0),
+            round_attempts: self
+                .optional_number(name::CALLBACK_ROUND_ATTEMPTS)?
                 .unwrap_or(0),
             attempts: attempts
                 .unwrap_or_default()

@@ -1,4 +1,4 @@
-//! What stands in a head as JSON text: errors, and a callback's tries.
+//! What stands in a head as JSON text: errors, and a callback's attempts.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
@@ -83,7 +83,7 @@ pub(in crate::store) fn last_error(attempt: u32, error: &OperationError) -> Attr
     })
 }
 
-/// The attribute that holds a callback's tries.
+/// The attribute that holds a callback's attempts.
 pub(in crate::store) fn callback_attempts(attempts: &[Attempt]) -> AttributeValue {
     let stored: Vec<_> = attempts
         .iter()

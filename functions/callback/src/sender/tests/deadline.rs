@@ -25,7 +25,7 @@ impl Clock for WatchedClock {
 }
 
 /// Posts to a receiver that sends `head` and then a byte a second, up to the deadline.
-async fn post_to_slow_drip(head: &str, head_is_whole: bool) -> Attempt {
+async fn post_to_slow_drip(head: &str, head_is_whole: bool) -> Exchange {
     let receiver = RawReceiver::start().await;
     let (clock, read) = (manual_clock(), Arc::new(Notify::new()));
     let watched = WatchedClock {

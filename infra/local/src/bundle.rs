@@ -66,6 +66,7 @@ pub struct Settings {
 /// A running bundle. Dropping it kills the functions' processes; [`Bundle::stop`] also waits for them.
 pub struct Bundle {
     url: String,
+    store_url: String,
     functions: Functions,
     event_sources: Vec<EventSource>,
     shut_gateway: oneshot::Sender<()>,
@@ -141,6 +142,7 @@ impl Bundle {
         }));
         Ok(Self {
             url,
+            store_url: store_endpoint,
             functions,
             event_sources,
             shut_gateway,
@@ -153,6 +155,12 @@ impl Bundle {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Where the store is, whatever the functions were told.
+    #[must_use]
+    pub fn store_url(&self) -> &str {
+        &self.store_url
     }
 
     /// The variables that the functions get: what a function that is run by somebody else has to be given.

@@ -1,0 +1,112 @@
+//! Chaos on the real bundle: operations are submitted, cancelled and called back while the functions' processes are killed,
+//! messages are duplicated and the store throttles, stalls and loses answers. Nothing that was accepted may be lost.
+//!
+//! The run of the tests is short; `CHAOS_SECONDS` makes it as long as one likes, and `CHAOS_SEED` repeats the choices of another.
+//! It prints its figures.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod callers;
+mod duplicates;
+mod kills;
+mod store;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use local::bundle::{Bundle, Settings};
+use shared::clock::{Clock as _, SystemClock};
+use shared::config::Environment;
+use shared::random::{Random, SeededRandom};
+use tests::bundle::binaries;
+use tests::receiver::{Receiver, SECRET};
+
+use crate::callers::Callers;
+use crate::duplicates::Queues;
+use crate::store::FaultyStore;
+
+const SECONDS_DEFAULT: u64 = 10;
+
+/// What may be chosen at random, and by how much: enough that each happens many times in a short run.
+#[derive(Clone)]
+struct Chance(Arc<dyn Random>);
+
+impl Chance {
+    fn is(&self, part: f64) -> bool {
+        self.0.fraction() < part
+    }
+
+    fn of<'a, T>(&self, choices: &'a [T]) -> Option<&'a T> {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_precision_loss,
+            clippy::cast_sign_loss,
+            reason = "below the length, which is small"
+        )]
+        let index = (self.0.fraction() * choices.len() as f64) as usize;
+        choices.get(index)
+    }
+}
+
+#[tokio::test]
+async fn nothing_that_was_accepted_is_lost() {
+    let environment = Environment::of_process();
+    let seconds = |name, default| {
+        let number = environment.optional(name).map(|text| text.parse().unwrap());
+        number.unwrap_or(default)
+    };
+    let lasts = Duration::from_secs(seconds("CHAOS_SECONDS", SECONDS_DEFAULT));
+    let seed = seconds(
+        "CHAOS_SEED",
+        u64::try_from(SystemClock.now().as_millis()).unwrap(),
+    );
+    println!("CHAOS_SEED={seed} CHAOS_SECONDS={}", lasts.as_secs());
+    let chance = Chance(Arc::new(SeededRandom::new(seed)));
+
+    let receiver = Receiver::start().await;
+    let store = FaultyStore::start(chance.clone()).await;
+    let bundle = Bundle::start(settings(&store)).await.unwrap();
+    store.stands_before(&bundle);
+    let queues = Queues::of(&bundle);
+    queues.shorten_visibility().await;
+
+    let callers = Callers::new(bundle.url(), &receiver, chance.clone());
+    let ends_at = SystemClock.now() + lasts;
+    store.rage();
+    let (operations, kills, duplicates) = tokio::join!(
+        callers.until(ends_at),
+        kills::until(ends_at, chance.clone()),
+        queues.duplicate_until(ends_at, chance),
+    );
+    let faults = store.calm();
+    let mut figures = callers.settle(&operations).await;
+    (figures.kills, figures.duplicates, figures.faults) = (kills, duplicates, faults);
+    println!("{figures}");
+    bundle.stop().await;
+    figures.assert_nothing_lost();
+}
+
+fn settings(store: &FaultyStore) -> Settings {
+    let environment = [
+        // What is done to them is what they would complain of.
+        ("AWS_LAMBDA_LOG_LEVEL", "FATAL"),
+        ("AWS_ENDPOINT_URL_DYNAMODB", store.url.as_str()),
+        ("CALLBACK_ALLOWED_NETWORKS", "127.0.0.0/8"),
+        ("CALLBACK_RETRY_SECONDS", "1,1,1,1,1,1,1,1,1,1"),
+        ("LEASE_SECONDS", "5"),
+        ("WEBHOOK_SECRETS", SECRET),
+    ];
+    Settings {
+        port: 0,
+        instances: 4,
+        worker_batch_size: 2,
+        dynamodb: None,
+        sqs: None,
+        lambda: None,
+        functions_directory: binaries(),
+        environment: environment
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+        clock: Arc::new(SystemClock),
+    }
+}

@@ -1,0 +1,106 @@
+//! A store that throttles, stalls and loses answers: a proxy before the embedded one.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use local::bundle::Bundle;
+use local::client::http_client;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::Chance;
+
+/// Parts of the requests that are throttled; that are not carried out and never answered; that are carried out and never answered.
+const THROTTLED: f64 = 0.04;
+const STALLED: f64 = 0.01;
+const UNANSWERED: f64 = 0.02;
+
+/// See the module. It ends when it is dropped.
+pub(crate) struct FaultyStore {
+    pub(crate) url: String,
+    proxy: Arc<Proxy>,
+    _server: JoinSet<()>,
+}
+
+struct Proxy {
+    store: OnceLock<String>,
+    client: reqwest::Client,
+    raging: AtomicBool,
+    faults: AtomicUsize,
+    chance: Chance,
+}
+
+impl FaultyStore {
+    pub(crate) async fn start(chance: Chance) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let proxy = Arc::new(Proxy {
+            store: OnceLock::new(),
+            client: http_client(),
+            raging: AtomicBool::new(false),
+            faults: AtomicUsize::new(0),
+            chance,
+        });
+        let router = Router::new().fallback(pass).with_state(Arc::clone(&proxy));
+        let mut server = JoinSet::new();
+        server.spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self {
+            url,
+            proxy,
+            _server: server,
+        }
+    }
+
+    /// Passes requests on to this bundle's own store.
+    pub(crate) fn stands_before(&self, bundle: &Bundle) {
+        self.proxy.store.set(bundle.store_url().to_owned()).unwrap();
+    }
+
+    pub(crate) fn rage(&self) {
+        self.proxy.raging.store(true, Ordering::Relaxed);
+    }
+
+    /// Passes everything on from now on; how many faults there were.
+    pub(crate) fn calm(&self) -> usize {
+        self.proxy.raging.store(false, Ordering::Relaxed);
+        self.proxy.faults.load(Ordering::Relaxed)
+    }
+}
+
+impl Proxy {
+    fn fails(&self, part: f64) -> bool {
+        let fails = self.raging.load(Ordering::Relaxed) && self.chance.is(part);
+        self.faults.fetch_add(usize::from(fails), Ordering::Relaxed);
+        fails
+    }
+}
+
+async fn pass(State(proxy): State<Arc<Proxy>>, headers: HeaderMap, body: Bytes) -> Response {
+    if proxy.fails(THROTTLED) {
+        let problem = r#"{"__type":"com.amazonaws.dynamodb.v20120810#ThrottlingException"}"#;
+        return (StatusCode::BAD_REQUEST, problem).into_response();
+    }
+    if proxy.fails(STALLED) {
+        return std::future::pending().await;
+    }
+    let request = proxy
+        .client
+        .post(proxy.store.get().unwrap())
+        .headers(headers);
+    let Ok(answer) = request.body(body).send().await else {
+        return StatusCode::BAD_GATEWAY.into_response();
+    };
+    if proxy.fails(UNANSWERED) {
+        return std::future::pending().await;
+    }
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    match answer.bytes().await {
+        Ok(body) => (status, headers, body).into_response(),
+        Err(_) => StatusCode::BAD_GATEWAY.into_response(),
+    }
+}

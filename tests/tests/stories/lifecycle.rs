@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::queues::QueueKind;
+use tests::samples::incompressible;
 use tests::world::World;
 
 #[tokio::test]
@@ -252,7 +253,7 @@ async fn what_has_ended_cannot_be_cancelled_and_what_lives_cannot_be_erased() {
 #[tokio::test]
 async fn erasing_leaves_no_item_behind() {
     let world = World::start().await;
-    let text = super::costs::incompressible(2000);
+    let text = incompressible(2000);
     let body = json!({"function": "demo.echo", "arguments": {"t": text}, "metadata": {"t": text}});
     let id = world.submit(body).await.json["id"].clone();
     world.pump_all().await;

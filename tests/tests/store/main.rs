@@ -11,13 +11,17 @@
 
 mod callbacks;
 mod capacity;
+mod expiry;
 mod lost_answers;
 mod outcomes;
 mod races;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
 use local::bundle::Services;
 use shared::aws::Aws;
 use shared::clock::ManualClock;
@@ -26,6 +30,7 @@ use shared::domain::json::Json;
 use shared::domain::operation::{Operation, Owner};
 use shared::domain::time::Timestamp;
 use shared::random::{Random, SeededRandom};
+use shared::store::table::TABLE_KEYS;
 use shared::store::{Claimed, Created, Draft, Held, Store};
 use tests::dynamodb::{OtherStore, other_store};
 use tests::samples::pending_operation;
@@ -38,6 +43,8 @@ const NOW: Timestamp = Timestamp::from_secs(4_102_444_800);
 /// A store with nothing in it, behind a wire.
 struct Fixture {
     store: Store,
+    dynamodb: Client,
+    table: String,
     wire: Wire,
     random: SeededRandom,
     _services: Services,
@@ -59,7 +66,9 @@ impl Fixture {
         let aws = Aws::new(&environment, wire.connector()).unwrap();
         let table = environment.required("TABLE_NAME").unwrap().to_owned();
         Self {
-            store: Store::new(aws.dynamodb(), table),
+            store: Store::new(aws.dynamodb(), table.clone()),
+            dynamodb: aws.dynamodb(),
+            table,
             wire,
             random: SeededRandom::new(5),
             _services: services,
@@ -118,6 +127,19 @@ impl Fixture {
 
     async fn get(&self, id: &OperationId) -> Operation {
         self.store.get(id, NOW).await.unwrap().unwrap()
+    }
+
+    /// The record itself, whatever the store under test makes of it.
+    async fn record(&self, id: &OperationId) -> Option<HashMap<String, AttributeValue>> {
+        let [pk, sk] = TABLE_KEYS;
+        let record = self
+            .dynamodb
+            .get_item()
+            .table_name(&self.table)
+            .key(pk, AttributeValue::S(id.to_string()))
+            .key(sk, AttributeValue::S("head".to_owned()))
+            .consistent_read(true);
+        record.send().await.unwrap().item
     }
 
     /// An operation that has completed, its callback due.

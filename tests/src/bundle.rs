@@ -45,7 +45,7 @@ impl SharedBundle {
     }
 }
 
-/// A bundle on a thread of its own.
+/// A bundle on a thread of its own, and on another store than the embedded one when one is named.
 pub struct RunningBundle {
     /// Where the API is.
     pub url: String,

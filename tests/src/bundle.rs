@@ -9,6 +9,7 @@ use shared::clock::SystemClock;
 use tokio::sync::oneshot;
 
 use crate::api::Api;
+use crate::dynamodb::{OtherStore, other_store};
 
 /// A bundle that runs for as long as a test uses it: nothing else would stop its processes when the tests are over.
 pub struct SharedBundle {
@@ -44,7 +45,7 @@ impl SharedBundle {
     }
 }
 
-/// A bundle on a thread of its own.
+/// A bundle on a thread of its own, and on another store than the embedded one when one is named.
 pub struct RunningBundle {
     /// Where the API is.
     pub url: String,
@@ -53,7 +54,7 @@ pub struct RunningBundle {
 }
 
 impl RunningBundle {
-    fn start(settings: Settings) -> Self {
+    fn start(mut settings: Settings) -> Self {
         let (ready, url) = mpsc::channel();
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::spawn(move || {
@@ -62,6 +63,10 @@ impl RunningBundle {
                 .build()
                 .unwrap();
             runtime.block_on(async {
+                if let Some(OtherStore { endpoint, table }) = other_store().await {
+                    settings.dynamodb = Some(endpoint);
+                    settings.environment.push(("TABLE_NAME".to_owned(), table));
+                }
                 let bundle = Bundle::start(settings).await.unwrap();
                 bundle.ready().await.unwrap();
                 ready.send(bundle.url().to_owned()).unwrap();

@@ -1,4 +1,4 @@
-//! An operation to begin a test with.
+//! What to begin a test with.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use shared::domain::id::{CreateId, OperationId};
 use shared::domain::json::Json;
 use shared::domain::operation::{Operation, Owner, Payload, State};
 use shared::domain::time::Timestamp;
+use shared::random::{Random, SeededRandom};
 
 /// `alice`'s, as a submit makes it `now`: for `demo.echo`, pending, with an hour to go and a callback for every end.
 #[must_use]
@@ -37,4 +38,17 @@ pub fn pending_operation(now: Timestamp) -> Operation {
             Event::ALL.to_vec(),
         )),
     }
+}
+
+/// Text that deflate cannot shrink below its size in bytes.
+#[must_use]
+pub fn incompressible(characters: usize) -> String {
+    let random: &dyn Random = &SeededRandom::new(1);
+    std::iter::repeat_with(|| {
+        let [byte] = random.bytes::<1>();
+        char::from(b'#' + byte % 57)
+    })
+    .filter(|character| *character != '\\')
+    .take(characters)
+    .collect()
 }

@@ -7,8 +7,7 @@ use shared::domain::operation::{
 };
 use shared::domain::transition::{Status, Step, Verdict, verdict};
 use shared::store::{
-    Cancelled, Claimed, Created, Draft, Erased, Finished, GivenUp, Held, IfMatch, ListFilter,
-    Renewed,
+    Cancelled, Claimed, Created, Draft, Erased, Finished, GivenUp, Held, IfMatch, Renewed,
 };
 
 use super::{Fixture, LEASE, NOW, json, owner, secs};
@@ -438,57 +437,6 @@ async fn changes<T: std::fmt::Debug>(
     let before = fixture.get(&operation.id).await.lock_version;
     write.await.unwrap();
     fixture.get(&operation.id).await.lock_version > before
-}
-
-#[tokio::test]
-async fn expired_is_absent_to_every_step() {
-    let fixture = Fixture::start().await;
-    let operation = fixture.completed().await;
-    let later = operation.expires_at;
-    assert_eq!(fixture.store.get(&operation.id, later).await.unwrap(), None);
-    assert!(matches!(
-        fixture.claim(&operation, later).await,
-        Claimed::Absent
-    ));
-    let cancelled = fixture
-        .store
-        .cancel(&operation.id, &owner(), &IfMatch::Any, later)
-        .await
-        .unwrap();
-    assert!(matches!(cancelled, Cancelled::Absent));
-    assert_eq!(
-        fixture
-            .store
-            .erase(&operation.id, &owner(), later)
-            .await
-            .unwrap(),
-        Erased::Absent
-    );
-    let list = fixture
-        .store
-        .list(&owner(), &ListFilter::default(), 10, None, later)
-        .await
-        .unwrap();
-    assert!(list.operations.is_empty() && list.next.is_none());
-    let next = Operation {
-        id: operation.id.clone(),
-        ..fixture.accepted()
-    };
-    let draft = Draft::new(&next);
-    assert!(matches!(
-        fixture.store.create(&draft, later - secs(1)).await.unwrap(),
-        Created::Existing(_)
-    ));
-    assert!(matches!(
-        fixture.store.create(&draft, later).await.unwrap(),
-        Created::New
-    ));
-    // The earlier incarnation's message means nothing to the new one.
-    assert!(matches!(
-        fixture.claim(&operation, NOW).await,
-        Claimed::OtherIncarnation
-    ));
-    assert_eq!(fixture.get(&next.id).await, next);
 }
 
 #[tokio::test]

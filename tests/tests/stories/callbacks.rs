@@ -11,10 +11,9 @@ use shared::domain::time::Timestamp;
 use shared::random::SeededRandom;
 use tests::queues::QueueKind;
 use tests::receiver::Receiver;
+use tests::samples::incompressible;
 use tests::world::World;
 use tokio::net::TcpListener;
-
-use super::costs::incompressible;
 
 pub(super) async fn ended(world: &World, receiver: &Receiver, extra: Value) -> String {
     let mut body =

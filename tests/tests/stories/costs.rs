@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use tests::queues::QueueKind;
 use tests::receiver::Receiver;
+use tests::samples::incompressible;
 use tests::wire::Units;
 use tests::world::World;
 
@@ -129,16 +130,4 @@ async fn a_cancel_is_one_write_and_a_message_only_when_somebody_is_to_be_told() 
     let path = format!("/operations/{}/cancel", id.as_str().unwrap());
     assert_eq!(world.request("POST", &path, &[], "").await.status, 200);
     assert_eq!(world.wire.counts(), counts([("UpdateItem", 1)]));
-}
-
-/// Text that deflate cannot shrink below its size in bytes.
-pub(crate) fn incompressible(characters: usize) -> String {
-    let random: &dyn shared::random::Random = &shared::random::SeededRandom::new(1);
-    std::iter::repeat_with(|| {
-        let [byte] = random.bytes::<1>();
-        char::from(b'#' + byte % 57)
-    })
-    .filter(|character| *character != '\\')
-    .take(characters)
-    .collect()
 }

@@ -4,10 +4,9 @@
 use serde_json::{Value, json};
 use tests::queues::QueueKind;
 use tests::receiver::Receiver;
+use tests::samples::incompressible;
 use tests::wire::Crash;
 use tests::world::World;
-
-use super::costs::incompressible;
 
 /// What happens, each a process of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

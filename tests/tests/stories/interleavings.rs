@@ -12,6 +12,7 @@ use shared::queue::{Dispatch, Message as _, WakeUp};
 use shared::store::{Created, Draft, ListFilter, Position, Recorded};
 use tests::queues::QueueKind;
 use tests::receiver::Receiver;
+use tests::samples::incompressible;
 use tests::world::{World, event};
 
 /// A replay sends its message, a worker receives that while the first operation is still there, and only then does the
@@ -177,7 +178,7 @@ async fn a_redelivery_among_the_dead_letters_counts_as_a_failed_attempt_of_its_r
 #[tokio::test]
 async fn an_erase_whose_answer_was_lost_leaves_nothing() {
     let world = World::start().await;
-    let text = super::costs::incompressible(2000);
+    let text = incompressible(2000);
     let body = json!({"function": "demo.echo", "metadata": {"t": text}, "arguments": {"t": text}});
     let id = world.submit(body).await.json["id"]
         .as_str()

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::queues::QueueKind;
+use tests::samples::incompressible;
 use tests::world::World;
 
 #[tokio::test]
@@ -155,45 +156,6 @@ async fn an_idempotency_key_names_one_operation_whatever_became_of_it() {
 }
 
 #[tokio::test]
-async fn an_expired_operation_is_absent_and_its_key_free_however_late_the_store_deletes_it() {
-    let world = World::start().await;
-    let body =
-        json!({"function": "demo.echo", "arguments": {"n": 1}, "ttl_seconds": 60}).to_string();
-    let key = [("idempotency-key", "k")];
-    let first = world.request("POST", "/operations", &key, &body).await.json;
-    world.rest().await;
-    let id = first["id"].as_str().unwrap();
-    assert_eq!(world.show(id).await["status"], "completed");
-    world.clock.advance(Duration::from_secs(60));
-    let path = format!("/operations/{id}");
-    for (method, path) in [
-        ("GET", path.clone()),
-        ("DELETE", path.clone()),
-        ("POST", format!("{path}/cancel")),
-        ("POST", format!("{path}/redeliver")),
-    ] {
-        let answer = world.request(method, &path, &[], "").await;
-        assert_eq!(
-            (answer.status, &answer.json["code"]),
-            (404, &json!("ASYNC_OPERATION_NOT_FOUND"))
-        );
-    }
-    assert_eq!(
-        world.request("GET", "/operations", &[], "").await.json,
-        json!({"operations": []})
-    );
-
-    let other = json!({"function": "demo.echo", "arguments": {"n": 2}}).to_string();
-    let again = world.request("POST", "/operations", &key, &other).await;
-    assert_eq!((again.status, &again.json["id"]), (202, &first["id"]));
-    assert!(again.headers["idempotent-replayed"].is_null());
-    world.rest().await;
-    assert_eq!(world.show(id).await["result"], json!({"n": 2}));
-    let list = world.request("GET", "/operations", &[], "").await.json;
-    assert_eq!(list["operations"].as_array().unwrap().len(), 1);
-}
-
-#[tokio::test]
 async fn a_cancelled_operation_is_never_run_and_stays_cancelled() {
     let world = World::start().await;
     let accepted = world.submit(json!({"function": "demo.echo"})).await;
@@ -252,7 +214,7 @@ async fn what_has_ended_cannot_be_cancelled_and_what_lives_cannot_be_erased() {
 #[tokio::test]
 async fn erasing_leaves_no_item_behind() {
     let world = World::start().await;
-    let text = super::costs::incompressible(2000);
+    let text = incompressible(2000);
     let body = json!({"function": "demo.echo", "arguments": {"t": text}, "metadata": {"t": text}});
     let id = world.submit(body).await.json["id"].clone();
     world.pump_all().await;

@@ -10,6 +10,7 @@ mod bad_input;
 mod callbacks;
 mod costs;
 mod crashes;
+mod expiry;
 mod interleavings;
 mod lifecycle;
 mod messages;

@@ -1,0 +1,83 @@
+//! What a call costs, in the units that the store itself says it has consumed.
+
+use shared::domain::json::Json;
+use shared::domain::operation::{Operation, Payload, Progress};
+use shared::store::{Draft, IfMatch};
+use tests::samples::incompressible;
+use tests::wire::Units;
+
+use super::{Fixture, LEASE, NOW, json, owner};
+
+/// What was consumed since this was last asked.
+fn consumed(fixture: &Fixture) -> (f64, f64) {
+    let Units { write, read } = fixture.wire.units();
+    fixture.wire.reset();
+    (write, read)
+}
+
+/// One that fits a kilobyte.
+fn ordinary(fixture: &Fixture) -> Operation {
+    Operation {
+        callback: None,
+        ..fixture.accepted()
+    }
+}
+
+#[tokio::test]
+async fn an_ordinary_operation_costs_four_write_units_and_one_read_unit_a_poll() {
+    let fixture = Fixture::start().await;
+    let store = &fixture.store;
+    let operation = ordinary(&fixture);
+    store.create(&Draft::new(&operation), NOW).await.unwrap();
+    assert_eq!(consumed(&fixture), (2.0, 0.0), "the record and its index");
+    let held = fixture.hold(&operation, NOW).await;
+    assert_eq!(consumed(&fixture), (1.0, 0.0));
+    store.complete(&held, &json("1"), NOW).await.unwrap();
+    assert_eq!(consumed(&fixture), (1.0, 0.0));
+    store.get(&operation.id, NOW).await.unwrap();
+    assert_eq!(consumed(&fixture), (0.0, 1.0));
+}
+
+#[tokio::test]
+async fn no_step_after_the_create_costs_the_index_anything() {
+    let fixture = Fixture::start().await;
+    let store = &fixture.store;
+    let operation = ordinary(&fixture);
+    fixture.create(&operation).await;
+    let held = fixture.hold(&operation, NOW).await;
+    fixture.wire.reset();
+    let progress = Progress {
+        fraction: 0.5,
+        message: Some("half".into()),
+        at: NOW,
+    };
+    store
+        .renew(&held, LEASE, Some(&progress), NOW)
+        .await
+        .unwrap();
+    assert_eq!(consumed(&fixture), (1.0, 0.0));
+    store
+        .cancel(&operation.id, &owner(), &IfMatch::Any, NOW)
+        .await
+        .unwrap();
+    assert_eq!(consumed(&fixture), (1.0, 0.0));
+}
+
+/// AWS bills reads and writes by the whole item's size.
+#[tokio::test]
+async fn what_is_large_lies_beside_the_record_and_makes_no_later_step_dearer() {
+    let fixture = Fixture::start().await;
+    let large = Json::of(&incompressible(200_000)).unwrap();
+    let operation = Operation {
+        arguments: Payload::Here(large.clone()),
+        ..ordinary(&fixture)
+    };
+    fixture.create(&operation).await;
+    fixture.wire.reset();
+    let held = fixture.hold(&operation, NOW).await;
+    assert_eq!(consumed(&fixture), (1.0, 0.0));
+    fixture.store.complete(&held, &large, NOW).await.unwrap();
+    fixture.wire.reset();
+    fixture.get(&operation.id).await;
+    assert_eq!(consumed(&fixture), (0.0, 1.0));
+}

@@ -1,0 +1,251 @@
+//! Expired is absent, on reads and on writes: DynamoDB deletes up to days late, and the stores here do not delete at all.
+
+use std::time::Duration;
+
+use shared::domain::callback::{Attempt, CallbackStatus};
+use shared::domain::id::{AttemptId, OperationId, RedeliveryId};
+use shared::domain::operation::{FailureCode, Operation, OperationError, Progress, State};
+use shared::domain::time::Timestamp;
+use shared::store::{
+    AttemptRecord, Cancelled, Claimed, Created, Draft, Erased, Finished, GivenUp, IfMatch,
+    ListFilter, ListPage, Recorded, Renewed, Settlement,
+};
+
+use super::{Fixture, LEASE, NOW, json, owner, secs};
+
+fn error() -> OperationError {
+    OperationError::of(FailureCode::InternalError, "so it goes")
+}
+
+/// The first moment at which a record is absent, and one at which DynamoDB should have deleted it long since.
+fn from_then_on(expires_at: Timestamp) -> [Timestamp; 2] {
+    [expires_at, expires_at + secs(30 * 86_400)]
+}
+
+async fn list(fixture: &Fixture, limit: usize, now: Timestamp) -> ListPage {
+    fixture
+        .store
+        .list(&owner(), &ListFilter::default(), limit, None, now)
+        .await
+        .unwrap()
+}
+
+async fn cancel(fixture: &Fixture, id: &OperationId, now: Timestamp) -> Cancelled {
+    fixture
+        .store
+        .cancel(id, &owner(), &IfMatch::Any, now)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn expired_is_absent_to_its_owner_however_late_the_store_deletes_it() {
+    let fixture = Fixture::start().await;
+    let operation = fixture.completed().await;
+    let record = fixture.record(&operation.id).await;
+    let (id, expired) = (&operation.id, operation.expires_at);
+
+    let last = expired - Duration::from_millis(1);
+    let read = fixture.store.get(id, last).await.unwrap();
+    assert_eq!(read.as_ref(), Some(&operation));
+    let listed = list(&fixture, 10, last).await.operations;
+    assert_eq!(listed.first(), Some(&operation));
+    assert!(matches!(cancel(&fixture, id, last).await, Cancelled::Ended));
+
+    for late in from_then_on(expired) {
+        assert_eq!(fixture.store.get(id, late).await.unwrap(), None);
+        let page = list(&fixture, 10, late).await;
+        assert!(page.operations.is_empty() && page.next.is_none());
+        assert!(matches!(
+            cancel(&fixture, id, late).await,
+            Cancelled::Absent
+        ));
+        let erased = fixture.store.erase(id, &owner(), late).await.unwrap();
+        assert_eq!(erased, Erased::Absent);
+    }
+    assert!(record.is_some());
+    assert_eq!(fixture.record(id).await, record, "it lies there as it was");
+}
+
+#[tokio::test]
+async fn a_live_operation_whose_record_expired_is_absent_to_workers() {
+    let fixture = Fixture::start().await;
+    let store = &fixture.store;
+    let held = fixture.held().await;
+    let operation = held.operation();
+    let record = fixture.record(&operation.id).await;
+
+    for late in from_then_on(operation.expires_at) {
+        assert!(matches!(
+            fixture.claim(operation, late).await,
+            Claimed::Absent
+        ));
+        let renewed = store.renew(&held, LEASE, None, late).await;
+        assert_eq!(renewed.unwrap(), Renewed::Lost);
+        for finished in [
+            store.complete(&held, &json("1"), late).await,
+            store.fail(&held, &[error()], late).await,
+            store.retry(&held, &error(), late, late).await,
+        ] {
+            assert!(matches!(finished.unwrap(), Finished::Lost));
+        }
+        let given_up = store.give_up(operation, &[error()], late).await;
+        assert!(matches!(given_up.unwrap(), GivenUp::MovedOn));
+        assert!(matches!(
+            cancel(&fixture, &operation.id, late).await,
+            Cancelled::Absent
+        ));
+    }
+    assert!(record.is_some());
+    assert_eq!(fixture.record(&operation.id).await, record);
+}
+
+#[tokio::test]
+async fn nothing_is_recorded_of_the_callback_of_an_expired_operation() {
+    let fixture = Fixture::start().await;
+    let operation = fixture.completed().await;
+    let record = fixture.record(&operation.id).await;
+    let attempt = AttemptRecord {
+        id: AttemptId::from_bytes([1; 16]),
+        attempt: Attempt {
+            at: NOW,
+            status_code: Some(200),
+            error: None,
+            duration_ms: 1,
+        },
+        settlement: Settlement::Settled(CallbackStatus::Delivered),
+        kept_max: 6,
+    };
+    let redelivery_id = RedeliveryId::from_bytes([1; 16]);
+    for late in from_then_on(operation.expires_at) {
+        let recorded = fixture
+            .store
+            .record_attempt(&operation, &attempt, late)
+            .await;
+        assert_eq!(recorded.unwrap(), Recorded::Refused);
+        let started = fixture
+            .store
+            .start_round(&operation, &redelivery_id, late)
+            .await;
+        assert_eq!(started.unwrap(), Recorded::Refused);
+    }
+    assert!(record.is_some());
+    assert_eq!(fixture.record(&operation.id).await, record);
+}
+
+#[tokio::test]
+async fn a_replay_meets_nothing_that_has_expired() {
+    let fixture = Fixture::start().await;
+    let operation = fixture.completed().await;
+    let expired = operation.expires_at;
+    let next = Operation {
+        id: operation.id.clone(),
+        ..fixture.accepted()
+    };
+    let draft = Draft::new(&next);
+    let early = expired - Duration::from_millis(1);
+    assert!(matches!(
+        fixture.store.create(&draft, early).await.unwrap(),
+        Created::Existing(_)
+    ));
+    assert!(matches!(
+        fixture.store.create(&draft, expired).await.unwrap(),
+        Created::New
+    ));
+    // The earlier incarnation's message means nothing to the new one.
+    assert!(matches!(
+        fixture.claim(&operation, NOW).await,
+        Claimed::OtherIncarnation
+    ));
+    assert_eq!(fixture.get(&next.id).await, next);
+}
+
+#[tokio::test]
+async fn a_list_passes_over_what_has_expired() {
+    let fixture = Fixture::start().await;
+    let mut live = Vec::new();
+    for number in 0..6 {
+        let at = NOW + secs(number);
+        let operation = Operation {
+            created_at: at,
+            updated_at: at,
+            // Every second one expires first.
+            expires_at: NOW + secs(100 + 100 * (number % 2)),
+            ..fixture.accepted()
+        };
+        fixture.create(&operation).await;
+        if number % 2 == 1 {
+            live.insert(0, operation);
+        }
+    }
+    assert_eq!(list(&fixture, 10, NOW + secs(99)).await.operations.len(), 6);
+    let first = list(&fixture, 2, NOW + secs(100)).await;
+    assert_eq!(first.operations, live[..2]);
+    let rest = fixture
+        .store
+        .list(
+            &owner(),
+            &ListFilter::default(),
+            2,
+            first.next,
+            NOW + secs(100),
+        )
+        .await
+        .unwrap();
+    assert_eq!(rest.operations, live[2..]);
+    assert_eq!(rest.next, None);
+}
+
+#[tokio::test]
+async fn an_operation_at_work_does_not_expire() {
+    let fixture = Fixture::start().await;
+    let store = &fixture.store;
+    // Kept for a minute after its end, and nearly a day from that.
+    let operation = Operation {
+        retention_secs: 60,
+        deadline_at: NOW + secs(80_000),
+        ..fixture.accepted()
+    };
+    fixture.create(&operation).await;
+    let there = async |after_secs| {
+        let now = NOW + secs(after_secs);
+        let read = store.get(&operation.id, now).await.unwrap().unwrap();
+        let listed = list(&fixture, 1, now).await.operations;
+        assert_eq!(listed.first(), Some(&read));
+        assert_eq!(read.expires_at, operation.expires_at);
+        read
+    };
+    assert_eq!(there(20_000).await.state, State::Pending);
+
+    let held = fixture.hold(&operation, NOW + secs(20_000)).await;
+    there(30_000).await;
+    let progress = Progress {
+        fraction: 0.5,
+        message: None,
+        at: NOW + secs(40_000),
+    };
+    let renewed = store
+        .renew(&held, LEASE, Some(&progress), progress.at)
+        .await;
+    assert_eq!(renewed.unwrap(), Renewed::Held);
+    there(50_000).await;
+    let again_at = NOW + secs(60_000);
+    let retried = store
+        .retry(&held, &error(), again_at, NOW + secs(50_000))
+        .await;
+    assert!(matches!(retried.unwrap(), Finished::Written(_)));
+    there(60_000).await;
+    let held = fixture.hold(&operation, again_at).await;
+    there(70_000).await;
+
+    let end = NOW + secs(79_999);
+    let completed = store.complete(&held, &json("1"), end).await.unwrap();
+    let Finished::Written(completed) = completed else {
+        panic!("{completed:?}")
+    };
+    assert_eq!(completed.expires_at, end + secs(60));
+    assert_eq!(
+        store.get(&operation.id, end + secs(60)).await.unwrap(),
+        None
+    );
+}

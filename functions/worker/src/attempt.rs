@@ -112,7 +112,8 @@ impl Worker {
     ) -> Holding {
         let heartbeat_interval = self.lease / HEARTBEATS_PER_LEASE;
         let mut shown = held.operation().progress.clone();
-        let mut written_at = self.clock.now();
+        // The claim's own time, from which its lease counts, and not that of its answer.
+        let mut written_at = held.operation().updated_at;
         loop {
             // Seen or not, a report is written when its second has come.
             let report = reports.borrow_and_update().clone();

@@ -11,6 +11,7 @@
 pub mod api;
 pub mod bundle;
 pub mod dynamodb;
+pub mod processes;
 pub mod queues;
 pub mod readme;
 pub mod receiver;

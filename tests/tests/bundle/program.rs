@@ -6,6 +6,7 @@ use std::process::{Output, Stdio};
 use local::client::http_client;
 use serde_json::{Value, json};
 use tests::bundle::binaries;
+use tests::processes::Process;
 use tests::receiver::{Receiver, SECRET};
 use tests::wait::{soon, until};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -76,7 +77,7 @@ async fn either_signal_ends_it_with_every_process_that_it_started() {
         assert_eq!(submitted.status(), 202);
         let process_id = child.id().unwrap();
         let children = until("three functions", async || {
-            let children = children_of(process_id).await;
+            let children = Process::children_of(process_id).await;
             (children.len() >= 3).then_some(children)
         })
         .await;
@@ -87,10 +88,10 @@ async fn either_signal_ends_it_with_every_process_that_it_started() {
         assert!(sent.await.unwrap().success());
         let status = soon("the end", child.wait()).await.unwrap();
         assert!(status.success(), "{signal}: {status}");
-        let left = processes().await;
+        let left = Process::all().await;
         for child in children {
-            let gone = left.iter().all(|(process_id, _)| *process_id != child);
-            assert!(gone, "{signal} left {child} behind");
+            let gone = left.iter().all(|process| process.id != child.id);
+            assert!(gone, "{signal} left {child:?} behind");
         }
     }
 }
@@ -161,29 +162,6 @@ async fn no_log_holds_what_callers_send() {
     {
         assert!(!log.contains(secret), "{secret} is in the log: {log}");
     }
-}
-
-#[cfg(unix)]
-async fn children_of(parent: u32) -> Vec<u32> {
-    let processes = processes().await.into_iter();
-    processes
-        .filter(|(_, of)| *of == parent)
-        .map(|(process_id, _)| process_id)
-        .collect()
-}
-
-/// Every process with its parent.
-#[cfg(unix)]
-async fn processes() -> Vec<(u32, u32)> {
-    let listed = Command::new("ps")
-        .args(["-A", "-o", "pid=", "-o", "ppid="])
-        .output();
-    let listed = String::from_utf8(listed.await.unwrap().stdout).unwrap();
-    let numbers = |line: &str| {
-        let mut numbers = line.split_whitespace().map(|word| word.parse().unwrap());
-        (numbers.next().unwrap(), numbers.next().unwrap())
-    };
-    listed.lines().map(numbers).collect()
 }
 
 #[tokio::test]

@@ -1,0 +1,48 @@
+//! Processes of this machine, as `ps` and `kill` see them.
+
+use tokio::process::Command;
+
+/// A process that runs, or is stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// Its number.
+    pub id: u32,
+    /// Its binary's name.
+    pub name: String,
+    parent: u32,
+}
+
+impl Process {
+    /// Every process that `parent` has started and that has not ended.
+    pub async fn children_of(parent: u32) -> Vec<Self> {
+        Self::all()
+            .await
+            .into_iter()
+            .filter(|process| process.parent == parent)
+            .collect()
+    }
+
+    /// Every process.
+    pub async fn all() -> Vec<Self> {
+        let listed = Command::new("ps")
+            .args(["-A", "-o", "pid=,ppid=,comm="])
+            .output();
+        let listed = String::from_utf8(listed.await.unwrap().stdout).unwrap();
+        let process = |line: &str| {
+            let mut words = line.split_whitespace();
+            Self {
+                id: words.next().unwrap().parse().unwrap(),
+                parent: words.next().unwrap().parse().unwrap(),
+                name: words.collect::<Vec<_>>().join(" "),
+            }
+        };
+        listed.lines().map(process).collect()
+    }
+
+    /// Sends it a signal such as `KILL`; whether it was there to get it.
+    pub async fn signal(&self, name: &str) -> bool {
+        let id = self.id.to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).output();
+        sent.await.unwrap().status.success()
+    }
+}

@@ -1,0 +1,109 @@
+//! Leases of real workers: one that is killed in the middle of its work, and one that stands still past its lease and wakes up.
+
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::time::Duration;
+
+use serde_json::json;
+use shared::clock::{Clock as _, SystemClock};
+use tests::api::Api;
+use tests::bundle::SharedBundle;
+use tests::processes::Process;
+use tests::receiver::{Receiver, SECRET};
+use tests::wait::until;
+
+const LEASE: Duration = Duration::from_secs(5);
+
+static BUNDLE: SharedBundle = SharedBundle::new(|| {
+    [
+        // A worker that lost its lease says so.
+        ("AWS_LAMBDA_LOG_LEVEL", "ERROR"),
+        ("CALLBACK_ALLOWED_NETWORKS", "127.0.0.0/8"),
+        ("LEASE_SECONDS", "5"),
+        ("WEBHOOK_SECRETS", SECRET),
+    ]
+    .map(|(name, value)| (name, value.to_owned()))
+    .into()
+});
+
+/// One after the other: each has the only worker that runs.
+#[tokio::test]
+async fn a_lease_is_lost_with_its_worker_and_a_worker_with_its_lease() {
+    let api = BUNDLE.caller("leases");
+    a_killed_workers_operation_is_taken_up_within_about_a_lease(&api).await;
+    a_zombie_changes_nothing_and_acknowledges_nothing(&api).await;
+}
+
+async fn a_killed_workers_operation_is_taken_up_within_about_a_lease(api: &Api) {
+    let long =
+        json!({"function": "demo.countdown", "arguments": {"steps": 10_000, "step_ms": 100}});
+    let id = api.submit(&long).await.id();
+    let [worker] = at_work(api, &id, 1).await.try_into().unwrap();
+    assert!(worker.signal("KILL").await);
+    let killed_at = SystemClock.now();
+    at_work(api, &id, 2).await;
+    let took = SystemClock.now().since(killed_at);
+    // The lease was renewed a third of it ago at the most, and a queue is not looked at all the time.
+    assert!(LEASE / 3 < took && took < LEASE * 2, "{took:?}");
+    let cancelled = api.post(&format!("/operations/{id}/cancel")).await;
+    assert_eq!(cancelled.status, 200);
+}
+
+async fn a_zombie_changes_nothing_and_acknowledges_nothing(api: &Api) {
+    // Nobody is at work any more.
+    until("an idle worker", async || {
+        let list = api.get("/operations?status=processing").await.json();
+        list["operations"]
+            .as_array()
+            .unwrap()
+            .is_empty()
+            .then_some(())
+    })
+    .await;
+    let receiver = Receiver::start().await;
+    let body = json!({
+        "function": "demo.countdown", "arguments": {"steps": 20, "step_ms": 100}, "callback_url": receiver.url,
+    });
+    let id = api.submit(&body).await.id();
+    let stopped = at_work(api, &id, 1).await;
+    for worker in &stopped {
+        assert!(worker.signal("STOP").await);
+    }
+    let ended = api.reaches(&id, "completed").await.json();
+    assert_eq!(ended["attempt"], 2, "{ended}");
+    let told = api.callback_reaches(&id, "delivered").await;
+
+    for worker in &stopped {
+        assert!(worker.signal("CONT").await);
+    }
+    // The zombie has answered for its message once it takes work again; there are no more than four of them.
+    let others = futures_util::future::join_all((0..8).map(|_| async {
+        let sleeper =
+            json!({"function": "demo.countdown", "arguments": {"steps": 5, "step_ms": 100}});
+        let id = api.submit(&sleeper).await.id();
+        api.reaches(&id, "completed").await.json()["attempt"].clone()
+    }));
+    assert!(others.await.iter().all(|attempt| *attempt == 1));
+    assert_eq!(api.get(&format!("/operations/{id}")).await.json(), {
+        let mut unchanged = ended;
+        unchanged["callback"] = told;
+        unchanged
+    });
+    assert_eq!(receiver.received().len(), 1);
+}
+
+/// The workers that live once an attempt has begun and come some way.
+async fn at_work(api: &Api, id: &str, attempt: u64) -> Vec<Process> {
+    until(&format!("attempt {attempt}"), async || {
+        let operation = api.get(&format!("/operations/{id}")).await.json();
+        let is_at_work = operation["attempt"] == attempt && operation["progress"].is_number();
+        is_at_work.then_some(())
+    })
+    .await;
+    let children = Process::children_of(std::process::id()).await;
+    children
+        .into_iter()
+        .filter(|process| process.name == "worker")
+        .collect()
+}

@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::Value;
 use standardwebhooks::Webhook;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// The secret that deliveries are signed with.
@@ -56,6 +57,7 @@ pub struct Receiver {
     /// Where it listens.
     pub url: String,
     log: Arc<Mutex<Log>>,
+    held: watch::Sender<bool>,
     _server: JoinSet<()>,
 }
 
@@ -68,12 +70,15 @@ impl Receiver {
             listener.local_addr().unwrap()
         );
         let log = Arc::<Mutex<Log>>::default();
-        let router = Router::new().fallback(receive).with_state(Arc::clone(&log));
+        let held = watch::Sender::new(false);
+        let state = (Arc::clone(&log), held.subscribe());
+        let router = Router::new().fallback(receive).with_state(state);
         let mut server = JoinSet::new();
         server.spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self {
             url,
             log,
+            held,
             _server: server,
         }
     }
@@ -86,6 +91,16 @@ impl Receiver {
         self.log.lock().unwrap().answers.extend(answers);
     }
 
+    /// Takes callbacks and answers none from now on.
+    pub fn hold(&self) {
+        self.held.send_replace(true);
+    }
+
+    /// Answers what it has taken, and whatever comes.
+    pub fn release(&self) {
+        self.held.send_replace(false);
+    }
+
     /// What it received so far.
     #[must_use]
     pub fn received(&self) -> Vec<Delivery> {
@@ -94,12 +109,17 @@ impl Receiver {
 }
 
 async fn receive(
-    State(log): State<Arc<Mutex<Log>>>,
+    State((log, mut held)): State<(Arc<Mutex<Log>>, watch::Receiver<bool>)>,
     headers: HeaderMap,
     body: Bytes,
 ) -> (StatusCode, HeaderMap) {
+    log.lock()
+        .unwrap()
+        .received
+        .push(Delivery { headers, body });
+    // The receiver that is gone answers nobody.
+    let _ = held.wait_for(|held| !held).await;
     let mut log = log.lock().unwrap();
-    log.received.push(Delivery { headers, body });
     let (status, retry_after) = log.answers.pop_front().unwrap_or((200, None));
     let mut headers = HeaderMap::new();
     if let Some(retry_after) = retry_after {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use shared::domain::callback::{Attempt, CallbackStatus};
 use shared::domain::callback_url::CallbackUrl;
 use shared::domain::id::AttemptId;
+use shared::domain::limits::CALLBACK_ANNOUNCEMENT_SECS;
 use shared::domain::operation::Operation;
 use shared::domain::time::Timestamp;
 use shared::lambda::{Disposition, Record};
@@ -23,6 +24,8 @@ use crate::sender::{Failure, Outcome};
 const RETURN_SECS_FIRST: u32 = 15;
 /// No wait is longer, in seconds.
 const RETURN_SECS_MAX: u32 = 900;
+/// How far a second chain of wake-ups keeps behind the first: an attempt has been made and recorded by then.
+const FOLLOW_AFTER: Duration = Duration::from_secs(CALLBACK_ANNOUNCEMENT_SECS as u64);
 /// HTTP 410: the receiver never wants to hear of this again.
 const GONE: u16 = 410;
 
@@ -195,9 +198,32 @@ impl Callback {
                 }
                 Ok(())
             }
-            // Another sender has recorded this attempt and sees to the next: one of two chains ends here.
-            (Recorded::Refused, _) => Ok(()),
+            (Recorded::Refused, _) => self.follow(operation).await,
         }
+    }
+
+    /// Sees to it that somebody comes after a sender that was faster. It may have been woken by this very message, received twice,
+    /// and have died since, before it sent the next wake-up: then this one's acknowledgement takes away what would have healed that.
+    /// As long as the callback is due, no message ends without another one in its place.
+    async fn follow(&self, operation: &Operation) -> Result<(), NotServed> {
+        let now = self.clock.now();
+        let standing = self
+            .store
+            .get(&operation.id, now)
+            .await?
+            .filter(|standing| {
+                standing.create_id == operation.create_id && standing.callback_is_due()
+            });
+        let Some(standing) = standing else {
+            return Ok(());
+        };
+        let next_attempt_at = standing
+            .callback
+            .as_ref()
+            .and_then(|callback| callback.next_attempt_at);
+        // Behind the other's, which has made its attempt by then: this one is not to be a second POST at the same moment.
+        let at = next_attempt_at.unwrap_or(now) + FOLLOW_AFTER;
+        Ok(self.wake_up_at(&standing, at, now).await?)
     }
 
     async fn attempt(

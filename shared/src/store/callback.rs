@@ -1,7 +1,7 @@
 //! What the callback's sender records. Not steps of the state machine: a delivery never changes the operation's own state.
 //!
 //! Each write is conditional on the incarnation and on the number of attempts recorded so far. Of two senders that were woken at
-//! once one is refused, acknowledges and stops, so any number of wake-ups ends up as one chain.
+//! once one is refused, so that no attempt counts twice.
 
 use super::expression::Expression;
 use super::item::{self, name, number, text, time};

@@ -3,11 +3,15 @@
 use std::time::Duration;
 
 use serde_json::json;
-use shared::domain::id::{CreateId, OperationId, RedeliveryId};
+use shared::clock::Clock as _;
+use shared::domain::callback::Attempt;
+use shared::domain::id::{AttemptId, CreateId, OperationId, RedeliveryId};
 use shared::domain::limits::{CALLBACK_VISIBILITY_SECS, QUEUE_DELAY_SECS_MAX, RECEIVES_MAX};
 use shared::queue::{Message as _, WakeUp};
+use shared::store::{AttemptRecord, Recorded, Settlement};
 use tests::queues::QueueKind;
 use tests::receiver::Receiver;
+use tests::wait::until;
 use tests::world::World;
 
 use super::callbacks::ended;
@@ -30,6 +34,51 @@ async fn a_redelivery_received_twice_starts_one_round() {
     queue.send(message.body().unwrap()).await;
     world.clock.advance(Duration::from_secs(60));
     world.rest().await;
+    assert_eq!(receiver.received().len(), 2);
+}
+
+/// One message, received twice. One sender records an attempt that failed and dies before it sends the next wake-up; the other,
+/// whose record is refused, acknowledges, and with that deletes the message that would have healed the first.
+#[tokio::test]
+async fn a_refused_sender_does_not_take_away_the_message_that_another_relies_on() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    let id = ended(&world, &receiver, json!({})).await;
+    let operation_id = OperationId::parse(&id).unwrap();
+    let now = world.clock.now();
+    let read = world.store.get(&operation_id, now).await.unwrap().unwrap();
+    receiver.answer_next([(500, None)]);
+    let queue = world.queue(QueueKind::Callback);
+    let messages = queue.receive(1).await;
+
+    let record = AttemptRecord {
+        id: AttemptId::from_bytes([1; 16]),
+        attempt: Attempt {
+            at: now,
+            status_code: Some(500),
+            error: None,
+            duration_ms: 1,
+        },
+        settlement: Settlement::Again(now + Duration::from_secs(5)),
+        kept_max: 6,
+    };
+    let dies = async {
+        until("the other's POST", async || receiver.received().pop()).await;
+        world.store.record_attempt(&read, &record, now).await
+    };
+    receiver.hold();
+    let worker = world.another_worker();
+    let refused = world.serve(&worker, QueueKind::Callback, queue.event(&messages));
+    let (answer, died) = tokio::join!(refused, async {
+        let died = dies.await;
+        receiver.release();
+        died
+    });
+    assert_eq!(died.unwrap(), Recorded::Written);
+    queue.delete_acknowledged(&messages, &answer).await;
+
+    world.rest().await;
+    assert_eq!(world.show(&id).await["callback"]["status"], "delivered");
     assert_eq!(receiver.received().len(), 2);
 }
 
@@ -81,9 +130,14 @@ async fn wake_ups_served_at_once_record_one_attempt() {
         (&json!("due"), 1)
     );
     assert_eq!(receiver.received().len(), 9);
-    // The refused ones stopped; the hidden message and the one wake-up are what is left.
-    assert_eq!(queue.len().await, 2);
+    // The hidden message, the next wake-up, and those of the refused ones, which keep behind it.
+    assert_eq!(queue.len().await, 10);
     world.rest().await;
+    assert_eq!(
+        receiver.received().len(),
+        11,
+        "one POST for each further attempt"
+    );
     assert_eq!(world.show(&id).await["callback"]["status"], "delivered");
 }
 

@@ -1,0 +1,131 @@
+//! Runs an exploration and tells what it found.
+
+use std::collections::BTreeSet;
+use std::collections::hash_map::{Entry, HashMap};
+use std::fmt::Write as _;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use stateright::{Checker, HasDiscoveries, Model as _, Path};
+
+use crate::Ferry;
+use crate::action::Action;
+use crate::config::Config;
+use crate::state::State;
+
+/// Explores everything, prints how much that was, and panics with the course of events that breaks a property.
+///
+/// # Panics
+///
+/// When a property does not hold, or something that was to be seen was not.
+pub fn assert_holds(config: Config) {
+    let (name, started) = (config.name, std::time::SystemTime::UNIX_EPOCH);
+    let _ = started;
+    let checker = Ferry { config }.checker().spawn_bfs().join();
+    println!(
+        "{name}: {} states, {} steps between them, at most {} in a row",
+        checker.unique_state_count(),
+        checker.state_count(),
+        checker.max_depth(),
+    );
+    let mut wrong = String::new();
+    for (property, path) in checker.discoveries() {
+        if checker.model().property(property).expectation.discovery_is_failure() {
+            let _ = write!(wrong, "\nnot so: {property}\n{}", tell(path));
+        }
+    }
+    assert!(wrong.is_empty(), "{name}{wrong}");
+    checker.assert_properties();
+}
+
+/// Explores until `property` is broken, and tells how.
+///
+/// # Panics
+///
+/// When it is not.
+pub fn assert_breaks(config: Config, property: &'static str) {
+    let name = config.name;
+    let model = Ferry { config };
+    let until = HasDiscoveries::AnyOf(BTreeSet::from([property]));
+    let checker = model.checker().finish_when(until).spawn_bfs().join();
+    let Some(path) = checker.discovery(property) else {
+        panic!(
+            "{name}: \"{property}\" holds in all of {} states",
+            checker.unique_state_count()
+        );
+    };
+    println!(
+        "{name}: not so after {} states: {property}\n{}",
+        checker.unique_state_count(),
+        tell(path)
+    );
+}
+
+/// A course of events, one a line.
+fn tell(path: Path<State, Action>) -> String {
+    let mut told = String::new();
+    let mut number = 0;
+    let steps = path.into_vec();
+    for (index, (state, action)) in steps.iter().enumerate() {
+        let Some(action) = action else { break };
+        number += 1;
+        let _ = writeln!(told, "  {number:>2}. {}", describe(state, *action));
+        let _ = index;
+    }
+    if let Some((last, _)) = steps.last() {
+        let _ = writeln!(told, "  {last:?}");
+    }
+    told
+}
+
+fn describe(state: &State, action: Action) -> String {
+    use crate::action::{Passing, Process};
+    match action {
+        Action::Call(process, choice, wire) => {
+            let at = match process {
+                Process::Submit(create) => format!("{:?}", state.submits[usize::from(create)]),
+                Process::Worker(slot) => format!("{:?}", state.workers[usize::from(slot)]),
+                Process::Sender(slot) => format!("{:?}", state.senders[usize::from(slot)]),
+                Process::Cancel => format!("{:?}", state.cancel),
+                Process::Redeliver(id) => format!("{:?}", state.redeliveries[usize::from(id)]),
+                Process::Erase => format!("{:?}", state.erase),
+            };
+            format!("{process:?} {at}: {choice:?}, {wire:?}")
+        }
+        Action::Receive(process, index) => {
+            format!("{process:?} receives {:?}", state.messages[index])
+        }
+        Action::Pass(Passing::Visibility(index)) => {
+            format!("visible: {:?}", state.messages[index])
+        }
+        Action::Pass(passing) => format!("passes: {passing:?}"),
+        Action::Rest => "rest".to_owned(),
+    }
+}
+
+/// Whether every course of events comes to an end: no moment can be come to twice.
+#[must_use]
+pub fn every_course_ends(config: Config) -> bool {
+    let model = Ferry { config };
+    let mut seen = HashMap::new();
+    model
+        .init_states()
+        .into_iter()
+        .all(|state| ends_from(&model, &state, &mut seen))
+}
+
+/// Whether each moment seen has been left behind again, by a fingerprint of 64 bits as the checker's own.
+fn ends_from(model: &Ferry, state: &State, seen: &mut HashMap<u64, bool>) -> bool {
+    let mut hasher = DefaultHasher::new();
+    state.hash(&mut hasher);
+    let fingerprint = hasher.finish();
+    match seen.entry(fingerprint) {
+        Entry::Occupied(left) => return *left.get(),
+        Entry::Vacant(entry) => entry.insert(false),
+    };
+    let ends = model
+        .next_states(state)
+        .iter()
+        .all(|next| ends_from(model, next, seen));
+    seen.insert(fingerprint, ends);
+    ends
+}

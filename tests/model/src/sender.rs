@@ -1,0 +1,235 @@
+//! `callback`, as in `functions/callback/src/deliver.rs`.
+//!
+//! A POST follows its read at once: nothing that others do in between changes what is posted.
+
+use shared::domain::callback::CallbackStatus;
+
+use crate::action::{Action, Choice, Process, READS, WRITES, Wire, offer};
+use crate::config::{Config, Fault, RefusedSender};
+use crate::queue;
+use crate::state::{Breach, Head, Queue, Read, Sender, Sending, State, Try};
+use crate::store::{self, RecordedTry};
+
+/// What a sender serves.
+#[derive(Clone, Copy)]
+struct Wake {
+    slot: u8,
+    create: u8,
+    redelivery: Option<u8>,
+    dead: bool,
+}
+
+/// What may come next.
+pub(crate) fn offers(state: &State, config: &Config, slot: u8, actions: &mut Vec<Action>) {
+    let Sender::Serves { next, .. } = state.senders[usize::from(slot)] else {
+        return;
+    };
+    let process = Process::Sender(slot);
+    match next {
+        Sending::Look | Sending::LookAgain => {
+            offer(state, process, Choice::Accepts, &READS, actions);
+            // Only a POST has other answers than this one.
+            let mut answers = vec![Choice::Refuses];
+            answers.extend(config.gone.then_some(Choice::Gone));
+            actions.extend(
+                answers
+                    .into_iter()
+                    .map(|choice| Action::Call(process, choice, Wire::Answered)),
+            );
+        }
+        Sending::StartRound(_) | Sending::Record(..) | Sending::Wake => {
+            offer(state, process, Choice::None, &WRITES, actions);
+        }
+        Sending::Acknowledge => offer(state, process, Choice::None, &READS, actions),
+    }
+}
+
+/// Makes the next call; `None` when it comes to the same as another.
+pub(crate) fn call(
+    state: &mut State,
+    config: &Config,
+    slot: u8,
+    choice: Choice,
+    wire: Wire,
+) -> Option<()> {
+    let Sender::Serves {
+        create,
+        redelivery,
+        dead,
+        next,
+    } = state.senders[usize::from(slot)]
+    else {
+        return None;
+    };
+    let wake = Wake {
+        slot,
+        create,
+        redelivery,
+        dead,
+    };
+    let then = if wire == Wire::Failed {
+        // Whatever it was: the message comes back.
+        None
+    } else {
+        match next {
+            Sending::Look => Some(look(state, config, wake, choice)?),
+            Sending::StartRound(read) => start_round(state, config, wake, read, wire)?,
+            Sending::LookAgain => Some(look_again(state, config, wake, choice)?),
+            Sending::Record(read, tried) => record(state, config, wake, (read, tried), wire)?,
+            Sending::Wake => {
+                // Not for a redelivery any more.
+                queue::send(state, Queue::Callback, create, None, true);
+                match wire {
+                    Wire::Answered => Some(Sending::Acknowledge),
+                    Wire::Retried => Some(next),
+                    Wire::Doubtful | Wire::Failed => None,
+                }
+            }
+            Sending::Acknowledge => {
+                queue::delete(state, queue::sender_bit(slot));
+                None
+            }
+        }
+    };
+    match then {
+        Some(next) => {
+            state.senders[usize::from(slot)] = Sender::Serves {
+                create,
+                redelivery,
+                dead,
+                next,
+            };
+        }
+        None => queue::release_sender(state, slot),
+    }
+    Some(())
+}
+
+/// `Callback::awaited`.
+fn awaited<'a>(state: &'a State, config: &Config, create: u8) -> Option<&'a Head> {
+    state
+        .record()
+        .filter(|head| head.create == create || config.has(Fault::MessageWithoutCreateId))
+}
+
+/// `Callback::wake` and `Callback::exhaust`, with `Callback::in_a_round`.
+fn look(state: &mut State, config: &Config, wake: Wake, choice: Choice) -> Option<Sending> {
+    let unanswered = |sending| (choice == Choice::Accepts).then_some(sending);
+    let Some(head) = awaited(state, config, wake.create) else {
+        return unanswered(Sending::Acknowledge);
+    };
+    if head.callback_is_due() {
+        return try_it(state, config, wake, choice);
+    }
+    let (Some(read), Some(redelivery)) = (read(head), wake.redelivery) else {
+        return unanswered(Sending::Acknowledge);
+    };
+    let settled = head
+        .callback_status()
+        .is_some_and(CallbackStatus::allows_redelivery);
+    unanswered(if settled && read.redelivery != Some(redelivery) {
+        Sending::StartRound(read)
+    } else {
+        Sending::Acknowledge
+    })
+}
+
+/// After the start of a round, which another receive of the same message may have got to the end of.
+fn look_again(state: &mut State, config: &Config, wake: Wake, choice: Choice) -> Option<Sending> {
+    if awaited(state, config, wake.create).is_some_and(Head::callback_is_due) {
+        try_it(state, config, wake, choice)
+    } else {
+        (choice == Choice::Accepts).then_some(Sending::Acknowledge)
+    }
+}
+
+fn read(head: &Head) -> Option<Read> {
+    head.callback.as_ref().map(|callback| Read {
+        tries: callback.tries,
+        round_tries: callback.round_tries,
+        redelivery: callback.redelivery,
+    })
+}
+
+/// A callback that is due: its try, unless it is too early for that, or none can be made.
+fn try_it(state: &mut State, config: &Config, wake: Wake, choice: Choice) -> Option<Sending> {
+    let head = state.record()?;
+    let (read, has_ended) = (read(head)?, head.status.is_terminal());
+    let waits = head.callback.as_ref().is_some_and(|callback| callback.waits);
+    if wake.dead || waits {
+        let instead = if wake.dead {
+            Sending::Record(read, Try::Exhausted)
+        } else {
+            Sending::Wake
+        };
+        return (choice == Choice::Accepts).then_some(instead);
+    }
+    if !has_ended {
+        state.breach(Breach::ToldEarly);
+    }
+    state.posts += 1;
+    let tried = match choice {
+        Choice::Accepts => Try::Delivered,
+        Choice::Gone => Try::Gone,
+        _ if read.round_tries + 1 < config.tries_max => Try::Again,
+        _ => Try::Exhausted,
+    };
+    Some(Sending::Record(read, tried))
+}
+
+fn start_round(
+    state: &mut State,
+    config: &Config,
+    wake: Wake,
+    read: Read,
+    wire: Wire,
+) -> Option<Option<Sending>> {
+    let redelivery = wake.redelivery?;
+    let written = store::start_round(state, config, wake.create, read, redelivery);
+    if wire != Wire::Answered {
+        let again = Sending::StartRound(read);
+        return written
+            .applied
+            .then_some((wire == Wire::Retried).then_some(again));
+    }
+    Some(Some(if written.outcome {
+        Sending::LookAgain
+    } else {
+        Sending::Acknowledge
+    }))
+}
+
+/// `Callback::deliver`, after the POST.
+fn record(
+    state: &mut State,
+    config: &Config,
+    wake: Wake,
+    (read, tried): (Read, Try),
+    wire: Wire,
+) -> Option<Option<Sending>> {
+    let written = store::record_try(state, config, wake.slot, wake.create, (read, tried));
+    if wire != Wire::Answered {
+        let again = Sending::Record(read, tried);
+        return written
+            .applied
+            .then_some((wire == Wire::Retried).then_some(again));
+    }
+    let due = state
+        .record_of(wake.create)
+        .is_some_and(Head::callback_is_due);
+    Some(match (written.outcome, config.refused_sender) {
+        // What the record says counts: it may be of another sender that the same message woke.
+        (RecordedTry::Written, RefusedSender::GoesOnForItsMessage) => Some(if due {
+            Sending::Wake
+        } else {
+            Sending::Acknowledge
+        }),
+        (RecordedTry::Written, _) => Some(if tried == Try::Again {
+            Sending::Wake
+        } else {
+            Sending::Acknowledge
+        }),
+        (RecordedTry::Refused { due: true }, RefusedSender::Returns) => None,
+        (RecordedTry::Refused { .. }, _) => Some(Sending::Acknowledge),
+    })
+}

@@ -7,7 +7,8 @@ use crate::state::State;
 pub enum Action {
     /// A process makes its next call, and goes on from there to the one after it.
     Call(Process, Choice, Wire),
-    /// A process is woken by a message.
+    /// A process is woken by a message: a fresh one, or one that is received again, whatever has become of whoever received it
+    /// before.
     Receive(Process, usize),
     /// Time passes for one thing and not yet for another.
     Pass(Passing),
@@ -83,8 +84,6 @@ pub enum Passing {
     Expiry,
     /// The time of a callback's next try comes.
     NextTry,
-    /// A message can be received again, whatever has become of whoever received it last.
-    Visibility(usize),
 }
 
 /// Every way in which a call that sends or writes can go.

@@ -78,7 +78,7 @@ fn tell(path: Path<State, Action>) -> String {
 }
 
 fn describe(state: &State, action: Action) -> String {
-    use crate::action::{Passing, Process};
+    use crate::action::Process;
     match action {
         Action::Call(process, choice, wire) => {
             let at = match process {
@@ -93,9 +93,6 @@ fn describe(state: &State, action: Action) -> String {
         }
         Action::Receive(process, index) => {
             format!("{process:?} receives {:?}", state.messages[index])
-        }
-        Action::Pass(Passing::Visibility(index)) => {
-            format!("visible: {:?}", state.messages[index])
         }
         Action::Pass(passing) => format!("passes: {passing:?}"),
         Action::Rest => "rest".to_owned(),

@@ -13,6 +13,10 @@ pub struct Config {
     pub submits: u8,
     /// Whether the second submit asks for something else than the first.
     pub conflicting: bool,
+    /// Invocations of the worker at a time, one or two.
+    pub workers: usize,
+    /// Invocations of the callback function at a time, one or two.
+    pub senders: usize,
     /// Attempts that an operation has.
     pub attempts_max: u8,
     /// Tries in a round of the callback; none was asked for when zero.
@@ -35,10 +39,12 @@ pub struct Config {
     pub receives_max: u8,
     /// What may happen out of the ordinary.
     pub budget: Budget,
-    /// POSTs of one incarnation that are accounted for.
+    /// POSTs of one incarnation that are accounted for; not counted when zero.
     pub posts_max: u8,
     /// What a sender does whose record was refused.
     pub refused_sender: RefusedSender,
+    /// What an erase does with the head in the end.
+    pub erasing: Erasing,
     /// What is broken on purpose.
     pub fault: Option<Fault>,
     /// What must be seen to happen, by the names of [`crate::property::WITNESSES`].
@@ -52,6 +58,8 @@ pub enum Start {
     Nothing,
     /// An operation has ended, its callback is due and nobody has been told: the dispatch message is there.
     Ended,
+    /// The callback was delivered, and a second message for that is still there.
+    Delivered,
 }
 
 /// What a sender does whose record of a try was refused while the callback is due: somebody else has recorded one.
@@ -63,6 +71,15 @@ pub enum RefusedSender {
     GoesOnForItsMessage,
     /// It acknowledges nothing.
     Returns,
+}
+
+/// What an erase does with the head in the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Erasing {
+    /// It deletes it.
+    DeletesHead,
+    /// It leaves it marked, for the store to delete in time, and a create does not create over a mark of its own incarnation.
+    LeavesMark,
 }
 
 /// A rule that is broken on purpose, to see that it is missed.
@@ -99,6 +116,8 @@ impl Config {
             start: Start::Nothing,
             submits: 1,
             conflicting: false,
+            workers: 2,
+            senders: 2,
             attempts_max: 1,
             tries_max: 0,
             gone: false,
@@ -117,6 +136,7 @@ impl Config {
             },
             posts_max: 0,
             refused_sender: RefusedSender::Acknowledges,
+            erasing: Erasing::DeletesHead,
             fault: None,
             seen: &[],
         }

@@ -24,7 +24,7 @@ use stateright::{Model, Property};
 use crate::action::{Action, Process, Wire};
 use crate::config::{Config, Start};
 use crate::state::{
-    Answer, Cancel, Erase, Queue, REDELIVERIES, Redeliver, SLOTS, SUBMITS, Sender, State, Submit,
+    Answer, Cancel, Erase, Message, Queue, REDELIVERIES, Redeliver, SLOTS, Sender, State, Submit,
     Worker,
 };
 
@@ -42,7 +42,7 @@ impl Model for Ferry {
     fn init_states(&self) -> Vec<State> {
         let first = match self.config.start {
             Start::Nothing => Submit::Unasked,
-            Start::Ended => Submit::Answered(Answer::Accepted),
+            Start::Ended | Start::Delivered => Submit::Answered(Answer::Accepted),
         };
         let nothing = State {
             head: None,
@@ -56,7 +56,6 @@ impl Model for Ferry {
             erase: Erase::Unasked,
             left: self.config.budget,
             posts: 0,
-            rests: 0,
             over: false,
             breaches: 0,
         };
@@ -68,12 +67,15 @@ impl Model for Ferry {
             return;
         }
         self.calls_under_way(state, actions);
-        receives(state, actions);
+        self.receives(state, actions, |message| message.visible);
         // What goes on by itself comes before rest; what may come from outside, or early, does not have to.
         if actions.is_empty() {
             actions.push(Action::Rest);
         }
         self.requests(state, actions);
+        self.receives(state, actions, |message| {
+            queue::may_reappear(state, &self.config, message)
+        });
         time::offers(state, &self.config, actions);
     }
 
@@ -90,15 +92,15 @@ impl Model for Ferry {
                     Process::Sender(slot) => sender::call(&mut next, config, slot, choice, wire)?,
                     Process::Cancel => owner::cancel(&mut next, wire)?,
                     Process::Redeliver(id) => owner::redeliver(&mut next, id, wire)?,
-                    Process::Erase => owner::erase(&mut next, wire)?,
+                    Process::Erase => owner::erase(&mut next, config, wire)?,
                 }
             }
             Action::Receive(Process::Worker(slot) | Process::Sender(slot), index) => {
                 queue::receive(&mut next, config, slot, index);
             }
             Action::Receive(_, _) => return None,
-            Action::Pass(passing) => time::pass(&mut next, config, passing),
-            Action::Rest => time::rest(&mut next, config),
+            Action::Pass(passing) => time::pass(&mut next, passing),
+            Action::Rest => time::rest(&mut next),
         }
         next.put_in_order();
         Some(next)
@@ -156,24 +158,32 @@ impl Ferry {
             owner::offers_of_erase(state, actions);
         }
     }
-}
 
-/// What may be received, by one of those who are idle.
-fn receives(state: &State, actions: &mut Vec<Action>) {
-    for (index, message) in state.messages.iter().enumerate() {
-        let is_double = index > 0 && state.messages[index - 1] == *message;
-        if !message.visible || is_double {
-            continue;
+    /// Which of these messages may be received, by one of those who are idle.
+    fn receives(
+        &self,
+        state: &State,
+        actions: &mut Vec<Action>,
+        which: impl Fn(&Message) -> bool,
+    ) {
+        let idle_workers = state.workers.iter().filter(|it| **it == Worker::Idle).count();
+        let idle_senders = state.senders.iter().filter(|it| **it == Sender::Idle).count();
+        for (index, message) in state.messages.iter().enumerate() {
+            let is_double = index > 0 && state.messages[index - 1] == *message;
+            if is_double || !which(message) {
+                continue;
+            }
+            // Sorted, so that those who are idle come first.
+            let process = match message.queue {
+                Queue::Dispatch | Queue::DispatchDeadLetters => {
+                    (idle_workers + self.config.workers > SLOTS).then_some(Process::Worker(0))
+                }
+                Queue::Callback | Queue::CallbackDeadLetters => {
+                    (idle_senders + self.config.senders > SLOTS).then_some(Process::Sender(0))
+                }
+            };
+            actions.extend(process.map(|process| Action::Receive(process, index)));
         }
-        // Sorted, so that those who are idle come first.
-        let process = match message.queue {
-            Queue::Dispatch | Queue::DispatchDeadLetters => {
-                (state.workers[0] == Worker::Idle).then_some(Process::Worker(0))
-            }
-            Queue::Callback | Queue::CallbackDeadLetters => {
-                (state.senders[0] == Sender::Idle).then_some(Process::Sender(0))
-            }
-        };
-        actions.extend(process.map(|process| Action::Receive(process, index)));
     }
 }
+

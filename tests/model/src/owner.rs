@@ -3,6 +3,7 @@
 use shared::domain::callback::CallbackStatus;
 
 use crate::action::{Action, Choice, Process, READS, WRITES, Wire, offer};
+use crate::config::Config;
 use crate::queue;
 use crate::state::{Cancel, Erase, Queue, Redeliver, State};
 use crate::store;
@@ -17,7 +18,8 @@ pub(crate) fn offers_of_cancel(state: &State, actions: &mut Vec<Action>) {
 /// Makes the next call of a cancel; `None` when it comes to the same as another.
 pub(crate) fn cancel(state: &mut State, wire: Wire) -> Option<()> {
     state.cancel = match (state.cancel, wire) {
-        (Cancel::Answered, _) => return None,
+        // As if it had not been asked.
+        (Cancel::Unasked, Wire::Failed) | (Cancel::Answered, _) => return None,
         (_, Wire::Failed) => Cancel::Answered,
         (Cancel::Unasked | Cancel::Write, _) => {
             let written = store::cancel(state);
@@ -89,9 +91,10 @@ pub(crate) fn offers_of_erase(state: &State, actions: &mut Vec<Action>) {
 }
 
 /// Makes the next call of an erase; `None` when it comes to the same as another.
-pub(crate) fn erase(state: &mut State, wire: Wire) -> Option<()> {
+pub(crate) fn erase(state: &mut State, config: &Config, wire: Wire) -> Option<()> {
     state.erase = match (state.erase, wire) {
-        (Erase::Answered, _) => return None,
+        // As if it had not been asked.
+        (Erase::Unasked, Wire::Failed) | (Erase::Answered, _) => return None,
         (_, Wire::Failed) => Erase::Answered,
         (Erase::Unasked | Erase::Mark, _) => {
             let written = store::mark_erased(state);
@@ -107,7 +110,7 @@ pub(crate) fn erase(state: &mut State, wire: Wire) -> Option<()> {
             Erase::DeleteHead(create)
         }
         (Erase::DeleteHead(create), _) => {
-            store::delete_head(state, create);
+            store::delete_head(state, config, create);
             Erase::Answered
         }
     };

@@ -99,7 +99,7 @@ pub const WITNESSES: [(&str, Condition); 18] = [
     }),
     ("create meets itself", |_, state| {
         (0..).zip(state.submits).any(|(create, submit)| {
-            submit == Submit::Create && state.record_of(create).is_some()
+            submit == Submit::CreateAgain && state.record_of(create).is_some()
         })
     }),
     ("replayed", |_, state| answered(state, Answer::Replayed)),

@@ -35,14 +35,6 @@ pub(crate) const fn sender_bit(slot: u8) -> u8 {
     1 << (slot + first)
 }
 
-/// The message that a process has a receipt handle of, while it is there.
-pub(crate) fn held(state: &mut State, bit: u8) -> Option<&mut Message> {
-    state
-        .messages
-        .iter_mut()
-        .find(|message| message.holders & bit != 0)
-}
-
 /// A delete, by whatever receipt handle: a stale one may work after all.
 pub(crate) fn delete(state: &mut State, bit: u8) {
     state.messages.retain(|message| message.holders & bit == 0);
@@ -87,9 +79,12 @@ pub(crate) fn mark_recorded(state: &mut State, slot: u8) -> u8 {
 
 /// Wakes whoever is idle by the message at `index`.
 pub(crate) fn receive(state: &mut State, config: &Config, slot: u8, index: usize) {
+    if !state.messages[index].visible {
+        come_back(state, config, index);
+    }
     let message = &mut state.messages[index];
     message.visible = false;
-    message.receives += 1;
+    message.receives = config.receives_max.min(message.receives + 1);
     let Message {
         queue,
         create,
@@ -163,8 +158,8 @@ fn is_early(state: &State, message: &Message) -> bool {
             .is_some_and(|callback| callback.waits)
 }
 
-/// Makes a message visible, in its dead-letter queue once it was received often enough.
-pub(crate) fn reappear(state: &mut State, config: &Config, index: usize) {
+/// What a message is received for again costs: it comes from its dead-letter queue once it was received often enough.
+fn come_back(state: &mut State, config: &Config, index: usize) {
     let message = state.messages[index];
     if is_early(state, &message) {
         state.left.hops -= 1;
@@ -175,5 +170,4 @@ pub(crate) fn reappear(state: &mut State, config: &Config, index: usize) {
         message.queue = dead_letters(message.queue).unwrap_or(message.queue);
         message.receives = 0;
     }
-    state.messages[index].visible = true;
 }

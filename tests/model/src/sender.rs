@@ -167,7 +167,7 @@ fn try_it(state: &mut State, config: &Config, wake: Wake, choice: Choice) -> Opt
     if !has_ended {
         state.breach(Breach::ToldEarly);
     }
-    state.posts += 1;
+    state.posts += u8::from(config.posts_max > 0);
     let tried = match choice {
         Choice::Accepts => Try::Delivered,
         Choice::Gone => Try::Gone,

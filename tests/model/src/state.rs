@@ -40,8 +40,6 @@ pub struct State {
     pub left: Budget,
     /// POSTs that the receiver saw for the present incarnation.
     pub posts: u8,
-    /// How often everything came to rest, waiting for time alone.
-    pub rests: u8,
     /// Nothing will ever happen again.
     pub over: bool,
     /// Promises that a step has broken, as bits of [`Breach`].
@@ -175,7 +173,7 @@ pub struct Message {
     pub redelivery: Option<u8>,
     /// Whether it can be received: not delayed, in flight or put back.
     pub visible: bool,
-    /// How often it was received from its queue.
+    /// How often it was received from its queue, up to where that counts.
     pub receives: u8,
     /// Whether it is known to be older than the age at which an absent record means that there will be none.
     pub old: bool,
@@ -209,6 +207,8 @@ pub enum Submit {
     WriteArguments,
     /// Creates its record.
     Create,
+    /// Creates its record, which it may have done.
+    CreateAgain,
     /// Over.
     Answered(Answer),
 }

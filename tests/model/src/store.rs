@@ -5,9 +5,9 @@
 use shared::domain::callback::CallbackStatus;
 use shared::domain::transition::{Status, Step, Verdict, verdict};
 
-use crate::config::{Config, Fault, RefusedSender, Start};
+use crate::config::{Config, Erasing, Fault, RefusedSender, Start};
 use crate::queue;
-use crate::state::{Breach, Callback, Ending, Head, Item, Key, Read, Recorded, State, Try};
+use crate::state::{Breach, Callback, Ending, Head, Item, Key, Queue, Read, Recorded, State, Submit, Try};
 
 /// Whether a write was applied, and what its caller is told.
 pub(crate) struct Written<T> {
@@ -89,8 +89,17 @@ fn change(state: &mut State, to: Option<Status>, change: impl FnOnce(&mut Head))
 
 /// `Store::create`.
 pub(crate) fn create(state: &mut State, config: &Config, create: u8) -> Written<bool> {
-    let Some(status) = target(state.record(), Step::Create) else {
-        let ours = state.record_of(create).is_some();
+    // A create that is made again names the time of its first try, before which nothing has expired that was created since. A
+    // mark of erasure can be of the same second, though, and no record at all tells nothing.
+    let counts_as_there = |head: &&Head| {
+        let is_again = state.submits[usize::from(create)] == Submit::CreateAgain;
+        is_again && !(head.erased && config.erasing == Erasing::DeletesHead)
+    };
+    let met = state
+        .record()
+        .or_else(|| state.head.as_ref().filter(counts_as_there));
+    let Some(status) = target(met, Step::Create) else {
+        let ours = met.is_some_and(|head| head.create == create);
         return Written::refused(ours);
     };
     let tries = config.tries_max;
@@ -411,7 +420,10 @@ pub(crate) fn delete_payloads(state: &mut State, create: u8) {
 }
 
 /// `Store::delete_head`, unless a new incarnation has taken its place.
-pub(crate) fn delete_head(state: &mut State, create: u8) {
+pub(crate) fn delete_head(state: &mut State, config: &Config, create: u8) {
+    if config.erasing == Erasing::LeavesMark {
+        return;
+    }
     if state.head.as_ref().is_some_and(|head| head.create == create) {
         state.head = None;
     }
@@ -426,6 +438,17 @@ pub(crate) fn at_start(config: &Config, mut state: State) -> State {
     claim(&mut state, config, 0, 0);
     finish(&mut state, config, 0, 0, (1, 2), Ending::Complete);
     change(&mut state, None, |head| head.claim = None);
-    queue::send(&mut state, crate::state::Queue::Dispatch, 0, None, false);
+    if config.start == Start::Ended {
+        queue::send(&mut state, Queue::Dispatch, 0, None, false);
+        return state;
+    }
+    let unread = Read {
+        tries: 0,
+        round_tries: 0,
+        redelivery: None,
+    };
+    record_try(&mut state, config, 0, 0, (unread, Try::Delivered));
+    queue::release_sender(&mut state, 0);
+    queue::send(&mut state, Queue::Callback, 0, None, true);
     state
 }

@@ -13,7 +13,7 @@ use crate::store;
 /// What may come next.
 pub(crate) fn offers(state: &State, config: &Config, create: u8, actions: &mut Vec<Action>) {
     let wires = match next(state, config, create) {
-        Submit::Send | Submit::Create => &WRITES[..],
+        Submit::Send | Submit::Create | Submit::CreateAgain => &WRITES[..],
         Submit::WriteArguments => &READS[..],
         Submit::Unasked | Submit::Answered(_) => return,
     };
@@ -30,6 +30,10 @@ fn next(state: &State, config: &Config, create: u8) -> Submit {
 
 /// Makes the next call; `None` when it comes to the same as another.
 pub(crate) fn call(state: &mut State, config: &Config, create: u8, wire: Wire) -> Option<()> {
+    if wire == Wire::Failed && state.submits[usize::from(create)] == Submit::Unasked {
+        // As if it had not been asked.
+        return None;
+    }
     let now = next(state, config, create);
     let then = match (now, wire) {
         (_, Wire::Failed) => Submit::Answered(Answer::None),
@@ -46,14 +50,14 @@ pub(crate) fn call(state: &mut State, config: &Config, create: u8, wire: Wire) -
             store::write_payload(state, key, (create, 0));
             Submit::Create
         }
-        (Submit::Create, _) => {
+        (Submit::Create | Submit::CreateAgain, _) => {
             let written = store::create(state, config, create);
             if wire != Wire::Answered && !written.applied {
                 return None;
             }
             match wire {
                 Wire::Answered => after_create(config, written.outcome),
-                Wire::Retried => Submit::Create,
+                Wire::Retried => Submit::CreateAgain,
                 Wire::Doubtful | Wire::Failed => Submit::Answered(Answer::None),
             }
         }

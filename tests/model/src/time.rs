@@ -6,12 +6,7 @@
 
 use crate::action::{Action, Passing};
 use crate::config::Config;
-use crate::queue;
-use crate::state::State;
-
-/// Rests after which nothing is expected to happen any more: the queues have given back everything that many times, with nobody
-/// failing. Too few would show as messages left over.
-const RESTS_MAX: u8 = 12;
+use crate::state::{Queue, State};
 
 /// What may pass next.
 pub(crate) fn offers(state: &State, config: &Config, actions: &mut Vec<Action>) {
@@ -31,12 +26,6 @@ pub(crate) fn offers(state: &State, config: &Config, actions: &mut Vec<Action>) 
         let may = passings.into_iter().filter(|(may, _)| *may);
         actions.extend(may.map(|(_, passing)| Action::Pass(passing)));
     }
-    for (index, message) in state.messages.iter().enumerate() {
-        let is_double = index > 0 && state.messages[index - 1] == *message;
-        if !is_double && queue::may_reappear(state, config, message) {
-            actions.push(Action::Pass(Passing::Visibility(index)));
-        }
-    }
 }
 
 fn is_leased(state: &State) -> bool {
@@ -51,17 +40,13 @@ fn is_leased(state: &State) -> bool {
 }
 
 /// Lets one thing pass.
-pub(crate) fn pass(state: &mut State, config: &Config, passing: Passing) {
-    if let Passing::Visibility(index) = passing {
-        return queue::reappear(state, config, index);
-    }
+pub(crate) fn pass(state: &mut State, passing: Passing) {
     let Some(head) = &mut state.head else { return };
     match passing {
         Passing::Lease => head.lease_over = true,
         Passing::Deadline => head.deadline_over = true,
         Passing::Expiry => head.expired = true,
         Passing::NextTry => end_wait(state),
-        Passing::Visibility(_) => {}
     }
 }
 
@@ -73,18 +58,18 @@ fn end_wait(state: &mut State) {
 
 /// Everything that is waited for comes: leases and backoffs end, delays and visibility timeouts as well, and messages grow old.
 /// Deadlines do not pass by this: an operation has to end without them, too.
-pub(crate) fn rest(state: &mut State, config: &Config) {
-    state.rests += 1;
-    if state.messages.is_empty() || state.rests > RESTS_MAX {
+pub(crate) fn rest(state: &mut State) {
+    if state.messages.is_empty() {
         state.over = true;
         return;
     }
     if is_leased(state) {
-        pass(state, config, Passing::Lease);
+        pass(state, Passing::Lease);
     }
     end_wait(state);
-    for index in 0..state.messages.len() {
-        queue::reappear(state, config, index);
-        state.messages[index].old = true;
+    for message in &mut state.messages {
+        message.visible = true;
+        // Only this queue's messages are asked for their age.
+        message.old = matches!(message.queue, Queue::Dispatch | Queue::DispatchDeadLetters);
     }
 }

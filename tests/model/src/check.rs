@@ -5,6 +5,7 @@ use std::collections::hash_map::{Entry, HashMap};
 use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
+use shared::clock::{Clock as _, SystemClock};
 use stateright::{Checker, HasDiscoveries, Model as _, Path};
 
 use crate::Ferry;
@@ -16,25 +17,26 @@ use crate::state::State;
 ///
 /// # Panics
 ///
-/// When a property does not hold, or something that was to be seen was not.
+/// When a property does not hold, when something that was to be seen was not, or when a course of events does not end.
 pub fn assert_holds(config: Config) {
-    let (name, started) = (config.name, std::time::SystemTime::UNIX_EPOCH);
-    let _ = started;
+    let (name, began_at) = (config.name, SystemClock.now());
     let checker = Ferry { config }.checker().spawn_bfs().join();
     println!(
-        "{name}: {} states, {} steps between them, at most {} in a row",
+        "{name}: {} states, {} steps between them, at most {} in a row, {:.1} s",
         checker.unique_state_count(),
         checker.state_count(),
         checker.max_depth(),
+        SystemClock.now().since(began_at).as_secs_f64(),
     );
-    let mut wrong = String::new();
-    for (property, path) in checker.discoveries() {
-        if checker.model().property(property).expectation.discovery_is_failure() {
-            let _ = write!(wrong, "\nnot so: {property}\n{}", tell(path));
-        }
+    let broken = checker.discoveries().into_iter().find(|(property, _)| {
+        let property = checker.model().property(property);
+        property.expectation.discovery_is_failure()
+    });
+    if let Some((property, path)) = broken {
+        panic!("{name}, not so: {property}\n{}", tell(path));
     }
-    assert!(wrong.is_empty(), "{name}{wrong}");
     checker.assert_properties();
+    assert!(every_course_ends(checker.model()), "{name} goes in a circle");
 }
 
 /// Explores until `property` is broken, and tells how.
@@ -54,7 +56,8 @@ pub fn assert_breaks(config: Config, property: &'static str) {
         );
     };
     println!(
-        "{name}: not so after {} states: {property}\n{}",
+        "{name}: not so in {} steps, after {} states: {property}\n{}",
+        path.clone().into_actions().len(),
         checker.unique_state_count(),
         tell(path)
     );
@@ -63,13 +66,11 @@ pub fn assert_breaks(config: Config, property: &'static str) {
 /// A course of events, one a line.
 fn tell(path: Path<State, Action>) -> String {
     let mut told = String::new();
-    let mut number = 0;
     let steps = path.into_vec();
-    for (index, (state, action)) in steps.iter().enumerate() {
+    for (number, (state, action)) in (1..).zip(&steps) {
         let Some(action) = action else { break };
-        number += 1;
+        // Writing to memory cannot fail.
         let _ = writeln!(told, "  {number:>2}. {}", describe(state, *action));
-        let _ = index;
     }
     if let Some((last, _)) = steps.last() {
         let _ = writeln!(told, "  {last:?}");
@@ -101,13 +102,12 @@ fn describe(state: &State, action: Action) -> String {
 
 /// Whether every course of events comes to an end: no moment can be come to twice.
 #[must_use]
-pub fn every_course_ends(config: Config) -> bool {
-    let model = Ferry { config };
+pub fn every_course_ends(model: &Ferry) -> bool {
     let mut seen = HashMap::new();
     model
         .init_states()
         .into_iter()
-        .all(|state| ends_from(&model, &state, &mut seen))
+        .all(|state| ends_from(model, &state, &mut seen))
 }
 
 /// Whether each moment seen has been left behind again, by a fingerprint of 64 bits as the checker's own.

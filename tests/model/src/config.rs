@@ -67,8 +67,6 @@ pub enum Start {
 pub enum RefusedSender {
     /// It acknowledges its message, whoever has recorded.
     Acknowledges,
-    /// It goes on as if the record were its own when whoever recorded was woken by the same message; else it acknowledges.
-    GoesOnForItsMessage,
     /// It acknowledges nothing.
     Returns,
 }
@@ -105,6 +103,10 @@ pub enum Fault {
     PayloadsUnderOneName,
     /// The record of a try asks for nothing.
     UnconditionalRecord,
+    /// The record of an outcome asks for nothing but the incarnation.
+    OutcomeNotFenced,
+    /// A sender takes a wake-up's word for it that the operation has ended.
+    WakeUpTrusted,
 }
 
 impl Config {

@@ -1,6 +1,6 @@
 //! The queues, as SQS has them: at least once, in any order, and nothing lost but by a delete.
 
-use crate::config::{Config, RefusedSender};
+use crate::config::Config;
 use crate::state::{Message, Queue, SLOTS, Sender, Sending, Serving, State, Worker};
 
 /// `Queue::send`.
@@ -19,7 +19,6 @@ pub(crate) fn send(
         receives: 0,
         old: false,
         holders: 0,
-        recorded: false,
     });
 }
 
@@ -54,7 +53,7 @@ pub(crate) fn release_sender(state: &mut State, slot: u8) {
     state.senders[usize::from(slot)] = Sender::Idle;
     forget(state, sender_bit(slot));
     if let Some(callback) = state.head.as_mut().and_then(|head| head.callback.as_mut()) {
-        callback.last_by &= !(1 << slot);
+        callback.last_by = callback.last_by.filter(|last| *last != slot);
     }
 }
 
@@ -62,19 +61,6 @@ fn forget(state: &mut State, bit: u8) {
     for message in &mut state.messages {
         message.holders &= !bit;
     }
-}
-
-/// Notes that the last try on record was made for the message that a sender has; which senders were woken by it.
-pub(crate) fn mark_recorded(state: &mut State, slot: u8) -> u8 {
-    let bit = sender_bit(slot);
-    let mut holders = bit;
-    for message in &mut state.messages {
-        message.recorded = message.holders & bit != 0;
-        if message.recorded {
-            holders |= message.holders;
-        }
-    }
-    holders >> SLOTS
 }
 
 /// Wakes whoever is idle by the message at `index`.
@@ -89,7 +75,6 @@ pub(crate) fn receive(state: &mut State, config: &Config, slot: u8, index: usize
         queue,
         create,
         redelivery,
-        recorded,
         ..
     } = *message;
     let sender = |dead| Sender::Serves {
@@ -112,12 +97,6 @@ pub(crate) fn receive(state: &mut State, config: &Config, slot: u8, index: usize
         Queue::Callback | Queue::CallbackDeadLetters => {
             message.holders |= sender_bit(slot);
             state.senders[at] = sender(queue == Queue::CallbackDeadLetters);
-            if config.refused_sender == RefusedSender::GoesOnForItsMessage
-                && recorded
-                && let Some(callback) = state.head.as_mut().and_then(|head| head.callback.as_mut())
-            {
-                callback.last_by |= 1 << slot;
-            }
         }
     }
 }

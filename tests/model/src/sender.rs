@@ -109,7 +109,7 @@ pub(crate) fn call(
 fn awaited<'a>(state: &'a State, config: &Config, create: u8) -> Option<&'a Head> {
     state
         .record()
-        .filter(|head| head.create == create || config.has(Fault::MessageWithoutCreateId))
+        .filter(|head| head.create == create || config.has(Fault::WakeUpTrusted))
 }
 
 /// `Callback::wake` and `Callback::exhaust`, with `Callback::in_a_round`.
@@ -118,7 +118,7 @@ fn look(state: &mut State, config: &Config, wake: Wake, choice: Choice) -> Optio
     let Some(head) = awaited(state, config, wake.create) else {
         return unanswered(Sending::Acknowledge);
     };
-    if head.callback_is_due() {
+    if head.callback_is_due() || config.has(Fault::WakeUpTrusted) {
         return try_it(state, config, wake, choice);
     }
     let (Some(read), Some(redelivery)) = (read(head), wake.redelivery) else {
@@ -214,16 +214,7 @@ fn record(
             .applied
             .then_some((wire == Wire::Retried).then_some(again));
     }
-    let due = state
-        .record_of(wake.create)
-        .is_some_and(Head::callback_is_due);
     Some(match (written.outcome, config.refused_sender) {
-        // What the record says counts: it may be of another sender that the same message woke.
-        (RecordedTry::Written, RefusedSender::GoesOnForItsMessage) => Some(if due {
-            Sending::Wake
-        } else {
-            Sending::Acknowledge
-        }),
         (RecordedTry::Written, _) => Some(if tried == Try::Again {
             Sending::Wake
         } else {

@@ -110,8 +110,8 @@ pub struct Callback {
     pub tries: u8,
     /// `callback_round_tries`.
     pub round_tries: u8,
-    /// `callback_attempt_id`: the senders, as bits, that take the last try's record for their own.
-    pub last_by: u8,
+    /// `callback_attempt_id`: the sender that drew it, while there is one that could compare it.
+    pub last_by: Option<u8>,
     /// Whether `callback_next_at` is to come.
     pub waits: bool,
     /// `redelivery_id`.
@@ -179,8 +179,6 @@ pub struct Message {
     pub old: bool,
     /// The processes, as bits, that have a receipt handle of it.
     pub holders: u8,
-    /// Whether the last try on record was made by a process that it woke.
-    pub recorded: bool,
 }
 
 /// How a submit was answered.
@@ -435,7 +433,7 @@ impl State {
             self.senders.swap(0, 1);
             self.swap_holders(SLOTS);
             if let Some(callback) = self.head.as_mut().and_then(|head| head.callback.as_mut()) {
-                callback.last_by = swapped(callback.last_by, 0);
+                callback.last_by = callback.last_by.map(|slot| 1 - slot);
             }
         }
         self.messages.sort_unstable();

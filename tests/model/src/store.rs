@@ -3,9 +3,9 @@
 //! Which step may be taken from which state is asked of the transition table that the functions are compiled with.
 
 use shared::domain::callback::CallbackStatus;
-use shared::domain::transition::{Status, Step, Verdict, verdict};
+use shared::domain::transition::{self, Status, Step, Verdict, verdict};
 
-use crate::config::{Config, Erasing, Fault, RefusedSender, Start};
+use crate::config::{Config, Erasing, Fault, Start};
 use crate::queue;
 use crate::state::{Breach, Callback, Ending, Head, Item, Key, Queue, Read, Recorded, State, Submit, Try};
 
@@ -119,7 +119,7 @@ pub(crate) fn create(state: &mut State, config: &Config, create: u8) -> Written<
             recorded: None,
             tries: 0,
             round_tries: 0,
-            last_by: 0,
+            last_by: None,
             waits: false,
             redelivery: None,
         }),
@@ -219,7 +219,12 @@ pub(crate) fn finish(
         Ending::Fail => Step::Fail,
         Ending::Retry => Step::Retry,
     };
-    let to = target(state.record(), step).filter(|_| passes_fence(state, slot, version));
+    let unfenced = config.has(Fault::OutcomeNotFenced) && state.record_of(create).is_some();
+    let to = if unfenced {
+        Some(transition::target(step))
+    } else {
+        target(state.record(), step).filter(|_| passes_fence(state, slot, version))
+    };
     if to.is_some() {
         check_holder(state, create, attempt);
         let names_result = config.payloads && ending == Ending::Complete;
@@ -227,8 +232,8 @@ pub(crate) fn finish(
             head.result = names_result.then(|| result_key(config, create, attempt));
         });
     }
-    let target = shared::domain::transition::target(step);
     let ours = state.record_of(create).filter(|head| {
+        let target = transition::target(step);
         head.version == version + 1 && head.status == target && head.claim == Some(slot)
     });
     let outcome = ours.map_or(Finished::Lost, |head| Finished::Written {
@@ -294,11 +299,6 @@ pub(crate) fn record_try(
 ) -> Written<RecordedTry> {
     let stands = stands_as(state, config, create, read);
     if stands {
-        // Woken by the same message, or this sender alone.
-        let last_by = match config.refused_sender {
-            RefusedSender::GoesOnForItsMessage => queue::mark_recorded(state, slot),
-            RefusedSender::Acknowledges | RefusedSender::Returns => 1 << slot,
-        };
         let was_settled = state
             .record()
             .and_then(Head::callback_status)
@@ -309,7 +309,7 @@ pub(crate) fn record_try(
         if let Some(callback) = state.head.as_mut().and_then(|head| head.callback.as_mut()) {
             callback.tries = read.tries + 1;
             callback.round_tries = read.round_tries + 1;
-            callback.last_by = last_by;
+            callback.last_by = Some(slot);
             callback.waits = tried == Try::Again;
             callback.recorded = Some(match tried {
                 Try::Again => Recorded::Due,
@@ -322,7 +322,7 @@ pub(crate) fn record_try(
     let standing = state.record_of(create);
     let ours = standing
         .and_then(|head| head.callback.as_ref())
-        .is_some_and(|callback| callback.last_by & 1 << slot != 0);
+        .is_some_and(|callback| callback.last_by == Some(slot));
     let due = standing.is_some_and(Head::callback_is_due);
     Written {
         applied: stands,

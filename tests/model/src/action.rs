@@ -87,12 +87,7 @@ pub enum Passing {
 }
 
 /// Every way in which a call that sends or writes can go.
-pub(crate) const WRITES: [Wire; 4] = [
-    Wire::Answered,
-    Wire::Retried,
-    Wire::Doubtful,
-    Wire::Failed,
-];
+pub(crate) const WRITES: [Wire; 4] = [Wire::Answered, Wire::Retried, Wire::Doubtful, Wire::Failed];
 /// Every way in which a call can go that is the same when made again: a read, a delete.
 pub(crate) const READS: [Wire; 2] = [Wire::Answered, Wire::Failed];
 
@@ -104,7 +99,11 @@ pub(crate) fn offer(
     wires: &[Wire],
     actions: &mut Vec<Action>,
 ) {
-    let count = if state.left.faults == 0 { 1 } else { wires.len() };
+    let count = if state.left.faults == 0 {
+        1
+    } else {
+        wires.len()
+    };
     let calls = wires[..count]
         .iter()
         .map(|wire| Action::Call(process, choice, *wire));

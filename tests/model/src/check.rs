@@ -36,7 +36,10 @@ pub fn assert_holds(config: Config) {
         panic!("{name}, not so: {property}\n{}", tell(path));
     }
     checker.assert_properties();
-    assert!(every_course_ends(checker.model()), "{name} goes in a circle");
+    assert!(
+        every_course_ends(checker.model()),
+        "{name} goes in a circle"
+    );
 }
 
 /// Explores until `property` is broken, and tells how.

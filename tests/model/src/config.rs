@@ -43,6 +43,8 @@ pub struct Config {
     pub posts_max: u8,
     /// What a sender does whose record was refused.
     pub refused_sender: RefusedSender,
+    /// How a redelivery tells whether its round has been.
+    pub redelivery: Redelivery,
     /// What an erase does with the head in the end.
     pub erasing: Erasing,
     /// What is broken on purpose.
@@ -69,6 +71,15 @@ pub enum RefusedSender {
     Acknowledges,
     /// It acknowledges nothing.
     Returns,
+}
+
+/// How a redelivery tells whether its round has been.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Redelivery {
+    /// It is the last one on record.
+    NamesItself,
+    /// More tries are on record than when it was asked for.
+    NamesTries,
 }
 
 /// What an erase does with the head in the end.
@@ -138,6 +149,7 @@ impl Config {
             },
             posts_max: 0,
             refused_sender: RefusedSender::Acknowledges,
+            redelivery: Redelivery::NamesItself,
             erasing: Erasing::DeletesHead,
             fault: None,
             seen: &[],

@@ -56,6 +56,7 @@ impl Model for Ferry {
             erase: Erase::Unasked,
             left: self.config.budget,
             posts: 0,
+            rounds: 0,
             over: false,
             breaches: 0,
         };
@@ -91,7 +92,7 @@ impl Model for Ferry {
                     Process::Worker(slot) => worker::call(&mut next, config, slot, choice, wire)?,
                     Process::Sender(slot) => sender::call(&mut next, config, slot, choice, wire)?,
                     Process::Cancel => owner::cancel(&mut next, wire)?,
-                    Process::Redeliver(id) => owner::redeliver(&mut next, id, wire)?,
+                    Process::Redeliver(id) => owner::redeliver(&mut next, config, id, wire)?,
                     Process::Erase => owner::erase(&mut next, config, wire)?,
                 }
             }
@@ -160,14 +161,17 @@ impl Ferry {
     }
 
     /// Which of these messages may be received, by one of those who are idle.
-    fn receives(
-        &self,
-        state: &State,
-        actions: &mut Vec<Action>,
-        which: impl Fn(&Message) -> bool,
-    ) {
-        let idle_workers = state.workers.iter().filter(|it| **it == Worker::Idle).count();
-        let idle_senders = state.senders.iter().filter(|it| **it == Sender::Idle).count();
+    fn receives(&self, state: &State, actions: &mut Vec<Action>, which: impl Fn(&Message) -> bool) {
+        let idle_workers = state
+            .workers
+            .iter()
+            .filter(|it| **it == Worker::Idle)
+            .count();
+        let idle_senders = state
+            .senders
+            .iter()
+            .filter(|it| **it == Sender::Idle)
+            .count();
         for (index, message) in state.messages.iter().enumerate() {
             let is_double = index > 0 && state.messages[index - 1] == *message;
             if is_double || !which(message) {
@@ -186,4 +190,3 @@ impl Ferry {
         }
     }
 }
-

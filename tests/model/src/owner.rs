@@ -3,7 +3,7 @@
 use shared::domain::callback::CallbackStatus;
 
 use crate::action::{Action, Choice, Process, READS, WRITES, Wire, offer};
-use crate::config::Config;
+use crate::config::{Config, Redelivery};
 use crate::queue;
 use crate::state::{Cancel, Erase, Queue, Redeliver, State};
 use crate::store;
@@ -56,20 +56,28 @@ pub(crate) fn offers_of_redelivery(state: &State, id: u8, actions: &mut Vec<Acti
         {
             actions.push(Action::Call(process, Choice::None, Wire::Answered));
         }
-        Redeliver::Send(_) => offer(state, process, Choice::None, &WRITES, actions),
+        Redeliver::Send(..) => offer(state, process, Choice::None, &WRITES, actions),
         Redeliver::Unasked | Redeliver::Answered => {}
     }
 }
 
 /// Makes the next call of a redelivery; `None` when it comes to the same as another.
-pub(crate) fn redeliver(state: &mut State, id: u8, wire: Wire) -> Option<()> {
+pub(crate) fn redeliver(state: &mut State, config: &Config, id: u8, wire: Wire) -> Option<()> {
     let next = match (state.redeliveries[usize::from(id)], wire) {
-        (Redeliver::Unasked, _) => Redeliver::Send(state.record()?.create),
-        (Redeliver::Send(_), Wire::Failed) => Redeliver::Answered,
-        (Redeliver::Send(create), _) => {
-            queue::send(state, Queue::Callback, create, Some(id), false);
+        (Redeliver::Unasked, _) => {
+            let head = state.record()?;
+            let callback = head.callback.as_ref()?;
+            Redeliver::Send(head.create, callback.tries)
+        }
+        (Redeliver::Send(..), Wire::Failed) => Redeliver::Answered,
+        (Redeliver::Send(create, tries), _) => {
+            let redelivery = match config.redelivery {
+                Redelivery::NamesItself => id,
+                Redelivery::NamesTries => tries,
+            };
+            queue::send(state, Queue::Callback, create, Some(redelivery), false);
             match wire {
-                Wire::Retried => Redeliver::Send(create),
+                Wire::Retried => Redeliver::Send(create, tries),
                 Wire::Answered => Redeliver::Answered,
                 Wire::Doubtful | Wire::Failed => return None,
             }

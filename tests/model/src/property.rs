@@ -28,6 +28,8 @@ pub const CALLBACK_SETTLED: &str = "every due callback is settled";
 pub const NOT_TOLD_EARLY: &str = "nobody is told of an end that is not recorded";
 /// A delivery is not undone by another sender.
 pub const STAYS_SETTLED: &str = "a settled callback stays settled until it is redelivered";
+/// "However often the message is received it starts one."
+pub const ONE_ROUND: &str = "a redelivery starts one round at most";
 /// The number of tries.
 pub const SCHEDULE: &str = "tries keep to the schedule";
 /// The number of POSTs.
@@ -35,7 +37,7 @@ pub const POSTS: &str = "POSTs are accounted for";
 /// Payload items.
 pub const OWN_PAYLOADS: &str = "a record names its own payloads";
 
-const ALWAYS: [(&str, Condition); 10] = [
+const ALWAYS: [(&str, Condition); 11] = [
     (ONE_END, |_, state| kept(state, Breach::TerminalChanged)),
     (STALE_HOLDER, |_, state| {
         kept(state, Breach::StaleHolderWrote)
@@ -44,18 +46,19 @@ const ALWAYS: [(&str, Condition); 10] = [
         kept(state, Breach::GivenUpEarly)
     }),
     (ENDS, |_, state| {
-        !state.over
-            || state
-                .record()
-                .is_none_or(|head| head.status.is_terminal())
+        !state.over || state.record().is_none_or(|head| head.status.is_terminal())
     }),
     (CALLBACK_SETTLED, |_, state| {
-        !state.over || !state.record().is_some_and(crate::state::Head::callback_is_due)
+        !state.over
+            || !state
+                .record()
+                .is_some_and(crate::state::Head::callback_is_due)
     }),
     (NOT_TOLD_EARLY, |_, state| kept(state, Breach::ToldEarly)),
     (STAYS_SETTLED, |_, state| {
         kept(state, Breach::SettledChanged)
     }),
+    (ONE_ROUND, |_, state| kept(state, Breach::RoundStartedAgain)),
     (SCHEDULE, |model, state| {
         let callback = state.head.as_ref().and_then(|head| head.callback.as_ref());
         callback.is_none_or(|callback| callback.round_tries <= model.config.tries_max)
@@ -134,9 +137,10 @@ pub const WITNESSES: [(&str, Condition); 18] = [
             .and_then(|head| head.callback.as_ref())
             .is_some_and(|callback| callback.redelivery.is_some())
     }),
-    ("erased beside its successor", |_, state| {
-        matches!(state.erase, Erase::DeleteHead(create) if state.record().is_some_and(|head| head.create != create))
-    }),
+    (
+        "erased beside its successor",
+        |_, state| matches!(state.erase, Erase::DeleteHead(create) if state.record().is_some_and(|head| head.create != create)),
+    ),
 ];
 
 /// What a configuration is checked for.
@@ -163,7 +167,12 @@ fn names_its_own_payloads(model: &Ferry, state: &State) -> bool {
     let Some(head) = state.record().filter(|_| model.config.payloads) else {
         return true;
     };
-    let holds = |key, of| state.items.iter().any(|item| item.key == key && item.of == of);
+    let holds = |key, of| {
+        state
+            .items
+            .iter()
+            .any(|item| item.key == key && item.of == of)
+    };
     let arguments = arguments_key(&model.config, head.create);
     let result = result_key(&model.config, head.create, head.attempt);
     holds(arguments, (head.create, 0))
@@ -191,4 +200,3 @@ fn any_worker(state: &State, is: impl Fn(u8, Serving) -> bool) -> bool {
         .iter()
         .any(|worker| matches!(*worker, Worker::Serves(create, serving) if is(create, serving)))
 }
-

@@ -5,7 +5,7 @@
 use shared::domain::callback::CallbackStatus;
 
 use crate::action::{Action, Choice, Process, READS, WRITES, Wire, offer};
-use crate::config::{Config, Fault, RefusedSender};
+use crate::config::{Config, Fault, Redelivery, RefusedSender};
 use crate::queue;
 use crate::state::{Breach, Head, Queue, Read, Sender, Sending, State, Try};
 use crate::store::{self, RecordedTry};
@@ -127,7 +127,11 @@ fn look(state: &mut State, config: &Config, wake: Wake, choice: Choice) -> Optio
     let settled = head
         .callback_status()
         .is_some_and(CallbackStatus::allows_redelivery);
-    unanswered(if settled && read.redelivery != Some(redelivery) {
+    let is_new = match config.redelivery {
+        Redelivery::NamesItself => read.redelivery != Some(redelivery),
+        Redelivery::NamesTries => read.tries == redelivery,
+    };
+    unanswered(if settled && is_new {
         Sending::StartRound(read)
     } else {
         Sending::Acknowledge
@@ -155,7 +159,10 @@ fn read(head: &Head) -> Option<Read> {
 fn try_it(state: &mut State, config: &Config, wake: Wake, choice: Choice) -> Option<Sending> {
     let head = state.record()?;
     let (read, has_ended) = (read(head)?, head.status.is_terminal());
-    let waits = head.callback.as_ref().is_some_and(|callback| callback.waits);
+    let waits = head
+        .callback
+        .as_ref()
+        .is_some_and(|callback| callback.waits);
     if wake.dead || waits {
         let instead = if wake.dead {
             Sending::Record(read, Try::Exhausted)

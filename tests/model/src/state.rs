@@ -40,6 +40,8 @@ pub struct State {
     pub left: Budget,
     /// POSTs that the receiver saw for the present incarnation.
     pub posts: u8,
+    /// The redeliveries, as bits, that have started a round.
+    pub rounds: u16,
     /// Nothing will ever happen again.
     pub over: bool,
     /// Promises that a step has broken, as bits of [`Breach`].
@@ -72,6 +74,8 @@ pub enum Breach {
     ToldEarly = 8,
     /// A settled callback became another's without a redelivery.
     SettledChanged = 16,
+    /// A redelivery started a second round.
+    RoundStartedAgain = 32,
 }
 
 /// The item `head`.
@@ -169,7 +173,7 @@ pub struct Message {
     pub queue: Queue,
     /// The incarnation that it is for.
     pub create: u8,
-    /// The redelivery that it asks for.
+    /// The redelivery that it asks for: which, or after how many tries ([`crate::config::Redelivery`]).
     pub redelivery: Option<u8>,
     /// Whether it can be received: not delayed, in flight or put back.
     pub visible: bool,
@@ -344,8 +348,8 @@ pub enum Cancel {
 pub enum Redeliver {
     /// Not asked yet.
     Unasked,
-    /// Sends its wake-up, for this incarnation.
-    Send(u8),
+    /// Sends its wake-up, for this incarnation and after these many tries.
+    Send(u8, u8),
     /// Over.
     Answered,
 }
@@ -388,8 +392,7 @@ impl Head {
     /// `Operation::callback_is_unannounced`.
     #[must_use]
     pub fn callback_is_unannounced(&self) -> bool {
-        let untouched =
-            |callback: &Callback| callback.tries == 0 && callback.redelivery.is_none();
+        let untouched = |callback: &Callback| callback.tries == 0 && callback.redelivery.is_none();
         self.callback_is_due() && self.callback.as_ref().is_some_and(untouched)
     }
 }
@@ -410,10 +413,7 @@ impl State {
     /// Whether this submit can no longer create anything.
     #[must_use]
     pub fn submit_is_over(&self, create: u8) -> bool {
-        matches!(
-            self.submits[usize::from(create)],
-            Submit::Answered(_)
-        )
+        matches!(self.submits[usize::from(create)], Submit::Answered(_))
     }
 
     pub(crate) fn breach(&mut self, breach: Breach) {

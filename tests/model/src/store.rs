@@ -7,7 +7,9 @@ use shared::domain::transition::{self, Status, Step, Verdict, verdict};
 
 use crate::config::{Config, Erasing, Fault, Start};
 use crate::queue;
-use crate::state::{Breach, Callback, Ending, Head, Item, Key, Queue, Read, Recorded, State, Submit, Try};
+use crate::state::{
+    Breach, Callback, Ending, Head, Item, Key, Queue, Read, Recorded, State, Submit, Try,
+};
 
 /// Whether a write was applied, and what its caller is told.
 pub(crate) struct Written<T> {
@@ -104,6 +106,7 @@ pub(crate) fn create(state: &mut State, config: &Config, create: u8) -> Written<
     };
     let tries = config.tries_max;
     state.posts = 0;
+    state.rounds = 0;
     state.head = Some(Head {
         create,
         status,
@@ -343,9 +346,13 @@ pub(crate) fn start_round(
     redelivery: u8,
 ) -> Written<bool> {
     let applied = stands_as(state, config, create, read);
-    if applied
-        && let Some(callback) = state.head.as_mut().and_then(|head| head.callback.as_mut())
-    {
+    if applied && state.rounds & 1 << redelivery != 0 {
+        state.breach(Breach::RoundStartedAgain);
+    }
+    if applied {
+        state.rounds |= 1 << redelivery;
+    }
+    if applied && let Some(callback) = state.head.as_mut().and_then(|head| head.callback.as_mut()) {
         callback.redelivery = Some(redelivery);
         callback.recorded = Some(Recorded::Due);
         callback.round_tries = 0;
@@ -398,9 +405,7 @@ pub(crate) fn write_payload(state: &mut State, key: Key, of: (u8, u8)) {
 
 /// `Store::mark_erased`: the incarnation that is marked, by this call or by one that died.
 pub(crate) fn mark_erased(state: &mut State) -> Written<Option<u8>> {
-    let ended = state
-        .record()
-        .is_some_and(|head| head.status.is_terminal());
+    let ended = state.record().is_some_and(|head| head.status.is_terminal());
     if ended {
         change(state, None, |head| {
             head.expired = true;
@@ -424,7 +429,11 @@ pub(crate) fn delete_head(state: &mut State, config: &Config, create: u8) {
     if config.erasing == Erasing::LeavesMark {
         return;
     }
-    if state.head.as_ref().is_some_and(|head| head.create == create) {
+    if state
+        .head
+        .as_ref()
+        .is_some_and(|head| head.create == create)
+    {
         state.head = None;
     }
 }

@@ -12,7 +12,10 @@ use crate::state::{Queue, State};
 pub(crate) fn offers(state: &State, config: &Config, actions: &mut Vec<Action>) {
     if let Some(head) = state.record() {
         let is_live = !head.status.is_terminal();
-        let waits = head.callback.as_ref().is_some_and(|callback| callback.waits);
+        let waits = head
+            .callback
+            .as_ref()
+            .is_some_and(|callback| callback.waits);
         let expires = config.expiry && !is_live && !head.callback_is_due();
         let passings = [
             (is_leased(state), Passing::Lease),

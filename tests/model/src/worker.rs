@@ -90,13 +90,27 @@ pub(crate) fn call(
             }
             Serving::Work { attempt, version } => {
                 let ending = ending(state, config, (create, attempt), choice);
-                finish(state, config, (slot, create), (attempt, version), ending, wire)?
+                finish(
+                    state,
+                    config,
+                    (slot, create),
+                    (attempt, version),
+                    ending,
+                    wire,
+                )?
             }
             Serving::Finish {
                 attempt,
                 version,
                 ending,
-            } => record(state, config, (slot, create), (attempt, version), ending, wire)?,
+            } => record(
+                state,
+                config,
+                (slot, create),
+                (attempt, version),
+                ending,
+                wire,
+            )?,
             Serving::GiveUp { version } => give_up(state, config, create, version, wire)?,
             Serving::Announce => {
                 queue::send(state, Queue::Callback, create, None, false);
@@ -199,7 +213,14 @@ fn finish(
     wire: Wire,
 ) -> Option<Option<Serving>> {
     if !config.payloads || ending != Ending::Complete {
-        return record(state, config, (slot, create), (attempt, version), ending, wire);
+        return record(
+            state,
+            config,
+            (slot, create),
+            (attempt, version),
+            ending,
+            wire,
+        );
     }
     if wire != Wire::Answered {
         return None;

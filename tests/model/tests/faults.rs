@@ -96,7 +96,12 @@ fn the_record_of_a_try_asks_for_nothing() {
     let config = Config {
         start: Start::Ended,
         tries_max: 2,
-        ..broken("unconditional record of a try", Fault::UnconditionalRecord, 0, 0)
+        ..broken(
+            "unconditional record of a try",
+            Fault::UnconditionalRecord,
+            0,
+            0,
+        )
     };
     assert_breaks(config, property::STAYS_SETTLED);
 }

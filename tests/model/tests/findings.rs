@@ -27,6 +27,21 @@ fn a_refused_sender_acknowledges_the_message_that_another_relies_on() {
     assert_breaks(config, property::CALLBACK_SETTLED);
 }
 
+/// Two redeliveries are asked for. The sender of the first one's round dies before it acknowledges, the second one's round
+/// follows, and when the first one's message comes back, the record knows of the second alone: a third round begins.
+#[test]
+fn a_redelivery_starts_a_second_round_after_anothers() {
+    let config = Config {
+        start: Start::Delivered,
+        senders: 1,
+        tries_max: 1,
+        redeliveries: 2,
+        budget: ONE_FAULT,
+        ..Config::new("redelivery starts again")
+    };
+    assert_breaks(config, property::ONE_ROUND);
+}
+
 /// A create is carried out and its answer lost. Before the SDK makes it again, the operation ends, its message is acknowledged,
 /// and its owner, who knows it from a replay, erases it. The second create then finds nothing, and creates an operation that has
 /// no message.

@@ -1,7 +1,7 @@
 //! The protocol holds: each test explores one part of it with everything that may go wrong there.
 
 use model::check::assert_holds;
-use model::config::{Config, Erasing, RefusedSender, Start};
+use model::config::{Config, Erasing, Redelivery, RefusedSender, Start};
 use model::state::Budget;
 
 /// Nothing out of the ordinary.
@@ -138,21 +138,58 @@ fn a_cancelled_operation_is_told_of() {
     });
 }
 
+#[test]
+fn a_name_is_used_again_and_both_are_told_of() {
+    assert_holds(Config {
+        submits: 2,
+        tries_max: 1,
+        expiry: true,
+        refused_sender: RefusedSender::Returns,
+        seen: &["id reused", "delivered", "exhausted"],
+        ..Config::new("reuse and callbacks")
+    });
+}
+
 /// As the code is: no two senders have one message.
 #[test]
 fn a_callback_is_made_by_one_sender() {
     assert_holds(Config {
-        start: Start::Ended,
-        tries_max: 3,
+        start: Start::Delivered,
+        tries_max: 2,
         senders: 1,
+        redeliveries: 1,
         gone: true,
         budget: Budget {
             faults: 2,
+            dead_letters: 1,
             hops: 1,
             ..ORDINARY
         },
-        seen: &["delivered", "gone", "exhausted"],
+        seen: &[
+            "delivered",
+            "gone",
+            "exhausted",
+            "redelivered",
+            "exhausted by the dead letters",
+        ],
         ..Config::new("callback, one sender")
+    });
+}
+
+/// As the code is: two senders, but no message is received again before all else has come to rest.
+#[test]
+fn a_callback_is_made_of_two_wake_ups() {
+    assert_holds(Config {
+        start: Start::Ended,
+        tries_max: 3,
+        receives_max: 1,
+        budget: Budget {
+            faults: 3,
+            hops: 1,
+            ..ORDINARY
+        },
+        seen: &["delivered", "exhausted"],
+        ..Config::new("callback, two wake-ups")
     });
 }
 
@@ -200,19 +237,29 @@ fn a_fault_makes_no_more_than_one_post_more_for_each_try() {
     });
 }
 
+/// With redeliveries that name the tries before them: see `findings.rs`.
 #[test]
-fn a_callback_is_redelivered() {
-    assert_holds(Config {
+fn a_callback_is_redelivered_twice() {
+    let config = Config {
         start: Start::Delivered,
-        tries_max: 2,
         redeliveries: 2,
         refused_sender: RefusedSender::Returns,
+        redelivery: Redelivery::NamesTries,
+        seen: &["redelivered", "exhausted", "delivered"],
+        ..Config::new("redelivery")
+    };
+    assert_holds(Config {
+        tries_max: 2,
+        ..config.clone()
+    });
+    assert_holds(Config {
+        name: "redelivery, a fault",
+        tries_max: 1,
         budget: Budget {
             faults: 1,
             ..ORDINARY
         },
-        seen: &["redelivered", "exhausted", "delivered"],
-        ..Config::new("redelivery")
+        ..config
     });
 }
 

@@ -86,6 +86,35 @@ pub enum Passing {
     NextTry,
 }
 
+/// Where a call leads its process.
+pub(crate) enum Then<T> {
+    /// To this call.
+    Next(T),
+    /// To its end. A message that it has not deleted comes back.
+    End,
+    /// Where another way of the same call does.
+    Redundant,
+}
+
+/// Where a write leads that was carried out or refused but not answered: a refusal that nobody hears of is a failure.
+pub(crate) fn unanswered<T>(wire: Wire, applied: bool, again: T) -> Option<Then<T>> {
+    match wire {
+        Wire::Answered => None,
+        Wire::Retried if applied => Some(Then::Next(again)),
+        Wire::Doubtful if applied => Some(Then::End),
+        Wire::Retried | Wire::Doubtful | Wire::Failed => Some(Then::Redundant),
+    }
+}
+
+/// Where a send leads: to acknowledge the message that it was for.
+pub(crate) const fn after_send<T: Copy>(wire: Wire, again: T, acknowledge: T) -> Then<T> {
+    match wire {
+        Wire::Answered => Then::Next(acknowledge),
+        Wire::Retried => Then::Next(again),
+        Wire::Doubtful | Wire::Failed => Then::End,
+    }
+}
+
 /// Every way in which a call that sends or writes can go.
 pub(crate) const WRITES: [Wire; 4] = [Wire::Answered, Wire::Retried, Wire::Doubtful, Wire::Failed];
 /// Every way in which a call can go that is the same when made again: a read, a delete.

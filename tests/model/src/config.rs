@@ -4,6 +4,10 @@ use crate::state::Budget;
 
 /// One exploration.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what may happen, each by itself"
+)]
 pub struct Config {
     /// What it is printed as.
     pub name: &'static str,

@@ -75,7 +75,7 @@ impl Model for Ferry {
         }
         self.requests(state, actions);
         self.receives(state, actions, |message| {
-            queue::may_reappear(state, &self.config, message)
+            queue::may_reappear(state, &self.config, *message)
         });
         time::offers(state, &self.config, actions);
     }

@@ -111,14 +111,14 @@ const fn dead_letters(queue: Queue) -> Option<Queue> {
 }
 
 /// Whether a message that was received often enough moves on to the dead-letter queue.
-fn dies(state: &State, config: &Config, message: &Message) -> bool {
+fn dies(state: &State, config: &Config, message: Message) -> bool {
     message.receives >= config.receives_max
         && state.left.dead_letters > 0
         && dead_letters(message.queue).is_some()
 }
 
 /// Whether a message may be received again before all else has come to rest. A delayed one is not early, but for a hop.
-pub(crate) fn may_reappear(state: &State, config: &Config, message: &Message) -> bool {
+pub(crate) fn may_reappear(state: &State, config: &Config, message: Message) -> bool {
     if message.visible {
         return false;
     }
@@ -129,7 +129,7 @@ pub(crate) fn may_reappear(state: &State, config: &Config, message: &Message) ->
 }
 
 /// Whether a delayed wake-up would arrive before the try that it is for.
-fn is_early(state: &State, message: &Message) -> bool {
+fn is_early(state: &State, message: Message) -> bool {
     message.receives == 0
         && state
             .record_of(message.create)
@@ -140,10 +140,10 @@ fn is_early(state: &State, message: &Message) -> bool {
 /// What a message is received for again costs: it comes from its dead-letter queue once it was received often enough.
 fn come_back(state: &mut State, config: &Config, index: usize) {
     let message = state.messages[index];
-    if is_early(state, &message) {
+    if is_early(state, message) {
         state.left.hops -= 1;
     }
-    if dies(state, config, &message) {
+    if dies(state, config, message) {
         state.left.dead_letters -= 1;
         let message = &mut state.messages[index];
         message.queue = dead_letters(message.queue).unwrap_or(message.queue);

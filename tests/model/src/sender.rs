@@ -4,7 +4,9 @@
 
 use shared::domain::callback::CallbackStatus;
 
-use crate::action::{Action, Choice, Process, READS, WRITES, Wire, offer};
+use crate::action::{
+    Action, Choice, Process, READS, Then, WRITES, Wire, after_send, offer, unanswered,
+};
 use crate::config::{Config, Fault, Redelivery, RefusedSender};
 use crate::queue;
 use crate::state::{Breach, Head, Queue, Read, Sender, Sending, State, Try};
@@ -69,30 +71,12 @@ pub(crate) fn call(
     };
     let then = if wire == Wire::Failed {
         // Whatever it was: the message comes back.
-        None
+        Then::End
     } else {
-        match next {
-            Sending::Look => Some(look(state, config, wake, choice)?),
-            Sending::StartRound(read) => start_round(state, config, wake, read, wire)?,
-            Sending::LookAgain => Some(look_again(state, config, wake, choice)?),
-            Sending::Record(read, tried) => record(state, config, wake, (read, tried), wire)?,
-            Sending::Wake => {
-                // Not for a redelivery any more.
-                queue::send(state, Queue::Callback, create, None, true);
-                match wire {
-                    Wire::Answered => Some(Sending::Acknowledge),
-                    Wire::Retried => Some(next),
-                    Wire::Doubtful | Wire::Failed => None,
-                }
-            }
-            Sending::Acknowledge => {
-                queue::delete(state, queue::sender_bit(slot));
-                None
-            }
-        }
+        serve(state, config, wake, next, choice, wire)
     };
     match then {
-        Some(next) => {
+        Then::Next(next) => {
             state.senders[usize::from(slot)] = Sender::Serves {
                 create,
                 redelivery,
@@ -100,9 +84,37 @@ pub(crate) fn call(
                 next,
             };
         }
-        None => queue::release_sender(state, slot),
+        Then::End => queue::release_sender(state, slot),
+        Then::Redundant => return None,
     }
     Some(())
+}
+
+fn serve(
+    state: &mut State,
+    config: &Config,
+    wake: Wake,
+    next: Sending,
+    choice: Choice,
+    wire: Wire,
+) -> Then<Sending> {
+    match next {
+        Sending::Look => look(state, config, wake, choice).map_or(Then::Redundant, Then::Next),
+        Sending::LookAgain => {
+            look_again(state, config, wake, choice).map_or(Then::Redundant, Then::Next)
+        }
+        Sending::StartRound(read) => start_round(state, config, wake, read, wire),
+        Sending::Record(read, tried) => record(state, config, wake, (read, tried), wire),
+        Sending::Wake => {
+            // Not for a redelivery any more.
+            queue::send(state, Queue::Callback, wake.create, None, true);
+            after_send(wire, next, Sending::Acknowledge)
+        }
+        Sending::Acknowledge => {
+            queue::delete(state, queue::sender_bit(wake.slot));
+            Then::End
+        }
+    }
 }
 
 /// `Callback::awaited`.
@@ -190,20 +202,19 @@ fn start_round(
     wake: Wake,
     read: Read,
     wire: Wire,
-) -> Option<Option<Sending>> {
-    let redelivery = wake.redelivery?;
+) -> Then<Sending> {
+    let Some(redelivery) = wake.redelivery else {
+        return Then::Redundant;
+    };
     let written = store::start_round(state, config, wake.create, read, redelivery);
-    if wire != Wire::Answered {
-        let again = Sending::StartRound(read);
-        return written
-            .applied
-            .then_some((wire == Wire::Retried).then_some(again));
+    if let Some(then) = unanswered(wire, written.applied, Sending::StartRound(read)) {
+        return then;
     }
-    Some(Some(if written.outcome {
+    Then::Next(if written.outcome {
         Sending::LookAgain
     } else {
         Sending::Acknowledge
-    }))
+    })
 }
 
 /// `Callback::deliver`, after the POST.
@@ -213,21 +224,14 @@ fn record(
     wake: Wake,
     (read, tried): (Read, Try),
     wire: Wire,
-) -> Option<Option<Sending>> {
+) -> Then<Sending> {
     let written = store::record_try(state, config, wake.slot, wake.create, (read, tried));
-    if wire != Wire::Answered {
-        let again = Sending::Record(read, tried);
-        return written
-            .applied
-            .then_some((wire == Wire::Retried).then_some(again));
+    if let Some(then) = unanswered(wire, written.applied, Sending::Record(read, tried)) {
+        return then;
     }
-    Some(match (written.outcome, config.refused_sender) {
-        (RecordedTry::Written, _) => Some(if tried == Try::Again {
-            Sending::Wake
-        } else {
-            Sending::Acknowledge
-        }),
-        (RecordedTry::Refused { due: true }, RefusedSender::Returns) => None,
-        (RecordedTry::Refused { .. }, _) => Some(Sending::Acknowledge),
-    })
+    match (written.outcome, config.refused_sender) {
+        (RecordedTry::Written, _) if tried == Try::Again => Then::Next(Sending::Wake),
+        (RecordedTry::Refused { due: true }, RefusedSender::Returns) => Then::End,
+        (RecordedTry::Written | RecordedTry::Refused { .. }, _) => Then::Next(Sending::Acknowledge),
+    }
 }

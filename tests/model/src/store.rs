@@ -2,14 +2,19 @@
 //!
 //! Which step may be taken from which state is asked of the transition table that the functions are compiled with.
 
-use shared::domain::callback::CallbackStatus;
+mod callback;
+mod payload;
+
+pub(crate) use self::callback::{RecordedTry, record_try, start_round};
+pub(crate) use self::payload::{
+    arguments_key, delete_head, delete_payloads, mark_erased, result_key, write_payload,
+};
+
 use shared::domain::transition::{self, Status, Step, Verdict, verdict};
 
 use crate::config::{Config, Erasing, Fault, Start};
 use crate::queue;
-use crate::state::{
-    Breach, Callback, Ending, Head, Item, Key, Queue, Read, Recorded, State, Submit, Try,
-};
+use crate::state::{Breach, Callback, Ending, Head, Queue, Read, State, Submit, Try};
 
 /// Whether a write was applied, and what its caller is told.
 pub(crate) struct Written<T> {
@@ -54,12 +59,6 @@ pub(crate) enum GivenUp {
 pub(crate) enum Finished {
     Written { unannounced: bool },
     Lost,
-}
-
-/// `store::Recorded`.
-pub(crate) enum RecordedTry {
-    Written,
-    Refused { due: bool },
 }
 
 /// Where a step leads that the record's state and lease allow.
@@ -290,152 +289,6 @@ pub(crate) fn cancel(state: &mut State) -> Written<Option<u8>> {
     change(state, Some(to), |head| head.claim = None);
     let unannounced = state.record().filter(|head| head.callback_is_unannounced());
     Written::applied(unannounced.map(|head| head.create))
-}
-
-/// `Store::record_attempt`, by a sender in a slot.
-pub(crate) fn record_try(
-    state: &mut State,
-    config: &Config,
-    slot: u8,
-    create: u8,
-    (read, tried): (Read, Try),
-) -> Written<RecordedTry> {
-    let stands = stands_as(state, config, create, read);
-    if stands {
-        let was_settled = state
-            .record()
-            .and_then(Head::callback_status)
-            .is_some_and(CallbackStatus::allows_redelivery);
-        if was_settled {
-            state.breach(Breach::SettledChanged);
-        }
-        if let Some(callback) = state.head.as_mut().and_then(|head| head.callback.as_mut()) {
-            callback.tries = read.tries + 1;
-            callback.round_tries = read.round_tries + 1;
-            callback.last_by = Some(slot);
-            callback.waits = tried == Try::Again;
-            callback.recorded = Some(match tried {
-                Try::Again => Recorded::Due,
-                Try::Delivered => Recorded::Delivered,
-                Try::Gone => Recorded::Gone,
-                Try::Exhausted => Recorded::Exhausted,
-            });
-        }
-    }
-    let standing = state.record_of(create);
-    let ours = standing
-        .and_then(|head| head.callback.as_ref())
-        .is_some_and(|callback| callback.last_by == Some(slot));
-    let due = standing.is_some_and(Head::callback_is_due);
-    Written {
-        applied: stands,
-        outcome: if ours {
-            RecordedTry::Written
-        } else {
-            RecordedTry::Refused { due }
-        },
-    }
-}
-
-/// `Store::start_round`.
-pub(crate) fn start_round(
-    state: &mut State,
-    config: &Config,
-    create: u8,
-    read: Read,
-    redelivery: u8,
-) -> Written<bool> {
-    let applied = stands_as(state, config, create, read);
-    if applied && state.rounds & 1 << redelivery != 0 {
-        state.breach(Breach::RoundStartedAgain);
-    }
-    if applied {
-        state.rounds |= 1 << redelivery;
-    }
-    if applied && let Some(callback) = state.head.as_mut().and_then(|head| head.callback.as_mut()) {
-        callback.redelivery = Some(redelivery);
-        callback.recorded = Some(Recorded::Due);
-        callback.round_tries = 0;
-        callback.waits = false;
-    }
-    let ours = state
-        .record_of(create)
-        .and_then(|head| head.callback.as_ref())
-        .is_some_and(|callback| callback.redelivery == Some(redelivery));
-    Written {
-        applied,
-        outcome: ours,
-    }
-}
-
-/// The condition of both: the record is the one that was read, and nobody has recorded anything of its callback since.
-fn stands_as(state: &State, config: &Config, create: u8, read: Read) -> bool {
-    let record = state.record_of(create);
-    let Some(head) = record.filter(|head| head.status.is_terminal()) else {
-        return false;
-    };
-    head.callback.as_ref().is_some_and(|callback| {
-        config.has(Fault::UnconditionalRecord)
-            || (callback.tries == read.tries && callback.redelivery == read.redelivery)
-    })
-}
-
-/// The name of an incarnation's arguments.
-pub(crate) fn arguments_key(config: &Config, create: u8) -> Key {
-    match config.fault {
-        Some(Fault::PayloadsUnderOneName) => Key::Arguments(0),
-        _ => Key::Arguments(create),
-    }
-}
-
-/// The name of an attempt's result.
-pub(crate) fn result_key(config: &Config, create: u8, attempt: u8) -> Key {
-    match config.fault {
-        Some(Fault::PayloadsUnderOneName) => Key::Result(0, 0),
-        _ => Key::Result(create, attempt),
-    }
-}
-
-/// `Store::write_payload`: never over another, which is taken for our own, whose answer was lost.
-pub(crate) fn write_payload(state: &mut State, key: Key, of: (u8, u8)) {
-    if !state.items.iter().any(|item| item.key == key) {
-        state.items.push(Item { key, of });
-    }
-}
-
-/// `Store::mark_erased`: the incarnation that is marked, by this call or by one that died.
-pub(crate) fn mark_erased(state: &mut State) -> Written<Option<u8>> {
-    let ended = state.record().is_some_and(|head| head.status.is_terminal());
-    if ended {
-        change(state, None, |head| {
-            head.expired = true;
-            head.erased = true;
-        });
-    }
-    let marked = state.head.as_ref().filter(|head| head.erased);
-    Written {
-        applied: ended,
-        outcome: marked.map(|head| head.create),
-    }
-}
-
-/// `Store::delete_payloads`.
-pub(crate) fn delete_payloads(state: &mut State, create: u8) {
-    state.items.retain(|item| item.of.0 != create);
-}
-
-/// `Store::delete_head`, unless a new incarnation has taken its place.
-pub(crate) fn delete_head(state: &mut State, config: &Config, create: u8) {
-    if config.erasing == Erasing::LeavesMark {
-        return;
-    }
-    if state
-        .head
-        .as_ref()
-        .is_some_and(|head| head.create == create)
-    {
-        state.head = None;
-    }
 }
 
 /// The table and the queues at the start.

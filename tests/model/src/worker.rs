@@ -3,7 +3,9 @@
 //! Whoever puts a message back does nothing more, so a worker ends there; when the message is seen again is left open. The
 //! visibility that it sets and renews is no more than a wish: a message may be seen again at any time.
 
-use crate::action::{Action, Choice, Process, READS, WRITES, Wire, offer};
+use crate::action::{
+    Action, Choice, Process, READS, Then, WRITES, Wire, after_send, offer, unanswered,
+};
 use crate::config::{Config, Fault};
 use crate::queue;
 use crate::state::{Ending, Queue, Serving, State, Worker};
@@ -35,10 +37,10 @@ pub(crate) fn offers(state: &State, config: &Config, slot: u8, actions: &mut Vec
                 actions.push(renewal);
             }
         }
-        Serving::Finish { .. } | Serving::GiveUp { .. } => {
-            offer(state, process, Choice::None, &WRITES, actions);
-        }
-        Serving::Announce | Serving::SendAfresh => {
+        Serving::Finish { .. }
+        | Serving::GiveUp { .. }
+        | Serving::Announce
+        | Serving::SendAfresh => {
             offer(state, process, Choice::None, &WRITES, actions);
         }
         Serving::Acknowledge => offer(state, process, Choice::None, &READS, actions),
@@ -76,110 +78,112 @@ pub(crate) fn call(
     };
     let then = if wire == Wire::Failed {
         // Whatever it was: the message comes back.
-        None
+        Then::End
     } else {
-        match serving {
-            Serving::Look => look(state, config, create, choice),
-            Serving::Claim => claim(state, config, (slot, create), choice, wire)?,
-            Serving::Work { attempt, version } if choice == Choice::GoesOn => {
-                if !store::renew(state, slot, create, attempt, version) {
-                    return None;
-                }
-                state.left.heartbeats -= 1;
-                Some(serving)
-            }
-            Serving::Work { attempt, version } => {
-                let ending = ending(state, config, (create, attempt), choice);
-                finish(
-                    state,
-                    config,
-                    (slot, create),
-                    (attempt, version),
-                    ending,
-                    wire,
-                )?
-            }
-            Serving::Finish {
-                attempt,
-                version,
-                ending,
-            } => record(
-                state,
-                config,
-                (slot, create),
-                (attempt, version),
-                ending,
-                wire,
-            )?,
-            Serving::GiveUp { version } => give_up(state, config, create, version, wire)?,
-            Serving::Announce => {
-                queue::send(state, Queue::Callback, create, None, false);
-                sent(serving, wire)
-            }
-            Serving::SendAfresh => {
-                queue::send(state, Queue::Dispatch, create, None, false);
-                sent(serving, wire)
-            }
-            Serving::Acknowledge => {
-                queue::delete(state, queue::worker_bit(slot));
-                None
-            }
-        }
+        serve(state, config, (slot, create), serving, choice, wire)
     };
     match then {
-        Some(serving) => state.workers[usize::from(slot)] = Worker::Serves(create, serving),
-        None => queue::release_worker(state, slot),
+        Then::Next(serving) => state.workers[usize::from(slot)] = Worker::Serves(create, serving),
+        Then::End => queue::release_worker(state, slot),
+        Then::Redundant => return None,
     }
     Some(())
 }
 
-/// `Worker::claim` in `dispatch.rs`. The outer `None` says that the call comes to the same as another, the inner one that the
-/// message is put back.
+fn serve(
+    state: &mut State,
+    config: &Config,
+    (slot, create): (u8, u8),
+    serving: Serving,
+    choice: Choice,
+    wire: Wire,
+) -> Then<Serving> {
+    let worker = (slot, create);
+    match serving {
+        Serving::Look => look(state, config, create, choice),
+        Serving::Claim => claim(state, config, worker, choice, wire),
+        Serving::Work { attempt, version } if choice == Choice::GoesOn => {
+            if !store::renew(state, slot, create, attempt, version) {
+                return Then::Redundant;
+            }
+            state.left.heartbeats -= 1;
+            Then::Next(serving)
+        }
+        Serving::Work { attempt, version } => {
+            let ending = ending(state, config, (create, attempt), choice);
+            finish(state, config, worker, (attempt, version), ending, wire)
+        }
+        Serving::Finish {
+            attempt,
+            version,
+            ending,
+        } => record(state, config, worker, (attempt, version), ending, wire),
+        Serving::GiveUp { version } => give_up(state, config, create, version, wire),
+        Serving::Announce => {
+            queue::send(state, Queue::Callback, create, None, false);
+            after_send(wire, serving, Serving::Acknowledge)
+        }
+        Serving::SendAfresh => {
+            queue::send(state, Queue::Dispatch, create, None, false);
+            after_send(wire, serving, Serving::Acknowledge)
+        }
+        Serving::Acknowledge => {
+            queue::delete(state, queue::worker_bit(slot));
+            Then::End
+        }
+    }
+}
+
+/// `Worker::claim` in `dispatch.rs`.
 fn claim(
     state: &mut State,
     config: &Config,
     (slot, create): (u8, u8),
     choice: Choice,
     wire: Wire,
-) -> Option<Option<Serving>> {
+) -> Then<Serving> {
     let written = store::claim(state, config, slot, create);
-    if wire != Wire::Answered {
-        return written
-            .applied
-            .then_some((wire == Wire::Retried).then_some(Serving::Claim));
+    if let Some(then) = unanswered(wire, written.applied, Serving::Claim) {
+        return then;
     }
-    Some(match written.outcome {
-        Claimed::Held { attempt, version } => Some(Serving::Work { attempt, version }),
+    match written.outcome {
+        Claimed::Held { attempt, version } => Then::Next(Serving::Work { attempt, version }),
         Claimed::Absent | Claimed::OtherIncarnation => aged(choice),
-        Claimed::Busy if config.has(Fault::BusyAcknowledged) => Some(Serving::Acknowledge),
+        Claimed::Busy if config.has(Fault::BusyAcknowledged) => Then::Next(Serving::Acknowledge),
         // Claimable it cannot be, having been refused.
-        Claimed::Busy | Claimed::Claimable { .. } => None,
-        Claimed::Spent { version } => Some(Serving::GiveUp { version }),
-        Claimed::Ended { unannounced } => Some(settle(config, unannounced)),
-    })
+        Claimed::Busy | Claimed::Claimable { .. } => Then::End,
+        Claimed::Spent { version } => Then::Next(Serving::GiveUp { version }),
+        Claimed::Ended { unannounced } => Then::Next(settle(config, unannounced)),
+    }
 }
 
 /// `Worker::look`, from the dead-letter queue.
-fn look(state: &State, config: &Config, create: u8, choice: Choice) -> Option<Serving> {
+fn look(state: &State, config: &Config, create: u8, choice: Choice) -> Then<Serving> {
     match store::look(state, config, create) {
-        Claimed::Absent if config.has(Fault::DeadLetterDropsYoung) => Some(Serving::Acknowledge),
+        Claimed::Absent if config.has(Fault::DeadLetterDropsYoung) => {
+            Then::Next(Serving::Acknowledge)
+        }
         Claimed::Absent | Claimed::OtherIncarnation => aged(choice),
         Claimed::Busy if config.has(Fault::DeadLetterAcknowledgesBusy) => {
-            Some(Serving::Acknowledge)
+            Then::Next(Serving::Acknowledge)
         }
-        Claimed::Busy => None,
+        Claimed::Busy => Then::End,
         Claimed::Claimable { version } if config.has(Fault::DeadLetterGivesUp) => {
-            Some(Serving::GiveUp { version })
+            Then::Next(Serving::GiveUp { version })
         }
-        Claimed::Claimable { .. } | Claimed::Held { .. } => Some(Serving::SendAfresh),
-        Claimed::Spent { version } => Some(Serving::GiveUp { version }),
-        Claimed::Ended { unannounced } => Some(settle(config, unannounced)),
+        Claimed::Claimable { .. } | Claimed::Held { .. } => Then::Next(Serving::SendAfresh),
+        Claimed::Spent { version } => Then::Next(Serving::GiveUp { version }),
+        Claimed::Ended { unannounced } => Then::Next(settle(config, unannounced)),
     }
 }
 
 /// `Worker::absent` and `Worker::other_incarnation`.
-fn aged(choice: Choice) -> Option<Serving> {
-    (choice == Choice::Old).then_some(Serving::Acknowledge)
+fn aged(choice: Choice) -> Then<Serving> {
+    if choice == Choice::Old {
+        Then::Next(Serving::Acknowledge)
+    } else {
+        Then::End
+    }
 }
 
 /// `Worker::settle`.
@@ -211,7 +215,7 @@ fn finish(
     (attempt, version): (u8, u8),
     ending: Ending,
     wire: Wire,
-) -> Option<Option<Serving>> {
+) -> Then<Serving> {
     if !config.payloads || ending != Ending::Complete {
         return record(
             state,
@@ -223,15 +227,15 @@ fn finish(
         );
     }
     if wire != Wire::Answered {
-        return None;
+        return Then::Redundant;
     }
     let key = store::result_key(config, create, attempt);
     store::write_payload(state, key, (create, attempt));
-    Some(Some(Serving::Finish {
+    Then::Next(Serving::Finish {
         attempt,
         version,
         ending,
-    }))
+    })
 }
 
 /// `Worker::record_outcome`.
@@ -242,24 +246,24 @@ fn record(
     (attempt, version): (u8, u8),
     ending: Ending,
     wire: Wire,
-) -> Option<Option<Serving>> {
+) -> Then<Serving> {
     let written = store::finish(state, config, slot, create, (attempt, version), ending);
-    if wire != Wire::Answered {
-        let again = Serving::Finish {
-            attempt,
-            version,
-            ending,
-        };
-        return written
-            .applied
-            .then_some((wire == Wire::Retried).then_some(again));
+    let again = Serving::Finish {
+        attempt,
+        version,
+        ending,
+    };
+    if let Some(then) = unanswered(wire, written.applied, again) {
+        return then;
     }
-    Some(match written.outcome {
-        Finished::Written { .. } if ending == Ending::Retry => None,
-        Finished::Written { unannounced } => Some(settle(config, unannounced)),
-        Finished::Lost if config.has(Fault::FencedOffAcknowledges) => Some(Serving::Acknowledge),
-        Finished::Lost => None,
-    })
+    match written.outcome {
+        Finished::Written { .. } if ending == Ending::Retry => Then::End,
+        Finished::Written { unannounced } => Then::Next(settle(config, unannounced)),
+        Finished::Lost if config.has(Fault::FencedOffAcknowledges) => {
+            Then::Next(Serving::Acknowledge)
+        }
+        Finished::Lost => Then::End,
+    }
 }
 
 /// `Worker::give_up`.
@@ -269,25 +273,14 @@ fn give_up(
     create: u8,
     version: u8,
     wire: Wire,
-) -> Option<Option<Serving>> {
+) -> Then<Serving> {
     let written = store::give_up(state, config, create, version);
-    if wire != Wire::Answered {
-        let again = Serving::GiveUp { version };
-        return written
-            .applied
-            .then_some((wire == Wire::Retried).then_some(again));
+    let again = Serving::GiveUp { version };
+    if let Some(then) = unanswered(wire, written.applied, again) {
+        return then;
     }
-    Some(match written.outcome {
-        GivenUp::Ended { unannounced } => Some(settle(config, unannounced)),
-        GivenUp::MovedOn => None,
-    })
-}
-
-/// After a message was sent: the one that was received is acknowledged once the queue has answered.
-fn sent(serving: Serving, wire: Wire) -> Option<Serving> {
-    match wire {
-        Wire::Answered => Some(Serving::Acknowledge),
-        Wire::Retried => Some(serving),
-        Wire::Doubtful | Wire::Failed => None,
+    match written.outcome {
+        GivenUp::Ended { unannounced } => Then::Next(settle(config, unannounced)),
+        GivenUp::MovedOn => Then::End,
     }
 }

@@ -1,4 +1,7 @@
 //! Runs an exploration and tells what it found.
+//!
+//! Moments are told apart by fingerprints of 64 bits, here and in the checker. Of a million moments two have the same with a
+//! probability of about one in forty million, and only then would one go unexplored.
 
 use std::collections::BTreeSet;
 use std::collections::hash_map::{Entry, HashMap};
@@ -11,6 +14,7 @@ use stateright::{Checker, HasDiscoveries, Model as _, Path};
 use crate::Ferry;
 use crate::action::Action;
 use crate::config::Config;
+use crate::property::WITNESSES;
 use crate::state::State;
 
 /// Explores everything, prints how much that was, and panics with the course of events that breaks a property.
@@ -20,6 +24,13 @@ use crate::state::State;
 /// When a property does not hold, when something that was to be seen was not, or when a course of events does not end.
 pub fn assert_holds(config: Config) {
     let (name, began_at) = (config.name, SystemClock.now());
+    for seen in config.seen {
+        let is_known = WITNESSES.iter().any(|(name, _)| name == seen);
+        assert!(
+            is_known,
+            "{name} asks for \"{seen}\", of which nothing is known"
+        );
+    }
     let checker = Ferry { config }.checker().spawn_bfs().join();
     println!(
         "{name}: {} states, {} steps between them, at most {} in a row, {:.1} s",

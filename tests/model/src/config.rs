@@ -1,0 +1,166 @@
+//! What is explored: how much of everything there is, and what is broken on purpose.
+
+use crate::state::Budget;
+
+/// One exploration.
+#[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what may happen, each by itself"
+)]
+pub struct Config {
+    /// What it is printed as.
+    pub name: &'static str,
+    /// Where it starts.
+    pub start: Start,
+    /// Submits under one idempotency key, of which any may find another's operation.
+    pub submits: u8,
+    /// Whether the second submit asks for something else than the first.
+    pub conflicting: bool,
+    /// Invocations of the worker at a time, one or two.
+    pub workers: usize,
+    /// Invocations of the callback function at a time, one or two.
+    pub senders: usize,
+    /// Attempts that an operation has.
+    pub attempts_max: u8,
+    /// Tries in a round of the callback; none was asked for when zero.
+    pub tries_max: u8,
+    /// Whether a receiver may answer 410.
+    pub gone: bool,
+    /// Whether arguments and result are too large for the head.
+    pub payloads: bool,
+    /// Whether the owner may cancel.
+    pub cancel: bool,
+    /// Whether the owner may erase.
+    pub erase: bool,
+    /// Redeliveries that the owner may ask for.
+    pub redeliveries: u8,
+    /// Whether the deadline may pass.
+    pub deadline: bool,
+    /// Whether a record may expire.
+    pub expiry: bool,
+    /// Receives after which a message only comes back from its dead-letter queue, or when all else has come to rest.
+    pub receives_max: u8,
+    /// What may happen out of the ordinary.
+    pub budget: Budget,
+    /// POSTs of one incarnation that are accounted for; not counted when zero.
+    pub posts_max: u8,
+    /// What a sender does whose record was refused.
+    pub refused_sender: RefusedSender,
+    /// How a redelivery tells whether its round has been.
+    pub redelivery: Redelivery,
+    /// What an erase does with the head in the end.
+    pub erasing: Erasing,
+    /// What is broken on purpose.
+    pub fault: Option<Fault>,
+    /// What must be seen to happen, by the names of [`crate::property::WITNESSES`].
+    pub seen: &'static [&'static str],
+}
+
+/// Where an exploration starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// Nothing has happened.
+    Nothing,
+    /// An operation has ended, its callback is due and nobody has been told: the dispatch message is there.
+    Ended,
+    /// The callback was delivered, and a second message for that is still there.
+    Delivered,
+}
+
+/// What a sender does whose record of a try was refused while the callback is due: somebody else has recorded one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusedSender {
+    /// It acknowledges its message, whoever has recorded.
+    Acknowledges,
+    /// It acknowledges nothing.
+    Returns,
+}
+
+/// How a redelivery tells whether its round has been.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Redelivery {
+    /// It is the last one on record.
+    NamesItself,
+    /// More tries are on record than when it was asked for.
+    NamesTries,
+}
+
+/// What an erase does with the head in the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Erasing {
+    /// It deletes it.
+    DeletesHead,
+    /// It leaves it marked, for the store to delete in time, and a create does not create over a mark of its own incarnation.
+    LeavesMark,
+}
+
+/// A rule that is broken on purpose, to see that it is missed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Submit creates the record before it sends the message.
+    RecordBeforeMessage,
+    /// A worker acknowledges the message of an operation that another one holds.
+    BusyAcknowledged,
+    /// A worker whose outcome was refused acknowledges its message.
+    FencedOffAcknowledges,
+    /// A worker acknowledges without sending the wake-up of a due callback.
+    CallbackNotAnnounced,
+    /// The dead letters' consumer drops a message without a record, however young.
+    DeadLetterDropsYoung,
+    /// The dead letters' consumer acknowledges the message of an operation that somebody holds.
+    DeadLetterAcknowledgesBusy,
+    /// The dead letters' consumer gives up an operation that has attempts and time left.
+    DeadLetterGivesUp,
+    /// Messages name the operation alone.
+    MessageWithoutCreateId,
+    /// Payload items are named after what they are alone.
+    PayloadsUnderOneName,
+    /// The record of a try asks for nothing.
+    UnconditionalRecord,
+    /// The record of an outcome asks for nothing but the incarnation.
+    OutcomeNotFenced,
+    /// A sender takes a wake-up's word for it that the operation has ended.
+    WakeUpTrusted,
+}
+
+impl Config {
+    /// The smallest: one submit of an operation with one attempt, nothing out of the ordinary.
+    #[must_use]
+    pub const fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            start: Start::Nothing,
+            submits: 1,
+            conflicting: false,
+            workers: 2,
+            senders: 2,
+            attempts_max: 1,
+            tries_max: 0,
+            gone: false,
+            payloads: false,
+            cancel: false,
+            erase: false,
+            redeliveries: 0,
+            deadline: false,
+            expiry: false,
+            receives_max: 2,
+            budget: Budget {
+                faults: 0,
+                heartbeats: 0,
+                dead_letters: 0,
+                hops: 0,
+            },
+            posts_max: 0,
+            refused_sender: RefusedSender::Acknowledges,
+            redelivery: Redelivery::NamesItself,
+            erasing: Erasing::DeletesHead,
+            fault: None,
+            seen: &[],
+        }
+    }
+
+    pub(crate) fn has(&self, fault: Fault) -> bool {
+        self.fault == Some(fault)
+    }
+}

@@ -1,0 +1,192 @@
+//! Ferry's protocol as a model that is explored exhaustively: every order of every call of the four functions, each of which may
+//! fail, or be carried out and seem to fail, with messages that are received twice, late, out of order and by dead-letter queues,
+//! leases that are lost at any moment, and names that are used again.
+//!
+//! It is no second protocol. Which step leads where is asked of [`shared::domain::transition`], the very table that the functions
+//! are compiled with; the order of calls follows their code, file by file. What it leaves out: sizes, formats, secrets and
+//! networks, owners (there is one), lists, functions that a worker does not know, and how much time passes.
+
+pub mod action;
+pub mod check;
+pub mod config;
+mod owner;
+pub mod property;
+mod queue;
+mod sender;
+pub mod state;
+mod store;
+mod submit;
+mod time;
+mod worker;
+
+use stateright::{Model, Property};
+
+use crate::action::{Action, Process, Wire};
+use crate::config::{Config, Start};
+use crate::state::{
+    Answer, Cancel, Erase, Message, Queue, REDELIVERIES, Redeliver, SLOTS, Sender, State, Submit,
+    Worker,
+};
+
+/// The model.
+#[derive(Debug, Clone)]
+pub struct Ferry {
+    /// How much of everything there is.
+    pub config: Config,
+}
+
+impl Model for Ferry {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        let first = match self.config.start {
+            Start::Nothing => Submit::Unasked,
+            Start::Ended | Start::Delivered => Submit::Answered(Answer::Accepted),
+        };
+        let nothing = State {
+            head: None,
+            items: Vec::new(),
+            messages: Vec::new(),
+            submits: [first, Submit::Unasked],
+            workers: [Worker::Idle; SLOTS],
+            senders: [Sender::Idle; SLOTS],
+            cancel: Cancel::Unasked,
+            redeliveries: [Redeliver::Unasked; REDELIVERIES],
+            erase: Erase::Unasked,
+            left: self.config.budget,
+            posts: 0,
+            rounds: 0,
+            over: false,
+            breaches: 0,
+        };
+        vec![store::at_start(&self.config, nothing)]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        if state.over || state.breaches != 0 {
+            return;
+        }
+        self.calls_under_way(state, actions);
+        self.receives(state, actions, |message| message.visible);
+        // What goes on by itself comes before rest; what may come from outside, or early, does not have to.
+        if actions.is_empty() {
+            actions.push(Action::Rest);
+        }
+        self.requests(state, actions);
+        self.receives(state, actions, |message| {
+            queue::may_reappear(state, &self.config, *message)
+        });
+        time::offers(state, &self.config, actions);
+    }
+
+    fn next_state(&self, last: &State, action: Action) -> Option<State> {
+        let (mut next, config) = (last.clone(), &self.config);
+        match action {
+            Action::Call(process, choice, wire) => {
+                if wire != Wire::Answered {
+                    next.left.faults -= 1;
+                }
+                match process {
+                    Process::Submit(create) => submit::call(&mut next, config, create, wire)?,
+                    Process::Worker(slot) => worker::call(&mut next, config, slot, choice, wire)?,
+                    Process::Sender(slot) => sender::call(&mut next, config, slot, choice, wire)?,
+                    Process::Cancel => owner::cancel(&mut next, wire)?,
+                    Process::Redeliver(id) => owner::redeliver(&mut next, config, id, wire)?,
+                    Process::Erase => owner::erase(&mut next, config, wire)?,
+                }
+            }
+            Action::Receive(Process::Worker(slot) | Process::Sender(slot), index) => {
+                queue::receive(&mut next, config, slot, index);
+            }
+            Action::Receive(_, _) => return None,
+            Action::Pass(passing) => time::pass(&mut next, passing),
+            Action::Rest => time::rest(&mut next),
+        }
+        next.put_in_order();
+        Some(next)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        property::of(self)
+    }
+}
+
+impl Ferry {
+    /// The next calls of whoever has begun.
+    fn calls_under_way(&self, state: &State, actions: &mut Vec<Action>) {
+        for (create, submit) in (0..).zip(state.submits) {
+            if submit != Submit::Unasked {
+                submit::offers(state, &self.config, create, actions);
+            }
+        }
+        for slot in 0..2 {
+            worker::offers(state, &self.config, slot, actions);
+            sender::offers(state, &self.config, slot, actions);
+        }
+        if state.cancel != Cancel::Unasked {
+            owner::offers_of_cancel(state, actions);
+        }
+        for (id, redelivery) in (0..).zip(state.redeliveries) {
+            if redelivery != Redeliver::Unasked {
+                owner::offers_of_redelivery(state, id, actions);
+            }
+        }
+        if state.erase != Erase::Unasked {
+            owner::offers_of_erase(state, actions);
+        }
+    }
+
+    /// The first calls of whoever may be asked to begin.
+    fn requests(&self, state: &State, actions: &mut Vec<Action>) {
+        let config = &self.config;
+        for (create, submit) in (0..config.submits).zip(state.submits) {
+            if submit == Submit::Unasked {
+                submit::offers(state, config, create, actions);
+            }
+        }
+        if config.cancel && state.cancel == Cancel::Unasked {
+            owner::offers_of_cancel(state, actions);
+        }
+        // In order, since nothing else tells them apart.
+        let redelivery = (0..config.redeliveries)
+            .zip(state.redeliveries)
+            .find(|(_, redelivery)| *redelivery == Redeliver::Unasked);
+        if let Some((id, _)) = redelivery {
+            owner::offers_of_redelivery(state, id, actions);
+        }
+        if config.erase && state.erase == Erase::Unasked {
+            owner::offers_of_erase(state, actions);
+        }
+    }
+
+    /// Which of these messages may be received, by one of those who are idle.
+    fn receives(&self, state: &State, actions: &mut Vec<Action>, which: impl Fn(&Message) -> bool) {
+        let idle_workers = state
+            .workers
+            .iter()
+            .filter(|it| **it == Worker::Idle)
+            .count();
+        let idle_senders = state
+            .senders
+            .iter()
+            .filter(|it| **it == Sender::Idle)
+            .count();
+        for (index, message) in state.messages.iter().enumerate() {
+            let is_double = index > 0 && state.messages[index - 1] == *message;
+            if is_double || !which(message) {
+                continue;
+            }
+            // Sorted, so that those who are idle come first.
+            let process = match message.queue {
+                Queue::Dispatch | Queue::DispatchDeadLetters => {
+                    (idle_workers + self.config.workers > SLOTS).then_some(Process::Worker(0))
+                }
+                Queue::Callback | Queue::CallbackDeadLetters => {
+                    (idle_senders + self.config.senders > SLOTS).then_some(Process::Sender(0))
+                }
+            };
+            actions.extend(process.map(|process| Action::Receive(process, index)));
+        }
+    }
+}

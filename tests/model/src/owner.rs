@@ -1,0 +1,126 @@
+//! `status`, asked by an operation's owner to cancel, redeliver or erase: as in `functions/status/src/{cancel,redeliver,erase}.rs`.
+
+use shared::domain::callback::CallbackStatus;
+
+use crate::action::{Action, Choice, Process, READS, WRITES, Wire, offer};
+use crate::config::{Config, Redelivery};
+use crate::queue;
+use crate::state::{Cancel, Erase, Queue, Redeliver, State};
+use crate::store;
+
+/// What may come next of a cancel.
+pub(crate) fn offers_of_cancel(state: &State, actions: &mut Vec<Action>) {
+    if state.cancel != Cancel::Answered {
+        offer(state, Process::Cancel, Choice::None, &WRITES, actions);
+    }
+}
+
+/// Makes the next call of a cancel; `None` when it comes to the same as another.
+pub(crate) fn cancel(state: &mut State, wire: Wire) -> Option<()> {
+    state.cancel = match (state.cancel, wire) {
+        // As if it had not been asked.
+        (Cancel::Unasked, Wire::Failed) | (Cancel::Answered, _) => return None,
+        (_, Wire::Failed) => Cancel::Answered,
+        (Cancel::Unasked | Cancel::Write, _) => {
+            let written = store::cancel(state);
+            match (wire, written.applied, written.outcome) {
+                (Wire::Answered, _, Some(create)) => Cancel::Announce(create),
+                (Wire::Answered, _, None) | (Wire::Doubtful, true, _) => Cancel::Answered,
+                (Wire::Retried, true, _) => Cancel::Write,
+                _ => return None,
+            }
+        }
+        (Cancel::Announce(create), _) => {
+            queue::send(state, Queue::Callback, create, None, false);
+            match wire {
+                Wire::Retried => Cancel::Announce(create),
+                // What could not be sent is left to the dispatch message.
+                Wire::Answered => Cancel::Answered,
+                Wire::Doubtful | Wire::Failed => return None,
+            }
+        }
+    };
+    Some(())
+}
+
+/// What may come next of a redelivery.
+pub(crate) fn offers_of_redelivery(state: &State, id: u8, actions: &mut Vec<Action>) {
+    let process = Process::Redeliver(id);
+    match state.redeliveries[usize::from(id)] {
+        // Only what is settled is sent again. A read that fails leads nowhere.
+        Redeliver::Unasked
+            if state.record().is_some_and(|head| {
+                head.callback_status()
+                    .is_some_and(CallbackStatus::allows_redelivery)
+            }) =>
+        {
+            actions.push(Action::Call(process, Choice::None, Wire::Answered));
+        }
+        Redeliver::Send(..) => offer(state, process, Choice::None, &WRITES, actions),
+        Redeliver::Unasked | Redeliver::Answered => {}
+    }
+}
+
+/// Makes the next call of a redelivery; `None` when it comes to the same as another.
+pub(crate) fn redeliver(state: &mut State, config: &Config, id: u8, wire: Wire) -> Option<()> {
+    let next = match (state.redeliveries[usize::from(id)], wire) {
+        (Redeliver::Unasked, _) => {
+            let head = state.record()?;
+            let callback = head.callback.as_ref()?;
+            Redeliver::Send(head.create, callback.tries)
+        }
+        (Redeliver::Send(..), Wire::Failed) => Redeliver::Answered,
+        (Redeliver::Send(create, tries), _) => {
+            let redelivery = match config.redelivery {
+                Redelivery::NamesItself => id,
+                Redelivery::NamesTries => tries,
+            };
+            queue::send(state, Queue::Callback, create, Some(redelivery), false);
+            match wire {
+                Wire::Retried => Redeliver::Send(create, tries),
+                Wire::Answered => Redeliver::Answered,
+                Wire::Doubtful | Wire::Failed => return None,
+            }
+        }
+        (Redeliver::Answered, _) => return None,
+    };
+    state.redeliveries[usize::from(id)] = next;
+    Some(())
+}
+
+/// What may come next of an erase.
+pub(crate) fn offers_of_erase(state: &State, actions: &mut Vec<Action>) {
+    let wires = match state.erase {
+        Erase::Unasked | Erase::Mark => &WRITES[..],
+        Erase::DeletePayloads(_) | Erase::DeleteHead(_) => &READS[..],
+        Erase::Answered => return,
+    };
+    offer(state, Process::Erase, Choice::None, wires, actions);
+}
+
+/// Makes the next call of an erase; `None` when it comes to the same as another.
+pub(crate) fn erase(state: &mut State, config: &Config, wire: Wire) -> Option<()> {
+    state.erase = match (state.erase, wire) {
+        // As if it had not been asked.
+        (Erase::Unasked, Wire::Failed) | (Erase::Answered, _) => return None,
+        (_, Wire::Failed) => Erase::Answered,
+        (Erase::Unasked | Erase::Mark, _) => {
+            let written = store::mark_erased(state);
+            match (wire, written.applied, written.outcome) {
+                (Wire::Answered, _, Some(create)) => Erase::DeletePayloads(create),
+                (Wire::Answered, _, None) | (Wire::Doubtful, true, _) => Erase::Answered,
+                (Wire::Retried, true, _) => Erase::Mark,
+                _ => return None,
+            }
+        }
+        (Erase::DeletePayloads(create), _) => {
+            store::delete_payloads(state, create);
+            Erase::DeleteHead(create)
+        }
+        (Erase::DeleteHead(create), _) => {
+            store::delete_head(state, config, create);
+            Erase::Answered
+        }
+    };
+    Some(())
+}

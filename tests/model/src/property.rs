@@ -1,0 +1,202 @@
+//! What must hold in every moment, and what must be seen to happen.
+//!
+//! What is due in the end is asked of the moments after which nothing happens. That says as much as that it happens in every
+//! course of events, since each of them comes to such a moment: [`crate::check::every_course_ends`].
+
+use shared::domain::transition::Status;
+use stateright::{Expectation, Property};
+
+use crate::Ferry;
+use crate::state::{
+    Answer, Breach, Erase, Recorded, Sender, Sending, Serving, State, Submit, Worker,
+};
+use crate::store::{arguments_key, result_key};
+
+type Condition = fn(&Ferry, &State) -> bool;
+
+/// "A terminal state never changes, and a late worker never overwrites what it refers to."
+pub const ONE_END: &str = "a terminal state never changes";
+/// The fence.
+pub const STALE_HOLDER: &str = "a stale holder changes nothing";
+/// "Nothing is given up while it has attempts and time left."
+pub const NOT_GIVEN_UP_EARLY: &str = "nothing is given up with attempts and time left";
+/// "An accepted operation reaches a terminal state."
+pub const ENDS: &str = "every operation ends";
+/// "A due callback is delivered, or visibly given up."
+pub const CALLBACK_SETTLED: &str = "every due callback is settled";
+/// "No callback before terminal."
+pub const NOT_TOLD_EARLY: &str = "nobody is told of an end that is not recorded";
+/// A delivery is not undone by another sender.
+pub const STAYS_SETTLED: &str = "a settled callback stays settled until it is redelivered";
+/// "However often the message is received it starts one."
+pub const ONE_ROUND: &str = "a redelivery starts one round at most";
+/// The number of tries.
+pub const SCHEDULE: &str = "tries keep to the schedule";
+/// The number of POSTs.
+pub const POSTS: &str = "POSTs are accounted for";
+/// Payload items.
+pub const OWN_PAYLOADS: &str = "a record names its own payloads";
+
+const ALWAYS: [(&str, Condition); 11] = [
+    (ONE_END, |_, state| kept(state, Breach::TerminalChanged)),
+    (STALE_HOLDER, |_, state| {
+        kept(state, Breach::StaleHolderWrote)
+    }),
+    (NOT_GIVEN_UP_EARLY, |_, state| {
+        kept(state, Breach::GivenUpEarly)
+    }),
+    (ENDS, |_, state| {
+        !state.over || state.record().is_none_or(|head| head.status.is_terminal())
+    }),
+    (CALLBACK_SETTLED, |_, state| {
+        !state.over
+            || !state
+                .record()
+                .is_some_and(crate::state::Head::callback_is_due)
+    }),
+    (NOT_TOLD_EARLY, |_, state| kept(state, Breach::ToldEarly)),
+    (STAYS_SETTLED, |_, state| {
+        kept(state, Breach::SettledChanged)
+    }),
+    (ONE_ROUND, |_, state| kept(state, Breach::RoundStartedAgain)),
+    (SCHEDULE, |model, state| {
+        let callback = state.head.as_ref().and_then(|head| head.callback.as_ref());
+        callback.is_none_or(|callback| callback.round_tries <= model.config.tries_max)
+    }),
+    (POSTS, |model, state| state.posts <= model.config.posts_max),
+    (OWN_PAYLOADS, names_its_own_payloads),
+];
+
+/// What a configuration may ask to be seen.
+pub const WITNESSES: [(&str, Condition); 18] = [
+    ("completed", |_, state| ended_as(state, Status::Completed)),
+    ("failed", |_, state| ended_as(state, Status::Failed)),
+    ("cancelled", |_, state| ended_as(state, Status::Cancelled)),
+    ("given up", |_, state| {
+        any_worker(state, |_, serving| {
+            matches!(serving, Serving::GiveUp { .. })
+        })
+    }),
+    ("claimed after a lost lease", |_, state| {
+        state.record().is_some_and(|head| head.attempt == 2)
+            && any_worker(state, |_, serving| {
+                matches!(serving, Serving::Work { attempt: 1, .. })
+            })
+    }),
+    ("zombie of an earlier incarnation", |_, state| {
+        any_worker(state, |create, serving| {
+            matches!(serving, Serving::Work { .. })
+                && state.record().is_some_and(|head| head.create != create)
+        })
+    }),
+    ("message received twice at once", |_, state| {
+        state
+            .messages
+            .iter()
+            .any(|message| message.holders.count_ones() > 1)
+    }),
+    ("create meets itself", |_, state| {
+        (0..).zip(state.submits).any(|(create, submit)| {
+            submit == Submit::CreateAgain && state.record_of(create).is_some()
+        })
+    }),
+    ("replayed", |_, state| answered(state, Answer::Replayed)),
+    ("conflict", |_, state| answered(state, Answer::Conflict)),
+    ("id reused", |_, state| {
+        state.record().is_some()
+            && state
+                .submits
+                .iter()
+                .all(|submit| *submit == Submit::Answered(Answer::Accepted))
+    }),
+    ("dead letter sent afresh", |_, state| {
+        any_worker(state, |_, serving| serving == Serving::SendAfresh)
+    }),
+    ("delivered", |_, state| {
+        recorded_as(state, Recorded::Delivered)
+    }),
+    ("gone", |_, state| recorded_as(state, Recorded::Gone)),
+    ("exhausted", |_, state| {
+        recorded_as(state, Recorded::Exhausted)
+    }),
+    ("exhausted by the dead letters", |_, state| {
+        state.senders.iter().any(|sender| {
+            matches!(
+                sender,
+                Sender::Serves {
+                    dead: true,
+                    next: Sending::Record(..),
+                    ..
+                }
+            )
+        })
+    }),
+    ("redelivered", |_, state| {
+        state
+            .record()
+            .and_then(|head| head.callback.as_ref())
+            .is_some_and(|callback| callback.redelivery.is_some())
+    }),
+    (
+        "erased beside its successor",
+        |_, state| matches!(state.erase, Erase::DeleteHead(create) if state.record().is_some_and(|head| head.create != create)),
+    ),
+];
+
+/// What a configuration is checked for.
+pub(crate) fn of(model: &Ferry) -> Vec<Property<Ferry>> {
+    let always = ALWAYS
+        .into_iter()
+        .map(|(name, condition)| Property::always(name, condition));
+    let seen = WITNESSES
+        .into_iter()
+        .filter(|(name, _)| model.config.seen.contains(name))
+        .map(|(name, condition)| Property {
+            expectation: Expectation::Sometimes,
+            name,
+            condition,
+        });
+    always.chain(seen).collect()
+}
+
+const fn kept(state: &State, breach: Breach) -> bool {
+    state.breaches & breach as u8 == 0
+}
+
+fn names_its_own_payloads(model: &Ferry, state: &State) -> bool {
+    let Some(head) = state.record().filter(|_| model.config.payloads) else {
+        return true;
+    };
+    let holds = |key, of| {
+        state
+            .items
+            .iter()
+            .any(|item| item.key == key && item.of == of)
+    };
+    let arguments = arguments_key(&model.config, head.create);
+    let result = result_key(&model.config, head.create, head.attempt);
+    holds(arguments, (head.create, 0))
+        && (head.status != Status::Completed || holds(result, (head.create, head.attempt)))
+}
+
+fn ended_as(state: &State, status: Status) -> bool {
+    state.record().is_some_and(|head| head.status == status)
+}
+
+fn recorded_as(state: &State, recorded: Recorded) -> bool {
+    state
+        .record()
+        .and_then(|head| head.callback.as_ref())
+        .is_some_and(|callback| callback.recorded == Some(recorded))
+}
+
+fn answered(state: &State, answer: Answer) -> bool {
+    state.submits.contains(&Submit::Answered(answer))
+}
+
+fn any_worker(state: &State, is: impl Fn(u8, Serving) -> bool) -> bool {
+    state
+        .workers
+        .iter()
+        .any(|worker| matches!(*worker, Worker::Serves(create, serving) if is(create, serving)))
+}

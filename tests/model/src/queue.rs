@@ -1,0 +1,152 @@
+//! The queues, as SQS has them: at least once, in any order, and nothing lost but by a delete.
+
+use crate::config::Config;
+use crate::state::{Message, Queue, SLOTS, Sender, Sending, Serving, State, Worker};
+
+/// `Queue::send`.
+pub(crate) fn send(
+    state: &mut State,
+    queue: Queue,
+    create: u8,
+    redelivery: Option<u8>,
+    delayed: bool,
+) {
+    state.messages.push(Message {
+        queue,
+        create,
+        redelivery,
+        visible: !delayed,
+        receives: 0,
+        old: false,
+        holders: 0,
+    });
+}
+
+/// The bit of the worker in a slot among a message's holders.
+pub(crate) const fn worker_bit(slot: u8) -> u8 {
+    1 << slot
+}
+
+/// The bit of the sender in a slot.
+pub(crate) const fn sender_bit(slot: u8) -> u8 {
+    #[expect(clippy::cast_possible_truncation, reason = "two")]
+    let first = SLOTS as u8;
+    1 << (slot + first)
+}
+
+/// A delete, by whatever receipt handle: a stale one may work after all.
+pub(crate) fn delete(state: &mut State, bit: u8) {
+    state.messages.retain(|message| message.holders & bit == 0);
+}
+
+/// A process is no more: nobody has its receipt handle, and no token in the store is its own.
+pub(crate) fn release_worker(state: &mut State, slot: u8) {
+    state.workers[usize::from(slot)] = Worker::Idle;
+    forget(state, worker_bit(slot));
+    if let Some(head) = &mut state.head {
+        head.claim = head.claim.filter(|claim| *claim != slot);
+    }
+}
+
+/// As [`release_worker`].
+pub(crate) fn release_sender(state: &mut State, slot: u8) {
+    state.senders[usize::from(slot)] = Sender::Idle;
+    forget(state, sender_bit(slot));
+    if let Some(callback) = state.head.as_mut().and_then(|head| head.callback.as_mut()) {
+        callback.last_by = callback.last_by.filter(|last| *last != slot);
+    }
+}
+
+fn forget(state: &mut State, bit: u8) {
+    for message in &mut state.messages {
+        message.holders &= !bit;
+    }
+}
+
+/// Wakes whoever is idle by the message at `index`.
+pub(crate) fn receive(state: &mut State, config: &Config, slot: u8, index: usize) {
+    if !state.messages[index].visible {
+        come_back(state, config, index);
+    }
+    let message = &mut state.messages[index];
+    message.visible = false;
+    message.receives = config.receives_max.min(message.receives + 1);
+    let Message {
+        queue,
+        create,
+        redelivery,
+        ..
+    } = *message;
+    let sender = |dead| Sender::Serves {
+        create,
+        redelivery,
+        dead,
+        next: Sending::Look,
+    };
+    let at = usize::from(slot);
+    match queue {
+        Queue::Dispatch | Queue::DispatchDeadLetters => {
+            message.holders |= worker_bit(slot);
+            let serving = if queue == Queue::Dispatch {
+                Serving::Claim
+            } else {
+                Serving::Look
+            };
+            state.workers[at] = Worker::Serves(create, serving);
+        }
+        Queue::Callback | Queue::CallbackDeadLetters => {
+            message.holders |= sender_bit(slot);
+            state.senders[at] = sender(queue == Queue::CallbackDeadLetters);
+        }
+    }
+}
+
+/// The dead-letter queue of a queue.
+const fn dead_letters(queue: Queue) -> Option<Queue> {
+    match queue {
+        Queue::Dispatch => Some(Queue::DispatchDeadLetters),
+        Queue::Callback => Some(Queue::CallbackDeadLetters),
+        Queue::DispatchDeadLetters | Queue::CallbackDeadLetters => None,
+    }
+}
+
+/// Whether a message that was received often enough moves on to the dead-letter queue.
+fn dies(state: &State, config: &Config, message: Message) -> bool {
+    message.receives >= config.receives_max
+        && state.left.dead_letters > 0
+        && dead_letters(message.queue).is_some()
+}
+
+/// Whether a message may be received again before all else has come to rest. A delayed one is not early, but for a hop.
+pub(crate) fn may_reappear(state: &State, config: &Config, message: Message) -> bool {
+    if message.visible {
+        return false;
+    }
+    if is_early(state, message) && state.left.hops == 0 {
+        return false;
+    }
+    message.receives < config.receives_max || dies(state, config, message)
+}
+
+/// Whether a delayed wake-up would arrive before the try that it is for.
+fn is_early(state: &State, message: Message) -> bool {
+    message.receives == 0
+        && state
+            .record_of(message.create)
+            .and_then(|head| head.callback.as_ref())
+            .is_some_and(|callback| callback.waits)
+}
+
+/// What a message is received for again costs: it comes from its dead-letter queue once it was received often enough.
+fn come_back(state: &mut State, config: &Config, index: usize) {
+    let message = state.messages[index];
+    if is_early(state, message) {
+        state.left.hops -= 1;
+    }
+    if dies(state, config, message) {
+        state.left.dead_letters -= 1;
+        let message = &mut state.messages[index];
+        message.queue = dead_letters(message.queue).unwrap_or(message.queue);
+        message.receives = 0;
+    }
+}

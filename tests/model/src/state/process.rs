@@ -1,0 +1,185 @@
+//! How far each process has come: the call that it makes next, and what it knows for that.
+
+/// How a submit was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Answer {
+    /// 202.
+    Accepted,
+    /// 200 or 202, with the first operation.
+    Replayed,
+    /// 409.
+    Conflict,
+    /// Not at all, or 5xx.
+    None,
+}
+
+/// How far a submit has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Submit {
+    /// Not asked yet.
+    Unasked,
+    /// Sends its message.
+    Send,
+    /// Writes its payload items.
+    WriteArguments,
+    /// Creates its record.
+    Create,
+    /// Creates its record, which it may have done.
+    CreateAgain,
+    /// Over.
+    Answered(Answer),
+}
+
+/// An invocation of the worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Worker {
+    /// Waits for a message.
+    Idle,
+    /// Serves the message of this incarnation.
+    Serves(u8, Serving),
+}
+
+/// What a worker does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Serving {
+    /// Reads the record, for a message from the dead-letter queue.
+    Look,
+    /// Claims.
+    Claim,
+    /// Holds the attempt, at this version.
+    Work {
+        /// `attempt`.
+        attempt: u8,
+        /// `lock_version`.
+        version: u8,
+    },
+    /// Records how the attempt ended.
+    Finish {
+        /// `attempt`.
+        attempt: u8,
+        /// `lock_version`.
+        version: u8,
+        /// How it ended.
+        ending: Ending,
+    },
+    /// Gives up what it met at this version.
+    GiveUp {
+        /// `lock_version`.
+        version: u8,
+    },
+    /// Sends the wake-up of a due callback.
+    Announce,
+    /// Sends a fresh message for the one that it has.
+    SendAfresh,
+    /// Has Lambda delete the message.
+    Acknowledge,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Ending {
+    /// With a result.
+    Complete,
+    /// With an error for good, or without attempts or time left.
+    Fail,
+    /// With an error, and there is another attempt.
+    Retry,
+}
+
+/// What a sender read of a callback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Read {
+    /// `callback_tries`.
+    pub tries: u8,
+    /// `callback_round_tries`.
+    pub round_tries: u8,
+    /// `redelivery_id`.
+    pub redelivery: Option<u8>,
+}
+
+/// An invocation of the callback function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Sender {
+    /// Waits for a message.
+    Idle,
+    /// Serves a message.
+    Serves {
+        /// The incarnation that it is for.
+        create: u8,
+        /// The redelivery that it asks for.
+        redelivery: Option<u8>,
+        /// Whether it came from the dead-letter queue.
+        dead: bool,
+        /// What comes next.
+        next: Sending,
+    },
+}
+
+/// What a sender does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Sending {
+    /// Reads the record, and posts if that is due.
+    Look,
+    /// Starts the round that the message asks for.
+    StartRound(Read),
+    /// Reads the record of the round that has started, and posts if that is due.
+    LookAgain,
+    /// Records a try.
+    Record(Read, Try),
+    /// Sends the next wake-up.
+    Wake,
+    /// Has Lambda delete the message.
+    Acknowledge,
+}
+
+/// What a try led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Try {
+    /// 2xx.
+    Delivered,
+    /// 410.
+    Gone,
+    /// Another is due.
+    Again,
+    /// It was the last.
+    Exhausted,
+}
+
+/// How far a cancel has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Cancel {
+    /// Not asked yet.
+    Unasked,
+    /// Cancels.
+    Write,
+    /// Sends the wake-up of the callback of this incarnation.
+    Announce(u8),
+    /// Over.
+    Answered,
+}
+
+/// How far a redelivery has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Redeliver {
+    /// Not asked yet.
+    Unasked,
+    /// Sends its wake-up, for this incarnation and after these many tries.
+    Send(u8, u8),
+    /// Over.
+    Answered,
+}
+
+/// How far an erase has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Erase {
+    /// Not asked yet.
+    Unasked,
+    /// Marks the head.
+    Mark,
+    /// Deletes the payload items of this incarnation.
+    DeletePayloads(u8),
+    /// Deletes the head of this incarnation.
+    DeleteHead(u8),
+    /// Over.
+    Answered,
+}

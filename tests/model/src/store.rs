@@ -1,0 +1,316 @@
+//! The table: each write with its condition, as in `shared/src/store/{step,outcome,callback,erase,payload}.rs`.
+//!
+//! Which step may be taken from which state is asked of the transition table that the functions are compiled with.
+
+mod callback;
+mod payload;
+
+pub(crate) use self::callback::{RecordedTry, record_try, start_round};
+pub(crate) use self::payload::{
+    arguments_key, delete_head, delete_payloads, mark_erased, result_key, write_payload,
+};
+
+use shared::domain::transition::{self, Status, Step, Verdict, verdict};
+
+use crate::config::{Config, Erasing, Fault, Start};
+use crate::queue;
+use crate::state::{Breach, Callback, Ending, Head, Queue, Read, State, Submit, Try};
+
+/// Whether a write was applied, and what its caller is told.
+pub(crate) struct Written<T> {
+    pub(crate) applied: bool,
+    pub(crate) outcome: T,
+}
+
+impl<T> Written<T> {
+    const fn applied(outcome: T) -> Self {
+        Self {
+            applied: true,
+            outcome,
+        }
+    }
+
+    const fn refused(outcome: T) -> Self {
+        Self {
+            applied: false,
+            outcome,
+        }
+    }
+}
+
+/// `store::Claimed`, and `Standing` of a read.
+pub(crate) enum Claimed {
+    Held { attempt: u8, version: u8 },
+    Absent,
+    OtherIncarnation,
+    Claimable { version: u8 },
+    Busy,
+    Spent { version: u8 },
+    Ended { unannounced: bool },
+}
+
+/// `store::GivenUp`.
+pub(crate) enum GivenUp {
+    Ended { unannounced: bool },
+    MovedOn,
+}
+
+/// `store::Finished`.
+pub(crate) enum Finished {
+    Written { unannounced: bool },
+    Lost,
+}
+
+/// Where a step leads that the record's state and lease allow.
+fn target(head: Option<&Head>, step: Step) -> Option<Status> {
+    match verdict(head.map(|head| head.status), step) {
+        Verdict::To(to) => Some(to),
+        Verdict::ToOnceFree(to) => head.is_some_and(|head| head.lease_over).then_some(to),
+        Verdict::Refused => None,
+    }
+}
+
+/// Changes the head, and sees to it that nothing changes what has ended.
+fn change(state: &mut State, to: Option<Status>, change: impl FnOnce(&mut Head)) {
+    let Some(head) = &mut state.head else { return };
+    let identity = |head: &Head| (head.status, head.version, head.attempt, head.result);
+    let (before, had_ended) = (identity(head), head.status.is_terminal());
+    if let Some(to) = to {
+        head.status = to;
+        head.version += 1;
+        head.lease_over = false;
+        // It matters no more, and what does not matter shall not tell moments apart.
+        head.deadline_over &= !to.is_terminal();
+    }
+    change(head);
+    if had_ended && identity(head) != before {
+        state.breach(Breach::TerminalChanged);
+    }
+}
+
+/// `Store::create`.
+pub(crate) fn create(state: &mut State, config: &Config, create: u8) -> Written<bool> {
+    // A create that is made again names the time of its first try, before which nothing has expired that was created since. A
+    // mark of erasure can be of the same second, though, and no record at all tells nothing.
+    let counts_as_there = |head: &&Head| {
+        let is_again = state.submits[usize::from(create)] == Submit::CreateAgain;
+        is_again && !(head.erased && config.erasing == Erasing::DeletesHead)
+    };
+    let met = state
+        .record()
+        .or_else(|| state.head.as_ref().filter(counts_as_there));
+    let Some(status) = target(met, Step::Create) else {
+        let ours = met.is_some_and(|head| head.create == create);
+        return Written::refused(ours);
+    };
+    let tries = config.tries_max;
+    state.posts = 0;
+    state.rounds = 0;
+    state.head = Some(Head {
+        create,
+        status,
+        version: 1,
+        attempt: 0,
+        claim: None,
+        lease_over: false,
+        deadline_over: false,
+        expired: false,
+        erased: false,
+        result: None,
+        callback: (tries > 0).then_some(Callback {
+            recorded: None,
+            tries: 0,
+            round_tries: 0,
+            last_by: None,
+            waits: false,
+            redelivery: None,
+        }),
+    });
+    Written::applied(true)
+}
+
+/// What a worker that holds nothing finds: `Operation::standing`.
+pub(crate) fn look(state: &State, config: &Config, create: u8) -> Claimed {
+    let Some(head) = state.record() else {
+        return Claimed::Absent;
+    };
+    let version = head.version;
+    if head.create != create && !config.has(Fault::MessageWithoutCreateId) {
+        return Claimed::OtherIncarnation;
+    }
+    match verdict(Some(head.status), Step::Claim) {
+        Verdict::Refused => Claimed::Ended {
+            unannounced: head.callback_is_unannounced(),
+        },
+        Verdict::ToOnceFree(_) if !head.lease_over => Claimed::Busy,
+        Verdict::To(_) | Verdict::ToOnceFree(_) if is_spent(head, config) => {
+            Claimed::Spent { version }
+        }
+        Verdict::To(_) | Verdict::ToOnceFree(_) => Claimed::Claimable { version },
+    }
+}
+
+fn is_spent(head: &Head, config: &Config) -> bool {
+    head.attempt >= config.attempts_max || head.deadline_over
+}
+
+/// `Store::claim` by the worker in a slot, whose token it is.
+pub(crate) fn claim(state: &mut State, config: &Config, slot: u8, create: u8) -> Written<Claimed> {
+    let met = look(state, config, create);
+    if matches!(met, Claimed::Claimable { .. }) {
+        let to = target(state.record(), Step::Claim);
+        change(state, to, |head| {
+            head.attempt += 1;
+            head.claim = Some(slot);
+        });
+    }
+    let applied = matches!(met, Claimed::Claimable { .. });
+    // Applied now; or refused by our own, whose answer was lost.
+    let ours = state.record().filter(|head| {
+        head.status == Status::Processing
+            && head.claim == Some(slot)
+            && !matches!(met, Claimed::Absent | Claimed::OtherIncarnation)
+    });
+    let outcome = ours.map_or(met, |head| Claimed::Held {
+        attempt: head.attempt,
+        version: head.version,
+    });
+    Written { applied, outcome }
+}
+
+/// Whether the fence lets the worker in a slot write what it held at this version.
+fn passes_fence(state: &State, slot: u8, version: u8) -> bool {
+    state
+        .record()
+        .is_some_and(|head| head.claim == Some(slot) && head.version == version)
+}
+
+/// Told apart by the attempt, which the fence does not look at.
+fn check_holder(state: &mut State, create: u8, attempt: u8) {
+    let holds = state.record().is_some_and(|head| {
+        head.create == create && head.attempt == attempt && head.status == Status::Processing
+    });
+    if !holds {
+        state.breach(Breach::StaleHolderWrote);
+    }
+}
+
+/// `Store::renew`; whether the lease lasts longer now.
+pub(crate) fn renew(state: &mut State, slot: u8, create: u8, attempt: u8, version: u8) -> bool {
+    let may = passes_fence(state, slot, version)
+        && target(state.record(), Step::Heartbeat).is_some()
+        && state.record().is_some_and(|head| head.lease_over);
+    if may {
+        check_holder(state, create, attempt);
+        change(state, None, |head| head.lease_over = false);
+    }
+    may
+}
+
+/// `Store::complete`, `Store::fail` and `Store::retry`.
+pub(crate) fn finish(
+    state: &mut State,
+    config: &Config,
+    slot: u8,
+    create: u8,
+    (attempt, version): (u8, u8),
+    ending: Ending,
+) -> Written<Finished> {
+    let step = match ending {
+        Ending::Complete => Step::Complete,
+        Ending::Fail => Step::Fail,
+        Ending::Retry => Step::Retry,
+    };
+    let unfenced = config.has(Fault::OutcomeNotFenced) && state.record_of(create).is_some();
+    let to = if unfenced {
+        Some(transition::target(step))
+    } else {
+        target(state.record(), step).filter(|_| passes_fence(state, slot, version))
+    };
+    if to.is_some() {
+        check_holder(state, create, attempt);
+        let names_result = config.payloads && ending == Ending::Complete;
+        change(state, to, |head| {
+            head.result = names_result.then(|| result_key(config, create, attempt));
+        });
+    }
+    let ours = state.record_of(create).filter(|head| {
+        let target = transition::target(step);
+        head.version == version + 1 && head.status == target && head.claim == Some(slot)
+    });
+    let outcome = ours.map_or(Finished::Lost, |head| Finished::Written {
+        unannounced: head.callback_is_unannounced(),
+    });
+    Written {
+        applied: to.is_some(),
+        outcome,
+    }
+}
+
+/// `Store::give_up` of what was met at this version.
+pub(crate) fn give_up(
+    state: &mut State,
+    config: &Config,
+    create: u8,
+    version: u8,
+) -> Written<GivenUp> {
+    let met = state.record().filter(|head| {
+        let same = head.create == create || config.has(Fault::MessageWithoutCreateId);
+        let spent = is_spent(head, config) || config.has(Fault::DeadLetterGivesUp);
+        same && head.version == version && spent
+    });
+    let to = met.and_then(|head| target(Some(head), Step::GiveUp));
+    if to.is_some() {
+        if !met.is_some_and(|head| is_spent(head, config)) {
+            state.breach(Breach::GivenUpEarly);
+        }
+        change(state, to, |head| head.claim = None);
+    }
+    let ended = state
+        .record_of(create)
+        .filter(|head| head.status.is_terminal());
+    let outcome = ended.map_or(GivenUp::MovedOn, |head| GivenUp::Ended {
+        unannounced: head.callback_is_unannounced(),
+    });
+    Written {
+        applied: to.is_some(),
+        outcome,
+    }
+}
+
+/// `Store::cancel`: the incarnation whose callback is to be announced, if this is the call that cancelled it.
+pub(crate) fn cancel(state: &mut State) -> Written<Option<u8>> {
+    let Some(to) = state
+        .record()
+        .and_then(|head| target(Some(head), Step::Cancel))
+    else {
+        return Written::refused(None);
+    };
+    change(state, Some(to), |head| head.claim = None);
+    let unannounced = state.record().filter(|head| head.callback_is_unannounced());
+    Written::applied(unannounced.map(|head| head.create))
+}
+
+/// The table and the queues at the start.
+pub(crate) fn at_start(config: &Config, mut state: State) -> State {
+    if config.start == Start::Nothing {
+        return state;
+    }
+    create(&mut state, config, 0);
+    claim(&mut state, config, 0, 0);
+    finish(&mut state, config, 0, 0, (1, 2), Ending::Complete);
+    change(&mut state, None, |head| head.claim = None);
+    if config.start == Start::Ended {
+        queue::send(&mut state, Queue::Dispatch, 0, None, false);
+        return state;
+    }
+    let unread = Read {
+        tries: 0,
+        round_tries: 0,
+        redelivery: None,
+    };
+    record_try(&mut state, config, 0, 0, (unread, Try::Delivered));
+    queue::release_sender(&mut state, 0);
+    queue::send(&mut state, Queue::Callback, 0, None, true);
+    state
+}

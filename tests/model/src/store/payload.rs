@@ -1,0 +1,63 @@
+//! Payload items, and erasing an operation with all of them, as in `shared/src/store/{payload,erase}.rs`.
+
+use super::{Written, change};
+use crate::config::{Config, Erasing, Fault};
+use crate::state::{Item, Key, State};
+
+/// The name of an incarnation's arguments.
+pub(crate) fn arguments_key(config: &Config, create: u8) -> Key {
+    match config.fault {
+        Some(Fault::PayloadsUnderOneName) => Key::Arguments(0),
+        _ => Key::Arguments(create),
+    }
+}
+
+/// The name of an attempt's result.
+pub(crate) fn result_key(config: &Config, create: u8, attempt: u8) -> Key {
+    match config.fault {
+        Some(Fault::PayloadsUnderOneName) => Key::Result(0, 0),
+        _ => Key::Result(create, attempt),
+    }
+}
+
+/// `Store::write_payload`: never over another, which is taken for our own, whose answer was lost.
+pub(crate) fn write_payload(state: &mut State, key: Key, of: (u8, u8)) {
+    if !state.items.iter().any(|item| item.key == key) {
+        state.items.push(Item { key, of });
+    }
+}
+
+/// `Store::mark_erased`: the incarnation that is marked, by this call or by one that died.
+pub(crate) fn mark_erased(state: &mut State) -> Written<Option<u8>> {
+    let ended = state.record().is_some_and(|head| head.status.is_terminal());
+    if ended {
+        change(state, None, |head| {
+            head.expired = true;
+            head.erased = true;
+        });
+    }
+    let marked = state.head.as_ref().filter(|head| head.erased);
+    Written {
+        applied: ended,
+        outcome: marked.map(|head| head.create),
+    }
+}
+
+/// `Store::delete_payloads`.
+pub(crate) fn delete_payloads(state: &mut State, create: u8) {
+    state.items.retain(|item| item.of.0 != create);
+}
+
+/// `Store::delete_head`, unless a new incarnation has taken its place.
+pub(crate) fn delete_head(state: &mut State, config: &Config, create: u8) {
+    if config.erasing == Erasing::LeavesMark {
+        return;
+    }
+    if state
+        .head
+        .as_ref()
+        .is_some_and(|head| head.create == create)
+    {
+        state.head = None;
+    }
+}

@@ -1,0 +1,286 @@
+//! `worker`, as in `functions/worker/src/{dispatch,attempt,attempt/outcome,settle,dead_letter,look}.rs`.
+//!
+//! Whoever puts a message back does nothing more, so a worker ends there; when the message is seen again is left open. The
+//! visibility that it sets and renews is no more than a wish: a message may be seen again at any time.
+
+use crate::action::{
+    Action, Choice, Process, READS, Then, WRITES, Wire, after_send, offer, unanswered,
+};
+use crate::config::{Config, Fault};
+use crate::queue;
+use crate::state::{Ending, Queue, Serving, State, Worker};
+use crate::store::{self, Claimed, Finished, GivenUp};
+
+/// What may come next.
+pub(crate) fn offers(state: &State, config: &Config, slot: u8, actions: &mut Vec<Action>) {
+    let Worker::Serves(create, serving) = state.workers[usize::from(slot)] else {
+        return;
+    };
+    let process = Process::Worker(slot);
+    match serving {
+        Serving::Look => {
+            for choice in ages(state, config, slot, create) {
+                offer(state, process, *choice, &READS, actions);
+            }
+        }
+        Serving::Claim => {
+            for choice in ages(state, config, slot, create) {
+                offer(state, process, *choice, &WRITES, actions);
+            }
+        }
+        Serving::Work { .. } => {
+            for choice in [Choice::Returns, Choice::Fails, Choice::FailsForNow] {
+                offer(state, process, choice, &WRITES, actions);
+            }
+            if state.left.heartbeats > 0 {
+                let renewal = Action::Call(process, Choice::GoesOn, Wire::Answered);
+                actions.push(renewal);
+            }
+        }
+        Serving::Finish { .. }
+        | Serving::GiveUp { .. }
+        | Serving::Announce
+        | Serving::SendAfresh => {
+            offer(state, process, Choice::None, &WRITES, actions);
+        }
+        Serving::Acknowledge => offer(state, process, Choice::None, &READS, actions),
+    }
+}
+
+/// How old the message may be, where that matters: no submit lasts as long as messages are young (`PHANTOM_AGE`).
+fn ages(state: &State, config: &Config, slot: u8, create: u8) -> &'static [Choice] {
+    let met = store::look(state, config, create);
+    if !matches!(met, Claimed::Absent | Claimed::OtherIncarnation) {
+        return &[Choice::None];
+    }
+    let bit = queue::worker_bit(slot);
+    let known_old = state
+        .messages
+        .iter()
+        .any(|message| message.holders & bit != 0 && message.old);
+    match (state.submit_is_over(create), known_old) {
+        (false, _) => &[Choice::Young],
+        (true, false) => &[Choice::Young, Choice::Old],
+        (true, true) => &[Choice::Old],
+    }
+}
+
+/// Makes the next call; `None` when it comes to the same as another.
+pub(crate) fn call(
+    state: &mut State,
+    config: &Config,
+    slot: u8,
+    choice: Choice,
+    wire: Wire,
+) -> Option<()> {
+    let Worker::Serves(create, serving) = state.workers[usize::from(slot)] else {
+        return None;
+    };
+    let then = if wire == Wire::Failed {
+        // Whatever it was: the message comes back.
+        Then::End
+    } else {
+        serve(state, config, (slot, create), serving, choice, wire)
+    };
+    match then {
+        Then::Next(serving) => state.workers[usize::from(slot)] = Worker::Serves(create, serving),
+        Then::End => queue::release_worker(state, slot),
+        Then::Redundant => return None,
+    }
+    Some(())
+}
+
+fn serve(
+    state: &mut State,
+    config: &Config,
+    (slot, create): (u8, u8),
+    serving: Serving,
+    choice: Choice,
+    wire: Wire,
+) -> Then<Serving> {
+    let worker = (slot, create);
+    match serving {
+        Serving::Look => look(state, config, create, choice),
+        Serving::Claim => claim(state, config, worker, choice, wire),
+        Serving::Work { attempt, version } if choice == Choice::GoesOn => {
+            if !store::renew(state, slot, create, attempt, version) {
+                return Then::Redundant;
+            }
+            state.left.heartbeats -= 1;
+            Then::Next(serving)
+        }
+        Serving::Work { attempt, version } => {
+            let ending = ending(state, config, (create, attempt), choice);
+            finish(state, config, worker, (attempt, version), ending, wire)
+        }
+        Serving::Finish {
+            attempt,
+            version,
+            ending,
+        } => record(state, config, worker, (attempt, version), ending, wire),
+        Serving::GiveUp { version } => give_up(state, config, create, version, wire),
+        Serving::Announce => {
+            queue::send(state, Queue::Callback, create, None, false);
+            after_send(wire, serving, Serving::Acknowledge)
+        }
+        Serving::SendAfresh => {
+            queue::send(state, Queue::Dispatch, create, None, false);
+            after_send(wire, serving, Serving::Acknowledge)
+        }
+        Serving::Acknowledge => {
+            queue::delete(state, queue::worker_bit(slot));
+            Then::End
+        }
+    }
+}
+
+/// `Worker::claim` in `dispatch.rs`.
+fn claim(
+    state: &mut State,
+    config: &Config,
+    (slot, create): (u8, u8),
+    choice: Choice,
+    wire: Wire,
+) -> Then<Serving> {
+    let written = store::claim(state, config, slot, create);
+    if let Some(then) = unanswered(wire, written.applied, Serving::Claim) {
+        return then;
+    }
+    match written.outcome {
+        Claimed::Held { attempt, version } => Then::Next(Serving::Work { attempt, version }),
+        Claimed::Absent | Claimed::OtherIncarnation => aged(choice),
+        Claimed::Busy if config.has(Fault::BusyAcknowledged) => Then::Next(Serving::Acknowledge),
+        // Claimable it cannot be, having been refused.
+        Claimed::Busy | Claimed::Claimable { .. } => Then::End,
+        Claimed::Spent { version } => Then::Next(Serving::GiveUp { version }),
+        Claimed::Ended { unannounced } => Then::Next(settle(config, unannounced)),
+    }
+}
+
+/// `Worker::look`, from the dead-letter queue.
+fn look(state: &State, config: &Config, create: u8, choice: Choice) -> Then<Serving> {
+    match store::look(state, config, create) {
+        Claimed::Absent if config.has(Fault::DeadLetterDropsYoung) => {
+            Then::Next(Serving::Acknowledge)
+        }
+        Claimed::Absent | Claimed::OtherIncarnation => aged(choice),
+        Claimed::Busy if config.has(Fault::DeadLetterAcknowledgesBusy) => {
+            Then::Next(Serving::Acknowledge)
+        }
+        Claimed::Busy => Then::End,
+        Claimed::Claimable { version } if config.has(Fault::DeadLetterGivesUp) => {
+            Then::Next(Serving::GiveUp { version })
+        }
+        Claimed::Claimable { .. } | Claimed::Held { .. } => Then::Next(Serving::SendAfresh),
+        Claimed::Spent { version } => Then::Next(Serving::GiveUp { version }),
+        Claimed::Ended { unannounced } => Then::Next(settle(config, unannounced)),
+    }
+}
+
+/// `Worker::absent` and `Worker::other_incarnation`.
+fn aged(choice: Choice) -> Then<Serving> {
+    if choice == Choice::Old {
+        Then::Next(Serving::Acknowledge)
+    } else {
+        Then::End
+    }
+}
+
+/// `Worker::settle`.
+fn settle(config: &Config, unannounced: bool) -> Serving {
+    if unannounced && !config.has(Fault::CallbackNotAnnounced) {
+        Serving::Announce
+    } else {
+        Serving::Acknowledge
+    }
+}
+
+/// `Outcome::write`.
+fn ending(state: &State, config: &Config, (create, attempt): (u8, u8), choice: Choice) -> Ending {
+    let out_of_time = state
+        .record_of(create)
+        .is_some_and(|head| head.deadline_over);
+    match choice {
+        Choice::Returns => Ending::Complete,
+        Choice::FailsForNow if attempt < config.attempts_max && !out_of_time => Ending::Retry,
+        _ => Ending::Fail,
+    }
+}
+
+/// The work has ended: a result that does not fit the head is written before the head names it.
+fn finish(
+    state: &mut State,
+    config: &Config,
+    (slot, create): (u8, u8),
+    (attempt, version): (u8, u8),
+    ending: Ending,
+    wire: Wire,
+) -> Then<Serving> {
+    if !config.payloads || ending != Ending::Complete {
+        return record(
+            state,
+            config,
+            (slot, create),
+            (attempt, version),
+            ending,
+            wire,
+        );
+    }
+    if wire != Wire::Answered {
+        return Then::Redundant;
+    }
+    let key = store::result_key(config, create, attempt);
+    store::write_payload(state, key, (create, attempt));
+    Then::Next(Serving::Finish {
+        attempt,
+        version,
+        ending,
+    })
+}
+
+/// `Worker::record_outcome`.
+fn record(
+    state: &mut State,
+    config: &Config,
+    (slot, create): (u8, u8),
+    (attempt, version): (u8, u8),
+    ending: Ending,
+    wire: Wire,
+) -> Then<Serving> {
+    let written = store::finish(state, config, slot, create, (attempt, version), ending);
+    let again = Serving::Finish {
+        attempt,
+        version,
+        ending,
+    };
+    if let Some(then) = unanswered(wire, written.applied, again) {
+        return then;
+    }
+    match written.outcome {
+        Finished::Written { .. } if ending == Ending::Retry => Then::End,
+        Finished::Written { unannounced } => Then::Next(settle(config, unannounced)),
+        Finished::Lost if config.has(Fault::FencedOffAcknowledges) => {
+            Then::Next(Serving::Acknowledge)
+        }
+        Finished::Lost => Then::End,
+    }
+}
+
+/// `Worker::give_up`.
+fn give_up(
+    state: &mut State,
+    config: &Config,
+    create: u8,
+    version: u8,
+    wire: Wire,
+) -> Then<Serving> {
+    let written = store::give_up(state, config, create, version);
+    let again = Serving::GiveUp { version };
+    if let Some(then) = unanswered(wire, written.applied, again) {
+        return then;
+    }
+    match written.outcome {
+        GivenUp::Ended { unannounced } => Then::Next(settle(config, unannounced)),
+        GivenUp::MovedOn => Then::End,
+    }
+}

@@ -1,0 +1,281 @@
+//! The protocol holds: each test explores one part of it with everything that may go wrong there.
+
+use model::check::assert_holds;
+use model::config::{Config, Erasing, Redelivery, RefusedSender, Start};
+use model::state::Budget;
+
+/// Nothing out of the ordinary.
+const ORDINARY: Budget = Budget {
+    faults: 0,
+    heartbeats: 0,
+    dead_letters: 0,
+    hops: 0,
+};
+
+#[test]
+fn an_operation_is_worked_on() {
+    assert_holds(Config {
+        attempts_max: 2,
+        cancel: true,
+        deadline: true,
+        receives_max: 3,
+        budget: Budget {
+            faults: 2,
+            heartbeats: 1,
+            ..ORDINARY
+        },
+        seen: &[
+            "completed",
+            "failed",
+            "cancelled",
+            "given up",
+            "claimed after a lost lease",
+            "message received twice at once",
+            "create meets itself",
+        ],
+        ..Config::new("work")
+    });
+}
+
+#[test]
+fn a_name_is_used_again() {
+    assert_holds(Config {
+        submits: 2,
+        attempts_max: 2,
+        expiry: true,
+        payloads: true,
+        budget: Budget {
+            faults: 1,
+            ..ORDINARY
+        },
+        seen: &[
+            "replayed",
+            "id reused",
+            "claimed after a lost lease",
+            "zombie of an earlier incarnation",
+            "create meets itself",
+        ],
+        ..Config::new("reuse")
+    });
+}
+
+#[test]
+fn a_name_is_used_for_something_else() {
+    assert_holds(Config {
+        submits: 2,
+        conflicting: true,
+        cancel: true,
+        expiry: true,
+        budget: Budget {
+            faults: 1,
+            ..ORDINARY
+        },
+        seen: &["conflict", "id reused", "cancelled"],
+        ..Config::new("conflict")
+    });
+}
+
+/// With the mark left: see `findings.rs`.
+#[test]
+fn an_operation_is_erased_and_its_name_used_again() {
+    assert_holds(Config {
+        submits: 2,
+        expiry: true,
+        erase: true,
+        payloads: true,
+        erasing: Erasing::LeavesMark,
+        budget: Budget {
+            faults: 1,
+            ..ORDINARY
+        },
+        seen: &["id reused", "erased beside its successor"],
+        ..Config::new("erase")
+    });
+}
+
+/// As [`an_operation_is_erased_and_its_name_used_again`], as the code is: with no create that is made again.
+#[test]
+fn an_operation_is_erased() {
+    assert_holds(Config {
+        submits: 2,
+        expiry: true,
+        erase: true,
+        payloads: true,
+        seen: &["id reused", "erased beside its successor"],
+        ..Config::new("erase, undisturbed")
+    });
+}
+
+#[test]
+fn dispatch_messages_die() {
+    assert_holds(Config {
+        attempts_max: 2,
+        cancel: true,
+        deadline: true,
+        budget: Budget {
+            faults: 1,
+            heartbeats: 1,
+            dead_letters: 2,
+            ..ORDINARY
+        },
+        seen: &["dead letter sent afresh", "given up", "completed"],
+        ..Config::new("dead letters")
+    });
+}
+
+#[test]
+fn a_cancelled_operation_is_told_of() {
+    assert_holds(Config {
+        cancel: true,
+        tries_max: 1,
+        refused_sender: RefusedSender::Returns,
+        budget: Budget {
+            faults: 1,
+            ..ORDINARY
+        },
+        seen: &["cancelled", "completed", "delivered", "exhausted"],
+        ..Config::new("cancel and callback")
+    });
+}
+
+#[test]
+fn a_name_is_used_again_and_both_are_told_of() {
+    assert_holds(Config {
+        submits: 2,
+        tries_max: 1,
+        expiry: true,
+        refused_sender: RefusedSender::Returns,
+        seen: &["id reused", "delivered", "exhausted"],
+        ..Config::new("reuse and callbacks")
+    });
+}
+
+/// As the code is: no two senders have one message.
+#[test]
+fn a_callback_is_made_by_one_sender() {
+    assert_holds(Config {
+        start: Start::Delivered,
+        tries_max: 2,
+        senders: 1,
+        redeliveries: 1,
+        gone: true,
+        budget: Budget {
+            faults: 2,
+            dead_letters: 1,
+            hops: 1,
+            ..ORDINARY
+        },
+        seen: &[
+            "delivered",
+            "gone",
+            "exhausted",
+            "redelivered",
+            "exhausted by the dead letters",
+        ],
+        ..Config::new("callback, one sender")
+    });
+}
+
+/// As the code is: two senders, but no message is received again before all else has come to rest.
+#[test]
+fn a_callback_is_made_of_two_wake_ups() {
+    assert_holds(Config {
+        start: Start::Ended,
+        tries_max: 3,
+        receives_max: 1,
+        budget: Budget {
+            faults: 3,
+            hops: 1,
+            ..ORDINARY
+        },
+        seen: &["delivered", "exhausted"],
+        ..Config::new("callback, two wake-ups")
+    });
+}
+
+/// With nothing acknowledged by who is refused: see `findings.rs`.
+#[test]
+fn a_callback_is_made_by_two_senders() {
+    assert_holds(Config {
+        start: Start::Ended,
+        tries_max: 2,
+        refused_sender: RefusedSender::Returns,
+        budget: Budget {
+            faults: 2,
+            hops: 1,
+            ..ORDINARY
+        },
+        seen: &["delivered", "exhausted", "message received twice at once"],
+        ..Config::new("callback, two senders")
+    });
+}
+
+#[test]
+fn undisturbed_every_try_is_one_post() {
+    assert_holds(Config {
+        start: Start::Ended,
+        tries_max: 3,
+        posts_max: 3,
+        receives_max: 1,
+        ..Config::new("posts")
+    });
+}
+
+#[test]
+fn a_fault_makes_no_more_than_one_post_more_for_each_try() {
+    assert_holds(Config {
+        start: Start::Ended,
+        tries_max: 3,
+        posts_max: 6,
+        receives_max: 1,
+        refused_sender: RefusedSender::Returns,
+        budget: Budget {
+            faults: 1,
+            ..ORDINARY
+        },
+        ..Config::new("posts, a fault")
+    });
+}
+
+/// With redeliveries that name the tries before them: see `findings.rs`.
+#[test]
+fn a_callback_is_redelivered_twice() {
+    let config = Config {
+        start: Start::Delivered,
+        redeliveries: 2,
+        refused_sender: RefusedSender::Returns,
+        redelivery: Redelivery::NamesTries,
+        seen: &["redelivered", "exhausted", "delivered"],
+        ..Config::new("redelivery")
+    };
+    assert_holds(Config {
+        tries_max: 2,
+        ..config.clone()
+    });
+    assert_holds(Config {
+        name: "redelivery, a fault",
+        tries_max: 1,
+        budget: Budget {
+            faults: 1,
+            ..ORDINARY
+        },
+        ..config
+    });
+}
+
+#[test]
+fn wake_ups_die() {
+    assert_holds(Config {
+        start: Start::Delivered,
+        tries_max: 2,
+        redeliveries: 1,
+        refused_sender: RefusedSender::Returns,
+        budget: Budget {
+            faults: 1,
+            dead_letters: 1,
+            ..ORDINARY
+        },
+        seen: &["exhausted by the dead letters", "redelivered"],
+        ..Config::new("dead wake-ups")
+    });
+}

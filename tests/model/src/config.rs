@@ -45,8 +45,6 @@ pub struct Config {
     pub budget: Budget,
     /// POSTs of one incarnation that are accounted for; not counted when zero.
     pub posts_max: u8,
-    /// What a sender does whose record was refused.
-    pub refused_sender: RefusedSender,
     /// How a redelivery tells whether its round has been.
     pub redelivery: Redelivery,
     /// What an erase does with the head in the end.
@@ -66,15 +64,6 @@ pub enum Start {
     Ended,
     /// The callback was delivered, and a second message for that is still there.
     Delivered,
-}
-
-/// What a sender does whose record of a try was refused while the callback is due: somebody else has recorded one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RefusedSender {
-    /// It acknowledges its message, whoever has recorded.
-    Acknowledges,
-    /// It acknowledges nothing.
-    Returns,
 }
 
 /// How a redelivery tells whether its round has been.
@@ -118,6 +107,8 @@ pub enum Fault {
     PayloadsUnderOneName,
     /// The record of a try asks for nothing.
     UnconditionalRecord,
+    /// A sender whose record was refused leaves no wake-up behind.
+    RefusedSenderAcknowledges,
     /// The record of an outcome asks for nothing but the incarnation.
     OutcomeNotFenced,
     /// A sender takes a wake-up's word for it that the operation has ended.
@@ -152,7 +143,6 @@ impl Config {
                 hops: 0,
             },
             posts_max: 0,
-            refused_sender: RefusedSender::Acknowledges,
             redelivery: Redelivery::NamesItself,
             erasing: Erasing::DeletesHead,
             fault: None,

@@ -7,7 +7,7 @@ use shared::domain::callback::CallbackStatus;
 use crate::action::{
     Action, Choice, Process, READS, Then, WRITES, Wire, after_send, offer, unanswered,
 };
-use crate::config::{Config, Fault, Redelivery, RefusedSender};
+use crate::config::{Config, Fault, Redelivery};
 use crate::queue;
 use crate::state::{Breach, Head, Queue, Read, Sender, Sending, State, Try};
 use crate::store::{self, RecordedTry};
@@ -124,7 +124,7 @@ fn awaited<'a>(state: &'a State, config: &Config, create: u8) -> Option<&'a Head
         .filter(|head| head.create == create || config.has(Fault::WakeUpTrusted))
 }
 
-/// `Callback::wake` and `Callback::exhaust`, with `Callback::in_a_round`.
+/// `Callback::due_now`, with `Callback::in_a_round`.
 fn look(state: &mut State, config: &Config, wake: Wake, choice: Choice) -> Option<Sending> {
     let unanswered = |sending| (choice == Choice::Accepts).then_some(sending);
     let Some(head) = awaited(state, config, wake.create) else {
@@ -175,11 +175,17 @@ fn try_it(state: &mut State, config: &Config, wake: Wake, choice: Choice) -> Opt
         .callback
         .as_ref()
         .is_some_and(|callback| callback.waits);
+    let failed = if read.round_tries + 1 < config.tries_max {
+        Try::Again
+    } else {
+        Try::Exhausted
+    };
     if wake.dead || waits {
-        let instead = if wake.dead {
-            Sending::Record(read, Try::Exhausted)
-        } else {
+        let instead = if waits {
             Sending::Wake
+        } else {
+            // A dead letter counts as a failed attempt.
+            Sending::Record(read, failed)
         };
         return (choice == Choice::Accepts).then_some(instead);
     }
@@ -190,8 +196,7 @@ fn try_it(state: &mut State, config: &Config, wake: Wake, choice: Choice) -> Opt
     let tried = match choice {
         Choice::Accepts => Try::Delivered,
         Choice::Gone => Try::Gone,
-        _ if read.round_tries + 1 < config.tries_max => Try::Again,
-        _ => Try::Exhausted,
+        _ => failed,
     };
     Some(Sending::Record(read, tried))
 }
@@ -217,7 +222,7 @@ fn start_round(
     })
 }
 
-/// `Callback::deliver`, after the POST.
+/// `Callback::conclude`.
 fn record(
     state: &mut State,
     config: &Config,
@@ -229,9 +234,14 @@ fn record(
     if let Some(then) = unanswered(wire, written.applied, Sending::Record(read, tried)) {
         return then;
     }
-    match (written.outcome, config.refused_sender) {
-        (RecordedTry::Written, _) if tried == Try::Again => Then::Next(Sending::Wake),
-        (RecordedTry::Refused { due: true }, RefusedSender::Returns) => Then::End,
-        (RecordedTry::Written | RecordedTry::Refused { .. }, _) => Then::Next(Sending::Acknowledge),
-    }
+    let leaves_a_wake_up = match written.outcome {
+        RecordedTry::Written => tried == Try::Again,
+        // `Callback::follow`.
+        RecordedTry::Refused { due } => due && !config.has(Fault::RefusedSenderAcknowledges),
+    };
+    Then::Next(if leaves_a_wake_up {
+        Sending::Wake
+    } else {
+        Sending::Acknowledge
+    })
 }

@@ -128,3 +128,21 @@ fn a_sender_trusts_a_wake_up() {
     };
     assert_breaks(config, property::NOT_TOLD_EARLY);
 }
+
+/// Two senders have one message, and both post. One records a try that failed and dies before it sends the next wake-up; the
+/// other, whose record is refused, acknowledges, and with that deletes the message that would have healed the first.
+#[test]
+fn a_refused_sender_acknowledges_the_message_that_another_relies_on() {
+    let config = Config {
+        start: Start::Ended,
+        workers: 1,
+        tries_max: 2,
+        ..broken(
+            "refused sender acknowledges",
+            Fault::RefusedSenderAcknowledges,
+            1,
+            0,
+        )
+    };
+    assert_breaks(config, property::CALLBACK_SETTLED);
+}

@@ -13,20 +13,6 @@ const ONE_FAULT: Budget = Budget {
     hops: 0,
 };
 
-/// Two senders have one message, and both post. One records a try that failed and dies before it sends the next wake-up; the
-/// other, whose record is refused, acknowledges, and with that deletes the message that would have healed the first.
-#[test]
-fn a_refused_sender_acknowledges_the_message_that_another_relies_on() {
-    let config = Config {
-        start: Start::Ended,
-        workers: 1,
-        tries_max: 2,
-        budget: ONE_FAULT,
-        ..Config::new("refused sender acknowledges")
-    };
-    assert_breaks(config, property::CALLBACK_SETTLED);
-}
-
 /// Two redeliveries are asked for. The sender of the first one's round dies before it acknowledges, the second one's round
 /// follows, and when the first one's message comes back, the record knows of the second alone: a third round begins.
 #[test]

@@ -1,7 +1,7 @@
 //! The protocol holds: each test explores one part of it with everything that may go wrong there.
 
 use model::check::assert_holds;
-use model::config::{Config, Erasing, Redelivery, RefusedSender, Start};
+use model::config::{Config, Erasing, Redelivery, Start};
 use model::state::Budget;
 
 /// Nothing out of the ordinary.
@@ -128,7 +128,6 @@ fn a_cancelled_operation_is_told_of() {
     assert_holds(Config {
         cancel: true,
         tries_max: 1,
-        refused_sender: RefusedSender::Returns,
         budget: Budget {
             faults: 1,
             ..ORDINARY
@@ -144,13 +143,11 @@ fn a_name_is_used_again_and_both_are_told_of() {
         submits: 2,
         tries_max: 1,
         expiry: true,
-        refused_sender: RefusedSender::Returns,
         seen: &["id reused", "delivered", "exhausted"],
         ..Config::new("reuse and callbacks")
     });
 }
 
-/// As the code is: no two senders have one message.
 #[test]
 fn a_callback_is_made_by_one_sender() {
     assert_holds(Config {
@@ -176,7 +173,7 @@ fn a_callback_is_made_by_one_sender() {
     });
 }
 
-/// As the code is: two senders, but no message is received again before all else has come to rest.
+/// No message is received again before all else has come to rest.
 #[test]
 fn a_callback_is_made_of_two_wake_ups() {
     assert_holds(Config {
@@ -193,13 +190,11 @@ fn a_callback_is_made_of_two_wake_ups() {
     });
 }
 
-/// With nothing acknowledged by who is refused: see `findings.rs`.
 #[test]
 fn a_callback_is_made_by_two_senders() {
     assert_holds(Config {
         start: Start::Ended,
         tries_max: 2,
-        refused_sender: RefusedSender::Returns,
         budget: Budget {
             faults: 2,
             hops: 1,
@@ -228,7 +223,6 @@ fn a_fault_makes_no_more_than_one_post_more_for_each_try() {
         tries_max: 3,
         posts_max: 6,
         receives_max: 1,
-        refused_sender: RefusedSender::Returns,
         budget: Budget {
             faults: 1,
             ..ORDINARY
@@ -243,7 +237,6 @@ fn a_callback_is_redelivered_twice() {
     let config = Config {
         start: Start::Delivered,
         redeliveries: 2,
-        refused_sender: RefusedSender::Returns,
         redelivery: Redelivery::NamesTries,
         seen: &["redelivered", "exhausted", "delivered"],
         ..Config::new("redelivery")
@@ -269,7 +262,6 @@ fn wake_ups_die() {
         start: Start::Delivered,
         tries_max: 2,
         redeliveries: 1,
-        refused_sender: RefusedSender::Returns,
         budget: Budget {
             faults: 1,
             dead_letters: 1,

@@ -69,12 +69,12 @@ async fn a_refused_sender_does_not_take_away_the_message_that_another_relies_on(
     receiver.hold();
     let worker = world.another_worker();
     let refused = world.serve(&worker, QueueKind::Callback, queue.event(&messages));
-    let (answer, died) = tokio::join!(refused, async {
-        let died = dies.await;
+    let (answer, recorded) = tokio::join!(refused, async {
+        let recorded = dies.await;
         receiver.release();
-        died
+        recorded
     });
-    assert_eq!(died.unwrap(), Recorded::Written);
+    assert_eq!(recorded.unwrap(), Recorded::Written);
     queue.delete_acknowledged(&messages, &answer).await;
 
     world.rest().await;

@@ -10,6 +10,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::config::retry::{RetryPartition, TokenBucket};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider, SharedHttpClient};
 use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
@@ -36,6 +37,8 @@ const AWS_ROOT_NAMES: [&[u8]; 2] = [
 #[derive(Debug, Clone)]
 pub struct Aws {
     config: SdkConfig,
+    /// What bounds the tries of all calls together; the SDK's own quota for the process when left out.
+    retry_quota: Option<RetryPartition>,
     connector: SharedHttpConnector,
     dynamodb_endpoint: Option<String>,
     sqs_endpoint: Option<String>,
@@ -65,25 +68,39 @@ impl Aws {
             .operation_attempt_timeout(CALL_ATTEMPT_TIMEOUT)
             .operation_timeout(CALL_TIMEOUT)
             .build();
-        let retries = RetryConfig::standard()
-            .with_max_attempts(CALL_TRIES_MAX)
-            .with_initial_backoff(CALL_BACKOFF);
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(environment.required("AWS_REGION")?.to_owned()))
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .http_client(http_client(&connector))
             .timeout_config(timeouts)
-            .retry_config(retries)
+            .retry_config(retries(CALL_BACKOFF))
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .build();
         Ok(Self {
             config,
+            retry_quota: None,
             connector,
             dynamodb_endpoint: endpoint("AWS_ENDPOINT_URL_DYNAMODB"),
             sqs_endpoint: endpoint("AWS_ENDPOINT_URL_SQS"),
             secrets_manager_endpoint: endpoint("AWS_ENDPOINT_URL_SECRETS_MANAGER"),
         })
+    }
+
+    /// The same, with no wait before a call is tried again, and no quota of such tries. For tests: a fault of theirs does not pass
+    /// with time, and the SDK's own quota is one for the process, so that the faults of one test would use up the tries of another.
+    #[must_use]
+    pub fn retrying_at_once(self) -> Self {
+        let unlimited = RetryPartition::custom("unlimited").token_bucket(TokenBucket::unlimited());
+        Self {
+            config: self
+                .config
+                .into_builder()
+                .retry_config(retries(Duration::ZERO))
+                .build(),
+            retry_quota: Some(unlimited.build()),
+            ..self
+        }
     }
 
     /// Opens a connection to store and queues, so that the first invocation finds them open: one plain HTTP request each, which
@@ -110,6 +127,7 @@ impl Aws {
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         let mut config = aws_sdk_dynamodb::config::Builder::from(&self.config);
         config.set_endpoint_url(self.dynamodb_endpoint.clone());
+        config.set_retry_partition(self.retry_quota.clone());
         aws_sdk_dynamodb::Client::from_conf(config.build())
     }
 
@@ -118,6 +136,7 @@ impl Aws {
     pub fn sqs(&self) -> aws_sdk_sqs::Client {
         let mut config = aws_sdk_sqs::config::Builder::from(&self.config);
         config.set_endpoint_url(self.sqs_endpoint.clone());
+        config.set_retry_partition(self.retry_quota.clone());
         aws_sdk_sqs::Client::from_conf(config.build())
     }
 
@@ -126,8 +145,15 @@ impl Aws {
     pub fn secrets_manager(&self) -> aws_sdk_secretsmanager::Client {
         let mut config = aws_sdk_secretsmanager::config::Builder::from(&self.config);
         config.set_endpoint_url(self.secrets_manager_endpoint.clone());
+        config.set_retry_partition(self.retry_quota.clone());
         aws_sdk_secretsmanager::Client::from_conf(config.build())
     }
+}
+
+fn retries(backoff: Duration) -> RetryConfig {
+    RetryConfig::standard()
+        .with_max_attempts(CALL_TRIES_MAX)
+        .with_initial_backoff(backoff)
 }
 
 /// The HTTP client for all services: rustls on ring, with AWS's own roots compiled in.

@@ -43,7 +43,7 @@ pub struct World {
     worker: Arc<Worker>,
     callback: Callback,
     sqs: aws_sdk_sqs::Client,
-    _services: Services,
+    services: Services,
 }
 
 /// An HTTP answer.
@@ -81,7 +81,9 @@ impl World {
             ])
             .with(settings);
         let wire = Wire::default();
-        let aws = Aws::new(&environment, wire.connector()).unwrap();
+        let aws = Aws::new(&environment, wire.connector())
+            .unwrap()
+            .retrying_at_once();
         let random = Arc::new(SeededRandom::new(7));
         let shared_clock = || Arc::new(clock.clone());
         let endpoint = |name| sdk_config(environment.required(name).unwrap());
@@ -105,7 +107,7 @@ impl World {
             aws,
             random,
             sqs,
-            _services: services,
+            services,
         }
     }
 
@@ -126,6 +128,13 @@ impl World {
                 .unwrap()
                 .to_owned(),
         )
+    }
+
+    /// When the first message of a queue can be received, now or later; `None` when it is empty.
+    #[must_use]
+    pub fn next_message_at(&self, kind: QueueKind) -> Option<Timestamp> {
+        let url = self.environment.required(kind.setting()).unwrap();
+        self.services.next_message_at(url.rsplit('/').next()?)
     }
 
     /// Submits as `alice`, and expects to be accepted.

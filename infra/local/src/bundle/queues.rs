@@ -50,6 +50,8 @@ const DEAD_LETTER_CONCURRENCY: usize = 1;
 /// The queues as they are reached.
 pub(super) struct Queues {
     client: Client,
+    /// What answers at the endpoint, when it is in this process.
+    pub(super) embedded: Option<Sqs>,
     pub(super) endpoint: String,
     pub(super) dispatch: QueuePair,
     pub(super) callback: QueuePair,
@@ -71,8 +73,8 @@ impl Queues {
         settings: &Settings,
         services: &mut JoinSet<()>,
     ) -> Result<Self, StartError> {
-        let endpoint = match &settings.sqs {
-            Some(endpoint) => endpoint.clone(),
+        let (endpoint, embedded) = match &settings.sqs {
+            Some(endpoint) => (endpoint.clone(), None),
             None => embedded(settings, services).await?,
         };
         let client = Client::new(&sdk_config(&endpoint));
@@ -81,6 +83,7 @@ impl Queues {
             dispatch: create_pair(&client, DISPATCH_QUEUE).await.map_err(failed)?,
             callback: create_pair(&client, CALLBACK_QUEUE).await.map_err(failed)?,
             client,
+            embedded,
             endpoint,
         })
     }
@@ -126,16 +129,20 @@ pub(super) const fn invocations_max(instances: usize) -> usize {
     instances + DEAD_LETTER_CONCURRENCY
 }
 
-async fn embedded(settings: &Settings, services: &mut JoinSet<()>) -> Result<String, StartError> {
+async fn embedded(
+    settings: &Settings,
+    services: &mut JoinSet<()>,
+) -> Result<(String, Option<Sqs>), StartError> {
     let listener = listen(0).await?;
     let endpoint = format!("http://{}", address(&listener)?);
     let sqs = Sqs::new(Arc::clone(&settings.clock));
+    let embedded = sqs.clone();
     services.spawn(async move {
         if let Err(error) = sqs.serve(listener).await {
             tracing::error!(%error, "the queues ended");
         }
     });
-    Ok(endpoint)
+    Ok((endpoint, Some(embedded)))
 }
 
 async fn create_pair(client: &Client, shape: QueueShape) -> Result<QueuePair, aws_sdk_sqs::Error> {

@@ -5,15 +5,18 @@ use std::sync::Arc;
 
 use shared::clock::Clock;
 use shared::config::Environment;
+use shared::domain::time::Timestamp;
 use tokio::task::JoinSet;
 
 use crate::bundle::queues::Queues;
 use crate::bundle::{Settings, StartError, functions, store};
+use crate::sqs::Sqs;
 
 /// A running store with its table, and the queues. They end when this is dropped.
 pub struct Services {
     /// What a function needs to find them.
     pub environment: Environment,
+    queues: Option<Sqs>,
     _tasks: JoinSet<()>,
 }
 
@@ -41,7 +44,14 @@ impl Services {
         let variables = functions::environment("http://ferry.example.com", &endpoint, &queues);
         Ok(Self {
             environment: variables.into_iter().collect(),
+            queues: queues.embedded,
             _tasks: tasks,
         })
+    }
+
+    /// When the first message of the queue with this name can be received, now or later; `None` when it holds none.
+    #[must_use]
+    pub fn next_message_at(&self, queue: &str) -> Option<Timestamp> {
+        self.queues.as_ref()?.next_message_at(queue)
     }
 }

@@ -192,6 +192,14 @@ impl Queue {
             .min()
     }
 
+    /// When the first message is available, now or later.
+    pub(super) fn first_available_at(&self) -> Option<Timestamp> {
+        self.messages
+            .values()
+            .map(|message| message.available_at)
+            .min()
+    }
+
     /// Deletes the message unless it was received again since. Either way the request succeeds, as it does for a message that
     /// is already gone:
     /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_DeleteMessage.html>.

@@ -1,8 +1,8 @@
 //! What the stories across functions stand on, in two forms.
 //!
 //! A [`world::World`] is the real handlers in one process, on the embedded store and queues, with a clock that is moved by hand
-//! and queues that are pumped by hand. Every request to AWS goes through a [`wire::Wire`] below the SDK, which counts it and can
-//! end the process that sends it. A [`bundle::SharedBundle`] is the real processes in real time, called over HTTP by an
+//! and queues that are pumped by hand. Every request to AWS goes through a [`wire::Wire`] below the SDK, which counts it, and can lose
+//! it, its answer or the process that sends it. A [`bundle::SharedBundle`] is the real processes in real time, called over HTTP by an
 //! [`api::Api`]. Besides: [`receiver`]s of callbacks, another store by way of [`dynamodb`], and the parts of the [`readme`].
 
 #![expect(clippy::unwrap_used, reason = "a test has nobody to hand an error to")]

@@ -1,8 +1,12 @@
-//! The wire between the SDK and AWS: counts every request and the capacity that it consumed, can lose an answer, and can crash
-//! the process that sends a request.
+//! The wire between the SDK and AWS: counts every request and the capacity that it consumed, and does to it what the test has
+//! planned.
+//!
+//! Faults are injected here, below the SDK, so that its own retries take part. Requests are numbered as they are made, whichever
+//! process makes them, retries included; a plan names the numbers at which something goes wrong.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpConnector,
@@ -11,25 +15,61 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared::aws::http_connector;
+use shared::clock::ManualClock;
 use tokio::sync::Notify;
 
-/// Where a process dies.
+/// What goes wrong with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Crash {
-    /// Before its `n`-th request from now on, from 0, has left.
-    Before(usize),
-    /// After the `n`-th has been carried out, before its answer has come.
-    After(usize),
+pub enum Fault {
+    /// The process dies before it has left.
+    Unsent,
+    /// It is carried out, and the process dies before the answer has come.
+    Unheard,
+    /// It is carried out, and the SDK learns of a broken connection instead of the answer.
+    Lost,
+    /// The same, and again whenever the SDK tries again.
+    AlwaysLost,
+    /// It is not carried out: AWS is too busy.
+    Throttled,
+    /// The same, and again whenever the SDK tries again.
+    AlwaysThrottled,
 }
+
+impl Fault {
+    /// Every fault.
+    pub const ALL: [Self; 6] = [
+        Self::Unsent,
+        Self::Unheard,
+        Self::Lost,
+        Self::AlwaysLost,
+        Self::Throttled,
+        Self::AlwaysThrottled,
+    ];
+
+    const fn is_repeated(self) -> bool {
+        matches!(self, Self::AlwaysLost | Self::AlwaysThrottled)
+    }
+
+    const fn is_deadly(self) -> bool {
+        matches!(self, Self::Unsent | Self::Unheard)
+    }
+}
+
+/// How far time is moved when a process waits for better days: what a worker waits before it makes a call again.
+const WAIT: Duration = Duration::from_secs(1);
+
+/// The name under which the acknowledgement of a message is numbered, which is Lambda's doing and not a process's.
+pub const ACKNOWLEDGEMENT: &str = "acknowledgement";
 
 /// See the module. Clones are the same wire.
 #[derive(Debug, Clone)]
 pub struct Wire {
     inner: SharedHttpConnector,
     state: Arc<Mutex<State>>,
-    crashed: Arc<Notify>,
+    /// The process has died, or a call of it has failed for good.
+    happened: Arc<Notify>,
 }
 
 /// Capacity that DynamoDB says was consumed.
@@ -44,10 +84,17 @@ pub struct Units {
 #[derive(Debug, Default)]
 struct State {
     units: Units,
-    lose_answers: usize,
     calls: Vec<String>,
-    crash: Option<Crash>,
-    sent: usize,
+    plan: BTreeMap<usize, Fault>,
+    /// The request that the process does not live to make.
+    doomed: Option<usize>,
+    /// The number of the next request since the plan was made.
+    next: usize,
+    /// Faults that go on, by the SDK's id of the call.
+    repeated: BTreeMap<String, Fault>,
+    dead: bool,
+    /// The last request was the last try of a call, and failed.
+    failed: bool,
 }
 
 impl Default for Wire {
@@ -55,7 +102,7 @@ impl Default for Wire {
         Self {
             inner: http_connector(),
             state: Arc::default(),
-            crashed: Arc::default(),
+            happened: Arc::default(),
         }
     }
 }
@@ -69,7 +116,7 @@ impl Wire {
 
     /// Forgets what was counted.
     pub fn reset(&self) {
-        let mut state = self.state.lock().unwrap();
+        let mut state = self.state();
         state.calls.clear();
         state.units = Units::default();
     }
@@ -77,18 +124,13 @@ impl Wire {
     /// The capacity consumed since the last reset, as DynamoDB's own answers say.
     #[must_use]
     pub fn units(&self) -> Units {
-        self.state.lock().unwrap().units
-    }
-
-    /// Loses the next answers: the requests are carried out, and the SDK learns of a broken connection.
-    pub fn lose_answers(&self, count: usize) {
-        self.state.lock().unwrap().lose_answers = count;
+        self.state().units
     }
 
     /// The requests since the last reset, by their names in AWS's APIs.
     #[must_use]
     pub fn calls(&self) -> Vec<String> {
-        self.state.lock().unwrap().calls.clone()
+        self.state().calls.clone()
     }
 
     /// How often each request was made since the last reset.
@@ -101,34 +143,98 @@ impl Wire {
         counts
     }
 
-    /// Runs something as a process of its own that dies at `crash`; `None` when it died.
-    pub async fn crashing<T>(&self, crash: Crash, process: impl Future<Output = T>) -> Option<T> {
-        {
-            let mut state = self.state.lock().unwrap();
-            state.crash = Some(crash);
-            state.sent = 0;
+    /// What is to go wrong from now on, in place of what was planned before; the next request has the number 0.
+    pub fn plan(&self, faults: impl IntoIterator<Item = (usize, Fault)>) {
+        let mut state = self.state();
+        state.plan = faults.into_iter().collect();
+        state.next = 0;
+        state.repeated.clear();
+    }
+
+    /// Besides what is planned: the next process dies before its `n`-th request, from 0, if it comes to make it.
+    pub fn doom(&self, n: usize) {
+        let mut state = self.state();
+        state.doomed = Some(state.next + n);
+    }
+
+    /// Runs something as a process of its own; `None` when it died. Time passes for one that waits for a failed call to be made
+    /// again.
+    pub async fn process<T>(
+        &self,
+        clock: &ManualClock,
+        process: impl Future<Output = T>,
+    ) -> Option<T> {
+        self.state().failed = false;
+        let mut process = std::pin::pin!(process);
+        loop {
+            tokio::select! {
+                biased;
+                outcome = &mut process => {
+                    self.state().doomed = None;
+                    return Some(outcome);
+                }
+                () = self.happened.notified() => {}
+            }
+            let mut state = self.state();
+            if std::mem::take(&mut state.dead) {
+                state.doomed = None;
+                return None;
+            }
+            // The process has been polled since, and has neither ended nor made another request.
+            if std::mem::take(&mut state.failed) {
+                clock.advance(WAIT);
+            }
         }
-        let outcome = tokio::select! {
-            biased;
-            outcome = process => Some(outcome),
-            () = self.crashed.notified() => None,
-        };
-        self.state.lock().unwrap().crash = None;
-        outcome
+    }
+
+    /// Whether an acknowledgement, a request of Lambda's own, is carried out.
+    #[must_use]
+    pub fn acknowledges(&self) -> bool {
+        let mut state = self.state();
+        let n = state.number(ACKNOWLEDGEMENT);
+        state.plan.remove(&n).is_none()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+}
+
+impl State {
+    fn number(&mut self, name: &str) -> usize {
+        let n = self.next;
+        self.next += 1;
+        self.calls.push(name.to_owned());
+        n
+    }
+
+    /// What goes wrong with this request.
+    fn fault(&mut self, request: &HttpRequest) -> Option<Fault> {
+        // A process that has died at one request makes no others.
+        if self.dead {
+            return Some(Fault::Unsent);
+        }
+        self.failed = false;
+        let n = self.number(target(request));
+        let call = header(request, "amz-sdk-invocation-id");
+        let planned = self.plan.remove(&n);
+        if let Some(fault) = planned.filter(|fault| fault.is_repeated()) {
+            self.repeated.insert(call.to_owned(), fault);
+        }
+        let doom = (self.doomed == Some(n)).then_some(Fault::Unsent);
+        planned
+            .or(doom)
+            .or_else(|| self.repeated.get(call).copied())
     }
 }
 
 impl Wire {
     /// What becomes of a request that the test has no other plans for.
     async fn carry_out(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
-        let writes = !matches!(target(&request), "GetItem" | "BatchGetItem" | "Query");
-        let dynamodb = request
-            .headers()
-            .get("x-amz-target")
-            .is_some_and(|name| name.starts_with("DynamoDB"));
-        if !dynamodb {
+        if !is_for_dynamodb(&request) {
             return self.inner.call(request).await;
         }
+        let writes = !matches!(target(&request), "GetItem" | "BatchGetItem" | "Query");
         let mut response = self.inner.call(asking_for_capacity(request)).await?;
         let body = std::mem::replace(response.body_mut(), SdkBody::taken());
         let bytes = ByteStream::new(body).collect().await.unwrap().into_bytes();
@@ -137,7 +243,7 @@ impl Wire {
             Value::Array(several) => several.iter().map(capacity).sum(),
             one => capacity(one),
         };
-        let units = &mut self.state.lock().unwrap().units;
+        let units = &mut self.state().units;
         *(if writes {
             &mut units.write
         } else {
@@ -146,16 +252,70 @@ impl Wire {
         *response.body_mut() = SdkBody::from(bytes);
         Ok(response)
     }
+
+    async fn fail(
+        &self,
+        request: HttpRequest,
+        fault: Fault,
+    ) -> Result<HttpResponse, ConnectorError> {
+        let is_last_try = is_last_try(&request);
+        let answer = match fault {
+            Fault::Unsent => None,
+            Fault::Throttled | Fault::AlwaysThrottled => Some(Ok(too_busy(&request))),
+            Fault::Unheard | Fault::Lost | Fault::AlwaysLost => {
+                let _ = self.carry_out(request).await;
+                Some(Err(ConnectorError::io("the connection broke".into())))
+            }
+        };
+        if fault.is_deadly() {
+            self.state().dead = true;
+            self.happened.notify_one();
+            return std::future::pending().await;
+        }
+        if is_last_try {
+            self.state().failed = true;
+            self.happened.notify_one();
+        }
+        answer.unwrap()
+    }
 }
 
 fn capacity(consumed: &Value) -> f64 {
     consumed["CapacityUnits"].as_f64().unwrap_or(0.0)
 }
 
+fn header<'a>(request: &'a HttpRequest, name: &str) -> &'a str {
+    request.headers().get(name).unwrap_or_default()
+}
+
 /// The last part of the request's target, such as `PutItem`.
 fn target(request: &HttpRequest) -> &str {
-    let target = request.headers().get("x-amz-target").unwrap_or_default();
+    let target = header(request, "x-amz-target");
     target.rsplit('.').next().unwrap_or_default()
+}
+
+fn is_for_dynamodb(request: &HttpRequest) -> bool {
+    header(request, "x-amz-target").starts_with("DynamoDB")
+}
+
+/// The SDK says how often it has tried and will try, as in `attempt=2; max=3`.
+fn is_last_try(request: &HttpRequest) -> bool {
+    let mut numbers = header(request, "amz-sdk-request")
+        .split("; ")
+        .filter_map(|part| part.split_once('=')?.1.parse::<u32>().ok());
+    numbers.next() >= numbers.next()
+}
+
+/// What each service answers then.
+fn too_busy(request: &HttpRequest) -> HttpResponse {
+    let (status, code) = if is_for_dynamodb(request) {
+        let code = "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException";
+        (400_u16, code)
+    } else {
+        (503, "com.amazonaws.sqs#ServiceUnavailable")
+    };
+    let body = json!({"__type": code, "message": "too busy"}).to_string();
+    HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body))
 }
 
 /// The functions do not ask what a call cost; the local store checks no signature, so the wire may.
@@ -172,37 +332,13 @@ fn asking_for_capacity(mut request: HttpRequest) -> HttpRequest {
 
 impl HttpConnector for Wire {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let name = target(&request).to_owned();
-        let (before, after, lost) = {
-            let mut state = self.state.lock().unwrap();
-            let index = state.sent;
-            state.sent += 1;
-            // A process that has died at one request makes no others.
-            let before = matches!(state.crash, Some(Crash::Before(at)) if at <= index)
-                || matches!(state.crash, Some(Crash::After(at)) if at < index);
-            let after = state.crash == Some(Crash::After(index));
-            let lost = state.lose_answers > 0;
-            state.lose_answers = state.lose_answers.saturating_sub(1);
-            if !before {
-                state.calls.push(name);
-            }
-            (before, after, lost)
-        };
-        let (this, crashed) = (self.clone(), Arc::clone(&self.crashed));
+        let fault = self.state().fault(&request);
+        let this = self.clone();
         HttpConnectorFuture::new(async move {
-            if before {
-                crashed.notify_one();
-                return std::future::pending().await;
+            match fault {
+                None => this.carry_out(request).await,
+                Some(fault) => this.fail(request, fault).await,
             }
-            let answer = this.carry_out(request).await;
-            if lost {
-                return Err(ConnectorError::io("the connection broke".into()));
-            }
-            if after {
-                crashed.notify_one();
-                return std::future::pending().await;
-            }
-            answer
         })
     }
 }

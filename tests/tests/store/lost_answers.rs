@@ -1,5 +1,6 @@
 //! A lost answer is not a lost race: the SDK sends the request again, and the second meets what the first wrote.
 
+use shared::clock::ManualClock;
 use shared::domain::callback::Attempt;
 use shared::domain::id::{AttemptId, ClaimId, RedeliveryId};
 use shared::domain::operation::{FailureCode, OperationError, Owner};
@@ -8,7 +9,7 @@ use shared::store::{
     Recorded, Renewed, Settlement,
 };
 
-use tests::wire::Crash;
+use tests::wire::Fault;
 
 use super::{Fixture, LEASE, NOW, json, owner, secs};
 
@@ -19,7 +20,7 @@ fn error() -> OperationError {
 #[tokio::test]
 async fn every_write_knows_its_own() {
     let fixture = Fixture::start().await;
-    let (store, lose) = (&fixture.store, || fixture.wire.lose_answers(1));
+    let (store, lose) = (&fixture.store, || fixture.wire.plan([(0, Fault::Lost)]));
 
     let operation = fixture.accepted();
     lose();
@@ -89,7 +90,7 @@ async fn a_large_result_is_written_once_however_often_it_is_sent() {
     let fixture = Fixture::start().await;
     let held = fixture.held().await;
     let large = shared::domain::json::Json::of(&"x1y2".repeat(50_000)).unwrap();
-    fixture.wire.lose_answers(2);
+    fixture.wire.plan([(0, Fault::Lost), (1, Fault::Lost)]);
     assert!(matches!(
         fixture.store.complete(&held, &large, NOW).await.unwrap(),
         Finished::Written(_)
@@ -113,7 +114,7 @@ async fn records_of_callbacks_know_their_own_and_nobody_elses() {
         settlement: Settlement::Again(NOW + secs(5)),
         kept_max: 6,
     };
-    fixture.wire.lose_answers(1);
+    fixture.wire.plan([(0, Fault::Lost)]);
     assert_eq!(
         fixture
             .store
@@ -133,7 +134,7 @@ async fn records_of_callbacks_know_their_own_and_nobody_elses() {
 
     let read = fixture.completed().await;
     let redelivery = |id: u8| RedeliveryId::from_bytes([id; 16]);
-    fixture.wire.lose_answers(1);
+    fixture.wire.plan([(0, Fault::Lost)]);
     assert_eq!(
         fixture
             .store
@@ -156,7 +157,7 @@ async fn records_of_callbacks_know_their_own_and_nobody_elses() {
 async fn an_erase_that_was_cut_short_is_finished_by_the_next() {
     let fixture = Fixture::start().await;
     let operation = fixture.completed().await;
-    fixture.wire.lose_answers(1);
+    fixture.wire.plan([(0, Fault::Lost)]);
     let erased = fixture
         .store
         .erase(&operation.id, &owner(), NOW)
@@ -165,15 +166,10 @@ async fn an_erase_that_was_cut_short_is_finished_by_the_next() {
     assert_eq!(erased, Erased::Erased);
 
     let operation = fixture.completed().await;
-    let alice = owner();
+    let (alice, clock) = (owner(), ManualClock::new(NOW));
     let erase = fixture.store.erase(&operation.id, &alice, NOW);
-    assert!(
-        fixture
-            .wire
-            .crashing(Crash::After(0), erase)
-            .await
-            .is_none()
-    );
+    fixture.wire.plan([(0, Fault::Unheard)]);
+    assert!(fixture.wire.process(&clock, erase).await.is_none());
     assert_eq!(
         fixture.store.get(&operation.id, NOW).await.unwrap(),
         None,
@@ -206,7 +202,7 @@ async fn an_erase_that_was_cut_short_is_finished_by_the_next() {
 async fn a_store_that_answers_nothing_is_an_error_with_its_cause() {
     let fixture = Fixture::start().await;
     let operation = fixture.created().await;
-    fixture.wire.lose_answers(usize::MAX);
+    fixture.wire.plan([(0, Fault::AlwaysLost)]);
     let error = fixture.store.get(&operation.id, NOW).await.unwrap_err();
     assert!(
         shared::telemetry::chain(&error).contains("the connection broke"),

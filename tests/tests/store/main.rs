@@ -63,7 +63,9 @@ impl Fixture {
             ]);
         }
         let wire = Wire::default();
-        let aws = Aws::new(&environment, wire.connector()).unwrap();
+        let aws = Aws::new(&environment, wire.connector())
+            .unwrap()
+            .retrying_at_once();
         let table = environment.required("TABLE_NAME").unwrap().to_owned();
         Self {
             store: Store::new(aws.dynamodb(), table.clone()),

@@ -13,6 +13,7 @@ use shared::store::{Created, Draft, ListFilter, Position, Recorded};
 use tests::queues::QueueKind;
 use tests::receiver::Receiver;
 use tests::samples::incompressible;
+use tests::wire::Fault;
 use tests::world::{World, event};
 
 /// A replay sends its message, a worker receives that while the first operation is still there, and only then does the
@@ -185,7 +186,7 @@ async fn an_erase_whose_answer_was_lost_leaves_nothing() {
         .unwrap()
         .to_owned();
     world.rest().await;
-    world.wire.lose_answers(1);
+    world.wire.plan([(0, Fault::Lost)]);
     let erased = world
         .request("DELETE", &format!("/operations/{id}"), &[], "")
         .await;
@@ -245,5 +246,27 @@ async fn a_refusal_is_small_whatever_it_refuses() {
             .await;
         assert_eq!(answer.status, 400);
         assert!(answer.text.len() < 100_000, "{} bytes", answer.text.len());
+    }
+}
+
+#[tokio::test]
+async fn a_submit_that_dies_and_is_not_repeated_leaves_nothing_or_an_operation() {
+    for call in 0..2 {
+        for fault in [Fault::Unsent, Fault::Unheard] {
+            let world = World::start().await;
+            world.wire.plan([(call, fault)]);
+            let body = json!({"function": "demo.echo"}).to_string();
+            let request = world.request("POST", "/operations", &[], &body);
+            assert!(world.wire.process(&world.clock, request).await.is_none());
+            world.wire.plan([]);
+            world.rest().await;
+            let list = world.request("GET", "/operations", &[], "").await.json;
+            let operations = list["operations"].as_array().unwrap();
+            if (call, fault) == (1, Fault::Unheard) {
+                assert_eq!(operations[0]["status"], "completed");
+            } else {
+                assert!(operations.is_empty(), "{operations:?}");
+            }
+        }
     }
 }

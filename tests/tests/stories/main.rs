@@ -9,7 +9,6 @@
 mod bad_input;
 mod callbacks;
 mod costs;
-mod crashes;
 mod expiry;
 mod interleavings;
 mod lifecycle;

@@ -1,0 +1,137 @@
+//! Nothing is lost, whatever fails: each story is told again for every fault of every AWS call that its processes make, and for
+//! pairs of faults, and when all queues have come to rest every promise is looked at.
+//!
+//! A plain run tells every single fault and each [`SHARE`]-th pair. With `FAULTS=all` it is every pair, and longer schedules drawn
+//! at random; with `FAULTS=NAME`, the name of one schedule as a failure prints it, that one alone.
+
+#![expect(clippy::unwrap_used, reason = "a test has nobody to hand an error to")]
+#![expect(
+    clippy::large_futures,
+    reason = "a test's futures live on its own thread"
+)]
+
+mod schedule;
+mod story;
+mod witness;
+
+use shared::config::Environment;
+use shared::random::{Random, SystemRandom};
+use tests::wire::{ACKNOWLEDGEMENT, Fault};
+
+use schedule::Schedule;
+use story::{STORIES, Stage};
+
+/// One pair in so many is part of a plain run. A prime, so that the share goes through all calls and kinds of faults.
+const SHARE: usize = 61;
+
+/// Schedules of three to six faults that are drawn for each story when everything is told.
+const RANDOM_SCHEDULES: usize = 300;
+
+/// What is to be told of a story.
+#[derive(Debug, PartialEq)]
+enum Extent {
+    Share,
+    All,
+    One(Schedule),
+    Nothing,
+}
+
+fn extent(story: &str) -> Extent {
+    let environment = Environment::of_process();
+    match environment.optional("FAULTS") {
+        None => Extent::Share,
+        Some("all") => Extent::All,
+        Some(name) => match name.split_once('/') {
+            Some((named, faults)) if named == story => Extent::One(faults.parse().unwrap()),
+            _ => Extent::Nothing,
+        },
+    }
+}
+
+/// The faults that a call can meet.
+fn faults_of(call: &str) -> &'static [Fault] {
+    if call == ACKNOWLEDGEMENT {
+        // Carried out or not: nobody waits for the answer.
+        &Fault::ALL[..1]
+    } else {
+        &Fault::ALL
+    }
+}
+
+async fn tell(name: &str) {
+    let story = STORIES.iter().find(|story| story.name == name).unwrap();
+    let extent = extent(name);
+    let mut stage = Stage::set().await;
+    if let Extent::One(schedule) = &extent {
+        let calls = stage.tell(story, schedule).await;
+        for (n, call) in calls.iter().enumerate() {
+            println!(
+                "{n:3} {call} {}",
+                schedule.fault_at(n).map_or("", schedule::word)
+            );
+        }
+    }
+    if matches!(extent, Extent::One(_) | Extent::Nothing) {
+        return;
+    }
+    let undisturbed = stage.tell(story, &Schedule::default()).await;
+    let (mut singles, mut pairs, mut told) = (0, 0, 0);
+    for (first, call) in undisturbed.iter().enumerate() {
+        for fault in faults_of(call) {
+            let single = Schedule::default().and(first, *fault);
+            let calls = stage.tell(story, &single).await;
+            singles += 1;
+            for (second, call) in calls.iter().enumerate().skip(first + 1) {
+                for fault in faults_of(call) {
+                    pairs += 1;
+                    if extent == Extent::All || pairs % SHARE == 0 {
+                        stage.tell(story, &single.clone().and(second, *fault)).await;
+                        told += 1;
+                    }
+                }
+            }
+        }
+    }
+    let mut drawn = 0;
+    if extent == Extent::All {
+        let random: &dyn Random = &SystemRandom;
+        let seed = u64::from_ne_bytes(random.bytes());
+        println!("{name}: random schedules from seed {seed:#x}");
+        for schedule in Schedule::draw(seed, undisturbed.len()).take(RANDOM_SCHEDULES) {
+            stage.tell(story, &schedule).await;
+            drawn += 1;
+        }
+    }
+    println!(
+        "{name}: {} calls, {singles} single faults, {told} of {pairs} pairs, {drawn} random schedules",
+        undisturbed.len()
+    );
+    // A plan that is never carried out would prove nothing.
+    assert!(singles > 5 * story.processes.len());
+}
+
+macro_rules! tell {
+    ($($test:ident: $story:literal,)*) => {
+        $(#[tokio::test]
+        async fn $test() {
+            tell($story).await;
+        })*
+
+        #[test]
+        fn every_story_is_told() {
+            assert_eq!(STORIES.map(|story| story.name), [$($story),*]);
+        }
+    };
+}
+
+tell! {
+    completing_survives_every_fault: "completes",
+    large_payloads_survive_every_fault: "large",
+    retries_survive_every_fault: "retried",
+    failing_survives_every_fault: "fails",
+    cancelling_survives_every_fault: "cancelled",
+    redelivering_survives_every_fault: "redelivered",
+    giving_up_survives_every_fault: "given-up",
+    passing_the_deadline_survives_every_fault: "late",
+    erasing_survives_every_fault: "erased",
+}

@@ -12,6 +12,7 @@
 mod callbacks;
 mod capacity;
 mod expiry;
+mod linearizability;
 mod lost_answers;
 mod outcomes;
 mod races;

@@ -25,7 +25,7 @@ use crate::callers::Callers;
 use crate::duplicates::Queues;
 use crate::store::FaultyStore;
 
-const SECONDS_DEFAULT: u64 = 10;
+const SECONDS_DEFAULT: u64 = 5;
 
 /// What may be chosen at random, and by how much: enough that each happens many times in a short run.
 #[derive(Clone)]

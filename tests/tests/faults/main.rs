@@ -22,7 +22,7 @@ use schedule::Schedule;
 use story::{STORIES, Stage};
 
 /// One pair in so many is part of a plain run. A prime, so that the share goes through all calls and kinds of faults.
-const SHARE: usize = 61;
+const SHARE: usize = 127;
 
 /// Schedules of three to six faults that are drawn for each story when everything is told.
 const RANDOM_SCHEDULES: usize = 300;

@@ -7,7 +7,7 @@ use aws_sdk_sqs::error::SdkError;
 use aws_sdk_sqs::operation::RequestId as _;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::id::{CreateId, OperationId, RedeliveryId};
+use crate::domain::id::{CreateId, OperationId};
 use crate::domain::limits::{FORMAT, QUEUE_DELAY_SECS_MAX, VISIBILITY_SECS_MAX};
 use crate::domain::operation::Operation;
 
@@ -129,8 +129,10 @@ pub struct WakeUp {
     pub operation_id: OperationId,
     /// Which incarnation of it.
     pub create_id: CreateId,
-    /// The redelivery that asks for a new round.
-    pub redelivery_id: Option<RedeliveryId>,
+    /// Asks for a new round, to be started while exactly this many attempts are on record: as many as there were when it was
+    /// asked for. A round puts one on record at least, so the message starts one at most, whenever and however often it is
+    /// received; and of several that were asked for at the same count, one does.
+    pub redeliver_after_attempts: Option<u32>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -148,7 +150,7 @@ struct WakeUpBody {
     operation_id: String,
     create_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    redelivery_id: Option<String>,
+    redeliver_after_attempts: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -206,7 +208,7 @@ impl WakeUp {
         Self {
             operation_id: operation.id.clone(),
             create_id: operation.create_id.clone(),
-            redelivery_id: None,
+            redeliver_after_attempts: None,
         }
     }
 
@@ -217,13 +219,10 @@ impl WakeUp {
     /// When it is malformed or of a newer format.
     pub fn parse(body: &str) -> Result<Self, MessageError> {
         let body: WakeUpBody = read(body)?;
-        let redelivery_id = body
-            .redelivery_id
-            .map(|id| RedeliveryId::parse(&id).ok_or(MessageError::Malformed));
         Ok(Self {
             operation_id: OperationId::parse(&body.operation_id).ok_or(MessageError::Malformed)?,
             create_id: CreateId::parse(&body.create_id).ok_or(MessageError::Malformed)?,
-            redelivery_id: redelivery_id.transpose()?,
+            redeliver_after_attempts: body.redeliver_after_attempts,
         })
     }
 }
@@ -234,7 +233,7 @@ impl Message for WakeUp {
             format: FORMAT,
             operation_id: self.operation_id.as_str().to_owned(),
             create_id: self.create_id.as_str().to_owned(),
-            redelivery_id: self.redelivery_id.as_ref().map(|id| id.as_str().to_owned()),
+            redeliver_after_attempts: self.redeliver_after_attempts,
         })
     }
 }
@@ -260,11 +259,10 @@ mod tests {
             function_version: "1.0.0".into(),
         };
         assert_eq!(Dispatch::parse(&dispatch.to_body()), Ok(dispatch));
-        let redelivery_id = Some(RedeliveryId::from_bytes([1; 16]));
         let wake_up = WakeUp {
             operation_id,
             create_id,
-            redelivery_id,
+            redeliver_after_attempts: Some(7),
         };
         assert_eq!(WakeUp::parse(&wake_up.to_body()), Ok(wake_up));
     }
@@ -275,7 +273,7 @@ mod tests {
         let wake_up = WakeUp {
             operation_id,
             create_id,
-            redelivery_id: None,
+            redeliver_after_attempts: None,
         };
         assert_eq!(
             wake_up.to_body(),
@@ -298,5 +296,11 @@ mod tests {
         }
         let bad_id = r#"{"format":1,"operation_id":"op_1","create_id":"CQkJCQkJCQkJCQkJCQkJCQ"}"#;
         assert_eq!(WakeUp::parse(bad_id), Err(MessageError::Malformed));
+        let (operation_id, create_id) = ids();
+        let bad_count = format!(
+            r#"{{"format":1,"operation_id":"{operation_id}","create_id":"{}","redeliver_after_attempts":-1}}"#,
+            create_id.as_str()
+        );
+        assert_eq!(WakeUp::parse(&bad_count), Err(MessageError::Malformed));
     }
 }

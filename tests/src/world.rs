@@ -92,7 +92,7 @@ impl World {
         let table = environment.required("TABLE_NAME").unwrap().to_owned();
         Self {
             submit: Submit::new(&environment, &aws, shared_clock(), random.clone()).unwrap(),
-            status: Status::new(&environment, &aws, shared_clock(), random.clone()).unwrap(),
+            status: Status::new(&environment, &aws, shared_clock()).unwrap(),
             worker: Arc::new(
                 Worker::new(&environment, &aws, shared_clock(), random.clone()).unwrap(),
             ),

@@ -136,29 +136,23 @@ impl Callback {
         if operation.callback_is_due() {
             return Ok(Some(operation));
         }
-        let (Some(callback), Some(redelivery_id)) = (&operation.callback, &message.redelivery_id)
-        else {
-            return Ok(None);
-        };
+        let attempts_made = operation
+            .callback
+            .as_ref()
+            .map(|callback| callback.attempts_made);
         let settled = operation
             .callback_status()
             .is_some_and(CallbackStatus::allows_redelivery);
-        if !settled || callback.redelivery_id.as_ref() == Some(redelivery_id) {
+        // With more attempts on record than when it was asked for, the round has been.
+        if !settled
+            || message.redeliver_after_attempts.is_none()
+            || message.redeliver_after_attempts != attempts_made
+        {
             return Ok(None);
         }
-        match self
-            .store
-            .start_round(&operation, redelivery_id, now)
-            .await?
-        {
-            // A crash here leaves the callback due, and this message to come back to it.
-            // Unless another receive of this message was faster, and its round is over already.
-            Recorded::Written => Ok(self
-                .awaited(message, now)
-                .await?
-                .filter(Operation::callback_is_due)),
-            Recorded::Refused => Ok(None),
-        }
+        // A crash after this leaves the callback due, and this message to come back to it. If another receive of it was faster, this
+        // one serves the callback all the same while it is due: that other sender may have died, and it had no message but this.
+        self.store.start_round(&operation, now).await
     }
 
     /// Records an attempt, and sees to the next one if there is to be one.

@@ -15,7 +15,6 @@ use shared::clock::Clock;
 use shared::config::{Environment, SettingError};
 use shared::http::{Answer, Event, GatewayResponse, Problem, Request, RequestSettings};
 use shared::queue::Queue;
-use shared::random::Random;
 use shared::store::Store;
 
 /// The function. One for a process.
@@ -25,7 +24,6 @@ pub struct Status {
     catalogue: Catalogue,
     requests: RequestSettings,
     clock: Arc<dyn Clock>,
-    random: Arc<dyn Random>,
 }
 
 impl Status {
@@ -38,7 +36,6 @@ impl Status {
         environment: &Environment,
         aws: &Aws,
         clock: Arc<dyn Clock>,
-        random: Arc<dyn Random>,
     ) -> Result<Self, SettingError> {
         Ok(Self {
             store: Store::new(
@@ -52,7 +49,6 @@ impl Status {
             catalogue: Catalogue::new(environment.switch("DEMO_FUNCTIONS")?),
             requests: RequestSettings::new(environment),
             clock,
-            random,
         })
     }
 

@@ -7,7 +7,7 @@
 use std::fmt;
 
 use super::callback_url::redacted;
-use super::id::{AttemptId, RedeliveryId};
+use super::id::AttemptId;
 use super::time::Timestamp;
 use super::transition::Status;
 
@@ -134,7 +134,7 @@ pub struct Callback {
     /// How the last round was settled, or [`CallbackStatus::Due`] again after a redelivery; `None` until something was
     /// recorded.
     pub recorded: Option<CallbackStatus>,
-    /// Attempts ever recorded. The condition of every record, so that of two senders one is refused.
+    /// Attempts ever recorded. The condition of every record and of every new round, so that of two senders one is refused.
     pub attempts_made: u32,
     /// Attempts recorded in the present round.
     pub round_attempts: u32,
@@ -144,8 +144,6 @@ pub struct Callback {
     pub last_attempt_id: Option<AttemptId>,
     /// When the next attempt may be made, once one has failed.
     pub next_attempt_at: Option<Timestamp>,
-    /// The redelivery that started the present round.
-    pub redelivery_id: Option<RedeliveryId>,
 }
 
 impl Callback {
@@ -161,7 +159,6 @@ impl Callback {
             attempts: Vec::new(),
             last_attempt_id: None,
             next_attempt_at: None,
-            redelivery_id: None,
         }
     }
 

@@ -99,12 +99,6 @@ token! {
 }
 
 token! {
-    /// Drawn by each request to redeliver a callback, so that its wake-up starts one round although it may be received again. Only
-    /// the last is remembered: one received once more after another redelivery's round starts a round again.
-    RedeliveryId
-}
-
-token! {
     /// Drawn for each attempt of a callback, so that its sender recognises its own record when the answer to it was lost.
     AttemptId
 }

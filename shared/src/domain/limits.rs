@@ -161,10 +161,10 @@ const _: () = {
     assert!(CALLBACK_RETRY_SECS[CALLBACK_RETRY_SECS.len() - 1] <= CALLBACK_RETRY_AFTER_SECS_MAX);
     assert!(DISPATCH_VISIBILITY_SECS >= WORKER_TIMEOUT_SECS);
     assert!(CALLBACK_VISIBILITY_SECS >= CALLBACK_FUNCTION_TIMEOUT_SECS);
-    // The exchange; before it three rounds of reads, the start of a round, two payloads kept for longer and the secrets; after it a
+    // The exchange; before it two rounds of reads, the start of a round, two payloads kept for longer and the secrets; after it a
     // write, a read when that was refused, a message, and the message put back when that failed.
     assert!(
-        CALLBACK_TIMEOUT_SECS_MAX as u64 + 11 * CALL_TIMEOUT.as_secs()
+        CALLBACK_TIMEOUT_SECS_MAX as u64 + 10 * CALL_TIMEOUT.as_secs()
             < CALLBACK_FUNCTION_TIMEOUT_SECS as u64
     );
     // A renewal of lease and message that was under way, the end of the work, its outcome, and a message.

@@ -319,12 +319,12 @@ impl Operation {
         format!("msg_{}", Ulid::from_parts(millis, self.create_id.bits()))
     }
 
-    /// Whether nobody may have been woken yet to tell of its end. Once an attempt is on record, or a redelivery, there is a message
-    /// that is not acknowledged before the next one is sent; a second chain beside it would double every attempt.
+    /// Whether nobody may have been woken yet to tell of its end. Once an attempt is on record, as one is before any redelivery,
+    /// there is a message that is not acknowledged before the next one is sent; a second chain beside it would double every
+    /// attempt.
     #[must_use]
     pub fn callback_is_unannounced(&self) -> bool {
-        let untouched =
-            |callback: &Callback| callback.attempts_made == 0 && callback.redelivery_id.is_none();
+        let untouched = |callback: &Callback| callback.attempts_made == 0;
         self.callback_is_due() && self.callback.as_ref().is_some_and(untouched)
     }
 

@@ -1,7 +1,7 @@
 //! What the callback's sender records. Not steps of the state machine: a delivery never changes the operation's own state.
 //!
 //! Each write is conditional on the incarnation and on the number of attempts recorded so far. Of two senders that were woken at
-//! once one is refused, so that no attempt counts twice.
+//! once one is refused, so that no attempt counts twice, and no redelivery starts two rounds.
 
 use super::expression::Expression;
 use super::item::{self, name, number, text, time};
@@ -9,7 +9,7 @@ use super::payload::{result_key, submitted_key};
 use super::write::Written;
 use super::{Store, StoreError, outcome};
 use crate::domain::callback::{Attempt, Callback, CallbackStatus};
-use crate::domain::id::{AttemptId, RedeliveryId};
+use crate::domain::id::AttemptId;
 use crate::domain::limits::{CALLBACK_RETENTION_SECS, PAYLOAD_MARGIN};
 use crate::domain::operation::{Operation, Payload, State};
 use crate::domain::time::Timestamp;
@@ -85,30 +85,42 @@ impl Store {
                 write.remove(name::CALLBACK_NEXT_AT);
             }
         }
+        let Written::Refused(old) = self.update(item::head_key(&read.id), write).await? else {
+            return Ok(Recorded::Written);
+        };
         // A refused write may be our own, whose answer was lost. Taken for somebody else's, the chain would end with the
         // callback due and nobody to wake the next attempt.
-        let is_ours = |standing: &Callback| standing.last_attempt_id.as_ref() == Some(&record.id);
-        self.record(read, write, is_ours, now).await
+        let last_attempt_id = outcome::met(old.as_ref(), now)?
+            .filter(|standing| standing.create_id == read.create_id)
+            .and_then(|standing| standing.callback?.last_attempt_id);
+        Ok(if last_attempt_id.as_ref() == Some(&record.id) {
+            Recorded::Written
+        } else {
+            Recorded::Refused
+        })
     }
 
-    /// Starts a round of its own for a redelivery: one write, refused unless the operation's callback still stands as `read`,
-    /// and one more for each payload item when the record has to be kept longer.
+    /// Starts a round of its own for a redelivery: one write, refused unless the operation's callback is settled with as many
+    /// attempts on record as `read` has, and one more for each payload item when the record has to be kept longer.
+    ///
+    /// What stands there then, if its callback is due: by this write, by this one before its answer was lost, or by that of another
+    /// receive of the same message, which may have made attempts since. Who that was does not matter, for any wake-up serves a
+    /// callback that is due; `None` once the round is over.
     ///
     /// # Errors
     ///
-    /// When the store cannot be reached.
+    /// When the store cannot be reached, or the record cannot be read.
     pub async fn start_round(
         &self,
         read: &Operation,
-        redelivery_id: &RedeliveryId,
         now: Timestamp,
-    ) -> Result<Recorded, StoreError> {
+    ) -> Result<Option<Operation>, StoreError> {
         let Some(callback) = &read.callback else {
-            return Ok(Recorded::Refused);
+            return Ok(None);
         };
         let kept_until = now + std::time::Duration::from_secs(u64::from(CALLBACK_RETENTION_SECS));
         let mut write = standing_as(read, callback, now);
-        write.set(name::REDELIVERY_ID, text(redelivery_id.as_str()));
+        write.require_settled();
         write.set(name::CALLBACK_STATUS, text(CallbackStatus::Due.as_str()));
         write.set(name::CALLBACK_ROUND_ATTEMPTS, number(0));
         write.remove(name::CALLBACK_NEXT_AT);
@@ -117,9 +129,12 @@ impl Store {
             self.keep_payloads(read, kept_until).await?;
             write.set(name::EXPIRES_AT, number(kept_until.as_secs()));
         }
-        // As above; or a second receive of the same message was faster, and its round is this one.
-        let is_ours = |standing: &Callback| standing.redelivery_id.as_ref() == Some(redelivery_id);
-        self.record(read, write, is_ours, now).await
+        let standing = match self.update(item::head_key(&read.id), write).await? {
+            Written::Now(started) => Some(item::operation(&started)?),
+            Written::Refused(old) => outcome::met(old.as_ref(), now)?,
+        };
+        Ok(standing
+            .filter(|standing| standing.create_id == read.create_id && standing.callback_is_due()))
     }
 
     async fn keep_payloads(
@@ -149,39 +164,17 @@ impl Store {
         }
         Ok(())
     }
-
-    async fn record(
-        &self,
-        read: &Operation,
-        write: Expression,
-        is_ours: impl Fn(&Callback) -> bool,
-        now: Timestamp,
-    ) -> Result<Recorded, StoreError> {
-        let Written::Refused(old) = self.update(item::head_key(&read.id), write).await? else {
-            return Ok(Recorded::Written);
-        };
-        let standing = outcome::met(old.as_ref(), now)?
-            .filter(|operation| operation.create_id == read.create_id);
-        let ours = standing
-            .and_then(|operation| operation.callback)
-            .is_some_and(|callback| is_ours(&callback));
-        Ok(if ours {
-            Recorded::Written
-        } else {
-            Recorded::Refused
-        })
-    }
 }
 
-/// The record is the one that was read, and nobody has recorded anything of its callback since.
+/// The record is the one that was read, and nobody has recorded an attempt of its callback since.
+///
+/// For whoever read it due, this says all: attempts are recorded while it is due and at no other time, so between a round's start
+/// and its first record the number stands still, and a settled callback never has the number that it had while it was due.
 fn standing_as(read: &Operation, callback: &Callback, now: Timestamp) -> Expression {
     let mut write = Expression::on_record(now);
     write.require_ended();
     write.require(name::CREATE_ID, text(read.create_id.as_str()));
     let attempts = (callback.attempts_made > 0).then(|| number(callback.attempts_made));
     write.require_optional(name::CALLBACK_ATTEMPTS_MADE, attempts);
-    // The same number of attempts can stand on both sides of a new round's start.
-    let redelivery_id = callback.redelivery_id.as_ref().map(|id| text(id.as_str()));
-    write.require_optional(name::REDELIVERY_ID, redelivery_id);
     write
 }

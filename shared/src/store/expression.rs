@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::item::{name, number, text, time};
+use crate::domain::callback::CallbackStatus;
 use crate::domain::limits::FORMAT;
 use crate::domain::time::Timestamp;
 use crate::domain::transition::{self, Status, Step};
@@ -117,6 +118,18 @@ impl Expression {
             .collect();
         self.conditions
             .push(format!("{status} IN ({})", ended.join(", ")));
+    }
+
+    /// Callbacks only whose round is over, in one of the ways from which a new one may be started.
+    pub(super) fn require_settled(&mut self) {
+        let status = self.name(name::CALLBACK_STATUS);
+        let settled: Vec<_> = CallbackStatus::ALL
+            .into_iter()
+            .filter(|status| status.allows_redelivery())
+            .map(|settled| self.value(settled.as_str(), text(settled.as_str())))
+            .collect();
+        self.conditions
+            .push(format!("{status} IN ({})", settled.join(", ")));
     }
 
     /// The attribute has this value.

@@ -59,7 +59,6 @@ pub(super) mod name {
     pub(in crate::store) const CALLBACK_ATTEMPTS: &str = "callback_attempts";
     pub(in crate::store) const CALLBACK_ATTEMPT_ID: &str = "callback_attempt_id";
     pub(in crate::store) const CALLBACK_NEXT_AT: &str = "callback_next_at";
-    pub(in crate::store) const REDELIVERY_ID: &str = "redelivery_id";
     /// On a head that is being erased.
     pub(in crate::store) const ERASED: &str = "erased";
     /// Of a payload item: its text.

@@ -1,7 +1,7 @@
 //! What is recorded of callbacks.
 
 use shared::domain::callback::{Attempt, CallbackStatus};
-use shared::domain::id::{AttemptId, RedeliveryId};
+use shared::domain::id::AttemptId;
 use shared::domain::limits::CALLBACK_RETENTION_SECS;
 use shared::domain::operation::Operation;
 use shared::store::{AttemptRecord, Recorded, Settlement};
@@ -95,19 +95,10 @@ async fn a_round_keeps_the_record_for_as_long_as_it_can_take() {
     )
     .await;
     let late = operation.expires_at - secs(1);
-    let redelivery_id = RedeliveryId::from_bytes([1; 16]);
-    let started = fixture
-        .store
-        .start_round(&operation, &redelivery_id, late)
-        .await
-        .unwrap();
-    assert_eq!(started, Recorded::Written);
-    let operation = fixture
-        .store
-        .get(&operation.id, late)
-        .await
-        .unwrap()
-        .unwrap();
+    let started = fixture.store.start_round(&operation, late).await.unwrap();
+    let operation = fixture.store.get(&operation.id, late).await.unwrap();
+    assert_eq!(started, operation, "it is told as it stands then");
+    let operation = operation.unwrap();
     assert_eq!(
         operation.expires_at,
         late + secs(u64::from(CALLBACK_RETENTION_SECS))
@@ -121,8 +112,65 @@ async fn a_round_keeps_the_record_for_as_long_as_it_can_take() {
         ),
         (1, 0, 1)
     );
-    assert_eq!(callback.redelivery_id, Some(redelivery_id));
     assert!(operation.callback_is_due());
+}
+
+#[tokio::test]
+async fn a_round_is_started_only_from_a_settled_callback_with_the_attempts_that_were_read() {
+    let fixture = Fixture::start().await;
+    let store = &fixture.store;
+    // Due, before its first attempt and between two.
+    let due = fixture.completed().await;
+    assert_eq!(
+        store.start_round(&due, NOW).await.unwrap().as_ref(),
+        Some(&due)
+    );
+    let settlement = Settlement::Again(NOW + secs(100));
+    let waiting = again(&fixture, &due, 1, settlement).await;
+    assert_eq!(
+        store.start_round(&waiting, NOW).await.unwrap().as_ref(),
+        Some(&waiting)
+    );
+    assert_eq!(
+        fixture.get(&due.id).await,
+        waiting,
+        "and nothing is written"
+    );
+
+    for (number, status) in [
+        (2, CallbackStatus::Delivered),
+        (3, CallbackStatus::Gone),
+        (4, CallbackStatus::Exhausted),
+    ] {
+        let due = fixture.get(&due.id).await;
+        let settled = again(&fixture, &due, number, Settlement::Settled(status)).await;
+        assert_eq!(
+            store.start_round(&due, NOW).await.unwrap(),
+            None,
+            "read before the last attempt"
+        );
+        let started = store.start_round(&settled, NOW).await.unwrap().unwrap();
+        assert_eq!(started, fixture.get(&due.id).await);
+        assert_eq!(started.callback.unwrap().round_attempts, 0);
+    }
+}
+
+/// One redelivery, received twice, and both have read that its round has not begun. One starts it, records an attempt that failed
+/// and dies before it sends the next wake-up; the other must not acknowledge the message and leave nobody to go on.
+#[tokio::test]
+async fn whoever_finds_the_round_started_by_another_is_told_how_it_stands() {
+    let fixture = Fixture::start().await;
+    let store = &fixture.store;
+    let due = fixture.completed().await;
+    let settlement = Settlement::Settled(CallbackStatus::Delivered);
+    let settled = again(&fixture, &due, 1, settlement).await;
+    let started = store.start_round(&settled, NOW).await.unwrap().unwrap();
+    let settlement = Settlement::Again(NOW + secs(5));
+    let waiting = again(&fixture, &started, 2, settlement).await;
+    let standing = store.start_round(&settled, NOW).await.unwrap();
+    assert_eq!(standing.as_ref(), Some(&waiting));
+    let callback = waiting.callback.unwrap();
+    assert_eq!((callback.attempts_made, callback.round_attempts), (2, 1));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use shared::domain::callback::{Attempt, CallbackStatus};
-use shared::domain::id::{AttemptId, OperationId, RedeliveryId};
+use shared::domain::id::{AttemptId, OperationId};
 use shared::domain::operation::{FailureCode, Operation, OperationError, Progress, State};
 use shared::domain::time::Timestamp;
 use shared::store::{
@@ -116,18 +116,14 @@ async fn nothing_is_recorded_of_the_callback_of_an_expired_operation() {
         settlement: Settlement::Settled(CallbackStatus::Delivered),
         kept_max: 6,
     };
-    let redelivery_id = RedeliveryId::from_bytes([1; 16]);
     for late in from_then_on(operation.expires_at) {
         let recorded = fixture
             .store
             .record_attempt(&operation, &attempt, late)
             .await;
         assert_eq!(recorded.unwrap(), Recorded::Refused);
-        let started = fixture
-            .store
-            .start_round(&operation, &redelivery_id, late)
-            .await;
-        assert_eq!(started.unwrap(), Recorded::Refused);
+        let started = fixture.store.start_round(&operation, late).await;
+        assert_eq!(started.unwrap(), None);
     }
     assert!(record.is_some());
     assert_eq!(fixture.record(&operation.id).await, record);

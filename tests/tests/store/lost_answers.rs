@@ -1,8 +1,8 @@
 //! A lost answer is not a lost race: the SDK sends the request again, and the second meets what the first wrote.
 
 use shared::clock::ManualClock;
-use shared::domain::callback::Attempt;
-use shared::domain::id::{AttemptId, ClaimId, RedeliveryId};
+use shared::domain::callback::{Attempt, CallbackStatus};
+use shared::domain::id::{AttemptId, ClaimId};
 use shared::domain::operation::{FailureCode, OperationError, Owner};
 use shared::store::{
     AttemptRecord, Cancelled, Claimed, Created, Draft, Erased, Finished, GivenUp, IfMatch,
@@ -132,25 +132,18 @@ async fn records_of_callbacks_know_their_own_and_nobody_elses() {
         Recorded::Refused
     );
 
-    let read = fixture.completed().await;
-    let redelivery = |id: u8| RedeliveryId::from_bytes([id; 16]);
+    let delivered = AttemptRecord {
+        settlement: Settlement::Settled(CallbackStatus::Delivered),
+        ..record(3)
+    };
+    let read = fixture.get(&read.id).await;
+    let recorded = fixture.store.record_attempt(&read, &delivered, NOW).await;
+    assert_eq!(recorded.unwrap(), Recorded::Written);
+    let settled = fixture.get(&read.id).await;
     fixture.wire.plan([(0, Fault::Lost)]);
-    assert_eq!(
-        fixture
-            .store
-            .start_round(&read, &redelivery(1), NOW)
-            .await
-            .unwrap(),
-        Recorded::Written
-    );
-    assert_eq!(
-        fixture
-            .store
-            .start_round(&read, &redelivery(2), NOW)
-            .await
-            .unwrap(),
-        Recorded::Refused
-    );
+    let started = fixture.store.start_round(&settled, NOW).await.unwrap();
+    assert_eq!(started, Some(fixture.get(&read.id).await));
+    assert!(started.unwrap().callback_is_due());
 }
 
 #[tokio::test]

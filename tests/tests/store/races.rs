@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use shared::domain::callback::{Attempt, CallbackStatus};
-use shared::domain::id::{AttemptId, ClaimId, CreateId, RedeliveryId};
+use shared::domain::id::{AttemptId, ClaimId, CreateId};
 use shared::domain::operation::{FailureCode, Operation, OperationError};
 use shared::domain::transition::Status;
 use shared::store::{
@@ -275,17 +275,7 @@ async fn an_attempt_of_a_callback_is_recorded_once() {
     let store = fixture.store.clone();
     let outcomes = race(|number| {
         let (store, operation) = (store.clone(), operation.clone());
-        let record = AttemptRecord {
-            id: AttemptId::from_bytes([number; 16]),
-            attempt: Attempt {
-                at: NOW,
-                status_code: Some(500),
-                error: None,
-                duration_ms: 1,
-            },
-            settlement: Settlement::Again(NOW + secs(5)),
-            kept_max: 6,
-        };
+        let record = record(number, Settlement::Again(NOW + secs(5)));
         async move {
             store
                 .record_attempt(&operation, &record, NOW)
@@ -306,25 +296,45 @@ async fn an_attempt_of_a_callback_is_recorded_once() {
     );
 }
 
+/// As of one message, received by all of them at once: each starts the round that it asks for and makes the attempt that is due then.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_round_is_started_once() {
+async fn a_redelivery_is_one_round() {
     let fixture = Fixture::start().await;
     let operation = fixture.completed().await;
     let store = fixture.store.clone();
+    let delivered = Settlement::Settled(CallbackStatus::Delivered);
+    let first = record(WRITERS, delivered);
+    store.record_attempt(&operation, &first, NOW).await.unwrap();
+    let settled = fixture.get(&operation.id).await;
     let outcomes = race(|number| {
-        let (store, operation) = (store.clone(), operation.clone());
-        let redelivery_id = RedeliveryId::from_bytes([number; 16]);
+        let (store, settled) = (store.clone(), settled.clone());
+        let record = record(number, delivered);
         async move {
-            store
-                .start_round(&operation, &redelivery_id, NOW)
-                .await
-                .unwrap()
+            let Some(due) = store.start_round(&settled, NOW).await.unwrap() else {
+                return Recorded::Refused;
+            };
+            store.record_attempt(&due, &record, NOW).await.unwrap()
         }
     })
     .await;
     assert_eq!(count(&outcomes, |outcome| *outcome == Recorded::Written), 1);
+    let callback = fixture.get(&operation.id).await.callback.unwrap();
     assert_eq!(
-        fixture.get(&operation.id).await.callback_status(),
-        Some(CallbackStatus::Due)
+        (callback.recorded, callback.attempts_made),
+        (Some(CallbackStatus::Delivered), 2)
     );
+}
+
+fn record(number: u8, settlement: Settlement) -> AttemptRecord {
+    AttemptRecord {
+        id: AttemptId::from_bytes([number; 16]),
+        attempt: Attempt {
+            at: NOW,
+            status_code: Some(500),
+            error: None,
+            duration_ms: 1,
+        },
+        settlement,
+        kept_max: 6,
+    }
 }

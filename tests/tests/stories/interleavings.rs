@@ -6,10 +6,10 @@ use std::time::Duration;
 use serde_json::json;
 use shared::clock::Clock as _;
 use shared::domain::callback::CallbackStatus;
-use shared::domain::id::{CreateId, OperationId, RedeliveryId};
+use shared::domain::id::{CreateId, OperationId};
 use shared::domain::operation::{Operation, State};
 use shared::queue::{Dispatch, Message as _, WakeUp};
-use shared::store::{Created, Draft, ListFilter, Position, Recorded};
+use shared::store::{Created, Draft, ListFilter, Position};
 use tests::queues::QueueKind;
 use tests::receiver::Receiver;
 use tests::samples::incompressible;
@@ -128,26 +128,65 @@ async fn a_redelivery_received_again_after_its_round_does_not_open_it_again() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let (id, read_early) = delivered(&world, &receiver).await;
-    let redelivery_id = RedeliveryId::from_bytes([5; 16]);
     let message = WakeUp {
-        redelivery_id: Some(redelivery_id.clone()),
+        redeliver_after_attempts: Some(1),
         ..WakeUp::of(&read_early)
     };
     let queue = world.queue(QueueKind::Callback);
     queue.send(&message.to_body()).await;
     assert!(world.pump(QueueKind::Callback).await);
-    // A second receiver of the message, which read before all that: its start is taken for its own, and finds nothing due.
+    // A second receiver of the message, which read before all that: its start is refused, and finds nothing due.
     let started = world
         .store
-        .start_round(&read_early, &redelivery_id, world.clock.now())
+        .start_round(&read_early, world.clock.now())
         .await
         .unwrap();
-    assert_eq!(started, Recorded::Written);
+    assert_eq!(started, None);
     receiver.answer_next([(500, None)]);
     queue.send(&message.to_body()).await;
     world.rest().await;
     assert_eq!(receiver.received().len(), 2);
     assert_eq!(world.show(&id).await["callback"]["status"], "delivered");
+}
+
+/// Whoever served the first redelivery died before it acknowledged, so that its message comes back after the second's round.
+#[tokio::test]
+async fn a_redelivery_received_again_after_anothers_round_does_not_open_a_third() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    let (id, _) = delivered(&world, &receiver).await;
+    let path = format!("/operations/{id}/redeliver");
+    let queue = world.queue(QueueKind::Callback);
+    assert_eq!(world.request("POST", &path, &[], "").await.status, 202);
+    let first = queue.receive(1).await;
+    let worker = world.another_worker();
+    world
+        .serve(&worker, QueueKind::Callback, queue.event(&first))
+        .await;
+    assert_eq!(world.request("POST", &path, &[], "").await.status, 202);
+    assert!(world.pump(QueueKind::Callback).await);
+    assert_eq!(receiver.received().len(), 3);
+
+    assert_eq!(queue.len().await, 1, "the first's message is still there");
+    world.rest().await;
+    assert_eq!(receiver.received().len(), 3);
+    assert_eq!(world.show(&id).await["callback"]["status"], "delivered");
+}
+
+#[tokio::test]
+async fn redeliveries_that_are_asked_for_before_the_first_has_begun_are_one_round() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    let (id, _) = delivered(&world, &receiver).await;
+    let path = format!("/operations/{id}/redeliver");
+    for _ in 0..3 {
+        assert_eq!(world.request("POST", &path, &[], "").await.status, 202);
+    }
+    world.rest().await;
+    assert_eq!(receiver.received().len(), 2);
+    assert_eq!(world.request("POST", &path, &[], "").await.status, 202);
+    world.rest().await;
+    assert_eq!(receiver.received().len(), 3);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use shared::clock::Clock as _;
 use shared::domain::callback::Attempt;
-use shared::domain::id::{AttemptId, CreateId, OperationId, RedeliveryId};
+use shared::domain::id::{AttemptId, CreateId, OperationId};
 use shared::domain::limits::{CALLBACK_VISIBILITY_SECS, QUEUE_DELAY_SECS_MAX, RECEIVES_MAX};
 use shared::queue::{Message as _, WakeUp};
 use shared::store::{AttemptRecord, Recorded, Settlement};
@@ -263,7 +263,7 @@ async fn a_wake_up_of_another_incarnation_does_nothing() {
     let another = WakeUp {
         operation_id: OperationId::parse(&id).unwrap(),
         create_id: CreateId::from_bytes([9; 16]),
-        redelivery_id: Some(RedeliveryId::from_bytes([9; 16])),
+        redeliver_after_attempts: Some(1),
     };
     let queue = world.queue(QueueKind::Callback);
     queue.send(&another.to_body()).await;

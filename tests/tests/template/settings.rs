@@ -130,7 +130,7 @@ async fn start(function: &str, variables: &Variables) -> Result<(), String> {
     let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
     let started = match function {
         "SubmitFunction" => Submit::new(&environment, &aws, clock, random).map(drop),
-        "StatusFunction" => Status::new(&environment, &aws, clock, random).map(drop),
+        "StatusFunction" => Status::new(&environment, &aws, clock).map(drop),
         "WorkerFunction" => Worker::new(&environment, &aws, clock, random).map(drop),
         "CallbackFunction" => Callback::new(&environment, &aws, clock, random)
             .await

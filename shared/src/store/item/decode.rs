@@ -9,7 +9,7 @@ use super::stored::{StoredAttempt, StoredError, StoredLastError};
 use super::{Item, name};
 use crate::domain::callback::{Attempt, Callback, CallbackStatus, Event};
 use crate::domain::fingerprint::RequestHash;
-use crate::domain::id::{AttemptId, ClaimId, CreateId, OperationId, RedeliveryId};
+use crate::domain::id::{AttemptId, ClaimId, CreateId, OperationId};
 use crate::domain::json::Json;
 use crate::domain::limits::FORMAT;
 use crate::domain::operation::{
@@ -269,7 +269,6 @@ impl<'a> Fields<'a> {
                 .collect(),
             last_attempt_id: self.optional_parsed(name::CALLBACK_ATTEMPT_ID, AttemptId::parse)?,
             next_attempt_at: self.optional_time(name::CALLBACK_NEXT_AT)?,
-            redelivery_id: self.optional_parsed(name::REDELIVERY_ID, RedeliveryId::parse)?,
         }))
     }
 }

@@ -41,6 +41,10 @@ impl Submit {
             let existing = match self.send_and_create(&operation).await? {
                 Created::New => return Ok(Accepted::New(Box::new(operation))),
                 Created::Existing(existing) => existing,
+                Created::Erased => {
+                    tracing::warn!(operation_id = %operation.id, "submit met the mark of an operation just erased");
+                    return Err(Problem::unavailable());
+                }
             };
             let Some(idempotency) = &submission.idempotency else {
                 // A random name that is taken, perhaps by another owner: its record is none of ours. The message just sent

@@ -99,6 +99,9 @@ pub const VISIBILITY_SECS_MAX: u32 = 12 * 3600;
 pub const EXPIRY_MARGIN: Duration = Duration::from_secs(14 * 86_400);
 /// Payload items outlast the heads that name them by this.
 pub const PAYLOAD_MARGIN: Duration = Duration::from_secs(7 * 86_400);
+/// How long the mark of an erased operation is kept at least. It keeps a create that is made again from bringing the operation back,
+/// so it stays for as long as a submit can still create anything.
+pub const ERASED_RETENTION: Duration = PHANTOM_AGE;
 /// A callback's URL, in characters: room for a signed query, in a record that is billed by its size.
 pub const CALLBACK_URL_CHARS_MAX: usize = 2048;
 /// The waits after the first attempt of a callback and each further one.

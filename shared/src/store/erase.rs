@@ -1,24 +1,27 @@
-//! Erasing an operation with all its items.
+//! Erasing an operation with all its items, but for a mark.
 //!
-//! Three steps, so that a crash between any two leaves something that a repeated erase can finish: the head is marked and from
-//! then on expired, so that nobody sees it; then the payload items go; then the head. What nobody finishes is deleted by its
-//! own expiry.
-
-use aws_sdk_dynamodb::types::AttributeValue;
+//! Three steps, so that a crash between any two leaves something that a repeated erase can finish: the head is marked, and from
+//! then on nobody sees it; then the payload items go; then the head, down to the bare mark. What nobody finishes is deleted by
+//! its own expiry, and so is the mark.
+//!
+//! Without a mark a create whose answer was lost, and that the SDK makes again, would bring the operation back when all its
+//! messages are gone, pending for ever: see [`Expression::creating`].
 
 use super::expression::Expression;
-use super::item::{self, Item, name, number, text};
+use super::item::{self, Item, name, number, text, time};
 use super::outcome::{self, Erased};
 use super::payload::{result_key, submitted_key};
 use super::write::Written;
 use super::{Store, StoreError};
 use crate::domain::id::OperationId;
+use crate::domain::limits::ERASED_RETENTION;
 use crate::domain::operation::{Operation, Owner, Payload};
 use crate::domain::time::Timestamp;
 
 impl Store {
-    /// Deletes an operation that has ended, with all its items: a write and a delete for the head, and a delete for each
-    /// payload item that there may be.
+    /// Deletes an operation that has ended, with all its items: two writes for the head, and a delete for each payload item that
+    /// there may be. A mark is left that holds its id, its [`CreateId`](crate::domain::id::CreateId) and when it was erased, until
+    /// DynamoDB deletes that by its expiry.
     ///
     /// # Errors
     ///
@@ -34,31 +37,33 @@ impl Store {
             Ok(marked) => marked,
             Err(erased) => return Ok(erased),
         };
-        self.delete_payloads(&marked).await?;
-        self.delete_head(&marked).await?;
+        let operation = item::operation(&marked)?;
+        self.delete_payloads(&operation).await?;
+        self.leave_mark(&marked, &operation).await?;
         Ok(Erased::Erased)
     }
 
-    /// The operation, marked by this call or by one that died; otherwise what keeps it from being erased.
+    /// The head, marked by this call or by one that died; otherwise what keeps it from being erased.
     async fn mark_erased(
         &self,
         id: &OperationId,
         owner: &Owner,
         now: Timestamp,
-    ) -> Result<Result<Operation, Erased>, StoreError> {
+    ) -> Result<Result<Item, Erased>, StoreError> {
         let mut write = Expression::on_record(now);
         write.require_ended();
         write.require(name::OWNER, text(owner.as_str()));
-        write.set(name::ERASED, AttributeValue::Bool(true));
-        write.set(name::EXPIRES_AT, number(now.as_secs()));
+        write.set(name::ERASED_AT, time(now));
+        write.set(name::EXPIRES_AT, number((now + ERASED_RETENTION).as_secs()));
         let old = match self.update(item::head_key(id), write).await? {
-            Written::Now(marked) => return item::operation(&marked).map(Ok),
+            Written::Now(marked) => return Ok(Ok(marked)),
             Written::Refused(old) => old,
         };
+        // A bare mark has no owner: for the second erase it is as absent as for all others.
         let old = outcome::of_owner(old.as_ref(), owner);
-        if let Some(marked) = old.filter(|old| old.contains_key(name::ERASED)) {
+        if let Some(marked) = old.filter(|old| item::is_erased(old)) {
             // By a call that died, or by this one, its answer lost.
-            return item::operation(marked).map(Ok);
+            return Ok(Ok(marked.clone()));
         }
         Ok(Err(match outcome::met(old, now)? {
             Some(_) => Erased::Live,
@@ -92,24 +97,15 @@ impl Store {
         Ok(())
     }
 
-    /// Unless a new incarnation has taken its place: an expired record may be created over.
-    async fn delete_head(&self, erased: &Operation) -> Result<(), StoreError> {
-        let mut condition = Expression::default();
-        condition.require(name::CREATE_ID, text(erased.create_id.as_str()));
-        let condition = condition.render();
-        let deleted = self
-            .client
-            .delete_item()
-            .table_name(&self.table)
-            .set_key(Some(item::head_key(&erased.id)))
-            .condition_expression(condition.condition)
-            .set_expression_attribute_names(Some(condition.names))
-            .set_expression_attribute_values(Some(condition.values))
-            .send()
-            .await;
-        if let Err(error) = deleted {
-            StoreError::refusal("DeleteItem", error)?;
+    /// Of the head, unless a new incarnation has taken its place, for an erased record may be created over. Nobody else writes to a
+    /// marked head, so what is there is what was marked, or the mark already.
+    async fn leave_mark(&self, marked: &Item, erased: &Operation) -> Result<(), StoreError> {
+        let mut write = Expression::default();
+        write.require(name::CREATE_ID, text(erased.create_id.as_str()));
+        for attribute in item::beside_mark(marked) {
+            write.remove(attribute);
         }
+        self.update(item::head_key(&erased.id), write).await?;
         Ok(())
     }
 }

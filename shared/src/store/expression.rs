@@ -10,6 +10,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::item::{name, number, text, time};
 use crate::domain::callback::CallbackStatus;
+use crate::domain::id::CreateId;
 use crate::domain::limits::FORMAT;
 use crate::domain::time::Timestamp;
 use crate::domain::transition::{self, Status, Step};
@@ -37,19 +38,28 @@ pub(super) struct Rendered {
 }
 
 impl Expression {
-    /// The condition under which an operation may be created: there is none of its name, or only one that has expired and
-    /// that the store has not deleted yet.
-    pub(super) fn creating(now: Timestamp) -> Self {
+    /// The condition under which an operation may be created: there is none of its name, or only one that has expired or was
+    /// erased, and that the store has not deleted yet.
+    ///
+    /// The SDK makes a create again whose answer was lost, with the time at which it was begun. Meanwhile the operation may have
+    /// ended, and its message with it, so that to create it afresh would leave it pending for ever. Hence not over an operation's
+    /// own mark, whatever the clocks say: it has been carried out before. And not over another's mark of a later time than this
+    /// create's: before that one, this create's own incarnation may have come and gone.
+    pub(super) fn creating(create_id: &CreateId, now: Timestamp) -> Self {
         let mut this = Self::default();
-        let (pk, expires_at) = (this.name(name::PK), this.name(name::EXPIRES_AT));
+        let (pk, other) = (this.name(name::PK), this.name(name::CREATE_ID));
+        let (expires_at, erased_at) = (this.name(name::EXPIRES_AT), this.name(name::ERASED_AT));
+        let own = this.value("own", text(create_id.as_str()));
         let now_secs = this.value("now_secs", number(now.as_secs()));
+        let now = this.value("now", time(now));
+        // A comparison with an attribute that is not there is false.
         this.conditions.push(format!(
-            "(attribute_not_exists({pk}) OR {expires_at} <= {now_secs})"
+            "(attribute_not_exists({pk}) OR ({other} <> {own} AND ({expires_at} <= {now_secs} OR {erased_at} <= {now})))"
         ));
         this
     }
 
-    /// A record that this code can read and that has not expired: what every write to one asks for.
+    /// A record that this code can read and that has neither expired nor been erased: what every write to one asks for.
     pub(super) fn on_record(now: Timestamp) -> Self {
         let mut this = Self::default();
         let (format, expires_at) = (this.name(name::FORMAT), this.name(name::EXPIRES_AT));
@@ -57,6 +67,7 @@ impl Expression {
         let now_secs = this.value("now_secs", number(now.as_secs()));
         this.conditions.push(format!("{format} <= {newest}"));
         this.conditions.push(format!("{expires_at} > {now_secs}"));
+        this.require_optional(name::ERASED_AT, None);
         this
     }
 
@@ -277,7 +288,8 @@ mod tests {
 
     #[test]
     fn a_steps_condition_is_what_the_table_says() {
-        let record = "#format <= :format AND #expires_at > :now_secs";
+        let record =
+            "#format <= :format AND #expires_at > :now_secs AND attribute_not_exists(#erased_at)";
         for (step, states) in [
             (
                 Step::Claim,
@@ -306,9 +318,25 @@ mod tests {
 
     #[test]
     fn every_placeholder_is_declared_and_every_declared_one_used() {
-        for step in Step::ALL.into_iter().filter(|step| *step != Step::Create) {
-            let rendered = Expression::transition(step, Timestamp::from_secs(1)).render();
-            let text = format!("{} {}", rendered.condition, rendered.update.unwrap());
+        let now = Timestamp::from_secs(1);
+        let mut round = Expression::on_record(now);
+        round.require_ended();
+        round.require_settled();
+        let expressions = Step::ALL
+            .into_iter()
+            .filter(|step| *step != Step::Create)
+            .map(|step| (format!("{step:?}"), Expression::transition(step, now)))
+            .chain([
+                ("round".to_owned(), round),
+                (
+                    "create".to_owned(),
+                    Expression::creating(&CreateId::from_bytes([1; 16]), now),
+                ),
+            ]);
+        for (what, expression) in expressions {
+            let rendered = expression.render();
+            let update = rendered.update.unwrap_or_default();
+            let text = format!("{} {update}", rendered.condition);
             let used: std::collections::HashSet<_> = text
                 .split(|c: char| !(c.is_ascii_alphanumeric() || "#:_".contains(c)))
                 .filter(|word| word.starts_with(['#', ':']))
@@ -319,7 +347,7 @@ mod tests {
                 .into_keys()
                 .chain(rendered.values.into_keys())
                 .collect();
-            assert_eq!(used, declared, "{step:?}");
+            assert_eq!(used, declared, "{what}");
         }
     }
 }

@@ -59,8 +59,8 @@ pub(super) mod name {
     pub(in crate::store) const CALLBACK_ATTEMPTS: &str = "callback_attempts";
     pub(in crate::store) const CALLBACK_ATTEMPT_ID: &str = "callback_attempt_id";
     pub(in crate::store) const CALLBACK_NEXT_AT: &str = "callback_next_at";
-    /// On a head that is being erased.
-    pub(in crate::store) const ERASED: &str = "erased";
+    /// When its owner erased it: on a head that is being erased, and on the mark that is left of it.
+    pub(in crate::store) const ERASED_AT: &str = "erased_at";
     /// Of a payload item: its text.
     pub(in crate::store) const BODY: &str = "body";
 }
@@ -114,6 +114,25 @@ pub(super) fn value_bytes(value: &AttributeValue) -> usize {
         AttributeValue::B(blob) => blob.as_ref().len(),
         _ => 1,
     }
+}
+
+/// Whether a head is that of an operation that its owner erased, or the mark that is left of one.
+pub(super) fn is_erased(head: &Item) -> bool {
+    head.contains_key(name::ERASED_AT)
+}
+
+/// The attributes of a head that are not left of it when it is erased: everything that tells whose it was, or what it was about.
+pub(super) fn beside_mark(head: &Item) -> impl Iterator<Item = &str> {
+    let left = [
+        name::PK,
+        name::SK,
+        name::FORMAT,
+        name::CREATE_ID,
+        name::ERASED_AT,
+        name::EXPIRES_AT,
+    ];
+    let attributes = head.keys().map(String::as_str);
+    attributes.filter(move |name| !left.contains(name))
 }
 
 /// The head of an operation that has just been accepted, without its payloads.

@@ -14,6 +14,9 @@ pub enum Created {
     New,
     /// The name was taken: by an earlier submit under the same key, or by chance.
     Existing(Box<Operation>),
+    /// The name was taken by an operation that was erased after this create was begun. Nothing was written; a create that is
+    /// begun now is not refused, clocks being right.
+    Erased,
 }
 
 /// An operation in the hands of one claim: the fencing token for everything that its holder writes.
@@ -101,7 +104,7 @@ pub enum Cancelled {
 /// Of [`super::Store::erase`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Erased {
-    /// It is gone, with all its items.
+    /// It is gone, with all its items but for a mark that nobody sees.
     Erased,
     /// It has not ended.
     Live,
@@ -109,9 +112,10 @@ pub enum Erased {
     Absent,
 }
 
-/// The operation that a refused write met; `None` for one that is not there or has expired.
+/// The operation that a read or a refused write met; `None` for one that is not there, was erased or has expired.
 pub(super) fn met(old: Option<&Item>, now: Timestamp) -> Result<Option<Operation>, StoreError> {
-    let Some(old) = old.filter(|old| !old.is_empty()) else {
+    // Erased is absent whatever the clock says; and what is left of it in the end is no operation to be read.
+    let Some(old) = old.filter(|old| !old.is_empty() && !item::is_erased(old)) else {
         return Ok(None);
     };
     // Expired is absent before its format matters: nobody will ever read it again.
@@ -125,6 +129,18 @@ pub(super) fn met(old: Option<&Item>, now: Timestamp) -> Result<Option<Operation
 /// is no more there for others than one that it can.
 pub(super) fn of_owner<'a>(item: Option<&'a Item>, owner: &Owner) -> Option<&'a Item> {
     item.filter(|item| item.get(name::OWNER) == Some(&text(owner.as_str())))
+}
+
+/// What a refused create met.
+pub(super) fn created(old: &Item, create_id: &CreateId) -> Result<Created, StoreError> {
+    if old.get(name::CREATE_ID) == Some(&text(create_id.as_str())) {
+        // Our own write, whose answer was lost; whatever has become of it since, the mark of its erasure included.
+        return Ok(Created::New);
+    }
+    if item::is_erased(old) {
+        return Ok(Created::Erased);
+    }
+    item::operation(old).map(|existing| Created::Existing(Box::new(existing)))
 }
 
 /// What a refused claim met.

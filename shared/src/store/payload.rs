@@ -31,7 +31,6 @@ const COMPRESSED_BYTES_MIN: usize = 256;
 /// An accepted operation, laid out in items but not yet written.
 #[derive(Debug)]
 pub struct Draft {
-    pub(super) id: OperationId,
     pub(super) create_id: CreateId,
     pub(super) head: Item,
     payloads: Vec<Item>,
@@ -62,7 +61,6 @@ impl Draft {
             payloads.extend(apart);
         }
         Self {
-            id: operation.id.clone(),
             create_id: operation.create_id.clone(),
             head,
             payloads,

@@ -33,7 +33,7 @@ impl Store {
     ///
     /// When the store cannot be reached, or the record under this name cannot be read.
     pub async fn create(&self, draft: &Draft, now: Timestamp) -> Result<Created, StoreError> {
-        let condition = Expression::creating(now).render();
+        let condition = Expression::creating(&draft.create_id, now).render();
         let written = self
             .client
             .put_item()
@@ -49,12 +49,7 @@ impl Store {
             return Ok(Created::New);
         };
         let refused_by = StoreError::refusal("PutItem", error)?;
-        let existing = item::operation(&refused_by.unwrap_or_default())?;
-        // Our own write, whose answer was lost.
-        if existing.id == draft.id && existing.create_id == draft.create_id {
-            return Ok(Created::New);
-        }
-        Ok(Created::Existing(Box::new(existing)))
+        outcome::created(&refused_by.unwrap_or_default(), &draft.create_id)
     }
 
     /// Begins an attempt: one write.

@@ -11,6 +11,7 @@
 
 mod callbacks;
 mod capacity;
+mod erasure;
 mod expiry;
 mod linearizability;
 mod lost_answers;
@@ -143,6 +144,19 @@ impl Fixture {
             .key(sk, AttributeValue::S("head".to_owned()))
             .consistent_read(true);
         record.send().await.unwrap().item
+    }
+
+    /// Everything that is stored of an operation.
+    async fn items(&self, id: &OperationId) -> Vec<HashMap<String, AttributeValue>> {
+        let [pk, _] = TABLE_KEYS;
+        let items = self
+            .dynamodb
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression(format!("{pk} = :id"))
+            .expression_attribute_values(":id", AttributeValue::S(id.to_string()))
+            .consistent_read(true);
+        items.send().await.unwrap().items.unwrap()
     }
 
     /// An operation that has completed, its callback due.

@@ -59,6 +59,7 @@ async fn create_has_one_winner_and_the_others_meet_it() {
         match outcome {
             Created::New => assert_eq!(*create_id, winner),
             Created::Existing(existing) => assert_eq!(existing.create_id, winner),
+            Created::Erased => panic!("nobody erases here"),
         }
     }
     assert_eq!(

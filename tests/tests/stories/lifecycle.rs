@@ -3,6 +3,10 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use shared::clock::Clock as _;
+use shared::domain::id::OperationId;
+use shared::domain::operation::Owner;
+use shared::store::Erased;
 use tests::queues::QueueKind;
 use tests::samples::incompressible;
 use tests::world::World;
@@ -212,7 +216,7 @@ async fn what_has_ended_cannot_be_cancelled_and_what_lives_cannot_be_erased() {
 }
 
 #[tokio::test]
-async fn erasing_leaves_no_item_behind() {
+async fn erasing_leaves_a_mark_and_nothing_of_the_callers() {
     let world = World::start().await;
     let text = incompressible(2000);
     let body = json!({"function": "demo.echo", "arguments": {"t": text}, "metadata": {"t": text}});
@@ -224,14 +228,42 @@ async fn erasing_leaves_no_item_behind() {
         json!({"t": text})
     );
     assert_eq!(world.request("DELETE", &path, &[], "").await.status, 204);
-    let left = world
-        .dynamodb
-        .scan()
-        .table_name("ferry")
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(left.count(), 0);
+    let left = world.dynamodb.scan().table_name("ferry").send().await;
+    let [mark] = left.unwrap().items.unwrap().try_into().unwrap();
+    let mut names: Vec<_> = mark.keys().map(String::as_str).collect();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        ["create_id", "erased_at", "expires_at", "format", "pk", "sk"]
+    );
+}
+
+/// As when the clock of whoever erased is ahead: nobody can tell whether this submit was begun before.
+#[tokio::test]
+async fn a_submit_that_meets_a_later_mark_is_asked_to_try_again() {
+    let world = World::start().await;
+    let (body, key) = (r#"{"function":"demo.echo"}"#, [("idempotency-key", "k")]);
+    let first = world.request("POST", "/operations", &key, body).await;
+    assert_eq!(first.status, 202);
+    world.pump_all().await;
+    let id = OperationId::parse(first.json["id"].as_str().unwrap()).unwrap();
+    let alice = Owner::new("local", "alice").unwrap();
+    let ahead = world.clock.now() + Duration::from_secs(2);
+    let erased = world.store.erase(&id, &alice, ahead).await.unwrap();
+    assert_eq!(erased, Erased::Erased);
+
+    let refused = world.request("POST", "/operations", &key, body).await;
+    assert_eq!(
+        (refused.status, &refused.json["code"]),
+        (503, &json!("UNAVAILABLE"))
+    );
+    assert_eq!(refused.headers["retry-after"], "1");
+    world.clock.advance(Duration::from_secs(2));
+    let accepted = world.request("POST", "/operations", &key, body).await;
+    assert_eq!(accepted.status, 202);
+    assert_eq!(accepted.json["id"], first.json["id"]);
+    world.rest().await;
+    assert_eq!(world.show(id.as_str()).await["status"], "completed");
 }
 
 #[tokio::test]

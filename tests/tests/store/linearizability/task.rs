@@ -177,6 +177,7 @@ impl Task {
         let answer = |created: &Created| match created {
             Created::New => Answer::Created,
             Created::Existing(existing) => Answer::Existing(seen(existing)),
+            Created::Erased => unreachable!("nobody erases here"),
         };
         let call = Call::Create { create_id: number };
         let created = self

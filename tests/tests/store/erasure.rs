@@ -1,0 +1,207 @@
+//! What an erase leaves, and that nothing comes back from it: neither to readers, whatever their clocks say, nor by a create that
+//! is made again.
+
+use std::time::Duration;
+
+use shared::clock::ManualClock;
+use shared::domain::callback::{Attempt, CallbackStatus};
+use shared::domain::id::{AttemptId, ClaimId};
+use shared::domain::json::Json;
+use shared::domain::limits::ERASED_RETENTION;
+use shared::domain::operation::{Operation, Payload};
+use shared::domain::time::Timestamp;
+use shared::store::{
+    AttemptRecord, Cancelled, Claimed, Created, Draft, Erased, Finished, IfMatch, ListFilter,
+    Recorded, Settlement,
+};
+use tests::samples::incompressible;
+use tests::wire::Fault;
+
+use super::{Fixture, LEASE, NOW, json, owner, secs};
+
+/// Time between two calls of the same second.
+const MOMENT: Duration = Duration::from_millis(1);
+
+fn large() -> Payload {
+    Payload::Here(Json::of(&incompressible(2000)).unwrap())
+}
+
+/// Has an operation end, as a worker does, and erases it.
+async fn end_and_erase(fixture: &Fixture, operation: &Operation, now: Timestamp) {
+    let held = fixture.hold(operation, now).await;
+    let completed = fixture.store.complete(&held, &json("1"), now).await;
+    assert!(matches!(completed.unwrap(), Finished::Written(_)));
+    erase(fixture, operation, now).await;
+}
+
+async fn erase(fixture: &Fixture, operation: &Operation, now: Timestamp) {
+    let erased = fixture.store.erase(&operation.id, &owner(), now).await;
+    assert_eq!(erased.unwrap(), Erased::Erased);
+}
+
+/// A create that was carried out and whose answer was lost.
+async fn create_unheard(fixture: &Fixture, draft: &Draft) {
+    fixture.wire.plan([(0, Fault::AlwaysLost)]);
+    assert!(fixture.store.create(draft, NOW).await.is_err());
+    fixture.wire.plan([]);
+}
+
+#[tokio::test]
+async fn only_a_mark_is_left() {
+    let fixture = Fixture::start().await;
+    let operation = Operation {
+        arguments: large(),
+        metadata: large(),
+        ..fixture.accepted()
+    };
+    fixture.create(&operation).await;
+    let held = fixture.hold(&operation, NOW).await;
+    let result = Json::of(&incompressible(2000)).unwrap();
+    fixture.store.complete(&held, &result, NOW).await.unwrap();
+    assert_eq!(fixture.items(&operation.id).await.len(), 4);
+    erase(&fixture, &operation, NOW + MOMENT).await;
+
+    let [mark] = fixture
+        .items(&operation.id)
+        .await
+        .try_into()
+        .expect("the mark alone");
+    let mut attributes: Vec<_> = mark.iter().collect();
+    attributes.sort_by_key(|(name, _)| *name);
+    let text = |value: &str| aws_sdk_dynamodb::types::AttributeValue::S(value.into());
+    let number = |value: i64| aws_sdk_dynamodb::types::AttributeValue::N(value.to_string());
+    let expires_at = (NOW + MOMENT + ERASED_RETENTION).as_secs();
+    for ((name, value), expected) in attributes.into_iter().zip([
+        ("create_id", text(operation.create_id.as_str())),
+        ("erased_at", number((NOW + MOMENT).as_millis())),
+        ("expires_at", number(expires_at)),
+        ("format", number(1)),
+        ("pk", text(operation.id.as_str())),
+        ("sk", text("head")),
+    ]) {
+        assert_eq!((name.as_str(), value), (expected.0, &expected.1));
+    }
+    assert_eq!(mark.len(), 6);
+    let index = fixture.dynamodb.scan().table_name(&fixture.table);
+    let index = index.index_name("by_owner").send().await.unwrap();
+    assert_eq!(index.count(), 0);
+}
+
+/// By an erase that was cut short after its first write, and by one that came to its end.
+#[tokio::test]
+async fn what_is_erased_is_absent_to_everybody_even_by_a_clock_that_is_behind() {
+    let fixture = Fixture::start().await;
+    let store = &fixture.store;
+    let clock = ManualClock::new(NOW);
+    let operation = fixture.accepted();
+    fixture.create(&operation).await;
+    let held = fixture.hold(&operation, NOW).await;
+    store.complete(&held, &json("1"), NOW).await.unwrap();
+    let record = AttemptRecord {
+        id: AttemptId::from_bytes([1; 16]),
+        attempt: Attempt {
+            at: NOW,
+            status_code: Some(200),
+            error: None,
+            duration_ms: 1,
+        },
+        settlement: Settlement::Settled(CallbackStatus::Delivered),
+        kept_max: 6,
+    };
+    let due = fixture.get(&operation.id).await;
+    store.record_attempt(&due, &record, NOW).await.unwrap();
+    let settled = fixture.get(&operation.id).await;
+
+    let alice = owner();
+    fixture.wire.plan([(0, Fault::Unheard)]);
+    let cut_short = store.erase(&operation.id, &alice, NOW);
+    assert!(fixture.wire.process(&clock, cut_short).await.is_none());
+    for is_cut_short in [true, false] {
+        let stored = fixture.record(&operation.id).await.unwrap();
+        assert_eq!(stored.contains_key("owner"), is_cut_short);
+        for now in [NOW - secs(600), NOW - secs(1), NOW, NOW + secs(600)] {
+            assert_eq!(store.get(&operation.id, now).await.unwrap(), None);
+            let read = store.get_for(&operation.id, &alice, now).await;
+            assert_eq!(read.unwrap(), None);
+            let filter = ListFilter::default();
+            let list = store.list(&alice, &filter, 10, None, now).await;
+            assert_eq!(list.unwrap().operations, []);
+            let claim_id = ClaimId::from_bytes([1; 16]);
+            let claimed = store.claim(&operation.id, &operation.create_id, claim_id, LEASE, now);
+            assert!(matches!(claimed.await.unwrap(), Claimed::Absent));
+            let completed = store.complete(&held, &json("2"), now).await;
+            assert!(matches!(completed.unwrap(), Finished::Lost));
+            let cancelled = store
+                .cancel(&operation.id, &alice, &IfMatch::Any, now)
+                .await;
+            assert!(matches!(cancelled.unwrap(), Cancelled::Absent));
+            let recorded = store.record_attempt(&settled, &record, now).await;
+            assert_eq!(recorded.unwrap(), Recorded::Refused);
+            assert_eq!(store.start_round(&settled, now).await.unwrap(), None);
+        }
+        assert_eq!(fixture.record(&operation.id).await, Some(stored));
+        let again = store.erase(&operation.id, &alice, NOW).await.unwrap();
+        let expected = if is_cut_short {
+            Erased::Erased
+        } else {
+            Erased::Absent
+        };
+        assert_eq!(again, expected);
+    }
+}
+
+/// A create's answer is lost, its operation ends and its owner erases it, all before the SDK makes the create again.
+#[tokio::test]
+async fn a_create_that_is_made_again_does_not_bring_back_what_was_erased() {
+    let fixture = Fixture::start().await;
+    // At once, within the same second, later, and by a clock that is behind.
+    for erased_at in [NOW, NOW + MOMENT, NOW + secs(4), NOW - secs(2)] {
+        let operation = fixture.accepted();
+        let draft = Draft::new(&operation);
+        create_unheard(&fixture, &draft).await;
+        end_and_erase(&fixture, &operation, erased_at).await;
+        let mark = fixture.record(&operation.id).await;
+
+        let again = fixture.store.create(&draft, NOW).await.unwrap();
+        assert!(matches!(again, Created::New), "{again:?}");
+        assert_eq!(fixture.record(&operation.id).await, mark);
+        assert_eq!(fixture.store.get(&operation.id, NOW).await.unwrap(), None);
+    }
+}
+
+/// The same, and a second operation of the name comes and goes as well before the first create is made again.
+#[tokio::test]
+async fn a_create_that_is_made_again_does_not_come_after_its_successor() {
+    let fixture = Fixture::start().await;
+    let first = fixture.accepted();
+    let draft = Draft::new(&first);
+    create_unheard(&fixture, &draft).await;
+    end_and_erase(&fixture, &first, NOW + MOMENT).await;
+    let second = Operation {
+        id: first.id.clone(),
+        ..fixture.accepted()
+    };
+    let created = fixture
+        .store
+        .create(&Draft::new(&second), NOW + 2 * MOMENT)
+        .await;
+    assert!(matches!(created.unwrap(), Created::New));
+    end_and_erase(&fixture, &second, NOW + 3 * MOMENT).await;
+
+    let again = fixture.store.create(&draft, NOW).await.unwrap();
+    assert!(matches!(again, Created::Erased), "{again:?}");
+    let (id, later) = (&first.id, NOW + 4 * MOMENT);
+    assert_eq!(fixture.store.get(id, later).await.unwrap(), None);
+    // Nor does the successor.
+    let again = fixture.store.create(&Draft::new(&second), later).await;
+    assert!(matches!(again.unwrap(), Created::New));
+    assert_eq!(fixture.store.get(id, later).await.unwrap(), None);
+    // A new submit finds the name free.
+    let third = Operation {
+        id: first.id.clone(),
+        ..fixture.accepted()
+    };
+    let created = fixture.store.create(&Draft::new(&third), later).await;
+    assert!(matches!(created.unwrap(), Created::New));
+    assert_eq!(fixture.store.get(id, later).await.unwrap(), Some(third));
+}

@@ -30,7 +30,7 @@ pub enum Process {
     /// `status`, asked to redeliver.
     Redeliver(u8),
     /// `status`, asked to erase.
-    Erase,
+    Erase(u8),
 }
 
 /// What is not decided by the protocol.
@@ -82,8 +82,8 @@ pub enum Passing {
     Deadline,
     /// The record of an operation that has ended expires.
     Expiry,
-    /// The time of a callback's next try comes.
-    NextTry,
+    /// The time of a callback's next attempt comes.
+    NextAttempt,
 }
 
 /// Where a call leads its process.

@@ -102,7 +102,7 @@ fn describe(state: &State, action: Action) -> String {
                 Process::Sender(slot) => format!("{:?}", state.senders[usize::from(slot)]),
                 Process::Cancel => format!("{:?}", state.cancel),
                 Process::Redeliver(id) => format!("{:?}", state.redeliveries[usize::from(id)]),
-                Process::Erase => format!("{:?}", state.erase),
+                Process::Erase(id) => format!("{:?}", state.erases[usize::from(id)]),
             };
             format!("{process:?} {at}: {choice:?}, {wire:?}")
         }

@@ -21,18 +21,18 @@ pub struct Config {
     pub workers: usize,
     /// Invocations of the callback function at a time, one or two.
     pub senders: usize,
-    /// Attempts that an operation has.
+    /// Attempts that an operation's work has.
     pub attempts_max: u8,
-    /// Tries in a round of the callback; none was asked for when zero.
-    pub tries_max: u8,
+    /// Attempts in a round of the callback; none was asked for when zero.
+    pub callback_attempts_max: u8,
     /// Whether a receiver may answer 410.
     pub gone: bool,
     /// Whether arguments and result are too large for the head.
     pub payloads: bool,
     /// Whether the owner may cancel.
     pub cancel: bool,
-    /// Whether the owner may erase.
-    pub erase: bool,
+    /// Erases that the owner may ask for.
+    pub erases: u8,
     /// Redeliveries that the owner may ask for.
     pub redeliveries: u8,
     /// Whether the deadline may pass.
@@ -45,10 +45,6 @@ pub struct Config {
     pub budget: Budget,
     /// POSTs of one incarnation that are accounted for; not counted when zero.
     pub posts_max: u8,
-    /// How a redelivery tells whether its round has been.
-    pub redelivery: Redelivery,
-    /// What an erase does with the head in the end.
-    pub erasing: Erasing,
     /// What is broken on purpose.
     pub fault: Option<Fault>,
     /// What must be seen to happen, by the names of [`crate::property::WITNESSES`].
@@ -64,24 +60,6 @@ pub enum Start {
     Ended,
     /// The callback was delivered, and a second message for that is still there.
     Delivered,
-}
-
-/// How a redelivery tells whether its round has been.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Redelivery {
-    /// It is the last one on record.
-    NamesItself,
-    /// More tries are on record than when it was asked for.
-    NamesTries,
-}
-
-/// What an erase does with the head in the end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Erasing {
-    /// It deletes it.
-    DeletesHead,
-    /// It leaves it marked, for the store to delete in time, and a create does not create over a mark of its own incarnation.
-    LeavesMark,
 }
 
 /// A rule that is broken on purpose, to see that it is missed.
@@ -105,7 +83,7 @@ pub enum Fault {
     MessageWithoutCreateId,
     /// Payload items are named after what they are alone.
     PayloadsUnderOneName,
-    /// The record of a try asks for nothing.
+    /// The record of an attempt asks for nothing.
     UnconditionalRecord,
     /// A sender whose record was refused leaves no wake-up behind.
     RefusedSenderAcknowledges,
@@ -113,6 +91,14 @@ pub enum Fault {
     OutcomeNotFenced,
     /// A sender takes a wake-up's word for it that the operation has ended.
     WakeUpTrusted,
+    /// A redelivery's wake-up names itself, and the record remembers the last.
+    RedeliveryNamesItself,
+    /// A sender whose start of a round was refused acknowledges.
+    RefusedStartAcknowledges,
+    /// An erase leaves nothing.
+    EraseDeletesHead,
+    /// A create goes over a mark that is later than itself.
+    CreateOverLaterMark,
 }
 
 impl Config {
@@ -127,11 +113,11 @@ impl Config {
             workers: 2,
             senders: 2,
             attempts_max: 1,
-            tries_max: 0,
+            callback_attempts_max: 0,
             gone: false,
             payloads: false,
             cancel: false,
-            erase: false,
+            erases: 0,
             redeliveries: 0,
             deadline: false,
             expiry: false,
@@ -143,8 +129,6 @@ impl Config {
                 hops: 0,
             },
             posts_max: 0,
-            redelivery: Redelivery::NamesItself,
-            erasing: Erasing::DeletesHead,
             fault: None,
             seen: &[],
         }

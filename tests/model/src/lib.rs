@@ -24,8 +24,8 @@ use stateright::{Model, Property};
 use crate::action::{Action, Process, Wire};
 use crate::config::{Config, Start};
 use crate::state::{
-    Answer, Cancel, Erase, Message, Queue, REDELIVERIES, Redeliver, SLOTS, Sender, State, Submit,
-    Worker,
+    Answer, Cancel, ERASES, Erase, Message, Queue, REDELIVERIES, Redeliver, SLOTS, Sender, State,
+    Submit, Worker,
 };
 
 /// The model.
@@ -46,6 +46,7 @@ impl Model for Ferry {
         };
         let nothing = State {
             head: None,
+            mark: None,
             items: Vec::new(),
             messages: Vec::new(),
             submits: [first, Submit::Unasked],
@@ -53,7 +54,7 @@ impl Model for Ferry {
             senders: [Sender::Idle; SLOTS],
             cancel: Cancel::Unasked,
             redeliveries: [Redeliver::Unasked; REDELIVERIES],
-            erase: Erase::Unasked,
+            erases: [Erase::Unasked; ERASES],
             left: self.config.budget,
             posts: 0,
             rounds: 0,
@@ -93,7 +94,7 @@ impl Model for Ferry {
                     Process::Sender(slot) => sender::call(&mut next, config, slot, choice, wire)?,
                     Process::Cancel => owner::cancel(&mut next, wire)?,
                     Process::Redeliver(id) => owner::redeliver(&mut next, config, id, wire)?,
-                    Process::Erase => owner::erase(&mut next, config, wire)?,
+                    Process::Erase(id) => owner::erase(&mut next, config, id, wire)?,
                 }
             }
             Action::Receive(Process::Worker(slot) | Process::Sender(slot), index) => {
@@ -132,8 +133,10 @@ impl Ferry {
                 owner::offers_of_redelivery(state, id, actions);
             }
         }
-        if state.erase != Erase::Unasked {
-            owner::offers_of_erase(state, actions);
+        for (id, erase) in (0..).zip(state.erases) {
+            if erase != Erase::Unasked {
+                owner::offers_of_erase(state, id, actions);
+            }
         }
     }
 
@@ -155,8 +158,10 @@ impl Ferry {
         if let Some((id, _)) = redelivery {
             owner::offers_of_redelivery(state, id, actions);
         }
-        if config.erase && state.erase == Erase::Unasked {
-            owner::offers_of_erase(state, actions);
+        // Sorted, so that those who have not been asked come first.
+        let erases = state.erases.iter().filter(|it| **it != Erase::Unasked);
+        if erases.count() < usize::from(config.erases) {
+            owner::offers_of_erase(state, 0, actions);
         }
     }
 

@@ -3,7 +3,7 @@
 use shared::domain::callback::CallbackStatus;
 
 use crate::action::{Action, Choice, Process, READS, WRITES, Wire, offer};
-use crate::config::{Config, Redelivery};
+use crate::config::{Config, Fault};
 use crate::queue;
 use crate::state::{Cancel, Erase, Queue, Redeliver, State};
 use crate::store;
@@ -57,7 +57,7 @@ pub(crate) fn offers_of_redelivery(state: &State, id: u8, actions: &mut Vec<Acti
             actions.push(Action::Call(process, Choice::None, Wire::Answered));
         }
         Redeliver::Send(..) => offer(state, process, Choice::None, &WRITES, actions),
-        Redeliver::Unasked | Redeliver::Answered => {}
+        Redeliver::Unasked | Redeliver::Failed | Redeliver::Sent(..) => {}
     }
 }
 
@@ -67,40 +67,41 @@ pub(crate) fn redeliver(state: &mut State, config: &Config, id: u8, wire: Wire) 
         (Redeliver::Unasked, _) => {
             let head = state.record()?;
             let callback = head.callback.as_ref()?;
-            Redeliver::Send(head.create, callback.tries)
+            Redeliver::Send(head.create, callback.attempts_made)
         }
-        (Redeliver::Send(..), Wire::Failed) => Redeliver::Answered,
-        (Redeliver::Send(create, tries), _) => {
-            let redelivery = match config.redelivery {
-                Redelivery::NamesItself => id,
-                Redelivery::NamesTries => tries,
+        (Redeliver::Send(..), Wire::Failed) => Redeliver::Failed,
+        (Redeliver::Send(create, attempts_made), _) => {
+            let redelivery = if config.has(Fault::RedeliveryNamesItself) {
+                id
+            } else {
+                attempts_made
             };
             queue::send(state, Queue::Callback, create, Some(redelivery), false);
             match wire {
-                Wire::Retried => Redeliver::Send(create, tries),
-                Wire::Answered => Redeliver::Answered,
+                Wire::Retried => Redeliver::Send(create, attempts_made),
+                Wire::Answered => Redeliver::Sent(create, attempts_made),
                 Wire::Doubtful | Wire::Failed => return None,
             }
         }
-        (Redeliver::Answered, _) => return None,
+        (Redeliver::Failed | Redeliver::Sent(..), _) => return None,
     };
     state.redeliveries[usize::from(id)] = next;
     Some(())
 }
 
 /// What may come next of an erase.
-pub(crate) fn offers_of_erase(state: &State, actions: &mut Vec<Action>) {
-    let wires = match state.erase {
+pub(crate) fn offers_of_erase(state: &State, id: u8, actions: &mut Vec<Action>) {
+    let wires = match state.erases[usize::from(id)] {
         Erase::Unasked | Erase::Mark => &WRITES[..],
-        Erase::DeletePayloads(_) | Erase::DeleteHead(_) => &READS[..],
+        Erase::DeletePayloads(_) | Erase::LeaveMark(_) => &READS[..],
         Erase::Answered => return,
     };
-    offer(state, Process::Erase, Choice::None, wires, actions);
+    offer(state, Process::Erase(id), Choice::None, wires, actions);
 }
 
 /// Makes the next call of an erase; `None` when it comes to the same as another.
-pub(crate) fn erase(state: &mut State, config: &Config, wire: Wire) -> Option<()> {
-    state.erase = match (state.erase, wire) {
+pub(crate) fn erase(state: &mut State, config: &Config, id: u8, wire: Wire) -> Option<()> {
+    let next = match (state.erases[usize::from(id)], wire) {
         // As if it had not been asked.
         (Erase::Unasked, Wire::Failed) | (Erase::Answered, _) => return None,
         (_, Wire::Failed) => Erase::Answered,
@@ -115,12 +116,13 @@ pub(crate) fn erase(state: &mut State, config: &Config, wire: Wire) -> Option<()
         }
         (Erase::DeletePayloads(create), _) => {
             store::delete_payloads(state, create);
-            Erase::DeleteHead(create)
+            Erase::LeaveMark(create)
         }
-        (Erase::DeleteHead(create), _) => {
-            store::delete_head(state, config, create);
+        (Erase::LeaveMark(create), _) => {
+            store::leave_mark(state, config, create);
             Erase::Answered
         }
     };
+    state.erases[usize::from(id)] = next;
     Some(())
 }

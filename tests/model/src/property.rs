@@ -8,7 +8,7 @@ use stateright::{Expectation, Property};
 
 use crate::Ferry;
 use crate::state::{
-    Answer, Breach, Erase, Recorded, Sender, Sending, Serving, State, Submit, Worker,
+    Answer, Breach, Erase, Recorded, Redeliver, Sender, Sending, Serving, State, Submit, Worker,
 };
 use crate::store::{arguments_key, result_key};
 
@@ -30,14 +30,16 @@ pub const NOT_TOLD_EARLY: &str = "nobody is told of an end that is not recorded"
 pub const STAYS_SETTLED: &str = "a settled callback stays settled until it is redelivered";
 /// "However often the message is received it starts one."
 pub const ONE_ROUND: &str = "a redelivery starts one round at most";
-/// The number of tries.
-pub const SCHEDULE: &str = "tries keep to the schedule";
+/// None is lost; two that are asked for before a round has begun may share it.
+pub const REDELIVERED: &str = "a redelivery that was sent has its round";
+/// The number of attempts.
+pub const SCHEDULE: &str = "attempts keep to the schedule";
 /// The number of POSTs.
 pub const POSTS: &str = "POSTs are accounted for";
 /// Payload items.
 pub const OWN_PAYLOADS: &str = "a record names its own payloads";
 
-const ALWAYS: [(&str, Condition); 11] = [
+const ALWAYS: [(&str, Condition); 12] = [
     (ONE_END, |_, state| kept(state, Breach::TerminalChanged)),
     (STALE_HOLDER, |_, state| {
         kept(state, Breach::StaleHolderWrote)
@@ -59,16 +61,24 @@ const ALWAYS: [(&str, Condition); 11] = [
         kept(state, Breach::SettledChanged)
     }),
     (ONE_ROUND, |_, state| kept(state, Breach::RoundStartedAgain)),
+    (REDELIVERED, |_, state| {
+        !state.over
+            || state
+                .redeliveries
+                .iter()
+                .all(|it| had_its_round(state, *it))
+    }),
     (SCHEDULE, |model, state| {
         let callback = state.head.as_ref().and_then(|head| head.callback.as_ref());
-        callback.is_none_or(|callback| callback.round_tries <= model.config.tries_max)
+        callback
+            .is_none_or(|callback| callback.round_attempts <= model.config.callback_attempts_max)
     }),
     (POSTS, |model, state| state.posts <= model.config.posts_max),
     (OWN_PAYLOADS, names_its_own_payloads),
 ];
 
 /// What a configuration may ask to be seen.
-pub const WITNESSES: [(&str, Condition); 18] = [
+pub const WITNESSES: [(&str, Condition); 20] = [
     ("completed", |_, state| ended_as(state, Status::Completed)),
     ("failed", |_, state| ended_as(state, Status::Failed)),
     ("cancelled", |_, state| ended_as(state, Status::Cancelled)),
@@ -131,16 +141,18 @@ pub const WITNESSES: [(&str, Condition); 18] = [
             )
         })
     }),
-    ("redelivered", |_, state| {
-        state
-            .record()
-            .and_then(|head| head.callback.as_ref())
-            .is_some_and(|callback| callback.redelivery.is_some())
+    ("redelivered", |_, state| state.rounds != 0),
+    ("erased beside its successor", |_, state| {
+        state.erases.iter().any(|erase| {
+            matches!(*erase, Erase::LeaveMark(create) if state.record().is_some_and(|head| head.create != create))
+        })
     }),
-    (
-        "erased beside its successor",
-        |_, state| matches!(state.erase, Erase::DeleteHead(create) if state.record().is_some_and(|head| head.create != create)),
-    ),
+    ("create meets its own mark", |_, state| {
+        meets_mark(state, |create, mark| create == mark)
+    }),
+    ("create meets its successor's mark", |_, state| {
+        meets_mark(state, |create, mark| create != mark)
+    }),
 ];
 
 /// What a configuration is checked for.
@@ -177,6 +189,24 @@ fn names_its_own_payloads(model: &Ferry, state: &State) -> bool {
     let result = result_key(&model.config, head.create, head.attempt);
     holds(arguments, (head.create, 0))
         && (head.status != Status::Completed || holds(result, (head.create, head.attempt)))
+}
+
+fn had_its_round(state: &State, redelivery: Redeliver) -> bool {
+    let Redeliver::Sent(create, attempts_made) = redelivery else {
+        return true;
+    };
+    let callback = state
+        .record_of(create)
+        .and_then(|head| head.callback.as_ref());
+    callback.is_none_or(|callback| callback.attempts_made > attempts_made)
+}
+
+fn meets_mark(state: &State, is: impl Fn(u8, u8) -> bool) -> bool {
+    state.mark.is_some_and(|mark| {
+        (0..)
+            .zip(state.submits)
+            .any(|(create, submit)| submit == Submit::CreateAgain && is(create, mark))
+    })
 }
 
 fn ended_as(state: &State, status: Status) -> bool {

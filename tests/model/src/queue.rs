@@ -128,7 +128,7 @@ pub(crate) fn may_reappear(state: &State, config: &Config, message: Message) -> 
     message.receives < config.receives_max || dies(state, config, message)
 }
 
-/// Whether a delayed wake-up would arrive before the try that it is for.
+/// Whether a delayed wake-up would arrive before the attempt that it is for.
 fn is_early(state: &State, message: Message) -> bool {
     message.receives == 0
         && state

@@ -7,10 +7,10 @@ use shared::domain::callback::CallbackStatus;
 use crate::action::{
     Action, Choice, Process, READS, Then, WRITES, Wire, after_send, offer, unanswered,
 };
-use crate::config::{Config, Fault, Redelivery};
+use crate::config::{Config, Fault};
 use crate::queue;
-use crate::state::{Breach, Head, Queue, Read, Sender, Sending, State, Try};
-use crate::store::{self, RecordedTry};
+use crate::state::{Breach, Callback, Head, Queue, Read, Sender, Sending, Settlement, State};
+use crate::store::{self, RecordedAttempt};
 
 /// What a sender serves.
 #[derive(Clone, Copy)]
@@ -28,8 +28,13 @@ pub(crate) fn offers(state: &State, config: &Config, slot: u8, actions: &mut Vec
     };
     let process = Process::Sender(slot);
     match next {
-        Sending::Look | Sending::LookAgain => {
-            offer(state, process, Choice::Accepts, &READS, actions);
+        Sending::Look | Sending::StartRound(_) => {
+            let wires = if next == Sending::Look {
+                &READS[..]
+            } else {
+                &WRITES[..]
+            };
+            offer(state, process, Choice::Accepts, wires, actions);
             // Only a POST has other answers than this one.
             let mut answers = vec![Choice::Refuses];
             answers.extend(config.gone.then_some(Choice::Gone));
@@ -39,7 +44,7 @@ pub(crate) fn offers(state: &State, config: &Config, slot: u8, actions: &mut Vec
                     .map(|choice| Action::Call(process, choice, Wire::Answered)),
             );
         }
-        Sending::StartRound(_) | Sending::Record(..) | Sending::Wake => {
+        Sending::Record(..) | Sending::Wake => {
             offer(state, process, Choice::None, &WRITES, actions);
         }
         Sending::Acknowledge => offer(state, process, Choice::None, &READS, actions),
@@ -100,11 +105,8 @@ fn serve(
 ) -> Then<Sending> {
     match next {
         Sending::Look => look(state, config, wake, choice).map_or(Then::Redundant, Then::Next),
-        Sending::LookAgain => {
-            look_again(state, config, wake, choice).map_or(Then::Redundant, Then::Next)
-        }
-        Sending::StartRound(read) => start_round(state, config, wake, read, wire),
-        Sending::Record(read, tried) => record(state, config, wake, (read, tried), wire),
+        Sending::StartRound(read) => start_round(state, config, wake, read, choice, wire),
+        Sending::Record(read, settlement) => record(state, config, wake, (read, settlement), wire),
         Sending::Wake => {
             // Not for a redelivery any more.
             queue::send(state, Queue::Callback, wake.create, None, true);
@@ -131,17 +133,19 @@ fn look(state: &mut State, config: &Config, wake: Wake, choice: Choice) -> Optio
         return unanswered(Sending::Acknowledge);
     };
     if head.callback_is_due() || config.has(Fault::WakeUpTrusted) {
-        return try_it(state, config, wake, choice);
+        return attempt(state, config, wake, choice);
     }
-    let (Some(read), Some(redelivery)) = (read(head), wake.redelivery) else {
+    let (Some(callback), Some(redelivery)) = (&head.callback, wake.redelivery) else {
         return unanswered(Sending::Acknowledge);
     };
+    let read = read(callback);
     let settled = head
         .callback_status()
         .is_some_and(CallbackStatus::allows_redelivery);
-    let is_new = match config.redelivery {
-        Redelivery::NamesItself => read.redelivery != Some(redelivery),
-        Redelivery::NamesTries => read.tries == redelivery,
+    let is_new = if config.has(Fault::RedeliveryNamesItself) {
+        callback.last_redelivery != Some(redelivery)
+    } else {
+        read.attempts_made == redelivery
     };
     unanswered(if settled && is_new {
         Sending::StartRound(read)
@@ -150,35 +154,22 @@ fn look(state: &mut State, config: &Config, wake: Wake, choice: Choice) -> Optio
     })
 }
 
-/// After the start of a round, which another receive of the same message may have got to the end of.
-fn look_again(state: &mut State, config: &Config, wake: Wake, choice: Choice) -> Option<Sending> {
-    if awaited(state, config, wake.create).is_some_and(Head::callback_is_due) {
-        try_it(state, config, wake, choice)
-    } else {
-        (choice == Choice::Accepts).then_some(Sending::Acknowledge)
+const fn read(callback: &Callback) -> Read {
+    Read {
+        attempts_made: callback.attempts_made,
+        round_attempts: callback.round_attempts,
     }
 }
 
-fn read(head: &Head) -> Option<Read> {
-    head.callback.as_ref().map(|callback| Read {
-        tries: callback.tries,
-        round_tries: callback.round_tries,
-        redelivery: callback.redelivery,
-    })
-}
-
-/// A callback that is due: its try, unless it is too early for that, or none can be made.
-fn try_it(state: &mut State, config: &Config, wake: Wake, choice: Choice) -> Option<Sending> {
+/// A callback that is due: its attempt, unless it is too early for that, or none can be made.
+fn attempt(state: &mut State, config: &Config, wake: Wake, choice: Choice) -> Option<Sending> {
     let head = state.record()?;
-    let (read, has_ended) = (read(head)?, head.status.is_terminal());
-    let waits = head
-        .callback
-        .as_ref()
-        .is_some_and(|callback| callback.waits);
-    let failed = if read.round_tries + 1 < config.tries_max {
-        Try::Again
+    let (callback, has_ended) = (head.callback.as_ref()?, head.status.is_terminal());
+    let (read, waits) = (read(callback), callback.waits);
+    let failed = if read.round_attempts + 1 < config.callback_attempts_max {
+        Settlement::Again
     } else {
-        Try::Exhausted
+        Settlement::Exhausted
     };
     if wake.dead || waits {
         let instead = if waits {
@@ -193,12 +184,12 @@ fn try_it(state: &mut State, config: &Config, wake: Wake, choice: Choice) -> Opt
         state.breach(Breach::ToldEarly);
     }
     state.posts += u8::from(config.posts_max > 0);
-    let tried = match choice {
-        Choice::Accepts => Try::Delivered,
-        Choice::Gone => Try::Gone,
+    let settlement = match choice {
+        Choice::Accepts => Settlement::Delivered,
+        Choice::Gone => Settlement::Gone,
         _ => failed,
     };
-    Some(Sending::Record(read, tried))
+    Some(Sending::Record(read, settlement))
 }
 
 fn start_round(
@@ -206,6 +197,7 @@ fn start_round(
     config: &Config,
     wake: Wake,
     read: Read,
+    choice: Choice,
     wire: Wire,
 ) -> Then<Sending> {
     let Some(redelivery) = wake.redelivery else {
@@ -215,11 +207,14 @@ fn start_round(
     if let Some(then) = unanswered(wire, written.applied, Sending::StartRound(read)) {
         return then;
     }
-    Then::Next(if written.outcome {
-        Sending::LookAgain
+    // Whoever started it: as long as the callback is due, any wake-up serves it.
+    let goes_on = written.applied || !config.has(Fault::RefusedStartAcknowledges);
+    let next = if goes_on && written.outcome {
+        attempt(state, config, wake, choice)
     } else {
-        Sending::Acknowledge
-    })
+        (choice == Choice::Accepts).then_some(Sending::Acknowledge)
+    };
+    next.map_or(Then::Redundant, Then::Next)
 }
 
 /// `Callback::conclude`.
@@ -227,17 +222,17 @@ fn record(
     state: &mut State,
     config: &Config,
     wake: Wake,
-    (read, tried): (Read, Try),
+    (read, settlement): (Read, Settlement),
     wire: Wire,
 ) -> Then<Sending> {
-    let written = store::record_try(state, config, wake.slot, wake.create, (read, tried));
-    if let Some(then) = unanswered(wire, written.applied, Sending::Record(read, tried)) {
+    let written = store::record_attempt(state, config, wake.slot, wake.create, (read, settlement));
+    if let Some(then) = unanswered(wire, written.applied, Sending::Record(read, settlement)) {
         return then;
     }
     let leaves_a_wake_up = match written.outcome {
-        RecordedTry::Written => tried == Try::Again,
+        RecordedAttempt::Written => settlement == Settlement::Again,
         // `Callback::follow`.
-        RecordedTry::Refused { due } => due && !config.has(Fault::RefusedSenderAcknowledges),
+        RecordedAttempt::Refused { due } => due && !config.has(Fault::RefusedSenderAcknowledges),
     };
     Then::Next(if leaves_a_wake_up {
         Sending::Wake

@@ -9,7 +9,8 @@ use shared::domain::callback::CallbackStatus;
 use shared::domain::transition::Status;
 
 pub use self::process::{
-    Answer, Cancel, Ending, Erase, Read, Redeliver, Sender, Sending, Serving, Submit, Try, Worker,
+    Answer, Cancel, Ending, Erase, Read, Redeliver, Sender, Sending, Serving, Settlement, Submit,
+    Worker,
 };
 
 /// Submits of one name, each with a `create_id` of its own: its index.
@@ -18,12 +19,16 @@ pub const SUBMITS: usize = 2;
 pub const SLOTS: usize = 2;
 /// Redeliveries that may be asked for.
 pub const REDELIVERIES: usize = 2;
+/// Erases that may be asked for.
+pub const ERASES: usize = 2;
 
 /// Everything at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct State {
     /// The item `head`.
     pub head: Option<Head>,
+    /// In its place, what is left of an incarnation that was erased.
+    pub mark: Option<u8>,
     /// The payload items, sorted.
     pub items: Vec<Item>,
     /// What is in the four queues, sorted: they promise no order.
@@ -38,13 +43,13 @@ pub struct State {
     pub cancel: Cancel,
     /// `status`, asked to redeliver.
     pub redeliveries: [Redeliver; REDELIVERIES],
-    /// `status`, asked to erase.
-    pub erase: Erase,
+    /// `status`, asked to erase; sorted, since nothing tells these requests apart.
+    pub erases: [Erase; ERASES],
     /// What may still happen out of the ordinary.
     pub left: Budget,
     /// POSTs that the receiver saw for the present incarnation.
     pub posts: u8,
-    /// The redeliveries, as bits, that have started a round.
+    /// What the redeliveries that have started a round said, as bits.
     pub rounds: u16,
     /// Nothing will ever happen again.
     pub over: bool,
@@ -105,7 +110,7 @@ pub struct Head {
     pub deadline_over: bool,
     /// Whether `expires_at` has passed.
     pub expired: bool,
-    /// `erased`.
+    /// Whether there is `erased_at`.
     pub erased: bool,
     /// The result's item, once one is named.
     pub result: Option<Key>,
@@ -118,28 +123,29 @@ pub struct Head {
 pub struct Callback {
     /// `callback_status`.
     pub recorded: Option<Recorded>,
-    /// `callback_tries`.
-    pub tries: u8,
-    /// `callback_round_tries`.
-    pub round_tries: u8,
+    /// `callback_attempts_made`.
+    pub attempts_made: u8,
+    /// `callback_round_attempts`.
+    pub round_attempts: u8,
     /// `callback_attempt_id`: the sender that drew it, while there is one that could compare it.
     pub last_by: Option<u8>,
     /// Whether `callback_next_at` is to come.
     pub waits: bool,
-    /// `redelivery_id`.
-    pub redelivery: Option<u8>,
+    /// The last redelivery that started a round, where that is remembered:
+    /// [`Fault::RedeliveryNamesItself`](crate::config::Fault::RedeliveryNamesItself).
+    pub last_redelivery: Option<u8>,
 }
 
 /// A recorded callback status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Recorded {
-    /// After a failed try, or once a round has started.
+    /// After a failed attempt, or once a round has started.
     Due,
     /// The receiver answered 2xx.
     Delivered,
     /// The receiver answered 410.
     Gone,
-    /// No try is left, or none could be made.
+    /// No attempt is left, or none could be made.
     Exhausted,
 }
 
@@ -181,7 +187,8 @@ pub struct Message {
     pub queue: Queue,
     /// The incarnation that it is for.
     pub create: u8,
-    /// The redelivery that it asks for: which, or after how many tries ([`crate::config::Redelivery`]).
+    /// `redeliver_after_attempts`; or which redelivery it is:
+    /// [`Fault::RedeliveryNamesItself`](crate::config::Fault::RedeliveryNamesItself).
     pub redelivery: Option<u8>,
     /// Whether it can be received: not delayed, in flight or put back.
     pub visible: bool,
@@ -216,16 +223,18 @@ impl Head {
     /// `Operation::callback_is_unannounced`.
     #[must_use]
     pub fn callback_is_unannounced(&self) -> bool {
-        let untouched = |callback: &Callback| callback.tries == 0 && callback.redelivery.is_none();
+        let untouched = |callback: &Callback| callback.attempts_made == 0;
         self.callback_is_due() && self.callback.as_ref().is_some_and(untouched)
     }
 }
 
 impl State {
-    /// The record, unless there is none or it has expired, which is the same.
+    /// The record, unless there is none, or it has expired or was erased, which is the same.
     #[must_use]
     pub fn record(&self) -> Option<&Head> {
-        self.head.as_ref().filter(|head| !head.expired)
+        self.head
+            .as_ref()
+            .filter(|head| !head.expired && !head.erased)
     }
 
     /// The record of an incarnation.
@@ -260,6 +269,7 @@ impl State {
                 callback.last_by = callback.last_by.map(|slot| 1 - slot);
             }
         }
+        self.erases.sort_unstable();
         self.messages.sort_unstable();
         self.items.sort_unstable();
     }

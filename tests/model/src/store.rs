@@ -5,16 +5,16 @@
 mod callback;
 mod payload;
 
-pub(crate) use self::callback::{RecordedTry, record_try, start_round};
+pub(crate) use self::callback::{RecordedAttempt, record_attempt, start_round};
 pub(crate) use self::payload::{
-    arguments_key, delete_head, delete_payloads, mark_erased, result_key, write_payload,
+    arguments_key, delete_payloads, leave_mark, mark_erased, result_key, write_payload,
 };
 
 use shared::domain::transition::{self, Status, Step, Verdict, verdict};
 
-use crate::config::{Config, Erasing, Fault, Start};
+use crate::config::{Config, Fault, Start};
 use crate::queue;
-use crate::state::{Breach, Callback, Ending, Head, Queue, Read, State, Submit, Try};
+use crate::state::{Breach, Callback, Ending, Head, Queue, Read, Settlement, State, Submit};
 
 /// Whether a write was applied, and what its caller is told.
 pub(crate) struct Written<T> {
@@ -36,6 +36,14 @@ impl<T> Written<T> {
             outcome,
         }
     }
+}
+
+/// `store::Created`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Created {
+    New,
+    Existing,
+    Erased,
 }
 
 /// `store::Claimed`, and `Standing` of a read.
@@ -89,21 +97,25 @@ fn change(state: &mut State, to: Option<Status>, change: impl FnOnce(&mut Head))
 }
 
 /// `Store::create`.
-pub(crate) fn create(state: &mut State, config: &Config, create: u8) -> Written<bool> {
-    // A create that is made again names the time of its first try, before which nothing has expired that was created since. A
-    // mark of erasure can be of the same second, though, and no record at all tells nothing.
-    let counts_as_there = |head: &&Head| {
-        let is_again = state.submits[usize::from(create)] == Submit::CreateAgain;
-        is_again && !(head.erased && config.erasing == Erasing::DeletesHead)
-    };
-    let met = state
-        .record()
-        .or_else(|| state.head.as_ref().filter(counts_as_there));
+pub(crate) fn create(state: &mut State, config: &Config, create: u8) -> Written<Created> {
+    let head = state.head.as_ref();
+    let is_own = state.mark.or_else(|| head.map(|head| head.create)) == Some(create);
+    let is_erased = state.mark.is_some() || head.is_some_and(|head| head.erased);
+    // One that is made again names the time at which it was begun. Whatever is there of another incarnation was created since, so
+    // it has neither expired nor been erased before that time.
+    let is_again = state.submits[usize::from(create)] == Submit::CreateAgain;
+    let is_later = is_again && !(is_erased && config.has(Fault::CreateOverLaterMark));
+    if is_own {
+        return Written::refused(Created::New);
+    }
+    if is_erased && is_later {
+        return Written::refused(Created::Erased);
+    }
+    let met = state.record().or(head.filter(|_| is_later));
     let Some(status) = target(met, Step::Create) else {
-        let ours = met.is_some_and(|head| head.create == create);
-        return Written::refused(ours);
+        return Written::refused(Created::Existing);
     };
-    let tries = config.tries_max;
+    state.mark = None;
     state.posts = 0;
     state.rounds = 0;
     state.head = Some(Head {
@@ -117,16 +129,16 @@ pub(crate) fn create(state: &mut State, config: &Config, create: u8) -> Written<
         expired: false,
         erased: false,
         result: None,
-        callback: (tries > 0).then_some(Callback {
+        callback: (config.callback_attempts_max > 0).then_some(Callback {
             recorded: None,
-            tries: 0,
-            round_tries: 0,
+            attempts_made: 0,
+            round_attempts: 0,
             last_by: None,
             waits: false,
-            redelivery: None,
+            last_redelivery: None,
         }),
     });
-    Written::applied(true)
+    Written::applied(Created::New)
 }
 
 /// What a worker that holds nothing finds: `Operation::standing`.
@@ -305,11 +317,10 @@ pub(crate) fn at_start(config: &Config, mut state: State) -> State {
         return state;
     }
     let unread = Read {
-        tries: 0,
-        round_tries: 0,
-        redelivery: None,
+        attempts_made: 0,
+        round_attempts: 0,
     };
-    record_try(&mut state, config, 0, 0, (unread, Try::Delivered));
+    record_attempt(&mut state, config, 0, 0, (unread, Settlement::Delivered));
     queue::release_sender(&mut state, 0);
     queue::send(&mut state, Queue::Callback, 0, None, true);
     state

@@ -8,7 +8,7 @@ use crate::action::{Action, Choice, Process, READS, WRITES, Wire, offer};
 use crate::config::{Config, Fault};
 use crate::queue;
 use crate::state::{Answer, Queue, State, Submit};
-use crate::store;
+use crate::store::{self, Created};
 
 /// What may come next.
 pub(crate) fn offers(state: &State, config: &Config, create: u8, actions: &mut Vec<Action>) {
@@ -75,11 +75,13 @@ fn after_send(config: &Config) -> Submit {
     }
 }
 
-fn after_create(config: &Config, ours: bool) -> Submit {
-    match (ours, config.conflicting) {
-        (true, _) if config.has(Fault::RecordBeforeMessage) => Submit::Send,
-        (true, _) => Submit::Answered(Answer::Accepted),
-        (false, true) => Submit::Answered(Answer::Conflict),
-        (false, false) => Submit::Answered(Answer::Replayed),
+fn after_create(config: &Config, created: Created) -> Submit {
+    match created {
+        Created::New if config.has(Fault::RecordBeforeMessage) => Submit::Send,
+        Created::New => Submit::Answered(Answer::Accepted),
+        Created::Existing if config.conflicting => Submit::Answered(Answer::Conflict),
+        Created::Existing => Submit::Answered(Answer::Replayed),
+        // To be asked again.
+        Created::Erased => Submit::Answered(Answer::None),
     }
 }

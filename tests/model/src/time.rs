@@ -1,8 +1,8 @@
 //! Time: not how much of it passes, but what has passed. A timer may run out at any moment, early or late, in any order with the
 //! others; so whatever the protocol is found to keep, it keeps for all leases, backoffs, deadlines and lifetimes.
 //!
-//! Two relations between times are taken for granted, as `shared/src/domain/limits.rs` asserts them: no submit lasts as long as
-//! messages count as young, and a record outlasts its callback's schedule.
+//! Some relations between times are taken for granted, as `shared/src/domain/limits.rs` has them: no submit lasts as long as
+//! messages count as young, nor as long as the mark of an erased operation is kept; and a record outlasts its callback's schedule.
 
 use crate::action::{Action, Passing};
 use crate::config::Config;
@@ -23,7 +23,7 @@ pub(crate) fn offers(state: &State, config: &Config, actions: &mut Vec<Action>) 
                 config.deadline && is_live && !head.deadline_over,
                 Passing::Deadline,
             ),
-            (waits, Passing::NextTry),
+            (waits, Passing::NextAttempt),
             (expires, Passing::Expiry),
         ];
         let may = passings.into_iter().filter(|(may, _)| *may);
@@ -49,7 +49,7 @@ pub(crate) fn pass(state: &mut State, passing: Passing) {
         Passing::Lease => head.lease_over = true,
         Passing::Deadline => head.deadline_over = true,
         Passing::Expiry => head.expired = true,
-        Passing::NextTry => end_wait(state),
+        Passing::NextAttempt => end_wait(state),
     }
 }
 

@@ -43,7 +43,7 @@ fn a_fenced_off_holder_acknowledges() {
 fn a_message_is_acknowledged_without_the_due_callback() {
     let fault = Fault::CallbackNotAnnounced;
     let config = Config {
-        tries_max: 1,
+        callback_attempts_max: 1,
         ..broken("acknowledged without the due callback", fault, 0, 0)
     };
     assert_breaks(config, property::CALLBACK_SETTLED);
@@ -92,12 +92,12 @@ fn payloads_are_under_one_name() {
 }
 
 #[test]
-fn the_record_of_a_try_asks_for_nothing() {
+fn the_record_of_an_attempt_asks_for_nothing() {
     let config = Config {
         start: Start::Ended,
-        tries_max: 2,
+        callback_attempts_max: 2,
         ..broken(
-            "unconditional record of a try",
+            "unconditional record of an attempt",
             Fault::UnconditionalRecord,
             0,
             0,
@@ -123,20 +123,20 @@ fn a_sender_trusts_a_wake_up() {
     let config = Config {
         submits: 2,
         expiry: true,
-        tries_max: 1,
+        callback_attempts_max: 1,
         ..broken("wake-up trusted", Fault::WakeUpTrusted, 0, 0)
     };
     assert_breaks(config, property::NOT_TOLD_EARLY);
 }
 
-/// Two senders have one message, and both post. One records a try that failed and dies before it sends the next wake-up; the
+/// Two senders have one message, and both post. One records an attempt that failed and dies before it sends the next wake-up; the
 /// other, whose record is refused, acknowledges, and with that deletes the message that would have healed the first.
 #[test]
 fn a_refused_sender_acknowledges_the_message_that_another_relies_on() {
     let config = Config {
         start: Start::Ended,
         workers: 1,
-        tries_max: 2,
+        callback_attempts_max: 2,
         ..broken(
             "refused sender acknowledges",
             Fault::RefusedSenderAcknowledges,
@@ -145,4 +145,63 @@ fn a_refused_sender_acknowledges_the_message_that_another_relies_on() {
         )
     };
     assert_breaks(config, property::CALLBACK_SETTLED);
+}
+
+/// Two redeliveries are asked for. The sender of the first one's round dies before it acknowledges, the second one's round
+/// follows, and when the first one's message comes back, the record knows of the second alone: a third round begins.
+#[test]
+fn a_redelivery_names_itself_and_the_record_remembers_the_last() {
+    let config = Config {
+        start: Start::Delivered,
+        senders: 1,
+        callback_attempts_max: 1,
+        redeliveries: 2,
+        ..broken(
+            "redelivery names itself",
+            Fault::RedeliveryNamesItself,
+            1,
+            0,
+        )
+    };
+    assert_breaks(config, property::ONE_ROUND);
+}
+
+/// Two senders have one redelivery, and both have read that its round has not begun. One starts it, records an attempt that failed
+/// and dies before it sends the next wake-up; the other, whose start is refused, acknowledges.
+#[test]
+fn a_sender_whose_start_was_refused_acknowledges() {
+    let fault = Fault::RefusedStartAcknowledges;
+    let config = Config {
+        start: Start::Delivered,
+        workers: 1,
+        callback_attempts_max: 2,
+        redeliveries: 1,
+        ..broken("refused start acknowledges", fault, 1, 0)
+    };
+    assert_breaks(config, property::CALLBACK_SETTLED);
+}
+
+/// A create is carried out and its answer lost. Before the SDK makes it again, the operation ends, its message is acknowledged,
+/// and its owner, who knows it from a replay, erases it. The second create then finds nothing, and creates an operation that has
+/// no message.
+#[test]
+fn an_erase_leaves_nothing() {
+    let config = Config {
+        submits: 2,
+        erases: 1,
+        ..broken("erase deletes the head", Fault::EraseDeletesHead, 1, 0)
+    };
+    assert_breaks(config, property::ENDS);
+}
+
+/// The same, and before the create is made again a second operation comes and is erased as well: the mark is that one's.
+#[test]
+fn a_create_goes_over_a_mark_that_is_later_than_itself() {
+    let fault = Fault::CreateOverLaterMark;
+    let config = Config {
+        submits: 2,
+        erases: 2,
+        ..broken("create over a later mark", fault, 1, 0)
+    };
+    assert_breaks(config, property::ENDS);
 }

@@ -1,7 +1,7 @@
 //! The protocol holds: each test explores one part of it with everything that may go wrong there.
 
 use model::check::assert_holds;
-use model::config::{Config, Erasing, Redelivery, Start};
+use model::config::{Config, Start};
 use model::state::Budget;
 
 /// Nothing out of the ordinary.
@@ -75,34 +75,24 @@ fn a_name_is_used_for_something_else() {
     });
 }
 
-/// With the mark left: see `findings.rs`.
 #[test]
 fn an_operation_is_erased_and_its_name_used_again() {
     assert_holds(Config {
         submits: 2,
         expiry: true,
-        erase: true,
+        erases: 2,
         payloads: true,
-        erasing: Erasing::LeavesMark,
         budget: Budget {
             faults: 1,
             ..ORDINARY
         },
-        seen: &["id reused", "erased beside its successor"],
+        seen: &[
+            "id reused",
+            "erased beside its successor",
+            "create meets its own mark",
+            "create meets its successor's mark",
+        ],
         ..Config::new("erase")
-    });
-}
-
-/// As [`an_operation_is_erased_and_its_name_used_again`], as the code is: with no create that is made again.
-#[test]
-fn an_operation_is_erased() {
-    assert_holds(Config {
-        submits: 2,
-        expiry: true,
-        erase: true,
-        payloads: true,
-        seen: &["id reused", "erased beside its successor"],
-        ..Config::new("erase, undisturbed")
     });
 }
 
@@ -127,7 +117,7 @@ fn dispatch_messages_die() {
 fn a_cancelled_operation_is_told_of() {
     assert_holds(Config {
         cancel: true,
-        tries_max: 1,
+        callback_attempts_max: 1,
         budget: Budget {
             faults: 1,
             ..ORDINARY
@@ -141,7 +131,7 @@ fn a_cancelled_operation_is_told_of() {
 fn a_name_is_used_again_and_both_are_told_of() {
     assert_holds(Config {
         submits: 2,
-        tries_max: 1,
+        callback_attempts_max: 1,
         expiry: true,
         seen: &["id reused", "delivered", "exhausted"],
         ..Config::new("reuse and callbacks")
@@ -152,7 +142,7 @@ fn a_name_is_used_again_and_both_are_told_of() {
 fn a_callback_is_made_by_one_sender() {
     assert_holds(Config {
         start: Start::Delivered,
-        tries_max: 2,
+        callback_attempts_max: 2,
         senders: 1,
         redeliveries: 1,
         gone: true,
@@ -178,7 +168,7 @@ fn a_callback_is_made_by_one_sender() {
 fn a_callback_is_made_of_two_wake_ups() {
     assert_holds(Config {
         start: Start::Ended,
-        tries_max: 3,
+        callback_attempts_max: 3,
         receives_max: 1,
         budget: Budget {
             faults: 3,
@@ -194,7 +184,7 @@ fn a_callback_is_made_of_two_wake_ups() {
 fn a_callback_is_made_by_two_senders() {
     assert_holds(Config {
         start: Start::Ended,
-        tries_max: 2,
+        callback_attempts_max: 2,
         budget: Budget {
             faults: 2,
             hops: 1,
@@ -206,10 +196,10 @@ fn a_callback_is_made_by_two_senders() {
 }
 
 #[test]
-fn undisturbed_every_try_is_one_post() {
+fn undisturbed_every_attempt_is_one_post() {
     assert_holds(Config {
         start: Start::Ended,
-        tries_max: 3,
+        callback_attempts_max: 3,
         posts_max: 3,
         receives_max: 1,
         ..Config::new("posts")
@@ -217,10 +207,10 @@ fn undisturbed_every_try_is_one_post() {
 }
 
 #[test]
-fn a_fault_makes_no_more_than_one_post_more_for_each_try() {
+fn a_fault_makes_no_more_than_one_post_more_for_each_attempt() {
     assert_holds(Config {
         start: Start::Ended,
-        tries_max: 3,
+        callback_attempts_max: 3,
         posts_max: 6,
         receives_max: 1,
         budget: Budget {
@@ -231,23 +221,21 @@ fn a_fault_makes_no_more_than_one_post_more_for_each_try() {
     });
 }
 
-/// With redeliveries that name the tries before them: see `findings.rs`.
 #[test]
 fn a_callback_is_redelivered_twice() {
     let config = Config {
         start: Start::Delivered,
         redeliveries: 2,
-        redelivery: Redelivery::NamesTries,
         seen: &["redelivered", "exhausted", "delivered"],
         ..Config::new("redelivery")
     };
     assert_holds(Config {
-        tries_max: 2,
+        callback_attempts_max: 2,
         ..config.clone()
     });
     assert_holds(Config {
         name: "redelivery, a fault",
-        tries_max: 1,
+        callback_attempts_max: 1,
         budget: Budget {
             faults: 1,
             ..ORDINARY
@@ -257,10 +245,26 @@ fn a_callback_is_redelivered_twice() {
 }
 
 #[test]
+fn an_operation_is_erased_while_its_callback_is_redelivered() {
+    assert_holds(Config {
+        start: Start::Delivered,
+        callback_attempts_max: 2,
+        redeliveries: 1,
+        erases: 1,
+        budget: Budget {
+            faults: 1,
+            ..ORDINARY
+        },
+        seen: &["redelivered", "exhausted"],
+        ..Config::new("redelivery and erase")
+    });
+}
+
+#[test]
 fn wake_ups_die() {
     assert_holds(Config {
         start: Start::Delivered,
-        tries_max: 2,
+        callback_attempts_max: 2,
         redeliveries: 1,
         budget: Budget {
             faults: 1,

@@ -89,12 +89,10 @@ pub enum Ending {
 /// What a sender read of a callback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Read {
-    /// `callback_tries`.
-    pub tries: u8,
-    /// `callback_round_tries`.
-    pub round_tries: u8,
-    /// `redelivery_id`.
-    pub redelivery: Option<u8>,
+    /// `callback_attempts_made`.
+    pub attempts_made: u8,
+    /// `callback_round_attempts`.
+    pub round_attempts: u8,
 }
 
 /// An invocation of the callback function.
@@ -106,7 +104,7 @@ pub enum Sender {
     Serves {
         /// The incarnation that it is for.
         create: u8,
-        /// The redelivery that it asks for.
+        /// What it says of a redelivery that it asks for.
         redelivery: Option<u8>,
         /// Whether it came from the dead-letter queue.
         dead: bool,
@@ -120,21 +118,19 @@ pub enum Sender {
 pub enum Sending {
     /// Reads the record, and posts if that is due.
     Look,
-    /// Starts the round that the message asks for.
+    /// Starts the round that the message asks for, and posts if it is due then.
     StartRound(Read),
-    /// Reads the record of the round that has started, and posts if that is due.
-    LookAgain,
-    /// Records a try.
-    Record(Read, Try),
+    /// Records an attempt.
+    Record(Read, Settlement),
     /// Sends the next wake-up.
     Wake,
     /// Has Lambda delete the message.
     Acknowledge,
 }
 
-/// What a try led to.
+/// What an attempt led to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Try {
+pub enum Settlement {
     /// 2xx.
     Delivered,
     /// 410.
@@ -163,14 +159,16 @@ pub enum Cancel {
 pub enum Redeliver {
     /// Not asked yet.
     Unasked,
-    /// Sends its wake-up, for this incarnation and after these many tries.
+    /// Sends its wake-up, for this incarnation and after these many attempts.
     Send(u8, u8),
-    /// Over.
-    Answered,
+    /// Over, and nothing sent.
+    Failed,
+    /// Over; what it sent.
+    Sent(u8, u8),
 }
 
 /// How far an erase has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Erase {
     /// Not asked yet.
     Unasked,
@@ -178,8 +176,8 @@ pub enum Erase {
     Mark,
     /// Deletes the payload items of this incarnation.
     DeletePayloads(u8),
-    /// Deletes the head of this incarnation.
-    DeleteHead(u8),
+    /// Replaces the head of this incarnation by a mark.
+    LeaveMark(u8),
     /// Over.
     Answered,
 }

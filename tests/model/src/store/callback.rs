@@ -4,22 +4,22 @@ use shared::domain::callback::CallbackStatus;
 
 use super::Written;
 use crate::config::{Config, Fault};
-use crate::state::{Breach, Head, Read, Recorded, State, Try};
+use crate::state::{Breach, Head, Read, Recorded, Settlement, State};
 
 /// `store::Recorded`.
-pub(crate) enum RecordedTry {
+pub(crate) enum RecordedAttempt {
     Written,
     Refused { due: bool },
 }
 
 /// `Store::record_attempt`, by a sender in a slot.
-pub(crate) fn record_try(
+pub(crate) fn record_attempt(
     state: &mut State,
     config: &Config,
     slot: u8,
     create: u8,
-    (read, tried): (Read, Try),
-) -> Written<RecordedTry> {
+    (read, settlement): (Read, Settlement),
+) -> Written<RecordedAttempt> {
     let stands = stands_as(state, config, create, read);
     if stands {
         let was_settled = state
@@ -30,15 +30,15 @@ pub(crate) fn record_try(
             state.breach(Breach::SettledChanged);
         }
         if let Some(callback) = state.head.as_mut().and_then(|head| head.callback.as_mut()) {
-            callback.tries = read.tries + 1;
-            callback.round_tries = read.round_tries + 1;
+            callback.attempts_made = read.attempts_made + 1;
+            callback.round_attempts = read.round_attempts + 1;
             callback.last_by = Some(slot);
-            callback.waits = tried == Try::Again;
-            callback.recorded = Some(match tried {
-                Try::Again => Recorded::Due,
-                Try::Delivered => Recorded::Delivered,
-                Try::Gone => Recorded::Gone,
-                Try::Exhausted => Recorded::Exhausted,
+            callback.waits = settlement == Settlement::Again;
+            callback.recorded = Some(match settlement {
+                Settlement::Again => Recorded::Due,
+                Settlement::Delivered => Recorded::Delivered,
+                Settlement::Gone => Recorded::Gone,
+                Settlement::Exhausted => Recorded::Exhausted,
             });
         }
     }
@@ -50,14 +50,14 @@ pub(crate) fn record_try(
     Written {
         applied: stands,
         outcome: if ours {
-            RecordedTry::Written
+            RecordedAttempt::Written
         } else {
-            RecordedTry::Refused { due }
+            RecordedAttempt::Refused { due }
         },
     }
 }
 
-/// `Store::start_round`.
+/// `Store::start_round`: whether the callback is due then, by this write or another.
 pub(crate) fn start_round(
     state: &mut State,
     config: &Config,
@@ -65,7 +65,11 @@ pub(crate) fn start_round(
     read: Read,
     redelivery: u8,
 ) -> Written<bool> {
-    let applied = stands_as(state, config, create, read);
+    let settled = state
+        .record()
+        .and_then(Head::callback_status)
+        .is_some_and(CallbackStatus::allows_redelivery);
+    let applied = settled && stands_as(state, config, create, read);
     if applied && state.rounds & 1 << redelivery != 0 {
         state.breach(Breach::RoundStartedAgain);
     }
@@ -73,29 +77,26 @@ pub(crate) fn start_round(
         state.rounds |= 1 << redelivery;
     }
     if applied && let Some(callback) = state.head.as_mut().and_then(|head| head.callback.as_mut()) {
-        callback.redelivery = Some(redelivery);
+        callback.last_redelivery = config
+            .has(Fault::RedeliveryNamesItself)
+            .then_some(redelivery);
         callback.recorded = Some(Recorded::Due);
-        callback.round_tries = 0;
+        callback.round_attempts = 0;
         callback.waits = false;
     }
-    let ours = state
-        .record_of(create)
-        .and_then(|head| head.callback.as_ref())
-        .is_some_and(|callback| callback.redelivery == Some(redelivery));
     Written {
         applied,
-        outcome: ours,
+        outcome: state.record_of(create).is_some_and(Head::callback_is_due),
     }
 }
 
-/// The condition of both: the record is the one that was read, and nobody has recorded anything of its callback since.
+/// The condition of both: the record is the one that was read, and nobody has recorded an attempt of its callback since.
 fn stands_as(state: &State, config: &Config, create: u8, read: Read) -> bool {
     let record = state.record_of(create);
     let Some(head) = record.filter(|head| head.status.is_terminal()) else {
         return false;
     };
     head.callback.as_ref().is_some_and(|callback| {
-        config.has(Fault::UnconditionalRecord)
-            || (callback.tries == read.tries && callback.redelivery == read.redelivery)
+        config.has(Fault::UnconditionalRecord) || callback.attempts_made == read.attempts_made
     })
 }

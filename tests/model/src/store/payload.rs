@@ -1,7 +1,7 @@
 //! Payload items, and erasing an operation with all of them, as in `shared/src/store/{payload,erase}.rs`.
 
 use super::{Written, change};
-use crate::config::{Config, Erasing, Fault};
+use crate::config::{Config, Fault};
 use crate::state::{Item, Key, State};
 
 /// The name of an incarnation's arguments.
@@ -31,10 +31,7 @@ pub(crate) fn write_payload(state: &mut State, key: Key, of: (u8, u8)) {
 pub(crate) fn mark_erased(state: &mut State) -> Written<Option<u8>> {
     let ended = state.record().is_some_and(|head| head.status.is_terminal());
     if ended {
-        change(state, None, |head| {
-            head.expired = true;
-            head.erased = true;
-        });
+        change(state, None, |head| head.erased = true);
     }
     let marked = state.head.as_ref().filter(|head| head.erased);
     Written {
@@ -48,16 +45,14 @@ pub(crate) fn delete_payloads(state: &mut State, create: u8) {
     state.items.retain(|item| item.of.0 != create);
 }
 
-/// `Store::delete_head`, unless a new incarnation has taken its place.
-pub(crate) fn delete_head(state: &mut State, config: &Config, create: u8) {
-    if config.erasing == Erasing::LeavesMark {
-        return;
-    }
+/// `Store::leave_mark`, unless a new incarnation has taken the head's place.
+pub(crate) fn leave_mark(state: &mut State, config: &Config, create: u8) {
     if state
         .head
         .as_ref()
         .is_some_and(|head| head.create == create)
     {
         state.head = None;
+        state.mark = (!config.has(Fault::EraseDeletesHead)).then_some(create);
     }
 }

@@ -42,6 +42,8 @@ pub trait Function {
     const DEADLINE_SECS: u32;
     /// The waits between attempts.
     const RETRY: RetryPolicy;
+    /// What it changes, for its callers; nothing for one that only computes.
+    const SIDE_EFFECTS: &'static [SideEffect] = &[];
     /// Whether it is for demonstration and tests only.
     const DEMO: bool = false;
 
@@ -58,6 +60,18 @@ pub trait Function {
     fn validate(_args: &Self::Args) -> Result<(), ArgumentFault> {
         Ok(())
     }
+}
+
+/// What a function does to what lies outside of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SideEffect {
+    /// It makes something new.
+    Create,
+    /// It changes something.
+    Update,
+    /// It removes something.
+    Delete,
 }
 
 /// What is wrong with arguments, and where.
@@ -99,6 +113,8 @@ pub struct Entry {
     pub deadline_secs: u32,
     /// See [`Function::RETRY`].
     pub retry: RetryPolicy,
+    /// See [`Function::SIDE_EFFECTS`].
+    pub side_effects: &'static [SideEffect],
     /// See [`Function::DEMO`].
     pub demo: bool,
     check: fn(&Json) -> Result<(), ArgumentFault>,
@@ -118,6 +134,7 @@ impl Entry {
             attempt_timeout: F::ATTEMPT_TIMEOUT,
             deadline_secs: F::DEADLINE_SECS,
             retry: F::RETRY,
+            side_effects: F::SIDE_EFFECTS,
             demo: F::DEMO,
             check: |arguments| F::validate(&read_arguments::<F>(arguments)?),
             arguments_schema: schema_of::<F::Args>,
@@ -153,6 +170,15 @@ impl Entry {
 ///
 /// The first member that is wrong.
 pub fn read_arguments<F: Function>(arguments: &Json) -> Result<F::Args, ArgumentFault> {
+    read_as(arguments)
+}
+
+/// Reads arguments as any type.
+///
+/// # Errors
+///
+/// The first member that is wrong.
+pub(crate) fn read_as<T: DeserializeOwned>(arguments: &Json) -> Result<T, ArgumentFault> {
     let mut json = serde_json::Deserializer::from_str(arguments.as_str());
     serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let mut pointer = String::new();
@@ -175,7 +201,8 @@ pub fn read_arguments<F: Function>(arguments: &Json) -> Result<F::Args, Argument
     })
 }
 
-fn schema_of<T: JsonSchema>() -> Schema {
+/// The JSON Schema of a type.
+pub(crate) fn schema_of<T: JsonSchema>() -> Schema {
     SchemaGenerator::default().into_root_schema_for::<T>()
 }
 

@@ -8,8 +8,8 @@ use shared::domain::callback_url::CallbackUrl;
 use shared::domain::fingerprint::{RequestHash, request_hash};
 use shared::domain::json::Json;
 use shared::domain::limits::{
-    ARGUMENTS_BYTES_MAX, DEADLINE_SECS_MAX, DEADLINE_SECS_MIN, FUNCTION_NAME_CHARS_MAX,
-    METADATA_BYTES_MAX, TTL_SECS_DEFAULT, TTL_SECS_MAX, TTL_SECS_MIN,
+    ARGUMENTS_BYTES_MAX, DEADLINE_SECS_MAX, DEADLINE_SECS_MIN, METADATA_BYTES_MAX,
+    TTL_SECS_DEFAULT, TTL_SECS_MAX, TTL_SECS_MIN,
 };
 use shared::domain::network::AllowedNetworks;
 use shared::http::{Code, Fields, Members, Problem, idempotency_key};
@@ -45,10 +45,12 @@ impl Submission {
     ) -> Result<Self, Problem> {
         let mut members = Members::read(body)?;
         let mut fields = Fields::default();
-        let name = function_name(&mut fields, members.take("function"));
+        let name = fields
+            .required(&mut members, "function")
+            .and_then(|raw| fields.function_name("function", raw));
         let version = members
             .take("version")
-            .and_then(|raw| version(&mut fields, raw));
+            .and_then(|raw| fields.version("version", raw));
         let arguments = object(&mut fields, &mut members, "arguments", ARGUMENTS_BYTES_MAX);
         let metadata = object(&mut fields, &mut members, "metadata", METADATA_BYTES_MAX);
         let callback = callback(&mut fields, &mut members, allowed_networks);
@@ -104,38 +106,6 @@ impl Submission {
             idempotency,
         })
     }
-}
-
-fn function_name(fields: &mut Fields, raw: Option<&RawValue>) -> Option<String> {
-    let Some(raw) = raw else {
-        fields.wrong("function", "is required");
-        return None;
-    };
-    let name = fields.text("function", raw)?;
-    let first = name
-        .bytes()
-        .next()
-        .is_some_and(|byte| byte.is_ascii_alphanumeric());
-    let rest = name
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte));
-    if first && rest && name.len() <= FUNCTION_NAME_CHARS_MAX {
-        return Some(name);
-    }
-    fields.wrong(
-        "function",
-        "must be letters, digits and . _ : -, beginning with a letter or digit, at most 255",
-    );
-    None
-}
-
-fn version(fields: &mut Fields, raw: &RawValue) -> Option<Version> {
-    let text = fields.text("version", raw)?;
-    let version = Version::parse(&text).ok();
-    if version.is_none() {
-        fields.wrong("version", "must be a semantic version such as 1.0.0");
-    }
-    version
 }
 
 fn object(

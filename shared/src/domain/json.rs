@@ -4,6 +4,7 @@
 //! turn 9007199254740993 into its neighbour. This module checks such text and compares it by value without parsing numbers.
 
 mod canonical;
+mod read;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 pub use self::canonical::canonical;
+pub use self::read::{NotJson, read};
 
 /// One JSON value as text without insignificant white space, otherwise as sent.
 #[derive(Debug, Clone, Serialize)]
@@ -244,7 +246,8 @@ pub(crate) fn members(raw: &RawValue) -> Option<Vec<(String, &RawValue)>> {
     deserializer.deserialize_map(Members).ok()
 }
 
-fn elements(raw: &RawValue) -> Vec<&RawValue> {
+/// An array's elements in order; none when it is no array.
+pub(crate) fn elements(raw: &RawValue) -> Vec<&RawValue> {
     struct Elements;
 
     impl<'de> Visitor<'de> for Elements {
@@ -264,7 +267,6 @@ fn elements(raw: &RawValue) -> Vec<&RawValue> {
     }
 
     let mut deserializer = serde_json::Deserializer::from_str(raw.get());
-    // A `RawValue` is valid JSON, and one that begins with a bracket an array.
     deserializer.deserialize_seq(Elements).unwrap_or_default()
 }
 

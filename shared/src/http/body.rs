@@ -3,14 +3,15 @@
 //! Every wrong member is told at once, each with its pointer; unknown ones are wrong too. Members are kept as text until their
 //! own type is known, so that what is passed through stays as it was sent.
 
+use semver::Version;
 use serde_json::value::RawValue;
 
 use super::problem::{Code, FieldError, Problem};
 use crate::domain::json::{self, Json, push_token};
-use crate::domain::limits::NESTING_MAX;
+use crate::domain::limits::{FUNCTION_NAME_CHARS_MAX, NESTING_MAX};
 
 /// The members of an object, each to be taken once.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Members<'a> {
     left: Vec<(String, &'a RawValue)>,
 }
@@ -22,7 +23,8 @@ impl<'a> Members<'a> {
     ///
     /// When it is not JSON, not an object, nested too deeply, or has a member twice.
     pub fn read(body: &'a [u8]) -> Result<Self, Problem> {
-        let raw = parse(body)?;
+        let raw = json::read(body)
+            .map_err(|not_json| Problem::new(Code::ParseError, format!("the body {not_json}")))?;
         if !raw.get().starts_with('{') {
             return Err(Problem::new(
                 Code::InvalidRequest,
@@ -31,8 +33,14 @@ impl<'a> Members<'a> {
         }
         json::check(raw, NESTING_MAX)
             .map_err(|fault| Problem::field(fault.pointer, fault.kind.to_string()))?;
-        let left = json::members(raw).unwrap_or_default();
-        Ok(Self { left })
+        Ok(Self::of(raw).unwrap_or_default())
+    }
+
+    /// The members of what is an object already, duplicates included; `None` when it is none, or has a name that is not valid
+    /// Unicode.
+    pub(crate) fn of(raw: &'a RawValue) -> Option<Self> {
+        let left = json::members(raw)?;
+        Some(Self { left })
     }
 
     /// Takes a member.
@@ -50,40 +58,18 @@ impl<'a> Members<'a> {
     }
 }
 
-fn parse(body: &[u8]) -> Result<&RawValue, Problem> {
-    let not_json = |detail: String| Problem::new(Code::ParseError, detail);
-    let text = std::str::from_utf8(body).map_err(|error| {
-        not_json(format!(
-            "the body is not UTF-8 from byte {} on",
-            error.valid_up_to()
-        ))
-    })?;
-    serde_json::from_str(text).map_err(|error| {
-        let position = position_bytes(text, error.line(), error.column());
-        not_json(format!("the body is not JSON at byte {position}"))
-    })
-}
-
-/// The parser counts lines and columns from 1; callers are told bytes from 0.
-fn position_bytes(text: &str, line: usize, column: usize) -> usize {
-    let lines_before: usize = text
-        .split_inclusive('\n')
-        .take(line.saturating_sub(1))
-        .map(str::len)
-        .sum();
-    (lines_before + column.saturating_sub(1)).min(text.len())
-}
-
-/// What was found wrong so far.
+/// What was found wrong so far in one object.
 #[derive(Debug, Default)]
 pub struct Fields {
+    /// RFC 6901 pointer to the object.
+    base: String,
     errors: Vec<FieldError>,
 }
 
 impl Fields {
-    /// A member of the body is wrong.
+    /// A member of the object is wrong.
     pub fn wrong(&mut self, member: &str, detail: impl Into<String>) {
-        let mut pointer = String::new();
+        let mut pointer = self.base.clone();
         push_token(&mut pointer, member);
         self.wrong_at(pointer, detail);
     }
@@ -93,6 +79,19 @@ impl Fields {
         self.errors.push(FieldError::new(pointer, detail));
     }
 
+    /// Takes a member that must be there.
+    pub fn required<'a>(
+        &mut self,
+        members: &mut Members<'a>,
+        member: &str,
+    ) -> Option<&'a RawValue> {
+        let raw = members.take(member);
+        if raw.is_none() {
+            self.wrong(member, "is required");
+        }
+        raw
+    }
+
     /// A member that must be a string.
     pub fn text(&mut self, member: &str, raw: &RawValue) -> Option<String> {
         let text = serde_json::from_str(raw.get()).ok();
@@ -100,6 +99,38 @@ impl Fields {
             self.wrong(member, "must be a string");
         }
         text
+    }
+
+    /// A member that must be the name of a function: letters, digits and `. _ : -`.
+    pub fn function_name(&mut self, member: &str, raw: &RawValue) -> Option<String> {
+        let name = self.text(member, raw)?;
+        let first = name
+            .bytes()
+            .next()
+            .is_some_and(|byte| byte.is_ascii_alphanumeric());
+        let rest = name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte));
+        if first && rest && name.len() <= FUNCTION_NAME_CHARS_MAX {
+            return Some(name);
+        }
+        self.wrong(
+            member,
+            format!(
+                "must be letters, digits and . _ : -, beginning with a letter or digit, at most {FUNCTION_NAME_CHARS_MAX}"
+            ),
+        );
+        None
+    }
+
+    /// A member that must be a version by Semantic Versioning.
+    pub fn version(&mut self, member: &str, raw: &RawValue) -> Option<Version> {
+        let text = self.text(member, raw)?;
+        let version = Version::parse(&text).ok();
+        if version.is_none() {
+            self.wrong(member, "must be a semantic version such as 1.0.0");
+        }
+        version
     }
 
     /// A member that must be a whole number within bounds.

@@ -5,6 +5,9 @@ use crate::domain::limits::IDEMPOTENCY_KEY_CHARS_MAX;
 
 const POINTER: &str = "/headers/idempotency-key";
 
+/// What a caller is told of a key that is none.
+pub(crate) const IDEMPOTENCY_KEY_RULE: &str = "must have 1 to 255 printable ASCII characters";
+
 /// Reads the header: 1 to 255 printable ASCII characters. A quoted string (RFC 8941, section 3.3.3) counts as its content, so
 /// that `abc` and `"abc"` are one key.
 ///
@@ -17,14 +20,17 @@ pub fn idempotency_key(header: &str) -> Result<String, Problem> {
             .ok_or_else(|| Problem::field(POINTER, "is not a well-formed quoted string"))?,
         None => header.to_owned(),
     };
-    let printable = key.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-    if printable && (1..=IDEMPOTENCY_KEY_CHARS_MAX).contains(&key.len()) {
+    if is_idempotency_key(&key) {
         Ok(key)
     } else {
-        let detail =
-            format!("must have 1 to {IDEMPOTENCY_KEY_CHARS_MAX} printable ASCII characters");
-        Err(Problem::field(POINTER, detail))
+        Err(Problem::field(POINTER, IDEMPOTENCY_KEY_RULE))
     }
+}
+
+/// Whether this is 1 to 255 printable ASCII characters.
+pub(crate) fn is_idempotency_key(key: &str) -> bool {
+    let printable = key.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    printable && (1..=IDEMPOTENCY_KEY_CHARS_MAX).contains(&key.len())
 }
 
 fn unquote(rest: &str) -> Option<String> {

@@ -29,67 +29,110 @@ impl ListRequest {
     ///
     /// Every parameter that is wrong.
     pub fn parse(query: &str, owner: &Owner) -> Result<Self, Problem> {
-        let mut filter = ListFilter::default();
-        let mut limit = LIST_LIMIT_DEFAULT;
-        let mut cursor = None;
-        let mut seen = Vec::new();
-        let mut errors = Vec::new();
+        let mut parameters = Parameters::at("/query");
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-            let mut wrong =
-                |detail: &str| errors.push(FieldError::new(format!("/query/{name}"), detail));
-            if seen.contains(&name) {
-                wrong("is given more than once");
-                continue;
-            }
-            match &*name {
-                "status" => match Status::parse(&value) {
-                    Some(status) => filter.status = Some(status),
-                    None => wrong("must be pending, processing, completed, failed or cancelled"),
-                },
-                "function" => filter.function = Some(value.into_owned()),
-                "created_after" | "created_before" => match Timestamp::parse(&value) {
-                    Some(time) if name == "created_after" => filter.created_after = Some(time),
-                    Some(time) => filter.created_before = Some(time),
-                    None => wrong("must be an RFC 3339 date and time"),
-                },
-                "limit" => match value
-                    .parse()
-                    .ok()
-                    .filter(|limit| (1..=LIST_LIMIT_MAX).contains(limit))
-                {
-                    Some(number) => limit = number,
-                    None => wrong(&format!(
-                        "must be a whole number from 1 to {LIST_LIMIT_MAX}"
-                    )),
-                },
-                "cursor" => cursor = Some(value.into_owned()),
-                _ => wrong("is not a parameter of this request"),
-            }
-            seen.push(name);
+            parameters.set(&name, &value);
         }
+        parameters.finish(owner).map_err(Problem::fields)
+    }
+
+    /// Where a page leaves off, for whoever asks for the next one.
+    pub(crate) fn next_cursor(&self, page: &ListPage, owner: &Owner) -> Option<String> {
+        let cursor = Cursor {
+            owner,
+            filter: &self.filter,
+        };
+        page.next.as_ref().map(|position| cursor.encode(position))
+    }
+}
+
+/// The parameters of a list as they are read, one by one, wherever they stand in the request.
+#[derive(Debug, Default)]
+pub(crate) struct Parameters {
+    /// What the pointer to a parameter begins with.
+    base: &'static str,
+    filter: ListFilter,
+    limit: Option<usize>,
+    cursor: Option<String>,
+    seen: Vec<String>,
+    errors: Vec<FieldError>,
+}
+
+impl Parameters {
+    pub(crate) fn at(base: &'static str) -> Self {
+        Self {
+            base,
+            ..Self::default()
+        }
+    }
+
+    fn wrong(&mut self, name: &str, detail: impl Into<String>) {
+        let pointer = format!("{}/{name}", self.base);
+        self.errors.push(FieldError::new(pointer, detail));
+    }
+
+    /// Reads one, as text.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        if self.seen.iter().any(|seen| seen == name) {
+            return self.wrong(name, "is given more than once");
+        }
+        self.seen.push(name.to_owned());
+        match name {
+            "status" => match Status::parse(value) {
+                Some(status) => self.filter.status = Some(status),
+                None => self.wrong(
+                    name,
+                    "must be pending, processing, completed, failed or cancelled",
+                ),
+            },
+            "function" => self.filter.function = Some(value.to_owned()),
+            "created_after" | "created_before" => match Timestamp::parse(value) {
+                Some(time) if name == "created_after" => self.filter.created_after = Some(time),
+                Some(time) => self.filter.created_before = Some(time),
+                None => self.wrong(name, "must be an RFC 3339 date and time"),
+            },
+            "limit" => match value
+                .parse()
+                .ok()
+                .filter(|limit| (1..=LIST_LIMIT_MAX).contains(limit))
+            {
+                Some(limit) => self.limit = Some(limit),
+                None => self.wrong(
+                    name,
+                    format!("must be a whole number from 1 to {LIST_LIMIT_MAX}"),
+                ),
+            },
+            "cursor" => self.cursor = Some(value.to_owned()),
+            _ => self.wrong(name, "is not a parameter of this request"),
+        }
+    }
+
+    /// The list that they ask for.
+    ///
+    /// # Errors
+    ///
+    /// Every parameter that is wrong.
+    pub(crate) fn finish(mut self, owner: &Owner) -> Result<ListRequest, Vec<FieldError>> {
         // Last, since it is bound to all the others.
-        let from = cursor.and_then(|text| {
-            let position = Cursor {
+        let from = self.cursor.take().and_then(|text| {
+            let cursor = Cursor {
                 owner,
-                filter: &filter,
-            }
-            .decode(&text);
+                filter: &self.filter,
+            };
+            let position = cursor.decode(&text);
             if position.is_none() {
-                errors.push(FieldError::new(
-                    "/query/cursor",
-                    "is not a cursor of this list",
-                ));
+                self.wrong("cursor", "is not a cursor of this list");
             }
             position
         });
-        if errors.is_empty() {
-            Ok(Self {
-                filter,
-                limit,
+        if self.errors.is_empty() {
+            Ok(ListRequest {
+                filter: self.filter,
+                limit: self.limit.unwrap_or(LIST_LIMIT_DEFAULT),
                 from,
             })
         } else {
-            Err(Problem::fields(errors))
+            Err(self.errors)
         }
     }
 }
@@ -103,17 +146,13 @@ pub fn list_body(page: &ListPage, request: &ListRequest, owner: &Owner, now: Tim
         #[serde(skip_serializing_if = "Option::is_none")]
         next_cursor: Option<String>,
     }
-    let cursor = Cursor {
-        owner,
-        filter: &request.filter,
-    };
     let body = Body {
         operations: page
             .operations
             .iter()
             .map(|operation| OperationView::summary(operation, now))
             .collect(),
-        next_cursor: page.next.as_ref().map(|position| cursor.encode(position)),
+        next_cursor: request.next_cursor(page, owner),
     };
     // Views have string keys and finite numbers only, so writing them cannot fail.
     serde_json::to_string(&body).unwrap_or_default()

@@ -5,6 +5,7 @@
 //! - [`domain`]: what an operation is and which steps it may take. Pure.
 //! - [`store`], [`queue`], [`secret`]: the table, the queues, a stored secret; with [`aws`] the only code that speaks to AWS.
 //! - [`http`], [`lambda`]: what callers and event sources send, and what they are answered.
+//! - [`forrst`]: the other face for callers, on [`http`].
 //!
 //! [`catalogue`] holds the functions that can be called, [`config`] the settings; [`clock`] and [`random`] are what enters from
 //! outside at `main` and is passed on; [`telemetry`] is the logs.
@@ -14,6 +15,7 @@ pub mod catalogue;
 pub mod clock;
 pub mod config;
 pub mod domain;
+pub mod forrst;
 pub mod http;
 pub mod lambda;
 pub mod queue;

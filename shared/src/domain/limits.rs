@@ -19,6 +19,10 @@ pub const NESTING_MAX: usize = 64;
 pub const OWNER_BYTES_MAX: usize = 256;
 /// An idempotency key, in characters.
 pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 255;
+/// The id of a request in an envelope, in characters: it is kept with the operation and sent back in a header.
+pub const REQUEST_ID_CHARS_MAX: usize = 255;
+/// An id of a trace or a span, in characters: it is sent along with every message and written to every line of the log.
+pub const TRACING_ID_CHARS_MAX: usize = 128;
 /// A function's name, in characters.
 pub const FUNCTION_NAME_CHARS_MAX: usize = 255;
 /// The text that goes with progress, in characters; longer text is cut.

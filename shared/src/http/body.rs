@@ -67,6 +67,14 @@ pub struct Fields {
 }
 
 impl Fields {
+    /// For the object at `base`, an RFC 6901 pointer.
+    pub(crate) fn at(base: impl Into<String>) -> Self {
+        Self {
+            base: base.into(),
+            errors: Vec::new(),
+        }
+    }
+
     /// A member of the object is wrong.
     pub fn wrong(&mut self, member: &str, detail: impl Into<String>) {
         let mut pointer = self.base.clone();
@@ -99,6 +107,15 @@ impl Fields {
             self.wrong(member, "must be a string");
         }
         text
+    }
+
+    /// A member that must be true or false.
+    pub(crate) fn boolean(&mut self, member: &str, raw: &RawValue) -> Option<bool> {
+        let boolean = raw.get().parse().ok();
+        if boolean.is_none() {
+            self.wrong(member, "must be true or false");
+        }
+        boolean
     }
 
     /// A member that must be the name of a function: letters, digits and `. _ : -`.
@@ -176,6 +193,11 @@ impl Fields {
             return None;
         }
         Some(json)
+    }
+
+    /// What was found wrong.
+    pub(crate) fn into_errors(self) -> Vec<FieldError> {
+        self.errors
     }
 
     /// What was found wrong, if anything.

@@ -1,5 +1,8 @@
 //! An operation as callers see it.
 
+use std::time::Duration;
+
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::answer::Answer;
@@ -20,49 +23,68 @@ const RETRY_AFTER_AGE_DIVISOR: u64 = 10;
 /// The body that shows an operation.
 #[derive(Debug, Serialize)]
 pub struct OperationView<'a> {
-    id: &'a str,
-    function: &'a str,
-    version: &'a str,
-    status: &'static str,
-    attempt: u32,
+    pub(crate) id: &'a str,
+    pub(crate) function: &'a str,
+    pub(crate) version: &'a str,
+    pub(crate) status: &'static str,
+    pub(crate) attempt: u32,
     lock_version: u64,
-    created_at: String,
-    updated_at: String,
-    deadline_at: String,
-    expires_at: String,
-    progress: Option<f64>,
-    progress_message: Option<&'a str>,
+    pub(crate) created_at: String,
+    pub(crate) updated_at: String,
+    pub(crate) deadline_at: String,
+    pub(crate) expires_at: String,
+    pub(crate) progress: Option<f64>,
+    pub(crate) progress_message: Option<&'a str>,
     progress_updated_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    started_at: Option<String>,
+    pub(crate) started_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    completed_at: Option<String>,
+    pub(crate) completed_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    cancelled_at: Option<String>,
+    pub(crate) cancelled_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    retry_after: Option<RetryAfter>,
+    pub(crate) retry_after: Option<Quantity>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    metadata: Option<&'a Json>,
+    pub(crate) metadata: Option<&'a Json>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    result: Option<&'a Json>,
+    pub(crate) result: Option<&'a Json>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    errors: Option<Vec<ErrorView<'a>>>,
+    pub(crate) errors: Option<Vec<ErrorView<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     callback: Option<CallbackView<'a>>,
 }
 
-#[derive(Debug, Serialize)]
-struct RetryAfter {
-    value: u64,
+/// A length of time as callers see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+pub(crate) struct Quantity {
+    pub(crate) value: u64,
     unit: &'static str,
 }
 
+impl Quantity {
+    pub(crate) const fn seconds(value: u64) -> Self {
+        Self {
+            value,
+            unit: "second",
+        }
+    }
+
+    /// In milliseconds.
+    pub(crate) fn of(duration: Duration) -> Self {
+        Self {
+            value: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+            unit: "millisecond",
+        }
+    }
+}
+
 /// An error of a failed operation as callers and receivers of callbacks see it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct ErrorView<'a> {
     code: &'a str,
     message: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<serde_json::Value>")]
     details: Option<&'a Json>,
 }
 
@@ -120,10 +142,7 @@ impl<'a> OperationView<'a> {
             started_at: operation.started_at.map(|at| at.to_string()),
             completed_at: operation.completed_at().map(|at| at.to_string()),
             cancelled_at: operation.cancelled_at().map(|at| at.to_string()),
-            retry_after: retry_after.map(|value| RetryAfter {
-                value,
-                unit: "second",
-            }),
+            retry_after: retry_after.map(Quantity::seconds),
             metadata: None,
             result: None,
             errors: operation
@@ -160,7 +179,7 @@ impl<'a> OperationView<'a> {
             .with("cache-control", "private, no-cache")
             .with("etag", tag.to_string());
         match &self.retry_after {
-            Some(RetryAfter { value, .. }) => answer.with("retry-after", value.to_string()),
+            Some(Quantity { value, .. }) => answer.with("retry-after", value.to_string()),
             None => answer,
         }
     }
@@ -192,7 +211,7 @@ impl<'a> CallbackView<'a> {
 }
 
 /// When the caller may look again, in seconds; `None` once there is nothing to wait for.
-fn retry_after_secs(operation: &Operation, now: Timestamp) -> Option<u64> {
+pub(crate) fn retry_after_secs(operation: &Operation, now: Timestamp) -> Option<u64> {
     let (shortest, longest) = RETRY_AFTER_SECS;
     let age_secs = now.since(operation.created_at).as_secs();
     (!operation.status().is_terminal())

@@ -15,14 +15,24 @@ pub enum Code {
     InvalidRequest,
     /// A field is wrong.
     InvalidArguments,
+    /// Another major version of the protocol.
+    InvalidProtocolVersion,
+    /// An extension that is not known here.
+    ExtensionNotSupported,
+    /// An extension that the function cannot have.
+    ExtensionNotApplicable,
     /// There is no owner.
     Unauthorized,
+    /// The owner may not do this.
+    Forbidden,
     /// No function of this name.
     FunctionNotFound,
     /// No such version of it.
     VersionNotFound,
     /// No such operation, or another owner's.
     AsyncOperationNotFound,
+    /// The deadline passed.
+    DeadlineExceeded,
     /// The key was used for another request.
     IdempotencyConflict,
     /// The operation has completed or failed.
@@ -31,13 +41,50 @@ pub enum Code {
     Conflict,
     /// The operation is not at the version that was asked for.
     AsyncVersionConflict,
+    /// Too many requests.
+    RateLimited,
+    /// Too many operations.
+    AsyncQuotaExceeded,
     /// A fault of Ferry's.
     InternalError,
+    /// A service that a function needs failed.
+    DependencyError,
     /// The store or a queue cannot be reached: to be tried again.
     Unavailable,
 }
 
 impl Code {
+    /// Every code.
+    pub const ALL: [Self; 21] = [
+        Self::ParseError,
+        Self::InvalidRequest,
+        Self::InvalidArguments,
+        Self::InvalidProtocolVersion,
+        Self::ExtensionNotSupported,
+        Self::ExtensionNotApplicable,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::FunctionNotFound,
+        Self::VersionNotFound,
+        Self::AsyncOperationNotFound,
+        Self::DeadlineExceeded,
+        Self::IdempotencyConflict,
+        Self::AsyncCannotCancel,
+        Self::Conflict,
+        Self::AsyncVersionConflict,
+        Self::RateLimited,
+        Self::AsyncQuotaExceeded,
+        Self::InternalError,
+        Self::DependencyError,
+        Self::Unavailable,
+    ];
+
+    /// Reads [`Code::as_str`] back; `None` for a word that only a function knows.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.as_str() == text)
+    }
+
     /// The word.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -45,15 +92,23 @@ impl Code {
             Self::ParseError => "PARSE_ERROR",
             Self::InvalidRequest => "INVALID_REQUEST",
             Self::InvalidArguments => "INVALID_ARGUMENTS",
+            Self::InvalidProtocolVersion => "INVALID_PROTOCOL_VERSION",
+            Self::ExtensionNotSupported => "EXTENSION_NOT_SUPPORTED",
+            Self::ExtensionNotApplicable => "EXTENSION_NOT_APPLICABLE",
             Self::Unauthorized => "UNAUTHORIZED",
+            Self::Forbidden => "FORBIDDEN",
             Self::FunctionNotFound => "FUNCTION_NOT_FOUND",
             Self::VersionNotFound => "VERSION_NOT_FOUND",
             Self::AsyncOperationNotFound => "ASYNC_OPERATION_NOT_FOUND",
+            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::IdempotencyConflict => "IDEMPOTENCY_CONFLICT",
             Self::AsyncCannotCancel => "ASYNC_CANNOT_CANCEL",
             Self::Conflict => "CONFLICT",
             Self::AsyncVersionConflict => "ASYNC_VERSION_CONFLICT",
+            Self::RateLimited => "RATE_LIMITED",
+            Self::AsyncQuotaExceeded => "ASYNC_QUOTA_EXCEEDED",
             Self::InternalError => "INTERNAL_ERROR",
+            Self::DependencyError => "DEPENDENCY_ERROR",
             Self::Unavailable => "UNAVAILABLE",
         }
     }
@@ -63,27 +118,45 @@ impl Code {
             Self::ParseError => "The body is not JSON",
             Self::InvalidRequest => "The request is not valid",
             Self::InvalidArguments => "A part of the request is not valid",
+            Self::InvalidProtocolVersion => "The protocol's version is not served here",
+            Self::ExtensionNotSupported => "The extension is not known here",
+            Self::ExtensionNotApplicable => "The function cannot have this extension",
             Self::Unauthorized => "The caller is not known",
+            Self::Forbidden => "The caller may not do this",
             Self::FunctionNotFound => "There is no such function",
             Self::VersionNotFound => "There is no such version of the function",
             Self::AsyncOperationNotFound => "There is no such operation",
+            Self::DeadlineExceeded => "The deadline has passed",
             Self::IdempotencyConflict => "The idempotency key was used for another request",
             Self::AsyncCannotCancel => "The operation can no longer be cancelled",
             Self::Conflict => "The operation does not stand where this is possible",
             Self::AsyncVersionConflict => "The operation has changed",
+            Self::RateLimited => "There are too many requests",
+            Self::AsyncQuotaExceeded => "There are too many operations",
             Self::InternalError => "Something went wrong here",
+            Self::DependencyError => "A service that is needed has failed",
             Self::Unavailable => "A part of the service cannot be reached",
         }
     }
 
-    const fn status(self) -> u16 {
+    /// The HTTP status.
+    pub(crate) const fn status(self) -> u16 {
         match self {
-            Self::ParseError | Self::InvalidRequest | Self::InvalidArguments => 400,
+            Self::ParseError
+            | Self::InvalidRequest
+            | Self::InvalidArguments
+            | Self::InvalidProtocolVersion
+            | Self::ExtensionNotSupported
+            | Self::ExtensionNotApplicable => 400,
             Self::Unauthorized => 401,
+            Self::Forbidden => 403,
             Self::FunctionNotFound | Self::VersionNotFound | Self::AsyncOperationNotFound => 404,
+            Self::DeadlineExceeded => 408,
             Self::IdempotencyConflict | Self::AsyncCannotCancel | Self::Conflict => 409,
             Self::AsyncVersionConflict => 412,
+            Self::RateLimited | Self::AsyncQuotaExceeded => 429,
             Self::InternalError => 500,
+            Self::DependencyError => 502,
             Self::Unavailable => 503,
         }
     }
@@ -92,7 +165,7 @@ impl Code {
 /// What is told of a pointer, in characters: names in it are the caller's, and an answer has its own limit.
 const POINTER_CHARS_MAX: usize = 1000;
 /// How many faults of one request are told, for the same reason.
-const ERRORS_MAX: usize = 20;
+pub(crate) const ERRORS_MAX: usize = 20;
 
 /// What is wrong with one part of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -110,6 +183,10 @@ impl FieldError {
         let mut pointer = pointer.into();
         if let Some((end, _)) = pointer.char_indices().nth(POINTER_CHARS_MAX) {
             pointer.truncate(end);
+            // Half of an escaped character would make it no pointer at all.
+            if pointer.ends_with('~') {
+                pointer.pop();
+            }
         }
         Self {
             pointer,
@@ -282,5 +359,28 @@ impl Problem {
         };
         // Strings and numbers only, so writing it cannot fail.
         serde_json::to_string(&body).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_read_themselves_back() {
+        for code in Code::ALL {
+            assert_eq!(Code::parse(code.as_str()), Some(code));
+        }
+        assert_eq!(Code::parse("ORDERS_SOLD_OUT"), None);
+    }
+
+    #[test]
+    fn a_pointer_that_is_cut_stays_a_pointer() {
+        let long = format!("/{}~1", "x".repeat(POINTER_CHARS_MAX - 2));
+        let error = FieldError::new(long, "is odd");
+        assert_eq!(
+            error.pointer,
+            format!("/{}", "x".repeat(POINTER_CHARS_MAX - 2))
+        );
     }
 }

@@ -1,0 +1,159 @@
+//! What a caller is answered.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::answers::ExtensionAnswer;
+use super::error::{ErrorObject, Errors};
+use super::request::Echo;
+use super::{PROTOCOL_NAME, PROTOCOL_VERSION};
+use crate::domain::json::Json;
+use crate::http::{Answer, Code};
+
+/// The status of everything that did not fail.
+const OK: u16 = 200;
+
+/// An answer on its way to the caller: either a result or errors.
+#[derive(Debug, Clone)]
+pub struct Response {
+    echo: Echo,
+    outcome: Outcome,
+    extensions: Vec<ExtensionAnswer>,
+}
+
+#[derive(Debug, Clone)]
+enum Outcome {
+    Result { result: Option<Json>, status: u16 },
+    Errors(Errors),
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    protocol: Protocol,
+    id: Option<&'a str>,
+    result: Option<&'a Json>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<&'a [ErrorObject]>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    extensions: Vec<ExtensionView<'a>>,
+}
+
+#[derive(Serialize)]
+struct Protocol {
+    name: &'static str,
+    version: &'static str,
+}
+
+#[derive(Serialize)]
+struct ExtensionView<'a> {
+    urn: String,
+    data: &'a ExtensionAnswer,
+}
+
+impl Response {
+    /// A success: JSON that goes out as it is.
+    #[must_use]
+    pub const fn result(echo: Echo, result: Json) -> Self {
+        Self::ok(echo, Some(result))
+    }
+
+    /// A success without a result: it will come later, if ever.
+    #[must_use]
+    pub const fn null(echo: Echo) -> Self {
+        Self::ok(echo, None)
+    }
+
+    /// A success: what a system function shows. One that cannot be written is a failure of ours.
+    #[must_use]
+    pub fn view(echo: Echo, view: &impl Serialize) -> Self {
+        match Json::of(view) {
+            Ok(result) => Self::result(echo, result),
+            Err(_) => Self::errors(
+                echo,
+                ErrorObject::new(Code::InternalError, "the result cannot be written"),
+            ),
+        }
+    }
+
+    /// A failure.
+    #[must_use]
+    pub fn errors(echo: Echo, errors: impl Into<Errors>) -> Self {
+        let outcome = Outcome::Errors(errors.into());
+        Self {
+            echo,
+            outcome,
+            extensions: Vec::new(),
+        }
+    }
+
+    const fn ok(echo: Echo, result: Option<Json>) -> Self {
+        let outcome = Outcome::Result { result, status: OK };
+        Self {
+            echo,
+            outcome,
+            extensions: Vec::new(),
+        }
+    }
+
+    /// A success with another status than 200; a failure stays as it is.
+    #[must_use]
+    pub fn with_status(mut self, with: u16) -> Self {
+        if let Outcome::Result { status, .. } = &mut self.outcome {
+            *status = with;
+        }
+        self
+    }
+
+    /// The response with an extension's answer behind those that it has.
+    #[must_use]
+    pub fn with(mut self, extension: impl Into<ExtensionAnswer>) -> Self {
+        self.extensions.push(extension.into());
+        self
+    }
+
+    /// The HTTP answer, `took` after the request came. Says whether trying again is of use where errors may pass by themselves.
+    #[must_use]
+    pub fn into_answer(mut self, took: Duration) -> Answer {
+        let (status, result, errors) = match &self.outcome {
+            Outcome::Result { result, status } => (*status, result.as_ref(), None),
+            Outcome::Errors(errors) => (errors.status(), None, Some(errors)),
+        };
+        let retry = errors.and_then(Errors::retry);
+        self.extensions.extend(retry.map(ExtensionAnswer::from));
+        let id = self.echo.id.as_deref();
+        let body = Body {
+            protocol: Protocol {
+                name: PROTOCOL_NAME,
+                version: PROTOCOL_VERSION,
+            },
+            id,
+            result,
+            errors: errors.map(Errors::as_slice),
+            extensions: self
+                .extensions
+                .iter()
+                .map(|data| ExtensionView {
+                    urn: self.echo.urn(data.name()),
+                    data,
+                })
+                .collect(),
+        };
+        // Strings, finite numbers and JSON that was JSON before, so writing it cannot fail.
+        let body = serde_json::to_string(&body).unwrap_or_default();
+        let mut answer =
+            Answer::json(status, body).with("x-forrst-duration-ms", took.as_millis().to_string());
+        if let Some(id) = id.filter(|id| fits_a_header(id)) {
+            answer = answer.with("x-forrst-request-id", id);
+        }
+        if let Some(errors) = errors {
+            answer.headers.extend(errors.headers().iter().cloned());
+        }
+        answer
+    }
+}
+
+/// Whether a header carries this text unchanged (RFC 9110, section 5.5): visible ASCII, and spaces that are not at its edges.
+fn fits_a_header(text: &str) -> bool {
+    text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) && text.trim_matches(' ') == text
+}

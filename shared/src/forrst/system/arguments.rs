@@ -1,0 +1,86 @@
+//! What the protocol's own functions are called with. Unknown members are refused.
+
+use schemars::JsonSchema;
+use semver::Version;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NoArguments {}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OperationArguments {
+    /// The operation.
+    pub(super) operation_id: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListArguments {
+    /// Only those that stand here.
+    pub(super) status: Option<String>,
+    /// Only those of this function.
+    pub(super) function: Option<String>,
+    /// Only those created later than this, RFC 3339.
+    pub(super) created_after: Option<String>,
+    /// Only those created earlier than this, RFC 3339.
+    pub(super) created_before: Option<String>,
+    /// How many at most, 1 to 100.
+    pub(super) limit: Option<u64>,
+    /// Where to go on.
+    pub(super) cursor: Option<String>,
+}
+
+/// Which function is to be described.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DescribeArguments {
+    /// Its name.
+    pub function: String,
+    /// Its version; every one when left out.
+    #[serde(default, deserialize_with = "version")]
+    #[schemars(with = "Option<String>")]
+    pub version: Option<Version>,
+    /// Whether to show schemas.
+    #[serde(default = "yes")]
+    pub include_schema: bool,
+}
+
+/// Which parts are to be looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HealthArguments {
+    /// The part; every one when left out.
+    pub component: Option<HealthComponent>,
+    /// Whether to show them one by one.
+    #[serde(default = "yes")]
+    pub include_details: bool,
+}
+
+fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Version>, D::Error> {
+    let text: Option<String> = Deserialize::deserialize(deserializer)?;
+    text.map(|text| Version::parse(&text))
+        .transpose()
+        .map_err(|_| D::Error::custom("must be a semantic version such as 1.0.0"))
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// A part of the service.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum HealthComponent {
+    /// Whoever answers.
+    #[serde(rename = "self")]
+    Itself,
+    /// The table.
+    Database,
+    /// The queues.
+    Queue,
+}

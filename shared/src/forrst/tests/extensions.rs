@@ -1,0 +1,273 @@
+//! What is asked of extensions.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{NOW, assert_told, envelope, read, with_extension};
+use crate::domain::callback::Event;
+use crate::domain::time::Timestamp;
+use crate::forrst::{
+    CallbackRequest, DeadlineLimit, DeadlineOptions, Extension, ExtensionName, Extensions,
+    SignatureVersion,
+};
+
+fn extensions(envelope: &Value) -> Extensions {
+    read(envelope).request.unwrap().extensions
+}
+
+#[test]
+fn every_wrong_option_is_told_with_its_place() {
+    let long = "x".repeat(129);
+    let url = "https://example.com/";
+    for (name, options, members) in [
+        ("async", json!({"preferred": "yes"}), &["preferred"][..]),
+        ("async", json!({"accept": null}), &["accept"]),
+        ("async", json!({"callback_url": null}), &["callback_url"]),
+        ("webhook", json!({}), &["callback_url"]),
+        ("webhook", json!({"callback_url": 1}), &["callback_url"]),
+        (
+            "webhook",
+            json!({"callback_url": url, "events": [], "signature_version": "v2"}),
+            &["events", "signature_version"],
+        ),
+        (
+            "webhook",
+            json!({"callback_url": url, "events": "operation.failed"}),
+            &["events"],
+        ),
+        (
+            "webhook",
+            json!({"callback_url": url, "events": ["operation.failed", "failed", 1]}),
+            &["events"],
+        ),
+        (
+            "webhook",
+            json!({"callback_url": url, "signature_version": 1}),
+            &["signature_version"],
+        ),
+        ("idempotency", json!({}), &["key"]),
+        ("idempotency", json!({"key": 1}), &["key"]),
+        ("idempotency", json!({"key": ""}), &["key"]),
+        ("idempotency", json!({"key": "é"}), &["key"]),
+        ("idempotency", json!({"key": "x".repeat(256)}), &["key"]),
+        ("deadline", json!({}), &["value", "unit"]),
+        ("deadline", json!({"value": 1}), &["unit"]),
+        ("deadline", json!({"value": 1, "unit": "day"}), &["unit"]),
+        (
+            "deadline",
+            json!({"value": 0, "unit": "second"}),
+            &["value"],
+        ),
+        (
+            "deadline",
+            json!({"value": -1, "unit": "second"}),
+            &["value"],
+        ),
+        (
+            "deadline",
+            json!({"value": 1.5, "unit": "second"}),
+            &["value"],
+        ),
+        (
+            "deadline",
+            json!({"value": "1", "unit": "second"}),
+            &["value"],
+        ),
+        (
+            "deadline",
+            json!({"value": 169, "unit": "hour"}),
+            &["value"],
+        ),
+        (
+            "deadline",
+            json!({"value": u64::MAX, "unit": "hour"}),
+            &["value"],
+        ),
+        (
+            "deadline",
+            json!({"value": 1, "unit": "iso8601"}),
+            &["value"],
+        ),
+        (
+            "deadline",
+            json!({"value": "tomorrow", "unit": "iso8601"}),
+            &["value"],
+        ),
+        ("tracing", json!({}), &["trace_id", "span_id"]),
+        (
+            "tracing",
+            json!({"trace_id": "", "span_id": long, "parent_span_id": null, "baggage": []}),
+            &["trace_id", "span_id", "parent_span_id", "baggage"],
+        ),
+    ] {
+        let places: Vec<_> = members
+            .iter()
+            .map(|member| format!("/extensions/0/options/{member}"))
+            .collect();
+        let expected: Vec<_> = places
+            .iter()
+            .map(|place| ("INVALID_ARGUMENTS", place.as_str()))
+            .collect();
+        assert_told(&with_extension(&options, name), &expected);
+    }
+}
+
+#[test]
+fn options_that_must_be_there_are_missed_without_any_options() {
+    let mut envelope = envelope();
+    envelope["extensions"] = json!([{"urn": "urn:forrst:ext:idempotency"}]);
+    assert_told(
+        &envelope,
+        &[("INVALID_ARGUMENTS", "/extensions/0/options/key")],
+    );
+    envelope["extensions"] =
+        json!([{"urn": "urn:forrst:ext:async"}, {"urn": "urn:forrst:ext:retry"}]);
+    assert!(!extensions(&envelope).prefers_async());
+}
+
+#[test]
+fn accept_is_another_word_for_preferred() {
+    for (options, preferred) in [
+        (json!({"accept": true}), true),
+        (json!({"preferred": true, "accept": false}), true),
+        (json!({"preferred": false, "accept": true}), false),
+    ] {
+        let read = extensions(&with_extension(&options, "async"));
+        assert_eq!(read.prefers_async(), preferred);
+    }
+}
+
+#[test]
+fn webhook_goes_before_async_and_keeps_its_events_as_spelled() {
+    let mut envelope = envelope();
+    envelope["extensions"] = json!([
+        {"urn": "urn:forrst:ext:async", "options": {"callback_url": "https://a.example/"}},
+    ]);
+    let read = extensions(&envelope);
+    let asked_for = CallbackRequest {
+        url: "https://a.example/",
+        pointer: "/extensions/0/options/callback_url".to_owned(),
+        events: Event::ALL.to_vec(),
+    };
+    assert_eq!(read.callback(), Some(asked_for));
+
+    let webhook = json!({"urn": "urn:forrst:ext:webhook", "options": {
+        "callback_url": "https://w.example/",
+        "events": ["operation.failed", "forrst.operation.completed", "forrst.operation.failed"],
+        "signature_version": "v1a",
+    }});
+    envelope["extensions"].as_array_mut().unwrap().push(webhook);
+    let read = extensions(&envelope);
+    let asked_for = CallbackRequest {
+        url: "https://w.example/",
+        pointer: "/extensions/1/options/callback_url".to_owned(),
+        events: vec![Event::Completed, Event::Failed],
+    };
+    assert_eq!(read.callback(), Some(asked_for));
+    let options = read.webhook.unwrap().options;
+    assert_eq!(options.signature_version, Some(SignatureVersion::V1a));
+    let spelled: Vec<_> = options.events.iter().map(|event| &event.spelling).collect();
+    assert_eq!(spelled, ["operation.failed", "forrst.operation.completed"]);
+}
+
+fn deadline(options: &Value) -> Extension<DeadlineOptions> {
+    extensions(&with_extension(options, "deadline"))
+        .deadline
+        .unwrap()
+}
+
+#[test]
+fn a_deadline_is_a_length_or_a_point_of_time() {
+    for (options, millis) in [
+        (json!({"value": 1, "unit": "millisecond"}), 1),
+        (json!({"value": 2, "unit": "second"}), 2000),
+        (json!({"value": 3, "unit": "minute"}), 180_000),
+        (json!({"value": 168, "unit": "hour"}), 7 * 86_400_000),
+    ] {
+        let deadline = deadline(&options);
+        let after = Duration::from_millis(millis);
+        assert_eq!(deadline.options.limit, DeadlineLimit::After(after));
+        assert_eq!(deadline.check(NOW), Ok(NOW + after));
+    }
+    let at = NOW + Duration::from_secs(7 * 86_400);
+    let ahead = json!({"value": at.to_string(), "unit": "iso8601"});
+    assert_eq!(deadline(&ahead).options.limit, DeadlineLimit::At(at));
+    assert_eq!(deadline(&ahead).check(NOW), Ok(at));
+}
+
+#[test]
+fn a_deadline_that_has_passed_or_is_too_far_is_refused() {
+    let check = |at: Timestamp| {
+        let options = json!({"value": at.to_string(), "unit": "iso8601"});
+        deadline(&options).check(NOW).unwrap_err()
+    };
+    let passed = check(NOW);
+    assert_eq!(passed.code(), "DEADLINE_EXCEEDED");
+    assert_eq!(
+        serde_json::to_value(passed).unwrap()["details"],
+        json!({
+            "deadline": {"value": NOW.to_string(), "unit": "iso8601"},
+            "elapsed": {"value": 0, "unit": "millisecond"},
+        })
+    );
+    let far = check(NOW + Duration::from_millis(7 * 86_400_000 + 1));
+    assert_eq!(far.code(), "INVALID_ARGUMENTS");
+}
+
+#[test]
+fn unknown_extensions_are_told_in_one_error() {
+    let mut envelope = envelope();
+    envelope["extensions"] = json!([
+        {"urn": "urn:forrst:ext:async"},
+        {"urn": "urn:acme:ext:audit"},
+        {"urn": "urn:forrst:ext:caching"},
+    ]);
+    assert_told(
+        &envelope,
+        &[("EXTENSION_NOT_SUPPORTED", "/extensions/1/urn")],
+    );
+    let errors = read(&envelope).request.unwrap_err();
+    let error = serde_json::to_value(&errors.as_slice()[0]).unwrap();
+    let supported = ExtensionName::ALL.map(|name| name.urn(crate::forrst::Spelling::Canonical));
+    assert_eq!(
+        error["details"],
+        json!({"unsupported": ["urn:acme:ext:audit", "urn:forrst:ext:caching"], "supported": supported})
+    );
+}
+
+#[test]
+fn an_extension_that_is_given_twice_is_refused_in_whatever_spelling() {
+    for second in ["urn:forrst:ext:retry", "urn:cline:forrst:ext:retry"] {
+        let mut envelope = envelope();
+        envelope["extensions"] = json!([
+            {"urn": "urn:forrst:ext:retry"},
+            {"urn": "urn:forrst:ext:async"},
+            {"urn": second},
+        ]);
+        assert_told(&envelope, &[("INVALID_REQUEST", "/extensions/2/urn")]);
+    }
+}
+
+#[test]
+fn each_extension_is_answered_as_it_was_spelled() {
+    let echo = read(&envelope()).echo;
+    assert_eq!(
+        [
+            ExtensionName::Async,
+            ExtensionName::Tracing,
+            ExtensionName::Retry
+        ]
+        .map(|name| echo.urn(name)),
+        [
+            "urn:cline:forrst:ext:async",
+            "urn:forrst:ext:tracing",
+            "urn:cline:forrst:ext:retry"
+        ]
+    );
+    let nobody = crate::forrst::Echo::default();
+    assert_eq!(
+        nobody.urn(ExtensionName::Retry),
+        "urn:cline:forrst:ext:retry"
+    );
+}

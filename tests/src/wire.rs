@@ -2,9 +2,10 @@
 //! planned.
 //!
 //! Faults are injected here, below the SDK, so that its own retries take part. Requests are numbered as they are made, whichever
-//! process makes them, retries included; a plan names the numbers at which something goes wrong.
+//! process makes them, retries included; a plan names the numbers at which something goes wrong. They are carried out one at a
+//! time and in that order, so that a process which makes several side by side makes the same ones when it is told again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use aws_smithy_types::byte_stream::ByteStream;
 use serde_json::{Value, json};
 use shared::aws::http_connector;
 use shared::clock::ManualClock;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex as Turn, Notify};
 
 /// What goes wrong with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,26 +36,42 @@ pub enum Fault {
     Throttled,
     /// The same, and again whenever the SDK tries again.
     AlwaysThrottled,
+    /// It is not carried out: AWS does not allow it, and the SDK does not try again.
+    Refused,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Unsent,
         Self::Unheard,
         Self::Lost,
         Self::AlwaysLost,
         Self::Throttled,
         Self::AlwaysThrottled,
+        Self::Refused,
     ];
 
     const fn is_repeated(self) -> bool {
         matches!(self, Self::AlwaysLost | Self::AlwaysThrottled)
     }
 
-    const fn is_deadly(self) -> bool {
+    /// Whether the process dies of it, with all else that it does.
+    #[must_use]
+    pub const fn is_deadly(self) -> bool {
         matches!(self, Self::Unsent | Self::Unheard)
     }
+}
+
+/// What is going on in a process besides its calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// Nothing.
+    None,
+    /// Something that gets on by itself.
+    GoesOn,
+    /// Something that waits for time to pass.
+    Waits,
 }
 
 /// How far time is moved when a process waits for better days: what a worker waits before it makes a call again.
@@ -68,7 +85,9 @@ pub const ACKNOWLEDGEMENT: &str = "acknowledgement";
 pub struct Wire {
     inner: SharedHttpConnector,
     state: Arc<Mutex<State>>,
-    /// The process has died, or a call of it has failed for good.
+    /// Whose request is being carried out.
+    turn: Arc<Turn<()>>,
+    /// The process is to be looked at: a request of it has ended in some way, or its work has come to wait.
     happened: Arc<Notify>,
 }
 
@@ -92,8 +111,10 @@ struct State {
     next: usize,
     /// Faults that go on, by the SDK's id of the call.
     repeated: BTreeMap<String, Fault>,
+    /// Calls that are under way, by the SDK's ids of them: between two tries as well.
+    under_way: BTreeSet<String>,
     dead: bool,
-    /// The last request was the last try of a call, and failed.
+    /// A call has failed for good, and the process may wait since.
     failed: bool,
 }
 
@@ -102,6 +123,7 @@ impl Default for Wire {
         Self {
             inner: http_connector(),
             state: Arc::default(),
+            turn: Arc::default(),
             happened: Arc::default(),
         }
     }
@@ -164,7 +186,21 @@ impl Wire {
         clock: &ManualClock,
         process: impl Future<Output = T>,
     ) -> Option<T> {
-        self.state().failed = false;
+        self.process_at_work(clock, process, || Work::None).await
+    }
+
+    /// The same for one that does more than calls. Time passes as well whenever `work` waits for it and no call is under way.
+    pub async fn process_at_work<T>(
+        &self,
+        clock: &ManualClock,
+        process: impl Future<Output = T>,
+        work: impl Fn() -> Work,
+    ) -> Option<T> {
+        {
+            let mut state = self.state();
+            state.failed = false;
+            state.under_way.clear();
+        }
         let mut process = std::pin::pin!(process);
         loop {
             tokio::select! {
@@ -175,16 +211,29 @@ impl Wire {
                 }
                 () = self.happened.notified() => {}
             }
+            // The process has been polled since, and has neither ended nor made another request.
             let mut state = self.state();
             if std::mem::take(&mut state.dead) {
                 state.doomed = None;
                 return None;
             }
-            // The process has been polled since, and has neither ended nor made another request.
-            if std::mem::take(&mut state.failed) {
-                clock.advance(WAIT);
+            if !state.under_way.is_empty() {
+                continue;
+            }
+            match work() {
+                Work::None if std::mem::take(&mut state.failed) => clock.advance(WAIT),
+                Work::None | Work::GoesOn => {}
+                Work::Waits => {
+                    clock.advance(WAIT);
+                    self.look_again();
+                }
             }
         }
+    }
+
+    /// Has the process looked at, whose work has come to wait or has ended.
+    pub fn look_again(&self) {
+        self.happened.notify_one();
     }
 
     /// Whether an acknowledgement, a request of Lambda's own, is carried out.
@@ -214,9 +263,9 @@ impl State {
         if self.dead {
             return Some(Fault::Unsent);
         }
-        self.failed = false;
         let n = self.number(target(request));
         let call = header(request, "amz-sdk-invocation-id");
+        self.under_way.insert(call.to_owned());
         let planned = self.plan.remove(&n);
         if let Some(fault) = planned.filter(|fault| fault.is_repeated()) {
             self.repeated.insert(call.to_owned(), fault);
@@ -258,10 +307,10 @@ impl Wire {
         request: HttpRequest,
         fault: Fault,
     ) -> Result<HttpResponse, ConnectorError> {
-        let is_last_try = is_last_try(&request);
         let answer = match fault {
             Fault::Unsent => None,
             Fault::Throttled | Fault::AlwaysThrottled => Some(Ok(too_busy(&request))),
+            Fault::Refused => Some(Ok(denied())),
             Fault::Unheard | Fault::Lost | Fault::AlwaysLost => {
                 let _ = self.carry_out(request).await;
                 Some(Err(ConnectorError::io("the connection broke".into())))
@@ -269,14 +318,20 @@ impl Wire {
         };
         if fault.is_deadly() {
             self.state().dead = true;
-            self.happened.notify_one();
+            self.look_again();
             return std::future::pending().await;
         }
-        if is_last_try {
-            self.state().failed = true;
-            self.happened.notify_one();
-        }
         answer.unwrap()
+    }
+
+    /// A try of a call has been answered, or has failed in a way that the SDK tries it again after.
+    fn tried(&self, call: &str, is_again: bool, has_failed: bool) {
+        let mut state = self.state();
+        if !is_again {
+            state.under_way.remove(call);
+            state.failed |= has_failed;
+        }
+        self.look_again();
     }
 }
 
@@ -294,8 +349,14 @@ fn target(request: &HttpRequest) -> &str {
     target.rsplit('.').next().unwrap_or_default()
 }
 
+/// The first part, with the version of the API that it names.
+fn service(request: &HttpRequest) -> &str {
+    let target = header(request, "x-amz-target");
+    target.split('.').next().unwrap_or_default()
+}
+
 fn is_for_dynamodb(request: &HttpRequest) -> bool {
-    header(request, "x-amz-target").starts_with("DynamoDB")
+    service(request).starts_with("DynamoDB")
 }
 
 /// The SDK says how often it has tried and will try, as in `attempt=2; max=3`.
@@ -308,13 +369,24 @@ fn is_last_try(request: &HttpRequest) -> bool {
 
 /// What each service answers then.
 fn too_busy(request: &HttpRequest) -> HttpResponse {
-    let (status, code) = if is_for_dynamodb(request) {
-        let code = "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException";
-        (400_u16, code)
-    } else {
-        (503, "com.amazonaws.sqs#ServiceUnavailable")
+    let (status, code) = match service(request) {
+        "DynamoDB_20120810" => (
+            400_u16,
+            "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
+        ),
+        "secretsmanager" => (400, "ThrottlingException"),
+        _ => (503, "com.amazonaws.sqs#ServiceUnavailable"),
     };
-    let body = json!({"__type": code, "message": "too busy"}).to_string();
+    refusal(status, code, "too busy")
+}
+
+/// What every service answers to a caller whose role does not name the action.
+fn denied() -> HttpResponse {
+    refusal(400, "AccessDeniedException", "not authorized")
+}
+
+fn refusal(status: u16, code: &str, message: &str) -> HttpResponse {
+    let body = json!({"__type": code, "message": message}).to_string();
     HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body))
 }
 
@@ -333,12 +405,19 @@ fn asking_for_capacity(mut request: HttpRequest) -> HttpRequest {
 impl HttpConnector for Wire {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let fault = self.state().fault(&request);
+        let call = header(&request, "amz-sdk-invocation-id").to_owned();
+        let is_last_try = is_last_try(&request);
         let this = self.clone();
         HttpConnectorFuture::new(async move {
-            match fault {
+            let turn = this.turn.lock().await;
+            let answer = match fault {
                 None => this.carry_out(request).await,
                 Some(fault) => this.fail(request, fault).await,
-            }
+            };
+            drop(turn);
+            let is_tried_again = fault.is_some_and(|fault| fault != Fault::Refused) && !is_last_try;
+            this.tried(&call, is_tried_again, fault.is_some());
+            answer
         })
     }
 }

@@ -8,8 +8,8 @@ use local::bundle::Services;
 use local::client::sdk_config;
 use serde_json::{Value, json};
 use shared::aws::Aws;
-use shared::clock::{Clock as _, ManualClock};
-use shared::config::Environment;
+use shared::clock::{Clock, ManualClock};
+use shared::config::{Environment, SettingError};
 use shared::domain::time::Timestamp;
 use shared::random::SeededRandom;
 use shared::store::Store;
@@ -114,8 +114,23 @@ impl World {
     /// Another worker, as a second process would be one.
     #[must_use]
     pub fn another_worker(&self) -> Arc<Worker> {
+        Arc::new(self.worker_by(Arc::new(self.clock.clone())))
+    }
+
+    /// The same, by a clock of its own.
+    #[must_use]
+    pub fn worker_by(&self, clock: Arc<dyn Clock>) -> Worker {
+        Worker::new(&self.environment, &self.aws, clock, self.random.clone()).unwrap()
+    }
+
+    /// Another sender of callbacks, which starts as a new process does.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot start.
+    pub async fn another_callback(&self) -> Result<Callback, SettingError> {
         let clock = Arc::new(self.clock.clone());
-        Arc::new(Worker::new(&self.environment, &self.aws, clock, self.random.clone()).unwrap())
+        Callback::new(&self.environment, &self.aws, clock, self.random.clone()).await
     }
 
     /// A queue.

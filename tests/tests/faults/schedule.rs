@@ -20,6 +20,7 @@ pub(crate) fn word(fault: Fault) -> &'static str {
         Fault::AlwaysLost => "always-lost",
         Fault::Throttled => "throttled",
         Fault::AlwaysThrottled => "always-throttled",
+        Fault::Refused => "refused",
     }
 }
 

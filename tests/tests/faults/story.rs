@@ -1,17 +1,13 @@
-//! The stories, and how one is told.
+//! The stories.
 
-use std::time::Duration;
+use std::ops::Range;
 
 use serde_json::{Value, json};
-use shared::clock::Clock as _;
-use shared::domain::fingerprint::operation_id;
-use tests::queues::QueueKind;
-use tests::receiver::Receiver;
 use tests::samples::incompressible;
-use tests::world::{Answer, World};
+use worker::Runner;
 
+use crate::paced;
 use crate::schedule::Schedule;
-use crate::witness::Witness;
 
 /// What happens, each a process of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,13 +27,22 @@ pub(crate) enum Process {
 pub(crate) struct Story {
     pub(crate) name: &'static str,
     pub(crate) processes: &'static [Process],
-    body: fn() -> Value,
-    /// What the receiver answers first.
-    answers: &'static [(u16, Option<&'static str>)],
+    /// One for each operation.
+    pub(crate) bodies: &'static [fn() -> Value],
+    /// What each receiver answers first.
+    pub(crate) answers: &'static [(u16, Option<&'static str>)],
     /// How it ends: as the first says when nothing goes wrong, else as any of them, for a fault can keep a step from being taken.
     ends: &'static [&'static str],
     /// Attempts that come to nothing without a fault.
-    spends: usize,
+    pub(crate) spends: usize,
+    /// What workers know instead of the catalogue's.
+    pub(crate) work: Option<&'static [Runner]>,
+    /// Messages that a worker takes at once.
+    pub(crate) batch: i32,
+    /// The processes whose calls meet each fault, when other stories have the others' calls; all of them else.
+    pub(crate) told_of: Option<Range<usize>>,
+    /// Whether the secrets of callbacks are in Secrets Manager.
+    pub(crate) has_stored_secrets: bool,
 }
 
 use Process::{Callback, Cancel, Erase, LostWorker, Nobody, Redeliver, Submit};
@@ -46,58 +51,63 @@ use Process::{Callback, Cancel, Erase, LostWorker, Nobody, Redeliver, Submit};
 /// of them do not make an operation late.
 const AN_HOUR_SECS: u32 = 3600;
 
-pub(crate) const STORIES: [Story; 9] = [
+const PLAIN: Story = Story {
+    name: "",
+    processes: &[],
+    bodies: &[],
+    answers: &[],
+    ends: &["completed"],
+    spends: 0,
+    work: None,
+    batch: 1,
+    told_of: None,
+    has_stored_secrets: false,
+};
+
+pub(crate) static STORIES: [Story; 12] = [
     Story {
         name: "completes",
         processes: &[Submit, Process::Worker, Callback],
-        body: || json!({"function": "demo.echo", "arguments": {"n": 1}}),
-        answers: &[],
-        ends: &["completed"],
-        spends: 0,
+        bodies: &[|| json!({"function": "demo.echo", "arguments": {"n": 1}})],
+        ..PLAIN
     },
     Story {
         name: "large",
         processes: &[Submit, Process::Worker, Callback],
-        body: || json!({"function": "demo.echo", "arguments": large(), "metadata": large()}),
-        answers: &[],
-        ends: &["completed"],
-        spends: 0,
+        bodies: &[|| json!({"function": "demo.echo", "arguments": large(), "metadata": large()})],
+        ..PLAIN
     },
     Story {
         name: "retried",
         processes: &[Submit, Process::Worker, Process::Worker, Callback, Callback],
-        body: || {
+        bodies: &[|| {
             let arguments = json!({"retryable": true, "succeed_on_attempt": 2});
             json!({"function": "demo.fail", "arguments": arguments, "deadline_seconds": 4 * AN_HOUR_SECS})
-        },
+        }],
         answers: &[(500, None)],
-        ends: &["completed"],
         spends: 1,
+        ..PLAIN
     },
     Story {
         name: "fails",
         processes: &[Submit, Process::Worker, Callback],
-        body: || json!({"function": "demo.fail", "deadline_seconds": 4 * AN_HOUR_SECS}),
-        answers: &[],
+        bodies: &[|| json!({"function": "demo.fail", "deadline_seconds": 4 * AN_HOUR_SECS})],
         ends: &["failed"],
-        spends: 0,
+        ..PLAIN
     },
     Story {
         name: "cancelled",
         processes: &[Submit, Cancel, Process::Worker, Callback],
-        body: || json!({"function": "demo.echo", "arguments": {"n": 1}}),
-        answers: &[],
+        bodies: &[|| json!({"function": "demo.echo", "arguments": {"n": 1}})],
         // The caller does not ask again, so a cancel that died first has no effect.
         ends: &["cancelled", "completed"],
-        spends: 0,
+        ..PLAIN
     },
     Story {
         name: "redelivered",
         processes: &[Submit, Process::Worker, Callback, Redeliver, Callback],
-        body: || json!({"function": "demo.echo", "arguments": large(), "ttl_seconds": 60}),
-        answers: &[],
-        ends: &["completed"],
-        spends: 0,
+        bodies: &[|| json!({"function": "demo.echo", "arguments": large(), "ttl_seconds": 60})],
+        ..PLAIN
     },
     Story {
         name: "given-up",
@@ -113,34 +123,82 @@ pub(crate) const STORIES: [Story; 9] = [
             Process::Worker,
             Callback,
         ],
-        body: || {
+        bodies: &[|| {
             let arguments = json!({"retryable": true, "succeed_on_attempt": 1});
             json!({"function": "demo.fail", "arguments": arguments, "deadline_seconds": 4 * AN_HOUR_SECS})
-        },
-        answers: &[],
+        }],
         ends: &["failed", "completed"],
         spends: 3,
+        ..PLAIN
     },
     Story {
         name: "late",
         processes: &[Submit, Nobody(60), Process::Worker, Callback],
-        body: || json!({"function": "demo.echo", "arguments": {"n": 1}, "deadline_seconds": 60}),
-        answers: &[],
+        bodies: &[
+            || json!({"function": "demo.echo", "arguments": {"n": 1}, "deadline_seconds": 60}),
+        ],
         ends: &["failed", "completed"],
-        spends: 0,
+        ..PLAIN
     },
     Story {
         name: "erased",
         processes: &[Submit, Process::Worker, Callback, Erase],
-        body: || json!({"function": "demo.echo", "arguments": large()}),
-        answers: &[],
-        ends: &["completed"],
-        spends: 0,
+        bodies: &[|| json!({"function": "demo.echo", "arguments": large()})],
+        ..PLAIN
+    },
+    Story {
+        // Heartbeats and progress in the middle of work that outlasts a lease.
+        name: "long",
+        processes: &[Submit, Process::Worker, Callback],
+        told_of: Some(1..2),
+        bodies: &[|| paced("long", "only", &json!({"at_secs": [0, 30, 62]}))],
+        work: Some(&paced::RUNNERS),
+        ..PLAIN
+    },
+    Story {
+        // Three in one invocation, whose messages come and go side by side: one at work for two heartbeats, one that panics and
+        // is tried again, one that is done at once.
+        name: "batch",
+        processes: &[Submit, Process::Worker, Process::Worker, Callback],
+        bodies: &[
+            || paced("batch", "long", &json!({"at_secs": [0, 30]})),
+            || {
+                paced(
+                    "batch",
+                    "panics",
+                    &json!({"at_secs": [0], "succeeds_on": 2}),
+                )
+            },
+            || paced("batch", "short", &json!({"at_secs": [0]})),
+        ],
+        spends: 1,
+        work: Some(&paced::RUNNERS),
+        batch: 3,
+        told_of: Some(1..3),
+        ..PLAIN
+    },
+    Story {
+        // The secrets are read when the first sender starts, and again when they have been in use for a while.
+        name: "stored-secrets",
+        processes: &[Submit, Process::Worker, Callback, Nobody(600), Callback],
+        bodies: &[|| json!({"function": "demo.echo", "arguments": {"n": 1}})],
+        answers: &[(503, Some("600"))],
+        told_of: Some(2..5),
+        has_stored_secrets: true,
+        ..PLAIN
     },
 ];
 
+/// An operation of [`paced`] work.
+fn paced(story: &str, name: &str, plan: &Value) -> Value {
+    let mut arguments = plan.clone();
+    arguments["story"] = json!(story);
+    arguments["name"] = json!(name);
+    json!({"function": "demo.echo", "arguments": arguments, "deadline_seconds": 4 * AN_HOUR_SECS})
+}
+
 impl Story {
-    fn ends_after(&self, schedule: &Schedule) -> &'static [&'static str] {
+    pub(crate) fn ends_after(&self, schedule: &Schedule) -> &'static [&'static str] {
         if schedule.len() == 0 {
             &self.ends[..1]
         } else {
@@ -149,220 +207,7 @@ impl Story {
     }
 }
 
-/// How long a process waits for a message at most: a backoff between attempts, never a visibility timeout.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// How long a world may take to come to rest: past every age, backoff and schedule.
-const REST_MAX: Duration = Duration::from_secs(30 * 86_400);
-
-/// How often a caller without an answer asks: more often than a schedule has faults.
-const REQUESTS_MAX: usize = 12;
-
 /// A payload that gets an item of its own, compressed or not.
 fn large() -> Value {
     json!({ "text": incompressible(2000) })
-}
-
-/// A world in which one story after the other is told, each of another owner's operation.
-pub(crate) struct Stage {
-    world: World,
-    told: usize,
-}
-
-/// One telling.
-struct Telling<'a> {
-    world: &'a World,
-    owner: String,
-    id: String,
-    body: String,
-    receiver: Receiver,
-    witness: Witness,
-}
-
-impl Stage {
-    pub(crate) async fn set() -> Self {
-        Self {
-            world: World::start().await,
-            told: 0,
-        }
-    }
-
-    /// Tells a story with these faults, and holds it to every promise; the calls that were made.
-    pub(crate) async fn tell(&mut self, story: &Story, schedule: &Schedule) -> Vec<String> {
-        self.told += 1;
-        let world = &self.world;
-        let owner = format!("teller-{}", self.told);
-        let receiver = Receiver::start().await;
-        receiver.answer_next(story.answers.iter().copied());
-        let mut body = (story.body)();
-        body["callback_url"] = json!(receiver.url);
-        let function = body["function"].as_str().unwrap();
-        let id = operation_id(&format!("local:{owner}"), function, None, KEY);
-        let mut telling = Telling {
-            world,
-            witness: Witness::new(
-                story.ends_after(schedule),
-                story.spends + schedule.len(),
-                &body,
-                id.clone(),
-            ),
-            owner,
-            id: id.to_string(),
-            body: body.to_string(),
-            receiver,
-        };
-        world.wire.reset();
-        world.wire.plan(schedule.faults());
-        for process in story.processes {
-            telling.act(*process).await;
-        }
-        telling.rest().await;
-        let calls = world.wire.calls();
-        world.wire.plan([]);
-        let told = telling
-            .witness
-            .verdict(world, &telling.owner, &telling.receiver)
-            .await;
-        if let Err(broken) = told {
-            let calls: Vec<_> = calls
-                .iter()
-                .enumerate()
-                .map(|(n, call)| format!("{n} {call}"))
-                .collect();
-            panic!(
-                "{}/{schedule}: {broken}\ncalls: {}",
-                story.name,
-                calls.join(", ")
-            );
-        }
-        calls
-    }
-}
-
-const KEY: &str = "k";
-
-impl Telling<'_> {
-    async fn act(&mut self, process: Process) {
-        match process {
-            Submit => {
-                let headers = [("idempotency-key", KEY)];
-                let body = self.body.clone();
-                let answer = self
-                    .ask_until_answered("POST", "/operations", &headers, &body)
-                    .await;
-                self.witness.accepted(answer.status);
-            }
-            Cancel => {
-                let path = format!("/operations/{}/cancel", self.id);
-                if let Some(answer) = self.ask("POST", &path, &[], "").await {
-                    self.witness.cancelled(answer.status);
-                }
-            }
-            Redeliver => {
-                let path = format!("/operations/{}/redeliver", self.id);
-                self.ask("POST", &path, &[], "").await;
-                self.witness.redelivered();
-            }
-            Erase => {
-                // An operation that has not ended is not erased.
-                self.rest().await;
-                let path = format!("/operations/{}", self.id);
-                self.witness.erasing();
-                self.ask_until_answered("DELETE", &path, &[], "").await;
-                self.witness.erased();
-            }
-            Process::Worker => self.serve_soon(QueueKind::Dispatch).await,
-            LostWorker => {
-                // Hide, claim, and the outcome that is never written.
-                self.world.wire.doom(2);
-                self.serve_soon(QueueKind::Dispatch).await;
-            }
-            Callback => self.serve_soon(QueueKind::Callback).await,
-            Nobody(secs) => self.world.clock.advance(Duration::from_secs(secs)),
-        }
-        self.look().await;
-    }
-
-    async fn look(&mut self) {
-        self.witness.look(self.world, &self.receiver).await;
-    }
-
-    /// A request; `None` when whoever serves it dies.
-    async fn ask(
-        &self,
-        method: &str,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: &str,
-    ) -> Option<Answer> {
-        let world = self.world;
-        let request = world.request_of(&self.owner, method, path, headers, body.as_bytes());
-        world.wire.process(&world.clock, request).await
-    }
-
-    /// A request that a caller repeats until it is answered, and not by an apology.
-    async fn ask_until_answered(
-        &mut self,
-        method: &str,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: &str,
-    ) -> Answer {
-        for _ in 0..REQUESTS_MAX {
-            let answer = self.ask(method, path, headers, body).await;
-            self.look().await;
-            match answer {
-                Some(answer) if answer.status < 500 => return answer,
-                _ => self.world.clock.advance(Duration::from_secs(1)),
-            }
-        }
-        panic!("{method} {path} is never answered");
-    }
-
-    /// Has one message of a queue served, if there is one soon.
-    async fn serve_soon(&self, kind: QueueKind) {
-        let clock = &self.world.clock;
-        if let Some(at) = self.world.next_message_at(kind)
-            && at.since(clock.now()) <= PATIENCE
-        {
-            clock.advance(at.since(clock.now()));
-            self.serve(kind).await;
-        }
-    }
-
-    /// Has one message of a queue served, by a process of its own.
-    async fn serve(&self, kind: QueueKind) {
-        let world = self.world;
-        let queue = world.queue(kind);
-        let messages = queue.receive(1).await;
-        if messages.is_empty() {
-            return;
-        }
-        let worker = world.another_worker();
-        let served = world.serve(&worker, kind, queue.event(&messages));
-        if let Some(answer) = world.wire.process(&world.clock, served).await
-            && answer["batchItemFailures"] == json!([])
-            && world.wire.acknowledges()
-        {
-            queue.delete_acknowledged(&messages, &answer).await;
-        }
-    }
-
-    /// Has every message served when its time has come, until there are none.
-    async fn rest(&mut self) {
-        let (world, start) = (self.world, self.world.clock.now());
-        loop {
-            let waiting = QueueKind::ALL
-                .into_iter()
-                .filter_map(|kind| Some((world.next_message_at(kind)?, kind)));
-            let Some((at, kind)) = waiting.min_by_key(|(at, _)| *at) else {
-                return;
-            };
-            world.clock.advance(at.since(world.clock.now()));
-            let took = world.clock.now().since(start);
-            assert!(took < REST_MAX, "messages never come to rest");
-            self.serve(kind).await;
-            self.look().await;
-        }
-    }
 }

@@ -121,6 +121,10 @@ impl Witness {
         self.hold(same, || {
             format!("a step without a version from {before:?} to {now:?}")
         });
+        let fraction = |operation: &Operation| operation.progress.as_ref().map(|p| p.fraction);
+        self.hold(fraction(now) >= fraction(before), || {
+            format!("progress fell from {before:?} to {now:?}")
+        });
         if before.status().is_terminal() {
             let kept = now.state == before.state
                 && now.lock_version == before.lock_version
@@ -132,16 +136,20 @@ impl Witness {
         }
     }
 
-    /// Whether everything was kept, once all messages have been served.
+    /// How it ended, as status and attempt, once all messages have been served; or what was broken.
     pub(crate) async fn verdict(
         mut self,
         world: &World,
         owner: &str,
         receiver: &Receiver,
-    ) -> Result<(), String> {
+    ) -> Result<(String, u32), String> {
         self.look(world, receiver).await;
         let path = format!("/operations/{}", self.id);
         let shown = world.request_of(owner, "GET", &path, &[], b"").await;
+        let end = self.seen.as_ref().map_or_else(
+            || ("gone".to_owned(), 0),
+            |operation| (operation.status().to_string(), operation.attempt),
+        );
         match self.seen.take() {
             _ if self.erased => self.hold(shown.status == 404, || {
                 format!("erased, and shown: {}", shown.text)
@@ -150,7 +158,7 @@ impl Witness {
             None => self.hold(false, || "an accepted operation is gone".into()),
         }
         if self.broken.is_empty() {
-            Ok(())
+            Ok(end)
         } else {
             Err(format!("{}\nshown: {}", self.broken.join("; "), shown.text))
         }
@@ -191,8 +199,11 @@ impl Witness {
     }
 
     fn judge_callback(&mut self, operation: &Operation, shown: &Value, receiver: &Receiver) {
-        let callback = operation.callback.as_ref().unwrap();
         let deliveries = receiver.received();
+        let Some(callback) = &operation.callback else {
+            self.hold(deliveries.is_empty(), || "an uncalled-for callback".into());
+            return;
+        };
         let (made, rounds) = (u64::from(callback.attempts_made), self.rounds);
         self.hold(made <= rounds * CALLBACK_ATTEMPTS_MAX, || {
             format!("{made} attempts in {rounds} rounds")

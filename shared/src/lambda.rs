@@ -83,9 +83,18 @@ pub struct Record {
     pub queue_name: String,
 }
 
+/// A record has no identifier. An answer could not name it, and one that names nothing would have it deleted; so there is none,
+/// which Lambda takes for complete failure: every message of the batch comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a record has no messageId")]
+pub struct Unnamed;
+
 /// The records of an event. A record without its send time counts as sent `now`, so that it is never taken for an old one.
-#[must_use]
-pub fn records(event: SqsEvent, now: Timestamp) -> Vec<Record> {
+///
+/// # Errors
+///
+/// When one of them cannot be named in an answer.
+pub fn records(event: SqsEvent, now: Timestamp) -> Result<Vec<Record>, Unnamed> {
     let read = |message: aws_lambda_events::sqs::SqsMessage| {
         let attribute = |name: &str| {
             message
@@ -94,16 +103,17 @@ pub fn records(event: SqsEvent, now: Timestamp) -> Vec<Record> {
                 .and_then(|value| value.parse::<i64>().ok())
         };
         let queue_arn = message.event_source_arn.as_deref().unwrap_or_default();
-        Record {
+        let named = message.message_id.filter(|id| !id.is_empty());
+        Ok(Record {
             sent_at: attribute("SentTimestamp").map_or(now, Timestamp::from_millis),
             receive_count: attribute("ApproximateReceiveCount")
                 .and_then(|count| u32::try_from(count).ok())
                 .unwrap_or(1),
             queue_name: queue_arn.rsplit(':').next().unwrap_or_default().to_owned(),
-            message_id: message.message_id.unwrap_or_default(),
+            message_id: named.ok_or(Unnamed)?,
             receipt_handle: message.receipt_handle.unwrap_or_default(),
             body: message.body.unwrap_or_default(),
-        }
+        })
     };
     event.records.into_iter().map(read).collect()
 }
@@ -179,7 +189,7 @@ mod tests {
     fn a_record_without_attributes_is_new() {
         let event = serde_json::from_str(r#"{"Records":[{"messageId":"m","body":"{"}]}"#).unwrap();
         let now = Timestamp::from_secs(5);
-        let records = records(event, now);
+        let records = records(event, now).unwrap();
         assert_eq!((records[0].sent_at, records[0].receive_count), (now, 1));
     }
 }

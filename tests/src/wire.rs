@@ -63,6 +63,26 @@ impl Fault {
     }
 }
 
+/// What the functions depend on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// `DynamoDB`.
+    Store,
+    /// SQS.
+    Queues,
+}
+
+/// A service out of reach.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outage {
+    /// Which.
+    pub service: Service,
+    /// What every request meets.
+    pub fault: Fault,
+    /// For requests with this in their body alone, as of an operation whose partition is throttled; empty for all requests.
+    pub only: String,
+}
+
 /// What is going on in a process besides its calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Work {
@@ -105,6 +125,7 @@ struct State {
     units: Units,
     calls: Vec<String>,
     plan: BTreeMap<usize, Fault>,
+    outages: Vec<Outage>,
     /// The request that the process does not live to make.
     doomed: Option<usize>,
     /// The number of the next request since the plan was made.
@@ -171,6 +192,11 @@ impl Wire {
         state.plan = faults.into_iter().collect();
         state.next = 0;
         state.repeated.clear();
+    }
+
+    /// Besides what is planned: these last until this is said again, without them.
+    pub fn suffer(&self, outages: &[Outage]) {
+        self.state().outages = outages.to_vec();
     }
 
     /// Besides what is planned: the next process dies before its `n`-th request, from 0, if it comes to make it.
@@ -271,8 +297,14 @@ impl State {
             self.repeated.insert(call.to_owned(), fault);
         }
         let doom = (self.doomed == Some(n)).then_some(Fault::Unsent);
+        let befalls = |outage: &&Outage| {
+            let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default());
+            service(request) == Some(outage.service) && body.contains(&outage.only)
+        };
+        let outage = self.outages.iter().find(befalls);
         planned
             .or(doom)
+            .or(outage.map(|outage| outage.fault))
             .or_else(|| self.repeated.get(call).copied())
     }
 }
@@ -280,7 +312,7 @@ impl State {
 impl Wire {
     /// What becomes of a request that the test has no other plans for.
     async fn carry_out(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
-        if !is_for_dynamodb(&request) {
+        if service(&request) != Some(Service::Store) {
             return self.inner.call(request).await;
         }
         let writes = !matches!(target(&request), "GetItem" | "BatchGetItem" | "Query");
@@ -349,14 +381,14 @@ fn target(request: &HttpRequest) -> &str {
     target.rsplit('.').next().unwrap_or_default()
 }
 
-/// The first part, with the version of the API that it names.
-fn service(request: &HttpRequest) -> &str {
+/// Whom a request is for; `None` when it is neither.
+fn service(request: &HttpRequest) -> Option<Service> {
     let target = header(request, "x-amz-target");
-    target.split('.').next().unwrap_or_default()
-}
-
-fn is_for_dynamodb(request: &HttpRequest) -> bool {
-    service(request).starts_with("DynamoDB")
+    match target.split(['_', '.']).next() {
+        Some("DynamoDB") => Some(Service::Store),
+        Some("AmazonSQS") => Some(Service::Queues),
+        _ => None,
+    }
 }
 
 /// The SDK says how often it has tried and will try, as in `attempt=2; max=3`.
@@ -370,12 +402,12 @@ fn is_last_try(request: &HttpRequest) -> bool {
 /// What each service answers then.
 fn too_busy(request: &HttpRequest) -> HttpResponse {
     let (status, code) = match service(request) {
-        "DynamoDB_20120810" => (
+        Some(Service::Store) => (
             400_u16,
             "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
         ),
-        "secretsmanager" => (400, "ThrottlingException"),
-        _ => (503, "com.amazonaws.sqs#ServiceUnavailable"),
+        Some(Service::Queues) => (503, "com.amazonaws.sqs#ServiceUnavailable"),
+        None => (400, "ThrottlingException"),
     };
     refusal(status, code, "too busy")
 }

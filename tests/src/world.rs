@@ -239,7 +239,7 @@ impl World {
                 worker.handle(event, deadline).await.unwrap()
             }
             QueueKind::Callback | QueueKind::CallbackDeadLetter => {
-                self.callback.handle(event).await
+                self.callback.handle(event).await.unwrap()
             }
         };
         serde_json::to_value(response).unwrap()

@@ -21,7 +21,7 @@ use shared::config::{Environment, SettingError};
 use shared::domain::backoff::CallbackSchedule;
 use shared::domain::limits::{CALLBACK_TIMEOUT_SECS_DEFAULT, CALLBACK_TIMEOUT_SECS_MAX};
 use shared::domain::network::AllowedNetworks;
-use shared::lambda::{Record, batch_response, records};
+use shared::lambda::{Record, Unnamed, batch_response, records};
 use shared::queue::Queue;
 use shared::random::Random;
 use shared::store::Store;
@@ -94,8 +94,12 @@ impl Callback {
 
     /// Serves one batch, from the callback queue or its dead-letter queue. The messages are served side by side: a slow
     /// receiver does not hold up the others.
-    pub async fn handle(&self, event: SqsEvent) -> SqsBatchResponse {
-        let records = records(event, self.clock.now());
+    ///
+    /// # Errors
+    ///
+    /// When a message has no name.
+    pub async fn handle(&self, event: SqsEvent) -> Result<SqsBatchResponse, Unnamed> {
+        let records = records(event, self.clock.now())?;
         let served = records.iter().map(|record| async {
             if self.is_dead_letter(record) {
                 self.serve_dead_letter(record).await
@@ -104,12 +108,8 @@ impl Callback {
             }
         });
         let dispositions = futures_util::future::join_all(served).await;
-        batch_response(
-            records
-                .iter()
-                .map(|record| record.message_id.clone())
-                .zip(dispositions),
-        )
+        let message_ids = records.iter().map(|record| record.message_id.clone());
+        Ok(batch_response(message_ids.zip(dispositions)))
     }
 }
 

@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         let callback = Arc::new(callback?);
         Ok(service_fn(move |event: LambdaEvent<SqsEvent>| {
             let callback = Arc::clone(&callback);
-            async move { Ok::<_, Error>(callback.handle(event.payload).await) }
+            async move { Ok::<_, Error>(callback.handle(event.payload).await?) }
         }))
     })
 }

@@ -22,7 +22,7 @@ use shared::clock::Clock;
 use shared::config::{Environment, SettingError};
 use shared::domain::limits::{LEASE_SECS_DEFAULT, LEASE_SECS_MAX, LEASE_SECS_MIN};
 use shared::domain::time::Timestamp;
-use shared::lambda::{Disposition, Record, batch_response, records};
+use shared::lambda::{Disposition, Record, Unnamed, batch_response, records};
 use shared::queue::Queue;
 use shared::random::Random;
 use shared::store::Store;
@@ -46,11 +46,16 @@ pub struct Worker {
     leaked: AtomicBool,
 }
 
-/// Some work would not end: its thread is still running and would go on inside the next invocation. The process must end; its
-/// messages come back.
+/// Why a batch has no answer. Nothing is acknowledged then, and its messages come back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("work ignored its abort; the process has to end")]
-pub struct Leaked;
+pub enum Unserved {
+    /// No answer could name what came of each message.
+    #[error(transparent)]
+    Unnamed(#[from] Unnamed),
+    /// Some work would not end: its thread is still running and would go on inside the next invocation. The process must end.
+    #[error("work ignored its abort; the process has to end")]
+    Leaked,
+}
 
 impl Worker {
     /// The function with its settings, the clients and what comes from outside.
@@ -106,17 +111,17 @@ impl Worker {
     ///
     /// # Errors
     ///
-    /// When work would not end. Nothing is acknowledged then.
+    /// When a message has no name, or work would not end.
     pub async fn handle(
         &self,
         event: SqsEvent,
         deadline: Timestamp,
-    ) -> Result<SqsBatchResponse, Leaked> {
-        let records = records(event, self.clock.now());
+    ) -> Result<SqsBatchResponse, Unserved> {
+        let records = records(event, self.clock.now())?;
         let served = records.iter().map(|record| self.serve(record, deadline));
         let dispositions = futures_util::future::join_all(served).await;
         if self.leaked.load(Ordering::Relaxed) {
-            return Err(Leaked);
+            return Err(Unserved::Leaked);
         }
         let message_ids = records.iter().map(|record| record.message_id.clone());
         Ok(batch_response(message_ids.zip(dispositions)))

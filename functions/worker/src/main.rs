@@ -11,7 +11,7 @@ use shared::clock::{Clock as _, SystemClock};
 use shared::domain::limits::WORKER_TIMEOUT_SECS;
 use shared::lambda::{self, invocation_deadline};
 use shared::random::SystemRandom;
-use worker::Worker;
+use worker::{Unserved, Worker};
 
 fn main() -> ExitCode {
     lambda::run(async |environment| {
@@ -29,14 +29,13 @@ fn main() -> ExitCode {
                 let timeout = Duration::from_secs(u64::from(WORKER_TIMEOUT_SECS));
                 let deadline =
                     invocation_deadline(event.context.deadline, timeout, SystemClock.now());
-                match worker.handle(event.payload, deadline).await {
-                    Ok(response) => Ok::<_, Error>(response),
-                    Err(leaked) => {
-                        // Unanswered, so that nothing is acknowledged; Lambda replaces the process.
-                        tracing::error!("{leaked}");
-                        std::process::exit(1)
-                    }
+                let served = worker.handle(event.payload, deadline).await;
+                if let Err(leaked @ Unserved::Leaked) = served {
+                    // Lambda replaces the process.
+                    tracing::error!("{leaked}");
+                    std::process::exit(1)
                 }
+                Ok::<_, Error>(served?)
             }
         }))
     })

@@ -361,7 +361,8 @@ impl Telling<'_> {
             };
             let answer = callback
                 .handle(serde_json::from_value(event).unwrap())
-                .await;
+                .await
+                .unwrap();
             Some((callback, serde_json::to_value(answer).unwrap()))
         };
         // One that cannot start answers nothing, as one that dies.

@@ -382,7 +382,8 @@ async fn a_url_that_is_no_longer_allowed_is_not_called() {
     let queue = world.queue(QueueKind::Callback);
     let messages = queue.receive(1).await;
     let event = serde_json::from_value(queue.event(&messages)).unwrap();
-    assert!(function.handle(event).await.batch_item_failures.is_empty());
+    let answer = function.handle(event).await.unwrap();
+    assert!(answer.batch_item_failures.is_empty());
     let callback = world.show(&id).await["callback"].clone();
     assert_eq!(
         callback["attempts"][0]["error"],

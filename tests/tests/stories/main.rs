@@ -7,6 +7,7 @@
 )]
 
 mod bad_input;
+mod batches;
 mod callbacks;
 mod costs;
 mod expiry;

@@ -497,7 +497,7 @@ async fn work_that_ignores_its_abort_ends_the_process_instead_of_leaking_into_th
         queue.len().await;
         world.clock.advance(Duration::from_secs(1));
     }
-    assert_eq!(served.await.unwrap().unwrap_err(), worker::Leaked);
+    assert_eq!(served.await.unwrap().unwrap_err(), worker::Unserved::Leaked);
     busy::LET_GO[1].store(true, Ordering::SeqCst);
     world.rest().await;
     assert_eq!(world.show(&id).await["status"], "cancelled");

@@ -3,6 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tests::api::Api;
+use tests::receiver::Receiver;
 
 use crate::BUNDLE;
 
@@ -16,9 +17,10 @@ enum Expected {
 
 use Expected::{Completed, Failed};
 
-/// One test, so that what has to wait for a lease, a time limit or a backoff waits side by side.
+/// One test, so that what has to wait for a lease, a time limit or a backoff waits side by side, and beside work that has nothing
+/// to do with it.
 #[tokio::test]
-async fn every_failure_ends_in_a_second_attempt_or_in_its_errors() {
+async fn every_failure_ends_is_told_and_leaves_its_neighbours_alone() {
     let api = BUNDLE.caller("failure");
     let fail = |arguments: Value| json!({"function": "demo.fail", "arguments": arguments});
     let cases = [
@@ -57,6 +59,14 @@ async fn every_failure_ends_in_a_second_attempt_or_in_its_errors() {
             json!({"function": "csv.summarize", "arguments": {"csv": "a,b\n1\n"}}),
             Failed(1, &["MALFORMED_CSV"]),
         ),
+        (
+            json!({"function": "demo.countdown", "arguments": {"steps": 30, "step_ms": 100}}),
+            Completed(1),
+        ),
+        (
+            json!({"function": "demo.countdown", "arguments": {"steps": 1, "step_ms": 1}}),
+            Completed(1),
+        ),
     ];
     let ends = cases
         .iter()
@@ -65,11 +75,16 @@ async fn every_failure_ends_in_a_second_attempt_or_in_its_errors() {
 }
 
 async fn ends(api: &Api, body: &Value, expected: &Expected) {
-    let id = api.submit(body).await.id();
+    let receiver = Receiver::start().await;
+    let mut told_of = body.clone();
+    told_of["callback_url"] = json!(receiver.url);
+    let id = api.submit(&told_of).await.id();
     match expected {
         Completed(attempt) => {
             let operation = api.reaches(&id, "completed").await.json();
-            assert_eq!(operation["result"], json!({"attempt": attempt}), "{body}");
+            if body["function"] == "demo.fail" {
+                assert_eq!(operation["result"], json!({"attempt": attempt}), "{body}");
+            }
             assert_eq!(operation["attempt"], *attempt, "{body}");
             assert!(operation.get("errors").is_none(), "{operation}");
         }
@@ -85,6 +100,13 @@ async fn ends(api: &Api, body: &Value, expected: &Expected) {
             assert!(operation.get("result").is_none(), "{operation}");
             assert!(operation["completed_at"].is_string(), "{operation}");
         }
+    }
+    api.callback_reaches(&id, "delivered").await;
+    let operation = api.get(&format!("/operations/{id}")).await.json();
+    let [delivery] = receiver.received().try_into().unwrap();
+    let told = &delivery.verified()["data"];
+    for member in ["status", "attempt", "result", "errors"] {
+        assert_eq!(told.get(member), operation.get(member), "{body}: {member}");
     }
 }
 

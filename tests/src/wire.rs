@@ -124,6 +124,7 @@ pub struct Units {
 struct State {
     units: Units,
     calls: Vec<String>,
+    unconditional_writes: usize,
     plan: BTreeMap<usize, Fault>,
     outages: Vec<Outage>,
     /// The request that the process does not live to make.
@@ -161,6 +162,7 @@ impl Wire {
     pub fn reset(&self) {
         let mut state = self.state();
         state.calls.clear();
+        state.unconditional_writes = 0;
         state.units = Units::default();
     }
 
@@ -174,6 +176,13 @@ impl Wire {
     #[must_use]
     pub fn calls(&self) -> Vec<String> {
         self.state().calls.clone()
+    }
+
+    /// The writes to the store since the last reset that asked for no condition. Deletes are not among them: a payload is deleted by
+    /// a name that no other write will use again.
+    #[must_use]
+    pub fn unconditional_writes(&self) -> usize {
+        self.state().unconditional_writes
     }
 
     /// How often each request was made since the last reset.
@@ -290,6 +299,12 @@ impl State {
             return Some(Fault::Unsent);
         }
         let n = self.number(target(request));
+        let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default());
+        if matches!(target(request), "PutItem" | "UpdateItem")
+            && !body.contains("\"ConditionExpression\"")
+        {
+            self.unconditional_writes += 1;
+        }
         let call = header(request, "amz-sdk-invocation-id");
         self.under_way.insert(call.to_owned());
         let planned = self.plan.remove(&n);
@@ -298,7 +313,6 @@ impl State {
         }
         let doom = (self.doomed == Some(n)).then_some(Fault::Unsent);
         let befalls = |outage: &&Outage| {
-            let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default());
             service(request) == Some(outage.service) && body.contains(&outage.only)
         };
         let outage = self.outages.iter().find(befalls);

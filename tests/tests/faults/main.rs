@@ -67,6 +67,7 @@ async fn tell(name: &str) {
     let extent = extent(name);
     let mut stage = Stage::set(story).await;
     if let Extent::One(schedule) = &extent {
+        stage.tell(&Schedule::default()).await;
         let calls = stage.tell(schedule).await;
         for (n, call) in calls.names.iter().enumerate() {
             println!(

@@ -115,13 +115,17 @@ impl Stage {
         let mut begun_at = Vec::new();
         for process in story.processes {
             begun_at.push(world.wire.calls().len());
-            telling.act(*process).await;
+            // On the heap: handlers of all functions are inside, and a test's thread has a small stack.
+            Box::pin(telling.act(*process)).await;
         }
-        telling.rest().await;
+        Box::pin(telling.rest()).await;
         let calls = world.wire.calls();
         begun_at.push(calls.len());
         world.wire.plan([]);
         let (mut broken, mut ends) = (Vec::new(), Vec::new());
+        if world.wire.unconditional_writes() > 0 {
+            broken.push("a write without a condition".to_owned());
+        }
         for told in telling.operations {
             match told
                 .witness
@@ -269,7 +273,7 @@ impl Telling<'_> {
     ) -> Option<Answer> {
         let world = self.world;
         let request = world.request_of(&self.owner, method, path, headers, body.as_bytes());
-        world.wire.process(&world.clock, request).await
+        Box::pin(world.wire.process(&world.clock, request)).await
     }
 
     /// A request that a caller repeats until it is answered, and not by an apology.
@@ -314,9 +318,9 @@ impl Telling<'_> {
         }
         let event = queue.event(&messages);
         let answer = if is_for_worker {
-            self.serve_by_worker(kind, event).await
+            Box::pin(self.serve_by_worker(kind, event)).await
         } else {
-            self.serve_by_sender(kind, event).await
+            Box::pin(self.serve_by_sender(kind, event)).await
         };
         if let Some(answer) = answer
             && answer["batchItemFailures"].as_array().unwrap().len() < messages.len()

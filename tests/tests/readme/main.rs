@@ -1,4 +1,4 @@
-//! Holds `README.md` to the code: its states, routes, settings, limits and links. What it says of them would otherwise be true
+//! Holds `README.md` to the code: its states, routes, settings, limits, tests and links. What it says of them would otherwise be true
 //! on the day on which it was written.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -168,6 +168,42 @@ fn the_settings_that_are_handed_on_are_those_of_the_local_bundle() {
         .map(|name| name.trim().trim_matches('`'))
         .collect();
     assert_eq!(told, PASSED_ON);
+}
+
+#[test]
+fn every_test_that_is_named_exists() {
+    let mut names = 0;
+    for row in rows("held by") {
+        for link in row[1].split(", ") {
+            let (name, path) = link.split_once("`](").unwrap();
+            let (name, path) = (name.trim_start_matches("[`"), path.trim_end_matches(')'));
+            assert!(is_test(&root().join(path), name), "{link}");
+            names += 1;
+        }
+    }
+    assert!(names > 30);
+    assert!(!is_test(
+        &root().join("tests/tests/readme/main.rs"),
+        "is_test"
+    ));
+}
+
+/// Whether a source has this test, or makes it by a macro from a line of `NAME: "…",`.
+fn is_test(path: &Path, name: &str) -> bool {
+    let source = std::fs::read_to_string(path).unwrap();
+    let lines: Vec<_> = source.lines().map(str::trim).collect();
+    let is_declared = |at: usize| {
+        let attributes = lines[..at].iter().rev();
+        let mut attributes = attributes.take_while(|line| line.starts_with("#["));
+        attributes.any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))
+    };
+    let declares = |line: &str| {
+        let function = line.trim_start_matches("async ").strip_prefix("fn ");
+        function.is_some_and(|function| function.starts_with(&format!("{name}(")))
+    };
+    lines.iter().enumerate().any(|(at, line)| {
+        declares(line) && is_declared(at) || line.starts_with(&format!("{name}: \""))
+    })
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn error() -> OperationError {
 }
 
 #[tokio::test]
-async fn every_write_knows_its_own() {
+async fn a_lost_answer_is_not_a_lost_race() {
     let fixture = Fixture::start().await;
     let (store, lose) = (&fixture.store, || fixture.wire.plan([(0, Fault::Lost)]));
 

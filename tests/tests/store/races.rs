@@ -181,7 +181,7 @@ async fn give_up_is_written_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn cancel_is_written_once() {
+async fn the_first_cancel_wins_and_the_others_find_it() {
     let fixture = Fixture::start().await;
     let operation = fixture.created().await;
     let store = fixture.store.clone();
@@ -208,7 +208,7 @@ async fn cancel_is_written_once() {
 /// Complete, fail, retry, cancel and claim against each other: the version tells that exactly one of those that end it, or let
 /// it go, was applied.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_all_that_would_end_it_one_does() {
+async fn a_lost_race_is_an_outcome_and_one_end_wins() {
     let fixture = Fixture::start().await;
     let held = Arc::new(fixture.held().await);
     let store = fixture.store.clone();

@@ -14,6 +14,7 @@ mod expiry;
 mod interleavings;
 mod lifecycle;
 mod messages;
+mod orders;
 mod outages;
 mod rotation;
 mod routes;

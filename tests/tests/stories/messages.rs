@@ -439,7 +439,7 @@ async fn dead_letters_that_find_nothing_keep_the_age_rule_and_malformed_ones_are
 }
 
 #[tokio::test]
-async fn a_message_received_too_often_goes_to_the_dead_letters_and_comes_back() {
+async fn attempts_are_counted_by_claims_and_not_by_receives_even_among_the_dead_letters() {
     let world = World::start().await;
     let body = json!({"function": "demo.echo", "deadline_seconds": 86_400});
     let id = world.submit(body).await.json["id"].clone();
@@ -451,8 +451,9 @@ async fn a_message_received_too_often_goes_to_the_dead_letters_and_comes_back() 
     }
     assert!(dispatch.receive(1).await.is_empty());
     world.rest().await;
+    let done = world.show(id.as_str().unwrap()).await;
     assert_eq!(
-        world.show(id.as_str().unwrap()).await["status"],
-        "completed"
+        (&done["status"], &done["attempt"]),
+        (&json!("completed"), &json!(1))
     );
 }

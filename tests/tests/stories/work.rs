@@ -215,7 +215,7 @@ async fn a_later_attempts_smaller_progress_is_held_back() {
 }
 
 #[tokio::test]
-async fn a_zombie_that_wakes_after_its_lease_changes_nothing_and_acknowledges_nothing() {
+async fn a_stale_holder_changes_nothing_and_acknowledges_nothing() {
     let world = Arc::new(World::start().await);
     let id = countdown(&world, 1, 10_000).await;
     let zombie = AtWork::begin(&world).await;

@@ -8,8 +8,10 @@
 
 mod bad_input;
 mod batches;
+mod busy_work;
 mod callbacks;
 mod costs;
+mod dead_letters;
 mod expiry;
 mod interleavings;
 mod lifecycle;

@@ -9,9 +9,9 @@ use shared::store::Claimed;
 use tests::queues::QueueKind;
 use tests::world::World;
 
-const MINUTE: Duration = Duration::from_secs(60);
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
 
-fn message(operation_id: &str, create_id: CreateId) -> String {
+pub(super) fn message(operation_id: &str, create_id: CreateId) -> String {
     Dispatch {
         operation_id: OperationId::parse(operation_id).unwrap(),
         create_id,
@@ -21,11 +21,11 @@ fn message(operation_id: &str, create_id: CreateId) -> String {
     .to_body()
 }
 
-fn nobodys_message() -> String {
+pub(super) fn nobodys_message() -> String {
     message("op_000000000000000000000000", CreateId::from_bytes([1; 16]))
 }
 
-async fn create_id(world: &World, id: &str) -> CreateId {
+pub(super) async fn create_id(world: &World, id: &str) -> CreateId {
     use shared::clock::Clock as _;
     let id = OperationId::parse(id).unwrap();
     world
@@ -38,7 +38,7 @@ async fn create_id(world: &World, id: &str) -> CreateId {
 }
 
 /// Claims an operation as a worker that then dies.
-async fn claim_and_vanish(world: &World, id: &str) {
+pub(super) async fn claim_and_vanish(world: &World, id: &str) {
     use shared::clock::Clock as _;
     let create_id = create_id(world, id).await;
     let (id, claim_id) = (
@@ -256,7 +256,7 @@ fn older_worker(world: &World, environment: &shared::config::Environment) -> wor
     .unwrap()
 }
 
-fn codes(operation: &Value) -> Vec<&str> {
+pub(super) fn codes(operation: &Value) -> Vec<&str> {
     operation["errors"]
         .as_array()
         .unwrap()
@@ -371,89 +371,4 @@ async fn a_corrupt_record_is_told_without_internals_and_never_written_over() {
         (500, &json!("INTERNAL_ERROR"))
     );
     assert!(!answer.text.contains("ended_at"));
-}
-
-async fn dead_letter(world: &World, body: &str) {
-    world.queue(QueueKind::DispatchDeadLetter).send(body).await;
-}
-
-#[tokio::test]
-async fn dead_letters_are_not_graves() {
-    let world = World::start().await;
-    let dead_letters = world.queue(QueueKind::DispatchDeadLetter);
-    let accepted = world.submit(json!({"function": "demo.echo"})).await.json;
-    let id = accepted["id"].as_str().unwrap();
-    let body = message(id, create_id(&world, id).await);
-    // The dispatch queue's own is lost; the dead letter alone is left.
-    let dispatch = world.queue(QueueKind::Dispatch);
-    let [lost] = dispatch.receive(1).await.try_into().unwrap();
-    dispatch
-        .delete_acknowledged(&[lost], &json!({"batchItemFailures": []}))
-        .await;
-
-    // Held: it waits.
-    claim_and_vanish(&world, id).await;
-    dead_letter(&world, &body).await;
-    assert!(world.pump(QueueKind::DispatchDeadLetter).await);
-    assert_eq!((dead_letters.len().await, dispatch.len().await), (1, 0));
-    // Attempts and time left: it begins afresh.
-    world.clock.advance(MINUTE);
-    assert!(world.pump(QueueKind::DispatchDeadLetter).await);
-    assert_eq!((dead_letters.len().await, dispatch.len().await), (0, 1));
-    // Attempts used up: it is given up.
-    claim_and_vanish(&world, id).await;
-    world.clock.advance(MINUTE);
-    claim_and_vanish(&world, id).await;
-    world.clock.advance(MINUTE);
-    dead_letter(&world, &body).await;
-    assert!(world.pump(QueueKind::DispatchDeadLetter).await);
-    assert_eq!(codes(&world.show(id).await), ["WORKER_LOST"]);
-    // Ended: it is acknowledged.
-    dead_letter(&world, &body).await;
-    assert!(world.pump(QueueKind::DispatchDeadLetter).await);
-    assert!(dead_letters.is_empty().await);
-}
-
-#[tokio::test]
-async fn dead_letters_that_find_nothing_keep_the_age_rule_and_malformed_ones_are_dropped() {
-    let world = World::start().await;
-    let dead_letters = world.queue(QueueKind::DispatchDeadLetter);
-    dead_letter(&world, "not JSON").await;
-    assert!(world.pump(QueueKind::DispatchDeadLetter).await);
-    assert!(dead_letters.is_empty().await);
-    dead_letter(&world, r#"{"format":2}"#).await;
-    assert!(world.pump(QueueKind::DispatchDeadLetter).await);
-    assert_eq!(
-        dead_letters.len().await,
-        1,
-        "newer code may be able to read it"
-    );
-    world.queue(QueueKind::DispatchDeadLetter).receive(10).await;
-    dead_letter(&world, &nobodys_message()).await;
-    assert!(world.pump(QueueKind::DispatchDeadLetter).await);
-    assert_eq!(
-        dead_letters.len().await,
-        2,
-        "a submit may still create its record"
-    );
-}
-
-#[tokio::test]
-async fn attempts_are_counted_by_claims_and_not_by_receives_even_among_the_dead_letters() {
-    let world = World::start().await;
-    let body = json!({"function": "demo.echo", "deadline_seconds": 86_400});
-    let id = world.submit(body).await.json["id"].clone();
-    let dispatch = world.queue(QueueKind::Dispatch);
-    // Receives that lead nowhere, as of a function that is throttled.
-    for _ in 0..10 {
-        assert_eq!(dispatch.receive(1).await.len(), 1);
-        world.clock.advance(Duration::from_secs(900));
-    }
-    assert!(dispatch.receive(1).await.is_empty());
-    world.rest().await;
-    let done = world.show(id.as_str().unwrap()).await;
-    assert_eq!(
-        (&done["status"], &done["attempt"]),
-        (&json!("completed"), &json!(1))
-    );
 }

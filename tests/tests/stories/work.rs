@@ -1,19 +1,14 @@
 //! Work: leases, heartbeats, progress, cancellation, panics, and work that will not end.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shared::aws::Aws;
 use shared::clock::Clock as _;
 use shared::domain::id::{ClaimId, OperationId};
 use shared::domain::operation::{Operation, State};
-use shared::queue::{Dispatch, Message as _};
-use shared::random::SeededRandom;
-use shared::store::{Claimed, Draft};
+use shared::store::Claimed;
 use tests::queues::QueueKind;
-use tests::samples::pending_operation;
 use tests::world::World;
 use tokio::task::JoinHandle;
 use worker::Worker;
@@ -22,7 +17,7 @@ use worker::Worker;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A worker at work on a message, and the message's fate once it is known.
-struct AtWork {
+pub(super) struct AtWork {
     world: Arc<World>,
     served: JoinHandle<Value>,
 }
@@ -32,7 +27,7 @@ impl AtWork {
         Self::begin_with(world, world.another_worker()).await
     }
 
-    async fn begin_with(world: &Arc<World>, worker: impl Into<Arc<Worker>>) -> Self {
+    pub(super) async fn begin_with(world: &Arc<World>, worker: impl Into<Arc<Worker>>) -> Self {
         let worker = worker.into();
         let queue = world.queue(QueueKind::Dispatch);
         let messages = queue.receive(1).await;
@@ -48,7 +43,7 @@ impl AtWork {
     }
 
     /// Lets the worker do what it has to do until `done` holds of the operation, while time stands still.
-    async fn until(&self, id: &str, done: impl Fn(&Operation) -> bool) -> Operation {
+    pub(super) async fn until(&self, id: &str, done: impl Fn(&Operation) -> bool) -> Operation {
         self.while_time_passes(id, Duration::ZERO, done).await
     }
 
@@ -75,7 +70,7 @@ impl AtWork {
     }
 
     /// Lets time pass until the worker has answered; whether it returned the message.
-    async fn returned(self) -> bool {
+    pub(super) async fn returned(self) -> bool {
         let answered = tokio::time::timeout(PATIENCE, async {
             while !self.served.is_finished() {
                 // Takes a moment of real time, in which the work's thread gets on.
@@ -89,7 +84,7 @@ impl AtWork {
     }
 }
 
-fn lease_until(operation: &Operation) -> i64 {
+pub(super) fn lease_until(operation: &Operation) -> i64 {
     match operation.state {
         State::Processing { lease_until, .. } => lease_until.as_secs(),
         _ => 0,
@@ -360,145 +355,4 @@ async fn an_invocation_without_time_left_begins_nothing() {
         .unwrap();
     assert_eq!(answer.batch_item_failures.len(), 1);
     assert_eq!(world.show(id.as_str().unwrap()).await["attempt"], 0);
-}
-
-/// Work that computes without awaiting, until it is let go.
-mod busy {
-    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-    use std::time::Duration;
-
-    use shared::catalogue::Function;
-    use shared::catalogue::demo::Object;
-    use shared::domain::backoff::RetryPolicy;
-    use worker::{Context, Runner, Work, WorkError};
-
-    pub(super) struct Busy<const N: usize>;
-
-    pub(super) static STARTED: [AtomicU32; 2] = [AtomicU32::new(0), AtomicU32::new(0)];
-    pub(super) static LET_GO: [AtomicBool; 2] = [AtomicBool::new(false), AtomicBool::new(false)];
-
-    /// One for each test, since tests run side by side.
-    pub(super) static RUNNERS: [[Runner; 1]; 2] =
-        [[Runner::of::<Busy<0>>()], [Runner::of::<Busy<1>>()]];
-
-    impl<const N: usize> Function for Busy<N> {
-        const NAME: &'static str = "test.busy";
-        const VERSION: &'static str = "1.0.0";
-        const DESCRIPTION: &'static str = "Computes without awaiting.";
-        const ATTEMPTS_MAX: u32 = 3;
-        const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(600);
-        const DEADLINE_SECS: u32 = 3600;
-        const RETRY: RetryPolicy = RetryPolicy {
-            first: Duration::from_secs(1),
-            longest: Duration::from_secs(1),
-        };
-
-        type Args = Object;
-        type Output = Object;
-    }
-
-    impl<const N: usize> Work for Busy<N> {
-        async fn run(args: Object, _context: Context) -> Result<Object, WorkError> {
-            STARTED[N].fetch_add(1, Ordering::SeqCst);
-            while !LET_GO[N].load(Ordering::SeqCst) {
-                std::thread::yield_now();
-            }
-            Ok(args)
-        }
-    }
-}
-
-/// An operation that calls the busy function, with its message.
-async fn busy_operation(world: &World) -> String {
-    let now = world.clock.now();
-    let operation = Operation {
-        function: "test.busy".into(),
-        callback: None,
-        ..pending_operation(now)
-    };
-    world
-        .store
-        .create(&Draft::new(&operation), now)
-        .await
-        .unwrap();
-    let message = Dispatch {
-        operation_id: operation.id.clone(),
-        create_id: operation.create_id,
-        function: operation.function,
-        function_version: operation.function_version,
-    };
-    world
-        .queue(QueueKind::Dispatch)
-        .send(&message.to_body())
-        .await;
-    operation.id.as_str().to_owned()
-}
-
-fn busy_worker(world: &World, index: usize) -> Worker {
-    let aws = Aws::new(&world.environment, world.wire.connector()).unwrap();
-    let random = Arc::new(SeededRandom::new(11));
-    Worker::new(
-        &world.environment,
-        &aws,
-        Arc::new(world.clock.clone()),
-        random,
-    )
-    .unwrap()
-    .with_work(&busy::RUNNERS[index])
-}
-
-#[tokio::test]
-async fn work_that_computes_for_three_leases_keeps_its_lease_and_runs_once() {
-    let world = Arc::new(World::start().await);
-    let id = busy_operation(&world).await;
-    let start = world.clock.now().as_secs();
-    let at_work = AtWork::begin_with(&world, busy_worker(&world, 0)).await;
-    at_work
-        .until(&id, |operation| lease_until(operation) == start + 60)
-        .await;
-    for beat in 1..=9 {
-        world.clock.advance(Duration::from_secs(20));
-        at_work
-            .until(&id, |operation| {
-                lease_until(operation) == start + beat * 20 + 60
-            })
-            .await;
-        assert!(
-            world.queue(QueueKind::Dispatch).receive(1).await.is_empty(),
-            "the message is still hidden"
-        );
-    }
-    busy::LET_GO[0].store(true, Ordering::SeqCst);
-    assert!(!at_work.returned().await);
-    assert_eq!(busy::STARTED[0].load(Ordering::SeqCst), 1);
-    let done = world.show(&id).await;
-    assert_eq!(
-        (&done["status"], &done["attempt"]),
-        (&json!("completed"), &json!(1))
-    );
-}
-
-#[tokio::test]
-async fn work_that_ignores_its_abort_ends_the_process_instead_of_leaking_into_the_next_invocation()
-{
-    let world = Arc::new(World::start().await);
-    let id = busy_operation(&world).await;
-    let worker = busy_worker(&world, 1);
-    let queue = world.queue(QueueKind::Dispatch);
-    let event = serde_json::from_value(queue.event(&queue.receive(1).await)).unwrap();
-    let deadline = world.clock.now() + Duration::from_secs(900);
-    let served = tokio::spawn(async move { worker.handle(event, deadline).await });
-    while busy::STARTED[1].load(Ordering::SeqCst) == 0 {
-        tokio::task::yield_now().await;
-    }
-    let path = format!("/operations/{id}/cancel");
-    assert_eq!(world.request("POST", &path, &[], "").await.status, 200);
-    while !served.is_finished() {
-        queue.len().await;
-        world.clock.advance(Duration::from_secs(1));
-    }
-    assert_eq!(served.await.unwrap().unwrap_err(), worker::Unserved::Leaked);
-    busy::LET_GO[1].store(true, Ordering::SeqCst);
-    world.rest().await;
-    assert_eq!(world.show(&id).await["status"], "cancelled");
 }

@@ -9,6 +9,7 @@ mod etag;
 mod idempotency;
 mod list;
 mod operation;
+mod prefer;
 mod problem;
 mod request;
 
@@ -22,6 +23,7 @@ pub(crate) use list::Parameters;
 pub use list::{ListRequest, list_body};
 pub use operation::{ErrorView, OperationView, show};
 pub(crate) use operation::{Quantity, retry_after_secs};
+pub use prefer::{Wait, prefer_wait};
 pub(crate) use problem::ERRORS_MAX;
 pub use problem::{Code, FieldError, Problem};
 pub use request::{Event, Request, RequestSettings};

@@ -4,6 +4,7 @@
 //!
 //! - [`domain`]: what an operation is and which steps it may take. Pure.
 //! - [`store`], [`queue`], [`secret`]: the table, the queues, a stored secret; with [`aws`] the only code that speaks to AWS.
+//! - [`operations`]: what callers may do, by whichever face they come.
 //! - [`http`], [`lambda`]: what callers and event sources send, and what they are answered.
 //! - [`forrst`]: the other face for callers, on [`http`].
 //!
@@ -18,6 +19,7 @@ pub mod domain;
 pub mod forrst;
 pub mod http;
 pub mod lambda;
+pub mod operations;
 pub mod queue;
 pub mod random;
 pub mod secret;

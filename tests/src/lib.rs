@@ -18,5 +18,6 @@ pub mod receiver;
 pub mod samples;
 pub mod secrets_manager;
 pub mod wait;
+pub mod watched_clock;
 pub mod wire;
 pub mod world;

@@ -19,6 +19,7 @@ use worker::Worker;
 
 use crate::queues::{QueueKind, TestQueue};
 use crate::receiver::SECRET;
+use crate::watched_clock::WatchedClock;
 use crate::wire::Wire;
 
 /// How long a world may go on before it counts as one that never comes to rest: past every age, backoff and schedule.
@@ -38,6 +39,8 @@ pub struct World {
     pub dynamodb: aws_sdk_dynamodb::Client,
     aws: Aws,
     random: Arc<SeededRandom>,
+    /// Tells when a caller waits for an operation's end.
+    pub callers_clock: Arc<WatchedClock>,
     submit: Submit,
     status: Status,
     worker: Arc<Worker>,
@@ -86,13 +89,15 @@ impl World {
             .retrying_at_once();
         let random = Arc::new(SeededRandom::new(7));
         let shared_clock = || Arc::new(clock.clone());
+        let callers_clock = Arc::new(WatchedClock::new(clock.clone()));
         let endpoint = |name| sdk_config(environment.required(name).unwrap());
         let dynamodb = aws_sdk_dynamodb::Client::new(&endpoint("AWS_ENDPOINT_URL_DYNAMODB"));
         let sqs = aws_sdk_sqs::Client::new(&endpoint("AWS_ENDPOINT_URL_SQS"));
         let table = environment.required("TABLE_NAME").unwrap().to_owned();
         Self {
-            submit: Submit::new(&environment, &aws, shared_clock(), random.clone()).unwrap(),
-            status: Status::new(&environment, &aws, shared_clock()).unwrap(),
+            submit: Submit::new(&environment, &aws, callers_clock.clone(), random.clone()).unwrap(),
+            status: Status::new(&environment, &aws, callers_clock.clone()).unwrap(),
+            callers_clock,
             worker: Arc::new(
                 Worker::new(&environment, &aws, shared_clock(), random.clone()).unwrap(),
             ),

@@ -14,11 +14,13 @@ use shared::catalogue::Catalogue;
 use shared::clock::Clock;
 use shared::config::{Environment, SettingError};
 use shared::http::{Answer, Event, GatewayResponse, Problem, Request, RequestSettings};
+use shared::operations::Operations;
 use shared::queue::Queue;
 use shared::store::Store;
 
 /// The function. One for a process.
 pub struct Status {
+    operations: Operations,
     store: Store,
     callbacks: Queue,
     catalogue: Catalogue,
@@ -37,15 +39,18 @@ impl Status {
         aws: &Aws,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, SettingError> {
+        let store = Store::new(
+            aws.dynamodb(),
+            environment.required("TABLE_NAME")?.to_owned(),
+        );
+        let callbacks = Queue::new(
+            aws.sqs(),
+            environment.required("CALLBACK_QUEUE_URL")?.to_owned(),
+        );
         Ok(Self {
-            store: Store::new(
-                aws.dynamodb(),
-                environment.required("TABLE_NAME")?.to_owned(),
-            ),
-            callbacks: Queue::new(
-                aws.sqs(),
-                environment.required("CALLBACK_QUEUE_URL")?.to_owned(),
-            ),
+            operations: Operations::new(store.clone(), callbacks.clone(), Arc::clone(&clock)),
+            store,
+            callbacks,
             catalogue: Catalogue::new(environment.switch("DEMO_FUNCTIONS")?),
             requests: RequestSettings::new(environment),
             clock,

@@ -9,14 +9,13 @@ impl Status {
     pub(crate) async fn list(&self, request: &Request) -> Result<Answer, Problem> {
         let owner = request.owner()?;
         let list = ListRequest::parse(&request.query, owner)?;
-        let now = self.clock.now();
 
         let page = self
-            .store
-            .list(owner, &list.filter, list.limit, list.from.clone(), now)
+            .operations
+            .list(owner, &list.filter, list.limit, list.from.clone())
             .await?;
 
-        let body = list_body(&page, &list, owner, now);
+        let body = list_body(&page, &list, owner, self.clock.now());
         Ok(Answer::json(200, body).with("cache-control", "private, no-cache"))
     }
 }

@@ -1,27 +1,42 @@
 //! `GET /operations/{id}`.
 
-use shared::http::{Answer, ETag, IfNoneMatch, Problem, Request, show};
+use shared::http::{Answer, ETag, IfNoneMatch, Problem, Request, prefer_wait, show};
 
 use crate::Status;
 
 impl Status {
-    /// One read, of the head alone until there is a result that does not fit there.
+    /// One read, of the head alone until there is a result that does not fit there. More for a caller who prefers to wait for the
+    /// operation's end.
     pub(crate) async fn read(&self, request: &Request) -> Result<Answer, Problem> {
         let owner = request.owner()?;
         let id = request.operation_id()?;
+        let wait = request.header("prefer").and_then(prefer_wait);
         let now = self.clock.now();
 
-        let operation = self.store.get_for(&id, owner, now).await?;
+        let operation = self.operations.read(&id, owner).await?;
 
         let operation = operation.ok_or_else(Problem::no_such_operation)?;
+        let operation = match wait {
+            Some(wait) => self.operations.wait(operation, now + wait.time()).await?,
+            None => operation,
+        };
         let tag = ETag::of(&operation);
         let seen = request
             .header("if-none-match")
             .is_some_and(|header| IfNoneMatch::parse(header).matches(&tag));
-        if seen {
-            let answer = Answer::empty(304).with("etag", tag.to_string());
-            return Ok(answer.with("cache-control", "private, no-cache"));
-        }
-        Ok(show(&self.store, &operation, 200, now).await?)
+        let answer = if seen {
+            Answer::empty(304)
+                .with("etag", tag.to_string())
+                .with("cache-control", "private, no-cache")
+        } else {
+            // Without a wait the operation as it stands is the whole answer; with one it is not what was waited for.
+            let waited_in_vain = wait.is_some() && !operation.status().is_terminal();
+            let status = if waited_in_vain { 202 } else { 200 };
+            show(&self.store, &operation, status, self.clock.now()).await?
+        };
+        Ok(match wait {
+            Some(wait) => answer.with("preference-applied", wait.to_string()),
+            None => answer,
+        })
     }
 }

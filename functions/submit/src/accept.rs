@@ -1,14 +1,12 @@
 //! Message, then record.
 
-use std::time::Duration;
-
 use shared::domain::callback::Callback;
 use shared::domain::fingerprint;
 use shared::domain::id::{CreateId, OperationId};
 use shared::domain::limits::{CALLBACK_RETENTION_SECS, EXPIRY_MARGIN, SEND_TO_CREATE_MAX};
 use shared::domain::operation::{Operation, Owner, Payload, State};
 use shared::domain::time::Timestamp;
-use shared::http::{Code, Problem};
+use shared::http::Problem;
 use shared::queue::Dispatch;
 use shared::store::{Created, Draft};
 
@@ -104,7 +102,7 @@ impl Submit {
             Some(_) => submission.ttl_secs.max(CALLBACK_RETENTION_SECS),
             None => submission.ttl_secs,
         };
-        let deadline_at = now + Duration::from_secs(u64::from(submission.deadline_secs));
+        let deadline_at = now + submission.deadline;
         Operation {
             id,
             create_id: CreateId::from_bytes(self.random.bytes()),
@@ -129,11 +127,4 @@ impl Submit {
             callback,
         }
     }
-}
-
-/// The answer to a conflict.
-pub(crate) fn conflict() -> Problem {
-    let detail =
-        "this Idempotency-Key was used with other arguments, callback_url or callback_events";
-    Problem::new(Code::IdempotencyConflict, detail)
 }

@@ -5,6 +5,7 @@
 //! nobody would ever work on.
 
 mod accept;
+mod rest;
 mod submission;
 
 use std::sync::Arc;
@@ -13,18 +14,16 @@ use shared::aws::Aws;
 use shared::catalogue::Catalogue;
 use shared::clock::Clock;
 use shared::config::{Environment, SettingError};
-use shared::domain::limits::BODY_BYTES_MAX;
 use shared::domain::network::AllowedNetworks;
-use shared::http::{Answer, Event, GatewayResponse, Problem, Request, RequestSettings, show};
+use shared::http::{Answer, Event, GatewayResponse, Request, RequestSettings};
+use shared::operations::Operations;
 use shared::queue::Queue;
 use shared::random::Random;
 use shared::store::Store;
 
-use crate::accept::Accepted;
-use crate::submission::Submission;
-
 /// The function. One for a process.
 pub struct Submit {
+    operations: Operations,
     store: Store,
     dispatch: Queue,
     catalogue: Catalogue,
@@ -46,11 +45,17 @@ impl Submit {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Result<Self, SettingError> {
+        let store = Store::new(
+            aws.dynamodb(),
+            environment.required("TABLE_NAME")?.to_owned(),
+        );
+        let callbacks = Queue::new(
+            aws.sqs(),
+            environment.required("CALLBACK_QUEUE_URL")?.to_owned(),
+        );
         Ok(Self {
-            store: Store::new(
-                aws.dynamodb(),
-                environment.required("TABLE_NAME")?.to_owned(),
-            ),
+            operations: Operations::new(store.clone(), callbacks, Arc::clone(&clock)),
+            store,
             dispatch: Queue::new(
                 aws.sqs(),
                 environment.required("DISPATCH_QUEUE_URL")?.to_owned(),
@@ -66,41 +71,10 @@ impl Submit {
     /// Serves one request.
     pub async fn handle(&self, event: Event) -> GatewayResponse {
         let request = Request::new(event, &self.requests);
-        let answer = match self.answer(&request).await {
+        let answer = match self.rest(&request).await {
             Ok(answer) => answer,
             Err(problem) => Answer::problem(&problem, &request.id),
         };
         answer.into_response(&request.id)
-    }
-
-    async fn answer(&self, request: &Request) -> Result<Answer, Problem> {
-        let owner = request.owner()?;
-        let body = request.json_body(BODY_BYTES_MAX)?;
-        let key = request.header("idempotency-key");
-        let submission = Submission::read(body, key, self.catalogue, &self.allowed_networks)?;
-
-        let accepted = self.accept(owner, &submission).await?;
-
-        let (operation, replayed) = match &accepted {
-            Accepted::New(operation) => (operation, false),
-            Accepted::Replayed(operation) => (operation, true),
-            Accepted::Conflict => return Err(accept::conflict()),
-        };
-        let status = if operation.status().is_terminal() {
-            200
-        } else {
-            202
-        };
-        let answer = show(&self.store, operation, status, self.clock.now())
-            .await?
-            .with(
-                "location",
-                format!("{}/operations/{}", request.base_url, operation.id),
-            );
-        Ok(if replayed {
-            answer.with("idempotent-replayed", "true")
-        } else {
-            answer
-        })
     }
 }

@@ -1,18 +1,18 @@
-//! What a caller wants done.
+//! What a caller wants done, by whichever face it came.
+//!
+//! A face reads its own form into [`Parts`], with what it found wrong on the way; the rules that hold for both are here.
+
+use std::time::Duration;
 
 use semver::Version;
-use serde_json::value::RawValue;
 use shared::catalogue::{Catalogue, Entry, Unknown};
 use shared::domain::callback::Event;
 use shared::domain::callback_url::CallbackUrl;
 use shared::domain::fingerprint::{RequestHash, request_hash};
 use shared::domain::json::Json;
-use shared::domain::limits::{
-    ARGUMENTS_BYTES_MAX, DEADLINE_SECS_MAX, DEADLINE_SECS_MIN, METADATA_BYTES_MAX,
-    TTL_SECS_DEFAULT, TTL_SECS_MAX, TTL_SECS_MIN,
-};
+use shared::domain::limits::TTL_SECS_DEFAULT;
 use shared::domain::network::AllowedNetworks;
-use shared::http::{Code, Fields, Members, Problem, idempotency_key};
+use shared::http::{Code, Fields, Problem};
 
 /// A submit that has passed every check that needs no store.
 #[derive(Debug)]
@@ -24,7 +24,8 @@ pub(crate) struct Submission {
     pub(crate) metadata: Json,
     pub(crate) callback: Option<(String, Vec<Event>)>,
     pub(crate) ttl_secs: u32,
-    pub(crate) deadline_secs: u32,
+    /// How long it may take.
+    pub(crate) deadline: Duration,
     pub(crate) idempotency: Option<Idempotency>,
 }
 
@@ -35,50 +36,55 @@ pub(crate) struct Idempotency {
     pub(crate) request_hash: RequestHash,
 }
 
+/// What a caller sent. What must be there and is not was wrong, and has been told.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) function: Option<String>,
+    pub(crate) version: Option<Version>,
+    pub(crate) arguments: Option<Json>,
+    pub(crate) metadata: Option<Json>,
+    pub(crate) callback: Option<WantedCallback>,
+    pub(crate) ttl_secs: Option<u32>,
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) idempotency_key: Option<String>,
+    /// Where the arguments stand in the request.
+    pub(crate) arguments_pointer: &'static str,
+}
+
+/// A callback that was asked for.
+#[derive(Debug)]
+pub(crate) struct WantedCallback {
+    pub(crate) url: String,
+    /// Where the URL stands in the request.
+    pub(crate) url_pointer: String,
+    pub(crate) events: Vec<Event>,
+}
+
 impl Submission {
-    /// Reads a body and the `Idempotency-Key`; tells everything that is wrong at once.
-    pub(crate) fn read(
-        body: &[u8],
-        key: Option<&str>,
+    /// Holds the parts to the rules; tells everything that is wrong at once, with what `fields` has already.
+    pub(crate) fn new(
+        parts: Parts,
+        mut fields: Fields,
         catalogue: Catalogue,
         allowed_networks: &AllowedNetworks,
     ) -> Result<Self, Problem> {
-        let mut members = Members::read(body)?;
-        let mut fields = Fields::default();
-        let name = fields
-            .required(&mut members, "function")
-            .and_then(|raw| fields.function_name("function", raw));
-        let version = members
-            .take("version")
-            .and_then(|raw| fields.version("version", raw));
-        let arguments = object(&mut fields, &mut members, "arguments", ARGUMENTS_BYTES_MAX);
-        let metadata = object(&mut fields, &mut members, "metadata", METADATA_BYTES_MAX);
-        let callback = callback(&mut fields, &mut members, allowed_networks);
-        let ttl_secs = members
-            .take("ttl_seconds")
-            .and_then(|raw| fields.number("ttl_seconds", raw, TTL_SECS_MIN..=TTL_SECS_MAX));
-        let deadline_secs = members.take("deadline_seconds").and_then(|raw| {
-            fields.number(
-                "deadline_seconds",
-                raw,
-                DEADLINE_SECS_MIN..=DEADLINE_SECS_MAX,
-            )
-        });
-        members.refuse_the_rest(&mut fields);
-        let key = key.map(idempotency_key).transpose()?;
-
-        // A function that does not exist has no type to check arguments against; the other members are told first.
-        let found = name
+        let at = parts.arguments_pointer;
+        if let Some(callback) = &parts.callback {
+            check_url(&mut fields, callback, allowed_networks);
+        }
+        // A function that does not exist has no type to check arguments against; what else is wrong is told first.
+        let found = parts
+            .function
             .as_deref()
-            .map(|name| find(catalogue, name, version.as_ref()));
-        if let (Some(Ok(entry)), Some(arguments)) = (&found, &arguments)
+            .map(|name| find(catalogue, name, parts.version.as_ref()));
+        if let (Some(Ok(entry)), Some(arguments)) = (&found, &parts.arguments)
             && let Err(fault) = entry.check(arguments)
         {
-            fields.wrong_at(format!("/arguments{}", fault.pointer), fault.detail);
+            fields.wrong_at(format!("{at}{}", fault.pointer), fault.detail);
         }
         fields.finish()?;
         let (Some(entry), Some(arguments), Some(metadata)) =
-            (found.transpose()?, arguments, metadata)
+            (found.transpose()?, parts.arguments, parts.metadata)
         else {
             return Err(Problem::new(
                 Code::InvalidRequest,
@@ -86,7 +92,10 @@ impl Submission {
             ));
         };
 
-        let idempotency = key.map(|key| {
+        let callback = parts
+            .callback
+            .map(|callback| (callback.url, callback.events));
+        let idempotency = parts.idempotency_key.map(|key| {
             let callback = callback
                 .as_ref()
                 .map(|(url, events)| (url.as_str(), events.as_slice()));
@@ -95,78 +104,26 @@ impl Submission {
                 request_hash: request_hash(arguments.raw(), callback),
             }
         });
+        let deadline_default = Duration::from_secs(u64::from(entry.deadline_secs));
         Ok(Self {
             entry,
-            version: version.map(|version| version.to_string()),
+            version: parts.version.map(|version| version.to_string()),
             arguments,
             metadata,
             callback,
-            ttl_secs: ttl_secs.unwrap_or(TTL_SECS_DEFAULT),
-            deadline_secs: deadline_secs.unwrap_or(entry.deadline_secs),
+            ttl_secs: parts.ttl_secs.unwrap_or(TTL_SECS_DEFAULT),
+            deadline: parts.deadline.unwrap_or(deadline_default),
             idempotency,
         })
     }
 }
 
-fn object(
-    fields: &mut Fields,
-    members: &mut Members<'_>,
-    name: &str,
-    bytes_max: usize,
-) -> Option<Json> {
-    match members.take(name) {
-        Some(raw) => fields.object(name, raw, bytes_max),
-        None => Some(Json::empty_object()),
+fn check_url(fields: &mut Fields, callback: &WantedCallback, allowed_networks: &AllowedNetworks) {
+    if let Err(refused) = CallbackUrl::parse(&callback.url, allowed_networks) {
+        // Callers are told one sentence whatever the reason, or they could map the operator's network.
+        tracing::info!(reason = %refused.reason, "callback URL refused");
+        fields.wrong_at(&callback.url_pointer, refused.to_string());
     }
-}
-
-fn callback(
-    fields: &mut Fields,
-    members: &mut Members<'_>,
-    allowed_networks: &AllowedNetworks,
-) -> Option<(String, Vec<Event>)> {
-    let events = match members.take("callback_events") {
-        None => Some(Event::ALL.to_vec()),
-        Some(raw) => {
-            let events = callback_events(raw);
-            if events.is_none() {
-                fields.wrong(
-                    "callback_events",
-                    "must be some of completed, failed and cancelled",
-                );
-            }
-            events
-        }
-    };
-    let Some(raw) = members.take("callback_url") else {
-        if events.is_none_or(|events| events != Event::ALL) {
-            fields.wrong("callback_events", "needs a callback_url");
-        }
-        return None;
-    };
-    let text = fields.text("callback_url", raw)?;
-    match CallbackUrl::parse(&text, allowed_networks) {
-        Ok(_) => Some((text, events?)),
-        Err(refused) => {
-            // Callers are told one sentence whatever the reason, or they could map the operator's network.
-            tracing::info!(reason = %refused.reason, "callback URL refused");
-            fields.wrong("callback_url", refused.to_string());
-            None
-        }
-    }
-}
-
-/// The events in their own order, each once.
-fn callback_events(raw: &RawValue) -> Option<Vec<Event>> {
-    let words: Vec<String> = serde_json::from_str(raw.get()).ok()?;
-    let named: Option<Vec<_>> = words.iter().map(|word| Event::parse(word)).collect();
-    let named = named.filter(|named| !named.is_empty())?;
-    Some(
-        Event::ALL
-            .into_iter()
-            .filter(|event| named.contains(event))
-            .collect(),
-    )
 }
 
 fn find(

@@ -9,6 +9,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("AWS_ACCESS_KEY_ID", "test"),
     ("AWS_REGION", "us-east-1"),
     ("AWS_SECRET_ACCESS_KEY", "test"),
+    ("CALLBACK_QUEUE_URL", "http://127.0.0.1:1/callback"),
     ("DISPATCH_QUEUE_URL", "http://127.0.0.1:1/dispatch"),
 ];
 

@@ -138,6 +138,8 @@ pub const WEBHOOK_SECRETS_AGE_MAX: Duration = Duration::from_secs(300);
 
 /// `submit` and `status`: API Gateway waits 30 seconds at most.
 pub const HTTP_FUNCTION_TIMEOUT_SECS: u32 = 29;
+/// How long a caller may wait for an operation's end, in seconds: what is asked for beyond it is held to it.
+pub const WAIT_SECS_MAX: u32 = 20;
 /// `worker`: Lambda's longest.
 pub const WORKER_TIMEOUT_SECS: u32 = 900;
 /// `callback`: one exchange, with the calls before and after it.
@@ -152,6 +154,8 @@ pub const CALLBACK_VISIBILITY_SECS: u32 = CALLBACK_FUNCTION_TIMEOUT_SECS;
 pub const FORMAT: u32 = 1;
 
 const _: () = {
+    // A wait that began at the start of the request leaves room for the last look and the payloads.
+    assert!(WAIT_SECS_MAX as u64 + 2 * CALL_TIMEOUT.as_secs() < HTTP_FUNCTION_TIMEOUT_SECS as u64);
     // A call ends within a heartbeat's interval of the shortest lease, or a slow call alone could lose one.
     assert!(CALL_TIMEOUT.as_secs() < LEASE_SECS_MIN as u64);
     assert!(CALL_ATTEMPT_TIMEOUT.as_millis() < CALL_TIMEOUT.as_millis());

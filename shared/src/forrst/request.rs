@@ -216,7 +216,9 @@ impl Call {
 
         let mut fields = Fields::at(POINTER);
         let arguments = match members.take("arguments") {
-            Some(raw) => fields.object("arguments", raw, ARGUMENTS_BYTES_MAX),
+            Some(raw) => fields
+                .object("arguments", raw)
+                .and_then(|json| fields.bound(ARGUMENTS, json, ARGUMENTS_BYTES_MAX)),
             None => Some(Json::empty_object()),
         };
         faults.extend(Code::InvalidArguments, fields.into_errors());

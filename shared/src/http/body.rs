@@ -175,21 +175,22 @@ impl Fields {
         number
     }
 
-    /// A member that must be an object of at most so many bytes, white space not counted.
-    pub fn object(&mut self, member: &str, raw: &RawValue, bytes_max: usize) -> Option<Json> {
+    /// A member that must be an object.
+    pub fn object(&mut self, member: &str, raw: &RawValue) -> Option<Json> {
         let json = Json::compact(raw);
         if !json.is_object() {
             self.wrong(member, "must be an object");
             return None;
         }
-        if json.len_bytes() > bytes_max {
-            self.wrong(
-                member,
-                format!(
-                    "must have at most {bytes_max} bytes, and has {}",
-                    json.len_bytes()
-                ),
-            );
+        Some(json)
+    }
+
+    /// JSON at `pointer` that may have so many bytes, white space not counted.
+    pub fn bound(&mut self, pointer: &str, json: Json, bytes_max: usize) -> Option<Json> {
+        let bytes = json.len_bytes();
+        if bytes > bytes_max {
+            let detail = format!("must have at most {bytes_max} bytes, and has {bytes}");
+            self.wrong_at(pointer, detail);
             return None;
         }
         Some(json)

@@ -94,7 +94,7 @@ pub enum Cancelled {
         by_us: bool,
     },
     /// It had completed or failed before.
-    Ended,
+    Ended(Box<Operation>),
     /// It is not at the version that was asked for.
     OtherVersion,
     /// There is no such operation, it has expired, or it is another owner's.

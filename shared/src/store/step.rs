@@ -250,7 +250,7 @@ impl Store {
                 operation: Box::new(operation),
                 by_us: false,
             },
-            status if status.is_terminal() => Cancelled::Ended,
+            status if status.is_terminal() => Cancelled::Ended(Box::new(operation)),
             _ => Cancelled::OtherVersion,
         })
     }

@@ -50,7 +50,10 @@ async fn expired_is_absent_to_its_owner_however_late_the_store_deletes_it() {
     assert_eq!(read.as_ref(), Some(&operation));
     let listed = list(&fixture, 10, last).await.operations;
     assert_eq!(listed.first(), Some(&operation));
-    assert!(matches!(cancel(&fixture, id, last).await, Cancelled::Ended));
+    assert!(matches!(
+        cancel(&fixture, id, last).await,
+        Cancelled::Ended(_)
+    ));
 
     for late in from_then_on(expired) {
         assert_eq!(fixture.store.get(id, late).await.unwrap(), None);

@@ -315,7 +315,7 @@ async fn a_cancel_asks_for_the_owner_and_the_version() {
         .cancel(&completed.id, &owner(), &IfMatch::Any, NOW)
         .await
         .unwrap();
-    assert!(matches!(late, Cancelled::Ended));
+    assert!(matches!(late, Cancelled::Ended(_)));
 }
 
 #[tokio::test]

@@ -20,5 +20,6 @@ mod orders;
 mod outages;
 mod rotation;
 mod routes;
+mod waits;
 mod wake_ups;
 mod work;

@@ -323,7 +323,7 @@ impl Task {
                 seen: seen(operation),
                 by_us: *by_us,
             },
-            Cancelled::Ended | Cancelled::OtherVersion => Answer::CannotCancel,
+            Cancelled::Ended(_) | Cancelled::OtherVersion => Answer::CannotCancel,
             Cancelled::Absent => Answer::Absent,
         };
         self.call(Call::Cancel, made, answer).await;

@@ -1,0 +1,163 @@
+//! Callers who would rather wait for the end: `Prefer: wait=N` on submit and status.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tests::queues::QueueKind;
+use tests::world::{Answer, World};
+
+const SUBMIT: &str = r#"{"function":"demo.echo","arguments":{"a":1}}"#;
+/// Less than what lies between any two looks.
+const STEP: Duration = Duration::from_millis(50);
+
+/// Lets time pass as long as the caller waits for it, and has the work done once this much has passed.
+async fn waited(
+    world: &World,
+    work_after: Option<Duration>,
+    answer: impl Future<Output = Answer>,
+) -> Answer {
+    let mut answer = Box::pin(answer);
+    let mut passed = Duration::ZERO;
+    loop {
+        tokio::select! {
+            biased;
+            answer = &mut answer => return answer,
+            () = world.callers_clock.asleep() => {}
+        }
+        if work_after == Some(passed) {
+            assert!(world.pump(QueueKind::Dispatch).await);
+        }
+        world.clock.advance(STEP);
+        passed += STEP;
+    }
+}
+
+async fn submit(world: &World, prefer: &str, work_after: Option<Duration>) -> Answer {
+    let headers = [("prefer", prefer)];
+    let request = world.request("POST", "/operations", &headers, SUBMIT);
+    waited(world, work_after, request).await
+}
+
+async fn show(world: &World, id: &str, headers: &[(&str, &str)]) -> Answer {
+    let path = format!("/operations/{id}");
+    let request = world.request("GET", &path, headers, "");
+    waited(world, None, request).await
+}
+
+#[tokio::test]
+async fn a_submit_that_waits_is_answered_with_the_result() {
+    let world = World::start().await;
+    let answer = submit(&world, "wait=5", Some(Duration::from_millis(500))).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(answer.json["result"], json!({"a": 1}));
+    assert_eq!(answer.headers["preference-applied"], "wait=5");
+    assert!(answer.headers["location"].is_string());
+    assert!(answer.headers.get("retry-after").is_none());
+}
+
+#[tokio::test]
+async fn one_whose_wait_passes_is_answered_as_without_and_takes_few_reads() {
+    for (prefer, secs, applied, reads) in [
+        ("wait=5", 5, "wait=5", 6),
+        // Held to the longest that the gateway has the patience for.
+        ("respond-async, wait=3600", 20, "wait=20", 14),
+    ] {
+        let world = World::start().await;
+        let start = shared::clock::Clock::now(&world.clock);
+        let answer = submit(&world, prefer, None).await;
+        assert_eq!(answer.status, 202, "{}", answer.text);
+        assert_eq!(answer.json["status"], "pending");
+        assert_eq!(answer.headers["preference-applied"], applied);
+        assert!(answer.headers["retry-after"].is_string());
+        let took = shared::clock::Clock::now(&world.clock).since(start);
+        assert_eq!(took, Duration::from_secs(secs));
+        assert_eq!(world.wire.counts()["GetItem"], reads, "{prefer}");
+    }
+}
+
+#[tokio::test]
+async fn a_wait_of_nothing_reads_nothing() {
+    let world = World::start().await;
+    let answer = submit(&world, "wait=0", None).await;
+    assert_eq!(answer.status, 202, "{}", answer.text);
+    assert_eq!(answer.headers["preference-applied"], "wait=0");
+    assert!(!world.wire.counts().contains_key("GetItem"));
+}
+
+#[tokio::test]
+async fn a_preference_that_cannot_be_understood_is_passed_over() {
+    let world = World::start().await;
+    let answer = submit(&world, "wait=soon", None).await;
+    assert_eq!(answer.status, 202, "{}", answer.text);
+    assert!(answer.headers.get("preference-applied").is_none());
+}
+
+#[tokio::test]
+async fn a_replay_waits_as_a_first_submit_does() {
+    let world = World::start().await;
+    let headers = [("idempotency-key", "k"), ("prefer", "wait=5")];
+    let first = world.request("POST", "/operations", &headers[..1], SUBMIT);
+    assert_eq!(first.await.status, 202);
+    let replay = world.request("POST", "/operations", &headers, SUBMIT);
+    let replay = waited(&world, Some(Duration::from_millis(100)), replay).await;
+    assert_eq!(replay.status, 200, "{}", replay.text);
+    assert_eq!(replay.headers["idempotent-replayed"], "true");
+    assert_eq!(replay.json["result"], json!({"a": 1}));
+}
+
+#[tokio::test]
+async fn a_status_that_waits_is_200_at_the_end_and_202_before_it() {
+    let world = World::start().await;
+    let id = world.submit(json!({"function": "demo.echo"})).await.json["id"].clone();
+    let path = format!("/operations/{}", id.as_str().unwrap());
+    let early = show(&world, id.as_str().unwrap(), &[("prefer", "wait=2")]).await;
+    assert_eq!(early.status, 202, "{}", early.text);
+    assert_eq!(early.headers["preference-applied"], "wait=2");
+
+    let headers = [("prefer", "wait=2")];
+    let request = world.request("GET", &path, &headers, "");
+    let ended = waited(&world, Some(Duration::from_millis(250)), request).await;
+    assert_eq!(ended.status, 200, "{}", ended.text);
+    assert_eq!(ended.json["status"], "completed");
+
+    // There is nothing left to wait for.
+    world.wire.reset();
+    let again = show(&world, id.as_str().unwrap(), &[("prefer", "wait=2")]).await;
+    assert_eq!(again.status, 200);
+    assert_eq!(world.wire.counts()["GetItem"], 1);
+}
+
+#[tokio::test]
+async fn what_the_caller_has_seen_is_judged_after_the_wait() {
+    let world = World::start().await;
+    let accepted = world.submit(json!({"function": "demo.echo"})).await;
+    let path = format!("/operations/{}", accepted.json["id"].as_str().unwrap());
+    let tag = accepted.headers["etag"].as_str().unwrap();
+    let headers = [("prefer", "wait=2"), ("if-none-match", tag)];
+    let unchanged = waited(&world, None, world.request("GET", &path, &headers, "")).await;
+    assert_eq!(unchanged.status, 304, "{}", unchanged.text);
+    assert_eq!(unchanged.headers["preference-applied"], "wait=2");
+    let request = world.request("GET", &path, &headers, "");
+    let ended = waited(&world, Some(Duration::from_millis(250)), request).await;
+    assert_eq!(ended.status, 200, "{}", ended.text);
+}
+
+#[tokio::test]
+async fn a_wait_ends_with_the_operation_however_that_ends() {
+    let world = World::start().await;
+    let id = world.submit(json!({"function": "demo.echo"})).await.json["id"].clone();
+    let path = format!("/operations/{}", id.as_str().unwrap());
+    let headers = [("prefer", "wait=20")];
+    let mut request = Box::pin(world.request("GET", &path, &headers, ""));
+    tokio::select! {
+        _ = &mut request => panic!("answered at once"),
+        () = world.callers_clock.asleep() => {}
+    }
+    let cancelled = world
+        .request("POST", &format!("{path}/cancel"), &[], "")
+        .await;
+    assert_eq!(cancelled.status, 200, "{}", cancelled.text);
+    let answer = waited(&world, None, request).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(answer.json["status"], "cancelled");
+}

@@ -88,8 +88,8 @@ impl Operations {
         id: &OperationId,
         owner: &Owner,
         precondition: &IfMatch,
+        now: Timestamp,
     ) -> Result<Cancelled, StoreError> {
-        let now = self.clock.now();
         let cancelled = self.store.cancel(id, owner, precondition, now).await?;
         if let Cancelled::Cancelled { operation, by_us } = &cancelled
             && *by_us

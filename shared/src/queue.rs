@@ -5,6 +5,7 @@
 
 use aws_sdk_sqs::error::SdkError;
 use aws_sdk_sqs::operation::RequestId as _;
+use aws_sdk_sqs::types::QueueAttributeName;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::id::{CreateId, OperationId};
@@ -71,6 +72,22 @@ impl Queue {
             .send()
             .await
             .map_err(|error| QueueError::new("SendMessage", error))?;
+        Ok(())
+    }
+
+    /// Looks whether the queue answers: one request.
+    ///
+    /// # Errors
+    ///
+    /// When it does not.
+    pub async fn look(&self) -> Result<(), QueueError> {
+        self.client
+            .get_queue_attributes()
+            .queue_url(&self.url)
+            .attribute_names(QueueAttributeName::QueueArn)
+            .send()
+            .await
+            .map_err(|error| QueueError::new("GetQueueAttributes", error))?;
         Ok(())
     }
 

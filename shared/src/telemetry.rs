@@ -3,9 +3,10 @@
 //! Nothing of a caller's goes into a log: no arguments, results, metadata, secrets or query strings. A failure is logged once,
 //! where it is handled.
 
-use tracing::Level;
+use tracing::{Level, Span};
 
 use crate::config::{Environment, SettingError};
+use crate::domain::operation::Operation;
 
 /// Starts logging, in the format and from the level that Lambda's own advanced logging controls set (`AWS_LAMBDA_LOG_FORMAT`
 /// and `AWS_LAMBDA_LOG_LEVEL`; AWS Lambda Developer Guide, "Configuring advanced logging controls").
@@ -31,9 +32,8 @@ pub fn start(environment: &Environment) -> Result<(), SettingError> {
         .with_target(false);
     // A second start, in a test, leaves the first in place.
     let _ = if environment.optional("AWS_LAMBDA_LOG_FORMAT") == Some("JSON") {
-        tracing::subscriber::set_global_default(
-            logs.json().flatten_event(true).with_ansi(false).finish(),
-        )
+        let logs = logs.json().flatten_event(true).with_span_list(false);
+        tracing::subscriber::set_global_default(logs.with_ansi(false).finish())
     } else {
         tracing::subscriber::set_global_default(logs.with_ansi(false).finish())
     };
@@ -49,6 +49,18 @@ pub fn tell_panics() {
             .unwrap_or_default();
         tracing::error!(location, "panic");
     }));
+}
+
+/// What everything that is logged while an operation is served says besides: its id, and the trace that its caller named.
+#[must_use]
+pub fn span(operation: &Operation) -> Span {
+    let trace = operation.origin.trace.as_ref();
+    tracing::info_span!(
+        "operation",
+        operation_id = %operation.id,
+        trace_id = trace.map(|trace| trace.trace_id.as_str()),
+        span_id = trace.map(|trace| trace.span_id.as_str()),
+    )
 }
 
 /// An error with its causes, for a log line.

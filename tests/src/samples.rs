@@ -5,7 +5,7 @@ use std::time::Duration;
 use shared::domain::callback::{Callback, Event};
 use shared::domain::id::{CreateId, OperationId};
 use shared::domain::json::Json;
-use shared::domain::operation::{Operation, Owner, Payload, State};
+use shared::domain::operation::{Operation, Origin, Owner, Payload, State};
 use shared::domain::time::Timestamp;
 use shared::random::{Random, SeededRandom};
 
@@ -28,6 +28,7 @@ pub fn pending_operation(now: Timestamp) -> Operation {
         deadline_at: now + Duration::from_secs(3600),
         expires_at: now + Duration::from_secs(86_400),
         retention_secs: 86_400,
+        origin: Origin::default(),
         started_at: None,
         progress: None,
         last_error: None,

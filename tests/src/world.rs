@@ -201,7 +201,8 @@ impl World {
 
     /// The answer to an HTTP API's event.
     pub async fn answer(&self, event: Value) -> Answer {
-        let submits = event["routeKey"] == "POST /operations";
+        let route = event["routeKey"].as_str().unwrap();
+        let submits = ["POST /operations", "ANY /forrst"].contains(&route);
         let event = serde_json::from_value(event).unwrap();
         let response = if submits {
             self.submit.handle(event).await

@@ -16,6 +16,8 @@ struct Body<'a> {
 #[derive(Serialize)]
 struct Data<'a> {
     operation_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    original_request_id: Option<&'a str>,
     function: &'a str,
     version: &'a str,
     status: &'static str,
@@ -57,6 +59,7 @@ fn write(
         timestamp: ended_at.to_string(),
         data: Data {
             operation_id: operation.id.as_str(),
+            original_request_id: operation.origin.request_id.as_deref(),
             function: &operation.function,
             version: &operation.function_version,
             status: status.as_str(),

@@ -14,7 +14,8 @@ use shared::domain::time::Timestamp;
 use shared::lambda::{Disposition, Record};
 use shared::queue::{MessageError, QueueError, WakeUp};
 use shared::store::{AttemptRecord, Recorded, Settlement, StoreError};
-use shared::telemetry::chain;
+use shared::telemetry::{chain, span};
+use tracing::Instrument as _;
 
 use crate::Callback;
 use crate::body::body;
@@ -74,10 +75,21 @@ impl Callback {
         let Some(operation) = self.due_now(message).await? else {
             return Ok(());
         };
+        let span = span(&operation);
+        self.deliver(operation).instrument(span).await
+    }
+
+    async fn deliver(&self, operation: Operation) -> Result<(), NotServed> {
         let Some(callback) = &operation.callback else {
             return Ok(());
         };
         let (attempt, retry_after) = self.attempt(&operation, &callback.url).await?;
+        tracing::info!(
+            number = callback.attempts_made + 1,
+            status_code = attempt.status_code,
+            duration_ms = attempt.duration_ms,
+            "callback attempted"
+        );
         self.conclude(&operation, attempt, retry_after).await
     }
 

@@ -11,12 +11,16 @@ impl Status {
         let owner = request.owner()?;
         let id = request.operation_id()?;
         let precondition = if_match(request.header("if-match"));
+        let now = self.clock.now();
 
-        let cancelled = self.operations.cancel(&id, owner, &precondition).await?;
+        let cancelled = self
+            .operations
+            .cancel(&id, owner, &precondition, now)
+            .await?;
 
         match cancelled {
             Cancelled::Cancelled { operation, .. } => {
-                Ok(show(&self.store, &operation, 200, self.clock.now()).await?)
+                Ok(show(&self.store, &operation, 200, now).await?)
             }
             Cancelled::Ended(_) => Err(Problem::new(
                 Code::AsyncCannotCancel,

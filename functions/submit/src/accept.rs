@@ -22,8 +22,8 @@ pub(crate) enum Accepted {
     New(Box<Operation>),
     /// It was before, under the same key; as it is now.
     Replayed(Box<Operation>),
-    /// Its key was used for another request.
-    Conflict,
+    /// Its key was used for another request; what came of that one, as it is now.
+    Conflict(Box<Operation>),
 }
 
 impl Submit {
@@ -52,7 +52,7 @@ impl Submit {
             return Ok(if existing.request_hash == Some(idempotency.request_hash) {
                 Accepted::Replayed(existing)
             } else {
-                Accepted::Conflict
+                Accepted::Conflict(existing)
             });
         }
         tracing::error!("no free operation id in {DRAWS_MAX} draws");
@@ -125,6 +125,7 @@ impl Submit {
             arguments: Payload::Here(submission.arguments.clone()),
             metadata: Payload::Here(submission.metadata.clone()),
             callback,
+            origin: submission.origin.clone(),
         }
     }
 }

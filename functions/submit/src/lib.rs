@@ -1,20 +1,24 @@
-//! Accepts operations: `POST /operations`.
+//! Accepts operations: `POST /operations`, and `POST /forrst` with all that the protocol can do besides.
 //!
 //! The order of the calls is what makes a crash harmless: first the dispatch message, then the record. A crash in between
 //! leaves a message without a record, which the worker drops in time; it never leaves a record without a message, which
 //! nobody would ever work on.
 
 mod accept;
+mod forrst;
 mod rest;
 mod submission;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use shared::aws::Aws;
 use shared::catalogue::Catalogue;
 use shared::clock::Clock;
 use shared::config::{Environment, SettingError};
+use shared::domain::limits::{FORRST_WAIT_SECS_DEFAULT, WAIT_SECS_MAX};
 use shared::domain::network::AllowedNetworks;
+use shared::forrst::SignatureVersion;
 use shared::http::{Answer, Event, GatewayResponse, Request, RequestSettings};
 use shared::operations::Operations;
 use shared::queue::Queue;
@@ -29,6 +33,8 @@ pub struct Submit {
     catalogue: Catalogue,
     allowed_networks: AllowedNetworks,
     requests: RequestSettings,
+    forrst_wait: Duration,
+    signature_versions: Vec<SignatureVersion>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 }
@@ -63,6 +69,8 @@ impl Submit {
             catalogue: Catalogue::new(environment.switch("DEMO_FUNCTIONS")?),
             allowed_networks: environment.allowed_networks()?,
             requests: RequestSettings::new(environment),
+            forrst_wait: forrst_wait(environment)?,
+            signature_versions: signature_versions(environment)?,
             clock,
             random,
         })
@@ -71,10 +79,33 @@ impl Submit {
     /// Serves one request.
     pub async fn handle(&self, event: Event) -> GatewayResponse {
         let request = Request::new(event, &self.requests);
-        let answer = match self.rest(&request).await {
-            Ok(answer) => answer,
-            Err(problem) => Answer::problem(&problem, &request.id),
+        let answer = if request.route == "/forrst" {
+            self.forrst(&request).await
+        } else {
+            match self.rest(&request).await {
+                Ok(answer) => answer,
+                Err(problem) => Answer::problem(&problem, &request.id),
+            }
         };
         answer.into_response(&request.id)
     }
+}
+
+fn forrst_wait(environment: &Environment) -> Result<Duration, SettingError> {
+    let bounds = 0..=WAIT_SECS_MAX;
+    let secs = environment.number("FORRST_WAIT_SECONDS", bounds, FORRST_WAIT_SECS_DEFAULT)?;
+    Ok(Duration::from_secs(u64::from(secs)))
+}
+
+/// What callbacks are signed with, the one for callers who do not choose first. This function does not see the secrets, which
+/// would tell.
+fn signature_versions(environment: &Environment) -> Result<Vec<SignatureVersion>, SettingError> {
+    const NAME: &str = "WEBHOOK_SIGNATURE_VERSIONS";
+    let versions: Option<Vec<_>> = environment
+        .optional(NAME)
+        .unwrap_or("v1")
+        .split(',')
+        .map(|version| SignatureVersion::parse(version.trim()))
+        .collect();
+    versions.ok_or_else(|| SettingError::new(NAME, "must be v1, v1a, or both with a comma"))
 }

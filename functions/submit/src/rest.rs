@@ -3,19 +3,21 @@
 use std::time::Duration;
 
 use serde_json::value::RawValue;
+use shared::catalogue::Unknown;
 use shared::domain::callback::Event;
 use shared::domain::json::Json;
 use shared::domain::limits::{
     ARGUMENTS_BYTES_MAX, BODY_BYTES_MAX, DEADLINE_SECS_MAX, DEADLINE_SECS_MIN, METADATA_BYTES_MAX,
     TTL_SECS_MAX, TTL_SECS_MIN,
 };
+use shared::domain::operation::Origin;
 use shared::http::{
     Answer, Code, Fields, Members, Problem, Request, idempotency_key, prefer_wait, show,
 };
 
 use crate::Submit;
 use crate::accept::Accepted;
-use crate::submission::{Parts, Submission, WantedCallback};
+use crate::submission::{Parts, Refused, Submission, WantedCallback};
 
 const ARGUMENTS: &str = "/arguments";
 
@@ -26,7 +28,13 @@ impl Submit {
         let owner = request.owner()?;
         let body = request.json_body(BODY_BYTES_MAX)?;
         let (parts, fields) = read(body, request.header("idempotency-key"))?;
-        let submission = Submission::new(parts, fields, self.catalogue, &self.allowed_networks)?;
+        let submission = Submission::new(parts, fields, self.catalogue, &self.allowed_networks)
+            .map_err(|refused| match refused {
+                Refused::Faulty(problem) => problem,
+                Refused::Unknown {
+                    function, unknown, ..
+                } => unknown_function(&function, &unknown),
+            })?;
         let wait = request.header("prefer").and_then(prefer_wait);
 
         let accepted = self.accept(owner, &submission).await?;
@@ -34,7 +42,7 @@ impl Submit {
         let (operation, replayed) = match accepted {
             Accepted::New(operation) => (operation, false),
             Accepted::Replayed(operation) => (operation, true),
-            Accepted::Conflict => return Err(conflict()),
+            Accepted::Conflict(_) => return Err(conflict()),
         };
         let operation = match wait {
             Some(wait) => self.operations.wait(*operation, now + wait.time()).await?,
@@ -94,6 +102,8 @@ fn read(body: &[u8], key: Option<&str>) -> Result<(Parts, Fields), Problem> {
         ttl_secs,
         deadline: deadline_secs.map(|secs| Duration::from_secs(u64::from(secs))),
         idempotency_key: key.map(idempotency_key).transpose()?,
+        // The gateway's id of a request is told with every answer; it means nothing to whoever sent it.
+        origin: Origin::default(),
         arguments_pointer: ARGUMENTS,
     };
     Ok((parts, fields))
@@ -145,6 +155,22 @@ fn callback_events(raw: &RawValue) -> Option<Vec<Event>> {
             .filter(|event| named.contains(event))
             .collect(),
     )
+}
+
+fn unknown_function(name: &str, unknown: &Unknown) -> Problem {
+    match unknown {
+        Unknown::Function => Problem::new(
+            Code::FunctionNotFound,
+            format!("there is no function {name}"),
+        ),
+        Unknown::Version { available } => {
+            let available = available.join(", ");
+            Problem::new(
+                Code::VersionNotFound,
+                format!("there is no such version of {name}; there is {available}"),
+            )
+        }
+    }
 }
 
 fn conflict() -> Problem {

@@ -12,6 +12,7 @@ use shared::domain::fingerprint::{RequestHash, request_hash};
 use shared::domain::json::Json;
 use shared::domain::limits::TTL_SECS_DEFAULT;
 use shared::domain::network::AllowedNetworks;
+use shared::domain::operation::Origin;
 use shared::http::{Code, Fields, Problem};
 
 /// A submit that has passed every check that needs no store.
@@ -27,6 +28,7 @@ pub(crate) struct Submission {
     /// How long it may take.
     pub(crate) deadline: Duration,
     pub(crate) idempotency: Option<Idempotency>,
+    pub(crate) origin: Origin,
 }
 
 /// What makes a submit repeatable.
@@ -47,8 +49,22 @@ pub(crate) struct Parts {
     pub(crate) ttl_secs: Option<u32>,
     pub(crate) deadline: Option<Duration>,
     pub(crate) idempotency_key: Option<String>,
+    pub(crate) origin: Origin,
     /// Where the arguments stand in the request.
     pub(crate) arguments_pointer: &'static str,
+}
+
+/// Why there is no submission.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// These parts are wrong.
+    Faulty(Problem),
+    /// All parts are right, but there is no such function.
+    Unknown {
+        function: String,
+        version: Option<Version>,
+        unknown: Unknown,
+    },
 }
 
 /// A callback that was asked for.
@@ -67,7 +83,7 @@ impl Submission {
         mut fields: Fields,
         catalogue: Catalogue,
         allowed_networks: &AllowedNetworks,
-    ) -> Result<Self, Problem> {
+    ) -> Result<Self, Refused> {
         let at = parts.arguments_pointer;
         if let Some(callback) = &parts.callback {
             check_url(&mut fields, callback, allowed_networks);
@@ -76,20 +92,23 @@ impl Submission {
         let found = parts
             .function
             .as_deref()
-            .map(|name| find(catalogue, name, parts.version.as_ref()));
+            .map(|name| catalogue.find(name, parts.version.as_ref()));
         if let (Some(Ok(entry)), Some(arguments)) = (&found, &parts.arguments)
             && let Err(fault) = entry.check(arguments)
         {
             fields.wrong_at(format!("{at}{}", fault.pointer), fault.detail);
         }
-        fields.finish()?;
+        fields.finish().map_err(Refused::Faulty)?;
+        let found = found.transpose().map_err(|unknown| Refused::Unknown {
+            function: parts.function.clone().unwrap_or_default(),
+            version: parts.version.clone(),
+            unknown,
+        })?;
         let (Some(entry), Some(arguments), Some(metadata)) =
-            (found.transpose()?, parts.arguments, parts.metadata)
+            (found, parts.arguments, parts.metadata)
         else {
-            return Err(Problem::new(
-                Code::InvalidRequest,
-                "the request is incomplete",
-            ));
+            let problem = Problem::new(Code::InvalidRequest, "the request is incomplete");
+            return Err(Refused::Faulty(problem));
         };
 
         let callback = parts
@@ -114,6 +133,7 @@ impl Submission {
             ttl_secs: parts.ttl_secs.unwrap_or(TTL_SECS_DEFAULT),
             deadline: parts.deadline.unwrap_or(deadline_default),
             idempotency,
+            origin: parts.origin,
         })
     }
 }
@@ -124,26 +144,4 @@ fn check_url(fields: &mut Fields, callback: &WantedCallback, allowed_networks: &
         tracing::info!(reason = %refused.reason, "callback URL refused");
         fields.wrong_at(&callback.url_pointer, refused.to_string());
     }
-}
-
-fn find(
-    catalogue: Catalogue,
-    name: &str,
-    version: Option<&Version>,
-) -> Result<&'static Entry, Problem> {
-    catalogue
-        .find(name, version)
-        .map_err(|unknown| match unknown {
-            Unknown::Function => Problem::new(
-                Code::FunctionNotFound,
-                format!("there is no function {name}"),
-            ),
-            Unknown::Version { available } => {
-                let available = available.join(", ");
-                Problem::new(
-                    Code::VersionNotFound,
-                    format!("there is no such version of {name}; there is {available}"),
-                )
-            }
-        })
 }

@@ -8,7 +8,8 @@ use shared::domain::time::Timestamp;
 use shared::lambda::{Disposition, Record};
 use shared::queue::Dispatch;
 use shared::store::Claimed;
-use shared::telemetry::chain;
+use shared::telemetry::{chain, span};
+use tracing::Instrument as _;
 
 use crate::Worker;
 use crate::settle::LOOK_AGAIN_SECS;
@@ -60,7 +61,12 @@ impl Worker {
             })
             .await;
         match claimed {
-            Ok(Claimed::Held(held)) => self.attempt(record, message, runner, *held, deadline).await,
+            Ok(Claimed::Held(held)) => {
+                let span = span(held.operation());
+                self.attempt(record, message, runner, *held, deadline)
+                    .instrument(span)
+                    .await
+            }
             Ok(Claimed::Absent) => self.absent(record, message, now).await,
             Ok(Claimed::OtherIncarnation) => self.other_incarnation(record, message, now).await,
             Ok(Claimed::Busy { until }) => self.put_back_until(record, message, until, now).await,

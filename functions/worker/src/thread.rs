@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use shared::domain::json::Json;
 use tokio::sync::{oneshot, watch};
+use tracing::Span;
 
 use crate::context::Context;
 use crate::work::{Runner, WorkError};
@@ -31,7 +32,10 @@ pub(crate) fn start(
     abort: watch::Receiver<bool>,
 ) -> oneshot::Receiver<Ended> {
     let (ended, receiver) = oneshot::channel();
+    // What the work logs is logged for the operation, too.
+    let span = Span::current();
     let body = move || {
+        let _entered = span.entered();
         // The process's panic hook has told where it was; that it was is a failed attempt.
         let outcome = catch_unwind(AssertUnwindSafe(|| run(runner, arguments, context, abort)));
         let _ = ended.send(outcome.unwrap_or(Ended::Panicked));

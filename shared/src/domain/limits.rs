@@ -140,6 +140,8 @@ pub const WEBHOOK_SECRETS_AGE_MAX: Duration = Duration::from_secs(300);
 pub const HTTP_FUNCTION_TIMEOUT_SECS: u32 = 29;
 /// How long a caller may wait for an operation's end, in seconds: what is asked for beyond it is held to it.
 pub const WAIT_SECS_MAX: u32 = 20;
+/// How long a Forrst call waits for its result unless its caller prefers not to, in seconds.
+pub const FORRST_WAIT_SECS_DEFAULT: u32 = 2;
 /// `worker`: Lambda's longest.
 pub const WORKER_TIMEOUT_SECS: u32 = 900;
 /// `callback`: one exchange, with the calls before and after it.

@@ -153,6 +153,24 @@ impl Payload {
     }
 }
 
+/// The request that an operation came from, as its caller names it: for logs, callbacks and replays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Its own id, chosen by the caller.
+    pub request_id: Option<String>,
+    /// What it belongs to.
+    pub trace: Option<Trace>,
+}
+
+/// A place in a trace that goes on beyond us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trace {
+    /// The whole.
+    pub trace_id: String,
+    /// Our part of it.
+    pub span_id: String,
+}
+
 /// What a state alone knows.
 #[derive(Debug, Clone, PartialEq)]
 pub enum State {
@@ -235,6 +253,8 @@ pub struct Operation {
     pub metadata: Payload,
     /// Who is to be told of its end.
     pub callback: Option<Callback>,
+    /// Where it came from.
+    pub origin: Origin,
 }
 
 /// What a worker that holds nothing can do with an operation.

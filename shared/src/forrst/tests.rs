@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{Errors, Reading, Source};
 use crate::domain::id::{CreateId, OperationId};
 use crate::domain::json::Json;
-use crate::domain::operation::{Operation, Owner, Payload, State};
+use crate::domain::operation::{Operation, Origin, Owner, Payload, State};
 use crate::domain::time::Timestamp;
 use crate::http::Answer;
 
@@ -103,5 +103,6 @@ fn operation(state: State) -> Operation {
         arguments: Payload::Here(Json::empty_object()),
         metadata: Payload::Here(Json::empty_object()),
         callback: None,
+        origin: Origin::default(),
     }
 }

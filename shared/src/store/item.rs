@@ -59,6 +59,9 @@ pub(super) mod name {
     pub(in crate::store) const CALLBACK_ATTEMPTS: &str = "callback_attempts";
     pub(in crate::store) const CALLBACK_ATTEMPT_ID: &str = "callback_attempt_id";
     pub(in crate::store) const CALLBACK_NEXT_AT: &str = "callback_next_at";
+    pub(in crate::store) const ORIGIN_REQUEST_ID: &str = "origin_request_id";
+    pub(in crate::store) const TRACE_ID: &str = "trace_id";
+    pub(in crate::store) const SPAN_ID: &str = "span_id";
     /// When its owner erased it: on a head that is being erased, and on the mark that is left of it.
     pub(in crate::store) const ERASED_AT: &str = "erased_at";
     /// Of a payload item: its text.
@@ -162,6 +165,13 @@ pub(super) fn new_head(operation: &Operation) -> Item {
             let words: Vec<_> = callback.events.iter().map(|event| event.as_str()).collect();
             put(name::CALLBACK_EVENTS, text(words.join(",")));
         }
+    }
+    if let Some(request_id) = &operation.origin.request_id {
+        put(name::ORIGIN_REQUEST_ID, text(request_id));
+    }
+    if let Some(trace) = &operation.origin.trace {
+        put(name::TRACE_ID, text(&trace.trace_id));
+        put(name::SPAN_ID, text(&trace.span_id));
     }
     head
 }

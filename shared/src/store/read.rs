@@ -2,7 +2,9 @@
 //!
 //! Reads are strongly consistent: nobody sees a 404 after a 202, or a state go backwards.
 
-use super::item::{self, Item, name};
+use std::collections::HashMap;
+
+use super::item::{self, Item, name, text};
 use super::outcome;
 use super::payload::{result_key, submitted_key};
 use super::{Store, StoreError};
@@ -97,6 +99,20 @@ impl Store {
                 id: operation.id.to_string(),
                 attribute,
             })
+    }
+
+    /// Looks whether the table answers: one read, of nothing.
+    ///
+    /// # Errors
+    ///
+    /// When it does not.
+    pub async fn look(&self) -> Result<(), StoreError> {
+        // No operation's name: theirs begin with `op_`.
+        let nothing = HashMap::from([
+            (name::PK.to_owned(), text("health")),
+            (name::SK.to_owned(), text("health")),
+        ]);
+        self.get_item(nothing).await.map(|_| ())
     }
 
     async fn get_item(&self, key: Item) -> Result<Option<Item>, StoreError> {

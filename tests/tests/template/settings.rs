@@ -11,7 +11,7 @@ use shared::clock::SystemClock;
 use shared::config::Environment;
 use shared::domain::limits::{
     CALLBACK_RETRY_SECS, CALLBACK_TIMEOUT_SECS_DEFAULT, CALLBACK_TIMEOUT_SECS_MAX,
-    LEASE_SECS_DEFAULT, LEASE_SECS_MAX, LEASE_SECS_MIN,
+    FORRST_WAIT_SECS_DEFAULT, LEASE_SECS_DEFAULT, LEASE_SECS_MAX, LEASE_SECS_MIN, WAIT_SECS_MAX,
 };
 use shared::random::SystemRandom;
 use status::Status;
@@ -82,6 +82,12 @@ fn the_parameters_have_the_bounds_of_the_code() {
             LEASE_SECS_MIN,
             LEASE_SECS_DEFAULT,
             LEASE_SECS_MAX,
+        ),
+        (
+            "ForrstWaitSeconds",
+            0,
+            FORRST_WAIT_SECS_DEFAULT,
+            WAIT_SECS_MAX,
         ),
         (
             "CallbackTimeoutSeconds",

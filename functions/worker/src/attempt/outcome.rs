@@ -40,6 +40,17 @@ enum Write {
     },
 }
 
+impl Write {
+    /// What it comes to, for the log.
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::Complete(_) => "completed",
+            Self::Fail(_) => "failed",
+            Self::Retry { .. } => "to be retried",
+        }
+    }
+}
+
 impl Outcome {
     pub(super) fn of(ended: Ended) -> Self {
         match ended {
@@ -126,16 +137,15 @@ impl Worker {
         let operation = held.operation();
         let write = outcome.write(operation, runner, self.clock.now(), self.random.fraction());
         match self.write(held, &write).await {
-            Ok(Finished::Written(operation)) => match write {
-                Write::Retry {
-                    next_attempt_at, ..
-                } => {
-                    let now = self.clock.now();
-                    self.put_back_until(record, message, next_attempt_at, now)
-                        .await
-                }
-                Write::Complete(_) | Write::Fail(_) => self.settle(&operation).await,
-            },
+            Ok(Finished::Written(operation)) => {
+                tracing::info!(
+                    function = operation.function,
+                    attempt = held.operation().attempt,
+                    outcome = write.word(),
+                    "attempt ended"
+                );
+                self.after(record, message, &operation, &write).await
+            }
             Ok(Finished::Lost) => {
                 tracing::info!(operation_id = %operation.id, "outcome refused: the operation is no longer held here");
                 Disposition::Return
@@ -145,6 +155,25 @@ impl Worker {
                 tracing::error!(operation_id = %operation.id, "outcome not recorded: {}", chain(&error));
                 Disposition::Return
             }
+        }
+    }
+
+    async fn after(
+        &self,
+        record: &Record,
+        message: &Dispatch,
+        operation: &Operation,
+        write: &Write,
+    ) -> Disposition {
+        match write {
+            Write::Retry {
+                next_attempt_at, ..
+            } => {
+                let now = self.clock.now();
+                self.put_back_until(record, message, *next_attempt_at, now)
+                    .await
+            }
+            Write::Complete(_) | Write::Fail(_) => self.settle(operation).await,
         }
     }
 

@@ -29,6 +29,7 @@ pub enum Handler {
 /// Every route. Methods that a path does not know reach `status` too, which answers 405 with `Allow`.
 pub const ROUTES: &[Route] = &[
     Route::new("POST /operations", Handler::Submit),
+    Route::new("ANY /forrst", Handler::Submit),
     Route::new("ANY /operations", Handler::Status),
     Route::new("ANY /operations/{id}", Handler::Status),
     Route::new("ANY /operations/{id}/cancel", Handler::Status),

@@ -13,7 +13,7 @@ use crate::domain::id::{AttemptId, ClaimId, CreateId, OperationId};
 use crate::domain::json::Json;
 use crate::domain::limits::FORMAT;
 use crate::domain::operation::{
-    LastError, Operation, OperationError, Owner, Payload, Progress, State,
+    LastError, Operation, OperationError, Origin, Owner, Payload, Progress, State, Trace,
 };
 use crate::domain::time::Timestamp;
 use crate::domain::transition::Status;
@@ -57,6 +57,7 @@ pub(in crate::store) fn operation(item: &Item) -> Result<Operation, StoreError> 
         arguments: fields.payload(name::ARGUMENTS)?.unwrap_or_else(empty),
         metadata: fields.payload(name::METADATA)?.unwrap_or_else(empty),
         callback: fields.callback()?,
+        origin: fields.origin()?,
     })
 }
 
@@ -103,6 +104,21 @@ impl<'a> Fields<'a> {
             Some(AttributeValue::S(text)) => Ok(Some(text)),
             Some(_) => Err(self.corrupt(name)),
         }
+    }
+
+    fn origin(&self) -> Result<Origin, StoreError> {
+        let trace = match self.optional_text(name::TRACE_ID)? {
+            Some(trace_id) => Some(Trace {
+                trace_id: trace_id.to_owned(),
+                span_id: self.text(name::SPAN_ID)?.to_owned(),
+            }),
+            None => None,
+        };
+        let request_id = self.optional_text(name::ORIGIN_REQUEST_ID)?;
+        Ok(Origin {
+            request_id: request_id.map(str::to_owned),
+            trace,
+        })
     }
 
     fn text(&self, name: &'static str) -> Result<&'a str, StoreError> {

@@ -1,0 +1,236 @@
+//! `POST /forrst`: calls of the catalogue's functions, and by [`system`] those of the protocol's own.
+//!
+//! Whatever arrives, a well-formed response goes out, with the request's id as soon as one could be read.
+
+mod system;
+
+use std::time::Duration;
+
+use shared::domain::json::Json;
+use shared::domain::limits::BODY_BYTES_MAX;
+use shared::domain::operation::{Operation, Origin, Owner, State, Trace};
+use shared::domain::time::Timestamp;
+use shared::forrst::{
+    AsyncAnswer, DeadlineAnswer, Echo, ErrorObject, Errors, IdempotencyAnswer, Reading,
+    Request as Call, Response, SystemCall, TracingAnswer, WebhookAnswer,
+};
+use shared::http::{Answer, Fields, Problem, Request};
+
+use crate::Submit;
+use crate::accept::Accepted;
+use crate::submission::{Parts, Refused, Submission, WantedCallback};
+
+/// What a call is answered from, besides the operation that it has become.
+struct Context<'a> {
+    echo: &'a Echo,
+    /// When the request came: its deadline and its wait count from here.
+    start: Timestamp,
+    /// Our own span in the caller's trace, when there is one.
+    span_id: &'a str,
+}
+
+impl Submit {
+    /// See [`Submit::accept`]; reads besides while it waits for the result.
+    pub(crate) async fn forrst(&self, request: &Request) -> Answer {
+        let start = self.clock.now();
+        let reading = match body(request) {
+            Ok(body) => Reading::of(body),
+            Err(problem) => Reading {
+                echo: Echo::default(),
+                request: Err(problem.into()),
+            },
+        };
+        let echo = reading.echo;
+        let span_id = format!("{:016x}", u64::from_be_bytes(self.random.bytes()));
+        let context = Context {
+            echo: &echo,
+            start,
+            span_id: &span_id,
+        };
+        let response = match reading.request {
+            Ok(call) => self.call(&context, request, call).await,
+            Err(errors) => Err(errors),
+        };
+        let response = response.unwrap_or_else(|errors| Response::errors(echo.clone(), errors));
+        let took = self.clock.now().since(start);
+        let response = match &echo.tracing {
+            Some(tracing) => response.with(TracingAnswer::new(
+                &tracing.options.trace_id,
+                &span_id,
+                took,
+            )),
+            None => response,
+        };
+        response.into_answer(took)
+    }
+
+    async fn call(
+        &self,
+        context: &Context<'_>,
+        request: &Request,
+        call: Call,
+    ) -> Result<Response, Errors> {
+        let owner = request.owner()?;
+        match SystemCall::read(&call, context.echo, owner) {
+            Some(system) => self.system(context, owner, system?).await,
+            None => self.function(context, owner, call).await,
+        }
+    }
+
+    async fn function(
+        &self,
+        context: &Context<'_>,
+        owner: &Owner,
+        call: Call,
+    ) -> Result<Response, Errors> {
+        let deadline_at = match &call.extensions.deadline {
+            Some(deadline) => Some(deadline.check(context.start)?),
+            None => None,
+        };
+        let (parts, fields) = self.parts(context, &call, deadline_at);
+        let submission = Submission::new(parts, fields, self.catalogue, &self.allowed_networks)
+            .map_err(|refused| match refused {
+                Refused::Faulty(problem) => Errors::from(problem),
+                Refused::Unknown {
+                    function,
+                    version,
+                    unknown,
+                } => ErrorObject::unknown_function("/call", &function, version.as_ref(), &unknown)
+                    .into(),
+            })?;
+
+        let accepted = self.accept(owner, &submission).await?;
+
+        let (operation, is_new) = match accepted {
+            Accepted::New(operation) => (operation, true),
+            Accepted::Replayed(operation) => (operation, false),
+            Accepted::Conflict(existing) => return Ok(conflict(context, &call, &existing)),
+        };
+        let wait = if call.extensions.prefers_async() {
+            Duration::ZERO
+        } else {
+            self.forrst_wait
+        };
+        let until = context.start + wait;
+        let until = deadline_at.map_or(until, |deadline_at| deadline_at.min(until));
+        let operation = self.operations.wait(*operation, until).await?;
+        self.respond(context, &call, &operation, is_new).await
+    }
+
+    fn parts(
+        &self,
+        context: &Context<'_>,
+        call: &Call,
+        deadline_at: Option<Timestamp>,
+    ) -> (Parts, Fields) {
+        let mut fields = Fields::default();
+        if let Some(webhook) = &call.extensions.webhook
+            && let Some(version) = webhook.options.signature_version
+            && !self.signature_versions.contains(&version)
+        {
+            let pointer = webhook.pointer_to("signature_version");
+            fields.wrong_at(pointer, "is not one that callbacks are signed with here");
+        }
+        let callback = call.extensions.callback();
+        let tracing = context.echo.tracing.as_ref();
+        let parts = Parts {
+            function: Some(call.function.clone()),
+            version: call.version.clone(),
+            arguments: Some(call.arguments.clone()),
+            metadata: Some(Json::empty_object()),
+            callback: callback.map(|callback| WantedCallback {
+                url: callback.url.to_owned(),
+                url_pointer: callback.pointer,
+                events: callback.events,
+            }),
+            ttl_secs: None,
+            deadline: deadline_at.map(|deadline_at| deadline_at.since(context.start)),
+            idempotency_key: call
+                .extensions
+                .idempotency
+                .as_ref()
+                .map(|idempotency| idempotency.options.key.clone()),
+            origin: Origin {
+                request_id: Some(call.id.clone()),
+                trace: tracing.map(|tracing| Trace {
+                    trace_id: tracing.options.trace_id.clone(),
+                    span_id: context.span_id.to_owned(),
+                }),
+            },
+            arguments_pointer: "/call/arguments",
+        };
+        (parts, fields)
+    }
+
+    /// The result when it is there, the errors when it failed, and otherwise where to ask for it.
+    async fn respond(
+        &self,
+        context: &Context<'_>,
+        call: &Call,
+        operation: &Operation,
+        is_new: bool,
+    ) -> Result<Response, Errors> {
+        let echo = context.echo.clone();
+        let extensions = &call.extensions;
+        let result = self.store.result(operation).await?;
+        let now = self.clock.now();
+        let late = extensions
+            .deadline
+            .as_ref()
+            .filter(|deadline| deadline.options.at(context.start) <= now);
+        let (mut response, is_open) = match (&operation.state, result, late) {
+            (State::Completed { .. }, Some(result), _) => (Response::result(echo, result), false),
+            (State::Failed { errors, .. }, ..) => {
+                (Response::errors(echo, Errors::of_operation(errors)), false)
+            }
+            (.., Some(deadline)) => {
+                let exceeded = deadline.options.exceeded(context.start, now);
+                (Response::errors(echo, exceeded), true)
+            }
+            _ => (Response::null(echo), true),
+        };
+        if is_open || extensions.asynchronous.is_some() {
+            response = response.with(AsyncAnswer::new(operation, now));
+        }
+        if let Some(webhook) = &extensions.webhook {
+            response = response.with(WebhookAnswer::new(
+                &webhook.options,
+                self.signature_versions[0],
+            ));
+        }
+        if let Some(idempotency) = &extensions.idempotency {
+            let key = &idempotency.options.key;
+            response = response.with(if is_new {
+                IdempotencyAnswer::first(key, &call.id, operation)
+            } else {
+                let original_request_id = operation.origin.request_id.as_deref();
+                IdempotencyAnswer::repeated(key, original_request_id, operation)
+            });
+        }
+        if let Some(deadline) = &extensions.deadline {
+            response = response.with(DeadlineAnswer::new(&deadline.options, context.start, now));
+        }
+        Ok(response)
+    }
+}
+
+fn body(request: &Request) -> Result<&[u8], Problem> {
+    if request.method != "POST" {
+        return Err(Problem::method_not_allowed("POST"));
+    }
+    request.json_body(BODY_BYTES_MAX)
+}
+
+fn conflict(context: &Context<'_>, call: &Call, existing: &Operation) -> Response {
+    let echo = context.echo.clone();
+    let Some(idempotency) = &call.extensions.idempotency else {
+        // Without a key there is nothing to conflict with.
+        return Response::errors(echo, Problem::unavailable());
+    };
+    let error = idempotency.conflict(existing.request_hash.as_ref());
+    let original_request_id = existing.origin.request_id.as_deref();
+    Response::errors(echo, error).with(IdempotencyAnswer::conflict(
+        &idempotency.options.key,
+        original_request_id,
+    ))
+}

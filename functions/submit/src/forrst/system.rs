@@ -1,0 +1,125 @@
+//! The protocol's own functions: they answer at once and make no operation.
+
+use std::collections::BTreeMap;
+
+use shared::domain::operation::Owner;
+use shared::forrst::{
+    CancelView, CapabilitiesView, ComponentHealth, DescribeView, ErrorObject, Errors,
+    HealthArguments, HealthComponent, HealthStatus, HealthView, ListView, PingView, Response,
+    StatusView, SystemCall,
+};
+use shared::store::{Cancelled, IfMatch};
+use shared::telemetry::chain;
+
+use super::Context;
+use crate::Submit;
+
+impl Submit {
+    /// What REST's routes cost; nothing for what stands in the code; a request for each part that is looked at.
+    pub(super) async fn system(
+        &self,
+        context: &Context<'_>,
+        owner: &Owner,
+        call: SystemCall,
+    ) -> Result<Response, Errors> {
+        let echo = context.echo.clone();
+        let now = self.clock.now();
+        Ok(match call {
+            SystemCall::Status(id) => {
+                let operation = self.operations.read(&id, owner).await?;
+                let operation = operation.ok_or_else(ErrorObject::no_such_operation)?;
+                let (metadata, result) = futures_util::try_join!(
+                    self.store.metadata(&operation),
+                    self.store.result(&operation)
+                )?;
+                let view = StatusView::whole(&operation, &metadata, result.as_ref(), now);
+                Response::view(echo, &view)
+            }
+            SystemCall::Cancel(id) => {
+                match self
+                    .operations
+                    .cancel(&id, owner, &IfMatch::Any, now)
+                    .await?
+                {
+                    // By this call, though its answer may have been lost and the store asked again: the time is this call's own.
+                    Cancelled::Cancelled { operation, by_us }
+                        if by_us || operation.cancelled_at() == Some(now) =>
+                    {
+                        Response::view(echo, &CancelView::new(&operation))
+                    }
+                    Cancelled::Cancelled { operation, .. } | Cancelled::Ended(operation) => {
+                        let (id, status) = (operation.id.as_str(), operation.status().as_str());
+                        return Err(ErrorObject::cannot_cancel(id, status).into());
+                    }
+                    Cancelled::Absent | Cancelled::OtherVersion => {
+                        return Err(ErrorObject::no_such_operation().into());
+                    }
+                }
+            }
+            SystemCall::List(list) => {
+                let page = self
+                    .operations
+                    .list(owner, &list.filter, list.limit, list.from.clone())
+                    .await?;
+                Response::view(echo, &ListView::new(&page, &list, owner, now))
+            }
+            SystemCall::Ping => Response::view(echo, &PingView::new(now)),
+            SystemCall::Capabilities => {
+                Response::view(echo, &CapabilitiesView::new(self.catalogue))
+            }
+            SystemCall::Describe(arguments) => {
+                Response::view(echo, &DescribeView::find(&arguments, self.catalogue)?)
+            }
+            SystemCall::Health(arguments) => {
+                let view = Box::pin(self.health(&arguments)).await;
+                Response::view(echo, &view).with_status(view.http_status())
+            }
+        })
+    }
+
+    /// Looks at the parts; nothing else ever does.
+    async fn health(&self, arguments: &HealthArguments) -> HealthView {
+        let asked_for = |component| arguments.component.is_none_or(|only| only == component);
+        let (database, queue) = futures_util::join!(
+            async {
+                if asked_for(HealthComponent::Database) {
+                    Some(self.look(self.store.look()).await)
+                } else {
+                    None
+                }
+            },
+            async {
+                if asked_for(HealthComponent::Queue) {
+                    Some(self.look(self.dispatch.look()).await)
+                } else {
+                    None
+                }
+            }
+        );
+        let components: BTreeMap<_, _> = [
+            (HealthComponent::Database, database),
+            (HealthComponent::Queue, queue),
+        ]
+        .into_iter()
+        .filter_map(|(component, health)| Some((component, health?)))
+        .collect();
+        HealthView::new(arguments, components, self.clock.now())
+    }
+
+    async fn look<E: std::error::Error>(
+        &self,
+        look: impl Future<Output = Result<(), E>>,
+    ) -> ComponentHealth {
+        let start = self.clock.now();
+        match look.await {
+            Ok(()) => {
+                let latency = self.clock.now().since(start);
+                ComponentHealth::new(HealthStatus::Healthy, Some(latency))
+            }
+            Err(error) => {
+                tracing::error!("{}", chain(&error));
+                ComponentHealth::new(HealthStatus::Unhealthy, None)
+            }
+        }
+    }
+}

@@ -219,6 +219,31 @@ impl World {
         }
     }
 
+    /// Lets time pass as long as a caller waits for an operation's end, and has the first message of the dispatch queue served once
+    /// this much has passed.
+    pub async fn while_waiting<T>(
+        &self,
+        work_after: Option<Duration>,
+        answer: impl Future<Output = T>,
+    ) -> T {
+        // Less than what lies between any two looks.
+        const STEP: Duration = Duration::from_millis(50);
+        let mut answer = Box::pin(answer);
+        let mut passed = Duration::ZERO;
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut answer => return answer,
+                () = self.callers_clock.asleep() => {}
+            }
+            if work_after == Some(passed) {
+                assert!(self.pump(QueueKind::Dispatch).await);
+            }
+            self.clock.advance(STEP);
+            passed += STEP;
+        }
+    }
+
     /// Has one message of a queue served; tells whether there was one.
     pub async fn pump(&self, kind: QueueKind) -> bool {
         self.pump_by(&self.worker, kind, 1).await

@@ -13,6 +13,7 @@ mod callbacks;
 mod costs;
 mod dead_letters;
 mod expiry;
+mod forrst;
 mod interleavings;
 mod lifecycle;
 mod messages;

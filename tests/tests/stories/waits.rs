@@ -3,45 +3,20 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tests::queues::QueueKind;
 use tests::world::{Answer, World};
 
 const SUBMIT: &str = r#"{"function":"demo.echo","arguments":{"a":1}}"#;
-/// Less than what lies between any two looks.
-const STEP: Duration = Duration::from_millis(50);
-
-/// Lets time pass as long as the caller waits for it, and has the work done once this much has passed.
-async fn waited(
-    world: &World,
-    work_after: Option<Duration>,
-    answer: impl Future<Output = Answer>,
-) -> Answer {
-    let mut answer = Box::pin(answer);
-    let mut passed = Duration::ZERO;
-    loop {
-        tokio::select! {
-            biased;
-            answer = &mut answer => return answer,
-            () = world.callers_clock.asleep() => {}
-        }
-        if work_after == Some(passed) {
-            assert!(world.pump(QueueKind::Dispatch).await);
-        }
-        world.clock.advance(STEP);
-        passed += STEP;
-    }
-}
 
 async fn submit(world: &World, prefer: &str, work_after: Option<Duration>) -> Answer {
     let headers = [("prefer", prefer)];
     let request = world.request("POST", "/operations", &headers, SUBMIT);
-    waited(world, work_after, request).await
+    world.while_waiting(work_after, request).await
 }
 
 async fn show(world: &World, id: &str, headers: &[(&str, &str)]) -> Answer {
     let path = format!("/operations/{id}");
     let request = world.request("GET", &path, headers, "");
-    waited(world, None, request).await
+    world.while_waiting(None, request).await
 }
 
 #[tokio::test]
@@ -99,7 +74,9 @@ async fn a_replay_waits_as_a_first_submit_does() {
     let first = world.request("POST", "/operations", &headers[..1], SUBMIT);
     assert_eq!(first.await.status, 202);
     let replay = world.request("POST", "/operations", &headers, SUBMIT);
-    let replay = waited(&world, Some(Duration::from_millis(100)), replay).await;
+    let replay = world
+        .while_waiting(Some(Duration::from_millis(100)), replay)
+        .await;
     assert_eq!(replay.status, 200, "{}", replay.text);
     assert_eq!(replay.headers["idempotent-replayed"], "true");
     assert_eq!(replay.json["result"], json!({"a": 1}));
@@ -116,7 +93,9 @@ async fn a_status_that_waits_is_200_at_the_end_and_202_before_it() {
 
     let headers = [("prefer", "wait=2")];
     let request = world.request("GET", &path, &headers, "");
-    let ended = waited(&world, Some(Duration::from_millis(250)), request).await;
+    let ended = world
+        .while_waiting(Some(Duration::from_millis(250)), request)
+        .await;
     assert_eq!(ended.status, 200, "{}", ended.text);
     assert_eq!(ended.json["status"], "completed");
 
@@ -134,11 +113,15 @@ async fn what_the_caller_has_seen_is_judged_after_the_wait() {
     let path = format!("/operations/{}", accepted.json["id"].as_str().unwrap());
     let tag = accepted.headers["etag"].as_str().unwrap();
     let headers = [("prefer", "wait=2"), ("if-none-match", tag)];
-    let unchanged = waited(&world, None, world.request("GET", &path, &headers, "")).await;
+    let unchanged = world
+        .while_waiting(None, world.request("GET", &path, &headers, ""))
+        .await;
     assert_eq!(unchanged.status, 304, "{}", unchanged.text);
     assert_eq!(unchanged.headers["preference-applied"], "wait=2");
     let request = world.request("GET", &path, &headers, "");
-    let ended = waited(&world, Some(Duration::from_millis(250)), request).await;
+    let ended = world
+        .while_waiting(Some(Duration::from_millis(250)), request)
+        .await;
     assert_eq!(ended.status, 200, "{}", ended.text);
 }
 
@@ -157,7 +140,7 @@ async fn a_wait_ends_with_the_operation_however_that_ends() {
         .request("POST", &format!("{path}/cancel"), &[], "")
         .await;
     assert_eq!(cancelled.status, 200, "{}", cancelled.text);
-    let answer = waited(&world, None, request).await;
+    let answer = world.while_waiting(None, request).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     assert_eq!(answer.json["status"], "cancelled");
 }

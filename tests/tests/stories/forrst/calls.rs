@@ -1,0 +1,248 @@
+//! Calls of the catalogue's functions.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tests::queues::QueueKind;
+use tests::wire::Fault;
+use tests::world::World;
+
+use super::{STATUS, at_once, call, codes, data, envelope, extension};
+
+#[tokio::test]
+async fn a_call_that_prefers_async_is_answered_with_where_to_ask() {
+    let world = World::start().await;
+    let answer = call(&world, "demo.echo", &json!({"a": 1}), &at_once(&[])).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(answer.headers["x-forrst-request-id"], "req_1");
+    assert_eq!(answer.headers["x-forrst-duration-ms"], "0");
+    assert_eq!(answer.headers["request-id"], "request-1");
+    assert_eq!(answer.json["result"], Value::Null);
+    let data = data(&answer, "async");
+    assert_eq!(data["status"], "pending");
+    assert_eq!(data["retry_after"], json!({"value": 1, "unit": "second"}));
+    let poll = &data["poll"];
+    assert_eq!(poll["version"], "1.0.0");
+
+    world.pump_all().await;
+    let function = poll["function"].as_str().unwrap();
+    let status = call(&world, function, &poll["arguments"], &json!([])).await;
+    assert_eq!(status.status, 200, "{}", status.text);
+    assert_eq!(status.json["result"]["operation_id"], data["operation_id"]);
+    assert_eq!(status.json["result"]["status"], "completed");
+    assert_eq!(status.json["result"]["result"], json!({"a": 1}));
+}
+
+#[tokio::test]
+async fn one_that_does_not_waits_for_its_result() {
+    let world = World::start().await;
+    let body = envelope("demo.echo", &json!({"a": 1}), &json!([]));
+    let request = world.request("POST", "/forrst", &[], &body);
+    let answer = world
+        .while_waiting(Some(Duration::from_millis(300)), request)
+        .await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(answer.json["result"], json!({"a": 1}));
+    assert_eq!(answer.json.get("extensions"), None);
+    // The look at 0.3 s came before the work was done, the next one at 0.7 s.
+    assert_eq!(answer.headers["x-forrst-duration-ms"], "700");
+}
+
+#[tokio::test]
+async fn and_is_answered_asynchronously_when_that_does_not_come_in_time() {
+    for (settings, took_ms, reads) in [
+        ([("FORRST_WAIT_SECONDS", "2")], 2000, 5),
+        ([("FORRST_WAIT_SECONDS", "0")], 0, 0),
+    ] {
+        let world = World::with(settings).await;
+        let answer = call(&world, "demo.echo", &json!({}), &json!([])).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        assert_eq!(answer.json["result"], Value::Null);
+        // Nobody asked for it, and nobody's spelling is to be kept.
+        assert_eq!(
+            answer.json["extensions"][0]["urn"],
+            "urn:cline:forrst:ext:async"
+        );
+        assert_eq!(data(&answer, "async")["status"], "pending");
+        assert_eq!(answer.headers["x-forrst-duration-ms"], took_ms.to_string());
+        let read = world.wire.counts().get("GetItem").copied();
+        assert_eq!(read.unwrap_or_default(), reads);
+    }
+}
+
+#[tokio::test]
+async fn a_failure_that_was_waited_for_is_told_as_the_function_told_it() {
+    let world = World::start().await;
+    for (code, status) in [("OUT_OF_PAPER", 400), ("RATE_LIMITED", 429)] {
+        let body = envelope(
+            "demo.fail",
+            &json!({"code": code, "message": "no"}),
+            &json!([]),
+        );
+        let request = world.request("POST", "/forrst", &[], &body);
+        let answer = world
+            .while_waiting(Some(Duration::from_millis(100)), request)
+            .await;
+        assert_eq!(answer.status, status, "{}", answer.text);
+        assert_eq!(answer.json["result"], Value::Null);
+        assert_eq!(
+            answer.json["errors"],
+            json!([{"code": code, "message": "no"}])
+        );
+        assert_eq!(data(&answer, "retry").is_null(), status == 400);
+    }
+}
+
+#[tokio::test]
+async fn one_that_was_cancelled_meanwhile_is_answered_as_cancelled() {
+    let world = World::start().await;
+    let body = envelope("demo.echo", &json!({}), &json!([]));
+    let mut request = Box::pin(world.request("POST", "/forrst", &[], &body));
+    tokio::select! {
+        _ = &mut request => panic!("answered at once"),
+        () = world.callers_clock.asleep() => {}
+    }
+    let listed = world.request("GET", "/operations", &[], "").await;
+    let id = listed.json["operations"][0]["id"].as_str().unwrap();
+    let cancelled = world
+        .request("POST", &format!("/operations/{id}/cancel"), &[], "")
+        .await;
+    assert_eq!(cancelled.status, 200, "{}", cancelled.text);
+    let answer = world.while_waiting(None, request).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(answer.json["result"], Value::Null);
+    assert_eq!(data(&answer, "async")["status"], "cancelled");
+    assert!(data(&answer, "async").get("retry_after").is_none());
+}
+
+#[tokio::test]
+async fn work_waits_for_nobody_who_has_gone() {
+    let world = World::start().await;
+    let body = envelope("demo.echo", &json!({}), &json!([]));
+    let mut request = Box::pin(world.request("POST", "/forrst", &[], &body));
+    tokio::select! {
+        _ = &mut request => panic!("answered at once"),
+        () = world.callers_clock.asleep() => {}
+    }
+    drop(request);
+    assert!(world.pump(QueueKind::Dispatch).await);
+    let listed = world.request("GET", "/operations", &[], "").await;
+    assert_eq!(listed.json["operations"][0]["status"], "completed");
+}
+
+#[tokio::test]
+async fn everything_that_is_wrong_is_told_at_once_and_costs_nothing() {
+    let world = World::start().await;
+    let webhook = extension("webhook", &json!({"callback_url": "https://printer/"}));
+    let answer = call(
+        &world,
+        "demo.countdown",
+        &json!({"steps": 0, "step_ms": 1}),
+        &at_once(&[webhook]),
+    )
+    .await;
+    assert_eq!(answer.status, 400, "{}", answer.text);
+    let errors = answer.json["errors"].as_array().unwrap();
+    let pointers: Vec<_> = errors
+        .iter()
+        .map(|error| &error["source"]["pointer"])
+        .collect();
+    assert_eq!(
+        pointers,
+        [
+            "/extensions/1/options/callback_url",
+            "/call/arguments/steps"
+        ]
+    );
+    for (function, code) in [
+        ("demo.ech", "FUNCTION_NOT_FOUND"),
+        ("demo.echo", "VERSION_NOT_FOUND"),
+    ] {
+        let body = json!({
+            "protocol": {"name": "forrst", "version": "0.9.1"}, "id": "req_1",
+            "call": {"function": function, "version": "9.0.0"},
+        });
+        let answer = world
+            .request("POST", "/forrst", &[], &body.to_string())
+            .await;
+        assert_eq!(answer.status, 404, "{}", answer.text);
+        assert_eq!(codes(&answer), [code]);
+        let details = &answer.json["errors"][0]["details"];
+        assert_eq!(details["function"], function);
+        let versions = details.get("available_versions");
+        assert_eq!(versions.is_some(), code == "VERSION_NOT_FOUND");
+    }
+    assert_eq!(world.wire.calls(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn whatever_arrives_a_response_goes_out() {
+    let world = World::start().await;
+    let long = format!(
+        "{}{}",
+        " ".repeat(1024 * 1024),
+        envelope("demo.echo", &json!({}), &json!([]))
+    );
+    for (method, headers, body, status, id) in [
+        ("POST", vec![], "{", 400, Value::Null),
+        ("POST", vec![], "[]", 400, Value::Null),
+        ("POST", vec![], r#"{"id":"req_9"}"#, 400, json!("req_9")),
+        (
+            "POST",
+            vec![("content-type", "text/plain")],
+            "{}",
+            415,
+            Value::Null,
+        ),
+        (
+            "POST",
+            vec![("content-encoding", "gzip")],
+            "{}",
+            415,
+            Value::Null,
+        ),
+        ("POST", vec![], long.as_str(), 413, Value::Null),
+        ("GET", vec![], "", 405, Value::Null),
+    ] {
+        let answer = world.request(method, "/forrst", &headers, body).await;
+        assert_eq!(answer.status, status, "{}", answer.text);
+        assert_eq!(answer.headers["content-type"], "application/json");
+        assert_eq!(answer.headers["cache-control"], "no-store");
+        assert_eq!(answer.json["id"], id);
+        assert_eq!(answer.json["result"], Value::Null);
+        assert!(!codes(&answer).is_empty());
+        if status == 405 {
+            assert_eq!(answer.headers["allow"], "POST");
+        }
+    }
+    let nobody = world
+        .request_of(
+            "",
+            "POST",
+            "/forrst",
+            &[],
+            envelope("demo.echo", &json!({}), &json!([])).as_bytes(),
+        )
+        .await;
+    assert_eq!(nobody.status, 401, "{}", nobody.text);
+    assert_eq!(codes(&nobody), ["UNAUTHORIZED"]);
+    assert_eq!(nobody.json["id"], "req_1");
+    assert_eq!(world.wire.calls(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_store_that_is_out_of_reach_is_to_be_tried_again() {
+    let world = World::start().await;
+    world.wire.plan([(0, Fault::AlwaysThrottled)]);
+    let answer = call(
+        &world,
+        STATUS,
+        &json!({"operation_id": "op_000000000000000000000000"}),
+        &json!([]),
+    )
+    .await;
+    assert_eq!(answer.status, 503, "{}", answer.text);
+    assert_eq!(answer.headers["retry-after"], "1");
+    assert_eq!(codes(&answer), ["UNAVAILABLE"]);
+    assert_eq!(data(&answer, "retry")["strategy"], "exponential");
+}

@@ -1,0 +1,219 @@
+//! What a caller may ask for besides.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use shared::clock::Clock as _;
+use shared::domain::id::OperationId;
+use tests::receiver::Receiver;
+use tests::world::World;
+
+use super::{at_once, call, codes, data, extension};
+
+#[tokio::test]
+async fn a_key_names_one_operation_on_both_faces() {
+    let world = World::start().await;
+    let key = extension(
+        "idempotency",
+        &json!({"key": "k", "ttl": {"value": 1, "unit": "hour"}}),
+    );
+    let asked = |arguments: Value| {
+        let (world, extensions) = (&world, at_once(std::slice::from_ref(&key)));
+        async move { call(world, "demo.echo", &arguments, &extensions).await }
+    };
+    let first = asked(json!({"a": 1})).await;
+    assert_eq!(data(&first, "idempotency")["status"], "processed");
+    assert_eq!(data(&first, "idempotency")["original_request_id"], "req_1");
+    let id = &data(&first, "async")["operation_id"];
+
+    let second = asked(json!({"a": 1})).await;
+    assert_eq!(second.status, 200, "{}", second.text);
+    assert_eq!(data(&second, "idempotency")["status"], "processing");
+    assert_eq!(&data(&second, "async")["operation_id"], id);
+    let by_rest = world
+        .request(
+            "POST",
+            "/operations",
+            &[("idempotency-key", "k")],
+            r#"{"function":"demo.echo","arguments":{"a":1}}"#,
+        )
+        .await;
+    assert_eq!(by_rest.headers["idempotent-replayed"], "true");
+    assert_eq!(&by_rest.json["id"], id);
+
+    let other = asked(json!({"a": 2})).await;
+    assert_eq!(other.status, 409, "{}", other.text);
+    assert_eq!(codes(&other), ["IDEMPOTENCY_CONFLICT"]);
+    assert_eq!(other.json["errors"][0]["details"]["key"], "k");
+    assert_eq!(
+        data(&other, "idempotency"),
+        &json!({"key": "k", "status": "conflict", "original_request_id": "req_1"})
+    );
+
+    world.pump_all().await;
+    let third = asked(json!({"a": 1})).await;
+    assert_eq!(third.json["result"], json!({"a": 1}), "{}", third.text);
+    assert_eq!(data(&third, "idempotency")["status"], "cached");
+    assert_eq!(
+        data(&third, "idempotency")["cached_at"],
+        "2027-01-15T08:00:00.000Z"
+    );
+}
+
+#[tokio::test]
+async fn a_deadline_is_the_operations_own() {
+    let world = World::start().await;
+    let deadline = extension("deadline", &json!({"value": 90, "unit": "second"}));
+    let answer = call(&world, "demo.echo", &json!({}), &at_once(&[deadline])).await;
+    assert_eq!(
+        data(&answer, "deadline"),
+        &json!({
+            "specified": {"value": 90, "unit": "second"},
+            "elapsed": {"value": 0, "unit": "millisecond"},
+            "remaining": {"value": 90000, "unit": "millisecond"},
+            "utilization": 0.0,
+        })
+    );
+    let id = data(&answer, "async")["operation_id"].as_str().unwrap();
+    assert_eq!(
+        world.show(id).await["deadline_at"],
+        "2027-01-15T08:01:30.000Z"
+    );
+    // No worker takes it up before then: the first that comes after it gives it up.
+    world.clock.advance(Duration::from_secs(91));
+    world.pump_all().await;
+    let failed = world.show(id).await;
+    assert_eq!(failed["errors"][0]["code"], "DEADLINE_EXCEEDED");
+}
+
+#[tokio::test]
+async fn a_deadline_that_has_passed_costs_nothing() {
+    let world = World::start().await;
+    let past = json!({"value": "2027-01-15T08:00:00Z", "unit": "iso8601"});
+    let answer = call(
+        &world,
+        "demo.echo",
+        &json!({}),
+        &json!([extension("deadline", &past)]),
+    )
+    .await;
+    assert_eq!(answer.status, 408, "{}", answer.text);
+    assert_eq!(codes(&answer), ["DEADLINE_EXCEEDED"]);
+    assert_eq!(
+        data(&answer, "retry"),
+        &json!({"allowed": true, "strategy": "immediate", "max_attempts": 1})
+    );
+    assert_eq!(world.wire.calls(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_deadline_that_passes_while_its_caller_waits_ends_the_wait() {
+    let world = World::start().await;
+    let soon = json!({"value": 500, "unit": "millisecond"});
+    let answer = call(
+        &world,
+        "demo.echo",
+        &json!({}),
+        &json!([extension("deadline", &soon)]),
+    )
+    .await;
+    assert_eq!(answer.status, 408, "{}", answer.text);
+    assert_eq!(answer.headers["x-forrst-duration-ms"], "500");
+    let details = &answer.json["errors"][0]["details"];
+    assert_eq!(details["deadline"], soon);
+    assert_eq!(
+        details["elapsed"],
+        json!({"value": 500, "unit": "millisecond"})
+    );
+    assert_eq!(data(&answer, "deadline")["utilization"], 1.0);
+    // It was accepted, and its end can be looked up.
+    let id = data(&answer, "async")["operation_id"].as_str().unwrap();
+    world.pump_all().await;
+    assert_eq!(world.show(id).await["status"], "failed");
+}
+
+#[tokio::test]
+async fn a_trace_is_kept_with_the_operation() {
+    let world = World::start().await;
+    let tracing = extension(
+        "tracing",
+        &json!({"trace_id": "abc", "span_id": "theirs", "baggage": {"tier": "gold"}}),
+    );
+    let answer = call(&world, "demo.echo", &json!({}), &at_once(&[tracing])).await;
+    let tracing = data(&answer, "tracing");
+    assert_eq!(tracing["trace_id"], "abc");
+    assert_eq!(
+        tracing["duration"],
+        json!({"value": 0, "unit": "millisecond"})
+    );
+    let id = data(&answer, "async")["operation_id"].as_str().unwrap();
+    let id = OperationId::parse(id).unwrap();
+    let kept = world
+        .store
+        .get(&id, world.clock.now())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(kept.origin.request_id.as_deref(), Some("req_1"));
+    let trace = kept.origin.trace.unwrap();
+    assert_eq!(trace.trace_id, "abc");
+    assert_eq!(tracing["span_id"], trace.span_id);
+    assert_ne!(trace.span_id, "theirs");
+}
+
+#[tokio::test]
+async fn a_webhook_is_called_with_the_callers_own_request_id() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    let webhook = extension(
+        "webhook",
+        &json!({"callback_url": receiver.url, "events": ["operation.completed", "forrst.operation.failed"]}),
+    );
+    let extensions = json!([
+        {"urn": "urn:forrst:ext:async", "options": {"preferred": true, "callback_url": "http://127.0.0.1:1/"}},
+        webhook,
+    ]);
+    let answer = call(&world, "demo.echo", &json!({}), &extensions).await;
+    assert_eq!(
+        data(&answer, "webhook"),
+        &json!({
+            "registered": true, "callback_url": receiver.url, "signature_version": "v1",
+            "events": ["operation.completed", "forrst.operation.failed"],
+        })
+    );
+    let id = data(&answer, "async")["operation_id"].as_str().unwrap();
+    assert_eq!(
+        world.show(id).await["callback"]["events"],
+        json!(["completed", "failed"])
+    );
+    world.pump_all().await;
+    let deliveries = receiver.received();
+    assert_eq!(deliveries.len(), 1);
+    assert_eq!(
+        deliveries[0].verified()["data"]["original_request_id"],
+        "req_1"
+    );
+}
+
+#[tokio::test]
+async fn only_signatures_that_are_made_can_be_asked_for() {
+    for (settings, version, status) in [
+        ([("WEBHOOK_SIGNATURE_VERSIONS", "v1")], "v1a", 400),
+        ([("WEBHOOK_SIGNATURE_VERSIONS", "v1a,v1")], "v1", 200),
+        ([("WEBHOOK_SIGNATURE_VERSIONS", "v1a")], "v1a", 200),
+    ] {
+        let world = World::with(settings).await;
+        let options = json!({"callback_url": "https://example.com/", "signature_version": version});
+        let extensions = at_once(&[extension("webhook", &options)]);
+        let answer = call(&world, "demo.echo", &json!({}), &extensions).await;
+        assert_eq!(answer.status, status, "{}", answer.text);
+        if status == 200 {
+            assert_eq!(data(&answer, "webhook")["signature_version"], version);
+        } else {
+            let error = &answer.json["errors"][0];
+            assert_eq!(error["code"], "INVALID_ARGUMENTS");
+            let pointer = "/extensions/1/options/signature_version";
+            assert_eq!(error["source"]["pointer"], pointer);
+        }
+    }
+}

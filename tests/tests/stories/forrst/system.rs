@@ -1,0 +1,140 @@
+//! The protocol's own functions.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tests::wire::Fault;
+use tests::world::World;
+
+use super::{CANCEL, HEALTH, LIST, STATUS, call, codes, envelope, start};
+
+#[tokio::test]
+async fn a_cancel_is_told_once() {
+    let world = World::start().await;
+    let id = start(&world, "demo.echo", &json!({})).await;
+    let arguments = json!({"operation_id": id});
+    let cancelled = call(&world, CANCEL, &arguments, &json!([])).await;
+    assert_eq!(
+        cancelled.json["result"],
+        json!({"operation_id": id, "status": "cancelled", "cancelled_at": "2027-01-15T08:00:00.000Z"})
+    );
+    world.clock.advance(Duration::from_millis(1));
+    let again = call(&world, CANCEL, &arguments, &json!([])).await;
+    assert_eq!(again.status, 400, "{}", again.text);
+    assert_eq!(codes(&again), ["ASYNC_CANNOT_CANCEL"]);
+    assert_eq!(
+        again.json["errors"][0]["details"],
+        json!({"operation_id": id, "status": "cancelled"})
+    );
+}
+
+/// The store carries it out, the SDK asks again, and finds the operation cancelled: by this very call.
+#[tokio::test]
+async fn a_cancel_whose_answer_was_lost_on_the_way_is_told_as_well() {
+    let world = World::start().await;
+    let id = start(&world, "demo.echo", &json!({})).await;
+    world.wire.plan([(0, Fault::Lost)]);
+    let cancelled = call(&world, CANCEL, &json!({"operation_id": id}), &json!([])).await;
+    assert_eq!(cancelled.status, 200, "{}", cancelled.text);
+    assert_eq!(cancelled.json["result"]["status"], "cancelled");
+}
+
+#[tokio::test]
+async fn both_faces_show_list_and_cancel_the_same_operations() {
+    let world = World::start().await;
+    let by_rest = world
+        .submit(json!({"function": "demo.echo", "metadata": {"m": 1}}))
+        .await;
+    let by_rest = by_rest.json["id"].as_str().unwrap();
+    let by_forrst = start(&world, "demo.echo", &json!({"a": 1})).await;
+
+    let shown = call(
+        &world,
+        STATUS,
+        &json!({"operation_id": by_rest}),
+        &json!([]),
+    )
+    .await;
+    assert_eq!(shown.json["result"]["metadata"], json!({"m": 1}));
+    assert_eq!(world.show(&by_forrst).await["status"], "pending");
+
+    let first = call(&world, LIST, &json!({"limit": 1}), &json!([])).await;
+    let page = &first.json["result"];
+    assert_eq!(page["operations"].as_array().unwrap().len(), 1);
+    let cursor = page["next_cursor"].as_str().unwrap();
+    let second = world
+        .request(
+            "GET",
+            &format!("/operations?limit=1&cursor={cursor}"),
+            &[],
+            "",
+        )
+        .await;
+    let ids = [
+        &page["operations"][0]["id"],
+        &second.json["operations"][0]["id"],
+    ];
+    assert!(ids.contains(&&json!(by_rest)) && ids.contains(&&json!(by_forrst)));
+
+    let cancelled = call(
+        &world,
+        CANCEL,
+        &json!({"operation_id": by_rest}),
+        &json!([]),
+    )
+    .await;
+    assert_eq!(cancelled.status, 200, "{}", cancelled.text);
+    assert_eq!(world.show(by_rest).await["status"], "cancelled");
+}
+
+#[tokio::test]
+async fn another_owners_operation_is_as_absent_as_none() {
+    let world = World::start().await;
+    let id = start(&world, "demo.echo", &json!({})).await;
+    for function in [STATUS, CANCEL] {
+        let body = |id: &str| envelope(function, &json!({"operation_id": id}), &json!([]));
+        let theirs = world
+            .request_of("bob", "POST", "/forrst", &[], body(&id).as_bytes())
+            .await;
+        let nobodys = body("op_000000000000000000000000");
+        let nobodys = world
+            .request_of("bob", "POST", "/forrst", &[], nobodys.as_bytes())
+            .await;
+        assert_eq!(theirs.status, 404, "{}", theirs.text);
+        assert_eq!(codes(&theirs), ["ASYNC_OPERATION_NOT_FOUND"]);
+        assert_eq!(theirs.text, nobodys.text);
+    }
+    // A malformed name costs no read.
+    world.wire.reset();
+    let malformed = call(&world, STATUS, &json!({"operation_id": "op_1"}), &json!([])).await;
+    assert_eq!(malformed.status, 404);
+    assert_eq!(world.wire.calls(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn health_looks_at_table_and_queue_and_is_as_bad_as_the_worst() {
+    let world = World::start().await;
+    let healthy = call(&world, HEALTH, &json!({}), &json!([])).await;
+    assert_eq!(
+        healthy.json["result"]["status"], "healthy",
+        "{}",
+        healthy.text
+    );
+    let mut calls = world.wire.calls();
+    calls.sort();
+    assert_eq!(calls, ["GetItem", "GetQueueAttributes"]);
+
+    world.wire.reset();
+    let itself = call(&world, HEALTH, &json!({"component": "self"}), &json!([])).await;
+    assert_eq!(itself.json["result"]["status"], "healthy");
+    assert_eq!(world.wire.calls(), Vec::<String>::new());
+
+    world.wire.plan([(0, Fault::AlwaysThrottled)]);
+    let sick = call(&world, HEALTH, &json!({"component": "queue"}), &json!([])).await;
+    assert_eq!(sick.status, 503, "{}", sick.text);
+    assert_eq!(sick.json["result"]["status"], "unhealthy");
+    assert_eq!(
+        sick.json["result"]["components"],
+        json!({"queue": {"status": "unhealthy"}})
+    );
+}

@@ -52,6 +52,13 @@ fn callers_limits() -> Vec<(&'static str, String)> {
             ),
         ),
         (
+            "wait for an operation's end",
+            format!(
+                "{}; a longer one is held to it",
+                time(limits::WAIT_SECS_MAX.into())
+            ),
+        ),
+        (
             "list page",
             by_default(
                 limits::LIST_LIMIT_MAX.to_string(),

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::RangeInclusive;
 
+use crate::domain::callback::SignatureVersion;
 use crate::domain::network::AllowedNetworks;
 
 /// The environment as it was at start.
@@ -118,6 +119,23 @@ impl Environment {
             );
             SettingError::new(NAME, problem)
         })
+    }
+
+    /// `WEBHOOK_SIGNATURE_VERSIONS`: how callbacks are signed, as callers are told; the first for those who do not choose. `v1` when
+    /// left out. Never empty.
+    ///
+    /// # Errors
+    ///
+    /// When an entry is no version.
+    pub fn signature_versions(&self) -> Result<Vec<SignatureVersion>, SettingError> {
+        const NAME: &str = "WEBHOOK_SIGNATURE_VERSIONS";
+        let versions: Option<Vec<_>> = self
+            .optional(NAME)
+            .unwrap_or(SignatureVersion::V1.as_str())
+            .split(',')
+            .map(|version| SignatureVersion::parse(version.trim()))
+            .collect();
+        versions.ok_or_else(|| SettingError::new(NAME, "must be v1, v1a, or both with a comma"))
     }
 
     /// A switch: `1` or `0`; off when left out.

@@ -32,8 +32,8 @@ pub use self::extensions::{CallbackRequest, Extension, Extensions};
 pub use self::health::{ComponentHealth, HealthStatus, HealthView, PingView};
 pub use self::operation::{CancelView, ListView, StatusView};
 pub use self::options::{
-    AsyncOptions, DeadlineLimit, DeadlineOptions, IdempotencyOptions, SignatureVersion,
-    TracingOptions, WebhookEvent, WebhookOptions,
+    AsyncOptions, DeadlineLimit, DeadlineOptions, IdempotencyOptions, TracingOptions, WebhookEvent,
+    WebhookOptions,
 };
 pub use self::request::{Echo, Reading, Request};
 pub use self::response::Response;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use shared::aws::Aws;
 use shared::clock::Clock;
 use shared::config::{Environment, SettingError};
+use shared::domain::callback::SignatureVersion;
 use shared::domain::limits::WEBHOOK_SECRETS_AGE_MAX;
 use shared::domain::time::Timestamp;
 use shared::secret::{SecretError, StoredSecret};
@@ -25,6 +26,8 @@ pub(crate) struct Secrets {
     stored: Option<StoredSecret>,
     /// Locked while they are read, so that callbacks that are served side by side wait for one reading.
     known: Mutex<Known>,
+    /// The signatures that callers are told of.
+    promised: Vec<SignatureVersion>,
     clock: Arc<dyn Clock>,
 }
 
@@ -75,8 +78,11 @@ impl Secrets {
                 return Err(SettingError::new(IN_SECRETS_MANAGER, problem));
             }
         };
+        let promised = environment.signature_versions()?;
+        tell_of_missing(&signer, &promised);
         Ok(Self {
             stored,
+            promised,
             known: Mutex::new(Known {
                 signer: Arc::new(signer),
                 looked_at: clock.now(),
@@ -95,7 +101,10 @@ impl Secrets {
             && !is_recent
         {
             match read(stored).await {
-                Ok(signer) => known.signer = Arc::new(signer),
+                Ok(signer) => {
+                    tell_of_missing(&signer, &self.promised);
+                    known.signer = Arc::new(signer);
+                }
                 // Receivers know the secrets of before, and callbacks must not wait for an operator.
                 Err(error) => tracing::error!(
                     "{IN_SECRETS_MANAGER} {}; the secrets of before stay in use",
@@ -105,6 +114,18 @@ impl Secrets {
             known.looked_at = now;
         }
         Arc::clone(&known.signer)
+    }
+}
+
+/// Callers who asked for a signature that no secret makes would refuse every callback. Those of the others are sent all the same.
+fn tell_of_missing(signer: &Signer, promised: &[SignatureVersion]) {
+    for version in promised {
+        if !signer.signs(*version) {
+            let version = version.as_str();
+            tracing::error!(
+                "WEBHOOK_SIGNATURE_VERSIONS promises {version}, and no secret is of that kind"
+            );
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use ring::signature::Ed25519KeyPair;
 use sha2::Sha256;
+use shared::domain::callback::SignatureVersion;
 
 /// How long a symmetric secret may be, in bytes: "between 24 bytes (192 bits) and 64 bytes (512 bits)", says the specification.
 const SECRET_BYTES: RangeInclusive<usize> = 24..=64;
@@ -72,6 +73,12 @@ impl Signer {
         Ok(Self { keys })
     }
 
+    /// Whether a secret makes signatures of this version.
+    #[must_use]
+    pub fn signs(&self, version: SignatureVersion) -> bool {
+        self.keys.iter().any(|key| key.version() == version)
+    }
+
     /// The value of `webhook-signature`: one signature per secret, separated by spaces, so that a receiver can verify with the
     /// old secret as well as with the new.
     ///
@@ -114,14 +121,22 @@ impl Key {
         key_pair.ok().map(Self::Ed25519)
     }
 
-    fn sign(&self, signed: &[u8]) -> String {
+    const fn version(&self) -> SignatureVersion {
         match self {
+            Self::Hmac(_) => SignatureVersion::V1,
+            Self::Ed25519(_) => SignatureVersion::V1a,
+        }
+    }
+
+    fn sign(&self, signed: &[u8]) -> String {
+        let signature = match self {
             Self::Hmac(code) => {
                 let code = code.clone().chain_update(signed).finalize().into_bytes();
-                format!("v1,{}", STANDARD.encode(code))
+                STANDARD.encode(code)
             }
-            Self::Ed25519(key_pair) => format!("v1a,{}", STANDARD.encode(key_pair.sign(signed))),
-        }
+            Self::Ed25519(key_pair) => STANDARD.encode(key_pair.sign(signed)),
+        };
+        format!("{},{signature}", self.version().as_str())
     }
 }
 

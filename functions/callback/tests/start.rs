@@ -21,15 +21,23 @@ const SETTINGS: &[(&str, &str)] = &[
 ];
 
 /// Starts it with these settings as well; what it said before it ended.
-async fn said(settings: &[(&str, &str)]) -> String {
+async fn output(settings: &[(&str, &str)]) -> (Option<i32>, String) {
     let process = Command::new(env!("CARGO_BIN_EXE_callback"))
         .env_clear()
         .envs(SETTINGS.iter().chain(settings).copied())
         .output();
     let output = process.await.unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(output.stderr.is_empty());
+    (
+        output.status.code(),
+        String::from_utf8(output.stdout).unwrap(),
+    )
+}
+
+/// The same, of one that has to end because of its settings.
+async fn said(settings: &[(&str, &str)]) -> String {
+    let (code, said) = output(settings).await;
+    assert_eq!(code, Some(1), "{said}");
     said
 }
 
@@ -39,6 +47,20 @@ async fn a_malformed_secret_is_told_in_one_line_without_its_value() {
     assert_eq!(said.lines().count(), 1, "{said}");
     assert!(said.trim_end().ends_with("cannot run: WEBHOOK_SECRETS holds as secret 1 neither whsec_ with 24 to 64 bytes in base64 nor whsk_ with an Ed25519 key in base64"), "{said}");
     assert!(!said.contains("c2hvcnQ="), "{said}");
+}
+
+/// It starts all the same, and ends here only for want of Lambda's runtime.
+#[tokio::test]
+async fn a_promised_signature_that_no_secret_makes_is_told() {
+    let settings = [
+        ("WEBHOOK_SECRETS", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+        ("WEBHOOK_SIGNATURE_VERSIONS", "v1,v1a"),
+    ];
+    let (_, said) = output(&settings).await;
+    let told = "WEBHOOK_SIGNATURE_VERSIONS promises v1a, and no secret is of that kind";
+    assert!(said.contains(told), "{said}");
+    assert!(!said.contains("promises v1,"), "{said}");
+    assert!(!said.contains("cannot run"), "{said}");
 }
 
 /// The SDK logs what it receives, from that level on.

@@ -16,9 +16,9 @@ use shared::aws::Aws;
 use shared::catalogue::Catalogue;
 use shared::clock::Clock;
 use shared::config::{Environment, SettingError};
+use shared::domain::callback::SignatureVersion;
 use shared::domain::limits::{FORRST_WAIT_SECS_DEFAULT, WAIT_SECS_MAX};
 use shared::domain::network::AllowedNetworks;
-use shared::forrst::SignatureVersion;
 use shared::http::{Answer, Event, GatewayResponse, Request, RequestSettings};
 use shared::operations::Operations;
 use shared::queue::Queue;
@@ -34,6 +34,7 @@ pub struct Submit {
     allowed_networks: AllowedNetworks,
     requests: RequestSettings,
     forrst_wait: Duration,
+    /// Never empty. This function does not see the secrets, which would tell.
     signature_versions: Vec<SignatureVersion>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -70,7 +71,7 @@ impl Submit {
             allowed_networks: environment.allowed_networks()?,
             requests: RequestSettings::new(environment),
             forrst_wait: forrst_wait(environment)?,
-            signature_versions: signature_versions(environment)?,
+            signature_versions: environment.signature_versions()?,
             clock,
             random,
         })
@@ -95,17 +96,4 @@ fn forrst_wait(environment: &Environment) -> Result<Duration, SettingError> {
     let bounds = 0..=WAIT_SECS_MAX;
     let secs = environment.number("FORRST_WAIT_SECONDS", bounds, FORRST_WAIT_SECS_DEFAULT)?;
     Ok(Duration::from_secs(u64::from(secs)))
-}
-
-/// What callbacks are signed with, the one for callers who do not choose first. This function does not see the secrets, which
-/// would tell.
-fn signature_versions(environment: &Environment) -> Result<Vec<SignatureVersion>, SettingError> {
-    const NAME: &str = "WEBHOOK_SIGNATURE_VERSIONS";
-    let versions: Option<Vec<_>> = environment
-        .optional(NAME)
-        .unwrap_or("v1")
-        .split(',')
-        .map(|version| SignatureVersion::parse(version.trim()))
-        .collect();
-    versions.ok_or_else(|| SettingError::new(NAME, "must be v1, v1a, or both with a comma"))
 }

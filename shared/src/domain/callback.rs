@@ -54,6 +54,36 @@ impl Event {
     }
 }
 
+/// How a callback is signed (Standard Webhooks, "Signature scheme").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignatureVersion {
+    /// HMAC-SHA256.
+    V1,
+    /// Ed25519.
+    V1a,
+}
+
+impl SignatureVersion {
+    const ALL: [Self; 2] = [Self::V1, Self::V1a];
+
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::V1 => "v1",
+            Self::V1a => "v1a",
+        }
+    }
+
+    /// Reads [`SignatureVersion::as_str`] back.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|version| version.as_str() == text)
+    }
+}
+
 /// How a callback stands, as callers see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallbackStatus {

@@ -7,9 +7,10 @@ use std::time::Duration;
 use serde::Serialize;
 
 pub use self::retry::{RetryAnswer, RetryStrategy};
-use super::options::{DeadlineOptions, SignatureVersion, WebhookOptions};
+use super::options::{DeadlineOptions, WebhookOptions};
 use super::system::SystemFunction;
 use super::urn::ExtensionName;
+use crate::domain::callback::SignatureVersion;
 use crate::domain::json::Json;
 use crate::domain::operation::Operation;
 use crate::domain::time::Timestamp;
@@ -120,7 +121,7 @@ pub struct WebhookAnswer {
     registered: bool,
     callback_url: String,
     events: Vec<String>,
-    signature_version: SignatureVersion,
+    signature_version: &'static str,
 }
 
 impl WebhookAnswer {
@@ -135,7 +136,10 @@ impl WebhookAnswer {
                 .iter()
                 .map(|event| event.spelling.clone())
                 .collect(),
-            signature_version: options.signature_version.unwrap_or(signature_version),
+            signature_version: options
+                .signature_version
+                .unwrap_or(signature_version)
+                .as_str(),
         }
     }
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 pub use self::deadline::{DeadlineLimit, DeadlineOptions};
-pub use self::webhook::{SignatureVersion, WebhookEvent, WebhookOptions};
+pub use self::webhook::{WebhookEvent, WebhookOptions};
 use super::error::ErrorObject;
 use super::extensions::Extension;
 use crate::domain::fingerprint::RequestHash;

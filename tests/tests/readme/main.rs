@@ -16,11 +16,12 @@ use shared::domain::transition::{Status, Step, Verdict, verdict};
 use tests::readme::{README, part};
 
 /// Where settings that several functions share are read, and what a function's source says when it is one of them.
-const SHARED_READERS: [(&str, &str); 4] = [
+const SHARED_READERS: [(&str, &str); 5] = [
     ("aws.rs", "Aws::new("),
     ("telemetry.rs", "lambda::run("),
     ("http/request.rs", "RequestSettings::new("),
     ("config.rs", ".allowed_networks()"),
+    ("config.rs", ".signature_versions()"),
 ];
 
 #[test]

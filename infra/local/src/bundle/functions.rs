@@ -52,16 +52,18 @@ const CALLBACK: FunctionShape = FunctionShape {
 pub const FUNCTIONS: [FunctionShape; 4] = [SUBMIT, STATUS, WORKER, CALLBACK];
 
 /// The variables of the starter's own environment that its functions get as well, when they are set.
-pub const PASSED_ON: [&str; 9] = [
+pub const PASSED_ON: [&str; 11] = [
     "AWS_LAMBDA_LOG_LEVEL",
     "CALLBACK_ALLOWED_NETWORKS",
     "CALLBACK_RETRY_SECONDS",
     "CALLBACK_ROOT_CERTIFICATES",
     "CALLBACK_TIMEOUT_SECONDS",
     "DEMO_FUNCTIONS",
+    "FORRST_WAIT_SECONDS",
     "LEASE_SECONDS",
     "PUBLIC_URL",
     "WEBHOOK_SECRETS",
+    "WEBHOOK_SIGNATURE_VERSIONS",
 ];
 
 /// What callbacks are signed with when nobody says otherwise. It is known to everybody and good for nothing but trying out.

@@ -1,9 +1,8 @@
 //! Who is to be told of an operation's end.
 
-use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::domain::callback::Event;
+use crate::domain::callback::{Event, SignatureVersion};
 use crate::domain::json::elements;
 use crate::http::{Fields, Members};
 
@@ -42,28 +41,6 @@ impl WebhookEvent {
                 spelling: format!("forrst.operation.{}", event.as_str()),
             })
             .collect()
-    }
-}
-
-/// How callbacks are signed (Standard Webhooks).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SignatureVersion {
-    /// HMAC-SHA256.
-    V1,
-    /// Ed25519.
-    V1a,
-}
-
-impl SignatureVersion {
-    /// Reads a version's name.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "v1" => Some(Self::V1),
-            "v1a" => Some(Self::V1a),
-            _ => None,
-        }
     }
 }
 

@@ -5,12 +5,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{NOW, body, envelope, operation, read, with_extension};
+use crate::domain::callback::SignatureVersion;
 use crate::domain::id::ClaimId;
 use crate::domain::json::Json;
 use crate::domain::operation::{Operation, OperationError, Payload, Progress, State};
 use crate::forrst::{
     AsyncAnswer, CancelView, DeadlineAnswer, Echo, ErrorObject, Errors, IdempotencyAnswer,
-    Response, SignatureVersion, StatusView, TracingAnswer, WebhookAnswer,
+    Response, StatusView, TracingAnswer, WebhookAnswer,
 };
 use crate::http::{Answer, Code, FieldError, Problem};
 

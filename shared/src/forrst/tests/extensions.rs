@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use super::{NOW, assert_told, envelope, read, with_extension};
 use crate::domain::callback::Event;
+use crate::domain::callback::SignatureVersion;
 use crate::domain::time::Timestamp;
 use crate::forrst::{
     CallbackRequest, DeadlineLimit, DeadlineOptions, Extension, ExtensionName, Extensions,
-    SignatureVersion,
 };
 
 fn extensions(envelope: &Value) -> Extensions {

@@ -2,6 +2,7 @@
 
 mod calls;
 mod extensions;
+mod hostile;
 mod system;
 
 use serde_json::{Value, json};

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use shared::domain::json::Json;
 use shared::domain::limits::BODY_BYTES_MAX;
-use shared::domain::operation::{Operation, Origin, Owner, State, Trace};
+use shared::domain::operation::{
+    FailureCode, Operation, OperationError, Origin, Owner, State, Trace,
+};
 use shared::domain::time::Timestamp;
 use shared::forrst::{
     AsyncAnswer, DeadlineAnswer, Echo, ErrorObject, Errors, IdempotencyAnswer, Reading,
@@ -180,7 +182,8 @@ impl Submit {
             .filter(|deadline| deadline.options.at(context.start) <= now);
         let (mut response, is_open) = match (&operation.state, result, late) {
             (State::Completed { .. }, Some(result), _) => (Response::result(echo, result), false),
-            (State::Failed { errors, .. }, ..) => {
+            // Whoever is the first to see that the time is up, the worker or this wait, the caller is told the same.
+            (State::Failed { errors, .. }, _, late) if late.is_none() || !ran_out(errors) => {
                 (Response::errors(echo, Errors::of_operation(errors)), false)
             }
             (.., Some(deadline)) => {
@@ -219,6 +222,12 @@ fn body(request: &Request) -> Result<&[u8], Problem> {
         return Err(Problem::method_not_allowed("POST"));
     }
     request.json_body(BODY_BYTES_MAX)
+}
+
+/// Whether an operation failed because of its deadline.
+fn ran_out(errors: &[OperationError]) -> bool {
+    let code = FailureCode::DeadlineExceeded.as_str();
+    errors.iter().any(|error| error.code == code)
 }
 
 fn conflict(context: &Context<'_>, call: &Call, existing: &Operation) -> Response {

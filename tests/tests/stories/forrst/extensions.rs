@@ -5,10 +5,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use shared::clock::Clock as _;
 use shared::domain::id::OperationId;
+use tests::queues::QueueKind;
 use tests::receiver::Receiver;
 use tests::world::World;
 
-use super::{at_once, call, codes, data, extension};
+use super::{at_once, call, codes, data, envelope, extension};
 
 #[tokio::test]
 async fn a_key_names_one_operation_on_both_faces() {
@@ -130,6 +131,29 @@ async fn a_deadline_that_passes_while_its_caller_waits_ends_the_wait() {
     let id = data(&answer, "async")["operation_id"].as_str().unwrap();
     world.pump_all().await;
     assert_eq!(world.show(id).await["status"], "failed");
+}
+
+#[tokio::test]
+async fn and_is_told_alike_when_the_worker_sees_it_first() {
+    let world = World::start().await;
+    let soon = json!({"value": 500, "unit": "millisecond"});
+    let extensions = json!([extension("deadline", &soon)]);
+    let body = envelope("demo.echo", &json!({}), &extensions);
+    let mut request = Box::pin(world.request("POST", "/forrst", &[], &body));
+    tokio::select! {
+        _ = &mut request => panic!("answered at once"),
+        () = world.callers_clock.asleep() => {}
+    }
+    world.clock.advance(Duration::from_millis(500));
+    assert!(world.pump(QueueKind::Dispatch).await);
+    let answer = request.await;
+    assert_eq!(answer.status, 408, "{}", answer.text);
+    assert_eq!(codes(&answer), ["DEADLINE_EXCEEDED"]);
+    assert_eq!(
+        answer.json["errors"][0]["details"],
+        json!({"deadline": soon, "elapsed": {"value": 500, "unit": "millisecond"}})
+    );
+    assert_eq!(data(&answer, "async")["status"], "failed");
 }
 
 #[tokio::test]

@@ -33,8 +33,9 @@ impl SharedBundle {
         Api::new(self.running(), owner)
     }
 
-    /// The one that other tests use already, or a new one.
-    fn running(&self) -> Arc<RunningBundle> {
+    /// The one that other tests use already, or a new one. It runs for as long as this is kept.
+    #[must_use]
+    pub fn running(&self) -> Arc<RunningBundle> {
         let mut shared = self.running.lock().unwrap();
         if let Some(running) = shared.upgrade() {
             return running;

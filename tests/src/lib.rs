@@ -3,7 +3,8 @@
 //! A [`world::World`] is the real handlers in one process, on the embedded store and queues, with a clock that is moved by hand
 //! and queues that are pumped by hand. Every request to AWS goes through a [`wire::Wire`] below the SDK, which counts it, and can lose
 //! it, its answer or the process that sends it. A [`bundle::SharedBundle`] is the real processes in real time, called over HTTP by an
-//! [`api::Api`]. Besides: [`receiver`]s of callbacks, another store by way of [`dynamodb`], and the parts of the [`readme`].
+//! [`api::Api`]. Besides: [`receiver`]s of callbacks, the [`shape`] of JSON, another store by
+//! way of [`dynamodb`], and the parts of the [`readme`].
 
 #![expect(clippy::unwrap_used, reason = "a test has nobody to hand an error to")]
 #![expect(clippy::missing_panics_doc, reason = "a test panics when it fails")]
@@ -17,6 +18,7 @@ pub mod readme;
 pub mod receiver;
 pub mod samples;
 pub mod secrets_manager;
+pub mod shape;
 pub mod wait;
 pub mod watched_clock;
 pub mod wire;

@@ -1,0 +1,129 @@
+//! `idempotency`: calls with the same key are one call.
+
+use serde_json::{Value, json};
+use tests::shape::assert_shape;
+
+use crate::exchange::Exchange;
+use crate::server::{Call, Server, extension, prefer_async, request, unique};
+
+async fn call(server: &Server, call: &Call, key: &str, at_once: bool) -> Exchange {
+    let mut request = request(&call.function, &call.arguments);
+    let mut extensions = vec![extension("idempotency", &json!({"key": key}))];
+    if at_once {
+        extensions.push(prefer_async());
+    }
+    request["extensions"] = json!(extensions);
+    server.send(&request).await
+}
+
+fn id_of(exchange: &Exchange) -> &Value {
+    &exchange.json["id"]
+}
+
+#[tokio::test]
+async fn a_second_call_gets_the_first_ones_result() {
+    let server = Server::start();
+    let key = unique("key");
+    let first = call(&server, &server.quick, &key, false).await;
+    let processed = json!({
+        "key": key, "status": "processed", "original_request_id": id_of(&first), "expires_at": "<time>",
+    });
+    first.has_data("idempotency", &processed);
+    // Whether it was waited for is the server's choice.
+    let result = if first.result().is_null() {
+        let completed = server.reaches(&first, "completed").await;
+        completed.result()["result"].clone()
+    } else {
+        first.result().clone()
+    };
+
+    for at_once in [false, true] {
+        let second = call(&server, &server.quick, &key, at_once).await;
+        assert_eq!(second.result(), &result, "another result\n{second}");
+        assert_ne!(id_of(&second), id_of(&first));
+        let cached = json!({
+            "key": key, "status": "cached", "original_request_id": id_of(&first),
+            "cached_at": "<time>", "expires_at": "<time>",
+        });
+        second.has_data("idempotency", &cached);
+    }
+}
+
+#[tokio::test]
+async fn a_key_of_another_call_is_a_conflict() {
+    let server = Server::start();
+    let key = unique("key");
+    let first = call(&server, &server.quick, &key, false).await;
+    first.result();
+    let second = call(&server, &server.other, &key, false).await;
+    let error = second.error("IDEMPOTENCY_CONFLICT");
+    let details = json!({"key": key, "original_arguments_hash?": "<text>"});
+    assert_shape(&json!({ "details": details }), error, &second);
+    if let Some(hash) = error["details"]["original_arguments_hash"].as_str() {
+        assert!(hash.starts_with("sha256:"), "{second}");
+    }
+    let conflict = json!({"key": key, "status": "conflict", "original_request_id": id_of(&first)});
+    second.has_data("idempotency", &conflict);
+}
+
+/// One page has such a call refused with an error of its own, the page of `async` has it answered with the operation that there
+/// is. The second is of more use: nobody has to try again.
+#[tokio::test]
+async fn a_second_call_while_the_first_one_runs_finds_its_operation() {
+    let server = Server::start();
+    let key = unique("key");
+    let first = call(&server, &server.slow, &key, true).await;
+    first.has_data("idempotency", &json!({"key": key, "status": "processed"}));
+    let second = call(&server, &server.slow, &key, true).await;
+    assert_eq!(
+        second.data("async")["operation_id"],
+        first.data("async")["operation_id"],
+        "another operation\n{second}"
+    );
+    assert_eq!(second.result(), &Value::Null, "{second}");
+    let processing =
+        json!({"key": key, "status": "processing", "original_request_id": id_of(&first)});
+    second.has_data("idempotency", &processing);
+    server.cancel(&first).await.result();
+}
+
+#[tokio::test]
+async fn sixteen_at_once_are_one_call() {
+    let server = Server::start();
+    let key = unique("key");
+    let calls = (0..16).map(|_| call(&server, &server.slow, &key, true));
+    let exchanges = futures_util::future::join_all(calls).await;
+    let mut first = 0;
+    for exchange in &exchanges {
+        assert_eq!(
+            exchange.data("async")["operation_id"],
+            exchanges[0].data("async")["operation_id"],
+            "another operation\n{exchange}"
+        );
+        first += usize::from(exchange.data("idempotency")["status"] == "processed");
+    }
+    assert_eq!(first, 1, "one of them is the first");
+    server.cancel(&exchanges[0]).await.result();
+}
+
+#[tokio::test]
+async fn a_ttl_may_be_asked_for() {
+    let server = Server::start();
+    let key = unique("key");
+    let ttl = json!({"value": 1, "unit": "hour"});
+    let extensions = json!([extension("idempotency", &json!({"key": key, "ttl": ttl}))]);
+    let exchange = server.call(&server.quick, extensions).await;
+    // Whether it is granted is told, not promised.
+    exchange.has_data("idempotency", &json!({"key": key, "expires_at": "<time>"}));
+}
+
+/// Keys are hashed with function and version.
+#[tokio::test]
+async fn a_key_of_another_function_is_another_key() {
+    let server = Server::start();
+    let key = unique("key");
+    call(&server, &server.quick, &key, false).await.result();
+    let other = call(&server, &server.slow, &key, true).await;
+    other.has_data("idempotency", &json!({"key": key, "status": "processed"}));
+    server.cancel(&other).await.result();
+}

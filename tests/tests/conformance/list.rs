@@ -1,0 +1,96 @@
+//! `async:fn:list`: the caller's own operations, page by page.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+use tests::shape::assert_shape;
+use tests::wait::until;
+
+use crate::server::{LIST, Server};
+
+/// Nobody who runs the suite has called that often.
+const PAGES_MAX: usize = 1000;
+
+/// The ids of one walk from page to page, each of which is in it once.
+async fn walk(server: &Server, function: &str, limit: usize) -> BTreeSet<String> {
+    let mut arguments = json!({"function": function, "limit": limit});
+    let mut ids = BTreeSet::new();
+    for _ in 0..PAGES_MAX {
+        let page = server.system(LIST, &arguments).await;
+        page.has_result(&json!({"operations": "<array>", "next_cursor?": "<anything>"}));
+        let operations = page.result()["operations"].as_array().unwrap();
+        assert!(operations.len() <= limit, "more than was asked for\n{page}");
+        for operation in operations {
+            let shape = json!({
+                "id": "<text>", "function": function, "version": "<text>", "status": "<text>",
+                "progress?": "<anything>", "started_at?": "<time>",
+            });
+            assert_shape(&shape, operation, &page);
+            let id = operation["id"].as_str().unwrap().to_owned();
+            assert!(ids.insert(id), "twice in a walk\n{page}");
+        }
+        // Absent or null at the end: the table says null, the usage of the pages is to leave out.
+        match page.result()["next_cursor"].as_str() {
+            Some(cursor) => arguments["cursor"] = json!(cursor),
+            None => return ids,
+        }
+    }
+    panic!("more than {PAGES_MAX} pages");
+}
+
+#[tokio::test]
+async fn everything_is_listed_whatever_the_size_of_pages() {
+    let server = Server::start();
+    let mut begun = BTreeSet::new();
+    for _ in 0..3 {
+        let exchange = server.begin(&server.slow).await;
+        server.cancel(&exchange).await.result();
+        let id = exchange.data("async")["operation_id"].as_str().unwrap();
+        begun.insert(id.to_owned());
+    }
+    for limit in [2, 50] {
+        // A list may be a moment behind.
+        until("the whole list", async || {
+            let listed = walk(&server, &server.slow.function, limit).await;
+            begun.is_subset(&listed).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_list_is_of_what_was_asked_for() {
+    let server = Server::start();
+    let begun = server.begin(&server.slow).await;
+    server.cancel(&begun).await.result();
+    for (arguments, member, expected) in [
+        (json!({"status": "cancelled"}), "status", "cancelled"),
+        (json!({"status": "failed", "limit": 10}), "status", "failed"),
+        (
+            json!({"function": server.slow.function}),
+            "function",
+            server.slow.function.as_str(),
+        ),
+    ] {
+        let page = server.system(LIST, &arguments).await;
+        page.has_result(&json!({"operations": "<array>"}));
+        for operation in page.result()["operations"].as_array().unwrap() {
+            assert_eq!(operation[member], expected, "{page}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_listed_is_refused() {
+    let server = Server::start();
+    for (member, value) in [
+        ("status", json!("almost")),
+        ("limit", json!(0)),
+        ("limit", json!("ten")),
+        ("cursor", json!("no cursor")),
+    ] {
+        let exchange = server.system(LIST, &json!({ member: value })).await;
+        let pointer = format!("/call/arguments/{member}");
+        exchange.is_refused(&["INVALID_ARGUMENTS"], &pointer);
+    }
+}

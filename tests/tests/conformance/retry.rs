@@ -1,0 +1,48 @@
+//! `retry`: whether it is of use to try again.
+
+use serde_json::json;
+use tests::shape::assert_shape;
+
+use crate::server::{Server, extension};
+
+#[tokio::test]
+async fn an_error_that_may_pass_says_how_to_try_again() {
+    let server = Server::start();
+    let passed = json!({"value": "2001-01-01T00:00:00Z", "unit": "iso8601"});
+    let asked_for = extension("retry", &json!({}));
+    // The server tells by itself.
+    for extensions in [
+        json!([extension("deadline", &passed)]),
+        json!([asked_for, extension("deadline", &passed)]),
+    ] {
+        let exchange = server.call(&server.quick, extensions).await;
+        exchange.error("DEADLINE_EXCEEDED");
+        let told = json!({
+            "allowed": true, "strategy?": "<text>", "after?": {"value": "<count>", "unit": "<text>"},
+            "max_attempts?": "<count>",
+        });
+        exchange.has_data("retry", &told);
+        if let Some(strategy) = exchange.data("retry")["strategy"].as_str() {
+            let known = ["immediate", "fixed", "exponential"];
+            assert!(known.contains(&strategy), "{exchange}");
+        }
+    }
+}
+
+/// One part of the page leaves the answer out for such errors, another shows it with a no; it must not be a yes.
+#[tokio::test]
+async fn one_that_will_not_does_not() {
+    let server = Server::start();
+    let asked_for = json!([extension("retry", &json!({}))]);
+    let mut wrong = server.quick.clone();
+    wrong.function = "conformance.no_such_function".to_owned();
+    let refused = server.call(&wrong, asked_for.clone()).await;
+    refused.error("FUNCTION_NOT_FOUND");
+    if let Some(data) = refused.data_of("retry") {
+        assert_shape(&json!({"allowed": false}), data, &refused);
+    }
+
+    let done = server.call(&server.quick, asked_for).await;
+    done.result();
+    assert!(done.data_of("retry").is_none(), "after a success\n{done}");
+}

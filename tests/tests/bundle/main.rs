@@ -5,12 +5,16 @@
 mod callback;
 mod cancel;
 mod erase;
+mod faces;
 mod failure;
 mod idempotency;
 mod list;
+#[cfg(unix)]
+mod logs;
 mod program;
 mod refusal;
 mod status;
+mod storm;
 
 use tests::bundle::SharedBundle;
 use tests::receiver::SECRET;

@@ -7,16 +7,15 @@ use local::client::http_client;
 use serde_json::{Value, json};
 use tests::bundle::binaries;
 use tests::processes::Process;
-use tests::receiver::{Receiver, SECRET};
 use tests::wait::{soon, until};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
-use tokio::sync::oneshot;
 
-fn program(arguments: &[&str]) -> Command {
+pub(crate) fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(binaries().join("local"));
     command
         .args(arguments)
+        .env_remove("AWS_LAMBDA_LOG_FORMAT")
         .env_remove("AWS_LAMBDA_LOG_LEVEL")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -93,74 +92,6 @@ async fn either_signal_ends_it_with_every_process_that_it_started() {
             let gone = left.iter().all(|process| process.id != child.id);
             assert!(gone, "{signal} left {child:?} behind");
         }
-    }
-}
-
-/// Whatever level is asked for: the runtime would log events, and the SDK requests and answers.
-#[cfg(unix)]
-#[tokio::test]
-async fn no_log_holds_what_callers_send() {
-    let directory = binaries().display().to_string();
-    let receiver = Receiver::start().await;
-    let mut child = program(&["--port", "0", "--functions", &directory])
-        .env("AWS_LAMBDA_LOG_LEVEL", "TRACE")
-        .env("CALLBACK_ALLOWED_NETWORKS", "127.0.0.0/8")
-        .env("WEBHOOK_SECRETS", SECRET)
-        .spawn()
-        .unwrap();
-    let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut stderr = child.stderr.take().unwrap();
-    let (told, url) = oneshot::channel();
-    // Read all along, or the functions would wait for room in the pipes.
-    let log = tokio::spawn(async move {
-        let (mut told, mut log, mut errors) = (Some(told), String::new(), String::new());
-        let lines = async {
-            while let Some(line) = stdout.next_line().await.unwrap() {
-                if let Some(url) = line.strip_prefix("ready ") {
-                    told.take().unwrap().send(url.to_owned()).unwrap();
-                }
-                log.push_str(&line);
-            }
-        };
-        let ((), read) = tokio::join!(lines, stderr.read_to_string(&mut errors));
-        read.unwrap();
-        log + &errors
-    });
-    let url = soon("the first line", url).await.unwrap();
-    let said = [
-        "s3cret-argument",
-        "s3cret-metadata",
-        "s3cret-token",
-        "s3cret-key",
-    ];
-    let submitted = http_client()
-        .post(format!("{url}/operations"))
-        .header("idempotency-key", said[3])
-        .body(
-            json!({
-                "function": "demo.echo", "arguments": {"a": said[0]}, "metadata": {"m": said[1]},
-                "callback_url": receiver.url.replace("secret", said[2]),
-            })
-            .to_string(),
-        )
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(submitted.status(), 202);
-    let delivery = until("a callback", async || receiver.received().pop()).await;
-    assert_eq!(delivery.verified()["data"]["result"]["a"], said[0]);
-
-    let process_id = child.id().unwrap().to_string();
-    let sent = Command::new("kill").args(["-TERM", &process_id]).status();
-    assert!(sent.await.unwrap().success());
-    soon("the end", child.wait()).await.unwrap();
-    let log = log.await.unwrap();
-    assert!(log.contains("DEBUG"), "{log}");
-    for secret in said
-        .into_iter()
-        .chain([SECRET.trim_start_matches("whsec_")])
-    {
-        assert!(!log.contains(secret), "{secret} is in the log: {log}");
     }
 }
 

@@ -52,7 +52,8 @@ const CALLBACK: FunctionShape = FunctionShape {
 pub const FUNCTIONS: [FunctionShape; 4] = [SUBMIT, STATUS, WORKER, CALLBACK];
 
 /// The variables of the starter's own environment that its functions get as well, when they are set.
-pub const PASSED_ON: [&str; 11] = [
+pub const PASSED_ON: [&str; 12] = [
+    "AWS_LAMBDA_LOG_FORMAT",
     "AWS_LAMBDA_LOG_LEVEL",
     "CALLBACK_ALLOWED_NETWORKS",
     "CALLBACK_RETRY_SECONDS",

@@ -1,6 +1,7 @@
 //! Calls of `POST /forrst`: what becomes of them, and what they are answered.
 
 mod calls;
+mod examples;
 mod extensions;
 mod hostile;
 mod system;

@@ -23,7 +23,7 @@ pub(super) struct AtWork {
 }
 
 impl AtWork {
-    async fn begin(world: &Arc<World>) -> Self {
+    pub(super) async fn begin(world: &Arc<World>) -> Self {
         Self::begin_with(world, world.another_worker()).await
     }
 
@@ -49,7 +49,7 @@ impl AtWork {
 
     /// Lets time pass, a step at each look, until `done` holds of the operation. Work runs on a thread of its own, so nothing
     /// else tells when it has come to wait for the clock.
-    async fn while_time_passes(
+    pub(super) async fn while_time_passes(
         &self,
         id: &str,
         step: Duration,

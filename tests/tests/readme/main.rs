@@ -235,6 +235,29 @@ fn root() -> &'static Path {
 }
 
 /// The cells of a table, without its head.
+/// Of the conformance suite, which is not a function.
+#[test]
+fn the_settings_of_the_conformance_suite_are_those_that_it_reads() {
+    let source = sources("tests/tests/conformance").remove(Path::new("server.rs"));
+    let source = source.unwrap();
+    let words: Vec<_> = source.split('"').collect();
+    let read: BTreeSet<_> = words
+        .iter()
+        .copied()
+        // The one of the bundle's own functions.
+        .filter(|word| word.starts_with("FORRST_") && *word != "FORRST_WAIT_SECONDS")
+        .collect();
+    let mut told = BTreeSet::new();
+    for row in rows("conformance") {
+        told.insert(row[0].trim_matches('`'));
+        if let Some(default) = row[1].strip_prefix('`') {
+            let default = default.trim_end_matches('`');
+            assert!(source.contains(default), "{default}");
+        }
+    }
+    assert_eq!(told, read);
+}
+
 fn rows(name: &str) -> Vec<Vec<&'static str>> {
     let cells = |row: &'static str| row.trim_matches('|').split('|').map(str::trim).collect();
     let rows: Vec<_> = part(name).lines().skip(2).map(cells).collect();

@@ -133,7 +133,7 @@ async fn work_waits_for_nobody_who_has_gone() {
 #[tokio::test]
 async fn everything_that_is_wrong_is_told_at_once_and_costs_nothing() {
     let world = World::start().await;
-    let webhook = extension("webhook", &json!({"callback_url": "https://printer/"}));
+    let webhook = extension("webhook", &json!({"callback_url": "https://10.1.2.3/"}));
     let answer = call(
         &world,
         "demo.countdown",

@@ -54,28 +54,28 @@ impl Operations {
     /// Waits for an operation's end, until `until` at the latest: the operation as it was last seen. One read a look, none when
     /// it has ended already; the looks grow apart, so that waiting costs little however many wait.
     ///
-    /// # Errors
-    ///
-    /// As [`Operations::read`].
-    pub async fn wait(
-        &self,
-        mut operation: Operation,
-        until: Timestamp,
-    ) -> Result<Operation, StoreError> {
+    /// A look that fails is none: whoever submitted the operation has to learn its name, or would submit it once more.
+    pub async fn wait(&self, mut operation: Operation, until: Timestamp) -> Operation {
         let mut pause = LOOK_AFTER;
         while !operation.status().is_terminal() && self.clock.now() < until {
             // The last look is at the very end, so that what ends within the wait is seen.
             let wake = (self.clock.now() + pause).min(until);
             self.clock.sleep_until(wake).await;
             pause = (pause * 2).min(LOOK_AFTER_MAX);
-            let seen = self.read(&operation.id, &operation.owner).await?;
+            let seen = match self.read(&operation.id, &operation.owner).await {
+                Ok(seen) => seen,
+                Err(error) => {
+                    tracing::warn!(operation_id = %operation.id, "to be looked at again: {}", chain(&error));
+                    continue;
+                }
+            };
             match seen.filter(|seen| seen.create_id == operation.create_id) {
                 Some(seen) => operation = seen,
                 // Ended, and erased by its owner since: what was known of it is all that is left to tell.
                 None => break,
             }
         }
-        Ok(operation)
+        operation
     }
 
     /// Cancels an operation: one write, and a message when somebody is to be told.

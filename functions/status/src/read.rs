@@ -17,7 +17,7 @@ impl Status {
 
         let operation = operation.ok_or_else(Problem::no_such_operation)?;
         let operation = match wait {
-            Some(wait) => self.operations.wait(operation, now + wait.time()).await?,
+            Some(wait) => self.operations.wait(operation, now + wait.time()).await,
             None => operation,
         };
         let tag = ETag::of(&operation);

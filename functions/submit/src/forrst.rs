@@ -115,7 +115,7 @@ impl Submit {
         };
         let until = context.start + wait;
         let until = deadline_at.map_or(until, |deadline_at| deadline_at.min(until));
-        let operation = self.operations.wait(*operation, until).await?;
+        let operation = self.operations.wait(*operation, until).await;
         self.respond(context, &call, &operation, is_new).await
     }
 

@@ -45,7 +45,7 @@ impl Submit {
             Accepted::Conflict(_) => return Err(conflict()),
         };
         let operation = match wait {
-            Some(wait) => self.operations.wait(*operation, now + wait.time()).await?,
+            Some(wait) => self.operations.wait(*operation, now + wait.time()).await,
             None => *operation,
         };
         let status = if operation.status().is_terminal() {

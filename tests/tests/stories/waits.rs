@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tests::wire::Fault;
 use tests::world::{Answer, World};
 
 const SUBMIT: &str = r#"{"function":"demo.echo","arguments":{"a":1}}"#;
@@ -48,6 +49,32 @@ async fn one_whose_wait_passes_is_answered_as_without_and_takes_few_reads() {
         assert_eq!(took, Duration::from_secs(secs));
         assert_eq!(world.wire.counts()["GetItem"], reads, "{prefer}");
     }
+}
+
+/// Told that its submit failed, a caller without an idempotency key would have the work done twice.
+#[tokio::test]
+async fn a_store_out_of_reach_during_the_wait_hides_nothing_that_was_accepted() {
+    let world = World::start().await;
+    // After the message and the record: the first looks.
+    world
+        .wire
+        .plan([2, 3].map(|look| (look, Fault::AlwaysThrottled)));
+    let answer = submit(&world, "wait=1", None).await;
+    assert_eq!(answer.status, 202, "{}", answer.text);
+    assert!(answer.headers["location"].is_string());
+    assert_eq!(answer.headers["preference-applied"], "wait=1");
+
+    // Counted from the last reset; one look more and the store is back.
+    world.wire.reset();
+    world.wire.plan([(1, Fault::AlwaysThrottled)]);
+    let id = answer.json["id"].as_str().unwrap();
+    let path = format!("/operations/{id}");
+    let request = world.request("GET", &path, &[("prefer", "wait=2")], "");
+    let ended = world
+        .while_waiting(Some(Duration::from_millis(250)), request)
+        .await;
+    assert_eq!(ended.status, 200, "{}", ended.text);
+    assert_eq!(ended.json["status"], "completed");
 }
 
 #[tokio::test]

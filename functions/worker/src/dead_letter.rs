@@ -20,6 +20,13 @@ impl Worker {
                 return Disposition::Acknowledge;
             }
         };
-        self.look(record, &message, Operation::give_up_errors).await
+        // Given up from here, it is told the same as from the dispatch queue.
+        match self
+            .works
+            .find(&message.function, &message.function_version)
+        {
+            Ok(_) => self.look(record, &message, Operation::give_up_errors).await,
+            Err(unknown) => self.serve_unknown(record, &message, &unknown).await,
+        }
     }
 }

@@ -84,7 +84,7 @@ impl Worker {
 
     /// A function that this worker does not know: perhaps a newer one does, as in the middle of a deployment. The message waits
     /// for it until the operation's deadline, and no attempt is used up.
-    async fn serve_unknown(
+    pub(crate) async fn serve_unknown(
         &self,
         record: &Record,
         message: &Dispatch,

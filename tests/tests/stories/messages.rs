@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use aws_sdk_sqs::types::MessageSystemAttributeName;
 use serde_json::{Value, json};
+use shared::clock::Clock as _;
 use shared::domain::id::{ClaimId, CreateId, OperationId};
 use shared::queue::{Dispatch, Message as _};
 use shared::store::Claimed;
@@ -203,6 +205,7 @@ async fn an_old_message_is_sent_afresh() {
     let id = id.as_str().unwrap();
     world.clock.advance(Duration::from_secs(6 * day + 1));
     claim_and_vanish(&world, id).await;
+    let sent_afresh_at = world.clock.now();
     assert!(world.pump(QueueKind::Dispatch).await);
     assert_eq!(
         queue.len().await,
@@ -215,10 +218,23 @@ async fn an_old_message_is_sent_afresh() {
         fresh.body(),
         Some(message(id, create_id(&world, id).await).as_str())
     );
+    let attributes = fresh.attributes().unwrap();
+    assert_eq!(
+        attributes[&MessageSystemAttributeName::SentTimestamp],
+        sent_afresh_at.as_millis().to_string(),
+        "one that is hidden would be as old as it was"
+    );
 }
 
 #[tokio::test]
 async fn a_function_that_the_worker_does_not_know_waits_until_the_deadline() {
+    for kind in [QueueKind::Dispatch, QueueKind::DispatchDeadLetter] {
+        waits_for_its_function_until_the_deadline(kind).await;
+    }
+}
+
+/// Whichever queue its message is in by then.
+async fn waits_for_its_function_until_the_deadline(ends_in: QueueKind) {
     let world = World::start().await;
     let id = world
         .submit(json!({"function": "demo.echo", "deadline_seconds": 3600}))
@@ -238,10 +254,14 @@ async fn a_function_that_the_worker_does_not_know_waits_until_the_deadline() {
         (&json!("pending"), &json!(0))
     );
     world.clock.advance(Duration::from_secs(3600));
-    assert!(world.pump_by(&worker, QueueKind::Dispatch, 1).await);
+    if ends_in == QueueKind::DispatchDeadLetter {
+        let body = message(id, create_id(&world, id).await);
+        world.queue(ends_in).send(&body).await;
+    }
+    assert!(world.pump_by(&worker, ends_in, 1).await);
     let failed = world.show(id).await;
     assert_eq!(codes(&failed), ["FUNCTION_NOT_FOUND", "DEADLINE_EXCEEDED"]);
-    assert!(world.queue(QueueKind::Dispatch).is_empty().await);
+    assert!(world.queue(ends_in).is_empty().await);
 }
 
 fn older_worker(world: &World, environment: &shared::config::Environment) -> worker::Worker {

@@ -55,10 +55,14 @@ async fn only_a_mark_is_left() {
         ..fixture.accepted()
     };
     fixture.create(&operation).await;
-    let held = fixture.hold(&operation, NOW).await;
     let result = Json::of(&incompressible(2000)).unwrap();
+    // The first attempt writes its result too late for the head to name it.
+    let stale = fixture.hold(&operation, NOW - LEASE).await;
+    let held = fixture.hold(&operation, NOW).await;
+    let refused = fixture.store.complete(&stale, &result, NOW).await;
+    assert!(matches!(refused.unwrap(), Finished::Lost));
     fixture.store.complete(&held, &result, NOW).await.unwrap();
-    assert_eq!(fixture.items(&operation.id).await.len(), 4);
+    assert_eq!(fixture.items(&operation.id).await.len(), 5);
     erase(&fixture, &operation, NOW + MOMENT).await;
 
     let [mark] = fixture

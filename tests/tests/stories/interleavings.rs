@@ -100,6 +100,8 @@ async fn repeated_cancels_are_one_chain_of_attempts() {
             .await;
         assert_eq!(cancelled.status, 200);
     }
+    // Served one after the other, any number of messages would come to as many calls.
+    assert_eq!(world.queue(QueueKind::Callback).len().await, 1);
     world.rest().await;
     assert_eq!(receiver.received().len(), 6);
     assert_eq!(world.show(&id).await["callback"]["status"], "exhausted");

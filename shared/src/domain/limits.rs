@@ -103,9 +103,9 @@ pub const VISIBILITY_SECS_MAX: u32 = 12 * 3600;
 pub const EXPIRY_MARGIN: Duration = Duration::from_secs(14 * 86_400);
 /// Payload items outlast the heads that name them by this.
 pub const PAYLOAD_MARGIN: Duration = Duration::from_secs(7 * 86_400);
-/// How long the mark of an erased operation is kept at least. It keeps a create that is made again from bringing the operation back,
-/// so it stays for as long as a submit can still create anything.
-pub const ERASED_RETENTION: Duration = PHANTOM_AGE;
+/// How long a record that nobody sees any more, expired or erased, is kept at least. It keeps a create that arrives late, or is made
+/// again, from bringing the operation back without its messages, so it stays for as long as a submit can still create anything.
+pub const GONE_RETENTION: Duration = PHANTOM_AGE;
 /// A callback's URL, in characters: room for a signed query, in a record that is billed by its size.
 pub const CALLBACK_URL_CHARS_MAX: usize = 2048;
 /// The waits after the first attempt of a callback and each further one.
@@ -167,6 +167,8 @@ const _: () = {
         HTTP_FUNCTION_TIMEOUT_SECS as u64 + SEND_TO_CREATE_MAX.as_secs() + 300
             < PHANTOM_AGE.as_secs()
     );
+    // And its record, if it was created once, is not deleted before then.
+    assert!(GONE_RETENTION.as_secs() >= PHANTOM_AGE.as_secs());
     // A fresh copy is sent before retention can drop the old one, even out of a dead-letter queue.
     assert!(MESSAGE_AGE_MAX.as_secs() < QUEUE_RETENTION_SECS as u64);
     assert!(LEASE_SECS_MAX <= VISIBILITY_SECS_MAX);

@@ -127,7 +127,7 @@ impl Store {
         if read.expires_at < kept_until {
             // First what the head names, then the head: it must not outlive its payloads.
             self.keep_payloads(read, kept_until).await?;
-            write.set(name::EXPIRES_AT, number(kept_until.as_secs()));
+            write.set(name::DELETE_AT, item::delete_at(kept_until));
         }
         let standing = match self.update(item::head_key(&read.id), write).await? {
             Written::Now(started) => Some(item::operation(&started)?),
@@ -158,8 +158,7 @@ impl Store {
             let mut write = Expression::default();
             // An erase may have come first; its payloads are not to be brought back as empty items.
             write.require_present(name::BODY);
-            let expires_at = (until + PAYLOAD_MARGIN).as_secs();
-            write.set(name::EXPIRES_AT, number(expires_at));
+            write.set(name::DELETE_AT, item::delete_at(until + PAYLOAD_MARGIN));
             self.update(item::key(&operation.id, &sk), write).await?;
         }
         Ok(())

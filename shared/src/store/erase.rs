@@ -8,13 +8,12 @@
 //! messages are gone, pending for ever: see [`Expression::creating`].
 
 use super::expression::Expression;
-use super::item::{self, Item, name, number, text, time};
+use super::item::{self, Item, name, text, time};
 use super::outcome::{self, Erased};
 use super::payload::{result_key, submitted_key};
 use super::write::Written;
 use super::{Store, StoreError};
 use crate::domain::id::OperationId;
-use crate::domain::limits::ERASED_RETENTION;
 use crate::domain::operation::{Operation, Owner, Payload};
 use crate::domain::time::Timestamp;
 
@@ -54,7 +53,7 @@ impl Store {
         write.require_ended();
         write.require(name::OWNER, text(owner.as_str()));
         write.set(name::ERASED_AT, time(now));
-        write.set(name::EXPIRES_AT, number((now + ERASED_RETENTION).as_secs()));
+        write.set(name::DELETE_AT, item::delete_at(now));
         let old = match self.update(item::head_key(id), write).await? {
             Written::Now(marked) => return Ok(Ok(marked)),
             Written::Refused(old) => old,

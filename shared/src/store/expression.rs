@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::item::{name, number, text, time};
+use super::item::{self, name, number, text, time};
 use crate::domain::callback::CallbackStatus;
 use crate::domain::id::CreateId;
 use crate::domain::limits::FORMAT;
@@ -48,13 +48,14 @@ impl Expression {
     pub(super) fn creating(create_id: &CreateId, now: Timestamp) -> Self {
         let mut this = Self::default();
         let (pk, other) = (this.name(name::PK), this.name(name::CREATE_ID));
-        let (expires_at, erased_at) = (this.name(name::EXPIRES_AT), this.name(name::ERASED_AT));
+        let (delete_at, erased_at) = (this.name(name::DELETE_AT), this.name(name::ERASED_AT));
         let own = this.value("own", text(create_id.as_str()));
-        let now_secs = this.value("now_secs", number(now.as_secs()));
+        let expired = this.value("expired", item::delete_at(now));
         let now = this.value("now", time(now));
         // A comparison with an attribute that is not there is false.
         this.conditions.push(format!(
-            "(attribute_not_exists({pk}) OR ({other} <> {own} AND ({expires_at} <= {now_secs} OR {erased_at} <= {now})))"
+            "(attribute_not_exists({pk}) OR ({other} <> {own} AND \
+             ((attribute_not_exists({erased_at}) AND {delete_at} <= {expired}) OR {erased_at} <= {now})))"
         ));
         this
     }
@@ -62,11 +63,11 @@ impl Expression {
     /// A record that this code can read and that has neither expired nor been erased: what every write to one asks for.
     pub(super) fn on_record(now: Timestamp) -> Self {
         let mut this = Self::default();
-        let (format, expires_at) = (this.name(name::FORMAT), this.name(name::EXPIRES_AT));
+        let (format, delete_at) = (this.name(name::FORMAT), this.name(name::DELETE_AT));
         let newest = this.value("format", number(FORMAT));
-        let now_secs = this.value("now_secs", number(now.as_secs()));
+        let expired = this.value("expired", item::delete_at(now));
         this.conditions.push(format!("{format} <= {newest}"));
-        this.conditions.push(format!("{expires_at} > {now_secs}"));
+        this.conditions.push(format!("{delete_at} > {expired}"));
         this.require_optional(name::ERASED_AT, None);
         this
     }
@@ -112,11 +113,11 @@ impl Expression {
         self.set(name::ENDED_AT, time(now));
         self.remove(name::LEASE_UNTIL);
         self.remove(name::LAST_ERROR);
-        let expires_at = self.name(name::EXPIRES_AT);
+        let delete_at = self.name(name::DELETE_AT);
         let retention = self.name(name::RETENTION_SECS);
-        let now_secs = self.value("now_secs", number(now.as_secs()));
+        let expired = self.value("expired", item::delete_at(now));
         self.sets
-            .push(format!("{expires_at} = {retention} + {now_secs}"));
+            .push(format!("{delete_at} = {retention} + {expired}"));
     }
 
     /// Terminal states only.
@@ -289,7 +290,7 @@ mod tests {
     #[test]
     fn a_steps_condition_is_what_the_table_says() {
         let record =
-            "#format <= :format AND #expires_at > :now_secs AND attribute_not_exists(#erased_at)";
+            "#format <= :format AND #delete_at > :expired AND attribute_not_exists(#erased_at)";
         for (step, states) in [
             (
                 Step::Claim,

@@ -12,7 +12,7 @@ pub(super) use self::decode::{expires_at, operation, position};
 pub(super) use self::stored::{callback_attempts, errors, last_error};
 use crate::domain::callback::Event;
 use crate::domain::id::OperationId;
-use crate::domain::limits::FORMAT;
+use crate::domain::limits::{FORMAT, GONE_RETENTION};
 use crate::domain::operation::Operation;
 use crate::domain::time::Timestamp;
 
@@ -34,8 +34,9 @@ pub(super) mod name {
     pub(in crate::store) const REQUEST_HASH: &str = "request_hash";
     pub(in crate::store) const ATTEMPT: &str = "attempt";
     pub(in crate::store) const ATTEMPTS_MAX: &str = "attempts_max";
-    /// The only times in seconds are those that DynamoDB reads; all others are in milliseconds.
-    pub(in crate::store) const EXPIRES_AT: &str = "expires_at";
+    /// From when on DynamoDB may delete the item: see [`delete_at`](super::delete_at). The only time in seconds, as DynamoDB wants
+    /// it; all others are in milliseconds.
+    pub(in crate::store) const DELETE_AT: &str = "delete_at";
     pub(in crate::store) const CREATED_AT: &str = "created_at";
     pub(in crate::store) const UPDATED_AT: &str = "updated_at";
     pub(in crate::store) const DEADLINE_AT: &str = "deadline_at";
@@ -87,6 +88,12 @@ pub(super) fn time(value: Timestamp) -> AttributeValue {
     number(value.as_millis())
 }
 
+/// What [`name::DELETE_AT`] is for an item that expires then. Expired is absent to everybody at once; DynamoDB may delete the item
+/// [`GONE_RETENTION`] later at the earliest, so that a create that arrives late still meets it.
+pub(super) fn delete_at(expires_at: Timestamp) -> AttributeValue {
+    number((expires_at + GONE_RETENTION).as_secs())
+}
+
 /// The head's key.
 pub(super) fn head_key(id: &OperationId) -> Item {
     key(id, HEAD)
@@ -132,7 +139,7 @@ pub(super) fn beside_mark(head: &Item) -> impl Iterator<Item = &str> {
         name::FORMAT,
         name::CREATE_ID,
         name::ERASED_AT,
-        name::EXPIRES_AT,
+        name::DELETE_AT,
     ];
     let attributes = head.keys().map(String::as_str);
     attributes.filter(move |name| !left.contains(name))
@@ -154,7 +161,7 @@ pub(super) fn new_head(operation: &Operation) -> Item {
     put(name::CREATED_AT, time(operation.created_at));
     put(name::UPDATED_AT, time(operation.updated_at));
     put(name::DEADLINE_AT, time(operation.deadline_at));
-    put(name::EXPIRES_AT, number(operation.expires_at.as_secs()));
+    put(name::DELETE_AT, delete_at(operation.expires_at));
     put(name::RETENTION_SECS, number(operation.retention_secs));
     if let Some(hash) = operation.request_hash {
         put(name::REQUEST_HASH, AttributeValue::B(Blob::new(hash)));

@@ -174,8 +174,8 @@ fn payload_item(
     let mut payload = item::key(id, sk);
     payload.insert(name::FORMAT.to_owned(), item::number(FORMAT));
     payload.insert(name::BODY.to_owned(), body);
-    let expires_at = (head_expires_at + PAYLOAD_MARGIN).as_secs();
-    payload.insert(name::EXPIRES_AT.to_owned(), item::number(expires_at));
+    let delete_at = item::delete_at(head_expires_at + PAYLOAD_MARGIN);
+    payload.insert(name::DELETE_AT.to_owned(), delete_at);
     payload
 }
 

@@ -15,7 +15,7 @@ pub const TABLE_KEYS: [&str; 2] = [name::PK, name::SK];
 /// The index's keys: partition and sort.
 pub const BY_OWNER_KEYS: [&str; 2] = [name::OWNER, name::CREATED_AT];
 /// The attribute that native TTL deletes by, in epoch seconds.
-pub const TTL_ATTRIBUTE: &str = name::EXPIRES_AT;
+pub const TTL_ATTRIBUTE: &str = name::DELETE_AT;
 
 /// Creates the table with its index and TTL; one that is there already is left as it is.
 ///

@@ -82,6 +82,8 @@ pub enum Passing {
     Deadline,
     /// The record of an operation that has ended expires.
     Expiry,
+    /// What nobody sees any more, expired or erased, has been kept for long enough: DynamoDB deletes it.
+    Retention,
     /// The time of a callback's next attempt comes.
     NextAttempt,
 }

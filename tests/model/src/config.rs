@@ -37,7 +37,7 @@ pub struct Config {
     pub redeliveries: u8,
     /// Whether the deadline may pass.
     pub deadline: bool,
-    /// Whether a record may expire.
+    /// Whether a record may expire, and what nobody sees any more be deleted.
     pub expiry: bool,
     /// Receives after which a message only comes back from its dead-letter queue, or when all else has come to rest.
     pub receives_max: u8,
@@ -99,6 +99,8 @@ pub enum Fault {
     EraseDeletesHead,
     /// A create goes over a mark that is later than itself.
     CreateOverLaterMark,
+    /// DynamoDB deletes a record as soon as it has expired or was erased.
+    DeletedAtOnce,
 }
 
 impl Config {

@@ -2,11 +2,12 @@
 //! others; so whatever the protocol is found to keep, it keeps for all leases, backoffs, deadlines and lifetimes.
 //!
 //! Some relations between times are taken for granted, as `shared/src/domain/limits.rs` has them: no submit lasts as long as
-//! messages count as young, nor as long as the mark of an erased operation is kept; and a record outlasts its callback's schedule.
+//! messages count as young, nor as long as a record that has expired or was erased is kept before DynamoDB may delete it; and a
+//! record outlasts its callback's schedule.
 
 use crate::action::{Action, Passing};
-use crate::config::Config;
-use crate::state::{Queue, State};
+use crate::config::{Config, Fault};
+use crate::state::{Queue, State, Submit};
 
 /// What may pass next.
 pub(crate) fn offers(state: &State, config: &Config, actions: &mut Vec<Action>) {
@@ -28,7 +29,17 @@ pub(crate) fn offers(state: &State, config: &Config, actions: &mut Vec<Action>) 
         ];
         let may = passings.into_iter().filter(|(may, _)| *may);
         actions.extend(may.map(|(_, passing)| Action::Pass(passing)));
+    } else if is_deletable(state, config) {
+        actions.push(Action::Pass(Passing::Retention));
     }
+}
+
+/// Whether DynamoDB may delete what is there of an operation that nobody sees. A create that may be made again was begun before, and is over by
+/// the end of the time for which that is kept.
+fn is_deletable(state: &State, config: &Config) -> bool {
+    let is_gone = state.head.is_some() || state.mark.is_some();
+    let is_kept = state.submits.contains(&Submit::CreateAgain);
+    config.expiry && is_gone && (!is_kept || config.has(Fault::DeletedAtOnce))
 }
 
 fn is_leased(state: &State) -> bool {
@@ -44,12 +55,16 @@ fn is_leased(state: &State) -> bool {
 
 /// Lets one thing pass.
 pub(crate) fn pass(state: &mut State, passing: Passing) {
+    if passing == Passing::Retention {
+        (state.head, state.mark) = (None, None);
+    }
     let Some(head) = &mut state.head else { return };
     match passing {
         Passing::Lease => head.lease_over = true,
         Passing::Deadline => head.deadline_over = true,
         Passing::Expiry => head.expired = true,
         Passing::NextAttempt => end_wait(state),
+        Passing::Retention => {}
     }
 }
 

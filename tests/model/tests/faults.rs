@@ -194,7 +194,17 @@ fn an_erase_leaves_nothing() {
     assert_breaks(config, property::ENDS);
 }
 
-/// The same, and before the create is made again a second operation comes and is erased as well: the mark is that one's.
+/// The same with an operation that expires, and that DynamoDB deletes before the create is made again.
+#[test]
+fn a_record_is_deleted_as_soon_as_it_has_expired() {
+    let config = Config {
+        expiry: true,
+        ..broken("record deleted at once", Fault::DeletedAtOnce, 1, 0)
+    };
+    assert_breaks(config, property::ENDS);
+}
+
+/// An operation is erased, and before its create is made again a second one comes and is erased as well: the mark is that one's.
 #[test]
 fn a_create_goes_over_a_mark_that_is_later_than_itself() {
     let fault = Fault::CreateOverLaterMark;

@@ -7,7 +7,7 @@ use shared::clock::ManualClock;
 use shared::domain::callback::{Attempt, CallbackStatus};
 use shared::domain::id::{AttemptId, ClaimId};
 use shared::domain::json::Json;
-use shared::domain::limits::ERASED_RETENTION;
+use shared::domain::limits::GONE_RETENTION;
 use shared::domain::operation::{Operation, Payload};
 use shared::domain::time::Timestamp;
 use shared::store::{
@@ -74,11 +74,11 @@ async fn only_a_mark_is_left() {
     attributes.sort_by_key(|(name, _)| *name);
     let text = |value: &str| aws_sdk_dynamodb::types::AttributeValue::S(value.into());
     let number = |value: i64| aws_sdk_dynamodb::types::AttributeValue::N(value.to_string());
-    let expires_at = (NOW + MOMENT + ERASED_RETENTION).as_secs();
+    let delete_at = (NOW + MOMENT + GONE_RETENTION).as_secs();
     for ((name, value), expected) in attributes.into_iter().zip([
         ("create_id", text(operation.create_id.as_str())),
+        ("delete_at", number(delete_at)),
         ("erased_at", number((NOW + MOMENT).as_millis())),
-        ("expires_at", number(expires_at)),
         ("format", number(1)),
         ("pk", text(operation.id.as_str())),
         ("sk", text("head")),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use shared::domain::callback::{Attempt, CallbackStatus};
 use shared::domain::id::{AttemptId, OperationId};
+use shared::domain::limits::{GONE_RETENTION, TTL_SECS_MIN};
 use shared::domain::operation::{FailureCode, Operation, OperationError, Progress, State};
 use shared::domain::time::Timestamp;
 use shared::store::{
@@ -247,4 +248,48 @@ async fn an_operation_at_work_does_not_expire() {
         store.get(&operation.id, end + secs(60)).await.unwrap(),
         None
     );
+}
+
+/// A create is carried out and its answer lost; the operation ends and expires as early as it may, all before the network delivers a
+/// try of the create that was on its way all the time.
+#[tokio::test]
+async fn a_create_that_arrives_late_does_not_bring_back_what_has_expired() {
+    let fixture = Fixture::start().await;
+    let operation = Operation {
+        retention_secs: TTL_SECS_MIN,
+        ..fixture.accepted()
+    };
+    let draft = Draft::new(&operation);
+    fixture.create(&operation).await;
+    let held = fixture.hold(&operation, NOW).await;
+    let completed = fixture.store.complete(&held, &json("1"), NOW).await;
+    assert!(matches!(completed.unwrap(), Finished::Written(_)));
+    let expired = NOW + secs(u64::from(TTL_SECS_MIN));
+    assert_eq!(
+        fixture.store.get(&operation.id, expired).await.unwrap(),
+        None
+    );
+
+    // Until then DynamoDB does not delete the record, and no create that was begun by now is still on its way.
+    fixture
+        .delete_what_may_be(expired + GONE_RETENTION - secs(1))
+        .await;
+    let again = fixture.store.create(&draft, NOW).await.unwrap();
+    assert!(matches!(again, Created::New), "{again:?}");
+    let read = fixture.store.get(&operation.id, expired).await;
+    assert_eq!(read.unwrap(), None);
+    let next = Operation {
+        id: operation.id.clone(),
+        ..fixture.accepted()
+    };
+    // The name is free for all that.
+    let created = fixture.store.create(&Draft::new(&next), expired).await;
+    assert!(matches!(created.unwrap(), Created::New));
+    let read = fixture.store.get(&operation.id, expired).await;
+    assert_eq!(read.unwrap(), Some(next.clone()));
+
+    fixture
+        .delete_what_may_be(next.expires_at + GONE_RETENTION)
+        .await;
+    assert_eq!(fixture.record(&next.id).await, None);
 }

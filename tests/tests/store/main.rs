@@ -32,7 +32,7 @@ use shared::domain::json::Json;
 use shared::domain::operation::{Operation, Owner};
 use shared::domain::time::Timestamp;
 use shared::random::{Random, SeededRandom};
-use shared::store::table::TABLE_KEYS;
+use shared::store::table::{TABLE_KEYS, TTL_ATTRIBUTE};
 use shared::store::{Claimed, Created, Draft, Held, Store};
 use tests::dynamodb::{OtherStore, other_store};
 use tests::samples::pending_operation;
@@ -157,6 +157,19 @@ impl Fixture {
             .expression_attribute_values(":id", AttributeValue::S(id.to_string()))
             .consistent_read(true);
         items.send().await.unwrap().items.unwrap()
+    }
+
+    /// Deletes everything that DynamoDB's TTL may have deleted by then.
+    async fn delete_what_may_be(&self, now: Timestamp) {
+        let scanned = self.dynamodb.scan().table_name(&self.table);
+        for item in scanned.send().await.unwrap().items() {
+            let delete_at: i64 = item[TTL_ATTRIBUTE].as_n().unwrap().parse().unwrap();
+            if Timestamp::from_secs(delete_at) <= now {
+                let key = TABLE_KEYS.map(|name| (name.to_owned(), item[name].clone()));
+                let deleted = self.dynamodb.delete_item().table_name(&self.table);
+                deleted.set_key(Some(key.into())).send().await.unwrap();
+            }
+        }
     }
 
     /// An operation that has completed, its callback due.

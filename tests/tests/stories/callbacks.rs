@@ -7,8 +7,10 @@ use callback::Callback;
 use serde_json::{Value, json};
 use shared::aws::{Aws, http_connector};
 use shared::clock::Clock as _;
+use shared::domain::limits::GONE_RETENTION;
 use shared::domain::time::Timestamp;
 use shared::random::SeededRandom;
+use shared::store::table::TTL_ATTRIBUTE;
 use tests::queues::QueueKind;
 use tests::receiver::Receiver;
 use tests::samples::incompressible;
@@ -412,8 +414,8 @@ async fn an_operation_with_a_callback_is_kept_for_the_longest_schedule_and_a_day
     let scanned = world.dynamodb.scan().table_name("ferry").send();
     for item in scanned.await.unwrap().items() {
         let name = item["sk"].as_s().unwrap();
-        let expires_at: i64 = item["expires_at"].as_n().unwrap().parse().unwrap();
-        let kept_until = Timestamp::from_secs(expires_at);
+        let delete_at: i64 = item[TTL_ATTRIBUTE].as_n().unwrap().parse().unwrap();
+        let kept_until = Timestamp::from_secs(delete_at) - GONE_RETENTION;
         // Nobody reads the arguments of what has ended.
         assert!(
             kept_until >= redelivered_at + kept || name.starts_with("arguments#"),

@@ -234,7 +234,7 @@ async fn erasing_leaves_a_mark_and_nothing_of_the_callers() {
     names.sort_unstable();
     assert_eq!(
         names,
-        ["create_id", "erased_at", "expires_at", "format", "pk", "sk"]
+        ["create_id", "delete_at", "erased_at", "format", "pk", "sk"]
     );
 }
 

@@ -11,7 +11,7 @@ use crate::domain::callback::{Attempt, Callback, CallbackStatus, Event};
 use crate::domain::fingerprint::RequestHash;
 use crate::domain::id::{AttemptId, ClaimId, CreateId, OperationId};
 use crate::domain::json::Json;
-use crate::domain::limits::FORMAT;
+use crate::domain::limits::{FORMAT, GONE_RETENTION};
 use crate::domain::operation::{
     LastError, Operation, OperationError, Origin, Owner, Payload, Progress, State, Trace,
 };
@@ -49,7 +49,7 @@ pub(in crate::store) fn operation(item: &Item) -> Result<Operation, StoreError> 
         created_at: fields.time(name::CREATED_AT)?,
         updated_at: fields.time(name::UPDATED_AT)?,
         deadline_at: fields.time(name::DEADLINE_AT)?,
-        expires_at: Timestamp::from_secs(fields.number(name::EXPIRES_AT)?),
+        expires_at: fields.expires_at()?,
         retention_secs: fields.number(name::RETENTION_SECS)?,
         started_at: fields.optional_time(name::STARTED_AT)?,
         progress: fields.progress()?,
@@ -67,9 +67,7 @@ fn empty() -> Payload {
 
 /// When a head that may be of a newer format expires.
 pub(in crate::store) fn expires_at(item: &Item) -> Result<Timestamp, StoreError> {
-    Fields { item }
-        .number(name::EXPIRES_AT)
-        .map(Timestamp::from_secs)
+    Fields { item }.expires_at()
 }
 
 /// The place in a list that a key of the index names.
@@ -164,6 +162,12 @@ impl<'a> Fields<'a> {
 
     fn time(&self, name: &'static str) -> Result<Timestamp, StoreError> {
         self.number(name).map(Timestamp::from_millis)
+    }
+
+    /// What [`delete_at`](super::delete_at) was made of.
+    fn expires_at(&self) -> Result<Timestamp, StoreError> {
+        let delete_at = Timestamp::from_secs(self.number(name::DELETE_AT)?);
+        Ok(delete_at - GONE_RETENTION)
     }
 
     fn optional_json<T: for<'de> Deserialize<'de>>(

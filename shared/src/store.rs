@@ -1,6 +1,6 @@
 //! The table: every step of an operation as one conditional write.
 //!
-//! No write here reads first. Each carries its whole condition, asks for the old item when that fails, and tells from it what
+//! No write here reads first, but for an erase. Each carries its whole condition, asks for the old item when that fails, and tells from it what
 //! happened instead: a lost race is an outcome, not an error. An answer that was lost on the way is not a lost race either: the
 //! SDK sends the request again, the second meets what the first wrote, and the tokens in it say that it was ours.
 //!

@@ -127,6 +127,8 @@ struct State {
     unconditional_writes: usize,
     plan: BTreeMap<usize, Fault>,
     outages: Vec<Outage>,
+    /// The request that is on its way for longer than others.
+    delayed: Option<(usize, Arc<Delay>)>,
     /// The request that the process does not live to make.
     doomed: Option<usize>,
     /// The number of the next request since the plan was made.
@@ -138,6 +140,13 @@ struct State {
     dead: bool,
     /// A call has failed for good, and the process may wait since.
     failed: bool,
+}
+
+/// Of one request.
+#[derive(Debug, Default)]
+struct Delay {
+    begun: Notify,
+    over: Notify,
 }
 
 impl Default for Wire {
@@ -212,6 +221,25 @@ impl Wire {
     pub fn doom(&self, n: usize) {
         let mut state = self.state();
         state.doomed = Some(state.next + n);
+    }
+
+    /// Besides what is planned: the `n`-th request of a process, from 0 since the plan was made, is on its way while something else
+    /// happens.
+    pub async fn delay<T, U>(
+        &self,
+        n: usize,
+        process: impl Future<Output = T>,
+        meanwhile: impl Future<Output = U>,
+    ) -> (T, U) {
+        let delay = Arc::new(Delay::default());
+        self.state().delayed = Some((n, Arc::clone(&delay)));
+        let meanwhile = async {
+            delay.begun.notified().await;
+            let outcome = meanwhile.await;
+            delay.over.notify_one();
+            outcome
+        };
+        futures_util::join!(process, meanwhile)
     }
 
     /// Runs something as a process of its own; `None` when it died. Time passes for one that waits for a failed call to be made
@@ -290,6 +318,12 @@ impl State {
         self.next += 1;
         self.calls.push(name.to_owned());
         n
+    }
+
+    /// Whether the next request is delayed.
+    fn delay(&mut self) -> Option<Arc<Delay>> {
+        let is_next = |(n, _): &mut (usize, _)| *n == self.next;
+        self.delayed.take_if(is_next).map(|(_, delay)| delay)
     }
 
     /// What goes wrong with this request.
@@ -450,11 +484,16 @@ fn asking_for_capacity(mut request: HttpRequest) -> HttpRequest {
 
 impl HttpConnector for Wire {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let delay = self.state().delay();
         let fault = self.state().fault(&request);
         let call = header(&request, "amz-sdk-invocation-id").to_owned();
         let is_last_try = is_last_try(&request);
         let this = self.clone();
         HttpConnectorFuture::new(async move {
+            if let Some(delay) = delay {
+                delay.begun.notify_one();
+                delay.over.notified().await;
+            }
             let turn = this.turn.lock().await;
             let answer = match fault {
                 None => this.carry_out(request).await,

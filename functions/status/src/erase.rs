@@ -6,7 +6,7 @@ use shared::store::Erased;
 use crate::Status;
 
 impl Status {
-    /// Two writes, and a delete for each payload item that there may be.
+    /// A read, two writes, and a delete for each payload item that there may be.
     pub(crate) async fn erase(&self, request: &Request) -> Result<Answer, Problem> {
         let owner = request.owner()?;
         let id = request.operation_id()?;

@@ -4,6 +4,10 @@
 //! then on nobody sees it; then the payload items go; then the head, down to the bare mark. What nobody finishes is deleted by
 //! its own expiry, and so is the mark.
 //!
+//! The one write of the store with a read before it, since it must name the incarnation that it means. A mark without a name, made
+//! again because its answer was lost, could erase a second operation that was created over the first meanwhile, or find that one
+//! live and say so, although it had erased.
+//!
 //! Without a mark a create whose answer was lost, and that the SDK makes again, would bring the operation back when all its
 //! messages are gone, pending for ever: see [`Expression::creating`].
 
@@ -18,9 +22,9 @@ use crate::domain::operation::{Operation, Owner, Payload};
 use crate::domain::time::Timestamp;
 
 impl Store {
-    /// Deletes an operation that has ended, with all its items: two writes for the head, and a delete for each payload item that
-    /// there may be. A mark is left that holds its id, its [`CreateId`](crate::domain::id::CreateId) and when it was erased, until
-    /// DynamoDB deletes that by its expiry.
+    /// Deletes an operation that has ended, with all its items: a read, two writes for the head, and a delete for each payload item
+    /// that there may be. A mark is left that holds its id, its [`CreateId`](crate::domain::id::CreateId) and when it was erased,
+    /// until DynamoDB deletes that by its expiry.
     ///
     /// # Errors
     ///
@@ -32,42 +36,60 @@ impl Store {
         owner: &Owner,
         now: Timestamp,
     ) -> Result<Erased, StoreError> {
-        let marked = match self.mark_erased(id, owner, now).await? {
-            Ok(marked) => marked,
-            Err(erased) => return Ok(erased),
+        let head = self.get_item(item::head_key(id)).await?;
+        // A bare mark has no owner: for the second erase it is as absent as for all others.
+        let Some(head) = outcome::of_owner(head.as_ref(), owner) else {
+            return Ok(Erased::Absent);
         };
-        let operation = item::operation(&marked)?;
+        let (operation, marked) = if item::is_erased(head) {
+            // By a call that died.
+            (item::operation(head)?, Some(head.clone()))
+        } else {
+            let Some(operation) = outcome::met(Some(head), now)? else {
+                return Ok(Erased::Absent);
+            };
+            if !operation.status().is_terminal() {
+                return Ok(Erased::Live);
+            }
+            let marked = self.mark_erased(&operation, now).await?;
+            (operation, marked)
+        };
         self.delete_payloads(&operation).await?;
-        self.leave_mark(&marked, &operation).await?;
+        if let Some(marked) = marked {
+            self.leave_mark(&marked, &operation).await?;
+        }
         Ok(Erased::Erased)
     }
 
-    /// The head, marked by this call or by one that died; otherwise what keeps it from being erased.
+    /// The head of an operation that was read, marked by this call or by another; `None` when it is gone: another erase came to its
+    /// end, and perhaps a new incarnation took its place.
     async fn mark_erased(
         &self,
-        id: &OperationId,
-        owner: &Owner,
+        read: &Operation,
         now: Timestamp,
-    ) -> Result<Result<Item, Erased>, StoreError> {
+    ) -> Result<Option<Item>, StoreError> {
         let mut write = Expression::on_record(now);
         write.require_ended();
-        write.require(name::OWNER, text(owner.as_str()));
+        write.require(name::CREATE_ID, text(read.create_id.as_str()));
         write.set(name::ERASED_AT, time(now));
         write.set(name::DELETE_AT, item::delete_at(now));
-        let old = match self.update(item::head_key(id), write).await? {
-            Written::Now(marked) => return Ok(Ok(marked)),
+        let old = match self.update(item::head_key(&read.id), write).await? {
+            Written::Now(marked) => return Ok(Some(marked)),
             Written::Refused(old) => old,
         };
-        // A bare mark has no owner: for the second erase it is as absent as for all others.
-        let old = outcome::of_owner(old.as_ref(), owner);
-        if let Some(marked) = old.filter(|old| item::is_erased(old)) {
-            // By a call that died, or by this one, its answer lost.
-            return Ok(Ok(marked.clone()));
+        let ours = outcome::of_owner(old.as_ref(), &read.owner)
+            .filter(|old| old.get(name::CREATE_ID) == Some(&text(read.create_id.as_str())));
+        match ours {
+            // What has ended and is there stays so, unless code that is newer than this has rewritten it.
+            Some(unmarked) if !item::is_erased(unmarked) => {
+                Err(item::operation(unmarked).err().unwrap_or_else(|| {
+                    let (id, attribute) = (read.id.to_string(), name::STATUS);
+                    StoreError::Corrupt { id, attribute }
+                }))
+            }
+            // By another call, or by this one, its answer lost.
+            marked => Ok(marked.cloned()),
         }
-        Ok(Err(match outcome::met(old, now)? {
-            Some(_) => Erased::Live,
-            None => Erased::Absent,
-        }))
     }
 
     /// The keys hold the incarnation, so an operation created meanwhile under the same name keeps its own.

@@ -115,7 +115,7 @@ impl Store {
         self.get_item(nothing).await.map(|_| ())
     }
 
-    async fn get_item(&self, key: Item) -> Result<Option<Item>, StoreError> {
+    pub(super) async fn get_item(&self, key: Item) -> Result<Option<Item>, StoreError> {
         let read = self
             .client
             .get_item()

@@ -97,6 +97,8 @@ pub enum Fault {
     RefusedStartAcknowledges,
     /// An erase leaves nothing.
     EraseDeletesHead,
+    /// An erase marks whatever has ended under the name.
+    EraseNamesNoIncarnation,
     /// A create goes over a mark that is later than itself.
     CreateOverLaterMark,
     /// DynamoDB deletes a record as soon as it has expired or was erased.

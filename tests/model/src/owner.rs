@@ -92,7 +92,10 @@ pub(crate) fn redeliver(state: &mut State, config: &Config, id: u8, wire: Wire) 
 /// What may come next of an erase.
 pub(crate) fn offers_of_erase(state: &State, id: u8, actions: &mut Vec<Action>) {
     let wires = match state.erases[usize::from(id)] {
-        Erase::Unasked | Erase::Mark => &WRITES[..],
+        // A read that fails leads nowhere, nor does one of what is not there or has not ended.
+        Erase::Unasked if store::erasable(state).is_some() => &READS[..1],
+        Erase::Unasked => return,
+        Erase::Mark(_) => &WRITES[..],
         Erase::DeletePayloads(_) | Erase::LeaveMark(_) => &READS[..],
         Erase::Answered => return,
     };
@@ -102,18 +105,22 @@ pub(crate) fn offers_of_erase(state: &State, id: u8, actions: &mut Vec<Action>) 
 /// Makes the next call of an erase; `None` when it comes to the same as another.
 pub(crate) fn erase(state: &mut State, config: &Config, id: u8, wire: Wire) -> Option<()> {
     let next = match (state.erases[usize::from(id)], wire) {
-        // As if it had not been asked.
-        (Erase::Unasked, Wire::Failed) | (Erase::Answered, _) => return None,
-        (_, Wire::Failed) => Erase::Answered,
-        (Erase::Unasked | Erase::Mark, _) => {
-            let written = store::mark_erased(state);
-            match (wire, written.applied, written.outcome) {
-                (Wire::Answered, _, Some(create)) => Erase::DeletePayloads(create),
-                (Wire::Answered, _, None) | (Wire::Doubtful, true, _) => Erase::Answered,
-                (Wire::Retried, true, _) => Erase::Mark,
-                _ => return None,
+        (Erase::Answered, _) => return None,
+        (Erase::Unasked, _) => {
+            let (create, is_marked) = store::erasable(state)?;
+            if is_marked {
+                Erase::DeletePayloads(create)
+            } else {
+                Erase::Mark(create)
             }
         }
+        (_, Wire::Failed) => Erase::Answered,
+        (Erase::Mark(create), _) => match (wire, store::mark_erased(state, config, create)) {
+            (Wire::Answered, _) => Erase::DeletePayloads(create),
+            (Wire::Doubtful, true) => Erase::Answered,
+            (Wire::Retried, true) => Erase::Mark(create),
+            _ => return None,
+        },
         (Erase::DeletePayloads(create), _) => {
             store::delete_payloads(state, create);
             Erase::LeaveMark(create)

@@ -30,6 +30,8 @@ pub const NOT_TOLD_EARLY: &str = "nobody is told of an end that is not recorded"
 pub const STAYS_SETTLED: &str = "a settled callback stays settled until it is redelivered";
 /// "However often the message is received it starts one."
 pub const ONE_ROUND: &str = "a redelivery starts one round at most";
+/// An erase that is made again does not erase what came after it.
+pub const ONE_ERASED: &str = "an erase erases one incarnation";
 /// None is lost; two that are asked for before a round has begun may share it.
 pub const REDELIVERED: &str = "a redelivery that was sent has its round";
 /// The number of attempts.
@@ -39,7 +41,7 @@ pub const POSTS: &str = "POSTs are accounted for";
 /// Payload items.
 pub const OWN_PAYLOADS: &str = "a record names its own payloads";
 
-const ALWAYS: [(&str, Condition); 12] = [
+const ALWAYS: [(&str, Condition); 13] = [
     (ONE_END, |_, state| kept(state, Breach::TerminalChanged)),
     (STALE_HOLDER, |_, state| {
         kept(state, Breach::StaleHolderWrote)
@@ -61,6 +63,7 @@ const ALWAYS: [(&str, Condition); 12] = [
         kept(state, Breach::SettledChanged)
     }),
     (ONE_ROUND, |_, state| kept(state, Breach::RoundStartedAgain)),
+    (ONE_ERASED, |_, state| kept(state, Breach::SuccessorErased)),
     (REDELIVERED, |_, state| {
         !state.over
             || state

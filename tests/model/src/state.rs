@@ -85,6 +85,8 @@ pub enum Breach {
     SettledChanged = 16,
     /// A redelivery started a second round.
     RoundStartedAgain = 32,
+    /// An erase marked another incarnation than the one that it was for.
+    SuccessorErased = 64,
 }
 
 /// The item `head`.

@@ -7,7 +7,7 @@ mod payload;
 
 pub(crate) use self::callback::{RecordedAttempt, record_attempt, start_round};
 pub(crate) use self::payload::{
-    arguments_key, delete_payloads, leave_mark, mark_erased, result_key, write_payload,
+    arguments_key, delete_payloads, erasable, leave_mark, mark_erased, result_key, write_payload,
 };
 
 use shared::domain::transition::{self, Status, Step, Verdict, verdict};

@@ -204,6 +204,18 @@ fn a_record_is_deleted_as_soon_as_it_has_expired() {
     assert_breaks(config, property::ENDS);
 }
 
+/// The mark is carried out and its answer lost. Before the SDK makes it again, a second operation is created and ends.
+#[test]
+fn an_erase_names_no_incarnation() {
+    let fault = Fault::EraseNamesNoIncarnation;
+    let config = Config {
+        submits: 2,
+        erases: 1,
+        ..broken("erase without create_id", fault, 1, 0)
+    };
+    assert_breaks(config, property::ONE_ERASED);
+}
+
 /// An operation is erased, and before its create is made again a second one comes and is erased as well: the mark is that one's.
 #[test]
 fn a_create_goes_over_a_mark_that_is_later_than_itself() {

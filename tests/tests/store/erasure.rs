@@ -117,7 +117,7 @@ async fn what_is_erased_is_absent_to_everybody_even_by_a_clock_that_is_behind() 
     let settled = fixture.get(&operation.id).await;
 
     let alice = owner();
-    fixture.wire.plan([(0, Fault::Unheard)]);
+    fixture.wire.plan([(1, Fault::Unheard)]);
     let cut_short = store.erase(&operation.id, &alice, NOW);
     assert!(fixture.wire.process(&clock, cut_short).await.is_none());
     for is_cut_short in [true, false] {
@@ -151,6 +151,45 @@ async fn what_is_erased_is_absent_to_everybody_even_by_a_clock_that_is_behind() 
             Erased::Absent
         };
         assert_eq!(again, expected);
+    }
+}
+
+/// The mark is carried out and its answer lost. Before the SDK makes it again, a second operation of the name is created, and may
+/// have ended.
+#[tokio::test]
+async fn an_erase_that_is_made_again_erases_no_successor() {
+    for has_ended in [false, true] {
+        let fixture = Fixture::start().await;
+        let large = || Operation {
+            arguments: large(),
+            metadata: large(),
+            ..fixture.accepted()
+        };
+        let first = large();
+        fixture.create(&first).await;
+        let held = fixture.hold(&first, NOW).await;
+        let completed = fixture.store.complete(&held, &json("1"), NOW).await;
+        assert!(matches!(completed.unwrap(), Finished::Written(_)));
+        let second = Operation {
+            id: first.id.clone(),
+            ..large()
+        };
+        let alice = owner();
+        let erase = fixture.store.erase(&first.id, &alice, NOW);
+        let succeed = async {
+            fixture.create(&second).await;
+            if has_ended {
+                let held = fixture.hold(&second, NOW).await;
+                let failed = fixture.store.fail(&held, &[], NOW).await;
+                assert!(matches!(failed.unwrap(), Finished::Written(_)));
+            }
+            fixture.get(&second.id).await
+        };
+        fixture.wire.plan([(1, Fault::Lost)]);
+        let (erased, there) = fixture.wire.delay(2, erase, succeed).await;
+        assert_eq!(erased.unwrap(), Erased::Erased);
+        assert_eq!(fixture.get(&second.id).await, there);
+        assert_eq!(fixture.items(&second.id).await.len(), 3, "its own");
     }
 }
 

@@ -150,7 +150,7 @@ async fn records_of_callbacks_know_their_own_and_nobody_elses() {
 async fn an_erase_that_was_cut_short_is_finished_by_the_next() {
     let fixture = Fixture::start().await;
     let operation = fixture.completed().await;
-    fixture.wire.plan([(0, Fault::Lost)]);
+    fixture.wire.plan([(1, Fault::Lost)]);
     let erased = fixture
         .store
         .erase(&operation.id, &owner(), NOW)
@@ -161,7 +161,7 @@ async fn an_erase_that_was_cut_short_is_finished_by_the_next() {
     let operation = fixture.completed().await;
     let (alice, clock) = (owner(), ManualClock::new(NOW));
     let erase = fixture.store.erase(&operation.id, &alice, NOW);
-    fixture.wire.plan([(0, Fault::Unheard)]);
+    fixture.wire.plan([(1, Fault::Unheard)]);
     assert!(fixture.wire.process(&clock, erase).await.is_none());
     assert_eq!(
         fixture.store.get(&operation.id, NOW).await.unwrap(),

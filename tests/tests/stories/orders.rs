@@ -170,4 +170,10 @@ async fn every_write_has_a_condition_and_no_read_before_it() {
         assert!(!counts.contains_key(read), "{counts:?}");
     }
     assert_eq!(world.wire.unconditional_writes(), 0);
+    // The exception: an erase names the incarnation that it means.
+    world.wire.reset();
+    let path = format!("/operations/{}", cancelled.as_str().unwrap());
+    assert_eq!(world.request("DELETE", &path, &[], "").await.status, 204);
+    assert_eq!(world.wire.calls(), ["GetItem", "UpdateItem", "UpdateItem"]);
+    assert_eq!(world.wire.unconditional_writes(), 0);
 }

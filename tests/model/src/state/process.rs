@@ -172,8 +172,8 @@ pub enum Redeliver {
 pub enum Erase {
     /// Not asked yet.
     Unasked,
-    /// Marks the head.
-    Mark,
+    /// Marks the head of the incarnation that it has read.
+    Mark(u8),
     /// Deletes the payload items of this incarnation.
     DeletePayloads(u8),
     /// Replaces the head of this incarnation by a mark.

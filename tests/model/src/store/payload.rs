@@ -1,8 +1,8 @@
 //! Payload items, and erasing an operation with all of them, as in `shared/src/store/{payload,erase}.rs`.
 
-use super::{Written, change};
+use super::change;
 use crate::config::{Config, Fault};
-use crate::state::{Item, Key, State};
+use crate::state::{Breach, Item, Key, State};
 
 /// The name of an incarnation's arguments.
 pub(crate) fn arguments_key(config: &Config, create: u8) -> Key {
@@ -27,17 +27,27 @@ pub(crate) fn write_payload(state: &mut State, key: Key, of: (u8, u8)) {
     }
 }
 
-/// `Store::mark_erased`: the incarnation that is marked, by this call or by one that died.
-pub(crate) fn mark_erased(state: &mut State) -> Written<Option<u8>> {
+/// What `Store::erase` reads: the incarnation that it is to erase, and whether it is marked, by one that died.
+pub(crate) fn erasable(state: &State) -> Option<(u8, bool)> {
     let ended = state.record().is_some_and(|head| head.status.is_terminal());
-    if ended {
+    let head = state.head.as_ref().filter(|head| ended || head.erased)?;
+    Some((head.create, head.erased))
+}
+
+/// `Store::mark_erased`; whether it was applied. When it is refused, the incarnation is marked or gone.
+pub(crate) fn mark_erased(state: &mut State, config: &Config, create: u8) -> bool {
+    let unnamed = config.has(Fault::EraseNamesNoIncarnation);
+    let marked = state
+        .record()
+        .filter(|head| head.status.is_terminal() && (head.create == create || unnamed))
+        .map(|head| head.create);
+    if marked.is_some() {
         change(state, None, |head| head.erased = true);
     }
-    let marked = state.head.as_ref().filter(|head| head.erased);
-    Written {
-        applied: ended,
-        outcome: marked.map(|head| head.create),
+    if marked.is_some_and(|marked| marked != create) {
+        state.breach(Breach::SuccessorErased);
     }
+    marked.is_some()
 }
 
 /// `Store::delete_payloads`.

@@ -21,7 +21,7 @@ pub use idempotency::idempotency_key;
 pub(crate) use idempotency::{IDEMPOTENCY_KEY_RULE, is_idempotency_key};
 pub(crate) use list::Parameters;
 pub use list::{ListRequest, list_body};
-pub use operation::{ErrorView, OperationView, show};
+pub use operation::{ErrorView, OperationView, show, show_read};
 pub(crate) use operation::{Quantity, retry_after_secs};
 pub use prefer::{Wait, prefer_wait};
 pub(crate) use problem::ERRORS_MAX;

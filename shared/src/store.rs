@@ -24,6 +24,7 @@ pub use error::StoreError;
 pub use list::{ListFilter, ListPage, Position};
 pub use outcome::{Cancelled, Claimed, Created, Erased, Finished, GivenUp, Held, Renewed};
 pub use payload::Draft;
+pub use read::Payloads;
 pub use step::IfMatch;
 
 /// The table that holds all operations. One for a process; cheap to clone.

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use shared::domain::callback::{Attempt, CallbackStatus};
 use shared::domain::callback_url::CallbackUrl;
-use shared::domain::id::AttemptId;
+use shared::domain::id::{AttemptId, OperationId};
 use shared::domain::limits::CALLBACK_ANNOUNCEMENT_SECS;
 use shared::domain::operation::Operation;
 use shared::domain::time::Timestamp;
 use shared::lambda::{Disposition, Record};
 use shared::queue::{MessageError, QueueError, WakeUp};
-use shared::store::{AttemptRecord, Recorded, Settlement, StoreError};
+use shared::store::{AttemptRecord, Payloads, Recorded, Settlement, StoreError};
 use shared::telemetry::{chain, span};
 use tracing::Instrument as _;
 
@@ -83,7 +83,12 @@ impl Callback {
         let Some(callback) = &operation.callback else {
             return Ok(());
         };
-        let (attempt, retry_after) = self.attempt(&operation, &callback.url).await?;
+        let payloads = self.store.payloads(&operation, self.clock.now()).await?;
+        let Some(payloads) = payloads else {
+            dropped(&operation.id);
+            return Ok(());
+        };
+        let (attempt, retry_after) = self.attempt(&operation, &payloads, &callback.url).await;
         tracing::info!(
             number = callback.attempts_made + 1,
             status_code = attempt.status_code,
@@ -132,8 +137,7 @@ impl Callback {
     ) -> Result<Option<Operation>, StoreError> {
         let operation = self.store.get(&message.operation_id, now).await?;
         if operation.is_none() {
-            // After a day and more without a sender, or erased by its owner.
-            tracing::warn!(operation_id = %message.operation_id, "callback dropped: its operation is gone");
+            dropped(&message.operation_id);
         }
         Ok(operation.filter(|operation| operation.create_id == message.create_id))
     }
@@ -235,20 +239,19 @@ impl Callback {
     async fn attempt(
         &self,
         operation: &Operation,
+        payloads: &Payloads,
         url: &str,
-    ) -> Result<(Attempt, Option<Duration>), StoreError> {
-        let (metadata, result) =
-            futures_util::try_join!(self.store.metadata(operation), self.store.result(operation))?;
+    ) -> (Attempt, Option<Duration>) {
         // Judged anew: the networks that are allowed may have changed since the submit.
         let url = match CallbackUrl::parse(url, &self.allowed_networks) {
             Ok(url) => url,
             Err(refused) => {
                 tracing::warn!(operation_id = %operation.id, reason = %refused.reason, "callback URL refused");
                 let reason = Failure::NoAllowedNetwork.to_string();
-                return Ok((unanswered(self.clock.now(), &reason), None));
+                return (unanswered(self.clock.now(), &reason), None);
             }
         };
-        let body = body(operation, &metadata, result.as_ref());
+        let body = body(operation, &payloads.metadata, payloads.result.as_ref());
         let signer = self.secrets.signer().await;
         let sent = self
             .sender
@@ -265,15 +268,13 @@ impl Callback {
             }
         };
         let duration_ms = u64::try_from(sent.duration.as_millis()).unwrap_or(u64::MAX);
-        Ok((
-            Attempt {
-                at: sent.started_at,
-                status_code,
-                error,
-                duration_ms,
-            },
-            retry_after,
-        ))
+        let attempt = Attempt {
+            at: sent.started_at,
+            status_code,
+            error,
+            duration_ms,
+        };
+        (attempt, retry_after)
     }
 
     async fn record(
@@ -336,6 +337,11 @@ impl Callback {
         }
         Disposition::Return
     }
+}
+
+/// After a day and more without a sender, or erased by its owner.
+fn dropped(operation_id: &OperationId) {
+    tracing::warn!(%operation_id, "callback dropped: its operation is gone");
 }
 
 /// An attempt that came to no POST.

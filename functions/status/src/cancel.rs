@@ -19,9 +19,7 @@ impl Status {
             .await?;
 
         match cancelled {
-            Cancelled::Cancelled { operation, .. } => {
-                Ok(show(&self.store, &operation, 200, now).await?)
-            }
+            Cancelled::Cancelled { operation, .. } => show(&self.store, &operation, 200, now).await,
             Cancelled::Ended(_) => Err(Problem::new(
                 Code::AsyncCannotCancel,
                 "the operation has completed or failed",

@@ -36,6 +36,6 @@ impl Status {
             ..WakeUp::of(&operation)
         };
         self.callbacks.send(&message, 0).await?;
-        Ok(show(&self.store, &operation, 202, now).await?)
+        show(&self.store, &operation, 202, now).await
     }
 }

@@ -115,8 +115,8 @@ impl Submit {
         };
         let until = context.start + wait;
         let until = deadline_at.map_or(until, |deadline_at| deadline_at.min(until));
-        let operation = self.operations.wait(*operation, until).await;
-        self.respond(context, &call, &operation, is_new).await
+        let (operation, payloads) = Box::pin(self.told(*operation, is_new, Some(until))).await?;
+        Ok(self.respond(context, &call, (&operation, payloads.result), is_new))
     }
 
     fn parts(
@@ -165,16 +165,15 @@ impl Submit {
     }
 
     /// The result when it is there, the errors when it failed, and otherwise where to ask for it.
-    async fn respond(
+    fn respond(
         &self,
         context: &Context<'_>,
         call: &Call,
-        operation: &Operation,
+        (operation, result): (&Operation, Option<Json>),
         is_new: bool,
-    ) -> Result<Response, Errors> {
+    ) -> Response {
         let echo = context.echo.clone();
         let extensions = &call.extensions;
-        let result = self.store.result(operation).await?;
         let now = self.clock.now();
         let late = extensions
             .deadline
@@ -213,7 +212,7 @@ impl Submit {
         if let Some(deadline) = &extensions.deadline {
             response = response.with(DeadlineAnswer::new(&deadline.options, context.start, now));
         }
-        Ok(response)
+        response
     }
 }
 

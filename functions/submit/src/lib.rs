@@ -8,6 +8,7 @@ mod accept;
 mod forrst;
 mod rest;
 mod submission;
+mod told;
 
 use std::sync::Arc;
 use std::time::Duration;

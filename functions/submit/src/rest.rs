@@ -12,7 +12,7 @@ use shared::domain::limits::{
 };
 use shared::domain::operation::Origin;
 use shared::http::{
-    Answer, Code, Fields, Members, Problem, Request, idempotency_key, prefer_wait, show,
+    Answer, Code, Fields, Members, Problem, Request, idempotency_key, prefer_wait, show_read,
 };
 
 use crate::Submit;
@@ -39,25 +39,22 @@ impl Submit {
 
         let accepted = self.accept(owner, &submission).await?;
 
-        let (operation, replayed) = match accepted {
-            Accepted::New(operation) => (operation, false),
-            Accepted::Replayed(operation) => (operation, true),
+        let (operation, is_new) = match accepted {
+            Accepted::New(operation) => (operation, true),
+            Accepted::Replayed(operation) => (operation, false),
             Accepted::Conflict(_) => return Err(conflict()),
         };
-        let operation = match wait {
-            Some(wait) => self.operations.wait(*operation, now + wait.time()).await,
-            None => *operation,
-        };
+        let until = wait.map(|wait| now + wait.time());
+        let (operation, payloads) = Box::pin(self.told(*operation, is_new, until)).await?;
         let status = if operation.status().is_terminal() {
             200
         } else {
             202
         };
         let location = format!("{}/operations/{}", request.base_url, operation.id);
-        let mut answer = show(&self.store, &operation, status, self.clock.now())
-            .await?
-            .with("location", location);
-        if replayed {
+        let mut answer =
+            show_read(&operation, &payloads, status, self.clock.now()).with("location", location);
+        if !is_new {
             answer = answer.with("idempotent-replayed", "true");
         }
         if let Some(wait) = wait {

@@ -7,13 +7,14 @@ use serde::Serialize;
 
 use super::answer::Answer;
 use super::etag::ETag;
+use super::problem::Problem;
 use crate::domain::callback::{Callback, CallbackStatus};
 use crate::domain::callback_url::redacted;
 use crate::domain::json::Json;
 use crate::domain::operation::{Operation, OperationError};
 use crate::domain::time::Timestamp;
 use crate::domain::transition::Status;
-use crate::store::{Store, StoreError};
+use crate::store::{Payloads, Store};
 
 /// A caller is asked to come back after a tenth of the operation's age, within these bounds, in seconds: often while it is
 /// young, and seldom once it has shown that it takes its time.
@@ -222,15 +223,27 @@ pub(crate) fn retry_after_secs(operation: &Operation, now: Timestamp) -> Option<
 ///
 /// # Errors
 ///
-/// When the store cannot be reached, or they are not there.
+/// When the store cannot be reached, or the operation has gone with them meanwhile.
 pub async fn show(
     store: &Store,
     operation: &Operation,
     status: u16,
     now: Timestamp,
-) -> Result<Answer, StoreError> {
-    let (metadata, result) =
-        futures_util::try_join!(store.metadata(operation), store.result(operation))?;
-    let view = OperationView::whole(operation, &metadata, result.as_ref(), now);
-    Ok(view.answer(status, &ETag::of(operation)))
+) -> Result<Answer, Problem> {
+    let payloads = store.payloads(operation, now).await?;
+    let payloads = payloads.ok_or_else(Problem::no_such_operation)?;
+    Ok(show_read(operation, &payloads, status, now))
+}
+
+/// [`show`] of what has been read.
+#[must_use]
+pub fn show_read(
+    operation: &Operation,
+    payloads: &Payloads,
+    status: u16,
+    now: Timestamp,
+) -> Answer {
+    let (metadata, result) = (&payloads.metadata, payloads.result.as_ref());
+    let view = OperationView::whole(operation, metadata, result, now);
+    view.answer(status, &ETag::of(operation))
 }

@@ -13,6 +13,15 @@ use crate::domain::json::Json;
 use crate::domain::operation::{Operation, Owner, Payload, State};
 use crate::domain::time::Timestamp;
 
+/// What is shown of an operation besides its head. The arguments are the worker's alone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Payloads {
+    /// What the caller sent along.
+    pub metadata: Json,
+    /// What the work returned, once it has completed.
+    pub result: Option<Json>,
+}
+
 impl Store {
     /// An operation's head: one read unit, whatever the size of its arguments and result.
     ///
@@ -54,23 +63,38 @@ impl Store {
             .await
     }
 
-    /// The metadata of an operation, read if it is apart.
+    /// The metadata and the result of an operation, each read if it is apart; `None` when they have gone with it since its head was
+    /// read: it was erased, or has expired.
     ///
     /// # Errors
     ///
-    /// As [`Store::arguments`].
-    pub async fn metadata(&self, operation: &Operation) -> Result<Json, StoreError> {
+    /// When the store cannot be reached, or they are not there although the operation is.
+    pub async fn payloads(
+        &self,
+        operation: &Operation,
+        now: Timestamp,
+    ) -> Result<Option<Payloads>, StoreError> {
+        let read = futures_util::try_join!(self.metadata(operation), self.result(operation));
+        match read {
+            Ok((metadata, result)) => Ok(Some(Payloads { metadata, result })),
+            Err(corrupt @ StoreError::Corrupt { .. }) => {
+                let there = self.get(&operation.id, now).await?;
+                match there.filter(|there| there.create_id == operation.create_id) {
+                    Some(_) => Err(corrupt),
+                    None => Ok(None),
+                }
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn metadata(&self, operation: &Operation) -> Result<Json, StoreError> {
         let sk = submitted_key(name::METADATA, &operation.create_id);
         self.payload(operation, &operation.metadata, name::METADATA, &sk)
             .await
     }
 
-    /// The result of an operation that has one, read if it is apart.
-    ///
-    /// # Errors
-    ///
-    /// As [`Store::arguments`].
-    pub async fn result(&self, operation: &Operation) -> Result<Option<Json>, StoreError> {
+    async fn result(&self, operation: &Operation) -> Result<Option<Json>, StoreError> {
         let State::Completed { result, .. } = &operation.state else {
             return Ok(None);
         };

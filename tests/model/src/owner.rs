@@ -94,10 +94,9 @@ pub(crate) fn offers_of_erase(state: &State, id: u8, actions: &mut Vec<Action>) 
     let wires = match state.erases[usize::from(id)] {
         // A read that fails leads nowhere, nor does one of what is not there or has not ended.
         Erase::Unasked if store::erasable(state).is_some() => &READS[..1],
-        Erase::Unasked => return,
         Erase::Mark(_) => &WRITES[..],
         Erase::DeletePayloads(_) | Erase::LeaveMark(_) => &READS[..],
-        Erase::Answered => return,
+        Erase::Unasked | Erase::Answered => return,
     };
     offer(state, Process::Erase(id), Choice::None, wires, actions);
 }

@@ -10,9 +10,10 @@ use shared::domain::json::Json;
 use shared::domain::limits::GONE_RETENTION;
 use shared::domain::operation::{Operation, Payload};
 use shared::domain::time::Timestamp;
+use shared::store::table::TABLE_KEYS;
 use shared::store::{
     AttemptRecord, Cancelled, Claimed, Created, Draft, Erased, Finished, IfMatch, ListFilter,
-    Recorded, Settlement,
+    Recorded, Settlement, StoreError,
 };
 use tests::samples::incompressible;
 use tests::wire::Fault;
@@ -152,6 +153,44 @@ async fn what_is_erased_is_absent_to_everybody_even_by_a_clock_that_is_behind() 
         };
         assert_eq!(again, expected);
     }
+}
+
+#[tokio::test]
+async fn payloads_that_are_missing_are_gone_with_their_operation_or_corrupt() {
+    let fixture = Fixture::start().await;
+    let operation = Operation {
+        metadata: large(),
+        ..fixture.accepted()
+    };
+    fixture.create(&operation).await;
+    let held = fixture.hold(&operation, NOW).await;
+    let result = Json::of(&incompressible(2000)).unwrap();
+    fixture.store.complete(&held, &result, NOW).await.unwrap();
+    let read = fixture.get(&operation.id).await;
+    let payloads = async || fixture.store.payloads(&read, NOW).await;
+    let there = payloads().await.unwrap().unwrap();
+    assert_eq!(Some(&there.metadata), operation.metadata.json());
+    assert_eq!(there.result, Some(result));
+
+    let [pk, sk] = TABLE_KEYS;
+    let lost = fixture.items(&operation.id).await.into_iter();
+    let lost = lost.filter(|item| item[sk].as_s().unwrap().starts_with("metadata#"));
+    for item in lost {
+        let deleted = fixture.dynamodb.delete_item().table_name(&fixture.table);
+        let deleted = deleted.key(pk, item[pk].clone()).key(sk, item[sk].clone());
+        deleted.send().await.unwrap();
+    }
+    let corrupt = payloads().await.unwrap_err();
+    assert!(matches!(corrupt, StoreError::Corrupt { .. }), "{corrupt}");
+
+    erase(&fixture, &operation, NOW).await;
+    assert_eq!(payloads().await.unwrap(), None);
+    let second = Operation {
+        id: operation.id.clone(),
+        ..fixture.accepted()
+    };
+    fixture.create(&second).await;
+    assert_eq!(payloads().await.unwrap(), None);
 }
 
 /// The mark is carried out and its answer lost. Before the SDK makes it again, a second operation of the name is created, and may

@@ -96,7 +96,8 @@ async fn a_large_result_is_written_once_however_often_it_is_sent() {
         Finished::Written(_)
     ));
     let completed = fixture.get(&held.operation().id).await;
-    assert_eq!(fixture.store.result(&completed).await.unwrap(), Some(large));
+    let payloads = fixture.store.payloads(&completed, NOW).await.unwrap();
+    assert_eq!(payloads.unwrap().result, Some(large));
 }
 
 #[tokio::test]

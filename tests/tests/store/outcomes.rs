@@ -50,14 +50,12 @@ async fn large_payloads_are_kept_apart_and_read_when_asked_for() {
         Some(&fixture.store.arguments(&read).await.unwrap()),
         operation.arguments.json()
     );
-    assert_eq!(
-        Some(&fixture.store.metadata(&read).await.unwrap()),
-        operation.metadata.json()
-    );
     let held = fixture.hold(&operation, NOW).await;
     fixture.store.complete(&held, &large, NOW).await.unwrap();
     let read = fixture.get(&operation.id).await;
-    assert_eq!(fixture.store.result(&read).await.unwrap(), Some(large));
+    let payloads = fixture.store.payloads(&read, NOW).await.unwrap().unwrap();
+    assert_eq!(Some(&payloads.metadata), operation.metadata.json());
+    assert_eq!(payloads.result, Some(large));
 }
 
 #[tokio::test]

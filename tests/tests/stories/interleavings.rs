@@ -84,6 +84,55 @@ async fn a_replay_whose_predecessor_expires_early_is_worked_on() {
     replay_after(expire, &world).await;
 }
 
+/// Its head has been read, and its metadata and result, items of their own, have not.
+#[tokio::test]
+async fn what_is_erased_while_somebody_reads_it_is_gone() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    let text = incompressible(2000);
+    let body = json!({
+        "function": "demo.echo", "arguments": {"t": text}, "metadata": {"t": text}, "callback_url": receiver.url,
+    });
+    let ended = async || {
+        let id = world.submit(body.clone()).await.json["id"].clone();
+        assert!(world.pump(QueueKind::Dispatch).await);
+        world.wire.plan([]);
+        id.as_str().unwrap().to_owned()
+    };
+
+    let path = format!("/operations/{}", ended().await);
+    let erase = world.request("DELETE", &path, &[], "");
+    let read = world.request("GET", &path, &[], "");
+    let (read, erased) = world.wire.delay(1, read, erase).await;
+    assert_eq!((read.status, erased.status), (404, 204), "{}", read.text);
+
+    let id = ended().await;
+    let path = format!("/operations/{id}");
+    let erase = world.request("DELETE", &path, &[], "");
+    let call = json!({
+        "protocol": {"name": "forrst", "version": "0.1.0"}, "id": "r",
+        "call": {
+            "function": "urn:cline:forrst:ext:async:fn:status", "version": "1.0.0",
+            "arguments": {"operation_id": id},
+        },
+    });
+    let call = call.to_string();
+    let read = world.request("POST", "/forrst", &[], &call);
+    let (read, erased) = world.wire.delay(1, read, erase).await;
+    assert_eq!((read.status, erased.status), (404, 204), "{}", read.text);
+
+    // Of the two before, the wake-ups.
+    world.pump_all().await;
+    let path = format!("/operations/{}", ended().await);
+    let erase = world.request("DELETE", &path, &[], "");
+    let deliver = world.pump(QueueKind::Callback);
+    let (delivered, erased) = world.wire.delay(1, deliver, erase).await;
+    assert!(delivered);
+    assert_eq!(erased.status, 204);
+    assert!(world.queue(QueueKind::Callback).is_empty().await);
+    assert!(receiver.received().is_empty());
+}
+
 #[tokio::test]
 async fn repeated_cancels_are_one_chain_of_attempts() {
     let world = World::start().await;

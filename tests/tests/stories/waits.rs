@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tests::wire::Fault;
+use tests::queues::QueueKind;
+use tests::samples::incompressible;
+use tests::wire::{Fault, Outage, Service};
 use tests::world::{Answer, World};
 
 const SUBMIT: &str = r#"{"function":"demo.echo","arguments":{"a":1}}"#;
@@ -29,6 +31,42 @@ async fn a_submit_that_waits_is_answered_with_the_result() {
     assert_eq!(answer.headers["preference-applied"], "wait=5");
     assert!(answer.headers["location"].is_string());
     assert!(answer.headers.get("retry-after").is_none());
+}
+
+/// The end is seen, and the result, an item of its own, is out of reach.
+#[tokio::test]
+async fn a_result_that_cannot_be_read_hides_nothing_that_was_accepted() {
+    let world = World::start().await;
+    let arguments = json!({"t": incompressible(2000)});
+    let rest = json!({"function": "demo.echo", "arguments": arguments});
+    let forrst = json!({
+        "protocol": {"name": "forrst", "version": "0.1.0"}, "id": "r", "call": rest,
+    });
+    for (path, body, status) in [("/operations", rest, 202), ("/forrst", forrst, 200)] {
+        let (headers, body) = ([("prefer", "wait=5")], body.to_string());
+        let mut request = Box::pin(world.request("POST", path, &headers, &body));
+        tokio::select! {
+            _ = &mut request => panic!("answered at once"),
+            () = world.callers_clock.asleep() => {}
+        }
+        assert!(world.pump(QueueKind::Dispatch).await);
+        world.wire.suffer(&[Outage {
+            service: Service::Store,
+            fault: Fault::Refused,
+            only: "result#".to_owned(),
+        }]);
+        let answer = world.while_waiting(None, request).await;
+        world.wire.suffer(&[]);
+        assert_eq!(answer.status, status, "{}", answer.text);
+        let told = match path {
+            "/forrst" => &answer.json["extensions"][0]["data"],
+            _ => &answer.json,
+        };
+        assert_eq!(told["status"], "pending", "{}", answer.text);
+        let id = told.get("id").unwrap_or(&told["operation_id"]);
+        let polled = world.show(id.as_str().unwrap()).await;
+        assert_eq!(polled["result"], arguments);
+    }
 }
 
 #[tokio::test]

@@ -28,11 +28,10 @@ impl Submit {
             SystemCall::Status(id) => {
                 let operation = self.operations.read(&id, owner).await?;
                 let operation = operation.ok_or_else(ErrorObject::no_such_operation)?;
-                let (metadata, result) = futures_util::try_join!(
-                    self.store.metadata(&operation),
-                    self.store.result(&operation)
-                )?;
-                let view = StatusView::whole(&operation, &metadata, result.as_ref(), now);
+                let payloads = self.store.payloads(&operation, now).await?;
+                let payloads = payloads.ok_or_else(ErrorObject::no_such_operation)?;
+                let (metadata, result) = (&payloads.metadata, payloads.result.as_ref());
+                let view = StatusView::whole(&operation, metadata, result, now);
                 Response::view(echo, &view)
             }
             SystemCall::Cancel(id) => {

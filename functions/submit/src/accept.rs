@@ -44,9 +44,10 @@ impl Submit {
                     return Err(Problem::unavailable());
                 }
             };
-            let Some(idempotency) = &submission.idempotency else {
-                // A random name that is taken, perhaps by another owner: its record is none of ours. The message just sent
-                // names another incarnation and will be dropped.
+            let is_ours = existing.owner == *owner;
+            let Some(idempotency) = submission.idempotency.as_ref().filter(|_| is_ours) else {
+                // A random name that is taken, or a key's that is another owner's by a collision of hashes: its record is none of
+                // ours. The message just sent names another incarnation and will be dropped.
                 continue;
             };
             return Ok(if existing.request_hash == Some(idempotency.request_hash) {

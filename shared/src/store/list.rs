@@ -116,6 +116,7 @@ impl Store {
                 let Some(head) = heads.remove(key.id.as_str()) else {
                     continue;
                 };
+                // One that cannot be read fails the page: without it the list would look complete, and hide an operation.
                 let Some(operation) = outcome::met(Some(&head), now)? else {
                     continue;
                 };

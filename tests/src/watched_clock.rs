@@ -1,5 +1,8 @@
 //! A clock that tells when somebody sleeps by it, so that a test lets time pass only for a caller who waits for that.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
 use shared::clock::{BoxFuture, Clock, ManualClock};
 use shared::domain::time::Timestamp;
 use tokio::sync::watch;
@@ -9,6 +12,7 @@ use tokio::sync::watch;
 pub struct WatchedClock {
     clock: ManualClock,
     sleepers: watch::Sender<usize>,
+    tick_ms: AtomicU64,
 }
 
 struct Sleeper<'a>(&'a watch::Sender<usize>);
@@ -26,7 +30,14 @@ impl WatchedClock {
         Self {
             clock,
             sleepers: watch::Sender::new(0),
+            tick_ms: AtomicU64::new(0),
         }
+    }
+
+    /// Moves the clock by this much whenever somebody looks at it, from now on.
+    pub fn tick(&self, by: Duration) {
+        let millis = u64::try_from(by.as_millis()).unwrap();
+        self.tick_ms.store(millis, Ordering::Relaxed);
     }
 
     /// Completes once somebody sleeps.
@@ -39,7 +50,10 @@ impl WatchedClock {
 
 impl Clock for WatchedClock {
     fn now(&self) -> Timestamp {
-        self.clock.now()
+        let now = self.clock.now();
+        let tick_ms = self.tick_ms.load(Ordering::Relaxed);
+        self.clock.advance(Duration::from_millis(tick_ms));
+        now
     }
 
     fn sleep_until(&self, wake: Timestamp) -> BoxFuture<'_, ()> {

@@ -11,7 +11,7 @@ use shared::queue::Dispatch;
 use shared::store::{Created, Draft};
 
 use crate::Submit;
-use crate::submission::Submission;
+use crate::submission::{Deadline, Submission};
 
 /// Draws of a random name before giving up. A second is needed about once in 10¹⁹ submits.
 const DRAWS_MAX: u32 = 3;
@@ -103,7 +103,10 @@ impl Submit {
             Some(_) => submission.ttl_secs.max(CALLBACK_RETENTION_SECS),
             None => submission.ttl_secs,
         };
-        let deadline_at = now + submission.deadline;
+        let deadline_at = match submission.deadline {
+            Deadline::After(time) => now + time,
+            Deadline::At(deadline_at) => deadline_at,
+        };
         Operation {
             id,
             create_id: CreateId::from_bytes(self.random.bytes()),

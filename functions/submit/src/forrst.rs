@@ -20,7 +20,7 @@ use shared::http::{Answer, Fields, Problem, Request};
 
 use crate::Submit;
 use crate::accept::Accepted;
-use crate::submission::{Parts, Refused, Submission, WantedCallback};
+use crate::submission::{Deadline, Parts, Refused, Submission, WantedCallback};
 
 /// What a call is answered from, besides the operation that it has become.
 struct Context<'a> {
@@ -75,7 +75,19 @@ impl Submit {
         let owner = request.owner()?;
         match SystemCall::read(&call, context.echo, owner) {
             Some(system) => self.system(context, owner, system?).await,
-            None => self.function(context, owner, call).await,
+            None => {
+                let deadline = call.extensions.deadline.clone();
+                let response = self.function(context, owner, call).await;
+                let response = response
+                    .unwrap_or_else(|errors| Response::errors(context.echo.clone(), errors));
+                Ok(match deadline {
+                    Some(deadline) => {
+                        let (start, now) = (context.start, self.clock.now());
+                        response.with(DeadlineAnswer::new(&deadline.options, start, now))
+                    }
+                    None => response,
+                })
+            }
         }
     }
 
@@ -85,11 +97,8 @@ impl Submit {
         owner: &Owner,
         call: Call,
     ) -> Result<Response, Errors> {
-        let deadline_at = match &call.extensions.deadline {
-            Some(deadline) => Some(deadline.check(context.start)?),
-            None => None,
-        };
-        let (parts, fields) = self.parts(context, &call, deadline_at);
+        let deadline = call.extensions.deadline.as_ref();
+        let (parts, fields) = self.parts(context, &call);
         let submission = Submission::new(parts, fields, self.catalogue, &self.allowed_networks)
             .map_err(|refused| match refused {
                 Refused::Faulty(problem) => Errors::from(problem),
@@ -100,6 +109,10 @@ impl Submit {
                 } => ErrorObject::unknown_function("/call", &function, version.as_ref(), &unknown)
                     .into(),
             })?;
+
+        if let Some(passed) = deadline.and_then(|deadline| deadline.passed(context.start)) {
+            return Err(passed);
+        }
 
         let accepted = self.accept(owner, &submission).await?;
 
@@ -114,18 +127,21 @@ impl Submit {
             self.forrst_wait
         };
         let until = context.start + wait;
-        let until = deadline_at.map_or(until, |deadline_at| deadline_at.min(until));
+        let until = deadline.map_or(until, |deadline| {
+            deadline.options.at(context.start).min(until)
+        });
         let (operation, payloads) = Box::pin(self.told(*operation, is_new, Some(until))).await?;
         Ok(self.respond(context, &call, (&operation, payloads.result), is_new))
     }
 
-    fn parts(
-        &self,
-        context: &Context<'_>,
-        call: &Call,
-        deadline_at: Option<Timestamp>,
-    ) -> (Parts, Fields) {
+    fn parts(&self, context: &Context<'_>, call: &Call) -> (Parts, Fields) {
         let mut fields = Fields::default();
+        let deadline = call.extensions.deadline.as_ref();
+        if let Some((pointer, detail)) =
+            deadline.and_then(|deadline| deadline.too_far(context.start))
+        {
+            fields.wrong_at(pointer, detail);
+        }
         if let Some(webhook) = &call.extensions.webhook
             && let Some(version) = webhook.options.signature_version
             && !self.signature_versions.contains(&version)
@@ -146,7 +162,7 @@ impl Submit {
                 events: callback.events,
             }),
             ttl_secs: None,
-            deadline: deadline_at.map(|deadline_at| deadline_at.since(context.start)),
+            deadline: deadline.map(|deadline| Deadline::At(deadline.options.at(context.start))),
             idempotency_key: call
                 .extensions
                 .idempotency
@@ -183,10 +199,21 @@ impl Submit {
             (State::Completed { .. }, Some(result), _) => (Response::result(echo, result), false),
             // Whoever is the first to see that the time is up, the worker or this wait, the caller is told the same.
             (State::Failed { errors, .. }, _, late) if late.is_none() || !ran_out(errors) => {
-                (Response::errors(echo, Errors::of_operation(errors)), false)
+                let errors = Errors::of_operation(errors);
+                // Under its key the call has failed for good: it would be told the same again.
+                let errors = match extensions.idempotency {
+                    Some(_) => errors.lasting(),
+                    None => errors,
+                };
+                (Response::errors(echo, errors), false)
             }
             (.., Some(deadline)) => {
-                let exceeded = deadline.options.exceeded(context.start, now);
+                let exceeded = Errors::from(deadline.options.exceeded(context.start, now));
+                let has_ended = operation.status().is_terminal();
+                let exceeded = match extensions.idempotency {
+                    Some(_) if has_ended => exceeded.lasting(),
+                    _ => exceeded,
+                };
                 (Response::errors(echo, exceeded), true)
             }
             _ => (Response::null(echo), true),
@@ -203,14 +230,11 @@ impl Submit {
         if let Some(idempotency) = &extensions.idempotency {
             let key = &idempotency.options.key;
             response = response.with(if is_new {
-                IdempotencyAnswer::first(key, &call.id, operation)
+                IdempotencyAnswer::first(key, &call.id, operation, now)
             } else {
                 let original_request_id = operation.origin.request_id.as_deref();
-                IdempotencyAnswer::repeated(key, original_request_id, operation)
+                IdempotencyAnswer::repeated(key, original_request_id, operation, now)
             });
-        }
-        if let Some(deadline) = &extensions.deadline {
-            response = response.with(DeadlineAnswer::new(&deadline.options, context.start, now));
         }
         response
     }

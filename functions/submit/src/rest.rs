@@ -17,7 +17,7 @@ use shared::http::{
 
 use crate::Submit;
 use crate::accept::Accepted;
-use crate::submission::{Parts, Refused, Submission, WantedCallback};
+use crate::submission::{Deadline, Parts, Refused, Submission, WantedCallback};
 
 const ARGUMENTS: &str = "/arguments";
 
@@ -97,7 +97,7 @@ fn read(body: &[u8], key: Option<&str>) -> Result<(Parts, Fields), Problem> {
         metadata,
         callback,
         ttl_secs,
-        deadline: deadline_secs.map(|secs| Duration::from_secs(u64::from(secs))),
+        deadline: deadline_secs.map(|secs| Deadline::After(Duration::from_secs(secs.into()))),
         idempotency_key: key.map(idempotency_key).transpose()?,
         // The gateway's id of a request is told with every answer; it means nothing to whoever sent it.
         origin: Origin::default(),

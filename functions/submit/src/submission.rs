@@ -13,6 +13,7 @@ use shared::domain::json::Json;
 use shared::domain::limits::TTL_SECS_DEFAULT;
 use shared::domain::network::AllowedNetworks;
 use shared::domain::operation::Origin;
+use shared::domain::time::Timestamp;
 use shared::http::{Code, Fields, Problem};
 
 /// A submit that has passed every check that needs no store.
@@ -25,8 +26,7 @@ pub(crate) struct Submission {
     pub(crate) metadata: Json,
     pub(crate) callback: Option<(String, Vec<Event>)>,
     pub(crate) ttl_secs: u32,
-    /// How long it may take.
-    pub(crate) deadline: Duration,
+    pub(crate) deadline: Deadline,
     pub(crate) idempotency: Option<Idempotency>,
     pub(crate) origin: Origin,
 }
@@ -47,11 +47,20 @@ pub(crate) struct Parts {
     pub(crate) metadata: Option<Json>,
     pub(crate) callback: Option<WantedCallback>,
     pub(crate) ttl_secs: Option<u32>,
-    pub(crate) deadline: Option<Duration>,
+    pub(crate) deadline: Option<Deadline>,
     pub(crate) idempotency_key: Option<String>,
     pub(crate) origin: Origin,
     /// Where the arguments stand in the request.
     pub(crate) arguments_pointer: &'static str,
+}
+
+/// When an operation's time is up.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Deadline {
+    /// So long after it was accepted.
+    After(Duration),
+    /// Then, whenever it is accepted.
+    At(Timestamp),
 }
 
 /// Why there is no submission.
@@ -123,7 +132,7 @@ impl Submission {
                 request_hash: request_hash(arguments.raw(), callback),
             }
         });
-        let deadline_default = Duration::from_secs(u64::from(entry.deadline_secs));
+        let deadline_default = Deadline::After(Duration::from_secs(entry.deadline_secs.into()));
         Ok(Self {
             entry,
             version: parts.version.map(|version| version.to_string()),

@@ -174,19 +174,24 @@ pub enum IdempotencyStatus {
 impl IdempotencyAnswer {
     /// The first call with this key, which has become `operation`.
     #[must_use]
-    pub fn first(key: &str, request_id: &str, operation: &Operation) -> Self {
+    pub fn first(key: &str, request_id: &str, operation: &Operation, now: Timestamp) -> Self {
         Self {
             key: key.to_owned(),
             status: IdempotencyStatus::Processed,
             original_request_id: Some(request_id.to_owned()),
             cached_at: None,
-            expires_at: Some(operation.expires_at.to_string()),
+            expires_at: Some(held_until(operation, now).to_string()),
         }
     }
 
     /// A call that had become `operation` before. The first request's id is known when it came by this protocol.
     #[must_use]
-    pub fn repeated(key: &str, original_request_id: Option<&str>, operation: &Operation) -> Self {
+    pub fn repeated(
+        key: &str,
+        original_request_id: Option<&str>,
+        operation: &Operation,
+        now: Timestamp,
+    ) -> Self {
         let status = match operation.status() {
             Status::Pending | Status::Processing => IdempotencyStatus::Processing,
             Status::Completed | Status::Failed | Status::Cancelled => IdempotencyStatus::Cached,
@@ -196,7 +201,7 @@ impl IdempotencyAnswer {
             status,
             original_request_id: original_request_id.map(str::to_owned),
             cached_at: operation.ended_at().map(|at| at.to_string()),
-            expires_at: Some(operation.expires_at.to_string()),
+            expires_at: Some(held_until(operation, now).to_string()),
         }
     }
 
@@ -211,6 +216,17 @@ impl IdempotencyAnswer {
             expires_at: None,
         }
     }
+}
+
+/// Until when a key names its operation at least. An operation that has not ended is kept for its retention from its end on, which is
+/// not before `now`: a later answer never tells an earlier time.
+fn held_until(operation: &Operation, now: Timestamp) -> Timestamp {
+    if operation.status().is_terminal() {
+        return operation.expires_at;
+    }
+    let retention = Duration::from_secs(u64::from(operation.retention_secs));
+    // Whole seconds, as the table keeps them.
+    Timestamp::from_secs((now + retention).as_secs())
 }
 
 /// How much of its time a call has used.

@@ -141,6 +141,8 @@ pub struct Errors {
     errors: Vec<ErrorObject>,
     /// Headers that belong to them.
     headers: Vec<(&'static str, String)>,
+    /// Whether trying again is of no use, whatever their codes say in general.
+    lasting: bool,
 }
 
 impl Errors {
@@ -159,6 +161,16 @@ impl Errors {
         Self {
             errors,
             headers: Vec::new(),
+            lasting: false,
+        }
+    }
+
+    /// The same errors, of which it is known that the same call would meet them again.
+    #[must_use]
+    pub fn lasting(self) -> Self {
+        Self {
+            lasting: true,
+            ..self
         }
     }
 
@@ -184,6 +196,9 @@ impl Errors {
 
     /// What is told about trying again; nothing unless all of them may pass by themselves.
     pub(super) fn retry(&self) -> Option<RetryAnswer> {
+        if self.lasting {
+            return None;
+        }
         let answers: Option<Vec<_>> = self
             .errors
             .iter()

@@ -107,23 +107,24 @@ impl Extensions {
         echo: &Echo,
         faults: &mut Faults,
     ) {
-        let indexes = [
+        let mut refused = [
             (
-                ExtensionName::Webhook,
                 self.webhook.as_ref().map(|webhook| webhook.index),
+                ExtensionName::Webhook,
             ),
             (
-                ExtensionName::Idempotency,
                 self.idempotency
                     .as_ref()
                     .map(|idempotency| idempotency.index),
+                ExtensionName::Idempotency,
             ),
             (
-                ExtensionName::Deadline,
                 self.deadline.as_ref().map(|deadline| deadline.index),
+                ExtensionName::Deadline,
             ),
         ];
-        for (name, index) in indexes {
+        refused.sort_by_key(|(index, _)| *index);
+        for (index, name) in refused {
             let Some(index) = index else { continue };
             let pointer = format!("/extensions/{index}");
             let detail = "does not go with a function that answers at once";

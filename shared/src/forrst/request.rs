@@ -139,8 +139,11 @@ fn read_envelope(raw: &RawValue, echo: &mut Echo) -> Result<Request, Errors> {
 
 /// The code for what JSON's grammar leaves open.
 fn code_of_structure(pointer: &str) -> Code {
-    match pointer.strip_prefix(ARGUMENTS) {
-        Some(rest) if rest.is_empty() || rest.starts_with('/') => Code::InvalidArguments,
+    let mut tokens = pointer.split('/').skip(1);
+    match [tokens.next(), tokens.next(), tokens.next()] {
+        [Some("call"), Some("arguments"), _] | [Some("extensions"), Some(_), Some("options")] => {
+            Code::InvalidArguments
+        }
         _ => Code::InvalidRequest,
     }
 }

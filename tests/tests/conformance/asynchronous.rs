@@ -97,7 +97,7 @@ async fn a_failed_call_is_read_with_its_errors() {
     let begun = server.begin(&server.failing).await;
     // A server that is quick may have told already.
     if begun.json.get("errors").is_some() {
-        return;
+        return begun.is_the_functions_own_failure();
     }
     let failed = server.reaches(&begun, "failed").await;
     failed.has_result(&json!({"status": "failed", "errors": "<array>"}));
@@ -113,7 +113,7 @@ async fn a_failure_is_told_to_whoever_waits_for_it() {
     // Whether it is waited for is the server's choice.
     match exchange.data_of("async") {
         Some(_) if exchange.json.get("errors").is_none() => goes_on(&exchange),
-        _ => assert!(!exchange.errors().is_empty()),
+        _ => exchange.is_the_functions_own_failure(),
     }
 }
 

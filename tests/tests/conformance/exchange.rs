@@ -135,6 +135,16 @@ impl Exchange {
         }
     }
 
+    /// Expects errors that the function told, and not that the call never came to it.
+    #[track_caller]
+    pub(crate) fn is_the_functions_own_failure(&self) {
+        let before_the_call = ["PARSE_", "INVALID_", "EXTENSION_", "FUNCTION_", "VERSION_"];
+        for (code, _) in self.errors() {
+            let before = before_the_call.iter().any(|kind| code.starts_with(kind));
+            assert!(!before, "the function was not called\n{self}");
+        }
+    }
+
     /// Expects an answer to the request with this id, and to one that could not be read when there is none.
     #[track_caller]
     pub(crate) fn is_for(&self, id: Option<&str>) {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tests::shape::assert_shape;
 
-use crate::server::{DESCRIBE, PING, Server, request};
+use crate::server::{DESCRIBE, PING, Server, pong, request};
 
 #[tokio::test]
 async fn every_minor_version_of_the_major_one_is_read() {
@@ -11,7 +11,7 @@ async fn every_minor_version_of_the_major_one_is_read() {
     for version in ["0.1.0", "0.1.9", "0.2.0", "0.99.1"] {
         let mut request = request(PING, &json!({}));
         request["protocol"]["version"] = json!(version);
-        server.send(&request).await.result();
+        server.send(&request).await.has_result(&pong());
     }
 }
 
@@ -31,13 +31,19 @@ async fn another_major_version_is_refused_with_those_that_are_read() {
 #[tokio::test]
 async fn a_call_without_a_version_finds_a_stable_one_and_one_with_it_that_one() {
     let server = Server::start();
-    server.call(&server.quick, json!([])).await.result();
+    let without = server.call(&server.quick, json!([])).await;
     let name = &server.quick.function;
     let described = server.system(DESCRIBE, &json!({"function": name})).await;
+    described.has_result(&json!({"recommended_version": "<text>", "versions": "<array>"}));
     let version = &described.result()["recommended_version"];
+    let versions = described.result()["versions"].as_array().unwrap();
+    let is_recommended = |known: &&Value| known["version"] == *version;
+    let recommended = versions.iter().find(is_recommended);
+    assert_eq!(recommended.unwrap()["stability"], "stable", "{described}");
     let mut request = request(name, &server.quick.arguments);
     request["call"]["version"] = version.clone();
-    server.send(&request).await.result();
+    let with = server.send(&request).await;
+    assert_eq!(with.result(), without.result(), "{with}");
 }
 
 #[tokio::test]
@@ -82,5 +88,5 @@ async fn arguments_may_be_left_out() {
     let server = Server::start();
     let mut request = request(PING, &json!({}));
     request["call"].as_object_mut().unwrap().remove("arguments");
-    server.send(&request).await.result();
+    server.send(&request).await.has_result(&pong());
 }

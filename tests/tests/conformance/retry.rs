@@ -8,14 +8,14 @@ use crate::server::{Server, extension};
 #[tokio::test]
 async fn an_error_that_may_pass_says_how_to_try_again() {
     let server = Server::start();
-    let passed = json!({"value": "2001-01-01T00:00:00Z", "unit": "iso8601"});
+    let passed = json!({"value": 1, "unit": "millisecond"});
     let asked_for = extension("retry", &json!({}));
     // The server tells by itself.
     for extensions in [
         json!([extension("deadline", &passed)]),
         json!([asked_for, extension("deadline", &passed)]),
     ] {
-        let exchange = server.call(&server.quick, extensions).await;
+        let exchange = server.call(&server.slow, extensions).await;
         exchange.error("DEADLINE_EXCEEDED");
         let told = json!({
             "allowed": true, "strategy?": "<text>", "after?": {"value": "<count>", "unit": "<text>"},

@@ -216,6 +216,11 @@ impl Server {
     }
 }
 
+/// The shape of what `ping` answers.
+pub(crate) fn pong() -> Value {
+    json!({"status": "<text>", "timestamp": "<time>"})
+}
+
 /// A request with an id that no other has.
 pub(crate) fn request(function: &str, arguments: &Value) -> Value {
     json!({

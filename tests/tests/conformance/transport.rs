@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::server::{CAPABILITIES, PING, Server, request};
+use crate::server::{CAPABILITIES, PING, Server, pong, request};
 
 /// What servers are advised to take.
 const RECOMMENDED_BYTES_MAX: u64 = 1024 * 1024;
@@ -15,6 +15,7 @@ async fn a_result_is_200_and_json() {
     let server = Server::start();
     let exchange = server.system(PING, &json!({})).await;
     assert_eq!(exchange.status, 200, "{exchange}");
+    exchange.has_result(&pong());
 }
 
 #[tokio::test]

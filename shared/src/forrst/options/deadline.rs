@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::domain::json::Json;
 use crate::domain::limits::DEADLINE_SECS_MAX;
 use crate::domain::time::Timestamp;
-use crate::forrst::error::ErrorObject;
+use crate::forrst::error::{ErrorObject, Errors};
 use crate::forrst::extensions::Extension;
 use crate::http::{Code, Fields, Members, Quantity};
 
@@ -112,21 +112,21 @@ impl DeadlineOptions {
 }
 
 impl Extension<DeadlineOptions> {
-    /// When the time is up for a request that came at `start`.
-    ///
-    /// # Errors
-    ///
-    /// When that is not later than `start`, or more than seven days later.
-    pub fn check(&self, start: Timestamp) -> Result<Timestamp, ErrorObject> {
-        let deadline_at = self.options.at(start);
-        if deadline_at <= start {
-            return Err(self.options.exceeded(start, start));
-        }
-        if deadline_at > start + Duration::from_secs(u64::from(DEADLINE_SECS_MAX)) {
+    /// What is wrong with a deadline that is more than seven days away from a request that came at `start`, and the pointer to it.
+    #[must_use]
+    pub fn too_far(&self, start: Timestamp) -> Option<(String, String)> {
+        let latest = start + Duration::from_secs(u64::from(DEADLINE_SECS_MAX));
+        (self.options.at(start) > latest).then(|| {
             let detail = format!("must be within {DEADLINE_SECS_MAX} seconds");
-            let pointer = self.pointer_to("value");
-            return Err(ErrorObject::at(Code::InvalidArguments, pointer, &detail));
-        }
-        Ok(deadline_at)
+            (self.pointer_to("value"), detail)
+        })
+    }
+
+    /// The error of a deadline that had passed when its request came, at `start`. It was a point in time: it does not pass less when
+    /// the call is made again.
+    #[must_use]
+    pub fn passed(&self, start: Timestamp) -> Option<Errors> {
+        let passed = self.options.at(start) <= start;
+        passed.then(|| Errors::from(self.options.exceeded(start, start)).lasting())
     }
 }

@@ -264,17 +264,19 @@ fn a_key_is_answered_with_what_it_led_to() {
     let pending = operation(State::Pending);
     let cancelled = operation(State::Cancelled { at: NOW });
     let at = NOW.to_string();
+    // Whenever it ends, it is kept for a minute from then.
+    let at_least = (NOW + Duration::from_secs(60)).to_string();
     for (answer, expected) in [
         (
-            IdempotencyAnswer::first("k", "req_1", &pending),
-            json!({"key": "k", "status": "processed", "original_request_id": "req_1", "expires_at": at}),
+            IdempotencyAnswer::first("k", "req_1", &pending, NOW),
+            json!({"key": "k", "status": "processed", "original_request_id": "req_1", "expires_at": at_least}),
         ),
         (
-            IdempotencyAnswer::repeated("k", None, &pending),
-            json!({"key": "k", "status": "processing", "expires_at": at}),
+            IdempotencyAnswer::repeated("k", None, &pending, NOW),
+            json!({"key": "k", "status": "processing", "expires_at": at_least}),
         ),
         (
-            IdempotencyAnswer::repeated("k", Some("req_1"), &cancelled),
+            IdempotencyAnswer::repeated("k", Some("req_1"), &cancelled, NOW),
             json!({"key": "k", "status": "cached", "original_request_id": "req_1", "cached_at": at, "expires_at": at}),
         ),
         (

@@ -264,7 +264,7 @@ fn what_the_grammar_leaves_open_is_refused_at_its_place() {
         (
             r#""preferred":true"#,
             r#""preferred":true,"preferred":true"#.to_owned(),
-            "INVALID_REQUEST",
+            "INVALID_ARGUMENTS",
             "/extensions/0/options/preferred",
         ),
     ] {

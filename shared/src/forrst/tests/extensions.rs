@@ -188,21 +188,24 @@ fn a_deadline_is_a_length_or_a_point_of_time() {
         let deadline = deadline(&options);
         let after = Duration::from_millis(millis);
         assert_eq!(deadline.options.limit, DeadlineLimit::After(after));
-        assert_eq!(deadline.check(NOW), Ok(NOW + after));
+        assert_eq!(deadline.options.at(NOW), NOW + after);
+        assert_eq!(deadline.too_far(NOW), None);
+        assert_eq!(deadline.passed(NOW), None);
     }
     let at = NOW + Duration::from_secs(7 * 86_400);
     let ahead = json!({"value": at.to_string(), "unit": "iso8601"});
     assert_eq!(deadline(&ahead).options.limit, DeadlineLimit::At(at));
-    assert_eq!(deadline(&ahead).check(NOW), Ok(at));
+    assert_eq!(deadline(&ahead).options.at(NOW), at);
+    assert_eq!(deadline(&ahead).too_far(NOW), None);
 }
 
 #[test]
 fn a_deadline_that_has_passed_or_is_too_far_is_refused() {
-    let check = |at: Timestamp| {
-        let options = json!({"value": at.to_string(), "unit": "iso8601"});
-        deadline(&options).check(NOW).unwrap_err()
-    };
-    let passed = check(NOW);
+    let at = |at: Timestamp| deadline(&json!({"value": at.to_string(), "unit": "iso8601"}));
+    let passed = at(NOW).passed(NOW).unwrap();
+    // However soon it is tried again.
+    assert_eq!(passed.retry(), None);
+    let passed = &passed.as_slice()[0];
     assert_eq!(passed.code(), "DEADLINE_EXCEEDED");
     assert_eq!(
         serde_json::to_value(passed).unwrap()["details"],
@@ -211,8 +214,9 @@ fn a_deadline_that_has_passed_or_is_too_far_is_refused() {
             "elapsed": {"value": 0, "unit": "millisecond"},
         })
     );
-    let far = check(NOW + Duration::from_millis(7 * 86_400_000 + 1));
-    assert_eq!(far.code(), "INVALID_ARGUMENTS");
+    let far = at(NOW + Duration::from_millis(7 * 86_400_000 + 1));
+    let (pointer, _) = far.too_far(NOW).unwrap();
+    assert_eq!(pointer, "/extensions/0/options/value");
 }
 
 #[test]

@@ -210,7 +210,9 @@ fn answer(sent: &[u8]) -> (Option<String>, Answer) {
             .unwrap_or_default();
         let _ = extensions.callback();
         if let Some(deadline) = extensions.deadline {
-            deadline.check(NOW)?;
+            if let Some(passed) = deadline.passed(NOW) {
+                return Err(passed);
+            }
             response = response.with(DeadlineAnswer::new(&deadline.options, NOW, NOW));
         }
         Ok(response)

@@ -202,9 +202,9 @@ fn versions_and_extensions_that_they_do_not_have_are_refused() {
         &envelope,
         &[
             ("VERSION_NOT_FOUND", "/call/version"),
-            ("EXTENSION_NOT_APPLICABLE", "/extensions/2"),
             ("EXTENSION_NOT_APPLICABLE", "/extensions/0"),
             ("EXTENSION_NOT_APPLICABLE", "/extensions/1"),
+            ("EXTENSION_NOT_APPLICABLE", "/extensions/2"),
         ],
     );
     let errors = read_call(&envelope).unwrap().unwrap_err();
@@ -215,7 +215,7 @@ fn versions_and_extensions_that_they_do_not_have_are_refused() {
     );
     assert_eq!(
         errors[1]["details"],
-        json!({"extension": "urn:forrst:ext:webhook", "function": ping})
+        json!({"extension": "urn:forrst:ext:idempotency", "function": ping})
     );
 }
 

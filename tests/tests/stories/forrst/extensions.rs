@@ -100,11 +100,85 @@ async fn a_deadline_that_has_passed_costs_nothing() {
     .await;
     assert_eq!(answer.status, 408, "{}", answer.text);
     assert_eq!(codes(&answer), ["DEADLINE_EXCEEDED"]);
-    assert_eq!(
-        data(&answer, "retry"),
-        &json!({"allowed": true, "strategy": "immediate", "max_attempts": 1})
-    );
+    assert_eq!(data(&answer, "deadline")["utilization"], 1.0);
+    // A point of time that has passed does so again.
+    assert_eq!(data(&answer, "retry"), &Value::Null);
     assert_eq!(world.wire.calls(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_deadline_that_is_wrong_hides_nothing_else_that_is() {
+    let world = World::start().await;
+    for (value, pointers) in [
+        ("2001-01-01T00:00:00Z", vec!["/call/arguments/steps"]),
+        (
+            "2099-01-01T00:00:00Z",
+            vec!["/extensions/0/options/value", "/call/arguments/steps"],
+        ),
+    ] {
+        let deadline = extension("deadline", &json!({"value": value, "unit": "iso8601"}));
+        let arguments = json!({"steps": 0, "step_ms": 1});
+        let answer = call(&world, "demo.countdown", &arguments, &json!([deadline])).await;
+        assert_eq!(answer.status, 400, "{}", answer.text);
+        let errors = answer.json["errors"].as_array().unwrap();
+        let told: Vec<_> = errors
+            .iter()
+            .map(|error| &error["source"]["pointer"])
+            .collect();
+        assert_eq!(told, pointers);
+    }
+}
+
+/// However long it takes from the request's arrival to the record.
+#[tokio::test]
+async fn a_deadline_counts_from_the_requests_arrival() {
+    let world = World::start().await;
+    let deadline = extension("deadline", &json!({"value": 90, "unit": "second"}));
+    world.callers_clock.tick(Duration::from_millis(10));
+    let answer = call(&world, "demo.echo", &json!({}), &at_once(&[deadline])).await;
+    world.callers_clock.tick(Duration::ZERO);
+    let id = data(&answer, "async")["operation_id"].as_str().unwrap();
+    let shown = world.show(id).await;
+    assert_ne!(shown["created_at"], "2027-01-15T08:00:00.000Z");
+    assert_eq!(shown["deadline_at"], "2027-01-15T08:01:30.000Z");
+}
+
+/// Whoever believes the time of an answer may call again until then and is not served twice.
+#[tokio::test]
+async fn a_key_holds_for_as_long_as_was_told() {
+    let world = World::start().await;
+    let key = [extension("idempotency", &json!({"key": "k"}))];
+    let mut told = String::new();
+    for _ in 0..3 {
+        world.clock.advance(Duration::from_secs(1));
+        let answer = call(&world, "demo.echo", &json!({}), &at_once(&key)).await;
+        let expires_at = data(&answer, "idempotency")["expires_at"].as_str().unwrap();
+        assert!(expires_at >= told.as_str(), "{expires_at} after {told}");
+        told = expires_at.to_owned();
+        if data(&answer, "idempotency")["status"] == "processing" {
+            world.pump_all().await;
+        }
+    }
+    assert_eq!(told, "2027-01-16T08:00:02.000Z");
+}
+
+#[tokio::test]
+async fn a_failure_that_a_key_names_is_not_to_be_tried_again() {
+    let world = World::start().await;
+    let key = extension("idempotency", &json!({"key": "k"}));
+    let arguments = json!({"code": "INTERNAL_ERROR"});
+    call(
+        &world,
+        "demo.fail",
+        &arguments,
+        &at_once(std::slice::from_ref(&key)),
+    )
+    .await;
+    world.pump_all().await;
+    let failed = call(&world, "demo.fail", &arguments, &json!([key])).await;
+    assert_eq!(failed.status, 500, "{}", failed.text);
+    assert_eq!(data(&failed, "idempotency")["status"], "cached");
+    assert_eq!(data(&failed, "retry"), &Value::Null);
 }
 
 #[tokio::test]

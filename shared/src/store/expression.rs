@@ -224,6 +224,13 @@ impl Expression {
             .push(format!("{name} = if_not_exists({name}, {value})"));
     }
 
+    /// Sets an attribute that only ever grows: the write is refused where it would fall.
+    pub(super) fn set_forward(&mut self, attribute: &str, value: AttributeValue) {
+        self.set(attribute, value);
+        let name = self.name(attribute);
+        self.conditions.push(format!("{name} <= :to_{attribute}"));
+    }
+
     /// Raises a number by one.
     pub(super) fn increment(&mut self, attribute: &str) {
         let name = self.name(attribute);

@@ -1,7 +1,7 @@
 //! What became of a write: told from the item that refused it.
 
 use super::StoreError;
-use super::item::{self, Item, name, text};
+use super::item::{self, Item, name, number, text};
 use crate::domain::id::{ClaimId, CreateId};
 use crate::domain::operation::{Operation, Owner, Standing, State};
 use crate::domain::time::Timestamp;
@@ -59,7 +59,7 @@ pub enum Claimed {
 /// Of [`super::Store::renew`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Renewed {
-    /// The lease lasts longer.
+    /// The operation is ours, and the lease lasts as long as was asked or longer.
     Held,
     /// The operation is no longer ours: it was cancelled, or taken over after the lease had passed.
     Lost,
@@ -173,6 +173,25 @@ pub(super) fn claimed(
         Standing::Busy { until } => Claimed::Busy { until },
         Standing::Claimable | Standing::Spent => Claimed::Spent(Box::new(operation)),
         Standing::Ended => Claimed::Ended(Box::new(operation)),
+    })
+}
+
+/// What a refused heartbeat met. Ours still, if the claim and its version stand: then the lease was renewed for longer, by a later
+/// heartbeat that was faster or before the clock was set back, and this one has nothing to add.
+pub(super) fn renewed(
+    old: Option<&Item>,
+    held: &Held,
+    now: Timestamp,
+) -> Result<Renewed, StoreError> {
+    let claim_id = text(held.claim_id.as_str());
+    let lock_version = number(held.operation.lock_version);
+    let ours = old.filter(|old| {
+        old.get(name::CLAIM_ID) == Some(&claim_id)
+            && old.get(name::LOCK_VERSION) == Some(&lock_version)
+    });
+    Ok(match met(ours, now)? {
+        Some(_) => Renewed::Held,
+        None => Renewed::Lost,
     })
 }
 

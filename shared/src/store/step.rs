@@ -85,11 +85,12 @@ impl Store {
         }
     }
 
-    /// Renews the holder's lease, with progress or without: one write.
+    /// Renews the holder's lease, with progress or without: one write. It never moves the lease back, so that the late try of an
+    /// earlier heartbeat, whose progress is long out of date, changes nothing.
     ///
     /// # Errors
     ///
-    /// When the store cannot be reached. The lease may or may not have been renewed.
+    /// When the store cannot be reached, or the record cannot be read. The lease may or may not have been renewed.
     pub async fn renew(
         &self,
         held: &Held,
@@ -99,7 +100,7 @@ impl Store {
     ) -> Result<Renewed, StoreError> {
         let mut write = Expression::step(Step::Heartbeat, now);
         fence(&mut write, held);
-        write.set(name::LEASE_UNTIL, time(now + lease));
+        write.set_forward(name::LEASE_UNTIL, time(now + lease));
         if let Some(progress) = progress {
             write.set(name::PROGRESS, number(progress.fraction));
             write.set(name::PROGRESS_AT, time(progress.at));
@@ -114,7 +115,7 @@ impl Store {
             .await?
         {
             Written::Now(_) => Ok(Renewed::Held),
-            Written::Refused(_) => Ok(Renewed::Lost),
+            Written::Refused(old) => outcome::renewed(old.as_ref(), held, now),
         }
     }
 

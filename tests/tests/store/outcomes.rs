@@ -209,6 +209,36 @@ async fn progress_is_seen_and_a_bare_heartbeat_is_not() {
     assert_eq!(fixture.get(id).await.progress, Some(silent));
 }
 
+/// The first try of a heartbeat is slow, its second is applied, and the next heartbeat as well, before the first arrives.
+#[tokio::test]
+async fn a_late_try_of_a_heartbeat_moves_neither_lease_nor_progress_back() {
+    let fixture = Fixture::start().await;
+    let held = fixture.held().await;
+    let renew = async |fraction, at| {
+        let progress = Progress {
+            fraction,
+            message: None,
+            at,
+        };
+        let renewed = fixture.store.renew(&held, LEASE, Some(&progress), at).await;
+        // The late one as well: nothing is lost by it.
+        assert_eq!(renewed.unwrap(), Renewed::Held);
+    };
+    renew(0.3, NOW + secs(1)).await;
+    renew(0.5, NOW + secs(2)).await;
+    let before = fixture.record(&held.operation().id).await;
+    renew(0.3, NOW + secs(1)).await;
+    assert_eq!(fixture.record(&held.operation().id).await, before);
+    let shown = fixture.get(&held.operation().id).await.progress.unwrap();
+    assert!(shown.fraction > 0.4, "progress fell to {}", shown.fraction);
+
+    // Nor is one that comes when the operation is another's taken for a mere late one.
+    let operation = held.operation();
+    fixture.hold(operation, NOW + secs(2) + LEASE).await;
+    let late = fixture.store.renew(&held, LEASE, None, NOW + secs(1)).await;
+    assert_eq!(late.unwrap(), Renewed::Lost);
+}
+
 #[tokio::test]
 async fn an_end_is_stamped_and_kept_for_as_long_as_was_asked() {
     let fixture = Fixture::start().await;

@@ -166,7 +166,7 @@ impl Model {
             Some(record)
                 if record.is_held_by(fence) && record.may(Step::Heartbeat, now).is_some() =>
             {
-                record.free_from = now + LEASE;
+                record.free_from = record.free_from.max(now + LEASE);
                 Answer::Renewed
             }
             _ => Answer::Lost,

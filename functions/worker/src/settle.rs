@@ -172,7 +172,10 @@ impl Worker {
         now: Timestamp,
     ) -> Disposition {
         match self.store.give_up(spent, errors, now).await {
-            Ok(GivenUp::Ended(operation)) => {
+            Ok(GivenUp::Ended {
+                operation,
+                by_us: true,
+            }) => {
                 let code = errors
                     .last()
                     .map(|error| error.code.as_str())
@@ -180,6 +183,11 @@ impl Worker {
                 tracing::warn!(operation_id = %operation.id, code, "operation given up");
                 self.settle(&operation).await
             }
+            // Cancelled since it was looked at, or given up by the receiver of another message.
+            Ok(GivenUp::Ended {
+                operation,
+                by_us: false,
+            }) => self.settle_for_another(&operation).await,
             Ok(GivenUp::MovedOn) => self.put_back(record, message, LOOK_AGAIN_SECS).await,
             Err(error) => self.put_back_after(record, message, &error).await,
         }

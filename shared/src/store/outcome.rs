@@ -77,8 +77,13 @@ pub enum Finished {
 /// Of [`super::Store::give_up`].
 #[derive(Debug)]
 pub enum GivenUp {
-    /// It has ended, by this call or otherwise.
-    Ended(Box<Operation>),
+    /// It has ended.
+    Ended {
+        /// The operation.
+        operation: Box<Operation>,
+        /// Whether this call ended it. One that meets its own write, the answer to which was lost, takes it for another's.
+        by_us: bool,
+    },
     /// It is not to be given up: it moved on meanwhile.
     MovedOn,
 }

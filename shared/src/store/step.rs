@@ -202,12 +202,18 @@ impl Store {
         write.set(name::ERRORS, item::errors(errors));
         write.remove(name::CLAIM_ID);
         match self.update(item::head_key(&spent.id), write).await? {
-            Written::Now(head) => Ok(GivenUp::Ended(Box::new(item::operation(&head)?))),
+            Written::Now(head) => Ok(GivenUp::Ended {
+                operation: Box::new(item::operation(&head)?),
+                by_us: true,
+            }),
             Written::Refused(old) => match outcome::met(old.as_ref(), now)? {
                 Some(ended)
                     if ended.create_id == spent.create_id && ended.status().is_terminal() =>
                 {
-                    Ok(GivenUp::Ended(Box::new(ended)))
+                    Ok(GivenUp::Ended {
+                        operation: Box::new(ended),
+                        by_us: false,
+                    })
                 }
                 _ => Ok(GivenUp::MovedOn),
             },

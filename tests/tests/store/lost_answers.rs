@@ -69,7 +69,7 @@ async fn a_lost_answer_is_not_a_lost_race() {
             .give_up(&spent, &[error()], spent.deadline_at)
             .await
             .unwrap(),
-        GivenUp::Ended(_)
+        GivenUp::Ended { .. }
     ));
     let operation = fixture.created().await;
     lose();

@@ -368,7 +368,11 @@ async fn only_what_is_spent_and_unchanged_is_given_up() {
         matches!(give_up(&now_there, NOW + secs(59)).await, GivenUp::MovedOn),
         "it is held"
     );
-    let GivenUp::Ended(ended) = give_up(&now_there, late).await else {
+    let GivenUp::Ended {
+        operation: ended,
+        by_us: true,
+    } = give_up(&now_there, late).await
+    else {
         panic!()
     };
     assert_eq!(ended.status(), Status::Failed);

@@ -174,7 +174,10 @@ async fn give_up_is_written_once() {
     })
     .await;
     assert_eq!(
-        count(&outcomes, |outcome| matches!(outcome, GivenUp::Ended(_))),
+        count(&outcomes, |outcome| matches!(
+            outcome,
+            GivenUp::Ended { .. }
+        )),
         64
     );
     assert_eq!(fixture.get(&operation.id).await.lock_version, 2);

@@ -156,6 +156,47 @@ async fn repeated_cancels_are_one_chain_of_attempts() {
     assert_eq!(world.show(&id).await["callback"]["status"], "exhausted");
 }
 
+/// What a worker finds ended when it would give it up is not its own: whoever ended it sends the callback's message, and the worker's
+/// own comes later, to find nothing left to do.
+#[tokio::test]
+async fn an_operation_that_is_cancelled_while_it_is_given_up_is_told_of_once() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    let body =
+        json!({"function": "demo.echo", "deadline_seconds": 60, "callback_url": receiver.url});
+    let id = world.submit(body).await.json["id"].clone();
+    let id = id.as_str().unwrap();
+    world.clock.advance(Duration::from_secs(60));
+    let queue = world.queue(QueueKind::Dispatch);
+    let messages = queue.receive(1).await;
+    let worker = world.another_worker();
+    world.wire.reset();
+    let served = world.serve(&worker, QueueKind::Dispatch, queue.event(&messages));
+    // Requests are carried out in the order in which they are made: the cancel after the claim that finds the deadline passed.
+    let cancelled = async {
+        while world.wire.counts().get("UpdateItem") != Some(&1) {
+            tokio::task::yield_now().await;
+        }
+        let path = format!("/operations/{id}/cancel");
+        world.request("POST", &path, &[], "").await
+    };
+    let (answer, cancelled) = tokio::join!(served, cancelled);
+    assert_eq!(world.wire.counts()["UpdateItem"], 3);
+    assert_eq!(cancelled.json["status"], "cancelled");
+    assert_eq!(answer["batchItemFailures"], json!([]));
+    queue.delete_acknowledged(&messages, &answer).await;
+    let callbacks = world.queue(QueueKind::Callback);
+    assert_eq!(callbacks.len().await, 2);
+    assert!(world.pump(QueueKind::Callback).await);
+    assert!(
+        !world.pump(QueueKind::Callback).await,
+        "the worker's own comes later"
+    );
+    world.rest().await;
+    assert_eq!(receiver.received().len(), 1);
+    assert_eq!(world.show(id).await["status"], "cancelled");
+}
+
 async fn delivered(world: &World, receiver: &Receiver) -> (String, Operation) {
     let body = json!({"function": "demo.echo", "callback_url": receiver.url});
     let id = world.submit(body).await.json["id"]

@@ -305,7 +305,7 @@ impl Task {
             now,
         };
         let answer = |given_up: &GivenUp| match given_up {
-            GivenUp::Ended(operation) => Answer::Ended(seen(operation)),
+            GivenUp::Ended { operation, .. } => Answer::Ended(seen(operation)),
             GivenUp::MovedOn => Answer::MovedOn,
         };
         self.call(call, race.store.give_up(&spent, &[error()], now), answer)

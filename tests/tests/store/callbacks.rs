@@ -2,11 +2,13 @@
 
 use shared::domain::callback::{Attempt, CallbackStatus};
 use shared::domain::id::AttemptId;
+use shared::domain::json::Json;
 use shared::domain::limits::CALLBACK_RETENTION_SECS;
-use shared::domain::operation::Operation;
-use shared::store::{AttemptRecord, Recorded, Settlement};
+use shared::domain::operation::{Operation, Payload};
+use shared::store::{AttemptRecord, Erased, Recorded, Settlement};
+use tests::samples::incompressible;
 
-use super::{Fixture, NOW, secs};
+use super::{Fixture, NOW, owner, secs};
 
 fn record(number: u8, settlement: Settlement) -> AttemptRecord {
     let attempt = Attempt {
@@ -113,6 +115,30 @@ async fn a_round_keeps_the_record_for_as_long_as_it_can_take() {
         (1, 0, 1)
     );
     assert!(operation.callback_is_due());
+}
+
+/// Its owner erases it between the sender's read and the start of the round, which first keeps the payloads for longer.
+#[tokio::test]
+async fn a_round_of_what_was_erased_brings_no_payload_back() {
+    let fixture = Fixture::start().await;
+    let large = Json::of(&incompressible(2000)).unwrap();
+    let operation = Operation {
+        metadata: Payload::Here(large.clone()),
+        ..fixture.accepted()
+    };
+    fixture.create(&operation).await;
+    let held = fixture.hold(&operation, NOW).await;
+    fixture.store.complete(&held, &large, NOW).await.unwrap();
+    let settlement = Settlement::Settled(CallbackStatus::Delivered);
+    let due = fixture.get(&operation.id).await;
+    let read = again(&fixture, &due, 1, settlement).await;
+    assert_eq!(fixture.items(&read.id).await.len(), 4);
+    let erased = fixture.store.erase(&read.id, &owner(), NOW).await;
+    assert_eq!(erased.unwrap(), Erased::Erased);
+
+    let late = read.expires_at - secs(1);
+    assert_eq!(fixture.store.start_round(&read, late).await.unwrap(), None);
+    assert_eq!(fixture.items(&read.id).await.len(), 1, "the mark alone");
 }
 
 #[tokio::test]

@@ -209,3 +209,35 @@ async fn a_wait_ends_with_the_operation_however_that_ends() {
     assert_eq!(answer.status, 200, "{}", answer.text);
     assert_eq!(answer.json["status"], "cancelled");
 }
+
+/// The caller is told of the operation that was waited for, and never of another that has its name meanwhile.
+#[tokio::test]
+async fn a_wait_does_not_go_over_to_the_next_operation_of_the_name() {
+    let world = World::start().await;
+    let key = ("idempotency-key", "k");
+    let headers = [key, ("prefer", "wait=5")];
+    let mut request = Box::pin(world.request("POST", "/operations", &headers, SUBMIT));
+    tokio::select! {
+        _ = &mut request => panic!("answered at once"),
+        () = world.callers_clock.asleep() => {}
+    }
+    let list = world.request("GET", "/operations", &[], "").await.json;
+    let id = list["operations"][0]["id"].as_str().unwrap();
+    let path = format!("/operations/{id}");
+    let cancel = format!("{path}/cancel");
+    let cancelled = world.request("POST", &cancel, &[], "").await;
+    assert_eq!(cancelled.status, 200);
+    let erased = world.request("DELETE", &path, &[], "").await;
+    assert_eq!(erased.status, 204);
+    // A mark keeps those out that were begun in its own millisecond.
+    world.clock.advance(Duration::from_millis(1));
+    let body = r#"{"function":"demo.echo","arguments":{"another":2}}"#;
+    let next = world.request("POST", "/operations", &[key], body).await;
+    assert_eq!((next.status, next.json["id"].as_str()), (202, Some(id)));
+    world.pump_all().await;
+    assert_eq!(world.show(id).await["status"], "completed");
+
+    let answer = world.while_waiting(None, request).await;
+    assert_eq!(answer.status, 202, "{}", answer.text);
+    assert_eq!(answer.json["status"], "pending");
+}

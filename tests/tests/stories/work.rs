@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use worker::Worker;
 
 /// How long a test waits in real time for what must come.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A worker at work on a message, and the message's fate once it is known.
 pub(super) struct AtWork {
@@ -247,6 +247,32 @@ async fn a_stale_holder_changes_nothing_and_acknowledges_nothing() {
         (&after["lock_version"], &after["updated_at"]),
         (&before["lock_version"], &before["updated_at"])
     );
+}
+
+#[tokio::test]
+async fn a_holder_that_learns_from_a_heartbeat_that_it_lost_acknowledges_nothing() {
+    let world = Arc::new(World::start().await);
+    // Past the first heartbeat, so that the work does not end before it.
+    let id = countdown(&world, 1, 50_000).await;
+    let loser = AtWork::begin(&world).await;
+    loser
+        .until(&id, |operation| lease_until(operation) > 0)
+        .await;
+    let begun_at = world.clock.now();
+    let path = format!("/operations/{id}/cancel");
+    let cancelled = world.request("POST", &path, &[], "").await;
+    assert_eq!(cancelled.status, 200);
+    world.wire.reset();
+    assert!(loser.returned().await);
+    assert!(world.clock.now().since(begun_at) < Duration::from_secs(50));
+    assert_eq!(
+        world.wire.calls(),
+        ["UpdateItem"],
+        "the heartbeat alone: neither message nor operation is its any more"
+    );
+    assert_eq!(world.queue(QueueKind::Dispatch).len().await, 1);
+    world.rest().await;
+    assert_eq!(world.show(&id).await, cancelled.json);
 }
 
 #[tokio::test]

@@ -122,7 +122,7 @@ impl Callback {
             .and_then(|callback| callback.next_attempt_at);
         if let Some(at) = next_attempt_at.filter(|at| *at > now) {
             // Too early: the queue cannot delay a message for longer than 15 minutes, so a long wait is several hops. A crash
-            // before the acknowledgement leaves two messages, which end up as one chain.
+            // before the acknowledgement leaves two messages, which record one chain of attempts.
             self.wake_up_at(&operation, at, now).await?;
             return Ok(None);
         }

@@ -1,8 +1,8 @@
 //! Tells receivers how operations ended: signs the outcome, posts it, records the attempt, and sees to the next one.
 //!
 //! A message is a mere wake-up. What is owed stands in the operation's record, and every record of an attempt is conditional on the
-//! number of attempts before it: of senders that were woken at once all but one are refused and fall behind,
-//! where they find nothing left to do, so any number of wake-ups ends up as one chain.
+//! number of attempts before it: of senders that were woken at once all but one are refused and fall behind.
+//! Several may go on waking until the callback is settled; what they record is one chain of attempts, and then they end.
 
 mod body;
 mod deliver;

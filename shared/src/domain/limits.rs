@@ -158,7 +158,7 @@ pub const FORMAT: u32 = 1;
 const _: () = {
     // A wait that began at the start of the request leaves room for the last look and the payloads.
     assert!(WAIT_SECS_MAX as u64 + 2 * CALL_TIMEOUT.as_secs() < HTTP_FUNCTION_TIMEOUT_SECS as u64);
-    // A call ends within a heartbeat's interval of the shortest lease, or a slow call alone could lose one.
+    // A call ends within the shortest lease, or a slow call alone could lose one.
     assert!(CALL_TIMEOUT.as_secs() < LEASE_SECS_MIN as u64);
     assert!(CALL_ATTEMPT_TIMEOUT.as_millis() < CALL_TIMEOUT.as_millis());
     // A message is given up as a phantom only when no submit can still create its record: not one that sent it in its first

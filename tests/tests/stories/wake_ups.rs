@@ -1,4 +1,5 @@
-//! Wake-ups of the callback's sender: any number of them, late, twice, unreadable or among the dead letters, ends up as one chain.
+//! Wake-ups of the callback's sender: any number of them, late, twice, unreadable or among the dead letters, records one
+//! chain of attempts.
 
 use std::time::Duration;
 
@@ -83,7 +84,7 @@ async fn a_refused_sender_does_not_take_away_the_message_that_another_relies_on(
 }
 
 #[tokio::test]
-async fn any_number_of_wake_ups_is_one_chain() {
+async fn any_number_of_wake_ups_records_one_chain_of_attempts() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     receiver.answer_next([(500, None), (500, None)]);

@@ -2,6 +2,9 @@
 //!
 //! A witness looks at the operation after every process, and at the end says which promise was broken, if one was.
 
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 use shared::clock::Clock as _;
 use shared::domain::id::OperationId;
@@ -27,6 +30,8 @@ pub(crate) struct Witness {
     rounds: u64,
     erasing: bool,
     erased: bool,
+    /// Of the operation that is erased.
+    create_id: Option<String>,
     broken: Vec<String>,
 }
 
@@ -49,6 +54,7 @@ impl Witness {
             rounds: 1,
             erasing: false,
             erased: false,
+            create_id: None,
             broken: Vec::new(),
         }
     }
@@ -77,6 +83,8 @@ impl Witness {
     /// An erase is asked for.
     pub(crate) fn erasing(&mut self) {
         self.erasing = true;
+        let seen = self.seen.as_ref();
+        self.create_id = seen.map(|operation| operation.create_id.as_str().to_owned());
     }
 
     /// The erase was answered.
@@ -150,6 +158,9 @@ impl Witness {
             || ("gone".to_owned(), 0),
             |operation| (operation.status().to_string(), operation.attempt),
         );
+        if self.erased {
+            self.judge_rest(world).await;
+        }
         match self.seen.take() {
             _ if self.erased => self.hold(shown.status == 404, || {
                 format!("erased, and shown: {}", shown.text)
@@ -162,6 +173,28 @@ impl Witness {
         } else {
             Err(format!("{}\nshown: {}", self.broken.join("; "), shown.text))
         }
+    }
+
+    /// Of what was erased the bare mark alone is left. A submit that died may have left payloads that no head ever named: they are
+    /// another incarnation's, and expire by themselves.
+    async fn judge_rest(&mut self, world: &World) {
+        let items = world
+            .dynamodb
+            .query()
+            .table_name("ferry")
+            .key_condition_expression("pk = :id")
+            .expression_attribute_values(":id", AttributeValue::S(self.id.to_string()))
+            .consistent_read(true);
+        let items = items.send().await.unwrap().items.unwrap();
+        let create_id = self.create_id.clone().unwrap_or_default();
+        let is_right = |item: &HashMap<String, AttributeValue>| {
+            let sk = item["sk"].as_s().unwrap();
+            let is_bare_mark = item.contains_key("erased_at") && item.len() == 6;
+            (sk == "head" && is_bare_mark) || (sk != "head" && !sk.contains(&create_id))
+        };
+        self.hold(items.iter().all(is_right), || {
+            format!("erased, and left: {items:?}")
+        });
     }
 
     fn judge(&mut self, operation: &Operation, shown: &Value, receiver: &Receiver) {

@@ -45,6 +45,8 @@ pub(crate) struct Figures {
     ends: HashMap<String, usize>,
     attempts: u64,
     deliveries: usize,
+    /// Operations that were cancelled before their first attempt.
+    never_to_run: usize,
     settle_secs: u64,
     /// What broke a promise, and how.
     lost: Vec<String>,
@@ -137,6 +139,10 @@ impl<'a> Callers<'a> {
         let began_at = SystemClock.now();
         let mut figures = Figures {
             operations: accepted.len(),
+            never_to_run: accepted
+                .iter()
+                .filter(|operation| operation.is_never_to_run)
+                .count(),
             ..Figures::default()
         };
         let mut ended = Vec::new();
@@ -166,7 +172,10 @@ impl<'a> Callers<'a> {
             let told_otherwise = told
                 .iter()
                 .any(|(id, told)| *id == operation.id && *told != status);
-            let ran = operation.is_never_to_run && seen["attempt"] != 0;
+            let ran = operation.is_never_to_run
+                && (seen["attempt"] != 0
+                    || !seen["progress"].is_null()
+                    || !seen["started_at"].is_null());
             let changed = self.read(&operation.id).await != seen;
             if !is_at_rest(&seen) || !delivered || told_otherwise || ran || changed {
                 let faults = [
@@ -186,7 +195,14 @@ impl<'a> Callers<'a> {
 impl Figures {
     pub(crate) fn assert_nothing_lost(&self) {
         assert!(self.lost.is_empty(), "{:#?}", self.lost);
-        let happened = [self.operations, self.kills, self.duplicates, self.faults];
+        // What never happened was not held to its promise.
+        let happened = [
+            self.operations,
+            self.never_to_run,
+            self.kills,
+            self.duplicates,
+            self.faults,
+        ];
         assert!(happened.iter().all(|count| *count > 0), "{self}");
     }
 }
@@ -195,9 +211,10 @@ impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "operations {} {:?}, attempts {}, kills {}, duplicates {}, store faults {}, deliveries {}, at rest after {} s, lost {}",
+            "operations {} {:?}, {} cancelled before any attempt, attempts {}, kills {}, duplicates {}, store faults {}, deliveries {}, at rest after {} s, lost {}",
             self.operations,
             self.ends,
+            self.never_to_run,
             self.attempts,
             self.kills,
             self.duplicates,

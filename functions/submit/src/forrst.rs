@@ -73,22 +73,20 @@ impl Submit {
         call: Call,
     ) -> Result<Response, Errors> {
         let owner = request.owner()?;
-        match SystemCall::read(&call, context.echo, owner) {
-            Some(system) => self.system(context, owner, system?).await,
-            None => {
-                let deadline = call.extensions.deadline.clone();
-                let response = self.function(context, owner, call).await;
-                let response = response
-                    .unwrap_or_else(|errors| Response::errors(context.echo.clone(), errors));
-                Ok(match deadline {
-                    Some(deadline) => {
-                        let (start, now) = (context.start, self.clock.now());
-                        response.with(DeadlineAnswer::new(&deadline.options, start, now))
-                    }
-                    None => response,
-                })
-            }
+        if let Some(system) = SystemCall::read(&call, context.echo, owner) {
+            return self.system(context, owner, system?).await;
         }
+        let deadline = call.extensions.deadline.clone();
+        let response = self.function(context, owner, call).await;
+        let response =
+            response.unwrap_or_else(|errors| Response::errors(context.echo.clone(), errors));
+        Ok(match deadline {
+            Some(deadline) => {
+                let (start, now) = (context.start, self.clock.now());
+                response.with(DeadlineAnswer::new(&deadline.options, start, now))
+            }
+            None => response,
+        })
     }
 
     async fn function(

@@ -138,7 +138,7 @@ impl From<&OperationError> for ErrorObject {
 /// What a call failed with: at least one error, at most 20.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Errors {
-    errors: Vec<ErrorObject>,
+    objects: Vec<ErrorObject>,
     /// Headers that belong to them.
     headers: Vec<(&'static str, String)>,
     /// Whether trying again is of no use, whatever their codes say in general.
@@ -159,7 +159,7 @@ impl Errors {
         }
         errors.truncate(ERRORS_MAX);
         Self {
-            errors,
+            objects: errors,
             headers: Vec::new(),
             lasting: false,
         }
@@ -177,7 +177,7 @@ impl Errors {
     /// The errors.
     #[must_use]
     pub fn as_slice(&self) -> &[ErrorObject] {
-        &self.errors
+        &self.objects
     }
 
     /// Headers that belong to them.
@@ -188,7 +188,7 @@ impl Errors {
     /// The HTTP status: one error's own, 400 for several.
     #[must_use]
     pub fn status(&self) -> u16 {
-        match self.errors.as_slice() {
+        match self.objects.as_slice() {
             [only] => only.status,
             _ => BAD_REQUEST,
         }
@@ -200,7 +200,7 @@ impl Errors {
             return None;
         }
         let answers: Option<Vec<_>> = self
-            .errors
+            .objects
             .iter()
             .map(|error| RetryAnswer::of(Code::parse(&error.code)?))
             .collect();

@@ -132,7 +132,7 @@ async fn a_round_of_what_was_erased_brings_no_payload_back() {
     let settlement = Settlement::Settled(CallbackStatus::Delivered);
     let due = fixture.get(&operation.id).await;
     let read = again(&fixture, &due, 1, settlement).await;
-    assert_eq!(fixture.items(&read.id).await.len(), 4);
+    assert_eq!(fixture.items(&read.id).await.len(), 3);
     let erased = fixture.store.erase(&read.id, &owner(), NOW).await;
     assert_eq!(erased.unwrap(), Erased::Erased);
 

@@ -27,8 +27,8 @@ struct Context<'a> {
     echo: &'a Echo,
     /// When the request came: its deadline and its wait count from here.
     start: Timestamp,
-    /// Our own span in the caller's trace, when there is one.
-    span_id: &'a str,
+    /// Our own place in the caller's trace, when there is one.
+    trace: Option<&'a Trace>,
 }
 
 impl Submit {
@@ -43,11 +43,14 @@ impl Submit {
             },
         };
         let echo = reading.echo;
-        let span_id = format!("{:016x}", u64::from_be_bytes(self.random.bytes()));
+        let trace = echo.tracing.as_ref().map(|tracing| Trace {
+            trace_id: tracing.options.trace_id.clone(),
+            span_id: format!("{:016x}", u64::from_be_bytes(self.random.bytes())),
+        });
         let context = Context {
             echo: &echo,
             start,
-            span_id: &span_id,
+            trace: trace.as_ref(),
         };
         let response = match reading.request {
             Ok(call) => self.call(&context, request, call).await,
@@ -55,12 +58,8 @@ impl Submit {
         };
         let response = response.unwrap_or_else(|errors| Response::errors(echo.clone(), errors));
         let took = self.clock.now().since(start);
-        let response = match &echo.tracing {
-            Some(tracing) => response.with(TracingAnswer::new(
-                &tracing.options.trace_id,
-                &span_id,
-                took,
-            )),
+        let response = match &trace {
+            Some(trace) => response.with(TracingAnswer::new(&trace.trace_id, &trace.span_id, took)),
             None => response,
         };
         response.into_answer(took)
@@ -148,7 +147,6 @@ impl Submit {
             fields.wrong_at(pointer, "is not one that callbacks are signed with here");
         }
         let callback = call.extensions.callback();
-        let tracing = context.echo.tracing.as_ref();
         let parts = Parts {
             function: Some(call.function.clone()),
             version: call.version.clone(),
@@ -168,10 +166,7 @@ impl Submit {
                 .map(|idempotency| idempotency.options.key.clone()),
             origin: Origin {
                 request_id: Some(call.id.clone()),
-                trace: tracing.map(|tracing| Trace {
-                    trace_id: tracing.options.trace_id.clone(),
-                    span_id: context.span_id.to_owned(),
-                }),
+                trace: context.trace.cloned(),
             },
             arguments_pointer: "/call/arguments",
         };
@@ -193,26 +188,21 @@ impl Submit {
             .deadline
             .as_ref()
             .filter(|deadline| deadline.options.at(context.start) <= now);
+        // Under its key a call whose operation has ended has failed for good: it would be told the same again.
+        let is_lasting = extensions.idempotency.is_some() && operation.status().is_terminal();
+        let failed = |errors: Errors| {
+            let errors = if is_lasting { errors.lasting() } else { errors };
+            Response::errors(context.echo.clone(), errors)
+        };
         let (mut response, is_open) = match (&operation.state, result, late) {
             (State::Completed { .. }, Some(result), _) => (Response::result(echo, result), false),
             // Whoever is the first to see that the time is up, the worker or this wait, the caller is told the same.
             (State::Failed { errors, .. }, _, late) if late.is_none() || !ran_out(errors) => {
-                let errors = Errors::of_operation(errors);
-                // Under its key the call has failed for good: it would be told the same again.
-                let errors = match extensions.idempotency {
-                    Some(_) => errors.lasting(),
-                    None => errors,
-                };
-                (Response::errors(echo, errors), false)
+                (failed(Errors::of_operation(errors)), false)
             }
             (.., Some(deadline)) => {
-                let exceeded = Errors::from(deadline.options.exceeded(context.start, now));
-                let has_ended = operation.status().is_terminal();
-                let exceeded = match extensions.idempotency {
-                    Some(_) if has_ended => exceeded.lasting(),
-                    _ => exceeded,
-                };
-                (Response::errors(echo, exceeded), true)
+                let exceeded = deadline.options.exceeded(context.start, now);
+                (failed(exceeded.into()), true)
             }
             _ => (Response::null(echo), true),
         };

@@ -9,7 +9,7 @@
 //! - [`forrst`]: the other face for callers, on [`http`].
 //!
 //! [`catalogue`] holds the functions that can be called, [`config`] the settings; [`clock`] and [`random`] are what enters from
-//! outside at `main` and is passed on; [`telemetry`] is the logs.
+//! outside at `main` and is passed on; [`metrics`] and [`telemetry`] are what a function tells of itself.
 
 pub mod aws;
 pub mod catalogue;
@@ -19,6 +19,7 @@ pub mod domain;
 pub mod forrst;
 pub mod http;
 pub mod lambda;
+pub mod metrics;
 pub mod operations;
 pub mod queue;
 pub mod random;

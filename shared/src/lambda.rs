@@ -4,8 +4,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
-use lambda_runtime::{Error, LambdaEvent, Service};
+use lambda_runtime::{Error, LambdaEvent, Runtime, Service, service_fn};
 use serde::{Deserialize, Serialize};
+use tracing::Instrument as _;
 
 use crate::config::{Environment, SettingError};
 use crate::domain::time::Timestamp;
@@ -37,10 +38,19 @@ where
     };
     let served = runtime.block_on(async {
         started.map_err(|error| error.to_string())?;
-        let handler = build(environment)
+        let mut handler = build(environment)
             .await
             .map_err(|error| error.to_string())?;
-        lambda_runtime::run(handler)
+        // Not the runtime's own span, which an ERROR is without at a log level above INFO.
+        let invocation = service_fn(move |event: LambdaEvent<E>| {
+            let trace_header = event.context.xray_trace_id.clone();
+            let span =
+                telemetry::invocation_span(&event.context.request_id, trace_header.as_deref());
+            let served = handler.call(event).instrument(span);
+            async move { telemetry::traced(trace_header.as_deref(), served).await }
+        });
+        Runtime::new(invocation)
+            .run()
             .await
             .map_err(|error| telemetry::chain(&*error))
     });
@@ -81,6 +91,8 @@ pub struct Record {
     pub receive_count: u32,
     /// The queue it came from.
     pub queue_name: String,
+    /// The X-Ray trace that it was sent in.
+    pub trace_header: Option<String>,
 }
 
 /// A record has no identifier. An answer could not name it, and one that names nothing would have it deleted; so there is none,
@@ -95,7 +107,8 @@ pub struct Unnamed;
 ///
 /// When one of them cannot be named in an answer.
 pub fn records(event: SqsEvent, now: Timestamp) -> Result<Vec<Record>, Unnamed> {
-    let read = |message: aws_lambda_events::sqs::SqsMessage| {
+    let read = |mut message: aws_lambda_events::sqs::SqsMessage| {
+        let trace_header = message.attributes.remove("AWSTraceHeader");
         let attribute = |name: &str| {
             message
                 .attributes
@@ -113,6 +126,7 @@ pub fn records(event: SqsEvent, now: Timestamp) -> Result<Vec<Record>, Unnamed> 
             message_id: named.ok_or(Unnamed)?,
             receipt_handle: message.receipt_handle.unwrap_or_default(),
             body: message.body.unwrap_or_default(),
+            trace_header,
         })
     };
     event.records.into_iter().map(read).collect()

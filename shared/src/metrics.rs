@@ -54,7 +54,7 @@ pub enum Metric<'a> {
     AttemptsLost(&'a str),
     /// How long an operation waited from its creation to its first attempt.
     QueueTime(&'a str),
-    /// How long an attempt's work took, whatever came of it.
+    /// How long an attempt's work took; not of one that lost its operation.
     WorkDuration(&'a str),
     /// A receiver took a callback.
     CallbacksDelivered,

@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::domain::id::OperationId;
 use crate::domain::operation::{Operation, Owner};
 use crate::domain::time::Timestamp;
+use crate::metrics::{Metric, Metrics};
 use crate::queue::{Queue, WakeUp};
 use crate::store::{Cancelled, IfMatch, ListFilter, ListPage, Position, Store, StoreError};
 use crate::telemetry::chain;
@@ -24,16 +25,18 @@ const LOOK_AFTER_MAX: Duration = Duration::from_secs(2);
 pub struct Operations {
     store: Store,
     callbacks: Queue,
+    metrics: Metrics,
     clock: Arc<dyn Clock>,
 }
 
 impl Operations {
     /// Operations in this table, whose callbacks wait in this queue.
     #[must_use]
-    pub fn new(store: Store, callbacks: Queue, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(store: Store, callbacks: Queue, metrics: Metrics, clock: Arc<dyn Clock>) -> Self {
         Self {
             store,
             callbacks,
+            metrics,
             clock,
         }
     }
@@ -65,7 +68,7 @@ impl Operations {
             let seen = match self.read(&operation.id, &operation.owner).await {
                 Ok(seen) => seen,
                 Err(error) => {
-                    tracing::warn!(operation_id = %operation.id, "to be looked at again: {}", chain(&error));
+                    tracing::warn!("to be looked at again: {}", chain(&error));
                     continue;
                 }
             };
@@ -93,9 +96,12 @@ impl Operations {
         let cancelled = self.store.cancel(id, owner, precondition, now).await?;
         if let Cancelled::Cancelled { operation, by_us } = &cancelled
             && *by_us
-            && operation.callback_is_unannounced()
         {
-            self.wake_callback(operation).await;
+            self.metrics
+                .count(Metric::OperationsCancelled(&operation.function));
+            if operation.callback_is_unannounced() {
+                self.wake_callback(operation).await;
+            }
         }
         Ok(cancelled)
     }
@@ -122,7 +128,7 @@ impl Operations {
     /// due and sends this message. So a failure here is logged and does not undo the answer: the operation is cancelled.
     async fn wake_callback(&self, operation: &Operation) {
         if let Err(error) = self.callbacks.send(&WakeUp::of(operation), 0).await {
-            tracing::warn!(operation_id = %operation.id, "callback left to the dispatch message: {}", chain(&error));
+            tracing::warn!("callback left to the dispatch message: {}", chain(&error));
         }
     }
 }

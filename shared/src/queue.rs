@@ -3,14 +3,19 @@
 //! A message names an operation and the incarnation that it is for, and carries nothing that the record has: it may be
 //! received twice, late, out of order or after its operation has ended, and none of that may matter.
 
+use std::collections::HashMap;
+
 use aws_sdk_sqs::error::SdkError;
 use aws_sdk_sqs::operation::RequestId as _;
-use aws_sdk_sqs::types::QueueAttributeName;
+use aws_sdk_sqs::types::{
+    MessageSystemAttributeNameForSends, MessageSystemAttributeValue, QueueAttributeName,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::id::{CreateId, OperationId};
 use crate::domain::limits::{FORMAT, QUEUE_DELAY_SECS_MAX, VISIBILITY_SECS_MAX};
 use crate::domain::operation::Operation;
+use crate::telemetry::trace_header;
 
 /// A queue. One for a process; cheap to clone.
 #[derive(Debug, Clone)]
@@ -56,7 +61,9 @@ impl Queue {
         self.url.rsplit('/').next().unwrap_or_default()
     }
 
-    /// Sends a message that nobody sees for `delay_secs`, of which no more than 900 count: one request.
+    /// Sends a message that nobody sees for `delay_secs`, of which no more than 900 count: one request. It belongs to the X-Ray
+    /// trace that is being served; what says so does not count towards its size (Amazon SQS Developer Guide, "Message system
+    /// attributes").
     ///
     /// # Errors
     ///
@@ -69,6 +76,7 @@ impl Queue {
             .message_body(message.to_body())
             // Left out when zero, for the queue's own delay is zero.
             .set_delay_seconds((delay_secs > 0).then_some(i32::try_from(delay_secs).unwrap_or(0)))
+            .set_message_system_attributes(trace_attribute())
             .send()
             .await
             .map_err(|error| QueueError::new("SendMessage", error))?;
@@ -107,6 +115,17 @@ impl Queue {
             .map_err(|error| QueueError::new("ChangeMessageVisibility", error))?;
         Ok(())
     }
+}
+
+fn trace_attribute()
+-> Option<HashMap<MessageSystemAttributeNameForSends, MessageSystemAttributeValue>> {
+    let value = MessageSystemAttributeValue::builder()
+        .data_type("String")
+        .string_value(trace_header()?)
+        .build()
+        .ok()?;
+    let name = MessageSystemAttributeNameForSends::AwsTraceHeader;
+    Some(HashMap::from([(name, value)]))
 }
 
 /// Something that can be sent.

@@ -12,6 +12,7 @@
 pub mod api;
 pub mod bundle;
 pub mod dynamodb;
+pub mod metrics;
 pub mod processes;
 pub mod queues;
 pub mod readme;

@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use shared::domain::callback::{Attempt, CallbackStatus};
 use shared::domain::callback_url::CallbackUrl;
-use shared::domain::id::{AttemptId, OperationId};
+use shared::domain::id::AttemptId;
 use shared::domain::limits::CALLBACK_ANNOUNCEMENT_SECS;
 use shared::domain::operation::Operation;
 use shared::domain::time::Timestamp;
 use shared::lambda::{Disposition, Record};
+use shared::metrics::Metric;
 use shared::queue::{MessageError, QueueError, WakeUp};
 use shared::store::{AttemptRecord, Payloads, Recorded, Settlement, StoreError};
-use shared::telemetry::{chain, span};
-use tracing::Instrument as _;
+use shared::telemetry::{chain, tell_operation, tell_trace};
 
 use crate::Callback;
 use crate::body::body;
@@ -40,16 +40,17 @@ enum NotServed {
 }
 
 impl Callback {
-    pub(crate) async fn serve(&self, record: &Record) -> Disposition {
+    pub(crate) async fn serve_wake_up(&self, record: &Record) -> Disposition {
         let message = match WakeUp::parse(&record.body) {
             Ok(message) => message,
             Err(error) => {
-                tracing::error!(message_id = record.message_id, "{error}");
+                tracing::error!("{error}");
                 return self.put_back(record).await;
             }
         };
+        tell_operation(&message.operation_id);
         let served = self.wake(&message).await;
-        self.dispose(record, &message, served).await
+        self.dispose(record, served).await
     }
 
     /// A wake-up that could not be served ten times over. Its callback is still owed, or was delivered on another's. Owed, it
@@ -58,25 +59,26 @@ impl Callback {
         let message = match WakeUp::parse(&record.body) {
             Ok(message) => message,
             Err(error @ MessageError::NewerFormat(_)) => {
-                tracing::error!(message_id = record.message_id, "{error}");
+                tracing::error!("{error}");
                 return self.put_back(record).await;
             }
             Err(MessageError::Malformed) => {
                 // Nobody can read it, now or later: the log is all that it leaves.
-                tracing::error!(message_id = record.message_id, "malformed message dropped");
+                self.metrics.count(Metric::MalformedMessagesDropped);
+                tracing::error!("malformed message dropped");
                 return Disposition::Acknowledge;
             }
         };
+        tell_operation(&message.operation_id);
         let served = self.miss(&message).await;
-        self.dispose(record, &message, served).await
+        self.dispose(record, served).await
     }
 
     async fn wake(&self, message: &WakeUp) -> Result<(), NotServed> {
         let Some(operation) = self.due_now(message).await? else {
             return Ok(());
         };
-        let span = span(&operation);
-        self.deliver(operation).instrument(span).await
+        self.deliver(operation).await
     }
 
     async fn deliver(&self, operation: Operation) -> Result<(), NotServed> {
@@ -85,7 +87,7 @@ impl Callback {
         };
         let payloads = self.store.payloads(&operation, self.clock.now()).await?;
         let Some(payloads) = payloads else {
-            dropped(&operation.id);
+            dropped();
             return Ok(());
         };
         let (attempt, retry_after) = self.attempt(&operation, &payloads, &callback.url).await;
@@ -102,7 +104,7 @@ impl Callback {
         let Some(operation) = self.due_now(message).await? else {
             return Ok(());
         };
-        tracing::warn!(operation_id = %operation.id, "callback missed: its message is a dead letter");
+        tracing::warn!("callback missed: its message is a dead letter");
         let attempt = unanswered(self.clock.now(), "the callback could not be made");
         self.conclude(&operation, attempt, None).await
     }
@@ -137,9 +139,13 @@ impl Callback {
     ) -> Result<Option<Operation>, StoreError> {
         let operation = self.store.get(&message.operation_id, now).await?;
         if operation.is_none() {
-            dropped(&message.operation_id);
+            dropped();
         }
-        Ok(operation.filter(|operation| operation.create_id == message.create_id))
+        let operation = operation.filter(|operation| operation.create_id == message.create_id);
+        if let Some(operation) = &operation {
+            tell_trace(operation);
+        }
+        Ok(operation)
     }
 
     /// The operation when its callback is due, by itself or because this message starts a round.
@@ -195,20 +201,35 @@ impl Callback {
                 None => Settlement::Settled(CallbackStatus::Exhausted),
             },
         };
-        match (
-            self.record(operation, attempt, settlement, now).await?,
-            settlement,
-        ) {
-            (Recorded::Written, Settlement::Again(at)) => {
-                Ok(self.wake_up_at(operation, at, now).await?)
+        match self.record(operation, attempt, settlement, now).await? {
+            Recorded::Written => {}
+            Recorded::Refused => {
+                self.metrics.count(Metric::RacesLost);
+                return self.follow(operation).await;
             }
-            (Recorded::Written, Settlement::Settled(status)) => {
-                if status == CallbackStatus::Exhausted {
-                    tracing::warn!(operation_id = %operation.id, round_attempts, "callback exhausted");
-                }
-                Ok(())
+        }
+        self.count(settlement);
+        match settlement {
+            Settlement::Again(at) => self.wake_up_at(operation, at, now).await?,
+            Settlement::Settled(CallbackStatus::Exhausted) => {
+                tracing::warn!(round_attempts, "callback exhausted");
             }
-            (Recorded::Refused, _) => self.follow(operation).await,
+            Settlement::Settled(_) => {}
+        }
+        Ok(())
+    }
+
+    fn count(&self, settlement: Settlement) {
+        match settlement {
+            Settlement::Settled(CallbackStatus::Delivered) => {
+                self.metrics.count(Metric::CallbacksDelivered);
+            }
+            Settlement::Settled(CallbackStatus::Gone) => self.metrics.count(Metric::CallbacksGone),
+            Settlement::Settled(_) => {
+                self.metrics.count(Metric::CallbackAttemptsFailed);
+                self.metrics.count(Metric::CallbacksExhausted);
+            }
+            Settlement::Again(_) => self.metrics.count(Metric::CallbackAttemptsFailed),
         }
     }
 
@@ -246,7 +267,7 @@ impl Callback {
         let url = match CallbackUrl::parse(url, &self.allowed_networks) {
             Ok(url) => url,
             Err(refused) => {
-                tracing::warn!(operation_id = %operation.id, reason = %refused.reason, "callback URL refused");
+                tracing::warn!(reason = %refused.reason, "callback URL refused");
                 let reason = Failure::NoAllowedNetwork.to_string();
                 return (unanswered(self.clock.now(), &reason), None);
             }
@@ -263,7 +284,7 @@ impl Callback {
                 retry_after,
             } => (Some(status), None, retry_after),
             Outcome::Failed { reason } => {
-                tracing::info!(operation_id = %operation.id, ?reason, "callback not answered");
+                tracing::info!(?reason, "callback not answered");
                 (None, Some(reason.to_string()), None)
             }
         };
@@ -305,16 +326,11 @@ impl Callback {
             .await
     }
 
-    async fn dispose(
-        &self,
-        record: &Record,
-        message: &WakeUp,
-        served: Result<(), NotServed>,
-    ) -> Disposition {
+    async fn dispose(&self, record: &Record, served: Result<(), NotServed>) -> Disposition {
         let Err(error) = served else {
             return Disposition::Acknowledge;
         };
-        tracing::error!(operation_id = %message.operation_id, "wake-up not served: {}", chain(&error));
+        tracing::error!("wake-up not served: {}", chain(&error));
         self.put_back(record).await
     }
 
@@ -329,19 +345,15 @@ impl Callback {
             &self.callbacks
         };
         if let Err(error) = queue.hide(&record.receipt_handle, secs).await {
-            tracing::warn!(
-                message_id = record.message_id,
-                "visibility not changed: {}",
-                chain(&error)
-            );
+            tracing::warn!("visibility not changed: {}", chain(&error));
         }
         Disposition::Return
     }
 }
 
 /// After a day and more without a sender, or erased by its owner.
-fn dropped(operation_id: &OperationId) {
-    tracing::warn!(%operation_id, "callback dropped: its operation is gone");
+fn dropped() {
+    tracing::warn!("callback dropped: its operation is gone");
 }
 
 /// An attempt that came to no POST.

@@ -21,10 +21,13 @@ use shared::config::{Environment, SettingError};
 use shared::domain::backoff::CallbackSchedule;
 use shared::domain::limits::{CALLBACK_TIMEOUT_SECS_DEFAULT, CALLBACK_TIMEOUT_SECS_MAX};
 use shared::domain::network::AllowedNetworks;
-use shared::lambda::{Record, Unnamed, batch_response, records};
+use shared::lambda::{Disposition, Record, Unnamed, batch_response, records};
+use shared::metrics::Metrics;
 use shared::queue::Queue;
 use shared::random::Random;
 use shared::store::Store;
+use shared::telemetry::{message_span, traced};
+use tracing::Instrument as _;
 
 use crate::secrets::Secrets;
 use crate::sender::Sender;
@@ -38,6 +41,7 @@ pub struct Callback {
     sender: Sender,
     allowed_networks: AllowedNetworks,
     schedule: CallbackSchedule,
+    metrics: Metrics,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 }
@@ -52,6 +56,7 @@ impl Callback {
     pub async fn new(
         environment: &Environment,
         aws: &Aws,
+        metrics: Metrics,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Result<Self, SettingError> {
@@ -85,6 +90,7 @@ impl Callback {
             sender,
             allowed_networks,
             schedule: settings::schedule(environment)?,
+            metrics,
             // Last: what is wrong with the others is found without a request.
             secrets: Secrets::new(environment, aws, Arc::clone(&clock)).await?,
             clock,
@@ -100,20 +106,27 @@ impl Callback {
     /// When a message has no name.
     pub async fn handle(&self, event: SqsEvent) -> Result<SqsBatchResponse, Unnamed> {
         let records = records(event, self.clock.now())?;
-        let served = records.iter().map(|record| async {
-            if self.is_dead_letter(record) {
-                self.serve_dead_letter(record).await
-            } else {
-                self.serve(record).await
-            }
+        let served = records.iter().map(|record| {
+            let trace_header = record.trace_header.as_deref();
+            let span = message_span(&record.message_id, trace_header);
+            traced(trace_header, self.serve(record).instrument(span))
         });
         let dispositions = futures_util::future::join_all(served).await;
+        self.metrics.flush();
         let message_ids = records.iter().map(|record| record.message_id.clone());
         Ok(batch_response(message_ids.zip(dispositions)))
     }
 }
 
 impl Callback {
+    async fn serve(&self, record: &Record) -> Disposition {
+        if self.is_dead_letter(record) {
+            self.serve_dead_letter(record).await
+        } else {
+            self.serve_wake_up(record).await
+        }
+    }
+
     fn is_dead_letter(&self, record: &Record) -> bool {
         record.queue_name == self.dead_letters.name()
     }

@@ -14,9 +14,12 @@ use shared::catalogue::Catalogue;
 use shared::clock::Clock;
 use shared::config::{Environment, SettingError};
 use shared::http::{Answer, Event, GatewayResponse, Problem, Request, RequestSettings};
+use shared::metrics::Metrics;
 use shared::operations::Operations;
 use shared::queue::Queue;
 use shared::store::Store;
+use shared::telemetry::{audit, request_span, tell_operation};
+use tracing::Instrument as _;
 
 /// The function. One for a process.
 pub struct Status {
@@ -25,6 +28,7 @@ pub struct Status {
     callbacks: Queue,
     catalogue: Catalogue,
     requests: RequestSettings,
+    metrics: Metrics,
     clock: Arc<dyn Clock>,
 }
 
@@ -37,6 +41,7 @@ impl Status {
     pub fn new(
         environment: &Environment,
         aws: &Aws,
+        metrics: Metrics,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, SettingError> {
         let store = Store::new(
@@ -48,11 +53,17 @@ impl Status {
             environment.required("CALLBACK_QUEUE_URL")?.to_owned(),
         );
         Ok(Self {
-            operations: Operations::new(store.clone(), callbacks.clone(), Arc::clone(&clock)),
+            operations: Operations::new(
+                store.clone(),
+                callbacks.clone(),
+                metrics.clone(),
+                Arc::clone(&clock),
+            ),
             store,
             callbacks,
             catalogue: Catalogue::new(environment.switch("DEMO_FUNCTIONS")?),
             requests: RequestSettings::new(environment),
+            metrics,
             clock,
         })
     }
@@ -60,11 +71,20 @@ impl Status {
     /// Serves one request.
     pub async fn handle(&self, event: Event) -> GatewayResponse {
         let request = Request::new(event, &self.requests);
-        let answer = match self.route(&request).await {
+        let span = request_span(&request.id);
+        let answer = self.answer(&request).instrument(span).await;
+        self.metrics.flush();
+        answer.into_response(&request.id)
+    }
+
+    async fn answer(&self, request: &Request) -> Answer {
+        if let Ok(id) = request.operation_id() {
+            tell_operation(&id);
+        }
+        match self.route(request).await {
             Ok(answer) => answer,
             Err(problem) => Answer::problem(&problem, &request.id),
-        };
-        answer.into_response(&request.id)
+        }
     }
 
     /// By the route's path and the method, never by the raw path. `HEAD` is answered with the body of `GET`, which no HTTP server
@@ -74,10 +94,14 @@ impl Status {
             ("/operations", "GET" | "HEAD") => self.list(request).await,
             ("/operations", _) => Err(Problem::method_not_allowed("GET, HEAD, POST")),
             ("/operations/{id}", "GET" | "HEAD") => self.read(request).await,
-            ("/operations/{id}", "DELETE") => self.erase(request).await,
+            ("/operations/{id}", "DELETE") => audited("erase", request, self.erase(request).await),
             ("/operations/{id}", _) => Err(Problem::method_not_allowed("DELETE, GET, HEAD")),
-            ("/operations/{id}/cancel", "POST") => self.cancel(request).await,
-            ("/operations/{id}/redeliver", "POST") => self.redeliver(request).await,
+            ("/operations/{id}/cancel", "POST") => {
+                audited("cancel", request, self.cancel(request).await)
+            }
+            ("/operations/{id}/redeliver", "POST") => {
+                audited("redeliver", request, self.redeliver(request).await)
+            }
             ("/operations/{id}/cancel" | "/operations/{id}/redeliver", _) => {
                 Err(Problem::method_not_allowed("POST"))
             }
@@ -92,4 +116,18 @@ impl Status {
             _ => Err(Problem::no_such_operation()),
         }
     }
+}
+
+/// Logs for the record what was asked of an operation, and what came of it. A request that names no owner or no operation asks
+/// nothing of any.
+fn audited(
+    action: &str,
+    request: &Request,
+    answer: Result<Answer, Problem>,
+) -> Result<Answer, Problem> {
+    if let (Ok(owner), Ok(id)) = (request.owner(), request.operation_id()) {
+        let refused = answer.as_ref().err().map(|problem| problem.code.as_str());
+        audit(action, &id, owner, refused);
+    }
+    answer
 }

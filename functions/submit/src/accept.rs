@@ -7,8 +7,10 @@ use shared::domain::limits::{CALLBACK_RETENTION_SECS, EXPIRY_MARGIN, SEND_TO_CRE
 use shared::domain::operation::{Operation, Owner, Payload, State};
 use shared::domain::time::Timestamp;
 use shared::http::Problem;
+use shared::metrics::Metric;
 use shared::queue::Dispatch;
 use shared::store::{Created, Draft};
+use shared::telemetry::{tell_operation, tell_trace};
 
 use crate::Submit;
 use crate::submission::{Deadline, Submission};
@@ -36,11 +38,15 @@ impl Submit {
         for _ in 0..DRAWS_MAX {
             let now = self.clock.now();
             let operation = self.operation(owner, submission, now);
+            tell_operation(&operation.id);
             let existing = match self.send_and_create(&operation).await? {
-                Created::New => return Ok(Accepted::New(Box::new(operation))),
+                Created::New => {
+                    self.tell(Metric::OperationsAccepted(&operation.function), &operation);
+                    return Ok(Accepted::New(Box::new(operation)));
+                }
                 Created::Existing(existing) => existing,
                 Created::Erased => {
-                    tracing::warn!(operation_id = %operation.id, "submit met the mark of an operation just erased");
+                    tracing::warn!("submit met the mark of an operation just erased");
                     return Err(Problem::unavailable());
                 }
             };
@@ -51,13 +57,25 @@ impl Submit {
                 continue;
             };
             return Ok(if existing.request_hash == Some(idempotency.request_hash) {
+                self.tell(Metric::SubmitsReplayed(&existing.function), &existing);
                 Accepted::Replayed(existing)
             } else {
+                self.tell(Metric::SubmitsConflicted(&existing.function), &existing);
                 Accepted::Conflict(existing)
             });
         }
         tracing::error!("no free operation id in {DRAWS_MAX} draws");
         Err(Problem::unavailable())
+    }
+
+    fn tell(&self, what: Metric<'_>, operation: &Operation) {
+        self.metrics.count(what);
+        tell_trace(operation);
+        tracing::info!(
+            function = operation.function,
+            became = what.name(),
+            "submitted"
+        );
     }
 
     async fn send_and_create(&self, operation: &Operation) -> Result<Created, Problem> {

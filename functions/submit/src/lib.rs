@@ -21,10 +21,13 @@ use shared::domain::callback::SignatureVersion;
 use shared::domain::limits::{FORRST_WAIT_SECS_DEFAULT, WAIT_SECS_MAX};
 use shared::domain::network::AllowedNetworks;
 use shared::http::{Answer, Event, GatewayResponse, Request, RequestSettings};
+use shared::metrics::Metrics;
 use shared::operations::Operations;
 use shared::queue::Queue;
 use shared::random::Random;
 use shared::store::Store;
+use shared::telemetry::request_span;
+use tracing::Instrument as _;
 
 /// The function. One for a process.
 pub struct Submit {
@@ -37,6 +40,7 @@ pub struct Submit {
     forrst_wait: Duration,
     /// Never empty. This function does not see the secrets, which would tell.
     signature_versions: Vec<SignatureVersion>,
+    metrics: Metrics,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 }
@@ -50,6 +54,7 @@ impl Submit {
     pub fn new(
         environment: &Environment,
         aws: &Aws,
+        metrics: Metrics,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Result<Self, SettingError> {
@@ -62,7 +67,12 @@ impl Submit {
             environment.required("CALLBACK_QUEUE_URL")?.to_owned(),
         );
         Ok(Self {
-            operations: Operations::new(store.clone(), callbacks, Arc::clone(&clock)),
+            operations: Operations::new(
+                store.clone(),
+                callbacks,
+                metrics.clone(),
+                Arc::clone(&clock),
+            ),
             store,
             dispatch: Queue::new(
                 aws.sqs(),
@@ -73,6 +83,7 @@ impl Submit {
             requests: RequestSettings::new(environment),
             forrst_wait: forrst_wait(environment)?,
             signature_versions: environment.signature_versions()?,
+            metrics,
             clock,
             random,
         })
@@ -81,15 +92,20 @@ impl Submit {
     /// Serves one request.
     pub async fn handle(&self, event: Event) -> GatewayResponse {
         let request = Request::new(event, &self.requests);
-        let answer = if request.route == "/forrst" {
-            self.forrst(&request).await
-        } else {
-            match self.rest(&request).await {
-                Ok(answer) => answer,
-                Err(problem) => Answer::problem(&problem, &request.id),
-            }
-        };
+        let span = request_span(&request.id);
+        let answer = self.answer(&request).instrument(span).await;
+        self.metrics.flush();
         answer.into_response(&request.id)
+    }
+
+    async fn answer(&self, request: &Request) -> Answer {
+        if request.route == "/forrst" {
+            return self.forrst(request).await;
+        }
+        match self.rest(request).await {
+            Ok(answer) => answer,
+            Err(problem) => Answer::problem(&problem, &request.id),
+        }
     }
 }
 

@@ -35,7 +35,7 @@ impl Submit {
             Ok(None) if is_new => {}
             Ok(None) => return Err(Problem::unavailable()),
             Err(error) if is_new => {
-                tracing::warn!(operation_id = %operation.id, "end not told: {}", chain(&error));
+                tracing::warn!("end not told: {}", chain(&error));
             }
             Err(error) => return Err(error.into()),
         }

@@ -12,9 +12,10 @@ use std::sync::atomic::Ordering;
 use shared::domain::limits::{
     ABORT_GRACE, HEARTBEATS_PER_LEASE, INVOCATION_MARGIN, PROGRESS_INTERVAL,
 };
-use shared::domain::operation::{FailureCode, OperationError, Progress};
+use shared::domain::operation::{FailureCode, Operation, OperationError, Progress};
 use shared::domain::time::Timestamp;
 use shared::lambda::{Disposition, Record};
+use shared::metrics::Metric;
 use shared::queue::{Dispatch, QueueError};
 use shared::store::{Held, Renewed, StoreError};
 use shared::telemetry::chain;
@@ -53,7 +54,7 @@ impl Worker {
         {
             Ok(arguments) => arguments,
             Err(error @ StoreError::Corrupt { .. }) => {
-                tracing::error!(operation_id = %operation.id, "{}", chain(&error));
+                tracing::error!("{}", chain(&error));
                 let error =
                     OperationError::of(FailureCode::InternalError, "the arguments cannot be read");
                 let outcome = Outcome::FailedForNow(error);
@@ -78,6 +79,7 @@ impl Worker {
             Arc::clone(&self.clients),
             Arc::clone(&self.clock),
         );
+        let began_at = self.clock.now();
         let mut ended = thread::start(runner, arguments, context, aborted);
 
         let holding = self
@@ -93,12 +95,23 @@ impl Worker {
             }
             Holding::Lost => {
                 self.join(&mut ended).await;
-                tracing::info!(operation_id = %held.operation().id, "operation lost to a cancel or another worker");
-                return Disposition::Return;
+                return self.lost(operation);
             }
         };
+        let took = self.clock.now().since(began_at);
+        self.metrics
+            .time(Metric::WorkDuration(&operation.function), took);
         self.record_outcome(record, message, runner, &held, outcome)
             .await
+    }
+
+    /// An attempt that somebody else's write has ended: nothing is written and nothing acknowledged.
+    fn lost(&self, operation: &Operation) -> Disposition {
+        self.metrics.count(Metric::RacesLost);
+        self.metrics
+            .count(Metric::AttemptsLost(&operation.function));
+        tracing::info!("operation lost to a cancel or another worker");
+        Disposition::Return
     }
 
     /// Keeps lease and message until the work ends or must end.
@@ -142,8 +155,7 @@ impl Worker {
                 // What could not be said to the store is said again at the next heartbeat, progress as well. If the lease runs
                 // out meanwhile and somebody else claims, the fence tells.
                 Err(error) => {
-                    let operation_id = &held.operation().id;
-                    tracing::warn!(%operation_id, "lease not renewed: {}", chain(&error));
+                    tracing::warn!("lease not renewed: {}", chain(&error));
                 }
             }
             written_at = now;
@@ -163,8 +175,7 @@ impl Worker {
             return renewed;
         }
         if let Err(error) = self.hide_for_a_lease(record).await {
-            let operation_id = &held.operation().id;
-            tracing::warn!(%operation_id, "message not hidden for longer: {}", chain(&error));
+            tracing::warn!("message not hidden for longer: {}", chain(&error));
         }
         renewed
     }

@@ -3,7 +3,9 @@
 
 use shared::domain::operation::Operation;
 use shared::lambda::{Disposition, Record};
+use shared::metrics::Metric;
 use shared::queue::{Dispatch, MessageError};
+use shared::telemetry::tell_operation;
 
 use crate::Worker;
 
@@ -16,10 +18,12 @@ impl Worker {
             }
             Err(MessageError::Malformed) => {
                 // Nobody can read it, now or later: the log is all that it leaves.
-                tracing::error!(message_id = record.message_id, "malformed message dropped");
+                self.metrics.count(Metric::MalformedMessagesDropped);
+                tracing::error!("malformed message dropped");
                 return Disposition::Acknowledge;
             }
         };
+        tell_operation(&message.operation_id);
         // Given up from here, it is told the same as from the dispatch queue.
         match self
             .works

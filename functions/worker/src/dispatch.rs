@@ -6,10 +6,10 @@ use shared::domain::limits::INVOCATION_MARGIN;
 use shared::domain::operation::{FailureCode, Operation, OperationError};
 use shared::domain::time::Timestamp;
 use shared::lambda::{Disposition, Record};
+use shared::metrics::Metric;
 use shared::queue::Dispatch;
 use shared::store::Claimed;
-use shared::telemetry::{chain, span};
-use tracing::Instrument as _;
+use shared::telemetry::{chain, tell_operation, tell_trace};
 
 use crate::Worker;
 use crate::settle::LOOK_AGAIN_SECS;
@@ -21,6 +21,7 @@ impl Worker {
             Ok(message) => message,
             Err(error) => return self.put_back_unread(record, &error).await,
         };
+        tell_operation(&message.operation_id);
         let runner = match self
             .works
             .find(&message.function, &message.function_version)
@@ -44,7 +45,7 @@ impl Worker {
     ) -> Disposition {
         // Before the claim: a worker that dies right after it must not keep the message hidden for longer than its lease.
         if let Err(error) = self.hide_for_a_lease(record).await {
-            tracing::warn!(operation_id = %message.operation_id, "not claimed, visibility not set: {}", chain(&error));
+            tracing::warn!("not claimed, visibility not set: {}", chain(&error));
             return Disposition::Return;
         }
         // A crash here leaves everything as it was; the message comes back after a lease.
@@ -62,10 +63,14 @@ impl Worker {
             .await;
         match claimed {
             Ok(Claimed::Held(held)) => {
-                let span = span(held.operation());
-                self.attempt(record, message, runner, *held, deadline)
-                    .instrument(span)
-                    .await
+                let operation = held.operation();
+                tell_trace(operation);
+                if operation.attempt == 1 {
+                    let waited = now.since(operation.created_at);
+                    self.metrics
+                        .time(Metric::QueueTime(&operation.function), waited);
+                }
+                self.attempt(record, message, runner, *held, deadline).await
             }
             Ok(Claimed::Absent) => self.absent(record, message, now).await,
             Ok(Claimed::OtherIncarnation) => self.other_incarnation(record, message, now).await,
@@ -91,7 +96,6 @@ impl Worker {
         unknown: &Unknown,
     ) -> Disposition {
         tracing::warn!(
-            operation_id = %message.operation_id,
             function = message.function,
             version = message.function_version,
             "no such function here"

@@ -23,9 +23,12 @@ use shared::config::{Environment, SettingError};
 use shared::domain::limits::{LEASE_SECS_DEFAULT, LEASE_SECS_MAX, LEASE_SECS_MIN};
 use shared::domain::time::Timestamp;
 use shared::lambda::{Disposition, Record, Unnamed, batch_response, records};
+use shared::metrics::Metrics;
 use shared::queue::Queue;
 use shared::random::Random;
 use shared::store::Store;
+use shared::telemetry::{message_span, traced};
+use tracing::Instrument as _;
 
 pub use crate::context::{Clients, Context};
 use crate::work::Works;
@@ -40,6 +43,7 @@ pub struct Worker {
     works: Works,
     clients: Arc<Clients>,
     lease: Duration,
+    metrics: Metrics,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     /// Work that was told to end and did not.
@@ -66,6 +70,7 @@ impl Worker {
     pub fn new(
         environment: &Environment,
         aws: &Aws,
+        metrics: Metrics,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Result<Self, SettingError> {
@@ -91,6 +96,7 @@ impl Worker {
             works: Works::new(environment.switch("DEMO_FUNCTIONS")?),
             clients: Arc::new(Clients::new(environment.clone())),
             lease: Duration::from_secs(u64::from(lease_secs)),
+            metrics,
             clock,
             random,
             leaked: AtomicBool::new(false),
@@ -118,8 +124,13 @@ impl Worker {
         deadline: Timestamp,
     ) -> Result<SqsBatchResponse, Unserved> {
         let records = records(event, self.clock.now())?;
-        let served = records.iter().map(|record| self.serve(record, deadline));
+        let served = records.iter().map(|record| {
+            let trace_header = record.trace_header.as_deref();
+            let span = message_span(&record.message_id, trace_header);
+            traced(trace_header, self.serve(record, deadline).instrument(span))
+        });
         let dispositions = futures_util::future::join_all(served).await;
+        self.metrics.flush();
         if self.leaked.load(Ordering::Relaxed) {
             return Err(Unserved::Leaked);
         }

@@ -5,6 +5,7 @@ use shared::domain::limits::{CALLBACK_ANNOUNCEMENT_SECS, MESSAGE_AGE_MAX, PHANTO
 use shared::domain::operation::{Operation, OperationError};
 use shared::domain::time::Timestamp;
 use shared::lambda::{Disposition, Record};
+use shared::metrics::Metric;
 use shared::queue::{Dispatch, MessageError, Queue, WakeUp};
 use shared::store::{GivenUp, StoreError};
 use shared::telemetry::chain;
@@ -37,7 +38,7 @@ impl Worker {
         match self.dispatch.send(message, delay_secs).await {
             Ok(()) => Disposition::Acknowledge,
             Err(error) => {
-                tracing::warn!(operation_id = %message.operation_id, "not sent afresh: {}", chain(&error));
+                tracing::warn!("not sent afresh: {}", chain(&error));
                 Disposition::Return
             }
         }
@@ -51,11 +52,7 @@ impl Worker {
             .hide(&record.receipt_handle, secs)
             .await
         {
-            tracing::warn!(
-                message_id = record.message_id,
-                "visibility not changed: {}",
-                chain(&error)
-            );
+            tracing::warn!("visibility not changed: {}", chain(&error));
         }
         Disposition::Return
     }
@@ -77,11 +74,7 @@ impl Worker {
         record: &Record,
         error: &MessageError,
     ) -> Disposition {
-        tracing::error!(
-            message_id = record.message_id,
-            receive_count = record.receive_count,
-            "{error}"
-        );
+        tracing::error!(receive_count = record.receive_count, "{error}");
         self.hide(record, absent_return_secs(record.receive_count))
             .await
     }
@@ -93,7 +86,7 @@ impl Worker {
         message: &Dispatch,
         error: &StoreError,
     ) -> Disposition {
-        tracing::error!(operation_id = %message.operation_id, "{}", chain(error));
+        tracing::error!("{}", chain(error));
         let secs = absent_return_secs(record.receive_count).max(STORE_RETURN_SECS);
         self.put_back(record, message, secs).await
     }
@@ -107,7 +100,8 @@ impl Worker {
         now: Timestamp,
     ) -> Disposition {
         if now.since(record.sent_at) > PHANTOM_AGE {
-            tracing::info!(operation_id = %message.operation_id, "phantom message dropped");
+            self.metrics.count(Metric::PhantomMessagesDropped);
+            tracing::info!("phantom message dropped");
             return Disposition::Acknowledge;
         }
         self.put_back(record, message, absent_return_secs(record.receive_count))
@@ -156,7 +150,7 @@ impl Worker {
         {
             Ok(()) => Disposition::Acknowledge,
             Err(error) => {
-                tracing::error!(operation_id = %operation.id, "callback not announced: {}", chain(&error));
+                tracing::error!("callback not announced: {}", chain(&error));
                 Disposition::Return
             }
         }
@@ -180,15 +174,23 @@ impl Worker {
                     .last()
                     .map(|error| error.code.as_str())
                     .unwrap_or_default();
-                tracing::warn!(operation_id = %operation.id, code, "operation given up");
+                tracing::warn!(code, "operation given up");
+                self.metrics
+                    .count(Metric::OperationsGivenUp(&operation.function));
                 self.settle(&operation).await
             }
             // Cancelled since it was looked at, or given up by the receiver of another message.
             Ok(GivenUp::Ended {
                 operation,
                 by_us: false,
-            }) => self.settle_for_another(&operation).await,
-            Ok(GivenUp::MovedOn) => self.put_back(record, message, LOOK_AGAIN_SECS).await,
+            }) => {
+                self.metrics.count(Metric::RacesLost);
+                self.settle_for_another(&operation).await
+            }
+            Ok(GivenUp::MovedOn) => {
+                self.metrics.count(Metric::RacesLost);
+                self.put_back(record, message, LOOK_AGAIN_SECS).await
+            }
             Err(error) => self.put_back_after(record, message, &error).await,
         }
     }

@@ -146,6 +146,12 @@ pub struct Errors {
 }
 
 impl Errors {
+    /// The first one's code.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        self.as_slice().first().map_or("", ErrorObject::code)
+    }
+
     /// What a failed operation failed with.
     #[must_use]
     pub fn of_operation(errors: &[OperationError]) -> Self {

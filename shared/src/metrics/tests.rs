@@ -8,7 +8,7 @@ fn metrics(settings: &[(&str, &str)]) -> (Metrics, Arc<Mutex<Vec<Json>>>) {
     let lines: Arc<Mutex<Vec<Json>>> = Arc::default();
     let written = Arc::clone(&lines);
     let metrics = Metrics::to(
-        &Environment::from_iter(settings.iter().copied()),
+        &Environment::default().with(settings.iter().copied()),
         Arc::new(ManualClock::new(Timestamp::from_secs(1_800_000_000))),
         move |line| {
             let line = line.strip_suffix('\n').unwrap();

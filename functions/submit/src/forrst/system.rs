@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use shared::domain::operation::Owner;
+use shared::domain::id::OperationId;
+use shared::domain::operation::{Operation, Owner};
+use shared::domain::time::Timestamp;
 use shared::forrst::{
     CancelView, CapabilitiesView, ComponentHealth, DescribeView, ErrorObject, Errors,
     HealthArguments, HealthComponent, HealthStatus, HealthView, ListView, PingView, Response,
     StatusView, SystemCall,
 };
 use shared::store::{Cancelled, IfMatch};
-use shared::telemetry::chain;
+use shared::telemetry::{audit, chain, tell_operation};
 
 use super::Context;
 use crate::Submit;
@@ -26,6 +28,7 @@ impl Submit {
         let now = self.clock.now();
         Ok(match call {
             SystemCall::Status(id) => {
+                tell_operation(&id);
                 let operation = self.operations.read(&id, owner).await?;
                 let operation = operation.ok_or_else(ErrorObject::no_such_operation)?;
                 let payloads = self.store.payloads(&operation, now).await?;
@@ -35,25 +38,11 @@ impl Submit {
                 Response::view(echo, &view)
             }
             SystemCall::Cancel(id) => {
-                match self
-                    .operations
-                    .cancel(&id, owner, &IfMatch::Any, now)
-                    .await?
-                {
-                    // By this call, though its answer may have been lost and the store asked again: the time is this call's own.
-                    Cancelled::Cancelled { operation, by_us }
-                        if by_us || operation.cancelled_at() == Some(now) =>
-                    {
-                        Response::view(echo, &CancelView::new(&operation))
-                    }
-                    Cancelled::Cancelled { operation, .. } | Cancelled::Ended(operation) => {
-                        let (id, status) = (operation.id.as_str(), operation.status().as_str());
-                        return Err(ErrorObject::cannot_cancel(id, status).into());
-                    }
-                    Cancelled::Absent | Cancelled::OtherVersion => {
-                        return Err(ErrorObject::no_such_operation().into());
-                    }
-                }
+                tell_operation(&id);
+                let cancelled = self.cancel(&id, owner, now).await;
+                let refused = cancelled.as_ref().err().map(Errors::code);
+                audit("cancel", &id, owner, refused);
+                Response::view(echo, &CancelView::new(&*cancelled?))
             }
             SystemCall::List(list) => {
                 let page = self
@@ -74,6 +63,33 @@ impl Submit {
                 Response::view(echo, &view).with_status(view.http_status())
             }
         })
+    }
+
+    async fn cancel(
+        &self,
+        id: &OperationId,
+        owner: &Owner,
+        now: Timestamp,
+    ) -> Result<Box<Operation>, Errors> {
+        match self
+            .operations
+            .cancel(id, owner, &IfMatch::Any, now)
+            .await?
+        {
+            // By this call, though its answer may have been lost and the store asked again: the time is this call's own.
+            Cancelled::Cancelled { operation, by_us }
+                if by_us || operation.cancelled_at() == Some(now) =>
+            {
+                Ok(operation)
+            }
+            Cancelled::Cancelled { operation, .. } | Cancelled::Ended(operation) => {
+                let (id, status) = (operation.id.as_str(), operation.status().as_str());
+                Err(ErrorObject::cannot_cancel(id, status).into())
+            }
+            Cancelled::Absent | Cancelled::OtherVersion => {
+                Err(ErrorObject::no_such_operation().into())
+            }
+        }
     }
 
     /// Looks at the parts; nothing else ever does.

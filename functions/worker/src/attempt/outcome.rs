@@ -8,6 +8,7 @@ use shared::domain::limits::RESULT_BYTES_MAX;
 use shared::domain::operation::{FailureCode, Operation, OperationError};
 use shared::domain::time::Timestamp;
 use shared::lambda::{Disposition, Record};
+use shared::metrics::Metric;
 use shared::queue::Dispatch;
 use shared::store::{Finished, Held, StoreError};
 use shared::telemetry::chain;
@@ -47,6 +48,14 @@ impl Write {
             Self::Complete(_) => "completed",
             Self::Fail(_) => "failed",
             Self::Retry { .. } => "to be retried",
+        }
+    }
+
+    const fn metric<'a>(&self, function: &'a str) -> Metric<'a> {
+        match self {
+            Self::Complete(_) => Metric::OperationsCompleted(function),
+            Self::Fail(_) => Metric::OperationsFailed(function),
+            Self::Retry { .. } => Metric::AttemptsRetried(function),
         }
     }
 }
@@ -138,6 +147,7 @@ impl Worker {
         let write = outcome.write(operation, runner, self.clock.now(), self.random.fraction());
         match self.write(held, &write).await {
             Ok(Finished::Written(operation)) => {
+                self.metrics.count(write.metric(&operation.function));
                 tracing::info!(
                     function = operation.function,
                     attempt = held.operation().attempt,
@@ -146,13 +156,10 @@ impl Worker {
                 );
                 self.after(record, message, &operation, &write).await
             }
-            Ok(Finished::Lost) => {
-                tracing::info!(operation_id = %operation.id, "outcome refused: the operation is no longer held here");
-                Disposition::Return
-            }
+            Ok(Finished::Lost) => self.lost(operation),
             Err(error) => {
                 // The work is done again, when the message comes back.
-                tracing::error!(operation_id = %operation.id, "outcome not recorded: {}", chain(&error));
+                tracing::error!("outcome not recorded: {}", chain(&error));
                 Disposition::Return
             }
         }

@@ -52,7 +52,7 @@ const CALLBACK: FunctionShape = FunctionShape {
 pub const FUNCTIONS: [FunctionShape; 4] = [SUBMIT, STATUS, WORKER, CALLBACK];
 
 /// The variables of the starter's own environment that its functions get as well, when they are set.
-pub const PASSED_ON: [&str; 12] = [
+pub const PASSED_ON: [&str; 14] = [
     "AWS_LAMBDA_LOG_FORMAT",
     "AWS_LAMBDA_LOG_LEVEL",
     "CALLBACK_ALLOWED_NETWORKS",
@@ -62,7 +62,9 @@ pub const PASSED_ON: [&str; 12] = [
     "DEMO_FUNCTIONS",
     "FORRST_WAIT_SECONDS",
     "LEASE_SECONDS",
+    "METRICS_NAMESPACE",
     "PUBLIC_URL",
+    "SERVICE_NAME",
     "WEBHOOK_SECRETS",
     "WEBHOOK_SIGNATURE_VERSIONS",
 ];

@@ -20,6 +20,9 @@ use crate::{ACCOUNT_ID, REGION};
 /// <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>
 const INIT_MAX: Duration = Duration::from_secs(10);
 
+/// How many invocations there have been, of all functions: what tells their traces apart.
+static TRACES: AtomicU64 = AtomicU64::new(0);
+
 #[derive(Debug)]
 pub(super) struct Pool(Arc<Shared>);
 
@@ -148,6 +151,7 @@ impl Shared {
         let now = SystemClock.now();
         let number = self.invocations.fetch_add(1, Ordering::Relaxed);
         let millis = now.as_millis();
+        let trace = TRACES.fetch_add(1, Ordering::Relaxed);
         Invocation {
             // A UUID in form. Time and number keep it from meeting another of the same function.
             request_id: format!(
@@ -159,7 +163,10 @@ impl Shared {
                 "arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{}",
                 self.settings.name
             ),
-            trace_id: format!("Root=1-{:08x}-{number:024x};Sampled=0", now.as_secs()),
+            trace_id: format!(
+                "Root=1-{:08x}-{trace:024x};Parent={trace:016x};Sampled=0",
+                now.as_secs()
+            ),
             deadline: now + self.settings.timeout,
             event,
         }

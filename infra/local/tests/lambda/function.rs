@@ -80,6 +80,7 @@ async fn an_invocation_has_an_id_of_its_own_a_deadline_and_the_functions_arn() {
         .unwrap();
     let after = SystemClock.now().as_millis();
     assert_ne!(first["request_id"], second["request_id"]);
+    assert_ne!(first["trace_id"], second["trace_id"]);
     assert_eq!(
         first["arn"],
         "arn:aws:lambda:us-east-1:000000000000:function:probe"

@@ -3,6 +3,7 @@
 use local::client::http_client;
 use serde_json::{Value, json};
 use tests::bundle::binaries;
+use tests::metrics::told;
 use tests::receiver::{Delivery, Receiver, SECRET};
 use tests::wait::{soon, until};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
@@ -154,17 +155,156 @@ async fn a_trace_is_found_in_the_lines_of_worker_and_callback() {
 
     let log = bundle.end().await;
     assert_holds_nothing_said(&log);
-    // What the program itself says is not JSON.
-    let lines: Vec<Value> = log
-        .lines()
-        .filter_map(|line| serde_json::from_str(line).ok())
-        .collect();
-    // One of the worker's and one of the callback function's.
-    for message in ["attempt ended", "callback attempted"] {
-        let line = lines.iter().find(|line| line["message"] == message);
-        let span = &line.unwrap_or_else(|| panic!("no {message}: {log}"))["span"];
-        assert_eq!(span["operation_id"], data("async")["operation_id"], "{log}");
-        assert_eq!(span["trace_id"], "trace-of-the-order", "{log}");
-        assert_eq!(span["span_id"], data("tracing")["span_id"], "{log}");
+    // One of submit's, one of the worker's and one of the callback function's.
+    for message in ["submitted", "attempt ended", "callback attempted"] {
+        let line = &said(&lines(&log), message)[0];
+        assert_eq!(line["operation_id"], data("async")["operation_id"], "{log}");
+        assert_eq!(line["trace_id"], "trace-of-the-order", "{log}");
+        assert_eq!(line["span_id"], data("tracing")["span_id"], "{log}");
     }
+}
+
+/// As an operator follows an operation: by its id, by a request's, by a trace's.
+#[tokio::test]
+async fn every_line_says_for_whom_and_what_owners_do_is_audited() {
+    let receiver = Receiver::start().await;
+    let bundle = Logged::start(&[
+        ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
+        ("SERVICE_NAME", "orders"),
+        ("METRICS_NAMESPACE", "Shop"),
+    ])
+    .await;
+    let body = json!({
+        "function": "demo.echo", "arguments": {"a": SAID[0]}, "metadata": {"m": SAID[1]},
+        "callback_url": callback_url(&receiver),
+    });
+    let (_, submitted) = bundle.post("/operations", &[], &body).await;
+    let id = submitted["id"].as_str().unwrap();
+    delivery(&receiver).await;
+    let path = |action: &str| format!("/operations/{id}/{action}");
+    until("a redelivery", async || {
+        let (status, _) = bundle.post(&path("redeliver"), &[], &json!({})).await;
+        (status == 202).then_some(())
+    })
+    .await;
+    until("another callback", async || {
+        (receiver.received().len() == 2).then_some(())
+    })
+    .await;
+    let (status, refused) = bundle.post(&path("cancel"), &[], &json!({})).await;
+    assert_eq!(status, 409);
+    let url = format!("{}/operations/{id}", bundle.url);
+    let erased = http_client().delete(url).send().await.unwrap();
+    assert_eq!(erased.status(), 204);
+
+    let log = bundle.end().await;
+    assert_holds_nothing_said(&log);
+    let (metrics, lines): (Vec<_>, Vec<_>) = lines(&log)
+        .into_iter()
+        .partition(|line| line.get("_aws").is_some());
+    assert!(!lines.is_empty());
+    for line in &lines {
+        assert!(
+            !line["requestId"].as_str().unwrap_or_default().is_empty(),
+            "{line}"
+        );
+        assert_eq!(line["operation_id"], id, "{line}");
+    }
+    let trace = &said(&lines, "submitted")[0]["xray_trace_id"];
+    assert!(trace.as_str().unwrap().starts_with("1-"), "{trace}");
+    for message in ["attempt ended", "callback attempted"] {
+        assert_eq!(&said(&lines, message)[0]["xray_trace_id"], trace, "{log}");
+    }
+    let audited = said(&lines, "audited");
+    let audited: Vec<_> = audited
+        .iter()
+        .map(|line| ["audit", "outcome", "owner"].map(|name| line[name].as_str().unwrap()))
+        // Those before the first callback was recorded were refused.
+        .filter(|audited| audited[..2] != ["redeliver", "CONFLICT"])
+        .collect();
+    assert_eq!(
+        audited,
+        [
+            ["redeliver", "done", "local:anonymous"],
+            ["cancel", "ASYNC_CANNOT_CANCEL", "local:anonymous"],
+            ["erase", "done", "local:anonymous"],
+        ]
+    );
+    let cancel = said(&lines, "audited")
+        .into_iter()
+        .find(|line| line["audit"] == "cancel");
+    assert_eq!(cancel.unwrap()["gateway_request_id"], refused["request_id"]);
+
+    let metrics: Vec<_> = metrics
+        .iter()
+        .map(|line| {
+            assert_eq!(line["service"], "orders");
+            assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Namespace"], "Shop");
+            format!("{line}\n")
+        })
+        .collect();
+    // One line each of submit's, the worker's and, for each callback, the callback function's.
+    assert_eq!(metrics.len(), 4, "{log}");
+    let told: Vec<_> = told(&metrics)
+        .into_iter()
+        .map(|((name, _), amount)| (name, amount))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("CallbacksDelivered", 2),
+            ("OperationsAccepted", 1),
+            ("OperationsCompleted", 1),
+            ("QueueTime", 1),
+            ("WorkDuration", 1),
+        ]
+        .map(|(name, amount)| (name.to_owned(), amount))
+    );
+}
+
+/// A function that logs nothing but trouble has nothing else to tell whose it was.
+#[tokio::test]
+async fn trouble_says_for_whom_at_every_log_level() {
+    let receiver = Receiver::start().await;
+    receiver.answer_next([(500, None), (500, None)]);
+    let bundle = Logged::start(&[
+        ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
+        ("AWS_LAMBDA_LOG_LEVEL", "WARN"),
+        ("CALLBACK_RETRY_SECONDS", "0"),
+    ])
+    .await;
+    let body = json!({"function": "demo.echo", "callback_url": receiver.url});
+    let (_, submitted) = bundle.post("/operations", &[], &body).await;
+    let path = format!("{}{}", bundle.url, "/operations/") + submitted["id"].as_str().unwrap();
+    until("the last attempt", async || {
+        let shown = http_client().get(&path).send().await.unwrap();
+        let shown: Value = serde_json::from_str(&shown.text().await.unwrap()).unwrap();
+        (shown["callback"]["status"] == "exhausted").then_some(())
+    })
+    .await;
+    let log = bundle.end().await;
+    let line = &said(&lines(&log), "callback exhausted")[0];
+    assert_eq!(line["operation_id"], submitted["id"]);
+    for name in ["requestId", "message_id", "xray_trace_id"] {
+        assert!(line[name].is_string(), "{name}: {log}");
+    }
+    assert!(!log.contains("INFO"), "{log}");
+}
+
+/// What the functions logged; what the program itself says is not JSON.
+fn lines(log: &str) -> Vec<Value> {
+    let lines = log.lines();
+    lines
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect()
+}
+
+fn said(lines: &[Value], message: &str) -> Vec<Value> {
+    let said: Vec<_> = lines
+        .iter()
+        .filter(|line| line["message"] == message)
+        .cloned()
+        .collect();
+    assert!(!said.is_empty(), "no {message} in {lines:?}");
+    said
 }

@@ -13,11 +13,14 @@ use local::bundle::{FUNCTIONS, PASSED_ON};
 use local::gateway::{Handler, ROUTES};
 use shared::domain::limits as bounds;
 use shared::domain::transition::{Status, Step, Verdict, verdict};
+use shared::metrics::{Metric, NAMESPACE_DEFAULT};
+use tests::metrics::sets;
 use tests::readme::{README, part};
 
 /// Where settings that several functions share are read, and what a function's source says when it is one of them.
-const SHARED_READERS: [(&str, &str); 5] = [
+const SHARED_READERS: [(&str, &str); 6] = [
     ("aws.rs", "Aws::new("),
+    ("metrics.rs", "Metrics::new("),
     ("telemetry.rs", "lambda::run("),
     ("http/request.rs", "RequestSettings::new("),
     ("config.rs", ".allowed_networks()"),
@@ -169,6 +172,54 @@ fn the_settings_that_are_handed_on_are_those_of_the_local_bundle() {
         .map(|name| name.trim().trim_matches('`'))
         .collect();
     assert_eq!(told, PASSED_ON);
+}
+
+#[test]
+fn the_metrics_are_those_of_the_code() {
+    let told: Vec<Vec<String>> = rows("metrics")
+        .into_iter()
+        .map(|row| row[..3].iter().map(|cell| (*cell).to_owned()).collect())
+        .collect();
+    let counted: Vec<Vec<String>> = Metric::ALL
+        .into_iter()
+        .map(|metric| {
+            let sets: Vec<_> = sets(metric)
+                .iter()
+                .map(|set| format!("`{}`", set.join("`, `")))
+                .collect();
+            vec![
+                format!("`{}`", metric.name()),
+                metric.unit().to_owned(),
+                sets.join("; "),
+            ]
+        })
+        .collect();
+    assert_eq!(told, counted);
+    let settings = rows("settings");
+    let row = settings.iter().find(|row| row[0] == "`METRICS_NAMESPACE`");
+    assert_eq!(row.unwrap()[2], format!("`{NAMESPACE_DEFAULT}`"));
+}
+
+#[test]
+fn the_members_of_log_lines_are_those_of_the_code() {
+    let told: BTreeSet<_> = rows("log fields")
+        .iter()
+        .flat_map(|row| row[0].split(", "))
+        .map(|name| name.trim_matches('`'))
+        .collect();
+    let source = sources("shared/src").remove(Path::new("telemetry.rs"));
+    let source = source.unwrap();
+    let calls = source.split("_span!(\n").skip(1);
+    let calls = calls.chain(source.split("info!(\n").skip(1));
+    let fields = calls.flat_map(|call| {
+        let lines = call.lines().map(str::trim);
+        lines.take_while(|line| !line.starts_with(')'))
+    });
+    let logged: BTreeSet<_> = fields
+        .map(|field| field.split(&['=', ',']).next().unwrap().trim())
+        .filter(|name| !name.starts_with('"'))
+        .collect();
+    assert_eq!(told, logged);
 }
 
 #[test]

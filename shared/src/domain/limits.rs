@@ -90,8 +90,14 @@ pub const PHANTOM_AGE: Duration = Duration::from_secs(15 * 60);
 pub const ABSENT_RETURN_SECS_MAX: u32 = 300;
 /// A message this old is sent afresh, long before the queue's retention would drop it.
 pub const MESSAGE_AGE_MAX: Duration = Duration::from_secs(6 * 86_400);
-/// Retention of every queue, in seconds: SQS's longest.
-pub const QUEUE_RETENTION_SECS: u32 = 14 * 86_400;
+/// How long nobody may be there to handle a message without its being lost, in seconds: a long weekend. It holds for a message that
+/// was about to be sent afresh, and for one that has just become a dead letter.
+pub const OUTAGE_SECS_MAX: u32 = 4 * 86_400;
+/// Retention of the dispatch and the callback queue, in seconds.
+pub const QUEUE_RETENTION_SECS: u32 = 10 * 86_400;
+/// Retention of their dead-letter queues, in seconds: SQS's longest. A message that moves there keeps its age (Amazon SQS Developer
+/// Guide, "Setting-up dead-letter queue retention in Amazon SQS"), so that it stays for the difference at least.
+pub const DEAD_LETTER_RETENTION_SECS: u32 = 14 * 86_400;
 /// Receives after which a message moves to the dead-letter queue.
 pub const RECEIVES_MAX: u32 = 10;
 /// SQS's longest delay of a message, in seconds.
@@ -169,8 +175,12 @@ const _: () = {
     );
     // And its record, if it was created once, is not deleted before then.
     assert!(GONE_RETENTION.as_secs() >= PHANTOM_AGE.as_secs());
-    // A fresh copy is sent before retention can drop the old one, even out of a dead-letter queue.
-    assert!(MESSAGE_AGE_MAX.as_secs() < QUEUE_RETENTION_SECS as u64);
+    // A fresh copy is sent before retention can drop the old one, though nobody was there to send it for a while; and what became
+    // a dead letter at the last moment is there for as long again.
+    assert!(MESSAGE_AGE_MAX.as_secs() + OUTAGE_SECS_MAX as u64 <= QUEUE_RETENTION_SECS as u64);
+    assert!(QUEUE_RETENTION_SECS + OUTAGE_SECS_MAX <= DEAD_LETTER_RETENTION_SECS);
+    // A submit's message outlasts the longest deadline, though nobody is there to send it afresh: the operation still ends.
+    assert!(DEADLINE_SECS_MAX < QUEUE_RETENTION_SECS);
     assert!(LEASE_SECS_MAX <= VISIBILITY_SECS_MAX);
     assert!(CALLBACK_ANNOUNCEMENT_SECS > CALLBACK_TIMEOUT_SECS_MAX);
     assert!(CALLBACK_RETRY_SECS[CALLBACK_RETRY_SECS.len() - 1] <= CALLBACK_RETRY_AFTER_SECS_MAX);

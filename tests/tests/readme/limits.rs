@@ -131,8 +131,9 @@ fn works_limits() -> Vec<(&'static str, String)> {
         (
             "life of a message",
             format!(
-                "{}; sent afresh after {}",
+                "{}, {} with its time as a dead letter; sent afresh after {}",
                 time(limits::QUEUE_RETENTION_SECS.into()),
+                time(limits::DEAD_LETTER_RETENTION_SECS.into()),
                 time(limits::MESSAGE_AGE_MAX.as_secs())
             ),
         ),

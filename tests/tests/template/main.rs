@@ -12,8 +12,9 @@ use local::bundle::FUNCTIONS;
 use local::gateway::{Handler, ROUTES};
 use serde_json::{Value, json};
 use shared::domain::limits::{
-    CALLBACK_FUNCTION_TIMEOUT_SECS, CALLBACK_VISIBILITY_SECS, DISPATCH_VISIBILITY_SECS,
-    HTTP_FUNCTION_TIMEOUT_SECS, QUEUE_RETENTION_SECS, RECEIVES_MAX, WORKER_TIMEOUT_SECS,
+    CALLBACK_FUNCTION_TIMEOUT_SECS, CALLBACK_VISIBILITY_SECS, DEAD_LETTER_RETENTION_SECS,
+    DISPATCH_VISIBILITY_SECS, HTTP_FUNCTION_TIMEOUT_SECS, QUEUE_RETENTION_SECS, RECEIVES_MAX,
+    WORKER_TIMEOUT_SECS,
 };
 use shared::store::table;
 
@@ -123,16 +124,15 @@ fn messages_outlast_their_operations_and_failures_reach_the_dead_letter_queues()
     assert_eq!(template.resources(QUEUE).len(), 2 * QUEUES.len());
     for (queue, dead_letters, consumer, visibility_secs) in QUEUES {
         let timeout_secs = template.number(&template.resource(consumer)["Timeout"]);
-        for name in [queue, dead_letters] {
+        for (name, retention_secs) in [
+            (queue, QUEUE_RETENTION_SECS),
+            (dead_letters, DEAD_LETTER_RETENTION_SECS),
+        ] {
             let queue = template.resource(name);
             let seconds = |property: &str| template.number(&queue[property]);
             assert_eq!(seconds("VisibilityTimeout"), visibility_secs, "{name}");
             assert!(seconds("VisibilityTimeout") >= timeout_secs, "{name}");
-            assert_eq!(
-                seconds("MessageRetentionPeriod"),
-                QUEUE_RETENTION_SECS,
-                "{name}"
-            );
+            assert_eq!(seconds("MessageRetentionPeriod"), retention_secs, "{name}");
         }
         let redrive = &template.resource(queue)["RedrivePolicy"];
         assert_eq!(arn_of(&redrive["deadLetterTargetArn"]), dead_letters);

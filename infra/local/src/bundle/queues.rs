@@ -7,7 +7,8 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::json;
 use shared::domain::limits::{
-    CALLBACK_VISIBILITY_SECS, DISPATCH_VISIBILITY_SECS, QUEUE_RETENTION_SECS, RECEIVES_MAX,
+    CALLBACK_VISIBILITY_SECS, DEAD_LETTER_RETENTION_SECS, DISPATCH_VISIBILITY_SECS,
+    QUEUE_RETENTION_SECS, RECEIVES_MAX,
 };
 use tokio::task::JoinSet;
 
@@ -20,7 +21,7 @@ use crate::sqs::Sqs;
 /// What a dead-letter queue's name adds to its queue's.
 pub const DEAD_LETTER_SUFFIX: &str = "-dead-letter";
 
-/// A queue and its dead-letter queue, which is made alike but has none of its own.
+/// A queue and its dead-letter queue, which is made alike but keeps messages for longer and has none of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueShape {
     /// The queue's name.
@@ -146,23 +147,26 @@ async fn embedded(
 }
 
 async fn create_pair(client: &Client, shape: QueueShape) -> Result<QueuePair, aws_sdk_sqs::Error> {
-    let attributes = HashMap::from([
-        (
-            QueueAttributeName::VisibilityTimeout,
-            shape.visibility_timeout_secs.to_string(),
-        ),
-        (
-            QueueAttributeName::MessageRetentionPeriod,
-            QUEUE_RETENTION_SECS.to_string(),
-        ),
-    ]);
+    let attributes = |retention_secs: u32| {
+        HashMap::from([
+            (
+                QueueAttributeName::VisibilityTimeout,
+                shape.visibility_timeout_secs.to_string(),
+            ),
+            (
+                QueueAttributeName::MessageRetentionPeriod,
+                retention_secs.to_string(),
+            ),
+        ])
+    };
     let dead_letter_name = format!("{}{DEAD_LETTER_SUFFIX}", shape.name);
-    let dead_letters = create(client, &dead_letter_name, attributes.clone()).await?;
+    let dead_letters = attributes(DEAD_LETTER_RETENTION_SECS);
+    let dead_letters = create(client, &dead_letter_name, dead_letters).await?;
     let redrive = json!({
         "deadLetterTargetArn": dead_letters.arn,
         "maxReceiveCount": RECEIVES_MAX,
     });
-    let mut attributes = attributes;
+    let mut attributes = attributes(QUEUE_RETENTION_SECS);
     attributes.insert(QueueAttributeName::RedrivePolicy, redrive.to_string());
     Ok(QueuePair {
         queue: create(client, shape.name, attributes).await?,

@@ -41,9 +41,10 @@ impl Template {
 
     /// A function's events of a type, with their properties.
     pub(crate) fn events(&self, function: &str, kind: &str) -> Vec<&Value> {
-        let events = self.resource(function)["Events"].as_object().unwrap();
+        let events = self.resource(function)["Events"].as_object();
         events
-            .values()
+            .into_iter()
+            .flat_map(Map::values)
             .filter(|event| event["Type"] == kind)
             .map(|event| &event["Properties"])
             .collect()

@@ -1,0 +1,100 @@
+"""The gateway: who is calling, how often, from where, and what is logged of it."""
+
+import json
+from collections.abc import Iterator
+
+from ..resources import AUTHORIZER, ROUTE, attribute
+from ..stack import Stack
+
+
+def routes_ask_who_is_calling(stack: Stack) -> Iterator[str]:
+    choice = stack.parameters["Authorizer"]
+    kinds = {"jwt": "JWT", "iam": "AWS_IAM", "lambda": "CUSTOM", "none-answers-401": "NONE"}
+    named = {"jwt": {"Ref": "JwtAuthorizer"}, "lambda": {"Ref": "LambdaAuthorizer"}}
+    routes = {route["RouteKey"]: route for route in stack.of(ROUTE)}
+    if len(routes) != len(stack.of(ROUTE)):
+        yield "a route is there twice"
+    for key, route in routes.items():
+        method, path = key.split()
+        is_open = path == "/health" or method == "OPTIONS"
+        if route["AuthorizationType"] != ("NONE" if is_open else kinds[choice]):
+            yield f"{key} is authorized by {route['AuthorizationType']}"
+        if route["AuthorizerId"] != (None if is_open else named.get(choice)):
+            yield f"{key} has the authorizer {route['AuthorizerId']}"
+    if "ANY /health" not in routes:
+        yield "nobody can ask for health"
+    wanted = {name for name, reference in named.items() if name == choice}
+    if {authorizer["Name"] for authorizer in stack.of(AUTHORIZER)} != wanted:
+        yield "there are other authorizers than the one that was chosen"
+
+
+def authorizers_ask_the_right_one(stack: Stack) -> Iterator[str]:
+    parameters = stack.parameters
+    for authorizer in stack.of(AUTHORIZER):
+        if authorizer["IdentitySource"] != ["$request.header.Authorization"]:
+            yield f"{authorizer.name} reads its token elsewhere"
+    if parameters["Authorizer"] == "jwt":
+        audience = parameters["JwtAudience"].split(",")
+        expected = {"Issuer": parameters["JwtIssuer"], "Audience": audience}
+        if stack["JwtAuthorizer"]["JwtConfiguration"] != expected:
+            yield "tokens of others than the issuer, or for others than the audience, are accepted"
+    if parameters["Authorizer"] == "lambda":
+        authorizer, function = stack["LambdaAuthorizer"], parameters["AuthorizerFunctionArn"]
+        if f"/functions/{function}/invocations" not in str(authorizer["AuthorizerUri"]):
+            yield "another function authorizes"
+        if authorizer["AuthorizerPayloadFormatVersion"] != "2.0" or authorizer["EnableSimpleResponses"] is not True:
+            yield "the authorizer function is asked in another format than is told"
+        permission = stack["LambdaAuthorizerPermission"]
+        if permission["FunctionName"] != function or "/authorizers/" not in str(permission["SourceArn"]):
+            yield "the gateway may not ask the authorizer function, or others may"
+
+
+def the_gateway_throttles(stack: Stack) -> Iterator[str]:
+    parameters = stack.parameters
+    expected = {
+        "ThrottlingRateLimit": parameters["ThrottlingRate"],
+        "ThrottlingBurstLimit": parameters["ThrottlingBurst"],
+    }
+    if stack["Stage"]["DefaultRouteSettings"] != expected:
+        yield "the gateway lets any number of requests through"
+    if stack["Stage"]["RouteSettings"] is not None:
+        yield "a route is throttled otherwise"
+
+
+def the_gateway_logs_no_secrets(stack: Stack) -> Iterator[str]:
+    settings = stack["Stage"]["AccessLogSettings"] or {}
+    if settings.get("DestinationArn") != attribute("ApiLogGroup"):
+        yield "the gateway keeps no access log"
+        return
+    line = json.loads(settings["Format"])
+    if line.get("requestId") != "$context.requestId":
+        yield "the access log does not have the id that answers carry"
+    for name, value in line.items():
+        # `$request.…` and `$input.…` would be headers, queries and bodies; a claim may be anything.
+        if not value.startswith("$context.") or "claims" in value or "querystring" in value.lower():
+            yield f"the access log has {name}: {value}"
+
+
+def browsers_may_call_from_the_origins_that_were_named(stack: Stack) -> Iterator[str]:
+    origins = stack.parameters["CorsAllowedOrigins"]
+    cors = stack["Api"]["CorsConfiguration"]
+    routes = {route["RouteKey"]: route for route in stack.of(ROUTE)}
+    preflights = {key for key in routes if key.startswith("OPTIONS ")}
+    if not origins:
+        if cors is not None or preflights:
+            yield "browsers may call from other origins though none was named"
+        return
+    if cors["AllowOrigins"] != origins.split(",") or cors.get("AllowCredentials"):
+        yield "browsers may call from other origins than were named, or with cookies"
+    if set(cors["AllowHeaders"]) != {
+        "authorization", "content-type", "idempotency-key", "if-match", "if-none-match", "prefer",
+    }:  # fmt: skip
+        yield f"pages may send {cors['AllowHeaders']}"
+    if set(cors["ExposeHeaders"]) != {
+        "ETag", "Idempotent-Replayed", "Location", "Preference-Applied", "Request-Id", "Retry-After", "X-Forrst-Duration-Ms",
+        "X-Forrst-Request-Id",
+    }:  # fmt: skip
+        yield f"pages may read {cors['ExposeHeaders']}"
+    asked = {key.split()[1] for key in routes if not key.startswith("OPTIONS ")} - {"/health"}
+    if preflights != {f"OPTIONS {path}" for path in asked}:
+        yield "a preflight request would meet an authorizer"

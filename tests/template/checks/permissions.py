@@ -1,0 +1,70 @@
+"""Who may do what, and see what."""
+
+import json
+from collections.abc import Iterator
+
+from .. import policies
+from ..resources import FUNCTIONS, ROLE, SECRET, attribute, each
+from ..stack import Json, Stack
+
+
+def roles_allow_what_is_listed(stack: Stack) -> Iterator[str]:
+    functions = {f"{function}Role" for function in FUNCTIONS}
+    others = {role.name for role in stack.of(ROLE)} - functions
+    # SAM's own, for CodeDeploy.
+    if others != {"CodeDeployServiceRole"}:
+        yield f"there are other roles than expected: {others}"
+    for function in FUNCTIONS:
+        role = stack[f"{function}Role"]
+        if stack[f"{function}Function"]["Role"] != attribute(role.name):
+            yield f"{function}Function has not its own role"
+        if role["ManagedPolicyArns"] is not None or len(role["Policies"]) != 1:
+            yield f"{role.name} has other policies than its own"
+        trusted = [statement["Principal"] for statement in role["AssumeRolePolicyDocument"]["Statement"]]
+        if trusted != [{"Service": "lambda.amazonaws.com"}]:
+            yield f"{role.name} can be taken by {trusted}"
+        statements = _statements(stack, function)
+        if any(statement["Effect"] != "Allow" for statement in statements):
+            yield f"{role.name} has statements that this check cannot judge"
+        granted, expected = policies.granted(statements), policies.expected(stack, function)
+        for resource in sorted(granted.keys() | expected.keys()):
+            more = granted.get(resource, set()) - expected.get(resource, set())
+            less = expected.get(resource, set()) - granted.get(resource, set())
+            if more:
+                yield f"{role.name} allows too much on {resource}: {', '.join(sorted(more))}"
+            if less:
+                yield f"{role.name} lacks on {resource}: {', '.join(sorted(less))}"
+
+
+def nothing_is_allowed_by_wildcard(stack: Stack) -> Iterator[str]:
+    for function in FUNCTIONS:
+        for statement in _statements(stack, function):
+            actions = set(each(statement["Action"]))
+            if any("*" in action for action in actions):
+                yield f"{function}Role allows {actions}"
+            if "*" in str(statement["Resource"]) and actions != policies.WITH_TRACING:
+                yield f"{function}Role allows {actions} on {statement['Resource']}"
+
+
+def the_key_is_used_through_services_alone(stack: Stack) -> Iterator[str]:
+    for function in FUNCTIONS:
+        services = [{"Fn::Sub": f"{service}.${{AWS::Region}}.amazonaws.com"} for service in policies.KEY_SERVICES[function]]
+        for statement in _statements(stack, function):
+            uses_key = any(action.startswith("kms:") for action in each(statement["Action"]))
+            expected = {"StringEquals": {"kms:ViaService": services}} if uses_key else None
+            if statement.get("Condition") != expected:
+                yield f"{function}Role allows {statement['Action']} under the condition {statement.get('Condition')}"
+
+
+def _statements(stack: Stack, function: str) -> list[Json]:
+    return [statement for policy in stack[f"{function}Role"]["Policies"] for statement in policy["PolicyDocument"]["Statement"]]
+
+
+def secrets_stay_secret(stack: Stack) -> Iterator[str]:
+    declared = stack.translated["Parameters"]["WebhookSecrets"]
+    if declared.get("NoEcho") is not True or "Default" in declared:
+        yield "the webhook secrets are shown, or have a default"
+    secrets = stack.parameters["WebhookSecrets"]
+    for resource in stack.resources.values():
+        if resource.kind != SECRET and secrets in json.dumps(resource.properties):
+            yield f"{resource.name} holds the webhook secrets"

@@ -1,0 +1,54 @@
+"""The choices of parameters that the template is looked at with: each way to deploy it, and each that is to be refused."""
+
+from .stack import Parameters
+
+# As Standard Webhooks' own libraries are tested with.
+_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+_ACCOUNT = "123456789012"
+KEY_ARN = f"arn:aws:kms:eu-central-1:{_ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+TOPIC_ARN = f"arn:aws:sns:eu-central-1:{_ACCOUNT}:alarms"
+AUTHORIZER_ARN = f"arn:aws:lambda:eu-central-1:{_ACCOUNT}:function:authorizer"
+
+_REQUIRED: Parameters = {"WebhookSecrets": _SECRET, "Release": "1795461231"}
+_JWT: Parameters = {"Authorizer": "jwt", "JwtIssuer": "https://issuer.example.com", "JwtAudience": "ferry,other"}
+
+JWT: Parameters = _REQUIRED | _JWT
+IAM: Parameters = _REQUIRED | {"Authorizer": "iam"}
+LAMBDA: Parameters = _REQUIRED | {"Authorizer": "lambda", "AuthorizerFunctionArn": AUTHORIZER_ARN}
+NONE: Parameters = _REQUIRED | {"Authorizer": "none-answers-401"}
+# Everything that is off by default.
+EVERYTHING: Parameters = JWT | {
+    "Architecture": "x86_64",
+    "KeyArn": KEY_ARN,
+    "AlarmTopicArn": TOPIC_ARN,
+    "CorsAllowedOrigins": "https://app.example.com,https://admin.example.com",
+    "HttpReservedConcurrency": "50",
+    "DeploymentPreference": "Canary10Percent5Minutes",
+    "Tracing": "Active",
+    "PublicUrl": "https://api.example.com",
+    "WebhookSignatureVersions": "v1,v1a",
+}
+
+DEPLOYED: dict[str, Parameters] = {
+    "jwt": JWT,
+    "iam": IAM,
+    "lambda": LAMBDA,
+    "none": NONE,
+    "everything": EVERYTHING,
+}
+
+# Each with why.
+REFUSED: dict[str, tuple[Parameters, str]] = {
+    "no authorizer chosen": (_REQUIRED, "Authorizer is missing"),
+    "none, by another name": (_REQUIRED | {"Authorizer": "none"}, "Authorizer must be one of"),
+    "jwt without an issuer": (JWT | {"JwtIssuer": ""}, "Authorizer=jwt needs JwtIssuer"),
+    "jwt without an audience": (JWT | {"JwtAudience": ""}, "Authorizer=jwt needs JwtAudience"),
+    "jwt with half an audience": (JWT | {"JwtAudience": "ferry,"}, "JwtAudience must be"),
+    "jwt from an issuer in the clear": (JWT | {"JwtIssuer": "http://issuer.example.com"}, "JwtIssuer must be"),
+    "lambda without a function": (LAMBDA | {"AuthorizerFunctionArn": ""}, "Authorizer=lambda needs AuthorizerFunctionArn"),
+    "no webhook secret": (_JWT | {"Release": "1"}, "WebhookSecrets is missing"),
+    "a short webhook secret": (JWT | {"WebhookSecrets": "whsec_c2hvcnQ="}, "WebhookSecrets must be"),
+    "no release": (_JWT | {"WebhookSecrets": _SECRET}, "Release is missing"),
+    "a release that is no name": (JWT | {"Release": "2026-11-24T01"}, "Release must be"),
+    "an origin that is none": (JWT | {"CorsAllowedOrigins": "app.example.com"}, "CorsAllowedOrigins must be"),
+}

@@ -1,0 +1,199 @@
+"""Faults that somebody could put into the template one day, each with the check that has to notice it.
+
+Each breaks the template as it is written, before SAM sees it, in one place.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from . import choices
+from .checks import Check, data, functions, http, operation, permissions
+from .stack import Json, Parameters
+
+
+@dataclass(frozen=True)
+class Fault:
+    name: str
+    noticed_by: Check
+    inject: Callable[[Json], None]
+    parameters: Parameters = field(default_factory=lambda: choices.JWT)
+
+
+def _properties(template: Json, resource: str) -> Json:
+    return template["Resources"][resource]["Properties"]
+
+
+def _put(resource: str, name: str, value: Json) -> Callable[[Json], None]:
+    def inject(template: Json) -> None:
+        _properties(template, resource)[name] = value
+
+    return inject
+
+
+def _drop(resource: str, name: str) -> Callable[[Json], None]:
+    def inject(template: Json) -> None:
+        del _properties(template, resource)[name]
+
+    return inject
+
+
+def _allow(role: str, actions: list[str], resource: Json) -> Callable[[Json], None]:
+    def inject(template: Json) -> None:
+        statements = _properties(template, role)["Policies"][0]["PolicyDocument"]["Statement"]
+        statements.append({"Effect": "Allow", "Action": actions, "Resource": resource})
+
+    return inject
+
+
+def _event(function: str, event: str, name: str, value: Json) -> Callable[[Json], None]:
+    def inject(template: Json) -> None:
+        _properties(template, function)["Events"][event]["Properties"][name] = value
+
+    return inject
+
+
+def _drop_resource(name: str) -> Callable[[Json], None]:
+    def inject(template: Json) -> None:
+        del template["Resources"][name]
+
+    return inject
+
+
+def _open_key(template: Json) -> None:
+    for entry in _properties(template, "WorkerRole")["Policies"][0]["PolicyDocument"]["Statement"]:
+        if "Fn::If" in entry and entry["Fn::If"][0] == "HasKey":
+            del entry["Fn::If"][1]["Condition"]
+
+
+def _show_secret(template: Json) -> None:
+    variables = _properties(template, "CallbackFunction")["Environment"]["Variables"]
+    variables["WEBHOOK_SECRETS"] = {"Ref": "WebhookSecrets"}
+
+
+def _log_tokens(template: Json) -> None:
+    settings = _properties(template, "Stage")["AccessLogSettings"]
+    settings["Format"] = '{"requestId":"$context.requestId","token":"$request.header.Authorization"}'
+
+
+def _deploy_at_once(template: Json) -> None:
+    del template["Resources"]["SubmitFunction"]["DependsOn"]
+
+
+def _forget_release(template: Json) -> None:
+    del _properties(template, "WorkerFunction")["AutoPublishCodeSha256"]
+
+
+def _say_nothing(template: Json) -> None:
+    template["Parameters"]["LeaseSeconds"]["Description"] = ""
+
+
+def _hide_alarm(template: Json) -> None:
+    body = _properties(template, "Dashboard")["DashboardBody"]
+    body["Fn::Sub"] = body["Fn::Sub"].replace('"${ThrottlesAlarm.Arn}",\n', "")
+
+
+def _fix_processors(template: Json) -> None:
+    template["Globals"]["Function"]["Architectures"] = ["arm64"]
+
+
+def _delete_with_stack(template: Json) -> None:
+    del template["Resources"]["Table"]["DeletionPolicy"]
+
+
+_TABLE_ARN = {"Fn::GetAtt": ["Table", "Arn"]}
+_DISPATCH_ARN = {"Fn::GetAtt": ["DispatchQueue", "Arn"]}
+
+FAULTS: list[Fault] = [
+    Fault("the table has no TTL", data.table_keeps_what_it_should, _drop("Table", "TimeToLiveSpecification")),
+    Fault(
+        "the table has no point-in-time recovery",
+        data.table_keeps_what_it_should,
+        _drop("Table", "PointInTimeRecoverySpecification"),
+    ),
+    Fault("the table goes with the stack", data.table_keeps_what_it_should, _delete_with_stack),
+    Fault("the table has a name", operation.nothing_has_a_name_of_its_own, _put("Table", "TableName", "ferry")),
+    Fault("a log group has a name", operation.nothing_has_a_name_of_its_own, _put("ApiLogGroup", "LogGroupName", "/ferry/api")),
+    Fault("a queue has no redrive", data.queues_have_dead_letter_queues, _drop("DispatchQueue", "RedrivePolicy")),
+    Fault(
+        "dead letters are dropped before messages",
+        data.queues_have_dead_letter_queues,
+        _put("CallbackDeadLetterQueue", "MessageRetentionPeriod", 864_000 - 1),
+    ),
+    Fault(
+        "a message shows while it is handled",
+        data.messages_stay_hidden_while_they_are_handled,
+        _put("DispatchQueue", "VisibilityTimeout", 899),
+    ),
+    Fault(
+        "a function outlasts its messages' visibility",
+        data.messages_stay_hidden_while_they_are_handled,
+        _put("CallbackFunction", "Timeout", 91),
+    ),
+    Fault(
+        "one failure fails the batch",
+        functions.queues_are_read_by_batches_with_single_failures,
+        _event("WorkerFunction", "Dispatch", "FunctionResponseTypes", []),
+    ),
+    Fault(
+        "any number of workers",
+        functions.queues_are_read_by_batches_with_single_failures,
+        _event("WorkerFunction", "Dispatch", "ScalingConfig", {}),
+    ),
+    Fault("a route without an authorizer", http.routes_ask_who_is_calling, _put("CancelRoute", "AuthorizationType", "NONE")),
+    Fault(
+        "a route without an authorizer of that kind",
+        http.routes_ask_who_is_calling,
+        _put("CancelRoute", "AuthorizationType", "JWT"),
+        choices.IAM,
+    ),
+    Fault(
+        "the authorizer function is asked for a policy",
+        http.authorizers_ask_the_right_one,
+        _drop("LambdaAuthorizer", "EnableSimpleResponses"),
+        choices.LAMBDA,
+    ),
+    Fault("health asks for a token", http.routes_ask_who_is_calling, _put("HealthRoute", "AuthorizationType", "AWS_IAM")),
+    Fault(
+        "preflight requests meet an authorizer",
+        http.browsers_may_call_from_the_origins_that_were_named,
+        _drop_resource("OperationPreflight"),
+        choices.EVERYTHING,
+    ),
+    Fault("any number of requests", http.the_gateway_throttles, _drop("Stage", "DefaultRouteSettings")),
+    Fault("tokens in the access log", http.the_gateway_logs_no_secrets, _log_tokens),
+    Fault("submit may delete", permissions.roles_allow_what_is_listed, _allow("SubmitRole", ["dynamodb:DeleteItem"], _TABLE_ARN)),
+    Fault("status may send work", permissions.roles_allow_what_is_listed, _allow("StatusRole", ["sqs:SendMessage"], _DISPATCH_ARN)),
+    Fault("a wildcard among actions", permissions.nothing_is_allowed_by_wildcard, _allow("WorkerRole", ["dynamodb:*"], _TABLE_ARN)),
+    Fault("a wildcard for a resource", permissions.nothing_is_allowed_by_wildcard, _allow("WorkerRole", ["sqs:SendMessage"], "*")),
+    Fault(
+        "the worker may read the secret",
+        permissions.roles_allow_what_is_listed,
+        _allow("WorkerRole", ["secretsmanager:GetSecretValue"], {"Ref": "WebhookSecret"}),
+    ),
+    Fault("the key is used for anything", permissions.the_key_is_used_through_services_alone, _open_key, choices.EVERYTHING),
+    Fault("the secret in a variable", permissions.secrets_stay_secret, _show_secret),
+    Fault(
+        "the secret under another key", data.everything_kept_is_encrypted, _drop("WebhookSecret", "KmsKeyId"), choices.EVERYTHING
+    ),
+    Fault("a parameter that nobody explains", operation.every_parameter_is_described, _say_nothing),
+    Fault("logs are kept for ever", operation.logs_are_kept_for_a_while, _drop("WorkerLogGroup", "RetentionInDays")),
+    Fault(
+        "an alarm without a runbook", operation.every_alarm_has_a_runbook, _put("ThrottlesAlarm", "AlarmDescription", "Throttles")
+    ),
+    Fault("dead letters without an alarm", operation.what_goes_wrong_is_alarmed, _drop_resource("CallbackDeadLettersAlarm")),
+    Fault("an alarm that the dashboard hides", operation.the_dashboard_shows_every_alarm, _hide_alarm),
+    Fault(
+        "functions for other processors than they run on",
+        functions.functions_are_as_they_are_built,
+        _fix_processors,
+        choices.EVERYTHING,
+    ),
+    Fault("settings that never take effect", functions.what_serves_is_a_published_version, _forget_release),
+    Fault(
+        "a route leads past the alias",
+        functions.what_serves_is_a_published_version,
+        _put("SubmitIntegration", "IntegrationUri", {"Fn::GetAtt": ["SubmitFunction", "Arn"]}),
+    ),
+    Fault("no rollback on alarm", functions.a_bad_version_is_taken_back, _put("StatusFunction", "DeploymentPreference", {})),
+    Fault("submit is deployed first", functions.the_worker_is_deployed_before_submit, _deploy_at_once),
+]

@@ -1,0 +1,103 @@
+"""What each function may do: the whole of it. A role that allows more, or less, does not pass."""
+
+from .resources import each
+from .stack import Json, Stack
+
+# By function and resource. `Table/by_owner` is the index.
+ALLOWED: dict[str, dict[str, set[str]]] = {
+    "Submit": {
+        "Table": {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
+        "Table/by_owner": {"dynamodb:Query"},
+        "DispatchQueue": {"sqs:GetQueueAttributes", "sqs:SendMessage"},
+        "CallbackQueue": {"sqs:SendMessage"},
+        "SubmitLogGroup": {"logs:CreateLogStream", "logs:PutLogEvents"},
+    },
+    "Status": {
+        "Table": {"dynamodb:BatchGetItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:UpdateItem"},
+        "Table/by_owner": {"dynamodb:Query"},
+        "CallbackQueue": {"sqs:SendMessage"},
+        "StatusLogGroup": {"logs:CreateLogStream", "logs:PutLogEvents"},
+    },
+    "Worker": {
+        "Table": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
+        "DispatchQueue": {
+            "sqs:ChangeMessageVisibility",
+            "sqs:DeleteMessage",
+            "sqs:GetQueueAttributes",
+            "sqs:ReceiveMessage",
+            "sqs:SendMessage",
+        },
+        "DispatchDeadLetterQueue": {
+            "sqs:ChangeMessageVisibility",
+            "sqs:DeleteMessage",
+            "sqs:GetQueueAttributes",
+            "sqs:ReceiveMessage",
+        },
+        "CallbackQueue": {"sqs:SendMessage"},
+        "WorkerLogGroup": {"logs:CreateLogStream", "logs:PutLogEvents"},
+    },
+    "Callback": {
+        "Table": {"dynamodb:GetItem", "dynamodb:UpdateItem"},
+        "CallbackQueue": {
+            "sqs:ChangeMessageVisibility",
+            "sqs:DeleteMessage",
+            "sqs:GetQueueAttributes",
+            "sqs:ReceiveMessage",
+            "sqs:SendMessage",
+        },
+        "CallbackDeadLetterQueue": {
+            "sqs:ChangeMessageVisibility",
+            "sqs:DeleteMessage",
+            "sqs:GetQueueAttributes",
+            "sqs:ReceiveMessage",
+        },
+        "WebhookSecret": {"secretsmanager:GetSecretValue"},
+        "CallbackLogGroup": {"logs:CreateLogStream", "logs:PutLogEvents"},
+    },
+}
+
+# Besides, with a key of the operator's, and through these services alone.
+WITH_KEY = {
+    "kms:Decrypt",
+    "kms:DescribeKey",
+    "kms:Encrypt",
+    "kms:GenerateDataKey",
+    "kms:ReEncryptFrom",
+    "kms:ReEncryptTo",
+}
+KEY_SERVICES = {
+    "Submit": ["dynamodb", "sqs"],
+    "Status": ["dynamodb", "sqs"],
+    "Worker": ["dynamodb", "sqs"],
+    "Callback": ["dynamodb", "sqs", "secretsmanager"],
+}
+
+# Besides, when X-Ray samples. These two know no resources.
+WITH_TRACING = {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}
+
+
+def expected(stack: Stack, function: str) -> dict[str, set[str]]:
+    allowed = dict(ALLOWED[function])
+    if stack.parameters["KeyArn"]:
+        allowed[stack.parameters["KeyArn"]] = WITH_KEY
+    if stack.parameters["Tracing"] == "Active":
+        allowed["*"] = WITH_TRACING
+    return allowed
+
+
+def granted(statements: list[Json]) -> dict[str, set[str]]:
+    """Actions by resource, as the table above has them."""
+    actions: dict[str, set[str]] = {}
+    for statement in statements:
+        for resource in each(statement["Resource"]):
+            actions.setdefault(_label(resource), set()).update(each(statement["Action"]))
+    return actions
+
+
+def _label(resource: Json) -> str:
+    match resource:
+        case {"Fn::GetAtt": [str(name), "Arn"]} | {"Ref": str(name)}:
+            return name
+        case {"Fn::Sub": "${Table.Arn}/index/by_owner"}:
+            return "Table/by_owner"
+    return str(resource)

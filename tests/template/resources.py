@@ -1,0 +1,42 @@
+"""What the template's resources are called, and how it refers to them."""
+
+from .stack import Json
+
+TABLE = "AWS::DynamoDB::Table"
+QUEUE = "AWS::SQS::Queue"
+FUNCTION = "AWS::Lambda::Function"
+EVENT_SOURCE = "AWS::Lambda::EventSourceMapping"
+PERMISSION = "AWS::Lambda::Permission"
+ROLE = "AWS::IAM::Role"
+LOG_GROUP = "AWS::Logs::LogGroup"
+SECRET = "AWS::SecretsManager::Secret"
+ALARM = "AWS::CloudWatch::Alarm"
+DASHBOARD = "AWS::CloudWatch::Dashboard"
+API = "AWS::ApiGatewayV2::Api"
+AUTHORIZER = "AWS::ApiGatewayV2::Authorizer"
+ROUTE = "AWS::ApiGatewayV2::Route"
+INTEGRATION = "AWS::ApiGatewayV2::Integration"
+DEPLOYMENT_APPLICATION = "AWS::CodeDeploy::Application"
+DEPLOYMENT_GROUP = "AWS::CodeDeploy::DeploymentGroup"
+
+# Every function. `Submit` is the resource `SubmitFunction`, with `SubmitRole` and so on.
+FUNCTIONS = ("Submit", "Status", "Worker", "Callback")
+
+# Each queue with its dead-letter queue and the function that reads both.
+QUEUES = {
+    "DispatchQueue": ("DispatchDeadLetterQueue", "Worker"),
+    "CallbackQueue": ("CallbackDeadLetterQueue", "Callback"),
+}
+
+
+def attribute(name: str, of: str = "Arn") -> Json:
+    return {"Fn::GetAtt": [name, of]}
+
+
+def alias(function: str) -> Json:
+    return {"Ref": f"{function}FunctionAliaslive"}
+
+
+def each(value: Json) -> list[Json]:
+    """One value, or each of several."""
+    return value if isinstance(value, list) else [value]

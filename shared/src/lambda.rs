@@ -10,6 +10,7 @@ use tracing::Instrument as _;
 
 use crate::config::{Environment, SettingError};
 use crate::domain::time::Timestamp;
+use crate::metrics::Destination;
 use crate::telemetry;
 
 /// Runs a function: reads the environment, builds the handler, and serves invocations until Lambda stops the process. A setting
@@ -38,6 +39,10 @@ where
     };
     let served = runtime.block_on(async {
         started.map_err(|error| error.to_string())?;
+        let gathered = Destination::of(&environment)
+            .map_err(|error| error.to_string())?
+            .map(Destination::gather)
+            .unwrap_or_default();
         let mut handler = build(environment)
             .await
             .map_err(|error| error.to_string())?;
@@ -47,7 +52,11 @@ where
             let span =
                 telemetry::invocation_span(&event.context.request_id, trace_header.as_deref());
             let served = handler.call(event).instrument(span);
-            async move { telemetry::traced(trace_header.as_deref(), served).await }
+            async move {
+                let answer = telemetry::traced(trace_header.as_deref(), served).await;
+                gathered.tell();
+                answer
+            }
         });
         Runtime::new(invocation)
             .run()

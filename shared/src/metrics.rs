@@ -1,98 +1,101 @@
 //! Metrics, as lines of CloudWatch's embedded metric format on standard output.
 //!
 //! CloudWatch takes them out of the log by itself, so that they cost no call and no time (Amazon CloudWatch User Guide,
-//! "Specification: Embedded metric format"). An invocation's numbers are added up and written once, at its end; one that dies before
-//! loses them, and nothing else may depend on them.
+//! "Specification: Embedded metric format"). An invocation's numbers are added up and written at its end; one that dies before loses
+//! them, and nothing else may depend on them.
 //!
-//! A dimension's values are metrics of their own, each billed by the month: a service's and a function's name are dimensions, an
-//! owner or an id never is. Outcomes are told apart by name, so that an alarm can stand on one.
+//! They go through the facade of the crate `metrics`, so that a function's work can count what is its own as easily. Each
+//! combination of a dimension's values is a metric of its own, billed by the month: a service, a function and an outcome are
+//! dimensions, an owner or an id never is.
 
-use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::Serialize;
+use metrics::{Label, Unit};
+use metrics_cloudwatch_embedded::{Builder, Collector};
 
-use crate::clock::Clock;
 use crate::config::{Environment, SettingError};
 
 /// Where the metrics go in CloudWatch, unless `METRICS_NAMESPACE` says otherwise.
 pub const NAMESPACE_DEFAULT: &str = "Ferry";
 /// The dimension that every metric has: the service's name.
 pub const SERVICE: &str = "service";
-/// The dimension of those that are told by function besides: the called function's name.
+/// The dimension of those that are told by function: the called function's name.
 pub const FUNCTION: &str = "function";
+/// The dimension of those that are told by outcome.
+pub const OUTCOME: &str = "outcome";
 
-const COUNT: &str = "Count";
-const MILLISECONDS: &str = "Milliseconds";
 /// As long as a stack's name. CloudWatch takes 255 characters for a namespace and 1,024 for a dimension's value.
 const NAME_BYTES_MAX: usize = 128;
-/// What the format allows for one metric in one line. A batch has ten messages at most, so that this is never met.
-const VALUES_MAX: usize = 100;
 
-/// What is counted or timed. With a name, it is told by function, too.
+/// What is counted or timed. With a name, it is told by function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Metric<'a> {
     /// A submit made an operation.
-    OperationsAccepted(&'a str),
+    SubmitAccepted(&'a str),
     /// A submit met the operation that an earlier one made under its key.
-    SubmitsReplayed(&'a str),
+    SubmitReplayed(&'a str),
     /// A submit's key was used for another request.
-    SubmitsConflicted(&'a str),
+    SubmitConflicted(&'a str),
     /// An attempt's result was recorded.
-    OperationsCompleted(&'a str),
+    OperationCompleted(&'a str),
     /// An attempt's errors were recorded, for good.
-    OperationsFailed(&'a str),
+    OperationFailed(&'a str),
     /// An owner cancelled an operation.
-    OperationsCancelled(&'a str),
+    OperationCancelled(&'a str),
     /// An operation's attempts were used up, or its deadline passed, while nobody held it.
-    OperationsGivenUp(&'a str),
+    OperationGivenUp(&'a str),
+    /// An attempt completed its operation.
+    AttemptCompleted(&'a str),
+    /// An attempt failed its operation.
+    AttemptFailed(&'a str),
     /// An attempt failed, and there is to be another.
-    AttemptsRetried(&'a str),
+    AttemptRetried(&'a str),
     /// An attempt lost its operation to a cancel or another worker.
-    AttemptsLost(&'a str),
+    AttemptLost(&'a str),
     /// How long an operation waited from its creation to its first attempt.
     QueueTime(&'a str),
     /// How long an attempt's work took; not of one that lost its operation.
     WorkDuration(&'a str),
     /// A receiver took a callback.
-    CallbacksDelivered,
-    /// An attempt at a callback failed.
-    CallbackAttemptsFailed,
+    CallbackDelivered,
     /// A receiver wants no more of a callback.
-    CallbacksGone,
+    CallbackGone,
     /// A callback's last attempt failed.
-    CallbacksExhausted,
+    CallbackExhausted,
+    /// An attempt at a callback failed.
+    CallbackAttemptFailed,
     /// A write was refused because somebody else had been faster.
-    RacesLost,
+    RaceLost,
     /// A message without an operation was dropped: its submit died, or the operation is gone.
-    PhantomMessagesDropped,
+    PhantomMessageDropped,
     /// A message that nobody can read was dropped.
-    MalformedMessagesDropped,
+    MalformedMessageDropped,
 }
 
 impl<'a> Metric<'a> {
     /// All of them, with no function's name.
-    pub const ALL: [Metric<'static>; 18] = [
-        Metric::OperationsAccepted(""),
-        Metric::SubmitsReplayed(""),
-        Metric::SubmitsConflicted(""),
-        Metric::OperationsCompleted(""),
-        Metric::OperationsFailed(""),
-        Metric::OperationsCancelled(""),
-        Metric::OperationsGivenUp(""),
-        Metric::AttemptsRetried(""),
-        Metric::AttemptsLost(""),
+    pub const ALL: [Metric<'static>; 20] = [
+        Metric::SubmitAccepted(""),
+        Metric::SubmitReplayed(""),
+        Metric::SubmitConflicted(""),
+        Metric::OperationCompleted(""),
+        Metric::OperationFailed(""),
+        Metric::OperationCancelled(""),
+        Metric::OperationGivenUp(""),
+        Metric::AttemptCompleted(""),
+        Metric::AttemptFailed(""),
+        Metric::AttemptRetried(""),
+        Metric::AttemptLost(""),
         Metric::QueueTime(""),
         Metric::WorkDuration(""),
-        Metric::CallbacksDelivered,
-        Metric::CallbackAttemptsFailed,
-        Metric::CallbacksGone,
-        Metric::CallbacksExhausted,
-        Metric::RacesLost,
-        Metric::PhantomMessagesDropped,
-        Metric::MalformedMessagesDropped,
+        Metric::CallbackDelivered,
+        Metric::CallbackGone,
+        Metric::CallbackExhausted,
+        Metric::CallbackAttemptFailed,
+        Metric::RaceLost,
+        Metric::PhantomMessageDropped,
+        Metric::MalformedMessageDropped,
     ];
 
     /// Its name in CloudWatch.
@@ -107,234 +110,123 @@ impl<'a> Metric<'a> {
         self.parts().1
     }
 
-    /// Its unit, as CloudWatch names it.
+    /// What came of it, for those that are told by outcome.
     #[must_use]
-    pub const fn unit(self) -> &'static str {
+    pub const fn outcome(self) -> Option<&'static str> {
+        self.parts().2
+    }
+
+    /// Its unit.
+    #[must_use]
+    pub const fn unit(self) -> Unit {
         match self {
-            Self::QueueTime(_) | Self::WorkDuration(_) => MILLISECONDS,
-            _ => COUNT,
+            Self::QueueTime(_) | Self::WorkDuration(_) => Unit::Milliseconds,
+            _ => Unit::Count,
         }
     }
 
-    const fn parts(self) -> (&'static str, Option<&'a str>) {
+    const fn parts(self) -> (&'static str, Option<&'a str>, Option<&'static str>) {
         match self {
-            Self::OperationsAccepted(of) => ("OperationsAccepted", Some(of)),
-            Self::SubmitsReplayed(of) => ("SubmitsReplayed", Some(of)),
-            Self::SubmitsConflicted(of) => ("SubmitsConflicted", Some(of)),
-            Self::OperationsCompleted(of) => ("OperationsCompleted", Some(of)),
-            Self::OperationsFailed(of) => ("OperationsFailed", Some(of)),
-            Self::OperationsCancelled(of) => ("OperationsCancelled", Some(of)),
-            Self::OperationsGivenUp(of) => ("OperationsGivenUp", Some(of)),
-            Self::AttemptsRetried(of) => ("AttemptsRetried", Some(of)),
-            Self::AttemptsLost(of) => ("AttemptsLost", Some(of)),
-            Self::QueueTime(of) => ("QueueTime", Some(of)),
-            Self::WorkDuration(of) => ("WorkDuration", Some(of)),
-            Self::CallbacksDelivered => ("CallbacksDelivered", None),
-            Self::CallbackAttemptsFailed => ("CallbackAttemptsFailed", None),
-            Self::CallbacksGone => ("CallbacksGone", None),
-            Self::CallbacksExhausted => ("CallbacksExhausted", None),
-            Self::RacesLost => ("RacesLost", None),
-            Self::PhantomMessagesDropped => ("PhantomMessagesDropped", None),
-            Self::MalformedMessagesDropped => ("MalformedMessagesDropped", None),
+            Self::SubmitAccepted(of) => ("Submits", Some(of), Some("accepted")),
+            Self::SubmitReplayed(of) => ("Submits", Some(of), Some("replayed")),
+            Self::SubmitConflicted(of) => ("Submits", Some(of), Some("conflicted")),
+            Self::OperationCompleted(of) => ("Operations", Some(of), Some("completed")),
+            Self::OperationFailed(of) => ("Operations", Some(of), Some("failed")),
+            Self::OperationCancelled(of) => ("Operations", Some(of), Some("cancelled")),
+            Self::OperationGivenUp(of) => ("Operations", Some(of), Some("given_up")),
+            Self::AttemptCompleted(of) => ("Attempts", Some(of), Some("completed")),
+            Self::AttemptFailed(of) => ("Attempts", Some(of), Some("failed")),
+            Self::AttemptRetried(of) => ("Attempts", Some(of), Some("retried")),
+            Self::AttemptLost(of) => ("Attempts", Some(of), Some("lost")),
+            Self::QueueTime(of) => ("QueueTime", Some(of), None),
+            Self::WorkDuration(of) => ("WorkDuration", Some(of), None),
+            Self::CallbackDelivered => ("Callbacks", None, Some("delivered")),
+            Self::CallbackGone => ("Callbacks", None, Some("gone")),
+            Self::CallbackExhausted => ("Callbacks", None, Some("exhausted")),
+            Self::CallbackAttemptFailed => ("CallbackAttemptsFailed", None, None),
+            Self::RaceLost => ("RacesLost", None, None),
+            Self::PhantomMessageDropped => ("PhantomMessagesDropped", None, None),
+            Self::MalformedMessageDropped => ("MalformedMessagesDropped", None, None),
         }
+    }
+
+    fn labels(self) -> Vec<Label> {
+        let function = self
+            .function()
+            .map(|name| Label::new(FUNCTION, name.to_owned()));
+        let outcome = self.outcome().map(|outcome| Label::new(OUTCOME, outcome));
+        function.into_iter().chain(outcome).collect()
     }
 }
 
-/// The numbers of the invocation that is being served. One for a process; cheap to clone.
-#[derive(Clone)]
-pub struct Metrics(Option<Arc<Shared>>);
+/// Counts one more.
+pub fn count(metric: Metric<'_>) {
+    metrics::counter!(metric.name(), metric.labels()).increment(1);
+}
 
-struct Shared {
+/// Tells how long something took, to the millisecond.
+pub fn time(metric: Metric<'_>, duration: Duration) {
+    let millis = u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
+    metrics::histogram!(metric.name(), metric.labels()).record(millis);
+}
+
+/// Where a process tells its metrics: in the namespace `METRICS_NAMESPACE`, as the service `SERVICE_NAME`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Destination {
     namespace: String,
     service: String,
-    clock: Arc<dyn Clock>,
-    write: Box<dyn Fn(&str) + Send + Sync>,
-    gathered: Mutex<Gathered>,
 }
 
-#[derive(Default)]
-struct Gathered {
-    by_function: BTreeMap<String, Values>,
-    others: Values,
-}
-
-type Values = BTreeMap<&'static str, Value>;
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Value {
-    Count(u64),
-    Millis(Vec<u64>),
-}
-
-/// A line.
-#[derive(Serialize)]
-struct Document<'a> {
-    #[serde(rename = "_aws")]
-    metadata: Metadata<'a>,
-    service: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    function: Option<&'a str>,
-    #[serde(flatten)]
-    values: BTreeMap<&'static str, &'a Value>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Metadata<'a> {
-    /// Milliseconds since 1970.
-    timestamp: i64,
-    cloud_watch_metrics: Vec<Directive<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Directive<'a> {
-    namespace: &'a str,
-    /// Each set makes metrics of its own.
-    dimensions: &'static [&'static [&'static str]],
-    metrics: Vec<Definition>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Definition {
-    name: &'static str,
-    unit: &'static str,
-}
-
-impl Metrics {
-    /// Metrics on standard output, in the namespace `METRICS_NAMESPACE`, of the service `SERVICE_NAME`. Without a service there are
-    /// none.
+impl Destination {
+    /// The destination that the settings name; none without a service.
     ///
     /// # Errors
     ///
     /// When a name has characters that it must not have.
-    pub fn new(environment: &Environment, clock: Arc<dyn Clock>) -> Result<Self, SettingError> {
-        Self::to(environment, clock, |line| {
-            // In one piece, so that no other line gets into it. One that cannot be written is lost, as the log around it is.
-            let _ = std::io::stdout().lock().write_all(line.as_bytes());
-        })
-    }
-
-    /// The same, with the lines for `write`, each with its line feed.
-    ///
-    /// # Errors
-    ///
-    /// As [`Metrics::new`].
-    pub fn to(
-        environment: &Environment,
-        clock: Arc<dyn Clock>,
-        write: impl Fn(&str) + Send + Sync + 'static,
-    ) -> Result<Self, SettingError> {
+    pub fn of(environment: &Environment) -> Result<Option<Self>, SettingError> {
         let namespace = name(environment, "METRICS_NAMESPACE")?.unwrap_or(NAMESPACE_DEFAULT);
-        let shared = name(environment, "SERVICE_NAME")?.map(|service| Shared {
+        let service = name(environment, "SERVICE_NAME")?;
+        Ok(service.map(|service| Self {
             namespace: namespace.to_owned(),
             service: service.to_owned(),
-            clock,
-            write: Box::new(write),
-            gathered: Mutex::default(),
-        });
-        Ok(Self(shared.map(Arc::new)))
+        }))
     }
 
-    /// Counts one more.
-    pub fn count(&self, metric: Metric<'_>) {
-        self.gather(metric, 1);
-    }
-
-    /// Tells how long something took, to the millisecond.
-    pub fn time(&self, metric: Metric<'_>, duration: Duration) {
-        self.gather(
-            metric,
-            u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
-        );
-    }
-
-    /// Writes what was gathered, at the end of an invocation: one line, or one for each function when there were several in the
-    /// batch, and none when nothing happened.
-    pub fn flush(&self) {
-        let Some(shared) = &self.0 else {
-            return;
-        };
-        let Gathered {
-            by_function,
-            mut others,
-        } = std::mem::take(&mut *shared.lock());
-        for (function, values) in &by_function {
-            shared.write(Some(function), values, &std::mem::take(&mut others));
+    /// Gathers what this process counts from now on. Once in a process: a second time changes nothing, and gathers nothing.
+    #[must_use]
+    pub fn gather(self) -> Gathered {
+        let collector = Builder::new()
+            .cloudwatch_namespace(self.namespace)
+            .with_dimension(SERVICE, self.service)
+            .init();
+        if collector.is_ok() {
+            for metric in Metric::ALL {
+                match metric.unit() {
+                    unit @ Unit::Milliseconds => {
+                        metrics::describe_histogram!(metric.name(), unit, "");
+                    }
+                    unit => metrics::describe_counter!(metric.name(), unit, ""),
+                }
+            }
         }
-        if !others.is_empty() {
-            shared.write(None, &Values::new(), &others);
-        }
-    }
-
-    fn gather(&self, metric: Metric<'_>, amount: u64) {
-        let Some(shared) = &self.0 else {
-            return;
-        };
-        let mut gathered = shared.lock();
-        let values = match metric.function() {
-            Some(function) => gathered.by_function.entry(function.to_owned()).or_default(),
-            None => &mut gathered.others,
-        };
-        let value = values.entry(metric.name()).or_insert(match metric.unit() {
-            MILLISECONDS => Value::Millis(Vec::new()),
-            _ => Value::Count(0),
-        });
-        match value {
-            Value::Count(count) => *count += amount,
-            Value::Millis(values) if values.len() < VALUES_MAX => values.push(amount),
-            Value::Millis(_) => {}
-        }
+        Gathered(collector.ok())
     }
 }
 
-impl Shared {
-    fn write(&self, function: Option<&str>, by_function: &Values, others: &Values) {
-        let directive = |dimensions, values: &Values| Directive {
-            namespace: &self.namespace,
-            dimensions,
-            metrics: values.iter().map(Definition::of).collect(),
-        };
-        let mut directives = Vec::new();
-        if !by_function.is_empty() {
-            directives.push(directive(&[&[SERVICE], &[SERVICE, FUNCTION]], by_function));
-        }
-        if !others.is_empty() {
-            directives.push(directive(&[&[SERVICE]], others));
-        }
-        let document = Document {
-            metadata: Metadata {
-                timestamp: self.clock.now().as_millis(),
-                cloud_watch_metrics: directives,
-            },
-            service: &self.service,
-            function,
-            values: by_function
-                .iter()
-                .chain(others)
-                .map(|(name, value)| (*name, value))
-                .collect(),
-        };
-        // It has string keys only, so writing it cannot fail.
-        let line = serde_json::to_string(&document).unwrap_or_default();
-        (self.write)(&(line + "\n"));
-    }
+/// What a process has counted and not yet told.
+#[derive(Clone, Copy, Default)]
+pub struct Gathered(Option<&'static Collector>);
 
-    fn lock(&self) -> MutexGuard<'_, Gathered> {
-        // Numbers are whole between any two calls, whoever panicked while holding them.
-        self.gathered.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Definition {
-    fn of((name, value): (&&'static str, &Value)) -> Self {
-        let unit = match value {
-            Value::Count(_) => COUNT,
-            Value::Millis(_) => MILLISECONDS,
+impl Gathered {
+    /// Tells what was gathered, at the end of an invocation: a line for each function and outcome, none when nothing happened.
+    pub fn tell(self) {
+        let Some(collector) = self.0 else {
+            return;
         };
-        Self { name, unit }
+        let mut lines = Vec::new();
+        // In one piece, so that no other line gets in between. What cannot be written is lost, as the log around it is.
+        let _ = collector.flush(&mut lines);
+        let _ = std::io::stdout().lock().write_all(&lines);
     }
 }
 
@@ -358,4 +250,29 @@ fn name<'a>(
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_service_there_is_no_destination() {
+        let environment = Environment::from_iter([("METRICS_NAMESPACE", "Mine")]);
+        assert_eq!(Destination::of(&environment), Ok(None));
+    }
+
+    #[test]
+    fn a_name_that_cloudwatch_would_not_take_is_refused() {
+        let long = "x".repeat(NAME_BYTES_MAX + 1);
+        for (name, value) in [
+            ("SERVICE_NAME", ":orders"),
+            ("SERVICE_NAME", &long),
+            ("METRICS_NAMESPACE", "Café"),
+        ] {
+            let environment = Environment::from_iter([(name, value)]);
+            let refused = Destination::of(&environment).unwrap_err();
+            assert!(
+                refused.to_string().starts_with(&format!("{name} must be")),
+                "{refused}"
+            );
+        }
+    }
+}

@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::domain::id::OperationId;
 use crate::domain::operation::{Operation, Owner};
 use crate::domain::time::Timestamp;
-use crate::metrics::{Metric, Metrics};
+use crate::metrics::{self, Metric};
 use crate::queue::{Queue, WakeUp};
 use crate::store::{Cancelled, IfMatch, ListFilter, ListPage, Position, Store, StoreError};
 use crate::telemetry::chain;
@@ -25,18 +25,16 @@ const LOOK_AFTER_MAX: Duration = Duration::from_secs(2);
 pub struct Operations {
     store: Store,
     callbacks: Queue,
-    metrics: Metrics,
     clock: Arc<dyn Clock>,
 }
 
 impl Operations {
     /// Operations in this table, whose callbacks wait in this queue.
     #[must_use]
-    pub fn new(store: Store, callbacks: Queue, metrics: Metrics, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(store: Store, callbacks: Queue, clock: Arc<dyn Clock>) -> Self {
         Self {
             store,
             callbacks,
-            metrics,
             clock,
         }
     }
@@ -97,8 +95,7 @@ impl Operations {
         if let Cancelled::Cancelled { operation, by_us } = &cancelled
             && *by_us
         {
-            self.metrics
-                .count(Metric::OperationsCancelled(&operation.function));
+            metrics::count(Metric::OperationCancelled(&operation.function));
             if operation.callback_is_unannounced() {
                 self.wake_callback(operation).await;
             }

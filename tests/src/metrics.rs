@@ -1,87 +1,134 @@
-//! Metrics, read as CloudWatch reads them.
-//!
-//! From Amazon CloudWatch User Guide, "Specification: Embedded metric format", which has a JSON schema of what a line must be.
+//! Metrics: as handlers count them in this process, and as CloudWatch reads them out of a log.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use metrics::LocalRecorderGuard;
+use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use serde_json::Value;
-use shared::metrics::Metric;
+use shared::metrics::{FUNCTION, Metric, OUTCOME, SERVICE};
 
-/// What was told of each metric, by its name and the function that it was told of, empty for none: the sum of counts, and how many
-/// times there were.
-pub type Told = BTreeMap<(String, String), u64>;
+/// A metric by its name and its dimensions besides the service.
+pub type Key = (String, BTreeMap<String, String>);
 
-/// Reads lines, and holds each to the format and to the metrics that there are.
+/// How a metric is told.
 #[must_use]
-pub fn told(lines: &[String]) -> Told {
-    let mut told = Told::new();
-    for line in lines {
-        let document: Value = serde_json::from_str(line.strip_suffix('\n').unwrap()).unwrap();
-        assert!(!line.trim_end().contains('\n'), "{line}");
-        for (name, amount) in read(&document) {
-            let function = definition(&name)
-                .function()
-                .and(document["function"].as_str());
-            let key = (name, function.unwrap_or_default().to_owned());
-            *told.entry(key).or_default() += amount;
+pub fn key(metric: Metric<'_>) -> Key {
+    let function = metric.function().map(|name| (FUNCTION, name));
+    let outcome = metric.outcome().map(|outcome| (OUTCOME, outcome));
+    let dimensions = function.into_iter().chain(outcome);
+    let dimensions = dimensions.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    (metric.name().to_owned(), dimensions.collect())
+}
+
+/// What is counted on this thread while it lives, whoever counts.
+pub struct Counted {
+    snapshotter: Snapshotter,
+    _guard: LocalRecorderGuard<'static>,
+}
+
+impl Counted {
+    /// Counts from now on.
+    #[must_use]
+    pub fn here() -> Self {
+        // It lives as long as the guard, which is as long as a test.
+        let recorder: &'static DebuggingRecorder = Box::leak(Box::default());
+        Self {
+            snapshotter: recorder.snapshotter(),
+            _guard: metrics::set_default_local_recorder(recorder),
         }
+    }
+
+    /// What was counted since the last look, and every time that was told.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "times are whole milliseconds"
+    )]
+    pub fn told(&self) -> BTreeMap<Key, Vec<u64>> {
+        let snapshot = self.snapshotter.snapshot().into_vec().into_iter();
+        let told = snapshot.filter_map(|(counted, _, _, value)| {
+            let labels = counted.key().labels();
+            let dimensions = labels.map(|label| (label.key().to_owned(), label.value().to_owned()));
+            let values: Vec<u64> = match value {
+                DebugValue::Counter(count) => [count].into_iter().filter(|n| *n > 0).collect(),
+                DebugValue::Histogram(times) => times.iter().map(|time| time.0 as u64).collect(),
+                DebugValue::Gauge(_) => panic!("there are no gauges"),
+            };
+            let key = (counted.key().name().to_owned(), dimensions.collect());
+            (!values.is_empty()).then_some((key, values))
+        });
+        told.collect()
+    }
+}
+
+/// Reads lines of a log, and holds each to CloudWatch's format (Amazon CloudWatch User Guide, "Specification: Embedded metric
+/// format", which has a JSON schema of what a line must be) and to the metrics that there are: the sum of counts, and how many times
+/// there were.
+#[must_use]
+pub fn told(lines: &[Value]) -> BTreeMap<Key, u64> {
+    let mut told = BTreeMap::new();
+    for (key, amount) in lines.iter().flat_map(read) {
+        *told.entry(key).or_default() += amount;
     }
     told
 }
 
 /// The metrics of one line.
-fn read(document: &Value) -> Vec<(String, u64)> {
-    let members: BTreeSet<_> = document.as_object().unwrap().keys().cloned().collect();
-    let mut expected = BTreeSet::from(["_aws".to_owned(), "service".to_owned()]);
-    let metadata = &document["_aws"];
+fn read(line: &Value) -> Vec<(Key, u64)> {
+    let metadata = &line["_aws"];
     assert!(metadata["Timestamp"].as_u64().unwrap() > 1_600_000_000_000);
+    let [directive] = metadata["CloudWatchMetrics"].as_array().unwrap().as_slice() else {
+        panic!("{line}")
+    };
+    assert!(!directive["Namespace"].as_str().unwrap().is_empty());
+    let sets: Vec<Vec<String>> = serde_json::from_value(directive["Dimensions"].clone()).unwrap();
+    let [set] = sets.as_slice() else {
+        panic!("{line}")
+    };
+    let value = |name: &String| (name.clone(), line[name].as_str().unwrap().to_owned());
+    let mut dimensions: BTreeMap<String, String> = set.iter().map(value).collect();
+    assert!(dimensions.values().all(|value| !value.is_empty()), "{line}");
+    let mut expected = BTreeSet::from(["_aws".to_owned()]);
+    expected.extend(dimensions.keys().cloned());
+    assert!(dimensions.remove(SERVICE).is_some(), "{line}");
     let mut metrics = Vec::new();
-    for directive in metadata["CloudWatchMetrics"].as_array().unwrap() {
-        assert!(!directive["Namespace"].as_str().unwrap().is_empty());
-        let dimensions = strings(&directive["Dimensions"]);
-        for name in dimensions.iter().flatten() {
-            assert!(!document[name].as_str().unwrap().is_empty(), "{document}");
-            expected.insert(name.clone());
-        }
-        for metric in directive["Metrics"].as_array().unwrap() {
-            let name = metric["Name"].as_str().unwrap();
-            let definition = definition(name);
-            assert_eq!(metric["Unit"], definition.unit(), "{name}");
-            assert_eq!(dimensions, sets(definition), "{name}");
-            let amount = match &document[name] {
-                Value::Array(times) => {
-                    assert!((1..=100).contains(&times.len()));
-                    assert!(times.iter().all(Value::is_u64), "{document}");
-                    times.len() as u64
-                }
-                count => count.as_u64().unwrap(),
-            };
-            expected.insert(name.to_owned());
-            metrics.push((name.to_owned(), amount));
-        }
+    for metric in directive["Metrics"].as_array().unwrap() {
+        let name = metric["Name"].as_str().unwrap();
+        let unit = unit(name, &dimensions);
+        assert_eq!(metric["Unit"], unit, "{name}");
+        let amount = match &line[name] {
+            Value::Array(times) => {
+                assert!((1..=100).contains(&times.len()), "{line}");
+                assert!(times.iter().all(Value::is_number), "{line}");
+                times.len() as u64
+            }
+            count => count.as_u64().unwrap(),
+        };
+        expected.insert(name.to_owned());
+        metrics.push(((name.to_owned(), dimensions.clone()), amount));
     }
-    assert!(!metrics.is_empty(), "{document}");
+    assert!(!metrics.is_empty(), "{line}");
     // Nothing else: what is not a metric or a dimension could be an owner or an id.
-    assert_eq!(members, expected, "{document}");
+    let members: BTreeSet<_> = line.as_object().unwrap().keys().cloned().collect();
+    assert_eq!(members, expected, "{line}");
     metrics
 }
 
-/// The sets of dimensions of a metric.
+/// The unit of a metric with these dimensions.
+fn unit(name: &str, dimensions: &BTreeMap<String, String>) -> String {
+    let is_told_so = |metric: &Metric<'_>| {
+        metric.name() == name
+            && metric.function().is_some() == dimensions.contains_key(FUNCTION)
+            && metric.outcome() == dimensions.get(OUTCOME).map(String::as_str)
+    };
+    let metric = Metric::ALL.into_iter().find(is_told_so);
+    let metric = metric.unwrap_or_else(|| panic!("there is no metric {name} of {dimensions:?}"));
+    unit_name(metric)
+}
+
+/// The name of a metric's unit in CloudWatch (Amazon CloudWatch API Reference, `MetricDatum`).
 #[must_use]
-pub fn sets(metric: Metric<'_>) -> Vec<Vec<String>> {
-    let service = || "service".to_owned();
-    match metric.function() {
-        None => vec![vec![service()]],
-        Some(_) => vec![vec![service()], vec![service(), "function".to_owned()]],
-    }
-}
-
-fn definition(name: &str) -> Metric<'static> {
-    let mut all = Metric::ALL.into_iter();
-    all.find(|metric| metric.name() == name)
-        .unwrap_or_else(|| panic!("there is no metric {name}"))
-}
-
-fn strings(sets: &Value) -> Vec<Vec<String>> {
-    serde_json::from_value(sets.clone()).unwrap()
+pub fn unit_name(metric: Metric<'_>) -> String {
+    format!("{:?}", metric.unit())
 }

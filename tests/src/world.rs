@@ -1,6 +1,6 @@
 //! The whole system in one process, but for the processes.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use callback::Callback;
@@ -11,7 +11,6 @@ use shared::aws::Aws;
 use shared::clock::{Clock, ManualClock};
 use shared::config::{Environment, SettingError};
 use shared::domain::time::Timestamp;
-use shared::metrics::Metrics;
 use shared::random::SeededRandom;
 use shared::store::Store;
 use status::Status;
@@ -42,9 +41,6 @@ pub struct World {
     random: Arc<SeededRandom>,
     /// Tells when a caller waits for an operation's end.
     pub callers_clock: Arc<WatchedClock>,
-    /// What all handlers count with.
-    pub metrics: Metrics,
-    metric_lines: Arc<Mutex<Vec<String>>>,
     submit: Submit,
     status: Status,
     worker: Arc<Worker>,
@@ -94,52 +90,23 @@ impl World {
         let random = Arc::new(SeededRandom::new(7));
         let shared_clock = || Arc::new(clock.clone());
         let callers_clock = Arc::new(WatchedClock::new(clock.clone()));
-        let metric_lines: Arc<Mutex<Vec<String>>> = Arc::default();
-        let written = Arc::clone(&metric_lines);
-        let metrics = Metrics::to(&environment, shared_clock(), move |line| {
-            written.lock().unwrap().push(line.to_owned());
-        })
-        .unwrap();
         let endpoint = |name| sdk_config(environment.required(name).unwrap());
         let dynamodb = aws_sdk_dynamodb::Client::new(&endpoint("AWS_ENDPOINT_URL_DYNAMODB"));
         let sqs = aws_sdk_sqs::Client::new(&endpoint("AWS_ENDPOINT_URL_SQS"));
         let table = environment.required("TABLE_NAME").unwrap().to_owned();
         Self {
-            submit: Submit::new(
-                &environment,
-                &aws,
-                metrics.clone(),
-                callers_clock.clone(),
-                random.clone(),
-            )
-            .unwrap(),
-            status: Status::new(&environment, &aws, metrics.clone(), callers_clock.clone())
-                .unwrap(),
+            submit: Submit::new(&environment, &aws, callers_clock.clone(), random.clone()).unwrap(),
+            status: Status::new(&environment, &aws, callers_clock.clone()).unwrap(),
             callers_clock,
             worker: Arc::new(
-                Worker::new(
-                    &environment,
-                    &aws,
-                    metrics.clone(),
-                    shared_clock(),
-                    random.clone(),
-                )
-                .unwrap(),
+                Worker::new(&environment, &aws, shared_clock(), random.clone()).unwrap(),
             ),
-            callback: Callback::new(
-                &environment,
-                &aws,
-                metrics.clone(),
-                shared_clock(),
-                random.clone(),
-            )
-            .await
-            .unwrap(),
+            callback: Callback::new(&environment, &aws, shared_clock(), random.clone())
+                .await
+                .unwrap(),
             store: Store::new(dynamodb.clone(), table),
             clock,
             wire,
-            metrics,
-            metric_lines,
             environment,
             dynamodb,
             aws,
@@ -158,14 +125,7 @@ impl World {
     /// The same, by a clock of its own.
     #[must_use]
     pub fn worker_by(&self, clock: Arc<dyn Clock>) -> Worker {
-        Worker::new(
-            &self.environment,
-            &self.aws,
-            self.metrics.clone(),
-            clock,
-            self.random.clone(),
-        )
-        .unwrap()
+        Worker::new(&self.environment, &self.aws, clock, self.random.clone()).unwrap()
     }
 
     /// Another sender of callbacks, which starts as a new process does.
@@ -175,20 +135,7 @@ impl World {
     /// When it cannot start.
     pub async fn another_callback(&self) -> Result<Callback, SettingError> {
         let clock = Arc::new(self.clock.clone());
-        Callback::new(
-            &self.environment,
-            &self.aws,
-            self.metrics.clone(),
-            clock,
-            self.random.clone(),
-        )
-        .await
-    }
-
-    /// The lines of metrics since the last look, each with its line feed. There are none without a setting `SERVICE_NAME`.
-    #[must_use]
-    pub fn metric_lines(&self) -> Vec<String> {
-        std::mem::take(&mut *self.metric_lines.lock().unwrap())
+        Callback::new(&self.environment, &self.aws, clock, self.random.clone()).await
     }
 
     /// A queue.

@@ -12,7 +12,7 @@ use shared::domain::limits::CALLBACK_ANNOUNCEMENT_SECS;
 use shared::domain::operation::Operation;
 use shared::domain::time::Timestamp;
 use shared::lambda::{Disposition, Record};
-use shared::metrics::Metric;
+use shared::metrics::{self, Metric};
 use shared::queue::{MessageError, QueueError, WakeUp};
 use shared::store::{AttemptRecord, Payloads, Recorded, Settlement, StoreError};
 use shared::telemetry::{chain, tell_operation, tell_trace};
@@ -64,7 +64,7 @@ impl Callback {
             }
             Err(MessageError::Malformed) => {
                 // Nobody can read it, now or later: the log is all that it leaves.
-                self.metrics.count(Metric::MalformedMessagesDropped);
+                metrics::count(Metric::MalformedMessageDropped);
                 tracing::error!("malformed message dropped");
                 return Disposition::Acknowledge;
             }
@@ -204,11 +204,11 @@ impl Callback {
         match self.record(operation, attempt, settlement, now).await? {
             Recorded::Written => {}
             Recorded::Refused => {
-                self.metrics.count(Metric::RacesLost);
+                metrics::count(Metric::RaceLost);
                 return self.follow(operation).await;
             }
         }
-        self.count(settlement);
+        count(settlement);
         match settlement {
             Settlement::Again(at) => self.wake_up_at(operation, at, now).await?,
             Settlement::Settled(CallbackStatus::Exhausted) => {
@@ -217,20 +217,6 @@ impl Callback {
             Settlement::Settled(_) => {}
         }
         Ok(())
-    }
-
-    fn count(&self, settlement: Settlement) {
-        match settlement {
-            Settlement::Settled(CallbackStatus::Delivered) => {
-                self.metrics.count(Metric::CallbacksDelivered);
-            }
-            Settlement::Settled(CallbackStatus::Gone) => self.metrics.count(Metric::CallbacksGone),
-            Settlement::Settled(_) => {
-                self.metrics.count(Metric::CallbackAttemptsFailed);
-                self.metrics.count(Metric::CallbacksExhausted);
-            }
-            Settlement::Again(_) => self.metrics.count(Metric::CallbackAttemptsFailed),
-        }
     }
 
     /// Sees to it that somebody comes after a sender that was faster. It may have been woken by this very message, received twice,
@@ -348,6 +334,20 @@ impl Callback {
             tracing::warn!("visibility not changed: {}", chain(&error));
         }
         Disposition::Return
+    }
+}
+
+fn count(settlement: Settlement) {
+    match settlement {
+        Settlement::Settled(CallbackStatus::Delivered) => {
+            metrics::count(Metric::CallbackDelivered);
+        }
+        Settlement::Settled(CallbackStatus::Gone) => metrics::count(Metric::CallbackGone),
+        Settlement::Settled(_) => {
+            metrics::count(Metric::CallbackAttemptFailed);
+            metrics::count(Metric::CallbackExhausted);
+        }
+        Settlement::Again(_) => metrics::count(Metric::CallbackAttemptFailed),
     }
 }
 

@@ -22,7 +22,6 @@ use shared::domain::backoff::CallbackSchedule;
 use shared::domain::limits::{CALLBACK_TIMEOUT_SECS_DEFAULT, CALLBACK_TIMEOUT_SECS_MAX};
 use shared::domain::network::AllowedNetworks;
 use shared::lambda::{Disposition, Record, Unnamed, batch_response, records};
-use shared::metrics::Metrics;
 use shared::queue::Queue;
 use shared::random::Random;
 use shared::store::Store;
@@ -41,7 +40,6 @@ pub struct Callback {
     sender: Sender,
     allowed_networks: AllowedNetworks,
     schedule: CallbackSchedule,
-    metrics: Metrics,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 }
@@ -56,7 +54,6 @@ impl Callback {
     pub async fn new(
         environment: &Environment,
         aws: &Aws,
-        metrics: Metrics,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Result<Self, SettingError> {
@@ -90,7 +87,6 @@ impl Callback {
             sender,
             allowed_networks,
             schedule: settings::schedule(environment)?,
-            metrics,
             // Last: what is wrong with the others is found without a request.
             secrets: Secrets::new(environment, aws, Arc::clone(&clock)).await?,
             clock,
@@ -112,7 +108,6 @@ impl Callback {
             traced(trace_header, self.serve(record).instrument(span))
         });
         let dispositions = futures_util::future::join_all(served).await;
-        self.metrics.flush();
         let message_ids = records.iter().map(|record| record.message_id.clone());
         Ok(batch_response(message_ids.zip(dispositions)))
     }

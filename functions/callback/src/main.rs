@@ -9,17 +9,15 @@ use lambda_runtime::{Error, LambdaEvent, service_fn};
 use shared::aws::{self, Aws};
 use shared::clock::SystemClock;
 use shared::lambda;
-use shared::metrics::Metrics;
 use shared::random::SystemRandom;
 
 fn main() -> ExitCode {
     lambda::run(async |environment| {
         let aws = Aws::new(&environment, aws::http_connector())?;
-        let metrics = Metrics::new(&environment, Arc::new(SystemClock))?;
         let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
         // Side by side: both wait for the network.
         let (callback, ()) = tokio::join!(
-            Callback::new(&environment, &aws, metrics, clock, random),
+            Callback::new(&environment, &aws, clock, random),
             aws.connect()
         );
         let callback = Arc::new(callback?);

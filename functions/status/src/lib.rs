@@ -14,7 +14,6 @@ use shared::catalogue::Catalogue;
 use shared::clock::Clock;
 use shared::config::{Environment, SettingError};
 use shared::http::{Answer, Event, GatewayResponse, Problem, Request, RequestSettings};
-use shared::metrics::Metrics;
 use shared::operations::Operations;
 use shared::queue::Queue;
 use shared::store::Store;
@@ -28,7 +27,6 @@ pub struct Status {
     callbacks: Queue,
     catalogue: Catalogue,
     requests: RequestSettings,
-    metrics: Metrics,
     clock: Arc<dyn Clock>,
 }
 
@@ -41,7 +39,6 @@ impl Status {
     pub fn new(
         environment: &Environment,
         aws: &Aws,
-        metrics: Metrics,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, SettingError> {
         let store = Store::new(
@@ -53,17 +50,11 @@ impl Status {
             environment.required("CALLBACK_QUEUE_URL")?.to_owned(),
         );
         Ok(Self {
-            operations: Operations::new(
-                store.clone(),
-                callbacks.clone(),
-                metrics.clone(),
-                Arc::clone(&clock),
-            ),
+            operations: Operations::new(store.clone(), callbacks.clone(), Arc::clone(&clock)),
             store,
             callbacks,
             catalogue: Catalogue::new(environment.switch("DEMO_FUNCTIONS")?),
             requests: RequestSettings::new(environment),
-            metrics,
             clock,
         })
     }
@@ -73,7 +64,6 @@ impl Status {
         let request = Request::new(event, &self.requests);
         let span = request_span(&request.id);
         let answer = self.answer(&request).instrument(span).await;
-        self.metrics.flush();
         answer.into_response(&request.id)
     }
 

@@ -8,15 +8,13 @@ use shared::aws::{self, Aws};
 use shared::clock::SystemClock;
 use shared::http::Event;
 use shared::lambda;
-use shared::metrics::Metrics;
 use status::Status;
 
 fn main() -> ExitCode {
     lambda::run(async |environment| {
         let aws = Aws::new(&environment, aws::http_connector())?;
-        let metrics = Metrics::new(&environment, Arc::new(SystemClock))?;
         let clock = Arc::new(SystemClock);
-        let status = Arc::new(Status::new(&environment, &aws, metrics, clock)?);
+        let status = Arc::new(Status::new(&environment, &aws, clock)?);
         aws.connect().await;
         Ok(service_fn(move |event: LambdaEvent<Event>| {
             let status = Arc::clone(&status);

@@ -7,7 +7,7 @@ use shared::domain::limits::{CALLBACK_RETENTION_SECS, EXPIRY_MARGIN, SEND_TO_CRE
 use shared::domain::operation::{Operation, Owner, Payload, State};
 use shared::domain::time::Timestamp;
 use shared::http::Problem;
-use shared::metrics::Metric;
+use shared::metrics::{self, Metric};
 use shared::queue::Dispatch;
 use shared::store::{Created, Draft};
 use shared::telemetry::{tell_operation, tell_trace};
@@ -41,7 +41,7 @@ impl Submit {
             tell_operation(&operation.id);
             let existing = match self.send_and_create(&operation).await? {
                 Created::New => {
-                    self.tell(Metric::OperationsAccepted(&operation.function), &operation);
+                    tell(Metric::SubmitAccepted(&operation.function), &operation);
                     return Ok(Accepted::New(Box::new(operation)));
                 }
                 Created::Existing(existing) => existing,
@@ -57,25 +57,15 @@ impl Submit {
                 continue;
             };
             return Ok(if existing.request_hash == Some(idempotency.request_hash) {
-                self.tell(Metric::SubmitsReplayed(&existing.function), &existing);
+                tell(Metric::SubmitReplayed(&existing.function), &existing);
                 Accepted::Replayed(existing)
             } else {
-                self.tell(Metric::SubmitsConflicted(&existing.function), &existing);
+                tell(Metric::SubmitConflicted(&existing.function), &existing);
                 Accepted::Conflict(existing)
             });
         }
         tracing::error!("no free operation id in {DRAWS_MAX} draws");
         Err(Problem::unavailable())
-    }
-
-    fn tell(&self, what: Metric<'_>, operation: &Operation) {
-        self.metrics.count(what);
-        tell_trace(operation);
-        tracing::info!(
-            function = operation.function,
-            became = what.name(),
-            "submitted"
-        );
     }
 
     async fn send_and_create(&self, operation: &Operation) -> Result<Created, Problem> {
@@ -150,4 +140,14 @@ impl Submit {
             origin: submission.origin.clone(),
         }
     }
+}
+
+fn tell(what: Metric<'_>, operation: &Operation) {
+    metrics::count(what);
+    tell_trace(operation);
+    tracing::info!(
+        function = operation.function,
+        outcome = what.outcome(),
+        "submitted"
+    );
 }

@@ -21,7 +21,6 @@ use shared::domain::callback::SignatureVersion;
 use shared::domain::limits::{FORRST_WAIT_SECS_DEFAULT, WAIT_SECS_MAX};
 use shared::domain::network::AllowedNetworks;
 use shared::http::{Answer, Event, GatewayResponse, Request, RequestSettings};
-use shared::metrics::Metrics;
 use shared::operations::Operations;
 use shared::queue::Queue;
 use shared::random::Random;
@@ -40,7 +39,6 @@ pub struct Submit {
     forrst_wait: Duration,
     /// Never empty. This function does not see the secrets, which would tell.
     signature_versions: Vec<SignatureVersion>,
-    metrics: Metrics,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 }
@@ -54,7 +52,6 @@ impl Submit {
     pub fn new(
         environment: &Environment,
         aws: &Aws,
-        metrics: Metrics,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Result<Self, SettingError> {
@@ -67,12 +64,7 @@ impl Submit {
             environment.required("CALLBACK_QUEUE_URL")?.to_owned(),
         );
         Ok(Self {
-            operations: Operations::new(
-                store.clone(),
-                callbacks,
-                metrics.clone(),
-                Arc::clone(&clock),
-            ),
+            operations: Operations::new(store.clone(), callbacks, Arc::clone(&clock)),
             store,
             dispatch: Queue::new(
                 aws.sqs(),
@@ -83,7 +75,6 @@ impl Submit {
             requests: RequestSettings::new(environment),
             forrst_wait: forrst_wait(environment)?,
             signature_versions: environment.signature_versions()?,
-            metrics,
             clock,
             random,
         })
@@ -94,7 +85,6 @@ impl Submit {
         let request = Request::new(event, &self.requests);
         let span = request_span(&request.id);
         let answer = self.answer(&request).instrument(span).await;
-        self.metrics.flush();
         answer.into_response(&request.id)
     }
 

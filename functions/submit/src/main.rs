@@ -8,18 +8,15 @@ use shared::aws::{self, Aws};
 use shared::clock::SystemClock;
 use shared::http::Event;
 use shared::lambda;
-use shared::metrics::Metrics;
 use shared::random::SystemRandom;
 use submit::Submit;
 
 fn main() -> ExitCode {
     lambda::run(async |environment| {
         let aws = Aws::new(&environment, aws::http_connector())?;
-        let metrics = Metrics::new(&environment, Arc::new(SystemClock))?;
         let submit = Arc::new(Submit::new(
             &environment,
             &aws,
-            metrics,
             Arc::new(SystemClock),
             Arc::new(SystemRandom),
         )?);

@@ -15,7 +15,7 @@ use shared::domain::limits::{
 use shared::domain::operation::{FailureCode, Operation, OperationError, Progress};
 use shared::domain::time::Timestamp;
 use shared::lambda::{Disposition, Record};
-use shared::metrics::Metric;
+use shared::metrics::{self, Metric};
 use shared::queue::{Dispatch, QueueError};
 use shared::store::{Held, Renewed, StoreError};
 use shared::telemetry::chain;
@@ -95,23 +95,13 @@ impl Worker {
             }
             Holding::Lost => {
                 self.join(&mut ended).await;
-                return self.lost(operation);
+                return lost(operation);
             }
         };
         let took = self.clock.now().since(began_at);
-        self.metrics
-            .time(Metric::WorkDuration(&operation.function), took);
+        metrics::time(Metric::WorkDuration(&operation.function), took);
         self.record_outcome(record, message, runner, &held, outcome)
             .await
-    }
-
-    /// An attempt that somebody else's write has ended: nothing is written and nothing acknowledged.
-    fn lost(&self, operation: &Operation) -> Disposition {
-        self.metrics.count(Metric::RacesLost);
-        self.metrics
-            .count(Metric::AttemptsLost(&operation.function));
-        tracing::info!("operation lost to a cancel or another worker");
-        Disposition::Return
     }
 
     /// Keeps lease and message until the work ends or must end.
@@ -197,6 +187,14 @@ impl Worker {
             }
         }
     }
+}
+
+/// An attempt that somebody else's write has ended: nothing is written and nothing acknowledged.
+fn lost(operation: &Operation) -> Disposition {
+    metrics::count(Metric::RaceLost);
+    metrics::count(Metric::AttemptLost(&operation.function));
+    tracing::info!("operation lost to a cancel or another worker");
+    Disposition::Return
 }
 
 /// A poller never sees progress fall: a later attempt's smaller values are held back until they pass what was shown.

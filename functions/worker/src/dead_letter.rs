@@ -3,7 +3,7 @@
 
 use shared::domain::operation::Operation;
 use shared::lambda::{Disposition, Record};
-use shared::metrics::Metric;
+use shared::metrics::{self, Metric};
 use shared::queue::{Dispatch, MessageError};
 use shared::telemetry::tell_operation;
 
@@ -18,7 +18,7 @@ impl Worker {
             }
             Err(MessageError::Malformed) => {
                 // Nobody can read it, now or later: the log is all that it leaves.
-                self.metrics.count(Metric::MalformedMessagesDropped);
+                metrics::count(Metric::MalformedMessageDropped);
                 tracing::error!("malformed message dropped");
                 return Disposition::Acknowledge;
             }

@@ -6,7 +6,7 @@ use shared::domain::limits::INVOCATION_MARGIN;
 use shared::domain::operation::{FailureCode, Operation, OperationError};
 use shared::domain::time::Timestamp;
 use shared::lambda::{Disposition, Record};
-use shared::metrics::Metric;
+use shared::metrics::{self, Metric};
 use shared::queue::Dispatch;
 use shared::store::Claimed;
 use shared::telemetry::{chain, tell_operation, tell_trace};
@@ -67,8 +67,7 @@ impl Worker {
                 tell_trace(operation);
                 if operation.attempt == 1 {
                     let waited = now.since(operation.created_at);
-                    self.metrics
-                        .time(Metric::QueueTime(&operation.function), waited);
+                    metrics::time(Metric::QueueTime(&operation.function), waited);
                 }
                 self.attempt(record, message, runner, *held, deadline).await
             }

@@ -23,7 +23,6 @@ use shared::config::{Environment, SettingError};
 use shared::domain::limits::{LEASE_SECS_DEFAULT, LEASE_SECS_MAX, LEASE_SECS_MIN};
 use shared::domain::time::Timestamp;
 use shared::lambda::{Disposition, Record, Unnamed, batch_response, records};
-use shared::metrics::Metrics;
 use shared::queue::Queue;
 use shared::random::Random;
 use shared::store::Store;
@@ -43,7 +42,6 @@ pub struct Worker {
     works: Works,
     clients: Arc<Clients>,
     lease: Duration,
-    metrics: Metrics,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     /// Work that was told to end and did not.
@@ -70,7 +68,6 @@ impl Worker {
     pub fn new(
         environment: &Environment,
         aws: &Aws,
-        metrics: Metrics,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Result<Self, SettingError> {
@@ -96,7 +93,6 @@ impl Worker {
             works: Works::new(environment.switch("DEMO_FUNCTIONS")?),
             clients: Arc::new(Clients::new(environment.clone())),
             lease: Duration::from_secs(u64::from(lease_secs)),
-            metrics,
             clock,
             random,
             leaked: AtomicBool::new(false),
@@ -130,7 +126,6 @@ impl Worker {
             traced(trace_header, self.serve(record, deadline).instrument(span))
         });
         let dispositions = futures_util::future::join_all(served).await;
-        self.metrics.flush();
         if self.leaked.load(Ordering::Relaxed) {
             return Err(Unserved::Leaked);
         }

@@ -10,18 +10,15 @@ use shared::aws::{self, Aws};
 use shared::clock::{Clock as _, SystemClock};
 use shared::domain::limits::WORKER_TIMEOUT_SECS;
 use shared::lambda::{self, invocation_deadline};
-use shared::metrics::Metrics;
 use shared::random::SystemRandom;
 use worker::{Unserved, Worker};
 
 fn main() -> ExitCode {
     lambda::run(async |environment| {
         let aws = Aws::new(&environment, aws::http_connector())?;
-        let metrics = Metrics::new(&environment, Arc::new(SystemClock))?;
         let worker = Arc::new(Worker::new(
             &environment,
             &aws,
-            metrics,
             Arc::new(SystemClock),
             Arc::new(SystemRandom),
         )?);

@@ -5,7 +5,7 @@ use shared::domain::limits::{CALLBACK_ANNOUNCEMENT_SECS, MESSAGE_AGE_MAX, PHANTO
 use shared::domain::operation::{Operation, OperationError};
 use shared::domain::time::Timestamp;
 use shared::lambda::{Disposition, Record};
-use shared::metrics::Metric;
+use shared::metrics::{self, Metric};
 use shared::queue::{Dispatch, MessageError, Queue, WakeUp};
 use shared::store::{GivenUp, StoreError};
 use shared::telemetry::chain;
@@ -100,7 +100,7 @@ impl Worker {
         now: Timestamp,
     ) -> Disposition {
         if now.since(record.sent_at) > PHANTOM_AGE {
-            self.metrics.count(Metric::PhantomMessagesDropped);
+            metrics::count(Metric::PhantomMessageDropped);
             tracing::info!("phantom message dropped");
             return Disposition::Acknowledge;
         }
@@ -175,8 +175,7 @@ impl Worker {
                     .map(|error| error.code.as_str())
                     .unwrap_or_default();
                 tracing::warn!(code, "operation given up");
-                self.metrics
-                    .count(Metric::OperationsGivenUp(&operation.function));
+                metrics::count(Metric::OperationGivenUp(&operation.function));
                 self.settle(&operation).await
             }
             // Cancelled since it was looked at, or given up by the receiver of another message.
@@ -184,11 +183,11 @@ impl Worker {
                 operation,
                 by_us: false,
             }) => {
-                self.metrics.count(Metric::RacesLost);
+                metrics::count(Metric::RaceLost);
                 self.settle_for_another(&operation).await
             }
             Ok(GivenUp::MovedOn) => {
-                self.metrics.count(Metric::RacesLost);
+                metrics::count(Metric::RaceLost);
                 self.put_back(record, message, LOOK_AGAIN_SECS).await
             }
             Err(error) => self.put_back_after(record, message, &error).await,

@@ -91,7 +91,8 @@ def what_goes_wrong_is_alarmed(stack: Stack) -> Iterator[str]:
         wanted.append(("AWS/Lambda Errors", {"Fn::Sub": f"${{{function}Function}}:live"}))
         wanted.append(("AWS/Lambda Throttles", {"Ref": f"{function}Function"}))
     wanted.append(("AWS/ApiGateway 5xx", {"Ref": "Api"}))
-    wanted.append(("Ferry CallbacksExhausted", {"Ref": "AWS::StackName"}))
+    wanted.append(("Ferry Callbacks", {"Ref": "AWS::StackName"}))
+    wanted.append(("Ferry Callbacks", "exhausted"))
     for metric, value in wanted:
         if (metric, str(value)) not in watched:
             yield f"nobody is told of {metric} of {value}"

@@ -2,8 +2,9 @@
 
 use local::client::http_client;
 use serde_json::{Value, json};
+use shared::metrics::Metric;
 use tests::bundle::binaries;
-use tests::metrics::told;
+use tests::metrics::{key, told};
 use tests::receiver::{Delivery, Receiver, SECRET};
 use tests::wait::{soon, until};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
@@ -235,31 +236,22 @@ async fn every_line_says_for_whom_and_what_owners_do_is_audited() {
         .find(|line| line["audit"] == "cancel");
     assert_eq!(cancel.unwrap()["gateway_request_id"], refused["request_id"]);
 
-    let metrics: Vec<_> = metrics
-        .iter()
-        .map(|line| {
-            assert_eq!(line["service"], "orders");
-            assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Namespace"], "Shop");
-            format!("{line}\n")
-        })
-        .collect();
-    // One line each of submit's, the worker's and, for each callback, the callback function's.
-    assert_eq!(metrics.len(), 4, "{log}");
-    let told: Vec<_> = told(&metrics)
-        .into_iter()
-        .map(|((name, _), amount)| (name, amount))
-        .collect();
-    assert_eq!(
-        told,
-        [
-            ("CallbacksDelivered", 2),
-            ("OperationsAccepted", 1),
-            ("OperationsCompleted", 1),
-            ("QueueTime", 1),
-            ("WorkDuration", 1),
-        ]
-        .map(|(name, amount)| (name.to_owned(), amount))
-    );
+    for line in &metrics {
+        assert_eq!(line["service"], "orders");
+        assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Namespace"], "Shop");
+    }
+    // One line each of submit's and, for each callback, the callback function's; two of the worker's, by function and by outcome, too.
+    assert_eq!(metrics.len(), 5, "{log}");
+    let expected = [
+        (Metric::CallbackDelivered, 2),
+        (Metric::SubmitAccepted("demo.echo"), 1),
+        (Metric::OperationCompleted("demo.echo"), 1),
+        (Metric::AttemptCompleted("demo.echo"), 1),
+        (Metric::QueueTime("demo.echo"), 1),
+        (Metric::WorkDuration("demo.echo"), 1),
+    ];
+    let expected = expected.map(|(metric, amount)| (key(metric), amount));
+    assert_eq!(told(&metrics), expected.into_iter().collect());
 }
 
 /// A function that logs nothing but trouble has nothing else to tell whose it was.

@@ -13,14 +13,14 @@ use local::bundle::{FUNCTIONS, PASSED_ON};
 use local::gateway::{Handler, ROUTES};
 use shared::domain::limits as bounds;
 use shared::domain::transition::{Status, Step, Verdict, verdict};
-use shared::metrics::{Metric, NAMESPACE_DEFAULT};
-use tests::metrics::sets;
+use shared::metrics::{FUNCTION, Metric, NAMESPACE_DEFAULT, OUTCOME, SERVICE};
+use tests::metrics::unit_name;
 use tests::readme::{README, part};
 
 /// Where settings that several functions share are read, and what a function's source says when it is one of them.
 const SHARED_READERS: [(&str, &str); 6] = [
     ("aws.rs", "Aws::new("),
-    ("metrics.rs", "Metrics::new("),
+    ("metrics.rs", "lambda::run("),
     ("telemetry.rs", "lambda::run("),
     ("http/request.rs", "RequestSettings::new("),
     ("config.rs", ".allowed_networks()"),
@@ -178,19 +178,23 @@ fn the_settings_that_are_handed_on_are_those_of_the_local_bundle() {
 fn the_metrics_are_those_of_the_code() {
     let told: Vec<Vec<String>> = rows("metrics")
         .into_iter()
-        .map(|row| row[..3].iter().map(|cell| (*cell).to_owned()).collect())
+        .map(|row| row[..4].iter().map(|cell| (*cell).to_owned()).collect())
         .collect();
     let counted: Vec<Vec<String>> = Metric::ALL
         .into_iter()
         .map(|metric| {
-            let sets: Vec<_> = sets(metric)
-                .iter()
-                .map(|set| format!("`{}`", set.join("`, `")))
-                .collect();
+            let code = |name: &str| format!("`{name}`");
+            let dimensions = [
+                Some(SERVICE),
+                metric.function().and(Some(FUNCTION)),
+                metric.outcome().and(Some(OUTCOME)),
+            ];
+            let dimensions: Vec<_> = dimensions.into_iter().flatten().map(code).collect();
             vec![
-                format!("`{}`", metric.name()),
-                metric.unit().to_owned(),
-                sets.join("; "),
+                code(metric.name()),
+                metric.outcome().map(code).unwrap_or_default(),
+                unit_name(metric),
+                dimensions.join(", "),
             ]
         })
         .collect();

@@ -380,9 +380,7 @@ async fn a_url_that_is_no_longer_allowed_is_not_called() {
         Arc::new(world.clock.clone()),
         Arc::new(SeededRandom::new(7)),
     );
-    let function = Callback::new(&closed, &aws, world.metrics.clone(), clock, random)
-        .await
-        .unwrap();
+    let function = Callback::new(&closed, &aws, clock, random).await.unwrap();
     let queue = world.queue(QueueKind::Callback);
     let messages = queue.receive(1).await;
     let event = serde_json::from_value(queue.event(&messages)).unwrap();

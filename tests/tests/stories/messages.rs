@@ -270,7 +270,6 @@ fn older_worker(world: &World, environment: &shared::config::Environment) -> wor
     worker::Worker::new(
         environment,
         &aws,
-        world.metrics.clone(),
         std::sync::Arc::new(world.clock.clone()),
         random,
     )

@@ -1,11 +1,12 @@
 //! What is counted: each thing that happens, once.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared::metrics::Metric;
-use tests::metrics::{Told, told};
+use tests::metrics::{Counted, Key, key};
 use tests::queues::QueueKind;
 use tests::receiver::Receiver;
 use tests::world::World;
@@ -13,19 +14,10 @@ use tests::world::World;
 use super::messages::nobodys_message;
 use super::work::{AtWork, lease_until};
 
-async fn world() -> Arc<World> {
-    Arc::new(World::with([("SERVICE_NAME", "orders")]).await)
-}
-
-/// Metrics by name and function, as they should have been told.
-fn expected<const N: usize>(metrics: [(Metric<'_>, u64); N]) -> Told {
-    metrics
-        .into_iter()
-        .map(|(metric, amount)| {
-            let function = metric.function().unwrap_or_default();
-            ((metric.name().to_owned(), function.to_owned()), amount)
-        })
-        .collect()
+/// Metrics as they should have been told, with each time that was.
+fn expected<const N: usize>(metrics: [(Metric<'_>, &[u64]); N]) -> BTreeMap<Key, Vec<u64>> {
+    let told = metrics.map(|(metric, values)| (key(metric), values.to_vec()));
+    told.into_iter().collect()
 }
 
 async fn submit(world: &World, key: &str, arguments: Value) -> u16 {
@@ -37,112 +29,108 @@ async fn submit(world: &World, key: &str, arguments: Value) -> u16 {
 
 #[tokio::test]
 async fn a_submit_is_accepted_replayed_or_in_conflict() {
-    let world = world().await;
+    let (world, counted) = (World::start().await, Counted::here());
     assert_eq!(submit(&world, "key-1", json!({})).await, 202);
     assert_eq!(submit(&world, "key-1", json!({})).await, 202);
     assert_eq!(submit(&world, "key-1", json!({})).await, 202);
     assert_eq!(submit(&world, "key-1", json!({"other": 1})).await, 409);
     let refused = world.request("POST", "/operations", &[], "{}").await;
     assert_eq!(refused.status, 400);
-    let lines = world.metric_lines();
-    // One for each request that came to something.
-    assert_eq!(lines.len(), 4);
     assert_eq!(
-        told(&lines),
+        counted.told(),
         expected([
-            (Metric::OperationsAccepted("demo.echo"), 1),
-            (Metric::SubmitsReplayed("demo.echo"), 2),
-            (Metric::SubmitsConflicted("demo.echo"), 1),
+            (Metric::SubmitAccepted("demo.echo"), &[1]),
+            (Metric::SubmitReplayed("demo.echo"), &[2]),
+            (Metric::SubmitConflicted("demo.echo"), &[1]),
         ])
     );
 }
 
 #[tokio::test]
-async fn an_attempt_and_its_end_are_one_line_and_the_callback_another() {
-    let world = world().await;
+async fn an_attempt_its_end_and_its_callback_are_each_counted_where_they_happen() {
+    let (world, counted) = (World::start().await, Counted::here());
     let receiver = Receiver::start().await;
     let body = json!({"function": "demo.echo", "callback_url": receiver.url});
     let submitted = world.submit(body).await.json;
     let id = submitted["id"].as_str().unwrap();
-    assert_eq!(world.metric_lines().len(), 1);
+    assert_eq!(
+        counted.told(),
+        expected([(Metric::SubmitAccepted("demo.echo"), &[1])])
+    );
     world.clock.advance(Duration::from_millis(1_234));
     assert!(world.pump(QueueKind::Dispatch).await);
-    let lines = world.metric_lines();
-    let [line] = lines.as_slice() else {
-        panic!("{lines:?}")
-    };
-    assert!(line.contains(r#""QueueTime":[1234]"#), "{line}");
     assert_eq!(
-        told(&lines),
+        counted.told(),
         expected([
-            (Metric::OperationsCompleted("demo.echo"), 1),
-            (Metric::QueueTime("demo.echo"), 1),
-            (Metric::WorkDuration("demo.echo"), 1),
+            (Metric::AttemptCompleted("demo.echo"), &[1]),
+            (Metric::OperationCompleted("demo.echo"), &[1]),
+            (Metric::QueueTime("demo.echo"), &[1_234]),
+            (Metric::WorkDuration("demo.echo"), &[0]),
         ])
     );
     world.rest().await;
-    let lines = world.metric_lines();
-    assert_eq!(lines.len(), 1);
-    assert_eq!(told(&lines), expected([(Metric::CallbacksDelivered, 1)]));
-    world.show(id).await;
-    assert!(
-        world.metric_lines().is_empty(),
-        "a read is nothing to count"
+    assert_eq!(
+        counted.told(),
+        expected([(Metric::CallbackDelivered, &[1])])
     );
+    world.show(id).await;
+    assert_eq!(counted.told(), expected([]), "a read is nothing to count");
 }
 
 #[tokio::test]
 async fn failures_are_told_from_attempts_that_are_retried() {
-    let world = world().await;
+    let (world, counted) = (World::start().await, Counted::here());
     let fail = async |arguments: Value| {
         world
             .submit(json!({"function": "demo.fail", "arguments": arguments}))
             .await;
         world.rest().await;
-        told(&world.metric_lines())
+        counted.told()
     };
     assert_eq!(
         fail(json!({"retryable": true, "succeed_on_attempt": 2})).await,
         expected([
-            (Metric::OperationsAccepted("demo.fail"), 1),
-            (Metric::AttemptsRetried("demo.fail"), 1),
-            (Metric::OperationsCompleted("demo.fail"), 1),
-            (Metric::QueueTime("demo.fail"), 1),
-            (Metric::WorkDuration("demo.fail"), 2),
+            (Metric::SubmitAccepted("demo.fail"), &[1]),
+            (Metric::AttemptRetried("demo.fail"), &[1]),
+            (Metric::AttemptCompleted("demo.fail"), &[1]),
+            (Metric::OperationCompleted("demo.fail"), &[1]),
+            (Metric::QueueTime("demo.fail"), &[0]),
+            (Metric::WorkDuration("demo.fail"), &[0, 0]),
         ])
     );
     assert_eq!(
         fail(json!({"retryable": true})).await,
         expected([
-            (Metric::OperationsAccepted("demo.fail"), 1),
-            (Metric::AttemptsRetried("demo.fail"), 2),
-            (Metric::OperationsFailed("demo.fail"), 1),
-            (Metric::QueueTime("demo.fail"), 1),
-            (Metric::WorkDuration("demo.fail"), 3),
+            (Metric::SubmitAccepted("demo.fail"), &[1]),
+            (Metric::AttemptRetried("demo.fail"), &[2]),
+            (Metric::AttemptFailed("demo.fail"), &[1]),
+            (Metric::OperationFailed("demo.fail"), &[1]),
+            (Metric::QueueTime("demo.fail"), &[0]),
+            (Metric::WorkDuration("demo.fail"), &[0, 0, 0]),
         ])
     );
 }
 
 #[tokio::test]
 async fn what_is_never_begun_is_given_up_once() {
-    let world = world().await;
+    let (world, counted) = (World::start().await, Counted::here());
     world
         .submit(json!({"function": "demo.echo", "deadline_seconds": 1}))
         .await;
     world.clock.advance(Duration::from_secs(2));
     world.rest().await;
     assert_eq!(
-        told(&world.metric_lines()),
+        counted.told(),
         expected([
-            (Metric::OperationsAccepted("demo.echo"), 1),
-            (Metric::OperationsGivenUp("demo.echo"), 1),
+            (Metric::SubmitAccepted("demo.echo"), &[1]),
+            (Metric::OperationGivenUp("demo.echo"), &[1]),
         ])
     );
 }
 
 #[tokio::test]
 async fn a_cancel_counts_once_and_takes_the_attempt_with_it() {
-    let world = world().await;
+    let (world, counted) = (Arc::new(World::start().await), Counted::here());
     let body = json!({"function": "demo.countdown", "arguments": {"steps": 100, "step_ms": 1000}});
     let id = world.submit(body).await.json["id"]
         .as_str()
@@ -158,20 +146,20 @@ async fn a_cancel_counts_once_and_takes_the_attempt_with_it() {
     }
     assert!(at_work.returned().await);
     assert_eq!(
-        told(&world.metric_lines()),
+        counted.told(),
         expected([
-            (Metric::OperationsAccepted("demo.countdown"), 1),
-            (Metric::OperationsCancelled("demo.countdown"), 1),
-            (Metric::QueueTime("demo.countdown"), 1),
-            (Metric::AttemptsLost("demo.countdown"), 1),
-            (Metric::RacesLost, 1),
+            (Metric::SubmitAccepted("demo.countdown"), &[1]),
+            (Metric::OperationCancelled("demo.countdown"), &[1]),
+            (Metric::QueueTime("demo.countdown"), &[0]),
+            (Metric::AttemptLost("demo.countdown"), &[1]),
+            (Metric::RaceLost, &[1]),
         ])
     );
 }
 
 #[tokio::test]
 async fn callbacks_are_delivered_refused_for_good_or_exhausted() {
-    let world = world().await;
+    let (world, counted) = (World::start().await, Counted::here());
     let receiver = Receiver::start().await;
     let called = async |answers: &[u16]| {
         receiver.answer_next(answers.iter().map(|status| (*status, None)));
@@ -179,30 +167,33 @@ async fn callbacks_are_delivered_refused_for_good_or_exhausted() {
             .submit(json!({"function": "demo.echo", "callback_url": receiver.url}))
             .await;
         assert!(world.pump(QueueKind::Dispatch).await);
-        assert_eq!(world.metric_lines().len(), 2);
+        let _ = counted.told();
         world.rest().await;
-        told(&world.metric_lines())
+        counted.told()
     };
     assert_eq!(
         called(&[503, 200]).await,
         expected([
-            (Metric::CallbackAttemptsFailed, 1),
-            (Metric::CallbacksDelivered, 1),
+            (Metric::CallbackAttemptFailed, &[1]),
+            (Metric::CallbackDelivered, &[1]),
         ])
     );
-    assert_eq!(called(&[410]).await, expected([(Metric::CallbacksGone, 1)]));
+    assert_eq!(
+        called(&[410]).await,
+        expected([(Metric::CallbackGone, &[1])])
+    );
     assert_eq!(
         called(&[500; 6]).await,
         expected([
-            (Metric::CallbackAttemptsFailed, 6),
-            (Metric::CallbacksExhausted, 1),
+            (Metric::CallbackAttemptFailed, &[6]),
+            (Metric::CallbackExhausted, &[1]),
         ])
     );
 }
 
 #[tokio::test]
 async fn what_is_dropped_is_counted() {
-    let world = world().await;
+    let (world, counted) = (World::start().await, Counted::here());
     world
         .queue(QueueKind::Dispatch)
         .send(&nobodys_message())
@@ -212,18 +203,10 @@ async fn what_is_dropped_is_counted() {
     }
     world.rest().await;
     assert_eq!(
-        told(&world.metric_lines()),
+        counted.told(),
         expected([
-            (Metric::PhantomMessagesDropped, 1),
-            (Metric::MalformedMessagesDropped, 2),
+            (Metric::PhantomMessageDropped, &[1]),
+            (Metric::MalformedMessageDropped, &[2]),
         ])
     );
-}
-
-#[tokio::test]
-async fn without_a_service_nothing_is_written() {
-    let world = World::start().await;
-    world.submit(json!({"function": "demo.echo"})).await;
-    world.rest().await;
-    assert!(world.metric_lines().is_empty());
 }

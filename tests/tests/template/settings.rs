@@ -13,7 +13,7 @@ use shared::domain::limits::{
     CALLBACK_RETRY_SECS, CALLBACK_TIMEOUT_SECS_DEFAULT, CALLBACK_TIMEOUT_SECS_MAX,
     FORRST_WAIT_SECS_DEFAULT, LEASE_SECS_DEFAULT, LEASE_SECS_MAX, LEASE_SECS_MIN, WAIT_SECS_MAX,
 };
-use shared::metrics::Metrics;
+use shared::metrics::Destination;
 use shared::random::SystemRandom;
 use status::Status;
 use submit::Submit;
@@ -135,12 +135,12 @@ async fn start(function: &str, variables: &Variables) -> Result<(), String> {
     )]);
     let aws = Aws::new(&environment, aws::http_connector()).unwrap();
     let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
-    let metrics = Metrics::new(&environment, clock.clone()).map_err(|error| error.to_string())?;
+    Destination::of(&environment).map_err(|error| error.to_string())?;
     let started = match function {
-        "SubmitFunction" => Submit::new(&environment, &aws, metrics, clock, random).map(drop),
-        "StatusFunction" => Status::new(&environment, &aws, metrics, clock).map(drop),
-        "WorkerFunction" => Worker::new(&environment, &aws, metrics, clock, random).map(drop),
-        "CallbackFunction" => Callback::new(&environment, &aws, metrics, clock, random)
+        "SubmitFunction" => Submit::new(&environment, &aws, clock, random).map(drop),
+        "StatusFunction" => Status::new(&environment, &aws, clock).map(drop),
+        "WorkerFunction" => Worker::new(&environment, &aws, clock, random).map(drop),
+        "CallbackFunction" => Callback::new(&environment, &aws, clock, random)
             .await
             .map(drop),
         other => panic!("{other} is new here"),

@@ -8,7 +8,7 @@ use shared::domain::limits::RESULT_BYTES_MAX;
 use shared::domain::operation::{FailureCode, Operation, OperationError};
 use shared::domain::time::Timestamp;
 use shared::lambda::{Disposition, Record};
-use shared::metrics::Metric;
+use shared::metrics::{self, Metric};
 use shared::queue::Dispatch;
 use shared::store::{Finished, Held, StoreError};
 use shared::telemetry::chain;
@@ -51,11 +51,17 @@ impl Write {
         }
     }
 
-    const fn metric<'a>(&self, function: &'a str) -> Metric<'a> {
+    fn count(&self, function: &str) {
         match self {
-            Self::Complete(_) => Metric::OperationsCompleted(function),
-            Self::Fail(_) => Metric::OperationsFailed(function),
-            Self::Retry { .. } => Metric::AttemptsRetried(function),
+            Self::Complete(_) => {
+                metrics::count(Metric::AttemptCompleted(function));
+                metrics::count(Metric::OperationCompleted(function));
+            }
+            Self::Fail(_) => {
+                metrics::count(Metric::AttemptFailed(function));
+                metrics::count(Metric::OperationFailed(function));
+            }
+            Self::Retry { .. } => metrics::count(Metric::AttemptRetried(function)),
         }
     }
 }
@@ -147,7 +153,7 @@ impl Worker {
         let write = outcome.write(operation, runner, self.clock.now(), self.random.fraction());
         match self.write(held, &write).await {
             Ok(Finished::Written(operation)) => {
-                self.metrics.count(write.metric(&operation.function));
+                write.count(&operation.function);
                 tracing::info!(
                     function = operation.function,
                     attempt = held.operation().attempt,
@@ -156,7 +162,7 @@ impl Worker {
                 );
                 self.after(record, message, &operation, &write).await
             }
-            Ok(Finished::Lost) => self.lost(operation),
+            Ok(Finished::Lost) => super::lost(operation),
             Err(error) => {
                 // The work is done again, when the message comes back.
                 tracing::error!("outcome not recorded: {}", chain(&error));

@@ -2,7 +2,7 @@
 //!
 //! A [`world::World`] is the real handlers in one process, on the embedded store and queues, with a clock that is moved by hand
 //! and queues that are pumped by hand. Every request to AWS goes through a [`wire::Wire`] below the SDK, which counts it, and can lose
-//! it, its answer or the process that sends it. A [`bundle::SharedBundle`] is the real processes in real time, called over HTTP by an
+//! it, its answer or the process that sends it, and none passes that the template's [`permissions`] do not allow. A [`bundle::SharedBundle`] is the real processes in real time, called over HTTP by an
 //! [`api::Api`]. Besides: [`receiver`]s of callbacks, the [`shape`] of JSON, another store by
 //! way of [`dynamodb`], and the parts of the [`readme`].
 
@@ -13,6 +13,7 @@ pub mod api;
 pub mod bundle;
 pub mod dynamodb;
 pub mod metrics;
+pub mod permissions;
 pub mod processes;
 pub mod queues;
 pub mod readme;
@@ -20,6 +21,7 @@ pub mod receiver;
 pub mod samples;
 pub mod secrets_manager;
 pub mod shape;
+pub mod template;
 pub mod wait;
 pub mod watched_clock;
 pub mod wire;

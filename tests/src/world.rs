@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use callback::Callback;
 use local::bundle::Services;
 use local::client::sdk_config;
@@ -17,6 +18,7 @@ use status::Status;
 use submit::Submit;
 use worker::Worker;
 
+use crate::permissions::Permissions;
 use crate::queues::{QueueKind, TestQueue};
 use crate::receiver::SECRET;
 use crate::watched_clock::WatchedClock;
@@ -37,7 +39,8 @@ pub struct World {
     pub store: Store,
     /// The database, likewise.
     pub dynamodb: aws_sdk_dynamodb::Client,
-    aws: Aws,
+    /// What the functions may do, and have done.
+    pub permissions: Permissions,
     random: Arc<SeededRandom>,
     /// Tells when a caller waits for an operation's end.
     pub callers_clock: Arc<WatchedClock>,
@@ -84,9 +87,8 @@ impl World {
             ])
             .with(settings);
         let wire = Wire::default();
-        let aws = Aws::new(&environment, wire.connector())
-            .unwrap()
-            .retrying_at_once();
+        let permissions = Permissions::new(&environment);
+        let aws = |function| aws(&environment, permissions.of(function, wire.connector()));
         let random = Arc::new(SeededRandom::new(7));
         let shared_clock = || Arc::new(clock.clone());
         let callers_clock = Arc::new(WatchedClock::new(clock.clone()));
@@ -95,21 +97,32 @@ impl World {
         let sqs = aws_sdk_sqs::Client::new(&endpoint("AWS_ENDPOINT_URL_SQS"));
         let table = environment.required("TABLE_NAME").unwrap().to_owned();
         Self {
-            submit: Submit::new(&environment, &aws, callers_clock.clone(), random.clone()).unwrap(),
-            status: Status::new(&environment, &aws, callers_clock.clone()).unwrap(),
+            submit: Submit::new(
+                &environment,
+                &aws("Submit"),
+                callers_clock.clone(),
+                random.clone(),
+            )
+            .unwrap(),
+            status: Status::new(&environment, &aws("Status"), callers_clock.clone()).unwrap(),
             callers_clock,
             worker: Arc::new(
-                Worker::new(&environment, &aws, shared_clock(), random.clone()).unwrap(),
+                Worker::new(&environment, &aws("Worker"), shared_clock(), random.clone()).unwrap(),
             ),
-            callback: Callback::new(&environment, &aws, shared_clock(), random.clone())
-                .await
-                .unwrap(),
+            callback: Callback::new(
+                &environment,
+                &aws("Callback"),
+                shared_clock(),
+                random.clone(),
+            )
+            .await
+            .unwrap(),
             store: Store::new(dynamodb.clone(), table),
             clock,
             wire,
             environment,
             dynamodb,
-            aws,
+            permissions,
             random,
             sqs,
             services,
@@ -125,7 +138,9 @@ impl World {
     /// The same, by a clock of its own.
     #[must_use]
     pub fn worker_by(&self, clock: Arc<dyn Clock>) -> Worker {
-        Worker::new(&self.environment, &self.aws, clock, self.random.clone()).unwrap()
+        let connector = self.permissions.of("Worker", self.wire.connector());
+        let aws = aws(&self.environment, connector);
+        Worker::new(&self.environment, &aws, clock, self.random.clone()).unwrap()
     }
 
     /// Another sender of callbacks, which starts as a new process does.
@@ -135,7 +150,9 @@ impl World {
     /// When it cannot start.
     pub async fn another_callback(&self) -> Result<Callback, SettingError> {
         let clock = Arc::new(self.clock.clone());
-        Callback::new(&self.environment, &self.aws, clock, self.random.clone()).await
+        let connector = self.permissions.of("Callback", self.wire.connector());
+        let aws = aws(&self.environment, connector);
+        Callback::new(&self.environment, &aws, clock, self.random.clone()).await
     }
 
     /// A queue.
@@ -313,6 +330,11 @@ impl World {
             step = (step * 2).min(step_max);
         }
     }
+}
+
+fn aws(environment: &Environment, connector: SharedHttpConnector) -> Aws {
+    let aws = Aws::new(environment, connector).unwrap();
+    aws.retrying_at_once()
 }
 
 /// An HTTP API's event. The route is found as the gateway finds it.

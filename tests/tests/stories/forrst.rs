@@ -9,10 +9,10 @@ mod system;
 use serde_json::{Value, json};
 use tests::world::{Answer, World};
 
-const STATUS: &str = "urn:cline:forrst:ext:async:fn:status";
-const CANCEL: &str = "urn:cline:forrst:ext:async:fn:cancel";
-const LIST: &str = "urn:cline:forrst:ext:async:fn:list";
-const HEALTH: &str = "urn:cline:forrst:fn:health";
+pub(super) const STATUS: &str = "urn:cline:forrst:ext:async:fn:status";
+pub(super) const CANCEL: &str = "urn:cline:forrst:ext:async:fn:cancel";
+pub(super) const LIST: &str = "urn:cline:forrst:ext:async:fn:list";
+pub(super) const HEALTH: &str = "urn:cline:forrst:fn:health";
 
 fn envelope(function: &str, arguments: &Value, extensions: &Value) -> String {
     json!({
@@ -23,7 +23,12 @@ fn envelope(function: &str, arguments: &Value, extensions: &Value) -> String {
 }
 
 /// A call of `alice`'s, who waits for as long as she is kept waiting.
-async fn call(world: &World, function: &str, arguments: &Value, extensions: &Value) -> Answer {
+pub(super) async fn call(
+    world: &World,
+    function: &str,
+    arguments: &Value,
+    extensions: &Value,
+) -> Answer {
     let body = envelope(function, arguments, extensions);
     let request = world.request("POST", "/forrst", &[], &body);
     world.while_waiting(None, request).await

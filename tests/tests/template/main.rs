@@ -3,7 +3,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod document;
 mod settings;
 
 use std::collections::BTreeSet;
@@ -18,7 +17,7 @@ use shared::domain::limits::{
 };
 use shared::store::table;
 
-use crate::document::{Template, arn_of, each};
+use tests::template::{Template, arn_of, each};
 
 const FUNCTION: &str = "AWS::Serverless::Function";
 const QUEUE: &str = "AWS::SQS::Queue";

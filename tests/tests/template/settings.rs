@@ -21,7 +21,7 @@ use tests::secrets_manager::SecretsManager;
 use worker::Worker;
 
 use crate::FUNCTION;
-use crate::document::Template;
+use tests::template::Template;
 
 /// What Lambda itself sets.
 const LAMBDAS: [(&str, &str); 3] = [

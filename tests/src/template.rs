@@ -3,35 +3,42 @@
 use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
 use serde_json::{Map, Value, json};
 
-const SOURCE: &str = include_str!("../../../infra/template.yaml");
+const SOURCE: &str = include_str!("../../infra/template.yaml");
 
 /// The template.
-pub(crate) struct Template(Value);
+pub struct Template(Value);
 
 impl Template {
-    pub(crate) fn read() -> Self {
+    /// The template as it stands.
+    #[must_use]
+    pub fn read() -> Self {
         let documents = Yaml::load_from_str(SOURCE).unwrap();
         assert_eq!(documents.len(), 1);
         Self(json(&documents[0]))
     }
 
     /// A section's entries by their logical names.
-    pub(crate) fn section(&self, name: &str) -> &Map<String, Value> {
+    #[must_use]
+    pub fn section(&self, name: &str) -> &Map<String, Value> {
         self.0[name].as_object().unwrap()
     }
 
-    pub(crate) fn globals(&self) -> &Value {
+    /// What all functions have.
+    #[must_use]
+    pub fn globals(&self) -> &Value {
         &self.0["Globals"]["Function"]
     }
 
     /// A resource's properties.
-    pub(crate) fn resource(&self, name: &str) -> &Value {
+    #[must_use]
+    pub fn resource(&self, name: &str) -> &Value {
         let resource = self.section("Resources").get(name);
         &resource.unwrap_or_else(|| panic!("no resource {name}"))["Properties"]
     }
 
     /// Names and properties of all resources of a type.
-    pub(crate) fn resources(&self, kind: &str) -> Vec<(&str, &Value)> {
+    #[must_use]
+    pub fn resources(&self, kind: &str) -> Vec<(&str, &Value)> {
         self.section("Resources")
             .iter()
             .filter(|(_, resource)| resource["Type"] == kind)
@@ -40,7 +47,8 @@ impl Template {
     }
 
     /// A function's events of a type, with their properties.
-    pub(crate) fn events(&self, function: &str, kind: &str) -> Vec<&Value> {
+    #[must_use]
+    pub fn events(&self, function: &str, kind: &str) -> Vec<&Value> {
         let events = self.resource(function)["Events"].as_object();
         events
             .into_iter()
@@ -51,13 +59,15 @@ impl Template {
     }
 
     /// A parameter's declaration.
-    pub(crate) fn parameter(&self, name: &str) -> &Value {
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> &Value {
         let parameter = self.section("Parameters").get(name);
         parameter.unwrap_or_else(|| panic!("no parameter {name}"))
     }
 
     /// A value, or the default of the parameter that it refers to.
-    pub(crate) fn default_of<'a>(&'a self, value: &'a Value) -> &'a Value {
+    #[must_use]
+    pub fn default_of<'a>(&'a self, value: &'a Value) -> &'a Value {
         match value["Ref"].as_str() {
             Some(name) => &self.parameter(name)["Default"],
             None => value,
@@ -65,7 +75,8 @@ impl Template {
     }
 
     /// A whole number, written or by default.
-    pub(crate) fn number(&self, value: &Value) -> u32 {
+    #[must_use]
+    pub fn number(&self, value: &Value) -> u32 {
         let number = self.default_of(value).as_u64();
         number
             .and_then(|number| number.try_into().ok())
@@ -74,14 +85,16 @@ impl Template {
 }
 
 /// The logical name in `!GetAtt NAME.Arn`.
-pub(crate) fn arn_of(value: &Value) -> &str {
+#[must_use]
+pub fn arn_of(value: &Value) -> &str {
     let attribute = value["Fn::GetAtt"].as_str();
     let name = attribute.and_then(|attribute| attribute.strip_suffix(".Arn"));
     name.unwrap_or_else(|| panic!("{value} is not the ARN of a resource here"))
 }
 
 /// One value, or each of several.
-pub(crate) fn each(value: &Value) -> &[Value] {
+#[must_use]
+pub fn each(value: &Value) -> &[Value] {
     value
         .as_array()
         .map_or(std::slice::from_ref(value), Vec::as_slice)

@@ -1,0 +1,183 @@
+//! What each function may do, by its role in the template, held against what it does: a request that its role does not allow ends the
+//! test that it is made in.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, LazyLock, Mutex};
+
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use serde_json::Value;
+use shared::config::Environment;
+
+use crate::template::{Template, each};
+
+/// Of a function, as `Submit`: an action, as `dynamodb:PutItem`, on a resource, as `Table` or `Table/by_owner`.
+pub type Permission = (&'static str, String, String);
+
+/// The functions, by the names that their resources in the template begin with.
+pub const FUNCTIONS: [&str; 4] = ["Submit", "Status", "Worker", "Callback"];
+
+/// The settings that name a resource, with its name in the template.
+const RESOURCES: [(&str, &str); 6] = [
+    ("TABLE_NAME", "Table"),
+    ("DISPATCH_QUEUE_URL", "DispatchQueue"),
+    ("DISPATCH_DEAD_LETTER_QUEUE_URL", "DispatchDeadLetterQueue"),
+    ("CALLBACK_QUEUE_URL", "CallbackQueue"),
+    ("CALLBACK_DEAD_LETTER_QUEUE_URL", "CallbackDeadLetterQueue"),
+    ("WEBHOOK_SECRETS_ARN", "WebhookSecret"),
+];
+
+/// What Lambda does in a function's name: it writes logs, and feeds it from queues (AWS Lambda Developer Guide, "Creating and
+/// configuring an Amazon SQS event source mapping").
+const LOGS: [&str; 2] = ["logs:CreateLogStream", "logs:PutLogEvents"];
+const FEEDS: [&str; 3] = [
+    "sqs:DeleteMessage",
+    "sqs:GetQueueAttributes",
+    "sqs:ReceiveMessage",
+];
+
+static GRANTED: LazyLock<BTreeSet<Permission>> = LazyLock::new(granted);
+
+/// The permissions that the functions of a world use. Clones are the same.
+#[derive(Debug, Clone)]
+pub struct Permissions {
+    /// The names of resources in the template by those in requests.
+    resources: Arc<BTreeMap<String, &'static str>>,
+    used: Arc<Mutex<BTreeSet<Permission>>>,
+}
+
+impl Permissions {
+    /// Of functions with these settings. None is used yet.
+    #[must_use]
+    pub fn new(environment: &Environment) -> Self {
+        let resources = RESOURCES.into_iter().filter_map(|(setting, resource)| {
+            let name = environment.optional(setting)?;
+            Some((name.to_owned(), resource))
+        });
+        Self {
+            resources: Arc::new(resources.collect()),
+            used: Arc::default(),
+        }
+    }
+
+    /// Lets the requests of a function pass that its role allows.
+    #[must_use]
+    pub fn of(&self, function: &'static str, inner: SharedHttpConnector) -> SharedHttpConnector {
+        SharedHttpConnector::new(Role {
+            function,
+            inner,
+            permissions: self.clone(),
+        })
+    }
+
+    /// What was used so far.
+    #[must_use]
+    pub fn used(&self) -> BTreeSet<Permission> {
+        self.used.lock().unwrap().clone()
+    }
+
+    fn resource(&self, name: &str) -> String {
+        let resource = self.resources.get(name);
+        (*resource.unwrap_or_else(|| panic!("{name} is no setting's"))).to_owned()
+    }
+}
+
+/// What the template's roles allow the functions' own code.
+#[must_use]
+pub fn granted() -> BTreeSet<Permission> {
+    let template = Template::read();
+    let mut granted = BTreeSet::new();
+    for function in FUNCTIONS {
+        let is_fed = !template
+            .events(&format!("{function}Function"), "SQS")
+            .is_empty();
+        let is_lambdas = |action: &str| LOGS.contains(&action) || is_fed && FEEDS.contains(&action);
+        let policies = &template.resource(&format!("{function}Role"))["Policies"];
+        for policy in each(policies) {
+            // Those that a parameter turns on are about the services behind the calls.
+            let statements = each(&policy["PolicyDocument"]["Statement"]).iter();
+            for statement in statements.filter(|statement| statement.get("Fn::If").is_none()) {
+                let actions = each(&statement["Action"])
+                    .iter()
+                    .map(|action| action.as_str().unwrap());
+                for action in actions.filter(|action| !is_lambdas(action)) {
+                    for resource in each(&statement["Resource"]) {
+                        granted.insert((function, action.to_owned(), named(resource)));
+                    }
+                }
+            }
+        }
+    }
+    granted
+}
+
+/// The name of a policy's resource.
+fn named(resource: &Value) -> String {
+    if let Some(arn) = resource["Fn::GetAtt"].as_str() {
+        return arn.strip_suffix(".Arn").unwrap().to_owned();
+    }
+    if resource["Fn::Sub"] == "${Table.Arn}/index/by_owner" {
+        return "Table/by_owner".to_owned();
+    }
+    let reference = resource["Ref"].as_str();
+    reference.unwrap_or_else(|| panic!("{resource}")).to_owned()
+}
+
+#[derive(Debug)]
+struct Role {
+    function: &'static str,
+    inner: SharedHttpConnector,
+    permissions: Permissions,
+}
+
+impl Role {
+    /// What a request needs (Service Authorization Reference: an index is a resource of its own; the batch calls of SQS need what
+    /// the single ones need).
+    fn needed(&self, request: &HttpRequest) -> Vec<Permission> {
+        let target = request.headers().get("x-amz-target").unwrap();
+        let (service, call) = target.split_once('.').unwrap();
+        let body: Value = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
+        let text = |name: &str| body[name].as_str();
+        let (service, resources) = match service.split('_').next().unwrap() {
+            "DynamoDB" => ("dynamodb", self.tables(&body)),
+            "AmazonSQS" => (
+                "sqs",
+                vec![self.permissions.resource(text("QueueUrl").unwrap())],
+            ),
+            "secretsmanager" => {
+                let secret = text("SecretId").unwrap();
+                ("secretsmanager", vec![self.permissions.resource(secret)])
+            }
+            other => panic!("{other} is new here"),
+        };
+        let call = call.strip_suffix("Batch").unwrap_or(call);
+        resources
+            .into_iter()
+            .map(|resource| (self.function, format!("{service}:{call}"), resource))
+            .collect()
+    }
+
+    fn tables(&self, body: &Value) -> Vec<String> {
+        let table = |name: &str| self.permissions.resource(name);
+        if let Some(several) = body["RequestItems"].as_object() {
+            return several.keys().map(|name| table(name)).collect();
+        }
+        let table = table(body["TableName"].as_str().unwrap());
+        vec![match body["IndexName"].as_str() {
+            Some(index) => format!("{table}/{index}"),
+            None => table,
+        }]
+    }
+}
+
+impl HttpConnector for Role {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        for permission in self.needed(&request) {
+            assert!(GRANTED.contains(&permission), "not allowed: {permission:?}");
+            self.permissions.used.lock().unwrap().insert(permission);
+        }
+        self.inner.call(request)
+    }
+}

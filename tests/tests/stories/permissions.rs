@@ -1,0 +1,109 @@
+//! What the functions may do. That they do nothing else is held in every story, by the world's own roles; here, that they need all of
+//! it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tests::permissions::granted;
+use tests::queues::QueueKind;
+use tests::receiver::Receiver;
+use tests::secrets_manager::SecretsManager;
+use tests::world::World;
+
+use super::forrst::{CANCEL, HEALTH, LIST, STATUS, call};
+use super::messages::{MINUTE, claim_and_vanish, create_id, message};
+
+#[tokio::test]
+async fn every_permission_is_needed() {
+    let secrets = SecretsManager::start().await;
+    let arn = secrets
+        .create("permissions", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+        .await;
+    let world = World::with([
+        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", &secrets.endpoint),
+        ("WEBHOOK_SECRETS", ""),
+        ("WEBHOOK_SECRETS_ARN", &arn),
+    ])
+    .await;
+    let receiver = Receiver::start().await;
+    rest(&world, &receiver).await;
+    forrst(&world, &receiver).await;
+    dead_letters(&world).await;
+    newer_messages(&world).await;
+    let unneeded: Vec<_> = granted()
+        .difference(&world.permissions.used())
+        .cloned()
+        .collect();
+    assert_eq!(unneeded, []);
+}
+
+/// An operation with payloads of its own, read, listed, called back about twice, and erased; and one that is cancelled.
+async fn rest(world: &World, receiver: &Receiver) {
+    // An attempt at a callback that is followed by another.
+    receiver.answer_next([(503, None)]);
+    // Little of it can be compressed away.
+    let text: String = (1..600_u64).map(|n| n.pow(5).to_string()).collect();
+    let large = json!({ "text": text });
+    let body = json!({"function": "demo.echo", "arguments": large, "callback_url": receiver.url});
+    let id = id(&world.submit(body).await.json);
+    world.rest().await;
+    world.show(&id).await;
+    let path = format!("/operations/{id}");
+    let redeliver = format!("{path}/redeliver");
+    assert_eq!(request(world, "POST", &redeliver).await, 202);
+    world.rest().await;
+    assert_eq!(request(world, "GET", "/operations").await, 200);
+    assert_eq!(request(world, "DELETE", &path).await, 204);
+    let body = json!({"function": "demo.echo", "callback_url": receiver.url});
+    let cancel = format!(
+        "/operations/{}/cancel",
+        self::id(&world.submit(body).await.json)
+    );
+    assert_eq!(request(world, "POST", &cancel).await, 200);
+    world.rest().await;
+}
+
+/// The protocol's own functions.
+async fn forrst(world: &World, receiver: &Receiver) {
+    let body = json!({"function": "demo.echo", "callback_url": receiver.url});
+    let arguments = json!({"operation_id": id(&world.submit(body).await.json)});
+    for (function, arguments) in [
+        (STATUS, &arguments),
+        (CANCEL, &arguments),
+        (LIST, &json!({})),
+        (HEALTH, &json!({})),
+    ] {
+        let answer = call(world, function, arguments, &json!([])).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+    }
+    world.rest().await;
+}
+
+/// A dead letter that is held back, then begins afresh.
+async fn dead_letters(world: &World) {
+    let id = id(&world.submit(json!({"function": "demo.echo"})).await.json);
+    let body = message(&id, create_id(world, &id).await);
+    claim_and_vanish(world, &id).await;
+    world.queue(QueueKind::DispatchDeadLetter).send(&body).await;
+    assert!(world.pump(QueueKind::DispatchDeadLetter).await);
+    world.clock.advance(MINUTE);
+    assert!(world.pump(QueueKind::DispatchDeadLetter).await);
+    world.rest().await;
+}
+
+/// Messages of a version to come, which are left to it.
+async fn newer_messages(world: &World) {
+    for kind in [QueueKind::Callback, QueueKind::CallbackDeadLetter] {
+        world.queue(kind).send(r#"{"format":1000}"#).await;
+        assert!(world.pump(kind).await);
+    }
+    world.clock.advance(Duration::from_secs(1));
+}
+
+async fn request(world: &World, method: &str, path: &str) -> u16 {
+    world.request(method, path, &[], "").await.status
+}
+
+fn id(operation: &Value) -> String {
+    operation["id"].as_str().unwrap().to_owned()
+}

@@ -44,19 +44,19 @@ async fn start(world: &World, function: &str, arguments: &Value) -> String {
         .to_owned()
 }
 
-fn at_once(others: &[Value]) -> Value {
+pub(super) fn at_once(others: &[Value]) -> Value {
     let mut extensions =
         vec![json!({"urn": "urn:forrst:ext:async", "options": {"preferred": true}})];
     extensions.extend_from_slice(others);
     Value::Array(extensions)
 }
 
-fn extension(name: &str, options: &Value) -> Value {
+pub(super) fn extension(name: &str, options: &Value) -> Value {
     json!({"urn": format!("urn:forrst:ext:{name}"), "options": options})
 }
 
 /// An extension's answer.
-fn data<'a>(answer: &'a Answer, name: &str) -> &'a Value {
+pub(super) fn data<'a>(answer: &'a Answer, name: &str) -> &'a Value {
     let extensions = answer.json["extensions"].as_array();
     let urn = |extension: &&Value| {
         let urn = extension["urn"].as_str().unwrap();

@@ -25,6 +25,7 @@ mod permissions;
 mod rotation;
 mod routes;
 mod traces;
+mod upgrades;
 mod waits;
 mod wake_ups;
 mod work;

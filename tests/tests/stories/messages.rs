@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use shared::clock::Clock as _;
 use shared::domain::id::{ClaimId, CreateId, OperationId};
 use shared::queue::{Dispatch, Message as _};
-use shared::store::Claimed;
+use shared::store::{Claimed, Held};
 use tests::queues::QueueKind;
 use tests::world::World;
 
@@ -40,7 +40,7 @@ pub(super) async fn create_id(world: &World, id: &str) -> CreateId {
 }
 
 /// Claims an operation as a worker that then dies.
-pub(super) async fn claim_and_vanish(world: &World, id: &str) {
+pub(super) async fn claim_and_vanish(world: &World, id: &str) -> Box<Held> {
     use shared::clock::Clock as _;
     let create_id = create_id(world, id).await;
     let (id, claim_id) = (
@@ -52,7 +52,10 @@ pub(super) async fn claim_and_vanish(world: &World, id: &str) {
         .claim(&id, &create_id, claim_id, MINUTE, world.clock.now())
         .await
         .unwrap();
-    assert!(matches!(claimed, Claimed::Held(_)));
+    match claimed {
+        Claimed::Held(held) => held,
+        other => panic!("{other:?}"),
+    }
 }
 
 #[tokio::test]

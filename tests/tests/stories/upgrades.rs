@@ -1,0 +1,272 @@
+//! What versions of Ferry left behind, in the table and in the queues, and this one has to bring to its end.
+//!
+//! `tests/kept` has it, by version, of moments in an operation's life. What this version leaves behind looks like what is kept of it:
+//! whoever changes it raises `FORMAT`, or sees here that it is still understood, and keeps the new files beside the old ones
+//! (README.md, "Upgrading").
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use local::client::http_client;
+use serde_json::{Map, Value, json};
+use shared::clock::Clock as _;
+use shared::domain::operation::Progress;
+use shared::domain::time::Timestamp;
+use shared::store::Renewed;
+use tests::queues::QueueKind;
+use tests::receiver::Receiver;
+use tests::shape::assert_shape;
+use tests::world::World;
+
+use super::forrst::{at_once, call, data, extension};
+use super::messages::{MINUTE, claim_and_vanish};
+
+/// Moments, each with what has become of the operation when everything is at rest again; null when it is gone.
+fn moments() -> Vec<(&'static str, Value)> {
+    let delivered = json!({"status": "delivered"});
+    vec![
+        (
+            "pending",
+            json!({"status": "completed", "attempt": 1, "result": large(), "callback": delivered}),
+        ),
+        (
+            "forrst",
+            json!({"status": "completed", "attempt": 1, "result": {}}),
+        ),
+        ("processing", json!({"status": "completed", "attempt": 2})),
+        ("retrying", json!({"status": "completed", "attempt": 2})),
+        (
+            "callback_due",
+            json!({"status": "completed", "result": large(), "callback": delivered}),
+        ),
+        (
+            "callback_failed_once",
+            json!({"status": "failed", "callback": {
+                "status": "delivered",
+                "attempts": [{"status_code": 503}, {"status_code": 200}],
+            }}),
+        ),
+        (
+            "redelivery",
+            json!({"status": "completed", "callback": {
+                "status": "delivered",
+                "attempts": [{"status_code": 200}, {"status_code": 200}],
+            }}),
+        ),
+        (
+            "completed",
+            json!({"status": "completed", "result": large()}),
+        ),
+        (
+            "failed",
+            json!({"status": "failed", "errors": [{"code": "DEMO_FAILURE"}]}),
+        ),
+        (
+            "cancelled",
+            json!({"status": "cancelled", "attempt": 0, "callback": delivered}),
+        ),
+        ("erased", Value::Null),
+    ]
+}
+
+#[tokio::test]
+async fn what_every_version_left_behind_is_brought_to_its_end() {
+    let mut versions = 0;
+    for directory in fs::read_dir(kept()).unwrap() {
+        let directory = directory.unwrap().path();
+        for (moment, end) in moments() {
+            let text = fs::read_to_string(file(&directory, moment)).unwrap();
+            let receiver = Receiver::start().await;
+            let left: Value = serde_json::from_str(&text.replace(RECEIVER, &receiver.url)).unwrap();
+            let world = World::start().await;
+            restore(&world, &left).await;
+            world.rest().await;
+            let id = left["items"][0]["pk"]["S"].as_str().unwrap();
+            let path = format!("/operations/{id}");
+            let shown = world.request("GET", &path, &[], "").await;
+            let context = format!("{} {moment}: {}", directory.display(), shown.text);
+            if end.is_null() {
+                assert_eq!(shown.status, 404, "{context}");
+            } else {
+                assert_shape(&end, &shown.json, &context);
+            }
+        }
+        versions += 1;
+    }
+    assert!(versions > 0);
+}
+
+#[tokio::test]
+async fn what_this_version_leaves_behind_is_what_is_kept_of_it() {
+    let directory = kept().join(env!("CARGO_PKG_VERSION"));
+    let keeps = std::env::var_os("KEEP").is_some();
+    for (moment, _) in moments() {
+        let left = leave(moment).await;
+        if keeps {
+            let text = serde_json::to_string_pretty(&left).unwrap() + "\n";
+            fs::create_dir_all(&directory).unwrap();
+            fs::write(file(&directory, moment), text).unwrap();
+        }
+        let text = fs::read_to_string(file(&directory, moment)).unwrap();
+        let kept: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(outline(&left), outline(&kept), "{moment}: {left:#}");
+    }
+}
+
+/// Stands for the receiver of callbacks, which has another port each time.
+const RECEIVER: &str = "http://127.0.0.1:0/hook";
+
+fn kept() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("kept")
+}
+
+fn file(directory: &Path, moment: &str) -> PathBuf {
+    directory.join(format!("{moment}.json"))
+}
+
+/// What does not fit into an operation's head, however well it is compressed.
+fn large() -> Value {
+    let text: String = (1..600_u64).map(|n| n.pow(5).to_string()).collect();
+    json!({ "text": text })
+}
+
+/// Brings an operation to a moment; what is in the table and the queues then.
+async fn leave(moment: &str) -> Value {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    let echo = json!({
+        "function": "demo.echo", "arguments": large(), "metadata": {"order": 17}, "callback_url": receiver.url,
+    });
+    let fail = |arguments| json!({"function": "demo.fail", "arguments": arguments});
+    let body = match moment {
+        "retrying" => fail(json!({"retryable": true, "succeed_on_attempt": 2})),
+        "failed" => fail(json!({})),
+        "callback_failed_once" => {
+            receiver.answer_next([(503, None)]);
+            let mut body = fail(json!({}));
+            body["callback_url"] = json!(receiver.url);
+            body
+        }
+        _ => echo,
+    };
+    let id = if moment == "forrst" {
+        let trace = extension("tracing", &json!({"trace_id": "trace", "span_id": "span"}));
+        let answer = call(&world, "demo.echo", &json!({}), &at_once(&[trace])).await;
+        data(&answer, "async")["operation_id"].clone()
+    } else {
+        let (key, body) = ([("idempotency-key", "kept")], body.to_string());
+        let answer = world.request("POST", "/operations", &key, &body).await;
+        answer.json["id"].clone()
+    };
+    let id = id.as_str().unwrap().to_owned();
+    let path = format!("/operations/{id}");
+    let pump = async |kind| assert!(world.pump(kind).await);
+    match moment {
+        "pending" | "forrst" => {}
+        "processing" => report_and_vanish(&world, &id).await,
+        "retrying" | "callback_due" | "failed" => pump(QueueKind::Dispatch).await,
+        "callback_failed_once" | "completed" => {
+            pump(QueueKind::Dispatch).await;
+            pump(QueueKind::Callback).await;
+        }
+        "redelivery" | "erased" => {
+            pump(QueueKind::Dispatch).await;
+            pump(QueueKind::Callback).await;
+            let (method, path) = match moment {
+                "erased" => ("DELETE", path),
+                _ => ("POST", format!("{path}/redeliver")),
+            };
+            let answer = world.request(method, &path, &[], "").await;
+            assert!((200..300).contains(&answer.status), "{}", answer.text);
+        }
+        "cancelled" => {
+            let path = format!("{path}/cancel");
+            let answer = world.request("POST", &path, &[], "").await;
+            assert_eq!(answer.status, 200, "{}", answer.text);
+        }
+        other => panic!("{other} is no moment"),
+    }
+    let items = dynamodb(&world, "Scan", json!({})).await["Items"].take();
+    let mut left = json!({"now": world.clock.now().as_millis(), "items": items});
+    for (queue, kind) in QUEUES {
+        // Those that wait for a visibility timeout or a delay, too.
+        world.clock.advance(Duration::from_secs(900));
+        let messages = world.queue(kind).receive(10).await;
+        let bodies = messages
+            .iter()
+            .map(|message| serde_json::from_str::<Value>(message.body().unwrap()).unwrap());
+        left[queue] = bodies.collect();
+    }
+    let text = left.to_string().replace(&receiver.url, RECEIVER);
+    serde_json::from_str(&text).unwrap()
+}
+
+/// A worker that has told its progress, and is never heard of again.
+async fn report_and_vanish(world: &World, id: &str) {
+    let held = claim_and_vanish(world, id).await;
+    let now = world.clock.now();
+    let progress = Progress {
+        fraction: 0.5,
+        message: Some("half of it".to_owned()),
+        at: now,
+    };
+    let renewed = world.store.renew(&held, MINUTE, Some(&progress), now);
+    assert!(matches!(renewed.await, Ok(Renewed::Held)));
+}
+
+const QUEUES: [(&str, QueueKind); 2] = [
+    ("dispatch", QueueKind::Dispatch),
+    ("callback", QueueKind::Callback),
+];
+
+/// The local store checks that there is one.
+const SIGNATURE: &str = "AWS4-HMAC-SHA256 Credential=local/20270115/us-east-1/dynamodb/aws4_request, \
+                         SignedHeaders=host;x-amz-date, Signature=none";
+
+async fn restore(world: &World, left: &Value) {
+    let then = Timestamp::from_millis(left["now"].as_i64().unwrap());
+    world.clock.advance(then.since(world.clock.now()));
+    for item in left["items"].as_array().unwrap() {
+        dynamodb(world, "PutItem", json!({ "Item": item })).await;
+    }
+    for (queue, kind) in QUEUES {
+        for body in left[queue].as_array().unwrap() {
+            world.queue(kind).send(&body.to_string()).await;
+        }
+    }
+}
+
+/// A call of the table's, in DynamoDB's own JSON.
+async fn dynamodb(world: &World, call: &str, mut body: Value) -> Value {
+    let setting = |name| world.environment.required(name).unwrap();
+    body["TableName"] = json!(setting("TABLE_NAME"));
+    let request = http_client()
+        .post(setting("AWS_ENDPOINT_URL_DYNAMODB"))
+        .header("content-type", "application/x-amz-json-1.0")
+        .header("x-amz-target", format!("DynamoDB_20120810.{call}"))
+        .header("x-amz-date", "20270115T080000Z")
+        .header("authorization", SIGNATURE)
+        .body(body.to_string());
+    let answer = request.send().await.unwrap();
+    let (status, text) = (answer.status(), answer.text().await.unwrap());
+    assert_eq!(status, 200, "{text}");
+    serde_json::from_str(&text).unwrap()
+}
+
+/// What is there, whatever its value.
+fn outline(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let outlined = members
+                .iter()
+                .map(|(name, value)| (name.clone(), outline(value)));
+            let sorted: BTreeMap<_, _> = outlined.collect();
+            Value::Object(Map::from_iter(sorted))
+        }
+        Value::Array(elements) => elements.iter().map(outline).collect(),
+        Value::String(_) => json!("text"),
+        Value::Number(_) => json!("number"),
+        other => other.clone(),
+    }
+}

@@ -25,6 +25,7 @@ EVERYTHING: Parameters = JWT | {
     "HttpReservedConcurrency": "50",
     "DeploymentPreference": "Canary10Percent5Minutes",
     "Tracing": "Active",
+    "JwtScopes": "operations:read,operations:write",
     "PublicUrl": "https://api.example.com",
     "WebhookSignatureVersions": "v1,v1a",
 }
@@ -45,6 +46,7 @@ REFUSED: dict[str, tuple[Parameters, str]] = {
     "jwt without an audience": (JWT | {"JwtAudience": ""}, "Authorizer=jwt needs JwtAudience"),
     "jwt with half an audience": (JWT | {"JwtAudience": "ferry,"}, "JwtAudience must be"),
     "jwt from an issuer in the clear": (JWT | {"JwtIssuer": "http://issuer.example.com"}, "JwtIssuer must be"),
+    "scopes without tokens": (IAM | {"JwtScopes": "operations"}, "JwtScopes needs Authorizer=jwt"),
     "lambda without a function": (LAMBDA | {"AuthorizerFunctionArn": ""}, "Authorizer=lambda needs AuthorizerFunctionArn"),
     "no webhook secret": (_JWT | {"Release": "1"}, "WebhookSecrets is missing"),
     "a short webhook secret": (JWT | {"WebhookSecrets": "whsec_c2hvcnQ="}, "WebhookSecrets must be"),

@@ -147,6 +147,12 @@ FAULTS: list[Fault] = [
         choices.IAM,
     ),
     Fault(
+        "a route that asks for no scope",
+        http.routes_ask_who_is_calling,
+        _drop("RedeliverRoute", "AuthorizationScopes"),
+        choices.EVERYTHING,
+    ),
+    Fault(
         "the authorizer function is asked for a policy",
         http.authorizers_ask_the_right_one,
         _drop("LambdaAuthorizer", "EnableSimpleResponses"),

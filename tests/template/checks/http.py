@@ -11,6 +11,7 @@ def routes_ask_who_is_calling(stack: Stack) -> Iterator[str]:
     choice = stack.parameters["Authorizer"]
     kinds = {"jwt": "JWT", "iam": "AWS_IAM", "lambda": "CUSTOM", "none-answers-401": "NONE"}
     named = {"jwt": {"Ref": "JwtAuthorizer"}, "lambda": {"Ref": "LambdaAuthorizer"}}
+    scopes = stack.parameters["JwtScopes"].split(",") if stack.parameters["JwtScopes"] else None
     routes = {route["RouteKey"]: route for route in stack.of(ROUTE)}
     if len(routes) != len(stack.of(ROUTE)):
         yield "a route is there twice"
@@ -21,6 +22,8 @@ def routes_ask_who_is_calling(stack: Stack) -> Iterator[str]:
             yield f"{key} is authorized by {route['AuthorizationType']}"
         if route["AuthorizerId"] != (None if is_open else named.get(choice)):
             yield f"{key} has the authorizer {route['AuthorizerId']}"
+        if route["AuthorizationScopes"] != (None if is_open else scopes):
+            yield f"{key} asks for the scopes {route['AuthorizationScopes']}"
     if "ANY /health" not in routes:
         yield "nobody can ask for health"
     wanted = {name for name, reference in named.items() if name == choice}

@@ -26,3 +26,4 @@ pub mod wait;
 pub mod watched_clock;
 pub mod wire;
 pub mod world;
+pub mod yaml;

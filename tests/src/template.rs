@@ -1,7 +1,8 @@
-//! The template as JSON, with its short forms (`!Ref`) spelled out (`{"Ref": …}`), and ways to find things in it.
+//! The template as JSON, and ways to find things in it.
 
-use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
+
+use crate::yaml;
 
 const SOURCE: &str = include_str!("../../infra/template.yaml");
 
@@ -12,9 +13,7 @@ impl Template {
     /// The template as it stands.
     #[must_use]
     pub fn read() -> Self {
-        let documents = Yaml::load_from_str(SOURCE).unwrap();
-        assert_eq!(documents.len(), 1);
-        Self(json(&documents[0]))
+        Self(yaml::read(SOURCE))
     }
 
     /// A section's entries by their logical names.
@@ -98,27 +97,4 @@ pub fn each(value: &Value) -> &[Value] {
     value
         .as_array()
         .map_or(std::slice::from_ref(value), Vec::as_slice)
-}
-
-fn json(yaml: &Yaml) -> Value {
-    match yaml {
-        Yaml::Value(Scalar::Null) => Value::Null,
-        Yaml::Value(Scalar::Boolean(boolean)) => json!(boolean),
-        Yaml::Value(Scalar::Integer(integer)) => json!(integer),
-        Yaml::Value(Scalar::String(text)) => json!(text),
-        Yaml::Sequence(entries) => entries.iter().map(json).collect(),
-        Yaml::Mapping(entries) => entries
-            .iter()
-            .map(|(name, value)| (name.as_str().unwrap().to_owned(), json(value)))
-            .collect(),
-        Yaml::Tagged(tag, value) => {
-            let name = match tag.suffix.as_str() {
-                "Ref" => "Ref".to_owned(),
-                function => format!("Fn::{function}"),
-            };
-            json!({ name: json(value) })
-        }
-        // CloudFormation does not support aliases.
-        other => panic!("{other:?} has no place in a template"),
-    }
 }

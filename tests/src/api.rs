@@ -8,6 +8,7 @@ use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
 use crate::bundle::RunningBundle;
+use crate::openapi;
 use crate::wait::until;
 
 /// See the module.
@@ -57,11 +58,11 @@ impl Api {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = request.body(body).send().await.unwrap();
+        let (status, headers, text) = openapi::sent(&self.client, request.body(body)).await;
         Answer {
-            status: response.status().as_u16(),
-            headers: response.headers().clone(),
-            text: response.text().await.unwrap(),
+            status,
+            headers,
+            text,
         }
     }
 

@@ -2,9 +2,10 @@
 //!
 //! A [`world::World`] is the real handlers in one process, on the embedded store and queues, with a clock that is moved by hand
 //! and queues that are pumped by hand. Every request to AWS goes through a [`wire::Wire`] below the SDK, which counts it, and can lose
-//! it, its answer or the process that sends it, and none passes that the template's [`permissions`] do not allow. A [`bundle::SharedBundle`] is the real processes in real time, called over HTTP by an
-//! [`api::Api`]. Besides: [`receiver`]s of callbacks, the [`shape`] of JSON, another store by
-//! way of [`dynamodb`], and the parts of the [`readme`].
+//! it, its answer or the process that sends it, and none passes that the template's [`permissions`] do not allow. A
+//! [`bundle::SharedBundle`] is the real processes in real time, called over HTTP by an [`api::Api`]. Every answer of either, and every
+//! callback, is held to the [`openapi`] document. Besides: [`receiver`]s of callbacks, the [`shape`] of JSON, another store by way of
+//! [`dynamodb`], and the parts of the [`readme`].
 
 #![expect(clippy::unwrap_used, reason = "a test has nobody to hand an error to")]
 #![expect(clippy::missing_panics_doc, reason = "a test panics when it fails")]
@@ -13,6 +14,7 @@ pub mod api;
 pub mod bundle;
 pub mod dynamodb;
 pub mod metrics;
+pub mod openapi;
 pub mod permissions;
 pub mod processes;
 pub mod queues;

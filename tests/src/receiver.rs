@@ -13,6 +13,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::openapi::{Delivered, texts};
+
 /// The secret that deliveries are signed with.
 pub const SECRET: &str = "whsec_dGhlIHNlY3JldCBvZiB0aGUgdGVzdHMsIG5vIG90aGVy";
 
@@ -49,10 +51,12 @@ impl Delivery {
 #[derive(Debug, Default)]
 struct Log {
     received: Vec<Delivery>,
+    /// What the document of the API is wrong about in them.
+    faults: Vec<String>,
     answers: VecDeque<(u16, Option<String>)>,
 }
 
-/// See the module. It ends when it is dropped.
+/// See the module. It ends when it is dropped, and expects then that every callback was as the document of the API says.
 pub struct Receiver {
     /// Where it listens.
     pub url: String,
@@ -108,15 +112,32 @@ impl Receiver {
     }
 }
 
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        let faults = std::mem::take(&mut self.log.lock().unwrap().faults);
+        assert!(
+            faults.is_empty() || std::thread::panicking(),
+            "infra/openapi.yaml is wrong about callbacks:\n  {}",
+            faults.join("\n  ")
+        );
+    }
+}
+
 async fn receive(
     State((log, mut held)): State<(Arc<Mutex<Log>>, watch::Receiver<bool>)>,
     headers: HeaderMap,
     body: Bytes,
 ) -> (StatusCode, HeaderMap) {
-    log.lock()
-        .unwrap()
-        .received
-        .push(Delivery { headers, body });
+    let delivered = Delivered {
+        headers: texts(&headers),
+        body: body.to_vec(),
+    };
+    let faults = delivered.faults();
+    {
+        let mut log = log.lock().unwrap();
+        log.faults.extend(faults);
+        log.received.push(Delivery { headers, body });
+    }
     // The receiver that is gone answers nobody.
     let _ = held.wait_for(|held| !held).await;
     let mut log = log.lock().unwrap();

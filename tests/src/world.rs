@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use callback::Callback;
 use local::bundle::Services;
 use local::client::sdk_config;
@@ -18,6 +20,7 @@ use status::Status;
 use submit::Submit;
 use worker::Worker;
 
+use crate::openapi::Exchange;
 use crate::permissions::Permissions;
 use crate::queues::{QueueKind, TestQueue};
 use crate::receiver::SECRET;
@@ -216,8 +219,9 @@ impl World {
         self.answer(event(owner, method, path, headers, body)).await
     }
 
-    /// The answer to an HTTP API's event.
+    /// The answer to an HTTP API's event, which is held to the document of the API.
     pub async fn answer(&self, event: Value) -> Answer {
+        let exchange = Exchange::of_event(&event);
         let route = event["routeKey"].as_str().unwrap();
         let submits = ["POST /operations", "ANY /forrst"].contains(&route);
         let event = serde_json::from_value(event).unwrap();
@@ -227,9 +231,11 @@ impl World {
             self.status.handle(event).await
         };
         let response = serde_json::to_value(response).unwrap();
-        let text = response["body"].as_str().unwrap().to_owned();
+        let exchange = exchange.with_response(&response);
+        let (status, text) = (exchange.status, exchange.body.clone());
+        exchange.is_documented();
         Answer {
-            status: u16::try_from(response["statusCode"].as_u64().unwrap()).unwrap(),
+            status,
             headers: response["headers"].clone(),
             json: serde_json::from_str(&text).unwrap_or(Value::Null),
             text,
@@ -364,7 +370,7 @@ pub fn event(
     }
     let (text, base64) = match std::str::from_utf8(body) {
         Ok(text) => (text.to_owned(), false),
-        Err(_) => (base64(body), true),
+        Err(_) => (STANDARD.encode(body), true),
     };
     json!({
         "version": "2.0",
@@ -383,9 +389,4 @@ pub fn event(
         "body": text,
         "isBase64Encoded": base64,
     })
-}
-
-fn base64(bytes: &[u8]) -> String {
-    use base64::Engine as _;
-    base64::engine::general_purpose::STANDARD.encode(bytes)
 }

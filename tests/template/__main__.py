@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from . import checks, choices, deployment, scanners
+from . import checks, choices, deployment, openapi, scanners
 from .faults import FAULTS, Fault
 from .stack import Json, Parameters, Refused, Stack, deploy, source
 
@@ -48,6 +48,9 @@ def main() -> int:
     for name in ("jwt", "everything"):
         report.tell(f"made by moto: {name}", deployment.problems(stacks[name]))
     report.tell("made by moto, and noticed: the table has a name", _noticed_when_made(template))
+    report.tell("the API's description is OpenAPI", openapi.problems(openapi.source()))
+    for name, inject in openapi.FAULTS.items():
+        report.tell(f"noticed: {name}", openapi.noticed(inject))
     print(f"\n{report.passed} passed, {report.failed} failed")
     return 1 if report.failed else 0
 

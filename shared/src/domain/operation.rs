@@ -91,6 +91,18 @@ pub enum FailureCode {
 }
 
 impl FailureCode {
+    /// Every code.
+    pub const ALL: [Self; 8] = [
+        Self::ResultTooLarge,
+        Self::DeadlineExceeded,
+        Self::AttemptsExhausted,
+        Self::WorkerLost,
+        Self::InternalError,
+        Self::FunctionNotFound,
+        Self::VersionNotFound,
+        Self::InvalidArguments,
+    ];
+
     /// The word for it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

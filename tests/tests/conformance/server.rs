@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use shared::clock::{Clock as _, SystemClock};
 use shared::config::Environment;
 use tests::bundle::{RunningBundle, SharedBundle};
+use tests::openapi;
 use tests::receiver::{Receiver, SECRET};
 use tests::wait::until;
 
@@ -61,8 +62,8 @@ pub(crate) struct Server {
     authorization: Option<String>,
     callback_url: Option<String>,
     client: reqwest::Client,
-    // Ours, for as long as it is called.
-    _bundle: Option<Arc<RunningBundle>>,
+    /// Ours, for as long as it is called; it is held to its own document besides.
+    bundle: Option<Arc<RunningBundle>>,
 }
 
 /// Where callbacks go.
@@ -117,7 +118,7 @@ impl Server {
                 .optional("FORRST_CALLBACK_URL")
                 .map(str::to_owned),
             client: http_client(),
-            _bundle: bundle,
+            bundle,
         }
     }
 
@@ -152,6 +153,10 @@ impl Server {
             .body(body);
         if let Some(authorization) = &self.authorization {
             request = request.header("authorization", authorization);
+        }
+        if self.bundle.is_some() {
+            let (status, headers, text) = openapi::sent(&self.client, request).await;
+            return Exchange::new(sent, status, headers, text);
         }
         let response = request.send().await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());

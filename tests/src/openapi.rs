@@ -1,0 +1,142 @@
+//! Holds what Ferry answers and posts to `infra/openapi.yaml`. Whoever calls Ferry in a test hands every [`Exchange`] in, so that all
+//! stories together are a test of the document: one that is wrong sends its readers' programs astray, and nothing else would tell.
+//!
+//! The document leaves answers open, since they may gain members and codes. Held to it as it is, an answer could gain them unnoticed by the
+//! document, so answers are held to a [closed](Side::Ours) copy, in which nothing is allowed that is not named.
+
+mod callback;
+mod event;
+mod exchange;
+mod schema;
+
+use std::sync::{Arc, LazyLock, Mutex};
+
+use serde_json::Value;
+use shared::domain::json::push_token;
+
+pub use self::callback::{Delivered, delivered_events};
+pub(crate) use self::exchange::texts;
+pub use self::exchange::{Exchange, Key, kept, sent};
+pub use self::schema::{EXTENSIBLE, Side};
+use self::schema::{Validators, closed};
+use crate::yaml;
+
+const SOURCE: &str = include_str!("../../infra/openapi.yaml");
+
+/// The methods that a path item can have here. `HEAD` goes with `get`.
+pub const METHODS: [&str; 3] = ["delete", "get", "post"];
+
+/// See the module.
+pub struct Document {
+    json: Value,
+    closed: Value,
+    validators: Mutex<Validators>,
+}
+
+/// An operation of the document, in the sense of the specification.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Route {
+    /// In upper case.
+    pub method: String,
+    /// With its variables, as `/operations/{id}`.
+    pub path: String,
+}
+
+impl Document {
+    /// Ferry's own.
+    #[must_use]
+    pub fn of_ferry() -> &'static Self {
+        static OF_FERRY: LazyLock<Document> = LazyLock::new(|| Document::new(yaml::read(SOURCE)));
+        &OF_FERRY
+    }
+
+    /// Any other.
+    #[must_use]
+    pub fn new(json: Value) -> Self {
+        let closed = closed(&json);
+        Self {
+            json,
+            closed,
+            validators: Mutex::default(),
+        }
+    }
+
+    /// The whole document.
+    #[must_use]
+    pub const fn json(&self) -> &Value {
+        &self.json
+    }
+
+    /// What is at an RFC 6901 pointer; null when there is nothing.
+    #[must_use]
+    pub fn at(&self, pointer: &str) -> &Value {
+        self.json.pointer(pointer).unwrap_or(&Value::Null)
+    }
+
+    /// The pointer to a member, or to what it refers to; `None` when there is no such member, or what it refers to is missing.
+    #[must_use]
+    pub fn member(&self, pointer: &str, name: &str) -> Option<String> {
+        let mut member = pointer.to_owned();
+        push_token(&mut member, name);
+        while let Some(target) = self.json.pointer(&member)?["$ref"].as_str() {
+            member = target.strip_prefix('#')?.to_owned();
+        }
+        Some(member)
+    }
+
+    /// Its operations.
+    #[must_use]
+    pub fn routes(&self) -> Vec<Route> {
+        let paths = self.json["paths"].as_object().unwrap();
+        paths
+            .iter()
+            .flat_map(|(path, item)| {
+                METHODS.into_iter().filter_map(|method| {
+                    item.get(method)?;
+                    Some(Route {
+                        method: method.to_uppercase(),
+                        path: path.clone(),
+                    })
+                })
+            })
+            .collect()
+    }
+
+    /// The pointer to an operation.
+    #[must_use]
+    pub fn operation(&self, route: &Route) -> Option<String> {
+        let item = self.member("/paths", &route.path)?;
+        self.member(&item, &route.method.to_lowercase())
+    }
+
+    /// What is wrong with a value by the schema at a pointer.
+    #[must_use]
+    pub fn schema_faults(&self, side: Side, schema: &str, value: &Value) -> Vec<String> {
+        let whole = match side {
+            Side::Ours => &self.closed,
+            Side::Theirs => &self.json,
+        };
+        let validator = self
+            .validators
+            .lock()
+            .unwrap()
+            .entry((side, schema.to_owned()))
+            .or_insert_with(|| Arc::new(schema::validator(whole, schema)))
+            .clone();
+        validator
+            .iter_errors(value)
+            .map(|error| format!("{schema}: {} is wrong: {error}", error.instance_path()))
+            .collect()
+    }
+
+    /// What is wrong with the text of a header or a parameter by the schema of its object at a pointer.
+    fn text_faults(&self, object: &str, text: &str) -> Vec<String> {
+        let schema = format!("{object}/schema");
+        let is_whole = self.at(&schema)["type"] == "integer";
+        let value = match text.parse::<i64>() {
+            Ok(number) if is_whole => Value::from(number),
+            _ => Value::from(text),
+        };
+        self.schema_faults(Side::Theirs, &schema, &value)
+    }
+}

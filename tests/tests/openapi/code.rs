@@ -1,0 +1,107 @@
+//! What the document and the code both name. Bounds are in `limits`.
+
+use std::collections::BTreeSet;
+
+use local::gateway::ROUTES;
+use serde_json::{Value, json};
+use shared::domain::callback::{CallbackStatus, Event};
+use shared::domain::operation::FailureCode;
+use shared::domain::transition::Status;
+use shared::forrst::{ExtensionName, Spelling};
+use shared::http::Code;
+use tests::openapi::{Document, EXTENSIBLE, Route};
+
+/// Both ways, with whether an authorizer stands before each. The template's routes are held to the local gateway's by a test of their own.
+pub(crate) fn route_faults(document: &Document) -> Vec<String> {
+    let documented: BTreeSet<_> = document
+        .routes()
+        .into_iter()
+        .map(|route| {
+            let operation = document.operation(&route).unwrap_or_default();
+            let is_open = document.at(&operation)["security"] == json!([]);
+            let Route { method, path } = route;
+            let own = format!("{method} {path}");
+            let has_own = ROUTES.iter().any(|route| route.key == own);
+            let key = if has_own { own } else { format!("ANY {path}") };
+            (key, !is_open)
+        })
+        .collect();
+    let served = ROUTES
+        .iter()
+        .map(|route| (route.key.to_owned(), route.authorized))
+        .collect();
+    differences("the gateway's routes", &documented, &served)
+}
+
+/// The version, and every list of words both ways.
+pub(crate) fn code_faults(document: &Document) -> Vec<String> {
+    let version = BTreeSet::from([document.at("/info/version").to_string()]);
+    let own = BTreeSet::from([json!(env!("CARGO_PKG_VERSION")).to_string()]);
+    let extensions: Vec<_> = [Spelling::Canonical, Spelling::Short]
+        .into_iter()
+        .flat_map(|spelling| ExtensionName::ALL.map(|name| name.urn(spelling)))
+        .collect();
+    let served = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    let extensions: Vec<_> = extensions.iter().map(String::as_str).collect();
+    let asked_for = urns(document, "/components/schemas/ForrstRequest/properties");
+    let answered = urns(document, "/components/schemas/ForrstEnvelope/properties");
+    let schemas = "/components/schemas";
+    let words = |pointer: &str| words(document.at(&format!("{schemas}{pointer}")));
+    [
+        (
+            words(&format!("/ErrorCode/{EXTENSIBLE}")),
+            served(&Code::ALL.map(Code::as_str)),
+        ),
+        (
+            words(&format!("/FailureCode/{EXTENSIBLE}")),
+            served(&FailureCode::ALL.map(FailureCode::as_str)),
+        ),
+        (
+            words(&format!("/Callback/properties/status/{EXTENSIBLE}")),
+            served(&CallbackStatus::ALL.map(CallbackStatus::as_str)),
+        ),
+        (
+            words("/Status/enum"),
+            served(&Status::ALL.map(Status::as_str)),
+        ),
+        (
+            words("/Submission/properties/callback_events/items/enum"),
+            served(&Event::ALL.map(Event::as_str)),
+        ),
+        (asked_for, served(&extensions)),
+        (answered, served(&extensions)),
+    ]
+    .into_iter()
+    .flat_map(|(documented, served)| differences("the code's words", &documented, &served))
+    .chain(differences("the versions", &version, &own))
+    .collect()
+}
+
+/// The names of the extensions that an envelope's schema lists.
+fn urns(document: &Document, properties: &str) -> BTreeSet<String> {
+    let listed = format!("{properties}/extensions/items/oneOf");
+    let count = document.at(&listed).as_array().map_or(0, Vec::len);
+    (0..count)
+        .filter_map(|index| document.member(&listed, &index.to_string()))
+        .flat_map(|schema| words(document.at(&format!("{schema}/properties/urn/enum"))))
+        .collect()
+}
+
+fn words(list: &Value) -> BTreeSet<String> {
+    let words = list.as_array().into_iter().flatten();
+    words.filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+fn differences<T: Ord + std::fmt::Debug>(
+    what: &str,
+    documented: &BTreeSet<T>,
+    served: &BTreeSet<T>,
+) -> Vec<String> {
+    let too_many = documented
+        .difference(served)
+        .map(|one| format!("{one:?} is not among {what}"));
+    let missing = served
+        .difference(documented)
+        .map(|one| format!("{one:?} of {what} is missing"));
+    too_many.chain(missing).collect()
+}

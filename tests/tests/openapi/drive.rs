@@ -1,0 +1,356 @@
+//! Asks for everything that the document says, once: of the handlers in one process what Ferry answers, with stores that fail and records
+//! that cannot be read, and of a whole bundle what the gateway answers.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use reqwest::Method;
+use serde_json::{Value, json};
+use shared::domain::limits::BODY_BYTES_MAX;
+use tests::bundle::SharedBundle;
+use tests::openapi::Document;
+use tests::queues::QueueKind;
+use tests::receiver::Receiver;
+use tests::samples::incompressible;
+use tests::wire::{Fault, Outage, Service};
+use tests::world::{Answer, World, event};
+use tokio::sync::OnceCell;
+
+static BUNDLE: SharedBundle =
+    SharedBundle::new(|| vec![("AWS_LAMBDA_LOG_LEVEL", "WARN".to_owned())]);
+
+/// What one test has asked for, the others of this process need not ask for again.
+static DRIVEN: OnceCell<()> = OnceCell::const_new();
+
+const ECHO: &str = r#"{"function":"demo.echo"}"#;
+const ENDLESS: &str =
+    r#"{"function":"demo.countdown","arguments":{"steps":10000,"step_ms":60000}}"#;
+const RETRIED: &str = r#"{"function":"demo.fail","arguments":{"retryable":true}}"#;
+const UNKNOWN: &str = "op_000000000000000000000000";
+const STATUS: &str = "urn:cline:forrst:ext:async:fn:status";
+const CANCEL: &str = "urn:cline:forrst:ext:async:fn:cancel";
+
+/// Codes of the table that a function may fail with, and that Ferry does not tell by itself, or not often.
+const FUNCTIONS_CODES: [&str; 8] = [
+    "ASYNC_QUOTA_EXCEEDED",
+    "ASYNC_VERSION_CONFLICT",
+    "CONFLICT",
+    "DEPENDENCY_ERROR",
+    "FORBIDDEN",
+    "INTERNAL_ERROR",
+    "OUT_OF_STOCK",
+    "RATE_LIMITED",
+];
+
+/// Asks for everything, once.
+pub(crate) async fn driven() {
+    DRIVEN
+        .get_or_init(async || {
+            examples().await;
+            let world = World::start().await;
+            submits(&world).await;
+            reads(&world).await;
+            ends(&world).await;
+            refusals(&world).await;
+            calls(&world).await;
+            refused_calls(&world).await;
+            failures().await;
+            callbacks().await;
+            gateway().await;
+        })
+        .await;
+}
+
+/// The examples of requests are requests that are accepted. No more comes of them, since their callbacks go to another machine.
+async fn examples() {
+    let world = World::start().await;
+    let document = Document::of_ferry();
+    for (path, pointer) in [
+        ("/operations", "/paths/~1operations"),
+        ("/forrst", "/paths/~1forrst"),
+    ] {
+        let media = format!("{pointer}/post/requestBody/content/application~1json/examples");
+        for (name, example) in document.at(&media).as_object().unwrap() {
+            let body = example["value"].to_string();
+            let answer = world
+                .while_waiting(None, world.request("POST", path, &[], &body))
+                .await;
+            assert!(
+                (200..300).contains(&answer.status),
+                "{name}: {}",
+                answer.text
+            );
+        }
+    }
+}
+
+async fn submits(world: &World) {
+    let submit = async |headers: &[(&str, &str)], body: &str| {
+        world.request("POST", "/operations", headers, body).await
+    };
+    let key = [("idempotency-key", "order-17")];
+    submit(&key, ECHO).await;
+    submit(&key, ECHO).await;
+    world.rest().await;
+    submit(&key, ECHO).await;
+    submit(&key, r#"{"function":"demo.echo","arguments":{"n":1}}"#).await;
+    let waiting = submit(&[("prefer", "wait=1")], ECHO);
+    world.while_waiting(Some(Duration::ZERO), waiting).await;
+    for body in ["{", "[]", r#"{"function":"demo.echo","ttl_seconds":1}"#] {
+        submit(&[], body).await;
+    }
+    submit(&[], r#"{"function":"demo.ech"}"#).await;
+    submit(&[], r#"{"function":"demo.echo","version":"9.0.0"}"#).await;
+    submit(&[], &" ".repeat(BODY_BYTES_MAX + 1)).await;
+    submit(&[("content-type", "text/plain")], ECHO).await;
+}
+
+async fn reads(world: &World) {
+    let id = id(&world.request("POST", "/operations", &[], RETRIED).await);
+    let path = format!("/operations/{id}");
+    let read = async |headers: &[(&str, &str)]| world.request("GET", &path, headers, "").await;
+    read(&[]).await;
+    read(&[("if-none-match", "*")]).await;
+    world
+        .while_waiting(None, read(&[("prefer", "wait=1")]))
+        .await;
+    world.request("HEAD", &path, &[], "").await;
+    world.request("GET", "/operations?limit=1", &[], "").await;
+    world.request("GET", "/operations?limit=0", &[], "").await;
+    world.request("GET", "/functions", &[], "").await;
+    world.request("GET", "/health", &[], "").await;
+    // Between two attempts.
+    while read(&[]).await.json["status"] == "pending" {
+        assert!(world.pump(QueueKind::Dispatch).await);
+    }
+    let cancel = format!("{path}/cancel");
+    world.request("POST", &cancel, &[], "").await;
+    read(&[]).await;
+}
+
+/// What can be done to an operation, and when it cannot.
+async fn ends(world: &World) {
+    let act = async |method: &str, id: &str, verb: &str, headers: &[(&str, &str)]| {
+        world
+            .request(method, &format!("/operations/{id}{verb}"), headers, "")
+            .await
+    };
+    let receiver = Receiver::start().await;
+    let body = json!({"function": "demo.echo", "callback_url": receiver.url});
+    let id = id(&world.submit(body).await);
+    act("DELETE", &id, "", &[]).await;
+    act("POST", &id, "/redeliver", &[]).await;
+    act("POST", &id, "/cancel", &[("if-match", "\"another\"")]).await;
+    world.rest().await;
+    world.show(&id).await;
+    act("POST", &id, "/cancel", &[]).await;
+    act("POST", &id, "/redeliver", &[]).await;
+    world.rest().await;
+    act("DELETE", &id, "", &[]).await;
+    for (method, verb) in [
+        ("GET", ""),
+        ("DELETE", ""),
+        ("POST", "/cancel"),
+        ("POST", "/redeliver"),
+    ] {
+        act(method, UNKNOWN, verb, &[]).await;
+    }
+    let failed = world.submit(json!({"function": "demo.fail"})).await;
+    world.rest().await;
+    world.show(failed.json["id"].as_str().unwrap()).await;
+}
+
+/// Without an owner, and by methods that the paths do not have.
+async fn refusals(world: &World) {
+    for route in Document::of_ferry().routes() {
+        let path = route.path.replace("{id}", UNKNOWN);
+        let body = if path == "/forrst" {
+            call("demo.echo", &json!({})).to_string()
+        } else {
+            ECHO.to_owned()
+        };
+        let mut nobodys = event("nobody", &route.method, &path, &[], body.as_bytes());
+        let context = nobodys["requestContext"].as_object_mut().unwrap();
+        context.remove("authorizer");
+        world.answer(nobodys).await;
+        world.request("PATCH", &path, &[], "").await;
+    }
+}
+
+async fn calls(world: &World) {
+    // Quick enough to be waited for.
+    let quick = call("demo.echo", &json!({"n": 1}));
+    let quick = send(world, &quick);
+    world.while_waiting(Some(Duration::ZERO), quick).await;
+    for code in FUNCTIONS_CODES {
+        let failing = call("demo.fail", &json!({ "code": code }));
+        let failing = send(world, &failing);
+        world.while_waiting(Some(Duration::ZERO), failing).await;
+    }
+    let health = call("urn:cline:forrst:fn:health", &json!({}));
+    send(world, &health).await;
+    suffer(world, true);
+    send(world, &health).await;
+    send(world, &call(STATUS, &json!({"operation_id": UNKNOWN}))).await;
+    suffer(world, false);
+}
+
+async fn refused_calls(world: &World) {
+    let extended = |urn: &str, options: &Value| {
+        let mut call = call("demo.echo", &json!({}));
+        call["extensions"] =
+            json!([{"urn": format!("urn:cline:forrst:ext:{urn}"), "options": options}]);
+        call
+    };
+    let ended = world.submit(json!({"function": "demo.echo"})).await;
+    world.rest().await;
+    let operation = json!({"operation_id": ended.json["id"]});
+
+    let mut other_protocol = call("demo.echo", &json!({}));
+    other_protocol["protocol"]["version"] = json!("1.0.0");
+    let mut other_version = call("demo.echo", &json!({}));
+    other_version["call"]["version"] = json!("9.0.0");
+    let mut not_applicable = extended("idempotency", &json!({"key": "k"}));
+    not_applicable["call"]["function"] = json!(STATUS);
+    not_applicable["call"]["arguments"] = operation.clone();
+    let past = json!({"value": "2020-01-01T00:00:00Z", "unit": "iso8601"});
+    let preferred = extended("async", &json!({"preferred": true}));
+    let mut key = preferred.clone();
+    let keyed = json!({"urn": "urn:forrst:ext:idempotency", "options": {"key": "order-17"}});
+    key["extensions"].as_array_mut().unwrap().push(keyed);
+    let mut other_under_key = key.clone();
+    other_under_key["call"]["arguments"] = json!({"n": 1});
+    for call in [
+        json!([]),
+        other_protocol,
+        other_version,
+        not_applicable,
+        call("demo.ech", &json!({})),
+        call("demo.countdown", &json!({"steps": 0})),
+        call(STATUS, &json!({"operation_id": UNKNOWN})),
+        call(CANCEL, &operation),
+        extended("unheard-of", &json!({})),
+        extended("deadline", &past),
+        preferred,
+        key.clone(),
+        key,
+        other_under_key,
+    ] {
+        send(world, &call).await;
+    }
+    world.request("POST", "/forrst", &[], "{").await;
+    let large = " ".repeat(BODY_BYTES_MAX + 1);
+    world.request("POST", "/forrst", &[], &large).await;
+    let another_type = [("content-type", "text/plain")];
+    world.request("POST", "/forrst", &another_type, "{}").await;
+}
+
+/// With a store out of reach, and with a record in it that cannot be read.
+async fn failures() {
+    let world = World::start().await;
+    let key = [("idempotency-key", "corrupt")];
+    let id = id(&world.request("POST", "/operations", &key, ECHO).await);
+    world.rest().await;
+    for is_out_of_reach in [true, false] {
+        suffer(&world, is_out_of_reach);
+        if !is_out_of_reach {
+            corrupt(&world, &id).await;
+        }
+        world.request("POST", "/operations", &key, ECHO).await;
+        world.request("GET", "/operations", &[], "").await;
+        let path = format!("/operations/{id}");
+        world.request("GET", &path, &[], "").await;
+        world.request("DELETE", &path, &[], "").await;
+        world
+            .request("POST", &format!("{path}/cancel"), &[], "")
+            .await;
+        world
+            .request("POST", &format!("{path}/redeliver"), &[], "")
+            .await;
+    }
+}
+
+async fn callbacks() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    let url = &receiver.url;
+    let large = incompressible(65 * 1024);
+    for body in [
+        json!({"function": "demo.echo", "callback_url": url, "metadata": {"order": 17}}),
+        json!({"function": "demo.echo", "callback_url": url, "arguments": {"large": large}}),
+        json!({"function": "demo.fail", "callback_url": url}),
+    ] {
+        world.submit(body).await;
+    }
+    world.rest().await;
+    let mut body: Value = serde_json::from_str(ENDLESS).unwrap();
+    body["callback_url"] = json!(url);
+    let id = id(&world.submit(body).await);
+    world
+        .request("POST", &format!("/operations/{id}/cancel"), &[], "")
+        .await;
+    world.rest().await;
+}
+
+/// What the gateway says by itself.
+async fn gateway() {
+    let api = BUNDLE.caller("gateway");
+    for route in Document::of_ferry().routes() {
+        let path = route.path.replace("{id}", UNKNOWN);
+        let method = Method::from_bytes(route.method.as_bytes()).unwrap();
+        api.send(method, &path, &[("authorization", "Basic YTpi")], "")
+            .await;
+    }
+    api.get("/nowhere").await;
+    // For an event. What is too large for the gateway itself is refused before it was read, which breaks the connection.
+    let too_large = " ".repeat(local::function::PAYLOAD_MAX_BYTES + 1);
+    for path in ["/operations", "/forrst"] {
+        api.send(Method::POST, path, &[], too_large.as_str()).await;
+    }
+}
+
+fn call(function: &str, arguments: &Value) -> Value {
+    json!({
+        "protocol": {"name": "forrst", "version": "0.1.0"},
+        "id": "req_1",
+        "call": {"function": function, "arguments": arguments},
+    })
+}
+
+async fn send(world: &World, call: &Value) -> Answer {
+    world
+        .request("POST", "/forrst", &[], &call.to_string())
+        .await
+}
+
+fn id(answer: &Answer) -> String {
+    answer.json["id"].as_str().unwrap().to_owned()
+}
+
+fn suffer(world: &World, is_out_of_reach: bool) {
+    let outage = Outage {
+        service: Service::Store,
+        fault: Fault::Refused,
+        only: String::new(),
+    };
+    let outages = if is_out_of_reach {
+        vec![outage]
+    } else {
+        Vec::new()
+    };
+    world.wire.suffer(&outages);
+}
+
+/// Takes what every record has out of one.
+async fn corrupt(world: &World, id: &str) {
+    world
+        .dynamodb
+        .update_item()
+        .table_name(world.environment.required("TABLE_NAME").unwrap())
+        .key("pk", AttributeValue::S(id.to_owned()))
+        .key("sk", AttributeValue::S("head".to_owned()))
+        .update_expression("REMOVE attempts_max")
+        .send()
+        .await
+        .unwrap();
+}

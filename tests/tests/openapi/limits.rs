@@ -1,0 +1,213 @@
+//! The bounds in the document, held to the code's.
+
+use shared::domain::limits as bounds;
+use shared::http::{FieldError, Problem};
+use tests::openapi::Document;
+
+/// Every bound: those that a schema can say by the schema, those that it cannot by its description.
+#[expect(clippy::too_many_lines, reason = "a table")]
+pub(crate) fn faults(document: &Document) -> Vec<String> {
+    let mut faults = Vec::new();
+    let submission = "/components/schemas/Submission/properties";
+    let list = "/paths/~1operations/get/parameters/4/schema";
+    let schemas = "/components/schemas";
+    let problem = "/components/schemas/Problem/properties/errors";
+    for (pointer, limit) in [
+        (
+            format!("{submission}/ttl_seconds/minimum"),
+            u64::from(bounds::TTL_SECS_MIN),
+        ),
+        (
+            format!("{submission}/ttl_seconds/maximum"),
+            u64::from(bounds::TTL_SECS_MAX),
+        ),
+        (
+            format!("{submission}/ttl_seconds/default"),
+            u64::from(bounds::TTL_SECS_DEFAULT),
+        ),
+        (
+            format!("{submission}/deadline_seconds/minimum"),
+            u64::from(bounds::DEADLINE_SECS_MIN),
+        ),
+        (
+            format!("{submission}/deadline_seconds/maximum"),
+            u64::from(bounds::DEADLINE_SECS_MAX),
+        ),
+        (
+            format!("{submission}/callback_url/maxLength"),
+            count(bounds::CALLBACK_URL_CHARS_MAX),
+        ),
+        (format!("{list}/maximum"), count(bounds::LIST_LIMIT_MAX)),
+        (format!("{list}/default"), count(bounds::LIST_LIMIT_DEFAULT)),
+        (
+            format!("{schemas}/OperationPage/properties/operations/maxItems"),
+            count(bounds::LIST_LIMIT_MAX),
+        ),
+        (
+            format!("{schemas}/OperationMembers/properties/progress_message/maxLength"),
+            count(bounds::PROGRESS_MESSAGE_CHARS_MAX),
+        ),
+        (
+            format!("{schemas}/OperationError/properties/code/maxLength"),
+            count(bounds::ERROR_CODE_CHARS_MAX),
+        ),
+        (
+            format!("{schemas}/OperationError/properties/message/maxLength"),
+            count(bounds::ERROR_MESSAGE_CHARS_MAX),
+        ),
+        (
+            format!("{schemas}/ForrstError/properties/code/maxLength"),
+            count(bounds::ERROR_CODE_CHARS_MAX),
+        ),
+        (
+            format!("{schemas}/ForrstRequest/properties/id/maxLength"),
+            count(bounds::REQUEST_ID_CHARS_MAX),
+        ),
+        (
+            format!("{schemas}/ForrstEnvelope/properties/id/maxLength"),
+            count(bounds::REQUEST_ID_CHARS_MAX),
+        ),
+        (
+            "/components/headers/ForrstRequestId/schema/maxLength".to_owned(),
+            count(bounds::REQUEST_ID_CHARS_MAX),
+        ),
+        (
+            format!("{schemas}/TracingId/maxLength"),
+            count(bounds::TRACING_ID_CHARS_MAX),
+        ),
+        (
+            format!("{schemas}/IdempotencyOptions/properties/options/properties/key/maxLength"),
+            count(bounds::IDEMPOTENCY_KEY_CHARS_MAX),
+        ),
+        (
+            format!("{schemas}/ForrstDeadline/oneOf/0/properties/value/maximum"),
+            u64::from(bounds::DEADLINE_SECS_MAX) * 1000,
+        ),
+        (
+            format!("{schemas}/ForrstDeadline/oneOf/1/properties/value/maximum"),
+            u64::from(bounds::DEADLINE_SECS_MAX),
+        ),
+        (
+            format!("{schemas}/ForrstDeadline/oneOf/2/properties/value/maximum"),
+            u64::from(bounds::DEADLINE_SECS_MAX) / 60,
+        ),
+        (
+            format!("{schemas}/ForrstDeadline/oneOf/3/properties/value/maximum"),
+            u64::from(bounds::DEADLINE_SECS_MAX) / 3600,
+        ),
+        (format!("{problem}/maxItems"), count(places_told())),
+        (
+            format!("{schemas}/ForrstFailure/properties/errors/maxItems"),
+            count(places_told()),
+        ),
+        (
+            format!("{problem}/items/properties/pointer/maxLength"),
+            count(pointer_told()),
+        ),
+    ] {
+        if document.at(&pointer) != limit {
+            faults.push(format!(
+                "{pointer} is {}, not {limit}",
+                document.at(&pointer)
+            ));
+        }
+    }
+    for (pointer, phrase) in said() {
+        let text = document.at(&pointer).as_str().unwrap_or_default();
+        if !text.replace('\n', " ").contains(&phrase) {
+            faults.push(format!("{pointer} does not say {phrase:?}"));
+        }
+    }
+    faults
+}
+
+/// Where a bound is said in words, or is a part of a pattern, and how.
+fn said() -> Vec<(String, String)> {
+    let kibibytes = |bytes: usize| format!("{} KiB", bytes / 1024);
+    let days = |secs: u32| format!("{} days", secs / 86_400);
+    let schemas = "/components/schemas";
+    let description = |schema: &str| format!("{schemas}/{schema}/description");
+    let rest = |max: usize| format!("{{0,{}}}", max - 1);
+    vec![
+        (
+            description("Submission/properties/arguments"),
+            kibibytes(bounds::ARGUMENTS_BYTES_MAX),
+        ),
+        (
+            description("Submission/properties/metadata"),
+            kibibytes(bounds::METADATA_BYTES_MAX),
+        ),
+        (
+            description("Submission/properties/ttl_seconds"),
+            format!("{} hours", bounds::CALLBACK_RETENTION_SECS.div_euclid(3600)),
+        ),
+        (
+            description("ForrstRequest/properties/call/properties/arguments"),
+            kibibytes(bounds::ARGUMENTS_BYTES_MAX),
+        ),
+        (
+            description("CompletedWithResult/properties/result"),
+            kibibytes(bounds::RESULT_BYTES_MAX),
+        ),
+        (
+            description("OperationError/properties/details"),
+            format!("{} KiB", bounds::ERROR_DETAILS_BYTES_MAX / 1024),
+        ),
+        (
+            description("ForrstDeadline"),
+            days(bounds::DEADLINE_SECS_MAX),
+        ),
+        (
+            description("CompletedEvent/properties/data/oneOf/1/properties/result_omitted"),
+            kibibytes(bounds::CALLBACK_BODY_BYTES_MAX),
+        ),
+        (
+            "/components/parameters/Prefer/description".to_owned(),
+            format!("{} seconds", bounds::WAIT_SECS_MAX),
+        ),
+        (
+            "/info/description".to_owned(),
+            format!("{} MiB", bounds::BODY_BYTES_MAX >> 20),
+        ),
+        (
+            "/info/description".to_owned(),
+            format!("at most {} deep", bounds::NESTING_MAX),
+        ),
+        (
+            "/paths/~1operations/get/description".to_owned(),
+            format!("at most {} operations", bounds::LIST_EXAMINED_MAX),
+        ),
+        (
+            format!("{schemas}/FunctionName/pattern"),
+            rest(bounds::FUNCTION_NAME_CHARS_MAX),
+        ),
+        (
+            "/components/parameters/IdempotencyKey/schema/pattern".to_owned(),
+            rest(bounds::IDEMPOTENCY_KEY_CHARS_MAX),
+        ),
+        (
+            "/components/parameters/IdempotencyKey/schema/pattern".to_owned(),
+            format!("{{1,{}}}", bounds::IDEMPOTENCY_KEY_CHARS_MAX),
+        ),
+        (
+            "/webhooks/forrst.operation.completed/post/responses/2XX/description".to_owned(),
+            format!("{} seconds", bounds::CALLBACK_TIMEOUT_SECS_DEFAULT),
+        ),
+    ]
+}
+
+/// How many places a problem names.
+fn places_told() -> usize {
+    Problem::fields(vec![FieldError::new("", ""); 1000])
+        .errors
+        .len()
+}
+
+/// How much of a pointer is told.
+fn pointer_told() -> usize {
+    FieldError::new("x".repeat(100_000), "").pointer.len()
+}
+
+fn count(limit: usize) -> u64 {
+    limit.try_into().unwrap()
+}

@@ -156,9 +156,27 @@ fn retries(backoff: Duration) -> RetryConfig {
         .with_initial_backoff(backoff)
 }
 
-/// The HTTP client for all services: rustls on ring, with AWS's own roots compiled in.
+/// The TLS of all services: rustls on ring.
+pub const TLS: Provider = Provider::Rustls(CryptoMode::Ring);
+
+/// The HTTP client for all services, with [`TLS`] and [`tls_context`].
 #[must_use]
 pub fn http_connector() -> SharedHttpConnector {
+    let settings = HttpConnectorSettings::builder()
+        .connect_timeout(CALL_ATTEMPT_TIMEOUT)
+        .read_timeout(CALL_ATTEMPT_TIMEOUT)
+        .build();
+    let connector = Connector::builder()
+        .tls_provider(TLS)
+        .tls_context(tls_context())
+        .connector_settings(settings)
+        .build();
+    SharedHttpConnector::new(connector)
+}
+
+/// Trust in AWS's own roots, which are compiled in, and in no others.
+#[must_use]
+pub fn tls_context() -> TlsContext {
     let mut roots = TrustStore::empty();
     for certificate in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
         if AWS_ROOT_NAMES
@@ -172,20 +190,10 @@ pub fn http_connector() -> SharedHttpConnector {
         }
     }
     // Only a provider without TLS support refuses a trust store.
-    let context = TlsContext::builder()
+    TlsContext::builder()
         .with_trust_store(roots)
         .build()
-        .unwrap_or_default();
-    let settings = HttpConnectorSettings::builder()
-        .connect_timeout(CALL_ATTEMPT_TIMEOUT)
-        .read_timeout(CALL_ATTEMPT_TIMEOUT)
-        .build();
-    let connector = Connector::builder()
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .tls_context(context)
-        .connector_settings(settings)
-        .build();
-    SharedHttpConnector::new(connector)
+        .unwrap_or_default()
 }
 
 /// A client of the SDK's that makes all its requests through `connector`, whatever the settings of the service.

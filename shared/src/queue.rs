@@ -9,6 +9,7 @@ use aws_sdk_sqs::error::SdkError;
 use aws_sdk_sqs::operation::RequestId as _;
 use aws_sdk_sqs::types::{
     MessageSystemAttributeNameForSends, MessageSystemAttributeValue, QueueAttributeName,
+    SendMessageBatchRequestEntry,
 };
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,10 @@ use crate::domain::id::{CreateId, OperationId};
 use crate::domain::limits::{FORMAT, QUEUE_DELAY_SECS_MAX, VISIBILITY_SECS_MAX};
 use crate::domain::operation::Operation;
 use crate::telemetry::trace_header;
+
+/// The most messages in one batch (`SendMessageBatch` in the Amazon SQS API Reference). Ten of ours stay far below what one request may
+/// weigh.
+pub const SEND_BATCH_MAX: usize = 10;
 
 /// A queue. One for a process; cheap to clone.
 #[derive(Debug, Clone)]
@@ -38,7 +43,11 @@ impl QueueError {
     where
         aws_sdk_sqs::Error: From<SdkError<E>>,
     {
-        let source = Box::new(aws_sdk_sqs::Error::from(error));
+        Self::of(call, error.into())
+    }
+
+    fn of(call: &'static str, error: aws_sdk_sqs::Error) -> Self {
+        let source = Box::new(error);
         let request_id = source.request_id().unwrap_or("-").to_owned();
         Self {
             call,
@@ -69,18 +78,56 @@ impl Queue {
     ///
     /// When SQS cannot be reached. The message may have been sent.
     pub async fn send(&self, message: &impl Message, delay_secs: u32) -> Result<(), QueueError> {
-        let delay_secs = delay_secs.min(QUEUE_DELAY_SECS_MAX);
         self.client
             .send_message()
             .queue_url(&self.url)
             .message_body(message.to_body())
-            // Left out when zero, for the queue's own delay is zero.
-            .set_delay_seconds((delay_secs > 0).then_some(i32::try_from(delay_secs).unwrap_or(0)))
+            .set_delay_seconds(delay(delay_secs))
             .set_message_system_attributes(trace_attribute())
             .send()
             .await
             .map_err(|error| QueueError::new("SendMessage", error))?;
         Ok(())
+    }
+
+    /// Sends up to [`SEND_BATCH_MAX`] messages, each with its own delay as in [`Queue::send`]: one request. Those that SQS did not
+    /// take, since it takes or refuses each by itself.
+    ///
+    /// # Errors
+    ///
+    /// When SQS cannot be reached, or refuses the batch as a whole. Any of the messages may have been sent.
+    pub async fn send_batch<M: Message>(
+        &self,
+        messages: &[Delayed<M>],
+    ) -> Result<Vec<Unsent>, QueueError> {
+        const CALL: &str = "SendMessageBatch";
+        let entries: Result<Vec<_>, _> = messages
+            .iter()
+            .enumerate()
+            .map(|(index, message)| {
+                SendMessageBatchRequestEntry::builder()
+                    .id(index.to_string())
+                    .message_body(message.message.to_body())
+                    .set_delay_seconds(delay(message.delay_secs))
+                    .build()
+            })
+            .collect();
+        let sent = self
+            .client
+            .send_message_batch()
+            .queue_url(&self.url)
+            .set_entries(Some(
+                entries.map_err(|error| QueueError::of(CALL, error.into()))?,
+            ))
+            .send()
+            .await
+            .map_err(|error| QueueError::new(CALL, error))?;
+        let unsent = sent.failed.into_iter().filter_map(|failed| {
+            let index = failed.id.parse().ok()?;
+            let code = failed.code;
+            Some(Unsent { index, code })
+        });
+        Ok(unsent.collect())
     }
 
     /// Looks whether the queue answers: one request.
@@ -117,6 +164,12 @@ impl Queue {
     }
 }
 
+/// Left out when zero, for the queue's own delay is zero.
+fn delay(secs: u32) -> Option<i32> {
+    let secs = secs.min(QUEUE_DELAY_SECS_MAX);
+    (secs > 0).then_some(i32::try_from(secs).unwrap_or(0))
+}
+
 fn trace_attribute()
 -> Option<HashMap<MessageSystemAttributeNameForSends, MessageSystemAttributeValue>> {
     let value = MessageSystemAttributeValue::builder()
@@ -132,6 +185,24 @@ fn trace_attribute()
 pub trait Message {
     /// The body that says it.
     fn to_body(&self) -> String;
+}
+
+/// A message of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delayed<M> {
+    /// The message.
+    pub message: M,
+    /// For how long nobody sees it, in seconds, of which no more than 900 count.
+    pub delay_secs: u32,
+}
+
+/// A message of a batch that was not sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsent {
+    /// Its place in the batch, from 0.
+    pub index: usize,
+    /// SQS's word for why.
+    pub code: String,
 }
 
 /// Why a received body says nothing.
@@ -209,6 +280,17 @@ fn write(body: &impl Serialize) -> String {
 }
 
 impl Dispatch {
+    /// For an operation that has not ended.
+    #[must_use]
+    pub fn of(operation: &Operation) -> Self {
+        Self {
+            operation_id: operation.id.clone(),
+            create_id: operation.create_id.clone(),
+            function: operation.function.clone(),
+            function_version: operation.function_version.clone(),
+        }
+    }
+
     /// Reads a received body.
     ///
     /// # Errors

@@ -10,21 +10,25 @@ mod callback;
 mod erase;
 mod error;
 mod expression;
+mod inspect;
 mod item;
 mod list;
 mod outcome;
 mod payload;
 mod read;
+mod scan;
 mod step;
 pub mod table;
 mod write;
 
 pub use callback::{AttemptRecord, Recorded, Settlement};
 pub use error::StoreError;
-pub use list::{ListFilter, ListPage, Position};
+pub use inspect::{Inspected, InspectedHead, PayloadItem, Record};
+pub use list::{ListFilter, ListPage, OwnedPage, Position};
 pub use outcome::{Cancelled, Claimed, Created, Erased, Finished, GivenUp, Held, Renewed};
 pub use payload::Draft;
 pub use read::Payloads;
+pub use scan::{HeadsPage, ScanPosition};
 pub use step::IfMatch;
 
 /// The table that holds all operations. One for a process; cheap to clone.

@@ -69,12 +69,7 @@ impl Submit {
     }
 
     async fn send_and_create(&self, operation: &Operation) -> Result<Created, Problem> {
-        let message = Dispatch {
-            operation_id: operation.id.clone(),
-            create_id: operation.create_id.clone(),
-            function: operation.function.clone(),
-            function_version: operation.function_version.clone(),
-        };
+        let message = Dispatch::of(operation);
         let draft = Draft::new(operation);
         let mut sent_at = self.clock.now();
         let (sent, written) = futures_util::join!(

@@ -19,6 +19,17 @@ use super::transition::Status;
 pub struct Owner(String);
 
 impl Owner {
+    /// The kinds of authorizers that vouch for names.
+    const KINDS: [&str; 4] = ["iam", "jwt", "lambda", "local"];
+
+    /// Reads an owner as it is stored, such as `jwt:alice`; `None` for what no authorizer could have said.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (kind, name) = text.split_once(':')?;
+        let is_known = Self::KINDS.contains(&kind);
+        is_known.then(|| Self::new(kind, name)).flatten()
+    }
+
     /// An owner of this kind; `None` unless the name has 1 to 256 bytes.
     #[must_use]
     pub fn new(kind: &str, name: &str) -> Option<Self> {

@@ -36,23 +36,46 @@ impl Store {
         owner: &Owner,
         now: Timestamp,
     ) -> Result<Erased, StoreError> {
-        let head = self.get_item(item::head_key(id)).await?;
-        // A bare mark has no owner: for the second erase it is as absent as for all others.
-        let Some(head) = outcome::of_owner(head.as_ref(), owner) else {
-            return Ok(Erased::Absent);
-        };
-        let (operation, marked) = if item::is_erased(head) {
+        match self.head_for(id, owner).await? {
             // By a call that died.
-            (item::operation(head)?, Some(head.clone()))
+            Some(marked) if item::is_erased(&marked) => self.erase_head(&marked, now).await,
+            Some(head) if item::expires_at(&head)? > now => self.erase_head(&head, now).await,
+            Some(_) | None => Ok(Erased::Absent),
+        }
+    }
+
+    /// [`Store::erase`], of what has expired as well: nobody sees that any more, but it is there until DynamoDB deletes it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::erase`].
+    pub async fn forget(
+        &self,
+        id: &OperationId,
+        owner: &Owner,
+        now: Timestamp,
+    ) -> Result<Erased, StoreError> {
+        match self.head_for(id, owner).await? {
+            Some(head) => self.erase_head(&head, now).await,
+            None => Ok(Erased::Absent),
+        }
+    }
+
+    /// A bare mark has no owner: for the second erase it is as absent as for all others.
+    async fn head_for(&self, id: &OperationId, owner: &Owner) -> Result<Option<Item>, StoreError> {
+        let head = self.get_item(item::head_key(id)).await?;
+        Ok(outcome::of_owner(head.as_ref(), owner).cloned())
+    }
+
+    async fn erase_head(&self, head: &Item, now: Timestamp) -> Result<Erased, StoreError> {
+        let operation = item::operation(head)?;
+        let marked = if item::is_erased(head) {
+            Some(head.clone())
         } else {
-            let Some(operation) = outcome::met(Some(head), now)? else {
-                return Ok(Erased::Absent);
-            };
-            if !operation.status().is_terminal() {
+            if !operation.status().is_terminal() && operation.expires_at > now {
                 return Ok(Erased::Live);
             }
-            let marked = self.mark_erased(&operation, now).await?;
-            (operation, marked)
+            self.mark_erased(&operation, now).await?
         };
         self.delete_payloads(&operation).await?;
         if let Some(marked) = marked {
@@ -68,8 +91,13 @@ impl Store {
         read: &Operation,
         now: Timestamp,
     ) -> Result<Option<Item>, StoreError> {
-        let mut write = Expression::on_record(now);
-        write.require_ended();
+        let mut write = if read.expires_at > now {
+            let mut write = Expression::on_record(now);
+            write.require_ended();
+            write
+        } else {
+            Expression::on_expired(read.expires_at)
+        };
         write.require(name::CREATE_ID, text(read.create_id.as_str()));
         write.set(name::ERASED_AT, time(now));
         write.set(name::DELETE_AT, item::delete_at(now));

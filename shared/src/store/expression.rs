@@ -72,6 +72,35 @@ impl Expression {
         this
     }
 
+    /// A record that this code can read and that expired then, as was read. Nobody writes to it any more but a create over it, or
+    /// another erase.
+    pub(super) fn on_expired(expires_at: Timestamp) -> Self {
+        let mut this = Self::default();
+        let (format, newest) = (
+            this.name(name::FORMAT),
+            this.value("format", number(FORMAT)),
+        );
+        this.conditions.push(format!("{format} <= {newest}"));
+        this.require(name::DELETE_AT, item::delete_at(expires_at));
+        this.require_optional(name::ERASED_AT, None);
+        this
+    }
+
+    /// What a scan passes on: heads that have neither expired nor been erased, whatever else is in them. A comparison with an
+    /// attribute that is not there, or is no number, is false: turned round, it does not hide a corrupt head.
+    pub(super) fn standing_heads(now: Timestamp) -> Self {
+        let mut this = Self::default();
+        this.require(name::SK, text(item::HEAD));
+        this.require_optional(name::ERASED_AT, None);
+        let (delete_at, expired) = (
+            this.name(name::DELETE_AT),
+            this.value("expired", item::delete_at(now)),
+        );
+        this.conditions
+            .push(format!("NOT {delete_at} <= {expired}"));
+        this
+    }
+
     /// A step: the states from which it may be taken, by the transition table, and the state that it leads to.
     pub(super) fn step(step: Step, now: Timestamp) -> Self {
         let mut this = Self::on_record(now);
@@ -340,6 +369,8 @@ mod tests {
                     "create".to_owned(),
                     Expression::creating(&CreateId::from_bytes([1; 16]), now),
                 ),
+                ("expired".to_owned(), Expression::on_expired(now)),
+                ("heads".to_owned(), Expression::standing_heads(now)),
             ]);
         for (what, expression) in expressions {
             let rendered = expression.render();

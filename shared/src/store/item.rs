@@ -145,6 +145,48 @@ pub(super) fn beside_mark(head: &Item) -> impl Iterator<Item = &str> {
     attributes.filter(move |name| !left.contains(name))
 }
 
+/// Whether an attribute of a head may be shown to whoever runs the table as it is: it holds no payload, and nothing secret.
+pub(super) fn is_shown(attribute: &str) -> bool {
+    let shown = [
+        name::PK,
+        name::SK,
+        name::FORMAT,
+        name::STATUS,
+        name::LOCK_VERSION,
+        name::CREATE_ID,
+        name::CLAIM_ID,
+        name::OWNER,
+        name::FUNCTION,
+        name::FUNCTION_VERSION,
+        name::ATTEMPT,
+        name::ATTEMPTS_MAX,
+        name::DELETE_AT,
+        name::CREATED_AT,
+        name::UPDATED_AT,
+        name::DEADLINE_AT,
+        name::STARTED_AT,
+        name::ENDED_AT,
+        name::LEASE_UNTIL,
+        name::RETENTION_SECS,
+        name::PROGRESS,
+        name::PROGRESS_AT,
+        name::ERRORS,
+        name::LAST_ERROR,
+        name::CALLBACK_EVENTS,
+        name::CALLBACK_STATUS,
+        name::CALLBACK_ATTEMPTS_MADE,
+        name::CALLBACK_ROUND_ATTEMPTS,
+        name::CALLBACK_ATTEMPTS,
+        name::CALLBACK_ATTEMPT_ID,
+        name::CALLBACK_NEXT_AT,
+        name::ORIGIN_REQUEST_ID,
+        name::TRACE_ID,
+        name::SPAN_ID,
+        name::ERASED_AT,
+    ];
+    shown.contains(&attribute)
+}
+
 /// The head of an operation that has just been accepted, without its payloads.
 pub(super) fn new_head(operation: &Operation) -> Item {
     let mut head = head_key(&operation.id);

@@ -79,6 +79,15 @@ pub struct ListPage {
     pub next: Option<Position>,
 }
 
+/// A part of what an owner has in the table.
+#[derive(Debug)]
+pub struct OwnedPage {
+    /// The operations.
+    pub keys: Vec<Position>,
+    /// Where it goes on; `None` at its end.
+    pub next: Option<Position>,
+}
+
 impl Store {
     /// Up to `limit` of an owner's operations from `from` on; examines at most [`LIST_EXAMINED_MAX`], so a page may hold fewer
     /// and the list still go on. A query and a batch read for each 100 examined.
@@ -136,6 +145,23 @@ impl Store {
             }
         }
         Ok(ListPage { operations, next })
+    }
+
+    /// A page of the keys of everything that the index has under an owner's name, newest first: expired, being erased and
+    /// unreadable ones too, and for a moment some that are gone. One query.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be reached, or a key cannot be read.
+    pub async fn owned(
+        &self,
+        owner: &Owner,
+        from: Option<&Position>,
+    ) -> Result<OwnedPage, StoreError> {
+        let filter = ListFilter::default();
+        let (keys, ended) = self.list_keys(owner, &filter, BATCH_GET_MAX, from).await?;
+        let next = keys.last().filter(|_| !ended).cloned();
+        Ok(OwnedPage { keys, next })
     }
 
     async fn list_keys(

@@ -17,6 +17,7 @@ mod linearizability;
 mod lost_answers;
 mod outcomes;
 mod races;
+mod upkeep;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,0 +1,61 @@
+//! Everything that stands in the table, for whoever has to see to all of it.
+//!
+//! A scan reads the whole table and is billed for all of it, so no function makes one: they find what they need by its key.
+
+use super::expression::Expression;
+use super::item::{self, Item};
+use super::{Store, StoreError};
+use crate::domain::operation::Operation;
+use crate::domain::time::Timestamp;
+
+/// A place in a scan, which says nothing to anybody else.
+#[derive(Debug, Clone)]
+pub struct ScanPosition(Item);
+
+/// A part of a scan.
+#[derive(Debug)]
+pub struct HeadsPage {
+    /// Items that were read and are billed, those of other kinds included.
+    pub examined: usize,
+    /// The operations among them that have neither expired nor been erased, without payloads that are apart; in place of one that
+    /// cannot be read, why not.
+    pub operations: Vec<Result<Operation, StoreError>>,
+    /// Where the scan goes on; `None` at its end.
+    pub next: Option<ScanPosition>,
+}
+
+impl Store {
+    /// The operations among up to `items_max` items from `from` on: one request, of up to 1 MB (`Scan` in the Amazon DynamoDB API
+    /// Reference). What is created meanwhile may be seen or not; all else is seen as it is when its page is read.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be reached.
+    pub async fn heads(
+        &self,
+        items_max: u32,
+        from: Option<ScanPosition>,
+        now: Timestamp,
+    ) -> Result<HeadsPage, StoreError> {
+        let filter = Expression::standing_heads(now).render();
+        let page = self
+            .client
+            .scan()
+            .table_name(&self.table)
+            .filter_expression(filter.condition)
+            .set_expression_attribute_names(Some(filter.names))
+            .set_expression_attribute_values(Some(filter.values))
+            .set_exclusive_start_key(from.map(|ScanPosition(key)| key))
+            .limit(i32::try_from(items_max).unwrap_or(i32::MAX))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| StoreError::unreachable("Scan", error))?;
+        let heads = page.items.unwrap_or_default();
+        Ok(HeadsPage {
+            examined: usize::try_from(page.scanned_count).unwrap_or_default(),
+            operations: heads.iter().map(item::operation).collect(),
+            next: page.last_evaluated_key.map(ScanPosition),
+        })
+    }
+}

@@ -1,0 +1,130 @@
+//! `operator erase`.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::sync::Arc;
+
+use clap::Args;
+use operator::erase::{Erase, Found};
+use shared::clock::SystemClock;
+use shared::config::SettingError;
+use shared::domain::operation::Owner;
+use shared::operations::Operations;
+use shared::store::Store;
+use shared::telemetry::chain;
+
+use crate::{Ended, Services};
+
+/// Each is a few requests, spread over the table by their keys.
+const PER_SECOND_DEFAULT: u16 = 20;
+
+/// Whose operations to erase, and which.
+#[derive(Debug, Args)]
+pub(crate) struct EraseArguments {
+    /// The owner with the kind of authorizer: `jwt:SUBJECT`, `iam:ACCOUNT:UNIQUE_ID`, `lambda:NAME` or `local:NAME`.
+    #[arg(long, value_parser = owner)]
+    owner: Owner,
+
+    /// Cancel what has not ended, and erase that as well.
+    #[arg(long)]
+    cancel: bool,
+
+    /// Tell what would be erased, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Do not ask.
+    #[arg(long)]
+    yes: bool,
+
+    /// The most operations a second.
+    #[arg(long, value_name = "N", default_value_t = PER_SECOND_DEFAULT, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    per_second: u16,
+}
+
+/// Erases what the owner has. What was erased, or would be, is told on standard output; all else, the audit's lines too, on standard
+/// error.
+pub(crate) async fn erase(arguments: EraseArguments, services: &Services) -> Ended {
+    let store = services.store();
+    let cancel = arguments.cancel.then(|| operations(&store, services));
+    let erase = Erase {
+        store,
+        cancel: cancel.transpose()?,
+        owner: arguments.owner,
+        clock: Arc::new(SystemClock),
+        per_second: arguments.per_second,
+    };
+    if arguments.dry_run {
+        return look(&erase).await;
+    }
+    if !arguments.yes && !confirmed(&erase.owner, &services.table)? {
+        return Err("nothing was erased".into());
+    }
+    run(&erase).await
+}
+
+fn operations(store: &Store, services: &Services) -> Result<Operations, SettingError> {
+    let callbacks = services.queue("CALLBACK_QUEUE_URL")?;
+    let clock = Arc::new(SystemClock);
+    Ok(Operations::new(store.clone(), callbacks, clock))
+}
+
+async fn look(erase: &Erase) -> Ended {
+    let mut number: usize = 0;
+    let mut tell = |id: &_, found| {
+        number += 1;
+        let found = match found {
+            Found::Live => "live",
+            Found::Ended => "ended",
+            Found::Expired => "expired",
+            Found::Marked => "half erased",
+            Found::Unreadable => "unreadable",
+        };
+        println!("{id} {found}");
+    };
+    erase.look(&mut tell).await?;
+    println!("{number} of {}", erase.owner.as_str());
+    Ok(true)
+}
+
+async fn run(erase: &Erase) -> Ended {
+    let mut waiting =
+        |until| eprintln!("waiting until {until} for the workers of what was cancelled");
+    let outcome = erase.run(&mut waiting).await?;
+    for id in &outcome.live {
+        eprintln!("left: {id} has not ended; --cancel cancels it first");
+    }
+    for error in &outcome.unreadable {
+        eprintln!("left: {}", chain(error));
+    }
+    if !outcome.settled {
+        eprintln!("more came while this was erased: run it again");
+    }
+    println!(
+        "{} erased, {} of them cancelled first, {} live, {} unreadable",
+        outcome.erased,
+        outcome.cancelled,
+        outcome.live.len(),
+        outcome.unreadable.len()
+    );
+    Ok(outcome.is_complete())
+}
+
+fn confirmed(owner: &Owner, table: &str) -> Result<bool, Box<dyn std::error::Error>> {
+    if !io::stdin().is_terminal() {
+        return Err("there is nobody to ask whether to erase: --yes answers".into());
+    }
+    eprint!(
+        "Erase every operation of {} from {table}? It cannot be undone. Type yes: ",
+        owner.as_str()
+    );
+    io::stderr().flush()?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    Ok(answer.trim() == "yes")
+}
+
+fn owner(text: &str) -> Result<Owner, &'static str> {
+    Owner::parse(text).ok_or(
+        "an owner is jwt:, iam:, lambda: or local: and a name of 1 to 256 bytes, as `show` tells it",
+    )
+}

@@ -1,0 +1,134 @@
+//! The program `operator`, for whoever runs Ferry.
+//!
+//! It ends with 0 when all is done, 1 when it could not go on, and 2 when it came to its end and something is left, which it names.
+
+mod erase;
+mod requeue;
+mod show;
+
+use std::error::Error;
+use std::io::{self, IsTerminal as _};
+use std::process::ExitCode;
+
+use aws_config::SdkConfig;
+use clap::{Parser, Subcommand};
+use operator::services::sdk_config;
+use shared::config::{Environment, SettingError};
+use shared::queue::Queue;
+use shared::store::Store;
+use shared::telemetry::chain;
+use tracing::Level;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::erase::EraseArguments;
+use crate::requeue::RequeueArguments;
+use crate::show::ShowArguments;
+
+/// For whoever runs Ferry: messages that were lost, operations as they are stored, owners who are to be forgotten.
+///
+/// The table and the queues are those that `TABLE_NAME`, `DISPATCH_QUEUE_URL` and `CALLBACK_QUEUE_URL` name. Region and credentials are
+/// found as the AWS CLI finds them.
+#[derive(Debug, Parser)]
+#[command(name = "operator", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Send a message for every operation that has not ended, and for every callback that is due.
+    Requeue(RequeueArguments),
+    /// Show everything that is stored of an operation, as JSON.
+    Show(ShowArguments),
+    /// Erase every operation of an owner, expired ones included.
+    Erase(EraseArguments),
+}
+
+/// How a command ended: whether nothing is left to do, or what kept it from going on.
+type Ended = Result<bool, Box<dyn Error>>;
+
+/// Something is left, which was told.
+const LEFT: u8 = 2;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) if error.use_stderr() => {
+            // The first paragraph says what is wrong; the rest is usage, which `--help` has in full.
+            let text = error.to_string();
+            let wrong = text.lines().take_while(|line| !line.is_empty());
+            eprintln!("{}", wrong.map(str::trim).collect::<Vec<_>>().join(" "));
+            return ExitCode::FAILURE;
+        }
+        Err(help) => {
+            print!("{help}");
+            return ExitCode::SUCCESS;
+        }
+    };
+    start_logging();
+    let ended = run(arguments.command).await;
+    match ended {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(LEFT),
+        Err(error) => {
+            eprintln!("error: {}", chain(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Ended {
+    let services = Services::new(Environment::of_process()).await?;
+    match command {
+        Command::Requeue(arguments) => requeue::requeue(&arguments, &services).await,
+        Command::Show(arguments) => show::show(&arguments, &services).await,
+        Command::Erase(arguments) => erase::erase(arguments, &services).await,
+    }
+}
+
+/// The table and the queues that the settings name.
+struct Services {
+    environment: Environment,
+    table: String,
+    /// One for all clients, so that credentials are fetched once.
+    config: SdkConfig,
+}
+
+impl Services {
+    async fn new(environment: Environment) -> Result<Self, SettingError> {
+        let table = environment.required("TABLE_NAME")?.to_owned();
+        Ok(Self {
+            environment,
+            table,
+            config: sdk_config().await,
+        })
+    }
+
+    fn store(&self) -> Store {
+        let client = aws_sdk_dynamodb::Client::new(&self.config);
+        Store::new(client, self.table.clone())
+    }
+
+    fn queue(&self, name: &'static str) -> Result<Queue, SettingError> {
+        let url = self.environment.required(name)?.to_owned();
+        Ok(Queue::new(aws_sdk_sqs::Client::new(&self.config), url))
+    }
+}
+
+/// Warnings and worse, and the audit.
+fn start_logging() {
+    let logs = tracing_subscriber::fmt()
+        .with_max_level(Level::INFO)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr)
+        .with_target(false)
+        .finish();
+    let levels = Targets::new()
+        .with_default(Level::WARN)
+        .with_target("shared::telemetry", Level::INFO);
+    logs.with(levels).init();
+}

@@ -1,0 +1,36 @@
+//! `operator show`.
+
+use clap::Args;
+use operator::show::View;
+use shared::clock::{Clock as _, SystemClock};
+use shared::domain::id::OperationId;
+
+use crate::{Ended, Services};
+
+/// What to show.
+#[derive(Debug, Args)]
+pub(crate) struct ShowArguments {
+    /// The operation's id.
+    #[arg(value_parser = operation_id)]
+    operation: OperationId,
+
+    /// Show arguments, metadata and result as well, which are its owner's.
+    #[arg(long)]
+    payloads: bool,
+}
+
+/// Shows an operation on standard output.
+pub(crate) async fn show(arguments: &ShowArguments, services: &Services) -> Ended {
+    let id = &arguments.operation;
+    let inspected = services.store().inspect(id).await?;
+    let view = View::new(id, &inspected, arguments.payloads, SystemClock.now());
+    let Some(view) = view else {
+        return Err(format!("nothing is stored of {id} in {}", services.table).into());
+    };
+    println!("{}", serde_json::to_string_pretty(&view)?);
+    Ok(true)
+}
+
+fn operation_id(text: &str) -> Result<OperationId, &'static str> {
+    OperationId::parse(text).ok_or("an operation's id is op_ and 24 digits of 0-9 and a-f")
+}

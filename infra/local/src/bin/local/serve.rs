@@ -38,6 +38,10 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "URL", value_parser = plain_endpoint, conflicts_with = "functions")]
     lambda: Option<String>,
 
+    /// Write the variables that the functions get to this file, for a shell or a program that reaches the same store and queues.
+    #[arg(long, value_name = "FILE")]
+    environment: Option<PathBuf>,
+
     #[command(flatten)]
     binaries: Binaries,
 }
@@ -46,13 +50,14 @@ pub(crate) struct ServeArguments {
 pub(crate) async fn serve(arguments: ServeArguments, environment: &Environment) -> Ended {
     let mut interrupted = std::pin::pin!(interrupted()?);
     let remote = arguments.lambda.is_some();
+    let file = arguments.environment.clone();
     let bundle = tokio::select! {
         () = &mut interrupted => return Ok(()),
         bundle = start(arguments, environment) => bundle?,
     };
     let ready = tokio::select! {
         () = &mut interrupted => None,
-        ready = ready(&bundle, remote) => Some(ready),
+        ready = ready(&bundle, remote, file) => Some(ready),
     };
     if let Some(Ok(())) = ready {
         println!("ready {}", bundle.url());
@@ -88,14 +93,20 @@ async fn start(
 
 /// Waits until the first request can be answered. A function that somebody else runs may be started after the bundle,
 /// which alone knows what to give it.
-async fn ready(bundle: &Bundle, remote: bool) -> Ended {
+async fn ready(bundle: &Bundle, remote: bool, file: Option<PathBuf>) -> Ended {
+    let variables = bundle.function_environment().iter();
+    let lines: Vec<_> = variables
+        .map(|(name, value)| format!("{name}=\"{value}\"\n"))
+        .collect();
+    let lines = lines.concat();
+    if let Some(file) = file {
+        std::fs::write(&file, &lines)
+            .map_err(|error| format!("{} cannot be written: {error}", file.display()))?;
+    }
     if !remote {
         return Ok(bundle.ready().await?);
     }
-    eprintln!("the functions need these variables:");
-    for (name, value) in bundle.function_environment() {
-        eprintln!("{name}=\"{value}\"");
-    }
+    eprint!("the functions need these variables:\n{lines}");
     while bundle.ready().await.is_err() {
         tokio::time::sleep(REMOTE_PROBE_INTERVAL).await;
     }

@@ -127,6 +127,12 @@ impl TestQueue {
         }
     }
 
+    /// Deletes everything in it.
+    pub async fn purge(&self) {
+        let purge = self.client.purge_queue().queue_url(&self.url);
+        purge.send().await.unwrap();
+    }
+
     /// How many messages it holds, visible, hidden and delayed.
     pub async fn len(&self) -> usize {
         let counts = [

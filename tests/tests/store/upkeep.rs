@@ -140,10 +140,10 @@ async fn an_inspection_shows_what_is_apart_and_what_no_head_names() {
     fixture.store.complete(&held, &result, NOW).await.unwrap();
 
     let inspected = inspect(&fixture, &operation.id).await;
-    let head = inspected.head.as_ref().unwrap();
-    assert_eq!((head.format, head.erased_at), (Some(1), None));
-    let Record::Operation(read) = &head.record else {
-        panic!("{head:?}");
+    let record = inspected.head.as_ref().unwrap();
+    assert_eq!((record.format, record.erased_at), (Some(1), None));
+    let Record::Operation(read) = &record.record else {
+        panic!("{record:?}");
     };
     assert_eq!(inspected.arguments(read), operation.arguments.json());
     assert_eq!(inspected.metadata(read), Some(&Json::empty_object()));

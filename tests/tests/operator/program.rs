@@ -1,0 +1,243 @@
+//! The program `operator`, beside the program `local`: its commands as the README has them.
+
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+
+use local::client::http_client;
+use serde_json::{Value, json};
+use shared::aws::{Aws, http_connector};
+use shared::clock::{Clock as _, SystemClock};
+use shared::config::Environment;
+use shared::domain::id::{CreateId, OperationId};
+use shared::domain::operation::Operation;
+use shared::random::{Random, SeededRandom};
+use shared::store::{Created, Draft, Store};
+use tests::bundle::binaries;
+use tests::samples::pending_operation;
+use tests::wait::{soon, until};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+
+const NO_SUCH_OPERATION: &str = "op_000000000000000000000000";
+
+/// A bundle, and the file by which others find its store and queues. It ends when it is dropped.
+struct Local {
+    url: String,
+    file: PathBuf,
+    store: Store,
+    /// Kept open, for the functions log to it.
+    _output: Lines<BufReader<ChildStdout>>,
+    _process: Child,
+}
+
+impl Local {
+    async fn start(name: &str) -> Self {
+        let file = directory().join(format!("{name}.env"));
+        let mut process = Command::new(binaries().join("local"))
+            .args(["--port", "0", "--functions"])
+            .arg(binaries())
+            .arg("--environment")
+            .arg(&file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let line = soon("the first line", lines.next_line()).await;
+        let line = line.unwrap().unwrap();
+        let variables = std::fs::read_to_string(&file).unwrap();
+        let variables = variables.lines().map(|line| {
+            let (name, value) = line.split_once('=').unwrap();
+            (name, value.trim_matches('"'))
+        });
+        let environment = Environment::from_iter(variables);
+        let aws = Aws::new(&environment, http_connector()).unwrap();
+        let table = environment.required("TABLE_NAME").unwrap().to_owned();
+        Self {
+            url: line.strip_prefix("ready ").unwrap().to_owned(),
+            file,
+            store: Store::new(aws.dynamodb(), table),
+            _output: lines,
+            _process: process,
+        }
+    }
+
+    /// Runs the tool with the bundle's variables.
+    async fn operator(&self, arguments: &[&str]) -> Output {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", r#"set -a; . "$0"; exec "$@""#]);
+        shell.arg(&self.file);
+        shell.arg(program()).args(arguments);
+        run(shell).await
+    }
+
+    async fn submit(&self, body: Value) -> String {
+        let submitted = http_client()
+            .post(format!("{}/operations", self.url))
+            .body(body.to_string())
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(submitted.status(), 202);
+        let text = submitted.text().await.unwrap();
+        let submitted: Value = serde_json::from_str(&text).unwrap();
+        submitted["id"].as_str().unwrap().to_owned()
+    }
+
+    async fn completes(&self, id: &str) {
+        let id = OperationId::parse(id).unwrap();
+        until("the end", async || {
+            let read = self.store.get(&id, SystemClock.now()).await.unwrap();
+            let status = read.unwrap().status();
+            (status.as_str() == "completed").then_some(())
+        })
+        .await;
+    }
+
+    /// `alice`'s, in a table that was restored: without a message.
+    async fn restored(&self, seed: u64) -> String {
+        let random: &dyn Random = &SeededRandom::new(seed);
+        let operation = Operation {
+            id: OperationId::from_bytes(random.bytes()),
+            create_id: CreateId::from_bytes(random.bytes()),
+            callback: None,
+            ..pending_operation(SystemClock.now())
+        };
+        let draft = Draft::new(&operation);
+        let created = self.store.create(&draft, SystemClock.now()).await;
+        assert!(matches!(created.unwrap(), Created::New));
+        operation.id.to_string()
+    }
+}
+
+fn directory() -> &'static Path {
+    Path::new(env!("CARGO_TARGET_TMPDIR"))
+}
+
+fn program() -> PathBuf {
+    binaries().join("operator")
+}
+
+/// Whatever profile whoever runs the tests has.
+async fn run(mut command: Command) -> Output {
+    command
+        .env("HOME", directory())
+        .env_remove("AWS_PROFILE")
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    soon("the end", command.output()).await.unwrap()
+}
+
+fn said(output: &Output, code: i32) -> &str {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{errors}");
+    std::str::from_utf8(&output.stdout).unwrap().trim_end()
+}
+
+fn told(output: &Output, code: i32) -> &str {
+    assert_eq!(said(output, code), "");
+    std::str::from_utf8(&output.stderr).unwrap().trim_end()
+}
+
+#[tokio::test]
+async fn messages_operations_and_owners_are_seen_to_beside_a_running_bundle() {
+    let local = Local::start("operator").await;
+
+    let body = json!({"function": "demo.echo", "arguments": {"private": true}});
+    let id = local.submit(body).await;
+    local.completes(&id).await;
+    let shown = local.operator(&["show", &id]).await;
+    assert!(!said(&shown, 0).contains("private"));
+    let shown: Value = serde_json::from_str(said(&shown, 0)).unwrap();
+    assert_eq!(shown["owner"], "local:anonymous");
+    let shown = local.operator(&["show", &id, "--payloads"]).await;
+    let shown: Value = serde_json::from_str(said(&shown, 0)).unwrap();
+    assert_eq!(shown["result"], json!({"private": true}));
+    let absent = local.operator(&["show", NO_SUCH_OPERATION]).await;
+    let expected = format!("error: nothing is stored of {NO_SUCH_OPERATION} in ferry");
+    assert_eq!(told(&absent, 1), expected);
+
+    let restored = local.restored(1).await;
+    let dry = local.operator(&["requeue", "--dry-run"]).await;
+    let summary = |sent| {
+        format!("1 live, 0 callbacks due, {sent} messages sent, 0 not sent, 0 records unreadable")
+    };
+    let expected = format!("dispatch {restored} pending\n{}", summary(0));
+    assert_eq!(said(&dry, 0), expected);
+    let requeued = local.operator(&["requeue"]).await;
+    assert_eq!(said(&requeued, 0), summary(1));
+    local.completes(&restored).await;
+
+    let live = local.restored(2).await;
+    let alice = ["erase", "--owner", "local:alice"];
+    let unasked = local.operator(&alice).await;
+    let told_so = told(&unasked, 1);
+    assert!(told_so.contains("--yes"), "{told_so}");
+    let dry = local.operator(&[&alice[..], &["--dry-run"]].concat()).await;
+    let mut found: Vec<_> = said(&dry, 0).lines().collect();
+    found.sort_unstable();
+    let mut expected = [
+        "2 of local:alice".to_owned(),
+        format!("{restored} ended"),
+        format!("{live} live"),
+    ];
+    expected.sort();
+    assert_eq!(found, expected);
+    let left = local.operator(&[&alice[..], &["--yes"]].concat()).await;
+    let summary = "1 erased, 0 of them cancelled first, 1 live, 0 unreadable";
+    assert_eq!(said(&left, 2), summary);
+    let logged = String::from_utf8_lossy(&left.stderr);
+    assert!(logged.contains(&format!("left: {live} has not ended")));
+    let audited =
+        format!(r#"audit="erase" operation_id={restored} owner="local:alice" outcome="done""#);
+    assert!(logged.contains(&audited), "{logged}");
+    let all = local
+        .operator(&[&alice[..], &["--yes", "--cancel"]].concat())
+        .await;
+    let summary = "1 erased, 1 of them cancelled first, 0 live, 0 unreadable";
+    assert_eq!(said(&all, 0), summary);
+    let shown = local.operator(&["show", &live]).await;
+    let shown: Value = serde_json::from_str(said(&shown, 0)).unwrap();
+    assert_eq!(shown["record"], "mark");
+    let shown = local.operator(&["show", &id]).await;
+    assert_eq!(shown.status.code(), Some(0));
+}
+
+#[tokio::test]
+async fn what_is_asked_for_wrongly_is_refused_in_one_line_that_names_it() {
+    for (arguments, expected) in [
+        (
+            &["show", "op_1"][..],
+            "<OPERATION>': an operation's id is op_ and 24 digits",
+        ),
+        (&["show"], "<OPERATION>"),
+        (
+            &["requeue", "--per-second", "0"],
+            "--per-second <N>': 0 is not in 1..=1000",
+        ),
+        (&["requeue", "--dry"], "--dry"),
+        (&["erase"], "--owner <OWNER>"),
+        (
+            &["erase", "--owner", "bob"],
+            "--owner <OWNER>': an owner is jwt:",
+        ),
+        (
+            &["erase", "--owner", "jwt:"],
+            "--owner <OWNER>': an owner is jwt:",
+        ),
+        (
+            &["erase", "--owner", "ldap:bob"],
+            "--owner <OWNER>': an owner is jwt:",
+        ),
+        (&["requeue"], "TABLE_NAME is not set"),
+        (&["show", NO_SUCH_OPERATION], "TABLE_NAME is not set"),
+    ] {
+        let mut command = Command::new(program());
+        command.args(arguments).env_remove("TABLE_NAME");
+        let output = run(command).await;
+        let told = told(&output, 1);
+        assert!(told.contains(expected), "{arguments:?}: {told}");
+        assert_eq!(told.lines().count(), 1, "{told}");
+    }
+}

@@ -1,0 +1,390 @@
+//! `requeue`: what has lost its message gets one, and nothing else happens.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use operator::requeue::{Need, Requeue, Requeued, Told};
+use serde_json::{Value, json};
+use shared::clock::Clock as _;
+use shared::domain::callback::Event;
+use shared::domain::id::OperationId;
+use shared::domain::limits::{CALLBACK_ANNOUNCEMENT_SECS, QUEUE_DELAY_SECS_MAX};
+use shared::queue::{Dispatch, WakeUp};
+use shared::store::table;
+use tests::queues::QueueKind;
+use tests::receiver::Receiver;
+use tests::wire::{Fault, Outage, Service};
+use tests::world::World;
+
+use super::{
+    AttributeValue, LEASE, claim_and_vanish, created, echo, get, hasty, queue, store, stored,
+    submit, tamper,
+};
+
+pub(super) fn tool(world: &World) -> Requeue {
+    Requeue {
+        store: store(world),
+        dispatch: queue(world, QueueKind::Dispatch),
+        callbacks: queue(world, QueueKind::Callback),
+        clock: hasty(world),
+        per_second: 1000,
+        dry_run: false,
+    }
+}
+
+async fn requeue(world: &World) -> Requeued {
+    let requeued = tool(world).run(&mut |_| {}).await.unwrap();
+    assert!(requeued.is_complete());
+    assert_eq!(requeued.sent, requeued.live + requeued.due);
+    requeued
+}
+
+async fn purge(world: &World) {
+    for kind in QueueKind::ALL {
+        world.queue(kind).purge().await;
+    }
+}
+
+async fn messages(world: &World) -> usize {
+    let mut messages = 0;
+    for kind in QueueKind::ALL {
+        messages += world.queue(kind).len().await;
+    }
+    messages
+}
+
+/// Operations with a callback each, in every state in which one needs a message.
+pub(super) async fn one_of_each(world: &World, receiver: &Receiver) -> Vec<OperationId> {
+    let with_callback = |function: &str, arguments: Value| json!({"function": function, "arguments": arguments, "callback_url": receiver.url});
+    let echo = || with_callback("demo.echo", json!({}));
+    let retried = json!({"retryable": true, "succeed_on_attempt": 2});
+
+    let attempted = submit(world, echo()).await;
+    receiver.answer_next([(500, None)]);
+    world.pump_all().await;
+    assert_eq!(
+        get(world, &attempted).await.callback.unwrap().attempts_made,
+        1
+    );
+    let unannounced = submit(world, echo()).await;
+    assert!(world.pump(QueueKind::Dispatch).await);
+    let backing_off = submit(world, with_callback("demo.fail", retried)).await;
+    assert!(world.pump(QueueKind::Dispatch).await);
+    let cancelled = submit(world, echo()).await;
+    let path = format!("/operations/{cancelled}/cancel");
+    assert_eq!(world.request("POST", &path, &[], "").await.status, 200);
+    let held = submit(world, echo()).await;
+    claim_and_vanish(world, &held).await;
+    let mut ids = vec![attempted, unannounced, backing_off, cancelled, held];
+    // More than one batch.
+    for _ in 0..12 {
+        ids.push(submit(world, echo()).await);
+    }
+    ids
+}
+
+/// Each has ended in the one way that it can, and its receiver was told.
+async fn all_ended(world: &World, receiver: &Receiver, ids: &[OperationId]) {
+    for (index, id) in ids.iter().enumerate() {
+        let shown = world.show(id.as_str()).await;
+        let status = if index == 3 { "cancelled" } else { "completed" };
+        assert_eq!(shown["status"], status, "{shown}");
+        assert_eq!(shown["callback"]["status"], "delivered", "{shown}");
+    }
+    let told: BTreeSet<_> = receiver
+        .received()
+        .iter()
+        .map(|delivery| {
+            let id = delivery.verified()["data"]["operation_id"].clone();
+            OperationId::parse(id.as_str().unwrap()).unwrap()
+        })
+        .collect();
+    assert_eq!(told, ids.iter().cloned().collect());
+}
+
+#[tokio::test]
+async fn everything_that_a_purge_took_the_message_of_reaches_its_end_and_is_told() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    let ids = one_of_each(&world, &receiver).await;
+    purge(&world).await;
+    world.clock.advance(LEASE * 5);
+    world.pump_all().await;
+    assert_eq!(get(&world, &ids[16]).await.lock_version, 1);
+
+    let requeued = requeue(&world).await;
+    assert_eq!((requeued.live, requeued.due), (14, 3));
+    assert_eq!(messages(&world).await, 17);
+    world.rest().await;
+    all_ended(&world, &receiver, &ids).await;
+    // The one that failed, and one for each.
+    assert_eq!(receiver.received().len(), 18);
+}
+
+#[tokio::test]
+async fn while_nothing_is_lost_it_changes_nothing_however_often_it_is_made() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    let ids = one_of_each(&world, &receiver).await;
+    for _ in 0..2 {
+        requeue(&world).await;
+    }
+    world.rest().await;
+    all_ended(&world, &receiver, &ids).await;
+    assert_eq!(receiver.received().len(), 18);
+    // Claimed once and ended once, but for those that another attempt was due for anyhow, and the cancelled one.
+    for (index, id) in ids.iter().enumerate() {
+        let expected = match index {
+            2 => 5,
+            3 => 2,
+            4 => 4,
+            _ => 3,
+        };
+        assert_eq!(get(&world, id).await.lock_version, expected, "{index}");
+    }
+    assert_eq!(
+        requeue(&world).await,
+        Requeued {
+            examined: stored(&world).await.len(),
+            ..Requeued::default()
+        }
+    );
+    assert_eq!(messages(&world).await, 0);
+}
+
+#[tokio::test]
+async fn what_a_restored_table_holds_goes_on_from_there() {
+    let before = World::start().await;
+    let receiver = Receiver::start().await;
+    let ids = one_of_each(&before, &receiver).await;
+
+    let world = World::with([("TABLE_NAME", "restored")]).await;
+    world.clock.advance(Duration::from_secs(3 * 60));
+    table::create(&world.dynamodb, "restored").await.unwrap();
+    for item in stored(&before).await {
+        let put = world.dynamodb.put_item().table_name("restored");
+        put.set_item(Some(item)).send().await.unwrap();
+    }
+    world.rest().await;
+    assert_eq!(get(&world, &ids[16]).await.lock_version, 1);
+    requeue(&world).await;
+    world.rest().await;
+    all_ended(&world, &receiver, &ids).await;
+}
+
+#[tokio::test]
+async fn what_has_ended_expired_or_been_erased_gets_no_message() {
+    let world = World::start().await;
+    let ended = submit(&world, echo()).await;
+    let erased = submit(&world, echo()).await;
+    world.rest().await;
+    let path = format!("/operations/{erased}");
+    assert_eq!(world.request("DELETE", &path, &[], "").await.status, 204);
+    let not_asked_for = created(&world, 1, |operation| {
+        operation.callback.as_mut().unwrap().events = vec![Event::Failed];
+    })
+    .await;
+    let path = format!("/operations/{}/cancel", not_asked_for.id);
+    assert_eq!(world.request("POST", &path, &[], "").await.status, 200);
+    let expired = created(&world, 2, |operation| {
+        operation.expires_at = operation.created_at;
+    })
+    .await;
+    assert_eq!(get(&world, &ended).await.lock_version, 3);
+    let stored = stored(&world).await;
+    assert!(
+        stored
+            .iter()
+            .any(|item| item["pk"].as_s().unwrap() == expired.id.as_str())
+    );
+
+    let requeued = requeue(&world).await;
+    assert_eq!(
+        requeued,
+        Requeued {
+            examined: 4,
+            ..Requeued::default()
+        }
+    );
+    assert_eq!(messages(&world).await, 0);
+}
+
+#[tokio::test]
+async fn messages_wait_until_there_is_something_to_do() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    let held = submit(&world, echo()).await;
+    claim_and_vanish(&world, &held).await;
+    purge(&world).await;
+    let claimed_at = world.clock.now();
+    requeue(&world).await;
+    let at = world.next_message_at(QueueKind::Dispatch).unwrap();
+    assert!(at >= claimed_at + LEASE, "{at}");
+    assert!(at <= claimed_at + LEASE + Duration::from_secs(1), "{at}");
+    world.rest().await;
+
+    // Behind the chain that there may be; and no later than a message can be.
+    for (retry_after, delay_secs) in [
+        ("60", 60 + CALLBACK_ANNOUNCEMENT_SECS),
+        ("3600", QUEUE_DELAY_SECS_MAX),
+    ] {
+        receiver.answer_next([(503, Some(retry_after))]);
+        let body = json!({"function": "demo.echo", "callback_url": receiver.url});
+        let id = submit(&world, body).await;
+        world.pump_all().await;
+        purge(&world).await;
+        let attempted_at = world.clock.now();
+        assert_eq!(requeue(&world).await.due, 1);
+        let delay = Duration::from_secs(u64::from(delay_secs));
+        let at = world.next_message_at(QueueKind::Callback).unwrap();
+        assert!(at >= attempted_at + delay, "{at}");
+        assert!(at <= attempted_at + delay + Duration::from_secs(1), "{at}");
+        world.rest().await;
+        let callback = get(&world, &id).await.callback.unwrap();
+        assert_eq!(callback.attempts_made, 2);
+        let waited = callback.attempts[1].at.since(attempted_at).as_secs();
+        let asked: u64 = retry_after.parse().unwrap();
+        assert!((asked..=asked + 400).contains(&waited), "{waited}");
+    }
+}
+
+#[tokio::test]
+async fn a_dry_run_tells_and_sends_nothing() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    let ids = one_of_each(&world, &receiver).await;
+    purge(&world).await;
+    let dry = Requeue {
+        dry_run: true,
+        ..tool(&world)
+    };
+    let mut told = BTreeSet::new();
+    let requeued = dry
+        .run(&mut |what| {
+            if let Told::Needs(operation, need) = what {
+                let is_live = matches!(need, Need::Dispatch { .. });
+                assert_eq!(is_live, !operation.status().is_terminal());
+                assert!(told.insert(operation.id.clone()));
+            }
+        })
+        .await
+        .unwrap();
+    assert_eq!(told, ids.into_iter().collect());
+    assert_eq!((requeued.live, requeued.due, requeued.sent), (14, 3, 0));
+    assert_eq!(messages(&world).await, 0);
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_is_told_and_keeps_no_other_from_its_message() {
+    let world = World::start().await;
+    let corrupt = submit(&world, echo()).await;
+    let text = AttributeValue::S("asleep".to_owned());
+    tamper(&world, &corrupt, "status", text).await;
+    for _ in 0..3 {
+        submit(&world, echo()).await;
+    }
+    purge(&world).await;
+    let mut told = Vec::new();
+    let requeued = tool(&world)
+        .run(&mut |what| {
+            if let Told::Unreadable(error) = what {
+                told.push(error.to_string());
+            }
+        })
+        .await
+        .unwrap();
+    assert_eq!(told, [format!("operation {corrupt} is corrupt at status")]);
+    assert!(!requeued.is_complete());
+    assert_eq!((requeued.unreadable, requeued.sent), (1, 3));
+}
+
+#[tokio::test]
+async fn broken_off_by_an_outage_it_is_begun_again() {
+    let world = World::start().await;
+    for _ in 0..3 {
+        submit(&world, echo()).await;
+    }
+    purge(&world).await;
+    for (service, said) in [
+        (Service::Store, "the table cannot be read"),
+        (
+            Service::Queues,
+            "the queue ferry-dispatch cannot be sent to",
+        ),
+    ] {
+        world.wire.suffer(&[Outage {
+            service,
+            fault: Fault::AlwaysThrottled,
+            only: String::new(),
+        }]);
+        let broken_off = tool(&world).run(&mut |_| {}).await.unwrap_err();
+        assert_eq!(broken_off.to_string(), said);
+    }
+    world.wire.suffer(&[]);
+    assert_eq!(requeue(&world).await.sent, 3);
+    world.rest().await;
+    assert_eq!(requeue(&world).await.live, 0);
+}
+
+#[tokio::test]
+async fn it_makes_no_more_requests_a_second_than_it_may() {
+    let world = World::start().await;
+    for n in 0..25 {
+        created(&world, n, |operation| operation.callback = None).await;
+    }
+    let slow = Requeue {
+        per_second: 2,
+        ..tool(&world)
+    };
+    let begun_at = world.clock.now();
+    slow.run(&mut |_| {}).await.unwrap();
+    // A page of the table, and three batches.
+    let took = world.clock.now().since(begun_at);
+    assert_eq!(took, Duration::from_millis(1500));
+    assert_eq!(world.wire.calls().len(), 4);
+}
+
+/// As the functions would have sent them.
+#[tokio::test]
+async fn the_messages_are_those_of_the_record_that_stands_there() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    let body = json!({"function": "demo.echo", "callback_url": receiver.url});
+    let live = submit(&world, body.clone()).await;
+    let [sent] = world
+        .queue(QueueKind::Dispatch)
+        .receive(1)
+        .await
+        .try_into()
+        .unwrap();
+    purge(&world).await;
+    requeue(&world).await;
+    let [again] = world
+        .queue(QueueKind::Dispatch)
+        .receive(1)
+        .await
+        .try_into()
+        .unwrap();
+    assert_eq!(sent.body(), again.body());
+    assert!(Dispatch::parse(sent.body().unwrap()).is_ok());
+    purge(&world).await;
+    let path = format!("/operations/{live}/cancel");
+    assert_eq!(world.request("POST", &path, &[], "").await.status, 200);
+    let [sent] = world
+        .queue(QueueKind::Callback)
+        .receive(1)
+        .await
+        .try_into()
+        .unwrap();
+    purge(&world).await;
+    requeue(&world).await;
+    world.clock.advance(LEASE);
+    let [again] = world
+        .queue(QueueKind::Callback)
+        .receive(1)
+        .await
+        .try_into()
+        .unwrap();
+    assert_eq!(sent.body(), again.body());
+    assert!(WakeUp::parse(sent.body().unwrap()).is_ok());
+}

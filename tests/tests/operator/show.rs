@@ -1,0 +1,176 @@
+//! `show`: whatever there is under a name.
+
+use operator::show::View;
+use serde_json::{Value, json};
+use shared::clock::Clock as _;
+use shared::domain::id::OperationId;
+use shared::domain::time::Timestamp;
+use tests::queues::QueueKind;
+use tests::receiver::Receiver;
+use tests::samples::incompressible;
+use tests::wire::Fault;
+use tests::world::World;
+
+use super::{AttributeValue, claim_and_vanish, get, store, submit, tamper};
+
+async fn show_at(world: &World, id: &OperationId, with_payloads: bool, now: Timestamp) -> Value {
+    let inspected = store(world).inspect(id).await.unwrap();
+    let view = View::new(id, &inspected, with_payloads, now);
+    let text = serde_json::to_string_pretty(&view.unwrap()).unwrap();
+    assert!(!text.contains("token=secret"), "{text}");
+    serde_json::from_str(&text).unwrap()
+}
+
+async fn show(world: &World, id: &OperationId) -> Value {
+    show_at(world, id, false, world.clock.now()).await
+}
+
+fn with_callback(receiver: &Receiver) -> Value {
+    json!({
+        "function": "demo.echo", "arguments": {"private": "argument"}, "metadata": {"private": "metadata"},
+        "callback_url": receiver.url,
+    })
+}
+
+#[tokio::test]
+async fn an_operation_is_shown_as_its_owner_sees_it_and_as_only_its_record_does() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    let id = submit(&world, with_callback(&receiver)).await;
+    let pending = show(&world, &id).await;
+    let operation = get(&world, &id).await;
+    for (pointer, value) in [
+        ("/id", json!(id.as_str())),
+        ("/record", json!("operation")),
+        ("/owner", json!("local:alice")),
+        ("/create_id", json!(operation.create_id.as_str())),
+        ("/format", json!(1)),
+        ("/expired", json!(false)),
+        ("/operation/status", json!("pending")),
+        ("/operation/lock_version", json!(1)),
+        ("/internal/standing", json!("claimable")),
+        ("/internal/attempts_max", json!(3)),
+        ("/internal/idempotent", json!(false)),
+        ("/internal/callback/attempts_made", json!(0)),
+        (
+            "/internal/callback/webhook_id",
+            json!(operation.webhook_id()),
+        ),
+        ("/payload_items", json!([])),
+    ] {
+        assert_eq!(pending.pointer(pointer), Some(&value), "{pointer}");
+    }
+    let url = pending["operation"]["callback"]["url"].as_str().unwrap();
+    assert!(url.ends_with("/hook?REDACTED"), "{url}");
+
+    claim_and_vanish(&world, &id).await;
+    let held = show(&world, &id).await;
+    assert_eq!(held["internal"]["standing"], "busy");
+    assert_eq!(held["internal"]["lease_until"], "2027-01-15T08:01:00.000Z");
+    assert!(held["internal"]["claim_id"].is_string());
+
+    receiver.answer_next([(503, None)]);
+    world.clock.advance(super::LEASE);
+    world.pump_all().await;
+    let ended = show(&world, &id).await;
+    assert_eq!(ended["operation"]["status"], "completed");
+    assert_eq!(
+        ended["operation"]["callback"]["attempts"][0]["status_code"],
+        503
+    );
+    assert_eq!(ended["internal"]["callback"]["attempts_made"], 1);
+    assert!(ended["internal"]["callback"]["next_attempt_at"].is_string());
+    assert!(ended["internal"]["lease_until"].is_null());
+    assert!(!ended.to_string().contains("private"));
+}
+
+#[tokio::test]
+async fn payloads_are_shown_when_they_are_asked_for_wherever_they_lie() {
+    let world = World::start().await;
+    for text in ["short".to_owned(), incompressible(3000)] {
+        let arguments = json!({"text": text});
+        let body = json!({"function": "demo.echo", "arguments": arguments, "metadata": {"n": 1}});
+        let id = submit(&world, body).await;
+        world.rest().await;
+        let now = world.clock.now();
+        let hidden = show_at(&world, &id, false, now).await;
+        assert!(!hidden.to_string().contains(&text));
+        let items = if text.len() > 1000 { 2 } else { 0 };
+        assert_eq!(hidden["payload_items"].as_array().unwrap().len(), items);
+        let shown = show_at(&world, &id, true, now).await;
+        assert_eq!(shown["arguments"], arguments);
+        assert_eq!(shown["metadata"], json!({"n": 1}));
+        assert_eq!(shown["result"], arguments);
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_else_sees_is_shown() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    let id = submit(&world, with_callback(&receiver)).await;
+    world.rest().await;
+
+    let expires_at = get(&world, &id).await.expires_at;
+    let expired = show_at(&world, &id, false, expires_at).await;
+    assert_eq!(expired["expired"], true);
+    assert_eq!(expired["operation"]["status"], "completed");
+
+    let path = format!("/operations/{id}");
+    world.wire.reset();
+    world.wire.plan([(2, Fault::Refused)]);
+    assert_eq!(world.request("DELETE", &path, &[], "").await.status, 503);
+    world.wire.plan([]);
+    let half_erased = show(&world, &id).await;
+    assert_eq!(half_erased["record"], "operation");
+    assert_eq!(half_erased["owner"], "local:alice");
+    assert!(half_erased["erased_at"].is_string());
+
+    assert_eq!(world.request("DELETE", &path, &[], "").await.status, 204);
+    let mark = show(&world, &id).await;
+    assert_eq!(mark["record"], "mark");
+    assert!(mark["erased_at"].is_string() && mark["create_id"].is_string());
+    assert!(mark["owner"].is_null() && mark["operation"].is_null());
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_is_shown_as_far_as_it_can_be() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    for (name, value, problem) in [
+        (
+            "status",
+            AttributeValue::S("asleep".into()),
+            "corrupt at status",
+        ),
+        (
+            "attempt",
+            AttributeValue::S("one".into()),
+            "corrupt at attempt",
+        ),
+        (
+            "format",
+            AttributeValue::N("2".into()),
+            "the newer format 2",
+        ),
+    ] {
+        let id = submit(&world, with_callback(&receiver)).await;
+        tamper(&world, &id, name, value).await;
+        let shown = show_at(&world, &id, true, world.clock.now()).await;
+        assert_eq!(shown["record"], "unreadable");
+        let told = shown["problem"].as_str().unwrap();
+        assert!(told.ends_with(problem), "{told}");
+        assert_eq!(shown["attributes"]["owner"], "local:alice");
+        assert!(!shown.to_string().contains("private"));
+    }
+    // Only the dispatch messages know of them now.
+    assert_eq!(world.queue(QueueKind::Dispatch).len().await, 3);
+}
+
+#[tokio::test]
+async fn of_nothing_nothing_is_shown() {
+    let world = World::start().await;
+    let id = OperationId::from_bytes([0; 12]);
+    let inspected = store(&world).inspect(&id).await.unwrap();
+    assert!(View::new(&id, &inspected, true, world.clock.now()).is_none());
+}

@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use shared::domain::callback_url::redacted;
 use shared::domain::id::{ClaimId, OperationId};
 use shared::domain::json::Json;
 use shared::domain::limits::GONE_RETENTION;
@@ -90,7 +89,6 @@ struct LastErrorView<'a> {
 #[derive(Debug, Serialize)]
 struct CallbackView {
     webhook_id: String,
-    url: String,
     attempts_made: u32,
     round_attempts: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -230,7 +228,6 @@ impl CallbackView {
         let callback = operation.callback.as_ref()?;
         Some(Self {
             webhook_id: operation.webhook_id(),
-            url: redacted(&callback.url),
             attempts_made: callback.attempts_made,
             round_attempts: callback.round_attempts,
             next_attempt_at: callback.next_attempt_at.map(|at| at.to_string()),

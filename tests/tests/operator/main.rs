@@ -1,13 +1,10 @@
 //! The operator's tool: on the real handlers, store and queues in one process, and as a program beside the whole bundle.
 
 #![expect(clippy::unwrap_used, reason = "a test has nobody to hand an error to")]
-#![expect(
-    clippy::large_futures,
-    reason = "a test's futures live on its own thread"
-)]
 
 mod batches;
 mod erase;
+mod permissions;
 #[cfg(unix)]
 mod program;
 mod requeue;

@@ -20,14 +20,15 @@ use tokio::process::{Child, ChildStdout, Command};
 
 const NO_SUCH_OPERATION: &str = "op_000000000000000000000000";
 
-/// A bundle, and the file by which others find its store and queues. It ends when it is dropped.
+/// A bundle, and the file by which others find its store and queues.
 struct Local {
     url: String,
     file: PathBuf,
+    environment: Environment,
     store: Store,
     /// Kept open, for the functions log to it.
     _output: Lines<BufReader<ChildStdout>>,
-    _process: Child,
+    process: Child,
 }
 
 impl Local {
@@ -51,16 +52,25 @@ impl Local {
             let (name, value) = line.split_once('=').unwrap();
             (name, value.trim_matches('"'))
         });
-        let environment = Environment::from_iter(variables);
+        let environment: Environment = variables.collect();
         let aws = Aws::new(&environment, http_connector()).unwrap();
         let table = environment.required("TABLE_NAME").unwrap().to_owned();
         Self {
             url: line.strip_prefix("ready ").unwrap().to_owned(),
             file,
             store: Store::new(aws.dynamodb(), table),
+            environment,
             _output: lines,
-            _process: process,
+            process,
         }
+    }
+
+    /// With every process of its functions.
+    async fn stop(mut self) {
+        let process_id = self.process.id().unwrap().to_string();
+        let sent = Command::new("kill").args(["-TERM", &process_id]).status();
+        assert!(sent.await.unwrap().success());
+        soon("the end", self.process.wait()).await.unwrap();
     }
 
     /// Runs the tool with the bundle's variables.
@@ -202,6 +212,38 @@ async fn messages_operations_and_owners_are_seen_to_beside_a_running_bundle() {
     assert_eq!(shown["record"], "mark");
     let shown = local.operator(&["show", &id]).await;
     assert_eq!(shown.status.code(), Some(0));
+    local.stop().await;
+}
+
+/// As an operator's credentials come.
+#[tokio::test]
+async fn a_profile_with_a_process_is_enough() {
+    let local = Local::start("profile").await;
+    let id = local.restored(3).await;
+    let credentials =
+        json!({"Version": 1, "AccessKeyId": "AKIDEXAMPLE", "SecretAccessKey": "secret"});
+    let given = directory().join("credentials.json");
+    std::fs::write(&given, credentials.to_string()).unwrap();
+    let config = directory().join("config");
+    let profile = format!(
+        "[profile night]\nregion = us-east-1\ncredential_process = cat '{}'\n",
+        given.display()
+    );
+    std::fs::write(&config, profile).unwrap();
+    let mut command = Command::new(program());
+    command.args(["show", &id, "--payloads"]);
+    for name in ["TABLE_NAME", "AWS_ENDPOINT_URL_DYNAMODB"] {
+        command.env(name, local.environment.required(name).unwrap());
+    }
+    command.env("AWS_CONFIG_FILE", config);
+    command.env("AWS_PROFILE", "night");
+    for name in ["AWS_ACCESS_KEY_ID", "AWS_REGION"] {
+        command.env_remove(name);
+    }
+    let shown = soon("the end", command.output()).await.unwrap();
+    let shown: Value = serde_json::from_str(said(&shown, 0)).unwrap();
+    assert_eq!(shown["arguments"], json!({"a": 1}));
+    local.stop().await;
 }
 
 #[tokio::test]

@@ -129,6 +129,8 @@ fn start_logging() {
         .finish();
     let levels = Targets::new()
         .with_default(Level::WARN)
+        // It warns of every place where there are no credentials, at length; that there are none anywhere is told in the end.
+        .with_target("aws_config", Level::ERROR)
         .with_target("shared::telemetry", Level::INFO);
     logs.with(levels).init();
 }

@@ -1,0 +1,54 @@
+//! What the tool may do, as the README says, held against what it does.
+
+use std::collections::BTreeSet;
+
+use tests::readme::part;
+use tests::receiver::Receiver;
+use tests::world::World;
+
+use super::{echo, erase, requeue, store, submit};
+
+/// The permissions in a subcommand's row.
+fn told(subcommand: &str) -> BTreeSet<String> {
+    let row = part("operator permissions")
+        .lines()
+        .find(|line| line.starts_with(&format!("| `{subcommand}` |")));
+    let words = row.unwrap().split('`').skip(1).step_by(2);
+    let words = words.filter(|word| word.contains(':'));
+    words.map(str::to_owned).collect()
+}
+
+/// The permissions that the requests since the last reset took. A batch of messages takes that for one (Amazon SQS Developer Guide,
+/// "Amazon SQS API permissions").
+fn used(world: &World) -> BTreeSet<String> {
+    let calls = world.wire.counts().into_keys();
+    calls
+        .map(|call| match call.as_str() {
+            "SendMessage" | "SendMessageBatch" => "sqs:SendMessage".to_owned(),
+            _ => format!("dynamodb:{call}"),
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn each_subcommand_makes_the_requests_that_its_permissions_are_named_for() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    requeue::one_of_each(&world, &receiver).await;
+    world.wire.reset();
+    requeue::tool(&world).run(&mut |_| {}).await.unwrap();
+    assert_eq!(used(&world), told("requeue"));
+
+    let world = World::start().await;
+    let id = submit(&world, echo()).await;
+    world.wire.reset();
+    store(&world).inspect(&id).await.unwrap();
+    assert_eq!(used(&world), told("show"));
+
+    erase::everything(&world).await;
+    world.wire.reset();
+    let tool = erase::tool(&world, true);
+    tool.look(&mut |_, _| {}).await.unwrap();
+    tool.run(&mut |_| {}).await.unwrap();
+    assert_eq!(used(&world), told("erase"));
+}

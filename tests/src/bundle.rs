@@ -55,7 +55,9 @@ pub struct RunningBundle {
 }
 
 impl RunningBundle {
-    fn start(mut settings: Settings) -> Self {
+    /// Starts it, and waits until it answers.
+    #[must_use]
+    pub fn start(mut settings: Settings) -> Self {
         let (ready, url) = mpsc::channel();
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::spawn(move || {
@@ -94,7 +96,9 @@ impl Drop for RunningBundle {
     }
 }
 
-fn settings(environment: Vec<(&'static str, String)>) -> Settings {
+/// With the workspace's own functions, which get these variables besides the bundle's own.
+#[must_use]
+pub fn settings(environment: Vec<(&'static str, String)>) -> Settings {
     let environment = environment.into_iter();
     Settings {
         port: 0,

@@ -5,7 +5,7 @@
 //! it, its answer or the process that sends it, and none passes that the template's [`permissions`] do not allow. A
 //! [`bundle::SharedBundle`] is the real processes in real time, called over HTTP by an [`api::Api`]. Every answer of either, and every
 //! callback, is held to the [`openapi`] document. Besides: [`receiver`]s of callbacks, the [`shape`] of JSON, another store by way of
-//! [`dynamodb`], and the parts of the [`readme`].
+//! [`dynamodb`], the sample [`events`], and the parts of the [`readme`].
 
 #![expect(clippy::unwrap_used, reason = "a test has nobody to hand an error to")]
 #![expect(clippy::missing_panics_doc, reason = "a test panics when it fails")]
@@ -13,6 +13,7 @@
 pub mod api;
 pub mod bundle;
 pub mod dynamodb;
+pub mod events;
 pub mod metrics;
 pub mod openapi;
 pub mod permissions;

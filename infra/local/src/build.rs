@@ -39,14 +39,7 @@ pub async fn build_functions(cargo: &str) -> Result<PathBuf, BuildError> {
         .args(FUNCTIONS.iter().flat_map(|function| ["-p", function.name]))
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .kill_on_drop(true);
-    // `cargo run` tells this program about its package. A build script that reads variables of the same names (ring's does)
-    // would be run again, and everything above it built again, on every start.
-    for (name, _) in std::env::vars_os() {
-        let told = name.to_string_lossy();
-        if told.starts_with("CARGO_PKG_") || told.starts_with("CARGO_MANIFEST_") {
-            command.env_remove(&name);
-        }
-    }
+    forget_package(&mut command);
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
@@ -56,4 +49,15 @@ pub async fn build_functions(cargo: &str) -> Result<PathBuf, BuildError> {
         return Err(BuildError::Failed { output });
     }
     Ok(program.parent().unwrap_or(Path::new(".")).to_owned())
+}
+
+/// Has a command that builds not hear of this program's own package, which cargo told this program. A build script that reads
+/// variables of the same names (ring's does) would be run again, and everything above it built again, on every start.
+pub fn forget_package(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        let told = name.to_string_lossy();
+        if told.starts_with("CARGO_PKG_") || told.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
 }

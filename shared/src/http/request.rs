@@ -66,6 +66,8 @@ pub struct Request {
 pub struct Event {
     route_key: String,
     #[serde(default)]
+    raw_path: String,
+    #[serde(default)]
     raw_query_string: String,
     #[serde(default)]
     headers: HashMap<String, String>,
@@ -166,11 +168,10 @@ impl Request {
             Some(body) if event.is_base64_encoded => STANDARD.decode(body),
             Some(body) => Ok(body.into_bytes()),
         };
-        let route = event
-            .route_key
-            .split_once(' ')
-            .map_or("", |(_, path)| path)
-            .to_owned();
+        let route = match event.route_key.split_once(' ') {
+            Some((_, path)) => path.to_owned(),
+            None => matched_path(&event.raw_path, &event.path_parameters),
+        };
         Self {
             id: context.request_id,
             method: context.http.method,
@@ -245,6 +246,17 @@ impl Request {
             )),
         }
     }
+}
+
+/// The path of a route whose key does not tell it: the raw path, with each parameter's name in the place of its value. That is so
+/// with `cargo lambda watch`, whose router tells what it matched but not by which route, and calls every one `$default`. Behind an
+/// API Gateway every route of Ferry's has a key, and the raw path, which differs behind a stage or a mapping, is not looked at.
+fn matched_path(raw_path: &str, parameters: &HashMap<String, String>) -> String {
+    let segments = raw_path.split('/').map(|segment| {
+        let matched = parameters.iter().find(|(_, value)| *value == segment);
+        matched.map_or_else(|| segment.to_owned(), |(name, _)| format!("{{{name}}}"))
+    });
+    segments.collect::<Vec<_>>().join("/")
 }
 
 fn is_json(content_type: &str) -> bool {
@@ -348,6 +360,31 @@ mod tests {
             request(json!({"requestContext": {"stage": "dev"}})).base_url,
             "https://api.example.com/dev"
         );
+    }
+
+    #[test]
+    fn the_raw_path_counts_only_for_a_route_without_one() {
+        for (route_key, raw_path, id, expected) in [
+            (
+                "ANY /operations/{id}",
+                "/dev/operations/op_1",
+                "op_1",
+                "/operations/{id}",
+            ),
+            (
+                "$default",
+                "/operations/op_1/cancel",
+                "op_1",
+                "/operations/{id}/cancel",
+            ),
+            ("$default", "/health", "", "/health"),
+        ] {
+            let mut event = json!({"routeKey": route_key, "rawPath": raw_path});
+            if !id.is_empty() {
+                event["pathParameters"] = json!({"id": id});
+            }
+            assert_eq!(request(event).route, expected);
+        }
     }
 
     #[test]

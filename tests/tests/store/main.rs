@@ -28,6 +28,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use local::bundle::Services;
 use shared::aws::Aws;
 use shared::clock::ManualClock;
+use shared::config::Environment;
 use shared::domain::id::{ClaimId, CreateId, OperationId};
 use shared::domain::json::Json;
 use shared::domain::operation::{Operation, Owner};
@@ -58,7 +59,7 @@ impl Fixture {
         let services = Services::start(Arc::new(ManualClock::new(NOW)))
             .await
             .unwrap();
-        let mut environment = services.environment.clone();
+        let mut environment = Environment::from_iter(services.environment.clone());
         if let Some(OtherStore { endpoint, table }) = other_store().await {
             environment = environment.with([
                 ("AWS_ENDPOINT_URL_DYNAMODB", endpoint.as_str()),

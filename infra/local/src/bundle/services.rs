@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use shared::clock::Clock;
-use shared::config::Environment;
 use shared::domain::time::Timestamp;
 use tokio::task::JoinSet;
 
@@ -14,8 +13,8 @@ use crate::sqs::Sqs;
 
 /// A running store with its table, and the queues. They end when this is dropped.
 pub struct Services {
-    /// What a function needs to find them.
-    pub environment: Environment,
+    /// The variables that a function needs to find them.
+    pub environment: Vec<(String, String)>,
     queues: Option<Sqs>,
     _tasks: JoinSet<()>,
 }
@@ -41,9 +40,8 @@ impl Services {
         let mut tasks = JoinSet::new();
         let endpoint = store::start(&settings, &mut tasks).await?;
         let queues = Queues::start(&settings, &mut tasks).await?;
-        let variables = functions::environment("http://ferry.example.com", &endpoint, &queues);
         Ok(Self {
-            environment: variables.into_iter().collect(),
+            environment: functions::environment("http://ferry.example.com", &endpoint, &queues),
             queues: queues.embedded,
             _tasks: tasks,
         })

@@ -1,0 +1,113 @@
+//! The routes, by the emulator's own router, and by the local gateway before the emulator.
+
+use local::bundle::Bundle;
+use local::client::http_client;
+use local::gateway::{Handler, ROUTES, Route};
+use reqwest::{Method, Response};
+use serde_json::{Value, json};
+use tests::bundle::settings;
+use tests::wait::until;
+
+use crate::watch::Watch;
+
+/// An id that no operation has.
+const ID: &str = "op_000000000000000000000000";
+
+/// The emulator with all functions, and the local gateway before it.
+struct Stand {
+    watch: Watch,
+    bundle: Bundle,
+    client: reqwest::Client,
+}
+
+impl Stand {
+    async fn start() -> Self {
+        let port = Watch::free_port();
+        let mut settings = settings(vec![]);
+        settings.lambda = Some(format!("http://127.0.0.1:{port}"));
+        let bundle = Bundle::start(settings).await.unwrap();
+        let watch = Watch::start(port, bundle.function_environment()).await;
+        Self {
+            watch,
+            bundle,
+            client: http_client(),
+        }
+    }
+
+    /// By the emulator's router.
+    async fn routed(&self, method: &Method, path: &str) -> Response {
+        let url = format!("{}{path}", self.watch.url());
+        let request = self.client.request(method.clone(), url);
+        request.body("{}").send().await.unwrap()
+    }
+
+    /// By the local gateway.
+    async fn call(&self, method: Method, path: &str, body: &Value) -> Value {
+        let url = format!("{}{path}", self.bundle.url());
+        let request = self.client.request(method, url);
+        let answer = request.body(body.to_string()).send().await.unwrap();
+        serde_json::from_str(&answer.text().await.unwrap()).unwrap()
+    }
+
+    async fn stop(self) {
+        self.bundle.stop().await;
+        self.watch.stop().await;
+    }
+}
+
+/// What a route answers first: `/forrst` in the protocol's words, and all that is behind the authorizer with 401, since the
+/// emulator has none.
+fn expected(route: &Route) -> (Method, u16, &'static str, &'static str) {
+    let (method, path) = route.key.split_once(' ').unwrap();
+    match (method, path, route.handler) {
+        ("ANY", "/forrst", Handler::Submit) => (Method::POST, 401, "/errors/0/code", UNAUTHORIZED),
+        ("ANY", "/health", Handler::Status) => (Method::GET, 200, "/status", "ok"),
+        ("ANY", "/operations/{id}/cancel" | "/operations/{id}/redeliver", Handler::Status)
+        | ("POST", _, Handler::Submit) => (Method::POST, 401, "/code", UNAUTHORIZED),
+        _ => (Method::GET, 401, "/code", UNAUTHORIZED),
+    }
+}
+
+const UNAUTHORIZED: &str = "UNAUTHORIZED";
+
+#[tokio::test]
+async fn the_emulators_router_leads_where_the_gateway_does() {
+    let stand = Stand::start().await;
+    for route in ROUTES {
+        let (method, status, pointer, value) = expected(route);
+        let (_, path) = route.key.split_once(' ').unwrap();
+        let answer = stand.routed(&method, &path.replace("{id}", ID)).await;
+        assert_eq!(answer.status(), status, "{}", route.key);
+        let body: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+        assert_eq!(body.pointer(pointer), Some(&json!(value)), "{body}");
+    }
+    for (method, path, status, allow) in [
+        (Method::PUT, "/operations", 405, Some("GET, HEAD, POST")),
+        (Method::OPTIONS, "/operations", 405, Some("GET, HEAD, POST")),
+        (Method::PATCH, "/forrst", 405, Some("POST")),
+        (Method::POST, "/health", 405, Some("GET, HEAD")),
+        (Method::GET, "/operations/", 404, None),
+        (Method::GET, "/other", 404, None),
+    ] {
+        let answer = stand.routed(&method, path).await;
+        let allowed = answer.headers().get("allow").map(|value| value.to_str());
+        assert_eq!(answer.status(), status, "{method} {path}");
+        assert_eq!(allowed.transpose().unwrap(), allow, "{method} {path}");
+    }
+    stand.stop().await;
+}
+
+#[tokio::test]
+async fn behind_the_local_gateway_an_operation_is_carried_out() {
+    let stand = Stand::start().await;
+    let body = json!({"function": "demo.echo", "arguments": {"ripe": true}});
+    let submitted = stand.call(Method::POST, "/operations", &body).await;
+    let path = format!("/operations/{}", submitted["id"].as_str().unwrap());
+    let result = until("the result", async || {
+        let operation = stand.call(Method::GET, &path, &Value::Null).await;
+        operation.get("result").cloned()
+    })
+    .await;
+    assert_eq!(result, json!({"ripe": true}));
+    stand.stop().await;
+}

@@ -23,6 +23,8 @@ pub struct Answer {
 pub struct GatewayResponse {
     status_code: u16,
     headers: BTreeMap<&'static str, String>,
+    /// Ferry sets none. API Gateway does not ask for them; cargo-lambda refuses a response that does not say so.
+    cookies: [&'static str; 0],
     body: String,
     is_base64_encoded: bool,
 }
@@ -75,6 +77,7 @@ impl Answer {
         GatewayResponse {
             status_code: status,
             headers,
+            cookies: [],
             body,
             is_base64_encoded: false,
         }

@@ -67,8 +67,9 @@ pub struct Event {
     route_key: String,
     #[serde(default)]
     raw_path: String,
+    /// Absent, empty or null when there is none, by who tells.
     #[serde(default)]
-    raw_query_string: String,
+    raw_query_string: Option<String>,
     #[serde(default)]
     headers: HashMap<String, String>,
     #[serde(default)]
@@ -176,7 +177,7 @@ impl Request {
             id: context.request_id,
             method: context.http.method,
             route,
-            query: event.raw_query_string,
+            query: event.raw_query_string.unwrap_or_default(),
             base_url,
             headers: event
                 .headers
@@ -379,7 +380,8 @@ mod tests {
             ),
             ("$default", "/health", "", "/health"),
         ] {
-            let mut event = json!({"routeKey": route_key, "rawPath": raw_path});
+            let mut event =
+                json!({"routeKey": route_key, "rawPath": raw_path, "rawQueryString": null});
             if !id.is_empty() {
                 event["pathParameters"] = json!({"id": id});
             }

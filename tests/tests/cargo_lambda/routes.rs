@@ -55,12 +55,14 @@ impl Stand {
     }
 }
 
-/// What a route answers first: `/forrst` in the protocol's words, and all that is behind the authorizer with 401, since the
-/// emulator has none.
+/// What a route answers to a request with the body `{}` that names nobody, as the emulator has no authorizer: `/forrst` in the
+/// protocol's words, which come first there.
 fn expected(route: &Route) -> (Method, u16, &'static str, &'static str) {
     let (method, path) = route.key.split_once(' ').unwrap();
     match (method, path, route.handler) {
-        ("ANY", "/forrst", Handler::Submit) => (Method::POST, 401, "/errors/0/code", UNAUTHORIZED),
+        ("ANY", "/forrst", Handler::Submit) => {
+            (Method::POST, 400, "/errors/0/code", "INVALID_REQUEST")
+        }
         ("ANY", "/health", Handler::Status) => (Method::GET, 200, "/status", "ok"),
         ("ANY", "/operations/{id}/cancel" | "/operations/{id}/redeliver", Handler::Status)
         | ("POST", _, Handler::Submit) => (Method::POST, 401, "/code", UNAUTHORIZED),
@@ -77,8 +79,10 @@ async fn the_emulators_router_leads_where_the_gateway_does() {
         let (method, status, pointer, value) = expected(route);
         let (_, path) = route.key.split_once(' ').unwrap();
         let answer = stand.routed(&method, &path.replace("{id}", ID)).await;
-        assert_eq!(answer.status(), status, "{}", route.key);
-        let body: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+        let answered = answer.status();
+        let text = answer.text().await.unwrap();
+        assert_eq!(answered, status, "{}: {text}", route.key);
+        let body: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(body.pointer(pointer), Some(&json!(value)), "{body}");
     }
     for (method, path, status, allow) in [

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod cargo_lambda;
 mod settings;
 
 use std::collections::BTreeSet;

@@ -1,0 +1,66 @@
+//! Holds what `Cargo.toml` tells cargo-lambda, by which SAM builds the functions, to the code.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use local::bundle::FUNCTIONS;
+use local::gateway::{Handler, ROUTES};
+use serde_json::{Value, json};
+
+/// The methods that a route for any is spelled out as where another route shares its path. A router that is told methods knows no
+/// others.
+const METHODS: [&str; 7] = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
+
+fn told() -> Value {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--no-deps"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    metadata["metadata"]["lambda"].clone()
+}
+
+#[test]
+fn the_functions_are_built_and_nothing_else() {
+    let mut names = FUNCTIONS.map(|function| function.name);
+    names.sort_unstable();
+    assert_eq!(told()["build"], json!({ "packages": names, "bin": names }));
+}
+
+#[test]
+fn its_router_leads_where_the_gateway_does() {
+    let mut routes: BTreeMap<&str, BTreeMap<&str, &str>> = BTreeMap::new();
+    for route in ROUTES {
+        let (method, path) = route.key.split_once(' ').unwrap();
+        let function = match route.handler {
+            Handler::Submit => "submit",
+            Handler::Status => "status",
+        };
+        routes.entry(path).or_default().insert(method, function);
+    }
+    let told = told()["watch"]["router"].clone();
+    let paths: Vec<_> = told.as_object().unwrap().keys().collect();
+    assert_eq!(paths, routes.keys().collect::<Vec<_>>());
+    for (path, functions) in routes {
+        let any = functions["ANY"];
+        if functions.len() == 1 {
+            assert_eq!(told[path], any, "{path}");
+            continue;
+        }
+        let expected = METHODS.map(|method| {
+            let function = functions.get(method).unwrap_or(&any);
+            (method, *function)
+        });
+        let told = told[path].as_array().unwrap().iter().map(|entry| {
+            let word = |name| entry[name].as_str().unwrap();
+            (word("method"), word("function"))
+        });
+        assert_eq!(
+            told.collect::<BTreeMap<_, _>>(),
+            BTreeMap::from(expected),
+            "{path}"
+        );
+    }
+}

@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# Builds the functions as they are deployed, by cargo-lambda and by SAM, for either architecture; shows their sizes, and holds them to
+# what they are: four, able to start on Lambda, and the same whoever builds. Then runs the suite tests/tests/cargo_lambda: what was
+# built in the bundle, every sample event by `cargo lambda invoke`, and the routes by `cargo lambda watch`. Needs an x86_64 machine
+# with Python 3.10 or later with venv, rustup, readelf, qemu-aarch64 and Debian's C library for arm64; and PyPI on the first run.
+set -euo pipefail
+
+# Pinned: what an emulator tells the functions, and what a builder passes to the compiler, changes with its version.
+PYTHON_PACKAGES=("cargo-lambda==1.9.2" "ziglang==0.17.1" "aws-sam-cli==1.170.0")
+FUNCTIONS=(callback status submit worker)
+# The C library of Amazon Linux 2023, which the runtime provided.al2023 is.
+GLIBC_MAX=2.34
+
+cd "$(dirname "$0")/.."
+work="$(realpath --canonicalize-missing "${CARGO_TARGET_DIR:-target}")/cargo-lambda"
+
+# Written last, so that what was installed by half, or before a version changed, is installed anew.
+installed="$work/installed"
+if ! [ -f "$installed" ] || [ "$(<"$installed")" != "${PYTHON_PACKAGES[*]}" ]; then
+    rm -rf "$work"
+    python3 -m venv "$work"
+    "$work/bin/pip" install --quiet --disable-pip-version-check "${PYTHON_PACKAGES[@]}"
+    echo "${PYTHON_PACKAGES[*]}" >"$installed"
+fi
+# Where cargo finds cargo-lambda, and that finds Zig.
+export PATH="$work/bin:$PATH" SAM_CLI_TELEMETRY=0
+
+fail() {
+    echo "$*" >&2
+    exit 1
+}
+
+# build ARCHITECTURE FLAG: into ARCHITECTURE/NAME/bootstrap.zip, unpacked beside it.
+build() {
+    local architecture=$1 flag=$2 built name directory sam
+    rm -rf "${work:?}/$architecture"
+    cargo lambda build --release "$flag" --output-format zip --lambda-dir "$work/$architecture"
+    built=$(ls "$work/$architecture" | xargs)
+    [ "$built" = "${FUNCTIONS[*]}" ] || fail "built for $architecture: $built"
+    sam build --template infra/template.yaml --build-dir "$work/sam" --parameter-overrides "Architecture=$architecture"
+
+    for name in "${FUNCTIONS[@]}"; do
+        directory="$work/$architecture/$name"
+        "$work/bin/python" -m zipfile --extract "$directory/bootstrap.zip" "$directory"
+        chmod +x "$directory/bootstrap"
+        sam="$work/sam/${name^}Function/bootstrap"
+        cmp "$directory/bootstrap" "$sam" || fail "SAM builds another $name for $architecture"
+        holds_on_lambda "$directory/bootstrap"
+    done
+}
+
+# holds_on_lambda BINARY: wants no newer C library than there is.
+holds_on_lambda() {
+    local wanted
+    wanted=$(readelf --version-info --wide "$1" | grep --only-matching 'GLIBC_[0-9.]*' | sed 's/GLIBC_//' | sort --version-sort | tail -n 1)
+    [ -n "$wanted" ] || fail "$1 names no version of the C library"
+    [ "$(printf '%s\n' "$wanted" "$GLIBC_MAX" | sort --version-sort | tail -n 1)" = "$GLIBC_MAX" ] ||
+        fail "$1 wants glibc $wanted, and Lambda has $GLIBC_MAX"
+}
+
+build arm64 --arm64
+build x86_64 --x86-64
+
+printf '\n%-10s %-8s %12s %12s\n' function "" binary zip
+for name in "${FUNCTIONS[@]}"; do
+    for architecture in arm64 x86_64; do
+        printf '%-10s %-8s %12d %12d\n' "$name" "$architecture" "$(stat --format %s "$work/$architecture/$name/bootstrap")" \
+            "$(stat --format %s "$work/$architecture/$name/bootstrap.zip")"
+    done
+done
+
+# The bundle starts functions by their names; those of another processor through its emulator.
+for name in "${FUNCTIONS[@]}"; do
+    mkdir -p "$work"/{arm64,x86_64}/bin
+    ln -f "$work/x86_64/$name/bootstrap" "$work/x86_64/bin/$name"
+    printf '#!/bin/sh\nexec qemu-aarch64 -L /usr/aarch64-linux-gnu "%s"\n' "$work/arm64/$name/bootstrap" >"$work/arm64/bin/$name"
+    chmod +x "$work/arm64/bin/$name"
+done
+
+# As the emulator builds them, and as the suite wants them, so that nothing is built while a test waits.
+cargo build --quiet --workspace
+cargo test --quiet --workspace --no-run
+CARGO_LAMBDA="$work/bin/cargo-lambda" BUILT_FUNCTIONS="$work/arm64/bin:$work/x86_64/bin" cargo test --workspace --test cargo_lambda

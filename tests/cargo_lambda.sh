@@ -35,7 +35,7 @@ build() {
     local architecture=$1 flag=$2 built name directory sam
     rm -rf "${work:?}/$architecture"
     cargo lambda build --release "$flag" --output-format zip --lambda-dir "$work/$architecture"
-    built=$(ls "$work/$architecture" | xargs)
+    built=$(cd "$work/$architecture" && echo *)
     [ "$built" = "${FUNCTIONS[*]}" ] || fail "built for $architecture: $built"
     sam build --template infra/template.yaml --build-dir "$work/sam" --parameter-overrides "Architecture=$architecture"
 

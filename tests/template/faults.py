@@ -200,6 +200,7 @@ FAULTS: list[Fault] = [
         functions.what_serves_is_a_published_version,
         _put("SubmitIntegration", "IntegrationUri", {"Fn::GetAtt": ["SubmitFunction", "Arn"]}),
     ),
+    Fault("callbacks stop after sixteen hops", functions.long_waits_are_no_endless_loops, _drop("CallbackFunction", "RecursiveLoop")),
     Fault("no rollback on alarm", functions.a_bad_version_is_taken_back, _put("StatusFunction", "DeploymentPreference", {})),
     Fault("submit is deployed first", functions.the_worker_is_deployed_before_submit, _deploy_at_once),
 ]

@@ -249,15 +249,16 @@ impl Request {
     }
 }
 
-/// The path of a route whose key does not tell it: the raw path, with each parameter's name in the place of its value. That is so
+/// The path of a route whose key does not tell it: the raw path, with its parameter's name in the place of the value. That is so
 /// with `cargo lambda watch`, whose router tells what it matched but not by which route, and calls every one `$default`. Behind an
 /// API Gateway every route of Ferry's has a key, and the raw path, which differs behind a stage or a mapping, is not looked at.
 fn matched_path(raw_path: &str, parameters: &HashMap<String, String>) -> String {
-    let segments = raw_path.split('/').map(|segment| {
-        let matched = parameters.iter().find(|(_, value)| *value == segment);
-        matched.map_or_else(|| segment.to_owned(), |(name, _)| format!("{{{name}}}"))
-    });
-    segments.collect::<Vec<_>>().join("/")
+    let mut segments: Vec<_> = raw_path.split('/').collect();
+    // Each route has one parameter at most, and it stands second.
+    if let (Some(segment), true) = (segments.get_mut(2), parameters.contains_key("id")) {
+        *segment = "{id}";
+    }
+    segments.join("/")
 }
 
 fn is_json(content_type: &str) -> bool {
@@ -376,6 +377,12 @@ mod tests {
                 "$default",
                 "/operations/op_1/cancel",
                 "op_1",
+                "/operations/{id}/cancel",
+            ),
+            (
+                "$default",
+                "/operations/cancel/cancel",
+                "cancel",
                 "/operations/{id}/cancel",
             ),
             ("$default", "/health", "", "/health"),

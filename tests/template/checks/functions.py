@@ -26,6 +26,14 @@ def functions_are_as_they_are_built(stack: Stack) -> Iterator[str]:
             yield f"{function.name} has another reserved concurrency than was asked for"
 
 
+def long_waits_are_no_endless_loops(stack: Stack) -> Iterator[str]:
+    for function in FUNCTIONS:
+        # A function that no queue feeds has no reason to come back to itself.
+        wanted = "Allow" if function in ("Worker", "Callback") else None
+        if stack[f"{function}Function"]["RecursiveLoop"] != wanted:
+            yield f"{function}Function is stopped by Lambda's detection of loops, or has it off without need"
+
+
 def what_serves_is_a_published_version(stack: Stack) -> Iterator[str]:
     release = stack.parameters["Release"]
     for function in FUNCTIONS:

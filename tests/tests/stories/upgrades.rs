@@ -1,16 +1,15 @@
 //! What versions of Ferry left behind, in the table and in the queues, and this one has to bring to its end.
 //!
-//! `tests/kept` has it, by version, of moments in an operation's life. What this version leaves behind looks like what is kept of it:
-//! whoever changes it raises `FORMAT`, or sees here that it is still understood, and keeps the new files beside the old ones
+//! `tests/kept` has it, by version, of moments in an operation's life. What this version leaves behind is what was kept last, to the
+//! letter: whoever changes it raises `FORMAT`, or sees here that it is still understood, and keeps the new files beside the old ones
 //! (README.md, "Upgrading").
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use local::client::http_client;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use shared::clock::Clock as _;
 use shared::domain::operation::Progress;
 use shared::domain::time::Timestamp;
@@ -73,11 +72,17 @@ fn moments() -> Vec<(&'static str, Value)> {
 
 #[tokio::test]
 async fn what_every_version_left_behind_is_brought_to_its_end() {
-    let mut versions = 0;
+    let mut taken_up = 0;
     for directory in fs::read_dir(kept()).unwrap() {
         let directory = directory.unwrap().path();
-        for (moment, end) in moments() {
-            let text = fs::read_to_string(file(&directory, moment)).unwrap();
+        for file in fs::read_dir(&directory).unwrap() {
+            let file = file.unwrap().path();
+            let moment = file.file_stem().unwrap().to_str().unwrap();
+            let (_, end) = moments()
+                .into_iter()
+                .find(|(name, _)| *name == moment)
+                .unwrap();
+            let text = fs::read_to_string(&file).unwrap();
             let receiver = Receiver::start().await;
             let left: Value = serde_json::from_str(&text.replace(RECEIVER, &receiver.url)).unwrap();
             let world = World::start().await;
@@ -86,22 +91,26 @@ async fn what_every_version_left_behind_is_brought_to_its_end() {
             let id = left["items"][0]["pk"]["S"].as_str().unwrap();
             let path = format!("/operations/{id}");
             let shown = world.request("GET", &path, &[], "").await;
-            let context = format!("{} {moment}: {}", directory.display(), shown.text);
+            let context = format!("{}: {}", file.display(), shown.text);
             if end.is_null() {
                 assert_eq!(shown.status, 404, "{context}");
             } else {
                 assert_shape(&end, &shown.json, &context);
             }
+            taken_up += 1;
         }
-        versions += 1;
     }
-    assert!(versions > 0);
+    assert!(taken_up >= moments().len());
 }
 
 #[tokio::test]
 async fn what_this_version_leaves_behind_is_what_is_kept_of_it() {
-    let directory = kept().join(env!("CARGO_PKG_VERSION"));
     let keeps = std::env::var_os("KEEP").is_some();
+    let directory = if keeps {
+        kept().join(env!("CARGO_PKG_VERSION"))
+    } else {
+        newest()
+    };
     for (moment, _) in moments() {
         let left = leave(moment).await;
         if keeps {
@@ -111,7 +120,7 @@ async fn what_this_version_leaves_behind_is_what_is_kept_of_it() {
         }
         let text = fs::read_to_string(file(&directory, moment)).unwrap();
         let kept: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(outline(&left), outline(&kept), "{moment}: {left:#}");
+        assert_eq!(masked(left), masked(kept), "{moment}");
     }
 }
 
@@ -120,6 +129,19 @@ const RECEIVER: &str = "http://127.0.0.1:0/hook";
 
 fn kept() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("kept")
+}
+
+/// What the last version kept that wrote something else than the one before it.
+fn newest() -> PathBuf {
+    let version = |directory: &PathBuf| -> Vec<u32> {
+        let name = directory.file_name().unwrap().to_str().unwrap();
+        name.split('.')
+            .map(|number| number.parse().unwrap())
+            .collect()
+    };
+    let directories = fs::read_dir(kept()).unwrap();
+    let directories = directories.map(|directory| directory.unwrap().path());
+    directories.max_by_key(version).unwrap()
 }
 
 fn file(directory: &Path, moment: &str) -> PathBuf {
@@ -254,19 +276,20 @@ async fn dynamodb(world: &World, call: &str, mut body: Value) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-/// What is there, whatever its value.
-fn outline(value: &Value) -> Value {
-    match value {
-        Value::Object(members) => {
-            let outlined = members
-                .iter()
-                .map(|(name, value)| (name.clone(), outline(value)));
-            let sorted: BTreeMap<_, _> = outlined.collect();
-            Value::Object(Map::from_iter(sorted))
+/// Without what differs from run to run: the receiver's port is in the hash, and its answers take their time. All else follows from
+/// the clock and the seed of a world.
+fn masked(mut left: Value) -> Value {
+    for item in left["items"].as_array_mut().unwrap() {
+        if let Some(hash) = item.get_mut("request_hash") {
+            *hash = json!({"B": "masked"});
         }
-        Value::Array(elements) => elements.iter().map(outline).collect(),
-        Value::String(_) => json!("text"),
-        Value::Number(_) => json!("number"),
-        other => other.clone(),
+        if let Some(attempts) = item.get_mut("callback_attempts") {
+            let mut told: Value = serde_json::from_str(attempts["S"].as_str().unwrap()).unwrap();
+            for attempt in told.as_array_mut().unwrap() {
+                attempt["ms"] = json!("masked");
+            }
+            *attempts = json!({"S": told});
+        }
     }
+    left
 }

@@ -1,9 +1,10 @@
 //! A message for everything that needs one: after a queue was purged, messages outlived their retention, or a table was restored.
 //!
 //! What is sent is what a function would send, with the `create_id` of the record that stands there. A message is a mere reason to look at
-//! an operation, so one that is not needed does no harm: while another worker holds the operation it is put back until the lease
-//! ends, a callback that is settled is left alone, and an operation that is gone since leaves a phantom, dropped after 15 minutes.
-//! Hence this can be broken off and begun again, and run while the functions do.
+//! an operation, so one that is not needed changes nothing: while another worker holds the operation it is put back until the lease
+//! ends, a callback that is settled is left alone, and an operation that is gone since leaves a phantom, dropped after 15 minutes. A
+//! receiver that goes on failing may be posted to once more at a time for each wake-up beside its own, since they come to wait for the
+//! same attempt. This can be broken off and begun again, and run while the functions do.
 //!
 //! It heals what lost its message before it began. What a submit is just creating has its message still.
 
@@ -128,7 +129,7 @@ impl Need {
                 let next_attempt_at = callback.and_then(|callback| callback.next_attempt_at);
                 let at = next_attempt_at.unwrap_or(now).max(now);
                 // Nobody can tell whether a wake-up is on its way. Behind it, this one finds its attempt on record, and is not a second
-                // POST of the same. A longer wait than a message can have is for the sender, who sends it on.
+                // POST of the same attempt; of the one after it, it may be. A longer wait than a message can have is for the sender, who sends it on.
                 let wait_secs = at.secs_from(now);
                 let delay_secs = wait_secs.saturating_add(CALLBACK_ANNOUNCEMENT_SECS);
                 Some(Self::WakeUp { delay_secs })

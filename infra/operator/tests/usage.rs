@@ -5,6 +5,18 @@
 use std::process::Command;
 
 #[test]
+fn without_a_command_all_of_them_are_told() {
+    let output = Command::new(env!("CARGO_BIN_EXE_operator"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).unwrap();
+    for command in ["requeue", "show", "erase", "--help"] {
+        assert!(told.contains(command), "{told}");
+    }
+}
+
+#[test]
 fn what_is_asked_for_wrongly_is_refused_in_one_line_that_names_it() {
     for (arguments, expected) in [
         (

@@ -55,7 +55,7 @@ pub enum Record {
     Unreadable {
         /// Why it cannot be read.
         error: StoreError,
-        /// Its attributes by name: those of a known name that hold nothing of a caller's as they are, of all others the size.
+        /// Its attributes by name: those that may be shown as they are, of all others the size.
         attributes: BTreeMap<String, Json>,
     },
 }

@@ -145,7 +145,8 @@ pub(super) fn beside_mark(head: &Item) -> impl Iterator<Item = &str> {
     attributes.filter(move |name| !left.contains(name))
 }
 
-/// Whether an attribute of a head may be shown to whoever runs the table as it is: it holds no payload, and nothing secret.
+/// Whether an attribute of a head may be shown to whoever runs the table as it is: it holds no payload, and nothing secret. A
+/// function's own errors are shown, whatever it quotes in them: they are what a failed operation is looked into for.
 pub(super) fn is_shown(attribute: &str) -> bool {
     let shown = [
         name::PK,

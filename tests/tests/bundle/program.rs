@@ -204,3 +204,37 @@ async fn a_function_that_fails_by_itself_says_why_in_one_line() {
         assert_eq!(refusal(&output), said);
     }
 }
+
+/// The file is for a shell to read, and may hold secrets.
+#[cfg(unix)]
+#[tokio::test]
+async fn its_variables_are_written_for_the_one_user_and_for_a_shell_to_take_as_they_are() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bundle.env");
+    let _ = std::fs::remove_file(&file);
+    let directory = binaries().display().to_string();
+    let path = file.display().to_string();
+    let arguments = [
+        "--port",
+        "0",
+        "--functions",
+        &directory,
+        "--environment",
+        &path,
+    ];
+    let child = program(&arguments)
+        .env("PUBLIC_URL", "https://api.example.com/$(id)")
+        .spawn()
+        .unwrap();
+    let output = soon("the end", child.wait_with_output()).await.unwrap();
+    let expected = "PUBLIC_URL has a character that a shell would not take as it is";
+    assert!(refusal(&output).ends_with(expected), "{}", refusal(&output));
+    assert!(!file.exists());
+
+    let mut child = program(&arguments).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let line = soon("the first line", lines.next_line()).await;
+    assert!(line.unwrap().unwrap().starts_with("ready "));
+    let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}

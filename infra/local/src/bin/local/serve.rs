@@ -1,7 +1,10 @@
 //! The bundle, served until it is told to stop.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,13 +97,19 @@ async fn start(
 /// Waits until the first request can be answered. A function that somebody else runs may be started after the bundle,
 /// which alone knows what to give it.
 async fn ready(bundle: &Bundle, remote: bool, file: Option<PathBuf>) -> Ended {
-    let variables = bundle.function_environment().iter();
+    let variables = bundle.function_environment();
     let lines: Vec<_> = variables
+        .iter()
         .map(|(name, value)| format!("{name}=\"{value}\"\n"))
         .collect();
     let lines = lines.concat();
     if let Some(file) = file {
-        std::fs::write(&file, &lines)
+        if let Some((name, _)) = variables.iter().find(|(_, value)| is_special(value)) {
+            return Err(
+                format!("{name} has a character that a shell would not take as it is").into(),
+            );
+        }
+        write_private(&file, &lines)
             .map_err(|error| format!("{} cannot be written: {error}", file.display()))?;
     }
     if !remote {
@@ -111,6 +120,18 @@ async fn ready(bundle: &Bundle, remote: bool, file: Option<PathBuf>) -> Ended {
         tokio::time::sleep(REMOTE_PROBE_INTERVAL).await;
     }
     Ok(())
+}
+
+/// Whether a shell makes something else of a value between double quotes.
+fn is_special(value: &str) -> bool {
+    value.contains(['"', '$', '`', '\\'])
+}
+
+/// Secrets may be among the lines.
+fn write_private(file: &Path, lines: &str) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    options.open(file)?.write_all(lines.as_bytes())
 }
 
 fn passed_on(environment: &Environment) -> Vec<(String, String)> {

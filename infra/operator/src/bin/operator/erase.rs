@@ -79,10 +79,11 @@ async fn look(erase: &Erase) -> Ended {
             Found::Marked => "half erased",
             Found::Unreadable => "unreadable",
         };
-        println!("{id} {found}");
+        // Whoever has read enough of it need not be told.
+        let _ = writeln!(io::stdout(), "{id} {found}");
     };
     erase.look(&mut tell).await?;
-    println!("{number} of {}", erase.owner.as_str());
+    writeln!(io::stdout(), "{number} of {}", erase.owner.as_str())?;
     Ok(true)
 }
 
@@ -99,13 +100,14 @@ async fn run(erase: &Erase) -> Ended {
     if !outcome.settled {
         eprintln!("more came while this was erased: run it again");
     }
-    println!(
+    writeln!(
+        io::stdout(),
         "{} erased, {} of them cancelled first, {} live, {} unreadable",
         outcome.erased,
         outcome.cancelled,
         outcome.live.len(),
         outcome.unreadable.len()
-    );
+    )?;
     Ok(outcome.is_complete())
 }
 

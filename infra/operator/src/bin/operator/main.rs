@@ -11,6 +11,7 @@ use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
 use aws_config::SdkConfig;
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use operator::services::sdk_config;
 use shared::config::{Environment, SettingError};
@@ -57,6 +58,10 @@ const LEFT: u8 = 2;
 async fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
+        Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            eprint!("{error}");
+            return ExitCode::FAILURE;
+        }
         Err(error) if error.use_stderr() => {
             // The first paragraph says what is wrong; the rest is usage, which `--help` has in full.
             let text = error.to_string();

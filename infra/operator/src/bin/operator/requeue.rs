@@ -1,5 +1,6 @@
 //! `operator requeue`.
 
+use std::io::{Write as _, stdout};
 use std::sync::Arc;
 
 use clap::Args;
@@ -42,7 +43,13 @@ pub(crate) async fn requeue(arguments: &RequeueArguments, services: &Services) -
                 Need::Dispatch { .. } => "dispatch",
                 Need::WakeUp { .. } => "callback",
             };
-            println!("{message} {} {}", operation.id, operation.status().as_str());
+            // Whoever has read enough of it need not be told.
+            let _ = writeln!(
+                stdout(),
+                "{message} {} {}",
+                operation.id,
+                operation.status().as_str()
+            );
         }
         Told::Needs(..) => {}
         Told::Unsent(id, code) => eprintln!("not sent: the message for {id}: {code}"),
@@ -53,9 +60,14 @@ pub(crate) async fn requeue(arguments: &RequeueArguments, services: &Services) -
         ),
     };
     let requeued = requeue.run(&mut tell).await?;
-    println!(
+    writeln!(
+        stdout(),
         "{} live, {} callbacks due, {} messages sent, {} not sent, {} records unreadable",
-        requeued.live, requeued.due, requeued.sent, requeued.unsent, requeued.unreadable
-    );
+        requeued.live,
+        requeued.due,
+        requeued.sent,
+        requeued.unsent,
+        requeued.unreadable
+    )?;
     Ok(requeued.is_complete())
 }

@@ -1,5 +1,7 @@
 //! `operator show`.
 
+use std::io::{Write as _, stdout};
+
 use clap::Args;
 use operator::show::View;
 use shared::clock::{Clock as _, SystemClock};
@@ -27,7 +29,7 @@ pub(crate) async fn show(arguments: &ShowArguments, services: &Services) -> Ende
     let Some(view) = view else {
         return Err(format!("nothing is stored of {id} in {}", services.table).into());
     };
-    println!("{}", serde_json::to_string_pretty(&view)?);
+    writeln!(stdout(), "{}", serde_json::to_string_pretty(&view)?)?;
     Ok(true)
 }
 

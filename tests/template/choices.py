@@ -16,7 +16,7 @@ JWT: Parameters = _REQUIRED | _JWT
 IAM: Parameters = _REQUIRED | {"Authorizer": "iam"}
 LAMBDA: Parameters = _REQUIRED | {"Authorizer": "lambda", "AuthorizerFunctionArn": AUTHORIZER_ARN}
 NONE: Parameters = _REQUIRED | {"Authorizer": "none-answers-401"}
-# Everything that is off by default.
+# Everything that is off by default, and other numbers and levels than the defaults, which a literal would not follow.
 EVERYTHING: Parameters = JWT | {
     "Architecture": "x86_64",
     "KeyArn": KEY_ARN,
@@ -28,6 +28,13 @@ EVERYTHING: Parameters = JWT | {
     "JwtScopes": "operations:read,operations:write",
     "PublicUrl": "https://api.example.com",
     "WebhookSignatureVersions": "v1,v1a",
+    "LogLevel": "DEBUG",
+    "LogRetentionInDays": "365",
+    "ThrottlingRate": "50",
+    "ThrottlingBurst": "60",
+    "DispatchAgeAlarmSeconds": "7200",
+    "FunctionErrorsAlarm": "3",
+    "ServerErrorsAlarm": "9",
 }
 
 DEPLOYED: dict[str, Parameters] = {

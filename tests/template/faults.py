@@ -52,6 +52,21 @@ def _event(function: str, event: str, name: str, value: Json) -> Callable[[Json]
     return inject
 
 
+def _variable(function: str, name: str, resource: str) -> Callable[[Json], None]:
+    def inject(template: Json) -> None:
+        _properties(template, function)["Environment"]["Variables"][name] = {"Ref": resource}
+
+    return inject
+
+
+def _part_of_alarm(alarm: str, identifier: str, name: str, value: Json) -> Callable[[Json], None]:
+    def inject(template: Json) -> None:
+        [part] = [part for part in _properties(template, alarm)["Metrics"] if part["Id"] == identifier]
+        (part if name in part else part["MetricStat"])[name] = value
+
+    return inject
+
+
 def _drop_resource(name: str) -> Callable[[Json], None]:
     def inject(template: Json) -> None:
         del template["Resources"][name]
@@ -63,6 +78,17 @@ def _open_key(template: Json) -> None:
     for entry in _properties(template, "WorkerRole")["Policies"][0]["PolicyDocument"]["Statement"]:
         if "Fn::If" in entry and entry["Fn::If"][0] == "HasKey":
             del entry["Fn::If"][1]["Condition"]
+
+
+def _let_anybody_invoke(template: Json) -> None:
+    template["Resources"]["WorkerPermission"] = {
+        "Type": "AWS::Lambda::Permission",
+        "Properties": {"FunctionName": {"Ref": "WorkerFunction"}, "Action": "lambda:InvokeFunction", "Principal": "*"},
+    }
+
+
+def _fix_log_level(template: Json) -> None:
+    template["Globals"]["Function"]["LoggingConfig"]["ApplicationLogLevel"] = "INFO"
 
 
 def _show_secret(template: Json) -> None:
@@ -139,6 +165,50 @@ FAULTS: list[Fault] = [
         functions.queues_are_read_by_batches_with_single_failures,
         _event("WorkerFunction", "Dispatch", "ScalingConfig", {}),
     ),
+    Fault(
+        "nobody reads a queue",
+        functions.queues_are_read_by_batches_with_single_failures,
+        _event("WorkerFunction", "Dispatch", "Enabled", False),
+    ),
+    Fault(
+        "messages are filtered out",
+        functions.queues_are_read_by_batches_with_single_failures,
+        _event("CallbackFunction", "Callback", "FilterCriteria", {"Filters": [{"Pattern": '{"body": ["none"]}'}]}),
+    ),
+    Fault(
+        "submit's work goes to dead letters",
+        functions.variables_lead_to_what_they_name,
+        _variable("SubmitFunction", "DISPATCH_QUEUE_URL", "DispatchDeadLetterQueue"),
+    ),
+    Fault(
+        "another secret signs",
+        functions.variables_lead_to_what_they_name,
+        _variable("CallbackFunction", "WEBHOOK_SECRETS_ARN", "Table"),
+    ),
+    Fault(
+        "another payload format",
+        http.requests_reach_the_functions,
+        _put("StatusIntegration", "PayloadFormatVersion", "1.0"),
+    ),
+    Fault("routes that are never deployed", http.requests_reach_the_functions, _put("Stage", "AutoDeploy", False)),
+    Fault(
+        "preflight requests are refused",
+        http.requests_reach_the_functions,
+        _drop("PreflightIntegration", "ResponseParameters"),
+        choices.EVERYTHING,
+    ),
+    Fault(
+        "preflight requests go to submit",
+        http.requests_reach_the_functions,
+        _put("PreflightIntegration", "IntegrationUri", {"Ref": "SubmitFunction.Alias"}),
+        choices.EVERYTHING,
+    ),
+    Fault(
+        "a preflight request is answered like any other",
+        http.browsers_may_call_from_the_origins_that_were_named,
+        _put("HealthPreflight", "Target", {"Fn::Sub": "integrations/${StatusIntegration}"}),
+        choices.EVERYTHING,
+    ),
     Fault("a route without an authorizer", http.routes_ask_who_is_calling, _put("CancelRoute", "AuthorizationType", "NONE")),
     Fault(
         "a route without an authorizer of that kind",
@@ -177,16 +247,71 @@ FAULTS: list[Fault] = [
         _allow("WorkerRole", ["secretsmanager:GetSecretValue"], {"Ref": "WebhookSecret"}),
     ),
     Fault("the key is used for anything", permissions.the_key_is_used_through_services_alone, _open_key, choices.EVERYTHING),
+    Fault(
+        "the gateway may not invoke submit", permissions.only_the_gateway_may_invoke_functions, _drop_resource("SubmitPermission")
+    ),
+    Fault(
+        "anybody may invoke status", permissions.only_the_gateway_may_invoke_functions, _put("StatusPermission", "Principal", "*")
+    ),
+    Fault(
+        "any API may invoke status", permissions.only_the_gateway_may_invoke_functions, _put("StatusPermission", "SourceArn", "*")
+    ),
+    Fault(
+        "the gateway may invoke submit past the alias",
+        permissions.only_the_gateway_may_invoke_functions,
+        _put("SubmitPermission", "FunctionName", {"Ref": "SubmitFunction"}),
+    ),
+    Fault("anybody may invoke the worker", permissions.only_the_gateway_may_invoke_functions, _let_anybody_invoke),
+    Fault(
+        "the gateway may not ask the authorizer function",
+        permissions.only_the_gateway_may_invoke_functions,
+        _drop_resource("LambdaAuthorizerPermission"),
+        choices.LAMBDA,
+    ),
     Fault("the secret in a variable", permissions.secrets_stay_secret, _show_secret),
     Fault(
         "the secret under another key", data.everything_kept_is_encrypted, _drop("WebhookSecret", "KmsKeyId"), choices.EVERYTHING
     ),
     Fault("a parameter that nobody explains", operation.every_parameter_is_described, _say_nothing),
-    Fault("logs are kept for ever", operation.logs_are_kept_for_a_while, _drop("WorkerLogGroup", "RetentionInDays")),
+    Fault("logs are kept for ever", operation.logs_are_written_and_kept_as_asked_for, _drop("WorkerLogGroup", "RetentionInDays")),
     Fault(
         "an alarm without a runbook", operation.every_alarm_has_a_runbook, _put("ThrottlesAlarm", "AlarmDescription", "Throttles")
     ),
     Fault("dead letters without an alarm", operation.what_goes_wrong_is_alarmed, _drop_resource("CallbackDeadLettersAlarm")),
+    Fault(
+        "an alarm upside down",
+        operation.what_goes_wrong_is_alarmed,
+        _put("GatewayErrorsAlarm", "ComparisonOperator", "LessThanThreshold"),
+    ),
+    Fault("an alarm out of reach", operation.what_goes_wrong_is_alarmed, _put("ThrottlesAlarm", "Threshold", 1_000_000)),
+    Fault(
+        "an alarm that the operator cannot set",
+        operation.what_goes_wrong_is_alarmed,
+        _put("SubmitErrorsAlarm", "Threshold", "1"),
+        choices.EVERYTHING,
+    ),
+    Fault(
+        "an average hides the oldest message",
+        operation.what_goes_wrong_is_alarmed,
+        _put("CallbackAgeAlarm", "Statistic", "Average"),
+    ),
+    Fault("an alarm that tells nobody", operation.what_goes_wrong_is_alarmed, _put("DispatchAgeAlarm", "ActionsEnabled", False)),
+    Fault(
+        "an expression leaves received dead letters out",
+        operation.what_goes_wrong_is_alarmed,
+        _part_of_alarm("DispatchDeadLettersAlarm", "dead", "Expression", "FILL(visible, 0)"),
+    ),
+    Fault(
+        "a part of an expression is another statistic",
+        operation.what_goes_wrong_is_alarmed,
+        _part_of_alarm("CallbackDeadLettersAlarm", "visible", "Stat", "Minimum"),
+    ),
+    Fault(
+        "a log level that the operator cannot set",
+        operation.logs_are_written_and_kept_as_asked_for,
+        _fix_log_level,
+        choices.EVERYTHING,
+    ),
     Fault("an alarm that the dashboard hides", operation.the_dashboard_shows_every_alarm, _hide_alarm),
     Fault(
         "functions for other processors than they run on",
@@ -197,7 +322,7 @@ FAULTS: list[Fault] = [
     Fault("settings that never take effect", functions.what_serves_is_a_published_version, _forget_release),
     Fault(
         "a route leads past the alias",
-        functions.what_serves_is_a_published_version,
+        http.requests_reach_the_functions,
         _put("SubmitIntegration", "IntegrationUri", {"Fn::GetAtt": ["SubmitFunction", "Arn"]}),
     ),
     Fault("callbacks stop after sixteen hops", functions.long_waits_are_no_endless_loops, _drop("CallbackFunction", "RecursiveLoop")),

@@ -28,6 +28,17 @@ QUEUES = {
     "CallbackQueue": ("CallbackDeadLetterQueue", "Callback"),
 }
 
+# Every variable of a function that leads to something of the stack's, with that.
+VARIABLES = {
+    "SERVICE_NAME": "AWS::StackName",
+    "TABLE_NAME": "Table",
+    "DISPATCH_QUEUE_URL": "DispatchQueue",
+    "DISPATCH_DEAD_LETTER_QUEUE_URL": "DispatchDeadLetterQueue",
+    "CALLBACK_QUEUE_URL": "CallbackQueue",
+    "CALLBACK_DEAD_LETTER_QUEUE_URL": "CallbackDeadLetterQueue",
+    "WEBHOOK_SECRETS_ARN": "WebhookSecret",
+}
+
 
 def attribute(name: str, of: str = "Arn") -> Json:
     return {"Fn::GetAtt": [name, of]}

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ..resources import EVENT_SOURCE, FUNCTION, FUNCTIONS, INTEGRATION, PERMISSION, QUEUES, alias, attribute, each
+from ..resources import EVENT_SOURCE, FUNCTION, FUNCTIONS, QUEUES, VARIABLES, alias, attribute, each
 from ..stack import Stack
 
 
@@ -34,6 +34,14 @@ def long_waits_are_no_endless_loops(stack: Stack) -> Iterator[str]:
             yield f"{function}Function is stopped by Lambda's detection of loops, or has it off without need"
 
 
+def variables_lead_to_what_they_name(stack: Stack) -> Iterator[str]:
+    for function in stack.of(FUNCTION):
+        for variable, value in function["Environment"]["Variables"].items():
+            # What is not known before the deployment is a reference to something of the stack's.
+            if (variable in VARIABLES or isinstance(value, dict)) and value != {"Ref": VARIABLES.get(variable)}:
+                yield f"{function.name}'s {variable} is {value}"
+
+
 def what_serves_is_a_published_version(stack: Stack) -> Iterator[str]:
     release = stack.parameters["Release"]
     for function in FUNCTIONS:
@@ -46,12 +54,6 @@ def what_serves_is_a_published_version(stack: Stack) -> Iterator[str]:
         # A version is published only of what differs from the one before it.
         if release not in str(stack[f"{function}Function"]["Description"]):
             yield f"{function}Function may not differ from the release before"
-    for permission in stack.of(PERMISSION):
-        if permission.name != "LambdaAuthorizerPermission" and permission["FunctionName"] not in [alias("Submit"), alias("Status")]:
-            yield f"{permission.name} is not about an alias"
-    for integration in stack.of(INTEGRATION):
-        if integration["IntegrationUri"] not in [alias("Submit"), alias("Status")]:
-            yield f"{integration.name} does not lead to an alias"
 
 
 def a_bad_version_is_taken_back(stack: Stack) -> Iterator[str]:
@@ -83,6 +85,8 @@ def queues_are_read_by_batches_with_single_failures(stack: Stack) -> Iterator[st
             yield f"{queue} is not read by {readers[queue]}'s alias"
         if source["FunctionResponseTypes"] != ["ReportBatchItemFailures"]:
             yield f"{queue}'s reader cannot return single messages"
+        if source["Enabled"] not in (None, True) or source["FilterCriteria"] is not None:
+            yield f"{queue}'s reader leaves messages where they are, or drops them"
         concurrency = (source["ScalingConfig"] or {}).get("MaximumConcurrency")
         if concurrency is None or not 2 <= int(concurrency) <= 1000:
             yield f"{queue}'s reader has no maximum concurrency"

@@ -3,8 +3,8 @@
 import json
 from collections.abc import Iterator
 
-from ..resources import AUTHORIZER, ROUTE, attribute
-from ..stack import Stack
+from ..resources import AUTHORIZER, INTEGRATION, ROUTE, alias, attribute
+from ..stack import Json, Stack
 
 
 def routes_ask_who_is_calling(stack: Stack) -> Iterator[str]:
@@ -47,9 +47,34 @@ def authorizers_ask_the_right_one(stack: Stack) -> Iterator[str]:
             yield "another function authorizes"
         if authorizer["AuthorizerPayloadFormatVersion"] != "2.0" or authorizer["EnableSimpleResponses"] is not True:
             yield "the authorizer function is asked in another format than is told"
-        permission = stack["LambdaAuthorizerPermission"]
-        if permission["FunctionName"] != function or "/authorizers/" not in str(permission["SourceArn"]):
-            yield "the gateway may not ask the authorizer function, or others may"
+
+
+# As status answers to a method that a path does not take, and to paths that are submit's.
+_PREFLIGHT_ANSWERS = {
+    status: {"ResponseParameters": [{"Destination": "overwrite:statuscode", "Source": "200"}]} for status in ("404", "405")
+}
+
+
+def requests_reach_the_functions(stack: Stack) -> Iterator[str]:
+    expected = {"SubmitIntegration": _integration("Submit"), "StatusIntegration": _integration("Status")}
+    if stack.parameters["CorsAllowedOrigins"]:
+        expected["PreflightIntegration"] = _integration("Status") | {"ResponseParameters": _PREFLIGHT_ANSWERS}
+    given = {integration.name: integration.properties for integration in stack.of(INTEGRATION)}
+    for name in sorted(given.keys() | expected.keys()):
+        if given.get(name) != expected.get(name):
+            yield f"{name} is {given.get(name)}"
+    if stack["Stage"]["AutoDeploy"] is not True:
+        yield "routes change, and nothing serves the change"
+
+
+def _integration(function: str) -> Json:
+    # The alias, not the function: what serves is a published version. The format is the one that the functions read.
+    return {
+        "ApiId": {"Ref": "Api"},
+        "IntegrationType": "AWS_PROXY",
+        "IntegrationUri": alias(function),
+        "PayloadFormatVersion": "2.0",
+    }
 
 
 def the_gateway_throttles(stack: Stack) -> Iterator[str]:
@@ -90,7 +115,8 @@ def browsers_may_call_from_the_origins_that_were_named(stack: Stack) -> Iterator
     if cors["AllowOrigins"] != origins.split(",") or cors.get("AllowCredentials"):
         yield "browsers may call from other origins than were named, or with cookies"
     if set(cors["AllowHeaders"]) != {
-        "authorization", "content-type", "idempotency-key", "if-match", "if-none-match", "prefer",
+        "authorization", "content-type", "idempotency-key", "if-match", "if-none-match", "prefer", "x-amz-content-sha256",
+        "x-amz-date", "x-amz-security-token",
     }:  # fmt: skip
         yield f"pages may send {cors['AllowHeaders']}"
     if set(cors["ExposeHeaders"]) != {
@@ -98,6 +124,9 @@ def browsers_may_call_from_the_origins_that_were_named(stack: Stack) -> Iterator
         "X-Forrst-Request-Id",
     }:  # fmt: skip
         yield f"pages may read {cors['ExposeHeaders']}"
-    asked = {key.split()[1] for key in routes if not key.startswith("OPTIONS ")} - {"/health"}
+    asked = {key.split()[1] for key in routes if not key.startswith("OPTIONS ")}
     if preflights != {f"OPTIONS {path}" for path in asked}:
-        yield "a preflight request would meet an authorizer"
+        yield "a preflight request would be answered like any other"
+    for key in preflights:
+        if routes[key]["Target"] != {"Fn::Sub": "integrations/${PreflightIntegration}"}:
+            yield f"{key} is not answered as browsers want it"

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 
 from .. import policies
-from ..resources import FUNCTIONS, ROLE, SECRET, attribute, each
+from ..resources import FUNCTIONS, PERMISSION, ROLE, SECRET, alias, attribute, each
 from ..stack import Json, Stack
 
 
@@ -58,6 +58,26 @@ def the_key_is_used_through_services_alone(stack: Stack) -> Iterator[str]:
 
 def _statements(stack: Stack, function: str) -> list[Json]:
     return [statement for policy in stack[f"{function}Role"]["Policies"] for statement in policy["PolicyDocument"]["Statement"]]
+
+
+def only_the_gateway_may_invoke_functions(stack: Stack) -> Iterator[str]:
+    expected = [_invocation(alias(function), "*") for function in ("Submit", "Status")]
+    if stack.parameters["Authorizer"] == "lambda":
+        expected.append(_invocation(stack.parameters["AuthorizerFunctionArn"], "authorizers/${LambdaAuthorizer}"))
+    given = [permission.properties for permission in stack.of(PERMISSION)]
+    yield from (f"the gateway lacks {permission}" for permission in expected if permission not in given)
+    yield from (f"somebody has {permission}" for permission in given if permission not in expected)
+    if len(given) > len(expected):
+        yield "a permission is there twice"
+
+
+def _invocation(function: Json, path: str) -> Json:
+    return {
+        "FunctionName": function,
+        "Action": "lambda:InvokeFunction",
+        "Principal": "apigateway.amazonaws.com",
+        "SourceArn": {"Fn::Sub": f"arn:${{AWS::Partition}}:execute-api:${{AWS::Region}}:${{AWS::AccountId}}:${{Api}}/{path}"},
+    }
 
 
 def secrets_stay_secret(stack: Stack) -> Iterator[str]:

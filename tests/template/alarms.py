@@ -1,0 +1,91 @@
+"""What is alarmed, and from when on: the whole of it. An alarm that watches or compares otherwise, or is not listed, does not pass."""
+
+from .resources import FUNCTIONS, attribute
+from .stack import Json, Parameters
+
+
+def expected(parameters: Parameters) -> dict[str, Json]:
+    """Every alarm's properties by its name, but for its description."""
+    topic = parameters["AlarmTopicArn"]
+    # Silence is good news: nothing happened.
+    shared = {"TreatMissingData": "notBreaching"} | ({"AlarmActions": [topic], "OKActions": [topic]} if topic else {})
+    return {name: alarm | shared for name, alarm in _alarms(parameters).items()}
+
+
+def _alarms(parameters: Parameters) -> dict[str, Json]:
+    too_old = parameters["DispatchAgeAlarmSeconds"]
+    too_many_errors = parameters["FunctionErrorsAlarm"]
+    too_many_answers = parameters["ServerErrorsAlarm"]
+    return {
+        "DispatchDeadLettersAlarm": _dead_letters("DispatchDeadLetterQueue") | _above(0),
+        "CallbackDeadLettersAlarm": _dead_letters("CallbackDeadLetterQueue") | _above(0),
+        "DispatchAgeAlarm": _age("DispatchQueue") | _above(too_old, periods=5),
+        "CallbackAgeAlarm": _age("CallbackQueue") | _above(1800, periods=5),
+        "SubmitErrorsAlarm": _errors("SubmitFunction") | _from(too_many_errors),
+        "StatusErrorsAlarm": _errors("StatusFunction") | _from(too_many_errors),
+        "WorkerErrorsAlarm": _errors("WorkerFunction") | _from(too_many_errors),
+        "CallbackErrorsAlarm": _errors("CallbackFunction") | _from(too_many_errors),
+        "ThrottlesAlarm": _throttles() | _above(0),
+        "GatewayErrorsAlarm": _one("Sum", "AWS/ApiGateway", "5xx", ApiId={"Ref": "Api"}, Stage="$default")
+        | _from(too_many_answers),
+        "CallbacksExhaustedAlarm": _one("Sum", "Ferry", "Callbacks", service={"Ref": "AWS::StackName"}, outcome="exhausted")
+        | _above(0)
+        | {"Period": 300},
+    }
+
+
+def _above(threshold: Json, periods: int = 1) -> Json:
+    return {"ComparisonOperator": "GreaterThanThreshold", "Threshold": threshold, "EvaluationPeriods": periods}
+
+
+def _from(threshold: Json) -> Json:
+    return {"ComparisonOperator": "GreaterThanOrEqualToThreshold", "Threshold": threshold, "EvaluationPeriods": 1}
+
+
+def _dead_letters(queue: str) -> Json:
+    name = attribute(queue, "QueueName")
+    visible = _metric("AWS/SQS", "ApproximateNumberOfMessagesVisible", QueueName=name)
+    received = _metric("AWS/SQS", "NumberOfMessagesReceived", QueueName=name)
+    return _several(
+        _part("visible", "Maximum", visible),
+        _part("received", "Sum", received),
+        {"Id": "dead", "Label": "Dead letters", "Expression": "FILL(visible, 0) + FILL(received, 0)"},
+    )
+
+
+def _age(queue: str) -> Json:
+    return _one("Maximum", "AWS/SQS", "ApproximateAgeOfOldestMessage", QueueName=attribute(queue, "QueueName"))
+
+
+def _errors(function: str) -> Json:
+    # Of the alias, so that a deployment is ended by what serves.
+    alias = {"Fn::Sub": f"${{{function}}}:live"}
+    return _one("Sum", "AWS/Lambda", "Errors", FunctionName={"Ref": function}, Resource=alias)
+
+
+def _throttles() -> Json:
+    return _several(
+        *(
+            _part(name.lower(), "Sum", _metric("AWS/Lambda", "Throttles", FunctionName={"Ref": f"{name}Function"}))
+            for name in FUNCTIONS
+        ),
+        {"Id": "throttles", "Label": "Throttles", "Expression": "SUM(METRICS())"},
+    )
+
+
+def _one(statistic: str, namespace: str, name: str, **dimensions: Json) -> Json:
+    return _metric(namespace, name, **dimensions) | {"Statistic": statistic, "Period": 60}
+
+
+def _several(*metrics: Json) -> Json:
+    return {"Metrics": list(metrics)}
+
+
+def _part(identifier: str, statistic: str, metric: Json) -> Json:
+    """A metric that an expression is made of."""
+    return {"Id": identifier, "ReturnData": False, "MetricStat": {"Metric": metric, "Period": 60, "Stat": statistic}}
+
+
+def _metric(namespace: str, name: str, **dimensions: Json) -> Json:
+    named = [{"Name": dimension, "Value": value} for dimension, value in dimensions.items()]
+    return {"Namespace": namespace, "MetricName": name, "Dimensions": named}

@@ -1,4 +1,4 @@
-"""What is alarmed, and from when on: the whole of it. An alarm that watches or compares otherwise, or is not listed, does not pass."""
+"""What is alarmed, and from when on: the whole of it. An alarm that is otherwise, or not listed here, does not pass."""
 
 from .resources import FUNCTIONS, attribute
 from .stack import Json, Parameters

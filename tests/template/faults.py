@@ -19,6 +19,16 @@ class Fault:
     parameters: Parameters = field(default_factory=lambda: choices.JWT)
 
 
+@dataclass(frozen=True)
+class Oversight:
+    """A fault that one of the tools beside our own checks has to notice, with what it says then."""
+
+    name: str
+    told: str
+    inject: Callable[[Json], None]
+    parameters: Parameters = field(default_factory=lambda: choices.JWT)
+
+
 def _properties(template: Json, resource: str) -> Json:
     return template["Resources"][resource]["Properties"]
 
@@ -128,6 +138,19 @@ def _delete_with_stack(template: Json) -> None:
 
 _TABLE_ARN = {"Fn::GetAtt": ["Table", "Arn"]}
 _DISPATCH_ARN = {"Fn::GetAtt": ["DispatchQueue", "Arn"]}
+
+LINTED = Oversight("a property that there is not", "E3002", _put("DispatchQueue", "VisibilityTimeoutSecs", 900))
+# SQS's own encryption is off with a key of the operator's.
+SCANNED = Oversight("messages in the clear", "CKV_AWS_27 on", _drop("DispatchQueue", "KmsMasterKeyId"), choices.EVERYTHING)
+MADE = [
+    Oversight("the table has a name", "an account cannot hold the stack twice", _put("Table", "TableName", "ferry")),
+    Oversight("a queue without a redrive", "DispatchQueue's redrive is", _drop("DispatchQueue", "RedrivePolicy")),
+    Oversight(
+        "the worker's callbacks go to its own queue",
+        "WorkerFunction's CALLBACK_QUEUE_URL is",
+        _variable("WorkerFunction", "CALLBACK_QUEUE_URL", "DispatchQueue"),
+    ),
+]
 
 FAULTS: list[Fault] = [
     Fault("the table has no TTL", data.table_keeps_what_it_should, _drop("Table", "TimeToLiveSpecification")),

@@ -13,16 +13,10 @@ FUNCTIONS=(callback status submit worker)
 GLIBC_MAX=2.34
 
 cd "$(dirname "$0")/.."
+. tests/python_environment.sh
 work="$(realpath --canonicalize-missing "${CARGO_TARGET_DIR:-target}")/cargo-lambda"
 
-# Written last, so that what was installed by half, or before a version changed, is installed anew.
-installed="$work/installed"
-if ! [ -f "$installed" ] || [ "$(<"$installed")" != "${PYTHON_PACKAGES[*]}" ]; then
-    rm -rf "$work"
-    python3 -m venv "$work"
-    "$work/bin/pip" install --quiet --disable-pip-version-check "${PYTHON_PACKAGES[@]}"
-    echo "${PYTHON_PACKAGES[*]}" >"$installed"
-fi
+python_environment "$work" "${PYTHON_PACKAGES[@]}"
 # Where cargo finds cargo-lambda, and that finds Zig.
 export PATH="$work/bin:$PATH" SAM_CLI_TELEMETRY=0
 

@@ -14,15 +14,15 @@ DYNAMODB_LOCAL_PACKAGE="amplify-dynamodb-simulator@2.9.30"
 START_TIMEOUT_SECS=30
 
 cd "$(dirname "$0")/.."
+. tests/python_environment.sh
 work="${CARGO_TARGET_DIR:-target}/references"
 
-# Written last, so that what was installed by half, or before a version changed, is installed anew.
-installed="$work/installed"
-packages="${PYTHON_PACKAGES[*]} ${NODE_PACKAGES[*]} $DYNAMODB_LOCAL_PACKAGE"
+python_environment "$work" "${PYTHON_PACKAGES[@]}"
+# Written last, as for Python's.
+installed="$work/node-packages"
+packages="${NODE_PACKAGES[*]} $DYNAMODB_LOCAL_PACKAGE"
 if ! [ -f "$installed" ] || [ "$(<"$installed")" != "$packages" ]; then
-    rm -rf "$work"
-    python3 -m venv "$work"
-    "$work/bin/pip" install --quiet --disable-pip-version-check "${PYTHON_PACKAGES[@]}"
+    rm -rf "$work"/{node_modules,package}
     npm install --prefix "$work" --no-save --no-audit --no-fund --loglevel error "${NODE_PACKAGES[@]}"
     # The archive alone: what it depends on is for its wrapper in JavaScript.
     archive=$(npm pack --pack-destination "$work" --loglevel error "$DYNAMODB_LOCAL_PACKAGE")

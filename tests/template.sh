@@ -9,16 +9,10 @@ PYTHON_PACKAGES=(
 )
 
 cd "$(dirname "$0")/.."
+. tests/python_environment.sh
 work="$(realpath --canonicalize-missing "${CARGO_TARGET_DIR:-target}")/template"
 
-# Written last, so that what was installed by half, or before a version changed, is installed anew.
-installed="$work/installed"
-if ! [ -f "$installed" ] || [ "$(<"$installed")" != "${PYTHON_PACKAGES[*]}" ]; then
-    rm -rf "$work"
-    python3 -m venv "$work"
-    "$work/bin/pip" install --quiet --disable-pip-version-check "${PYTHON_PACKAGES[@]}"
-    echo "${PYTHON_PACKAGES[*]}" >"$installed"
-fi
+python_environment "$work" "${PYTHON_PACKAGES[@]}"
 
 mkdir -p "$work/stacks"
 cd tests

@@ -37,9 +37,10 @@ impl Store {
         now: Timestamp,
     ) -> Result<Erased, StoreError> {
         match self.head_for(id, owner).await? {
-            // By a call that died.
-            Some(marked) if item::is_erased(&marked) => self.erase_head(&marked, now).await,
-            Some(head) if item::expires_at(&head)? > now => self.erase_head(&head, now).await,
+            // Marked by a call that died, or still to be seen.
+            Some(head) if item::is_erased(&head) || item::expires_at(&head)? > now => {
+                self.erase_head(&head, now).await
+            }
             Some(_) | None => Ok(Erased::Absent),
         }
     }

@@ -160,23 +160,45 @@ fn retries(backoff: Duration) -> RetryConfig {
 pub const TLS: Provider = Provider::Rustls(CryptoMode::Ring);
 
 /// The HTTP client for all services, with [`TLS`] and [`tls_context`].
-#[must_use]
-pub fn http_connector() -> SharedHttpConnector {
+///
+/// # Errors
+///
+/// As [`tls_context`].
+pub fn http_connector(environment: &Environment) -> Result<SharedHttpConnector, SettingError> {
     let settings = HttpConnectorSettings::builder()
         .connect_timeout(CALL_ATTEMPT_TIMEOUT)
         .read_timeout(CALL_ATTEMPT_TIMEOUT)
         .build();
     let connector = Connector::builder()
         .tls_provider(TLS)
-        .tls_context(tls_context())
+        .tls_context(tls_context(environment)?)
         .connector_settings(settings)
         .build();
-    SharedHttpConnector::new(connector)
+    Ok(SharedHttpConnector::new(connector))
 }
 
-/// Trust in AWS's own roots, which are compiled in, and in no others.
-#[must_use]
-pub fn tls_context() -> TlsContext {
+/// Trust in AWS's own roots, which are compiled in, and in no others; or in those of the PEM file that `AWS_CA_BUNDLE` names, and in
+/// no others, for endpoints of one's own (AWS SDKs and Tools Reference Guide, "General configuration").
+///
+/// # Errors
+///
+/// When that file cannot be read.
+pub fn tls_context(environment: &Environment) -> Result<TlsContext, SettingError> {
+    const BUNDLE: &str = "AWS_CA_BUNDLE";
+    let roots = match environment.optional(BUNDLE) {
+        Some(path) => std::fs::read(path)
+            .map(|pem| TrustStore::empty().with_pem_certificate(pem))
+            .map_err(|error| SettingError::new(BUNDLE, format!("cannot be read: {error}")))?,
+        None => aws_roots(),
+    };
+    // Only a provider without TLS support refuses a trust store.
+    Ok(TlsContext::builder()
+        .with_trust_store(roots)
+        .build()
+        .unwrap_or_default())
+}
+
+fn aws_roots() -> TrustStore {
     let mut roots = TrustStore::empty();
     for certificate in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
         if AWS_ROOT_NAMES
@@ -189,11 +211,7 @@ pub fn tls_context() -> TlsContext {
             ));
         }
     }
-    // Only a provider without TLS support refuses a trust store.
-    TlsContext::builder()
-        .with_trust_store(roots)
-        .build()
-        .unwrap_or_default()
+    roots
 }
 
 /// A client of the SDK's that makes all its requests through `connector`, whatever the settings of the service.
@@ -232,7 +250,7 @@ mod tests {
             ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
             ("AWS_SECRET_ACCESS_KEY", "s3cret"),
         ]);
-        let aws = Aws::new(&environment, http_connector()).unwrap();
+        let aws = Aws::new(&environment, http_connector(&environment).unwrap()).unwrap();
         assert!(!format!("{aws:?}").contains("s3cret"));
     }
 }

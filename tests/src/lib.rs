@@ -14,6 +14,7 @@ pub mod api;
 pub mod bundle;
 pub mod dynamodb;
 pub mod events;
+pub mod meter;
 pub mod metrics;
 pub mod openapi;
 pub mod permissions;

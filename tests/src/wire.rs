@@ -1,5 +1,4 @@
-//! The wire between the SDK and AWS: counts every request and the capacity that it consumed, and does to it what the test has
-//! planned.
+//! The wire between the SDK and AWS: counts every request and what it is billed as, and does to it what the test has planned.
 //!
 //! Faults are injected here, below the SDK, so that its own retries take part. Requests are numbered as they are made, whichever
 //! process makes them, retries included; a plan names the numbers at which something goes wrong. They are carried out one at a
@@ -19,7 +18,10 @@ use aws_smithy_types::byte_stream::ByteStream;
 use serde_json::{Value, json};
 use shared::aws::http_connector;
 use shared::clock::ManualClock;
+use shared::config::Environment;
 use tokio::sync::{Mutex as Turn, Notify};
+
+use crate::meter::{self, Charge, Meter, Units};
 
 /// What goes wrong with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,18 +113,10 @@ pub struct Wire {
     happened: Arc<Notify>,
 }
 
-/// Capacity that DynamoDB says was consumed.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Units {
-    /// Write units, those of the index included.
-    pub write: f64,
-    /// Read units.
-    pub read: f64,
-}
-
 #[derive(Debug, Default)]
 struct State {
-    units: Units,
+    meter: Meter,
+    charges: Vec<Charge>,
     calls: Vec<String>,
     unconditional_writes: usize,
     plan: BTreeMap<usize, Fault>,
@@ -152,7 +146,7 @@ struct Delay {
 impl Default for Wire {
     fn default() -> Self {
         Self {
-            inner: http_connector(),
+            inner: http_connector(&Environment::default()).unwrap(),
             state: Arc::default(),
             turn: Arc::default(),
             happened: Arc::default(),
@@ -172,13 +166,24 @@ impl Wire {
         let mut state = self.state();
         state.calls.clear();
         state.unconditional_writes = 0;
-        state.units = Units::default();
+        state.charges.clear();
     }
 
-    /// The capacity consumed since the last reset, as DynamoDB's own answers say.
+    /// What the requests since the last reset are billed as, in their order.
+    #[must_use]
+    pub fn charges(&self) -> Vec<Charge> {
+        self.state().charges.clone()
+    }
+
+    /// The same, all together.
     #[must_use]
     pub fn units(&self) -> Units {
-        self.state().units
+        self.state().charges.iter().map(|charge| charge.units).sum()
+    }
+
+    /// Takes note of a message that was received over no wire.
+    pub fn received(&self, receipt_handle: &str, body: &str) {
+        self.state().meter.received(receipt_handle, body);
     }
 
     /// The requests since the last reset, by their names in AWS's APIs.
@@ -360,24 +365,26 @@ impl State {
 impl Wire {
     /// What becomes of a request that the test has no other plans for.
     async fn carry_out(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
-        if service(&request) != Some(Service::Store) {
+        let Some(billed) = service(&request) else {
             return self.inner.call(request).await;
-        }
-        let writes = !matches!(target(&request), "GetItem" | "BatchGetItem" | "Query");
-        let mut response = self.inner.call(asking_for_capacity(request)).await?;
+        };
+        let target = header(&request, "x-amz-target").to_owned();
+        let mut asked: Value = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
+        let request = if billed == Service::Store {
+            meter::ask_for_capacity(&mut asked);
+            with_body(request, &asked)
+        } else {
+            request
+        };
+        let mut response = self.inner.call(request).await?;
         let body = std::mem::replace(response.body_mut(), SdkBody::taken());
         let bytes = ByteStream::new(body).collect().await.unwrap().into_bytes();
-        let answer: Value = serde_json::from_slice(&bytes).unwrap();
-        let consumed = match &answer["ConsumedCapacity"] {
-            Value::Array(several) => several.iter().map(capacity).sum(),
-            one => capacity(one),
-        };
-        let units = &mut self.state().units;
-        *(if writes {
-            &mut units.write
-        } else {
-            &mut units.read
-        }) += consumed;
+        // Some answers of the queues are empty.
+        let answer = serde_json::from_slice(&bytes).unwrap_or_default();
+        let mut state = self.state();
+        let status = response.status().as_u16();
+        let charge = state.meter.charge(&target, &asked, status, &answer);
+        state.charges.extend(charge);
         *response.body_mut() = SdkBody::from(bytes);
         Ok(response)
     }
@@ -413,10 +420,6 @@ impl Wire {
         }
         self.look_again();
     }
-}
-
-fn capacity(consumed: &Value) -> f64 {
-    consumed["CapacityUnits"].as_f64().unwrap_or(0.0)
 }
 
 fn header<'a>(request: &'a HttpRequest, name: &str) -> &'a str {
@@ -470,10 +473,8 @@ fn refusal(status: u16, code: &str, message: &str) -> HttpResponse {
     HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body))
 }
 
-/// The functions do not ask what a call cost; the local store checks no signature, so the wire may.
-fn asking_for_capacity(mut request: HttpRequest) -> HttpRequest {
-    let mut body: Value = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
-    body["ReturnConsumedCapacity"] = Value::from("TOTAL");
+/// The local store checks no signature, so the wire may change what was signed.
+fn with_body(mut request: HttpRequest, body: &Value) -> HttpRequest {
     let body = body.to_string();
     request
         .headers_mut()

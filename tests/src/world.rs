@@ -284,6 +284,10 @@ impl World {
         if messages.is_empty() {
             return false;
         }
+        for message in &messages {
+            let handle = message.receipt_handle().unwrap();
+            self.wire.received(handle, message.body().unwrap());
+        }
         let answer = self.serve(worker, kind, queue.event(&messages)).await;
         queue.delete_acknowledged(&messages, &answer).await;
         true

@@ -13,7 +13,7 @@ use shared::random::SystemRandom;
 
 fn main() -> ExitCode {
     lambda::run(async |environment| {
-        let aws = Aws::new(&environment, aws::http_connector())?;
+        let aws = Aws::new(&environment, aws::http_connector(&environment)?)?;
         let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
         // Side by side: both wait for the network.
         let (callback, ()) = tokio::join!(

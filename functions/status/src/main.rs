@@ -12,7 +12,7 @@ use status::Status;
 
 fn main() -> ExitCode {
     lambda::run(async |environment| {
-        let aws = Aws::new(&environment, aws::http_connector())?;
+        let aws = Aws::new(&environment, aws::http_connector(&environment)?)?;
         let clock = Arc::new(SystemClock);
         let status = Arc::new(Status::new(&environment, &aws, clock)?);
         aws.connect().await;

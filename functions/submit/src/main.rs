@@ -13,7 +13,7 @@ use submit::Submit;
 
 fn main() -> ExitCode {
     lambda::run(async |environment| {
-        let aws = Aws::new(&environment, aws::http_connector())?;
+        let aws = Aws::new(&environment, aws::http_connector(&environment)?)?;
         let submit = Arc::new(Submit::new(
             &environment,
             &aws,

@@ -161,7 +161,7 @@ impl Clients {
         if let Some(aws) = self.aws.get() {
             return Ok(aws);
         }
-        let aws = Aws::new(&self.environment, aws::http_connector())?;
+        let aws = Aws::new(&self.environment, aws::http_connector(&self.environment)?)?;
         Ok(self.aws.get_or_init(|| aws))
     }
 }

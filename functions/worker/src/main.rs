@@ -15,7 +15,7 @@ use worker::{Unserved, Worker};
 
 fn main() -> ExitCode {
     lambda::run(async |environment| {
-        let aws = Aws::new(&environment, aws::http_connector())?;
+        let aws = Aws::new(&environment, aws::http_connector(&environment)?)?;
         let worker = Arc::new(Worker::new(
             &environment,
             &aws,

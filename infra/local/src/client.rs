@@ -4,6 +4,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
 
 use shared::aws::{http_client as sdk_http_client, http_connector};
+use shared::config::Environment;
 
 use crate::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 
@@ -33,14 +34,19 @@ pub fn http_client() -> reqwest::Client {
 
 /// The AWS SDK's settings for a store or for queues at `endpoint`, with this bundle's own region and credentials, which
 /// no local service checks.
+///
+/// # Panics
+///
+/// Never, as [`http_client`].
 #[must_use]
 pub fn sdk_config(endpoint: &str) -> SdkConfig {
     let credentials = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "local");
+    let connector = http_connector(&Environment::default()).expect("no settings, no mistakes");
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(REGION))
         .endpoint_url(endpoint)
         .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .http_client(sdk_http_client(&http_connector()))
+        .http_client(sdk_http_client(&connector))
         .build()
 }

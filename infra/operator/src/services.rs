@@ -7,6 +7,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_http_client::Builder;
 use shared::aws::{TLS, tls_context};
+use shared::config::{Environment, SettingError};
 
 /// Opening a connection, over whatever line there is at night.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -19,20 +20,24 @@ const CALL_TRIES_MAX: u32 = 8;
 
 /// The SDK's settings from where the AWS CLI takes them: environment variables, the profile, SSO, an assumed role, a process, the
 /// machine's own role. They include the variables that name another store or other queues.
-pub async fn sdk_config() -> SdkConfig {
+///
+/// # Errors
+///
+/// As [`tls_context`].
+pub async fn sdk_config(environment: &Environment) -> Result<SdkConfig, SettingError> {
     let http_client = Builder::new()
         .tls_provider(TLS)
-        .tls_context(tls_context())
+        .tls_context(tls_context(environment)?)
         .build_https();
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .operation_attempt_timeout(CALL_ATTEMPT_TIMEOUT)
         .operation_timeout(CALL_TIMEOUT)
         .build();
-    aws_config::defaults(BehaviorVersion::latest())
+    Ok(aws_config::defaults(BehaviorVersion::latest())
         .http_client(http_client)
         .timeout_config(timeouts)
         .retry_config(RetryConfig::standard().with_max_attempts(CALL_TRIES_MAX))
         .load()
-        .await
+        .await)
 }

@@ -51,7 +51,7 @@ async fn picky_queue(refused: Vec<Vec<usize>>) -> (Queue, mpsc::UnboundedReceive
         ("AWS_SECRET_ACCESS_KEY", "test"),
         ("AWS_ENDPOINT_URL_SQS", endpoint.as_str()),
     ]);
-    let aws = Aws::new(&environment, http_connector()).unwrap();
+    let aws = Aws::new(&environment, http_connector(&environment).unwrap()).unwrap();
     (
         Queue::new(aws.sqs(), format!("{endpoint}/1/picky")),
         received,

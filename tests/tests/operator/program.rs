@@ -53,7 +53,7 @@ impl Local {
             (name, value.trim_matches('"'))
         });
         let environment: Environment = variables.collect();
-        let aws = Aws::new(&environment, http_connector()).unwrap();
+        let aws = Aws::new(&environment, http_connector(&environment).unwrap()).unwrap();
         let table = environment.required("TABLE_NAME").unwrap().to_owned();
         Self {
             url: line.strip_prefix("ready ").unwrap().to_owned(),

@@ -4,15 +4,20 @@ use shared::domain::json::Json;
 use shared::domain::operation::{Operation, Payload, Progress};
 use shared::store::{Draft, IfMatch};
 use tests::samples::incompressible;
-use tests::wire::Units;
+use tests::meter::Units;
 
 use super::{Fixture, LEASE, NOW, json, owner};
 
 /// What was consumed since this was last asked.
 fn consumed(fixture: &Fixture) -> (f64, f64) {
-    let Units { write, read } = fixture.wire.units();
+    let Units {
+        writes,
+        index_writes,
+        reads,
+        ..
+    } = fixture.wire.units();
     fixture.wire.reset();
-    (write, read)
+    (writes + index_writes, reads)
 }
 
 /// One that fits a kilobyte.

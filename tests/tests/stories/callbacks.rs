@@ -375,7 +375,7 @@ async fn a_url_that_is_no_longer_allowed_is_not_called() {
         .environment
         .clone()
         .with([("CALLBACK_ALLOWED_NETWORKS", "")]);
-    let aws = Aws::new(&closed, http_connector()).unwrap();
+    let aws = Aws::new(&closed, http_connector(&closed).unwrap()).unwrap();
     let (clock, random) = (
         Arc::new(world.clock.clone()),
         Arc::new(SeededRandom::new(7)),

@@ -145,7 +145,7 @@ async fn a_secret_that_is_missing_or_unusable_is_told_at_start_without_its_text(
         );
         let environment: Environment = world.environment.clone().with([endpoint]);
         let environment = environment.with(settings.iter().copied());
-        let aws = Aws::new(&environment, http_connector()).unwrap();
+        let aws = Aws::new(&environment, http_connector(&environment).unwrap()).unwrap();
         let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_800_000_000)));
         let random = Arc::new(SeededRandom::new(7));
         let started = Callback::new(&environment, &aws, clock, random);

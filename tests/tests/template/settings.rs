@@ -133,7 +133,7 @@ async fn start(function: &str, variables: &Variables) -> Result<(), String> {
         "AWS_ENDPOINT_URL_SECRETS_MANAGER",
         secrets.endpoint.as_str(),
     )]);
-    let aws = Aws::new(&environment, aws::http_connector()).unwrap();
+    let aws = Aws::new(&environment, aws::http_connector(&environment).unwrap()).unwrap();
     let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
     Destination::of(&environment).map_err(|error| error.to_string())?;
     let started = match function {

@@ -106,10 +106,11 @@ struct Services {
 impl Services {
     async fn new(environment: Environment) -> Result<Self, SettingError> {
         let table = environment.required("TABLE_NAME")?.to_owned();
+        let config = sdk_config(&environment).await?;
         Ok(Self {
             environment,
             table,
-            config: sdk_config().await,
+            config,
         })
     }
 

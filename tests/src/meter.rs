@@ -1,0 +1,303 @@
+//! What AWS bills a request to the store or to a queue by, and what the request was for.
+//!
+//! Units are those that DynamoDB's own answer says were consumed. Two things it does not say, and AWS's documentation does: a refused
+//! conditional write consumes as much as the item that it met is large, one unit at least (Amazon DynamoDB Developer Guide,
+//! "Condition expressions"); and SQS bills each 64 KB of payload as a request (Amazon SQS pricing). Both are taken from what went
+//! over the wire.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::AddAssign;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value};
+
+/// What one billed SQS request may carry, in bytes.
+const QUEUE_REQUEST_BYTES: usize = 64 * 1024;
+/// What one write unit may write, in bytes.
+const WRITE_UNIT_BYTES: usize = 1024;
+
+/// What is billed.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Units {
+    /// Write request units of the table.
+    pub writes: f64,
+    /// Write request units of its index.
+    pub index_writes: f64,
+    /// Read request units, of table and index.
+    pub reads: f64,
+    /// SQS requests.
+    pub queue_requests: u32,
+}
+
+impl AddAssign for Units {
+    fn add_assign(&mut self, other: Self) {
+        self.writes += other.writes;
+        self.index_writes += other.index_writes;
+        self.reads += other.reads;
+        self.queue_requests += other.queue_requests;
+    }
+}
+
+impl std::iter::Sum for Units {
+    fn sum<I: Iterator<Item = Self>>(charges: I) -> Self {
+        charges.fold(Self::default(), |mut sum, charge| {
+            sum += charge;
+            sum
+        })
+    }
+}
+
+impl fmt::Display for Units {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [
+            (self.writes, "write"),
+            (self.index_writes, "index write"),
+            (self.reads, "read"),
+            (f64::from(self.queue_requests), "message request"),
+        ];
+        let billed = parts.iter().filter(|(units, _)| *units > 0.0);
+        let billed: Vec<_> = billed.map(|(units, of)| format!("{units} {of}")).collect();
+        f.write_str(&billed.join(", "))
+    }
+}
+
+/// One billed request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Charge {
+    /// What it was for: a step of an operation, or what comes before and after one.
+    pub step: &'static str,
+    /// The request's name in AWS's API.
+    pub call: String,
+    /// The operations that it was for, by their ids; none where the request does not tell.
+    pub operations: Vec<String>,
+    /// Whether it was a write whose condition failed.
+    pub is_refused: bool,
+    /// What it is billed as.
+    pub units: Units,
+}
+
+impl fmt::Display for Charge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let refused = if self.is_refused { " refused" } else { "" };
+        write!(f, "{}{refused}: {}", self.step, self.units)
+    }
+}
+
+/// Reads charges off requests and answers.
+#[derive(Debug, Default)]
+pub struct Meter {
+    /// Whose messages have been received by which handle: all that a visibility change or a deletion says of them.
+    receipts: HashMap<String, String>,
+}
+
+/// Has the store say what a request consumes, which the functions do not ask: the answer grows by it, and nobody there reads it.
+pub fn ask_for_capacity(request: &mut Value) {
+    request["ReturnConsumedCapacity"] = Value::from("INDEXES");
+}
+
+impl Meter {
+    /// What a request is billed as that was sent to `target`, such as `DynamoDB_20120810.PutItem`, and answered so. `None` when it is
+    /// not billed: AWS failed, or was too busy.
+    pub fn charge(
+        &mut self,
+        target: &str,
+        request: &Value,
+        status: u16,
+        answer: &Value,
+    ) -> Option<Charge> {
+        let (service, call) = target.split_once('.')?;
+        let kind = answer["__type"].as_str().unwrap_or_default();
+        let is_refused = kind.ends_with("ConditionalCheckFailedException");
+        if status >= 400 && !is_refused {
+            return None;
+        }
+        let (step, operations, units) = if service == "AmazonSQS" {
+            self.messages(call, request, answer)
+        } else {
+            let units = if is_refused {
+                refused(answer)
+            } else {
+                consumed(call, answer)
+            };
+            (store_step(call, request), store_operations(request), units)
+        };
+        Some(Charge {
+            step,
+            call: call.to_owned(),
+            operations,
+            is_refused,
+            units,
+        })
+    }
+
+    /// Takes note of a message that was received.
+    pub fn received(&mut self, receipt_handle: &str, body: &str) {
+        if let Some(id) = operation_of(body) {
+            self.receipts.insert(receipt_handle.to_owned(), id);
+        }
+    }
+
+    fn messages(
+        &mut self,
+        call: &str,
+        request: &Value,
+        answer: &Value,
+    ) -> (&'static str, Vec<String>, Units) {
+        let received = list(&answer["Messages"]);
+        for message in received {
+            let (handle, body) = (&message["ReceiptHandle"], &message["Body"]);
+            self.received(
+                handle.as_str().unwrap_or_default(),
+                body.as_str().unwrap_or_default(),
+            );
+        }
+        // A request that is no batch is one of a single entry.
+        let entries = match list(&request["Entries"]) {
+            [] => std::slice::from_ref(request),
+            entries => entries,
+        };
+        let bodies = entries.iter().map(|entry| &entry["MessageBody"]);
+        let bodies = bodies.chain(received.iter().map(|message| &message["Body"]));
+        let bodies: Vec<_> = bodies.filter_map(Value::as_str).collect();
+        let handles = entries
+            .iter()
+            .filter_map(|entry| entry["ReceiptHandle"].as_str());
+        let of_handles = handles.filter_map(|handle| self.receipts.get(handle).cloned());
+        let of_bodies = bodies.iter().filter_map(|body| operation_of(body));
+        let payload_bytes: usize = bodies.iter().map(|body| body.len()).sum();
+        let step = match call {
+            "SendMessage" | "SendMessageBatch" => {
+                if bodies.iter().any(|body| body.contains("\"function\"")) {
+                    "dispatch"
+                } else {
+                    "wake callback"
+                }
+            }
+            "ChangeMessageVisibility" | "ChangeMessageVisibilityBatch" => "hide",
+            "ReceiveMessage" if received.is_empty() => "poll an empty queue",
+            "ReceiveMessage" => "receive",
+            "DeleteMessage" | "DeleteMessageBatch" => "acknowledge",
+            _ => "other",
+        };
+        let requests = payload_bytes.div_ceil(QUEUE_REQUEST_BYTES).max(1);
+        let units = Units {
+            queue_requests: u32::try_from(requests).unwrap_or(u32::MAX),
+            ..Units::default()
+        };
+        (step, of_handles.chain(of_bodies).collect(), units)
+    }
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn operation_of(body: &str) -> Option<String> {
+    let body: Value = serde_json::from_str(body).ok()?;
+    body["operation_id"].as_str().map(str::to_owned)
+}
+
+/// As DynamoDB's answer says it.
+fn consumed(call: &str, answer: &Value) -> Units {
+    let several = match &answer["ConsumedCapacity"] {
+        Value::Array(several) => several.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    let units = |of: &Value| of["CapacityUnits"].as_f64().unwrap_or(0.0);
+    let total: f64 = several.iter().map(units).sum();
+    let indexes = several
+        .iter()
+        .filter_map(|one| one["GlobalSecondaryIndexes"].as_object());
+    let index: f64 = indexes.flat_map(Map::values).map(units).sum();
+    if matches!(call, "GetItem" | "BatchGetItem" | "Query" | "Scan") {
+        return Units {
+            reads: total,
+            ..Units::default()
+        };
+    }
+    Units {
+        writes: total - index,
+        index_writes: index,
+        ..Units::default()
+    }
+}
+
+/// By the size of what was met, which the answer holds since every write of Ferry's asks for it.
+fn refused(answer: &Value) -> Units {
+    let item = answer["Item"].as_object();
+    let bytes: usize = item
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| name.len() + value_bytes(value))
+        .sum();
+    let units = bytes.div_ceil(WRITE_UNIT_BYTES).max(1);
+    Units {
+        writes: f64::from(u32::try_from(units).unwrap_or(u32::MAX)),
+        ..Units::default()
+    }
+}
+
+/// "DynamoDB item sizes and formats" in the Amazon DynamoDB Developer Guide.
+fn value_bytes(value: &Value) -> usize {
+    match value.as_object().and_then(|typed| typed.iter().next()) {
+        Some((kind, Value::String(text))) => match kind.as_str() {
+            "N" => text.len().div_ceil(2) + 1,
+            "B" => STANDARD.decode(text).map_or(0, |bytes| bytes.len()),
+            _ => text.len(),
+        },
+        _ => 1,
+    }
+}
+
+fn store_operations(request: &Value) -> Vec<String> {
+    let keys = [&request["Key"], &request["Item"]];
+    let batch = request["RequestItems"].as_object();
+    let batch = batch
+        .into_iter()
+        .flat_map(Map::values)
+        .flat_map(|table| list(&table["Keys"]));
+    keys.into_iter()
+        .chain(batch)
+        .filter_map(|key| key["pk"]["S"].as_str())
+        .map(str::to_owned)
+        .collect()
+}
+
+fn store_step(call: &str, request: &Value) -> &'static str {
+    let key = if call == "PutItem" { "Item" } else { "Key" };
+    let is_head = request[key]["sk"]["S"] == "head";
+    match call {
+        "PutItem" if is_head => "create",
+        "PutItem" => "write payload",
+        "GetItem" if is_head => "read",
+        "GetItem" => "read payload",
+        "BatchGetItem" => "read listed",
+        "Query" => "list",
+        "DeleteItem" => "delete payload",
+        "UpdateItem" => update_step(request),
+        _ => "other",
+    }
+}
+
+/// By what it sets, whose placeholders are named after the attributes.
+fn update_step(request: &Value) -> &'static str {
+    let values = &request["ExpressionAttributeValues"];
+    let sets = |attribute: &str| values.get(format!(":to_{attribute}")).is_some();
+    match values[":to_status"]["S"].as_str() {
+        Some("processing") if sets("claim_id") => "claim",
+        Some("processing") => "retry",
+        Some("completed") => "complete",
+        // A holder names its claim; who gives up has none.
+        Some("failed") if values.get(":claim_id").is_some() => "fail",
+        Some("failed") => "give up",
+        Some("cancelled") => "cancel",
+        _ if sets("erased_at") => "erase",
+        _ if sets("callback_attempts") => "record attempt",
+        _ if sets("callback_status") => "start round",
+        _ if sets("progress") => "progress",
+        _ if sets("lease_until") => "heartbeat",
+        _ => "other",
+    }
+}

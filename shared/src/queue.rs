@@ -3,56 +3,100 @@
 //! A message names an operation and the incarnation that it is for, and carries nothing that the record has: it may be
 //! received twice, late, out of order or after its operation has ended, and none of that may matter.
 
-use std::collections::HashMap;
+mod together;
 
-use aws_sdk_sqs::error::SdkError;
+use std::collections::HashMap;
+use std::error::Error;
+use std::mem;
+use std::sync::Arc;
+
+use aws_sdk_sqs::error::{BuildError, SdkError};
 use aws_sdk_sqs::operation::RequestId as _;
 use aws_sdk_sqs::types::{
+    BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry,
     MessageSystemAttributeNameForSends, MessageSystemAttributeValue, QueueAttributeName,
     SendMessageBatchRequestEntry,
 };
 use serde::{Deserialize, Serialize};
 
+use self::together::Together;
 use crate::domain::id::{CreateId, OperationId};
 use crate::domain::limits::{FORMAT, QUEUE_DELAY_SECS_MAX, VISIBILITY_SECS_MAX};
 use crate::domain::operation::Operation;
 use crate::telemetry::trace_header;
 
-/// The most messages in one batch (`SendMessageBatch` in the Amazon SQS API Reference). Ten of ours stay far below what one request may
-/// weigh.
-pub const SEND_BATCH_MAX: usize = 10;
+/// The most entries in one batch (`SendMessageBatch` in the Amazon SQS API Reference). Ten messages of ours stay far below what one
+/// request may weigh.
+pub const BATCH_MAX: usize = 10;
 
-/// A queue. One for a process; cheap to clone.
+/// A queue. One for a process; cheap to clone. What is asked of it by several at the same moment is one request, as SQS bills it.
 #[derive(Debug, Clone)]
 pub struct Queue {
     client: aws_sdk_sqs::Client,
     url: String,
+    sends: Together<Sending, Result<(), QueueError>>,
+    hides: Together<Hiding, Result<(), QueueError>>,
 }
 
+/// A message to be sent.
+#[derive(Debug)]
+struct Sending {
+    body: String,
+    delay_secs: u32,
+    trace: Option<TraceAttribute>,
+}
+
+/// A received message to be hidden.
+#[derive(Debug)]
+struct Hiding {
+    receipt_handle: String,
+    secs: i32,
+}
+
+type TraceAttribute = HashMap<MessageSystemAttributeNameForSends, MessageSystemAttributeValue>;
+
 /// SQS refused a call or did not answer it. Whether it was carried out is not known.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("{call} failed (AWS request {request_id})")]
 pub struct QueueError {
     call: &'static str,
     request_id: String,
-    source: Box<aws_sdk_sqs::Error>,
+    /// Shared by all that the call was for.
+    source: Arc<dyn Error + Send + Sync>,
 }
+
+/// SQS carried a batch out but for this part of it.
+#[derive(Debug, thiserror::Error)]
+#[error("a part of the batch was refused: {code}")]
+struct Refused {
+    code: String,
+}
+
+/// Whoever sent a batch ended in the middle of it.
+#[derive(Debug, thiserror::Error)]
+#[error("it was broken off")]
+struct BrokenOff;
 
 impl QueueError {
     fn new<E>(call: &'static str, error: SdkError<E>) -> Self
     where
         aws_sdk_sqs::Error: From<SdkError<E>>,
     {
-        Self::of(call, error.into())
-    }
-
-    fn of(call: &'static str, error: aws_sdk_sqs::Error) -> Self {
-        let source = Box::new(error);
+        let source = aws_sdk_sqs::Error::from(error);
         let request_id = source.request_id().unwrap_or("-").to_owned();
         Self {
             call,
             request_id,
-            source,
+            source: Arc::new(source),
+        }
+    }
+
+    /// Of a call that was not made or did not fail as a whole.
+    fn of(call: &'static str, source: impl Error + Send + Sync + 'static) -> Self {
+        Self {
+            call,
+            request_id: "-".to_owned(),
+            source: Arc::new(source),
         }
     }
 }
@@ -60,8 +104,13 @@ impl QueueError {
 impl Queue {
     /// The queue at this URL.
     #[must_use]
-    pub const fn new(client: aws_sdk_sqs::Client, url: String) -> Self {
-        Self { client, url }
+    pub fn new(client: aws_sdk_sqs::Client, url: String) -> Self {
+        Self {
+            client,
+            url,
+            sends: Together::default(),
+            hides: Together::default(),
+        }
     }
 
     /// The queue's name, which its URL and its ARN share.
@@ -70,28 +119,84 @@ impl Queue {
         self.url.rsplit('/').next().unwrap_or_default()
     }
 
-    /// Sends a message that nobody sees for `delay_secs`, of which no more than 900 count: one request. It belongs to the X-Ray
-    /// trace that is being served; what says so does not count towards its size (Amazon SQS Developer Guide, "Message system
-    /// attributes").
+    /// Sends a message that nobody sees for `delay_secs`, of which no more than 900 count: one request, shared with those who send at
+    /// the same moment. It belongs to the X-Ray trace that is being served; what says so does not count towards its size (Amazon SQS
+    /// Developer Guide, "Message system attributes").
     ///
     /// # Errors
     ///
-    /// When SQS cannot be reached. The message may have been sent.
+    /// When SQS cannot be reached, or refuses it. The message may have been sent.
     pub async fn send(&self, message: &impl Message, delay_secs: u32) -> Result<(), QueueError> {
-        self.client
-            .send_message()
-            .queue_url(&self.url)
-            .message_body(message.to_body())
-            .set_delay_seconds(delay(delay_secs))
-            .set_message_system_attributes(trace_attribute())
-            .send()
-            .await
-            .map_err(|error| QueueError::new("SendMessage", error))?;
-        Ok(())
+        let sending = Sending {
+            body: message.to_body(),
+            delay_secs,
+            trace: trace_attribute(),
+        };
+        let (batches, told) = self.sends.ask(sending).await;
+        for mut batch in batches {
+            let entries = mem::take(&mut batch.entries);
+            batch.tell(self.send_all(entries).await);
+        }
+        told.await
+            .unwrap_or_else(|_| Err(QueueError::of("SendMessageBatch", BrokenOff)))
     }
 
-    /// Sends up to [`SEND_BATCH_MAX`] messages, each with its own delay as in [`Queue::send`]: one request. Those that SQS did not
-    /// take, since it takes or refuses each by itself.
+    async fn send_all(&self, mut all: Vec<Sending>) -> Vec<Result<(), QueueError>> {
+        let count = all.len();
+        if count > 1 {
+            return each(count, self.send_entries(all).await);
+        }
+        let Some(Sending {
+            body,
+            delay_secs,
+            trace,
+        }) = all.pop()
+        else {
+            return Vec::new();
+        };
+        let sent = self
+            .client
+            .send_message()
+            .queue_url(&self.url)
+            .message_body(body)
+            .set_delay_seconds(delay(delay_secs))
+            .set_message_system_attributes(trace)
+            .send()
+            .await;
+        vec![
+            sent.map(drop)
+                .map_err(|error| QueueError::new("SendMessage", error)),
+        ]
+    }
+
+    /// What SQS refused of them.
+    async fn send_entries(
+        &self,
+        all: Vec<Sending>,
+    ) -> Result<Vec<BatchResultErrorEntry>, QueueError> {
+        const CALL: &str = "SendMessageBatch";
+        let entries = all.into_iter().enumerate().map(|(index, sending)| {
+            SendMessageBatchRequestEntry::builder()
+                .id(index.to_string())
+                .message_body(sending.body)
+                .set_delay_seconds(delay(sending.delay_secs))
+                .set_message_system_attributes(sending.trace)
+                .build()
+        });
+        let entries: Result<Vec<_>, BuildError> = entries.collect();
+        let sent = self
+            .client
+            .send_message_batch()
+            .queue_url(&self.url)
+            .set_entries(Some(entries.map_err(|error| QueueError::of(CALL, error))?))
+            .send()
+            .await
+            .map_err(|error| QueueError::new(CALL, error))?;
+        Ok(sent.failed)
+    }
+
+    /// Sends up to [`BATCH_MAX`] messages, each with its own delay as in [`Queue::send`]: one request. Those that SQS did not take,
+    /// since it takes or refuses each by itself.
     ///
     /// # Errors
     ///
@@ -100,31 +205,15 @@ impl Queue {
         &self,
         messages: &[Delayed<M>],
     ) -> Result<Vec<Unsent>, QueueError> {
-        const CALL: &str = "SendMessageBatch";
-        let entries: Result<Vec<_>, _> = messages
-            .iter()
-            .enumerate()
-            .map(|(index, message)| {
-                SendMessageBatchRequestEntry::builder()
-                    .id(index.to_string())
-                    .message_body(message.message.to_body())
-                    .set_delay_seconds(delay(message.delay_secs))
-                    .build()
-            })
-            .collect();
-        let sent = self
-            .client
-            .send_message_batch()
-            .queue_url(&self.url)
-            .set_entries(Some(
-                entries.map_err(|error| QueueError::of(CALL, error.into()))?,
-            ))
-            .send()
-            .await
-            .map_err(|error| QueueError::new(CALL, error))?;
-        let unsent = sent.failed.into_iter().filter_map(|failed| {
-            let index = failed.id.parse().ok()?;
-            let code = failed.code;
+        let all = messages.iter().map(|message| Sending {
+            body: message.message.to_body(),
+            delay_secs: message.delay_secs,
+            trace: None,
+        });
+        let refused = self.send_entries(all.collect()).await?;
+        let unsent = refused.into_iter().filter_map(|refused| {
+            let index = refused.id.parse().ok()?;
+            let code = refused.code;
             Some(Unsent { index, code })
         });
         Ok(unsent.collect())
@@ -146,21 +235,92 @@ impl Queue {
         Ok(())
     }
 
-    /// Hides a received message for `secs` from now, of which no more than twelve hours count: one request.
+    /// Hides a received message for `secs` from now, of which no more than twelve hours count: one request, shared with those who
+    /// hide at the same moment.
     ///
     /// # Errors
     ///
     /// When SQS cannot be reached, or the message has been received again since.
     pub async fn hide(&self, receipt_handle: &str, secs: u32) -> Result<(), QueueError> {
-        self.client
+        let hiding = Hiding {
+            receipt_handle: receipt_handle.to_owned(),
+            secs: i32::try_from(secs.min(VISIBILITY_SECS_MAX)).unwrap_or(0),
+        };
+        let (batches, told) = self.hides.ask(hiding).await;
+        for mut batch in batches {
+            let entries = mem::take(&mut batch.entries);
+            batch.tell(self.hide_all(entries).await);
+        }
+        told.await
+            .unwrap_or_else(|_| Err(QueueError::of("ChangeMessageVisibilityBatch", BrokenOff)))
+    }
+
+    async fn hide_all(&self, mut all: Vec<Hiding>) -> Vec<Result<(), QueueError>> {
+        let count = all.len();
+        if count > 1 {
+            return each(count, self.hide_entries(all).await);
+        }
+        let Some(hiding) = all.pop() else {
+            return Vec::new();
+        };
+        let hidden = self
+            .client
             .change_message_visibility()
             .queue_url(&self.url)
-            .receipt_handle(receipt_handle)
-            .visibility_timeout(i32::try_from(secs.min(VISIBILITY_SECS_MAX)).unwrap_or(0))
+            .receipt_handle(hiding.receipt_handle)
+            .visibility_timeout(hiding.secs)
+            .send()
+            .await;
+        vec![
+            hidden
+                .map(drop)
+                .map_err(|error| QueueError::new("ChangeMessageVisibility", error)),
+        ]
+    }
+
+    /// What SQS refused of them.
+    async fn hide_entries(
+        &self,
+        all: Vec<Hiding>,
+    ) -> Result<Vec<BatchResultErrorEntry>, QueueError> {
+        const CALL: &str = "ChangeMessageVisibilityBatch";
+        let entries = all.into_iter().enumerate().map(|(index, hiding)| {
+            ChangeMessageVisibilityBatchRequestEntry::builder()
+                .id(index.to_string())
+                .receipt_handle(hiding.receipt_handle)
+                .visibility_timeout(hiding.secs)
+                .build()
+        });
+        let entries: Result<Vec<_>, BuildError> = entries.collect();
+        let hidden = self
+            .client
+            .change_message_visibility_batch()
+            .queue_url(&self.url)
+            .set_entries(Some(entries.map_err(|error| QueueError::of(CALL, error))?))
             .send()
             .await
-            .map_err(|error| QueueError::new("ChangeMessageVisibility", error))?;
-        Ok(())
+            .map_err(|error| QueueError::new(CALL, error))?;
+        Ok(hidden.failed)
+    }
+}
+
+/// What came of each entry of a batch, whose ids are their places.
+fn each(
+    count: usize,
+    answer: Result<Vec<BatchResultErrorEntry>, QueueError>,
+) -> Vec<Result<(), QueueError>> {
+    match answer {
+        Err(error) => vec![Err(error); count],
+        Ok(refused) => {
+            let mut outcomes = vec![Ok(()); count];
+            for entry in refused {
+                let place = entry.id.parse().ok();
+                if let Some(outcome) = place.and_then(|place: usize| outcomes.get_mut(place)) {
+                    *outcome = Err(QueueError::of("a batch", Refused { code: entry.code }));
+                }
+            }
+            outcomes
+        }
     }
 }
 
@@ -170,8 +330,7 @@ fn delay(secs: u32) -> Option<i32> {
     (secs > 0).then_some(i32::try_from(secs).unwrap_or(0))
 }
 
-fn trace_attribute()
--> Option<HashMap<MessageSystemAttributeNameForSends, MessageSystemAttributeValue>> {
+fn trace_attribute() -> Option<TraceAttribute> {
     let value = MessageSystemAttributeValue::builder()
         .data_type("String")
         .string_value(trace_header()?)

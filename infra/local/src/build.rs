@@ -29,26 +29,36 @@ pub enum BuildError {
 /// When they cannot be built; see [`BuildError`].
 pub async fn build_functions(cargo: &str) -> Result<PathBuf, BuildError> {
     let program = std::env::current_exe().map_err(BuildError::Cargo)?;
+    // Together with this package, as `cargo run -p local` built it: with features unified otherwise, everything that is shared
+    // would be built once more.
+    let mut packages = vec![env!("CARGO_PKG_NAME")];
+    packages.extend(FUNCTIONS.map(|function| function.name));
+    build(cargo, &packages, !cfg!(debug_assertions)).await?;
+    Ok(program.parent().unwrap_or(Path::new(".")).to_owned())
+}
+
+/// Builds packages of the workspace, with the features that they need together.
+///
+/// # Errors
+///
+/// When they cannot be built; see [`BuildError`].
+pub async fn build(cargo: &str, packages: &[&str], release: bool) -> Result<(), BuildError> {
     let mut command = Command::new(cargo);
     command
-        .arg("build")
-        .arg("--quiet")
-        // Together with this package, as `cargo run -p local` built it: with features unified otherwise, everything that
-        // is shared would be built once more.
-        .args(["-p", env!("CARGO_PKG_NAME")])
-        .args(FUNCTIONS.iter().flat_map(|function| ["-p", function.name]))
+        .args(["build", "--quiet"])
+        .args(packages.iter().flat_map(|package| ["-p", package]))
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .kill_on_drop(true);
     forget_package(&mut command);
-    if !cfg!(debug_assertions) {
+    if release {
         command.arg("--release");
     }
     let built = command.output().await.map_err(BuildError::Cargo)?;
-    if !built.status.success() {
-        let output = String::from_utf8_lossy(&built.stderr).into_owned();
-        return Err(BuildError::Failed { output });
+    if built.status.success() {
+        return Ok(());
     }
-    Ok(program.parent().unwrap_or(Path::new(".")).to_owned())
+    let output = String::from_utf8_lossy(&built.stderr).into_owned();
+    Err(BuildError::Failed { output })
 }
 
 /// Has a command that builds not hear of this program's own package, which cargo told this program. A build script that reads

@@ -31,6 +31,7 @@ use crate::bundle::functions::Functions;
 use crate::bundle::queues::Queues;
 use crate::client::http_client;
 use crate::event_source::EventSource;
+use crate::function::Usage;
 use crate::gateway::{Gateway, INTEGRATION_TIMEOUT};
 
 /// The table's name.
@@ -167,6 +168,12 @@ impl Bundle {
     #[must_use]
     pub fn function_environment(&self) -> &[(String, String)] {
         &self.functions.environment
+    }
+
+    /// What the functions have used so far, by their names.
+    #[must_use]
+    pub fn usage(&self) -> [(&'static str, Usage); 4] {
+        self.functions.usage()
     }
 
     /// Asks `GET /health` once, through the gateway, which starts a process of `status`.

@@ -15,8 +15,10 @@ use std::time::Duration;
 use axum::body::Bytes;
 use serde::Deserialize;
 
+pub use crate::function::instance::{Gone, Instance};
 use crate::function::pool::Pool;
 use crate::function::remote::RemoteFunction;
+pub use crate::function::runtime_api::Invocation;
 
 /// The largest event, and the largest response, of a synchronous invocation: 6 MB, which Lambda counts as 6 MiB.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
@@ -81,6 +83,15 @@ impl Function {
         }
     }
 
+    /// What it has used so far; nothing for a remote function, which is its owner's to measure.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        match &self.0 {
+            Backend::Processes(pool) => pool.usage(),
+            Backend::Remote(_) => Usage::default(),
+        }
+    }
+
     /// Kills every process and waits until none is left. Running and waiting invocations end with
     /// [`FunctionError::Stopped`], and so does every later one. A remote function is its owner's to stop.
     pub async fn stop(&self) {
@@ -88,6 +99,16 @@ impl Function {
             pool.stop().await;
         }
     }
+}
+
+/// What Lambda would bill a function by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// How often it was invoked.
+    pub invocations: u64,
+    /// How long it ran, starts included, each rounded up to a millisecond
+    /// (<https://aws.amazon.com/lambda/pricing/>).
+    pub billed: Duration,
 }
 
 /// Why an invocation has no response. Each but the last three reaches an AWS caller as `X-Amz-Function-Error`.

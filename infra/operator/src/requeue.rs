@@ -16,7 +16,7 @@ use shared::domain::id::OperationId;
 use shared::domain::limits::CALLBACK_ANNOUNCEMENT_SECS;
 use shared::domain::operation::{Operation, Standing};
 use shared::domain::time::Timestamp;
-use shared::queue::{Delayed, Dispatch, Message, Queue, QueueError, SEND_BATCH_MAX, WakeUp};
+use shared::queue::{BATCH_MAX, Delayed, Dispatch, Message, Queue, QueueError, WakeUp};
 use shared::store::{Store, StoreError};
 
 use crate::pace::Pace;
@@ -237,7 +237,7 @@ impl Run<'_> {
     ) -> Result<(), RequeueError> {
         for last_try in (1..=SEND_TRIES_MAX).map(|number| number == SEND_TRIES_MAX) {
             let mut again = Vec::new();
-            for batch in messages.chunks(SEND_BATCH_MAX) {
+            for batch in messages.chunks(BATCH_MAX) {
                 self.pace.turn().await;
                 let unsent = queue.send_batch(batch).await;
                 let unsent = unsent.map_err(|source| RequeueError::Queue {

@@ -3,8 +3,8 @@
 use shared::domain::json::Json;
 use shared::domain::operation::{Operation, Payload, Progress};
 use shared::store::{Draft, IfMatch};
-use tests::samples::incompressible;
 use tests::meter::Units;
+use tests::samples::incompressible;
 
 use super::{Fixture, LEASE, NOW, json, owner};
 

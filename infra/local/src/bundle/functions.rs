@@ -10,7 +10,7 @@ use shared::domain::limits::{
 
 use crate::bundle::queues::{self, Queues};
 use crate::bundle::{Settings, StartError, TABLE_NAME};
-use crate::function::{Function, FunctionSettings};
+use crate::function::{Function, FunctionSettings, Usage};
 use crate::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 
 /// A function as the template configures it.
@@ -104,6 +104,15 @@ impl Functions {
             callback: function(CALLBACK, fed)?,
             environment,
         })
+    }
+
+    pub(super) fn usage(&self) -> [(&'static str, Usage); 4] {
+        [
+            (SUBMIT.name, self.submit.usage()),
+            (STATUS.name, self.status.usage()),
+            (WORKER.name, self.worker.usage()),
+            (CALLBACK.name, self.callback.usage()),
+        ]
     }
 
     pub(super) async fn stop(&self) {

@@ -16,15 +16,19 @@ use crate::function::{FunctionError, FunctionSettings};
 
 /// A process that was started, with the endpoint that it speaks to.
 #[derive(Debug)]
-pub(super) struct Instance {
+pub struct Instance {
     process: Child,
     api: RuntimeApi,
     waiting: Option<oneshot::Sender<Invocation>>,
 }
 
 impl Instance {
-    /// Starts a process.
-    pub(super) async fn spawn(settings: &FunctionSettings, number: usize) -> io::Result<Self> {
+    /// Starts a process. `number` tells it from others of the function, in the name of its log.
+    ///
+    /// # Errors
+    ///
+    /// When the binary cannot be run.
+    pub async fn spawn(settings: &FunctionSettings, number: usize) -> io::Result<Self> {
         let api = RuntimeApi::start().await?;
         let process = command(settings, number, &api).spawn()?;
         Ok(Self {
@@ -34,8 +38,18 @@ impl Instance {
         })
     }
 
+    /// The process's id; `None` once it has ended.
+    #[must_use]
+    pub fn process_id(&self) -> Option<u32> {
+        self.process.id()
+    }
+
     /// Waits until the process asks for an invocation. A process that ended instead has lost nothing: it held none.
-    pub(super) async fn ready(&mut self) -> Result<(), Gone> {
+    ///
+    /// # Errors
+    ///
+    /// When it will ask for none.
+    pub async fn ready(&mut self) -> Result<(), Gone> {
         // A process that died while nobody looked left its request behind; only its exit status tells.
         if let Ok(Some(status)) = self.process.try_wait() {
             return Err(Gone::Ended(status.to_string()));
@@ -56,10 +70,7 @@ impl Instance {
     /// # Errors
     ///
     /// [`FunctionError::Exited`] when the process ended first, else what it reported.
-    pub(super) async fn invoke(
-        &mut self,
-        mut invocation: Invocation,
-    ) -> Result<Bytes, FunctionError> {
+    pub async fn invoke(&mut self, mut invocation: Invocation) -> Result<Bytes, FunctionError> {
         let held = invocation.request_id.clone();
         loop {
             self.ready().await.map_err(|gone| FunctionError::Exited {
@@ -99,7 +110,7 @@ impl Instance {
     }
 
     /// Kills the process and waits until it is gone, as Lambda does: with `SIGKILL`, since nothing may depend on more.
-    pub(super) async fn kill(mut self) {
+    pub async fn kill(mut self) {
         if let Err(error) = self.process.kill().await {
             tracing::warn!(%error, "a function's process could not be killed");
         }
@@ -117,7 +128,7 @@ impl Instance {
 
 /// Why a process will ask for no invocation.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Gone {
+pub enum Gone {
     /// It ended, in these words of the operating system.
     #[error("{0}")]
     Ended(String),

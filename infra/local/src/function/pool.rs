@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::function::instance::{Gone, Instance};
 use crate::function::runtime_api::Invocation;
-use crate::function::{FunctionError, FunctionSettings};
+use crate::function::{FunctionError, FunctionSettings, Usage};
 use crate::{ACCOUNT_ID, REGION};
 
 /// How long a process may take until it asks for its first invocation: Lambda's own limit of the init phase.
@@ -34,6 +34,7 @@ struct Shared {
     stopping: watch::Sender<bool>,
     started: AtomicUsize,
     invocations: AtomicU64,
+    billed_millis: AtomicU64,
 }
 
 impl Pool {
@@ -45,6 +46,7 @@ impl Pool {
             stopping: watch::Sender::new(false),
             started: AtomicUsize::new(0),
             invocations: AtomicU64::new(0),
+            billed_millis: AtomicU64::new(0),
         }))
     }
 
@@ -54,6 +56,13 @@ impl Pool {
         tokio::spawn(async move { shared.invoke(event).await })
             .await
             .unwrap_or(Err(FunctionError::Stopped))
+    }
+
+    pub(super) fn usage(&self) -> Usage {
+        Usage {
+            invocations: self.0.invocations.load(Ordering::Relaxed),
+            billed: Duration::from_millis(self.0.billed_millis.load(Ordering::Relaxed)),
+        }
     }
 
     pub(super) async fn stop(&self) {
@@ -83,12 +92,14 @@ impl Shared {
             return Err(FunctionError::Stopped);
         }
         let mut instance = self.instance().await?;
+        let began = tokio::time::Instant::now();
         let timeout = self.settings.timeout;
         let outcome = tokio::select! {
             outcome = instance.invoke(self.invocation(event)) => outcome,
             () = tokio::time::sleep(timeout) => Err(FunctionError::TimedOut { timeout }),
             () = self.stopped() => Err(FunctionError::Stopped),
         };
+        self.bill(began.elapsed());
         match &outcome {
             Ok(_) | Err(FunctionError::Reported { .. } | FunctionError::Response { .. }) => {
                 self.lock_idle().push(instance);
@@ -109,12 +120,23 @@ impl Shared {
             }
         }
         let number = self.started.fetch_add(1, Ordering::Relaxed);
+        let began = tokio::time::Instant::now();
         match Instance::spawn(&self.settings, number).await {
-            Ok(instance) => self.ready(instance).await,
+            Ok(instance) => {
+                let ready = self.ready(instance).await;
+                self.bill(began.elapsed());
+                ready
+            }
             Err(error) => Err(FunctionError::Init {
                 reason: format!("{}: {error}", self.settings.binary.display()),
             }),
         }
+    }
+
+    /// As Lambda does, a start like an invocation: by the millisecond, rounded up.
+    fn bill(&self, took: Duration) {
+        let millis = u64::try_from(took.as_micros().div_ceil(1000)).unwrap_or(u64::MAX);
+        self.billed_millis.fetch_add(millis, Ordering::Relaxed);
     }
 
     /// Waits until the process asks for an invocation, and kills it if it does not.

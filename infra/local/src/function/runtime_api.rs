@@ -30,12 +30,17 @@ const EVENTS_WAITING: usize = 4;
 
 /// One invocation, as `GET /runtime/invocation/next` hands it out.
 #[derive(Debug)]
-pub(super) struct Invocation {
-    pub(super) request_id: String,
-    pub(super) function_arn: String,
-    pub(super) trace_id: String,
-    pub(super) deadline: Timestamp,
-    pub(super) event: Bytes,
+pub struct Invocation {
+    /// Names it, in the answer as well.
+    pub request_id: String,
+    /// Which function was invoked.
+    pub function_arn: String,
+    /// The X-Ray trace that it belongs to.
+    pub trace_id: String,
+    /// When the process is killed.
+    pub deadline: Timestamp,
+    /// What the function gets.
+    pub event: Bytes,
 }
 
 /// What a process told its Runtime API.

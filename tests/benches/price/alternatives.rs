@@ -1,0 +1,221 @@
+//! The same work on others' services, each in the cheapest design that is reasonable, counted by its vendor's rules.
+//!
+//! Accept a request over an HTTP API and answer with an id; do the work once in a function of one's own; answer polls with state or
+//! result; post one signed callback. Everything succeeds the first time, and payloads are small. Nothing here is measured. Left out of
+//! all, as they are the same everywhere: logs, starts, data sent out, secrets.
+//!
+//! A function stands behind every poll, since an HTTP API cannot read from any of these services by itself
+//! (<https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-aws-services-reference.html>), and one
+//! behind the callback, since none of them signs a body
+//! (<https://docs.aws.amazon.com/step-functions/latest/dg/call-https-apis.html>).
+
+use crate::mix::Mix;
+use crate::price_list::PriceList;
+
+/// A function that accepts or polls, in milliseconds and MB.
+const GATEWAY_FUNCTION: (f64, f64) = (10.0, 256.0);
+/// The memory of the functions that work and call back, in MB: as in the template.
+const WORKER_MB: f64 = 512.0;
+const CALLBACK_MB: f64 = 256.0;
+/// What a function takes besides its work, and what the Express workflow and the durable functions' checkpoints take besides theirs,
+/// in milliseconds.
+const FUNCTION_MS: f64 = 5.0;
+const EXPRESS_MS: f64 = 50.0;
+const DURABLE_MS: f64 = 30.0;
+/// How long the durable functions' data and Temporal's histories are kept, in days: the first's own default, the second's least.
+const DURABLE_DAYS: f64 = 14.0;
+const TEMPORAL_DAYS: f64 = 1.0;
+/// A Temporal history, in KB.
+const HISTORY_KB: f64 = 4.0;
+const KB: f64 = 1e-6;
+
+/// What one operation costs on a service.
+pub(crate) struct Alternative {
+    pub(crate) name: &'static str,
+    /// Of what, in dollars.
+    pub(crate) parts: Vec<(&'static str, f64)>,
+}
+
+impl Alternative {
+    pub(crate) fn total(&self) -> f64 {
+        self.parts.iter().map(|(_, each)| each).sum()
+    }
+}
+
+/// All of them.
+pub(crate) fn all(mix: &Mix, prices: &PriceList) -> [Alternative; 4] {
+    let work = Work { mix, prices };
+    [
+        work.step_functions_standard(),
+        work.step_functions_express(),
+        work.lambda_durable_functions(),
+        work.temporal_cloud(),
+    ]
+}
+
+struct Work<'a> {
+    mix: &'a Mix,
+    prices: &'a PriceList,
+}
+
+impl Work<'_> {
+    /// `StartExecution` by the gateway itself, a state for the work and one for the callback, `DescribeExecution` for a poll, which is
+    /// free. Transitions are counted by the start and each state entered; AWS's own example counts the end as well, which is one more
+    /// (<https://aws.amazon.com/step-functions/pricing/>).
+    fn step_functions_standard(&self) -> Alternative {
+        let transitions = 2.0 + self.mix.callbacks;
+        Alternative {
+            name: "Step Functions Standard",
+            parts: vec![
+                ("gateway", self.gateway()),
+                (
+                    "transitions",
+                    transitions * self.prices.of("step_functions.standard_transition"),
+                ),
+                (
+                    "functions",
+                    self.work_function() + self.callback_function() + self.poll_functions(),
+                ),
+            ],
+        }
+    }
+
+    /// The same, but that an Express workflow cannot be asked for state or result: it writes both to a table, at its start and its end
+    /// (<https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html>). It lasts five minutes at most,
+    /// and nothing settles one that is lost.
+    fn step_functions_express(&self) -> Alternative {
+        let millis = self.work_ms() + self.mix.callbacks * self.callback_ms() + EXPRESS_MS;
+        // Billed by 100 ms and 64 MB.
+        let gigabyte_seconds = (millis / 100.0).ceil() * 0.1 * 0.0625;
+        let writes = 2.0 * self.item_kb().ceil();
+        let reads = self.polls() * 0.5 * (self.item_kb() / 4.0).ceil();
+        Alternative {
+            name: "Step Functions Express",
+            parts: vec![
+                ("gateway", self.gateway()),
+                (
+                    "workflow",
+                    self.prices.of("step_functions.express_request")
+                        + gigabyte_seconds * self.prices.of("step_functions.express_gb_second"),
+                ),
+                (
+                    "table",
+                    writes * self.prices.of("dynamodb.write_request_unit")
+                        + reads * self.prices.of("dynamodb.read_request_unit"),
+                ),
+                (
+                    "functions",
+                    self.work_function() + self.callback_function() + self.poll_functions(),
+                ),
+            ],
+        }
+    }
+
+    /// A function that starts a durable one, whose steps are the work and the callback; polls ask for the execution. An operation is a
+    /// start or a step; the payload and each step's result are written and kept (<https://aws.amazon.com/lambda/pricing/>).
+    fn lambda_durable_functions(&self) -> Alternative {
+        let operations = 2.0 + self.mix.callbacks;
+        let gigabytes = (2.0 * self.payload_kb() + 0.5 * self.mix.callbacks) * KB;
+        let millis = self.work_ms() + self.mix.callbacks * self.callback_ms() + DURABLE_MS;
+        Alternative {
+            name: "Lambda durable functions",
+            parts: vec![
+                ("gateway", self.gateway()),
+                (
+                    "operations",
+                    operations * self.prices.of("lambda_durable.operation"),
+                ),
+                (
+                    "data",
+                    gigabytes * self.prices.of("lambda_durable.data_written_gb")
+                        + gigabytes * DURABLE_DAYS / 30.0
+                            * self.prices.of("lambda_durable.data_retained_gb_month"),
+                ),
+                (
+                    "functions",
+                    self.function(GATEWAY_FUNCTION)
+                        + self.function((millis, WORKER_MB))
+                        + self.poll_functions(),
+                ),
+            ],
+        }
+    }
+
+    /// A function that starts a workflow with an activity for the work and one for the callback; polls describe it, which is no action
+    /// (<https://docs.temporal.io/cloud/actions>). The workers are taken to run on Lambda without an idle moment, and the plan to be
+    /// the one without a base fee, whose support is a tenth of the usage (<https://docs.temporal.io/cloud/pricing>).
+    fn temporal_cloud(&self) -> Alternative {
+        let actions = 2.0 + self.mix.callbacks;
+        let retained = HISTORY_KB * KB * TEMPORAL_DAYS * 24.0;
+        let usage = actions * self.prices.of("temporal_cloud.action")
+            + retained * self.prices.of("temporal_cloud.storage_retained_gb_hour");
+        Alternative {
+            name: "Temporal Cloud",
+            parts: vec![
+                ("gateway", self.gateway()),
+                (
+                    "actions, history, support",
+                    usage * (1.0 + self.prices.of("temporal_cloud.plan_share")),
+                ),
+                (
+                    "functions",
+                    self.function(GATEWAY_FUNCTION)
+                        + self.work_function()
+                        + self.callback_function()
+                        + self.poll_functions(),
+                ),
+            ],
+        }
+    }
+
+    fn gateway(&self) -> f64 {
+        (1.0 + self.polls()) * self.prices.of("apigateway.http_request")
+    }
+
+    fn poll_functions(&self) -> f64 {
+        self.polls() * self.function(GATEWAY_FUNCTION)
+    }
+
+    fn work_function(&self) -> f64 {
+        self.function((self.work_ms(), WORKER_MB))
+    }
+
+    fn callback_function(&self) -> f64 {
+        self.mix.callbacks * self.function((self.callback_ms(), CALLBACK_MB))
+    }
+
+    /// An invocation of so many milliseconds at so many MB.
+    fn function(&self, (millis, memory_mb): (f64, f64)) -> f64 {
+        let gigabyte_seconds = millis / 1000.0 * memory_mb / 1024.0;
+        self.prices.of("lambda.request")
+            + gigabyte_seconds * self.prices.of("lambda.gb_second.arm64")
+    }
+
+    fn work_ms(&self) -> f64 {
+        number(self.mix.work_ms) + FUNCTION_MS
+    }
+
+    fn callback_ms(&self) -> f64 {
+        number(self.mix.receiver_ms) + FUNCTION_MS
+    }
+
+    fn polls(&self) -> f64 {
+        number(self.mix.polls as u64)
+    }
+
+    fn payload_kb(&self) -> f64 {
+        let sizes = &self.mix.payload_bytes;
+        let total: usize = sizes.iter().sum();
+        number(total as u64) / number(sizes.len() as u64) / 1000.0
+    }
+
+    /// Of state and result, with what belongs to both.
+    fn item_kb(&self) -> f64 {
+        self.payload_kb() + 0.3
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+const fn number(count: u64) -> f64 {
+    count as f64
+}

@@ -1,0 +1,157 @@
+//! What an operation of a mix took, of everything that AWS bills.
+
+use std::collections::BTreeMap;
+
+use local::bundle::FUNCTIONS;
+use local::function::Usage;
+use tests::meter::{Charge, Units};
+
+use crate::price_list::PriceList;
+
+const LOGS: &str = "cloudwatch.logs_ingested_gb";
+
+/// What one operation took on the average.
+pub(crate) struct Bill {
+    steps: BTreeMap<String, f64>,
+    units: Units,
+    operations: f64,
+    gateway_requests: f64,
+    invocations: f64,
+    gigabyte_seconds: f64,
+    log_bytes: f64,
+}
+
+/// Something that AWS bills.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Item {
+    pub(crate) name: &'static str,
+    /// Of what there are so many.
+    pub(crate) unit: &'static str,
+    /// In the price list.
+    pub(crate) key: &'static str,
+}
+
+/// What was counted.
+pub(crate) struct Counted {
+    pub(crate) operations: usize,
+    pub(crate) gateway_requests: usize,
+    pub(crate) charges: Vec<Charge>,
+    pub(crate) usage: [(&'static str, Usage); 4],
+    pub(crate) log_bytes: u64,
+}
+
+impl Bill {
+    pub(crate) fn new(counted: &Counted) -> Self {
+        // Empty receives are the price of an hour and not of an operation, whatever happens in it.
+        let charges: Vec<_> = counted
+            .charges
+            .iter()
+            .filter(|charge| charge.step != "poll an empty queue")
+            .collect();
+        let operations = number(counted.operations as u64);
+        let mut steps = BTreeMap::new();
+        for charge in &charges {
+            let refused = if charge.is_refused { " (refused)" } else { "" };
+            let name = format!("{}{refused}, {}", charge.step, charge.call);
+            *steps.entry(name).or_default() += 1.0 / operations;
+        }
+        for (name, usage) in counted.usage {
+            let invocations = number(usage.invocations) / operations;
+            steps.insert(format!("invoke {name}"), invocations);
+        }
+        let each_ms = counted.usage.map(|(name, usage)| {
+            let shape = FUNCTIONS.iter().find(|shape| shape.name == name).unwrap();
+            // A GB of memory is 1,024 MB here.
+            gigabytes(shape.memory_mb) * usage.billed.as_secs_f64()
+        });
+        Self {
+            steps,
+            units: charges.iter().map(|charge| charge.units).sum(),
+            operations,
+            gateway_requests: number(counted.gateway_requests as u64) / operations,
+            invocations: counted
+                .usage
+                .iter()
+                .map(|(_, usage)| number(usage.invocations))
+                .sum::<f64>()
+                / operations,
+            gigabyte_seconds: each_ms.iter().sum::<f64>() / operations,
+            log_bytes: number(counted.log_bytes) / operations,
+        }
+    }
+
+    pub(crate) fn steps(&self) -> impl Iterator<Item = &String> {
+        self.steps.keys()
+    }
+
+    pub(crate) fn step(&self, name: &str) -> f64 {
+        self.steps.get(name).copied().unwrap_or_default()
+    }
+
+    /// How much of each item.
+    pub(crate) fn items(&self) -> [(Item, f64); 8] {
+        let each = |units: f64| units / self.operations;
+        let item = |name, unit, key| Item { name, unit, key };
+        [
+            (
+                item(
+                    "API Gateway, HTTP API",
+                    "requests",
+                    "apigateway.http_request",
+                ),
+                self.gateway_requests,
+            ),
+            (
+                item("DynamoDB, writes", "units", "dynamodb.write_request_unit"),
+                each(self.units.writes),
+            ),
+            (
+                item(
+                    "DynamoDB, index writes",
+                    "units",
+                    "dynamodb.write_request_unit",
+                ),
+                each(self.units.index_writes),
+            ),
+            (
+                item("DynamoDB, reads", "units", "dynamodb.read_request_unit"),
+                each(self.units.reads),
+            ),
+            (
+                item("SQS", "requests", "sqs.request"),
+                each(f64::from(self.units.queue_requests)),
+            ),
+            (
+                item("Lambda, invocations", "requests", "lambda.request"),
+                self.invocations,
+            ),
+            (
+                item("Lambda, time (arm64)", "GB-s", "lambda.gb_second.arm64"),
+                self.gigabyte_seconds,
+            ),
+            (
+                item("CloudWatch Logs", "GB", LOGS),
+                // By 10⁹ bytes, as AWS's bills count it at the dearest.
+                self.log_bytes / 1e9,
+            ),
+        ]
+    }
+
+    /// Of one operation, in dollars, but for its logs.
+    pub(crate) fn total_without_logs(&self, prices: &PriceList) -> f64 {
+        let items = self.items().into_iter();
+        items
+            .filter(|(item, _)| item.key != LOGS)
+            .map(|(item, each)| each * prices.of(item.key))
+            .sum()
+    }
+}
+
+fn gigabytes(memory_mb: u32) -> f64 {
+    f64::from(memory_mb) / 1024.0
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
+const fn number(count: u64) -> f64 {
+    count as f64
+}

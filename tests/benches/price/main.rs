@@ -1,0 +1,148 @@
+//! What operations cost: a mix of them is run on the local bundle, everything that AWS would bill is counted, and the list prices are
+//! multiplied out, beside the same work on others' services.
+//!
+//! Requests and units come from what went over the wire, invocations and durations from the processes, bytes of log from what they
+//! wrote. Nothing of it is estimated, with two exceptions that are parameters: how long AWS takes to answer a call, and how long a
+//! receiver takes to answer a callback.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a benchmark has nobody to hand an error to"
+)]
+
+mod alternatives;
+mod bill;
+mod mix;
+mod price_list;
+
+use clap::Parser;
+use comfy_table::{CellAlignment, Table, presets};
+use local::build::build;
+use local::bundle::FUNCTIONS;
+use shared::config::Environment;
+
+use crate::bill::Bill;
+use crate::mix::{Load, Mix};
+use crate::price_list::PriceList;
+
+/// What operations cost.
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(flatten)]
+    mix: Mix,
+    /// Said by cargo.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let Arguments { mix, .. } = Arguments::parse();
+    let environment = Environment::of_process();
+    let functions = FUNCTIONS.map(|function| function.name);
+    eprintln!("building {}", functions.join(", "));
+    build(
+        environment.optional("CARGO").unwrap_or("cargo"),
+        &functions,
+        true,
+    )
+    .await
+    .unwrap();
+    let prices = PriceList::read();
+
+    let calm = mix.run(Load::OneByOne).await;
+    let busy = mix.run(Load::Together).await;
+
+    println!("{mix}\n");
+    println!("{}\n", quantities(&calm, &busy));
+    println!("{}\n", amounts(&calm, &busy, &prices));
+    println!("{}\n", beside_others(&calm, &busy, &mix, &prices));
+    println!(
+        "list prices of {} in {}, without free tiers; tests/benches/price/prices.json has their sources",
+        prices.as_of, prices.region
+    );
+}
+
+/// What an operation takes, request by request.
+fn quantities(calm: &Bill, busy: &Bill) -> Table {
+    let mut table = table(["an operation takes", "one by one", "many at once"]);
+    let names: std::collections::BTreeSet<_> = calm.steps().chain(busy.steps()).collect();
+    for name in names {
+        let each = [calm, busy].map(|bill| bill.step(name));
+        let [calm, busy] = each.map(|each| format!("{each:.3}"));
+        table.add_row([name.clone(), calm, busy]);
+    }
+    table
+}
+
+/// What a million of them costs, by what AWS bills.
+fn amounts(calm: &Bill, busy: &Bill, prices: &PriceList) -> Table {
+    let mut table = table(["a million operations", "one by one", "", "many at once", ""]);
+    let mut totals = [0.0; 2];
+    for (item, calm, busy) in calm
+        .items()
+        .into_iter()
+        .zip(busy.items())
+        .map(|((item, calm), (_, busy))| (item, calm, busy))
+    {
+        let amounts = [calm, busy].map(|each| each * 1e6 * prices.of(item.key));
+        totals[0] += amounts[0];
+        totals[1] += amounts[1];
+        table.add_row([
+            item.name.to_owned(),
+            format!("{calm:.4} {}", item.unit),
+            dollars(amounts[0]),
+            format!("{busy:.4} {}", item.unit),
+            dollars(amounts[1]),
+        ]);
+    }
+    table.add_row([
+        "total".to_owned(),
+        String::new(),
+        dollars(totals[0]),
+        String::new(),
+        dollars(totals[1]),
+    ]);
+    table
+}
+
+fn beside_others(calm: &Bill, busy: &Bill, mix: &Mix, prices: &PriceList) -> Table {
+    let mut table = table(["the same work on", "a million", "of which"]);
+    for (load, bill) in [("one by one", calm), ("many at once", busy)] {
+        // The others' are without theirs.
+        let total = bill.total_without_logs(prices) * 1e6;
+        let what = "as above, without logs".to_owned();
+        table.add_row([format!("Ferry, {load}"), dollars(total), what]);
+    }
+    for other in alternatives::all(mix, prices) {
+        let parts: Vec<_> = other
+            .parts
+            .iter()
+            .map(|(what, each)| format!("{what} {}", dollars(each * 1e6)))
+            .collect();
+        table.add_row([
+            other.name.to_owned(),
+            dollars(other.total() * 1e6),
+            parts.join("\n"),
+        ]);
+    }
+    table
+        .column_mut(2)
+        .unwrap()
+        .set_cell_alignment(CellAlignment::Left);
+    table
+}
+
+fn dollars(amount: f64) -> String {
+    format!("${amount:.2}")
+}
+
+fn table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED);
+    table.set_header(header);
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}

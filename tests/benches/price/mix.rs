@@ -1,0 +1,175 @@
+//! The mix: operations that are submitted, worked on, called back and polled on the local bundle.
+
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use axum::Router;
+use clap::Args;
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use serde_json::{Value, json};
+use tests::logs::Logs;
+use tests::metered::{Metered, MeteredBundle, MeteredServices};
+use tests::samples::incompressible;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::bill::{Bill, Counted};
+
+/// How many operations are under way at once when there are many.
+const TOGETHER: usize = 64;
+/// Processes of each function.
+const INSTANCES: usize = 4;
+
+/// How operations come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Load {
+    /// Each after the one before has come to its end.
+    OneByOne,
+    /// Many at once, so that messages are received by the batch.
+    Together,
+}
+
+/// See the module.
+#[derive(Debug, Args)]
+pub(crate) struct Mix {
+    /// Operations.
+    #[arg(long, default_value_t = 500)]
+    pub(crate) operations: usize,
+    /// Polls of each, after its end.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) polls: usize,
+    /// The part of them that has a callback, from 0 to 1.
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) callbacks: f64,
+    /// Sizes of arguments, which are the results as well, in bytes, in turn.
+    #[arg(long, value_delimiter = ',', default_value = "100")]
+    pub(crate) payload_bytes: Vec<usize>,
+    /// How long the work of each takes, in milliseconds.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) work_ms: u64,
+    /// The most messages that the worker gets at once when there are many.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(i32).range(1..=10))]
+    pub(crate) batch_size: i32,
+    /// How long AWS takes to answer a call, in milliseconds.
+    #[arg(long, default_value_t = 5)]
+    pub(crate) aws_ms: u64,
+    /// How long a receiver takes to answer a callback, in milliseconds.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) receiver_ms: u64,
+}
+
+impl fmt::Display for Mix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} operations of {:?} bytes and {} ms of work, {} polls each, callbacks for {:.0} %; \
+             AWS answers in {} ms, receivers in {} ms; batches of up to {} when many come at once",
+            self.operations,
+            self.payload_bytes,
+            self.work_ms,
+            self.polls,
+            self.callbacks * 100.0,
+            self.aws_ms,
+            self.receiver_ms,
+            self.batch_size,
+        )
+    }
+}
+
+impl Mix {
+    /// Runs it on a bundle of its own; what an operation took on the average.
+    pub(crate) async fn run(&self, load: Load) -> Bill {
+        let (at_once, batch_size) = match load {
+            Load::OneByOne => (1, 1),
+            Load::Together => (TOGETHER, self.batch_size),
+        };
+        let logs = Logs::collect(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("price.log"));
+        let metered = Metered::new(Duration::from_millis(self.aws_ms));
+        let services = MeteredServices::start().await;
+        let running = services.bundle(metered, INSTANCES, batch_size).await;
+        let (receiver, _server) = self.receiver().await;
+        // First as many as are under way at once, so that every process has been started: what is billed for that is shared by far
+        // more operations than these.
+        self.operate(&running, at_once, &receiver, load).await;
+        drop(running.metered.take());
+        let before = (running.bundle.usage(), logs.bytes());
+        self.operate(&running, self.operations, &receiver, load)
+            .await;
+        let mut counted = Counted {
+            operations: self.operations,
+            gateway_requests: self.operations * (1 + self.polls),
+            charges: running.metered.take(),
+            usage: running.bundle.usage(),
+            log_bytes: logs.bytes() - before.1,
+        };
+        for ((_, usage), (_, before)) in counted.usage.iter_mut().zip(before.0) {
+            usage.invocations -= before.invocations;
+            usage.billed -= before.billed;
+        }
+        running.bundle.stop().await;
+        logs.end();
+        Bill::new(&counted)
+    }
+
+    async fn operate(
+        &self,
+        running: &MeteredBundle,
+        operations: usize,
+        receiver: &str,
+        load: Load,
+    ) {
+        let at_once = match load {
+            Load::OneByOne => 1,
+            Load::Together => TOGETHER,
+        };
+        let submits = stream::iter(0..operations).map(async |number| {
+            let id = running.caller.submit(&self.body(number, receiver)).await;
+            if load == Load::OneByOne {
+                running.rest().await;
+            }
+            id
+        });
+        let ids: Vec<_> = submits.buffer_unordered(at_once).collect().await;
+        running.rest().await;
+        stream::iter(&ids)
+            .for_each_concurrent(at_once, async |id| {
+                for _ in 0..self.polls {
+                    let operation = running.caller.get(&format!("/operations/{id}")).await;
+                    assert_eq!(operation["status"], "completed");
+                }
+            })
+            .await;
+    }
+
+    async fn receiver(&self) -> (String, JoinSet<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        let takes = Duration::from_millis(self.receiver_ms);
+        let takes_all = Router::new().fallback(async move || tokio::time::sleep(takes).await);
+        let mut server = JoinSet::new();
+        server.spawn(async move { axum::serve(listener, takes_all).await.unwrap() });
+        (url, server)
+    }
+
+    fn body(&self, number: usize, receiver: &str) -> Value {
+        let bytes = self.payload_bytes[number % self.payload_bytes.len()];
+        let mut body = if self.work_ms == 0 {
+            json!({"function": "demo.echo", "arguments": {"text": incompressible(bytes)}})
+        } else {
+            json!({"function": "demo.countdown", "arguments": {"steps": 1, "step_ms": self.work_ms}})
+        };
+        // Spread evenly: a part of 0.25 is every fourth.
+        let called_back = |of: usize| (share(of) * self.callbacks).floor();
+        if called_back(number + 1) > called_back(number) {
+            body["callback_url"] = json!(receiver);
+        }
+        body
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+const fn share(of: usize) -> f64 {
+    of as f64
+}

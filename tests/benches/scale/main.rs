@@ -1,0 +1,68 @@
+//! How the local bundle scales: with instances, with what is stored, with the size of payloads, with what waits in the queue.
+//!
+//! Requests and units are what they are on AWS. Times and throughput are this machine's, on which store, queues and functions share the
+//! processors: what matters is what they grow with, and what they do not.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a benchmark has nobody to hand an error to"
+)]
+
+mod backlog;
+mod growth;
+mod payloads;
+mod stored;
+mod throughput;
+mod watch;
+
+use clap::Parser;
+use comfy_table::{CellAlignment, Table, presets};
+use local::build::build;
+use local::bundle::FUNCTIONS;
+use shared::config::Environment;
+
+/// How the local bundle scales.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Operations in each measurement of throughput.
+    #[arg(long, default_value_t = 1000)]
+    operations: usize,
+    /// The most operations that are stored or wait.
+    #[arg(long, default_value_t = 100_000)]
+    stored_max: usize,
+    /// Operations that wait in the queue.
+    #[arg(long, default_value_t = 10_000)]
+    waiting: usize,
+    /// Said by cargo.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() {
+    let arguments = Arguments::parse();
+    let environment = Environment::of_process();
+    let functions = FUNCTIONS.map(|function| function.name);
+    eprintln!("building {}", functions.join(", "));
+    build(
+        environment.optional("CARGO").unwrap_or("cargo"),
+        &functions,
+        true,
+    )
+    .await
+    .unwrap();
+    println!("{}\n", throughput::measure(arguments.operations).await);
+    println!("{}\n", payloads::measure().await);
+    println!("{}\n", growth::measure(arguments.stored_max).await);
+    println!("{}", backlog::measure(arguments.waiting).await);
+}
+
+fn table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED);
+    table.set_header(header);
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}

@@ -1,0 +1,226 @@
+//! What each function is given to do, on a store and queues of its own: its undisturbed path, with a kilobyte of record.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use local::bundle::Services;
+use local::client::sdk_config;
+use serde_json::{Value, json};
+use shared::clock::{Clock as _, SystemClock};
+use shared::config::Environment;
+use shared::domain::callback::{Callback, Event};
+use shared::domain::id::{ClaimId, CreateId, OperationId};
+use shared::domain::json::Json;
+use shared::domain::operation::Operation;
+use shared::queue::{Dispatch, Message, WakeUp};
+use shared::random::{Random, SystemRandom};
+use shared::store::{Claimed, Draft, Store};
+use tests::queues::{QueueKind, TestQueue};
+use tests::samples::pending_operation;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::process::Process;
+use crate::tls::Authority;
+
+/// A function's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Job {
+    /// A submit with a small argument: a message and a record.
+    Submit,
+    /// A poll: a read.
+    Status,
+    /// A message of the dispatch queue: hidden, claimed, echoed and completed.
+    Worker,
+    /// A wake-up: a read, a POST and a record.
+    Callback,
+}
+
+/// All of them.
+pub(crate) const JOBS: [Job; 4] = [Job::Submit, Job::Status, Job::Worker, Job::Callback];
+
+impl Job {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Submit => "submit",
+            Self::Status => "status",
+            Self::Worker => "worker",
+            Self::Callback => "callback",
+        }
+    }
+}
+
+/// What the functions find.
+pub(crate) struct Stage {
+    environment: Environment,
+    variables: Vec<(String, String)>,
+    store: Store,
+    sqs: aws_sdk_sqs::Client,
+    receiver: String,
+    /// The operation that is polled.
+    polled: Operation,
+    _services: Services,
+    _authority: Authority,
+    _receiver: JoinSet<()>,
+}
+
+impl Stage {
+    pub(crate) async fn start() -> Self {
+        let services = Services::start(Arc::new(SystemClock)).await.unwrap();
+        let mut authority = Authority::new(Path::new(env!("CARGO_TARGET_TMPDIR")));
+        let environment = Environment::from_iter(services.environment.clone());
+        let mut variables = services.environment.clone();
+        for name in ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SQS"] {
+            let front = authority.front(environment.required(name).unwrap()).await;
+            variables.retain(|(own, _)| own != name);
+            variables.push((name.to_owned(), front));
+        }
+        let authority_file = authority.file.display().to_string();
+        let more = [
+            ("AWS_CA_BUNDLE", authority_file.as_str()),
+            // As the template sets them.
+            ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
+            ("AWS_LAMBDA_LOG_LEVEL", "INFO"),
+            ("SERVICE_NAME", "ferry"),
+            ("CALLBACK_ALLOWED_NETWORKS", "127.0.0.0/8"),
+        ];
+        let more = more.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        variables.extend(more);
+        let endpoint = |name| sdk_config(environment.required(name).unwrap());
+        let dynamodb = aws_sdk_dynamodb::Client::new(&endpoint("AWS_ENDPOINT_URL_DYNAMODB"));
+        let sqs = aws_sdk_sqs::Client::new(&endpoint("AWS_ENDPOINT_URL_SQS"));
+        let table = environment.required("TABLE_NAME").unwrap().to_owned();
+        let store = Store::new(dynamodb, table);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let receiver = format!("http://{}/hook", listener.local_addr().unwrap());
+        let mut server = JoinSet::new();
+        server.spawn(async move {
+            let takes_all = Router::new().fallback(async || "");
+            axum::serve(listener, takes_all).await.unwrap();
+        });
+        let polled = operation(None);
+        store
+            .create(&Draft::new(&polled), SystemClock.now())
+            .await
+            .unwrap();
+        Self {
+            environment,
+            variables,
+            store,
+            sqs,
+            receiver,
+            polled,
+            _services: services,
+            _authority: authority,
+            _receiver: server,
+        }
+    }
+
+    /// What every process is given.
+    pub(crate) fn environment(&self) -> Vec<(String, String)> {
+        self.variables.clone()
+    }
+
+    /// Has a process do its job once. What comes before and after is not measured.
+    pub(crate) async fn measure(&self, job: Job, process: &mut Process) {
+        match job {
+            Job::Submit => {
+                let mut event = sample("submit/accepted");
+                let body = json!({"function": "demo.echo", "arguments": {"name": "Riga", "people": 600_000}});
+                event["body"] = json!(body.to_string());
+                let answer = process.invoke(event).await;
+                assert_answered(&answer, 202);
+                self.queue(QueueKind::Dispatch).purge().await;
+            }
+            Job::Status => {
+                let mut event = sample("status/get");
+                event["pathParameters"]["id"] = json!(self.polled.id.as_str());
+                let claims = &mut event["requestContext"]["authorizer"];
+                *claims = json!({"lambda": {"local_owner": "alice"}});
+                let answer = process.invoke(event).await;
+                assert_answered(&answer, 200);
+            }
+            Job::Worker => {
+                let operation = operation(None);
+                self.create(&operation).await;
+                let message = Dispatch::of(&operation);
+                self.serve(QueueKind::Dispatch, &message, process).await;
+            }
+            Job::Callback => {
+                let operation = operation(Some(&self.receiver));
+                self.create(&operation).await;
+                self.complete(&operation).await;
+                let message = WakeUp::of(&operation);
+                self.serve(QueueKind::Callback, &message, process).await;
+            }
+        }
+    }
+
+    async fn serve(&self, kind: QueueKind, message: &impl Message, process: &mut Process) {
+        let queue = self.queue(kind);
+        queue.send(&message.to_body()).await;
+        let messages = queue.receive(1).await;
+        let answer = process.invoke(queue.event(&messages)).await;
+        // What `hello` answers counts as success, too.
+        let failed = answer.get("batchItemFailures");
+        assert!(failed.is_none_or(|failed| failed == &json!([])), "{answer}");
+        queue
+            .delete_acknowledged(&messages, &json!({"batchItemFailures": []}))
+            .await;
+    }
+
+    fn queue(&self, kind: QueueKind) -> TestQueue {
+        let url = self.environment.required(kind.setting()).unwrap();
+        TestQueue::new(self.sqs.clone(), url.to_owned())
+    }
+
+    async fn create(&self, operation: &Operation) {
+        let draft = Draft::new(operation);
+        self.store.create(&draft, SystemClock.now()).await.unwrap();
+    }
+
+    async fn complete(&self, operation: &Operation) {
+        let now = SystemClock.now();
+        let claim_id = ClaimId::from_bytes(random());
+        let lease = Duration::from_secs(60);
+        let claimed = self
+            .store
+            .claim(&operation.id, &operation.create_id, claim_id, lease, now);
+        let Claimed::Held(held) = claimed.await.unwrap() else {
+            panic!("nobody else claims it");
+        };
+        let result = Json::parse(r#"{"a":1}"#).unwrap();
+        self.store.complete(&held, &result, now).await.unwrap();
+    }
+}
+
+/// `hello` says nothing of it.
+fn assert_answered(answer: &Value, status: u16) {
+    let answered = answer.get("statusCode");
+    assert!(
+        answered.is_none_or(|answered| answered == status),
+        "{answer}"
+    );
+}
+
+fn operation(callback_url: Option<&str>) -> Operation {
+    let callback = callback_url.map(|url| Callback::new(url.to_owned(), Event::ALL.to_vec()));
+    Operation {
+        id: OperationId::from_bytes(random()),
+        create_id: CreateId::from_bytes(random()),
+        callback,
+        ..pending_operation(SystemClock.now())
+    }
+}
+
+fn random<const N: usize>() -> [u8; N] {
+    let random: &dyn Random = &SystemRandom;
+    random.bytes()
+}
+
+fn sample(name: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../events/{name}.json"));
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}

@@ -1,0 +1,108 @@
+//! The kinds of function that are compared, and how each is run.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use local::build::build;
+use local::bundle::FUNCTIONS;
+use local::function::FunctionSettings;
+use shared::config::Environment;
+use tests::bundle::binaries;
+
+use crate::job::{Job, Stage};
+use crate::python::Python;
+
+/// See the module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    /// The runtime and an answer.
+    Hello,
+    /// The same calls to AWS, and nothing else.
+    Calls,
+    /// The function as it is deployed.
+    Ferry,
+    /// The same job in Python.
+    Python,
+}
+
+impl Kind {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Hello => "hello",
+            Self::Calls => "bare calls",
+            Self::Ferry => "Ferry",
+            Self::Python => "Python",
+        }
+    }
+}
+
+/// The binaries of all kinds.
+pub(crate) struct Kinds {
+    directory: PathBuf,
+    python: Option<Python>,
+}
+
+impl Kinds {
+    /// Builds them as they are deployed: released, with the features that they need and no others.
+    pub(crate) async fn build(environment: &Environment, with_python: bool) -> Self {
+        let cargo = environment.optional("CARGO").unwrap_or("cargo");
+        let mut packages = vec!["bare"];
+        packages.extend(FUNCTIONS.map(|function| function.name));
+        eprintln!("building {}", packages.join(", "));
+        build(cargo, &packages, true).await.unwrap();
+        Self {
+            directory: binaries(),
+            python: with_python.then(Python::install),
+        }
+    }
+
+    /// All of them, beginning with another each time.
+    pub(crate) fn in_turn(&self, round: usize) -> Vec<Kind> {
+        let kinds = Kind::ALL.into_iter();
+        let mut kinds: Vec<_> = kinds
+            .filter(|kind| *kind != Kind::Python || self.python.is_some())
+            .collect();
+        let from = round % kinds.len();
+        kinds.rotate_left(from);
+        kinds
+    }
+
+    pub(crate) fn settings(&self, kind: Kind, job: Job, stage: &Stage) -> FunctionSettings {
+        let shape = FUNCTIONS
+            .into_iter()
+            .find(|shape| shape.name == job.name())
+            .unwrap();
+        let mut environment = stage.environment();
+        let binary = match kind {
+            Kind::Ferry => self.directory.join(shape.name),
+            Kind::Hello => self.directory.join("hello"),
+            Kind::Calls => {
+                environment.push(("CALLS".to_owned(), shape.name.to_owned()));
+                self.directory.join("calls")
+            }
+            Kind::Python => {
+                let python = self.python.as_ref().unwrap();
+                environment.extend(python.environment());
+                python.bootstrap(job)
+            }
+        };
+        FunctionSettings {
+            name: shape.name.to_owned(),
+            binary,
+            timeout: Duration::from_secs(30),
+            memory_mb: shape.memory_mb,
+            instances_max: 1,
+            environment,
+        }
+    }
+
+    /// The binary of a kind that has one.
+    pub(crate) fn binary(&self, kind: Kind, job: Job) -> Option<PathBuf> {
+        match kind {
+            Kind::Ferry => Some(self.directory.join(job.name())),
+            Kind::Hello => Some(self.directory.join("hello")),
+            Kind::Calls => Some(self.directory.join("calls")),
+            Kind::Python => None,
+        }
+    }
+}

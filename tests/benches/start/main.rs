@@ -1,0 +1,86 @@
+//! What a start and an invocation of each function cost, beside the least that could do the job and beside Python.
+//!
+//! Everything is measured in one run, in turns: each round starts a process of each kind, and each turn invokes each of them once, so
+//! that whatever else the machine does falls on all alike. They speak to the same Runtime API, and over TLS to the same store and
+//! queues. Medians and ratios count; the milliseconds are this machine's.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a benchmark has nobody to hand an error to"
+)]
+
+mod job;
+mod kind;
+mod process;
+mod python;
+mod report;
+mod tls;
+
+use std::path::Path;
+
+use clap::Parser;
+use shared::config::Environment;
+use tests::logs::Logs;
+
+use crate::job::{JOBS, Stage};
+use crate::kind::{Kind, Kinds};
+use crate::process::Process;
+use crate::report::Report;
+
+/// What a start and an invocation cost.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// How often every process is started anew.
+    #[arg(long, default_value_t = 15)]
+    rounds: usize,
+    /// How often each is invoked after its first time.
+    #[arg(long, default_value_t = 40)]
+    warm: usize,
+    /// Leave Python out, which takes PyPI and most of the time.
+    #[arg(long)]
+    no_python: bool,
+    /// Said by cargo.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let arguments = Arguments::parse();
+    let kinds = Kinds::build(&Environment::of_process(), !arguments.no_python).await;
+    let stage = Stage::start().await;
+    let mut report = Report::default();
+    let logs = Logs::collect(Path::new("/dev/null"));
+    for job in JOBS {
+        for round in 0..arguments.rounds {
+            let mut processes = Vec::new();
+            // Not always in the same order.
+            for kind in kinds.in_turn(round) {
+                let mut process = Process::start(kinds.settings(kind, job, &stage)).await;
+                report.started(job, kind, &process);
+                stage.measure(job, &mut process).await;
+                report.first(job, kind, &process);
+                processes.push((kind, process));
+            }
+            for turn in 0..arguments.warm {
+                let from = turn % processes.len();
+                processes.rotate_left(from);
+                for (kind, process) in &mut processes {
+                    stage.measure(job, process).await;
+                    report.warm(job, *kind, process);
+                }
+            }
+            for (kind, process) in processes {
+                report.ended(job, kind, &process);
+                process.stop().await;
+            }
+        }
+    }
+    logs.end();
+    report.print(&kinds);
+}
+
+impl Kind {
+    /// In the order of the table.
+    const ALL: [Self; 4] = [Self::Hello, Self::Calls, Self::Ferry, Self::Python];
+}

@@ -1,0 +1,99 @@
+//! One process of a function, and what it used of the machine.
+
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use local::function::{FunctionSettings, Instance, Invocation};
+use nix::time::{ClockId, clock_getcpuclockid};
+use nix::unistd::Pid;
+use serde_json::Value;
+use shared::clock::{Clock as _, SystemClock};
+
+/// What something took.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Spent {
+    /// On the clock on the wall.
+    pub(crate) wall: Duration,
+    /// On a processor, in all threads, ended ones too.
+    pub(crate) cpu: Duration,
+}
+
+/// See the module.
+pub(crate) struct Process {
+    instance: Instance,
+    clock: ClockId,
+    id: Pid,
+    /// The last thing that it did: its start, or its last invocation.
+    pub(crate) spent: Spent,
+    invocations: usize,
+}
+
+impl Process {
+    /// Starts it, until it asks for its first invocation.
+    pub(crate) async fn start(settings: FunctionSettings) -> Self {
+        let began = now();
+        let mut instance = Instance::spawn(&settings, 0).await.unwrap();
+        instance.ready().await.unwrap();
+        let wall = began.elapsed();
+        let id = i32::try_from(instance.process_id().unwrap()).unwrap();
+        let id = Pid::from_raw(id);
+        let clock = clock_getcpuclockid(id).unwrap();
+        let cpu = used(clock);
+        Self {
+            instance,
+            clock,
+            id,
+            spent: Spent { wall, cpu },
+            invocations: 0,
+        }
+    }
+
+    /// Invokes it: the wall's time until it answers, the processor's until it asks for the next invocation.
+    pub(crate) async fn invoke(&mut self, event: Value) -> Value {
+        let event = Bytes::from(event.to_string());
+        self.invocations += 1;
+        let invocation = Invocation {
+            request_id: format!("8476a536-e9f4-11e8-9739-{:012x}", self.invocations),
+            function_arn: "arn:aws:lambda:us-east-1:000000000000:function:bench".to_owned(),
+            trace_id: "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0"
+                .to_owned(),
+            deadline: SystemClock.now() + Duration::from_secs(900),
+            event,
+        };
+        let used_before = used(self.clock);
+        let began = now();
+        let answer = self.instance.invoke(invocation).await.unwrap();
+        let wall = began.elapsed();
+        self.instance.ready().await.unwrap();
+        let cpu = used(self.clock).checked_sub(used_before).unwrap();
+        self.spent = Spent { wall, cpu };
+        serde_json::from_slice(&answer).unwrap()
+    }
+
+    /// The most memory that it ever had in use, in KB (`proc_pid_status(5)`).
+    pub(crate) fn memory_peak_kb(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id)).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    pub(crate) async fn stop(self) {
+        self.instance.kill().await;
+    }
+}
+
+/// Of all threads of a process.
+fn used(clock: ClockId) -> Duration {
+    clock.now().unwrap().into()
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a benchmark measures the machine's own time"
+)]
+fn now() -> Instant {
+    Instant::now()
+}

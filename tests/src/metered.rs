@@ -1,0 +1,265 @@
+//! Store and queues of which every request is metered: a proxy before each, for processes that reach them over HTTP.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use local::bundle::{Bundle, Services, Settings};
+use local::client::{http_client, sdk_config};
+use serde_json::Value;
+use shared::clock::SystemClock;
+use shared::config::Environment;
+use shared::queue::Queue;
+use shared::store::Store;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::bundle::binaries;
+use crate::meter::{Charge, Meter, ask_for_capacity};
+use crate::queues::{QueueKind, TestQueue};
+
+/// How soon queues are looked at again that were not empty.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(2);
+
+/// See the module. Clones share what was metered; the proxies end with the last of them.
+#[derive(Clone)]
+pub struct Metered {
+    state: Arc<Mutex<Metering>>,
+    /// How long each answer takes besides, as the network on AWS would make it.
+    latency: Duration,
+    client: reqwest::Client,
+    proxies: Arc<Mutex<JoinSet<()>>>,
+}
+
+#[derive(Default)]
+struct Metering {
+    meter: Meter,
+    charges: Vec<Charge>,
+}
+
+#[derive(Clone)]
+struct Proxy {
+    metered: Metered,
+    endpoint: Arc<str>,
+}
+
+impl Metered {
+    /// Nothing metered yet.
+    #[must_use]
+    pub fn new(latency: Duration) -> Self {
+        Self {
+            state: Arc::default(),
+            latency,
+            client: http_client(),
+            proxies: Arc::default(),
+        }
+    }
+
+    /// Meters what is sent to an endpoint from now on: where to send it instead.
+    pub async fn before(&self, endpoint: &str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let proxy = Proxy {
+            metered: self.clone(),
+            endpoint: endpoint.into(),
+        };
+        let router = Router::new()
+            .fallback(pass)
+            .layer(DefaultBodyLimit::disable())
+            .with_state(proxy);
+        let serving = async move { axum::serve(listener, router).await.unwrap() };
+        self.proxies.lock().unwrap().spawn(serving);
+        url
+    }
+
+    /// What was metered since this was last asked.
+    #[must_use]
+    pub fn take(&self) -> Vec<Charge> {
+        std::mem::take(&mut self.metering().charges)
+    }
+
+    fn metering(&self) -> MutexGuard<'_, Metering> {
+        self.state.lock().unwrap()
+    }
+}
+
+async fn pass(State(proxy): State<Proxy>, headers: HeaderMap, body: Bytes) -> Response {
+    let metered = &proxy.metered;
+    let target = headers.get("x-amz-target");
+    let target = target.and_then(|target| target.to_str().ok());
+    let target = target.unwrap_or_default().to_owned();
+    let mut asked: Value = serde_json::from_slice(&body).unwrap_or_default();
+    // The local store checks no signature, so what was signed may be changed.
+    let body = if target.starts_with("DynamoDB") {
+        ask_for_capacity(&mut asked);
+        asked.to_string().into()
+    } else {
+        body
+    };
+    let mut headers = headers;
+    headers.remove(header::CONTENT_LENGTH);
+    let request = metered.client.post(&*proxy.endpoint).headers(headers);
+    let Ok(answer) = request.body(body).send().await else {
+        return StatusCode::BAD_GATEWAY.into_response();
+    };
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    let Ok(body) = answer.bytes().await else {
+        return StatusCode::BAD_GATEWAY.into_response();
+    };
+    {
+        let answer = serde_json::from_slice(&body).unwrap_or_default();
+        let metering = &mut *metered.metering();
+        let charge = metering
+            .meter
+            .charge(&target, &asked, status.as_u16(), &answer);
+        metering.charges.extend(charge);
+    }
+    tokio::time::sleep(metered.latency).await;
+    (status, headers, body).into_response()
+}
+
+/// A bundle of released functions whose every request to store and queues is metered, for benchmarks.
+pub struct MeteredBundle {
+    /// What is metered.
+    pub metered: Metered,
+    /// The bundle.
+    pub bundle: Bundle,
+    /// Who calls it, for `local:anonymous`.
+    pub caller: Caller,
+    services: MeteredServices,
+}
+
+/// The store and the queues of one: they may be filled before it is started.
+pub struct MeteredServices {
+    /// The store, past the meter.
+    pub store: Store,
+    /// The dispatch queue, past the meter.
+    pub dispatch: Queue,
+    queues: aws_sdk_sqs::Client,
+    found: Environment,
+    _services: Services,
+}
+
+impl MeteredServices {
+    /// Empty ones.
+    pub async fn start() -> Self {
+        let services = Services::start(Arc::new(SystemClock)).await.unwrap();
+        let found = Environment::from_iter(services.environment.clone());
+        let dynamodb = sdk_config(found.required("AWS_ENDPOINT_URL_DYNAMODB").unwrap());
+        let sqs = sdk_config(found.required("AWS_ENDPOINT_URL_SQS").unwrap());
+        let table = found.required("TABLE_NAME").unwrap().to_owned();
+        let queues = aws_sdk_sqs::Client::new(&sqs);
+        let dispatch = found.required("DISPATCH_QUEUE_URL").unwrap().to_owned();
+        Self {
+            store: Store::new(aws_sdk_dynamodb::Client::new(&dynamodb), table),
+            dispatch: Queue::new(queues.clone(), dispatch),
+            queues,
+            found,
+            _services: services,
+        }
+    }
+
+    /// A bundle on them: each function has so many processes at most, and the worker gets so many messages at once.
+    pub async fn bundle(
+        self,
+        metered: Metered,
+        instances: usize,
+        worker_batch_size: i32,
+    ) -> MeteredBundle {
+        let endpoint = |name| self.found.required(name).unwrap();
+        let dynamodb = metered.before(endpoint("AWS_ENDPOINT_URL_DYNAMODB")).await;
+        let sqs = metered.before(endpoint("AWS_ENDPOINT_URL_SQS")).await;
+        let variables = [
+            // As the template sets them.
+            ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
+            ("SERVICE_NAME", "ferry"),
+            // For a receiver on this machine.
+            ("CALLBACK_ALLOWED_NETWORKS", "127.0.0.0/8"),
+        ];
+        let bundle = Bundle::start(Settings {
+            port: 0,
+            instances,
+            worker_batch_size,
+            dynamodb: Some(dynamodb),
+            sqs: Some(sqs),
+            lambda: None,
+            functions_directory: binaries(),
+            environment: variables
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+            clock: Arc::new(SystemClock),
+        })
+        .await
+        .unwrap();
+        bundle.ready().await.unwrap();
+        MeteredBundle {
+            caller: Caller {
+                url: bundle.url().to_owned(),
+                client: http_client(),
+            },
+            metered,
+            bundle,
+            services: self,
+        }
+    }
+}
+
+impl MeteredBundle {
+    /// The store and the queues, past the meter.
+    #[must_use]
+    pub const fn services(&self) -> &MeteredServices {
+        &self.services
+    }
+
+    /// Waits until no queue holds a message.
+    pub async fn rest(&self) {
+        for kind in QueueKind::ALL {
+            let url = self.services.found.required(kind.setting()).unwrap();
+            let queue = TestQueue::new(self.services.queues.clone(), url.to_owned());
+            while !queue.is_empty().await {
+                tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+            }
+        }
+    }
+}
+
+/// Who calls a bundle, and holds its answers to nothing but their status.
+pub struct Caller {
+    url: String,
+    client: reqwest::Client,
+}
+
+impl Caller {
+    /// Submits; the operation's id.
+    pub async fn submit(&self, body: &Value) -> String {
+        let request = self.client.post(format!("{}/operations", self.url));
+        let request = request.header(header::CONTENT_TYPE, "application/json");
+        let operation = answered(request.body(body.to_string()), StatusCode::ACCEPTED).await;
+        operation["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Reads.
+    pub async fn get(&self, path: &str) -> Value {
+        let request = self.client.get(format!("{}{path}", self.url));
+        answered(request, StatusCode::OK).await
+    }
+
+    /// Cancels an operation.
+    pub async fn cancel(&self, id: &str) {
+        let request = self
+            .client
+            .post(format!("{}/operations/{id}/cancel", self.url));
+        answered(request, StatusCode::OK).await;
+    }
+}
+
+async fn answered(request: reqwest::RequestBuilder, status: StatusCode) -> Value {
+    let answer = request.send().await.unwrap();
+    let (answered, body) = (answer.status(), answer.bytes().await.unwrap());
+    assert_eq!(answered, status, "{}", String::from_utf8_lossy(&body));
+    serde_json::from_slice(&body).unwrap()
+}

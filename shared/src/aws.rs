@@ -19,19 +19,15 @@ use aws_smithy_runtime_api::client::http::{
     HttpConnector as _, HttpConnectorSettings, SharedHttpConnector, http_client_fn,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 
 use crate::config::{Environment, SettingError};
 use crate::domain::limits::{CALL_ATTEMPT_TIMEOUT, CALL_TIMEOUT, CALL_TRIES_MAX};
 
 /// The first wait between two tries of one call; the SDK doubles it and adds jitter.
 const CALL_BACKOFF: Duration = Duration::from_millis(50);
-/// Every certificate of AWS's endpoints goes back to one of these (<https://www.amazontrust.com/repository/>).
-const AWS_ROOT_NAMES: [&[u8]; 2] = [
-    b"Amazon Root CA ",
-    b"Starfield Services Root Certificate Authority - G2",
-];
+/// The roots that every certificate of AWS's endpoints goes back to (<https://www.amazontrust.com/repository/>). A file of their own:
+/// to look for them in Mozilla's whole list took longer than all else at start.
+const AWS_ROOTS: &str = include_str!("aws/amazon_roots.pem");
 
 /// Where AWS is and how to reach it.
 #[derive(Debug, Clone)]
@@ -189,29 +185,13 @@ pub fn tls_context(environment: &Environment) -> Result<TlsContext, SettingError
         Some(path) => std::fs::read(path)
             .map(|pem| TrustStore::empty().with_pem_certificate(pem))
             .map_err(|error| SettingError::new(BUNDLE, format!("cannot be read: {error}")))?,
-        None => aws_roots(),
+        None => TrustStore::empty().with_pem_certificate(AWS_ROOTS),
     };
     // Only a provider without TLS support refuses a trust store.
     Ok(TlsContext::builder()
         .with_trust_store(roots)
         .build()
         .unwrap_or_default())
-}
-
-fn aws_roots() -> TrustStore {
-    let mut roots = TrustStore::empty();
-    for certificate in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
-        if AWS_ROOT_NAMES
-            .iter()
-            .any(|name| contains(certificate, name))
-        {
-            let body = STANDARD.encode(certificate);
-            roots.add_pem_certificate(format!(
-                "-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n"
-            ));
-        }
-    }
-    roots
 }
 
 /// A client of the SDK's that makes all its requests through `connector`, whatever the settings of the service.
@@ -221,26 +201,39 @@ pub fn http_client(connector: &SharedHttpConnector) -> SharedHttpClient {
     http_client_fn(move |_, _| connector.clone())
 }
 
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack
-        .windows(needle.len())
-        .any(|window| window == needle)
-}
-
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
 
+    /// As Mozilla has them, among all others.
     #[test]
-    fn amazons_five_roots_are_compiled_in() {
-        let ours = webpki_root_certs::TLS_SERVER_ROOT_CERTS
+    fn amazons_roots_are_compiled_in() {
+        let names: [&[u8]; 2] = [
+            b"Amazon Root CA ",
+            b"Starfield Services Root Certificate Authority - G2",
+        ];
+        let is_amazons = |certificate: &[u8]| {
+            let has = |name: &&[u8]| certificate.windows(name.len()).any(|part| part == *name);
+            names.iter().any(has)
+        };
+        let amazons = webpki_root_certs::TLS_SERVER_ROOT_CERTS
             .iter()
-            .filter(|certificate| {
-                AWS_ROOT_NAMES
-                    .iter()
-                    .any(|name| contains(certificate, name))
-            });
-        assert_eq!(ours.count(), 5);
+            .filter(|certificate| is_amazons(certificate));
+        let pem = amazons.map(|certificate| {
+            let text = STANDARD.encode(certificate);
+            let lines = text.as_bytes().chunks(64).map(String::from_utf8_lossy);
+            let lines: Vec<_> = lines.collect();
+            format!(
+                "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+                lines.join("\n")
+            )
+        });
+        let pem: Vec<_> = pem.collect();
+        assert_eq!(pem.len(), 5);
+        assert_eq!(AWS_ROOTS, pem.concat());
     }
 
     #[test]

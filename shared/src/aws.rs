@@ -99,20 +99,24 @@ impl Aws {
         }
     }
 
-    /// Opens a connection to store and queues, so that the first invocation finds them open: one plain HTTP request each, which
-    /// costs nothing and whose answer does not matter. What fails here fails again, and is told, when it is needed.
-    pub async fn connect(&self) {
-        let region = self.config.region().map(Region::as_ref).unwrap_or_default();
-        let endpoint = |own: &Option<String>, service: &str| {
-            own.clone()
-                .unwrap_or_else(|| format!("https://{service}.{region}.amazonaws.com"))
-        };
-        let dynamodb = self.open(endpoint(&self.dynamodb_endpoint, "dynamodb"));
-        let sqs = self.open(endpoint(&self.sqs_endpoint, "sqs"));
-        futures_util::join!(dynamodb, sqs);
+    /// Opens a connection to the store, so that the first invocation finds it open: one plain HTTP request, which costs nothing and
+    /// whose answer does not matter. What fails here fails again, and is told, when it is needed.
+    pub async fn connect_to_store(&self) {
+        self.open(self.dynamodb_endpoint.as_deref(), "dynamodb")
+            .await;
     }
 
-    async fn open(&self, endpoint: String) {
+    /// The same to the queues, for who speaks to them each time.
+    pub async fn connect_to_queues(&self) {
+        self.open(self.sqs_endpoint.as_deref(), "sqs").await;
+    }
+
+    async fn open(&self, own_endpoint: Option<&str>, service: &str) {
+        let region = self.config.region().map(Region::as_ref).unwrap_or_default();
+        let endpoint = own_endpoint.map_or_else(
+            || format!("https://{service}.{region}.amazonaws.com"),
+            str::to_owned,
+        );
         if let Ok(request) = HttpRequest::get(endpoint) {
             let _ = self.connector.call(request).await;
         }

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
         // Side by side: both wait for the network.
         let (callback, ()) = tokio::join!(
             Callback::new(&environment, &aws, clock, random),
-            aws.connect()
+            aws.connect_to_store()
         );
         let callback = Arc::new(callback?);
         Ok(service_fn(move |event: LambdaEvent<SqsEvent>| {

@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         let aws = Aws::new(&environment, aws::http_connector(&environment)?)?;
         let clock = Arc::new(SystemClock);
         let status = Arc::new(Status::new(&environment, &aws, clock)?);
-        aws.connect().await;
+        aws.connect_to_store().await;
         Ok(service_fn(move |event: LambdaEvent<Event>| {
             let status = Arc::clone(&status);
             async move { Ok::<_, Error>(status.handle(event.payload).await) }

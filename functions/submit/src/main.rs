@@ -20,7 +20,7 @@ fn main() -> ExitCode {
             Arc::new(SystemClock),
             Arc::new(SystemRandom),
         )?);
-        aws.connect().await;
+        futures_util::join!(aws.connect_to_store(), aws.connect_to_queues());
         Ok(service_fn(move |event: LambdaEvent<Event>| {
             let submit = Arc::clone(&submit);
             async move { Ok::<_, Error>(submit.handle(event.payload).await) }

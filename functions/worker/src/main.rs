@@ -22,7 +22,7 @@ fn main() -> ExitCode {
             Arc::new(SystemClock),
             Arc::new(SystemRandom),
         )?);
-        aws.connect().await;
+        futures_util::join!(aws.connect_to_store(), aws.connect_to_queues());
         Ok(service_fn(move |event: LambdaEvent<SqsEvent>| {
             let worker = Arc::clone(&worker);
             async move {

@@ -37,7 +37,11 @@ async fn main() -> Result<(), Error> {
         table: environment.required("TABLE_NAME")?.to_owned(),
         dispatch_queue: environment.required("DISPATCH_QUEUE_URL")?.to_owned(),
     });
-    aws.connect().await;
+    // As the function does.
+    aws.connect_to_store().await;
+    if matches!(function.as_str(), "submit" | "worker") {
+        aws.connect_to_queues().await;
+    }
     let function: &'static str = function.leak();
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {
         let calls = Arc::clone(&calls);

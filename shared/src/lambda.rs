@@ -51,7 +51,8 @@ where
             let trace_header = event.context.xray_trace_id.clone();
             let span =
                 telemetry::invocation_span(&event.context.request_id, trace_header.as_deref());
-            let served = handler.call(event).instrument(span);
+            // On the heap at once: each of the layers around it would copy the whole of it.
+            let served = Box::pin(handler.call(event)).instrument(span);
             async move {
                 let answer = telemetry::traced(trace_header.as_deref(), served).await;
                 gathered.tell();

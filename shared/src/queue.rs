@@ -154,17 +154,18 @@ impl Queue {
         else {
             return Vec::new();
         };
-        let sent = self
+        let call = self
             .client
             .send_message()
             .queue_url(&self.url)
             .message_body(body)
             .set_delay_seconds(delay(delay_secs))
             .set_message_system_attributes(trace)
-            .send()
-            .await;
+            .send();
         vec![
-            sent.map(drop)
+            Box::pin(call)
+                .await
+                .map(drop)
                 .map_err(|error| QueueError::new("SendMessage", error)),
         ]
     }
@@ -184,12 +185,13 @@ impl Queue {
                 .build()
         });
         let entries: Result<Vec<_>, BuildError> = entries.collect();
-        let sent = self
+        let call = self
             .client
             .send_message_batch()
             .queue_url(&self.url)
             .set_entries(Some(entries.map_err(|error| QueueError::of(CALL, error))?))
-            .send()
+            .send();
+        let sent = Box::pin(call)
             .await
             .map_err(|error| QueueError::new(CALL, error))?;
         Ok(sent.failed)
@@ -263,16 +265,16 @@ impl Queue {
         let Some(hiding) = all.pop() else {
             return Vec::new();
         };
-        let hidden = self
+        let call = self
             .client
             .change_message_visibility()
             .queue_url(&self.url)
             .receipt_handle(hiding.receipt_handle)
             .visibility_timeout(hiding.secs)
-            .send()
-            .await;
+            .send();
         vec![
-            hidden
+            Box::pin(call)
+                .await
                 .map(drop)
                 .map_err(|error| QueueError::new("ChangeMessageVisibility", error)),
         ]
@@ -292,12 +294,13 @@ impl Queue {
                 .build()
         });
         let entries: Result<Vec<_>, BuildError> = entries.collect();
-        let hidden = self
+        let call = self
             .client
             .change_message_visibility_batch()
             .queue_url(&self.url)
             .set_entries(Some(entries.map_err(|error| QueueError::of(CALL, error))?))
-            .send()
+            .send();
+        let hidden = Box::pin(call)
             .await
             .map_err(|error| QueueError::new(CALL, error))?;
         Ok(hidden.failed)

@@ -189,7 +189,7 @@ impl Store {
             key.insert(name::CREATED_AT.to_owned(), time(position.created_at));
             key
         });
-        let page = self
+        let sent = self
             .client
             .query()
             .table_name(&self.table)
@@ -202,7 +202,8 @@ impl Store {
             .set_exclusive_start_key(start_key)
             .scan_index_forward(false)
             .limit(i32::try_from(keys_max).unwrap_or(i32::MAX))
-            .send()
+            .send();
+        let page = Box::pin(sent)
             .await
             .map_err(|error| StoreError::unreachable("Query", error))?;
         let ended = page.last_evaluated_key.is_none();
@@ -226,11 +227,12 @@ impl Store {
                 .consistent_read(true)
                 .build();
             let request = request.map_err(|error| StoreError::of("BatchGetItem", error.into()))?;
-            let page = self
+            let sent = self
                 .client
                 .batch_get_item()
                 .request_items(&self.table, request)
-                .send()
+                .send();
+            let page = Box::pin(sent)
                 .await
                 .map_err(|error| StoreError::unreachable("BatchGetItem", error))?;
             for head in page.responses.unwrap_or_default().into_values().flatten() {

@@ -85,15 +85,14 @@ impl Store {
 
     /// Writes one payload item. A refused write is our own, whose answer was lost: nobody else draws the same key.
     pub(super) async fn write_payload(&self, payload: Item) -> Result<(), StoreError> {
-        let written = self
+        let sent = self
             .client
             .put_item()
             .table_name(&self.table)
             .set_item(Some(payload))
             .condition_expression(expression::ABSENT)
-            .send()
-            .await;
-        match written {
+            .send();
+        match Box::pin(sent).await {
             Ok(_) => Ok(()),
             Err(error) => StoreError::refusal("PutItem", error).map(|_| ()),
         }

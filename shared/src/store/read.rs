@@ -140,13 +140,14 @@ impl Store {
     }
 
     pub(super) async fn get_item(&self, key: Item) -> Result<Option<Item>, StoreError> {
-        let read = self
+        let sent = self
             .client
             .get_item()
             .table_name(&self.table)
             .set_key(Some(key))
             .consistent_read(true)
-            .send()
+            .send();
+        let read = Box::pin(sent)
             .await
             .map_err(|error| StoreError::unreachable("GetItem", error))?;
         Ok(read.item)

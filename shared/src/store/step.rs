@@ -34,7 +34,7 @@ impl Store {
     /// When the store cannot be reached, or the record under this name cannot be read.
     pub async fn create(&self, draft: &Draft, now: Timestamp) -> Result<Created, StoreError> {
         let condition = Expression::creating(&draft.create_id, now).render();
-        let written = self
+        let sent = self
             .client
             .put_item()
             .table_name(&self.table)
@@ -43,9 +43,8 @@ impl Store {
             .set_expression_attribute_names(Some(condition.names))
             .set_expression_attribute_values(Some(condition.values))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await;
-        let Err(error) = written else {
+            .send();
+        let Err(error) = Box::pin(sent).await else {
             return Ok(Created::New);
         };
         let refused_by = StoreError::refusal("PutItem", error)?;

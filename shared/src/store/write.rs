@@ -1,4 +1,7 @@
 //! One conditional update, and what refused it.
+//!
+//! Calls of the SDK's are put on the heap, here and wherever functions make them: their futures are 6 KB each, which every future
+//! around one would hold and copy.
 
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 
@@ -18,7 +21,7 @@ impl Store {
     /// Sends an update. Its answer holds the item either way, which costs no capacity.
     pub(super) async fn update(&self, key: Item, write: Expression) -> Result<Written, StoreError> {
         let write = write.render();
-        let written = self
+        let sent = self
             .client
             .update_item()
             .table_name(&self.table)
@@ -29,9 +32,8 @@ impl Store {
             .set_expression_attribute_values(Some(write.values))
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await;
-        match written {
+            .send();
+        match Box::pin(sent).await {
             Ok(output) => Ok(Written::Now(output.attributes.unwrap_or_default())),
             Err(error) => StoreError::refusal("UpdateItem", error).map(Written::Refused),
         }

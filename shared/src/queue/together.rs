@@ -14,8 +14,11 @@ use super::BATCH_MAX;
 /// What has been asked for and not yet sent. Clones share it.
 #[derive(Debug)]
 pub(super) struct Together<E, R> {
-    asked: Arc<Mutex<Vec<(E, oneshot::Sender<R>)>>>,
+    waiting: Arc<Mutex<Waiting<E, R>>>,
 }
+
+/// Entries, each with who is told what came of it.
+type Waiting<E, R> = Vec<(E, oneshot::Sender<R>)>;
 
 /// What is to be sent as one request.
 #[derive(Debug)]
@@ -43,25 +46,25 @@ impl<E, R> Together<E, R> {
     /// broken off, nobody may count on either.
     pub(super) async fn ask(&self, entry: E) -> (Vec<Batch<E, R>>, oneshot::Receiver<R>) {
         let (asker, told) = oneshot::channel();
-        self.asked().push((entry, asker));
+        self.waiting().push((entry, asker));
         tokio::task::yield_now().await;
-        let mut asked = mem::take(&mut *self.asked()).into_iter();
+        let mut waiting = mem::take(&mut *self.waiting()).into_iter();
         let batches = std::iter::from_fn(|| {
-            let (entries, askers): (Vec<_>, Vec<_>) = asked.by_ref().take(BATCH_MAX).unzip();
+            let (entries, askers): (Vec<_>, Vec<_>) = waiting.by_ref().take(BATCH_MAX).unzip();
             (!askers.is_empty()).then_some(Batch { entries, askers })
         });
         (batches.collect(), told)
     }
 
-    fn asked(&self) -> MutexGuard<'_, Vec<(E, oneshot::Sender<R>)>> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    fn waiting(&self) -> MutexGuard<'_, Waiting<E, R>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<E, R> Default for Together<E, R> {
     fn default() -> Self {
         Self {
-            asked: Arc::default(),
+            waiting: Arc::default(),
         }
     }
 }
@@ -69,7 +72,7 @@ impl<E, R> Default for Together<E, R> {
 impl<E, R> Clone for Together<E, R> {
     fn clone(&self) -> Self {
         Self {
-            asked: Arc::clone(&self.asked),
+            waiting: Arc::clone(&self.waiting),
         }
     }
 }

@@ -15,11 +15,14 @@ mod stored;
 mod throughput;
 mod watch;
 
+use std::path::Path;
+
 use clap::Parser;
 use comfy_table::{CellAlignment, Table, presets};
 use local::build::build;
 use local::bundle::FUNCTIONS;
 use shared::config::Environment;
+use tests::logs::Logs;
 
 /// How the local bundle scales.
 #[derive(Debug, Parser)]
@@ -51,10 +54,17 @@ async fn main() {
     )
     .await
     .unwrap();
-    println!("{}\n", throughput::measure(arguments.operations).await);
-    println!("{}\n", payloads::measure().await);
-    println!("{}\n", growth::measure(arguments.stored_max).await);
-    println!("{}", backlog::measure(arguments.waiting).await);
+    let logs = Logs::collect(Path::new("/dev/null"));
+    let tables = [
+        throughput::measure(arguments.operations).await,
+        payloads::measure().await,
+        growth::measure(arguments.stored_max).await,
+        backlog::measure(arguments.waiting).await,
+    ];
+    logs.end();
+    for table in tables {
+        println!("{table}\n");
+    }
 }
 
 fn table<const N: usize>(header: [&str; N]) -> Table {

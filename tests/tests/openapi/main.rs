@@ -6,10 +6,6 @@
 //! the specification.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(
-    clippy::large_futures,
-    reason = "a test's futures live on its own thread"
-)]
 
 mod code;
 mod coverage;

@@ -4,10 +4,6 @@
 //! is less likely to be the embedded store's own idea of DynamoDB.
 
 #![expect(clippy::unwrap_used, reason = "a test has nobody to hand an error to")]
-#![expect(
-    clippy::large_futures,
-    reason = "a test's futures live on its own thread"
-)]
 
 mod callbacks;
 mod capacity;

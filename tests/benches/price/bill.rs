@@ -31,6 +31,16 @@ pub(crate) struct Item {
     pub(crate) key: &'static str,
 }
 
+impl Item {
+    /// So much of it, for a table.
+    pub(crate) fn amount(self, each: f64) -> String {
+        match self.key {
+            LOGS => format!("{:.2} KB", each * 1e6),
+            _ => format!("{each:.4} {}", self.unit),
+        }
+    }
+}
+
 /// What was counted.
 pub(crate) struct Counted {
     pub(crate) operations: usize,

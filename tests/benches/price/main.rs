@@ -90,9 +90,9 @@ fn amounts(calm: &Bill, busy: &Bill, prices: &PriceList) -> Table {
         totals[1] += amounts[1];
         table.add_row([
             item.name.to_owned(),
-            format!("{calm:.4} {}", item.unit),
+            item.amount(calm),
             dollars(amounts[0]),
-            format!("{busy:.4} {}", item.unit),
+            item.amount(busy),
             dollars(amounts[1]),
         ]);
     }

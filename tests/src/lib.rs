@@ -11,6 +11,7 @@
 #![expect(clippy::missing_panics_doc, reason = "a test panics when it fails")]
 
 pub mod api;
+pub mod benchmark;
 pub mod bundle;
 pub mod dynamodb;
 pub mod events;

@@ -16,10 +16,8 @@ mod mix;
 mod price_list;
 
 use clap::Parser;
-use comfy_table::{CellAlignment, Table, presets};
-use local::build::build;
-use local::bundle::FUNCTIONS;
-use shared::config::Environment;
+use comfy_table::{CellAlignment, Table};
+use tests::benchmark::{build_functions_and, table};
 
 use crate::bill::Bill;
 use crate::mix::{Load, Mix};
@@ -38,16 +36,7 @@ struct Arguments {
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let Arguments { mix, .. } = Arguments::parse();
-    let environment = Environment::of_process();
-    let functions = FUNCTIONS.map(|function| function.name);
-    eprintln!("building {}", functions.join(", "));
-    build(
-        environment.optional("CARGO").unwrap_or("cargo"),
-        &functions,
-        true,
-    )
-    .await
-    .unwrap();
+    build_functions_and(&[]).await;
     let prices = PriceList::read();
 
     let calm = mix.run(Load::OneByOne).await;
@@ -65,7 +54,7 @@ async fn main() {
 
 /// What an operation takes, request by request.
 fn quantities(calm: &Bill, busy: &Bill) -> Table {
-    let mut table = table(["an operation takes", "one by one", "many at once"]);
+    let mut table = table(["an operation takes", "one by one", "many at once"], 1);
     let names: std::collections::BTreeSet<_> = calm.steps().chain(busy.steps()).collect();
     for name in names {
         let each = [calm, busy].map(|bill| bill.step(name));
@@ -77,7 +66,10 @@ fn quantities(calm: &Bill, busy: &Bill) -> Table {
 
 /// What a million of them costs, by what AWS bills.
 fn amounts(calm: &Bill, busy: &Bill, prices: &PriceList) -> Table {
-    let mut table = table(["a million operations", "one by one", "", "many at once", ""]);
+    let mut table = table(
+        ["a million operations", "one by one", "", "many at once", ""],
+        1,
+    );
     let mut totals = [0.0; 2];
     for (item, calm, busy) in calm
         .items()
@@ -107,7 +99,7 @@ fn amounts(calm: &Bill, busy: &Bill, prices: &PriceList) -> Table {
 }
 
 fn beside_others(calm: &Bill, busy: &Bill, mix: &Mix, prices: &PriceList) -> Table {
-    let mut table = table(["the same work on", "a million", "of which"]);
+    let mut table = table(["the same work on", "a million", "of which"], 1);
     for (load, bill) in [("one by one", calm), ("many at once", busy)] {
         // The others' are without theirs.
         let total = bill.total_without_logs(prices) * 1e6;
@@ -135,14 +127,4 @@ fn beside_others(calm: &Bill, busy: &Bill, mix: &Mix, prices: &PriceList) -> Tab
 
 fn dollars(amount: f64) -> String {
     format!("${amount:.2}")
-}
-
-fn table<const N: usize>(header: [&str; N]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_FULL_CONDENSED);
-    table.set_header(header);
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
 }

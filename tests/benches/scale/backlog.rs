@@ -7,11 +7,12 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use serde_json::json;
 use shared::queue::Dispatch;
+use tests::benchmark::table;
 use tests::metered::{Metered, MeteredServices};
 
 use crate::stored::{pending, put};
+use crate::throughput;
 use crate::watch::{Watch, millis, quantile, rate};
-use crate::{table, throughput};
 
 const AT_ONCE: usize = 16;
 const PROBES: usize = 50;
@@ -43,13 +44,16 @@ pub(crate) async fn measure(waiting: usize) -> Table {
     running.rest().await;
     let worked_off = watch.took();
     running.bundle.stop().await;
-    let mut table = table([
-        "waiting in the queue",
-        "sent and stored, operations/s",
-        "worked off, operations/s",
-        "a submit meanwhile, median ms",
-        "a poll meanwhile, median ms",
-    ]);
+    let mut table = table(
+        [
+            "waiting in the queue",
+            "sent and stored, operations/s",
+            "worked off, operations/s",
+            "a submit meanwhile, median ms",
+            "a poll meanwhile, median ms",
+        ],
+        1,
+    );
     table.add_row([
         waiting.to_string(),
         rate(waiting, stored),

@@ -10,12 +10,13 @@ use shared::clock::{Clock as _, SystemClock};
 use shared::domain::id::{ClaimId, OperationId};
 use shared::random::{Random, SystemRandom};
 use shared::store::{Claimed, Store};
+use tests::benchmark::table;
 use tests::meter::Units;
 use tests::metered::{Metered, MeteredBundle, MeteredServices};
 
 use crate::stored::{fill, pending, put};
+use crate::throughput;
 use crate::watch::{Watch, millis, quantile};
-use crate::{table, throughput};
 
 const STEPS: [usize; 3] = [100, 10_000, 100_000];
 const EACH: usize = 30;
@@ -32,22 +33,25 @@ enum Spread {
 }
 
 pub(crate) async fn measure(stored_max: usize) -> Table {
-    let mut table = table([
-        "stored",
-        "of",
-        "submit",
-        "",
-        "claim",
-        "",
-        "status",
-        "",
-        "list",
-        "",
-        "… filtered",
-        "",
-        "cancel",
-        "",
-    ]);
+    let mut table = table(
+        [
+            "stored",
+            "of",
+            "submit",
+            "",
+            "claim",
+            "",
+            "status",
+            "",
+            "list",
+            "",
+            "… filtered",
+            "",
+            "cancel",
+            "",
+        ],
+        1,
+    );
     for spread in [Spread::OneOwner, Spread::ManyOwners] {
         let running = MeteredServices::start()
             .await

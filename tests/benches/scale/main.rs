@@ -18,10 +18,7 @@ mod watch;
 use std::path::Path;
 
 use clap::Parser;
-use comfy_table::{CellAlignment, Table, presets};
-use local::build::build;
-use local::bundle::FUNCTIONS;
-use shared::config::Environment;
+use tests::benchmark::build_functions_and;
 use tests::logs::Logs;
 
 /// How the local bundle scales.
@@ -44,16 +41,7 @@ struct Arguments {
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
     let arguments = Arguments::parse();
-    let environment = Environment::of_process();
-    let functions = FUNCTIONS.map(|function| function.name);
-    eprintln!("building {}", functions.join(", "));
-    build(
-        environment.optional("CARGO").unwrap_or("cargo"),
-        &functions,
-        true,
-    )
-    .await
-    .unwrap();
+    build_functions_and(&[]).await;
     let logs = Logs::collect(Path::new("/dev/null"));
     let tables = [
         throughput::measure(arguments.operations).await,
@@ -65,14 +53,4 @@ async fn main() {
     for table in tables {
         println!("{table}\n");
     }
-}
-
-fn table<const N: usize>(header: [&str; N]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_FULL_CONDENSED);
-    table.set_header(header);
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
 }

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use comfy_table::Table;
 use serde_json::json;
+use tests::benchmark::table;
 use tests::meter::Units;
 use tests::metered::{Metered, MeteredServices};
 use tests::samples::incompressible;
 
 use crate::stored::{pending, put};
-use crate::table;
 use crate::throughput::took;
 use crate::watch::{Watch, millis, quantile};
 
@@ -17,17 +17,20 @@ const SIZES: [usize; 7] = [100, 400, 1_000, 4_000, 16_000, 64_000, 260_000];
 const EACH: u32 = 20;
 
 pub(crate) async fn measure() -> Table {
-    let mut table = table([
-        "bytes of arguments and result",
-        "writes",
-        "index writes",
-        "message requests",
-        "reads of the worker",
-        "reads of a poll before",
-        "… and after the end",
-        "submit, ms",
-        "submit to completed, ms",
-    ]);
+    let mut table = table(
+        [
+            "bytes of arguments and result",
+            "writes",
+            "index writes",
+            "message requests",
+            "reads of the worker",
+            "reads of a poll before",
+            "… and after the end",
+            "submit, ms",
+            "submit to completed, ms",
+        ],
+        1,
+    );
     let services = MeteredServices::start().await;
     let running = services.bundle(Metered::new(Duration::ZERO), 2, 1).await;
     for bytes in SIZES {

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use shared::domain::id::OperationId;
 use shared::domain::operation::State;
 use shared::domain::time::Timestamp;
+use tests::benchmark::table;
 use tests::metered::{Metered, MeteredBundle, MeteredServices};
 
-use crate::table;
 use crate::watch::{Watch, millis, quantile, rate};
 
 const INSTANCES: [usize; 4] = [1, 2, 4, 8];
@@ -19,14 +19,17 @@ const AT_ONCE: usize = 64;
 const ALONE: usize = 100;
 
 pub(crate) async fn measure(operations: usize) -> Table {
-    let mut table = table([
-        "processes of each function",
-        "operations/s",
-        "… in batches of 10",
-        "submits/s",
-        "alone, submit to completed, median ms",
-        "99 of 100 below, ms",
-    ]);
+    let mut table = table(
+        [
+            "processes of each function",
+            "operations/s",
+            "… in batches of 10",
+            "submits/s",
+            "alone, submit to completed, median ms",
+            "99 of 100 below, ms",
+        ],
+        1,
+    );
     for instances in INSTANCES {
         let (by_one, submits) = flood(operations, instances, 1).await;
         let (by_ten, _) = flood(operations, instances, 10).await;

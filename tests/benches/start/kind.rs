@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use local::build::build;
 use local::bundle::FUNCTIONS;
 use local::function::FunctionSettings;
-use shared::config::Environment;
+use tests::benchmark::build_functions_and;
 use tests::bundle::binaries;
 
 use crate::job::{Job, Stage};
@@ -44,12 +43,8 @@ pub(crate) struct Kinds {
 
 impl Kinds {
     /// Builds them as they are deployed: released, with the features that they need and no others.
-    pub(crate) async fn build(environment: &Environment, with_python: bool) -> Self {
-        let cargo = environment.optional("CARGO").unwrap_or("cargo");
-        let mut packages = vec!["bare"];
-        packages.extend(FUNCTIONS.map(|function| function.name));
-        eprintln!("building {}", packages.join(", "));
-        build(cargo, &packages, true).await.unwrap();
+    pub(crate) async fn build(with_python: bool) -> Self {
+        build_functions_and(&["bare"]).await;
         Self {
             directory: binaries(),
             python: with_python.then(Python::install),

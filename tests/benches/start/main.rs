@@ -19,7 +19,6 @@ mod tls;
 use std::path::Path;
 
 use clap::Parser;
-use shared::config::Environment;
 use tests::logs::Logs;
 
 use crate::job::{JOBS, Stage};
@@ -47,7 +46,7 @@ struct Arguments {
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let arguments = Arguments::parse();
-    let kinds = Kinds::build(&Environment::of_process(), !arguments.no_python).await;
+    let kinds = Kinds::build(!arguments.no_python).await;
     let stage = Stage::start().await;
     let mut report = Report::default();
     let logs = Logs::collect(Path::new("/dev/null"));

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::time::Duration;
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::Table;
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
+use tests::benchmark::table;
 
 use crate::job::{JOBS, Job};
 use crate::kind::{Kind, Kinds};
@@ -60,19 +61,22 @@ impl Report {
     }
 
     pub(crate) fn print(&self, kinds: &Kinds) {
-        let mut table = table([
-            "function",
-            "",
-            "init ms",
-            "init CPU",
-            "first ms",
-            "first CPU",
-            "warm ms",
-            "warm CPU",
-            "peak MB",
-            "binary MB",
-            "zipped MB",
-        ]);
+        let mut table = table(
+            [
+                "function",
+                "",
+                "init ms",
+                "init CPU",
+                "first ms",
+                "first CPU",
+                "warm ms",
+                "warm CPU",
+                "peak MB",
+                "binary MB",
+                "zipped MB",
+            ],
+            2,
+        );
         for job in JOBS {
             for kind in Kind::ALL {
                 let Some(measured) = self.0.get(&(job, kind)) else {
@@ -108,7 +112,7 @@ impl Report {
     }
 
     fn ratios(&self) -> Table {
-        let mut table = table(["function", "ratio", "measured", "goal", ""]);
+        let mut table = table(["function", "ratio", "measured", "goal", ""], 2);
         for job in JOBS {
             let medians = |kind| Some(self.0.get(&(job, kind))?.medians());
             let (Some(ferry), Some(hello), Some(calls)) = (
@@ -206,14 +210,4 @@ fn sizes(binary: &[u8]) -> (String, String) {
     let zipped = encoder.finish().unwrap();
     let megabytes = |bytes: usize| format!("{:.2}", f64::from(u32::try_from(bytes).unwrap()) / 1e6);
     (megabytes(binary.len()), megabytes(zipped.len()))
-}
-
-fn table<const N: usize>(header: [&str; N]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_FULL_CONDENSED);
-    table.set_header(header);
-    for column in table.column_iter_mut().skip(2) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
 }

@@ -19,7 +19,8 @@ use shared::metrics::{self, Metric};
 use shared::queue::{Dispatch, QueueError};
 use shared::store::{Held, Renewed, StoreError};
 use shared::telemetry::chain;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::Worker;
 use crate::attempt::outcome::Outcome;
@@ -109,7 +110,7 @@ impl Worker {
         &self,
         record: &Record,
         held: &Held,
-        ended: &mut oneshot::Receiver<Ended>,
+        ended: &mut JoinHandle<Ended>,
         mut reports: watch::Receiver<Option<Report>>,
         deadline: Timestamp,
     ) -> Holding {
@@ -128,7 +129,8 @@ impl Worker {
             };
             tokio::select! {
                 biased;
-                outcome = &mut *ended => return Holding::Ended(outcome.unwrap_or(Ended::Panicked)),
+                // The process's panic hook has told where a panic was; that it was is a failed attempt.
+                ended = &mut *ended => return Holding::Ended(ended.unwrap_or(Ended::Panicked)),
                 () = self.clock.sleep_until(deadline) => return Holding::OutOfTime,
                 () = self.clock.sleep_until(written_at + wait.min(heartbeat_interval)) => {}
                 Ok(()) = reports.changed() => continue,
@@ -178,7 +180,7 @@ impl Worker {
 
     /// Waits for work that was told to end. Work that awaits ends at once; work that computes on is given a while, and then
     /// the process has to end, for its thread cannot be.
-    async fn join(&self, ended: &mut oneshot::Receiver<Ended>) {
+    async fn join(&self, ended: &mut JoinHandle<Ended>) {
         tokio::select! {
             biased;
             _ = ended => {}

@@ -7,7 +7,7 @@ mod together;
 
 use std::collections::HashMap;
 use std::error::Error;
-use std::mem;
+use std::future::ready;
 use std::sync::Arc;
 
 use aws_sdk_sqs::error::{BuildError, SdkError};
@@ -18,6 +18,7 @@ use aws_sdk_sqs::types::{
     SendMessageBatchRequestEntry,
 };
 use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
 
 use self::together::Together;
 use crate::domain::id::{CreateId, OperationId};
@@ -35,6 +36,9 @@ pub struct Queue {
     client: aws_sdk_sqs::Client,
     url: String,
     sends: Together<Sending, Result<(), QueueError>>,
+    /// One request of [`Queue::send`] at a time: those who end their work in the milliseconds that it takes go with the next.
+    turn_to_send: Arc<Mutex<()>>,
+    /// Not in turn: a heartbeat waits for nobody.
     hides: Together<Hiding, Result<(), QueueError>>,
 }
 
@@ -109,6 +113,7 @@ impl Queue {
             client,
             url,
             sends: Together::default(),
+            turn_to_send: Arc::default(),
             hides: Together::default(),
         }
     }
@@ -120,7 +125,7 @@ impl Queue {
     }
 
     /// Sends a message that nobody sees for `delay_secs`, of which no more than 900 count: one request, shared with those who send at
-    /// the same moment. It belongs to the X-Ray trace that is being served; what says so does not count towards its size (Amazon SQS
+    /// the same moment, and begun when the one before it has ended, so that it takes two calls' time at most. It belongs to the X-Ray trace that is being served; what says so does not count towards its size (Amazon SQS
     /// Developer Guide, "Message system attributes").
     ///
     /// # Errors
@@ -132,13 +137,12 @@ impl Queue {
             delay_secs,
             trace: trace_attribute(),
         };
-        let (batches, told) = self.sends.ask(sending).await;
-        for mut batch in batches {
-            let entries = mem::take(&mut batch.entries);
-            batch.tell(self.send_all(entries).await);
-        }
-        told.await
-            .unwrap_or_else(|_| Err(QueueError::of("SendMessageBatch", BrokenOff)))
+        let turn = self.turn_to_send.lock();
+        let outcome = self
+            .sends
+            .ask(sending, turn, |all| Box::pin(self.send_all(all)))
+            .await;
+        outcome.unwrap_or_else(|| Err(QueueError::of("SendMessageBatch", BrokenOff)))
     }
 
     async fn send_all(&self, mut all: Vec<Sending>) -> Vec<Result<(), QueueError>> {
@@ -162,12 +166,8 @@ impl Queue {
             .set_delay_seconds(delay(delay_secs))
             .set_message_system_attributes(trace)
             .send();
-        vec![
-            Box::pin(call)
-                .await
-                .map(drop)
-                .map_err(|error| QueueError::new("SendMessage", error)),
-        ]
+        let sent = call.await.map(drop);
+        vec![sent.map_err(|error| QueueError::new("SendMessage", error))]
     }
 
     /// What SQS refused of them.
@@ -191,9 +191,7 @@ impl Queue {
             .queue_url(&self.url)
             .set_entries(Some(entries.map_err(|error| QueueError::of(CALL, error))?))
             .send();
-        let sent = Box::pin(call)
-            .await
-            .map_err(|error| QueueError::new(CALL, error))?;
+        let sent = call.await.map_err(|error| QueueError::new(CALL, error))?;
         Ok(sent.failed)
     }
 
@@ -248,13 +246,11 @@ impl Queue {
             receipt_handle: receipt_handle.to_owned(),
             secs: i32::try_from(secs.min(VISIBILITY_SECS_MAX)).unwrap_or(0),
         };
-        let (batches, told) = self.hides.ask(hiding).await;
-        for mut batch in batches {
-            let entries = mem::take(&mut batch.entries);
-            batch.tell(self.hide_all(entries).await);
-        }
-        told.await
-            .unwrap_or_else(|_| Err(QueueError::of("ChangeMessageVisibilityBatch", BrokenOff)))
+        let outcome = self
+            .hides
+            .ask(hiding, ready(()), |all| Box::pin(self.hide_all(all)))
+            .await;
+        outcome.unwrap_or_else(|| Err(QueueError::of("ChangeMessageVisibilityBatch", BrokenOff)))
     }
 
     async fn hide_all(&self, mut all: Vec<Hiding>) -> Vec<Result<(), QueueError>> {
@@ -272,12 +268,8 @@ impl Queue {
             .receipt_handle(hiding.receipt_handle)
             .visibility_timeout(hiding.secs)
             .send();
-        vec![
-            Box::pin(call)
-                .await
-                .map(drop)
-                .map_err(|error| QueueError::new("ChangeMessageVisibility", error)),
-        ]
+        let hidden = call.await.map(drop);
+        vec![hidden.map_err(|error| QueueError::new("ChangeMessageVisibility", error))]
     }
 
     /// What SQS refused of them.
@@ -300,9 +292,7 @@ impl Queue {
             .queue_url(&self.url)
             .set_entries(Some(entries.map_err(|error| QueueError::of(CALL, error))?))
             .send();
-        let hidden = Box::pin(call)
-            .await
-            .map_err(|error| QueueError::new(CALL, error))?;
+        let hidden = call.await.map_err(|error| QueueError::new(CALL, error))?;
         Ok(hidden.failed)
     }
 }

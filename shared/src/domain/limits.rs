@@ -72,7 +72,7 @@ pub const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 /// How long work may take to end after it was told to; past it, the process ends instead, so that nothing is left running.
 pub const ABORT_GRACE: Duration = Duration::from_secs(5);
 /// What is kept free at the end of an invocation to record an outcome and answer.
-pub const INVOCATION_MARGIN: Duration = Duration::from_secs(25);
+pub const INVOCATION_MARGIN: Duration = Duration::from_secs(30);
 
 /// One try of one AWS call. The SDK sets no limit of its own.
 pub const CALL_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1500);
@@ -187,12 +187,12 @@ const _: () = {
     assert!(DISPATCH_VISIBILITY_SECS >= WORKER_TIMEOUT_SECS);
     assert!(CALLBACK_VISIBILITY_SECS >= CALLBACK_FUNCTION_TIMEOUT_SECS);
     // The exchange; before it two rounds of reads, the start of a round, two payloads kept for longer and the secrets; after it a
-    // write, a read when that was refused, a message, and the message put back when that failed.
+    // write, a read when that was refused, a message that waits for another's, and the message put back when that failed.
     assert!(
-        CALLBACK_TIMEOUT_SECS_MAX as u64 + 10 * CALL_TIMEOUT.as_secs()
+        CALLBACK_TIMEOUT_SECS_MAX as u64 + 11 * CALL_TIMEOUT.as_secs()
             < CALLBACK_FUNCTION_TIMEOUT_SECS as u64
     );
-    // A renewal of lease and message that was under way, the end of the work, its outcome, and a message.
-    assert!(ABORT_GRACE.as_secs() + 4 * CALL_TIMEOUT.as_secs() < INVOCATION_MARGIN.as_secs());
+    // A renewal of lease and message that was under way, the end of the work, its outcome, and a message that waits for another's.
+    assert!(ABORT_GRACE.as_secs() + 5 * CALL_TIMEOUT.as_secs() < INVOCATION_MARGIN.as_secs());
     assert!(HEAD_GROWTH_BYTES < HEAD_BYTES_MAX / 2);
 };

@@ -1,8 +1,8 @@
 //! Requests of the same moment, sent as one.
 //!
 //! SQS bills a batch of up to ten like a single request, and the messages of a batch that are served side by side ask for the same
-//! things at the same time. Whoever asks gives way once, so that its neighbours can ask as well; the first to go on sends for all of
-//! them. Nobody waits for anything but its own turn: what is asked later goes with a later request.
+//! things at about the same time. Whoever asks gives way once, so that its neighbours can ask as well; the first to go on sends for
+//! all of them.
 
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 use super::BATCH_MAX;
+use crate::clock::BoxFuture;
 
 /// What has been asked for and not yet sent. Clones share it.
 #[derive(Debug)]
@@ -20,40 +21,42 @@ pub(super) struct Together<E, R> {
 /// Entries, each with who is told what came of it.
 type Waiting<E, R> = Vec<(E, oneshot::Sender<R>)>;
 
-/// What is to be sent as one request.
-#[derive(Debug)]
-pub(super) struct Batch<E, R> {
-    pub(super) entries: Vec<E>,
-    askers: Vec<oneshot::Sender<R>>,
-}
-
-impl<E, R> Batch<E, R> {
-    /// Tells everybody what came of theirs, in the order of the entries.
-    pub(super) fn tell(self, outcomes: impl IntoIterator<Item = R>) {
-        for (asker, outcome) in self.askers.into_iter().zip(outcomes) {
-            // Whoever was dropped meanwhile hears of nothing.
-            let _ = asker.send(outcome);
-        }
-    }
-}
-
 impl<E, R> Together<E, R> {
-    /// Asks for an entry to be sent: what is to be sent now by who asked, none for all but one of those who ask at once, and what
-    /// will tell the outcome. That is an error when whoever sent it was dropped in the middle, so that it may or may not have been
-    /// sent.
+    /// Has an entry sent, by `send` or by another who asks: what came of it. None when whoever sent it was dropped in the middle, so
+    /// that it may or may not have been sent.
+    ///
+    /// `turn` tells when the next request may be made, and what it gives is held until that is answered. With a lock, what is asked
+    /// for during a request goes with the one after it, and with what is ready at once nobody waits for another's request.
     ///
     /// One that is dropped before its entry was sent leaves it to be sent with others', or not at all: as with any request that is
     /// broken off, nobody may count on either.
-    pub(super) async fn ask(&self, entry: E) -> (Vec<Batch<E, R>>, oneshot::Receiver<R>) {
-        let (asker, told) = oneshot::channel();
+    pub(super) async fn ask<'a, T>(
+        &self,
+        entry: E,
+        turn: impl Future<Output = T>,
+        send: impl Fn(Vec<E>) -> BoxFuture<'a, Vec<R>>,
+    ) -> Option<R> {
+        let (asker, mut told) = oneshot::channel();
         self.waiting().push((entry, asker));
         tokio::task::yield_now().await;
+        let turn = tokio::select! {
+            biased;
+            outcome = &mut told => return outcome.ok(),
+            turn = turn => turn,
+        };
         let mut waiting = mem::take(&mut *self.waiting()).into_iter();
-        let batches = std::iter::from_fn(|| {
+        loop {
             let (entries, askers): (Vec<_>, Vec<_>) = waiting.by_ref().take(BATCH_MAX).unzip();
-            (!askers.is_empty()).then_some(Batch { entries, askers })
-        });
-        (batches.collect(), told)
+            if entries.is_empty() {
+                break;
+            }
+            for (asker, outcome) in askers.into_iter().zip(send(entries).await) {
+                // Whoever was dropped meanwhile hears of nothing.
+                let _ = asker.send(outcome);
+            }
+        }
+        drop(turn);
+        told.await.ok()
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting<E, R>> {
@@ -79,6 +82,7 @@ impl<E, R> Clone for Together<E, R> {
 
 #[cfg(test)]
 mod tests {
+    use std::future::ready;
     use std::sync::Mutex;
 
     use futures_util::FutureExt as _;
@@ -89,20 +93,30 @@ mod tests {
     #[derive(Default)]
     struct Doubler {
         together: Together<u32, u32>,
+        turn: tokio::sync::Mutex<()>,
         sent: Mutex<Vec<Vec<u32>>>,
     }
 
     impl Doubler {
         /// Twice the entry, of which a request tells.
         async fn twice(&self, entry: u32) -> Option<u32> {
-            let (batches, told) = self.together.ask(entry).await;
-            for mut batch in batches {
-                let entries = mem::take(&mut batch.entries);
-                self.sent.lock().unwrap().push(entries.clone());
-                tokio::task::yield_now().await;
-                batch.tell(entries.into_iter().map(|entry| entry * 2));
-            }
-            told.await.ok()
+            self.double(entry, ready(())).await
+        }
+
+        /// The same when no other request is under way.
+        async fn twice_in_turn(&self, entry: u32) -> Option<u32> {
+            self.double(entry, self.turn.lock()).await
+        }
+
+        async fn double<T>(&self, entry: u32, turn: impl Future<Output = T>) -> Option<u32> {
+            let send = |entries: Vec<u32>| -> BoxFuture<'_, Vec<u32>> {
+                Box::pin(async move {
+                    self.sent.lock().unwrap().push(entries.clone());
+                    tokio::task::yield_now().await;
+                    entries.into_iter().map(|entry| entry * 2).collect()
+                })
+            };
+            self.together.ask(entry, turn, send).await
         }
 
         fn sent(&self) -> Vec<Vec<u32>> {
@@ -134,15 +148,41 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_asks_later_in_turn_goes_with_the_next_request_and_is_told_at_once() {
+        let doubler = Doubler::default();
+        let [mut first, mut second, mut third, mut fourth] =
+            [1, 2, 3, 4].map(|entry| Box::pin(doubler.twice_in_turn(entry)));
+        for ask in [&mut first, &mut second, &mut third] {
+            for _ in 0..2 {
+                assert_eq!(ask.as_mut().now_or_never(), None);
+            }
+        }
+        assert_eq!(doubler.sent(), [[1]], "under way");
+        assert_eq!(first.as_mut().now_or_never(), Some(Some(2)));
+        assert_eq!(second.as_mut().now_or_never(), None);
+        assert_eq!(doubler.sent(), [[2, 3]], "under way");
+        assert_eq!(fourth.as_mut().now_or_never(), None);
+        assert_eq!(second.as_mut().now_or_never(), Some(Some(4)));
+        assert_eq!(
+            third.as_mut().now_or_never(),
+            Some(Some(6)),
+            "does not send the fourth's"
+        );
+        assert_eq!(fourth.await, Some(8));
+        assert_eq!(doubler.sent(), [[4]]);
+    }
+
+    #[tokio::test]
     async fn who_is_sent_for_by_one_that_is_dropped_is_told_so() {
         let doubler = Doubler::default();
-        let mut first = Box::pin(doubler.twice(1));
+        let mut first = Box::pin(doubler.twice_in_turn(1));
         assert!(first.as_mut().now_or_never().is_none());
-        let mut second = Box::pin(doubler.twice(2));
+        let mut second = Box::pin(doubler.twice_in_turn(2));
         assert!(second.as_mut().now_or_never().is_none());
         assert!(first.as_mut().now_or_never().is_none());
         drop(first);
         assert_eq!(second.await, None);
-        assert_eq!(doubler.sent(), [[1, 2]]);
+        assert_eq!(doubler.twice_in_turn(3).await, Some(6));
+        assert_eq!(doubler.sent(), [vec![1, 2], vec![3]]);
     }
 }

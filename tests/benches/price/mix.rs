@@ -17,8 +17,6 @@ use tokio::task::JoinSet;
 
 use crate::bill::{Bill, Counted};
 
-/// How many operations are under way at once when there are many.
-const TOGETHER: usize = 64;
 /// Processes of each function.
 const INSTANCES: usize = 4;
 
@@ -49,6 +47,9 @@ pub(crate) struct Mix {
     /// How long the work of each takes, in milliseconds.
     #[arg(long, default_value_t = 0)]
     pub(crate) work_ms: u64,
+    /// How many are submitted at once when there are many, and polled.
+    #[arg(long, default_value_t = 64)]
+    pub(crate) at_once: usize,
     /// The most messages that the worker gets at once when there are many.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(i32).range(1..=10))]
     pub(crate) batch_size: i32,
@@ -83,7 +84,7 @@ impl Mix {
     pub(crate) async fn run(&self, load: Load) -> Bill {
         let (at_once, batch_size) = match load {
             Load::OneByOne => (1, 1),
-            Load::Together => (TOGETHER, self.batch_size),
+            Load::Together => (self.at_once, self.batch_size),
         };
         let logs = Logs::collect(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("price.log"));
         let metered = Metered::new(Duration::from_millis(self.aws_ms));
@@ -92,10 +93,10 @@ impl Mix {
         let (receiver, _server) = self.receiver().await;
         // First as many as are under way at once, so that every process has been started: what is billed for that is shared by far
         // more operations than these.
-        self.operate(&running, at_once, &receiver, load).await;
+        self.operate(&running, at_once, at_once, &receiver).await;
         drop(running.metered.take());
         let before = (running.bundle.usage(), logs.bytes());
-        self.operate(&running, self.operations, &receiver, load)
+        self.operate(&running, self.operations, at_once, &receiver)
             .await;
         let mut counted = Counted {
             operations: self.operations,
@@ -117,16 +118,12 @@ impl Mix {
         &self,
         running: &MeteredBundle,
         operations: usize,
+        at_once: usize,
         receiver: &str,
-        load: Load,
     ) {
-        let at_once = match load {
-            Load::OneByOne => 1,
-            Load::Together => TOGETHER,
-        };
         let submits = stream::iter(0..operations).map(async |number| {
             let id = running.caller.submit(&self.body(number, receiver)).await;
-            if load == Load::OneByOne {
+            if at_once == 1 {
                 running.rest().await;
             }
             id

@@ -1,10 +1,23 @@
-//! What functions' processes write to their logs: their standard output, which they share with the process that starts them.
+//! Logs: a test's own, and what functions' processes write to their standard output, which they share with the process that starts
+//! them.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use nix::unistd::{dup, dup2_stdout};
+use shared::config::Environment;
+use shared::telemetry;
+
+/// Tells what goes wrong in this process in the output of the test that it goes wrong in.
+///
+/// # Panics
+///
+/// Never.
+pub fn tell_warnings() {
+    let level = Environment::from_iter([("AWS_LAMBDA_LOG_LEVEL", "WARN")]);
+    telemetry::start(&level).expect("it is a level");
+}
 
 /// Standard output led into a file, until this is ended.
 #[derive(Debug)]

@@ -101,6 +101,10 @@ def _fix_log_level(template: Json) -> None:
     template["Globals"]["Function"]["LoggingConfig"]["ApplicationLogLevel"] = "INFO"
 
 
+def _log_what_went_well(template: Json) -> None:
+    del template["Globals"]["Function"]["LoggingConfig"]["SystemLogLevel"]
+
+
 def _show_secret(template: Json) -> None:
     variables = _properties(template, "CallbackFunction")["Environment"]["Variables"]
     variables["WEBHOOK_SECRETS"] = {"Ref": "WebhookSecrets"}
@@ -335,6 +339,7 @@ FAULTS: list[Fault] = [
         _fix_log_level,
         choices.EVERYTHING,
     ),
+    Fault("a log of what went well", operation.logs_are_written_and_kept_as_asked_for, _log_what_went_well),
     Fault("an alarm that the dashboard hides", operation.the_dashboard_shows_every_alarm, _hide_alarm),
     Fault(
         "functions for other processors than they run on",

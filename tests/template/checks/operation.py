@@ -57,6 +57,8 @@ def logs_are_written_and_kept_as_asked_for(stack: Stack) -> Iterator[str]:
             yield f"{function}Function does not log as JSON to a group of this stack"
         if logging.get("ApplicationLogLevel") != stack.parameters["LogLevel"]:
             yield f"{function}Function logs from another level on than was asked for"
+        if logging.get("SystemLogLevel") != "WARN":
+            yield f"{function}Function has Lambda log what went well, or not what went wrong"
     for group in stack.of(LOG_GROUP):
         if group["RetentionInDays"] != stack.parameters["LogRetentionInDays"]:
             yield f"{group.name} is kept for ever, or otherwise than was asked for"

@@ -45,7 +45,7 @@ pub(crate) struct Mix {
     #[arg(long, value_delimiter = ',', default_value = "100")]
     pub(crate) payload_bytes: Vec<usize>,
     /// How long the work of each takes, in milliseconds.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 100)]
     pub(crate) work_ms: u64,
     /// How many are submitted at once when there are many, and polled.
     #[arg(long, default_value_t = 64)]
@@ -66,7 +66,7 @@ impl fmt::Display for Mix {
         write!(
             f,
             "{} operations of {:?} bytes and {} ms of work, {} polls each, callbacks for {:.0} %; \
-             AWS answers in {} ms, receivers in {} ms; batches of up to {} when many come at once",
+             AWS answers in {} ms, receivers in {} ms; many at once: {}, in batches of up to {}",
             self.operations,
             self.payload_bytes,
             self.work_ms,
@@ -74,6 +74,7 @@ impl fmt::Display for Mix {
             self.callbacks * 100.0,
             self.aws_ms,
             self.receiver_ms,
+            self.at_once,
             self.batch_size,
         )
     }

@@ -125,8 +125,9 @@ impl Queue {
     }
 
     /// Sends a message that nobody sees for `delay_secs`, of which no more than 900 count: one request, shared with those who send at
-    /// the same moment, and begun when the one before it has ended, so that it takes two calls' time at most. It belongs to the X-Ray trace that is being served; what says so does not count towards its size (Amazon SQS
-    /// Developer Guide, "Message system attributes").
+    /// the same moment, and begun when the one before it has ended. It takes two calls' time at most, as no more than [`BATCH_MAX`]
+    /// messages are served at once. It belongs to the X-Ray trace that is being served; what says so does not count towards its size
+    /// (Amazon SQS Developer Guide, "Message system attributes").
     ///
     /// # Errors
     ///
@@ -148,7 +149,7 @@ impl Queue {
     async fn send_all(&self, mut all: Vec<Sending>) -> Vec<Result<(), QueueError>> {
         let count = all.len();
         if count > 1 {
-            return each(count, self.send_entries(all).await);
+            return each("SendMessageBatch", count, self.send_entries(all).await);
         }
         let Some(Sending {
             body,
@@ -170,11 +171,7 @@ impl Queue {
         vec![sent.map_err(|error| QueueError::new("SendMessage", error))]
     }
 
-    /// What SQS refused of them.
-    async fn send_entries(
-        &self,
-        all: Vec<Sending>,
-    ) -> Result<Vec<BatchResultErrorEntry>, QueueError> {
+    async fn send_entries(&self, all: Vec<Sending>) -> Result<Answered, QueueError> {
         const CALL: &str = "SendMessageBatch";
         let entries = all.into_iter().enumerate().map(|(index, sending)| {
             SendMessageBatchRequestEntry::builder()
@@ -192,7 +189,15 @@ impl Queue {
             .set_entries(Some(entries.map_err(|error| QueueError::of(CALL, error))?))
             .send();
         let sent = call.await.map_err(|error| QueueError::new(CALL, error))?;
-        Ok(sent.failed)
+        Ok(Answered {
+            request_id: sent.request_id().unwrap_or("-").to_owned(),
+            done: sent
+                .successful
+                .iter()
+                .map(|entry| entry.id.clone())
+                .collect(),
+            refused: sent.failed,
+        })
     }
 
     /// Sends up to [`BATCH_MAX`] messages, each with its own delay as in [`Queue::send`]: one request. Those that SQS did not take,
@@ -210,8 +215,8 @@ impl Queue {
             delay_secs: message.delay_secs,
             trace: None,
         });
-        let refused = self.send_entries(all.collect()).await?;
-        let unsent = refused.into_iter().filter_map(|refused| {
+        let answered = self.send_entries(all.collect()).await?;
+        let unsent = answered.refused.into_iter().filter_map(|refused| {
             let index = refused.id.parse().ok()?;
             let code = refused.code;
             Some(Unsent { index, code })
@@ -256,7 +261,8 @@ impl Queue {
     async fn hide_all(&self, mut all: Vec<Hiding>) -> Vec<Result<(), QueueError>> {
         let count = all.len();
         if count > 1 {
-            return each(count, self.hide_entries(all).await);
+            let call = "ChangeMessageVisibilityBatch";
+            return each(call, count, self.hide_entries(all).await);
         }
         let Some(hiding) = all.pop() else {
             return Vec::new();
@@ -272,11 +278,7 @@ impl Queue {
         vec![hidden.map_err(|error| QueueError::new("ChangeMessageVisibility", error))]
     }
 
-    /// What SQS refused of them.
-    async fn hide_entries(
-        &self,
-        all: Vec<Hiding>,
-    ) -> Result<Vec<BatchResultErrorEntry>, QueueError> {
+    async fn hide_entries(&self, all: Vec<Hiding>) -> Result<Answered, QueueError> {
         const CALL: &str = "ChangeMessageVisibilityBatch";
         let entries = all.into_iter().enumerate().map(|(index, hiding)| {
             ChangeMessageVisibilityBatchRequestEntry::builder()
@@ -293,28 +295,55 @@ impl Queue {
             .set_entries(Some(entries.map_err(|error| QueueError::of(CALL, error))?))
             .send();
         let hidden = call.await.map_err(|error| QueueError::new(CALL, error))?;
-        Ok(hidden.failed)
+        let done = hidden.successful.iter().map(|entry| entry.id.clone());
+        Ok(Answered {
+            request_id: hidden.request_id().unwrap_or("-").to_owned(),
+            done: done.collect(),
+            refused: hidden.failed,
+        })
     }
 }
 
-/// What came of each entry of a batch, whose ids are their places.
+/// SQS's answer to a batch, whose entries' ids are their places.
+struct Answered {
+    request_id: String,
+    done: Vec<String>,
+    refused: Vec<BatchResultErrorEntry>,
+}
+
+/// What came of each entry of a batch. What SQS refuses of it is not tried again, as a request would be that it refuses as a whole:
+/// whoever asked for it does so when the message comes back.
 fn each(
+    call: &'static str,
     count: usize,
-    answer: Result<Vec<BatchResultErrorEntry>, QueueError>,
+    answer: Result<Answered, QueueError>,
 ) -> Vec<Result<(), QueueError>> {
-    match answer {
-        Err(error) => vec![Err(error); count],
-        Ok(refused) => {
-            let mut outcomes = vec![Ok(()); count];
-            for entry in refused {
-                let place = entry.id.parse().ok();
-                if let Some(outcome) = place.and_then(|place: usize| outcomes.get_mut(place)) {
-                    *outcome = Err(QueueError::of("a batch", Refused { code: entry.code }));
-                }
-            }
-            outcomes
+    let answered = match answer {
+        Ok(answered) => answered,
+        Err(error) => return vec![Err(error); count],
+    };
+    let refused = |code: &str| QueueError {
+        call,
+        request_id: answered.request_id.clone(),
+        source: Arc::new(Refused {
+            code: code.to_owned(),
+        }),
+    };
+    // One that the answer does not name may have been carried out or not.
+    let mut outcomes = vec![Err(refused("unanswered")); count];
+    let mut put = |id: &str, outcome| {
+        let place = id.parse().ok();
+        if let Some(place) = place.and_then(|place: usize| outcomes.get_mut(place)) {
+            *place = outcome;
         }
+    };
+    for id in &answered.done {
+        put(id, Ok(()));
     }
+    for entry in &answered.refused {
+        put(&entry.id, Err(refused(&entry.code)));
+    }
+    outcomes
 }
 
 /// Left out when zero, for the queue's own delay is zero.
@@ -517,6 +546,30 @@ mod tests {
             OperationId::from_bytes([7; 12]),
             CreateId::from_bytes([9; 16]),
         )
+    }
+
+    #[test]
+    fn each_of_a_batch_is_told_its_own() {
+        let refused = |id: &str| {
+            let entry = BatchResultErrorEntry::builder().id(id).code("TooBusy");
+            entry.sender_fault(false).build().unwrap()
+        };
+        let answered = Answered {
+            request_id: "r-1".to_owned(),
+            done: vec!["0".to_owned(), "9".to_owned()],
+            refused: vec![refused("2"), refused("?")],
+        };
+        let outcomes = each("SendMessageBatch", 3, Ok(answered));
+        let told = outcomes
+            .into_iter()
+            .map(|outcome| outcome.map_err(|error| crate::telemetry::chain(&error)));
+        let refused = |code: &str| {
+            Err(format!(
+                "SendMessageBatch failed (AWS request r-1): a part of the batch was refused: {code}"
+            ))
+        };
+        let expected = [Ok(()), refused("unanswered"), refused("TooBusy")];
+        assert_eq!(told.collect::<Vec<_>>(), expected);
     }
 
     #[test]

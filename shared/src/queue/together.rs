@@ -18,8 +18,13 @@ pub(super) struct Together<E, R> {
     waiting: Arc<Mutex<Waiting<E, R>>>,
 }
 
-/// Entries, each with who is told what came of it.
-type Waiting<E, R> = Vec<(E, oneshot::Sender<R>)>;
+#[derive(Debug)]
+struct Waiting<E, R> {
+    /// Each with who is told what came of it.
+    entries: Vec<(E, oneshot::Sender<R>)>,
+    /// How many have been taken to be sent, of all that were asked for.
+    taken: usize,
+}
 
 impl<E, R> Together<E, R> {
     /// Has an entry sent, by `send` or by another who asks: what came of it. None when whoever sent it was dropped in the middle, so
@@ -28,8 +33,7 @@ impl<E, R> Together<E, R> {
     /// `turn` tells when the next request may be made, and what it gives is held until that is answered. With a lock, what is asked
     /// for during a request goes with the one after it, and with what is ready at once nobody waits for another's request.
     ///
-    /// One that is dropped before its entry was sent leaves it to be sent with others', or not at all: as with any request that is
-    /// broken off, nobody may count on either.
+    /// One that is dropped before its entry was taken to be sent is not sent.
     pub(super) async fn ask<'a, T>(
         &self,
         entry: E,
@@ -37,16 +41,17 @@ impl<E, R> Together<E, R> {
         send: impl Fn(Vec<E>) -> BoxFuture<'a, Vec<R>>,
     ) -> Option<R> {
         let (asker, mut told) = oneshot::channel();
-        self.waiting().push((entry, asker));
+        let number = self.waiting().push(entry, asker);
         tokio::task::yield_now().await;
         let turn = tokio::select! {
             biased;
             outcome = &mut told => return outcome.ok(),
             turn = turn => turn,
         };
-        let mut waiting = mem::take(&mut *self.waiting()).into_iter();
+        // Whoever took it tells; those who wait now will see to themselves.
+        let mut taken = self.waiting().take_with(number).into_iter();
         loop {
-            let (entries, askers): (Vec<_>, Vec<_>) = waiting.by_ref().take(BATCH_MAX).unzip();
+            let (entries, askers): (Vec<_>, Vec<_>) = taken.by_ref().take(BATCH_MAX).unzip();
             if entries.is_empty() {
                 break;
             }
@@ -64,10 +69,33 @@ impl<E, R> Together<E, R> {
     }
 }
 
+impl<E, R> Waiting<E, R> {
+    /// The entry's number.
+    fn push(&mut self, entry: E, asker: oneshot::Sender<R>) -> usize {
+        self.entries.push((entry, asker));
+        self.taken + self.entries.len() - 1
+    }
+
+    /// All whose askers are still there, if the entry of this number is among them; none when it was taken already.
+    fn take_with(&mut self, number: usize) -> Vec<(E, oneshot::Sender<R>)> {
+        if number < self.taken {
+            return Vec::new();
+        }
+        self.taken += self.entries.len();
+        let mut entries = mem::take(&mut self.entries);
+        entries.retain(|(_, asker)| !asker.is_closed());
+        entries
+    }
+}
+
 impl<E, R> Default for Together<E, R> {
     fn default() -> Self {
+        let nothing = Waiting {
+            entries: Vec::new(),
+            taken: 0,
+        };
         Self {
-            waiting: Arc::default(),
+            waiting: Arc::new(Mutex::new(nothing)),
         }
     }
 }
@@ -170,6 +198,30 @@ mod tests {
         );
         assert_eq!(fourth.await, Some(8));
         assert_eq!(doubler.sent(), [[4]]);
+    }
+
+    #[tokio::test]
+    async fn who_was_sent_for_sends_for_nobody() {
+        let doubler = Doubler::default();
+        let [mut first, mut second, mut third] =
+            [1, 2, 3].map(|entry| Box::pin(doubler.twice(entry)));
+        assert_eq!(first.as_mut().now_or_never(), None);
+        assert_eq!(second.as_mut().now_or_never(), None);
+        assert_eq!(first.as_mut().now_or_never(), None);
+        assert_eq!(third.as_mut().now_or_never(), None);
+        assert_eq!(second.as_mut().now_or_never(), None);
+        assert_eq!(doubler.sent(), [[1, 2]], "not the third's");
+        assert_eq!(third.await, Some(6));
+    }
+
+    #[tokio::test]
+    async fn who_is_dropped_before_it_is_sent_is_not_sent() {
+        let doubler = Doubler::default();
+        let mut dropped = Box::pin(doubler.twice(1));
+        assert_eq!(dropped.as_mut().now_or_never(), None);
+        drop(dropped);
+        assert_eq!(doubler.twice(2).await, Some(4));
+        assert_eq!(doubler.sent(), [[2]]);
     }
 
     #[tokio::test]

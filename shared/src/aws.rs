@@ -19,7 +19,9 @@ use aws_smithy_runtime_api::client::http::{
     HttpConnector as _, HttpConnectorSettings, SharedHttpConnector, http_client_fn,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use rustls::RootCertStore;
 
+use crate::certificates::add_certificates;
 use crate::config::{Environment, SettingError};
 use crate::domain::limits::{CALL_ATTEMPT_TIMEOUT, CALL_TIMEOUT, CALL_TRIES_MAX};
 
@@ -182,13 +184,18 @@ pub fn http_connector(environment: &Environment) -> Result<SharedHttpConnector, 
 ///
 /// # Errors
 ///
-/// When that file cannot be read.
+/// When that file cannot be read, or is none of certificates.
 pub fn tls_context(environment: &Environment) -> Result<TlsContext, SettingError> {
-    const BUNDLE: &str = "AWS_CA_BUNDLE";
-    let roots = match environment.optional(BUNDLE) {
-        Some(path) => std::fs::read(path)
-            .map(|pem| TrustStore::empty().with_pem_certificate(pem))
-            .map_err(|error| SettingError::new(BUNDLE, format!("cannot be read: {error}")))?,
+    let roots = match environment.optional("AWS_CA_BUNDLE") {
+        Some(path) => {
+            let problem = |problem| SettingError::new("AWS_CA_BUNDLE", problem);
+            let pem =
+                std::fs::read(path).map_err(|error| problem(format!("cannot be read: {error}")))?;
+            // The SDK takes what it is given for certificates, and panics when they are none.
+            add_certificates(&mut RootCertStore::empty(), &pem)
+                .map_err(|none| problem(none.to_string()))?;
+            TrustStore::empty().with_pem_certificate(pem)
+        }
         None => TrustStore::empty().with_pem_certificate(AWS_ROOTS),
     };
     // Only a provider without TLS support refuses a trust store.
@@ -211,6 +218,33 @@ mod tests {
     use base64::engine::general_purpose::STANDARD;
 
     use super::*;
+
+    #[test]
+    fn a_bundle_is_a_file_of_certificates() {
+        let directory = std::env::temp_dir().join(format!("ferry-bundle-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let told = |pem: &str| {
+            let path = directory.join("bundle.pem");
+            std::fs::write(&path, pem).unwrap();
+            let environment = Environment::from_iter([("AWS_CA_BUNDLE", path.to_str().unwrap())]);
+            http_connector(&environment)
+                .map(drop)
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(told(AWS_ROOTS), Ok(()));
+        let empty = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        for bad in ["", "?", empty] {
+            let problem = "AWS_CA_BUNDLE must be certificates in PEM".to_owned();
+            assert_eq!(told(bad), Err(problem), "{bad}");
+        }
+        std::fs::remove_dir_all(&directory).unwrap();
+        let missing = Environment::from_iter([("AWS_CA_BUNDLE", "/nowhere")]);
+        let error = http_connector(&missing).unwrap_err().to_string();
+        assert!(
+            error.starts_with("AWS_CA_BUNDLE cannot be read: "),
+            "{error}"
+        );
+    }
 
     /// As Mozilla has them, among all others.
     #[test]

@@ -13,6 +13,7 @@
 
 pub mod aws;
 pub mod catalogue;
+pub mod certificates;
 pub mod clock;
 pub mod config;
 pub mod domain;

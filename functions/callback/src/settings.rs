@@ -1,8 +1,7 @@
 //! Settings of this function that take more than a look at one variable.
 
 use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
+use shared::certificates::add_certificates;
 use shared::config::{Environment, SettingError};
 use shared::domain::backoff::CallbackSchedule;
 use shared::domain::limits::{
@@ -19,15 +18,8 @@ pub(crate) fn roots(environment: &Environment) -> Result<RootCertStore, SettingE
     let Some(pem) = environment.optional(NAME) else {
         return Ok(roots);
     };
-    let malformed = || SettingError::new(NAME, "must be certificates in PEM");
-    let count = roots.len();
-    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-        let certificate = certificate.map_err(|_| malformed())?;
-        roots.add(certificate).map_err(|_| malformed())?;
-    }
-    if roots.len() == count {
-        return Err(malformed());
-    }
+    add_certificates(&mut roots, pem.as_bytes())
+        .map_err(|problem| SettingError::new(NAME, problem.to_string()))?;
     Ok(roots)
 }
 

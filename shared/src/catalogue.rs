@@ -36,7 +36,7 @@ pub trait Function {
     const DESCRIPTION: &'static str;
     /// Attempts before its operation fails, from 1.
     const ATTEMPTS_MAX: u32;
-    /// How long one attempt may take, at most what an invocation of the worker leaves it (14 minutes and 35 seconds).
+    /// How long one attempt may take, at most what an invocation of the worker leaves it (14 minutes and 30 seconds).
     const ATTEMPT_TIMEOUT: Duration;
     /// How long an operation may take unless its caller says otherwise, in seconds, at most seven days.
     const DEADLINE_SECS: u32;

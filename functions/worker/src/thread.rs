@@ -1,4 +1,4 @@
-//! Where work runs: on a thread that it has to itself, with an async runtime of its own.
+//! Where work runs: on a thread that it has to itself while it lasts, with an async runtime of its own.
 //!
 //! The one that holds the operation stays responsive however long the work computes, and when the work is over its runtime has
 //! ended with everything that was spawned on it. Nothing may be left running when the invocation answers: Lambda freezes the
@@ -23,9 +23,10 @@ pub(crate) enum Ended {
     Aborted,
 }
 
-/// Starts work. The answer comes once the thread has nothing left to do, or has panicked; `abort` ends work that awaits.
+/// Starts work. The answer comes once nothing is left of it; `abort` ends work that awaits.
 ///
-/// Threads are tokio's, which keeps one for the next attempt: a new one takes a tenth of a millisecond.
+/// Threads are tokio's, which keeps them for later attempts: a new one takes a tenth of a millisecond. So what work leaves in
+/// thread-locals is met by other owners'. When no thread is to be had tokio panics, and the invocation fails as by a crash.
 pub(crate) fn start(
     runner: &'static Runner,
     arguments: Json,

@@ -99,7 +99,7 @@ pub fn ask_for_capacity(request: &mut Value) {
 
 impl Meter {
     /// What a request is billed as that was sent to `target`, such as `DynamoDB_20120810.PutItem`, and answered so. `None` when it is
-    /// not billed: AWS failed, or was too busy.
+    /// not billed: an error, but for a write whose condition failed.
     pub fn charge(
         &mut self,
         target: &str,
@@ -117,7 +117,7 @@ impl Meter {
             self.messages(call, request, answer)
         } else {
             let units = if is_refused {
-                refused(answer)
+                refused(request, answer)
             } else {
                 consumed(call, answer)
             };
@@ -205,7 +205,11 @@ fn consumed(call: &str, answer: &Value) -> Units {
         Value::Array(several) => several.as_slice(),
         one => std::slice::from_ref(one),
     };
-    let units = |of: &Value| of["CapacityUnits"].as_f64().unwrap_or(0.0);
+    let units = |of: &Value| {
+        of["CapacityUnits"]
+            .as_f64()
+            .unwrap_or_else(|| panic!("{call} does not say what it consumed: {answer}"))
+    };
     let total: f64 = several.iter().map(units).sum();
     let indexes = several
         .iter()
@@ -224,9 +228,11 @@ fn consumed(call: &str, answer: &Value) -> Units {
     }
 }
 
-/// By the size of what was met, which the answer holds since every write of Ferry's asks for it.
-fn refused(answer: &Value) -> Units {
-    let item = answer["Item"].as_object();
+/// By the size of what was met. The answer holds it where a write asks for it, as every write of a head does; a payload meets nothing
+/// but itself.
+fn refused(request: &Value, answer: &Value) -> Units {
+    let met = answer["Item"].as_object();
+    let item = met.or_else(|| request["Item"].as_object());
     let bytes: usize = item
         .into_iter()
         .flatten()

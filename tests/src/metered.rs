@@ -1,6 +1,6 @@
 //! Store and queues of which every request is metered: a proxy before each, for processes that reach them over HTTP.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -25,14 +25,13 @@ use crate::queues::{QueueKind, TestQueue};
 /// How soon queues are looked at again that were not empty.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(2);
 
-/// See the module. Clones share what was metered; the proxies end with the last of them.
-#[derive(Clone)]
+/// See the module. The proxies end with it.
 pub struct Metered {
     state: Arc<Mutex<Metering>>,
     /// How long each answer takes besides, as the network on AWS would make it.
     latency: Duration,
     client: reqwest::Client,
-    proxies: Arc<Mutex<JoinSet<()>>>,
+    proxies: JoinSet<()>,
 }
 
 #[derive(Default)]
@@ -43,7 +42,9 @@ struct Metering {
 
 #[derive(Clone)]
 struct Proxy {
-    metered: Metered,
+    state: Arc<Mutex<Metering>>,
+    latency: Duration,
+    client: reqwest::Client,
     endpoint: Arc<str>,
 }
 
@@ -55,16 +56,18 @@ impl Metered {
             state: Arc::default(),
             latency,
             client: http_client(),
-            proxies: Arc::default(),
+            proxies: JoinSet::new(),
         }
     }
 
     /// Meters what is sent to an endpoint from now on: where to send it instead.
-    pub async fn before(&self, endpoint: &str) -> String {
+    pub async fn before(&mut self, endpoint: &str) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let proxy = Proxy {
-            metered: self.clone(),
+            state: Arc::clone(&self.state),
+            latency: self.latency,
+            client: self.client.clone(),
             endpoint: endpoint.into(),
         };
         let router = Router::new()
@@ -72,23 +75,18 @@ impl Metered {
             .layer(DefaultBodyLimit::disable())
             .with_state(proxy);
         let serving = async move { axum::serve(listener, router).await.unwrap() };
-        self.proxies.lock().unwrap().spawn(serving);
+        self.proxies.spawn(serving);
         url
     }
 
     /// What was metered since this was last asked.
     #[must_use]
     pub fn take(&self) -> Vec<Charge> {
-        std::mem::take(&mut self.metering().charges)
-    }
-
-    fn metering(&self) -> MutexGuard<'_, Metering> {
-        self.state.lock().unwrap()
+        std::mem::take(&mut self.state.lock().unwrap().charges)
     }
 }
 
 async fn pass(State(proxy): State<Proxy>, headers: HeaderMap, body: Bytes) -> Response {
-    let metered = &proxy.metered;
     let target = headers.get("x-amz-target");
     let target = target.and_then(|target| target.to_str().ok());
     let target = target.unwrap_or_default().to_owned();
@@ -102,7 +100,7 @@ async fn pass(State(proxy): State<Proxy>, headers: HeaderMap, body: Bytes) -> Re
     };
     let mut headers = headers;
     headers.remove(header::CONTENT_LENGTH);
-    let request = metered.client.post(&*proxy.endpoint).headers(headers);
+    let request = proxy.client.post(&*proxy.endpoint).headers(headers);
     let Ok(answer) = request.body(body).send().await else {
         return StatusCode::BAD_GATEWAY.into_response();
     };
@@ -112,13 +110,13 @@ async fn pass(State(proxy): State<Proxy>, headers: HeaderMap, body: Bytes) -> Re
     };
     {
         let answer = serde_json::from_slice(&body).unwrap_or_default();
-        let metering = &mut *metered.metering();
+        let metering = &mut *proxy.state.lock().unwrap();
         let charge = metering
             .meter
             .charge(&target, &asked, status.as_u16(), &answer);
         metering.charges.extend(charge);
     }
-    tokio::time::sleep(metered.latency).await;
+    tokio::time::sleep(proxy.latency).await;
     (status, headers, body).into_response()
 }
 
@@ -166,7 +164,7 @@ impl MeteredServices {
     /// A bundle on them: each function has so many processes at most, and the worker gets so many messages at once.
     pub async fn bundle(
         self,
-        metered: Metered,
+        mut metered: Metered,
         instances: usize,
         worker_batch_size: i32,
     ) -> MeteredBundle {

@@ -1,6 +1,6 @@
 //! What an operation is billed as, request by request. Part of the contract with whoever pays.
 //!
-//! Each list is the whole bill: what is not in it is not spent.
+//! Each list is all that the functions ask for: what is not in it is not spent. Lambda's own receives and deletions come on top.
 
 use serde_json::json;
 use tests::queues::QueueKind;
@@ -27,7 +27,8 @@ async fn submit(world: &World, body: serde_json::Value) -> String {
 }
 
 #[tokio::test]
-async fn an_ordinary_operation_is_three_writes_one_of_the_index_no_read_and_two_message_requests() {
+async fn an_ordinary_operation_is_three_writes_and_one_of_the_index_no_read_and_two_message_requests()
+ {
     let world = World::start().await;
     let id = submit(
         &world,
@@ -129,6 +130,30 @@ async fn a_callback_is_one_message_and_one_read_and_one_write_for_each_try() {
         bill(&world, Some(&id)),
         ["read: 1 read", "record attempt: 1 write"]
     );
+}
+
+#[tokio::test]
+async fn neighbours_in_a_batch_hide_their_messages_by_one_request() {
+    let world = World::start().await;
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(submit(&world, json!({"function": "demo.echo"})).await);
+    }
+    world.wire.reset();
+    let worker = world.another_worker();
+    assert!(world.pump_by(&worker, QueueKind::Dispatch, 3).await);
+    let charges = world.wire.charges();
+    ids.sort();
+    for (step, requests) in [("hide", 1), ("claim", 3), ("complete", 3)] {
+        let of_step = charges.iter().filter(|charge| charge.step == step);
+        assert_eq!(of_step.clone().count(), requests, "{step}");
+        let mut operations: Vec<_> = of_step
+            .flat_map(|charge| charge.operations.clone())
+            .collect();
+        operations.sort();
+        assert_eq!(operations, ids, "{step}");
+    }
+    assert_eq!(charges.len(), 7, "{charges:?}");
 }
 
 #[tokio::test]

@@ -1,4 +1,6 @@
-//! What the benchmarks have in common: functions as they are deployed, and tables.
+//! What the benchmarks have in common: functions as they are deployed, the machine's time, numbers and tables.
+
+use std::time::{Duration, Instant};
 
 use comfy_table::{CellAlignment, Table, presets};
 use local::build::build;
@@ -26,4 +28,34 @@ pub fn table<const N: usize>(header: [&str; N], texts: usize) -> Table {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table
+}
+
+/// When something began, by the machine's own time.
+pub struct Watch(Instant);
+
+impl Watch {
+    /// Now.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a benchmark measures the machine's own time"
+    )]
+    #[must_use]
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// How long ago that was.
+    #[must_use]
+    pub fn took(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// A count, for arithmetic: below 2³².
+#[must_use]
+pub fn number(count: impl TryInto<u32>) -> f64 {
+    let Ok(count) = count.try_into() else {
+        panic!("too much to count");
+    };
+    f64::from(count)
 }

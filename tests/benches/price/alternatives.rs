@@ -9,6 +9,8 @@
 //! behind the callback, since none of them signs a body
 //! (<https://docs.aws.amazon.com/step-functions/latest/dg/call-https-apis.html>).
 
+use tests::benchmark::number;
+
 use crate::mix::Mix;
 use crate::price_list::PriceList;
 
@@ -192,7 +194,7 @@ impl Work<'_> {
     }
 
     fn work_ms(&self) -> f64 {
-        number(self.mix.work_ms) + FUNCTION_MS
+        number(self.mix.work_ms()) + FUNCTION_MS
     }
 
     fn callback_ms(&self) -> f64 {
@@ -200,22 +202,16 @@ impl Work<'_> {
     }
 
     fn polls(&self) -> f64 {
-        number(self.mix.polls as u64)
+        number(self.mix.polls)
     }
 
     fn payload_kb(&self) -> f64 {
-        let sizes = &self.mix.payload_bytes;
-        let total: usize = sizes.iter().sum();
-        number(total as u64) / number(sizes.len() as u64) / 1000.0
+        let sizes = self.mix.payload_bytes();
+        number(sizes.iter().sum::<usize>()) / number(sizes.len()) / 1000.0
     }
 
     /// Of state and result, with what belongs to both.
     fn item_kb(&self) -> f64 {
         self.payload_kb() + 0.3
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
-const fn number(count: u64) -> f64 {
-    count as f64
 }

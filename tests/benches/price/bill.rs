@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use local::bundle::FUNCTIONS;
 use local::function::Usage;
+use tests::benchmark::number;
 use tests::meter::{Charge, Units};
 
 use crate::price_list::PriceList;
@@ -58,7 +59,7 @@ impl Bill {
             .iter()
             .filter(|charge| charge.step != "poll an empty queue")
             .collect();
-        let operations = number(counted.operations as u64);
+        let operations = number(counted.operations);
         let mut steps = BTreeMap::new();
         for charge in &charges {
             let refused = if charge.is_refused { " (refused)" } else { "" };
@@ -69,7 +70,7 @@ impl Bill {
             let invocations = number(usage.invocations) / operations;
             steps.insert(format!("invoke {name}"), invocations);
         }
-        let each_ms = counted.usage.map(|(name, usage)| {
+        let gigabyte_seconds = counted.usage.map(|(name, usage)| {
             let shape = FUNCTIONS.iter().find(|shape| shape.name == name).unwrap();
             // A GB of memory is 1,024 MB here.
             gigabytes(shape.memory_mb) * usage.billed.as_secs_f64()
@@ -78,14 +79,14 @@ impl Bill {
             steps,
             units: charges.iter().map(|charge| charge.units).sum(),
             operations,
-            gateway_requests: number(counted.gateway_requests as u64) / operations,
+            gateway_requests: number(counted.gateway_requests) / operations,
             invocations: counted
                 .usage
                 .iter()
                 .map(|(_, usage)| number(usage.invocations))
                 .sum::<f64>()
                 / operations,
-            gigabyte_seconds: each_ms.iter().sum::<f64>() / operations,
+            gigabyte_seconds: gigabyte_seconds.iter().sum::<f64>() / operations,
             log_bytes: number(counted.log_bytes) / operations,
         }
     }
@@ -159,9 +160,4 @@ impl Bill {
 
 fn gigabytes(memory_mb: u32) -> f64 {
     f64::from(memory_mb) / 1024.0
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
-const fn number(count: u64) -> f64 {
-    count as f64
 }

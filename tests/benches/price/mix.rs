@@ -9,6 +9,7 @@ use clap::Args;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use serde_json::{Value, json};
+use tests::benchmark::number;
 use tests::logs::Logs;
 use tests::metered::{Metered, MeteredBundle, MeteredServices};
 use tests::samples::incompressible;
@@ -17,8 +18,8 @@ use tokio::task::JoinSet;
 
 use crate::bill::{Bill, Counted};
 
-/// Processes of each function.
-const INSTANCES: usize = 4;
+/// The size of the arguments of work that takes its time.
+const COUNTDOWN_BYTES: usize = 25;
 
 /// How operations come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,12 +42,15 @@ pub(crate) struct Mix {
     /// The part of them that has a callback, from 0 to 1.
     #[arg(long, default_value_t = 1.0)]
     pub(crate) callbacks: f64,
-    /// Sizes of arguments, which are the results as well, in bytes, in turn.
-    #[arg(long, value_delimiter = ',', default_value = "100")]
-    pub(crate) payload_bytes: Vec<usize>,
-    /// How long the work of each takes, in milliseconds.
-    #[arg(long, default_value_t = 100)]
-    pub(crate) work_ms: u64,
+    /// How long the work of each takes, in milliseconds. It waits, so that what is worked on side by side shares that time.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    work_ms: u64,
+    /// Sizes of arguments, which are the results as well, in bytes, in turn: of work that takes no time instead.
+    #[arg(long, value_delimiter = ',', conflicts_with = "work_ms")]
+    payload_bytes: Vec<usize>,
+    /// Processes of each function at most.
+    #[arg(long, default_value_t = 4)]
+    instances: usize,
     /// How many are submitted at once when there are many, and polled.
     #[arg(long, default_value_t = 64)]
     pub(crate) at_once: usize,
@@ -65,22 +69,37 @@ impl fmt::Display for Mix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} operations of {:?} bytes and {} ms of work, {} polls each, callbacks for {:.0} %; \
-             AWS answers in {} ms, receivers in {} ms; many at once: {}, in batches of up to {}",
+            "{} operations of {:?} bytes and {} ms of work, polls each: {}, callbacks for {:.0} %; \
+             AWS answers in {} ms, receivers in {} ms; many at once: {}, in batches of up to {}, by {} processes",
             self.operations,
-            self.payload_bytes,
-            self.work_ms,
+            self.payload_bytes(),
+            self.work_ms(),
             self.polls,
             self.callbacks * 100.0,
             self.aws_ms,
             self.receiver_ms,
             self.at_once,
             self.batch_size,
+            self.instances,
         )
     }
 }
 
 impl Mix {
+    /// How long the work takes, in milliseconds.
+    pub(crate) fn work_ms(&self) -> usize {
+        let takes_time = self.payload_bytes.is_empty();
+        usize::try_from(self.work_ms).unwrap() * usize::from(takes_time)
+    }
+
+    /// The sizes of arguments, in bytes, in turn.
+    pub(crate) fn payload_bytes(&self) -> &[usize] {
+        match &*self.payload_bytes {
+            [] => &[COUNTDOWN_BYTES],
+            sizes => sizes,
+        }
+    }
+
     /// Runs it on a bundle of its own; what an operation took on the average.
     pub(crate) async fn run(&self, load: Load) -> Bill {
         let (at_once, batch_size) = match load {
@@ -90,7 +109,7 @@ impl Mix {
         let logs = Logs::collect(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("price.log"));
         let metered = Metered::new(Duration::from_millis(self.aws_ms));
         let services = MeteredServices::start().await;
-        let running = services.bundle(metered, INSTANCES, batch_size).await;
+        let running = services.bundle(metered, self.instances, batch_size).await;
         let (receiver, _server) = self.receiver().await;
         // First as many as are under way at once, so that every process has been started: what is billed for that is shared by far
         // more operations than these.
@@ -151,23 +170,22 @@ impl Mix {
         (url, server)
     }
 
-    fn body(&self, number: usize, receiver: &str) -> Value {
-        let bytes = self.payload_bytes[number % self.payload_bytes.len()];
-        let mut body = if self.work_ms == 0 {
-            json!({"function": "demo.echo", "arguments": {"text": incompressible(bytes)}})
-        } else {
-            json!({"function": "demo.countdown", "arguments": {"steps": 1, "step_ms": self.work_ms}})
+    fn body(&self, operation: usize, receiver: &str) -> Value {
+        let mut body = match &*self.payload_bytes {
+            [] => {
+                let arguments = json!({"steps": 1, "step_ms": self.work_ms});
+                json!({"function": "demo.countdown", "arguments": arguments})
+            }
+            sizes => {
+                let text = incompressible(sizes[operation % sizes.len()]);
+                json!({"function": "demo.echo", "arguments": {"text": text}})
+            }
         };
         // Spread evenly: a part of 0.25 is every fourth.
-        let called_back = |of: usize| (share(of) * self.callbacks).floor();
-        if called_back(number + 1) > called_back(number) {
+        let called_back = |of: usize| (number(of) * self.callbacks).floor();
+        if called_back(operation + 1) > called_back(operation) {
             body["callback_url"] = json!(receiver);
         }
         body
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
-const fn share(of: usize) -> f64 {
-    of as f64
 }

@@ -7,12 +7,12 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use serde_json::json;
 use shared::queue::Dispatch;
-use tests::benchmark::table;
+use tests::benchmark::{Watch, table};
 use tests::metered::{Metered, MeteredServices};
 
 use crate::stored::{pending, put};
 use crate::throughput;
-use crate::watch::{Watch, millis, quantile, rate};
+use crate::times::{millis, quantile, rate};
 
 const AT_ONCE: usize = 16;
 const PROBES: usize = 50;

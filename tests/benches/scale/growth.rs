@@ -10,13 +10,13 @@ use shared::clock::{Clock as _, SystemClock};
 use shared::domain::id::{ClaimId, OperationId};
 use shared::random::{Random, SystemRandom};
 use shared::store::{Claimed, Store};
-use tests::benchmark::table;
+use tests::benchmark::{Watch, number, table};
 use tests::meter::Units;
 use tests::metered::{Metered, MeteredBundle, MeteredServices};
 
 use crate::stored::{fill, pending, put};
 use crate::throughput;
-use crate::watch::{Watch, millis, quantile};
+use crate::times::{millis, quantile};
 
 const STEPS: [usize; 3] = [100, 10_000, 100_000];
 const EACH: usize = 30;
@@ -168,7 +168,7 @@ impl Calls<'_> {
             reads,
             ..
         } = own.map(|charge| charge.units).sum();
-        let units = (writes + index_writes + reads) / 30.0;
+        let units = (writes + index_writes + reads) / number(EACH);
         [
             format!("{units:.2}"),
             format!("{} ms", millis(quantile(&mut times, 0.5))),

@@ -13,7 +13,7 @@ mod growth;
 mod payloads;
 mod stored;
 mod throughput;
-mod watch;
+mod times;
 
 use std::path::Path;
 

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use comfy_table::Table;
 use serde_json::json;
-use tests::benchmark::table;
+use tests::benchmark::{Watch, table};
 use tests::meter::Units;
 use tests::metered::{Metered, MeteredServices};
 use tests::samples::incompressible;
 
 use crate::stored::{pending, put};
 use crate::throughput::took;
-use crate::watch::{Watch, millis, quantile};
+use crate::times::{millis, quantile};
 
 const SIZES: [usize; 7] = [100, 400, 1_000, 4_000, 16_000, 64_000, 260_000];
 const EACH: u32 = 20;

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use shared::domain::id::OperationId;
 use shared::domain::operation::State;
 use shared::domain::time::Timestamp;
-use tests::benchmark::table;
+use tests::benchmark::{Watch, table};
 use tests::metered::{Metered, MeteredBundle, MeteredServices};
 
-use crate::watch::{Watch, millis, quantile, rate};
+use crate::times::{millis, quantile, rate};
 
 const INSTANCES: [usize; 4] = [1, 2, 4, 8];
 const AT_ONCE: usize = 64;

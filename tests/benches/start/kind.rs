@@ -25,6 +25,9 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// In the order of the table.
+    pub(crate) const ALL: [Self; 4] = [Self::Hello, Self::Calls, Self::Ferry, Self::Python];
+
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Hello => "hello",
@@ -51,15 +54,17 @@ impl Kinds {
         }
     }
 
-    /// All of them, beginning with another each time.
-    pub(crate) fn in_turn(&self, round: usize) -> Vec<Kind> {
+    /// All of them, but for Python when it is left out.
+    pub(crate) fn all(&self) -> Vec<Kind> {
         let kinds = Kind::ALL.into_iter();
-        let mut kinds: Vec<_> = kinds
-            .filter(|kind| *kind != Kind::Python || self.python.is_some())
-            .collect();
-        let from = round % kinds.len();
-        kinds.rotate_left(from);
         kinds
+            .filter(|kind| *kind != Kind::Python || self.python.is_some())
+            .collect()
+    }
+
+    /// Which Python, if it is not left out.
+    pub(crate) fn python_version(&self) -> Option<String> {
+        self.python.as_ref().map(Python::version)
     }
 
     pub(crate) fn settings(&self, kind: Kind, job: Job, stage: &Stage) -> FunctionSettings {

@@ -1,7 +1,7 @@
 //! What a start and an invocation of each function cost, beside the least that could do the job and beside Python.
 //!
-//! Everything is measured in one run, in turns: each round starts a process of each kind, and each turn invokes each of them once, so
-//! that whatever else the machine does falls on all alike. They speak to the same Runtime API, and over TLS to the same store and
+//! Everything is measured in one run, in turns: each round starts a process of each kind, and each turn invokes each of them once, in
+//! another order each time, so that whatever else the machine does, and what one leaves to the next, falls on all alike. They speak to the same Runtime API, and over TLS to the same store and
 //! queues. Medians and ratios count; the milliseconds are this machine's.
 
 #![expect(
@@ -19,10 +19,11 @@ mod tls;
 use std::path::Path;
 
 use clap::Parser;
+use shared::random::{Random, SeededRandom};
 use tests::logs::Logs;
 
 use crate::job::{JOBS, Stage};
-use crate::kind::{Kind, Kinds};
+use crate::kind::Kinds;
 use crate::process::Process;
 use crate::report::Report;
 
@@ -35,7 +36,7 @@ struct Arguments {
     /// How often each is invoked after its first time.
     #[arg(long, default_value_t = 40)]
     warm: usize,
-    /// Leave Python out, which takes PyPI and most of the time.
+    /// Leave Python out, which takes Python 3.11 or later, PyPI, and most of the time.
     #[arg(long)]
     no_python: bool,
     /// Said by cargo.
@@ -47,23 +48,24 @@ struct Arguments {
 async fn main() {
     let arguments = Arguments::parse();
     let kinds = Kinds::build(!arguments.no_python).await;
+    let random = SeededRandom::new(1);
     let stage = Stage::start().await;
     let mut report = Report::default();
     let logs = Logs::collect(Path::new("/dev/null"));
     for job in JOBS {
-        for round in 0..arguments.rounds {
+        for _ in 0..arguments.rounds {
+            let mut order = kinds.all();
+            shuffle(&mut order, &random);
             let mut processes = Vec::new();
-            // Not always in the same order.
-            for kind in kinds.in_turn(round) {
+            for kind in order {
                 let mut process = Process::start(kinds.settings(kind, job, &stage)).await;
                 report.started(job, kind, &process);
                 stage.measure(job, &mut process).await;
                 report.first(job, kind, &process);
                 processes.push((kind, process));
             }
-            for turn in 0..arguments.warm {
-                let from = turn % processes.len();
-                processes.rotate_left(from);
+            for _ in 0..arguments.warm {
+                shuffle(&mut processes, &random);
                 for (kind, process) in &mut processes {
                     stage.measure(job, process).await;
                     report.warm(job, *kind, process);
@@ -79,7 +81,10 @@ async fn main() {
     report.print(&kinds);
 }
 
-impl Kind {
-    /// In the order of the table.
-    const ALL: [Self; 4] = [Self::Hello, Self::Calls, Self::Ferry, Self::Python];
+fn shuffle<T>(all: &mut [T], random: &SeededRandom) {
+    let random: &dyn Random = random;
+    for last in (1..all.len()).rev() {
+        let other = usize::from(u16::from_ne_bytes(random.bytes())) % (last + 1);
+        all.swap(last, other);
+    }
 }

@@ -1,6 +1,6 @@
 //! One process of a function, and what it used of the machine.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::body::Bytes;
 use local::function::{FunctionSettings, Instance, Invocation};
@@ -8,6 +8,7 @@ use nix::time::{ClockId, clock_getcpuclockid};
 use nix::unistd::Pid;
 use serde_json::Value;
 use shared::clock::{Clock as _, SystemClock};
+use tests::benchmark::Watch;
 
 /// What something took.
 #[derive(Debug, Clone, Copy, Default)]
@@ -31,10 +32,10 @@ pub(crate) struct Process {
 impl Process {
     /// Starts it, until it asks for its first invocation.
     pub(crate) async fn start(settings: FunctionSettings) -> Self {
-        let began = now();
+        let watch = Watch::start();
         let mut instance = Instance::spawn(&settings, 0).await.unwrap();
         instance.ready().await.unwrap();
-        let wall = began.elapsed();
+        let wall = watch.took();
         let id = i32::try_from(instance.process_id().unwrap()).unwrap();
         let id = Pid::from_raw(id);
         let clock = clock_getcpuclockid(id).unwrap();
@@ -61,9 +62,9 @@ impl Process {
             event,
         };
         let used_before = used(self.clock);
-        let began = now();
+        let watch = Watch::start();
         let answer = self.instance.invoke(invocation).await.unwrap();
-        let wall = began.elapsed();
+        let wall = watch.took();
         self.instance.ready().await.unwrap();
         let cpu = used(self.clock).checked_sub(used_before).unwrap();
         self.spent = Spent { wall, cpu };
@@ -88,12 +89,4 @@ impl Process {
 /// Of all threads of a process.
 fn used(clock: ClockId) -> Duration {
     clock.now().unwrap().into()
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a benchmark measures the machine's own time"
-)]
-fn now() -> Instant {
-    Instant::now()
 }

@@ -35,6 +35,15 @@ impl Python {
         Self { directory }
     }
 
+    /// As it says itself.
+    pub(crate) fn version(&self) -> String {
+        let python = Command::new(self.directory.join("bin/python"))
+            .arg("--version")
+            .output()
+            .unwrap();
+        String::from_utf8(python.stdout).unwrap().trim().to_owned()
+    }
+
     /// What its processes are given besides, as in Lambda's own images.
     pub(crate) fn environment(&self) -> [(String, String); 3] {
         let compiled = self.directory.join("compiled").display().to_string();

@@ -13,7 +13,7 @@ use crate::job::{JOBS, Job};
 use crate::kind::{Kind, Kinds};
 use crate::process::{Process, Spent};
 
-/// The goals, as ratios of medians in one run: initialization, first and warm.
+/// What the functions are to be held to, as ratios of medians in one run.
 const INIT_CPU_OF_HELLO_MAX: [(Job, f64); 4] = [
     (Job::Submit, 1.25),
     (Job::Status, 1.25),
@@ -109,6 +109,9 @@ impl Report {
         }
         println!("{table}\n");
         println!("{}", self.ratios());
+        if let Some(version) = kinds.python_version() {
+            println!("\n{version}");
+        }
     }
 
     fn ratios(&self) -> Table {
@@ -129,30 +132,30 @@ impl Report {
                 table.add_row([job.name(), what, &format!("{ratio:.2}"), &goal, met]);
             };
             at_most(
-                "init CPU of hello's",
+                "init CPU ÷ hello's",
                 ratio(ferry.init.cpu, hello.init.cpu),
                 init_max.unwrap().1,
             );
             let first = ratio(ferry.first.wall, calls.first.wall);
-            at_most("first invocation of bare calls'", first, FIRST_OF_CALLS_MAX);
+            at_most("first ms ÷ bare calls'", first, FIRST_OF_CALLS_MAX);
             let warm = ratio(ferry.warm.cpu, calls.warm.cpu);
-            at_most("warm CPU of bare calls'", warm, WARM_CPU_OF_CALLS_MAX);
+            at_most("warm CPU ÷ bare calls'", warm, WARM_CPU_OF_CALLS_MAX);
             let Some(python) = medians(Kind::Python) else {
                 continue;
             };
             for (what, ratio, min) in [
                 (
-                    "Python's init CPU of Ferry's",
+                    "Python's init CPU ÷ Ferry's",
                     ratio(python.init.cpu, ferry.init.cpu),
                     INIT_CPU_OF_PYTHON_MIN,
                 ),
                 (
-                    "Python's warm CPU of Ferry's",
+                    "Python's warm CPU ÷ Ferry's",
                     ratio(python.warm.cpu, ferry.warm.cpu),
                     WARM_CPU_OF_PYTHON_MIN,
                 ),
                 (
-                    "Python's memory of Ferry's",
+                    "Python's peak MB ÷ Ferry's",
                     python.memory_peak_kb / ferry.memory_peak_kb,
                     MEMORY_OF_PYTHON_MIN,
                 ),

@@ -13,7 +13,7 @@ use shared::config::Environment;
 use shared::domain::id::{AttemptId, ClaimId, CreateId, OperationId};
 use shared::random::{Random, SystemRandom};
 
-/// What a head's time to live is kept behind its visible end by, and how long it is kept, in seconds.
+/// How long a head is kept, in seconds.
 const KEPT_SECS: i64 = 86_400;
 
 struct Calls {
@@ -38,9 +38,10 @@ async fn main() -> Result<(), Error> {
         dispatch_queue: environment.required("DISPATCH_QUEUE_URL")?.to_owned(),
     });
     // As the function does.
-    aws.connect_to_store().await;
     if matches!(function.as_str(), "submit" | "worker") {
-        aws.connect_to_queues().await;
+        tokio::join!(aws.connect_to_store(), aws.connect_to_queues());
+    } else {
+        aws.connect_to_store().await;
     }
     let function: &'static str = function.leak();
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {

@@ -1,28 +1,13 @@
 //! Times, and what is made of many of them.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// When something began.
-pub(crate) struct Watch(Instant);
-
-impl Watch {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a benchmark measures the machine's own time"
-    )]
-    pub(crate) fn start() -> Self {
-        Self(Instant::now())
-    }
-
-    pub(crate) fn took(&self) -> Duration {
-        self.0.elapsed()
-    }
-}
+use tests::benchmark::number;
 
 /// The time below which this part of all times lies.
 pub(crate) fn quantile(times: &mut [Duration], part: f64) -> Duration {
     times.sort_unstable();
-    let last = f64::from(u32::try_from(times.len() - 1).unwrap());
+    let last = number(times.len() - 1);
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -39,6 +24,5 @@ pub(crate) fn millis(time: Duration) -> String {
 
 /// How many in a second.
 pub(crate) fn rate(count: usize, took: Duration) -> String {
-    let count = f64::from(u32::try_from(count).unwrap());
-    format!("{:.0}", count / took.as_secs_f64())
+    format!("{:.0}", number(count) / took.as_secs_f64())
 }

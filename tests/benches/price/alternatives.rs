@@ -14,8 +14,9 @@ use tests::benchmark::number;
 use crate::mix::Mix;
 use crate::price_list::PriceList;
 
-/// A function that accepts or polls, in milliseconds and MB.
-const GATEWAY_FUNCTION: (f64, f64) = (10.0, 256.0);
+/// What a function that accepts or polls takes besides its one call to AWS, in milliseconds, and its memory, in MB.
+const GATEWAY_FUNCTION_MS: f64 = 5.0;
+const GATEWAY_FUNCTION_MB: f64 = 256.0;
 /// The memory of the functions that work and call back, in MB: as in the template.
 const WORKER_MB: f64 = 512.0;
 const CALLBACK_MB: f64 = 256.0;
@@ -135,7 +136,7 @@ impl Work<'_> {
                 ),
                 (
                     "functions",
-                    self.function(GATEWAY_FUNCTION)
+                    self.gateway_function()
                         + self.function((millis, WORKER_MB))
                         + self.poll_functions(),
                 ),
@@ -161,7 +162,7 @@ impl Work<'_> {
                 ),
                 (
                     "functions",
-                    self.function(GATEWAY_FUNCTION)
+                    self.gateway_function()
                         + self.work_function()
                         + self.callback_function()
                         + self.poll_functions(),
@@ -174,8 +175,13 @@ impl Work<'_> {
         (1.0 + self.polls()) * self.prices.of("apigateway.http_request")
     }
 
+    fn gateway_function(&self) -> f64 {
+        let millis = GATEWAY_FUNCTION_MS + number(self.mix.aws_ms);
+        self.function((millis, GATEWAY_FUNCTION_MB))
+    }
+
     fn poll_functions(&self) -> f64 {
-        self.polls() * self.function(GATEWAY_FUNCTION)
+        self.polls() * self.gateway_function()
     }
 
     fn work_function(&self) -> f64 {

@@ -2,8 +2,8 @@
 //! multiplied out, beside the same work on others' services.
 //!
 //! Requests and units come from what went over the wire, invocations and durations from the processes, bytes of log from what they
-//! wrote. Nothing of it is estimated, with two exceptions that are parameters: how long AWS takes to answer a call, and how long a
-//! receiver takes to answer a callback.
+//! wrote. Assumed, by parameters, are how long AWS takes to answer a call and a receiver to answer a callback, and how many processes
+//! there are; and that each has a whole processor. Starts are left out.
 
 #![expect(
     clippy::unwrap_used,
@@ -100,11 +100,17 @@ fn amounts(calm: &Bill, busy: &Bill, prices: &PriceList) -> Table {
 
 fn beside_others(calm: &Bill, busy: &Bill, mix: &Mix, prices: &PriceList) -> Table {
     let mut table = table(["the same work on", "a million", "of which"], 1);
-    for (load, bill) in [("one by one", calm), ("many at once", busy)] {
+    let batches = format!(
+        "as above, without logs\n(WorkerBatchSize {}, work that waits)",
+        mix.batch_size
+    );
+    for (load, bill, what) in [
+        ("one by one", calm, "as above, without logs"),
+        ("many at once", busy, &batches),
+    ] {
         // The others' are without theirs.
         let total = bill.total_without_logs(prices) * 1e6;
-        let what = "as above, without logs".to_owned();
-        table.add_row([format!("Ferry, {load}"), dollars(total), what]);
+        table.add_row([&format!("Ferry, {load}"), &dollars(total), what]);
     }
     for other in alternatives::all(mix, prices) {
         let parts: Vec<_> = other

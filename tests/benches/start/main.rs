@@ -16,6 +16,7 @@ mod python;
 mod report;
 mod tls;
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use clap::Parser;
@@ -31,11 +32,11 @@ use crate::report::Report;
 #[derive(Debug, Parser)]
 struct Arguments {
     /// How often every process is started anew.
-    #[arg(long, default_value_t = 15)]
-    rounds: usize,
+    #[arg(long, default_value = "15")]
+    rounds: NonZeroUsize,
     /// How often each is invoked after its first time.
-    #[arg(long, default_value_t = 40)]
-    warm: usize,
+    #[arg(long, default_value = "40")]
+    warm: NonZeroUsize,
     /// Leave Python out, which takes Python 3.11 or later, PyPI, and most of the time.
     #[arg(long)]
     no_python: bool,
@@ -53,7 +54,7 @@ async fn main() {
     let mut report = Report::default();
     let logs = Logs::collect(Path::new("/dev/null"));
     for job in JOBS {
-        for _ in 0..arguments.rounds {
+        for _ in 0..arguments.rounds.get() {
             let mut order = kinds.all();
             shuffle(&mut order, &random);
             let mut processes = Vec::new();
@@ -64,7 +65,7 @@ async fn main() {
                 report.first(job, kind, &process);
                 processes.push((kind, process));
             }
-            for _ in 0..arguments.warm {
+            for _ in 0..arguments.warm.get() {
                 shuffle(&mut processes, &random);
                 for (kind, process) in &mut processes {
                     stage.measure(job, process).await;

@@ -1,7 +1,7 @@
 //! One conditional update, and what refused it.
 //!
-//! Calls of the SDK's are put on the heap, here and wherever ordinary invocations make them: their futures are 6 KB each, which every future
-//! around one would hold and copy.
+//! Calls of the SDK's are put on the heap, here and wherever ordinary invocations make them: their futures are 6 KB each, which every
+//! future around one would hold and copy.
 
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 

@@ -4,8 +4,10 @@
 
 mod answer;
 mod body;
+mod content;
 mod cursor;
 mod etag;
+mod grammar;
 mod idempotency;
 mod list;
 mod operation;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::grammar::{Parameter, Reader, list_members};
 use crate::domain::limits::WAIT_SECS_MAX;
 
 /// How long a caller is kept waiting at most.
@@ -26,24 +27,27 @@ impl fmt::Display for Wait {
     }
 }
 
-/// The preference `wait` (RFC 7240, section 4.3), held to the longest that is granted. A preference that cannot be understood is
-/// passed over, as section 2 asks; of several `wait`s the first counts.
+/// The preference `wait` (RFC 7240, section 4.3), held to the longest that is granted. A preference that is malformed is ignored, as
+/// section 2 asks; of several `wait`s the first alone counts, whatever it says.
 #[must_use]
 pub fn prefer_wait(header: &str) -> Option<Wait> {
-    let value = header.split(',').find_map(|preference| {
-        // What follows a semicolon is a parameter of the preference, and `wait` has none.
-        let (name, value) = preference.split(';').next()?.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("wait").then_some(value)
-    })?;
-    let value = value.trim();
-    let unquoted = value
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'));
-    let digits = unquoted.unwrap_or(value);
-    let number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let wait = list_members(header)
+        .into_iter()
+        .filter_map(preference)
+        .find(|preference| preference.is("wait"))?;
+    let digits = wait.value?;
+    let number = digits.bytes().all(|byte| byte.is_ascii_digit());
     // Digits that are no `u32` are merely many.
     let secs = digits.parse().unwrap_or(u32::MAX).min(WAIT_SECS_MAX);
     number.then_some(Wait { secs })
+}
+
+/// One preference. Its own parameters mean nothing to `wait`, but have to be well formed.
+fn preference(member: &str) -> Option<Parameter<'_>> {
+    let mut reader = Reader::new(member);
+    let preference = reader.parameter()?;
+    reader.parameters()?;
+    Some(preference)
 }
 
 #[cfg(test)]
@@ -72,8 +76,56 @@ mod tests {
             ("respond-async", None),
             ("", None),
         ] {
-            let read = prefer_wait(header).map(|wait| wait.to_string());
-            assert_eq!(read.as_deref(), wait, "{header}");
+            assert_eq!(read(header).as_deref(), wait, "{header}");
         }
+    }
+
+    #[test]
+    fn a_quoted_string_is_a_value_and_nothing_else() {
+        for (header, wait) in [
+            ("note=\"please, wait=1, thanks\"", None),
+            ("note=\"please, wait=1, thanks\", wait=2", Some("wait=2")),
+            (r#"note="a \", wait=1, \"", wait=2"#, Some("wait=2")),
+            (r#"note="a \\", wait=1"#, Some("wait=1")),
+            ("respond-async; note=\", wait=1\"", None),
+            ("respond-async; note=\"; \"; x, wait=1", Some("wait=1")),
+            ("note=\"wait=1", None),
+            ("wait=\"1, wait=2\"", None),
+            ("wait=\"5\"", Some("wait=5")),
+            (r#"wait="\5""#, Some("wait=5")),
+            ("wait=\" 5\"", None),
+            ("wait=\"\"", None),
+            ("WAIT\t=\t5", Some("wait=5")),
+            ("wait=5;", Some("wait=5")),
+            ("wait=5; x; y=; z=\"\"", Some("wait=5")),
+        ] {
+            assert_eq!(read(header).as_deref(), wait, "{header}");
+        }
+    }
+
+    #[test]
+    fn a_malformed_preference_is_ignored_and_the_next_one_is_read() {
+        for (header, wait) in [
+            (",, wait=5,", Some("wait=5")),
+            ("a b, wait=5", Some("wait=5")),
+            ("=1, wait=5", Some("wait=5")),
+            ("/, wait=5", Some("wait=5")),
+            ("é, wait=5", Some("wait=5")),
+            ("wait==1, wait=5", Some("wait=5")),
+            ("wait=1 2, wait=5", Some("wait=5")),
+            ("wait=1; =, wait=5", Some("wait=5")),
+            ("wait=5 respond-async", None),
+            ("respond-async wait=5", None),
+            ("respond-async; wait=5", None),
+            // Well formed, and the first: the others do not count.
+            ("wait=soon, wait=5", None),
+            ("wait, wait=5", None),
+        ] {
+            assert_eq!(read(header).as_deref(), wait, "{header}");
+        }
+    }
+
+    fn read(header: &str) -> Option<String> {
+        prefer_wait(header).map(|wait| wait.to_string())
     }
 }

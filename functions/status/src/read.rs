@@ -29,10 +29,7 @@ impl Status {
                 .with("etag", tag.to_string())
                 .with("cache-control", "private, no-cache")
         } else {
-            // Without a wait the operation as it stands is the whole answer; with one it is not what was waited for.
-            let waited_in_vain = wait.is_some() && !operation.status().is_terminal();
-            let status = if waited_in_vain { 202 } else { 200 };
-            show(&self.store, &operation, status, self.clock.now()).await?
+            show(&self.store, &operation, 200, self.clock.now()).await?
         };
         Ok(match wait {
             Some(wait) => answer.with("preference-applied", wait.to_string()),

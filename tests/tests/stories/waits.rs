@@ -148,13 +148,15 @@ async fn a_replay_waits_as_a_first_submit_does() {
 }
 
 #[tokio::test]
-async fn a_status_that_waits_is_200_at_the_end_and_202_before_it() {
+async fn a_status_that_waits_is_200_at_the_end_and_before_it() {
     let world = World::start().await;
     let id = world.submit(json!({"function": "demo.echo"})).await.json["id"].clone();
     let path = format!("/operations/{}", id.as_str().unwrap());
     let early = show(&world, id.as_str().unwrap(), &[("prefer", "wait=2")]).await;
-    assert_eq!(early.status, 202, "{}", early.text);
+    assert_eq!(early.status, 200, "{}", early.text);
     assert_eq!(early.headers["preference-applied"], "wait=2");
+    assert_eq!(early.json["status"], "pending");
+    assert!(early.headers["retry-after"].is_string());
 
     let headers = [("prefer", "wait=2")];
     let request = world.request("GET", &path, &headers, "");

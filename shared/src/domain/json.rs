@@ -4,6 +4,7 @@
 //! turn 9007199254740993 into its neighbour. This module checks such text and compares it by value without parsing numbers.
 
 mod canonical;
+mod number;
 mod read;
 
 use std::collections::BTreeSet;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 pub use self::canonical::canonical;
+pub use self::number::whole_number;
 pub use self::read::{NotJson, read};
 
 /// One JSON value as text without insignificant white space, otherwise as sent.

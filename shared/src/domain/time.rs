@@ -52,10 +52,51 @@ impl Timestamp {
     /// Reads an RFC 3339 date and time with any offset; what is finer than a millisecond is cut off.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?;
-        i64::try_from(moment.unix_timestamp_nanos().div_euclid(1_000_000))
-            .ok()
-            .map(Self)
+        Moment::parse(text).map(Moment::floor)
+    }
+}
+
+/// A point in time as a caller writes it, to any precision: a [`Timestamp`], or between two of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    floor: Timestamp,
+    /// Whether it is later than `floor`, by less than a millisecond.
+    is_later: bool,
+}
+
+impl Moment {
+    /// Reads an RFC 3339 date and time with any offset and any number of decimals.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        // The parser takes any byte between date and time. RFC 3339 has `T`, and suggests a space.
+        if !matches!(text.as_bytes().get(10), Some(b'T' | b't' | b' ')) {
+            return None;
+        }
+        let nanos = OffsetDateTime::parse(text, &Rfc3339)
+            .ok()?
+            .unix_timestamp_nanos();
+        // The parser passes over what is finer than a nanosecond. There is one point in the grammar.
+        let finer = text.split_once('.').is_some_and(|(_, fraction)| {
+            let decimals = fraction.bytes().take_while(u8::is_ascii_digit);
+            decimals.skip(9).any(|decimal| decimal != b'0')
+        });
+        let millis = i64::try_from(nanos.div_euclid(1_000_000)).ok()?;
+        Some(Self {
+            floor: Timestamp(millis),
+            is_later: finer || nanos.rem_euclid(1_000_000) != 0,
+        })
+    }
+
+    /// The latest timestamp that is not later than this.
+    #[must_use]
+    pub const fn floor(self) -> Timestamp {
+        self.floor
+    }
+
+    /// The earliest timestamp that is not earlier than this.
+    #[must_use]
+    pub const fn ceil(self) -> Timestamp {
+        Timestamp(self.floor.0.saturating_add(self.is_later as i64))
     }
 }
 
@@ -117,6 +158,59 @@ mod tests {
         );
         assert_eq!(Timestamp::parse("1970-01-01"), None);
         assert_eq!(Timestamp::parse("yesterday"), None);
+    }
+
+    #[test]
+    fn a_moment_lies_between_two_timestamps_unless_it_is_one() {
+        for (text, floor, ceil) in [
+            ("1970-01-01T00:00:00Z", 0, 0),
+            ("1970-01-01t00:00:00z", 0, 0),
+            ("1970-01-01 00:00:00.0000000000000Z", 0, 0),
+            ("1970-01-01T00:00:00.001Z", 1, 1),
+            ("1970-01-01T00:00:00.0010000000000000Z", 1, 1),
+            ("1970-01-01T00:00:00.0005Z", 0, 1),
+            ("1970-01-01T00:00:00.000000001Z", 0, 1),
+            ("1970-01-01T00:00:00.0000000000000000000001Z", 0, 1),
+            ("1970-01-01T00:00:00.9999999999999999999999Z", 999, 1000),
+            ("1970-01-01T01:00:00.0015+01:00", 1, 2),
+            ("1969-12-31T23:59:59.9995Z", -1, 0),
+            ("1969-12-31T23:59:59.9990000001-00:00", -1, 0),
+            // A leap second comes after the last timestamp of the second before it.
+            ("1972-06-30T23:59:60Z", 78_796_799_999, 78_796_800_000),
+            ("1972-06-30T23:59:60.5Z", 78_796_799_999, 78_796_800_000),
+            ("1972-06-30T18:59:60-05:00", 78_796_799_999, 78_796_800_000),
+        ] {
+            let moment = Moment::parse(text).unwrap();
+            assert_eq!(moment.floor(), Timestamp::from_millis(floor), "{text}");
+            assert_eq!(moment.ceil(), Timestamp::from_millis(ceil), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_of_rfc_3339_is_no_moment() {
+        for text in [
+            "",
+            "1970-01-01",
+            "1970-01-01T00:00Z",
+            "1970-01-01T00:00:00",
+            "1970-01-01T00:00:00.Z",
+            "1970-01-01T00:00:00,5Z",
+            "1970-01-01_00:00:00Z",
+            "1970-01-01T00:00:00 01:00",
+            "1970-01-01T00:00:00+0100",
+            "1970-01-01T00:00:00+24:00",
+            "1970-01-01T24:00:00Z",
+            "1970-01-01T12:00:60Z",
+            "1970-02-30T00:00:00Z",
+            "70-01-01T00:00:00Z",
+            "+1970-01-01T00:00:00Z",
+            " 1970-01-01T00:00:00Z",
+            "1970-01-01T00:00:00Z ",
+            "1970-01-0éT00:00:00Z",
+            "0",
+        ] {
+            assert_eq!(Moment::parse(text), None, "{text}");
+        }
     }
 
     #[test]

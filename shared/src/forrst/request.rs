@@ -151,7 +151,7 @@ fn code_of_structure(pointer: &str) -> Code {
 /// The id; one that is given twice is as good as none.
 fn read_id(fields: &mut Fields, members: &mut Members<'_>) -> Option<String> {
     let raw = fields.required(members, "id")?;
-    if members.take("id").is_some() {
+    if members.take_any("id").is_some() {
         fields.wrong("id", "is given more than once");
         return None;
     }

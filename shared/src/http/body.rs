@@ -43,8 +43,13 @@ impl<'a> Members<'a> {
         Some(Self { left })
     }
 
-    /// Takes a member.
+    /// Takes an optional member. One that is null counts as left out.
     pub fn take(&mut self, name: &str) -> Option<&'a RawValue> {
+        self.take_any(name).filter(|raw| raw.get() != "null")
+    }
+
+    /// Takes a member, null or not.
+    pub(crate) fn take_any(&mut self, name: &str) -> Option<&'a RawValue> {
         let index = self.left.iter().position(|(known, _)| known == name)?;
         Some(self.left.swap_remove(index).1)
     }
@@ -87,13 +92,13 @@ impl Fields {
         self.errors.push(FieldError::new(pointer, detail));
     }
 
-    /// Takes a member that must be there.
+    /// Takes a member that must be there. One that is null is there, and is of the wrong type.
     pub fn required<'a>(
         &mut self,
         members: &mut Members<'a>,
         member: &str,
     ) -> Option<&'a RawValue> {
-        let raw = members.take(member);
+        let raw = members.take_any(member);
         if raw.is_none() {
             self.wrong(member, "is required");
         }
@@ -150,17 +155,15 @@ impl Fields {
         version
     }
 
-    /// A member that must be a whole number within bounds.
+    /// A member that must be a whole number within bounds, in any spelling of JSON's.
     pub fn number(
         &mut self,
         member: &str,
         raw: &RawValue,
         bounds: std::ops::RangeInclusive<u32>,
     ) -> Option<u32> {
-        let number = raw
-            .get()
-            .parse()
-            .ok()
+        let number = json::whole_number(raw)
+            .and_then(|number| u32::try_from(number).ok())
             .filter(|number| bounds.contains(number));
         if number.is_none() {
             self.wrong(

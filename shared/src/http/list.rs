@@ -7,9 +7,13 @@ use super::operation::OperationView;
 use super::problem::{FieldError, Problem};
 use crate::domain::limits::{LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX};
 use crate::domain::operation::Owner;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Moment, Timestamp};
 use crate::domain::transition::Status;
 use crate::store::{ListFilter, ListPage, Position};
+
+/// What the pointer to a parameter of a query begins with.
+const QUERY: &str = "/query";
+const TIME_RULE: &str = "must be an RFC 3339 date and time";
 
 /// What a caller wants to see.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +33,7 @@ impl ListRequest {
     ///
     /// Every parameter that is wrong.
     pub fn parse(query: &str, owner: &Owner) -> Result<Self, Problem> {
-        let mut parameters = Parameters::at("/query");
+        let mut parameters = Parameters::at(QUERY);
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             parameters.set(&name, &value);
         }
@@ -86,22 +90,26 @@ impl Parameters {
                 ),
             },
             "function" => self.filter.function = Some(value.to_owned()),
-            "created_after" | "created_before" => match Timestamp::parse(value) {
-                Some(time) if name == "created_after" => self.filter.created_after = Some(time),
-                Some(time) => self.filter.created_before = Some(time),
-                None => self.wrong(name, "must be an RFC 3339 date and time"),
+            "created_after" | "created_before" => match Moment::parse(value) {
+                // Creation times are whole milliseconds: one that is later than a moment is later than its floor.
+                Some(moment) if name == "created_after" => {
+                    self.filter.created_after = Some(moment.floor());
+                }
+                Some(moment) => self.filter.created_before = Some(moment.ceil()),
+                None if self.base == QUERY && value.contains(' ') => {
+                    self.wrong(name, format!("{TIME_RULE}; in a query a + is written %2B"));
+                }
+                None => self.wrong(name, TIME_RULE),
             },
-            "limit" => match value
-                .parse()
-                .ok()
-                .filter(|limit| (1..=LIST_LIMIT_MAX).contains(limit))
-            {
-                Some(limit) => self.limit = Some(limit),
-                None => self.wrong(
-                    name,
-                    format!("must be a whole number from 1 to {LIST_LIMIT_MAX}"),
-                ),
-            },
+            "limit" => {
+                match whole_number(value).filter(|limit| (1..=LIST_LIMIT_MAX).contains(limit)) {
+                    Some(limit) => self.limit = Some(limit),
+                    None => self.wrong(
+                        name,
+                        format!("must be a whole number from 1 to {LIST_LIMIT_MAX}"),
+                    ),
+                }
+            }
             "cursor" => self.cursor = Some(value.to_owned()),
             _ => self.wrong(name, "is not a parameter of this request"),
         }
@@ -135,6 +143,12 @@ impl Parameters {
             Err(self.errors)
         }
     }
+}
+
+/// Digits alone: a query has no other form of a number.
+fn whole_number(value: &str) -> Option<usize> {
+    let digits = value.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| value.parse().ok()).flatten()
 }
 
 /// The body of a page.
@@ -204,11 +218,76 @@ mod tests {
     }
 
     #[test]
+    fn times_are_compared_exactly_whatever_their_precision() {
+        let base = "2026-01-01T00:00:00";
+        let millis = Timestamp::parse(&format!("{base}Z")).unwrap().as_millis();
+        for (query, first, last) in [
+            ("created_before=2026-01-01T00:00:00.000Z", None, Some(-1)),
+            ("created_before=2026-01-01T00:00:00.0005Z", None, Some(0)),
+            (
+                "created_before=2026-01-01T00:00:00.0000000000001Z",
+                None,
+                Some(0),
+            ),
+            (
+                "created_before=2026-01-01T01:00:00.0015%2B01:00",
+                None,
+                Some(1),
+            ),
+            ("created_after=2026-01-01T00:00:00.000Z", Some(1), None),
+            ("created_after=2026-01-01T00:00:00.0005Z", Some(1), None),
+            ("created_after=2025-12-31T23:59:59.9999Z", Some(0), None),
+            (
+                "created_after=2025-12-31T23:59:59.9999Z&created_before=2026-01-01T00:00:00.0001Z",
+                Some(0),
+                Some(0),
+            ),
+        ] {
+            let filter = parse(query).unwrap().filter;
+            let spans = |offset: i64| filter.spans(Timestamp::from_millis(millis + offset));
+            let expected = |offset: i64| {
+                first.is_none_or(|first| offset >= first) && last.is_none_or(|last| offset <= last)
+            };
+            for offset in -2..=3 {
+                assert_eq!(spans(offset), expected(offset), "{query}, {offset}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_plus_that_was_not_encoded_is_named() {
+        let owner = Owner::new("jwt", "alice").unwrap();
+        let detail =
+            |parameters: Parameters| parameters.finish(&owner).unwrap_err()[0].detail.clone();
+        for (query, is_named) in [
+            ("created_after=2026-01-01T00:00:00+01:00", true),
+            ("created_before=2026-01-01T00:00:00.5+01:00", true),
+            ("created_before=2026-01-01T00:00+01:00", true),
+            ("created_after=yesterday", false),
+            ("created_after=2026-01-01T00:00:00%2B0100", false),
+        ] {
+            let problem = ListRequest::parse(query, &owner).unwrap_err();
+            let is_in = problem.errors[0].detail.contains("%2B");
+            assert_eq!(is_in, is_named, "{query}");
+        }
+        // JSON knows no percent-encoding.
+        let mut parameters = Parameters::at("/call/arguments");
+        parameters.set("created_after", "2026-01-01T00:00:00 01:00");
+        assert!(!detail(parameters).contains("%2B"));
+    }
+
+    #[test]
     fn whatever_is_wrong_is_named() {
         for (query, pointers) in [
             ("limit=0", vec!["/query/limit"]),
             ("limit=101", vec!["/query/limit"]),
             ("limit=1.0", vec!["/query/limit"]),
+            ("limit=%2B5", vec!["/query/limit"]),
+            ("limit=+5", vec!["/query/limit"]),
+            ("limit=-0", vec!["/query/limit"]),
+            ("limit=5e0", vec!["/query/limit"]),
+            ("limit=%D9%A5", vec!["/query/limit"]),
+            ("limit=99999999999999999999", vec!["/query/limit"]),
             ("limit=", vec!["/query/limit"]),
             ("limit=1&limit=2", vec!["/query/limit"]),
             ("status=Failed", vec!["/query/status"]),

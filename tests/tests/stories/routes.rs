@@ -183,6 +183,40 @@ async fn a_list_shows_each_operation_once_newest_first() {
 }
 
 #[tokio::test]
+async fn times_of_a_list_are_exact_to_any_precision_on_every_page() {
+    let world = World::start().await;
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        let accepted = world.submit(json!({"function": "demo.echo"})).await.json;
+        ids.push(accepted["id"].as_str().unwrap().to_owned());
+        world.clock.advance(Duration::from_millis(1));
+    }
+    let [at_0, at_1, at_2] = ids.try_into().unwrap();
+    for (query, expected) in [
+        ("created_before=2027-01-15T08:00:00.0000Z", vec![]),
+        ("created_before=2027-01-15T08:00:00.0005Z", vec![&at_0]),
+        (
+            "created_before=2027-01-15T09:00:00.00100000000000000001%2B01:00",
+            vec![&at_1, &at_0],
+        ),
+        (
+            "created_after=2027-01-15T08:00:00.0005Z",
+            vec![&at_2, &at_1],
+        ),
+        (
+            "created_after=2027-01-15T07:59:59.9999999999Z&created_before=2027-01-15T08:00:00.00101Z",
+            vec![&at_1, &at_0],
+        ),
+    ] {
+        for limit in [1, 100] {
+            let pages = pages(&world, &format!("{query}&limit={limit}")).await;
+            let listed = pages.concat();
+            assert!(listed.iter().eq(expected.clone()), "{query}: {listed:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_list_is_filtered_by_state_function_and_time() {
     let world = World::start().await;
     let a = world.submit(json!({"function": "demo.echo"})).await.json;

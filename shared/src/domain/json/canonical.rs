@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
+use super::number::Decimal;
 use super::{Shape, as_text, elements, members};
 
 /// The text that is the same for two JSON values exactly when they are equal: members sorted, strings decoded, numbers reduced
@@ -57,24 +58,15 @@ fn canonical_scalar(text: &str) -> String {
     if matches!(text, "true" | "false" | "null") {
         return text.to_owned();
     }
-    let (sign, magnitude) = match text.strip_prefix('-') {
-        Some(magnitude) => ("-", magnitude),
-        None => ("", text),
-    };
-    let (mantissa, exponent) = magnitude.split_once(['e', 'E']).unwrap_or((magnitude, "0"));
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let digits = format!("{whole}{fraction}");
-    let significant = digits.trim_start_matches('0').trim_end_matches('0');
-    if significant.is_empty() {
-        return "0".to_owned();
+    match Decimal::read(text) {
+        Some(number) if number.digits.is_empty() => "0".to_owned(),
+        Some(number) => {
+            let sign = if number.is_negative { "-" } else { "" };
+            format!("{sign}{}e{}", number.digits, number.exponent)
+        }
+        // Such text equals only itself.
+        None => text.to_owned(),
     }
-    let trailing_zeros = digits.len() - digits.trim_end_matches('0').len();
-    // An exponent past 18 digits names no number that anything here could hold: such text equals only itself.
-    let Ok(exponent) = exponent.parse::<i64>() else {
-        return text.to_owned();
-    };
-    let shift = i128::from(exponent) + trailing_zeros as i128 - fraction.len() as i128;
-    format!("{sign}{significant}e{shift}")
 }
 
 #[cfg(test)]

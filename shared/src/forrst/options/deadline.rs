@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::domain::json::Json;
+use crate::domain::json::{Json, whole_number};
 use crate::domain::limits::DEADLINE_SECS_MAX;
 use crate::domain::time::Timestamp;
 use crate::forrst::error::{ErrorObject, Errors};
@@ -62,10 +62,8 @@ impl DeadlineOptions {
             time.map(DeadlineLimit::At)
         } else if let Some(unit_millis) = unit_millis(&unit) {
             let most = u64::from(DEADLINE_SECS_MAX) * 1000 / unit_millis;
-            let count = value.and_then(|raw| {
-                let count: Option<u64> = raw.get().parse().ok();
-                count.filter(|count| (1..=most).contains(count))
-            });
+            let count =
+                value.and_then(|raw| whole_number(raw).filter(|count| (1..=most).contains(count)));
             if value.is_some() && count.is_none() {
                 fields.wrong("value", format!("must be a whole number from 1 to {most}"));
             }

@@ -74,6 +74,7 @@ fn every_wrong_member_is_told_with_its_place() {
     let long = "x".repeat(256);
     let wrong: &[(&str, Option<Value>, &str)] = &[
         ("/protocol", None, "INVALID_REQUEST"),
+        ("/protocol", Some(Value::Null), "INVALID_REQUEST"),
         ("/protocol", Some(json!("forrst/0.1")), "INVALID_REQUEST"),
         ("/protocol/name", None, "INVALID_REQUEST"),
         ("/protocol/name", Some(json!("Forrst")), "INVALID_REQUEST"),
@@ -92,6 +93,7 @@ fn every_wrong_member_is_told_with_its_place() {
         ("/id", Some(json!("")), "INVALID_REQUEST"),
         ("/id", Some(json!(long)), "INVALID_REQUEST"),
         ("/call", None, "INVALID_REQUEST"),
+        ("/call", Some(Value::Null), "INVALID_REQUEST"),
         ("/call", Some(json!([])), "INVALID_REQUEST"),
         ("/call/function", None, "INVALID_REQUEST"),
         ("/call/function", Some(json!(["f"])), "INVALID_REQUEST"),
@@ -101,22 +103,36 @@ fn every_wrong_member_is_told_with_its_place() {
             "INVALID_REQUEST",
         ),
         ("/call/function", Some(json!(long)), "INVALID_REQUEST"),
-        ("/call/version", Some(Value::Null), "INVALID_REQUEST"),
+        ("/call/version", Some(json!(1)), "INVALID_REQUEST"),
         ("/call/version", Some(json!("1")), "INVALID_REQUEST"),
-        ("/call/arguments", Some(Value::Null), "INVALID_ARGUMENTS"),
+        ("/call/arguments", Some(json!("{}")), "INVALID_ARGUMENTS"),
         ("/call/arguments", Some(json!([1])), "INVALID_ARGUMENTS"),
         (
             "/call/arguments",
             Some(json!({"a": "x".repeat(256 * 1024)})),
             "INVALID_ARGUMENTS",
         ),
-        ("/context", Some(Value::Null), "INVALID_REQUEST"),
         ("/context", Some(json!("a")), "INVALID_REQUEST"),
-        ("/extensions", Some(Value::Null), "INVALID_REQUEST"),
         ("/extensions", Some(json!({})), "INVALID_REQUEST"),
     ];
     for (pointer, value, code) in wrong {
         assert_told(&altered(pointer, value.clone()), &[(code, pointer)]);
+    }
+}
+
+#[test]
+fn an_optional_member_that_is_null_counts_as_left_out() {
+    for pointer in [
+        "/call/version",
+        "/call/arguments",
+        "/context",
+        "/extensions",
+    ] {
+        assert_eq!(
+            read(&altered(pointer, Some(Value::Null))),
+            read(&altered(pointer, None)),
+            "{pointer}"
+        );
     }
 }
 
@@ -130,13 +146,14 @@ fn an_element_of_extensions_is_an_object_with_a_urn() {
         ),
         (json!({}), "INVALID_REQUEST", "/extensions/0/urn"),
         (json!({"urn": 1}), "INVALID_REQUEST", "/extensions/0/urn"),
+        (json!({"urn": null}), "INVALID_REQUEST", "/extensions/0/urn"),
         (
             json!({"urn": "async"}),
             "INVALID_REQUEST",
             "/extensions/0/urn",
         ),
         (
-            json!({"urn": "urn:forrst:ext:retry", "options": null}),
+            json!({"urn": "urn:forrst:ext:retry", "options": []}),
             "INVALID_REQUEST",
             "/extensions/0/options",
         ),

@@ -9,7 +9,7 @@ use crate::domain::callback::Event;
 use crate::domain::callback::SignatureVersion;
 use crate::domain::time::Timestamp;
 use crate::forrst::{
-    CallbackRequest, DeadlineLimit, DeadlineOptions, Extension, ExtensionName, Extensions,
+    CallbackRequest, DeadlineLimit, DeadlineOptions, Extension, ExtensionName, Extensions, Reading,
 };
 
 fn extensions(envelope: &Value) -> Extensions {
@@ -22,10 +22,11 @@ fn every_wrong_option_is_told_with_its_place() {
     let url = "https://example.com/";
     for (name, options, members) in [
         ("async", json!({"preferred": "yes"}), &["preferred"][..]),
-        ("async", json!({"accept": null}), &["accept"]),
-        ("async", json!({"callback_url": null}), &["callback_url"]),
+        ("async", json!({"accept": 0}), &["accept"]),
+        ("async", json!({"callback_url": []}), &["callback_url"]),
         ("webhook", json!({}), &["callback_url"]),
         ("webhook", json!({"callback_url": 1}), &["callback_url"]),
+        ("webhook", json!({"callback_url": null}), &["callback_url"]),
         (
             "webhook",
             json!({"callback_url": url, "events": [], "signature_version": "v2"}),
@@ -47,11 +48,17 @@ fn every_wrong_option_is_told_with_its_place() {
             &["signature_version"],
         ),
         ("idempotency", json!({}), &["key"]),
-        ("idempotency", json!({"key": 1}), &["key"]),
+        ("idempotency", json!({"key": null}), &["key"]),
         ("idempotency", json!({"key": ""}), &["key"]),
         ("idempotency", json!({"key": "é"}), &["key"]),
         ("idempotency", json!({"key": "x".repeat(256)}), &["key"]),
         ("deadline", json!({}), &["value", "unit"]),
+        ("deadline", json!({"value": null, "unit": null}), &["unit"]),
+        (
+            "deadline",
+            json!({"value": null, "unit": "second"}),
+            &["value"],
+        ),
         ("deadline", json!({"value": 1}), &["unit"]),
         ("deadline", json!({"value": 1, "unit": "day"}), &["unit"]),
         (
@@ -97,7 +104,7 @@ fn every_wrong_option_is_told_with_its_place() {
         ("tracing", json!({}), &["trace_id", "span_id"]),
         (
             "tracing",
-            json!({"trace_id": "", "span_id": long, "parent_span_id": null, "baggage": []}),
+            json!({"trace_id": "", "span_id": long, "parent_span_id": "", "baggage": []}),
             &["trace_id", "span_id", "parent_span_id", "baggage"],
         ),
     ] {
@@ -110,6 +117,61 @@ fn every_wrong_option_is_told_with_its_place() {
             .map(|place| ("INVALID_ARGUMENTS", place.as_str()))
             .collect();
         assert_told(&with_extension(&options, name), &expected);
+    }
+}
+
+#[test]
+fn an_optional_option_that_is_null_counts_as_left_out() {
+    let url = "https://example.com/";
+    for (name, with_null, without) in [
+        (
+            "async",
+            json!({"preferred": null, "accept": true, "callback_url": null}),
+            json!({"accept": true}),
+        ),
+        ("async", Value::Null, json!({})),
+        (
+            "webhook",
+            json!({"callback_url": url, "events": null, "signature_version": null}),
+            json!({"callback_url": url}),
+        ),
+        (
+            "tracing",
+            json!({"trace_id": "t", "span_id": "s", "parent_span_id": null, "baggage": null}),
+            json!({"trace_id": "t", "span_id": "s"}),
+        ),
+    ] {
+        assert_eq!(
+            extensions(&with_extension(&with_null, name)),
+            extensions(&with_extension(&without, name)),
+            "{with_null}"
+        );
+    }
+}
+
+#[test]
+fn the_value_of_a_deadline_is_a_whole_number_in_any_spelling() {
+    for (value, secs) in [
+        ("90", Some(90)),
+        ("90.0", Some(90)),
+        ("9E+1", Some(90)),
+        ("9000e-2", Some(90)),
+        ("6.048e5", Some(604_800)),
+        ("604800.5", None),
+        ("6.0481e5", None),
+        ("0.0", None),
+        ("1e-400", None),
+        ("1e400", None),
+    ] {
+        let envelope = with_extension(&json!({"value": 0, "unit": "second"}), "deadline");
+        let envelope = envelope.to_string();
+        let envelope = envelope.replace(r#""value":0"#, &format!(r#""value":{value}"#));
+        let request = Reading::of(envelope.as_bytes()).request;
+        let limit = request
+            .ok()
+            .map(|request| request.extensions.deadline.unwrap().options.limit);
+        let expected = secs.map(|secs| DeadlineLimit::After(Duration::from_secs(secs)));
+        assert_eq!(limit, expected, "{value}");
     }
 }
 

@@ -1,0 +1,152 @@
+//! JSON numbers by their digits. A parse into floating point would take one number for its neighbour.
+
+use serde_json::value::RawValue;
+
+/// A number as its significant digits, without zeros at either end, times ten to the power of `exponent`.
+/// Zero has no digits.
+pub(super) struct Decimal {
+    pub(super) is_negative: bool,
+    pub(super) digits: String,
+    pub(super) exponent: i128,
+}
+
+impl Decimal {
+    /// Reads a number of JSON's grammar; `None` when its exponent has so many digits that the number is
+    /// none that anything here could hold.
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let (is_negative, magnitude) = match text.strip_prefix('-') {
+            Some(magnitude) => (true, magnitude),
+            None => (false, text),
+        };
+        let (mantissa, exponent) = magnitude.split_once(['e', 'E']).unwrap_or((magnitude, "0"));
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let mut digits = format!("{whole}{fraction}");
+        let written = digits.len();
+        digits.truncate(digits.trim_end_matches('0').len());
+        let trailing_zeros = written - digits.len();
+        let digits = digits.trim_start_matches('0').to_owned();
+        // The exponent of zero says nothing, however long it is.
+        let exponent = match exponent.parse::<i64>() {
+            Ok(exponent) => exponent,
+            Err(_) if digits.is_empty() => 0,
+            Err(_) => return None,
+        };
+        Some(Self {
+            is_negative: is_negative && !digits.is_empty(),
+            exponent: i128::from(exponent) + trailing_zeros as i128 - fraction.len() as i128,
+            digits,
+        })
+    }
+}
+
+/// A whole number that is not negative, however it is written: `5`, `5.0`, `50e-1` and `0.5E+1` are one.
+/// That is what JSON Schema calls an `integer`. `None` for any other value, and past [`u64::MAX`].
+#[must_use]
+pub fn whole_number(raw: &RawValue) -> Option<u64> {
+    let text = raw.get();
+    if !text.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
+        return None;
+    }
+    let Decimal {
+        is_negative,
+        digits,
+        exponent,
+    } = Decimal::read(text)?;
+    if digits.is_empty() {
+        return Some(0);
+    }
+    let zeros = usize::try_from(exponent).ok()?;
+    // The largest has 20 digits; more zeros than that are not worth the writing.
+    if is_negative || zeros >= 20 {
+        return None;
+    }
+    format!("{digits}{}", "0".repeat(zeros)).parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(text: &str) -> Option<u64> {
+        whole_number(serde_json::from_str(text).unwrap())
+    }
+
+    #[test]
+    fn a_whole_number_is_one_in_every_spelling() {
+        for (text, number) in [
+            ("0", 0),
+            ("-0", 0),
+            ("-0.0", 0),
+            ("0e999999999999999999999999", 0),
+            ("0.000E-999999999999999999999999", 0),
+            ("5", 5),
+            ("5.0", 5),
+            ("5.00000000000000000000000000", 5),
+            ("50e-1", 5),
+            ("0.5e1", 5),
+            ("0.05E+2", 5),
+            ("5e0", 5),
+            ("5e-0", 5),
+            ("6e1", 60),
+            ("6E+1", 60),
+            ("6.0e01", 60),
+            ("604800.0", 604_800),
+            ("6.048e5", 604_800),
+            ("9007199254740993.0", 9_007_199_254_740_993),
+            ("18446744073709551615", u64::MAX),
+            ("18446744073709551615.0", u64::MAX),
+            ("1844674407370955161.5e1", u64::MAX),
+            ("1e19", 10_000_000_000_000_000_000),
+        ] {
+            assert_eq!(read(text), Some(number), "{text}");
+        }
+        let long = format!("5{}e-100000", "0".repeat(100_000));
+        assert_eq!(read(&long), Some(5));
+        let long = format!("0.{}5e100001", "0".repeat(100_000));
+        assert_eq!(read(&long), Some(5));
+    }
+
+    #[test]
+    fn anything_else_is_none() {
+        for text in [
+            "-1",
+            "-1.0",
+            "5.5",
+            "5.0000000000000000000000000000001",
+            "5e-1",
+            "55e-1",
+            "1e-400",
+            "1e400",
+            "1e20",
+            "18446744073709551616",
+            "18446744073709551615.5",
+            "1e99999999999999999999999999",
+            "1e-99999999999999999999999999",
+            "\"5\"",
+            "null",
+            "true",
+            "[5]",
+            "{}",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn moving_the_point_changes_nothing(number: u64, places in 0_usize..40) {
+            let digits = format!("{number:0>40}");
+            let (whole, fraction) = digits.split_at(40 - places);
+            let whole = whole.trim_start_matches('0');
+            let whole = if whole.is_empty() { "0" } else { whole };
+            let text = if fraction.is_empty() {
+                whole.to_owned()
+            } else {
+                format!("{whole}.{fraction}e{places}")
+            };
+            prop_assert_eq!(read(&text), Some(number), "{}", text);
+        }
+    }
+}

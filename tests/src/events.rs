@@ -71,6 +71,14 @@ pub const HTTP: &[HttpSample] = &[
         "waiting",
     ),
     http("submit/base64", Absent, 202, "/status", "pending"),
+    http("submit/cognito_identity", Absent, 202, "/status", "pending"),
+    http(
+        "submit/cognito_without_identity",
+        Absent,
+        401,
+        "/code",
+        "UNAUTHORIZED",
+    ),
     http(
         "submit/forrst_async",
         Absent,
@@ -135,6 +143,15 @@ pub const HTTP: &[HttpSample] = &[
         "INVALID_REQUEST",
     ),
     http("submit/iam_authorizer", Absent, 202, "/status", "pending"),
+    http(
+        "submit/iam_federated_user",
+        Absent,
+        202,
+        "/status",
+        "pending",
+    ),
+    http("submit/iam_root", Absent, 202, "/status", "pending"),
+    http("submit/iam_user", Absent, 202, "/status", "pending"),
     http("submit/idempotency_key", Absent, 202, "/status", "pending"),
     http(
         "submit/lambda_authorizer",

@@ -20,7 +20,7 @@ pub struct Owner(String);
 
 impl Owner {
     /// The kinds of authorizers that vouch for names.
-    const KINDS: [&str; 4] = ["iam", "jwt", "lambda", "local"];
+    const KINDS: [&str; 5] = ["cognito", "iam", "jwt", "lambda", "local"];
 
     /// Reads an owner as it is stored, such as `jwt:alice`; `None` for what no authorizer could have said.
     #[must_use]

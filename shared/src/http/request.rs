@@ -125,6 +125,37 @@ struct Iam {
     account_id: Option<String>,
     #[serde(default)]
     user_id: Option<String>,
+    /// Null unless the credentials come from a Cognito identity pool.
+    #[serde(default)]
+    cognito_identity: Option<Value>,
+}
+
+impl Iam {
+    /// What `userId` is depends on the principal (AWS Identity and Access Management User Guide, "IAM policy elements: Variables and
+    /// tags", the value of `aws:userid`).
+    fn owner(&self) -> Option<Owner> {
+        if let Some(identity) = &self.cognito_identity {
+            // One role serves every user of a pool. Without a user there is no owner: the role is everybody's.
+            return Owner::new("cognito", identity.get("identityId")?.as_str()?);
+        }
+        let account_id = self.account_id.as_deref().filter(|id| !id.is_empty())?;
+        let user_id = self.user_id.as_deref().filter(|id| !id.is_empty())?;
+        let unique_id = match user_id.split_once(':') {
+            Some(("", _) | (_, "")) => return None,
+            // `ACCOUNT:NAME` of a federated user, who has no unique id. The account stays, since a name may read like one.
+            Some((account, _)) if is_account_id(account) => user_id,
+            // `ROLE_ID:SESSION`: one role is one owner whatever its session.
+            Some((role_id, _)) => role_id,
+            // A user's unique id, or the account's for its root user.
+            None => user_id,
+        };
+        Owner::new("iam", &format!("{account_id}:{unique_id}"))
+    }
+}
+
+/// Unique ids begin with letters (IAM User Guide, "Understanding unique ID prefixes"), and accounts have digits alone.
+fn is_account_id(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 impl Authorizer {
@@ -133,15 +164,7 @@ impl Authorizer {
             return Owner::new("jwt", jwt.claims.get(owner_claim)?.as_str()?);
         }
         if let Some(iam) = &self.iam {
-            // A role's `userId` is its unique id and the session's name: one role is one owner whatever its session.
-            let unique_id = iam
-                .user_id
-                .as_deref()?
-                .split(':')
-                .next()
-                .filter(|id| !id.is_empty())?;
-            let account_id = iam.account_id.as_deref().filter(|id| !id.is_empty())?;
-            return Owner::new("iam", &format!("{account_id}:{unique_id}"));
+            return iam.owner();
         }
         let context = self.lambda.as_ref()?;
         // Only the local gateway says this: no authorizer function of an operator's has a reason to.
@@ -323,6 +346,76 @@ mod tests {
     }
 
     #[test]
+    fn distinct_people_by_iam_are_distinct_owners() {
+        const ACCOUNT: &str = "123456789012";
+        let iam = |user_id: &str, identity: Value| {
+            let iam = json!({
+                "accountId": ACCOUNT, "userId": user_id, "cognitoIdentity": identity,
+            });
+            owner(&json!({"iam": iam}))
+        };
+        let identity =
+            |id: &str| json!({"amr": ["authenticated"], "identityId": id, "identityPoolId": "p"});
+        let pool_role = "AROAEXAMPLE:CognitoIdentityCredentials";
+        for (user_id, cognito, expected) in [
+            (
+                "AROAEXAMPLE:one",
+                Value::Null,
+                "iam:123456789012:AROAEXAMPLE",
+            ),
+            (
+                "AROAEXAMPLE:two",
+                Value::Null,
+                "iam:123456789012:AROAEXAMPLE",
+            ),
+            (
+                "AROAEXAMPLE:a:b",
+                Value::Null,
+                "iam:123456789012:AROAEXAMPLE",
+            ),
+            ("AIDAEXAMPLE", Value::Null, "iam:123456789012:AIDAEXAMPLE"),
+            (ACCOUNT, Value::Null, "iam:123456789012:123456789012"),
+            (
+                "123456789012:alice",
+                Value::Null,
+                "iam:123456789012:123456789012:alice",
+            ),
+            (
+                "123456789012:bob",
+                Value::Null,
+                "iam:123456789012:123456789012:bob",
+            ),
+            // A federated user's name is anybody's choice.
+            (
+                "123456789012:AROAEXAMPLE",
+                Value::Null,
+                "iam:123456789012:123456789012:AROAEXAMPLE",
+            ),
+            (pool_role, identity("eu-west-1:a"), "cognito:eu-west-1:a"),
+            (pool_role, identity("eu-west-1:b"), "cognito:eu-west-1:b"),
+        ] {
+            assert_eq!(
+                iam(user_id, cognito).as_deref(),
+                Some(expected),
+                "{user_id}"
+            );
+        }
+        for cognito in [
+            json!({}),
+            json!({"amr": ["unauthenticated"], "identityPoolId": "p"}),
+            json!({"identityId": null}),
+            json!({"identityId": 7}),
+            identity(""),
+            identity(&"x".repeat(257)),
+            json!("eu-west-1:a"),
+            json!([]),
+            json!(false),
+        ] {
+            assert_eq!(iam(pool_role, cognito.clone()), None, "{cognito}");
+        }
+    }
+
+    #[test]
     fn without_a_usable_owner_there_is_none() {
         let long = "x".repeat(257);
         for authorizer in [
@@ -334,6 +427,11 @@ mod tests {
             json!({"jwt": {"claims": {"sub": long}}}),
             json!({"iam": {"userId": "AROAEXAMPLE"}}),
             json!({"iam": {"accountId": "1", "userId": ":session"}}),
+            json!({"iam": {"accountId": "1", "userId": "AROAEXAMPLE:"}}),
+            json!({"iam": {"accountId": "1", "userId": "1:"}}),
+            json!({"iam": {"accountId": "1", "userId": ""}}),
+            json!({"iam": {"accountId": "1"}}),
+            json!({"iam": {"accountId": "", "userId": "AIDAEXAMPLE"}}),
             json!({"lambda": {}}),
             json!({"lambda": {"owner": ["alice"]}}),
         ] {

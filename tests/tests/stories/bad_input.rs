@@ -1,7 +1,10 @@
 //! Bad input: every limit at its boundary and one past it. The documented status and code, the field named, no request made,
 //! never a 5xx.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
+use shared::clock::Clock as _;
 use tests::world::{Answer, World};
 
 /// Submits a body as it is, and checks what every refusal has.
@@ -313,7 +316,7 @@ async fn a_whole_number_is_one_in_every_spelling_of_json() {
             };
             assert_eq!(answer.status, 202, "{body}: {}", answer.text);
             if member == "deadline_seconds" {
-                let deadline_at = world.clock.now() + std::time::Duration::from_secs(secs);
+                let deadline_at = world.clock.now() + Duration::from_secs(secs);
                 assert_eq!(
                     answer.json["deadline_at"],
                     deadline_at.to_string(),

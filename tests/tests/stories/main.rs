@@ -21,6 +21,7 @@ mod messages;
 mod metrics;
 mod orders;
 mod outages;
+mod owners;
 mod permissions;
 mod rotation;
 mod routes;

@@ -20,7 +20,7 @@ const PER_SECOND_DEFAULT: u16 = 20;
 /// Whose operations to erase, and which.
 #[derive(Debug, Args)]
 pub(crate) struct EraseArguments {
-    /// The owner with the kind of authorizer: `jwt:SUBJECT`, `iam:ACCOUNT:UNIQUE_ID`, `lambda:NAME` or `local:NAME`.
+    /// The owner with its kind: `jwt:SUBJECT`, `iam:ACCOUNT:UNIQUE_ID`, `cognito:IDENTITY_ID`, `lambda:NAME` or `local:NAME`.
     #[arg(long, value_parser = owner)]
     owner: Owner,
 
@@ -127,6 +127,6 @@ fn confirmed(owner: &Owner, table: &str) -> Result<bool, Box<dyn std::error::Err
 
 fn owner(text: &str) -> Result<Owner, &'static str> {
     Owner::parse(text).ok_or(
-        "an owner is jwt:, iam:, lambda: or local: and a name of 1 to 256 bytes, as `show` tells it",
+        "an owner is jwt:, iam:, cognito:, lambda: or local: and a name of 1 to 256 bytes, as `show` tells it",
     )
 }

@@ -29,15 +29,38 @@ pub struct CallbackUrl {
     reach: Reach,
 }
 
-/// A refused URL. Reads the same whatever the reason, so that nobody can explore the operator's network by it.
+/// A refused URL. Reads as its caller may know it: what is wrong with the text, and of a host no more than that it is refused, whatever
+/// networks are allowed. Otherwise answers would be a map of the operator's network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be an https URL with a public host")]
+#[error("{sentence}")]
 pub struct RefusedUrl {
     /// For the log.
     pub reason: RefusedUrlReason,
+    sentence: Sentence,
 }
 
-/// Why a URL was refused. For the log: callers are not told.
+/// What a caller reads behind the name of the member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+enum Sentence {
+    #[error("must have at most {CALLBACK_URL_CHARS_MAX} characters")]
+    TooLong,
+    #[error("must be ASCII without spaces, control characters and backslashes")]
+    Character,
+    #[error("must not have a fragment (#)")]
+    Fragment,
+    #[error("must be an https URL")]
+    Scheme,
+    #[error("must have two slashes after the scheme")]
+    Slashes,
+    #[error("must not have a user name or password")]
+    UserInfo,
+    #[error("must have a port from 1 to 65535, or none")]
+    Port,
+    #[error("must have a public host")]
+    Host,
+}
+
+/// Why a URL was refused. For the log, since it may tell of the operator's networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RefusedUrlReason {
     /// Longer than [`CALLBACK_URL_CHARS_MAX`].
@@ -93,9 +116,19 @@ impl CallbackUrl {
     ///
     /// # Errors
     ///
-    /// One sentence for the caller, with the reason beside it for the log.
+    /// One sentence for the caller, and the reason for the log.
     pub fn parse(text: &str, allowed: &AllowedNetworks) -> Result<Self, RefusedUrl> {
-        judge(text, allowed).map_err(|reason| RefusedUrl { reason })
+        // Every fault of the text comes before any look at the networks, so that it is said alike whatever they are.
+        let (scheme_reach, host) =
+            split(text).map_err(|(reason, sentence)| RefusedUrl { reason, sentence })?;
+        judge(text, scheme_reach, host, allowed).map_err(|reason| {
+            let sentence = match scheme_reach {
+                Reach::Public => Sentence::Host,
+                // As where no network is allowed, and `http` to none.
+                Reach::AllowedNetworks => Sentence::Scheme,
+            };
+            RefusedUrl { reason, sentence }
+        })
     }
 
     /// The URL as it was written, query included: a secret as often as not.
@@ -146,12 +179,15 @@ impl fmt::Debug for CallbackUrl {
     }
 }
 
-fn judge(text: &str, allowed: &AllowedNetworks) -> Result<CallbackUrl, RefusedUrlReason> {
-    let (scheme_reach, authority) = split(text)?;
+fn judge(
+    text: &str,
+    scheme_reach: Reach,
+    host: &str,
+    allowed: &AllowedNetworks,
+) -> Result<CallbackUrl, RefusedUrlReason> {
     if scheme_reach == Reach::AllowedNetworks && allowed.is_empty() {
         return Err(RefusedUrlReason::Scheme);
     }
-    let host = host_of(authority)?;
     let read_by_client = Url::parse(text).map_err(|_| RefusedUrlReason::Ambiguous)?;
     let address = match read_by_client.host() {
         Some(Host::Ipv4(v4)) if host == v4.to_string() => Some(IpAddr::V4(v4)),
@@ -178,38 +214,39 @@ fn judge(text: &str, allowed: &AllowedNetworks) -> Result<CallbackUrl, RefusedUr
     })
 }
 
-/// Splits a URL that needs no repair into what its scheme may reach and its authority.
-fn split(text: &str) -> Result<(Reach, &str), RefusedUrlReason> {
+/// Splits a URL that needs no repair into what its scheme may reach and its host, brackets included.
+fn split(text: &str) -> Result<(Reach, &str), (RefusedUrlReason, Sentence)> {
     if text.chars().nth(CALLBACK_URL_CHARS_MAX).is_some() {
-        return Err(RefusedUrlReason::TooLong);
+        return Err((RefusedUrlReason::TooLong, Sentence::TooLong));
     }
     if !text
         .bytes()
         .all(|byte| byte.is_ascii_graphic() && byte != b'\\')
     {
-        return Err(RefusedUrlReason::Character);
+        return Err((RefusedUrlReason::Character, Sentence::Character));
     }
     if text.contains('#') {
-        return Err(RefusedUrlReason::Fragment);
+        return Err((RefusedUrlReason::Fragment, Sentence::Fragment));
     }
-    let (scheme, rest) = text.split_once(':').ok_or(RefusedUrlReason::Scheme)?;
+    let scheme_fault = (RefusedUrlReason::Scheme, Sentence::Scheme);
+    let (scheme, rest) = text.split_once(':').ok_or(scheme_fault)?;
     let reach = match scheme.to_ascii_lowercase().as_str() {
         "https" => Reach::Public,
         "http" => Reach::AllowedNetworks,
-        _ => return Err(RefusedUrlReason::Scheme),
+        _ => return Err(scheme_fault),
     };
     let rest = rest
         .strip_prefix("//")
         .filter(|rest| !rest.starts_with('/'))
-        .ok_or(RefusedUrlReason::Slashes)?;
+        .ok_or((RefusedUrlReason::Slashes, Sentence::Slashes))?;
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
-    Ok((reach, &rest[..end]))
+    Ok((reach, host_of(&rest[..end])?))
 }
 
 /// The host in an authority, brackets included.
-fn host_of(authority: &str) -> Result<&str, RefusedUrlReason> {
+fn host_of(authority: &str) -> Result<&str, (RefusedUrlReason, Sentence)> {
     if authority.contains('@') {
-        return Err(RefusedUrlReason::UserInfo);
+        return Err((RefusedUrlReason::UserInfo, Sentence::UserInfo));
     }
     // Colons inside the brackets belong to the address.
     let end_of_literal = authority.find(']').map_or(0, |bracket| bracket + 1);
@@ -217,9 +254,14 @@ fn host_of(authority: &str) -> Result<&str, RefusedUrlReason> {
         return Ok(authority);
     };
     let (host, port) = authority.split_at(end_of_literal + colon);
-    match port[1..].parse::<u16>() {
-        Ok(number) if number != 0 && port[1..] == number.to_string() => Ok(host),
-        _ => Err(RefusedUrlReason::Port),
+    let port = &port[1..];
+    if port.contains(':') {
+        // No host and port, but an address without its brackets as often as not.
+        return Err((RefusedUrlReason::HostName, Sentence::Host));
+    }
+    match port.parse::<u16>() {
+        Ok(number) if number != 0 && port == number.to_string() => Ok(host),
+        _ => Err((RefusedUrlReason::Port, Sentence::Port)),
     }
 }
 

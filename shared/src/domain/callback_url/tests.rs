@@ -186,20 +186,69 @@ fn shows_no_query() {
     }
 }
 
-#[test]
-fn all_refusals_read_alike() {
-    let mut sentences: Vec<_> = [refused::ALWAYS, refused::CLOUD, refused::PRIVATE_NAMES]
+/// What a caller reads, in every network alike.
+#[track_caller]
+fn sentence(url: &str) -> String {
+    let everything = AllowedNetworks::parse("0.0.0.0/0 ::/0").unwrap();
+    let mut sentences: Vec<_> = [none(), local(), everything]
         .iter()
-        .copied()
-        .flatten()
-        .map(|(_, urls)| {
-            CallbackUrl::parse(urls[0], &none())
-                .unwrap_err()
-                .to_string()
-        })
+        .filter_map(|allowed| CallbackUrl::parse(url, allowed).err())
+        .map(|refused| refused.to_string())
         .collect();
     sentences.dedup();
-    assert_eq!(sentences, ["must be an https URL with a public host"]);
+    assert_eq!(sentences.len(), 1, "{url}: {sentences:?}");
+    sentences.remove(0)
+}
+
+#[test]
+fn what_is_wrong_with_the_text_is_said_and_of_a_host_only_that_it_is_refused() {
+    use RefusedUrlReason::{Character, Fragment, Port, Scheme, Slashes, UserInfo};
+
+    let tables = [refused::ALWAYS, refused::CLOUD, refused::PRIVATE_NAMES];
+    for (reason, urls) in tables.iter().copied().flatten() {
+        let expected = match reason {
+            Character => "must be ASCII without spaces, control characters and backslashes",
+            Fragment => "must not have a fragment (#)",
+            Scheme => "must be an https URL",
+            Slashes => "must have two slashes after the scheme",
+            UserInfo => "must not have a user name or password",
+            Port => "must have a port from 1 to 65535, or none",
+            _ => "must have a public host",
+        };
+        for url in *urls {
+            assert_eq!(sentence(url), expected, "{url:?}");
+        }
+    }
+    let long = format!("https://10.0.0.1/{}", "x".repeat(2_048));
+    assert_eq!(sentence(&long), "must have at most 2048 characters");
+}
+
+/// Whether `http` is allowed at all depends on the networks, so what is said of it may not.
+#[test]
+fn http_is_refused_in_the_same_words_whatever_is_allowed() {
+    for (url, expected) in [
+        ("http://10.0.0.1/", "must be an https URL"),
+        ("http://10.1.0.1/", "must be an https URL"),
+        ("http://8.8.8.8/", "must be an https URL"),
+        ("http://example.com/", "must be an https URL"),
+        ("http://localhost/", "must be an https URL"),
+        ("http://169.254.169.254/", "must be an https URL"),
+        ("http://0x7f.1/", "must be an https URL"),
+        ("http://exam_ple.com/", "must be an https URL"),
+        ("http://", "must be an https URL"),
+        (
+            "http://user@10.0.0.1/",
+            "must not have a user name or password",
+        ),
+        (
+            "http://10.0.0.1:0/",
+            "must have a port from 1 to 65535, or none",
+        ),
+        ("http:10.0.0.1/", "must have two slashes after the scheme"),
+        ("http://10.0.0.1/#", "must not have a fragment (#)"),
+    ] {
+        assert_eq!(sentence(url), expected, "{url}");
+    }
 }
 
 /// Every notation of an IPv4 address that `inet_aton` reads: one to four parts, each decimal, octal or hexadecimal.

@@ -38,6 +38,10 @@ pub enum Process {
 pub enum Choice {
     /// Nothing: the call has one course.
     None,
+    /// An eventually consistent read sees an operation that is there, or that was.
+    Sees,
+    /// It sees none, though one may be there.
+    SeesNone,
     /// The worker's message is younger than the age at which an absent record means that there will be none.
     Young,
     /// It is older.

@@ -101,6 +101,14 @@ pub enum Fault {
     EraseNamesNoIncarnation,
     /// A create goes over a mark that is later than itself.
     CreateOverLaterMark,
+    /// An erase deletes the payload items of submits that began after its mark.
+    EraseDeletesLaterItems,
+    /// A submit whose create was refused leaves its payload items.
+    RefusedSubmitLeavesItems,
+    /// A worker leaves a result whose operation is gone.
+    LateResultStays,
+    /// A replay is answered from an eventually consistent read.
+    RepliedFromStaleRead,
     /// DynamoDB deletes a record as soon as it has expired or was erased.
     DeletedAtOnce,
 }

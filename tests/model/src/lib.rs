@@ -47,6 +47,8 @@ impl Model for Ferry {
         let nothing = State {
             head: None,
             mark: None,
+            begun: 0,
+            ever: false,
             items: Vec::new(),
             messages: Vec::new(),
             submits: [first, Submit::Unasked],
@@ -89,7 +91,9 @@ impl Model for Ferry {
                     next.left.faults -= 1;
                 }
                 match process {
-                    Process::Submit(create) => submit::call(&mut next, config, create, wire)?,
+                    Process::Submit(create) => {
+                        submit::call(&mut next, config, create, choice, wire)?;
+                    }
                     Process::Worker(slot) => worker::call(&mut next, config, slot, choice, wire)?,
                     Process::Sender(slot) => sender::call(&mut next, config, slot, choice, wire)?,
                     Process::Cancel => owner::cancel(&mut next, wire)?,

@@ -95,7 +95,7 @@ pub(crate) fn offers_of_erase(state: &State, id: u8, actions: &mut Vec<Action>) 
         // A read that fails leads nowhere, nor does one of what is not there or has not ended.
         Erase::Unasked if store::erasable(state).is_some() => &READS[..1],
         Erase::Mark(_) => &WRITES[..],
-        Erase::DeletePayloads(_) | Erase::LeaveMark(_) => &READS[..],
+        Erase::DeletePayloads(..) | Erase::LeaveMark(_) => &READS[..],
         Erase::Unasked | Erase::Answered => return,
     };
     offer(state, Process::Erase(id), Choice::None, wires, actions);
@@ -108,20 +108,22 @@ pub(crate) fn erase(state: &mut State, config: &Config, id: u8, wire: Wire) -> O
         (Erase::Unasked, _) => {
             let (create, is_marked) = store::erasable(state)?;
             if is_marked {
-                Erase::DeletePayloads(create)
+                Erase::DeletePayloads(create, store::begun_before_mark(state, create))
             } else {
                 Erase::Mark(create)
             }
         }
         (_, Wire::Failed) => Erase::Answered,
         (Erase::Mark(create), _) => match (wire, store::mark_erased(state, config, create)) {
-            (Wire::Answered, _) => Erase::DeletePayloads(create),
+            (Wire::Answered, _) => {
+                Erase::DeletePayloads(create, store::begun_before_mark(state, create))
+            }
             (Wire::Doubtful, true) => Erase::Answered,
             (Wire::Retried, true) => Erase::Mark(create),
             _ => return None,
         },
-        (Erase::DeletePayloads(create), _) => {
-            store::delete_payloads(state, create);
+        (Erase::DeletePayloads(create, begun), _) => {
+            store::delete_items(state, config, create, begun);
             Erase::LeaveMark(create)
         }
         (Erase::LeaveMark(create), _) => {

@@ -32,6 +32,10 @@ pub const STAYS_SETTLED: &str = "a settled callback stays settled until it is re
 pub const ONE_ROUND: &str = "a redelivery starts one round at most";
 /// An erase that is made again does not erase what came after it.
 pub const ONE_ERASED: &str = "an erase erases one incarnation";
+/// A replay is answered by a consistent read.
+pub const REPLIED: &str = "a replay is answered with what is there";
+/// Where nothing fails; what a crash leaves is left to its expiry.
+pub const NOTHING_LEFT: &str = "an erase leaves no payload items";
 /// None is lost; two that are asked for before a round has begun may share it.
 pub const REDELIVERED: &str = "a redelivery that was sent has its round";
 /// The number of attempts.
@@ -41,7 +45,7 @@ pub const POSTS: &str = "POSTs are accounted for";
 /// Payload items.
 pub const OWN_PAYLOADS: &str = "a record names its own payloads";
 
-const ALWAYS: [(&str, Condition); 13] = [
+const ALWAYS: [(&str, Condition); 15] = [
     (ONE_END, |_, state| kept(state, Breach::TerminalChanged)),
     (STALE_HOLDER, |_, state| {
         kept(state, Breach::StaleHolderWrote)
@@ -64,6 +68,11 @@ const ALWAYS: [(&str, Condition); 13] = [
     }),
     (ONE_ROUND, |_, state| kept(state, Breach::RoundStartedAgain)),
     (ONE_ERASED, |_, state| kept(state, Breach::SuccessorErased)),
+    (REPLIED, |_, state| kept(state, Breach::RepliedFromNothing)),
+    (NOTHING_LEFT, |model, state| {
+        let undisturbed = model.config.budget.faults == 0;
+        !(undisturbed && state.over && state.mark.is_some()) || state.items.is_empty()
+    }),
     (REDELIVERED, |_, state| {
         !state.over
             || state

@@ -29,6 +29,11 @@ pub struct State {
     pub head: Option<Head>,
     /// In its place, what is left of an incarnation that was erased.
     pub mark: Option<u8>,
+    /// The submits, as bits, that had begun when what is erased there was marked: those whose
+    /// `created_at` is before `erased_at`.
+    pub begun: u8,
+    /// Whether an operation has ever been there, which an eventually consistent read may see.
+    pub ever: bool,
     /// The payload items, sorted.
     pub items: Vec<Item>,
     /// What is in the four queues, sorted: they promise no order.
@@ -87,6 +92,8 @@ pub enum Breach {
     RoundStartedAgain = 32,
     /// An erase marked another incarnation than the one that it was for.
     SuccessorErased = 64,
+    /// A replay was answered with an operation that was not there.
+    RepliedFromNothing = 128,
 }
 
 /// The item `head`.

@@ -7,7 +7,8 @@ mod payload;
 
 pub(crate) use self::callback::{RecordedAttempt, record_attempt, start_round};
 pub(crate) use self::payload::{
-    arguments_key, delete_payloads, erasable, leave_mark, mark_erased, result_key, write_payload,
+    arguments_key, begun_before_mark, delete_item, delete_items, erasable, leave_mark, mark_erased,
+    result_key, write_payload,
 };
 
 use shared::domain::transition::{self, Status, Step, Verdict, verdict};
@@ -96,26 +97,33 @@ fn change(state: &mut State, to: Option<Status>, change: impl FnOnce(&mut Head))
     }
 }
 
+/// A submit among others.
+pub(crate) const fn bit(create: u8) -> u8 {
+    1 << create
+}
+
 /// `Store::create`.
 pub(crate) fn create(state: &mut State, config: &Config, create: u8) -> Written<Created> {
     let head = state.head.as_ref();
     let is_own = state.mark.or_else(|| head.map(|head| head.create)) == Some(create);
     let is_erased = state.mark.is_some() || head.is_some_and(|head| head.erased);
     // One that is made again names the time at which it was begun. Whatever is there of another incarnation was created since, so
-    // it has neither expired nor been erased before that time.
+    // it has not expired before that time.
     let is_again = state.submits[usize::from(create)] == Submit::CreateAgain;
-    let is_later = is_again && !(is_erased && config.has(Fault::CreateOverLaterMark));
+    let begun_before_mark = state.begun & bit(create) != 0;
     if is_own {
         return Written::refused(Created::New);
     }
-    if is_erased && is_later {
+    if is_erased && begun_before_mark && !config.has(Fault::CreateOverLaterMark) {
         return Written::refused(Created::Erased);
     }
-    let met = state.record().or(head.filter(|_| is_later));
+    let met = state.record().or(head.filter(|_| is_again && !is_erased));
     let Some(status) = target(met, Step::Create) else {
         return Written::refused(Created::Existing);
     };
     state.mark = None;
+    state.begun = 0;
+    state.ever = true;
     state.posts = 0;
     state.rounds = 0;
     state.head = Some(Head {

@@ -1,42 +1,69 @@
-//! `submit`, as in `functions/submit/src/accept.rs`: message, payload items, record.
+//! `submit`, as in `functions/submit/src/accept.rs`: a read, message, payload items, record.
 //!
 //! The message and the payload items are sent side by side there; here they follow each other, since neither looks at what the
 //! other did. A submit that has waited for long sends its message again, which is what keeps its message young as long as it may
 //! create: [`crate::worker`] takes no message for old before its submit is over.
+//!
+//! The first read is eventually consistent: it may see anything that ever stood there, or nothing.
 
 use crate::action::{Action, Choice, Process, READS, WRITES, Wire, offer};
 use crate::config::{Config, Fault};
 use crate::queue;
-use crate::state::{Answer, Queue, State, Submit};
+use crate::state::{Answer, Breach, Queue, State, Submit};
 use crate::store::{self, Created};
 
 /// What may come next.
 pub(crate) fn offers(state: &State, config: &Config, create: u8, actions: &mut Vec<Action>) {
-    let wires = match next(state, config, create) {
-        Submit::Send | Submit::Create | Submit::CreateAgain => &WRITES[..],
-        Submit::WriteArguments => &READS[..],
-        Submit::Unasked | Submit::Answered(_) => return,
+    let process = Process::Submit(create);
+    let (choices, wires) = match next(state, config, create) {
+        Submit::Unasked if state.ever => (&[Choice::SeesNone, Choice::Sees][..], &READS[..1]),
+        Submit::Unasked => (&[Choice::SeesNone][..], &READS[..1]),
+        Submit::Send | Submit::Create | Submit::CreateAgain => (&[Choice::None][..], &WRITES[..]),
+        Submit::ReadAgain | Submit::WriteArguments | Submit::Discard(_) => {
+            (&[Choice::None][..], &READS[..])
+        }
+        Submit::Answered(_) => return,
     };
-    offer(state, Process::Submit(create), Choice::None, wires, actions);
+    for choice in choices {
+        offer(state, process, *choice, wires, actions);
+    }
 }
 
 fn next(state: &State, config: &Config, create: u8) -> Submit {
     match state.submits[usize::from(create)] {
         Submit::Unasked if config.has(Fault::RecordBeforeMessage) => Submit::Create,
-        Submit::Unasked => Submit::Send,
+        // Without a second submit of its key there is nothing to be found.
+        Submit::Unasked if config.submits == 1 => Submit::Send,
         next => next,
     }
 }
 
 /// Makes the next call; `None` when it comes to the same as another.
-pub(crate) fn call(state: &mut State, config: &Config, create: u8, wire: Wire) -> Option<()> {
+pub(crate) fn call(
+    state: &mut State,
+    config: &Config,
+    create: u8,
+    choice: Choice,
+    wire: Wire,
+) -> Option<()> {
     if wire == Wire::Failed && state.submits[usize::from(create)] == Submit::Unasked {
         // As if it had not been asked.
         return None;
     }
     let now = next(state, config, create);
     let then = match (now, wire) {
+        (Submit::Discard(answer), Wire::Failed) => Submit::Answered(answer),
         (_, Wire::Failed) => Submit::Answered(Answer::None),
+        (Submit::Unasked, _) if choice == Choice::Sees => {
+            if config.has(Fault::RepliedFromStaleRead) {
+                reply(state, config)
+            } else {
+                Submit::ReadAgain
+            }
+        }
+        (Submit::Unasked, _) => Submit::Send,
+        (Submit::ReadAgain, _) if state.record().is_some() => reply(state, config),
+        (Submit::ReadAgain, _) => Submit::Send,
         (Submit::Send, _) => {
             queue::send(state, Queue::Dispatch, create, None, false);
             match wire {
@@ -61,10 +88,29 @@ pub(crate) fn call(state: &mut State, config: &Config, create: u8, wire: Wire) -
                 Wire::Doubtful | Wire::Failed => Submit::Answered(Answer::None),
             }
         }
-        (Submit::Unasked | Submit::Answered(_), _) => return None,
+        (Submit::Discard(answer), _) => {
+            store::delete_item(state, store::arguments_key(config, create));
+            Submit::Answered(answer)
+        }
+        (Submit::Answered(_), _) => return None,
     };
     state.submits[usize::from(create)] = then;
     Some(())
+}
+
+fn reply(state: &mut State, config: &Config) -> Submit {
+    if state.record().is_none() {
+        state.breach(Breach::RepliedFromNothing);
+    }
+    Submit::Answered(repeated(config))
+}
+
+const fn repeated(config: &Config) -> Answer {
+    if config.conflicting {
+        Answer::Conflict
+    } else {
+        Answer::Replayed
+    }
 }
 
 fn after_send(config: &Config) -> Submit {
@@ -76,12 +122,16 @@ fn after_send(config: &Config) -> Submit {
 }
 
 fn after_create(config: &Config, created: Created) -> Submit {
-    match created {
-        Created::New if config.has(Fault::RecordBeforeMessage) => Submit::Send,
-        Created::New => Submit::Answered(Answer::Accepted),
-        Created::Existing if config.conflicting => Submit::Answered(Answer::Conflict),
-        Created::Existing => Submit::Answered(Answer::Replayed),
+    let answer = match created {
+        Created::New if config.has(Fault::RecordBeforeMessage) => return Submit::Send,
+        Created::New => return Submit::Answered(Answer::Accepted),
+        Created::Existing => repeated(config),
         // To be asked again.
-        Created::Erased => Submit::Answered(Answer::None),
+        Created::Erased => Answer::None,
+    };
+    if config.payloads && !config.has(Fault::RefusedSubmitLeavesItems) {
+        Submit::Discard(answer)
+    } else {
+        Submit::Answered(answer)
     }
 }

@@ -57,6 +57,7 @@ fn is_leased(state: &State) -> bool {
 pub(crate) fn pass(state: &mut State, passing: Passing) {
     if passing == Passing::Retention {
         (state.head, state.mark) = (None, None);
+        state.begun = 0;
     }
     let Some(head) = &mut state.head else { return };
     match passing {

@@ -43,7 +43,9 @@ pub(crate) fn offers(state: &State, config: &Config, slot: u8, actions: &mut Vec
         | Serving::SendAfresh => {
             offer(state, process, Choice::None, &WRITES, actions);
         }
-        Serving::Acknowledge => offer(state, process, Choice::None, &READS, actions),
+        Serving::Discard { .. } | Serving::Acknowledge => {
+            offer(state, process, Choice::None, &READS, actions);
+        }
     }
 }
 
@@ -118,6 +120,10 @@ fn serve(
             version,
             ending,
         } => record(state, config, worker, (attempt, version), ending, wire),
+        Serving::Discard { attempt } => {
+            store::delete_item(state, store::result_key(config, create, attempt));
+            Then::End
+        }
         Serving::GiveUp { version } => give_up(state, config, create, version, wire),
         Serving::Announce => {
             queue::send(state, Queue::Callback, create, None, false);
@@ -262,8 +268,17 @@ fn record(
         Finished::Lost if config.has(Fault::FencedOffAcknowledges) => {
             Then::Next(Serving::Acknowledge)
         }
+        Finished::Lost if leaves_result(state, config, create, ending) => {
+            Then::Next(Serving::Discard { attempt })
+        }
         Finished::Lost => Then::End,
     }
+}
+
+/// Whether a result was written whose operation is gone, or another incarnation's.
+fn leaves_result(state: &State, config: &Config, create: u8, ending: Ending) -> bool {
+    let is_gone = state.record_of(create).is_none();
+    config.payloads && ending == Ending::Complete && is_gone && !config.has(Fault::LateResultStays)
 }
 
 /// `Worker::give_up`.

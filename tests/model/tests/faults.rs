@@ -227,3 +227,71 @@ fn a_create_goes_over_a_mark_that_is_later_than_itself() {
     };
     assert_breaks(config, property::ENDS);
 }
+
+/// An erase has marked the head. A second submit writes its arguments, the erase deletes them, and the
+/// submit creates.
+#[test]
+fn an_erase_deletes_what_a_later_submit_has_written() {
+    let config = Config {
+        submits: 2,
+        erases: 1,
+        payloads: true,
+        ..broken(
+            "erase deletes later items",
+            Fault::EraseDeletesLaterItems,
+            0,
+            0,
+        )
+    };
+    assert_breaks(config, property::OWN_PAYLOADS);
+}
+
+/// The same with one that began before the mark, and that the mark does not refuse.
+#[test]
+fn a_submit_that_began_before_a_mark_creates_over_it() {
+    let config = Config {
+        submits: 2,
+        erases: 1,
+        payloads: true,
+        ..broken("create over a later mark", Fault::CreateOverLaterMark, 0, 0)
+    };
+    assert_breaks(config, property::OWN_PAYLOADS);
+}
+
+#[test]
+fn a_refused_submit_leaves_its_payload_items() {
+    let fault = Fault::RefusedSubmitLeavesItems;
+    let config = Config {
+        submits: 2,
+        erases: 1,
+        payloads: true,
+        ..broken("refused submit leaves items", fault, 0, 0)
+    };
+    assert_breaks(config, property::NOTHING_LEFT);
+}
+
+#[test]
+fn a_worker_leaves_a_result_whose_operation_is_gone() {
+    let config = Config {
+        cancel: true,
+        erases: 1,
+        payloads: true,
+        ..broken("late result stays", Fault::LateResultStays, 0, 0)
+    };
+    assert_breaks(config, property::NOTHING_LEFT);
+}
+
+#[test]
+fn a_replay_is_answered_from_an_eventually_consistent_read() {
+    let config = Config {
+        submits: 2,
+        erases: 1,
+        ..broken(
+            "replied from a stale read",
+            Fault::RepliedFromStaleRead,
+            0,
+            0,
+        )
+    };
+    assert_breaks(config, property::REPLIED);
+}

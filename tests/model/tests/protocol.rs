@@ -96,6 +96,21 @@ fn an_operation_is_erased_and_its_name_used_again() {
     });
 }
 
+/// Nothing fails, so that nothing is left to its expiry.
+#[test]
+fn an_operation_is_erased_with_everything_under_its_name() {
+    assert_holds(Config {
+        submits: 2,
+        attempts_max: 2,
+        cancel: true,
+        erases: 2,
+        payloads: true,
+        budget: ORDINARY,
+        seen: &["replayed", "id reused", "cancelled"],
+        ..Config::new("erase, undisturbed")
+    });
+}
+
 #[test]
 fn dispatch_messages_die() {
     assert_holds(Config {

@@ -18,6 +18,8 @@ pub enum Answer {
 pub enum Submit {
     /// Not asked yet.
     Unasked,
+    /// Has found an operation by an eventually consistent read, and reads it again.
+    ReadAgain,
     /// Sends its message.
     Send,
     /// Writes its payload items.
@@ -26,6 +28,8 @@ pub enum Submit {
     Create,
     /// Creates its record, which it may have done.
     CreateAgain,
+    /// Was refused, and deletes its payload items before it answers this.
+    Discard(Answer),
     /// Over.
     Answered(Answer),
 }
@@ -61,6 +65,11 @@ pub enum Serving {
         version: u8,
         /// How it ended.
         ending: Ending,
+    },
+    /// Deletes the result of this attempt, whose operation is gone.
+    Discard {
+        /// `attempt`.
+        attempt: u8,
     },
     /// Gives up what it met at this version.
     GiveUp {
@@ -174,8 +183,9 @@ pub enum Erase {
     Unasked,
     /// Marks the head of the incarnation that it has read.
     Mark(u8),
-    /// Deletes the payload items of this incarnation.
-    DeletePayloads(u8),
+    /// Deletes the payload items of this incarnation, and those of these submits, as bits: they
+    /// began before the mark.
+    DeletePayloads(u8, u8),
     /// Replaces the head of this incarnation by a mark.
     LeaveMark(u8),
     /// Over.

@@ -1,8 +1,8 @@
 //! Payload items, and erasing an operation with all of them, as in `shared/src/store/{payload,erase}.rs`.
 
-use super::change;
+use super::{bit, change};
 use crate::config::{Config, Fault};
-use crate::state::{Breach, Item, Key, State};
+use crate::state::{Breach, Item, Key, State, Submit};
 
 /// The name of an incarnation's arguments.
 pub(crate) fn arguments_key(config: &Config, create: u8) -> Key {
@@ -43,6 +43,10 @@ pub(crate) fn mark_erased(state: &mut State, config: &Config, create: u8) -> boo
         .map(|head| head.create);
     if marked.is_some() {
         change(state, None, |head| head.erased = true);
+        let begun = (0..)
+            .zip(state.submits)
+            .filter(|(_, submit)| *submit != Submit::Unasked);
+        state.begun = begun.fold(0, |bits, (create, _)| bits | bit(create));
     }
     if marked.is_some_and(|marked| marked != create) {
         state.breach(Breach::SuccessorErased);
@@ -50,9 +54,27 @@ pub(crate) fn mark_erased(state: &mut State, config: &Config, create: u8) -> boo
     marked.is_some()
 }
 
-/// `Store::delete_payloads`.
-pub(crate) fn delete_payloads(state: &mut State, create: u8) {
-    state.items.retain(|item| item.of.0 != create);
+/// The submits that had begun before the mark of an incarnation; none when the mark is gone.
+pub(crate) fn begun_before_mark(state: &State, create: u8) -> u8 {
+    let marked = state.head.as_ref().filter(|head| head.erased);
+    let marked = marked.map(|head| head.create).or(state.mark);
+    if marked == Some(create) {
+        state.begun
+    } else {
+        0
+    }
+}
+
+/// `Store::delete_items` of an erase.
+pub(crate) fn delete_items(state: &mut State, config: &Config, create: u8, begun: u8) {
+    let goes = |of: u8| of == create || begun & bit(of) != 0;
+    let all = config.has(Fault::EraseDeletesLaterItems);
+    state.items.retain(|item| !all && !goes(item.of.0));
+}
+
+/// `Store::delete_payloads` of a refused submit, and `Store::delete_result`.
+pub(crate) fn delete_item(state: &mut State, key: Key) {
+    state.items.retain(|item| item.key != key);
 }
 
 /// `Store::leave_mark`, unless a new incarnation has taken the head's place.

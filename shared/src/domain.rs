@@ -12,5 +12,6 @@ pub mod json;
 pub mod limits;
 pub mod network;
 pub mod operation;
+pub mod precondition;
 pub mod time;
 pub mod transition;

@@ -9,10 +9,11 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::domain::id::OperationId;
 use crate::domain::operation::{Operation, Owner};
+use crate::domain::precondition::Preconditions;
 use crate::domain::time::Timestamp;
 use crate::metrics::{self, Metric};
 use crate::queue::{Queue, WakeUp};
-use crate::store::{Cancelled, IfMatch, ListFilter, ListPage, Position, Store, StoreError};
+use crate::store::{Cancelled, ListFilter, ListPage, Position, Store, StoreError};
 use crate::telemetry::chain;
 
 /// How long a caller who waits for an operation's end is left alone before the first look.
@@ -88,10 +89,10 @@ impl Operations {
         &self,
         id: &OperationId,
         owner: &Owner,
-        precondition: &IfMatch,
+        preconditions: &Preconditions,
         now: Timestamp,
     ) -> Result<Cancelled, StoreError> {
-        let cancelled = self.store.cancel(id, owner, precondition, now).await?;
+        let cancelled = self.store.cancel(id, owner, preconditions, now).await?;
         if let Cancelled::Cancelled { operation, by_us } = &cancelled
             && *by_us
         {

@@ -29,7 +29,6 @@ pub use outcome::{Cancelled, Claimed, Created, Erased, Finished, GivenUp, Held, 
 pub use payload::Draft;
 pub use read::Payloads;
 pub use scan::{HeadsPage, ScanPosition};
-pub use step::IfMatch;
 
 /// The table that holds all operations. One for a process; cheap to clone.
 #[derive(Debug, Clone)]

@@ -6,20 +6,32 @@ from .stack import Json, Stack
 # By function and resource. `Table/by_owner` is the index.
 ALLOWED: dict[str, dict[str, set[str]]] = {
     "Submit": {
-        "Table": {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
+        "Table": {
+            "dynamodb:BatchGetItem",
+            "dynamodb:DeleteItem",
+            "dynamodb:GetItem",
+            "dynamodb:PutItem",
+            "dynamodb:UpdateItem",
+        },
         "Table/by_owner": {"dynamodb:Query"},
         "DispatchQueue": {"sqs:GetQueueAttributes", "sqs:SendMessage"},
         "CallbackQueue": {"sqs:SendMessage"},
         "SubmitLogGroup": {"logs:CreateLogStream", "logs:PutLogEvents"},
     },
     "Status": {
-        "Table": {"dynamodb:BatchGetItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:UpdateItem"},
+        "Table": {
+            "dynamodb:BatchGetItem",
+            "dynamodb:DeleteItem",
+            "dynamodb:GetItem",
+            "dynamodb:Query",
+            "dynamodb:UpdateItem",
+        },
         "Table/by_owner": {"dynamodb:Query"},
         "CallbackQueue": {"sqs:SendMessage"},
         "StatusLogGroup": {"logs:CreateLogStream", "logs:PutLogEvents"},
     },
     "Worker": {
-        "Table": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
+        "Table": {"dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
         "DispatchQueue": {
             "sqs:ChangeMessageVisibility",
             "sqs:DeleteMessage",

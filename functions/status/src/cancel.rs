@@ -1,6 +1,6 @@
 //! `POST /operations/{id}/cancel`.
 
-use shared::http::{Answer, Code, Problem, Request, if_match, show};
+use shared::http::{Answer, Code, Problem, Request, preconditions, show};
 use shared::store::Cancelled;
 
 use crate::Status;
@@ -10,12 +10,13 @@ impl Status {
     pub(crate) async fn cancel(&self, request: &Request) -> Result<Answer, Problem> {
         let owner = request.owner()?;
         let id = request.operation_id()?;
-        let precondition = if_match(request.header("if-match"));
+        let preconditions =
+            preconditions(request.header("if-match"), request.header("if-none-match"));
         let now = self.clock.now();
 
         let cancelled = self
             .operations
-            .cancel(&id, owner, &precondition, now)
+            .cancel(&id, owner, &preconditions, now)
             .await?;
 
         match cancelled {
@@ -24,10 +25,7 @@ impl Status {
                 Code::AsyncCannotCancel,
                 "the operation has completed or failed",
             )),
-            Cancelled::OtherVersion => Err(Problem::new(
-                Code::AsyncVersionConflict,
-                "the operation is not at the version in If-Match",
-            )),
+            Cancelled::OtherVersion => Err(Problem::other_version()),
             Cancelled::Absent => Err(Problem::no_such_operation()),
         }
     }

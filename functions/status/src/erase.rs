@@ -1,17 +1,33 @@
 //! `DELETE /operations/{id}`.
 
-use shared::http::{Answer, Code, Problem, Request};
+use std::time::Duration;
+
+use shared::domain::limits::ERASE_SECS_MAX;
+use shared::http::{Answer, Code, Problem, Request, preconditions};
 use shared::store::Erased;
 
 use crate::Status;
 
 impl Status {
-    /// A read, two writes, and a delete for each payload item that there may be.
+    /// A read, two writes, a query, and a delete for each payload item.
     pub(crate) async fn erase(&self, request: &Request) -> Result<Answer, Problem> {
         let owner = request.owner()?;
         let id = request.operation_id()?;
 
-        let erased = self.store.erase(&id, owner, self.clock.now()).await?;
+        let preconditions =
+            preconditions(request.header("if-match"), request.header("if-none-match"));
+        let now = self.clock.now();
+        let give_up_at = now + Duration::from_secs(ERASE_SECS_MAX.into());
+
+        let erased = tokio::select! {
+            biased;
+            erased = self.store.erase(&id, owner, &preconditions, now) => erased?,
+            // The mark is there by now, and a repeated erase goes on from it.
+            () = self.clock.sleep_until(give_up_at) => {
+                tracing::warn!("erase not finished within {ERASE_SECS_MAX} s");
+                return Err(Problem::unavailable());
+            }
+        };
 
         match erased {
             Erased::Erased => Ok(Answer::empty(204)),
@@ -19,6 +35,7 @@ impl Status {
                 Code::Conflict,
                 "the operation has not ended; cancel it first",
             )),
+            Erased::OtherVersion => Err(Problem::other_version()),
             Erased::Absent => Err(Problem::no_such_operation()),
         }
     }

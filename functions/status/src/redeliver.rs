@@ -1,6 +1,6 @@
 //! `POST /operations/{id}/redeliver`.
 
-use shared::http::{Answer, Code, Problem, Request, show};
+use shared::http::{Answer, Code, Problem, Request, preconditions, show};
 use shared::queue::WakeUp;
 
 use crate::Status;
@@ -12,11 +12,16 @@ impl Status {
     pub(crate) async fn redeliver(&self, request: &Request) -> Result<Answer, Problem> {
         let owner = request.owner()?;
         let id = request.operation_id()?;
+        let preconditions =
+            preconditions(request.header("if-match"), request.header("if-none-match"));
         let now = self.clock.now();
 
         let operation = self.store.get_for(&id, owner, now).await?;
 
         let operation = operation.ok_or_else(Problem::no_such_operation)?;
+        if !preconditions.are_met_by(&operation) {
+            return Err(Problem::other_version());
+        }
         let Some(callback) = &operation.callback else {
             return Err(Problem::new(
                 Code::Conflict,

@@ -13,7 +13,7 @@ use shared::store::{Created, Draft};
 use shared::telemetry::{tell_operation, tell_trace};
 
 use crate::Submit;
-use crate::submission::{Deadline, Submission};
+use crate::submission::{Deadline, Idempotency, Submission};
 
 /// Draws of a random name before giving up. A second is needed about once in 10¹⁹ submits.
 const DRAWS_MAX: u32 = 3;
@@ -29,7 +29,8 @@ pub(crate) enum Accepted {
 }
 
 impl Submit {
-    /// Makes an operation of a submission: one message and one write, and one write more for each payload that is large.
+    /// Makes an operation of a submission: one message and one write, and one write more for each payload that is large; with an
+    /// idempotency key half a read unit before them. A replay is a read and a half, and sends and writes nothing.
     pub(crate) async fn accept(
         &self,
         owner: &Owner,
@@ -39,6 +40,14 @@ impl Submit {
             let now = self.clock.now();
             let operation = self.operation(owner, submission, now);
             tell_operation(&operation.id);
+            if let Some(idempotency) = &submission.idempotency {
+                // Half of the race only: a submit of the same key that creates after this read is met
+                // by the create.
+                let existing = self.store.find_for(&operation.id, owner, now).await?;
+                if let Some(existing) = existing {
+                    return Ok(repeated(Box::new(existing), idempotency));
+                }
+            }
             let existing = match self.send_and_create(&operation).await? {
                 Created::New => {
                     tell(Metric::SubmitAccepted(&operation.function), &operation);
@@ -56,13 +65,7 @@ impl Submit {
                 // ours. The message just sent names another incarnation and will be dropped.
                 continue;
             };
-            return Ok(if existing.request_hash == Some(idempotency.request_hash) {
-                tell(Metric::SubmitReplayed(&existing.function), &existing);
-                Accepted::Replayed(existing)
-            } else {
-                tell(Metric::SubmitConflicted(&existing.function), &existing);
-                Accepted::Conflict(existing)
-            });
+            return Ok(repeated(existing, idempotency));
         }
         tracing::error!("no free operation id in {DRAWS_MAX} draws");
         Err(Problem::unavailable())
@@ -85,7 +88,13 @@ impl Submit {
             sent_at = self.clock.now();
             self.dispatch.send(&message, 0).await?;
         }
-        Ok(self.store.create(&draft, self.clock.now()).await?)
+        let created = self.store.create(&draft, self.clock.now()).await?;
+        match created {
+            Created::New => {}
+            // No record will ever name them. A crash here leaves them to their expiry.
+            Created::Existing(_) | Created::Erased => self.store.delete_payloads(&draft).await,
+        }
+        Ok(created)
     }
 
     fn operation(&self, owner: &Owner, submission: &Submission, now: Timestamp) -> Operation {
@@ -134,6 +143,17 @@ impl Submit {
             callback,
             origin: submission.origin.clone(),
         }
+    }
+}
+
+/// What a submit comes to whose key an earlier one has used.
+fn repeated(existing: Box<Operation>, idempotency: &Idempotency) -> Accepted {
+    if existing.request_hash == Some(idempotency.request_hash) {
+        tell(Metric::SubmitReplayed(&existing.function), &existing);
+        Accepted::Replayed(existing)
+    } else {
+        tell(Metric::SubmitConflicted(&existing.function), &existing);
+        Accepted::Conflict(existing)
     }
 }
 

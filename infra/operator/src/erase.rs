@@ -12,9 +12,10 @@ use std::time::Duration;
 use shared::clock::Clock;
 use shared::domain::id::OperationId;
 use shared::domain::operation::{Operation, Owner, State};
+use shared::domain::precondition::Preconditions;
 use shared::domain::time::Timestamp;
 use shared::operations::Operations;
-use shared::store::{Cancelled, Erased, IfMatch, Record, Store, StoreError};
+use shared::store::{Cancelled, Erased, Record, Store, StoreError};
 use shared::telemetry::audit;
 
 use crate::pace::Pace;
@@ -188,7 +189,7 @@ impl Erase {
                 pass.erased += 1;
             }
             // Gone, and in the index for a moment longer.
-            (Erased::Absent, _) => pass.unclear += 1,
+            (Erased::Absent | Erased::OtherVersion, _) => pass.unclear += 1,
             (Erased::Live, None) => pass.live.push(id.clone()),
             (Erased::Live, Some(operations)) => self.cancel(id, operations, pass).await?,
         }
@@ -206,7 +207,7 @@ impl Erase {
         let now = self.clock.now();
         let live = self.store.get_for(id, &self.owner, now).await?;
         let cancelled = operations
-            .cancel(id, &self.owner, &IfMatch::Any, now)
+            .cancel(id, &self.owner, &Preconditions::NONE, now)
             .await?;
         match cancelled {
             Cancelled::Cancelled { .. } => {

@@ -107,8 +107,12 @@ pub const VISIBILITY_SECS_MAX: u32 = 12 * 3600;
 
 /// While an operation lives its record outlasts the deadline by this: a backstop, never the way an operation ends.
 pub const EXPIRY_MARGIN: Duration = Duration::from_secs(14 * 86_400);
-/// Payload items outlast the heads that name them by this.
-pub const PAYLOAD_MARGIN: Duration = Duration::from_secs(7 * 86_400);
+/// Arguments and metadata that are items of their own outlast the operation's deadline and retention by this: an operation ends
+/// late when no worker was there to end it.
+pub const PAYLOAD_MARGIN: Duration = Duration::from_secs(86_400);
+/// A result that is an item of its own outlasts its head by this: it is written first, and the head's write is tried again for as
+/// long as a lease lasts.
+pub const RESULT_MARGIN: Duration = Duration::from_secs(LEASE_SECS_MAX as u64);
 /// How long a record that nobody sees any more, expired or erased, is kept at least. It keeps a create that arrives late, or is made
 /// again, from bringing the operation back without its messages, so it stays for as long as a submit can still create anything.
 pub const GONE_RETENTION: Duration = PHANTOM_AGE;
@@ -144,6 +148,9 @@ pub const WEBHOOK_SECRETS_AGE_MAX: Duration = Duration::from_secs(300);
 
 /// `submit` and `status`: API Gateway waits 30 seconds at most.
 pub const HTTP_FUNCTION_TIMEOUT_SECS: u32 = 29;
+/// How long an erase may take before its caller is asked to repeat it, in seconds: the read and the answer fit before the
+/// function's timeout, and what was deleted by then stays deleted.
+pub const ERASE_SECS_MAX: u32 = 20;
 /// How long a caller may wait for an operation's end, in seconds: what is asked for beyond it is held to it.
 pub const WAIT_SECS_MAX: u32 = 20;
 /// How long a Forrst call waits for its result unless its caller prefers not to, in seconds.
@@ -164,6 +171,7 @@ pub const FORMAT: u32 = 1;
 const _: () = {
     // A wait that began at the start of the request leaves room for the last look and the payloads.
     assert!(WAIT_SECS_MAX as u64 + 2 * CALL_TIMEOUT.as_secs() < HTTP_FUNCTION_TIMEOUT_SECS as u64);
+    assert!(ERASE_SECS_MAX as u64 + CALL_TIMEOUT.as_secs() < HTTP_FUNCTION_TIMEOUT_SECS as u64);
     // A call ends within the shortest lease, or a slow call alone could lose one.
     assert!(CALL_TIMEOUT.as_secs() < LEASE_SECS_MIN as u64);
     assert!(CALL_ATTEMPT_TIMEOUT.as_millis() < CALL_TIMEOUT.as_millis());

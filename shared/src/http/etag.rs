@@ -3,37 +3,28 @@
 use std::fmt;
 
 use crate::domain::operation::Operation;
+use crate::domain::precondition::{Preconditions, Version, Versions};
 use crate::domain::time::Timestamp;
-use crate::store::IfMatch;
 
-/// An operation's tag: made of its creation, its lock version and its last change, so that a transition or visible progress
-/// changes it, a bare heartbeat does not, and no two incarnations of a name share one.
+/// An operation's tag: its version in hex.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ETag {
-    created_at: Timestamp,
-    lock_version: u64,
-    updated_at: Timestamp,
-}
+pub struct ETag(Version);
 
 impl ETag {
     /// The tag of an operation as it was read.
     #[must_use]
     pub const fn of(operation: &Operation) -> Self {
-        Self {
-            created_at: operation.created_at,
-            lock_version: operation.lock_version,
-            updated_at: operation.updated_at,
-        }
+        Self(Version::of(operation))
     }
 
     fn parse(opaque: &str) -> Option<Self> {
         let mut parts = opaque.split('.');
         let (created, version, updated) = (parts.next()?, parts.next()?, parts.next()?);
-        let tag = Self {
+        let tag = Self(Version {
             created_at: Timestamp::from_millis(i64::from_str_radix(created, 16).ok()?),
             lock_version: u64::from_str_radix(version, 16).ok()?,
             updated_at: Timestamp::from_millis(i64::from_str_radix(updated, 16).ok()?),
-        };
+        });
         // Only what this code writes: one tag has one spelling.
         (tag.to_string() == format!("\"{opaque}\"")).then_some(tag)
     }
@@ -42,8 +33,13 @@ impl ETag {
 /// As in the header, quotes included.
 impl fmt::Display for ETag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (created, updated) = (self.created_at.as_millis(), self.updated_at.as_millis());
-        write!(f, "\"{created:x}.{:x}.{updated:x}\"", self.lock_version)
+        let Version {
+            created_at,
+            lock_version,
+            updated_at,
+        } = self.0;
+        let (created, updated) = (created_at.as_millis(), updated_at.as_millis());
+        write!(f, "\"{created:x}.{lock_version:x}.{updated:x}\"")
     }
 }
 
@@ -77,21 +73,29 @@ impl IfNoneMatch {
     }
 }
 
-/// Reads `If-Match` (RFC 9110, section 13.1.1). The comparison is strong: a weak tag matches nothing, and neither does one that
-/// is not ours.
+/// Reads the preconditions of a request that writes. `If-Match` is compared strongly, so that a weak
+/// tag matches nothing; `If-None-Match` weakly (RFC 9110, section 13.1). Tags that are not ours match
+/// nothing.
 #[must_use]
-pub fn if_match(header: Option<&str>) -> IfMatch {
-    let Some(tags) = header.and_then(entity_tags) else {
-        return IfMatch::Any;
+pub fn preconditions(if_match: Option<&str>, if_none_match: Option<&str>) -> Preconditions {
+    Preconditions {
+        if_match: if_match.map(|header| versions(header, |weak| !weak)),
+        if_none_match: if_none_match.map(|header| versions(header, |_| true)),
+    }
+}
+
+fn versions(header: &str, counts: fn(bool) -> bool) -> Versions {
+    let Some(tags) = entity_tags(header) else {
+        return Versions::Any;
     };
     let versions = tags
-        .filter(|(weak, _)| !weak)
+        .filter(|(weak, _)| counts(*weak))
         .filter_map(|(_, opaque)| ETag::parse(opaque))
-        .map(|tag| (tag.created_at, tag.lock_version, tag.updated_at))
-        // An expression has its limits (4 KB in DynamoDB), and nobody holds so many versions of one operation.
+        .map(|tag| tag.0)
+        // An expression has its limits (4 KB in DynamoDB).
         .take(TAGS_MAX)
         .collect();
-    IfMatch::Versions(versions)
+    Versions::Listed(versions)
 }
 
 /// Tags that count in one header.
@@ -115,11 +119,11 @@ fn entity_tags(header: &str) -> Option<impl Iterator<Item = (bool, &str)>> {
 mod tests {
     use super::*;
 
-    const TAG: ETag = ETag {
+    const TAG: ETag = ETag(Version {
         created_at: Timestamp::from_millis(1_700_000_000_000),
         lock_version: 3,
         updated_at: Timestamp::from_millis(1_700_000_000_255),
-    };
+    });
 
     #[test]
     fn a_tag_reads_itself_back_and_has_one_spelling() {
@@ -145,22 +149,25 @@ mod tests {
     }
 
     #[test]
-    fn if_match_is_strong() {
-        let ours = (TAG.created_at, TAG.lock_version, TAG.updated_at);
-        assert_eq!(if_match(None), IfMatch::Any);
-        assert_eq!(if_match(Some("*")), IfMatch::Any);
-        assert_eq!(
-            if_match(Some(&TAG.to_string())),
-            IfMatch::Versions(vec![ours])
-        );
-        assert_eq!(
-            if_match(Some(&format!("W/{TAG}"))),
-            IfMatch::Versions(vec![])
-        );
-        assert_eq!(
-            if_match(Some(&format!("\"x\", {TAG}"))),
-            IfMatch::Versions(vec![ours])
-        );
-        assert_eq!(if_match(Some("nonsense")), IfMatch::Versions(vec![]));
+    fn if_match_is_strong_and_if_none_match_is_weak() {
+        let read = |header: &str| {
+            let Preconditions {
+                if_match,
+                if_none_match,
+            } = preconditions(Some(header), Some(header));
+            [if_match, if_none_match].map(Option::unwrap)
+        };
+        let listed = |versions: &[Version]| Versions::Listed(versions.to_vec());
+        assert_eq!(preconditions(None, None), Preconditions::NONE);
+        assert_eq!(read("*"), [Versions::Any, Versions::Any]);
+        for (header, strong, weak) in [
+            (TAG.to_string(), &[TAG.0][..], &[TAG.0][..]),
+            (format!("W/{TAG}"), &[], &[TAG.0]),
+            (format!("\"x\", {TAG}"), &[TAG.0], &[TAG.0]),
+            ("nonsense".to_owned(), &[], &[]),
+            (String::new(), &[], &[]),
+        ] {
+            assert_eq!(read(&header), [listed(strong), listed(weak)], "{header}");
+        }
     }
 }

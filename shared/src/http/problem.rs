@@ -282,6 +282,15 @@ impl Problem {
         )
     }
 
+    /// The operation does not meet `If-Match` or `If-None-Match`.
+    #[must_use]
+    pub fn other_version() -> Self {
+        Self::new(
+            Code::AsyncVersionConflict,
+            "the operation's version does not meet If-Match or If-None-Match",
+        )
+    }
+
     /// The caller may try again, soon.
     #[must_use]
     pub fn unavailable() -> Self {

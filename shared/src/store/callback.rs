@@ -5,12 +5,12 @@
 
 use super::expression::Expression;
 use super::item::{self, name, number, text, time};
-use super::payload::{result_key, submitted_key};
+use super::payload::{kept_with, result_key, submitted_key};
 use super::write::Written;
 use super::{Store, StoreError, outcome};
 use crate::domain::callback::{Attempt, Callback, CallbackStatus};
 use crate::domain::id::AttemptId;
-use crate::domain::limits::{CALLBACK_RETENTION_SECS, PAYLOAD_MARGIN};
+use crate::domain::limits::CALLBACK_RETENTION_SECS;
 use crate::domain::operation::{Operation, Payload, State};
 use crate::domain::time::Timestamp;
 
@@ -137,7 +137,7 @@ impl Store {
             .filter(|standing| standing.create_id == read.create_id && standing.callback_is_due()))
     }
 
-    async fn keep_payloads(
+    pub(super) async fn keep_payloads(
         &self,
         operation: &Operation,
         until: Timestamp,
@@ -158,7 +158,7 @@ impl Store {
             let mut write = Expression::default();
             // An erase may have come first; its payloads are not to be brought back as empty items.
             write.require_present(name::BODY);
-            write.set(name::DELETE_AT, item::delete_at(until + PAYLOAD_MARGIN));
+            write.set(name::DELETE_AT, number(kept_with(until).as_secs()));
             self.update(item::key(&operation.id, &sk), write).await?;
         }
         Ok(())

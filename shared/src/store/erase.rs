@@ -10,21 +10,33 @@
 //!
 //! Without a mark a create whose answer was lost, and that the SDK makes again, would bring the operation back when all its
 //! messages are gone, pending for ever: see [`Expression::creating`].
+//!
+//! Payload items of other submits under the same key go as well: a submit that crashed, or that was
+//! refused, may have left copies of the arguments. A submit that began after the mark keeps its own,
+//! which its create may be about to name; one that began before it is refused by the mark.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::TryStreamExt as _;
 
 use super::expression::Expression;
 use super::item::{self, Item, name, text, time};
 use super::outcome::{self, Erased};
-use super::payload::{result_key, submitted_key};
 use super::write::Written;
 use super::{Store, StoreError};
 use crate::domain::id::OperationId;
-use crate::domain::operation::{Operation, Owner, Payload};
+use crate::domain::operation::{Operation, Owner};
+use crate::domain::precondition::Preconditions;
 use crate::domain::time::Timestamp;
 
+/// Deletes that an erase has under way at once.
+const DELETES_AT_ONCE: usize = 25;
+
 impl Store {
-    /// Deletes an operation that has ended, with all its items: a read, two writes for the head, and a delete for each payload item
-    /// that there may be. A mark is left that holds its id, its [`CreateId`](crate::domain::id::CreateId) and when it was erased,
-    /// until DynamoDB deletes that by its expiry.
+    /// Deletes an operation that has ended, with all items under its id: a read, two writes for the head, a query of the items, and
+    /// a delete for each payload item. A mark is left that holds its id, its [`CreateId`](crate::domain::id::CreateId) and when it
+    /// was erased, until DynamoDB deletes that by its expiry.
+    ///
+    /// Safe to drop at any time: a repeated call goes on where this one was.
     ///
     /// # Errors
     ///
@@ -34,12 +46,13 @@ impl Store {
         &self,
         id: &OperationId,
         owner: &Owner,
+        preconditions: &Preconditions,
         now: Timestamp,
     ) -> Result<Erased, StoreError> {
         match self.head_for(id, owner).await? {
             // Marked by a call that died, or still to be seen.
             Some(head) if item::is_erased(&head) || item::expires_at(&head)? > now => {
-                self.erase_head(&head, now).await
+                self.erase_head(&head, preconditions, now).await
             }
             Some(_) | None => Ok(Erased::Absent),
         }
@@ -57,7 +70,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Erased, StoreError> {
         match self.head_for(id, owner).await? {
-            Some(head) => self.erase_head(&head, now).await,
+            Some(head) => self.erase_head(&head, &Preconditions::NONE, now).await,
             None => Ok(Erased::Absent),
         }
     }
@@ -68,8 +81,17 @@ impl Store {
         Ok(outcome::of_owner(head.as_ref(), owner).cloned())
     }
 
-    async fn erase_head(&self, head: &Item, now: Timestamp) -> Result<Erased, StoreError> {
+    async fn erase_head(
+        &self,
+        head: &Item,
+        preconditions: &Preconditions,
+        now: Timestamp,
+    ) -> Result<Erased, StoreError> {
         let operation = item::operation(head)?;
+        // What has ended keeps its version, so it need not be asked for again with the mark.
+        if !preconditions.are_met_by(&operation) {
+            return Ok(Erased::OtherVersion);
+        }
         let marked = if item::is_erased(head) {
             Some(head.clone())
         } else {
@@ -78,7 +100,7 @@ impl Store {
             }
             self.mark_erased(&operation, now).await?
         };
-        self.delete_payloads(&operation).await?;
+        self.delete_items(&operation, marked.as_ref()).await?;
         if let Some(marked) = marked {
             self.leave_mark(&marked, &operation).await?;
         }
@@ -121,30 +143,60 @@ impl Store {
         }
     }
 
-    /// The keys hold the incarnation, so an operation created meanwhile under the same name keeps its own.
-    async fn delete_payloads(&self, erased: &Operation) -> Result<(), StoreError> {
-        let create_id = &erased.create_id;
-        let submitted = [
-            (name::ARGUMENTS, &erased.arguments),
-            (name::METADATA, &erased.metadata),
-        ]
-        .into_iter()
-        .filter(|(_, payload)| **payload == Payload::Apart)
-        .map(|(name, _)| submitted_key(name, create_id));
-        // An attempt that was cut short may have written a result that no head came to name.
-        let results = (1..=erased.attempt).map(|attempt| result_key(create_id, attempt));
-        let deletes = submitted.chain(results).map(|sk| {
-            let key: Item = item::key(&erased.id, &sk);
-            self.client
-                .delete_item()
+    /// Every item under the id but the head, and but those of submits that began after the mark.
+    /// Without a mark a successor has taken its place, and only the incarnation's own items go.
+    async fn delete_items(
+        &self,
+        erased: &Operation,
+        marked: Option<&Item>,
+    ) -> Result<(), StoreError> {
+        let erased_at = marked.and_then(|marked| item::number_of(marked, name::ERASED_AT));
+        let goes = |stored: &Item, sk: &str| {
+            let is_own = sk.split('#').nth(1) == Some(erased.create_id.as_str());
+            let created_at: Option<i64> = item::number_of(stored, name::CREATED_AT);
+            let is_earlier = erased_at.is_some_and(|erased_at: i64| {
+                created_at.is_none_or(|created_at| created_at < erased_at)
+            });
+            sk != item::HEAD && (is_own || is_earlier)
+        };
+        let mut from = None;
+        loop {
+            let mut query = Expression::default();
+            query.require(name::PK, text(erased.id.as_str()));
+            let projection = [name::SK, name::CREATED_AT].map(|attribute| query.name(attribute));
+            let query = query.render();
+            let sent = self
+                .client
+                .query()
                 .table_name(&self.table)
-                .set_key(Some(key))
-                .send()
-        });
-        futures_util::future::try_join_all(deletes)
-            .await
-            .map_err(|error| StoreError::unreachable("DeleteItem", error))?;
-        Ok(())
+                .key_condition_expression(query.condition)
+                .projection_expression(projection.join(", "))
+                .set_expression_attribute_names(Some(query.names))
+                .set_expression_attribute_values(Some(query.values))
+                .set_exclusive_start_key(from)
+                .consistent_read(true)
+                .send();
+            let page = Box::pin(sent)
+                .await
+                .map_err(|error| StoreError::unreachable("Query", error))?;
+            let mut deletes = Vec::new();
+            for stored in page.items.unwrap_or_default() {
+                match stored.get(name::SK) {
+                    Some(AttributeValue::S(sk)) if goes(&stored, sk) => {
+                        deletes.push(Ok(self.delete(item::key(&erased.id, sk))));
+                    }
+                    _ => {}
+                }
+            }
+            futures_util::stream::iter(deletes)
+                .try_buffer_unordered(DELETES_AT_ONCE)
+                .try_collect::<()>()
+                .await?;
+            from = page.last_evaluated_key;
+            if from.is_none() {
+                return Ok(());
+            }
+        }
     }
 
     /// Of the head, unless a new incarnation has taken its place, for an erased record may be created over. Nobody else writes to a

@@ -12,6 +12,7 @@ use super::item::{self, name, number, text, time};
 use crate::domain::callback::CallbackStatus;
 use crate::domain::id::CreateId;
 use crate::domain::limits::FORMAT;
+use crate::domain::precondition::{Preconditions, Version, Versions};
 use crate::domain::time::Timestamp;
 use crate::domain::transition::{self, Status, Step};
 
@@ -43,19 +44,21 @@ impl Expression {
     ///
     /// The SDK makes a create again whose answer was lost, with the time at which it was begun. Meanwhile the operation may have
     /// ended, and its message with it, so that to create it afresh would leave it pending for ever. Hence not over an operation's
-    /// own mark, whatever the clocks say: it has been carried out before. And not over another's mark of a later time than this
-    /// create's: before that one, this create's own incarnation may have come and gone.
-    pub(super) fn creating(create_id: &CreateId, now: Timestamp) -> Self {
+    /// own mark, whatever the clocks say: it has been carried out before. And not over a mark that is later than `begun_at`, when
+    /// the submit began: this create's own incarnation may have come and gone before that erase, and the erase may have deleted the
+    /// payload items that this submit has written.
+    pub(super) fn creating(create_id: &CreateId, begun_at: Timestamp, now: Timestamp) -> Self {
         let mut this = Self::default();
         let (pk, other) = (this.name(name::PK), this.name(name::CREATE_ID));
         let (delete_at, erased_at) = (this.name(name::DELETE_AT), this.name(name::ERASED_AT));
         let own = this.value("own", text(create_id.as_str()));
         let expired = this.value("expired", item::delete_at(now));
-        let now = this.value("now", time(now));
+        let begun_at = this.value("begun_at", time(begun_at));
         // A comparison with an attribute that is not there is false.
         this.conditions.push(format!(
             "(attribute_not_exists({pk}) OR ({other} <> {own} AND \
-             ((attribute_not_exists({erased_at}) AND {delete_at} <= {expired}) OR {erased_at} <= {now})))"
+             ((attribute_not_exists({erased_at}) AND {delete_at} <= {expired}) \
+             OR {erased_at} <= {begun_at})))"
         ));
         this
     }
@@ -217,25 +220,52 @@ impl Expression {
         ));
     }
 
-    /// One of these versions: creation, lock version and last change. None at all can never be met.
-    pub(super) fn require_any_version(&mut self, versions: &[(Timestamp, u64, Timestamp)]) {
+    /// What a caller asks of the version that is there.
+    pub(super) fn require_preconditions(&mut self, preconditions: &Preconditions) {
+        let Preconditions {
+            if_match,
+            if_none_match,
+        } = preconditions;
+        if let Some(Versions::Listed(versions)) = if_match {
+            let clause = self.any_version("match", versions);
+            self.conditions.push(clause);
+        }
+        match if_none_match {
+            None => {}
+            Some(Versions::Any) => self.require(name::LOCK_VERSION, number(0)),
+            Some(Versions::Listed(versions)) => {
+                let clause = self.any_version("none", versions);
+                self.conditions.push(format!("NOT {clause}"));
+            }
+        }
+    }
+
+    /// True at one of these versions, and never when there are none.
+    fn any_version(&mut self, label: &str, versions: &[Version]) -> String {
+        let lock_version = self.name(name::LOCK_VERSION);
         if versions.is_empty() {
-            return self.require(name::LOCK_VERSION, number(0));
+            // A record's version is at least 1.
+            let never = self.value(&format!("{label}_never"), number(0));
+            return format!("{lock_version} = {never}");
         }
         let created_at = self.name(name::CREATED_AT);
-        let lock_version = self.name(name::LOCK_VERSION);
         let updated_at = self.name(name::UPDATED_AT);
         let clauses: Vec<_> = versions
             .iter()
             .enumerate()
-            .map(|(index, (created, version, updated))| {
-                let created = self.value(&format!("created_{index}"), time(*created));
-                let version = self.value(&format!("version_{index}"), number(version));
-                let updated = self.value(&format!("updated_{index}"), time(*updated));
-                format!("({created_at} = {created} AND {lock_version} = {version} AND {updated_at} = {updated})")
+            .map(|(index, wanted)| {
+                let mut value =
+                    |part: &str, value| self.value(&format!("{label}_{part}_{index}"), value);
+                let created = value("created", time(wanted.created_at));
+                let version = value("version", number(wanted.lock_version));
+                let updated = value("updated", time(wanted.updated_at));
+                format!(
+                    "({created_at} = {created} AND {lock_version} = {version} \
+                     AND {updated_at} = {updated})"
+                )
             })
             .collect();
-        self.conditions.push(any_of(clauses));
+        any_of(clauses)
     }
 
     /// Sets an attribute.
@@ -359,6 +389,28 @@ mod tests {
         let mut round = Expression::on_record(now);
         round.require_ended();
         round.require_settled();
+        let version = Version {
+            created_at: now,
+            lock_version: 1,
+            updated_at: now,
+        };
+        let preconditions = [
+            None,
+            Some(Versions::Any),
+            Some(Versions::Listed(vec![])),
+            Some(Versions::Listed(vec![version])),
+            Some(Versions::Listed(vec![version, version])),
+        ];
+        let conditional = preconditions.iter().flat_map(|if_match| {
+            preconditions.iter().map(move |if_none_match| {
+                let mut cancel = Expression::transition(Step::Cancel, now);
+                cancel.require_preconditions(&Preconditions {
+                    if_match: if_match.clone(),
+                    if_none_match: if_none_match.clone(),
+                });
+                (format!("{if_match:?}, {if_none_match:?}"), cancel)
+            })
+        });
         let expressions = Step::ALL
             .into_iter()
             .filter(|step| *step != Step::Create)
@@ -367,11 +419,12 @@ mod tests {
                 ("round".to_owned(), round),
                 (
                     "create".to_owned(),
-                    Expression::creating(&CreateId::from_bytes([1; 16]), now),
+                    Expression::creating(&CreateId::from_bytes([1; 16]), now, now),
                 ),
                 ("expired".to_owned(), Expression::on_expired(now)),
                 ("heads".to_owned(), Expression::standing_heads(now)),
-            ]);
+            ])
+            .chain(conditional);
         for (what, expression) in expressions {
             let rendered = expression.render();
             let update = rendered.update.unwrap_or_default();

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::expression::Expression;
-use super::item::{self, Item, name, text};
+use super::item::{self, Item, name, number_of, text};
 use super::payload::{decode_text, result_key, submitted_key};
 use super::{Store, StoreError};
 use crate::domain::callback_url::redacted;
@@ -162,8 +162,8 @@ fn head(stored: &Item) -> InspectedHead {
     };
     InspectedHead {
         bytes: item::size_bytes(stored),
-        format: number(stored, name::FORMAT),
-        erased_at: number(stored, name::ERASED_AT).map(Timestamp::from_millis),
+        format: number_of(stored, name::FORMAT),
+        erased_at: number_of(stored, name::ERASED_AT).map(Timestamp::from_millis),
         expires_at: item::expires_at(stored).ok(),
         record,
     }
@@ -173,13 +173,9 @@ fn payload_item(key: String, stored: &Item) -> PayloadItem {
     PayloadItem {
         key,
         bytes: item::size_bytes(stored),
-        delete_at: number(stored, name::DELETE_AT).map(Timestamp::from_secs),
+        delete_at: number_of(stored, name::DELETE_AT).map(Timestamp::from_secs),
         body: stored.get(name::BODY).and_then(decode_text),
     }
-}
-
-fn number<T: std::str::FromStr>(stored: &Item, attribute: &str) -> Option<T> {
-    stored.get(attribute)?.as_n().ok()?.parse().ok()
 }
 
 /// By the names that this code knows: what newer code adds may be as little for the eye as a callback's query is.

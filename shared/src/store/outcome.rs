@@ -100,7 +100,7 @@ pub enum Cancelled {
     },
     /// It had completed or failed before.
     Ended(Box<Operation>),
-    /// It is not at the version that was asked for.
+    /// It does not meet the preconditions.
     OtherVersion,
     /// There is no such operation, it has expired, or it is another owner's.
     Absent,
@@ -113,6 +113,8 @@ pub enum Erased {
     Erased,
     /// It has not ended.
     Live,
+    /// It does not meet the preconditions.
+    OtherVersion,
     /// There is no such operation, it has expired, or it is another owner's.
     Absent,
 }

@@ -7,6 +7,7 @@
 //! binary the same text deflated.
 
 use std::io::{Read as _, Write as _};
+use std::time::Duration;
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -16,14 +17,17 @@ use flate2::write::DeflateEncoder;
 
 use super::item::{self, Item, name};
 use super::outcome::Held;
+use super::table::TABLE_KEYS;
 use super::{Store, StoreError, expression};
-use crate::domain::id::{CreateId, OperationId};
+use crate::domain::id::CreateId;
 use crate::domain::json::Json;
 use crate::domain::limits::{
-    ARGUMENTS_BYTES_MAX, FORMAT, HEAD_BYTES_MAX, HEAD_END_BYTES, HEAD_GROWTH_BYTES, PAYLOAD_MARGIN,
+    ARGUMENTS_BYTES_MAX, FORMAT, GONE_RETENTION, HEAD_BYTES_MAX, HEAD_END_BYTES, HEAD_GROWTH_BYTES,
+    PAYLOAD_MARGIN, RESULT_MARGIN,
 };
 use crate::domain::operation::{Operation, Payload};
 use crate::domain::time::Timestamp;
+use crate::telemetry::chain;
 
 /// Shorter text gains nothing from compression.
 const COMPRESSED_BYTES_MIN: usize = 256;
@@ -32,6 +36,8 @@ const COMPRESSED_BYTES_MIN: usize = 256;
 #[derive(Debug)]
 pub struct Draft {
     pub(super) create_id: CreateId,
+    /// When the submit began.
+    pub(super) begun_at: Timestamp,
     pub(super) head: Item,
     payloads: Vec<Item>,
 }
@@ -55,13 +61,14 @@ impl Draft {
             };
             let sk = submitted_key(name, &operation.create_id);
             let (inline, apart) = lay_out(json, name, room(&head), |body| {
-                payload_item(&operation.id, &sk, body, operation.expires_at)
+                payload_item(operation, &sk, body, submitted_until(operation))
             });
             head.insert(name.to_owned(), inline);
             payloads.extend(apart);
         }
         Self {
             create_id: operation.create_id.clone(),
+            begun_at: operation.created_at,
             head,
             payloads,
         }
@@ -81,6 +88,41 @@ impl Store {
             .iter()
             .map(|payload| self.write_payload(payload.clone()));
         futures_util::future::try_join_all(writes).await.map(|_| ())
+    }
+
+    /// Deletes the payload items of a draft whose create was refused: one request each, all at once,
+    /// none for ordinary operations. An item that cannot be deleted is left to its expiry.
+    pub async fn delete_payloads(&self, draft: &Draft) {
+        let deletes = draft.payloads.iter().map(async |payload| {
+            let key = TABLE_KEYS.map(|name| (name.to_owned(), payload[name].clone()));
+            if let Err(error) = self.delete(key.into()).await {
+                tracing::warn!("payload item left to its expiry: {}", chain(&error));
+            }
+        });
+        futures_util::future::join_all(deletes).await;
+    }
+
+    /// Deletes the result item of an attempt whose operation is gone: one request. An item that
+    /// cannot be deleted is left to its expiry.
+    pub(super) async fn delete_result(&self, held: &Held) {
+        let operation = &held.operation;
+        let sk = result_key(&operation.create_id, operation.attempt);
+        if let Err(error) = self.delete(item::key(&operation.id, &sk)).await {
+            tracing::warn!("result item left to its expiry: {}", chain(&error));
+        }
+    }
+
+    pub(super) async fn delete(&self, key: Item) -> Result<(), StoreError> {
+        let sent = self
+            .client
+            .delete_item()
+            .table_name(&self.table)
+            .set_key(Some(key))
+            .send();
+        match Box::pin(sent).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(StoreError::unreachable("DeleteItem", error)),
+        }
     }
 
     /// Writes one payload item. A refused write is our own, whose answer was lost: nobody else draws the same key.
@@ -107,10 +149,10 @@ pub(super) fn lay_out_result(
 ) -> (AttributeValue, Option<Item>) {
     let operation = &held.operation;
     let room = HEAD_BYTES_MAX.saturating_sub(held.head_bytes + HEAD_END_BYTES);
-    let expires_at = now + std::time::Duration::from_secs(u64::from(operation.retention_secs));
+    let expires_at = now + Duration::from_secs(u64::from(operation.retention_secs));
     lay_out(result, name::RESULT, room, |body| {
         let sk = result_key(&operation.create_id, operation.attempt);
-        payload_item(&operation.id, &sk, body, expires_at)
+        payload_item(operation, &sk, body, kept_with(expires_at))
     })
 }
 
@@ -164,16 +206,27 @@ fn lay_out(
     }
 }
 
-fn payload_item(
-    id: &OperationId,
-    sk: &str,
-    body: AttributeValue,
-    head_expires_at: Timestamp,
-) -> Item {
-    let mut payload = item::key(id, sk);
+/// Until when arguments and metadata are kept. The retention counts from the operation's end, which
+/// is its deadline at the latest, unless no worker was there.
+pub(super) fn submitted_until(operation: &Operation) -> Timestamp {
+    let retention = Duration::from_secs(u64::from(operation.retention_secs));
+    operation.deadline_at + retention + PAYLOAD_MARGIN
+}
+
+/// Until when a payload item is kept whose head expires then.
+pub(super) fn kept_with(head_expires_at: Timestamp) -> Timestamp {
+    head_expires_at + GONE_RETENTION + RESULT_MARGIN
+}
+
+fn payload_item(operation: &Operation, sk: &str, body: AttributeValue, until: Timestamp) -> Item {
+    let mut payload = item::key(&operation.id, sk);
     payload.insert(name::FORMAT.to_owned(), item::number(FORMAT));
     payload.insert(name::BODY.to_owned(), body);
-    let delete_at = item::delete_at(head_expires_at + PAYLOAD_MARGIN);
+    // Tells an erase which incarnations were there before it. The index leaves the item out, since it
+    // has no owner.
+    let created_at = item::time(operation.created_at);
+    payload.insert(name::CREATED_AT.to_owned(), created_at);
+    let delete_at = item::number(until.as_secs());
     payload.insert(name::DELETE_AT.to_owned(), delete_at);
     payload
 }

@@ -7,23 +7,15 @@ use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use super::expression::Expression;
 use super::item::{self, name, number, text, time};
 use super::outcome::{self, Cancelled, Claimed, Created, Finished, GivenUp, Held, Renewed};
-use super::payload::{self, Draft};
+use super::payload::{self, Draft, submitted_until};
 use super::write::Written;
 use super::{Store, StoreError};
 use crate::domain::id::{ClaimId, CreateId, OperationId};
 use crate::domain::json::Json;
 use crate::domain::operation::{Operation, OperationError, Owner, Progress};
+use crate::domain::precondition::Preconditions;
 use crate::domain::time::Timestamp;
 use crate::domain::transition::{Status, Step, target};
-
-/// The precondition of a cancel.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum IfMatch {
-    /// Whatever is there.
-    Any,
-    /// One of these: creation, lock version and last change. None at all is a precondition that fails.
-    Versions(Vec<(Timestamp, u64, Timestamp)>),
-}
 
 impl Store {
     /// Creates an operation: one write. Its payload items must have been written ([`Store::write_payloads`]), and its message
@@ -33,7 +25,7 @@ impl Store {
     ///
     /// When the store cannot be reached, or the record under this name cannot be read.
     pub async fn create(&self, draft: &Draft, now: Timestamp) -> Result<Created, StoreError> {
-        let condition = Expression::creating(&draft.create_id, now).render();
+        let condition = Expression::creating(&draft.create_id, draft.begun_at, now).render();
         let sent = self
             .client
             .put_item()
@@ -118,7 +110,8 @@ impl Store {
         }
     }
 
-    /// Records the holder's result: one write, and one before it for a result that does not fit the head.
+    /// Records the holder's result: one write, and one before it for a result that does not fit the head, which is deleted again
+    /// when the operation is gone.
     ///
     /// # Errors
     ///
@@ -130,6 +123,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Finished, StoreError> {
         let (inline, apart) = payload::lay_out_result(held, result, now);
+        let is_apart = apart.is_some();
         if let Some(apart) = apart {
             // A crash after this leaves an item that no head names; its own expiry deletes it.
             self.write_payload(apart).await?;
@@ -139,7 +133,23 @@ impl Store {
         write.set(name::RESULT, inline);
         write.set(name::PROGRESS, number(1));
         write.set(name::PROGRESS_AT, time(now));
-        self.finish(held, Step::Complete, write, now).await
+        let head_key = item::head_key(&held.operation.id);
+        let old = match self.update(head_key, write).await? {
+            Written::Now(completed) => {
+                return Ok(Finished::Written(Box::new(item::operation(&completed)?)));
+            }
+            Written::Refused(old) => outcome::met(old.as_ref(), now)?,
+        };
+        let is_gone = old
+            .as_ref()
+            .is_none_or(|there| there.create_id != held.operation.create_id);
+        if is_gone && is_apart {
+            // Its owner erased it, or it has expired: no erase to come finds the item. On any other
+            // refusal it stays, since the head may name it: this write may have been applied, and
+            // its answer lost.
+            self.delete_result(held).await;
+        }
+        Ok(outcome::finished(old, held, target(Step::Complete)))
     }
 
     /// Records the holder's errors for good: one write.
@@ -182,7 +192,8 @@ impl Store {
         self.finish(held, Step::Retry, write, now).await
     }
 
-    /// Ends an operation that nobody holds, `spent` being what a refused claim met: one write.
+    /// Ends an operation that nobody holds, `spent` being what a refused claim met: one write, and one before it for metadata that
+    /// would expire first.
     ///
     /// # Errors
     ///
@@ -193,6 +204,11 @@ impl Store {
         errors: &[OperationError],
         now: Timestamp,
     ) -> Result<GivenUp, StoreError> {
+        let kept_until = now + Duration::from_secs(u64::from(spent.retention_secs));
+        if kept_until > submitted_until(spent) {
+            // No worker was there for more than a day. Before the head, which must not outlive them.
+            self.keep_payloads(spent, kept_until).await?;
+        }
         let mut write = Expression::transition(Step::GiveUp, now);
         write.require(name::CREATE_ID, text(spent.create_id.as_str()));
         // The errors were chosen from what was met: they must still be true of what is there.
@@ -228,14 +244,12 @@ impl Store {
         &self,
         id: &OperationId,
         owner: &Owner,
-        if_match: &IfMatch,
+        preconditions: &Preconditions,
         now: Timestamp,
     ) -> Result<Cancelled, StoreError> {
         let mut write = Expression::transition(Step::Cancel, now);
         write.require(name::OWNER, text(owner.as_str()));
-        if let IfMatch::Versions(versions) = if_match {
-            write.require_any_version(versions);
-        }
+        write.require_preconditions(preconditions);
         // Without its claim in the record no holder can take this for its own write.
         write.remove(name::CLAIM_ID);
         let old = match self.update(item::head_key(id), write).await? {
@@ -251,11 +265,15 @@ impl Store {
             return Ok(Cancelled::Absent);
         };
         Ok(match operation.status() {
-            // Before any precondition: a repeated cancel, or one whose answer was lost, succeeds.
-            Status::Cancelled => Cancelled::Cancelled {
-                operation: Box::new(operation),
-                by_us: false,
-            },
+            // A repeated cancel, or one whose answer was lost, succeeds.
+            Status::Cancelled if preconditions.allow_repeated_cancel(&operation) => {
+                Cancelled::Cancelled {
+                    operation: Box::new(operation),
+                    by_us: false,
+                }
+            }
+            // Before any other refusal.
+            _ if !preconditions.are_met_by(&operation) => Cancelled::OtherVersion,
             status if status.is_terminal() => Cancelled::Ended(Box::new(operation)),
             _ => Cancelled::OtherVersion,
         })

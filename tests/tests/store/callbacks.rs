@@ -5,6 +5,7 @@ use shared::domain::id::AttemptId;
 use shared::domain::json::Json;
 use shared::domain::limits::CALLBACK_RETENTION_SECS;
 use shared::domain::operation::{Operation, Payload};
+use shared::domain::precondition::Preconditions;
 use shared::store::{AttemptRecord, Erased, Recorded, Settlement};
 use tests::samples::incompressible;
 
@@ -133,7 +134,10 @@ async fn a_round_of_what_was_erased_brings_no_payload_back() {
     let due = fixture.get(&operation.id).await;
     let read = again(&fixture, &due, 1, settlement).await;
     assert_eq!(fixture.items(&read.id).await.len(), 3);
-    let erased = fixture.store.erase(&read.id, &owner(), NOW).await;
+    let erased = fixture
+        .store
+        .erase(&read.id, &owner(), &Preconditions::NONE, NOW)
+        .await;
     assert_eq!(erased.unwrap(), Erased::Erased);
 
     let late = read.expires_at - secs(1);

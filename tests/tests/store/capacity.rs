@@ -2,7 +2,8 @@
 
 use shared::domain::json::Json;
 use shared::domain::operation::{Operation, Payload, Progress};
-use shared::store::{Draft, IfMatch};
+use shared::domain::precondition::Preconditions;
+use shared::store::Draft;
 use tests::meter::Units;
 use tests::samples::incompressible;
 
@@ -62,7 +63,7 @@ async fn no_step_after_the_create_costs_the_index_anything() {
         .unwrap();
     assert_eq!(consumed(&fixture), (1.0, 0.0));
     store
-        .cancel(&operation.id, &owner(), &IfMatch::Any, NOW)
+        .cancel(&operation.id, &owner(), &Preconditions::NONE, NOW)
         .await
         .unwrap();
     assert_eq!(consumed(&fixture), (1.0, 0.0));

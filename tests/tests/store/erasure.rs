@@ -3,17 +3,19 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use shared::clock::ManualClock;
 use shared::domain::callback::{Attempt, CallbackStatus};
 use shared::domain::id::{AttemptId, ClaimId};
 use shared::domain::json::Json;
 use shared::domain::limits::GONE_RETENTION;
 use shared::domain::operation::{Operation, Payload};
+use shared::domain::precondition::Preconditions;
 use shared::domain::time::Timestamp;
 use shared::store::table::TABLE_KEYS;
 use shared::store::{
-    AttemptRecord, Cancelled, Claimed, Created, Draft, Erased, Finished, IfMatch, ListFilter,
-    Recorded, Settlement, StoreError,
+    AttemptRecord, Cancelled, Claimed, Created, Draft, Erased, Finished, ListFilter, Recorded,
+    Settlement, StoreError,
 };
 use tests::samples::incompressible;
 use tests::wire::Fault;
@@ -36,7 +38,10 @@ async fn end_and_erase(fixture: &Fixture, operation: &Operation, now: Timestamp)
 }
 
 async fn erase(fixture: &Fixture, operation: &Operation, now: Timestamp) {
-    let erased = fixture.store.erase(&operation.id, &owner(), now).await;
+    let erased = fixture
+        .store
+        .erase(&operation.id, &owner(), &Preconditions::NONE, now)
+        .await;
     assert_eq!(erased.unwrap(), Erased::Erased);
 }
 
@@ -119,7 +124,7 @@ async fn what_is_erased_is_absent_to_everybody_even_by_a_clock_that_is_behind() 
 
     let alice = owner();
     fixture.wire.plan([(1, Fault::Unheard)]);
-    let cut_short = store.erase(&operation.id, &alice, NOW);
+    let cut_short = store.erase(&operation.id, &alice, &Preconditions::NONE, NOW);
     assert!(fixture.wire.process(&clock, cut_short).await.is_none());
     for is_cut_short in [true, false] {
         let stored = fixture.record(&operation.id).await.unwrap();
@@ -137,7 +142,7 @@ async fn what_is_erased_is_absent_to_everybody_even_by_a_clock_that_is_behind() 
             let completed = store.complete(&held, &json("2"), now).await;
             assert!(matches!(completed.unwrap(), Finished::Lost));
             let cancelled = store
-                .cancel(&operation.id, &alice, &IfMatch::Any, now)
+                .cancel(&operation.id, &alice, &Preconditions::NONE, now)
                 .await;
             assert!(matches!(cancelled.unwrap(), Cancelled::Absent));
             let recorded = store.record_attempt(&settled, &record, now).await;
@@ -145,7 +150,10 @@ async fn what_is_erased_is_absent_to_everybody_even_by_a_clock_that_is_behind() 
             assert_eq!(store.start_round(&settled, now).await.unwrap(), None);
         }
         assert_eq!(fixture.record(&operation.id).await, Some(stored));
-        let again = store.erase(&operation.id, &alice, NOW).await.unwrap();
+        let again = store
+            .erase(&operation.id, &alice, &Preconditions::NONE, NOW)
+            .await
+            .unwrap();
         let expected = if is_cut_short {
             Erased::Erased
         } else {
@@ -214,7 +222,9 @@ async fn an_erase_that_is_made_again_erases_no_successor() {
             ..large()
         };
         let alice = owner();
-        let erase = fixture.store.erase(&first.id, &alice, NOW);
+        let erase = fixture
+            .store
+            .erase(&first.id, &alice, &Preconditions::NONE, NOW);
         let succeed = async {
             fixture.create(&second).await;
             if has_ended {
@@ -261,6 +271,7 @@ async fn a_create_that_is_made_again_does_not_come_after_its_successor() {
     end_and_erase(&fixture, &first, NOW + MOMENT).await;
     let second = Operation {
         id: first.id.clone(),
+        created_at: NOW + 2 * MOMENT,
         ..fixture.accepted()
     };
     let created = fixture
@@ -281,9 +292,129 @@ async fn a_create_that_is_made_again_does_not_come_after_its_successor() {
     // A new submit finds the name free.
     let third = Operation {
         id: first.id.clone(),
+        created_at: later,
         ..fixture.accepted()
     };
     let created = fixture.store.create(&Draft::new(&third), later).await;
     assert!(matches!(created.unwrap(), Created::New));
     assert_eq!(fixture.store.get(id, later).await.unwrap(), Some(third));
+}
+
+/// Copies that other submits under the same key have left: one that was refused and died before it
+/// deleted them, one of a release that did not say when it began.
+#[tokio::test]
+async fn payload_items_of_other_submits_go_with_the_operation() {
+    let fixture = Fixture::start().await;
+    let operation = Operation {
+        arguments: large(),
+        ..fixture.accepted()
+    };
+    fixture.create(&operation).await;
+    let other = || Operation {
+        id: operation.id.clone(),
+        arguments: large(),
+        metadata: large(),
+        ..fixture.accepted()
+    };
+    for _ in 0..60 {
+        let draft = Draft::new(&other());
+        fixture.store.write_payloads(&draft).await.unwrap();
+    }
+    let [pk, sk] = TABLE_KEYS;
+    let text = |value: &str| AttributeValue::S(value.to_owned());
+    let undated = fixture.dynamodb.put_item().table_name(&fixture.table);
+    let undated = undated.item(pk, text(operation.id.as_str()));
+    let undated = undated.item(sk, text("arguments#CQkJCQkJCQkJCQkJCQkJCQ"));
+    undated.send().await.unwrap();
+    assert_eq!(fixture.items(&operation.id).await.len(), 2 + 120 + 1);
+    end_and_erase(&fixture, &operation, NOW + MOMENT).await;
+    let left = fixture.items(&operation.id).await;
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert!(left[0].contains_key("erased_at"));
+}
+
+/// The erase has marked the head when a submit under the same key begins, and deletes the payload
+/// items only after that submit has written its own.
+#[tokio::test]
+async fn an_erase_leaves_a_later_submit_its_payload_items() {
+    let fixture = Fixture::start().await;
+    let first = Operation {
+        arguments: large(),
+        ..fixture.accepted()
+    };
+    fixture.create(&first).await;
+    let held = fixture.hold(&first, NOW).await;
+    let completed = fixture.store.complete(&held, &json("1"), NOW).await;
+    assert!(matches!(completed.unwrap(), Finished::Written(_)));
+    let second = |created_at| Operation {
+        id: first.id.clone(),
+        arguments: large(),
+        created_at,
+        ..fixture.accepted()
+    };
+    let (early, late) = (second(NOW), second(NOW + 2 * MOMENT));
+    let alice = owner();
+    let erased_at = NOW + MOMENT;
+    let erase = fixture
+        .store
+        .erase(&first.id, &alice, &Preconditions::NONE, erased_at);
+    fixture.wire.plan([]);
+    // After the read and the mark.
+    let write = async {
+        for submitted in [&early, &late] {
+            let draft = Draft::new(submitted);
+            fixture.store.write_payloads(&draft).await.unwrap();
+        }
+    };
+    let (erased, ()) = fixture.wire.delay(2, erase, write).await;
+    assert_eq!(erased.unwrap(), Erased::Erased);
+    let create = async |operation| {
+        let draft = Draft::new(operation);
+        fixture
+            .store
+            .create(&draft, NOW + 3 * MOMENT)
+            .await
+            .unwrap()
+    };
+    // Its arguments may be gone by now, so it has to begin again.
+    assert!(matches!(create(&early).await, Created::Erased));
+    assert!(matches!(create(&late).await, Created::New));
+    let created = fixture.get(&late.id).await;
+    let arguments = fixture.store.arguments(&created).await.unwrap();
+    assert_eq!(Some(&arguments), late.arguments.json());
+    assert_eq!(fixture.items(&late.id).await.len(), 2, "its own");
+}
+
+/// A holder writes its result after its operation was cancelled and erased, or erased and its name
+/// used again.
+#[tokio::test]
+async fn a_result_whose_operation_is_gone_is_deleted_again() {
+    let result = Json::of(&incompressible(2000)).unwrap();
+    for is_reused in [false, true] {
+        let fixture = Fixture::start().await;
+        let operation = fixture.accepted();
+        fixture.create(&operation).await;
+        let held = fixture.hold(&operation, NOW).await;
+        let cancelled = fixture
+            .store
+            .cancel(&operation.id, &owner(), &Preconditions::NONE, NOW)
+            .await;
+        assert!(matches!(cancelled.unwrap(), Cancelled::Cancelled { .. }));
+        // The record is there, and this may be a write of its own whose answer was lost.
+        let refused = fixture.store.complete(&held, &result, NOW).await;
+        assert!(matches!(refused.unwrap(), Finished::Lost));
+        assert_eq!(fixture.items(&operation.id).await.len(), 2);
+        erase(&fixture, &operation, NOW).await;
+        assert_eq!(fixture.items(&operation.id).await.len(), 1);
+        if is_reused {
+            let second = Operation {
+                id: operation.id.clone(),
+                ..fixture.accepted()
+            };
+            fixture.create(&second).await;
+        }
+        let refused = fixture.store.complete(&held, &result, NOW).await;
+        assert!(matches!(refused.unwrap(), Finished::Lost));
+        assert_eq!(fixture.items(&operation.id).await.len(), 1);
+    }
 }

@@ -4,13 +4,18 @@ use std::time::Duration;
 
 use shared::domain::callback::{Attempt, CallbackStatus};
 use shared::domain::id::{AttemptId, OperationId};
-use shared::domain::limits::{GONE_RETENTION, TTL_SECS_MIN};
-use shared::domain::operation::{FailureCode, Operation, OperationError, Progress, State};
+use shared::domain::json::Json;
+use shared::domain::limits::{EXPIRY_MARGIN, GONE_RETENTION, LEASE_SECS_MAX, TTL_SECS_MIN};
+use shared::domain::operation::{FailureCode, Operation, OperationError, Payload, Progress, State};
+use shared::domain::precondition::Preconditions;
 use shared::domain::time::Timestamp;
 use shared::store::{
-    AttemptRecord, Cancelled, Claimed, Created, Draft, Erased, Finished, GivenUp, IfMatch,
-    ListFilter, ListPage, Recorded, Renewed, Settlement,
+    AttemptRecord, Cancelled, Claimed, Created, Draft, Erased, Finished, GivenUp, ListFilter,
+    ListPage, Recorded, Renewed, Settlement,
 };
+
+use shared::store::table::TTL_ATTRIBUTE;
+use tests::samples::incompressible;
 
 use super::{Fixture, LEASE, NOW, json, owner, secs};
 
@@ -34,7 +39,7 @@ async fn list(fixture: &Fixture, limit: usize, now: Timestamp) -> ListPage {
 async fn cancel(fixture: &Fixture, id: &OperationId, now: Timestamp) -> Cancelled {
     fixture
         .store
-        .cancel(id, &owner(), &IfMatch::Any, now)
+        .cancel(id, &owner(), &Preconditions::NONE, now)
         .await
         .unwrap()
 }
@@ -64,7 +69,11 @@ async fn expired_is_absent_to_its_owner_however_late_the_store_deletes_it() {
             cancel(&fixture, id, late).await,
             Cancelled::Absent
         ));
-        let erased = fixture.store.erase(id, &owner(), late).await.unwrap();
+        let erased = fixture
+            .store
+            .erase(id, &owner(), &Preconditions::NONE, late)
+            .await
+            .unwrap();
         assert_eq!(erased, Erased::Absent);
     }
     assert!(record.is_some());
@@ -292,4 +301,85 @@ async fn a_create_that_arrives_late_does_not_bring_back_what_has_expired() {
         .delete_what_may_be(next.expires_at + GONE_RETENTION)
         .await;
     assert_eq!(fixture.record(&next.id).await, None);
+}
+
+/// When DynamoDB may delete each item of an operation, by what its sort key begins with.
+async fn delete_at(fixture: &Fixture, operation: &Operation, kind: &str) -> Timestamp {
+    let items = fixture.items(&operation.id).await;
+    let item = items
+        .iter()
+        .find(|item| item["sk"].as_s().unwrap().starts_with(kind))
+        .unwrap_or_else(|| panic!("no {kind}"));
+    Timestamp::from_secs(item[TTL_ATTRIBUTE].as_n().unwrap().parse().unwrap())
+}
+
+#[tokio::test]
+async fn payload_items_expire_with_what_needs_them() {
+    let fixture = Fixture::start().await;
+    let large = || Payload::Here(Json::of(&incompressible(2000)).unwrap());
+    let operation = Operation {
+        arguments: large(),
+        metadata: large(),
+        deadline_at: NOW + secs(300),
+        expires_at: NOW + EXPIRY_MARGIN,
+        retention_secs: TTL_SECS_MIN,
+        ..fixture.accepted()
+    };
+    fixture.create(&operation).await;
+    let held = fixture.hold(&operation, NOW).await;
+    let result = Json::of(&incompressible(2000)).unwrap();
+    let ended_at = NOW + secs(1);
+    fixture
+        .store
+        .complete(&held, &result, ended_at)
+        .await
+        .unwrap();
+
+    let head = delete_at(&fixture, &operation, "head").await;
+    assert_eq!(head, ended_at + secs(60) + GONE_RETENTION);
+    for submitted in ["arguments#", "metadata#"] {
+        let at = delete_at(&fixture, &operation, submitted).await;
+        let a_day_late = operation.deadline_at + secs(60 + 86_400);
+        assert_eq!(at, a_day_late, "{submitted}");
+    }
+    // The head's write may come after the result's by as long as it is tried.
+    let result = delete_at(&fixture, &operation, "result#").await;
+    assert_eq!(result, head + secs(LEASE_SECS_MAX.into()));
+}
+
+/// No worker was there for three days.
+#[tokio::test]
+async fn an_operation_that_is_given_up_late_keeps_its_metadata_if_they_are_there() {
+    let large = || Payload::Here(Json::of(&incompressible(2000)).unwrap());
+    for was_deleted in [false, true] {
+        let fixture = Fixture::start().await;
+        let operation = Operation {
+            metadata: large(),
+            expires_at: NOW + EXPIRY_MARGIN,
+            ..fixture.accepted()
+        };
+        fixture.create(&operation).await;
+        let late = operation.deadline_at + secs(3 * 86_400);
+        if was_deleted {
+            fixture.delete_what_may_be(late).await;
+        }
+        let spent = fixture.get(&operation.id).await;
+        let errors = spent.give_up_errors(late).unwrap();
+        let given_up = fixture.store.give_up(&spent, &errors, late).await;
+        let GivenUp::Ended {
+            operation: ended, ..
+        } = given_up.unwrap()
+        else {
+            panic!("not given up")
+        };
+        let last = ended.expires_at - Duration::from_millis(1);
+        fixture.delete_what_may_be(last).await;
+        let payloads = fixture.store.payloads(&ended, last).await;
+        let metadata = payloads.unwrap().unwrap().metadata;
+        if was_deleted {
+            assert!(metadata.is_empty_object());
+        } else {
+            assert_eq!(Some(&metadata), operation.metadata.json());
+        }
+    }
 }

@@ -4,9 +4,10 @@ use shared::clock::ManualClock;
 use shared::domain::callback::{Attempt, CallbackStatus};
 use shared::domain::id::{AttemptId, ClaimId};
 use shared::domain::operation::{FailureCode, OperationError, Owner};
+use shared::domain::precondition::{Preconditions, Version, Versions};
 use shared::store::{
-    AttemptRecord, Cancelled, Claimed, Created, Draft, Erased, Finished, GivenUp, IfMatch,
-    Recorded, Renewed, Settlement,
+    AttemptRecord, Cancelled, Claimed, Created, Draft, Erased, Finished, GivenUp, Recorded,
+    Renewed, Settlement,
 };
 
 use tests::wire::Fault;
@@ -77,7 +78,14 @@ async fn a_lost_answer_is_not_a_lost_race() {
         .cancel(
             &operation.id,
             &owner(),
-            &IfMatch::Versions(vec![(NOW, 1, NOW)]),
+            &Preconditions {
+                if_match: Some(Versions::Listed(vec![Version {
+                    created_at: NOW,
+                    lock_version: 1,
+                    updated_at: NOW,
+                }])),
+                if_none_match: None,
+            },
             NOW,
         )
         .await
@@ -154,14 +162,16 @@ async fn an_erase_that_was_cut_short_is_finished_by_the_next() {
     fixture.wire.plan([(1, Fault::Lost)]);
     let erased = fixture
         .store
-        .erase(&operation.id, &owner(), NOW)
+        .erase(&operation.id, &owner(), &Preconditions::NONE, NOW)
         .await
         .unwrap();
     assert_eq!(erased, Erased::Erased);
 
     let operation = fixture.completed().await;
     let (alice, clock) = (owner(), ManualClock::new(NOW));
-    let erase = fixture.store.erase(&operation.id, &alice, NOW);
+    let erase = fixture
+        .store
+        .erase(&operation.id, &alice, &Preconditions::NONE, NOW);
     fixture.wire.plan([(1, Fault::Unheard)]);
     assert!(fixture.wire.process(&clock, erase).await.is_none());
     assert_eq!(
@@ -171,13 +181,17 @@ async fn an_erase_that_was_cut_short_is_finished_by_the_next() {
     );
     let bob = Owner::new("jwt", "bob").unwrap();
     assert_eq!(
-        fixture.store.erase(&operation.id, &bob, NOW).await.unwrap(),
+        fixture
+            .store
+            .erase(&operation.id, &bob, &Preconditions::NONE, NOW)
+            .await
+            .unwrap(),
         Erased::Absent
     );
     assert_eq!(
         fixture
             .store
-            .erase(&operation.id, &owner(), NOW)
+            .erase(&operation.id, &owner(), &Preconditions::NONE, NOW)
             .await
             .unwrap(),
         Erased::Erased
@@ -185,7 +199,7 @@ async fn an_erase_that_was_cut_short_is_finished_by_the_next() {
     assert_eq!(
         fixture
             .store
-            .erase(&operation.id, &owner(), NOW)
+            .erase(&operation.id, &owner(), &Preconditions::NONE, NOW)
             .await
             .unwrap(),
         Erased::Absent

@@ -5,10 +5,9 @@ use shared::domain::json::Json;
 use shared::domain::operation::{
     FailureCode, Operation, OperationError, Owner, Payload, Progress, State,
 };
+use shared::domain::precondition::{Preconditions, Version, Versions};
 use shared::domain::transition::{Status, Step, Verdict, verdict};
-use shared::store::{
-    Cancelled, Claimed, Created, Draft, Erased, Finished, GivenUp, Held, IfMatch, Renewed,
-};
+use shared::store::{Cancelled, Claimed, Created, Draft, Erased, Finished, GivenUp, Held, Renewed};
 
 use super::{Fixture, LEASE, NOW, json, owner, secs};
 
@@ -149,7 +148,7 @@ async fn a_claim_tells_what_it_met() {
     assert_eq!(codes, [FailureCode::WorkerLost.as_str()]);
     fixture
         .store
-        .cancel(&operation.id, &owner(), &IfMatch::Any, NOW)
+        .cancel(&operation.id, &owner(), &Preconditions::NONE, NOW)
         .await
         .unwrap();
     assert!(matches!(
@@ -307,40 +306,61 @@ async fn a_cancel_asks_for_the_owner_and_the_version() {
     let fixture = Fixture::start().await;
     let operation = fixture.created().await;
     let bob = Owner::new("jwt", "bob").unwrap();
-    let cancel = async |owner: &Owner, if_match: &IfMatch| {
+    let cancel = async |owner: &Owner, preconditions: &Preconditions| {
         fixture
             .store
-            .cancel(&operation.id, owner, if_match, NOW)
+            .cancel(&operation.id, owner, preconditions, NOW)
             .await
             .unwrap()
     };
+    let version = |lock_version, updated_at| Version {
+        created_at: NOW,
+        lock_version,
+        updated_at,
+    };
+    let if_match = |versions: &[Version]| Preconditions {
+        if_match: Some(Versions::Listed(versions.to_vec())),
+        if_none_match: None,
+    };
+    let if_none_match = |versions: Versions| Preconditions {
+        if_match: None,
+        if_none_match: Some(versions),
+    };
     assert!(matches!(
-        cancel(&bob, &IfMatch::Any).await,
+        cancel(&bob, &Preconditions::NONE).await,
         Cancelled::Absent
     ));
-    let stale = (NOW, 2, NOW);
-    for versions in [vec![], vec![stale], vec![stale, (NOW, 1, NOW + secs(1))]] {
-        assert!(matches!(
-            cancel(&owner(), &IfMatch::Versions(versions)).await,
-            Cancelled::OtherVersion
-        ));
+    let (stale, current) = (version(2, NOW), version(1, NOW));
+    let both = Preconditions {
+        if_none_match: Some(Versions::Any),
+        ..if_match(&[current])
+    };
+    for refused in [
+        if_match(&[]),
+        if_match(&[stale]),
+        if_match(&[stale, version(1, NOW + secs(1))]),
+        if_none_match(Versions::Any),
+        if_none_match(Versions::Listed(vec![stale, current])),
+        both,
+    ] {
+        let outcome = cancel(&owner(), &refused).await;
+        assert!(matches!(outcome, Cancelled::OtherVersion), "{refused:?}");
     }
-    let versions = IfMatch::Versions(vec![stale, (NOW, 1, NOW)]);
-    assert!(matches!(
-        cancel(&owner(), &versions).await,
-        Cancelled::Cancelled { .. }
-    ));
-    assert!(
-        matches!(
-            cancel(&owner(), &versions).await,
-            Cancelled::Cancelled { .. }
-        ),
-        "before the version is looked at"
-    );
+    let first = cancel(&owner(), &if_match(&[stale, current])).await;
+    assert!(matches!(first, Cancelled::Cancelled { by_us: true, .. }));
+    // As when the answer to the first was lost.
+    for repeated in [if_match(&[current]), Preconditions::NONE] {
+        let again = cancel(&owner(), &repeated).await;
+        assert!(matches!(again, Cancelled::Cancelled { by_us: false, .. }));
+    }
+    for refused in [if_match(&[version(7, NOW)]), if_none_match(Versions::Any)] {
+        let outcome = cancel(&owner(), &refused).await;
+        assert!(matches!(outcome, Cancelled::OtherVersion), "{refused:?}");
+    }
     let completed = fixture.completed().await;
     let late = fixture
         .store
-        .cancel(&completed.id, &owner(), &IfMatch::Any, NOW)
+        .cancel(&completed.id, &owner(), &Preconditions::NONE, NOW)
         .await
         .unwrap();
     assert!(matches!(late, Cancelled::Ended(_)));
@@ -396,7 +416,7 @@ async fn the_store_refuses_exactly_what_the_table_refuses() {
                 Status::Cancelled => {
                     fixture
                         .store
-                        .cancel(&held.operation().id, &owner(), &IfMatch::Any, NOW)
+                        .cancel(&held.operation().id, &owner(), &Preconditions::NONE, NOW)
                         .await
                         .unwrap();
                     held.operation().clone()
@@ -453,7 +473,7 @@ async fn take(fixture: &Fixture, step: Step, operation: &Operation, held: &Held)
             changes(
                 fixture,
                 operation,
-                store.cancel(&operation.id, &owner(), &IfMatch::Any, NOW),
+                store.cancel(&operation.id, &owner(), &Preconditions::NONE, NOW),
             )
             .await
         }
@@ -485,7 +505,11 @@ async fn an_unknown_id_is_absent() {
         .unwrap();
     assert!(matches!(claimed, Claimed::Absent));
     assert_eq!(
-        fixture.store.erase(&id, &owner(), NOW).await.unwrap(),
+        fixture
+            .store
+            .erase(&id, &owner(), &Preconditions::NONE, NOW)
+            .await
+            .unwrap(),
         Erased::Absent
     );
 }

@@ -6,10 +6,11 @@ use futures_util::future::join_all;
 use shared::domain::callback::{Attempt, CallbackStatus};
 use shared::domain::id::{AttemptId, ClaimId, CreateId};
 use shared::domain::operation::{FailureCode, Operation, OperationError};
+use shared::domain::precondition::Preconditions;
 use shared::domain::transition::Status;
 use shared::store::{
-    AttemptRecord, Cancelled, Claimed, Created, Draft, Erased, Finished, GivenUp, IfMatch,
-    Recorded, Renewed, Settlement,
+    AttemptRecord, Cancelled, Claimed, Created, Draft, Erased, Finished, GivenUp, Recorded,
+    Renewed, Settlement,
 };
 
 use super::{Fixture, LEASE, NOW, json, owner, secs};
@@ -192,7 +193,7 @@ async fn the_first_cancel_wins_and_the_others_find_it() {
         let (store, id) = (store.clone(), operation.id.clone());
         async move {
             store
-                .cancel(&id, &owner(), &IfMatch::Any, NOW)
+                .cancel(&id, &owner(), &Preconditions::NONE, NOW)
                 .await
                 .unwrap()
         }
@@ -230,7 +231,7 @@ async fn a_lost_race_is_an_outcome_and_one_end_wins() {
                 ),
                 2 => {
                     let cancelled = store
-                        .cancel(&operation.id, &owner(), &IfMatch::Any, NOW)
+                        .cancel(&operation.id, &owner(), &Preconditions::NONE, NOW)
                         .await
                         .unwrap();
                     matches!(cancelled, Cancelled::Cancelled { .. })
@@ -264,7 +265,12 @@ async fn erase_leaves_nothing_and_says_so_to_whoever_took_part() {
     let store = fixture.store.clone();
     let outcomes = race(|_| {
         let (store, id) = (store.clone(), operation.id.clone());
-        async move { store.erase(&id, &owner(), NOW).await.unwrap() }
+        async move {
+            store
+                .erase(&id, &owner(), &Preconditions::NONE, NOW)
+                .await
+                .unwrap()
+        }
     })
     .await;
     assert!(count(&outcomes, |outcome| *outcome == Erased::Erased) >= 1);

@@ -7,6 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use shared::domain::id::OperationId;
 use shared::domain::json::Json;
 use shared::domain::operation::{Operation, Owner, Payload};
+use shared::domain::precondition::Preconditions;
 use shared::domain::time::Timestamp;
 use shared::store::table::TABLE_KEYS;
 use shared::store::{Erased, Inspected, Record, StoreError};
@@ -86,7 +87,10 @@ async fn a_scan_shows_every_operation_that_stands_once_and_no_more() {
     let held = fixture.held().await;
     let completed = fixture.completed().await;
     let erased = fixture.completed().await;
-    let forgotten = fixture.store.erase(&erased.id, &owner(), NOW).await;
+    let forgotten = fixture
+        .store
+        .erase(&erased.id, &owner(), &Preconditions::NONE, NOW)
+        .await;
     assert_eq!(forgotten.unwrap(), Erased::Erased);
     let expired = Operation {
         expires_at: NOW,
@@ -215,7 +219,10 @@ async fn what_has_expired_is_forgotten_with_all_its_items_and_by_its_owner_alone
     let bob = Owner::new("jwt", "bob").unwrap();
     assert_eq!(store.forget(id, &bob, NOW).await.unwrap(), Erased::Absent);
     assert_eq!(
-        store.erase(id, &owner(), NOW).await.unwrap(),
+        store
+            .erase(id, &owner(), &Preconditions::NONE, NOW)
+            .await
+            .unwrap(),
         Erased::Absent
     );
     // Live until then.
@@ -270,7 +277,7 @@ async fn whatever_an_owner_has_is_in_the_index_until_it_is_forgotten() {
     let erased = fixture.completed().await;
     fixture
         .store
-        .erase(&erased.id, &owner(), NOW)
+        .erase(&erased.id, &owner(), &Preconditions::NONE, NOW)
         .await
         .unwrap();
 

@@ -91,17 +91,51 @@ async fn a_poll_is_one_read_at_any_size_of_the_arguments_until_there_is_a_large_
 }
 
 #[tokio::test]
-async fn a_replay_is_one_refused_write_and_one_message() {
+async fn a_replay_is_a_read_and_a_half_and_a_keyed_submit_half_a_read_more_than_another() {
     let world = World::start().await;
-    let body = json!({"function": "demo.echo"}).to_string();
-    let key = [("idempotency-key", "k")];
-    world.request("POST", "/operations", &key, &body).await;
+    let text = incompressible(2000);
+    for (key, arguments) in [("small", json!({"a": 1})), ("large", json!({"text": text}))] {
+        let body = json!({"function": "demo.echo", "arguments": arguments}).to_string();
+        let key = [("idempotency-key", key)];
+        world.wire.reset();
+        let first = world.request("POST", "/operations", &key, &body).await;
+        let id = first.json["id"].as_str();
+        let mut accepted = bill(&world, id);
+        accepted.retain(|charge| !charge.starts_with("write payload"));
+        assert_eq!(
+            accepted,
+            [
+                "read: 0.5 read",
+                "dispatch: 1 message request",
+                "create: 1 write, 1 index write"
+            ]
+        );
+        let replay = world.request("POST", "/operations", &key, &body).await;
+        assert_eq!(replay.headers["idempotent-replayed"], "true");
+        assert_eq!(bill(&world, id), ["read: 0.5 read", "read: 1 read"]);
+        let other = json!({"function": "demo.echo", "arguments": {"b": 1}}).to_string();
+        let conflict = world.request("POST", "/operations", &key, &other).await;
+        assert_eq!(conflict.status, 409);
+        assert_eq!(bill(&world, id), ["read: 0.5 read", "read: 1 read"]);
+    }
+}
+
+#[tokio::test]
+async fn an_erase_is_two_reads_two_writes_and_a_delete_of_the_index() {
+    let world = World::start().await;
+    let id = submit(&world, json!({"function": "demo.echo"})).await;
+    world.rest().await;
     world.wire.reset();
-    let replay = world.request("POST", "/operations", &key, &body).await;
-    assert_eq!(replay.headers["idempotent-replayed"], "true");
+    let path = format!("/operations/{id}");
+    assert_eq!(world.request("DELETE", &path, &[], "").await.status, 204);
     assert_eq!(
-        bill(&world, replay.json["id"].as_str()),
-        ["dispatch: 1 message request", "create refused: 1 write"]
+        bill(&world, None),
+        [
+            "read: 1 read",
+            "erase: 1 write",
+            "list items: 1 read",
+            "other: 1 write, 1 index write"
+        ]
     );
 }
 

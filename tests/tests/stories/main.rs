@@ -23,6 +23,8 @@ mod orders;
 mod outages;
 mod owners;
 mod permissions;
+mod preconditions;
+mod privacy;
 mod rotation;
 mod routes;
 mod traces;

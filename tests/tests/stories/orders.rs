@@ -174,6 +174,9 @@ async fn every_write_has_a_condition_and_no_read_before_it() {
     world.wire.reset();
     let path = format!("/operations/{}", cancelled.as_str().unwrap());
     assert_eq!(world.request("DELETE", &path, &[], "").await.status, 204);
-    assert_eq!(world.wire.calls(), ["GetItem", "UpdateItem", "UpdateItem"]);
+    assert_eq!(
+        world.wire.calls(),
+        ["GetItem", "UpdateItem", "Query", "UpdateItem"]
+    );
     assert_eq!(world.wire.unconditional_writes(), 0);
 }

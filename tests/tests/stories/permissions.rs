@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tests::permissions::granted;
 use tests::queues::QueueKind;
 use tests::receiver::Receiver;
+use tests::samples::incompressible;
 use tests::secrets_manager::SecretsManager;
 use tests::world::World;
 
@@ -30,6 +31,7 @@ async fn every_permission_is_needed() {
     forrst(&world, &receiver).await;
     dead_letters(&world).await;
     newer_messages(&world).await;
+    lost_races(&world).await;
     let unneeded: Vec<_> = granted()
         .difference(&world.permissions.used())
         .cloned()
@@ -88,6 +90,33 @@ async fn dead_letters(world: &World) {
     assert!(world.pump(QueueKind::DispatchDeadLetter).await);
     world.clock.advance(MINUTE);
     assert!(world.pump(QueueKind::DispatchDeadLetter).await);
+    world.rest().await;
+}
+
+/// A submit that finds its key taken only when it creates, and a result whose operation is erased
+/// before it is recorded: each deletes the payload items that it wrote.
+async fn lost_races(world: &World) {
+    let body = json!({"function": "demo.echo", "arguments": {"text": incompressible(2000)}});
+    let body = body.to_string();
+    let key = [("idempotency-key", "k")];
+    let submit = || world.request("POST", "/operations", &key, &body);
+    world.wire.plan([]);
+    // Read, message and payload item; then the create.
+    let (replay, accepted) = world.wire.delay(3, submit(), submit()).await;
+    assert_eq!(replay.headers["idempotent-replayed"], "true");
+
+    let path = format!("/operations/{}", id(&accepted.json));
+    let end = async {
+        assert_eq!(request(world, "POST", &format!("{path}/cancel")).await, 200);
+        assert_eq!(request(world, "DELETE", &path).await, 204);
+    };
+    world.wire.plan([]);
+    // Visibility, claim, arguments, result; then the outcome.
+    let (served, ()) = world
+        .wire
+        .delay(4, world.pump(QueueKind::Dispatch), end)
+        .await;
+    assert!(served);
     world.rest().await;
 }
 

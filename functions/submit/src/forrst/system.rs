@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use shared::domain::id::OperationId;
 use shared::domain::operation::{Operation, Owner};
+use shared::domain::precondition::Preconditions;
 use shared::domain::time::Timestamp;
 use shared::forrst::{
     CancelView, CapabilitiesView, ComponentHealth, DescribeView, ErrorObject, Errors,
     HealthArguments, HealthComponent, HealthStatus, HealthView, ListView, PingView, Response,
     StatusView, SystemCall,
 };
-use shared::store::{Cancelled, IfMatch};
+use shared::store::Cancelled;
 use shared::telemetry::{audit, chain, tell_operation};
 
 use super::Context;
@@ -73,7 +74,7 @@ impl Submit {
     ) -> Result<Box<Operation>, Errors> {
         match self
             .operations
-            .cancel(id, owner, &IfMatch::Any, now)
+            .cancel(id, owner, &Preconditions::NONE, now)
             .await?
         {
             // By this call, though its answer may have been lost and the store asked again: the time is this call's own.

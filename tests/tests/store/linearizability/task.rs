@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 use futures_util::future::join_all;
 use shared::domain::id::{ClaimId, CreateId};
 use shared::domain::operation::{FailureCode, Operation, OperationError};
+use shared::domain::precondition::Preconditions;
 use shared::domain::time::Timestamp;
 use shared::random::{Random, SeededRandom};
 use shared::store::{
-    Cancelled, Claimed, Created, Draft, Finished, GivenUp, Held, IfMatch, Renewed, Store,
-    StoreError,
+    Cancelled, Claimed, Created, Draft, Finished, GivenUp, Held, Renewed, Store, StoreError,
 };
 use todc_utils::linearizability::history::Action;
 
@@ -317,7 +317,7 @@ impl Task {
         let (owner, now) = (owner(), self.now());
         let made = race
             .store
-            .cancel(&race.operation.id, &owner, &IfMatch::Any, now);
+            .cancel(&race.operation.id, &owner, &Preconditions::NONE, now);
         let answer = |cancelled: &Cancelled| match cancelled {
             Cancelled::Cancelled { operation, by_us } => Answer::Cancelled {
                 seen: seen(operation),

@@ -1,0 +1,93 @@
+//! What a caller asks of the version that a write finds (RFC 9110, sections 13.1.1 and 13.1.2).
+
+use super::operation::Operation;
+use super::time::Timestamp;
+
+/// A version of an operation. A transition or visible progress changes it, a bare heartbeat does
+/// not, and no two incarnations of an id share one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Version {
+    /// When the operation was created.
+    pub created_at: Timestamp,
+    /// The number of its transitions, from 1.
+    pub lock_version: u64,
+    /// When a transition or visible progress last changed it.
+    pub updated_at: Timestamp,
+}
+
+impl Version {
+    /// The version of an operation as it was read.
+    #[must_use]
+    pub const fn of(operation: &Operation) -> Self {
+        Self {
+            created_at: operation.created_at,
+            lock_version: operation.lock_version,
+            updated_at: operation.updated_at,
+        }
+    }
+}
+
+/// The versions that a precondition names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Versions {
+    /// Any version: `*`.
+    Any,
+    /// One of these. An empty list matches nothing.
+    Listed(Vec<Version>),
+}
+
+impl Versions {
+    fn contain(&self, version: &Version) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Listed(versions) => versions.contains(version),
+        }
+    }
+}
+
+/// The preconditions of a request that writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preconditions {
+    /// `If-Match`: the operation must be at one of these versions.
+    pub if_match: Option<Versions>,
+    /// `If-None-Match`: the operation must be at none of these versions.
+    pub if_none_match: Option<Versions>,
+}
+
+impl Preconditions {
+    /// Every operation meets these.
+    pub const NONE: Self = Self {
+        if_match: None,
+        if_none_match: None,
+    };
+
+    /// Whether an operation meets them.
+    #[must_use]
+    pub fn are_met_by(&self, operation: &Operation) -> bool {
+        let version = Version::of(operation);
+        let matches = |versions: &Option<Versions>| {
+            versions.as_ref().map(|versions| versions.contain(&version))
+        };
+        matches(&self.if_match) != Some(false) && matches(&self.if_none_match) != Some(true)
+    }
+
+    /// Whether a cancelled operation meets them now, or may have met them when it was cancelled.
+    /// A cancel whose answer was lost is sent again with the version from before it, and RFC 9110
+    /// (section 13.1.1) lets it succeed.
+    #[must_use]
+    pub fn allow_repeated_cancel(&self, cancelled: &Operation) -> bool {
+        let precedes = |version: &Version| {
+            version.created_at == cancelled.created_at
+                && version.lock_version + 1 == cancelled.lock_version
+        };
+        let if_match = match &self.if_match {
+            Some(Versions::Listed(versions)) if versions.iter().any(precedes) => None,
+            other => other.clone(),
+        };
+        let rest = Self {
+            if_match,
+            if_none_match: self.if_none_match.clone(),
+        };
+        rest.are_met_by(cancelled)
+    }
+}

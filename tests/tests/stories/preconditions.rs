@@ -1,0 +1,102 @@
+//! `If-Match` and `If-None-Match` on the methods that write (RFC 9110, sections 13.1 and 13.2.2).
+
+use serde_json::json;
+use tests::queues::QueueKind;
+use tests::receiver::Receiver;
+use tests::world::World;
+
+/// Headers that an operation with this tag does not meet.
+fn unmet(tag: &str) -> Vec<[(&'static str, String); 1]> {
+    [
+        ("if-match", "\"1.1.1\"".to_owned()),
+        ("if-match", "\"another\"".to_owned()),
+        ("if-match", format!("W/{tag}")),
+        ("if-match", String::new()),
+        ("if-none-match", "*".to_owned()),
+        ("if-none-match", tag.to_owned()),
+        ("if-none-match", format!("\"x\", W/{tag}")),
+    ]
+    .into_iter()
+    .map(|header| [header])
+    .collect()
+}
+
+async fn is_refused(world: &World, method: &str, path: &str, tag: &str) {
+    for headers in unmet(tag) {
+        let headers = headers
+            .each_ref()
+            .map(|(name, value)| (*name, value.as_str()));
+        let refused = world.request(method, path, &headers, "").await;
+        let context = format!("{method} {path} {headers:?}: {}", refused.text);
+        assert_eq!(refused.status, 412, "{context}");
+        assert_eq!(refused.json["code"], "ASYNC_VERSION_CONFLICT", "{context}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_met_does_nothing_before_any_other_refusal() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    let body = json!({"function": "demo.echo", "callback_url": receiver.url});
+    let accepted = world.submit(body).await;
+    let path = format!("/operations/{}", accepted.json["id"].as_str().unwrap());
+    let (cancel, redeliver) = (format!("{path}/cancel"), format!("{path}/redeliver"));
+
+    // Live: without preconditions an erase and a redelivery are 409.
+    let tag = accepted.headers["etag"].as_str().unwrap().to_owned();
+    for (method, path) in [("POST", &cancel), ("DELETE", &path), ("POST", &redeliver)] {
+        is_refused(&world, method, path, &tag).await;
+    }
+    for (method, path) in [("DELETE", &path), ("POST", &redeliver)] {
+        let live = world.request(method, path, &[("if-match", &tag)], "").await;
+        assert_eq!(live.status, 409, "{}", live.text);
+    }
+
+    world.rest().await;
+    let ended = world.request("GET", &path, &[], "").await;
+    let tag = ended.headers["etag"].as_str().unwrap().to_owned();
+    assert_eq!(ended.json["callback"]["status"], "delivered");
+    for (method, path) in [("POST", &cancel), ("DELETE", &path), ("POST", &redeliver)] {
+        is_refused(&world, method, path, &tag).await;
+    }
+    assert!(world.queue(QueueKind::Callback).is_empty().await);
+    assert_eq!(world.request("GET", &path, &[], "").await.json, ended.json);
+
+    let met = [("if-match", &*tag), ("if-none-match", "\"1.1.1\"")];
+    assert_eq!(world.request("POST", &cancel, &met, "").await.status, 409);
+    assert_eq!(
+        world.request("POST", &redeliver, &met, "").await.status,
+        202
+    );
+    world.rest().await;
+    assert_eq!(world.request("DELETE", &path, &met, "").await.status, 204);
+    // Absent before any precondition.
+    for (method, path) in [("POST", &cancel), ("DELETE", &path), ("POST", &redeliver)] {
+        let stale = [("if-match", "\"1.1.1\"")];
+        assert_eq!(world.request(method, path, &stale, "").await.status, 404);
+    }
+}
+
+/// A caller whose answer was lost sends the cancel again, with the tag from before it.
+#[tokio::test]
+async fn a_cancel_may_be_repeated_with_the_tag_that_it_was_made_from() {
+    let world = World::start().await;
+    let accepted = world.submit(json!({"function": "demo.echo"})).await;
+    let cancel = format!(
+        "/operations/{}/cancel",
+        accepted.json["id"].as_str().unwrap()
+    );
+    let tag = accepted.headers["etag"].as_str().unwrap();
+    let first = world
+        .request("POST", &cancel, &[("if-match", tag)], "")
+        .await;
+    assert_eq!(first.status, 200);
+    let now = first.headers["etag"].as_str().unwrap();
+    for tag in [tag, now, "*"] {
+        let again = world
+            .request("POST", &cancel, &[("if-match", tag)], "")
+            .await;
+        assert_eq!((again.status, &again.json), (200, &first.json), "{tag}");
+    }
+    is_refused(&world, "POST", &cancel, now).await;
+}

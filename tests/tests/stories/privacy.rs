@@ -1,0 +1,96 @@
+//! What is left of a caller's data: nothing after an erase, and of a submit that was refused.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tests::queues::QueueKind;
+use tests::samples::incompressible;
+use tests::world::World;
+
+const KEY: [(&str, &str); 1] = [("idempotency-key", "k")];
+
+/// The sort keys of everything in the table, sorted.
+async fn stored(world: &World) -> Vec<String> {
+    let scan = world.dynamodb.scan().table_name("ferry").send().await;
+    let items = scan.unwrap().items.unwrap();
+    let mut keys: Vec<_> = items
+        .iter()
+        .map(|item| item["sk"].as_s().unwrap().clone())
+        .collect();
+    keys.sort();
+    keys
+}
+
+fn large() -> String {
+    let text = incompressible(2000);
+    json!({"function": "demo.echo", "arguments": {"t": text}, "metadata": {"t": text}}).to_string()
+}
+
+#[tokio::test]
+async fn an_erase_leaves_a_mark_and_nothing_of_replays_and_conflicts() {
+    let world = World::start().await;
+    let submit = async |body: &str| world.request("POST", "/operations", &KEY, body).await;
+    let first = submit(&large()).await;
+    assert_eq!(first.status, 202, "{}", first.text);
+    for _ in 0..3 {
+        assert_eq!(
+            submit(&large()).await.headers["idempotent-replayed"],
+            "true"
+        );
+    }
+    let other = json!({"function": "demo.echo", "arguments": {"t": incompressible(3000)}});
+    assert_eq!(submit(&other.to_string()).await.status, 409);
+    world.rest().await;
+    let path = format!("/operations/{}", first.json["id"].as_str().unwrap());
+    assert_eq!(world.request("DELETE", &path, &[], "").await.status, 204);
+
+    let left = world.dynamodb.scan().table_name("ferry").send().await;
+    let [mark] = left.unwrap().items.unwrap().try_into().unwrap();
+    assert!(mark.contains_key("erased_at") && !mark.contains_key("owner"));
+}
+
+/// Both have read that there is no operation under their key.
+#[tokio::test]
+async fn a_submit_whose_create_is_refused_leaves_no_payload_items() {
+    let world = World::start().await;
+    let body = large();
+    let loses = world.request("POST", "/operations", &KEY, &body);
+    let wins = world.request("POST", "/operations", &KEY, &body);
+    world.wire.plan([]);
+    // Read, message and two payload items; then the create.
+    let (replay, accepted) = world.wire.delay(4, loses, wins).await;
+    assert!(accepted.headers["idempotent-replayed"].is_null());
+    assert_eq!(replay.headers["idempotent-replayed"], "true");
+    assert_eq!(replay.json["id"], accepted.json["id"]);
+    let left = stored(&world).await;
+    assert_eq!(left.len(), 3, "{left:?}");
+    world.rest().await;
+    let id = accepted.json["id"].as_str().unwrap();
+    assert_eq!(world.show(id).await["status"], "completed");
+}
+
+#[tokio::test]
+async fn an_erase_that_does_not_finish_in_time_is_gone_on_with() {
+    let world = World::start().await;
+    let id = world
+        .submit(serde_json::from_str(&large()).unwrap())
+        .await
+        .json["id"]
+        .clone();
+    let path = format!("/operations/{}", id.as_str().unwrap());
+    assert!(world.pump(QueueKind::Dispatch).await);
+
+    let erase = world.request("DELETE", &path, &[], "");
+    let wait = async { world.clock.advance(Duration::from_secs(20)) };
+    world.wire.plan([]);
+    // Read and mark; then the query of what is to be deleted.
+    let (unfinished, ()) = world.wire.delay(2, erase, wait).await;
+    assert_eq!(unfinished.status, 503, "{}", unfinished.text);
+    assert_eq!(unfinished.json["code"], "UNAVAILABLE");
+    assert!(unfinished.headers["retry-after"].is_string());
+    assert_eq!(stored(&world).await.len(), 4);
+    assert_eq!(world.request("GET", &path, &[], "").await.status, 404);
+
+    assert_eq!(world.request("DELETE", &path, &[], "").await.status, 204);
+    assert_eq!(stored(&world).await, ["head"]);
+}

@@ -24,6 +24,7 @@ pub mod metrics;
 pub mod operations;
 pub mod queue;
 pub mod random;
+pub mod schema;
 pub mod secret;
 pub mod store;
 pub mod telemetry;

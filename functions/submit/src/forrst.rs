@@ -72,7 +72,7 @@ impl Submit {
         call: Call,
     ) -> Result<Response, Errors> {
         let owner = request.owner()?;
-        if let Some(system) = SystemCall::read(&call, context.echo, owner) {
+        if let Some(system) = SystemCall::read(&call, context.echo, owner, &self.validators) {
             return self.system(context, owner, system?).await;
         }
         let deadline = call.extensions.deadline.clone();
@@ -96,7 +96,8 @@ impl Submit {
     ) -> Result<Response, Errors> {
         let deadline = call.extensions.deadline.as_ref();
         let (parts, fields) = self.parts(context, &call);
-        let submission = Submission::new(parts, fields, self.catalogue, &self.allowed_networks)
+        let (catalogue, networks) = (self.catalogue, &self.allowed_networks);
+        let submission = Submission::new(parts, fields, catalogue, &self.validators, networks)
             .map_err(|refused| match refused {
                 Refused::Faulty(problem) => Errors::from(problem),
                 Refused::Unknown {

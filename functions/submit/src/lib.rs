@@ -24,6 +24,7 @@ use shared::http::{Answer, Event, GatewayResponse, Request, RequestSettings};
 use shared::operations::Operations;
 use shared::queue::Queue;
 use shared::random::Random;
+use shared::schema::Validators;
 use shared::store::Store;
 use shared::telemetry::request_span;
 use tracing::Instrument as _;
@@ -34,6 +35,7 @@ pub struct Submit {
     store: Store,
     dispatch: Queue,
     catalogue: Catalogue,
+    validators: Validators,
     allowed_networks: AllowedNetworks,
     requests: RequestSettings,
     forrst_wait: Duration,
@@ -71,6 +73,7 @@ impl Submit {
                 environment.required("DISPATCH_QUEUE_URL")?.to_owned(),
             ),
             catalogue: Catalogue::new(environment.switch("DEMO_FUNCTIONS")?),
+            validators: Validators::default(),
             allowed_networks: environment.allowed_networks()?,
             requests: RequestSettings::new(environment),
             forrst_wait: forrst_wait(environment)?,

@@ -28,7 +28,8 @@ impl Submit {
         let owner = request.owner()?;
         let body = request.json_body(BODY_BYTES_MAX)?;
         let (parts, fields) = read(body, request.header("idempotency-key"))?;
-        let submission = Submission::new(parts, fields, self.catalogue, &self.allowed_networks)
+        let (catalogue, networks) = (self.catalogue, &self.allowed_networks);
+        let submission = Submission::new(parts, fields, catalogue, &self.validators, networks)
             .map_err(|refused| match refused {
                 Refused::Faulty(problem) => problem,
                 Refused::Unknown {

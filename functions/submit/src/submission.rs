@@ -15,6 +15,7 @@ use shared::domain::network::AllowedNetworks;
 use shared::domain::operation::Origin;
 use shared::domain::time::Timestamp;
 use shared::http::{Code, Fields, Problem};
+use shared::schema::Validators;
 
 /// A submit that has passed every check that needs no store.
 #[derive(Debug)]
@@ -91,6 +92,7 @@ impl Submission {
         parts: Parts,
         mut fields: Fields,
         catalogue: Catalogue,
+        validators: &Validators,
         allowed_networks: &AllowedNetworks,
     ) -> Result<Self, Refused> {
         let at = parts.arguments_pointer;
@@ -103,9 +105,11 @@ impl Submission {
             .as_deref()
             .map(|name| catalogue.find(name, parts.version.as_ref()));
         if let (Some(Ok(entry)), Some(arguments)) = (&found, &parts.arguments)
-            && let Err(fault) = entry.check(arguments)
+            && let Err(faults) = validators.check(entry, arguments)
         {
-            fields.wrong_at(format!("{at}{}", fault.pointer), fault.detail);
+            for fault in faults {
+                fields.wrong_at(format!("{at}{}", fault.pointer), fault.detail);
+            }
         }
         fields.finish().map_err(Refused::Faulty)?;
         let found = found.transpose().map_err(|unknown| Refused::Unknown {

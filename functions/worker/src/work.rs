@@ -12,6 +12,7 @@ use shared::catalogue::{
 };
 use shared::domain::json::Json;
 use shared::domain::operation::{FailureCode, OperationError};
+use shared::schema::Validators;
 
 use crate::context::Context;
 
@@ -148,7 +149,7 @@ impl Works {
 
 async fn run<W: Work>(arguments: Json, context: Context) -> Result<Json, WorkError> {
     // Submit has checked them against the type that it knew, which may have been another version of the code.
-    let args = read_arguments::<W>(&arguments).map_err(|fault| invalid_arguments(&fault))?;
+    let args = read_arguments::<W>(&arguments).map_err(|fault| invalid_arguments(&[fault]))?;
     let output = W::run(args, context).await?;
     Json::of(&output).map_err(|_| {
         WorkError::permanent(
@@ -158,11 +159,11 @@ async fn run<W: Work>(arguments: Json, context: Context) -> Result<Json, WorkErr
     })
 }
 
-fn invalid_arguments(fault: &ArgumentFault) -> WorkError {
-    WorkError::permanent(
-        "INVALID_ARGUMENTS",
-        &format!("/arguments{} {}", fault.pointer, fault.detail),
-    )
+fn invalid_arguments(faults: &[ArgumentFault]) -> WorkError {
+    let faults = faults
+        .iter()
+        .map(|ArgumentFault { pointer, detail }| format!("/arguments{pointer} {detail}"));
+    WorkError::permanent("INVALID_ARGUMENTS", &faults.collect::<Vec<_>>().join("; "))
 }
 
 /// Runs a function by its name, in its latest stable version, without queue or store. Arguments are checked as a submit checks
@@ -185,11 +186,11 @@ pub async fn run_by_name(name: &str, arguments: Json, context: Context) -> Resul
     if !arguments.is_object() {
         let detail = "must be an object".to_owned();
         let pointer = String::new();
-        return Err(invalid_arguments(&ArgumentFault { pointer, detail }));
+        return Err(invalid_arguments(&[ArgumentFault { pointer, detail }]));
     }
-    entry
-        .check(&arguments)
-        .map_err(|fault| invalid_arguments(&fault))?;
+    Validators::default()
+        .check(entry, &arguments)
+        .map_err(|faults| invalid_arguments(&faults))?;
     (runner.run)(arguments, context).await
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::{ArgumentFault, Function};
+use super::Function;
 use crate::domain::backoff::RetryPolicy;
 use crate::domain::json::Json;
 
@@ -57,8 +57,10 @@ pub struct Countdown;
 #[serde(deny_unknown_fields)]
 pub struct CountdownArgs {
     /// Steps, 1 to 10,000.
+    #[schemars(range(min = 1, max = 10_000))]
     pub steps: u32,
     /// How long each takes, in milliseconds, at most 60,000.
+    #[schemars(range(max = 60_000))]
     pub step_ms: u32,
 }
 
@@ -81,16 +83,6 @@ impl Function for Countdown {
 
     type Args = CountdownArgs;
     type Output = CountdownOutput;
-
-    fn validate(args: &Self::Args) -> Result<(), ArgumentFault> {
-        if !(1..=10_000).contains(&args.steps) {
-            return Err(ArgumentFault::of_member("steps", "must be from 1 to 10000"));
-        }
-        if args.step_ms > 60_000 {
-            return Err(ArgumentFault::of_member("step_ms", "must be at most 60000"));
-        }
-        Ok(())
-    }
 }
 
 /// `demo.fail`: fails in the way that is asked for.

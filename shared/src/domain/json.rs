@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 
 pub use self::canonical::canonical;
 pub use self::number::whole_number;
+pub(crate) use self::number::{with_finite_numbers, with_plain_integers};
 pub use self::read::{NotJson, read};
 
 /// One JSON value as text without insignificant white space, otherwise as sent.

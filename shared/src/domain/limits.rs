@@ -13,6 +13,8 @@ pub const ARGUMENTS_BYTES_MAX: usize = 256 * 1024;
 pub const METADATA_BYTES_MAX: usize = 65_536;
 /// A function's result, in bytes of compact JSON; for the same reason as [`ARGUMENTS_BYTES_MAX`].
 pub const RESULT_BYTES_MAX: usize = 256 * 1024;
+/// Faults of one request that its answer names: names in them are the caller's, and an answer has its own limit.
+pub const FAULTS_MAX: usize = 20;
 /// Arrays and objects inside one another in a request body, the body itself counted.
 pub const NESTING_MAX: usize = 64;
 /// An owner, in bytes, its kind not counted.

@@ -7,8 +7,9 @@ use serde_json::json;
 
 use super::answers::RetryAnswer;
 use crate::domain::json::Json;
+use crate::domain::limits::FAULTS_MAX;
 use crate::domain::operation::OperationError;
-use crate::http::{Code, ERRORS_MAX, FieldError, Problem};
+use crate::http::{Code, FieldError, Problem};
 use crate::queue::QueueError;
 use crate::store::StoreError;
 
@@ -163,7 +164,7 @@ impl Errors {
             // Nobody fails with nothing; the caller must not be told of a success.
             errors.push(ErrorObject::new(Code::InternalError, "no reason was kept"));
         }
-        errors.truncate(ERRORS_MAX);
+        errors.truncate(FAULTS_MAX);
         Self {
             objects: errors,
             headers: Vec::new(),
@@ -273,7 +274,7 @@ impl Faults {
     /// Adds an error unless its place has one already, or there are as many as are told.
     pub(super) fn push(&mut self, error: ErrorObject) {
         let known = self.errors.iter().any(|known| known.source == error.source);
-        if !known && self.errors.len() < ERRORS_MAX {
+        if !known && self.errors.len() < FAULTS_MAX {
             self.errors.push(error);
         }
     }

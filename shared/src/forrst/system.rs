@@ -19,6 +19,7 @@ use crate::domain::id::OperationId;
 use crate::domain::json::Json;
 use crate::domain::operation::Owner;
 use crate::http::{Code, ListRequest, Parameters};
+use crate::schema::Validators;
 
 const ARGUMENTS: &str = "/call/arguments";
 
@@ -151,7 +152,12 @@ impl SystemCall {
     ///
     /// Everything that is wrong with it.
     #[must_use]
-    pub fn read(request: &Request, echo: &Echo, owner: &Owner) -> Option<Result<Self, Errors>> {
+    pub fn read(
+        request: &Request,
+        echo: &Echo,
+        owner: &Owner,
+        validators: &Validators,
+    ) -> Option<Result<Self, Errors>> {
         let function = SystemFunction::named(&request.function)?;
         let mut faults = Faults::default();
         if let Some(version) = &request.version
@@ -170,7 +176,19 @@ impl SystemCall {
         request
             .extensions
             .refuse_those_of_operations(&request.function, echo, &mut faults);
-        let call = Self::read_arguments(function, &request.arguments, owner, &mut faults);
+        let arguments = &request.arguments;
+        let checked = validators.check_by(
+            (function.name(), SystemFunction::VERSION),
+            || function.arguments_schema(),
+            arguments,
+        );
+        let call = match checked {
+            Ok(()) => Self::read_arguments(function, arguments, owner, &mut faults),
+            Err(wrong) => {
+                wrong.into_iter().for_each(|fault| push(fault, &mut faults));
+                None
+            }
+        };
         Some(faults.finish().and_then(|()| {
             call.ok_or_else(|| {
                 ErrorObject::new(Code::InternalError, "the call was not read").into()
@@ -205,12 +223,16 @@ impl SystemCall {
 fn read<T: DeserializeOwned>(arguments: &Json, faults: &mut Faults) -> Option<T> {
     match read_as(arguments) {
         Ok(arguments) => Some(arguments),
-        Err(ArgumentFault { pointer, detail }) => {
-            let pointer = format!("{ARGUMENTS}{pointer}");
-            faults.push(ErrorObject::at(Code::InvalidArguments, pointer, &detail));
+        Err(fault) => {
+            push(fault, faults);
             None
         }
     }
+}
+
+fn push(ArgumentFault { pointer, detail }: ArgumentFault, faults: &mut Faults) {
+    let pointer = format!("{ARGUMENTS}{pointer}");
+    faults.push(ErrorObject::at(Code::InvalidArguments, pointer, &detail));
 }
 
 /// A malformed id is as good as an unknown one, and costs no read.

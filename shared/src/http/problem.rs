@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::domain::limits::FAULTS_MAX;
 use crate::queue::QueueError;
 use crate::store::StoreError;
 use crate::telemetry;
@@ -164,8 +165,6 @@ impl Code {
 
 /// What is told of a pointer, in characters: names in it are the caller's, and an answer has its own limit.
 const POINTER_CHARS_MAX: usize = 1000;
-/// How many faults of one request are told, for the same reason.
-pub(crate) const ERRORS_MAX: usize = 20;
 
 /// What is wrong with one part of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -253,17 +252,17 @@ impl Problem {
             [only] => format!("{} {}", only.pointer, only.detail)
                 .trim_start()
                 .to_owned(),
-            several if several.len() <= ERRORS_MAX => {
+            several if several.len() <= FAULTS_MAX => {
                 format!("{} parts of the request are not valid", several.len())
             }
-            several => format!(
-                "{} parts of the request are not valid; the first {ERRORS_MAX} are named",
-                several.len()
+            _ => format!(
+                "more than {FAULTS_MAX} parts of the request are not valid; \
+                 the first {FAULTS_MAX} are named"
             ),
         };
         let mut problem = Self::new(Code::InvalidArguments, detail);
         problem.errors = errors;
-        problem.errors.truncate(ERRORS_MAX);
+        problem.errors.truncate(FAULTS_MAX);
         problem
     }
 

@@ -47,20 +47,78 @@ pub fn whole_number(raw: &RawValue) -> Option<u64> {
     if !text.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
         return None;
     }
+    whole(text)?.parse().ok()
+}
+
+/// The digits of a whole number; `None` for one with a fraction, and past 64 bits.
+fn whole(number: &str) -> Option<String> {
     let Decimal {
         is_negative,
         digits,
         exponent,
-    } = Decimal::read(text)?;
+    } = Decimal::read(number)?;
     if digits.is_empty() {
-        return Some(0);
+        return Some("0".to_owned());
     }
     let zeros = usize::try_from(exponent).ok()?;
     // The largest has 20 digits; more zeros than that are not worth the writing.
-    if is_negative || zeros >= 20 {
+    if zeros >= 20 {
         return None;
     }
-    format!("{digits}{}", "0".repeat(zeros)).parse().ok()
+    let sign = if is_negative { "-" } else { "" };
+    Some(format!("{sign}{digits}{}", "0".repeat(zeros)))
+}
+
+/// JSON text whose whole numbers are written in digits alone, for a reader to whom `5.0` is no
+/// integer; `None` when they are already.
+pub(crate) fn with_plain_integers(json: &str) -> Option<String> {
+    map_numbers(json, |number| {
+        number.contains(['.', 'e', 'E']).then(|| whole(number))?
+    })
+}
+
+/// JSON text whose numbers floating point can hold, for a reader that fails at others: the largest
+/// number in place of a larger one; `None` when it can hold all of them.
+pub(crate) fn with_finite_numbers(json: &str) -> Option<String> {
+    map_numbers(json, |number| {
+        let value: f64 = number.parse().ok()?;
+        let largest = if value < 0.0 { f64::MIN } else { f64::MAX };
+        value.is_infinite().then(|| format!("{largest:e}"))
+    })
+}
+
+/// JSON text with some numbers replaced; `None` when none was. Strings are left alone.
+fn map_numbers(json: &str, replace: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let mut mapped = String::new();
+    // What comes before it is in `mapped`.
+    let mut copied = 0;
+    let bytes = json.as_bytes();
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        let is_number = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
+        match byte {
+            b'"' => {
+                at += 1;
+                while bytes.get(at).is_some_and(|byte| *byte != b'"') {
+                    at += if bytes[at] == b'\\' { 2 } else { 1 };
+                }
+                at += 1;
+            }
+            b'-' | b'0'..=b'9' => {
+                let number = json[at..]
+                    .find(|next: char| !u8::try_from(next).is_ok_and(|next| is_number(&next)));
+                let end = number.map_or(json.len(), |length| at + length);
+                if let Some(replaced) = replace(&json[at..end]) {
+                    mapped.push_str(&json[copied..at]);
+                    mapped.push_str(&replaced);
+                    copied = end;
+                }
+                at = end;
+            }
+            _ => at += 1,
+        }
+    }
+    (copied > 0).then(|| mapped + &json[copied..])
 }
 
 #[cfg(test)]
@@ -131,6 +189,33 @@ mod tests {
             "{}",
         ] {
             assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_in_text_are_rewritten_and_strings_are_not() {
+        for (text, plain) in [
+            ("5", None),
+            (r#"{"a":"5.0","b\\":"\"6e1"}"#, None),
+            ("5.5", None),
+            ("1e400", None),
+            ("5.0", Some("5")),
+            (
+                r#"{"5.0":[5.0,-6e1,"7.0",-0.0]}"#,
+                Some(r#"{"5.0":[5,-60,"7.0",0]}"#),
+            ),
+        ] {
+            assert_eq!(with_plain_integers(text).as_deref(), plain, "{text}");
+        }
+        for (text, finite) in [
+            ("[1e308,1e-400]", None),
+            (r#"{"a":"1e400"}"#, None),
+            (
+                "[1e400,-1e400]",
+                Some("[1.7976931348623157e308,-1.7976931348623157e308]"),
+            ),
+        ] {
+            assert_eq!(with_finite_numbers(text).as_deref(), finite, "{text}");
         }
     }
 

@@ -44,7 +44,8 @@ pub struct DescribeArguments {
     #[schemars(with = "Option<String>")]
     pub version: Option<Version>,
     /// Whether to show schemas.
-    #[serde(default = "yes")]
+    #[serde(default = "yes", deserialize_with = "yes_unless_false")]
+    #[schemars(with = "Option<bool>")]
     pub include_schema: bool,
 }
 
@@ -55,7 +56,8 @@ pub struct HealthArguments {
     /// The part; every one when left out.
     pub component: Option<HealthComponent>,
     /// Whether to show them one by one.
-    #[serde(default = "yes")]
+    #[serde(default = "yes", deserialize_with = "yes_unless_false")]
+    #[schemars(with = "Option<bool>")]
     pub include_details: bool,
 }
 
@@ -68,6 +70,11 @@ fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Version>
 
 const fn yes() -> bool {
     true
+}
+
+/// Null counts as left out.
+fn yes_unless_false<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Option::deserialize(deserializer).map(|given| given.unwrap_or(true))
 }
 
 /// A part of the service.

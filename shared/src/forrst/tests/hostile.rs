@@ -13,6 +13,7 @@ use crate::forrst::{
     TracingAnswer,
 };
 use crate::http::Answer;
+use crate::schema::Validators;
 
 /// Stands in a JSON value where text is put that no value can hold.
 const HOLE: &str = "@hole@";
@@ -192,16 +193,16 @@ fn changed(mut value: Value, changes: &[Change]) -> String {
 fn answer(sent: &[u8]) -> (Option<String>, Answer) {
     let Reading { echo, request } = Reading::of(sent);
     let id = echo.id.clone();
-    let outcome = request.and_then(
-        |request| match SystemCall::read(&request, &echo, &alice()) {
+    let outcome = request.and_then(|request| {
+        match SystemCall::read(&request, &echo, &alice(), &Validators::default()) {
             None => Ok((Some(request), Value::Null)),
             Some(Ok(SystemCall::Describe(arguments))) => {
                 let view = DescribeView::find(&arguments, Catalogue::new(true))?;
                 Ok((None, serde_json::to_value(view).unwrap()))
             }
             Some(call) => call.map(|_| (None, Value::Null)),
-        },
-    );
+        }
+    });
     let respond = |echo: Echo| -> Result<Response, Errors> {
         let (request, result) = outcome?;
         let mut response = Response::view(echo, &result);

@@ -16,6 +16,7 @@ use crate::forrst::{
     SystemFunction,
 };
 use crate::http::ListRequest;
+use crate::schema::Validators;
 use crate::store::{ListFilter, ListPage, Position};
 
 fn call(function: &str, arguments: &Value) -> Value {
@@ -26,7 +27,12 @@ fn call(function: &str, arguments: &Value) -> Value {
 
 fn read_call(envelope: &Value) -> Option<Result<SystemCall, Errors>> {
     let reading = read(envelope);
-    SystemCall::read(&reading.request.unwrap(), &reading.echo, &alice())
+    SystemCall::read(
+        &reading.request.unwrap(),
+        &reading.echo,
+        &alice(),
+        &Validators::default(),
+    )
 }
 
 #[track_caller]
@@ -120,6 +126,11 @@ fn calls_are_read_with_their_arguments() {
         ),
         (
             SystemFunction::Health,
+            json!({"component": null, "include_details": null}),
+            SystemCall::Health(health(None, true)),
+        ),
+        (
+            SystemFunction::Health,
             json!({"component": "self", "include_details": false}),
             SystemCall::Health(health(Some(HealthComponent::Itself), false)),
         ),
@@ -140,7 +151,11 @@ fn wrong_arguments_are_told_with_their_place() {
             json!({"operation_id": 1}),
             &[(INVALID, "/call/arguments/operation_id")][..],
         ),
-        (status, json!({}), &[(INVALID, "/call/arguments")]),
+        (
+            status,
+            json!({}),
+            &[(INVALID, "/call/arguments/operation_id")],
+        ),
         (
             status,
             json!({"operation_id": "op_1"}),
@@ -168,8 +183,11 @@ fn wrong_arguments_are_told_with_their_place() {
         ),
         (
             SystemFunction::Ping,
-            json!({"loud": true}),
-            &[(INVALID, "/call/arguments/loud")],
+            json!({"loud": true, "clear": true}),
+            &[
+                (INVALID, "/call/arguments/clear"),
+                (INVALID, "/call/arguments/loud"),
+            ],
         ),
         (
             SystemFunction::Describe,
@@ -178,8 +196,11 @@ fn wrong_arguments_are_told_with_their_place() {
         ),
         (
             SystemFunction::Health,
-            json!({"component": "cache"}),
-            &[(INVALID, "/call/arguments/component")],
+            json!({"component": "cache", "include_details": 1}),
+            &[
+                (INVALID, "/call/arguments/component"),
+                (INVALID, "/call/arguments/include_details"),
+            ],
         ),
     ] {
         assert_refused(&call(function.name(), &arguments), expected);

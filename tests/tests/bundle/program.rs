@@ -182,7 +182,7 @@ async fn a_function_that_fails_by_itself_says_why_in_one_line() {
         (
             "demo.countdown",
             r#"{"steps": 0, "step_ms": 1}"#,
-            "error: INVALID_ARGUMENTS: /arguments/steps must be from 1 to 10000",
+            "error: INVALID_ARGUMENTS: /arguments/steps must be at least 1",
         ),
         (
             "demo.echo",

@@ -1,8 +1,9 @@
 //! `csv.summarize`: what is in a table.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::Function;
@@ -16,8 +17,71 @@ pub struct CsvSummarize;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Args {
-    /// The table as CSV (RFC 4180), its first record the names of its columns.
+    /// The table as CSV (RFC 4180), its first record the names of its columns. A byte order mark
+    /// before it is skipped, and so is a first line such as `sep=;`, which names the delimiter.
+    /// Empty lines are skipped, but below a header of one column each is an empty field.
     pub csv: String,
+    /// What separates fields. When left out: what a `sep=` line names, else the one that splits the
+    /// first record into most fields, a comma when several do.
+    pub delimiter: Option<Delimiter>,
+}
+
+/// What separates the fields of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum Delimiter {
+    /// As RFC 4180 has it.
+    #[serde(rename = ",")]
+    Comma,
+    /// As spreadsheets write it where the comma is the decimal sign.
+    #[serde(rename = ";")]
+    Semicolon,
+    /// As `text/tab-separated-values` has it.
+    #[serde(rename = "\t")]
+    Tab,
+    /// As databases write it.
+    #[serde(rename = "|")]
+    Pipe,
+}
+
+impl Delimiter {
+    /// All of them, the likeliest first.
+    pub const ALL: [Self; 4] = [Self::Comma, Self::Semicolon, Self::Tab, Self::Pipe];
+
+    /// The character, which is ASCII.
+    #[must_use]
+    pub const fn byte(self) -> u8 {
+        match self {
+            Self::Comma => b',',
+            Self::Semicolon => b';',
+            Self::Tab => b'\t',
+            Self::Pipe => b'|',
+        }
+    }
+
+    /// The delimiter that is this character, if it is one.
+    #[must_use]
+    pub fn of(character: char) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|delimiter| char::from(delimiter.byte()) == character)
+    }
+}
+
+/// A list of strings. From the type itself, schemars derives alternatives with a description each,
+/// and an error about those names none of them.
+impl JsonSchema for Delimiter {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Delimiter".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let characters = Self::ALL.map(|delimiter| char::from(delimiter.byte()));
+        json_schema!({ "type": "string", "enum": characters })
+    }
 }
 
 /// What it returns.
@@ -38,19 +102,22 @@ pub struct Column {
     pub count: u64,
     /// Different ones among them.
     pub distinct: u64,
-    /// Of a column of numbers only.
+    /// Of a column whose fields are all numbers, empty ones left out of account.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub numbers: Option<Numbers>,
 }
 
-/// What is in a column whose fields are all numbers.
+/// What is in a column whose fields are all numbers: digits with a decimal point and an exponent.
+///
+/// A field with a leading zero (`007`) is text, and so is a number that a double cannot show as it
+/// was written: a whole number beyond 2^53 such as 9007199254740993, `1e400`. Fractions are rounded.
 #[derive(Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Numbers {
     /// The smallest.
     pub min: f64,
     /// The largest.
     pub max: f64,
-    /// Their mean.
+    /// Their mean, the double nearest to the exact one.
     pub mean: f64,
     /// Their standard deviation, as a whole population.
     pub standard_deviation: f64,
@@ -70,4 +137,36 @@ impl Function for CsvSummarize {
 
     type Args = Args;
     type Output = Output;
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::catalogue::schema_of;
+
+    #[test]
+    fn the_delimiters_are_listed_in_the_schema_and_null_is_none() {
+        let schema = serde_json::to_value(schema_of::<Args>()).unwrap();
+        let delimiter = &schema["properties"]["delimiter"];
+        assert_eq!(delimiter["enum"], json!([",", ";", "\t", "|", null]));
+        assert_eq!(delimiter["type"], json!(["string", "null"]));
+        assert_eq!(schema["required"], json!(["csv"]));
+
+        let read = |delimiter: &str| {
+            let args = json!({"csv": "", "delimiter": delimiter});
+            serde_json::from_value::<Args>(args).map(|args| args.delimiter)
+        };
+        for delimiter in Delimiter::ALL {
+            let character = char::from(delimiter.byte());
+            assert_eq!(read(&character.to_string()).unwrap(), Some(delimiter));
+            assert_eq!(Delimiter::of(character), Some(delimiter));
+        }
+        for wrong in ["", ":", "comma", ",,", "\\t"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+        let args: Args = serde_json::from_value(json!({"csv": "", "delimiter": null})).unwrap();
+        assert_eq!(args.delimiter, None);
+    }
 }

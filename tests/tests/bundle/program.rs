@@ -128,7 +128,24 @@ async fn a_demonstration_that_cannot_be_is_one_line() {
         (
             // Each line feed takes two bytes of JSON.
             file("large.csv", "1\n".repeat(100_000).as_bytes()),
-            "is too large: as arguments it has more than 256 KiB",
+            "is too large: its 200000 bytes are 300010 bytes of arguments, more than the 262144 \
+             bytes (256 KiB) that a call takes",
+        ),
+        (
+            // Whose byte 262,145 is within a character.
+            file("larger.csv", "aäää".repeat(100_000).as_bytes()),
+            "is too large: its 700000 bytes are 700010 bytes of arguments, more than the 262144 \
+             bytes (256 KiB) that a call takes",
+        ),
+        (
+            file("largest.csv", "aäää".repeat(2_500_000).as_bytes()),
+            "is too large: it has at least 17500000 bytes, and a call takes 262144 bytes \
+             (256 KiB) of arguments",
+        ),
+        (
+            "/dev/zero".to_owned(),
+            "is too large: it has at least 16777217 bytes, and a call takes 262144 bytes \
+             (256 KiB) of arguments",
         ),
     ] {
         let output = run_demo(&[&path]).await;
@@ -178,6 +195,11 @@ async fn a_function_that_fails_by_itself_says_why_in_one_line() {
             "csv.summarize",
             r#"{"csv": "a,b\n1"}"#,
             r#"error: MALFORMED_CSV: line 2, column 2: the record has 1 fields, the first one 2 {"line":2,"column":2}"#,
+        ),
+        (
+            "csv.summarize",
+            r#"{"csv": "city,note\r\nRiga,ok\r\nOslo,\"cap\r\nBergen,x\r\n"}"#,
+            r#"error: MALFORMED_CSV: line 3, column 2: the quote that opens here is never closed {"line":3,"column":2}"#,
         ),
         (
             "demo.countdown",

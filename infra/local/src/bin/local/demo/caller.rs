@@ -176,8 +176,16 @@ impl Summary {
     }
 }
 
-/// Three decimals at most, and none for the sake of it.
+/// Three decimals at most, and none for the sake of it; with an exponent where these would be all
+/// zeros, or the digits before them would not fit a table.
 fn rounded(number: f64) -> String {
-    let text = format!("{number:.3}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    let plain = number == 0.0 || (0.001..1e16).contains(&number.abs());
+    let text = if plain {
+        format!("{number:.3}")
+    } else {
+        format!("{number:.3e}")
+    };
+    let (digits, exponent) = text.find('e').map_or((&*text, ""), |at| text.split_at(at));
+    let digits = digits.trim_end_matches('0').trim_end_matches('.');
+    format!("{digits}{exponent}")
 }

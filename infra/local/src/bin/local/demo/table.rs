@@ -11,6 +11,10 @@ use shared::domain::limits::ARGUMENTS_BYTES_MAX;
 /// Internet Assigned Numbers Authority (<https://www.iana.org/time-zones>), which is in the public domain.
 const SAMPLE: &str = include_str!("../../../../data/time_zones.csv");
 
+/// What is read of a file, in bytes. It is far beyond what a call takes, so that the size of nearly
+/// every file that is too large is known, and files without an end are as well.
+const FILE_BYTES_READ_MAX: usize = 16 * 1024 * 1024;
+
 /// A table that fits into a call.
 #[derive(Debug)]
 pub(super) struct Table {
@@ -25,8 +29,24 @@ pub(super) enum TableError {
     Unreadable(PathBuf, #[source] io::Error),
     #[error("{} is not UTF-8", .0.display())]
     NotUtf8(PathBuf),
-    #[error("{} is too large: as arguments it has more than {} KiB", .0.display(), ARGUMENTS_BYTES_MAX / 1024)]
-    TooLarge(PathBuf),
+    #[error(
+        "{} is too large: its {bytes} bytes are {arguments_bytes} bytes of arguments, more than \
+         the {ARGUMENTS_BYTES_MAX} bytes ({} KiB) that a call takes",
+        .path.display(),
+        ARGUMENTS_BYTES_MAX / 1024
+    )]
+    TooLarge {
+        path: PathBuf,
+        bytes: usize,
+        arguments_bytes: usize,
+    },
+    #[error(
+        "{} is too large: it has at least {bytes_min} bytes, and a call takes \
+         {ARGUMENTS_BYTES_MAX} bytes ({} KiB) of arguments",
+        .path.display(),
+        ARGUMENTS_BYTES_MAX / 1024
+    )]
+    FarTooLarge { path: PathBuf, bytes_min: u64 },
 }
 
 impl Table {
@@ -38,17 +58,26 @@ impl Table {
                 csv: SAMPLE.to_owned(),
             });
         };
-        let bytes = match read(&path) {
-            Ok(bytes) => bytes,
+        let (bytes, bytes_min) = match read(&path) {
+            Ok(read) => read,
             Err(error) => return Err(TableError::Unreadable(path, error)),
         };
+        // Not UTF-8 yet: its end may be within a character.
+        if bytes.len() > FILE_BYTES_READ_MAX {
+            return Err(TableError::FarTooLarge { path, bytes_min });
+        }
         let Ok(csv) = String::from_utf8(bytes) else {
             return Err(TableError::NotUtf8(path));
         };
         let name = path.display().to_string();
         let table = Self { name, csv };
-        if table.arguments().to_string().len() > ARGUMENTS_BYTES_MAX {
-            return Err(TableError::TooLarge(path));
+        let arguments_bytes = table.arguments().to_string().len();
+        if arguments_bytes > ARGUMENTS_BYTES_MAX {
+            return Err(TableError::TooLarge {
+                path,
+                bytes: table.csv.len(),
+                arguments_bytes,
+            });
         }
         Ok(table)
     }
@@ -59,11 +88,14 @@ impl Table {
     }
 }
 
-/// No more than tells that it is too much.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
+/// One byte more than [`FILE_BYTES_READ_MAX`] at most, and how many there are at least.
+fn read(path: &Path) -> io::Result<(Vec<u8>, u64)> {
+    let file = File::open(path)?;
+    // A device or a pipe has a length of 0.
+    let length = file.metadata()?.len();
     let mut bytes = Vec::new();
-    File::open(path)?
-        .take(ARGUMENTS_BYTES_MAX as u64 + 1)
+    file.take(FILE_BYTES_READ_MAX as u64 + 1)
         .read_to_end(&mut bytes)?;
-    Ok(bytes)
+    let bytes_min = length.max(bytes.len() as u64);
+    Ok((bytes, bytes_min))
 }

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use shared::clock::Clock as _;
 use tests::world::{Answer, World};
 
+use super::forrst::call;
+
 /// Submits a body as it is, and checks what every refusal has.
 async fn submit(world: &World, body: &[u8]) -> Answer {
     world.wire.reset();
@@ -417,6 +419,60 @@ async fn nesting_duplicates_and_broken_text_are_refused_where_they_are() {
     );
 }
 
+/// In REST and in Forrst alike.
+#[tokio::test]
+async fn every_fault_of_arguments_has_its_own_pointer_in_plain_words() {
+    let world = World::start().await;
+    for (function, arguments, expected) in [
+        (
+            "demo.countdown",
+            json!({"step_ms": -1.5, "extra/member": null}),
+            vec![
+                "/extra~1member is not a known member",
+                "/step_ms must be a whole number",
+                "/step_ms must be at least 0",
+                "/steps is required",
+            ],
+        ),
+        (
+            "demo.fail",
+            json!({"code": 7, "retryable": "yes", "succeed_on_attempt": 5e9, "mode": "nap"}),
+            vec![
+                "/code must be a string or null",
+                "/mode must be one of \"error\", \"panic\", \"exit\", \"hang\"",
+                "/retryable must be true or false",
+                "/succeed_on_attempt must be at most 4294967295",
+            ],
+        ),
+    ] {
+        let rest = json!({"function": function, "arguments": arguments});
+        let answer = submit(&world, rest.to_string().as_bytes()).await;
+        assert_eq!(answer.json["code"], "INVALID_ARGUMENTS", "{}", answer.text);
+        let errors = answer.json["errors"].as_array().unwrap().iter();
+        let errors = errors.map(|error| {
+            let [pointer, detail] = ["pointer", "detail"].map(|name| error[name].as_str().unwrap());
+            format!("{} {detail}", pointer.strip_prefix("/arguments").unwrap())
+        });
+        let mut errors: Vec<_> = errors.collect();
+        errors.sort();
+        assert_eq!(errors, expected);
+
+        let forrst = call(&world, function, &arguments, &json!([])).await;
+        let errors = forrst.json["errors"].as_array().unwrap().iter();
+        let errors = errors.map(|error| {
+            let [code, message] = ["code", "message"].map(|name| error[name].as_str().unwrap());
+            assert_eq!(code, "INVALID_ARGUMENTS");
+            let pointer = error["source"]["pointer"].as_str().unwrap();
+            assert!(message.starts_with(pointer), "{message}");
+            message.strip_prefix("/call/arguments").unwrap().to_owned()
+        });
+        let mut errors: Vec<_> = errors.collect();
+        errors.sort();
+        assert_eq!(errors, expected);
+    }
+    assert!(!world.wire.counts().contains_key("PutItem"));
+}
+
 #[tokio::test]
 async fn functions_versions_and_arguments_are_checked_before_anything_is_written() {
     let world = World::start().await;
@@ -442,7 +498,7 @@ async fn functions_versions_and_arguments_are_checked_before_anything_is_written
     let versions = submit(&world, br#"{"function":"demo.echo","version":"2.0.0"}"#).await;
     assert!(versions.json["detail"].as_str().unwrap().contains("1.0.0"));
     for (function, arguments, pointer) in [
-        ("csv.summarize", json!({}), "/arguments"),
+        ("csv.summarize", json!({}), "/arguments/csv"),
         ("csv.summarize", json!({"csv": 1}), "/arguments/csv"),
         (
             "csv.summarize",

@@ -125,7 +125,8 @@ impl Document {
             .clone();
         validator
             .iter_errors(value)
-            .map(|error| format!("{schema}: {} is wrong: {error}", error.instance_path()))
+            .flat_map(|error| schema::causes(&error))
+            .map(|cause| format!("{schema}: {cause}"))
             .collect()
     }
 
@@ -133,8 +134,10 @@ impl Document {
     fn text_faults(&self, object: &str, text: &str) -> Vec<String> {
         let schema = format!("{object}/schema");
         let is_whole = self.at(&schema)["type"] == "integer";
-        let value = match text.parse::<i64>() {
-            Ok(number) if is_whole => Value::from(number),
+        // Digits alone, which `+5` is not.
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        let value = match text.parse::<u64>() {
+            Ok(number) if is_whole && digits => Value::from(number),
             _ => Value::from(text),
         };
         self.schema_faults(Side::Theirs, &schema, &value)

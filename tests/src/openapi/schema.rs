@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use jsonschema::Validator;
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{ValidationError, Validator};
 use serde_json::{Value, json};
 
 /// The values that there are today, where more may come.
@@ -29,6 +30,19 @@ pub(super) fn validator(document: &Value, pointer: &str) -> Validator {
         .should_validate_formats(true)
         .build(&root)
         .unwrap_or_else(|error| panic!("{pointer} is no schema: {error}"))
+}
+
+/// An error. One of a choice does not say what is wrong, so the errors of the alternative that fits
+/// best follow it.
+pub(super) fn causes(error: &ValidationError<'_>) -> Vec<String> {
+    let mut causes = vec![format!("{} is wrong: {error}", error.instance_path())];
+    if let ValidationErrorKind::OneOfNotValid { context } | ValidationErrorKind::AnyOf { context } =
+        error.kind()
+        && let Some(errors) = context.iter().min_by_key(|errors| errors.len())
+    {
+        causes.extend(errors.iter().flat_map(self::causes));
+    }
+    causes
 }
 
 /// A copy in which schemas allow nothing that they do not name: no member, unless `additionalProperties` says so, and no value besides

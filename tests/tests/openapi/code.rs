@@ -65,7 +65,7 @@ pub(crate) fn code_faults(document: &Document) -> Vec<String> {
             served(&Status::ALL.map(Status::as_str)),
         ),
         (
-            words("/Submission/properties/callback_events/items/enum"),
+            words("/CallbackEvent/enum"),
             served(&Event::ALL.map(Event::as_str)),
         ),
         (asked_for, served(&extensions)),

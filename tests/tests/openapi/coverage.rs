@@ -66,7 +66,8 @@ fn documented(document: &Document, route: &Route) -> Vec<(u16, String, Option<St
         for (media_type, media) in content {
             let (mut codes, mut gateways) = (Vec::new(), false);
             read(&media["schema"], &mut codes, &mut gateways);
-            if gateways && !OF_AWS_GATEWAY_ALONE.contains(&status) {
+            let gateways_type = media_type == "application/json";
+            if gateways && gateways_type && !OF_AWS_GATEWAY_ALONE.contains(&status) {
                 documented.push((status, media_type.clone(), Some(String::new())));
             }
             if codes.is_empty() && !gateways {

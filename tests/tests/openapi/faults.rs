@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 use tests::openapi::Document;
 
-use crate::{callback_faults, code, coverage, examples, exchange_faults, limits};
+use crate::{
+    callback_faults, code, coverage, examples, exchange_faults, generators, limits, strictness,
+};
 
 /// A check of a document.
 pub(crate) struct Check {
@@ -35,6 +37,14 @@ pub(crate) const CHECKS: &[Check] = &[
     Check {
         name: "examples",
         look: examples::faults,
+    },
+    Check {
+        name: "generators",
+        look: generators::faults,
+    },
+    Check {
+        name: "strictness",
+        look: strictness::faults,
     },
     Check {
         name: "coverage",
@@ -73,11 +83,11 @@ pub(crate) const PLANTED: &[Planted] = planted! {
     "codes": "an extension is missing", "urn:forrst:ext:retry", |document| {
         drop_word(document, "/components/schemas/RetryOptions/properties/urn/enum", "urn:forrst:ext:retry");
     };
-    "limits": "a limit is another", "ttl_seconds/maximum", |document| {
-        set(document, "/components/schemas/Submission/properties/ttl_seconds", "maximum", json!(604_801));
+    "limits": "a limit is another", "TtlSeconds/maximum", |document| {
+        set(document, "/components/schemas/TtlSeconds", "maximum", json!(604_801));
     };
     "limits": "a limit in words is another", "256 KiB", |document| {
-        set(document, "/components/schemas/Submission/properties/arguments", "description", json!("at most 255 KiB"));
+        set(document, "/components/schemas/Arguments", "description", json!("at most 255 KiB"));
     };
     "examples": "a reference leads nowhere", "there is no #/components/headers/Etag", |document| {
         set(document, "/paths/~1operations/post/responses/200/headers/ETag", "$ref", json!("#/components/headers/Etag"));
@@ -91,6 +101,22 @@ pub(crate) const PLANTED: &[Planted] = planted! {
     "examples": "an example of a header is none", "components/headers/ETag", |document| {
         set(document, "/components/headers/ETag", "example", json!("untagged"));
     };
+    "generators": "an object that is open does not say so", "Arguments: an object", |document| {
+        remove(document, "/components/schemas/Arguments", "additionalProperties");
+    };
+    "generators": "members are next to a choice", "properties is next to oneOf", |document| {
+        set(document, "/components/schemas/Operation", "properties", json!({"owner": {}}));
+    };
+    "generators": "a member has a default in place", "ttl_seconds has its default", |document| {
+        let members = "/components/schemas/Submission/properties";
+        set(document, members, "ttl_seconds", json!({"type": "integer", "default": 86_400}));
+    };
+    "strictness": "a text is allowed that is refused", "\"ftp://example.com/\"", |document| {
+        remove(document, "/components/schemas/CallbackUrl", "pattern");
+    };
+    "strictness": "a text is accepted that is not allowed", "\"0.1.0-rc.1\"", |document| {
+        set(document, "/components/schemas/Version", "pattern", json!("^[0-9.]+$"));
+    };
     "coverage": "a status never comes", "418", |document| {
         set(document, "/paths/~1health/get/responses", "418", json!({"description": "A teapot"}));
     };
@@ -102,7 +128,7 @@ pub(crate) const PLANTED: &[Planted] = planted! {
         set(document, "/webhooks", "forrst.operation.begun", json!({"post": {}}));
     };
     "exchanges": "a member has another type", "/attempt", |document| {
-        set(document, "/components/schemas/OperationMembers/properties/attempt", "type", json!("string"));
+        set(document, "/components/schemas/Attempt", "type", json!("string"));
     };
     "exchanges": "a member is missing", "lock_version", |document| {
         remove(document, "/components/schemas/OperationMembers/properties", "lock_version");
@@ -159,7 +185,8 @@ pub(crate) const PLANTED: &[Planted] = planted! {
         set(document, "/components/schemas/EventData/properties", "created_at", json!({"type": "integer"}));
     };
     "callbacks": "a member of an event is missing", "completed_at", |document| {
-        remove(document, "/components/schemas/FailedEvent/properties/data/properties", "completed_at");
+        let data = "/components/schemas/FailedEvent/properties/data";
+        remove(document, &format!("{data}/allOf/1/properties"), "completed_at");
     };
     "callbacks": "a header of a callback has another form", "WebhookId", |document| {
         set(document, "/components/parameters/WebhookId/schema", "pattern", json!("^evt_"));

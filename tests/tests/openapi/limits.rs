@@ -14,15 +14,15 @@ pub(crate) fn faults(document: &Document) -> Vec<String> {
     let problem = "/components/schemas/Problem/properties/errors";
     for (pointer, limit) in [
         (
-            format!("{submission}/ttl_seconds/minimum"),
+            format!("{schemas}/TtlSeconds/minimum"),
             u64::from(bounds::TTL_SECS_MIN),
         ),
         (
-            format!("{submission}/ttl_seconds/maximum"),
+            format!("{schemas}/TtlSeconds/maximum"),
             u64::from(bounds::TTL_SECS_MAX),
         ),
         (
-            format!("{submission}/ttl_seconds/default"),
+            format!("{schemas}/TtlSeconds/default"),
             u64::from(bounds::TTL_SECS_DEFAULT),
         ),
         (
@@ -34,7 +34,7 @@ pub(crate) fn faults(document: &Document) -> Vec<String> {
             u64::from(bounds::DEADLINE_SECS_MAX),
         ),
         (
-            format!("{submission}/callback_url/maxLength"),
+            format!("{schemas}/CallbackUrl/maxLength"),
             count(bounds::CALLBACK_URL_CHARS_MAX),
         ),
         (format!("{list}/maximum"), count(bounds::LIST_LIMIT_MAX)),
@@ -97,7 +97,7 @@ pub(crate) fn faults(document: &Document) -> Vec<String> {
         ),
         (format!("{problem}/maxItems"), count(places_told())),
         (
-            format!("{schemas}/ForrstFailure/properties/errors/maxItems"),
+            format!("{schemas}/ForrstFailure/allOf/1/properties/errors/maxItems"),
             count(places_told()),
         ),
         (
@@ -130,23 +130,19 @@ fn said() -> Vec<(String, String)> {
     let rest = |max: usize| format!("{{0,{}}}", max - 1);
     vec![
         (
-            description("Submission/properties/arguments"),
+            description("Arguments"),
             kibibytes(bounds::ARGUMENTS_BYTES_MAX),
         ),
         (
-            description("Submission/properties/metadata"),
+            description("Metadata"),
             kibibytes(bounds::METADATA_BYTES_MAX),
         ),
         (
-            description("Submission/properties/ttl_seconds"),
+            description("TtlSeconds"),
             format!("{} hours", bounds::CALLBACK_RETENTION_SECS.div_euclid(3600)),
         ),
         (
-            description("ForrstRequest/properties/call/properties/arguments"),
-            kibibytes(bounds::ARGUMENTS_BYTES_MAX),
-        ),
-        (
-            description("CompletedWithResult/properties/result"),
+            description("CompletedOperation/allOf/2/properties/result"),
             kibibytes(bounds::RESULT_BYTES_MAX),
         ),
         (
@@ -158,7 +154,7 @@ fn said() -> Vec<(String, String)> {
             days(bounds::DEADLINE_SECS_MAX),
         ),
         (
-            description("CompletedEvent/properties/data/oneOf/1/properties/result_omitted"),
+            description("CompletedEventDataWithoutResult/allOf/1/properties/result_omitted"),
             kibibytes(bounds::CALLBACK_BODY_BYTES_MAX),
         ),
         (

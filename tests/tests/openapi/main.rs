@@ -12,10 +12,14 @@ mod coverage;
 mod drive;
 mod examples;
 mod faults;
+mod generators;
 mod limits;
+mod strictness;
+
+use std::collections::BTreeMap;
 
 use serde_json::Value;
-use tests::openapi::{Document, delivered_events, kept};
+use tests::openapi::{Document, Exchange, delivered_events, kept};
 
 use crate::drive::driven;
 
@@ -30,6 +34,35 @@ fn the_routes_codes_and_limits_are_those_of_the_code() {
 #[test]
 fn the_examples_are_what_they_are_examples_of() {
     assert_none(&examples::faults(Document::of_ferry()));
+}
+
+#[test]
+fn generators_of_clients_read_every_member() {
+    assert_none(&generators::faults(Document::of_ferry()));
+}
+
+#[test]
+fn the_document_allows_in_a_request_what_the_code_accepts() {
+    assert_none(&strictness::faults(Document::of_ferry()));
+}
+
+/// The schemas of problems allow it where both can come, for generators that read one type
+/// of body for each status.
+#[test]
+fn a_body_of_the_gateways_is_no_problem_of_ferrys() {
+    let exchange = |media_type: &str| Exchange {
+        method: "GET".to_owned(),
+        path: "/operations".to_owned(),
+        request_headers: BTreeMap::new(),
+        request_body: Vec::new(),
+        status: 401,
+        headers: BTreeMap::from([("content-type".to_owned(), media_type.to_owned())]),
+        body: r#"{"message":"Unauthorized"}"#.to_owned(),
+    };
+    let document = Document::of_ferry();
+    assert_none(&document.exchange_faults(&exchange("application/json")));
+    let faults = document.exchange_faults(&exchange("application/problem+json"));
+    assert_eq!(faults.len(), 1, "{faults:?}");
 }
 
 #[tokio::test]

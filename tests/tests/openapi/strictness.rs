@@ -1,0 +1,235 @@
+//! What the document allows in a request, held to what the code accepts, both ways.
+
+use serde_json::{Value, json};
+use shared::domain::callback_url::CallbackUrl;
+use shared::domain::id::OperationId;
+use shared::domain::limits::CALLBACK_URL_CHARS_MAX;
+use shared::domain::network::AllowedNetworks;
+use shared::domain::operation::Owner;
+use shared::domain::time::Timestamp;
+use shared::forrst::Reading;
+use shared::http::{Cursor, ListRequest, idempotency_key};
+use shared::store::{ListFilter, Position};
+use tests::openapi::{Document, Side};
+
+#[path = "../../../shared/src/domain/callback_url/tests/accepted.rs"]
+mod accepted;
+
+/// A schema, texts to judge by it, and how the code judges one.
+struct Case {
+    schema: &'static str,
+    texts: Vec<String>,
+    accepts: fn(&str) -> bool,
+}
+
+/// Every text that the code judges in another way than the document.
+pub(crate) fn faults(document: &Document) -> Vec<String> {
+    let mut faults = Vec::new();
+    for case in cases() {
+        for text in &case.texts {
+            let value = Value::from(text.as_str());
+            let allowed = document
+                .schema_faults(Side::Theirs, case.schema, &value)
+                .is_empty();
+            let accepted = (case.accepts)(text);
+            if allowed != accepted {
+                let shown: String = text.chars().take(80).collect();
+                faults.push(format!(
+                    "{}: {shown:?} is allowed: {allowed}, and accepted: {accepted}",
+                    case.schema
+                ));
+            }
+        }
+    }
+    faults
+}
+
+fn cases() -> Vec<Case> {
+    let own = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+    let mut urls: Vec<String> = own(&URLS);
+    urls.extend(own(accepted::PUBLIC));
+    urls.extend(own(accepted::LOCAL));
+    for length in [CALLBACK_URL_CHARS_MAX, CALLBACK_URL_CHARS_MAX + 1] {
+        urls.push(format!("{:x<length$}", "https://example.com/"));
+    }
+    let mut cursors: Vec<String> = own(&["", " ", "a b", "AAAA=", "a+b", "a/b", "é", "\"\"", "."]);
+    cursors.push(cursor());
+    vec![
+        Case {
+            schema: "/components/schemas/Submission/properties/callback_url",
+            texts: urls.clone(),
+            accepts: is_url,
+        },
+        Case {
+            schema: "/components/schemas/AsyncOptions/properties/options/properties/callback_url",
+            texts: urls.clone(),
+            accepts: is_url,
+        },
+        Case {
+            schema: "/components/schemas/WebhookOptions/properties/options/properties/callback_url",
+            texts: urls,
+            accepts: is_url,
+        },
+        Case {
+            schema: "/paths/~1operations/get/parameters/5/schema",
+            texts: cursors,
+            accepts: is_cursor,
+        },
+        Case {
+            schema: "/components/schemas/Submission/properties/version",
+            texts: own(&VERSIONS),
+            accepts: |text| is_call(&json!({"function": "f", "version": text})),
+        },
+        Case {
+            schema: "/components/schemas/ForrstProtocol/properties/version",
+            texts: own(&VERSIONS),
+            accepts: |text| {
+                is_request(
+                    &json!({"name": "forrst", "version": text}),
+                    &json!({"function": "f"}),
+                )
+            },
+        },
+        Case {
+            schema: "/components/schemas/Submission/properties/function",
+            texts: own(&[
+                "f",
+                "9",
+                "a.B_c:d-e",
+                "",
+                ".a",
+                "-a",
+                "_a",
+                "a b",
+                "é",
+                "a/b",
+                "a\n",
+            ]),
+            accepts: |text| is_call(&json!({"function": text})),
+        },
+        Case {
+            schema: "/components/parameters/IdempotencyKey/schema",
+            texts: own(&[
+                "k",
+                "a b",
+                "a\"b",
+                "\"k\"",
+                r#""a\"b\\c""#,
+                "",
+                "\"\"",
+                "\"k",
+                "\"k\"x",
+                r#""\k""#,
+                "é",
+                "\t",
+            ]),
+            accepts: |text| idempotency_key(text).is_ok(),
+        },
+    ]
+}
+
+/// Texts that are wrong whatever networks are allowed, and some that are right. Without malformed
+/// IPv6 addresses: a pattern for them is longer than the rest of it, and unreadable.
+const URLS: [&str; 42] = [
+    "",
+    " ",
+    "example.com",
+    "//example.com/",
+    "https",
+    "https:",
+    "https://",
+    "https:///example.com/",
+    "https:/example.com/",
+    "https:example.com",
+    "ftp://example.com/",
+    "javascript:alert(1)",
+    "https://user@example.com/",
+    "https://user:password@example.com/",
+    "https://@example.com/",
+    "https://example.com/#",
+    "https://example.com/#fragment",
+    "https://example.com/a b",
+    "https://example.com/\t",
+    "https://example.com\\a",
+    "https://example.com/\\",
+    "https://exämple.com/",
+    "https://example.com/ä",
+    "https://example.com:/",
+    "https://example.com:0/",
+    "https://example.com:080/",
+    "https://example.com:65535/",
+    "https://example.com:65536/",
+    "https://example.com:port/",
+    "https://.example.com/",
+    "https://a..example.com/",
+    "https://-a.example.com/",
+    "https://a-.example.com/",
+    "https://a_b.example.com/",
+    "https://127.1/",
+    "https://0x7f000001/",
+    "https://256.1.1.1/",
+    "https://[::]/",
+    "https://[1::8]:443",
+    "https://[1:2:3:4:5:6:7:8]/",
+    "https://[fe80::1%25eth0]/",
+    "https://::1/",
+];
+
+const VERSIONS: [&str; 20] = [
+    "0.0.0",
+    "0.1.0",
+    "0.2.7",
+    "1.0.0",
+    "10.20.30",
+    "0.1.0-rc.1",
+    "0.1.0-0a.-",
+    "0.1.0+build.01",
+    "0.1.0-a+b",
+    "",
+    "0",
+    "0.1",
+    "0.1.0.0",
+    "00.1.0",
+    "0.01.0",
+    "v0.1.0",
+    "0.1.0-",
+    "0.1.0-01",
+    "0.1.0+",
+    "0.1.99999999999999999999",
+];
+
+fn is_url(text: &str) -> bool {
+    let everywhere = AllowedNetworks::parse("0.0.0.0/0, ::/0").unwrap();
+    CallbackUrl::parse(text, &everywhere).is_ok()
+}
+
+fn owner() -> Owner {
+    Owner::new("jwt", "alice").unwrap()
+}
+
+fn cursor() -> String {
+    let (owner, filter) = (owner(), ListFilter::default());
+    let cursor = Cursor {
+        owner: &owner,
+        filter: &filter,
+    };
+    cursor.encode(&Position {
+        id: OperationId::from_bytes([7; 12]),
+        created_at: Timestamp::from_millis(1_795_461_220_162),
+    })
+}
+
+fn is_cursor(text: &str) -> bool {
+    let mut url = reqwest::Url::parse("http://localhost").unwrap();
+    url.query_pairs_mut().append_pair("cursor", text);
+    ListRequest::parse(url.query().unwrap(), &owner()).is_ok()
+}
+
+fn is_call(call: &Value) -> bool {
+    is_request(&json!({"name": "forrst", "version": "0.1.0"}), call)
+}
+
+fn is_request(protocol: &Value, call: &Value) -> bool {
+    let request = json!({"protocol": protocol, "id": "r", "call": call});
+    Reading::of(request.to_string().as_bytes()).request.is_ok()
+}

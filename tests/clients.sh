@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Generates clients from infra/openapi.yaml, or from the file that OPENAPI names, for TypeScript and for Python; compiles a program
+# against each (tests/clients), and runs both against the bundle. Then schemathesis sends requests that are right and wrong by the
+# document, for 20 seconds or for as many as the argument says: tests/clients.sh 120 is the full run. Needs Python 3.11 or later with
+# venv, Node 18 or later with npm, and PyPI and npm's registry on the first run.
+set -euo pipefail
+
+# Pinned: the README names the generators with these versions.
+PYTHON_PACKAGES=("openapi-python-client==0.29.0" "mypy==2.4.1" "schemathesis==4.32.5")
+NODE_PACKAGES=("openapi-typescript@7.13.0" "openapi-fetch@0.17.0" "typescript@5.9.3" "@types/node@20.19.25")
+START_TIMEOUT_SECS=30
+SCHEMATHESIS_SECS="${1:-20}"
+
+cd "$(dirname "$0")/.."
+. tests/python_environment.sh
+document="$(realpath "${OPENAPI:-infra/openapi.yaml}")"
+target="$(realpath --canonicalize-missing "${CARGO_TARGET_DIR:-target}")"
+work="$target/clients"
+
+python_environment "$work" "${PYTHON_PACKAGES[@]}"
+# Written last, as for Python's.
+installed="$work/node-packages"
+if ! [ -f "$installed" ] || [ "$(<"$installed")" != "${NODE_PACKAGES[*]}" ]; then
+    rm -rf "$work/node_modules"
+    npm install --prefix "$work" --no-save --no-audit --no-fund --ignore-scripts --loglevel error "${NODE_PACKAGES[@]}"
+    echo "${NODE_PACKAGES[*]}" >"$installed"
+fi
+# The Python generator finds its formatter there.
+export PATH="$work/bin:$PATH"
+
+# First, since it takes no bundle. The programs are copied to where Node and mypy find what they import.
+rm -rf "$work"/{typescript,python,functions,bundle.log}
+cp -r tests/clients/{typescript,python} "$work"
+openapi_typescript="$work/node_modules/.bin/openapi-typescript"
+"$openapi_typescript" "$document" --output "$work/typescript/ferry.d.ts"
+"$work/node_modules/.bin/tsc" --project "$work/typescript"
+openapi-python-client generate --path "$document" --meta none --output-path "$work/python/ferry_client" --fail-on-warning
+# What the generator writes into every client is not strict itself.
+(cd "$work/python" && mypy --strict --follow-imports silent --cache-dir "$work/mypy" program.py)
+
+# As tests/cargo_lambda.sh builds them, so that nothing is built twice.
+cargo build --quiet --workspace
+mkdir "$work/functions"
+for name in submit status worker; do ln -s "$target/debug/$name" "$work/functions/$name"; done
+ln -s "$PWD/tests/clients/callback" "$work/functions/callback"
+
+# The kernel chooses the port. Every network is allowed, so that only the form of a callback URL counts, which the document describes.
+DEMO_FUNCTIONS=1 AWS_LAMBDA_LOG_LEVEL=ERROR CALLBACK_ALLOWED_NETWORKS="0.0.0.0/0, ::/0" \
+    "$target/debug/local" --port 0 --functions "$work/functions" >"$work/bundle.log" 2>&1 &
+bundle=$!
+end_bundle() {
+    kill "$bundle" 2>/dev/null || true
+    wait "$bundle" 2>/dev/null || true
+}
+trap end_bundle EXIT
+deadline=$((SECONDS + START_TIMEOUT_SECS))
+until url=$(sed -n 's/^ready //p' "$work/bundle.log") && [ -n "$url" ]; do
+    if ! kill -0 "$bundle" 2>/dev/null || [ "$SECONDS" -ge "$deadline" ]; then
+        echo "the bundle did not start:" >&2
+        cat "$work/bundle.log" >&2
+        exit 1
+    fi
+    sleep 0.1
+done
+
+node "$work/typescript/built/program.mjs" "$url"
+python "$work/python/program.py" "$url"
+
+# It keeps what it has found where it is started.
+checks="$PWD/tests/clients"
+cd "$work"
+PYTHONDONTWRITEBYTECODE=1 SCHEMATHESIS_HOOKS="$checks/schemathesis_hooks.py" schemathesis --config-file "$checks/schemathesis.toml" \
+    run "$document" --url "$url" --max-time "$SCHEMATHESIS_SECS"

@@ -23,6 +23,13 @@ static BUNDLE: SharedBundle =
 static DRIVEN: OnceCell<()> = OnceCell::const_new();
 
 const ECHO: &str = r#"{"function":"demo.echo"}"#;
+/// Members that count as left out or have their default, and whole numbers in other spellings.
+const AS_LEFT_OUT: [&str; 3] = [
+    r#"{"function":"demo.echo","version":null,"arguments":null,"metadata":null,"callback_url":null,
+        "callback_events":null,"ttl_seconds":null,"deadline_seconds":null}"#,
+    r#"{"function":"demo.echo","callback_events":["failed","cancelled","completed"]}"#,
+    r#"{"function":"demo.echo","ttl_seconds":6e1,"deadline_seconds":5.0}"#,
+];
 const ENDLESS: &str =
     r#"{"function":"demo.countdown","arguments":{"steps":10000,"step_ms":60000}}"#;
 const RETRIED: &str = r#"{"function":"demo.fail","arguments":{"retryable":true}}"#;
@@ -99,6 +106,10 @@ async fn submits(world: &World) {
     for body in ["{", "[]", r#"{"function":"demo.echo","ttl_seconds":1}"#] {
         submit(&[], body).await;
     }
+    for body in AS_LEFT_OUT {
+        let answer = submit(&[], body).await;
+        assert_eq!(answer.status, 202, "{body}: {}", answer.text);
+    }
     submit(&[], r#"{"function":"demo.ech"}"#).await;
     submit(&[], r#"{"function":"demo.echo","version":"9.0.0"}"#).await;
     submit(&[], &" ".repeat(BODY_BYTES_MAX + 1)).await;
@@ -144,6 +155,10 @@ async fn ends(world: &World) {
     world.rest().await;
     world.show(&id).await;
     act("POST", &id, "/cancel", &[]).await;
+    for (method, verb) in [("POST", "/redeliver"), ("POST", "/cancel"), ("DELETE", "")] {
+        act(method, &id, verb, &[("if-match", "\"another\"")]).await;
+        act(method, &id, verb, &[("if-none-match", "*")]).await;
+    }
     act("POST", &id, "/redeliver", &[]).await;
     world.rest().await;
     act("DELETE", &id, "", &[]).await;

@@ -8,7 +8,6 @@ use tests::openapi::Document;
 #[expect(clippy::too_many_lines, reason = "a table")]
 pub(crate) fn faults(document: &Document) -> Vec<String> {
     let mut faults = Vec::new();
-    let submission = "/components/schemas/Submission/properties";
     let list = "/paths/~1operations/get/parameters/4/schema";
     let schemas = "/components/schemas";
     let problem = "/components/schemas/Problem/properties/errors";
@@ -26,11 +25,11 @@ pub(crate) fn faults(document: &Document) -> Vec<String> {
             u64::from(bounds::TTL_SECS_DEFAULT),
         ),
         (
-            format!("{submission}/deadline_seconds/minimum"),
+            format!("{schemas}/DeadlineSeconds/minimum"),
             u64::from(bounds::DEADLINE_SECS_MIN),
         ),
         (
-            format!("{submission}/deadline_seconds/maximum"),
+            format!("{schemas}/DeadlineSeconds/maximum"),
             u64::from(bounds::DEADLINE_SECS_MAX),
         ),
         (
@@ -138,7 +137,7 @@ fn said() -> Vec<(String, String)> {
             kibibytes(bounds::METADATA_BYTES_MAX),
         ),
         (
-            description("TtlSeconds"),
+            description("Submission/properties/ttl_seconds"),
             format!("{} hours", bounds::CALLBACK_RETENTION_SECS.div_euclid(3600)),
         ),
         (
@@ -168,6 +167,10 @@ fn said() -> Vec<(String, String)> {
         (
             "/info/description".to_owned(),
             format!("at most {} deep", bounds::NESTING_MAX),
+        ),
+        (
+            "/paths/~1operations~1{id}/delete/responses/503/description".to_owned(),
+            format!("within {} seconds", bounds::ERASE_SECS_MAX),
         ),
         (
             "/paths/~1operations/get/description".to_owned(),

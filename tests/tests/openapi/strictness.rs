@@ -22,9 +22,9 @@ struct Case {
     accepts: fn(&str) -> bool,
 }
 
-/// Every text that the code judges in another way than the document.
+/// Every text and every request of Forrst that the code judges in another way than the document.
 pub(crate) fn faults(document: &Document) -> Vec<String> {
-    let mut faults = Vec::new();
+    let mut faults = request_faults(document);
     for case in cases() {
         for text in &case.texts {
             let value = Value::from(text.as_str());
@@ -43,6 +43,89 @@ pub(crate) fn faults(document: &Document) -> Vec<String> {
     }
     faults
 }
+
+fn request_faults(document: &Document) -> Vec<String> {
+    const SCHEMA: &str = "/components/schemas/ForrstRequest";
+    let extended = EXTENSIONS.map(|(name, options)| {
+        let extension = format!(r#"{{"urn":"urn:forrst:ext:{name}","options":{options}}}"#);
+        format!(r#""id":"r","call":{{"function":"f"}},"extensions":[{extension}]"#)
+    });
+    let mut faults = Vec::new();
+    for members in REQUESTS.map(str::to_owned).iter().chain(&extended) {
+        let text = format!(r#"{{"protocol":{{"name":"forrst","version":"0.1.0"}},{members}}}"#);
+        let value = serde_json::from_str(&text).unwrap();
+        let allowed = document
+            .schema_faults(Side::Theirs, SCHEMA, &value)
+            .is_empty();
+        let accepted = Reading::of(text.as_bytes()).request.is_ok();
+        if allowed != accepted {
+            faults.push(format!(
+                "{SCHEMA}: {members} is allowed: {allowed}, and accepted: {accepted}"
+            ));
+        }
+    }
+    faults
+}
+
+/// What follows the protocol in requests, some right and some wrong.
+const REQUESTS: [&str; 14] = [
+    r#""id":"r","call":{"function":"f"}"#,
+    r#""id":"r","call":{"function":"f","version":null,"arguments":null}"#,
+    r#""id":"r","call":{"function":"f"},"context":null,"extensions":null"#,
+    r#""id":"r","call":{"function":"f","arguments":{"a":null}}"#,
+    r#""id":"r","call":{"function":"f"},"context":{},"extensions":[],"more":1"#,
+    r#""id":null,"call":{"function":"f"}"#,
+    r#""id":"","call":{"function":"f"}"#,
+    r#""id":7,"call":{"function":"f"}"#,
+    r#""id":"r","call":null"#,
+    r#""id":"r","call":{}"#,
+    r#""id":"r","call":{"function":null}"#,
+    r#""id":"r","call":{"function":"f","arguments":[]}"#,
+    r#""id":"r","call":{"function":"f"},"context":[]"#,
+    r#""id":"r","call":{"function":"f"},"extensions":{}"#,
+];
+
+/// Names of extensions and options, some right and some wrong.
+const EXTENSIONS: [(&str, &str); 20] = [
+    ("unheard", "{}"),
+    ("async", "null"),
+    (
+        "async",
+        r#"{"preferred":null,"accept":null,"callback_url":null}"#,
+    ),
+    ("async", r#"{"preferred":"yes"}"#),
+    ("webhook", "null"),
+    ("webhook", r#"{"callback_url":null}"#),
+    (
+        "webhook",
+        r#"{"callback_url":"https://a.example.com/","events":null}"#,
+    ),
+    (
+        "webhook",
+        r#"{"callback_url":"https://a.example.com/","signature_version":null}"#,
+    ),
+    (
+        "webhook",
+        r#"{"callback_url":"https://a.example.com/","events":[]}"#,
+    ),
+    (
+        "webhook",
+        r#"{"callback_url":"https://a.example.com/","signature_version":"v2"}"#,
+    ),
+    ("idempotency", r#"{"key":"k","ttl":null}"#),
+    ("idempotency", r#"{"key":null}"#),
+    ("deadline", r#"{"value":5.0,"unit":"minute"}"#),
+    ("deadline", r#"{"value":6e1,"unit":"second"}"#),
+    ("deadline", r#"{"value":0.5,"unit":"hour"}"#),
+    ("deadline", r#"{"value":169,"unit":"hour"}"#),
+    ("deadline", r#"{"value":5}"#),
+    (
+        "tracing",
+        r#"{"trace_id":"t","span_id":"s","parent_span_id":null,"baggage":null}"#,
+    ),
+    ("retry", "null"),
+    ("retry", "[]"),
+];
 
 fn cases() -> Vec<Case> {
     let own = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();

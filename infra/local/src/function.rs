@@ -31,7 +31,7 @@ pub struct FunctionSettings {
     pub name: String,
     /// The binary: what would be the zip's `bootstrap`.
     pub binary: PathBuf,
-    /// How long an invocation may take before its process is killed; at most 900 s on AWS.
+    /// How long an invocation may take before its process is killed; at most 1,800 s on AWS.
     pub timeout: Duration,
     /// What `AWS_LAMBDA_FUNCTION_MEMORY_SIZE` says, in MB. Told to the process, not enforced.
     pub memory_mb: u32,

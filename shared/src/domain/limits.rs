@@ -157,7 +157,10 @@ pub const ERASE_SECS_MAX: u32 = 20;
 pub const WAIT_SECS_MAX: u32 = 20;
 /// How long a Forrst call waits for its result unless its caller prefers not to, in seconds.
 pub const FORRST_WAIT_SECS_DEFAULT: u32 = 2;
-/// `worker`: Lambda's longest.
+/// Lambda's longest timeout, in seconds (AWS Lambda API Reference, `Timeout`, 2026-11-20).
+pub const LAMBDA_TIMEOUT_SECS_MAX: u32 = 1800;
+/// `worker`: this bundle's choice, half of [`LAMBDA_TIMEOUT_SECS_MAX`]. A message whose worker dies
+/// before its claim stays hidden for as long.
 pub const WORKER_TIMEOUT_SECS: u32 = 900;
 /// `callback`: one exchange, with the calls before and after it.
 pub const CALLBACK_FUNCTION_TIMEOUT_SECS: u32 = 90;
@@ -191,6 +194,7 @@ const _: () = {
     assert!(QUEUE_RETENTION_SECS + OUTAGE_SECS_MAX <= DEAD_LETTER_RETENTION_SECS);
     // A submit's message outlasts the longest deadline, though nobody is there to send it afresh: the operation still ends.
     assert!(DEADLINE_SECS_MAX < QUEUE_RETENTION_SECS);
+    assert!(WORKER_TIMEOUT_SECS <= LAMBDA_TIMEOUT_SECS_MAX);
     assert!(LEASE_SECS_MAX <= VISIBILITY_SECS_MAX);
     assert!(CALLBACK_ANNOUNCEMENT_SECS > CALLBACK_TIMEOUT_SECS_MAX);
     assert!(CALLBACK_RETRY_SECS[CALLBACK_RETRY_SECS.len() - 1] <= CALLBACK_RETRY_AFTER_SECS_MAX);

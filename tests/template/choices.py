@@ -29,6 +29,9 @@ EVERYTHING: Parameters = JWT | {
     "PublicUrl": "https://api.example.com",
     "WebhookSignatureVersions": "v1,v1a",
     "LogLevel": "DEBUG",
+    "SubnetIds": "subnet-0a1b2c3d,subnet-4e5f6a7b",
+    "SecurityGroupIds": "sg-0a1b2c3d",
+    "CallbackAllowedNetworks": "10.20.0.0/16",
     "LogRetentionInDays": "365",
     "ThrottlingRate": "50",
     "ThrottlingBurst": "60",
@@ -46,6 +49,7 @@ DEPLOYED: dict[str, Parameters] = {
 }
 
 # Each with why.
+_VPC: Parameters = {"SubnetIds": "subnet-0a1b2c3d", "SecurityGroupIds": "sg-0a1b2c3d"}
 REFUSED: dict[str, tuple[Parameters, str]] = {
     "no authorizer chosen": (_REQUIRED, "Authorizer is missing"),
     "none, by another name": (_REQUIRED | {"Authorizer": "none"}, "Authorizer must be one of"),
@@ -59,6 +63,10 @@ REFUSED: dict[str, tuple[Parameters, str]] = {
     "a short webhook secret": (JWT | {"WebhookSecrets": "whsec_c2hvcnQ="}, "WebhookSecrets must be"),
     "a wait that no callback has": (JWT | {"CallbackRetrySeconds": "5,3601"}, "CallbackRetrySeconds must be"),
     "a network that is none": (JWT | {"CallbackAllowedNetworks": "10.20.0.0"}, "CallbackAllowedNetworks must be"),
+    "a network that nothing leads to": (JWT | {"CallbackAllowedNetworks": "10.20.0.0/16"}, "CallbackAllowedNetworks needs SubnetIds"),
+    "subnets without security groups": (JWT | _VPC | {"SecurityGroupIds": ""}, "SubnetIds needs SecurityGroupIds"),
+    "security groups without subnets": (JWT | _VPC | {"SubnetIds": ""}, "SecurityGroupIds needs SubnetIds"),
+    "a VPC for a subnet": (JWT | _VPC | {"SubnetIds": "vpc-0a1b2c3d"}, "SubnetIds must be"),
     "no release": (_JWT | {"WebhookSecrets": _SECRET}, "Release is missing"),
     "a release that is no name": (JWT | {"Release": "2026-11-24T01"}, "Release must be"),
     "an origin that is none": (JWT | {"CorsAllowedOrigins": "app.example.com"}, "CorsAllowedOrigins must be"),

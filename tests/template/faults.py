@@ -77,6 +77,13 @@ def _part_of_alarm(alarm: str, identifier: str, name: str, value: Json) -> Calla
     return inject
 
 
+def _drop_rule(name: str) -> Callable[[Json], None]:
+    def inject(template: Json) -> None:
+        del template["Rules"][name]
+
+    return inject
+
+
 def _drop_resource(name: str) -> Callable[[Json], None]:
     def inject(template: Json) -> None:
         del template["Resources"][name]
@@ -87,6 +94,12 @@ def _drop_resource(name: str) -> Callable[[Json], None]:
 def _open_key(template: Json) -> None:
     for entry in _properties(template, "WorkerRole")["Policies"][0]["PolicyDocument"]["Statement"]:
         if "Fn::If" in entry and entry["Fn::If"][0] == "HasKey":
+            del entry["Fn::If"][1]["Condition"]
+
+
+def _lend_network_permissions(template: Json) -> None:
+    for entry in _properties(template, "CallbackRole")["Policies"][0]["PolicyDocument"]["Statement"]:
+        if "Fn::If" in entry and entry["Fn::If"][0] == "HasVpc":
             del entry["Fn::If"][1]["Condition"]
 
 
@@ -273,7 +286,7 @@ FAULTS: list[Fault] = [
         permissions.roles_allow_what_is_listed,
         _allow("WorkerRole", ["secretsmanager:GetSecretValue"], {"Ref": "WebhookSecret"}),
     ),
-    Fault("the key is used for anything", permissions.the_key_is_used_through_services_alone, _open_key, choices.EVERYTHING),
+    Fault("the key is used for anything", permissions.conditions_are_as_listed, _open_key, choices.EVERYTHING),
     Fault(
         "the gateway may not invoke submit", permissions.only_the_gateway_may_invoke_functions, _drop_resource("SubmitPermission")
     ),
@@ -355,5 +368,28 @@ FAULTS: list[Fault] = [
     ),
     Fault("callbacks stop after sixteen hops", functions.long_waits_are_no_endless_loops, _drop("CallbackFunction", "RecursiveLoop")),
     Fault("no rollback on alarm", functions.a_bad_version_is_taken_back, _put("StatusFunction", "DeploymentPreference", {})),
+    Fault(
+        "the callback function is not in the VPC",
+        functions.private_networks_are_reached_through_the_vpc_that_was_named,
+        _drop("CallbackFunction", "VpcConfig"),
+        choices.EVERYTHING,
+    ),
+    Fault(
+        "networks without a way to them",
+        functions.private_networks_are_reached_through_the_vpc_that_was_named,
+        _drop_rule("NetworksAreReached"),
+        choices.JWT | {"CallbackAllowedNetworks": "10.20.0.0/16"},
+    ),
+    Fault(
+        "the function's own code may change networks",
+        permissions.conditions_are_as_listed,
+        _lend_network_permissions,
+        choices.EVERYTHING,
+    ),
+    Fault(
+        "the worker may change networks without a VPC",
+        permissions.roles_allow_what_is_listed,
+        _allow("WorkerRole", ["ec2:CreateNetworkInterface"], "*"),
+    ),
     Fault("submit is deployed first", functions.the_worker_is_deployed_before_submit, _deploy_at_once),
 ]

@@ -87,14 +87,34 @@ KEY_SERVICES = {
 # Besides, when X-Ray samples. These two know no resources.
 WITH_TRACING = {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}
 
+# Besides, in a VPC: what Lambda itself does by the function's role, and never the function's own code.
+IN_VPC = {
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
+}
+NOT_BY_CODE = {"Null": {"lambda:SourceFunctionArn": "true"}}
+
 
 def expected(stack: Stack, function: str) -> dict[str, set[str]]:
     allowed = dict(ALLOWED[function])
     if stack.parameters["KeyArn"]:
         allowed[stack.parameters["KeyArn"]] = WITH_KEY
+    anywhere: set[str] = set()
     if stack.parameters["Tracing"] == "Active":
-        allowed["*"] = WITH_TRACING
+        anywhere |= WITH_TRACING
+    if runs_in_vpc(stack, function):
+        anywhere |= IN_VPC
+    if anywhere:
+        allowed["*"] = anywhere
     return allowed
+
+
+def runs_in_vpc(stack: Stack, function: str) -> bool:
+    return function in ("Worker", "Callback") and stack.parameters["SubnetIds"] != ""
 
 
 def granted(statements: list[Json]) -> dict[str, set[str]]:

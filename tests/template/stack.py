@@ -148,6 +148,8 @@ class _Resolver:
                 return str(self(left)) == str(self(right))
             case {"Fn::Not": [inner]}:
                 return not self.decide(inner)
+            case {"Fn::And": parts}:
+                return all(self.decide(part) for part in parts)
             case {"Condition": name}:
                 return self.condition(name)
         raise ValueError(f"{condition} is new here")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from .. import policies
 from ..resources import EVENT_SOURCE, FUNCTION, FUNCTIONS, QUEUES, VARIABLES, alias, attribute, each
 from ..stack import Stack
 
@@ -72,6 +73,18 @@ def a_bad_version_is_taken_back(stack: Stack) -> Iterator[str]:
 def the_worker_is_deployed_before_submit(stack: Stack) -> Iterator[str]:
     if "WorkerFunctionAliaslive" not in each(stack["SubmitFunction"].attributes.get("DependsOn", [])):
         yield "submit may accept what no worker knows"
+
+
+def private_networks_are_reached_through_the_vpc_that_was_named(stack: Stack) -> Iterator[str]:
+    subnets, groups = (stack.parameters[name] for name in ("SubnetIds", "SecurityGroupIds"))
+    vpc = {"SubnetIds": subnets.split(","), "SecurityGroupIds": groups.split(",")}
+    for function in FUNCTIONS:
+        # What callers wait for is not slowed down by a network of the operator's, which it has no use for.
+        wanted = vpc if policies.runs_in_vpc(stack, function) else None
+        if stack[f"{function}Function"]["VpcConfig"] != wanted:
+            yield f"{function}Function runs in {stack[f'{function}Function']['VpcConfig']}"
+    if stack.parameters["CallbackAllowedNetworks"] and not subnets:
+        yield "callbacks may reach networks that nothing leads to"
 
 
 def queues_are_read_by_batches_with_single_failures(stack: Stack) -> Iterator[str]:

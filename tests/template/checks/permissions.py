@@ -42,16 +42,19 @@ def nothing_is_allowed_by_wildcard(stack: Stack) -> Iterator[str]:
             actions = set(each(statement["Action"]))
             if any("*" in action for action in actions):
                 yield f"{function}Role allows {actions}"
-            if "*" in str(statement["Resource"]) and actions != policies.WITH_TRACING:
+            if "*" in str(statement["Resource"]) and actions not in (policies.WITH_TRACING, policies.IN_VPC):
                 yield f"{function}Role allows {actions} on {statement['Resource']}"
 
 
-def the_key_is_used_through_services_alone(stack: Stack) -> Iterator[str]:
+def conditions_are_as_listed(stack: Stack) -> Iterator[str]:
     for function in FUNCTIONS:
         services = [{"Fn::Sub": f"{service}.${{AWS::Region}}.amazonaws.com"} for service in policies.KEY_SERVICES[function]]
         for statement in _statements(stack, function):
-            uses_key = any(action.startswith("kms:") for action in each(statement["Action"]))
-            expected = {"StringEquals": {"kms:ViaService": services}} if uses_key else None
+            expected = None
+            if any(action.startswith("kms:") for action in each(statement["Action"])):
+                expected = {"StringEquals": {"kms:ViaService": services}}
+            if any(action.startswith("ec2:") for action in each(statement["Action"])):
+                expected = policies.NOT_BY_CODE
             if statement.get("Condition") != expected:
                 yield f"{function}Role allows {statement['Action']} under the condition {statement.get('Condition')}"
 

@@ -57,12 +57,16 @@ pub enum Metric<'a> {
     QueueTime(&'a str),
     /// How long an attempt's work took; not of one that lost its operation.
     WorkDuration(&'a str),
+    /// How long an operation could have been claimed when its message was returned without a claim.
+    UnclaimedTime,
     /// A receiver took a callback.
     CallbackDelivered,
     /// A receiver wants no more of a callback.
     CallbackGone,
     /// A callback's last attempt failed.
     CallbackExhausted,
+    /// A due callback was dropped: its operation's record is gone, and no mark says that it was erased.
+    CallbackDropped,
     /// An attempt at a callback failed.
     CallbackAttemptFailed,
     /// A write was refused because somebody else had been faster.
@@ -75,7 +79,7 @@ pub enum Metric<'a> {
 
 impl<'a> Metric<'a> {
     /// All of them, with no function's name.
-    pub const ALL: [Metric<'static>; 20] = [
+    pub const ALL: [Metric<'static>; 22] = [
         Metric::SubmitAccepted(""),
         Metric::SubmitReplayed(""),
         Metric::SubmitConflicted(""),
@@ -89,9 +93,11 @@ impl<'a> Metric<'a> {
         Metric::AttemptLost(""),
         Metric::QueueTime(""),
         Metric::WorkDuration(""),
+        Metric::UnclaimedTime,
         Metric::CallbackDelivered,
         Metric::CallbackGone,
         Metric::CallbackExhausted,
+        Metric::CallbackDropped,
         Metric::CallbackAttemptFailed,
         Metric::RaceLost,
         Metric::PhantomMessageDropped,
@@ -120,7 +126,7 @@ impl<'a> Metric<'a> {
     #[must_use]
     pub const fn unit(self) -> Unit {
         match self {
-            Self::QueueTime(_) | Self::WorkDuration(_) => Unit::Milliseconds,
+            Self::QueueTime(_) | Self::WorkDuration(_) | Self::UnclaimedTime => Unit::Milliseconds,
             _ => Unit::Count,
         }
     }
@@ -140,9 +146,11 @@ impl<'a> Metric<'a> {
             Self::AttemptLost(of) => ("Attempts", Some(of), Some("lost")),
             Self::QueueTime(of) => ("QueueTime", Some(of), None),
             Self::WorkDuration(of) => ("WorkDuration", Some(of), None),
+            Self::UnclaimedTime => ("UnclaimedTime", None, None),
             Self::CallbackDelivered => ("Callbacks", None, Some("delivered")),
             Self::CallbackGone => ("Callbacks", None, Some("gone")),
             Self::CallbackExhausted => ("Callbacks", None, Some("exhausted")),
+            Self::CallbackDropped => ("Callbacks", None, Some("dropped")),
             Self::CallbackAttemptFailed => ("CallbackAttemptsFailed", None, None),
             Self::RaceLost => ("RacesLost", None, None),
             Self::PhantomMessageDropped => ("PhantomMessagesDropped", None, None),

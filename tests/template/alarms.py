@@ -3,6 +3,8 @@
 from .resources import FUNCTIONS, attribute
 from .stack import Json, Parameters
 
+_SERVICE: Json = {"Ref": "AWS::StackName"}
+
 
 def expected(parameters: Parameters) -> dict[str, Json]:
     """Every alarm's properties by its name, but for its description."""
@@ -19,7 +21,7 @@ def _alarms(parameters: Parameters) -> dict[str, Json]:
     return {
         "DispatchDeadLettersAlarm": _dead_letters("DispatchDeadLetterQueue") | _above(0),
         "CallbackDeadLettersAlarm": _dead_letters("CallbackDeadLetterQueue") | _above(0),
-        "DispatchAgeAlarm": _age("DispatchQueue") | _above(too_old, periods=5),
+        "DispatchAgeAlarm": _longest_wait() | _above(too_old, periods=2) | {"DatapointsToAlarm": 1},
         "CallbackAgeAlarm": _age("CallbackQueue") | _above(1800, periods=5),
         "SubmitErrorsAlarm": _errors("SubmitFunction") | _from(too_many_errors),
         "StatusErrorsAlarm": _errors("StatusFunction") | _from(too_many_errors),
@@ -28,9 +30,8 @@ def _alarms(parameters: Parameters) -> dict[str, Json]:
         "ThrottlesAlarm": _throttles() | _above(0),
         "GatewayErrorsAlarm": _one("Sum", "AWS/ApiGateway", "5xx", ApiId={"Ref": "Api"}, Stage="$default")
         | _from(too_many_answers),
-        "CallbacksExhaustedAlarm": _one("Sum", "Ferry", "Callbacks", service={"Ref": "AWS::StackName"}, outcome="exhausted")
-        | _above(0)
-        | {"Period": 300},
+        "CallbacksExhaustedAlarm": _callbacks("exhausted"),
+        "CallbacksDroppedAlarm": _callbacks("dropped"),
     }
 
 
@@ -57,6 +58,19 @@ def _age(queue: str) -> Json:
     return _one("Maximum", "AWS/SQS", "ApproximateAgeOfOldestMessage", QueueName=attribute(queue, "QueueName"))
 
 
+def _longest_wait() -> Json:
+    age = _metric("AWS/SQS", "ApproximateAgeOfOldestMessage", QueueName=attribute("DispatchQueue", "QueueName"))
+    return _several(
+        _part("age", "Maximum", age, period=300),
+        _part("unclaimed", "Maximum", _metric("Ferry", "UnclaimedTime", service=_SERVICE), period=300),
+        {"Id": "oldest", "Label": "Longest wait, s", "Expression": "MAX([FILL(age, 0), FILL(unclaimed, 0) / 1000])"},
+    )
+
+
+def _callbacks(outcome: str) -> Json:
+    return _one("Sum", "Ferry", "Callbacks", service=_SERVICE, outcome=outcome) | _above(0) | {"Period": 300}
+
+
 def _errors(function: str) -> Json:
     # Of the alias, so that a deployment is ended by what serves.
     alias = {"Fn::Sub": f"${{{function}}}:live"}
@@ -81,9 +95,9 @@ def _several(*metrics: Json) -> Json:
     return {"Metrics": list(metrics)}
 
 
-def _part(identifier: str, statistic: str, metric: Json) -> Json:
+def _part(identifier: str, statistic: str, metric: Json, period: int = 60) -> Json:
     """A metric that an expression is made of."""
-    return {"Id": identifier, "ReturnData": False, "MetricStat": {"Metric": metric, "Period": 60, "Stat": statistic}}
+    return {"Id": identifier, "ReturnData": False, "MetricStat": {"Metric": metric, "Period": period, "Stat": statistic}}
 
 
 def _metric(namespace: str, name: str, **dimensions: Json) -> Json:

@@ -368,6 +368,12 @@ FAULTS: list[Fault] = [
     ),
     Fault("callbacks stop after sixteen hops", functions.long_waits_are_no_endless_loops, _drop("CallbackFunction", "RecursiveLoop")),
     Fault("no rollback on alarm", functions.a_bad_version_is_taken_back, _put("StatusFunction", "DeploymentPreference", {})),
+    Fault("lost callbacks are not alarmed", operation.what_goes_wrong_is_alarmed, _drop_resource("CallbacksDroppedAlarm")),
+    Fault(
+        "messages that were received often are not alarmed",
+        operation.what_goes_wrong_is_alarmed,
+        _part_of_alarm("DispatchAgeAlarm", "oldest", "Expression", "FILL(age, 0)"),
+    ),
     Fault(
         "the callback function is not in the VPC",
         functions.private_networks_are_reached_through_the_vpc_that_was_named,

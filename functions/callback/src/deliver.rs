@@ -8,13 +8,13 @@ use std::time::Duration;
 use shared::domain::callback::{Attempt, CallbackStatus};
 use shared::domain::callback_url::CallbackUrl;
 use shared::domain::id::AttemptId;
-use shared::domain::limits::CALLBACK_ANNOUNCEMENT_SECS;
+use shared::domain::limits::{CALLBACK_ANNOUNCEMENT_SECS, CALLBACK_REPLACED_AGE_MAX};
 use shared::domain::operation::Operation;
 use shared::domain::time::Timestamp;
 use shared::lambda::{Disposition, Record};
 use shared::metrics::{self, Metric};
 use shared::queue::{MessageError, QueueError, WakeUp};
-use shared::store::{AttemptRecord, Payloads, Recorded, Settlement, StoreError};
+use shared::store::{AttemptRecord, Found, Payloads, Recorded, Settlement, StoreError};
 use shared::telemetry::{chain, tell_operation, tell_trace};
 
 use crate::Callback;
@@ -49,7 +49,7 @@ impl Callback {
             }
         };
         tell_operation(&message.operation_id);
-        let served = self.wake(&message).await;
+        let served = self.wake(&message, record.sent_at).await;
         self.dispose(record, served).await
     }
 
@@ -70,24 +70,30 @@ impl Callback {
             }
         };
         tell_operation(&message.operation_id);
-        let served = self.miss(&message).await;
+        let served = self.miss(&message, record.sent_at).await;
         self.dispose(record, served).await
     }
 
-    async fn wake(&self, message: &WakeUp) -> Result<(), NotServed> {
-        let Some(operation) = self.due_now(message).await? else {
+    async fn wake(&self, message: &WakeUp, sent_at: Timestamp) -> Result<(), NotServed> {
+        let Some(operation) = self.due_now(message, sent_at).await? else {
             return Ok(());
         };
-        self.deliver(operation).await
+        self.deliver(message, sent_at, operation).await
     }
 
-    async fn deliver(&self, operation: Operation) -> Result<(), NotServed> {
+    async fn deliver(
+        &self,
+        message: &WakeUp,
+        sent_at: Timestamp,
+        operation: Operation,
+    ) -> Result<(), NotServed> {
         let Some(callback) = &operation.callback else {
             return Ok(());
         };
         let payloads = self.store.payloads(&operation, self.clock.now()).await?;
         let Some(payloads) = payloads else {
-            dropped();
+            // Gone since its head was read, and the second read says how.
+            self.awaited(message, sent_at, self.clock.now()).await?;
             return Ok(());
         };
         let (attempt, retry_after) = self.attempt(&operation, &payloads, &callback.url).await;
@@ -100,8 +106,8 @@ impl Callback {
         self.conclude(&operation, attempt, retry_after).await
     }
 
-    async fn miss(&self, message: &WakeUp) -> Result<(), NotServed> {
-        let Some(operation) = self.due_now(message).await? else {
+    async fn miss(&self, message: &WakeUp, sent_at: Timestamp) -> Result<(), NotServed> {
+        let Some(operation) = self.due_now(message, sent_at).await? else {
             return Ok(());
         };
         tracing::warn!("callback missed: its message is a dead letter");
@@ -110,9 +116,13 @@ impl Callback {
     }
 
     /// The operation of a message, when its callback is due and its next attempt is as well.
-    async fn due_now(&self, message: &WakeUp) -> Result<Option<Operation>, NotServed> {
+    async fn due_now(
+        &self,
+        message: &WakeUp,
+        sent_at: Timestamp,
+    ) -> Result<Option<Operation>, NotServed> {
         let now = self.clock.now();
-        let Some(operation) = self.awaited(message, now).await? else {
+        let Some(operation) = self.awaited(message, sent_at, now).await? else {
             return Ok(None);
         };
         let Some(operation) = self.in_a_round(message, operation, now).await? else {
@@ -135,17 +145,32 @@ impl Callback {
     async fn awaited(
         &self,
         message: &WakeUp,
+        sent_at: Timestamp,
         now: Timestamp,
     ) -> Result<Option<Operation>, StoreError> {
-        let operation = self.store.get(&message.operation_id, now).await?;
-        if operation.is_none() {
-            dropped();
+        let found = self
+            .store
+            .find(&message.operation_id, &message.create_id, now)
+            .await?;
+        match found {
+            Found::Present(operation) => {
+                tell_trace(&operation);
+                return Ok(Some(*operation));
+            }
+            Found::Erased => tracing::info!("callback not made: its owner erased the operation"),
+            Found::Expired(operation) if is_wanted(message, &operation) => dropped(),
+            // A message too many, of a callback that was settled in time.
+            Found::Expired(_) => {}
+            // Its record has gone without a mark, days after the callback was due.
+            Found::Absent => dropped(),
+            // Erased, and submitted again at once: the mark has made room for the new record. Or expired,
+            // which takes a message that nobody served for days.
+            Found::Replaced(_) if now.since(sent_at) > CALLBACK_REPLACED_AGE_MAX => dropped(),
+            Found::Replaced(_) => {
+                tracing::info!("callback not made: its operation's id is used by another");
+            }
         }
-        let operation = operation.filter(|operation| operation.create_id == message.create_id);
-        if let Some(operation) = &operation {
-            tell_trace(operation);
-        }
-        Ok(operation)
+        Ok(None)
     }
 
     /// The operation when its callback is due, by itself or because this message starts a round.
@@ -224,14 +249,8 @@ impl Callback {
     /// As long as the callback is due, no message ends without another one in its place.
     async fn follow(&self, operation: &Operation) -> Result<(), NotServed> {
         let now = self.clock.now();
-        let standing = self
-            .store
-            .get(&operation.id, now)
-            .await?
-            .filter(|standing| {
-                standing.create_id == operation.create_id && standing.callback_is_due()
-            });
-        let Some(standing) = standing else {
+        let standing = self.awaited(&WakeUp::of(operation), now, now).await?;
+        let Some(standing) = standing.filter(Operation::callback_is_due) else {
             return Ok(());
         };
         let next_attempt_at = standing
@@ -351,9 +370,21 @@ fn count(settlement: Settlement) {
     }
 }
 
-/// After a day and more without a sender, or erased by its owner.
+/// Whether a message still has something to do: its callback is due, or it begins a redelivery.
+fn is_wanted(message: &WakeUp, operation: &Operation) -> bool {
+    let begins_round = message.redeliver_after_attempts.is_some()
+        && message.redeliver_after_attempts
+            == operation
+                .callback
+                .as_ref()
+                .map(|callback| callback.attempts_made);
+    operation.callback_is_due() || begins_round
+}
+
+/// A due callback that can never be made: its record is gone, and no mark says that its owner erased it.
 fn dropped() {
-    tracing::warn!("callback dropped: its operation is gone");
+    metrics::count(Metric::CallbackDropped);
+    tracing::error!("callback dropped: its operation is gone, and was not erased");
 }
 
 /// An attempt that came to no POST.

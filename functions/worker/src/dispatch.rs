@@ -72,6 +72,9 @@ impl Worker {
                 self.attempt(record, message, runner, *held, deadline).await
             }
             Ok(Claimed::Absent) => self.absent(record, message, now).await,
+            Ok(Claimed::ExpiredWithCallback) => {
+                self.expired_with_callback(record, message, now).await
+            }
             Ok(Claimed::OtherIncarnation) => self.other_incarnation(record, message, now).await,
             Ok(Claimed::Busy { until }) => self.put_back_until(record, message, until, now).await,
             Ok(Claimed::Spent(operation)) => match operation.give_up_errors(now) {

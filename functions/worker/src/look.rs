@@ -4,7 +4,9 @@
 use shared::domain::operation::{Operation, OperationError, Standing};
 use shared::domain::time::Timestamp;
 use shared::lambda::{Disposition, Record};
+use shared::metrics::{self, Metric};
 use shared::queue::Dispatch;
+use shared::store::Found;
 
 use crate::Worker;
 use crate::settle::LOOK_AGAIN_SECS;
@@ -21,14 +23,21 @@ impl Worker {
         give_up_errors: impl Fn(&Operation, Timestamp) -> Option<Vec<OperationError>>,
     ) -> Disposition {
         let now = self.clock.now();
-        let operation = match self.store.get(&message.operation_id, now).await {
-            Ok(Some(operation)) => operation,
-            Ok(None) => return self.absent(record, message, now).await,
+        let found = self
+            .store
+            .find(&message.operation_id, &message.create_id, now)
+            .await;
+        let operation = match found {
+            Ok(Found::Present(operation)) => operation,
+            Ok(Found::Replaced(_)) => return self.other_incarnation(record, message, now).await,
+            Ok(Found::Expired(operation)) if operation.callback_is_unannounced() => {
+                return self.expired_with_callback(record, message, now).await;
+            }
+            Ok(Found::Expired(_) | Found::Erased | Found::Absent) => {
+                return self.absent(record, message, now).await;
+            }
             Err(error) => return self.put_back_after(record, message, &error).await,
         };
-        if operation.create_id != message.create_id {
-            return self.other_incarnation(record, message, now).await;
-        }
         match operation.standing(now) {
             Standing::Busy { until } => self.put_back_until(record, message, until, now).await,
             Standing::Ended => self.settle_for_another(&operation).await,
@@ -39,7 +48,15 @@ impl Worker {
                 }
                 None => self.put_back(record, message, LOOK_AGAIN_SECS).await,
             },
-            Standing::Claimable => self.begin_afresh(record, message).await,
+            Standing::Claimable => {
+                // Of all returns of a message, this alone knows that the operation could be claimed. The
+                // others have not read the record, or come from trouble with reading it, and end in the
+                // dead-letter queue after ten receives, whose messages come here or keep its alarm on.
+                if let Some(since) = operation.claimable_since(now) {
+                    metrics::time(Metric::UnclaimedTime, now.since(since));
+                }
+                self.begin_afresh(record, message).await
+            }
         }
     }
 

@@ -108,6 +108,21 @@ impl Worker {
             .await
     }
 
+    /// The operation expired before a worker came to send its callback's message, after an outage that
+    /// outlasted its retention. The callback is lost, and counted when its last message goes.
+    pub(crate) async fn expired_with_callback(
+        &self,
+        record: &Record,
+        message: &Dispatch,
+        now: Timestamp,
+    ) -> Disposition {
+        if now.since(record.sent_at) > PHANTOM_AGE {
+            metrics::count(Metric::CallbackDropped);
+            tracing::error!("callback dropped: its operation expired before it was announced");
+        }
+        self.absent(record, message, now).await
+    }
+
     /// The record is another incarnation's: of a replay's message, whose own create was refused, or of an earlier one, whose
     /// record is gone. Only age tells that the message's own submit can no longer create anything: the record that is there now
     /// may be erased, or end early and expire, and then that create succeeds with this message alone to have it worked on.

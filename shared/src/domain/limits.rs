@@ -128,12 +128,19 @@ pub const CALLBACK_RETRIES_MAX: u32 = 10;
 pub const CALLBACK_JITTER_PERCENT: u32 = 10;
 /// A wait that a receiver asks for with `Retry-After` is held to this, in seconds; a wait in a setting as well.
 pub const CALLBACK_RETRY_AFTER_SECS_MAX: u32 = 3600;
-/// How long the record of an operation with a callback is kept at least, in seconds from its end: the longest schedule that a
-/// setting can name, every receiver's silence included, and a day to look at what came of it.
-pub const CALLBACK_RETENTION_SECS: u32 = CALLBACK_RETRIES_MAX * CALLBACK_RETRY_AFTER_SECS_MAX / 100
-    * (100 + CALLBACK_JITTER_PERCENT)
-    + (CALLBACK_RETRIES_MAX + 1) * CALLBACK_TIMEOUT_SECS_MAX
-    + 86_400;
+/// The longest schedule that a setting can name, in seconds, with every receiver's silence.
+pub const CALLBACK_SCHEDULE_SECS_MAX: u32 =
+    CALLBACK_RETRIES_MAX * CALLBACK_RETRY_AFTER_SECS_MAX / 100 * (100 + CALLBACK_JITTER_PERCENT)
+        + (CALLBACK_RETRIES_MAX + 1) * CALLBACK_TIMEOUT_SECS_MAX;
+/// How long the outcome of a callback can be read after the longest schedule, in seconds.
+pub const CALLBACK_REVIEW_SECS: u32 = 86_400;
+/// How long the record of an operation with a callback is kept at least, in seconds from its end. A
+/// due callback needs its record: messages survive an outage of [`OUTAGE_SECS_MAX`], and so must it.
+pub const CALLBACK_RETENTION_SECS: u32 =
+    OUTAGE_SECS_MAX + CALLBACK_SCHEDULE_SECS_MAX + CALLBACK_REVIEW_SECS;
+/// A callback's message of an operation that was erased is served within its delay and some returns.
+/// One that is older than this, of an id that another operation has now, is of one that expired.
+pub const CALLBACK_REPLACED_AGE_MAX: Duration = Duration::from_secs(86_400);
 /// A callback's whole exchange, in seconds.
 pub const CALLBACK_TIMEOUT_SECS_DEFAULT: u32 = 5;
 /// See [`CALLBACK_TIMEOUT_SECS_DEFAULT`].
@@ -194,6 +201,8 @@ const _: () = {
     assert!(QUEUE_RETENTION_SECS + OUTAGE_SECS_MAX <= DEAD_LETTER_RETENTION_SECS);
     // A submit's message outlasts the longest deadline, though nobody is there to send it afresh: the operation still ends.
     assert!(DEADLINE_SECS_MAX < QUEUE_RETENTION_SECS);
+    // A callback that became due just before an outage still has its record for its whole schedule.
+    assert!(CALLBACK_RETENTION_SECS >= OUTAGE_SECS_MAX + CALLBACK_SCHEDULE_SECS_MAX);
     assert!(WORKER_TIMEOUT_SECS <= LAMBDA_TIMEOUT_SECS_MAX);
     assert!(LEASE_SECS_MAX <= VISIBILITY_SECS_MAX);
     assert!(CALLBACK_ANNOUNCEMENT_SECS > CALLBACK_TIMEOUT_SECS_MAX);

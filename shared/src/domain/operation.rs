@@ -329,6 +329,16 @@ impl Operation {
         }
     }
 
+    /// Since when a worker could claim it, if one can now: its creation, or the end of its lease or of
+    /// the wait before its next attempt.
+    #[must_use]
+    pub fn claimable_since(&self, now: Timestamp) -> Option<Timestamp> {
+        (self.standing(now) == Standing::Claimable).then_some(match self.state {
+            State::Processing { lease_until, .. } => lease_until,
+            _ => self.created_at,
+        })
+    }
+
     /// When it ended.
     #[must_use]
     pub const fn ended_at(&self) -> Option<Timestamp> {

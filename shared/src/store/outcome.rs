@@ -19,6 +19,21 @@ pub enum Created {
     Erased,
 }
 
+/// What a read finds of one incarnation of an operation.
+#[derive(Debug)]
+pub enum Found {
+    /// The operation.
+    Present(Box<Operation>),
+    /// It has expired. DynamoDB has not deleted its record yet.
+    Expired(Box<Operation>),
+    /// Its owner erased it: its mark is there.
+    Erased,
+    /// Another incarnation has taken its id. It had expired before, or was erased.
+    Replaced(Box<Operation>),
+    /// It is gone: it expired, or was erased, so long ago that DynamoDB has deleted the record.
+    Absent,
+}
+
 /// An operation in the hands of one claim: the fencing token for everything that its holder writes.
 #[derive(Debug, Clone)]
 pub struct Held {
@@ -43,6 +58,8 @@ pub enum Claimed {
     Held(Box<Held>),
     /// There is no such operation, or it has expired.
     Absent,
+    /// It has expired with a callback that was due and for which no message was sent.
+    ExpiredWithCallback,
     /// The record is of another incarnation than the message. It is never touched.
     OtherIncarnation,
     /// Somebody holds it, or it backs off.
@@ -132,6 +149,34 @@ pub(super) fn met(old: Option<&Item>, now: Timestamp) -> Result<Option<Operation
     item::operation(old).map(Some)
 }
 
+/// What a read met of one incarnation.
+pub(super) fn found(
+    item: Option<&Item>,
+    create_id: &CreateId,
+    now: Timestamp,
+) -> Result<Found, StoreError> {
+    if let Some(operation) = met(item, now)? {
+        let operation = Box::new(operation);
+        return Ok(if operation.create_id == *create_id {
+            Found::Present(operation)
+        } else {
+            Found::Replaced(operation)
+        });
+    }
+    Ok(match item.filter(|item| is_of(item, create_id)) {
+        Some(mark) if item::is_erased(mark) => Found::Erased,
+        // Expired is absent before its format matters, so one that cannot be read is absent.
+        Some(expired) => item::operation(expired).map_or(Found::Absent, |operation| {
+            Found::Expired(Box::new(operation))
+        }),
+        None => Found::Absent,
+    })
+}
+
+fn is_of(item: &Item, create_id: &CreateId) -> bool {
+    item.get(name::CREATE_ID) == Some(&text(create_id.as_str()))
+}
+
 /// An item, unless it is another owner's. Looked at before anything else of it is read: a record that this code cannot read
 /// is no more there for others than one that it can.
 pub(super) fn of_owner<'a>(item: Option<&'a Item>, owner: &Owner) -> Option<&'a Item> {
@@ -157,12 +202,14 @@ pub(super) fn claimed(
     claim_id: ClaimId,
     now: Timestamp,
 ) -> Result<Claimed, StoreError> {
-    let Some(operation) = met(old, now)? else {
-        return Ok(Claimed::Absent);
+    let operation = match found(old, create_id, now)? {
+        Found::Present(operation) => *operation,
+        Found::Replaced(_) => return Ok(Claimed::OtherIncarnation),
+        Found::Expired(operation) if operation.callback_is_unannounced() => {
+            return Ok(Claimed::ExpiredWithCallback);
+        }
+        Found::Expired(_) | Found::Erased | Found::Absent => return Ok(Claimed::Absent),
     };
-    if operation.create_id != *create_id {
-        return Ok(Claimed::OtherIncarnation);
-    }
     if let State::Processing {
         claim_id: holder, ..
     } = &operation.state

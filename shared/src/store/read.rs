@@ -6,10 +6,10 @@
 use std::collections::HashMap;
 
 use super::item::{self, Item, name, text};
-use super::outcome;
+use super::outcome::{self, Found};
 use super::payload::{result_key, submitted_key, submitted_until};
 use super::{Store, StoreError};
-use crate::domain::id::OperationId;
+use crate::domain::id::{CreateId, OperationId};
 use crate::domain::json::Json;
 use crate::domain::operation::{Operation, Owner, Payload, State};
 use crate::domain::time::Timestamp;
@@ -36,6 +36,22 @@ impl Store {
     ) -> Result<Option<Operation>, StoreError> {
         let head = self.get_item(item::head_key(id)).await?;
         outcome::met(head.as_ref(), now)
+    }
+
+    /// What is there of one incarnation of an operation: one read unit. For a message, which needs to
+    /// know how its operation went.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::get`].
+    pub async fn find(
+        &self,
+        id: &OperationId,
+        create_id: &CreateId,
+        now: Timestamp,
+    ) -> Result<Found, StoreError> {
+        let head = self.get_item(item::head_key(id)).await?;
+        outcome::found(head.as_ref(), create_id, now)
     }
 
     /// An operation's head for its owner: one read unit. Another owner's is as absent as none.

@@ -4,8 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
+use shared::clock::Clock as _;
+use shared::domain::id::OperationId;
+use shared::domain::limits::{CALLBACK_RETENTION_SECS, OUTAGE_SECS_MAX};
+use shared::domain::operation::Owner;
 use shared::metrics::Metric;
+use shared::store::{Cancelled, IfMatch};
 use tests::metrics::{Counted, Key, key};
 use tests::queues::QueueKind;
 use tests::receiver::Receiver;
@@ -209,4 +215,174 @@ async fn what_is_dropped_is_counted() {
             (Metric::MalformedMessageDropped, &[2]),
         ])
     );
+}
+
+#[tokio::test]
+async fn a_due_callback_is_dropped_visibly_unless_its_owner_erased_it() {
+    let (world, counted) = (World::start().await, Counted::here());
+    let receiver = Receiver::start().await;
+    let due = async |key: &str| {
+        let body = json!({"function": "demo.echo", "callback_url": receiver.url}).to_string();
+        let headers = [("idempotency-key", key)];
+        let answer = world.request("POST", "/operations", &headers, &body).await;
+        assert_eq!(answer.status, 202, "{}", answer.text);
+        assert!(world.pump(QueueKind::Dispatch).await);
+        let _ = counted.told();
+        answer.json["id"].as_str().unwrap().to_owned()
+    };
+    let erase = async |id: &str| {
+        let path = format!("/operations/{id}");
+        assert_eq!(world.request("DELETE", &path, &[], "").await.status, 204);
+    };
+    let told = async || {
+        assert!(world.pump(QueueKind::Callback).await);
+        let mut told = counted.told();
+        told.remove(&key(Metric::QueueTime("demo.echo")));
+        told
+    };
+    let dropped = || expected([(Metric::CallbackDropped, &[1])]);
+
+    let erased = due("erased").await;
+    erase(&erased).await;
+    assert_eq!(told().await, expected([]), "its mark says so");
+
+    let replaced = due("replaced").await;
+    erase(&replaced).await;
+    assert_eq!(due("replaced").await, replaced);
+    assert_eq!(told().await, expected([]), "erased, and submitted again");
+    assert_eq!(told().await, expected([(Metric::CallbackDelivered, &[1])]));
+
+    let deleted = due("deleted").await;
+    let key_of = |id: &str| {
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        [("pk", text(id)), ("sk", text("head"))].map(|(name, value)| (name.to_owned(), value))
+    };
+    world
+        .dynamodb
+        .delete_item()
+        .table_name(world.environment.required("TABLE_NAME").unwrap())
+        .set_key(Some(key_of(&deleted).into()))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        told().await,
+        dropped(),
+        "by DynamoDB, long after its expiry"
+    );
+
+    let _ = due("expired").await;
+    world.clock.advance(too_late());
+    assert_eq!(told().await, dropped());
+
+    let _ = due("expired, then replaced").await;
+    world.clock.advance(too_late());
+    let _ = due("expired, then replaced").await;
+    assert_eq!(told().await, dropped());
+    assert_eq!(told().await, expected([(Metric::CallbackDelivered, &[1])]));
+
+    let settled = due("settled").await;
+    let queue = world.queue(QueueKind::Callback);
+    let [message] = queue.receive(1).await.try_into().unwrap();
+    let wake_up = message.body().unwrap().to_owned();
+    queue.send(&wake_up).await;
+    assert_eq!(told().await, expected([(Metric::CallbackDelivered, &[1])]));
+    world.clock.advance(too_late());
+    assert_eq!(told().await, expected([]), "a second message of {settled}");
+}
+
+/// Past the retention of an operation with a callback, and within that of its message.
+fn too_late() -> Duration {
+    Duration::from_secs(u64::from(CALLBACK_RETENTION_SECS) + 1)
+}
+
+#[tokio::test]
+async fn a_callback_that_no_message_was_sent_for_is_dropped_visibly() {
+    let (world, counted) = (World::start().await, Counted::here());
+    let body = json!({"function": "demo.echo", "callback_url": "https://example.com/"});
+    let id = world.submit(body).await.json["id"]
+        .as_str()
+        .and_then(OperationId::parse)
+        .unwrap();
+    let alice = Owner::new("local", "alice").unwrap();
+    let now = world.clock.now();
+    // As by a function that dies before it sends the callback's message.
+    let cancelled = world.store.cancel(&id, &alice, &IfMatch::Any, now).await;
+    assert!(matches!(cancelled, Ok(Cancelled::Cancelled { .. })));
+    world.clock.advance(too_late());
+    let _ = counted.told();
+    assert!(world.pump(QueueKind::Dispatch).await);
+    let lost = [
+        (Metric::CallbackDropped, [1].as_slice()),
+        (Metric::PhantomMessageDropped, &[1]),
+    ];
+    assert_eq!(counted.told(), expected(lost));
+}
+
+#[tokio::test]
+async fn a_due_callback_outlasts_the_longest_outage() {
+    let (world, counted) = (World::start().await, Counted::here());
+    let receiver = Receiver::start().await;
+    receiver.answer_next([(503, None); 6]);
+    let body = json!({"function": "demo.echo", "callback_url": receiver.url, "ttl_seconds": 60});
+    let id = world.submit(body).await.json["id"].clone();
+    assert!(world.pump(QueueKind::Dispatch).await);
+    let _ = counted.told();
+    world
+        .clock
+        .advance(Duration::from_secs(OUTAGE_SECS_MAX.into()));
+    world.rest().await;
+    assert_eq!(
+        counted.told(),
+        expected([
+            (Metric::CallbackAttemptFailed, &[6]),
+            (Metric::CallbackExhausted, &[1]),
+        ])
+    );
+    let shown = world.show(id.as_str().unwrap()).await;
+    assert_eq!(shown["callback"]["status"], "exhausted");
+}
+
+#[tokio::test]
+async fn an_operation_that_waits_for_a_worker_of_its_function_tells_how_long() {
+    let (world, counted) = (World::start().await, Counted::here());
+    let stranger = world
+        .worker_by(Arc::new(world.clock.clone()))
+        .with_work(&[]);
+    let unclaimed = |millis| expected([(Metric::UnclaimedTime, &[millis])]);
+    let body = json!({"function": "demo.fail", "arguments": {"retryable": true}, "deadline_seconds": 3600});
+    world.submit(body).await;
+    let _ = counted.told();
+    world.clock.advance(Duration::from_secs(7));
+    assert!(world.pump_by(&stranger, QueueKind::Dispatch, 1).await);
+    assert_eq!(counted.told(), unclaimed(7_000), "since its creation");
+    world.clock.advance(Duration::from_secs(60));
+    assert!(world.pump(QueueKind::Dispatch).await);
+    let _ = counted.told();
+
+    let next_attempt_at = world.next_message_at(QueueKind::Dispatch).unwrap();
+    let wait = next_attempt_at.since(world.clock.now());
+    world.clock.advance(wait + Duration::from_secs(40));
+    let told = async |kind| {
+        assert!(world.pump_by(&stranger, kind, 1).await);
+        counted.told()
+    };
+    let since_retry = told(QueueKind::Dispatch).await;
+    // The queue counts whole seconds, the record milliseconds.
+    let [waited] = since_retry[&key(Metric::UnclaimedTime)][..] else {
+        panic!("{since_retry:?}")
+    };
+    assert!((40_000..42_000).contains(&waited), "{waited}");
+
+    // Returned in vain ten times, it is a dead letter, whose operation still waits.
+    for _ in 0..10 {
+        world.clock.advance(Duration::from_secs(60));
+        let _ = world.pump_by(&stranger, QueueKind::Dispatch, 1).await;
+    }
+    let _ = counted.told();
+    let [waited] = told(QueueKind::DispatchDeadLetter).await[&key(Metric::UnclaimedTime)][..]
+    else {
+        panic!()
+    };
+    assert!(waited >= 600_000, "{waited}");
 }

@@ -105,6 +105,10 @@ async fn lost_races(world: &World) {
     let (replay, accepted) = world.wire.delay(3, submit(), submit()).await;
     assert_eq!(replay.headers["idempotent-replayed"], "true");
 
+    assert!(accepted.headers["idempotent-replayed"].is_null());
+    world.rest().await;
+
+    let accepted = world.request("POST", "/operations", &[], &body).await;
     let path = format!("/operations/{}", id(&accepted.json));
     let end = async {
         assert_eq!(request(world, "POST", &format!("{path}/cancel")).await, 200);

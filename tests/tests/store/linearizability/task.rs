@@ -229,7 +229,7 @@ impl Task {
         );
         let answer = |claimed: &Claimed| match claimed {
             Claimed::Held(held) => Answer::Claimed(seen(held.operation())),
-            Claimed::Absent => Answer::Absent,
+            Claimed::Absent | Claimed::ExpiredWithCallback => Answer::Absent,
             Claimed::OtherIncarnation => Answer::OtherIncarnation,
             Claimed::Busy { until } => Answer::Busy { until: *until },
             Claimed::Spent(operation) => Answer::Spent(seen(operation)),

@@ -8,10 +8,20 @@ use lambda_runtime::{Error, LambdaEvent, Runtime, Service, service_fn};
 use serde::{Deserialize, Serialize};
 use tracing::Instrument as _;
 
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Environment, SettingError};
 use crate::domain::time::Timestamp;
-use crate::metrics::Destination;
+use crate::metrics::{self, Destination, Gathered, Metric};
 use crate::telemetry;
+
+/// The error of an invocation after which its process must not serve another. Lambda counts it as an
+/// error of the function, and starts a new process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("work ignored its abort; the process has to end")]
+pub struct EndProcess {
+    /// Whether a caller's cancel or deadline led to it, and nothing that is wrong with this version.
+    pub is_caused_by_caller: bool,
+}
 
 /// Runs a function: reads the environment, builds the handler, and serves invocations until Lambda stops the process. A setting
 /// that is wrong ends it at once with one line that names it.
@@ -48,14 +58,19 @@ where
             .map_err(|error| error.to_string())?;
         // Not the runtime's own span, which an ERROR is without at a log level above INFO.
         let invocation = service_fn(move |event: LambdaEvent<E>| {
+            let began_at = SystemClock.now();
             let trace_header = event.context.xray_trace_id.clone();
+            let version = event.context.env_config.version.clone();
             let span =
                 telemetry::invocation_span(&event.context.request_id, trace_header.as_deref());
             // On the heap at once: each of the layers around it would copy the whole of it.
             let served = Box::pin(handler.call(event)).instrument(span);
             async move {
                 let answer = telemetry::traced(trace_header.as_deref(), served).await;
-                gathered.tell();
+                match answer.as_ref().err().and_then(|error| error.downcast_ref()) {
+                    Some(end) => end_process(*end, &version, gathered, began_at),
+                    None => gathered.tell(),
+                }
                 answer
             }
         });
@@ -71,6 +86,18 @@ where
             ExitCode::FAILURE
         }
     }
+}
+
+/// Ends the process, with the invocation's metrics on the log. Lambda reports its own `Errors` of this
+/// invocation as of its beginning, so those that an alarm subtracts from them have the same time.
+fn end_process(end: EndProcess, version: &str, gathered: Gathered, began_at: Timestamp) -> ! {
+    tracing::error!("{end}");
+    if end.is_caused_by_caller {
+        metrics::count(Metric::CallerCausedExit);
+        metrics::count(Metric::CallerCausedExitOfVersion(version));
+    }
+    gathered.tell_as_of(began_at);
+    std::process::exit(1)
 }
 
 /// When Lambda ends an invocation, by the milliseconds since 1970 that it was told with. One long past was not told by Lambda,

@@ -13,8 +13,10 @@ use std::time::Duration;
 
 use metrics::{Label, Unit};
 use metrics_cloudwatch_embedded::{Builder, Collector};
+use serde_json::Value;
 
 use crate::config::{Environment, SettingError};
+use crate::domain::time::Timestamp;
 
 /// Where the metrics go in CloudWatch, unless `METRICS_NAMESPACE` says otherwise.
 pub const NAMESPACE_DEFAULT: &str = "Ferry";
@@ -24,6 +26,8 @@ pub const SERVICE: &str = "service";
 pub const FUNCTION: &str = "function";
 /// The dimension of those that are told by outcome.
 pub const OUTCOME: &str = "outcome";
+/// The dimension of those that a deployment is judged by: the version of the Lambda function.
+pub const VERSION: &str = "version";
 
 /// As long as a stack's name. CloudWatch takes 255 characters for a namespace and 1,024 for a dimension's value.
 const NAME_BYTES_MAX: usize = 128;
@@ -75,11 +79,15 @@ pub enum Metric<'a> {
     PhantomMessageDropped,
     /// A message that nobody can read was dropped.
     MalformedMessageDropped,
+    /// A process ended because work went on after its caller cancelled it, or after its deadline.
+    CallerCausedExit,
+    /// The same, by the version of the Lambda function.
+    CallerCausedExitOfVersion(&'a str),
 }
 
 impl<'a> Metric<'a> {
     /// All of them, with no function's name.
-    pub const ALL: [Metric<'static>; 22] = [
+    pub const ALL: [Metric<'static>; 24] = [
         Metric::SubmitAccepted(""),
         Metric::SubmitReplayed(""),
         Metric::SubmitConflicted(""),
@@ -102,6 +110,8 @@ impl<'a> Metric<'a> {
         Metric::RaceLost,
         Metric::PhantomMessageDropped,
         Metric::MalformedMessageDropped,
+        Metric::CallerCausedExit,
+        Metric::CallerCausedExitOfVersion(""),
     ];
 
     /// Its name in CloudWatch.
@@ -120,6 +130,15 @@ impl<'a> Metric<'a> {
     #[must_use]
     pub const fn outcome(self) -> Option<&'static str> {
         self.parts().2
+    }
+
+    /// The version of the Lambda function, for those that are told by it.
+    #[must_use]
+    pub const fn version(self) -> Option<&'a str> {
+        match self {
+            Self::CallerCausedExitOfVersion(version) => Some(version),
+            _ => None,
+        }
     }
 
     /// Its unit.
@@ -155,6 +174,9 @@ impl<'a> Metric<'a> {
             Self::RaceLost => ("RacesLost", None, None),
             Self::PhantomMessageDropped => ("PhantomMessagesDropped", None, None),
             Self::MalformedMessageDropped => ("MalformedMessagesDropped", None, None),
+            Self::CallerCausedExit | Self::CallerCausedExitOfVersion(_) => {
+                ("CallerCausedExits", None, None)
+            }
         }
     }
 
@@ -163,7 +185,10 @@ impl<'a> Metric<'a> {
             .function()
             .map(|name| Label::new(FUNCTION, name.to_owned()));
         let outcome = self.outcome().map(|outcome| Label::new(OUTCOME, outcome));
-        function.into_iter().chain(outcome).collect()
+        let version = self
+            .version()
+            .map(|version| Label::new(VERSION, version.to_owned()));
+        function.into_iter().chain(outcome).chain(version).collect()
     }
 }
 
@@ -228,14 +253,37 @@ pub struct Gathered(Option<&'static Collector>);
 impl Gathered {
     /// Tells what was gathered, at the end of an invocation: a line for each function and outcome, none when nothing happened.
     pub fn tell(self) {
-        let Some(collector) = self.0 else {
-            return;
-        };
-        let mut lines = Vec::new();
-        // In one piece, so that no other line gets in between. What cannot be written is lost, as the log around it is.
-        let _ = collector.flush(&mut lines);
-        let _ = std::io::stdout().lock().write_all(&lines);
+        write(&self.lines());
     }
+
+    /// Tells what was gathered as of the moment at which the invocation began, which is the time that
+    /// Lambda gives to its own metrics of an invocation (AWS Lambda Developer Guide, "Viewing metrics").
+    /// An alarm can then subtract one from the other, however long the invocation took.
+    pub fn tell_as_of(self, began_at: Timestamp) {
+        let lines = self.lines();
+        let parsed = serde_json::Deserializer::from_slice(&lines).into_iter::<Value>();
+        let mut dated = Vec::new();
+        for mut line in parsed.flatten() {
+            line["_aws"]["Timestamp"] = began_at.as_millis().into();
+            dated.extend_from_slice(line.to_string().as_bytes());
+            dated.push(b'\n');
+        }
+        write(&dated);
+    }
+
+    fn lines(self) -> Vec<u8> {
+        let mut lines = Vec::new();
+        if let Some(collector) = self.0 {
+            // What cannot be written is lost, as the log around it is.
+            let _ = collector.flush(&mut lines);
+        }
+        lines
+    }
+}
+
+/// In one piece, so that no other line gets in between.
+fn write(lines: &[u8]) {
+    let _ = std::io::stdout().lock().write_all(lines);
 }
 
 fn name<'a>(

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use metrics::LocalRecorderGuard;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use serde_json::Value;
-use shared::metrics::{FUNCTION, Metric, OUTCOME, SERVICE};
+use shared::metrics::{FUNCTION, Metric, OUTCOME, SERVICE, VERSION};
 
 /// A metric by its name and its dimensions besides the service.
 pub type Key = (String, BTreeMap<String, String>);
@@ -15,7 +15,8 @@ pub type Key = (String, BTreeMap<String, String>);
 pub fn key(metric: Metric<'_>) -> Key {
     let function = metric.function().map(|name| (FUNCTION, name));
     let outcome = metric.outcome().map(|outcome| (OUTCOME, outcome));
-    let dimensions = function.into_iter().chain(outcome);
+    let version = metric.version().map(|version| (VERSION, version));
+    let dimensions = function.into_iter().chain(outcome).chain(version);
     let dimensions = dimensions.map(|(name, value)| (name.to_owned(), value.to_owned()));
     (metric.name().to_owned(), dimensions.collect())
 }
@@ -121,6 +122,7 @@ fn unit(name: &str, dimensions: &BTreeMap<String, String>) -> String {
         metric.name() == name
             && metric.function().is_some() == dimensions.contains_key(FUNCTION)
             && metric.outcome() == dimensions.get(OUTCOME).map(String::as_str)
+            && metric.version().is_some() == dimensions.contains_key(VERSION)
     };
     let metric = Metric::ALL.into_iter().find(is_told_so);
     let metric = metric.unwrap_or_else(|| panic!("there is no metric {name} of {dimensions:?}"));

@@ -18,6 +18,7 @@ def _alarms(parameters: Parameters) -> dict[str, Json]:
     too_old = parameters["DispatchAgeAlarmSeconds"]
     too_many_errors = parameters["FunctionErrorsAlarm"]
     too_many_answers = parameters["ServerErrorsAlarm"]
+    rollbacks = {f"{function}RollbackAlarm": _rollback(function, parameters) for function in FUNCTIONS}
     return {
         "DispatchDeadLettersAlarm": _dead_letters("DispatchDeadLetterQueue") | _above(0),
         "CallbackDeadLettersAlarm": _dead_letters("CallbackDeadLetterQueue") | _above(0),
@@ -25,14 +26,15 @@ def _alarms(parameters: Parameters) -> dict[str, Json]:
         "CallbackAgeAlarm": _age("CallbackQueue") | _above(1800, periods=5),
         "SubmitErrorsAlarm": _errors("SubmitFunction") | _from(too_many_errors),
         "StatusErrorsAlarm": _errors("StatusFunction") | _from(too_many_errors),
-        "WorkerErrorsAlarm": _errors("WorkerFunction") | _from(too_many_errors),
+        "WorkerErrorsAlarm": _errors_without_callers() | _from(too_many_errors),
         "CallbackErrorsAlarm": _errors("CallbackFunction") | _from(too_many_errors),
+        "WorkNotStoppedAlarm": _one("Sum", "Ferry", "CallerCausedExits", service=_SERVICE) | _from(too_many_errors),
         "ThrottlesAlarm": _throttles() | _above(0),
         "GatewayErrorsAlarm": _one("Sum", "AWS/ApiGateway", "5xx", ApiId={"Ref": "Api"}, Stage="$default")
         | _from(too_many_answers),
         "CallbacksExhaustedAlarm": _callbacks("exhausted"),
         "CallbacksDroppedAlarm": _callbacks("dropped"),
-    }
+    } | rollbacks
 
 
 def _above(threshold: Json, periods: int = 1) -> Json:
@@ -72,9 +74,45 @@ def _callbacks(outcome: str) -> Json:
 
 
 def _errors(function: str) -> Json:
-    # Of the alias, so that a deployment is ended by what serves.
-    alias = {"Fn::Sub": f"${{{function}}}:live"}
-    return _one("Sum", "AWS/Lambda", "Errors", FunctionName={"Ref": function}, Resource=alias)
+    return _one("Sum", "AWS/Lambda", "Errors", FunctionName={"Ref": function}, Resource=_live(function))
+
+
+def _errors_without_callers() -> Json:
+    function = "WorkerFunction"
+    errors = _metric("AWS/Lambda", "Errors", FunctionName={"Ref": function}, Resource=_live(function))
+    return _several(
+        _part("errors", "Sum", errors),
+        _part("exits", "Sum", _metric("Ferry", "CallerCausedExits", service=_SERVICE)),
+        {"Id": "own", "Label": "Errors", "Expression": "errors - FILL(exits, 0)"},
+    )
+
+
+def _rollback(function: str, parameters: Parameters) -> Json:
+    """Of the version that is being deployed, by its release."""
+    release, name = parameters["Release"], f"{function}Function"
+    version = attribute(f"{name}Version{release}", "Version")
+
+    def of_version(metric: str) -> Json:
+        return _metric(
+            "AWS/Lambda", metric, FunctionName={"Ref": name}, Resource=_live(name), ExecutedVersion=version
+        )
+
+    parts = [_part(metric.lower(), "Sum", of_version(metric), period=300) for metric in ("Errors", "Invocations")]
+    expression = "IF(errors >= 3, 100 * errors / invocations, 0)"
+    if function == "Worker":
+        expression = "IF(errors - FILL(exits, 0) >= 3, 100 * (errors - FILL(exits, 0)) / invocations, 0)"
+        exits = _metric("Ferry", "CallerCausedExits", service=_SERVICE, version=version)
+        parts.append(_part("exits", "Sum", exits, period=300))
+    return (
+        _several(*parts, {"Id": "rate", "Label": "Failed invocations, %", "Expression": expression})
+        | _from(parameters["RollbackErrorPercent"])
+        | {"AlarmName": {"Fn::Sub": f"${{AWS::StackName}}-{function.lower()}-rollback-{release}"}}
+    )
+
+
+def _live(function: str) -> Json:
+    # Routes and event sources lead to the alias.
+    return {"Fn::Sub": f"${{{function}}}:live"}
 
 
 def _throttles() -> Json:

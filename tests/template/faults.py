@@ -77,6 +77,15 @@ def _part_of_alarm(alarm: str, identifier: str, name: str, value: Json) -> Calla
     return inject
 
 
+def _any_version(alarm: str, identifier: str) -> Callable[[Json], None]:
+    def inject(template: Json) -> None:
+        [part] = [part for part in _properties(template, alarm)["Metrics"] if part["Id"] == identifier]
+        metric = part["MetricStat"]["Metric"]
+        metric["Dimensions"] = [one for one in metric["Dimensions"] if one["Name"] != "ExecutedVersion"]
+
+    return inject
+
+
 def _drop_rule(name: str) -> Callable[[Json], None]:
     def inject(template: Json) -> None:
         del template["Rules"][name]
@@ -368,6 +377,37 @@ FAULTS: list[Fault] = [
     ),
     Fault("callbacks stop after sixteen hops", functions.long_waits_are_no_endless_loops, _drop("CallbackFunction", "RecursiveLoop")),
     Fault("no rollback on alarm", functions.a_bad_version_is_taken_back, _put("StatusFunction", "DeploymentPreference", {})),
+    Fault(
+        "callers roll a deployment back",
+        functions.a_bad_version_is_taken_back,
+        _put("WorkerFunction", "DeploymentPreference", {"Alarms": [{"Ref": "WorkerErrorsAlarm"}]}),
+    ),
+    Fault(
+        "one failure rolls a deployment back",
+        operation.what_goes_wrong_is_alarmed,
+        _part_of_alarm("SubmitRollbackAlarm", "rate", "Expression", "100 * errors / invocations"),
+    ),
+    Fault(
+        "what callers cause rolls a deployment back",
+        operation.what_goes_wrong_is_alarmed,
+        _part_of_alarm("WorkerRollbackAlarm", "rate", "Expression", "IF(errors >= 3, 100 * errors / invocations, 0)"),
+    ),
+    Fault(
+        "the old version's failures roll the new one back",
+        operation.what_goes_wrong_is_alarmed,
+        _any_version("CallbackRollbackAlarm", "errors"),
+    ),
+    Fault(
+        "the failures of a version stop the next one",
+        operation.what_goes_wrong_is_alarmed,
+        _drop("StatusRollbackAlarm", "AlarmName"),
+    ),
+    Fault("work that does not stop is not alarmed", operation.what_goes_wrong_is_alarmed, _drop_resource("WorkNotStoppedAlarm")),
+    Fault(
+        "the worker's alarm counts what callers cause",
+        operation.what_goes_wrong_is_alarmed,
+        _part_of_alarm("WorkerErrorsAlarm", "own", "Expression", "errors"),
+    ),
     Fault("lost callbacks are not alarmed", operation.what_goes_wrong_is_alarmed, _drop_resource("CallbacksDroppedAlarm")),
     Fault(
         "messages that were received often are not alarmed",

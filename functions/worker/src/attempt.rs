@@ -91,11 +91,15 @@ impl Worker {
         let outcome = match holding {
             Holding::Ended(ended) => Outcome::of(ended),
             Holding::OutOfTime => {
-                self.join(&mut ended).await;
+                // The operation's deadline is its caller's to choose; the others are this version's.
+                self.join(&mut ended, deadline == operation.deadline_at)
+                    .await;
                 Outcome::OutOfTime
             }
             Holding::Lost => {
-                self.join(&mut ended).await;
+                // To a cancel, or to a worker that found the lease ended, as after a long stall here:
+                // neither says anything about this version.
+                self.join(&mut ended, true).await;
                 return lost(operation);
             }
         };
@@ -180,12 +184,14 @@ impl Worker {
 
     /// Waits for work that was told to end. Work that awaits ends at once; work that computes on is given a while, and then
     /// the process has to end, for its thread cannot be.
-    async fn join(&self, ended: &mut JoinHandle<Ended>) {
+    async fn join(&self, ended: &mut JoinHandle<Ended>, is_caused_by_caller: bool) {
         tokio::select! {
             biased;
             _ = ended => {}
             () = self.clock.sleep_until(self.clock.now() + ABORT_GRACE) => {
                 self.leaked.store(true, Ordering::Relaxed);
+                self.leaked_by_itself
+                    .fetch_or(!is_caused_by_caller, Ordering::Relaxed);
             }
         }
     }

@@ -22,7 +22,7 @@ use shared::clock::Clock;
 use shared::config::{Environment, SettingError};
 use shared::domain::limits::{LEASE_SECS_DEFAULT, LEASE_SECS_MAX, LEASE_SECS_MIN};
 use shared::domain::time::Timestamp;
-use shared::lambda::{Disposition, Record, Unnamed, batch_response, records};
+use shared::lambda::{Disposition, EndProcess, Record, Unnamed, batch_response, records};
 use shared::queue::Queue;
 use shared::random::Random;
 use shared::store::Store;
@@ -46,6 +46,8 @@ pub struct Worker {
     random: Arc<dyn Random>,
     /// Work that was told to end and did not.
     leaked: AtomicBool,
+    /// The same, of work that no caller's cancel or deadline ended.
+    leaked_by_itself: AtomicBool,
 }
 
 /// Why a batch has no answer. Nothing is acknowledged then, and its messages come back.
@@ -55,8 +57,8 @@ pub enum Unserved {
     #[error(transparent)]
     Unnamed(#[from] Unnamed),
     /// Some work would not end: its thread is still running and would go on inside the next invocation. The process must end.
-    #[error("work ignored its abort; the process has to end")]
-    Leaked,
+    #[error(transparent)]
+    Leaked(#[from] EndProcess),
 }
 
 impl Worker {
@@ -96,6 +98,7 @@ impl Worker {
             clock,
             random,
             leaked: AtomicBool::new(false),
+            leaked_by_itself: AtomicBool::new(false),
         })
     }
 
@@ -127,7 +130,10 @@ impl Worker {
         });
         let dispositions = futures_util::future::join_all(served).await;
         if self.leaked.load(Ordering::Relaxed) {
-            return Err(Unserved::Leaked);
+            // One error of Lambda's for the whole batch: the version's own fault outweighs a caller's.
+            return Err(Unserved::Leaked(EndProcess {
+                is_caused_by_caller: !self.leaked_by_itself.load(Ordering::Relaxed),
+            }));
         }
         let message_ids = records.iter().map(|record| record.message_id.clone());
         Ok(batch_response(message_ids.zip(dispositions)))

@@ -29,13 +29,11 @@ fn main() -> ExitCode {
                 let timeout = Duration::from_secs(u64::from(WORKER_TIMEOUT_SECS));
                 let deadline =
                     invocation_deadline(event.context.deadline, timeout, SystemClock.now());
-                let served = worker.handle(event.payload, deadline).await;
-                if let Err(leaked @ Unserved::Leaked) = served {
-                    // Lambda replaces the process.
-                    tracing::error!("{leaked}");
-                    std::process::exit(1)
+                match worker.handle(event.payload, deadline).await {
+                    Ok(served) => Ok::<_, Error>(served),
+                    Err(Unserved::Leaked(end)) => Err(end.into()),
+                    Err(unnamed @ Unserved::Unnamed(_)) => Err(unnamed.into()),
                 }
-                Ok::<_, Error>(served?)
             }
         }))
     })

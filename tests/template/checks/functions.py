@@ -63,8 +63,8 @@ def a_bad_version_is_taken_back(stack: Stack) -> Iterator[str]:
         group = stack[f"{function}FunctionDeploymentGroup"]
         if group["DeploymentConfigName"] != preference:
             yield f"{function}Function is deployed otherwise than was asked for"
-        if group["AlarmConfiguration"] != {"Enabled": True, "Alarms": [{"Name": {"Ref": f"{function}ErrorsAlarm"}}]}:
-            yield f"{function}Function's errors do not end its deployment"
+        if group["AlarmConfiguration"] != {"Enabled": True, "Alarms": [{"Name": {"Ref": f"{function}RollbackAlarm"}}]}:
+            yield f"{function}Function's deployment does not end by the failures of its new version, or by others too"
         rollback = group["AutoRollbackConfiguration"]
         if not rollback["Enabled"] or "DEPLOYMENT_STOP_ON_ALARM" not in rollback["Events"]:
             yield f"{function}Function's deployment is not rolled back on alarm"

@@ -13,7 +13,7 @@ use local::bundle::{FUNCTIONS, PASSED_ON};
 use local::gateway::{Handler, ROUTES};
 use shared::domain::limits as bounds;
 use shared::domain::transition::{Status, Step, Verdict, verdict};
-use shared::metrics::{FUNCTION, Metric, NAMESPACE_DEFAULT, OUTCOME, SERVICE};
+use shared::metrics::{FUNCTION, Metric, NAMESPACE_DEFAULT, OUTCOME, SERVICE, VERSION};
 use tests::metrics::unit_name;
 use tests::readme::{README, part};
 
@@ -188,6 +188,7 @@ fn the_metrics_are_those_of_the_code() {
                 Some(SERVICE),
                 metric.function().and(Some(FUNCTION)),
                 metric.outcome().and(Some(OUTCOME)),
+                metric.version().and(Some(VERSION)),
             ];
             let dimensions: Vec<_> = dimensions.into_iter().flatten().map(code).collect();
             vec![

@@ -7,6 +7,8 @@ use std::time::Duration;
 use serde_json::json;
 use shared::clock::Clock as _;
 use shared::domain::operation::Operation;
+use shared::domain::time::Timestamp;
+use shared::lambda::EndProcess;
 use shared::queue::{Dispatch, Message as _};
 use shared::store::Draft;
 use tests::queues::QueueKind;
@@ -28,12 +30,16 @@ mod busy {
 
     pub(super) struct Busy<const N: usize>;
 
-    pub(super) static STARTED: [AtomicU32; 2] = [AtomicU32::new(0), AtomicU32::new(0)];
-    pub(super) static LET_GO: [AtomicBool; 2] = [AtomicBool::new(false), AtomicBool::new(false)];
+    pub(super) static STARTED: [AtomicU32; 4] = [const { AtomicU32::new(0) }; 4];
+    pub(super) static LET_GO: [AtomicBool; 4] = [const { AtomicBool::new(false) }; 4];
 
     /// One for each test, since tests run side by side.
-    pub(super) static RUNNERS: [[Runner; 1]; 2] =
-        [[Runner::of::<Busy<0>>()], [Runner::of::<Busy<1>>()]];
+    pub(super) static RUNNERS: [[Runner; 1]; 4] = [
+        [Runner::of::<Busy<0>>()],
+        [Runner::of::<Busy<1>>()],
+        [Runner::of::<Busy<2>>()],
+        [Runner::of::<Busy<3>>()],
+    ];
 
     impl<const N: usize> Function for Busy<N> {
         const NAME: &'static str = "test.busy";
@@ -64,8 +70,13 @@ mod busy {
 
 /// An operation that calls the busy function, with its message.
 async fn busy_operation(world: &World) -> String {
+    busy_operation_until(world, pending_operation(world.clock.now()).deadline_at).await
+}
+
+async fn busy_operation_until(world: &World, deadline_at: Timestamp) -> String {
     let now = world.clock.now();
     let operation = Operation {
+        deadline_at,
         function: "test.busy".into(),
         callback: None,
         ..pending_operation(now)
@@ -129,22 +140,52 @@ async fn work_that_ignores_its_abort_ends_the_process_instead_of_leaking_into_th
 {
     let world = Arc::new(World::start().await);
     let id = busy_operation(&world).await;
-    let worker = busy_worker(&world, 1);
+    let cancel = async {
+        let path = format!("/operations/{id}/cancel");
+        assert_eq!(world.request("POST", &path, &[], "").await.status, 200);
+    };
+    let end = abandoned_by(&world, 1, cancel).await;
+    assert!(end.is_caused_by_caller);
+    world.rest().await;
+    assert_eq!(world.show(&id).await["status"], "cancelled");
+}
+
+#[tokio::test]
+async fn work_that_ignores_its_callers_deadline_is_told_from_work_that_ignores_its_own() {
+    let world = Arc::new(World::start().await);
+    let deadline_at = world.clock.now() + Duration::from_secs(30);
+    busy_operation_until(&world, deadline_at).await;
+    let end = abandoned_by(&world, 2, async {}).await;
+    assert!(end.is_caused_by_caller, "the caller chose 30 s");
+
+    let world = Arc::new(World::start().await);
+    busy_operation(&world).await;
+    let end = abandoned_by(&world, 3, async {}).await;
+    assert!(!end.is_caused_by_caller, "the function's 600 s");
+}
+
+/// How a worker ends whose work goes on, whatever happens once it has started.
+async fn abandoned_by(
+    world: &World,
+    index: usize,
+    happens: impl Future<Output = ()>,
+) -> EndProcess {
+    let worker = busy_worker(world, index);
     let queue = world.queue(QueueKind::Dispatch);
     let event = serde_json::from_value(queue.event(&queue.receive(1).await)).unwrap();
     let deadline = world.clock.now() + Duration::from_secs(900);
     let served = tokio::spawn(async move { worker.handle(event, deadline).await });
-    while busy::STARTED[1].load(Ordering::SeqCst) == 0 {
+    while busy::STARTED[index].load(Ordering::SeqCst) == 0 {
         tokio::task::yield_now().await;
     }
-    let path = format!("/operations/{id}/cancel");
-    assert_eq!(world.request("POST", &path, &[], "").await.status, 200);
+    happens.await;
     while !served.is_finished() {
         queue.len().await;
         world.clock.advance(Duration::from_secs(1));
     }
-    assert_eq!(served.await.unwrap().unwrap_err(), worker::Unserved::Leaked);
-    busy::LET_GO[1].store(true, Ordering::SeqCst);
-    world.rest().await;
-    assert_eq!(world.show(&id).await["status"], "cancelled");
+    busy::LET_GO[index].store(true, Ordering::SeqCst);
+    let Err(worker::Unserved::Leaked(end)) = served.await.unwrap() else {
+        panic!("the work ended")
+    };
+    end
 }

@@ -43,7 +43,7 @@ impl Submit {
             if let Some(idempotency) = &submission.idempotency {
                 // Half of the race only: a submit of the same key that creates after this read is met
                 // by the create.
-                let existing = self.store.find_for(&operation.id, owner, now).await?;
+                let existing = self.store.existing_for(&operation.id, owner, now).await?;
                 if let Some(existing) = existing {
                     return Ok(repeated(Box::new(existing), idempotency));
                 }

@@ -77,7 +77,7 @@ impl Store {
     /// # Errors
     ///
     /// As [`Store::get`].
-    pub async fn find_for(
+    pub async fn existing_for(
         &self,
         id: &OperationId,
         owner: &Owner,

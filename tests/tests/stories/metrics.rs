@@ -10,8 +10,9 @@ use shared::clock::Clock as _;
 use shared::domain::id::OperationId;
 use shared::domain::limits::{CALLBACK_RETENTION_SECS, OUTAGE_SECS_MAX};
 use shared::domain::operation::Owner;
+use shared::domain::precondition::Preconditions;
 use shared::metrics::Metric;
-use shared::store::{Cancelled, IfMatch};
+use shared::store::Cancelled;
 use tests::metrics::{Counted, Key, key};
 use tests::queues::QueueKind;
 use tests::receiver::Receiver;
@@ -307,7 +308,10 @@ async fn a_callback_that_no_message_was_sent_for_is_dropped_visibly() {
     let alice = Owner::new("local", "alice").unwrap();
     let now = world.clock.now();
     // As by a function that dies before it sends the callback's message.
-    let cancelled = world.store.cancel(&id, &alice, &IfMatch::Any, now).await;
+    let cancelled = world
+        .store
+        .cancel(&id, &alice, &Preconditions::NONE, now)
+        .await;
     assert!(matches!(cancelled, Ok(Cancelled::Cancelled { .. })));
     world.clock.advance(too_late());
     let _ = counted.told();

@@ -105,12 +105,11 @@ async fn what_every_version_left_behind_is_brought_to_its_end() {
 
 #[tokio::test]
 async fn what_this_version_leaves_behind_is_what_is_kept_of_it() {
-    let keeps = std::env::var_os("KEEP").is_some();
-    let directory = if keeps {
-        kept().join(env!("CARGO_PKG_VERSION"))
-    } else {
-        newest()
-    };
+    // The name of the directory to be written: a version, and a number after it for each state of
+    // `main` since that wrote something else.
+    let keep = std::env::var_os("KEEP");
+    let keeps = keep.is_some();
+    let directory = keep.map_or_else(newest, |name| kept().join(name));
     for (moment, _) in moments() {
         let left = leave(moment).await;
         if keeps {

@@ -14,6 +14,9 @@ use crate::domain::time::Timestamp;
 use crate::metrics::{self, Destination, Gathered, Metric};
 use crate::telemetry;
 
+/// What the log line of a function that refuses to start begins with; the reason follows.
+pub const CANNOT_RUN: &str = "cannot run: ";
+
 /// The error of an invocation after which its process must not serve another. Lambda counts it as an
 /// error of the function, and starts a new process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -82,7 +85,7 @@ where
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
-            tracing::error!("cannot run: {problem}");
+            tracing::error!("{CANNOT_RUN}{problem}");
             ExitCode::FAILURE
         }
     }

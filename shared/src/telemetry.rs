@@ -27,22 +27,11 @@ tokio::task_local! {
 ///
 /// # Errors
 ///
-/// When the level is not one.
+/// When the level is not one. Logging has started all the same, since the error has to be logged.
 pub fn start(environment: &Environment) -> Result<(), SettingError> {
-    let level = match environment.optional("AWS_LAMBDA_LOG_LEVEL") {
-        None => Level::INFO,
-        Some("FATAL") => Level::ERROR,
-        // Below DEBUG, the runtime and the SDK log whole events, requests and answers.
-        Some("TRACE") => Level::DEBUG,
-        Some(level) => level.parse().map_err(|_| {
-            SettingError::new(
-                "AWS_LAMBDA_LOG_LEVEL",
-                "must be TRACE, DEBUG, INFO, WARN, ERROR or FATAL",
-            )
-        })?,
-    };
+    let level = level(environment);
     let logs = tracing_subscriber::fmt()
-        .with_max_level(level)
+        .with_max_level(*level.as_ref().unwrap_or(&Level::INFO))
         .with_target(false);
     // A second start, in a test, leaves the first in place.
     let _ = if environment.optional("AWS_LAMBDA_LOG_FORMAT") == Some("JSON") {
@@ -51,7 +40,22 @@ pub fn start(environment: &Environment) -> Result<(), SettingError> {
     } else {
         tracing::subscriber::set_global_default(logs.with_ansi(false).finish())
     };
-    Ok(())
+    level.map(drop)
+}
+
+fn level(environment: &Environment) -> Result<Level, SettingError> {
+    match environment.optional("AWS_LAMBDA_LOG_LEVEL") {
+        None => Ok(Level::INFO),
+        Some("FATAL") => Ok(Level::ERROR),
+        // Below DEBUG, the runtime and the SDK log whole events, requests and answers.
+        Some("TRACE") => Ok(Level::DEBUG),
+        Some(level) => level.parse().map_err(|_| {
+            SettingError::new(
+                "AWS_LAMBDA_LOG_LEVEL",
+                "must be TRACE, DEBUG, INFO, WARN, ERROR or FATAL",
+            )
+        }),
+    }
 }
 
 /// Makes a panic one log line that says where, and not what: the message may quote arguments.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Weak, mpsc};
 use std::thread::JoinHandle;
 
-use local::bundle::{Bundle, FUNCTIONS, Settings};
+use local::bundle::{Bundle, FUNCTIONS, HTTP_INSTANCES_MAX, Settings};
 use shared::clock::SystemClock;
 use tokio::sync::oneshot;
 
@@ -105,6 +105,8 @@ pub fn settings(environment: Vec<(&'static str, String)>) -> Settings {
     Settings {
         port: 0,
         instances: 4,
+        http_instances: HTTP_INSTANCES_MAX,
+        require_token: false,
         worker_batch_size: 1,
         dynamodb: None,
         sqs: None,

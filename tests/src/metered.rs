@@ -181,6 +181,8 @@ impl MeteredServices {
         let bundle = Bundle::start(Settings {
             port: 0,
             instances,
+            http_instances: instances,
+            require_token: false,
             worker_batch_size,
             dynamodb: Some(dynamodb),
             sqs: Some(sqs),

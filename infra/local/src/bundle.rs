@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 pub use crate::bundle::functions::{
-    DEVELOPMENT_WEBHOOK_SECRET, FUNCTIONS, FunctionShape, PASSED_ON,
+    DEVELOPMENT_WEBHOOK_SECRET, FUNCTIONS, FunctionShape, HTTP_INSTANCES_MAX, PASSED_ON,
 };
 pub use crate::bundle::queues::{CALLBACK_QUEUE, DEAD_LETTER_SUFFIX, DISPATCH_QUEUE, QueueShape};
 
@@ -46,8 +46,13 @@ const DRAIN_MAX: Duration = Duration::from_secs(1);
 pub struct Settings {
     /// The gateway's port; 0 takes a free one.
     pub port: u16,
-    /// The most processes of each function, and the most invocations of an event source at once. At least 1.
+    /// The most processes of `worker` and `callback`, and the most invocations of an event source at once. At least 1.
     pub instances: usize,
+    /// The most processes of `submit` and `status`, where that is more: an invocation that waits for an operation's end has
+    /// its process to itself. Those past `instances` are started one by one, when the others are busy.
+    pub http_instances: usize,
+    /// Whether the gateway refuses requests that name no owner, as AWS does.
+    pub require_token: bool,
     /// The most dispatch messages that the worker gets at once: 1 to 10.
     pub worker_batch_size: i32,
     /// The endpoint of a DynamoDB-compatible store to use instead of the embedded one. A missing table is created.
@@ -93,6 +98,9 @@ pub enum StartError {
     /// The store did not start, or refused the table.
     #[error("the store is not usable")]
     Store(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Processes of functions did not start: which, and why in their own words.
+    #[error("{0}")]
+    Functions(String),
     /// The queues did not start, or refused to be made.
     #[error("the queues are not usable")]
     Queues(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -115,7 +123,7 @@ pub enum NotReady {
 }
 
 impl Bundle {
-    /// Starts everything. The functions' processes start when they are first needed.
+    /// Starts everything, with a process of each function. Further ones start when they are needed.
     ///
     /// # Errors
     ///
@@ -128,10 +136,12 @@ impl Bundle {
         let store_endpoint = store::start(&settings, &mut services).await?;
         let queues = Queues::start(&settings, &mut services).await?;
         let functions = Functions::new(&settings, &url, &store_endpoint, &queues)?;
+        functions.start().await?;
         let event_sources = queues.feed(&settings, &functions);
         let gateway = Gateway {
             submit: Arc::clone(&functions.submit),
             status: Arc::clone(&functions.status),
+            require_token: settings.require_token,
             clock: settings.clock,
             integration_timeout: INTEGRATION_TIMEOUT,
         };
@@ -176,7 +186,7 @@ impl Bundle {
         self.functions.usage()
     }
 
-    /// Asks `GET /health` once, through the gateway, which starts a process of `status`.
+    /// Asks `GET /health` once, through the gateway.
     ///
     /// # Errors
     ///

@@ -1,10 +1,13 @@
 //! Clients for what runs on this machine.
 
+use std::time::Duration;
+
+use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
-
-use shared::aws::{http_client as sdk_http_client, http_connector};
+use shared::aws::{TLS, tls_context};
 use shared::config::Environment;
+use shared::domain::limits::CALL_ATTEMPT_TIMEOUT;
 
 use crate::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 
@@ -33,7 +36,7 @@ pub fn http_client() -> reqwest::Client {
 }
 
 /// The AWS SDK's settings for a store or for queues at `endpoint`, with this bundle's own region and credentials, which
-/// no local service checks.
+/// no local service checks. One call may have a longer read timeout than the others: a long poll needs it.
 ///
 /// # Panics
 ///
@@ -41,12 +44,25 @@ pub fn http_client() -> reqwest::Client {
 #[must_use]
 pub fn sdk_config(endpoint: &str) -> SdkConfig {
     let credentials = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "local");
-    let connector = http_connector(&Environment::default()).expect("no settings, no mistakes");
+    let tls = tls_context(&Environment::default()).expect("no settings, no mistakes");
+    let http_client = aws_smithy_http_client::Builder::new()
+        .tls_provider(TLS)
+        .tls_context(tls)
+        .build_https();
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(REGION))
         .endpoint_url(endpoint)
         .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .http_client(sdk_http_client(&connector))
+        .http_client(http_client)
+        .timeout_config(timeouts(CALL_ATTEMPT_TIMEOUT))
+        .build()
+}
+
+/// One try of one call: how long its connection may take, and then its answer.
+pub(crate) fn timeouts(read: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CALL_ATTEMPT_TIMEOUT)
+        .read_timeout(read)
         .build()
 }

@@ -15,10 +15,15 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::REGION;
+use crate::client::timeouts;
 use crate::function::Function;
 
 /// The longest that SQS lets a receive wait.
-const RECEIVE_WAIT_SECS: i32 = 20;
+const RECEIVE_WAIT_SECS: u16 = 20;
+
+/// How long a receive may take: what it waits, and time for the answer. A client that gives up sooner leaves a message
+/// that was on its way to it in flight until its visibility timeout ends.
+const RECEIVE_ANSWER_MAX: Duration = Duration::from_secs(RECEIVE_WAIT_SECS as u64 + 10);
 
 /// How long to leave a queue alone that could not be received from, so that one that is down is not hammered.
 const RECEIVE_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -100,13 +105,17 @@ async fn poll(mapping: Arc<Mapping>) {
 
 impl Mapping {
     async fn receive(&self) -> Result<Vec<Message>, aws_sdk_sqs::Error> {
+        let patient =
+            aws_sdk_sqs::config::Builder::default().timeout_config(timeouts(RECEIVE_ANSWER_MAX));
         let received = self
             .client
             .receive_message()
             .queue_url(&self.settings.queue_url)
             .max_number_of_messages(self.settings.batch_size)
-            .wait_time_seconds(RECEIVE_WAIT_SECS)
+            .wait_time_seconds(RECEIVE_WAIT_SECS.into())
             .message_system_attribute_names(MessageSystemAttributeName::All)
+            .customize()
+            .config_override(patient)
             .send()
             .await?;
         Ok(received.messages.unwrap_or_default())

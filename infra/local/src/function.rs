@@ -5,6 +5,7 @@
 //! could pass every test and fail on its first day.
 
 mod instance;
+mod output;
 mod pool;
 mod remote;
 mod runtime_api;
@@ -37,6 +38,9 @@ pub struct FunctionSettings {
     pub memory_mb: u32,
     /// The most processes, hence the most invocations at once. At least 1.
     pub instances_max: usize,
+    /// Up to so many processes, one is started as soon as an invocation finds none idle. Beyond it an invocation first waits a
+    /// moment for one to come free, so that a burst of short ones does not start as many processes.
+    pub instances_eager: usize,
     /// The function's own variables. A process gets these, Lambda's own, and nothing of its starter's environment.
     pub environment: Vec<(String, String)>,
 }
@@ -52,7 +56,7 @@ enum Backend {
 }
 
 impl Function {
-    /// A function run by processes on this machine. None is started before the first invocation.
+    /// A function run by processes on this machine. None is started before [`Function::start`] or the first invocation.
     #[must_use]
     pub fn processes(settings: FunctionSettings) -> Self {
         Self(Backend::Processes(Pool::new(settings)))
@@ -63,6 +67,18 @@ impl Function {
     #[must_use]
     pub fn remote(endpoint: &str, name: &str) -> Self {
         Self(Backend::Remote(RemoteFunction::new(endpoint, name)))
+    }
+
+    /// Starts a process, which the first invocation then finds. A remote function is its owner's to start.
+    ///
+    /// # Errors
+    ///
+    /// [`FunctionError::Init`], with the function's own words when it refused its settings.
+    pub async fn start(&self) -> Result<(), FunctionError> {
+        match &self.0 {
+            Backend::Processes(pool) => pool.start().await,
+            Backend::Remote(_) => Ok(()),
+        }
     }
 
     /// Invokes the function and waits for its answer (`RequestResponse`). When every process is busy and no further one

@@ -43,6 +43,8 @@ pub struct Gateway {
     pub submit: Arc<Function>,
     /// Answers [`Handler::Status`].
     pub status: Arc<Function>,
+    /// Whether a request without `Authorization` is refused, instead of being nobody's in particular.
+    pub require_token: bool,
     /// Tells the time of requests.
     pub clock: Arc<dyn Clock>,
     /// How long a function may take to answer; [`INTEGRATION_TIMEOUT`] but for tests.
@@ -107,7 +109,8 @@ impl Serving {
         let (request, body) = request.into_parts();
         let found = route::find(&request.method, request.uri.path()).ok_or(Refusal::NotFound)?;
         let owner = if found.route.authorized {
-            Some(owner(&request.headers).ok_or(Refusal::Unauthorized)?)
+            let owner = owner(&request.headers, self.gateway.require_token);
+            Some(owner.ok_or(Refusal::Unauthorized)?)
         } else {
             None
         };

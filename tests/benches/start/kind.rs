@@ -92,6 +92,7 @@ impl Kinds {
             timeout: Duration::from_secs(30),
             memory_mb: shape.memory_mb,
             instances_max: 1,
+            instances_eager: 1,
             environment,
         }
     }

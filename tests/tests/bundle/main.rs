@@ -8,6 +8,8 @@ mod erase;
 mod faces;
 mod failure;
 mod idempotency;
+#[cfg(unix)]
+mod laptop;
 mod list;
 #[cfg(unix)]
 mod logs;

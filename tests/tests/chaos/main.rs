@@ -14,7 +14,7 @@ mod store;
 use std::sync::Arc;
 use std::time::Duration;
 
-use local::bundle::{Bundle, Settings};
+use local::bundle::{Bundle, HTTP_INSTANCES_MAX, Settings};
 use shared::clock::{Clock as _, SystemClock};
 use shared::config::Environment;
 use shared::random::{Random, SeededRandom};
@@ -99,6 +99,8 @@ fn settings(store: &FaultyStore) -> Settings {
     Settings {
         port: 0,
         instances: 4,
+        http_instances: HTTP_INSTANCES_MAX,
+        require_token: false,
         worker_batch_size: 2,
         dynamodb: None,
         sqs: None,

@@ -10,7 +10,7 @@ use shared::domain::limits::{
 
 use crate::bundle::queues::{self, Queues};
 use crate::bundle::{Settings, StartError, TABLE_NAME};
-use crate::function::{Function, FunctionSettings, Usage};
+use crate::function::{Function, FunctionError, FunctionSettings, Usage};
 use crate::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 
 /// A function as the template configures it.
@@ -47,6 +47,10 @@ const CALLBACK: FunctionShape = FunctionShape {
     timeout: Duration::from_secs(CALLBACK_FUNCTION_TIMEOUT_SECS as u64),
     memory_mb: 256,
 };
+
+/// The most processes of `submit` and of `status`, so the most callers that may wait at once. Each takes memory and a few
+/// file descriptors, so it is far from AWS's 1,000.
+pub const HTTP_INSTANCES_MAX: usize = 100;
 
 /// All four.
 pub const FUNCTIONS: [FunctionShape; 4] = [SUBMIT, STATUS, WORKER, CALLBACK];
@@ -93,7 +97,7 @@ impl Functions {
             environment.retain(|(own, _)| own != name);
             environment.push((name.clone(), value.clone()));
         }
-        let http = settings.instances;
+        let http = settings.http_instances.max(settings.instances);
         let fed = queues::invocations_max(settings.instances);
         let function =
             |shape, instances_max| function(settings, shape, instances_max, &environment);
@@ -104,6 +108,46 @@ impl Functions {
             callback: function(CALLBACK, fed)?,
             environment,
         })
+    }
+
+    /// Starts a process of each, as the deployment of a version with provisioned concurrency does, so that a wrong setting is
+    /// found before the first caller finds it.
+    pub(super) async fn start(&self) -> Result<(), StartError> {
+        let functions = [
+            (SUBMIT.name, &self.submit),
+            (STATUS.name, &self.status),
+            (WORKER.name, &self.worker),
+            (CALLBACK.name, &self.callback),
+        ];
+        let started =
+            functions.map(|(name, function)| async move { (name, function.start().await) });
+        let started = futures_util::future::join_all(started).await;
+        // Several functions may refuse one setting, which is then reported once.
+        let mut refusals: Vec<(String, String)> = Vec::new();
+        for (name, started) in started {
+            let Err(error) = started else { continue };
+            let problem = match error {
+                FunctionError::Init { reason } => reason,
+                error => error.to_string(),
+            };
+            match refusals.iter_mut().find(|(_, known)| *known == problem) {
+                Some((names, _)) => {
+                    names.push_str(", ");
+                    names.push_str(name);
+                }
+                None => refusals.push((name.to_owned(), problem)),
+            }
+        }
+        if refusals.is_empty() {
+            return Ok(());
+        }
+        self.stop().await;
+        let problems = refusals
+            .into_iter()
+            .map(|(names, problem)| format!("{names} cannot run: {problem}"));
+        Err(StartError::Functions(
+            problems.collect::<Vec<_>>().join("; "),
+        ))
     }
 
     pub(super) fn usage(&self) -> [(&'static str, Usage); 4] {
@@ -144,6 +188,7 @@ fn function(
         timeout: shape.timeout,
         memory_mb: shape.memory_mb,
         instances_max,
+        instances_eager: settings.instances,
         environment: environment.to_vec(),
     })))
 }

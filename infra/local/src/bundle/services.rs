@@ -29,6 +29,8 @@ impl Services {
         let settings = Settings {
             port: 0,
             instances: 1,
+            http_instances: 1,
+            require_token: false,
             worker_batch_size: 1,
             dynamodb: None,
             sqs: None,

@@ -11,6 +11,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 
 use crate::REGION;
+use crate::function::output::{self, Output};
 use crate::function::runtime_api::{Event, Invocation, RuntimeApi};
 use crate::function::{FunctionError, FunctionSettings};
 
@@ -19,6 +20,7 @@ use crate::function::{FunctionError, FunctionSettings};
 pub struct Instance {
     process: Child,
     api: RuntimeApi,
+    output: Output,
     waiting: Option<oneshot::Sender<Invocation>>,
 }
 
@@ -30,10 +32,12 @@ impl Instance {
     /// When the binary cannot be run.
     pub async fn spawn(settings: &FunctionSettings, number: usize) -> io::Result<Self> {
         let api = RuntimeApi::start().await?;
-        let process = command(settings, number, &api).spawn()?;
+        let (output, stdout) = Output::open()?;
+        let process = command(settings, number, &api).stdout(stdout).spawn()?;
         Ok(Self {
             process,
             api,
+            output,
             waiting: None,
         })
     }
@@ -56,7 +60,10 @@ impl Instance {
         }
         while self.waiting.is_none() {
             match self.step().await {
-                Step::Said(Event::Next(waiting)) => self.waiting = Some(waiting),
+                Step::Said(Event::Next(waiting)) => {
+                    self.output.pass_on();
+                    self.waiting = Some(waiting);
+                }
                 Step::Said(Event::Answer { accepted, .. }) => refuse(accepted),
                 Step::Said(Event::InitError(error)) => return Err(Gone::GaveUp(error)),
                 Step::Ended(status) => return Err(Gone::Ended(describe(status))),
@@ -110,10 +117,16 @@ impl Instance {
     }
 
     /// Kills the process and waits until it is gone, as Lambda does: with `SIGKILL`, since nothing may depend on more.
-    pub async fn kill(mut self) {
+    pub async fn kill(self) {
+        output::print(&self.end().await);
+    }
+
+    /// The same of a process that did not start; what it logged, which is printed nowhere else.
+    pub(super) async fn end(mut self) -> Vec<u8> {
         if let Err(error) = self.process.kill().await {
             tracing::warn!(%error, "a function's process could not be killed");
         }
+        self.output.rest().await
     }
 
     /// The next thing that happens to the process. What it said before it ended comes first.

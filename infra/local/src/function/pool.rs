@@ -1,17 +1,21 @@
 //! The processes of one function: how many there are, whose turn it is, and how long each may take.
 //!
-//! The semaphore is the order: it has a permit for each process that may exist, and hands them out first come, first
-//! served. Whoever holds one takes an idle process or starts one, so a process is never started that nobody waits for.
+//! There is a turn for each process that may exist, and invocations get one first come, first served. One that has its turn
+//! takes an idle process, or waits for one that comes free or has started. The latest is served first then: an invocation that
+//! waits for an operation's end has time, and the next caller is not to wait behind the starts of twenty processes.
 
+use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::Bytes;
 use shared::clock::{Clock, SystemClock};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::task::JoinHandle;
 
 use crate::function::instance::{Gone, Instance};
+use crate::function::output;
 use crate::function::runtime_api::Invocation;
 use crate::function::{FunctionError, FunctionSettings, Usage};
 use crate::{ACCOUNT_ID, REGION};
@@ -19,6 +23,10 @@ use crate::{ACCOUNT_ID, REGION};
 /// How long a process may take until it asks for its first invocation: Lambda's own limit of the init phase.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>
 const INIT_MAX: Duration = Duration::from_secs(10);
+
+/// How long an invocation waits for a process to come free before one beyond the eager ones is started: longer than short
+/// invocations take, and too short for a caller to notice.
+const EXTRA_INSTANCE_AFTER: Duration = Duration::from_millis(100);
 
 /// How many invocations there have been, of all functions: what tells their traces apart.
 static TRACES: AtomicU64 = AtomicU64::new(0);
@@ -29,25 +37,51 @@ pub(super) struct Pool(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     settings: FunctionSettings,
+    /// A permit for each invocation that has its turn.
     turns: Semaphore,
-    idle: Mutex<Vec<Instance>>,
+    /// A permit for each process, from its start until it is gone.
+    places: Arc<Semaphore>,
+    /// A permit for each start under way: a start is work for a processor, and more at once only take longer.
+    starts: Semaphore,
+    free: Mutex<Free>,
     stopping: watch::Sender<bool>,
     started: AtomicUsize,
     invocations: AtomicU64,
     billed_millis: AtomicU64,
 }
 
+/// A process with its place.
+#[derive(Debug)]
+struct Member {
+    instance: Instance,
+    place: OwnedSemaphorePermit,
+}
+
+/// Processes that no invocation has, or else invocations that have no process.
+#[derive(Debug, Default)]
+struct Free {
+    idle: Vec<Member>,
+    waiting: Vec<oneshot::Sender<Member>>,
+}
+
 impl Pool {
     pub(super) fn new(settings: FunctionSettings) -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
         Self(Arc::new(Shared {
             turns: Semaphore::new(settings.instances_max),
+            places: Arc::new(Semaphore::new(settings.instances_max)),
+            starts: Semaphore::new(processors),
             settings,
-            idle: Mutex::new(Vec::new()),
+            free: Mutex::default(),
             stopping: watch::Sender::new(false),
             started: AtomicUsize::new(0),
             invocations: AtomicU64::new(0),
             billed_millis: AtomicU64::new(0),
         }))
+    }
+
+    pub(super) async fn start(&self) -> Result<(), FunctionError> {
+        self.0.start().await
     }
 
     pub(super) async fn invoke(&self, event: Bytes) -> Result<Bytes, FunctionError> {
@@ -70,9 +104,11 @@ impl Pool {
         let everyone = u32::try_from(self.0.settings.instances_max).unwrap_or(u32::MAX);
         // Every permit is back once every running invocation has ended its process and every waiting one has been refused.
         let _turns = self.0.turns.acquire_many(everyone).await;
-        for instance in self.0.take_idle() {
-            instance.kill().await;
+        for member in self.0.take_idle() {
+            member.instance.kill().await;
         }
+        // And once every start under way has been given up.
+        let _places = self.0.places.acquire_many(everyone).await;
     }
 }
 
@@ -84,53 +120,149 @@ impl Drop for Pool {
 }
 
 impl Shared {
-    async fn invoke(&self, event: Bytes) -> Result<Bytes, FunctionError> {
+    async fn invoke(self: &Arc<Self>, event: Bytes) -> Result<Bytes, FunctionError> {
         let Ok(_turn) = self.turns.acquire().await else {
             return Err(FunctionError::Stopped);
         };
         if *self.stopping.borrow() {
             return Err(FunctionError::Stopped);
         }
-        let mut instance = self.instance().await?;
+        let mut member = self.member().await?;
         let began = tokio::time::Instant::now();
         let timeout = self.settings.timeout;
         let outcome = tokio::select! {
-            outcome = instance.invoke(self.invocation(event)) => outcome,
+            outcome = member.instance.invoke(self.invocation(event)) => outcome,
             () = tokio::time::sleep(timeout) => Err(FunctionError::TimedOut { timeout }),
             () = self.stopped() => Err(FunctionError::Stopped),
         };
         self.bill(began.elapsed());
         match &outcome {
             Ok(_) | Err(FunctionError::Reported { .. } | FunctionError::Response { .. }) => {
-                self.lock_idle().push(instance);
+                self.hand_over(member);
             }
-            Err(_) => instance.kill().await,
+            Err(_) => member.instance.kill().await,
         }
         outcome
     }
 
-    /// A process that asks for an invocation: the one that was used last and still lives, else a new one.
-    async fn instance(&self) -> Result<Instance, FunctionError> {
-        while let Some(instance) = self.take_last_idle() {
-            match self.ready(instance).await {
+    /// A process that asks for an invocation: the one that was used last and still lives, else the next that comes free or
+    /// has started.
+    async fn member(self: &Arc<Self>) -> Result<Member, FunctionError> {
+        loop {
+            let member = match self.idle_or_wait() {
+                Ok(idle) => idle,
+                Err(handed_over) => self.next_member(handed_over).await?,
+            };
+            match self.ready(member.instance).await {
+                Ok(instance) => {
+                    let place = member.place;
+                    return Ok(Member { instance, place });
+                }
                 Err(FunctionError::Init { reason }) => {
                     tracing::warn!(function = %self.settings.name, reason, "a process was lost between two invocations");
                 }
-                found => return found,
+                Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Waits for a process, and has one started: at once while there are few, else after a moment.
+    async fn next_member(
+        self: &Arc<Self>,
+        mut handed_over: oneshot::Receiver<Member>,
+    ) -> Result<Member, FunctionError> {
+        let mut patience = std::pin::pin!(tokio::time::sleep(EXTRA_INSTANCE_AFTER));
+        loop {
+            if self.places_taken() >= self.settings.instances_eager && !patience.is_elapsed() {
+                tokio::select! {
+                    biased;
+                    Ok(member) = &mut handed_over => return Ok(member),
+                    () = self.stopped() => return Err(FunctionError::Stopped),
+                    () = &mut patience => continue,
+                }
+            }
+            let mut start = self.spawn_start();
+            tokio::select! {
+                biased;
+                Ok(member) = &mut handed_over => return Ok(member),
+                started = &mut start => started.unwrap_or(Err(FunctionError::Stopped))?,
+            }
+            // A later invocation got what was started, or there are as many as may be. Then one of them comes free, unless it
+            // dies: so this is looked at again.
+            if self.places.available_permits() == 0 {
+                tokio::select! {
+                    biased;
+                    Ok(member) = &mut handed_over => return Ok(member),
+                    () = self.stopped() => return Err(FunctionError::Stopped),
+                    () = tokio::time::sleep(EXTRA_INSTANCE_AFTER) => {}
+                }
+            }
+        }
+    }
+
+    /// In a task, since the start goes on when the invocation gets another process meanwhile.
+    fn spawn_start(self: &Arc<Self>) -> JoinHandle<Result<(), FunctionError>> {
+        let shared = Arc::clone(self);
+        tokio::spawn(async move {
+            let Ok(_start) = shared.starts.acquire().await else {
+                return Err(FunctionError::Stopped);
+            };
+            if shared.is_waited_for() {
+                shared.start().await
+            } else {
+                Ok(())
+            }
+        })
+    }
+
+    /// Starts a process and hands it over, if there is a place for one more.
+    async fn start(&self) -> Result<(), FunctionError> {
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            return Ok(());
+        };
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let began = tokio::time::Instant::now();
-        match Instance::spawn(&self.settings, number).await {
-            Ok(instance) => {
-                let ready = self.ready(instance).await;
-                self.bill(began.elapsed());
-                ready
+        let instance = Instance::spawn(&self.settings, number).await;
+        let instance = instance.map_err(|error| FunctionError::Init {
+            reason: format!("{}: {error}", self.settings.binary.display()),
+        })?;
+        let ready = self.ready(instance).await;
+        self.bill(began.elapsed());
+        let instance = ready?;
+        self.hand_over(Member { instance, place });
+        Ok(())
+    }
+
+    fn idle_or_wait(&self) -> Result<Member, oneshot::Receiver<Member>> {
+        let mut free = self.lock_free();
+        free.idle.pop().ok_or_else(|| {
+            let (waiting, handed_over) = oneshot::channel();
+            free.waiting.push(waiting);
+            handed_over
+        })
+    }
+
+    /// To the latest invocation that waits for one, or to the idle ones.
+    fn hand_over(&self, mut member: Member) {
+        let mut free = self.lock_free();
+        while let Some(waiting) = free.waiting.pop() {
+            match waiting.send(member) {
+                Ok(()) => return,
+                // It has given up.
+                Err(returned) => member = returned,
             }
-            Err(error) => Err(FunctionError::Init {
-                reason: format!("{}: {error}", self.settings.binary.display()),
-            }),
         }
+        free.idle.push(member);
+    }
+
+    fn is_waited_for(&self) -> bool {
+        let mut free = self.lock_free();
+        free.waiting.retain(|waiting| !waiting.is_closed());
+        !free.waiting.is_empty()
+    }
+
+    fn places_taken(&self) -> usize {
+        self.settings.instances_max - self.places.available_permits()
     }
 
     /// As Lambda does, a start like an invocation: by the millisecond, rounded up.
@@ -155,8 +287,13 @@ impl Shared {
                 reason: format!("the process asked for no invocation within {} s", INIT_MAX.as_secs()),
             },
         };
-        instance.kill().await;
-        Err(failed)
+        let mut log = instance.end().await;
+        let refusal = output::take_refusal(&mut log);
+        output::print(&log);
+        Err(match refusal {
+            Some(reason) => FunctionError::Init { reason },
+            None => failed,
+        })
     }
 
     async fn stopped(&self) {
@@ -194,16 +331,12 @@ impl Shared {
         }
     }
 
-    fn take_last_idle(&self) -> Option<Instance> {
-        self.lock_idle().pop()
+    fn take_idle(&self) -> Vec<Member> {
+        std::mem::take(&mut self.lock_free().idle)
     }
 
-    fn take_idle(&self) -> Vec<Instance> {
-        std::mem::take(&mut *self.lock_idle())
-    }
-
-    fn lock_idle(&self) -> std::sync::MutexGuard<'_, Vec<Instance>> {
+    fn lock_free(&self) -> std::sync::MutexGuard<'_, Free> {
         // A list of processes is whole between any two of its calls, whoever panicked while holding it.
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

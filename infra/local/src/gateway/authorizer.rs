@@ -8,11 +8,11 @@ use axum::http::header::AUTHORIZATION;
 const ANONYMOUS: &str = "anonymous";
 
 /// The owner that a request names: `Authorization: Bearer NAME`, or nobody in particular. `None` when the header is there
-/// and says neither, as a request without a valid token is refused on AWS.
-pub(super) fn owner(headers: &HeaderMap) -> Option<String> {
+/// and says neither, as a request without a valid token is refused on AWS; with `require_token`, also when it is not there.
+pub(super) fn owner(headers: &HeaderMap, require_token: bool) -> Option<String> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else {
-        return Some(ANONYMOUS.to_owned());
+        return (!require_token).then(|| ANONYMOUS.to_owned());
     };
     if values.next().is_some() {
         return None;
@@ -44,7 +44,9 @@ mod tests {
             for value in values {
                 headers.append(AUTHORIZATION, value.parse().unwrap());
             }
-            assert_eq!(owner(&headers).as_deref(), expected, "{values:?}");
+            assert_eq!(owner(&headers, false).as_deref(), expected, "{values:?}");
+            let named = expected.filter(|_| !values.is_empty());
+            assert_eq!(owner(&headers, true).as_deref(), named, "{values:?}");
         }
     }
 }

@@ -17,6 +17,8 @@ fn settings(functions_directory: PathBuf) -> Settings {
     Settings {
         port: 0,
         instances: 1,
+        http_instances: 1,
+        require_token: false,
         worker_batch_size: 1,
         dynamodb: None,
         sqs: None,

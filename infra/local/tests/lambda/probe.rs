@@ -33,6 +33,7 @@ pub(crate) fn settings() -> FunctionSettings {
         timeout: Duration::from_mins(1),
         memory_mb: 128,
         instances_max: 1,
+        instances_eager: usize::MAX,
         environment: Vec::new(),
     }
 }

@@ -7,6 +7,10 @@ use aws_sdk_sqs::types::{
     MessageSystemAttributeNameForSends, MessageSystemAttributeValue, QueueAttributeName as Name,
 };
 
+use serde_json::json;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
 use crate::service::{Queue, Service, code, number};
 
 const MAXIMUM_BYTES: usize = 1_048_576;
@@ -368,4 +372,33 @@ async fn a_queue_may_make_every_receive_a_long_poll() {
     let receive = service.client.receive_message().queue_url(&queue.url);
     let (received, id) = tokio::join!(receive.send(), queue.send("awaited"));
     assert_eq!(received.unwrap().messages()[0].message_id, Some(id));
+}
+
+/// A message that was sent to nobody would be in flight until its visibility timeout ends.
+#[tokio::test]
+async fn a_receive_whose_client_has_hung_up_takes_no_message() {
+    let reason = "moto answers a receive though its client is gone";
+    let Some(service) = Service::ours_only(reason).await else {
+        return;
+    };
+    let queue = service.queue(&[]).await;
+    let address = queue.url.split('/').nth(2).unwrap();
+    let body = json!({"QueueUrl": queue.url, "WaitTimeSeconds": 20}).to_string();
+    let request = format!(
+        "POST / HTTP/1.1\r\nhost: {address}\r\nx-amz-target: AmazonSQS.ReceiveMessage\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    for _ in 0..20 {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(request.as_bytes()).await.unwrap();
+        // Served after the receive, which therefore waits by then.
+        queue.attribute(Name::ApproximateNumberOfMessages).await;
+        drop(client);
+        queue.send("for whoever listens").await;
+        let messages = queue.receive(30).await;
+        assert_eq!(messages.len(), 1);
+        assert_eq!(number(&messages[0], &System::ApproximateReceiveCount), 1);
+        queue.delete(&messages[0]).await;
+    }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use local::bundle::{Bundle, DEVELOPMENT_WEBHOOK_SECRET, Settings};
+use local::bundle::{Bundle, DEVELOPMENT_WEBHOOK_SECRET, HTTP_INSTANCES_MAX, Settings};
 use shared::clock::SystemClock;
 use shared::config::Environment;
 use tokio::time::timeout;
@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use crate::demo::caller::{Caller, Operation};
 use crate::demo::receiver::Receiver;
 use crate::demo::table::Table;
-use crate::{Binaries, Ended, interrupted};
+use crate::{Binaries, Ended, interrupted, passed_on};
 
 /// How long the operation may take, the longest that the whole demonstration could be waited for.
 const OPERATION_MAX: Duration = Duration::from_secs(30);
@@ -73,27 +73,40 @@ async fn start(
     binaries: Binaries,
     environment: &Environment,
 ) -> Result<Bundle, Box<dyn std::error::Error>> {
-    // A look at what Ferry does, not at its logs, unless they are asked for.
-    let log_level = environment
-        .optional("AWS_LAMBDA_LOG_LEVEL")
-        .unwrap_or("WARN");
     let settings = Settings {
         port: 0,
         instances: 2,
+        http_instances: HTTP_INSTANCES_MAX,
+        require_token: false,
         worker_batch_size: 1,
         dynamodb: None,
         sqs: None,
         lambda: None,
         functions_directory: binaries.directory(environment).await?,
-        environment: [
-            ("AWS_LAMBDA_LOG_LEVEL", log_level),
-            ("CALLBACK_ALLOWED_NETWORKS", "127.0.0.0/8"),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into(),
+        environment: variables(environment),
         clock: Arc::new(SystemClock),
     };
     Ok(Bundle::start(settings).await?)
+}
+
+/// The settings of this process's own environment, with what the demonstration needs: few log lines unless they are asked
+/// for, and callbacks that its own receiver gets and verifies.
+fn variables(environment: &Environment) -> Vec<(String, String)> {
+    let mut variables = passed_on(environment);
+    for (name, own) in [
+        ("CALLBACK_ALLOWED_NETWORKS", "127.0.0.0/8"),
+        ("WEBHOOK_SECRETS", DEVELOPMENT_WEBHOOK_SECRET),
+    ] {
+        match variables.iter_mut().find(|(set, _)| set == name) {
+            Some((_, value)) => *value = format!("{value},{own}"),
+            None => variables.push((name.to_owned(), own.to_owned())),
+        }
+    }
+    let log_level = "AWS_LAMBDA_LOG_LEVEL";
+    if environment.optional(log_level).is_none() {
+        variables.push((log_level.to_owned(), "WARN".to_owned()));
+    }
+    variables
 }
 
 async fn show(bundle: &Bundle, table: &Table) -> Ended {

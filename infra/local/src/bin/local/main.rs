@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use indicatif::ProgressBar;
 use local::build::{BuildError, build_functions};
+use local::bundle::PASSED_ON;
 use shared::config::Environment;
 use shared::telemetry::chain;
 use tracing::Level;
@@ -22,6 +23,9 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::demo::DemoArguments;
 use crate::run::RunArguments;
 use crate::serve::ServeArguments;
+
+/// Open files of this process with as many processes as there may be of each function. Systems allow more without asking.
+const OPEN_FILES_MAX: u64 = 4096;
 
 /// Ferry on this machine: store, queues, gateway and the four functions.
 #[derive(Debug, Parser)]
@@ -67,6 +71,7 @@ async fn main() -> ExitCode {
         }
     };
     start_logging();
+    allow_many_processes();
     let environment = Environment::of_process();
     let ended = match arguments.command {
         None => serve::serve(arguments.serve, &environment).await,
@@ -118,6 +123,33 @@ fn interrupted() -> io::Result<impl Future<Output = ()>> {
         let _ = tokio::signal::ctrl_c().await;
     })
 }
+
+/// The functions' settings in this process's own environment.
+fn passed_on(environment: &Environment) -> Vec<(String, String)> {
+    PASSED_ON
+        .into_iter()
+        .filter_map(|name| Some((name.to_owned(), environment.optional(name)?.to_owned())))
+        .collect()
+}
+
+/// Raises the soft limit of open files, which is 256 on some systems: each process of a function takes half a dozen.
+#[cfg(unix)]
+fn allow_many_processes() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
+        let wanted = OPEN_FILES_MAX.min(hard);
+        if soft >= wanted {
+            return Ok(());
+        }
+        setrlimit(Resource::RLIMIT_NOFILE, wanted, hard)
+    });
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit of open files stays as it is: few callers can wait at once");
+    }
+}
+
+#[cfg(not(unix))]
+const fn allow_many_processes() {}
 
 /// How a command ended: well, or with what its user is told in one line.
 type Ended = Result<(), Box<dyn Error>>;

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use local::bundle::{Bundle, PASSED_ON, Settings};
+use local::bundle::{Bundle, HTTP_INSTANCES_MAX, Settings};
 use shared::clock::SystemClock;
 use shared::config::Environment;
 
-use crate::{Binaries, Ended, interrupted};
+use crate::{Binaries, Ended, interrupted, passed_on};
 
 /// How often a function that somebody else runs is asked whether it answers yet.
 const REMOTE_PROBE_INTERVAL: Duration = Duration::from_secs(1);
@@ -25,9 +25,14 @@ pub(crate) struct ServeArguments {
     #[arg(long, default_value_t = 3000)]
     port: u16,
 
-    /// The most processes of each function, and the most invocations of each event source at once.
+    /// The most processes of worker and callback, so the most operations that run at once. Submit and status have one more
+    /// for each caller who waits, up to 100.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=100))]
     instances: u16,
+
+    /// Refuse requests without `Authorization: Bearer NAME` with 401, as AWS does; `/health` stays public.
+    #[arg(long)]
+    require_token: bool,
 
     /// Use the DynamoDB-compatible store at this endpoint.
     #[arg(long, value_name = "URL", value_parser = endpoint)]
@@ -83,6 +88,8 @@ async fn start(
     let settings = Settings {
         port: arguments.port,
         instances: usize::from(arguments.instances),
+        http_instances: HTTP_INSTANCES_MAX,
+        require_token: arguments.require_token,
         worker_batch_size: 1,
         dynamodb: arguments.dynamodb,
         sqs: arguments.sqs,
@@ -132,13 +139,6 @@ fn write_private(file: &Path, lines: &str) -> std::io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
     options.open(file)?.write_all(lines.as_bytes())
-}
-
-fn passed_on(environment: &Environment) -> Vec<(String, String)> {
-    PASSED_ON
-        .into_iter()
-        .filter_map(|name| Some((name.to_owned(), environment.optional(name)?.to_owned())))
-        .collect()
 }
 
 fn endpoint(text: &str) -> Result<String, String> {

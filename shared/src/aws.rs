@@ -16,10 +16,13 @@ use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_runtime_api::client::http::{
-    HttpConnector as _, HttpConnectorSettings, SharedHttpConnector, http_client_fn,
+    HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector, http_client_fn,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::result::ConnectorError;
 use rustls::RootCertStore;
+use tokio::runtime::Handle;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::certificates::add_certificates;
 use crate::config::{Environment, SettingError};
@@ -205,6 +208,45 @@ pub fn tls_context(environment: &Environment) -> Result<TlsContext, SettingError
         .unwrap_or_default())
 }
 
+/// A connector whose requests and connections `runtime` drives, whatever runtime they are made on. A kept connection dies
+/// with the runtime that drives it, and the request that another runtime has on it then fails.
+#[must_use]
+pub fn driven_by(runtime: Handle, connector: SharedHttpConnector) -> SharedHttpConnector {
+    SharedHttpConnector::new(Driven { runtime, connector })
+}
+
+#[derive(Debug)]
+struct Driven {
+    runtime: Handle,
+    connector: SharedHttpConnector,
+}
+
+impl HttpConnector for Driven {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let (runtime, connector) = (self.runtime.clone(), self.connector.clone());
+        HttpConnectorFuture::new(async move {
+            drive(&runtime, async move { connector.call(request).await })
+                .await
+                .unwrap_or_else(|ended| Err(ConnectorError::other(ended.into(), None)))
+        })
+    }
+}
+
+/// Has `runtime` drive a future. It ends when the caller stops waiting for it.
+///
+/// # Errors
+///
+/// When the runtime has ended, or the future panicked.
+pub async fn drive<T: Send + 'static>(
+    runtime: &Handle,
+    future: impl Future<Output = T> + Send + 'static,
+) -> Result<T, JoinError> {
+    // A set, since it ends its tasks when it is dropped.
+    let mut task = JoinSet::new();
+    task.spawn_on(future, runtime);
+    task.join_next().await.expect("the one task was spawned")
+}
+
 /// A client of the SDK's that makes all its requests through `connector`, whatever the settings of the service.
 #[must_use]
 pub fn http_client(connector: &SharedHttpConnector) -> SharedHttpClient {
@@ -216,6 +258,9 @@ pub fn http_client(connector: &SharedHttpConnector) -> SharedHttpClient {
 mod tests {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::TcpListener;
+    use tokio::sync::oneshot;
 
     use super::*;
 
@@ -272,6 +317,36 @@ mod tests {
         let pem: Vec<_> = pem.collect();
         assert_eq!(pem.len(), 5);
         assert_eq!(AWS_ROOTS, pem.concat());
+    }
+
+    /// Otherwise it would run on after the invocation that it was made in, and thaw in the next.
+    #[tokio::test]
+    async fn a_call_that_is_not_waited_for_ends_on_the_runtime_that_drives_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let connector = http_connector(&Environment::default()).unwrap();
+        let connector = driven_by(Handle::current(), connector);
+        let (give_up, given_up) = oneshot::channel::<()>();
+        let caller = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                tokio::select! {
+                    answer = connector.call(HttpRequest::get(url).unwrap()) => panic!("{answer:?}"),
+                    _ = given_up => {}
+                }
+            });
+        });
+        let (mut connection, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            connection.read_buf(&mut request).await.unwrap();
+        }
+        drop(give_up);
+        // Until the connection's end.
+        connection.read_to_end(&mut request).await.unwrap();
+        caller.join().unwrap();
     }
 
     #[test]

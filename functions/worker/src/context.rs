@@ -11,6 +11,7 @@ use shared::clock::Clock;
 use shared::config::{Environment, SettingError};
 use shared::domain::limits::{INVOCATION_MARGIN, PROGRESS_MESSAGE_CHARS_MAX, WORKER_TIMEOUT_SECS};
 use shared::domain::time::Timestamp;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 /// Progress is kept to a millionth: nobody sees more, and DynamoDB refuses numbers that are very small.
@@ -135,24 +136,30 @@ impl Context {
 
 /// Clients for work's own use, built when first asked for and kept for the process. A client that a function needs gets its
 /// field here.
+///
+/// Connections are kept from attempt to attempt, and so are neighbours' of one batch. Each attempt has its own runtime, which
+/// ends with it, so what a client sends is driven by the process's, which lasts. It rests between two invocations: a kept
+/// connection may be frozen, a request may not, and ends with the work that made it.
 #[derive(Debug)]
 pub struct Clients {
     environment: Environment,
+    /// The runtime that [`Clients::new`] was called in. Without one, what is sent is driven where it is awaited.
+    runtime: Option<Handle>,
     aws: OnceLock<Aws>,
 }
 
 impl Clients {
-    /// Clients with these settings.
+    /// Clients with these settings, driven by the runtime that this is called in.
     #[must_use]
-    pub const fn new(environment: Environment) -> Self {
+    pub fn new(environment: Environment) -> Self {
         Self {
             environment,
+            runtime: Handle::try_current().ok(),
             aws: OnceLock::new(),
         }
     }
 
-    /// AWS, with connections of its own: work runs on a thread of its own, and a connection belongs to the thread that opened
-    /// it.
+    /// AWS.
     ///
     /// # Errors
     ///
@@ -161,7 +168,28 @@ impl Clients {
         if let Some(aws) = self.aws.get() {
             return Ok(aws);
         }
-        let aws = Aws::new(&self.environment, aws::http_connector(&self.environment)?)?;
+        let mut connector = aws::http_connector(&self.environment)?;
+        if let Some(runtime) = &self.runtime {
+            connector = aws::driven_by(runtime.clone(), connector);
+        }
+        let aws = Aws::new(&self.environment, connector)?;
         Ok(self.aws.get_or_init(|| aws))
+    }
+
+    /// Sends a request of another client that keeps connections. It ends when it is no longer awaited.
+    ///
+    /// # Panics
+    ///
+    /// When the request does.
+    pub async fn drive<T: Send + 'static>(
+        &self,
+        request: impl Future<Output = T> + Send + 'static,
+    ) -> T {
+        match &self.runtime {
+            None => request.await,
+            Some(runtime) => aws::drive(runtime, request)
+                .await
+                .expect("the process's runtime outlasts its work"),
+        }
     }
 }

@@ -19,6 +19,7 @@ mod interleavings;
 mod lifecycle;
 mod messages;
 mod metrics;
+mod neighbours;
 mod orders;
 mod outages;
 mod owners;

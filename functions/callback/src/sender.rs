@@ -10,10 +10,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use futures_util::future::{Either, select};
 use reqwest::dns::Resolve;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
-use reqwest::{Client, Response, StatusCode, redirect};
+use reqwest::{Client, Request, Response, StatusCode, redirect, retry};
 use rustls::{ClientConfig, RootCertStore};
 use shared::clock::Clock;
 use shared::domain::callback_url::CallbackUrl;
@@ -21,10 +22,12 @@ use shared::domain::network::{AllowedNetworks, Reach};
 use shared::domain::time::Timestamp;
 
 pub use self::failure::{Failure, TlsFailure};
+use self::kept::KeptConnections;
 use self::resolver::{JudgingResolver, SystemResolver};
 use crate::signature::Signer;
 
 mod failure;
+mod kept;
 mod resolver;
 mod retry_after;
 
@@ -35,23 +38,36 @@ const USER_AGENT: &str = concat!("Ferry/", env!("CARGO_PKG_VERSION"));
 /// at once, and an answer takes time as well.
 const CONNECT_PART: f64 = 0.8;
 
-/// Receivers close idle connections too, and a request written to a closed one is a failed attempt. Enough for a burst of
-/// callbacks to one receiver.
+/// Receivers close idle connections too, and a request written to a closed one costs a second request. Enough for a burst
+/// of callbacks to one receiver.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What is read of an answer's body, in bytes, before it is thrown away: a short one leaves the connection fit for reuse, and
 /// a long one is not worth the time.
 const ANSWER_BODY_BYTES_MAX: usize = 4096;
 
+/// How often the connection gets its turn to deliver a body that came with its headers. This takes no time: what is still on
+/// its way is not waited for.
+const ANSWER_BODY_TURNS: usize = 4;
+
 /// Posts callbacks. Built once per process, for the sake of its connections.
 pub struct Sender {
     /// For [`Reach::Public`]: `https` only.
-    public: Client,
+    public: Clients,
     /// For [`Reach::AllowedNetworks`]. Without such a network there is no client that could speak plain `http`.
-    allowed_only: Option<Client>,
+    allowed_only: Option<Clients>,
+    kept: KeptConnections,
     allowed: Arc<AllowedNetworks>,
     timeout: Duration,
     clock: Arc<dyn Clock>,
+}
+
+/// Two clients that reach the same receivers.
+struct Clients {
+    /// Keeps connections, and uses them again.
+    keeping: Client,
+    /// Opens a connection for each request and keeps none, so that a second try cannot meet another that has ended.
+    fresh: Client,
 }
 
 /// One POST, and what came of it.
@@ -124,26 +140,36 @@ impl Sender {
             .with_safe_default_protocol_versions()?
             .with_root_certificates(network.roots)
             .with_no_client_auth();
-        let client = |reach| {
+        let client = |reach, idle_max| {
             let resolver =
                 JudgingResolver::new(Arc::clone(&network.names), reach, Arc::clone(&allowed));
-            client(resolver, reach, tls.clone(), timeout.mul_f64(CONNECT_PART))
+            let connect_timeout = timeout.mul_f64(CONNECT_PART);
+            client(resolver, reach, tls.clone(), connect_timeout, idle_max)
+        };
+        let clients = |reach| {
+            Ok::<_, reqwest::Error>(Clients {
+                keeping: client(reach, usize::MAX)?,
+                fresh: client(reach, 0)?,
+            })
         };
         Ok(Self {
-            public: client(Reach::Public)?,
+            public: clients(Reach::Public)?,
             allowed_only: if allowed.is_empty() {
                 None
             } else {
-                Some(client(Reach::AllowedNetworks)?)
+                Some(clients(Reach::AllowedNetworks)?)
             },
+            // A POST that began on a connection's last idle moment fails at its deadline at the latest.
+            kept: KeptConnections::new(IDLE_TIMEOUT + timeout),
             allowed,
             timeout,
             clock,
         })
     }
 
-    /// Signs `body` and posts it to `url`, once. `webhook_id` is the same on every attempt of one callback and holds no full
-    /// stop; the time and so the signature are those of this attempt.
+    /// Signs `body` and posts it to `url`: once, or once more when a kept connection ended before an answer. `webhook_id` is
+    /// the same on every attempt of one callback and holds no full stop; the time and so the signature are those of this
+    /// attempt.
     pub async fn post(
         &self,
         url: &CallbackUrl,
@@ -154,8 +180,9 @@ impl Sender {
         let started_at = self.clock.now();
         let mut deadline = self.clock.sleep_until(started_at + self.timeout);
         let timestamp_secs = started_at.as_secs();
-        let request = self.client_for(url).map(|client| {
-            client
+        let request = self.clients_for(url).map(|clients| {
+            let request = clients
+                .keeping
                 .post(url.as_str())
                 .header(CONTENT_TYPE, "application/json")
                 .header("webhook-id", webhook_id)
@@ -165,8 +192,14 @@ impl Sender {
                     signer.sign(webhook_id, timestamp_secs, &body),
                 )
                 .body(body)
+                .build();
+            (clients, request)
         });
-        let answer = async { request?.send().await.map_err(|error| Failure::of(&error)) };
+        let answer = async {
+            let (clients, request) = request?;
+            let answer = async { self.send(clients, request?).await };
+            answer.await.map_err(|error| Failure::of(&error))
+        };
         let outcome = match before(&mut deadline, answer).await {
             None => Outcome::Failed {
                 reason: Failure::TimedOut,
@@ -174,7 +207,7 @@ impl Sender {
             Some(Err(reason)) => Outcome::Failed { reason },
             Some(Ok(response)) => {
                 let outcome = answered(response.status(), response.headers(), self.clock.now());
-                before(&mut deadline, drain(response)).await;
+                drain(response).await;
                 outcome
             }
         };
@@ -185,8 +218,28 @@ impl Sender {
         }
     }
 
-    /// The client for a URL whose host is not an address that may not be reached.
-    fn client_for(&self, url: &CallbackUrl) -> Result<&Client, Failure> {
+    /// Sends a request, and sends it again on a fresh connection if a kept one ended before an answer, as it does when its
+    /// receiver has closed it meanwhile. The receiver may have taken the first: it knows the second by its `webhook-id`.
+    ///
+    /// The library itself repeats a request only while nothing of it has been written, so that none is sent three times.
+    async fn send(&self, clients: &Clients, request: Request) -> Result<Response, reqwest::Error> {
+        let again = request.try_clone();
+        let answer = clients.keeping.execute(request).await;
+        match (answer, again) {
+            (Ok(response), _) => {
+                self.kept.answered(&response, self.clock.now());
+                Ok(response)
+            }
+            (Err(error), Some(again)) if self.kept.ended(&error) => {
+                tracing::debug!("a kept connection ended; the callback is sent on a fresh one");
+                clients.fresh.execute(again).await
+            }
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    /// The clients for a URL whose host is not an address that may not be reached.
+    fn clients_for(&self, url: &CallbackUrl) -> Result<&Clients, Failure> {
         // The HTTP client resolves names only; an address goes straight to the socket.
         if let Some(address) = url.address() {
             url.reach().judge(address, &self.allowed)?;
@@ -210,6 +263,7 @@ fn client(
     reach: Reach,
     tls: ClientConfig,
     connect_timeout: Duration,
+    idle_max: usize,
 ) -> Result<Client, reqwest::Error> {
     Client::builder()
         .tls_backend_preconfigured(tls)
@@ -222,6 +276,8 @@ fn client(
         .user_agent(USER_AGENT)
         .connect_timeout(connect_timeout)
         .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_max_idle_per_host(idle_max)
+        .retry(retry::never())
         .build()
 }
 
@@ -247,12 +303,18 @@ fn answered(status: StatusCode, headers: &HeaderMap, now: Timestamp) -> Outcome 
     }
 }
 
+/// Reads what has come of an answer's body. When that is all, the connection can be used again; otherwise it is closed, for
+/// nothing may go on reading when the invocation answers.
 async fn drain(mut response: Response) {
-    let mut bytes = 0;
-    while let Ok(Some(chunk)) = response.chunk().await {
-        bytes += chunk.len();
-        if bytes > ANSWER_BODY_BYTES_MAX {
-            return;
+    let (mut bytes, mut turns) = (0, 0);
+    while bytes <= ANSWER_BODY_BYTES_MAX && turns < ANSWER_BODY_TURNS {
+        match response.chunk().now_or_never() {
+            Some(Ok(Some(chunk))) => bytes += chunk.len(),
+            Some(_) => return,
+            None => {
+                turns += 1;
+                tokio::task::yield_now().await;
+            }
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::signature::Signer;
 
 mod deadline;
 mod delivery;
+mod kept;
 mod receiver;
 mod tls;
 mod walls;

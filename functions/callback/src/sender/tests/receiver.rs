@@ -9,7 +9,7 @@ use axum::body::Bytes;
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Method, Uri};
 use axum::response::IntoResponse;
-
+use futures_util::FutureExt as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -86,11 +86,13 @@ impl RawReceiver {
     /// Accepts a connection and reads a whole request, whose body is `{}`.
     pub(super) async fn request(&self) -> TcpStream {
         let mut stream = self.connection().await;
-        let mut read = Vec::new();
-        while !read.ends_with(b"\r\n\r\n{}") {
-            assert_ne!(stream.read_buf(&mut read).await.unwrap(), 0);
-        }
+        read_request(&mut stream).await;
         stream
+    }
+
+    /// Nobody has connected whom the test has not met.
+    pub(super) fn assert_no_other_connection(&self) {
+        assert!(self.listener.accept().now_or_never().is_none());
     }
 
     /// Accepts a connection, reads a request, writes `answer` and closes.
@@ -98,6 +100,15 @@ impl RawReceiver {
         let mut stream = self.request().await;
         stream.write_all(answer).await.unwrap();
     }
+}
+
+/// Reads a whole request, whose body is `{}`.
+pub(super) async fn read_request(stream: &mut TcpStream) -> Vec<u8> {
+    let mut read = Vec::new();
+    while !read.ends_with(b"\r\n\r\n{}") {
+        assert_ne!(stream.read_buf(&mut read).await.unwrap(), 0);
+    }
+    read
 }
 
 /// A listener that nobody must connect to.

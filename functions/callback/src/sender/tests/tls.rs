@@ -11,7 +11,7 @@ use super::*;
 
 const NAME: &str = "hooks.example.com";
 
-/// A receiver with a certificate for [`NAME`], for one request. Returns its port and the roots that trust it.
+/// A receiver with a certificate for [`NAME`], for one request on each connection. Returns its port and the roots that trust it.
 fn start_receiver(change: impl FnOnce(&mut CertificateParams)) -> (u16, RootCertStore) {
     let mut params = CertificateParams::new([NAME.to_owned()]).unwrap();
     change(&mut params);
@@ -34,24 +34,35 @@ fn start_receiver(change: impl FnOnce(&mut CertificateParams)) -> (u16, RootCert
     (port, roots)
 }
 
-/// Ends early, with an error that the test has no use for, when the client will not have the certificate.
+/// Answers one request on each connection, and ends it when another is sent on it.
 fn answer_once(listener: &std::net::TcpListener, config: ServerConfig) -> io::Result<()> {
-    let (stream, _) = listener.accept()?;
-    let connection = ServerConnection::new(Arc::new(config)).map_err(io::Error::other)?;
-    let mut tls = rustls::StreamOwned::new(connection, stream);
+    let config = Arc::new(config);
+    loop {
+        let (stream, _) = listener.accept()?;
+        let connection = ServerConnection::new(Arc::clone(&config)).map_err(io::Error::other)?;
+        let mut tls = rustls::StreamOwned::new(connection, stream);
+        // It ends early when the client will not have the certificate.
+        let _ = read_request(&mut tls).and_then(|()| {
+            // A server of many names tells by this which one is meant.
+            let status = match tls.conn.server_name() {
+                Some(NAME) => "200 OK",
+                _ => "421 Misdirected Request",
+            };
+            write!(tls, "HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n")?;
+            tls.flush()?;
+            read_request(&mut tls)
+        });
+    }
+}
+
+fn read_request(stream: &mut impl Read) -> io::Result<()> {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n{}") {
         let mut byte = [0];
-        tls.read_exact(&mut byte)?;
+        stream.read_exact(&mut byte)?;
         request.push(byte[0]);
     }
-    // A server of many names tells by this which one is meant.
-    let status = match tls.conn.server_name() {
-        Some(NAME) => "200 OK",
-        _ => "421 Misdirected Request",
-    };
-    write!(tls, "HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n")?;
-    tls.flush()
+    Ok(())
 }
 
 async fn post_over_tls(port: u16, roots: RootCertStore, name: &str) -> Outcome {
@@ -71,6 +82,18 @@ async fn a_trusted_certificate_is_taken_and_the_name_is_told_in_the_handshake() 
             answered(200),
             "{name}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_ends_is_replaced_at_once_over_tls_too() {
+    let (port, roots) = start_receiver(|_| {});
+    let names = Names::answering(&[&["127.0.0.1"]]);
+    let sender = sender_with(LOOPBACK, &names, roots, SystemClock);
+    for connections in [1, 2] {
+        let attempt = post(&sender, &format!("https://{NAME}:{port}/")).await;
+        assert_eq!(attempt.outcome, answered(200));
+        assert_eq!(names.asked().len(), connections);
     }
 }
 

@@ -1,0 +1,68 @@
+//! Which connections are kept ones: those that have answered before.
+//!
+//! The HTTP client does not say whether a request went over a connection that it had kept. It says which connection it was,
+//! by its two ends.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::iter::successors;
+use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpInfo;
+use reqwest::Response;
+use shared::domain::time::Timestamp;
+
+/// The connections that have answered, with the time of their last answer.
+pub(super) struct KeptConnections {
+    answered: Mutex<HashMap<Ends, Timestamp>>,
+    age_max: Duration,
+}
+
+type Ends = (SocketAddr, SocketAddr);
+
+impl KeptConnections {
+    /// A connection is forgotten when it has not answered for `age_max`: it is not kept for so long.
+    pub(super) fn new(age_max: Duration) -> Self {
+        Self {
+            answered: Mutex::default(),
+            age_max,
+        }
+    }
+
+    pub(super) fn answered(&self, response: &Response, now: Timestamp) {
+        let mut answered = self.lock();
+        answered.retain(|_, at| now.since(*at) <= self.age_max);
+        if let Some(info) = response.extensions().get() {
+            answered.insert(ends(info), now);
+        }
+    }
+
+    /// Whether a kept connection ended before it answered a request. It is not kept any longer.
+    pub(super) fn ended(&self, error: &reqwest::Error) -> bool {
+        connection(error).is_some_and(|ends| self.lock().remove(&ends).is_some())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Ends, Timestamp>> {
+        // Whole between any two calls.
+        self.answered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The connection that a request failed on; none when it got none.
+fn connection(error: &reqwest::Error) -> Option<Ends> {
+    let error: &(dyn Error + 'static) = error;
+    successors(Some(error), |&error| error.source())
+        .find_map(|error| error.downcast_ref::<legacy::Error>())
+        .and_then(|error| {
+            let mut extensions = http::Extensions::new();
+            error.connect_info()?.get_extras(&mut extensions);
+            extensions.get().map(ends)
+        })
+}
+
+fn ends(info: &HttpInfo) -> Ends {
+    (info.local_addr(), info.remote_addr())
+}

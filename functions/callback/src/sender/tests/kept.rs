@@ -1,0 +1,206 @@
+//! Receivers that end a connection which the sender has kept.
+
+use shared::domain::network::RefusedAddress;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::receiver::{RawReceiver, read_request};
+use super::*;
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+const ACCEPTED: &[u8] = b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n";
+
+/// A receiver with a connection that has answered once and is kept.
+async fn kept(sender: &Sender, receiver: &RawReceiver, to: &str) -> TcpStream {
+    let answer = async {
+        let mut stream = receiver.request().await;
+        stream.write_all(OK).await.unwrap();
+        stream
+    };
+    let (attempt, stream) = tokio::join!(post(sender, to), answer);
+    assert_eq!(attempt.outcome, answered(200));
+    stream
+}
+
+/// How a receiver ends a connection on which it was sent a request.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Closed,
+    Reset,
+    InTheMiddleOfTheHeaders,
+}
+
+impl End {
+    async fn of(self, mut stream: TcpStream) {
+        match self {
+            Self::Closed => {}
+            Self::Reset => stream.set_zero_linger().unwrap(),
+            Self::InTheMiddleOfTheHeaders => {
+                stream.write_all(b"HTTP/1.1 200 OK\r\nconte").await.unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_whose_answer_came_whole_is_used_again() {
+    for answer in [
+        "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nshort",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nshort\r\n0\r\n\r\n",
+    ] {
+        let receiver = RawReceiver::start().await;
+        let sender = sender(LOOPBACK, &Names::answering(&[]));
+        let to = format!("http://127.0.0.1:{}/", receiver.port);
+        let mut stream = kept(&sender, &receiver, &to).await;
+        for _ in 0..2 {
+            let answers = async {
+                read_request(&mut stream).await;
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            };
+            let (attempt, ()) = tokio::join!(post(&sender, &to), answers);
+            assert_eq!(attempt.outcome, answered(200), "{answer:?}");
+            receiver.assert_no_other_connection();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_ends_is_replaced_at_once() {
+    for end in [End::Closed, End::Reset, End::InTheMiddleOfTheHeaders] {
+        let receiver = RawReceiver::start().await;
+        let names = Names::answering(&[&["127.0.0.1"]]);
+        let sender = sender(LOOPBACK, &names);
+        let to = format!("http://hooks.example.com:{}/", receiver.port);
+        let mut stream = kept(&sender, &receiver, &to).await;
+        let answers = async {
+            let first = read_request(&mut stream).await;
+            end.of(stream).await;
+            let mut stream = receiver.connection().await;
+            let second = read_request(&mut stream).await;
+            stream.write_all(ACCEPTED).await.unwrap();
+            assert_eq!(first, second, "the same attempt, to the byte");
+        };
+        let (attempt, ()) = tokio::join!(post(&sender, &to), answers);
+        assert_eq!(attempt.outcome, answered(202), "{end:?}");
+        receiver.assert_no_other_connection();
+        // Each connection was judged, and none but connections.
+        assert_eq!(names.asked().len(), 2, "{end:?}");
+    }
+}
+
+/// Nothing is sent on a connection that is known to have ended.
+#[tokio::test]
+async fn a_kept_connection_that_has_ended_before_costs_no_request() {
+    let receiver = RawReceiver::start().await;
+    let sender = sender(LOOPBACK, &Names::answering(&[]));
+    let to = format!("http://127.0.0.1:{}/", receiver.port);
+    let mut stream = kept(&sender, &receiver, &to).await;
+    stream.shutdown().await.unwrap();
+    // The sender closes its side once it knows.
+    assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+    let (attempt, ()) = tokio::join!(post(&sender, &to), receiver.answer(ACCEPTED));
+    assert_eq!(attempt.outcome, answered(202));
+    receiver.assert_no_other_connection();
+}
+
+/// The second try does not meet another that has ended, however many are kept.
+#[tokio::test]
+async fn the_second_try_has_a_fresh_connection_though_others_are_kept() {
+    let receiver = RawReceiver::start().await;
+    let sender = sender(LOOPBACK, &Names::answering(&[]));
+    let to = format!("http://127.0.0.1:{}/", receiver.port);
+    let answers = async {
+        let mut streams = Vec::new();
+        for _ in 0..3 {
+            streams.push(receiver.request().await);
+        }
+        for stream in &mut streams {
+            stream.write_all(OK).await.unwrap();
+        }
+        streams
+    };
+    let posts = async { tokio::join!(post(&sender, &to), post(&sender, &to), post(&sender, &to)) };
+    let (_, mut streams) = tokio::join!(posts, answers);
+    // Those that are still kept end as soon as they are sent something.
+    let answers = async {
+        let mut number = 0;
+        let mut ends = Vec::new();
+        for stream in &mut streams {
+            ends.push(Box::pin(
+                async move { (number, read_request(stream).await).0 },
+            ));
+            number += 1;
+        }
+        let (ended, _, others) = futures_util::future::select_all(ends).await;
+        drop(others);
+        drop(streams.remove(ended));
+        receiver.answer(ACCEPTED).await;
+        streams
+    };
+    let (attempt, streams) = tokio::join!(post(&sender, &to), answers);
+    assert_eq!(attempt.outcome, answered(202));
+    receiver.assert_no_other_connection();
+    for stream in streams {
+        let sent = stream.try_read(&mut [0]).map_err(|error| error.kind());
+        assert_eq!(sent, Err(io::ErrorKind::WouldBlock), "no third request");
+    }
+}
+
+#[tokio::test]
+async fn a_fresh_connection_that_ends_is_not_replaced() {
+    let receiver = RawReceiver::start().await;
+    let sender = sender(LOOPBACK, &Names::answering(&[]));
+    let to = format!("http://127.0.0.1:{}/", receiver.port);
+    let (attempt, ()) = tokio::join!(post(&sender, &to), receiver.answer(b""));
+    assert_eq!(attempt.outcome, failed(Failure::NoAnswer));
+    receiver.assert_no_other_connection();
+
+    let mut stream = kept(&sender, &receiver, &to).await;
+    let answers = async {
+        read_request(&mut stream).await;
+        drop(stream);
+        receiver.answer(b"").await;
+    };
+    let (attempt, ()) = tokio::join!(post(&sender, &to), answers);
+    assert_eq!(attempt.outcome, failed(Failure::NoAnswer));
+    receiver.assert_no_other_connection();
+}
+
+#[tokio::test]
+async fn the_second_try_is_judged_as_every_connection_is() {
+    let receiver = RawReceiver::start().await;
+    let names = Names::answering(&[&["127.0.0.1"], &["10.0.0.1"]]);
+    let sender = sender(LOOPBACK, &names);
+    let to = format!("http://hooks.example.com:{}/", receiver.port);
+    let mut stream = kept(&sender, &receiver, &to).await;
+    let end = async {
+        read_request(&mut stream).await;
+        drop(stream);
+    };
+    let (attempt, ()) = tokio::join!(post(&sender, &to), end);
+    let refused = Failure::AddressNotAllowed(RefusedAddress::OutsideAllowedNetworks);
+    assert_eq!(attempt.outcome, failed(refused));
+    receiver.assert_no_other_connection();
+}
+
+#[tokio::test]
+async fn both_tries_have_one_deadline() {
+    let receiver = RawReceiver::start().await;
+    let clock = manual_clock();
+    let names = Names::answering(&[]);
+    let sender = sender_with(LOOPBACK, &names, RootCertStore::empty(), clock.clone());
+    let to = format!("http://127.0.0.1:{}/", receiver.port);
+    let mut stream = kept(&sender, &receiver, &to).await;
+    let stall = async {
+        read_request(&mut stream).await;
+        clock.advance(TIMEOUT / 2);
+        drop(stream);
+        let stalled = receiver.request().await;
+        clock.advance(TIMEOUT / 2);
+        stalled
+    };
+    let (attempt, _stalled) = tokio::join!(post(&sender, &to), stall);
+    assert_eq!(attempt.outcome, failed(Failure::TimedOut));
+    assert_eq!(attempt.duration, TIMEOUT);
+    receiver.assert_no_other_connection();
+}

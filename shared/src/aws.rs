@@ -237,6 +237,10 @@ impl HttpConnector for Driven {
 /// # Errors
 ///
 /// When the runtime has ended, or the future panicked.
+///
+/// # Panics
+///
+/// Never: a set of one task has one to join.
 pub async fn drive<T: Send + 'static>(
     runtime: &Handle,
     future: impl Future<Output = T> + Send + 'static,
@@ -244,7 +248,9 @@ pub async fn drive<T: Send + 'static>(
     // A set, since it ends its tasks when it is dropped.
     let mut task = JoinSet::new();
     task.spawn_on(future, runtime);
-    task.join_next().await.expect("the one task was spawned")
+    task.join_next()
+        .await
+        .expect("a set of one task has one to join")
 }
 
 /// A client of the SDK's that makes all its requests through `connector`, whatever the settings of the service.
@@ -326,7 +332,7 @@ mod tests {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let connector = http_connector(&Environment::default()).unwrap();
         let connector = driven_by(Handle::current(), connector);
-        let (give_up, given_up) = oneshot::channel::<()>();
+        let (give_up, gone) = oneshot::channel::<()>();
         let caller = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .build()
@@ -334,7 +340,7 @@ mod tests {
             runtime.block_on(async {
                 tokio::select! {
                     answer = connector.call(HttpRequest::get(url).unwrap()) => panic!("{answer:?}"),
-                    _ = given_up => {}
+                    _ = gone => {}
                 }
             });
         });

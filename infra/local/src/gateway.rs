@@ -43,7 +43,7 @@ pub struct Gateway {
     pub submit: Arc<Function>,
     /// Answers [`Handler::Status`].
     pub status: Arc<Function>,
-    /// Whether a request without `Authorization` is refused, instead of being nobody's in particular.
+    /// Whether a request without `Authorization` is refused; otherwise its owner is `anonymous`.
     pub require_token: bool,
     /// Tells the time of requests.
     pub clock: Arc<dyn Clock>,

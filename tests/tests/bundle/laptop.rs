@@ -1,6 +1,6 @@
 //! The program's first minutes on a laptop: idle, with a wrong setting, with many callers who wait.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use local::client::http_client;
@@ -150,7 +150,7 @@ async fn a_wrong_setting_ends_the_program_before_it_is_ready_with_one_line_that_
 }
 
 #[tokio::test]
-async fn callers_who_wait_keep_nobody_else_out() {
+async fn callers_who_wait_keep_no_other_caller_out() {
     let local = Local::start(&[], &[("FORRST_WAIT_SECONDS", "20")]).await;
     let long =
         json!({"function": "demo.countdown", "arguments": {"steps": 100, "step_ms": 60_000}});
@@ -171,19 +171,16 @@ async fn callers_who_wait_keep_nobody_else_out() {
     let process_id = local.child.id().unwrap();
     let others = async {
         until("a process for each who waits", async || {
-            let mut slowest = Duration::ZERO;
             for request in [
                 local.get("/health"),
                 local.get("/functions"),
                 local.get(&path),
                 local.post("/operations", &json!({"function": "demo.echo"})),
             ] {
-                let began = Instant::now();
-                let (status, answer) = answered(request).await;
-                slowest = slowest.max(began.elapsed());
+                let answer = timeout(PROMPT, answered(request)).await;
+                let (status, answer) = answer.expect("an answer at once");
                 assert!(matches!(status, 200 | 202), "{answer}");
             }
-            assert!(slowest < PROMPT, "{slowest:?}");
             let children = Process::children_of(process_id).await;
             let of = |name| children.iter().filter(|child| child.name == name).count();
             (of("submit") > 2 * WAITERS && of("status") > WAITERS).then_some(())
@@ -198,7 +195,7 @@ async fn callers_who_wait_keep_nobody_else_out() {
 }
 
 #[tokio::test]
-async fn a_token_is_required_when_it_is_told_to_but_for_health() {
+async fn with_require_token_only_health_answers_a_request_without_one() {
     let local = Local::start(&["--require-token"], &[]).await;
     for path in ["/operations", "/functions", "/operations/op_1"] {
         let (status, answer) = answered(local.get(path)).await;

@@ -112,7 +112,7 @@ fn message(line: &str) -> String {
     message.unwrap_or_else(|| line.to_owned())
 }
 
-/// An output that nobody reads any more is none of the bundle's troubles.
+/// An output that is no longer read must not end the bundle.
 pub(super) fn print(bytes: &[u8]) {
     if !bytes.is_empty() {
         let mut output = io::stdout().lock();

@@ -188,7 +188,7 @@ impl Shared {
                 started = &mut start => started.unwrap_or(Err(FunctionError::Stopped))?,
             }
             // A later invocation got what was started, or there are as many as may be. Then one of them comes free, unless it
-            // dies: so this is looked at again.
+            // dies: so this is checked again.
             if self.places.available_permits() == 0 {
                 tokio::select! {
                     biased;

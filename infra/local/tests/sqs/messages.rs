@@ -374,7 +374,7 @@ async fn a_queue_may_make_every_receive_a_long_poll() {
     assert_eq!(received.unwrap().messages()[0].message_id, Some(id));
 }
 
-/// A message that was sent to nobody would be in flight until its visibility timeout ends.
+/// A message in the answer to a closed connection would be in flight until its visibility timeout ends.
 #[tokio::test]
 async fn a_receive_whose_client_has_hung_up_takes_no_message() {
     let reason = "moto answers a receive though its client is gone";
@@ -395,7 +395,7 @@ async fn a_receive_whose_client_has_hung_up_takes_no_message() {
         // Served after the receive, which therefore waits by then.
         queue.attribute(Name::ApproximateNumberOfMessages).await;
         drop(client);
-        queue.send("for whoever listens").await;
+        queue.send("for the next receive").await;
         let messages = queue.receive(30).await;
         assert_eq!(messages.len(), 1);
         assert_eq!(number(&messages[0], &System::ApproximateReceiveCount), 1);

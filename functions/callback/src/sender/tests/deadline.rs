@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use super::receiver::RawReceiver;
 use super::*;
 
-/// Tells when the sender looks at the time, which it does at the start.
+/// Notifies the test when the sender reads the time, which it does at the start.
 struct WatchedClock {
     clock: ManualClock,
     read: Arc<Notify>,
@@ -100,8 +100,8 @@ async fn a_handshake_that_is_never_answered_leaves_time_for_the_rest() {
     assert_eq!(attempt.outcome, failed(Failure::TimedOut));
 }
 
-/// The clock stands still, so that this would never end if the body were waited for. What is left of it is not read, either:
-/// the connection ends.
+/// The clock stands still, so that this would never end if the body were waited for. The rest of it is not read either: the
+/// connection ends.
 #[tokio::test]
 async fn an_answer_is_complete_with_its_headers() {
     for head in [

@@ -123,15 +123,10 @@ async fn the_second_try_has_a_fresh_connection_though_others_are_kept() {
     let (_, mut streams) = tokio::join!(posts, answers);
     // Those that are still kept end as soon as they are sent something.
     let answers = async {
-        let mut number = 0;
-        let mut ends = Vec::new();
-        for stream in &mut streams {
-            ends.push(Box::pin(
-                async move { (number, read_request(stream).await).0 },
-            ));
-            number += 1;
-        }
-        let (ended, _, others) = futures_util::future::select_all(ends).await;
+        let requests = streams
+            .iter_mut()
+            .map(|stream| Box::pin(read_request(stream)));
+        let (_, ended, others) = futures_util::future::select_all(requests).await;
         drop(others);
         drop(streams.remove(ended));
         receiver.answer(ACCEPTED).await;

@@ -90,7 +90,7 @@ impl RawReceiver {
         stream
     }
 
-    /// Nobody has connected whom the test has not met.
+    /// Every connection so far has been accepted by the test.
     pub(super) fn assert_no_other_connection(&self) {
         assert!(self.listener.accept().now_or_never().is_none());
     }

@@ -43,7 +43,7 @@ fn answer_once(listener: &std::net::TcpListener, config: ServerConfig) -> io::Re
         let mut tls = rustls::StreamOwned::new(connection, stream);
         // It ends early when the client will not have the certificate.
         let _ = read_request(&mut tls).and_then(|()| {
-            // A server of many names tells by this which one is meant.
+            // A server of many names chooses its certificate by this.
             let status = match tls.conn.server_name() {
                 Some(NAME) => "200 OK",
                 _ => "421 Misdirected Request",

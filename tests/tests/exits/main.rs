@@ -58,6 +58,7 @@ async fn log_of(cause: &str) -> Vec<Value> {
         timeout: Duration::from_mins(1),
         memory_mb: 128,
         instances_max: 1,
+        instances_eager: 1,
         environment: vec![("SERVICE_NAME".to_owned(), "ferry".to_owned())],
     };
     let mut instance = Instance::spawn(&settings, 0).await.unwrap();

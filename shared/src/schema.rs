@@ -126,7 +126,9 @@ fn push(faults: &mut Vec<ArgumentFault>, error: &ValidationError<'_>, root: &Val
             if let Some(values) = values(error, context) {
                 add(None, format!("must be {}", one_of(&values)));
             } else if let Some(branch) = likely(error, context) {
-                branch.iter().for_each(|error| push(faults, error, root));
+                for error in branch {
+                    push(faults, error, root);
+                }
             } else {
                 add(
                     None,

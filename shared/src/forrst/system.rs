@@ -185,7 +185,9 @@ impl SystemCall {
         let call = match checked {
             Ok(()) => Self::read_arguments(function, arguments, owner, &mut faults),
             Err(wrong) => {
-                wrong.into_iter().for_each(|fault| push(fault, &mut faults));
+                for fault in wrong {
+                    push(fault, &mut faults);
+                }
                 None
             }
         };

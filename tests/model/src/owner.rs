@@ -94,7 +94,7 @@ pub(crate) fn offers_of_erase(state: &State, id: u8, actions: &mut Vec<Action>) 
     let wires = match state.erases[usize::from(id)] {
         // A read that fails leads nowhere, nor does one of what is not there or has not ended.
         Erase::Unasked if store::erasable(state).is_some() => &READS[..1],
-        Erase::Mark(_) => &WRITES[..],
+        Erase::Mark(..) => &WRITES[..],
         Erase::DeletePayloads(..) | Erase::LeaveMark(_) => &READS[..],
         Erase::Unasked | Erase::Answered => return,
     };
@@ -110,18 +110,21 @@ pub(crate) fn erase(state: &mut State, config: &Config, id: u8, wire: Wire) -> O
             if is_marked {
                 Erase::DeletePayloads(create, store::begun_before_mark(state, create))
             } else {
-                Erase::Mark(create)
+                Erase::Mark(create, store::begun(state))
             }
         }
         (_, Wire::Failed) => Erase::Answered,
-        (Erase::Mark(create), _) => match (wire, store::mark_erased(state, config, create)) {
-            (Wire::Answered, _) => {
-                Erase::DeletePayloads(create, store::begun_before_mark(state, create))
+        (Erase::Mark(create, begun), _) => {
+            let applied = store::mark_erased(state, config, create, begun);
+            match wire {
+                Wire::Answered => {
+                    Erase::DeletePayloads(create, store::begun_before_mark(state, create))
+                }
+                Wire::Doubtful if applied => Erase::Answered,
+                Wire::Retried if applied => Erase::Mark(create, begun),
+                _ => return None,
             }
-            (Wire::Doubtful, true) => Erase::Answered,
-            (Wire::Retried, true) => Erase::Mark(create),
-            _ => return None,
-        },
+        }
         (Erase::DeletePayloads(create, begun), _) => {
             store::delete_items(state, config, create, begun);
             Erase::LeaveMark(create)

@@ -29,8 +29,7 @@ pub struct State {
     pub head: Option<Head>,
     /// In its place, what is left of an incarnation that was erased.
     pub mark: Option<u8>,
-    /// The submits, as bits, that had begun when what is erased there was marked: those whose
-    /// `created_at` is before `erased_at`.
+    /// The submits, as bits, whose `created_at` is before the `erased_at` of what is erased there.
     pub begun: u8,
     /// Whether an operation has ever been there, which an eventually consistent read may see.
     pub ever: bool,

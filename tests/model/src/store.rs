@@ -7,8 +7,8 @@ mod payload;
 
 pub(crate) use self::callback::{RecordedAttempt, record_attempt, start_round};
 pub(crate) use self::payload::{
-    arguments_key, begun_before_mark, delete_item, delete_items, erasable, leave_mark, mark_erased,
-    result_key, write_payload,
+    arguments_key, begun, begun_before_mark, delete_item, delete_items, erasable, leave_mark,
+    mark_erased, result_key, write_payload,
 };
 
 use shared::domain::transition::{self, Status, Step, Verdict, verdict};

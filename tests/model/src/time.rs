@@ -8,6 +8,7 @@
 use crate::action::{Action, Passing};
 use crate::config::{Config, Fault};
 use crate::state::{Queue, State, Submit};
+use crate::store::bit;
 
 /// What may pass next.
 pub(crate) fn offers(state: &State, config: &Config, actions: &mut Vec<Action>) {
@@ -34,11 +35,15 @@ pub(crate) fn offers(state: &State, config: &Config, actions: &mut Vec<Action>) 
     }
 }
 
-/// Whether DynamoDB may delete what is there of an operation that nobody sees. A create that may be made again was begun before, and is over by
-/// the end of the time for which that is kept.
+/// Whether DynamoDB may delete what is there of an operation that nobody sees. A submit that began
+/// before it was marked, and a create that may be made again, are over by the end of the time for which
+/// it is kept.
 fn is_deletable(state: &State, config: &Config) -> bool {
     let is_gone = state.head.is_some() || state.mark.is_some();
-    let is_kept = state.submits.contains(&Submit::CreateAgain);
+    let began_before = (0..)
+        .zip(state.submits)
+        .any(|(create, _)| state.begun & bit(create) != 0 && !state.submit_is_over(create));
+    let is_kept = began_before || state.submits.contains(&Submit::CreateAgain);
     config.expiry && is_gone && (!is_kept || config.has(Fault::DeletedAtOnce))
 }
 

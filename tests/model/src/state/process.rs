@@ -181,8 +181,8 @@ pub enum Redeliver {
 pub enum Erase {
     /// Not asked yet.
     Unasked,
-    /// Marks the head of the incarnation that it has read.
-    Mark(u8),
+    /// Marks the head of the incarnation that it has read, when these submits, as bits, had begun.
+    Mark(u8, u8),
     /// Deletes the payload items of this incarnation, and those of these submits, as bits: they
     /// began before the mark.
     DeletePayloads(u8, u8),

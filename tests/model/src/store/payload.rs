@@ -34,19 +34,28 @@ pub(crate) fn erasable(state: &State) -> Option<(u8, bool)> {
     Some((head.create, head.erased))
 }
 
-/// `Store::mark_erased`; whether it was applied. When it is refused, the incarnation is marked or gone.
-pub(crate) fn mark_erased(state: &mut State, config: &Config, create: u8) -> bool {
+/// The submits that have begun, as bits.
+pub(crate) fn begun(state: &State) -> u8 {
+    let begun = (0..)
+        .zip(state.submits)
+        .filter(|(_, submit)| *submit != Submit::Unasked);
+    begun.fold(0, |bits, (create, _)| bits | bit(create))
+}
+
+/// `Store::mark_erased`, of what was read when these submits had begun; whether it was applied. When it
+/// is refused, the incarnation is marked or gone. An erase goes by the time of its read, so that what
+/// has expired since is marked as well.
+pub(crate) fn mark_erased(state: &mut State, config: &Config, create: u8, begun: u8) -> bool {
     let unnamed = config.has(Fault::EraseNamesNoIncarnation);
     let marked = state
-        .record()
-        .filter(|head| head.status.is_terminal() && (head.create == create || unnamed))
+        .head
+        .as_ref()
+        .filter(|head| !head.erased && head.status.is_terminal())
+        .filter(|head| head.create == create || unnamed)
         .map(|head| head.create);
     if marked.is_some() {
         change(state, None, |head| head.erased = true);
-        let begun = (0..)
-            .zip(state.submits)
-            .filter(|(_, submit)| *submit != Submit::Unasked);
-        state.begun = begun.fold(0, |bits, (create, _)| bits | bit(create));
+        state.begun = begun;
     }
     if marked.is_some_and(|marked| marked != create) {
         state.breach(Breach::SuccessorErased);

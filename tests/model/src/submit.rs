@@ -61,9 +61,8 @@ pub(crate) fn call(
                 Submit::ReadAgain
             }
         }
-        (Submit::Unasked, _) => Submit::Send,
         (Submit::ReadAgain, _) if state.record().is_some() => reply(state, config),
-        (Submit::ReadAgain, _) => Submit::Send,
+        (Submit::Unasked | Submit::ReadAgain, _) => Submit::Send,
         (Submit::Send, _) => {
             queue::send(state, Queue::Dispatch, create, None, false);
             match wire {

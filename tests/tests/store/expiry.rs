@@ -335,16 +335,16 @@ async fn payload_items_expire_with_what_needs_them() {
         .await
         .unwrap();
 
-    let head = delete_at(&fixture, &operation, "head").await;
-    assert_eq!(head, ended_at + secs(60) + GONE_RETENTION);
+    let head_until = delete_at(&fixture, &operation, "head").await;
+    assert_eq!(head_until, ended_at + secs(60) + GONE_RETENTION);
     for submitted in ["arguments#", "metadata#"] {
         let at = delete_at(&fixture, &operation, submitted).await;
         let a_day_late = operation.deadline_at + secs(60 + 86_400);
         assert_eq!(at, a_day_late, "{submitted}");
     }
     // The head's write may come after the result's by as long as it is tried.
-    let result = delete_at(&fixture, &operation, "result#").await;
-    assert_eq!(result, head + secs(LEASE_SECS_MAX.into()));
+    let result_until = delete_at(&fixture, &operation, "result#").await;
+    assert_eq!(result_until, head_until + secs(LEASE_SECS_MAX.into()));
 }
 
 /// No worker was there for three days.

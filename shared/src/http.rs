@@ -18,7 +18,7 @@ mod request;
 pub use answer::{Answer, GatewayResponse};
 pub use body::{Fields, Members};
 pub use cursor::Cursor;
-pub use etag::{ETag, IfNoneMatch, preconditions};
+pub use etag::{ETag, none_match, preconditions};
 pub use idempotency::idempotency_key;
 pub(crate) use idempotency::{IDEMPOTENCY_KEY_RULE, is_idempotency_key};
 pub(crate) use list::Parameters;

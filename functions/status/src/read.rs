@@ -1,6 +1,7 @@
 //! `GET /operations/{id}`.
 
-use shared::http::{Answer, ETag, IfNoneMatch, Problem, Request, prefer_wait, show};
+use shared::domain::precondition::Version;
+use shared::http::{Answer, ETag, Problem, Request, none_match, prefer_wait, show};
 
 use crate::Status;
 
@@ -23,7 +24,7 @@ impl Status {
         let tag = ETag::of(&operation);
         let seen = request
             .header("if-none-match")
-            .is_some_and(|header| IfNoneMatch::parse(header).matches(&tag));
+            .is_some_and(|header| none_match(header, Version::of(&operation)));
         let answer = if seen {
             Answer::empty(304)
                 .with("etag", tag.to_string())

@@ -75,23 +75,31 @@ impl Submit {
         let message = Dispatch::of(operation);
         let draft = Draft::new(operation);
         let mut sent_at = self.clock.now();
-        let (sent, written) = futures_util::join!(
-            self.dispatch.send(&message, 0),
-            self.store.write_payloads(&draft)
-        );
-        sent?;
-        written?;
-        // A crash here leaves a message without a record, and perhaps payload items without a head. The worker drops the
-        // message once no submit can still create the record; the items expire.
-        while self.clock.now().since(sent_at) > SEND_TO_CREATE_MAX {
-            // The worker may be about to drop that message as one whose submit died: this record needs a younger one.
-            sent_at = self.clock.now();
-            self.dispatch.send(&message, 0).await?;
+        let announced = async {
+            let (sent, written) = futures_util::join!(
+                self.dispatch.send(&message, 0),
+                self.store.write_payloads(&draft)
+            );
+            sent?;
+            written?;
+            // A crash here leaves a message without a record, and perhaps payload items without a head. The worker drops the
+            // message once no submit can still create the record; the items expire.
+            while self.clock.now().since(sent_at) > SEND_TO_CREATE_MAX {
+                // The worker may be about to drop that message as one whose submit died: this record needs a younger one.
+                sent_at = self.clock.now();
+                self.dispatch.send(&message, 0).await?;
+            }
+            Ok(())
+        };
+        if let Err(problem) = announced.await {
+            // No record will name them, and without one their owner cannot erase them.
+            self.store.delete_payloads(&draft).await;
+            return Err(problem);
         }
         let created = self.store.create(&draft, self.clock.now()).await?;
         match created {
             Created::New => {}
-            // No record will ever name them. A crash here leaves them to their expiry.
+            // As above. A crash here leaves them to their expiry.
             Created::Existing(_) | Created::Erased => self.store.delete_payloads(&draft).await,
         }
         Ok(created)

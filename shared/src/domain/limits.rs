@@ -13,6 +13,9 @@ pub const ARGUMENTS_BYTES_MAX: usize = 256 * 1024;
 pub const METADATA_BYTES_MAX: usize = 65_536;
 /// A function's result, in bytes of compact JSON; for the same reason as [`ARGUMENTS_BYTES_MAX`].
 pub const RESULT_BYTES_MAX: usize = 256 * 1024;
+/// Versions that one precondition of a cancel may name. With more of them it counts as not met, so that nothing is done. Two such lists stay within the 4 KB and the 300 operators of an expression
+/// (Amazon DynamoDB Developer Guide, "Constraints in Amazon DynamoDB").
+pub const VERSIONS_MAX: usize = 20;
 /// Faults of one request that its answer names: names in them are the caller's, and an answer has its own limit.
 pub const FAULTS_MAX: usize = 20;
 /// Arrays and objects inside one another in a request body, the body itself counted.

@@ -37,7 +37,9 @@ pub enum Versions {
 }
 
 impl Versions {
-    fn contain(&self, version: &Version) -> bool {
+    /// Whether a version is among them.
+    #[must_use]
+    pub fn contain(&self, version: &Version) -> bool {
         match self {
             Self::Any => true,
             Self::Listed(versions) => versions.contains(version),
@@ -78,7 +80,7 @@ impl Preconditions {
     pub fn allow_repeated_cancel(&self, cancelled: &Operation) -> bool {
         let precedes = |version: &Version| {
             version.created_at == cancelled.created_at
-                && version.lock_version + 1 == cancelled.lock_version
+                && version.lock_version.checked_add(1) == Some(cancelled.lock_version)
         };
         let if_match = match &self.if_match {
             Some(Versions::Listed(versions)) if versions.iter().any(precedes) => None,

@@ -16,7 +16,7 @@ use super::operation::{CancelView, ListView, StatusView};
 use super::request::{Echo, Request};
 use crate::catalogue::{ArgumentFault, SideEffect, Unknown, read_as, schema_of};
 use crate::domain::id::OperationId;
-use crate::domain::json::Json;
+use crate::domain::json::{Json, members};
 use crate::domain::operation::Owner;
 use crate::http::{Code, ListRequest, Parameters};
 use crate::schema::Validators;
@@ -188,6 +188,9 @@ impl SystemCall {
                 for fault in wrong {
                     push(fault, &mut faults);
                 }
+                if function == SystemFunction::List {
+                    check_texts(arguments, owner, &mut faults);
+                }
                 None
             }
         };
@@ -245,6 +248,21 @@ fn operation_id(arguments: &Json, faults: &mut Faults) -> Option<OperationId> {
         faults.push(ErrorObject::no_such_operation());
     }
     id
+}
+
+/// Finds what is wrong with the parameters of a list that are texts, as they have to be, when others are not.
+fn check_texts(arguments: &Json, owner: &Owner, faults: &mut Faults) {
+    let mut parameters = Parameters::at(ARGUMENTS);
+    for (name, value) in members(arguments.raw()).unwrap_or_default() {
+        if let Ok(text) = serde_json::from_str::<String>(value.get())
+            && name != "limit"
+        {
+            parameters.set(&name, &text);
+        }
+    }
+    if let Err(errors) = parameters.finish(owner) {
+        faults.extend(Code::InvalidArguments, errors);
+    }
 }
 
 fn list(arguments: ListArguments, owner: &Owner, faults: &mut Faults) -> Option<ListRequest> {

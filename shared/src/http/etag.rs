@@ -43,34 +43,11 @@ impl fmt::Display for ETag {
     }
 }
 
-/// What the caller has already (RFC 9110, section 13.1.2).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum IfNoneMatch {
-    /// Anything that is there.
-    Any,
-    /// These.
-    Tags(Vec<ETag>),
-}
-
-impl IfNoneMatch {
-    /// Reads the header. Tags that are not ours match nothing.
-    #[must_use]
-    pub fn parse(header: &str) -> Self {
-        match entity_tags(header) {
-            None => Self::Any,
-            // The comparison is weak: `W/` does not count.
-            Some(tags) => Self::Tags(tags.filter_map(|(_, opaque)| ETag::parse(opaque)).collect()),
-        }
-    }
-
-    /// Whether the caller has this version.
-    #[must_use]
-    pub fn matches(&self, tag: &ETag) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Tags(tags) => tags.contains(tag),
-        }
-    }
+/// Whether `If-None-Match` names the version that a read found (RFC 9110, section 13.1.2). The
+/// comparison is weak; tags that are not ours match nothing.
+#[must_use]
+pub fn none_match(header: &str, version: Version) -> bool {
+    versions(header, |_| true).contain(&version)
 }
 
 /// Reads the preconditions of a request that writes. `If-Match` is compared strongly, so that a weak
@@ -88,18 +65,16 @@ fn versions(header: &str, counts: fn(bool) -> bool) -> Versions {
     let Some(tags) = entity_tags(header) else {
         return Versions::Any;
     };
-    let versions = tags
-        .filter(|(weak, _)| counts(*weak))
-        .filter_map(|(_, opaque)| ETag::parse(opaque))
-        .map(|tag| tag.0)
-        // An expression has its limits (4 KB in DynamoDB).
-        .take(TAGS_MAX)
-        .collect();
+    let mut versions: Vec<Version> = Vec::new();
+    for (weak, opaque) in tags {
+        if let Some(ETag(version)) = ETag::parse(opaque).filter(|_| counts(weak))
+            && !versions.contains(&version)
+        {
+            versions.push(version);
+        }
+    }
     Versions::Listed(versions)
 }
-
-/// Tags that count in one header.
-const TAGS_MAX: usize = 10;
 
 /// The tags in a header, each with whether it is weak; `None` for `*`.
 fn entity_tags(header: &str) -> Option<impl Iterator<Item = (bool, &str)>> {
@@ -137,8 +112,8 @@ mod tests {
     }
 
     #[test]
-    fn if_none_match_is_weak_takes_lists_and_a_star() {
-        let matches = |header: &str| IfNoneMatch::parse(header).matches(&TAG);
+    fn if_none_match_of_a_read_is_weak_takes_lists_and_a_star() {
+        let matches = |header: &str| none_match(header, TAG.0);
         assert!(matches("*"));
         assert!(matches(&TAG.to_string()));
         assert!(matches(&format!("W/{TAG}")));

@@ -154,6 +154,9 @@ impl Store {
         let goes = |stored: &Item, sk: &str| {
             let is_own = sk.split('#').nth(1) == Some(erased.create_id.as_str());
             let created_at: Option<i64> = item::number_of(stored, name::CREATED_AT);
+            // Items without a time are of releases before 0.1.1, whose submits are over soon after it
+            // is deployed. One that is under way meanwhile, under a key that is just erased, may lose
+            // its arguments; its operation fails, and is to be submitted again.
             let is_earlier = erased_at.is_some_and(|erased_at: i64| {
                 created_at.is_none_or(|created_at| created_at < erased_at)
             });

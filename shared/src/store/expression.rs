@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use super::item::{self, name, number, text, time};
 use crate::domain::callback::CallbackStatus;
 use crate::domain::id::CreateId;
-use crate::domain::limits::FORMAT;
+use crate::domain::limits::{FORMAT, VERSIONS_MAX};
 use crate::domain::precondition::{Preconditions, Version, Versions};
 use crate::domain::time::Timestamp;
 use crate::domain::transition::{self, Status, Step};
@@ -220,24 +220,39 @@ impl Expression {
         ));
     }
 
-    /// What a caller asks of the version that is there.
+    /// What a caller asks of the version that is there. More than [`VERSIONS_MAX`] versions are not met.
     pub(super) fn require_preconditions(&mut self, preconditions: &Preconditions) {
         let Preconditions {
             if_match,
             if_none_match,
         } = preconditions;
+        let is_too_long = |versions: &Option<Versions>| {
+            let listed = |versions: &Versions| match versions {
+                Versions::Any => 0,
+                Versions::Listed(versions) => versions.len(),
+            };
+            versions.as_ref().map_or(0, listed) > VERSIONS_MAX
+        };
+        if is_too_long(if_match) || is_too_long(if_none_match) {
+            return self.require_never();
+        }
         if let Some(Versions::Listed(versions)) = if_match {
-            let clause = self.any_version("match", versions);
+            let clause = self.any_version("m", versions);
             self.conditions.push(clause);
         }
         match if_none_match {
             None => {}
-            Some(Versions::Any) => self.require(name::LOCK_VERSION, number(0)),
+            Some(Versions::Any) => self.require_never(),
             Some(Versions::Listed(versions)) => {
-                let clause = self.any_version("none", versions);
+                let clause = self.any_version("n", versions);
                 self.conditions.push(format!("NOT {clause}"));
             }
         }
+    }
+
+    /// Refuses the write. A record's version is at least 1.
+    fn require_never(&mut self) {
+        self.require(name::LOCK_VERSION, number(0));
     }
 
     /// True at one of these versions, and never when there are none.
@@ -254,11 +269,12 @@ impl Expression {
             .iter()
             .enumerate()
             .map(|(index, wanted)| {
+                // Short, for an expression has its limit, and there may be many.
                 let mut value =
-                    |part: &str, value| self.value(&format!("{label}_{part}_{index}"), value);
-                let created = value("created", time(wanted.created_at));
-                let version = value("version", number(wanted.lock_version));
-                let updated = value("updated", time(wanted.updated_at));
+                    |part: &str, value| self.value(&format!("{label}{index}{part}"), value);
+                let created = value("c", time(wanted.created_at));
+                let version = value("v", number(wanted.lock_version));
+                let updated = value("u", time(wanted.updated_at));
                 format!(
                     "({created_at} = {created} AND {lock_version} = {version} \
                      AND {updated_at} = {updated})"

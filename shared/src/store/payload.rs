@@ -222,8 +222,8 @@ fn payload_item(operation: &Operation, sk: &str, body: AttributeValue, until: Ti
     let mut payload = item::key(&operation.id, sk);
     payload.insert(name::FORMAT.to_owned(), item::number(FORMAT));
     payload.insert(name::BODY.to_owned(), body);
-    // Tells an erase which incarnations were there before it. The index leaves the item out, since it
-    // has no owner.
+    // An erase deletes the items that are older than its mark; this is the time that it compares. The
+    // index leaves the item out, since it has no owner.
     let created_at = item::time(operation.created_at);
     payload.insert(name::CREATED_AT.to_owned(), created_at);
     let delete_at = item::number(until.as_secs());

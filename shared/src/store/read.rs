@@ -1,6 +1,6 @@
 //! Reading an operation.
 //!
-//! Reads are strongly consistent: nobody sees a 404 after a 202, or a state go backwards. One is not, and only decides whether to
+//! Reads are strongly consistent: a caller never gets a 404 after a 202, or sees a state go backwards. One is not, and only decides whether to
 //! make another that is.
 
 use std::collections::HashMap;
@@ -135,6 +135,7 @@ impl Store {
             .await;
         match metadata {
             Err(StoreError::Corrupt { .. }) if submitted_until(operation) <= now => {
+                tracing::error!("metadata have expired: no worker was there for more than a day");
                 Ok(Json::empty_object())
             }
             metadata => metadata,

@@ -123,7 +123,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Finished, StoreError> {
         let (inline, apart) = payload::lay_out_result(held, result, now);
-        let is_apart = apart.is_some();
+        let is_external = apart.is_some();
         if let Some(apart) = apart {
             // A crash after this leaves an item that no head names; its own expiry deletes it.
             self.write_payload(apart).await?;
@@ -143,7 +143,7 @@ impl Store {
         let is_gone = old
             .as_ref()
             .is_none_or(|there| there.create_id != held.operation.create_id);
-        if is_gone && is_apart {
+        if is_gone && is_external {
             // Its owner erased it, or it has expired: no erase to come finds the item. On any other
             // refusal it stays, since the head may name it: this write may have been applied, and
             // its answer lost.
@@ -192,8 +192,8 @@ impl Store {
         self.finish(held, Step::Retry, write, now).await
     }
 
-    /// Ends an operation that nobody holds, `spent` being what a refused claim met: one write, and one before it for metadata that
-    /// would expire first.
+    /// Ends an operation without a holder: one write, and one before it for metadata that would expire first. `spent` is what the
+    /// refused claim returned.
     ///
     /// # Errors
     ///
@@ -235,7 +235,7 @@ impl Store {
         }
     }
 
-    /// Ends an operation for its owner: one write.
+    /// Ends an operation for its owner: one write, and one after it for metadata that would expire before it.
     ///
     /// # Errors
     ///
@@ -254,8 +254,14 @@ impl Store {
         write.remove(name::CLAIM_ID);
         let old = match self.update(item::head_key(id), write).await? {
             Written::Now(head) => {
+                let operation = item::operation(&head)?;
+                if operation.expires_at > submitted_until(&operation) {
+                    // Cancelled more than a day late, when no worker was there. A crash before this, or
+                    // an error, leaves the metadata to their expiry.
+                    self.keep_payloads(&operation, operation.expires_at).await?;
+                }
                 return Ok(Cancelled::Cancelled {
-                    operation: Box::new(item::operation(&head)?),
+                    operation: Box::new(operation),
                     by_us: true,
                 });
             }

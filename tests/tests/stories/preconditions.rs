@@ -12,6 +12,10 @@ fn unmet(tag: &str) -> Vec<[(&'static str, String); 1]> {
         ("if-match", "\"another\"".to_owned()),
         ("if-match", format!("W/{tag}")),
         ("if-match", String::new()),
+        (
+            "if-match",
+            format!("{}.ffffffffffffffff.0\"", tag.split('.').next().unwrap()),
+        ),
         ("if-none-match", "*".to_owned()),
         ("if-none-match", tag.to_owned()),
         ("if-none-match", format!("\"x\", W/{tag}")),
@@ -75,6 +79,45 @@ async fn what_is_not_met_does_nothing_before_any_other_refusal() {
         let stale = [("if-match", "\"1.1.1\"")];
         assert_eq!(world.request(method, path, &stale, "").await.status, 404);
     }
+}
+
+#[tokio::test]
+async fn every_version_that_is_named_counts() {
+    let world = World::start().await;
+    let accepted = world.submit(json!({"function": "demo.echo"})).await;
+    world.rest().await;
+    let path = format!("/operations/{}", accepted.json["id"].as_str().unwrap());
+    let ended = world.request("GET", &path, &[], "").await;
+    let tag = ended.headers["etag"].as_str().unwrap();
+    let others: Vec<_> = (10..29).map(|n| format!("\"{n}.1.{n}\"")).collect();
+    let most = format!("{}, {tag}", others.join(", "));
+    let more = format!("\"9.1.9\", {most}");
+    for unmet in [&most, &more] {
+        is_unmet(&world, "DELETE", &path, &[("if-none-match", unmet)]).await;
+    }
+    let live = world.submit(json!({"function": "demo.echo"})).await;
+    let cancel = format!("/operations/{}/cancel", live.json["id"].as_str().unwrap());
+    let tag = live.headers["etag"].as_str().unwrap();
+    let most = format!("{}, {tag}", others.join(", "));
+    let none = format!("{}, \"9.1.9\"", others.join(", "));
+    is_unmet(&world, "POST", &cancel, &[("if-none-match", &most)]).await;
+    // More than a condition of the store holds.
+    for header in ["if-match", "if-none-match"] {
+        is_unmet(
+            &world,
+            "POST",
+            &cancel,
+            &[(header, &format!("\"9.1.9\", {most}"))],
+        )
+        .await;
+    }
+    let met = [("if-match", &*most), ("if-none-match", &*none)];
+    assert_eq!(world.request("POST", &cancel, &met, "").await.status, 200);
+}
+
+async fn is_unmet(world: &World, method: &str, path: &str, headers: &[(&str, &str)]) {
+    let refused = world.request(method, path, headers, "").await;
+    assert_eq!(refused.status, 412, "{headers:?}: {}", refused.text);
 }
 
 /// A caller whose answer was lost sends the cancel again, with the tag from before it.

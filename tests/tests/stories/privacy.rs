@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tests::queues::QueueKind;
 use tests::samples::incompressible;
+use tests::wire::{Fault, Outage, Service};
 use tests::world::World;
 
 const KEY: [(&str, &str); 1] = [("idempotency-key", "k")];
@@ -67,6 +68,19 @@ async fn a_submit_whose_create_is_refused_leaves_no_payload_items() {
     world.rest().await;
     let id = accepted.json["id"].as_str().unwrap();
     assert_eq!(world.show(id).await["status"], "completed");
+}
+
+#[tokio::test]
+async fn a_submit_whose_message_cannot_be_sent_leaves_no_payload_items() {
+    let world = World::start().await;
+    world.wire.suffer(&[Outage {
+        service: Service::Queues,
+        fault: Fault::Refused,
+        only: String::new(),
+    }]);
+    let refused = world.request("POST", "/operations", &[], &large()).await;
+    assert_eq!(refused.status, 503, "{}", refused.text);
+    assert_eq!(stored(&world).await, [""; 0]);
 }
 
 #[tokio::test]

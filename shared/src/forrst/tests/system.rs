@@ -168,8 +168,12 @@ fn wrong_arguments_are_told_with_their_place() {
         ),
         (
             SystemFunction::List,
-            json!({"limit": "7"}),
-            &[(INVALID, "/call/arguments/limit")],
+            json!({"limit": "7", "created_after": "yesterday", "status": "done"}),
+            &[
+                (INVALID, "/call/arguments/limit"),
+                (INVALID, "/call/arguments/created_after"),
+                (INVALID, "/call/arguments/status"),
+            ],
         ),
         (
             SystemFunction::List,

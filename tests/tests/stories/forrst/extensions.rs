@@ -293,6 +293,29 @@ async fn a_webhook_is_called_with_the_callers_own_request_id() {
     );
 }
 
+/// The document allows it: every answer of a story is held to it.
+#[tokio::test]
+async fn the_url_of_async_is_judged_only_where_it_is_used() {
+    let world = World::start().await;
+    let webhook = extension("webhook", &json!({"callback_url": "https://example.com/"}));
+    let (ping, echo) = ("urn:cline:forrst:fn:ping", "demo.echo");
+    for (function, others, status) in [
+        (ping, vec![], 200),
+        (echo, vec![webhook], 200),
+        (echo, vec![], 400),
+    ] {
+        let options = json!({"preferred": true, "callback_url": "no URL"});
+        let mut extensions = vec![extension("async", &options)];
+        extensions.extend(others);
+        let answer = call(&world, function, &json!({}), &Value::Array(extensions)).await;
+        assert_eq!(answer.status, status, "{}", answer.text);
+        if status == 400 {
+            let pointer = &answer.json["errors"][0]["source"]["pointer"];
+            assert_eq!(pointer, "/extensions/0/options/callback_url");
+        }
+    }
+}
+
 #[tokio::test]
 async fn only_signatures_that_are_made_can_be_asked_for() {
     for (settings, version, status) in [

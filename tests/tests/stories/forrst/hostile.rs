@@ -36,6 +36,15 @@ fn calls() -> Vec<Value> {
             json!({"function": "demo.echo", "version": "1.0.0"}),
             json!([]),
         ),
+        (
+            "urn:cline:forrst:fn:ping",
+            json!({}),
+            json!([
+                {"urn": "urn:forrst:ext:async", "options": {"callback_url": "https://a.example/"}},
+                {"urn": "urn:forrst:ext:tracing", "options": {"trace_id": "t", "span_id": "s"}},
+                {"urn": "urn:forrst:ext:retry", "options": {}},
+            ]),
+        ),
     ]
     .map(|(function, arguments, extensions)| {
         serde_json::from_str(&envelope(function, &arguments, &extensions)).unwrap()

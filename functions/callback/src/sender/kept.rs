@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::io;
 use std::iter::successors;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -40,9 +41,11 @@ impl KeptConnections {
         }
     }
 
-    /// Whether a kept connection ended before it answered a request. It is not kept any longer.
+    /// Whether a kept connection ended before it answered a request. Whatever the error is, the connection is not kept any
+    /// longer.
     pub(super) fn ended(&self, error: &reqwest::Error) -> bool {
-        connection(error).is_some_and(|ends| self.lock().remove(&ends).is_some())
+        let was_kept = connection(error).is_some_and(|ends| self.lock().remove(&ends).is_some());
+        was_kept && causes(error).any(is_end)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Ends, Timestamp>> {
@@ -53,14 +56,35 @@ impl KeptConnections {
 
 /// The connection that a request failed on; none when it got none.
 fn connection(error: &reqwest::Error) -> Option<Ends> {
-    let error: &(dyn Error + 'static) = error;
-    successors(Some(error), |&error| error.source())
+    causes(error)
         .find_map(|error| error.downcast_ref::<legacy::Error>())
         .and_then(|error| {
             let mut extensions = http::Extensions::new();
             error.connect_info()?.get_extras(&mut extensions);
             extensions.get().map(ends)
         })
+}
+
+/// An error, and what caused it.
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    let error: &(dyn Error + 'static) = error;
+    successors(Some(error), |&error| error.source())
+}
+
+/// Whether a cause is that the connection ended. An answer that is not valid is an answer: the receiver has served the request,
+/// and is not sent it again.
+fn is_end(cause: &(dyn Error + 'static)) -> bool {
+    if let Some(error) = cause.downcast_ref::<hyper::Error>() {
+        return error.is_incomplete_message() || error.is_closed() || error.is_canceled();
+    }
+    let Some(error) = cause.downcast_ref::<io::Error>() else {
+        return false;
+    };
+    // TLS fails as I/O does: an alert is the receiver's end of the connection, and any other fault is an answer.
+    let tls = error
+        .get_ref()
+        .and_then(|wrapped| wrapped.downcast_ref::<rustls::Error>());
+    tls.is_none_or(|fault| matches!(fault, rustls::Error::AlertReceived(_)))
 }
 
 fn ends(info: &HttpInfo) -> Ends {

@@ -88,6 +88,38 @@ async fn a_kept_connection_that_ends_is_replaced_at_once() {
     }
 }
 
+/// It has served the request. What it says is no reason to send it another.
+#[tokio::test]
+async fn a_kept_connection_whose_answer_is_not_valid_costs_no_second_request() {
+    let large = format!("HTTP/1.1 200 OK\r\nlarge: {}\r\n\r\n", "x".repeat(1 << 20));
+    let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(1000));
+    for answer in [
+        "no HTTP at all\r\n\r\n",
+        "\x16\x03\x01\x00\x05hello",
+        "HTTP/9.9 200 OK\r\n\r\n",
+        "HTTP/1.1 2OO OK\r\n\r\n",
+        "HTTP/1.1 200 OK\r\na header without a colon\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: many\r\n\r\n",
+        &large,
+        &many,
+    ] {
+        let shown = &answer[..answer.len().min(60)];
+        let receiver = RawReceiver::start().await;
+        let sender = sender(LOOPBACK, &Names::answering(&[]));
+        let to = format!("http://127.0.0.1:{}/", receiver.port);
+        let mut stream = kept(&sender, &receiver, &to).await;
+        let answers = async {
+            read_request(&mut stream).await;
+            // Not all of a large one is read.
+            let _ = stream.write_all(answer.as_bytes()).await;
+            stream
+        };
+        let (attempt, _stream) = tokio::join!(post(&sender, &to), answers);
+        assert_eq!(attempt.outcome, failed(Failure::NoAnswer), "{shown:?}");
+        receiver.assert_no_other_connection();
+    }
+}
+
 /// Nothing is sent on a connection that is known to have ended.
 #[tokio::test]
 async fn a_kept_connection_that_has_ended_before_costs_no_request() {

@@ -241,7 +241,7 @@ impl HttpConnector for Driven {
 /// # Panics
 ///
 /// Never: a set of one task has one to join.
-pub async fn drive<T: Send + 'static>(
+async fn drive<T: Send + 'static>(
     runtime: &Handle,
     future: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, JoinError> {

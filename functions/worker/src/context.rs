@@ -175,21 +175,4 @@ impl Clients {
         let aws = Aws::new(&self.environment, connector)?;
         Ok(self.aws.get_or_init(|| aws))
     }
-
-    /// Sends a request of another client that keeps connections. It ends when it is no longer awaited.
-    ///
-    /// # Panics
-    ///
-    /// When the request does.
-    pub async fn drive<T: Send + 'static>(
-        &self,
-        request: impl Future<Output = T> + Send + 'static,
-    ) -> T {
-        match &self.runtime {
-            None => request.await,
-            Some(runtime) => aws::drive(runtime, request)
-                .await
-                .expect("the process's runtime outlasts its work"),
-        }
-    }
 }

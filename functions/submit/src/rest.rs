@@ -65,10 +65,16 @@ impl Submit {
     }
 }
 
-/// Reads a body and the `Idempotency-Key`; what is wrong with single members goes with what is right.
+/// Reads a body and the `Idempotency-Key`; what is wrong with the key and with single
+/// members goes with what is right.
 fn read(body: &[u8], key: Option<&str>) -> Result<(Parts, Fields), Problem> {
     let mut members = Members::read(body)?;
     let mut fields = Fields::default();
+    let idempotency_key = key.and_then(|header| {
+        idempotency_key(header)
+            .map_err(|fault| fields.wrong_at(fault.pointer, fault.detail))
+            .ok()
+    });
     let function = fields
         .required(&mut members, "function")
         .and_then(|raw| fields.function_name("function", raw));
@@ -99,7 +105,7 @@ fn read(body: &[u8], key: Option<&str>) -> Result<(Parts, Fields), Problem> {
         callback,
         ttl_secs,
         deadline: deadline_secs.map(|secs| Deadline::After(Duration::from_secs(secs.into()))),
-        idempotency_key: key.map(idempotency_key).transpose()?,
+        idempotency_key,
         // The gateway's id of a request is told with every answer; it means nothing to whoever sent it.
         origin: Origin::default(),
         arguments_pointer: ARGUMENTS,

@@ -1,6 +1,6 @@
 //! The `Idempotency-Key` header.
 
-use super::problem::Problem;
+use super::problem::FieldError;
 use crate::domain::limits::IDEMPOTENCY_KEY_CHARS_MAX;
 
 const POINTER: &str = "/headers/idempotency-key";
@@ -14,16 +14,16 @@ pub(crate) const IDEMPOTENCY_KEY_RULE: &str = "must have 1 to 255 printable ASCI
 /// # Errors
 ///
 /// When it is anything else.
-pub fn idempotency_key(header: &str) -> Result<String, Problem> {
+pub fn idempotency_key(header: &str) -> Result<String, FieldError> {
     let key = match header.strip_prefix('"') {
         Some(rest) => unquote(rest)
-            .ok_or_else(|| Problem::field(POINTER, "is not a well-formed quoted string"))?,
+            .ok_or_else(|| FieldError::new(POINTER, "is not a well-formed quoted string"))?,
         None => header.to_owned(),
     };
     if is_idempotency_key(&key) {
         Ok(key)
     } else {
-        Err(Problem::field(POINTER, IDEMPOTENCY_KEY_RULE))
+        Err(FieldError::new(POINTER, IDEMPOTENCY_KEY_RULE))
     }
 }
 
@@ -80,8 +80,8 @@ mod tests {
             "a\tb",
             &long,
         ] {
-            let problem = idempotency_key(header).unwrap_err();
-            assert_eq!(problem.errors[0].pointer, POINTER, "{header}");
+            let fault = idempotency_key(header).unwrap_err();
+            assert_eq!(fault.pointer, POINTER, "{header}");
         }
     }
 }

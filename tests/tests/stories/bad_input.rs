@@ -543,6 +543,20 @@ async fn an_idempotency_key_is_printable_and_not_too_long() {
         );
         check_problem(&world, &answer);
     }
+    // It hides nothing else that is wrong.
+    world.wire.reset();
+    let faulty = r#"{"function":"demo.countdown","colour":1,"ttl_seconds":1,"arguments":{"steps":0,"step_ms":1}}"#;
+    let answer = world
+        .request("POST", "/operations", &[("idempotency-key", "")], faulty)
+        .await;
+    let expected = [
+        "/headers/idempotency-key",
+        "/ttl_seconds",
+        "/colour",
+        "/arguments/steps",
+    ];
+    assert_eq!((answer.status, pointers(&answer)), (400, expected.to_vec()));
+    check_problem(&world, &answer);
     let answer = world
         .request(
             "POST",

@@ -294,6 +294,7 @@ mod tests {
     use crate::domain::limits::{
         DEADLINE_SECS_MAX, DEADLINE_SECS_MIN, INVOCATION_MARGIN, WORKER_TIMEOUT_SECS,
     };
+    use crate::schema::Validators;
 
     #[test]
     fn every_entry_keeps_its_own_rules() {
@@ -342,6 +343,31 @@ mod tests {
                 available: vec!["1.0.0"]
             }
         );
+    }
+
+    #[test]
+    fn an_argument_that_may_be_left_out_may_be_null() {
+        for entry in Catalogue::new(true).entries() {
+            let schema = serde_json::to_value(entry.arguments_schema()).unwrap();
+            let required = schema["required"].as_array();
+            let members = schema["properties"].as_object().into_iter().flatten();
+            let arguments: serde_json::Map<_, _> = members
+                .map(|(name, member)| {
+                    let is_required =
+                        required.is_some_and(|all| all.contains(&name.as_str().into()));
+                    let value = match member["type"].as_str() {
+                        _ if !is_required => Value::Null,
+                        Some("string") => "a".into(),
+                        Some("integer") => 1.into(),
+                        _ => panic!("{} {name}: {member}", entry.name),
+                    };
+                    (name.clone(), value)
+                })
+                .collect();
+            let arguments = Json::of(&arguments).unwrap();
+            let checked = Validators::default().check(entry, &arguments);
+            assert_eq!(checked, Ok(()), "{} {}", entry.name, arguments.as_str());
+        }
     }
 
     #[test]

@@ -370,7 +370,7 @@ mod tests {
                 &[
                     "/code must be a string or null",
                     r#"/mode must be one of "error", "panic", "exit", "hang""#,
-                    "/retryable must be true or false",
+                    "/retryable must be true or false or null",
                     "/succeed_on_attempt must be at most 4294967295",
                 ],
             ),

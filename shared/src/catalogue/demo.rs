@@ -97,12 +97,12 @@ pub struct FailArgs {
     pub code: Option<String>,
     /// The error's message.
     pub message: Option<String>,
-    /// Whether another attempt may be made.
-    pub retryable: bool,
+    /// Whether another attempt may be made; none when left out.
+    pub retryable: Option<bool>,
     /// The attempt, from 1, that succeeds after all, as do those after it.
     pub succeed_on_attempt: Option<u32>,
-    /// How to fail.
-    pub mode: FailMode,
+    /// How to fail; `error` when left out.
+    pub mode: Option<FailMode>,
 }
 
 /// How [`Fail`] fails.

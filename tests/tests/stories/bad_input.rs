@@ -440,7 +440,7 @@ async fn every_fault_of_arguments_has_its_own_pointer_in_plain_words() {
             vec![
                 "/code must be a string or null",
                 "/mode must be one of \"error\", \"panic\", \"exit\", \"hang\"",
-                "/retryable must be true or false",
+                "/retryable must be true or false or null",
                 "/succeed_on_attempt must be at most 4294967295",
             ],
         ),

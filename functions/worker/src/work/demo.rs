@@ -34,7 +34,7 @@ impl Work for Fail {
         if args.succeed_on_attempt.is_some_and(|from| from <= attempt) {
             return Ok(FailOutput { attempt });
         }
-        match args.mode {
+        match args.mode.unwrap_or_default() {
             FailMode::Error => {}
             FailMode::Panic => panic!("asked to panic"),
             FailMode::Exit => std::process::exit(1),
@@ -42,7 +42,7 @@ impl Work for Fail {
         }
         let code = args.code.as_deref().unwrap_or("DEMO_FAILURE");
         let message = args.message.as_deref().unwrap_or("asked to fail");
-        Err(if args.retryable {
+        Err(if args.retryable.unwrap_or_default() {
             WorkError::retryable(code, message)
         } else {
             WorkError::permanent(code, message)
@@ -88,9 +88,9 @@ mod tests {
         let args = || FailArgs {
             code: Some("MINE".into()),
             message: Some("so it goes".into()),
-            retryable: true,
+            retryable: Some(true),
             succeed_on_attempt: Some(2),
-            mode: FailMode::Error,
+            mode: Some(FailMode::Error),
         };
         assert_eq!(
             fail(1, args()),

@@ -16,6 +16,7 @@ mod problem;
 mod request;
 
 pub use answer::{Answer, GatewayResponse};
+pub(crate) use body::VERSION_RULE;
 pub use body::{Fields, Members};
 pub use cursor::Cursor;
 pub use etag::{ETag, none_match, preconditions};

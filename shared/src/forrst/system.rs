@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 pub use self::arguments::{DescribeArguments, HealthArguments, HealthComponent};
-use self::arguments::{ListArguments, NoArguments, OperationArguments};
+use self::arguments::{DescribeMembers, ListArguments, NoArguments, OperationArguments};
 use super::describe::{CapabilitiesView, DescribeView};
 use super::error::{ErrorObject, Errors, Faults};
 use super::health::{HealthView, PingView};
@@ -18,7 +18,7 @@ use crate::catalogue::{ArgumentFault, SideEffect, Unknown, read_as, schema_of};
 use crate::domain::id::OperationId;
 use crate::domain::json::{Json, members};
 use crate::domain::operation::Owner;
-use crate::http::{Code, ListRequest, Parameters};
+use crate::http::{Code, ListRequest, Parameters, VERSION_RULE};
 use crate::schema::Validators;
 
 const ARGUMENTS: &str = "/call/arguments";
@@ -108,7 +108,7 @@ impl SystemFunction {
             Self::Status | Self::Cancel => schema_of::<OperationArguments>(),
             Self::List => schema_of::<ListArguments>(),
             Self::Ping | Self::Capabilities => schema_of::<NoArguments>(),
-            Self::Describe => schema_of::<DescribeArguments>(),
+            Self::Describe => schema_of::<DescribeMembers>(),
             Self::Health => schema_of::<HealthArguments>(),
         }
     }
@@ -188,8 +188,10 @@ impl SystemCall {
                 for fault in wrong {
                     push(fault, &mut faults);
                 }
-                if function == SystemFunction::List {
-                    check_texts(arguments, owner, &mut faults);
+                match function {
+                    SystemFunction::List => check_texts(arguments, owner, &mut faults),
+                    SystemFunction::Describe => check_version(arguments, &mut faults),
+                    _ => {}
                 }
                 None
             }
@@ -219,7 +221,7 @@ impl SystemCall {
             SystemFunction::Capabilities => {
                 read(arguments, faults).map(|NoArguments {}| Self::Capabilities)
             }
-            SystemFunction::Describe => read(arguments, faults).map(Self::Describe),
+            SystemFunction::Describe => describe(arguments, faults).map(Self::Describe),
             SystemFunction::Health => read(arguments, faults).map(Self::Health),
         }
     }
@@ -263,6 +265,38 @@ fn check_texts(arguments: &Json, owner: &Owner, faults: &mut Faults) {
     if let Err(errors) = parameters.finish(owner) {
         faults.extend(Code::InvalidArguments, errors);
     }
+}
+
+/// Finds what is wrong with the version that is to be described, as a text, when another member is wrong.
+fn check_version(arguments: &Json, faults: &mut Faults) {
+    for (name, value) in members(arguments.raw()).unwrap_or_default() {
+        if name == "version"
+            && let Ok(text) = serde_json::from_str::<String>(value.get())
+        {
+            version(&text, faults);
+        }
+    }
+}
+
+fn version(text: &str, faults: &mut Faults) -> Option<Version> {
+    let version = Version::parse(text).ok();
+    if version.is_none() {
+        push(ArgumentFault::of_member("version", VERSION_RULE), faults);
+    }
+    version
+}
+
+fn describe(arguments: &Json, faults: &mut Faults) -> Option<DescribeArguments> {
+    let members: DescribeMembers = read(arguments, faults)?;
+    let version = match members.version {
+        Some(text) => Some(version(&text, faults)?),
+        None => None,
+    };
+    Some(DescribeArguments {
+        function: members.function,
+        version,
+        include_schema: members.include_schema,
+    })
 }
 
 fn list(arguments: ListArguments, owner: &Owner, faults: &mut Faults) -> Option<ListRequest> {

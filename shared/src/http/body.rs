@@ -10,6 +10,9 @@ use super::problem::{Code, FieldError, Problem};
 use crate::domain::json::{self, Json, push_token};
 use crate::domain::limits::{FUNCTION_NAME_CHARS_MAX, NESTING_MAX};
 
+/// What a caller is told of a version that is none.
+pub(crate) const VERSION_RULE: &str = "must be a semantic version such as 1.0.0";
+
 /// The members of an object, each to be taken once.
 #[derive(Debug, Default)]
 pub struct Members<'a> {
@@ -150,7 +153,7 @@ impl Fields {
         let text = self.text(member, raw)?;
         let version = Version::parse(&text).ok();
         if version.is_none() {
-            self.wrong(member, "must be a semantic version such as 1.0.0");
+            self.wrong(member, VERSION_RULE);
         }
         version
     }

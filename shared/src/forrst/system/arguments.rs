@@ -2,8 +2,9 @@
 
 use schemars::JsonSchema;
 use semver::Version;
-use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::domain::limits::LIST_LIMIT_MAX;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -28,24 +29,35 @@ pub(super) struct ListArguments {
     /// Only those created earlier than this, RFC 3339.
     pub(super) created_before: Option<String>,
     /// How many at most, 1 to 100.
+    #[schemars(range(min = 1, max = LIST_LIMIT_MAX))]
     pub(super) limit: Option<u64>,
     /// Where to go on.
     pub(super) cursor: Option<String>,
 }
 
-/// Which function is to be described.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+/// Which function is to be described, as it is sent.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "DescribeArguments")]
 #[serde(deny_unknown_fields)]
+pub(super) struct DescribeMembers {
+    /// The function's name.
+    pub(super) function: String,
+    /// Its version; every one when left out.
+    pub(super) version: Option<String>,
+    /// Whether to show schemas.
+    #[serde(default = "yes", deserialize_with = "yes_unless_false")]
+    #[schemars(with = "Option<bool>")]
+    pub(super) include_schema: bool,
+}
+
+/// Which function is to be described.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DescribeArguments {
     /// Its name.
     pub function: String,
     /// Its version; every one when left out.
-    #[serde(default, deserialize_with = "version")]
-    #[schemars(with = "Option<String>")]
     pub version: Option<Version>,
     /// Whether to show schemas.
-    #[serde(default = "yes", deserialize_with = "yes_unless_false")]
-    #[schemars(with = "Option<bool>")]
     pub include_schema: bool,
 }
 
@@ -59,13 +71,6 @@ pub struct HealthArguments {
     #[serde(default = "yes", deserialize_with = "yes_unless_false")]
     #[schemars(with = "Option<bool>")]
     pub include_details: bool,
-}
-
-fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Version>, D::Error> {
-    let text: Option<String> = Deserialize::deserialize(deserializer)?;
-    text.map(|text| Version::parse(&text))
-        .transpose()
-        .map_err(|_| D::Error::custom("must be a semantic version such as 1.0.0"))
 }
 
 const fn yes() -> bool {

@@ -179,9 +179,9 @@ fn wrong_arguments_are_told_with_their_place() {
             SystemFunction::List,
             json!({"status": "done", "created_before": "now", "limit": 101, "cursor": "x"}),
             &[
-                (INVALID, "/call/arguments/status"),
-                (INVALID, "/call/arguments/created_before"),
                 (INVALID, "/call/arguments/limit"),
+                (INVALID, "/call/arguments/created_before"),
+                (INVALID, "/call/arguments/status"),
                 (INVALID, "/call/arguments/cursor"),
             ],
         ),
@@ -199,6 +199,22 @@ fn wrong_arguments_are_told_with_their_place() {
             &[(INVALID, "/call/arguments/version")],
         ),
         (
+            SystemFunction::Describe,
+            json!({"function": "demo.echo", "version": "1", "include_schema": 1}),
+            &[
+                (INVALID, "/call/arguments/include_schema"),
+                (INVALID, "/call/arguments/version"),
+            ],
+        ),
+        (
+            SystemFunction::Describe,
+            json!({"version": "1"}),
+            &[
+                (INVALID, "/call/arguments/function"),
+                (INVALID, "/call/arguments/version"),
+            ],
+        ),
+        (
             SystemFunction::Health,
             json!({"component": "cache", "include_details": 1}),
             &[
@@ -208,6 +224,68 @@ fn wrong_arguments_are_told_with_their_place() {
         ),
     ] {
         assert_refused(&call(function.name(), &arguments), expected);
+    }
+}
+
+#[test]
+fn the_rule_of_a_member_is_told_whichever_way_it_is_broken() {
+    let describe = |version| json!({"function": "demo.echo", "version": version});
+    let list = |limit| json!({"limit": limit});
+    let (function, version) = (
+        SystemFunction::Describe,
+        "must be a semantic version such as 1.0.0",
+    );
+    let limit = "must be at least 1";
+    for (function, arguments, member, rule) in [
+        (function, describe(json!("1")), "version", version),
+        (function, describe(json!("")), "version", version),
+        (function, describe(json!("v1.0.0")), "version", version),
+        (SystemFunction::List, list(json!(-1)), "limit", limit),
+        (SystemFunction::List, list(json!(0)), "limit", limit),
+        (
+            SystemFunction::List,
+            list(json!(101)),
+            "limit",
+            "must be at most 100",
+        ),
+        (
+            SystemFunction::List,
+            list(json!(u64::MAX)),
+            "limit",
+            "must be at most 100",
+        ),
+    ] {
+        let envelope = call(function.name(), &arguments);
+        let errors = read_call(&envelope).unwrap().unwrap_err();
+        let errors = serde_json::to_value(errors.as_slice()).unwrap();
+        let pointer = format!("/call/arguments/{member}");
+        assert_eq!(errors[0]["source"]["pointer"], pointer, "{envelope}");
+        assert_eq!(errors[0]["message"], format!("{pointer} {rule}"));
+        assert_eq!(errors[1], Value::Null);
+    }
+}
+
+#[test]
+fn a_member_that_may_be_left_out_may_be_null() {
+    let id = operation(State::Pending).id;
+    for function in SystemFunction::ALL {
+        let schema = serde_json::to_value(function.arguments_schema()).unwrap();
+        let required = schema["required"].as_array();
+        let is_required = |name: &str| required.is_some_and(|all| all.contains(&json!(name)));
+        let members = schema["properties"].as_object().into_iter().flatten();
+        let value = |name: &str| match name {
+            "operation_id" => json!(id.as_str()),
+            _ => json!("demo.echo"),
+        };
+        let arguments: Value = members
+            .map(|(name, _)| {
+                let value = is_required(name).then(|| value(name));
+                (name.clone(), value.unwrap_or_default())
+            })
+            .collect::<serde_json::Map<_, _>>()
+            .into();
+        let read = read_call(&call(function.name(), &arguments)).unwrap();
+        assert!(read.is_ok(), "{arguments}: {read:?}");
     }
 }
 

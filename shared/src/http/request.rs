@@ -258,7 +258,7 @@ impl Request {
         }
         if !self.header("content-type").is_none_or(is_json) {
             return Err(Problem::unsupported_type(
-                "the body must be application/json, in UTF-8",
+                "the body must be application/json, in UTF-8 or US-ASCII",
             ));
         }
         match &self.body {

@@ -1,32 +1,38 @@
 #!/usr/bin/env bash
 # Generates clients from infra/openapi.yaml, or from the file that OPENAPI names, for TypeScript and for Python; compiles a program
 # against each (tests/clients), and runs both against the bundle. Then schemathesis sends requests that are right and wrong by the
-# document, for 20 seconds or for as many as the argument says: tests/clients.sh 120 is the full run. Needs Python 3.11 or later with
-# venv, Node 18 or later with npm, and PyPI and npm's registry on the first run.
+# document: for 20 seconds always the same ones, or for as many seconds as the argument says ones drawn by a new seed (tests/clients.sh
+# 120 is the full run). It prints the seed; SEED names another. Needs Python 3.11 or later with venv, Node 18 or later with npm, and PyPI
+# and npm's registry on the first run.
 set -euo pipefail
 
-# Pinned: the README names the generators with these versions.
-PYTHON_PACKAGES=("openapi-python-client==0.29.0" "mypy==2.4.1" "schemathesis==4.32.5")
-NODE_PACKAGES=("openapi-typescript@7.13.0" "openapi-fetch@0.17.0" "typescript@5.9.3" "@types/node@20.19.25")
 START_TIMEOUT_SECS=30
 SCHEMATHESIS_SECS="${1:-20}"
+# A change must not fail for what was drawn by chance.
+if [ -n "${SEED:-}" ]; then seed=$SEED; elif [ "$#" -eq 0 ]; then seed=1; else seed=$SRANDOM; fi
 
+# By the caller's directory.
+document="${OPENAPI:+$(realpath "$OPENAPI")}"
 cd "$(dirname "$0")/.."
 . tests/python_environment.sh
-document="$(realpath "${OPENAPI:-infra/openapi.yaml}")"
+document="${document:-$PWD/infra/openapi.yaml}"
 target="$(realpath --canonicalize-missing "${CARGO_TARGET_DIR:-target}")"
 work="$target/clients"
 
-python_environment "$work" "${PYTHON_PACKAGES[@]}"
+# All packages are pinned, those that others need too; the README names the generators with these versions.
+mapfile -t python_packages < <(grep -v '^#' tests/clients/requirements.txt)
+python_environment "$work" "${python_packages[@]}"
 # Written last, as for Python's.
 installed="$work/node-packages"
-if ! [ -f "$installed" ] || [ "$(<"$installed")" != "${NODE_PACKAGES[*]}" ]; then
-    rm -rf "$work/node_modules"
-    npm install --prefix "$work" --no-save --no-audit --no-fund --ignore-scripts --loglevel error "${NODE_PACKAGES[@]}"
-    echo "${NODE_PACKAGES[*]}" >"$installed"
+if ! cmp --quiet tests/clients/package-lock.json "$installed"; then
+    cp tests/clients/package{,-lock}.json "$work"
+    npm ci --prefix "$work" --ignore-scripts --no-audit --no-fund --loglevel error
+    cp tests/clients/package-lock.json "$installed"
 fi
 # The Python generator finds its formatter there.
 export PATH="$work/bin:$PATH"
+# The bundle is no business of a proxy's.
+export NO_PROXY="${NO_PROXY:+$NO_PROXY,}127.0.0.1" no_proxy="${no_proxy:+$no_proxy,}127.0.0.1"
 
 # First, since it takes no bundle. The programs are copied to where Node and mypy find what they import.
 rm -rf "$work"/{typescript,python,functions,bundle.log}
@@ -39,10 +45,12 @@ openapi-python-client generate --path "$document" --meta none --output-path "$wo
 (cd "$work/python" && mypy --strict --follow-imports silent --cache-dir "$work/mypy" program.py)
 
 # As tests/cargo_lambda.sh builds them, so that nothing is built twice.
-cargo build --quiet --workspace
+cargo build --quiet --workspace --locked
 mkdir "$work/functions"
 for name in submit status worker; do ln -s "$target/debug/$name" "$work/functions/$name"; done
-ln -s "$PWD/tests/clients/callback" "$work/functions/callback"
+# Functions have no PATH to find Python by.
+{ echo "#!$work/bin/python" && cat tests/clients/callback.py; } >"$work/functions/callback"
+chmod +x "$work/functions/callback"
 
 # The kernel chooses the port. Every network is allowed, so that only the form of a callback URL counts, which the document describes.
 DEMO_FUNCTIONS=1 AWS_LAMBDA_LOG_LEVEL=ERROR CALLBACK_ALLOWED_NETWORKS="0.0.0.0/0, ::/0" \
@@ -69,5 +77,6 @@ python "$work/python/program.py" "$url"
 # It keeps what it has found where it is started.
 checks="$PWD/tests/clients"
 cd "$work"
+echo "the requests are drawn by SEED=$seed"
 PYTHONDONTWRITEBYTECODE=1 SCHEMATHESIS_HOOKS="$checks/schemathesis_hooks.py" schemathesis --config-file "$checks/schemathesis.toml" \
-    run "$document" --url "$url" --max-time "$SCHEMATHESIS_SECS"
+    run "$document" --url "$url" --seed "$seed" --max-time "$SCHEMATHESIS_SECS"

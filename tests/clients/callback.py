@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """In the place of the function `callback`: takes every message and posts nothing, since generated requests name hosts at random."""
 
 import json

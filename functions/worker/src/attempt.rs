@@ -34,7 +34,9 @@ enum Holding {
     Ended(Ended),
     /// The attempt's time ran out: its own, the operation's or the invocation's.
     OutOfTime,
-    /// Somebody else has the operation now, or it was cancelled.
+    /// The operation's owner cancelled it.
+    Cancelled,
+    /// Another worker took the operation over, or its record is gone.
     Lost,
 }
 
@@ -96,10 +98,13 @@ impl Worker {
                     .await;
                 Outcome::OutOfTime
             }
-            Holding::Lost => {
-                // To a cancel, or to a worker that found the lease ended, as after a long stall here:
-                // neither says anything about this version.
+            Holding::Cancelled => {
                 self.join(&mut ended, true).await;
+                return lost(operation);
+            }
+            Holding::Lost => {
+                // A version whose heartbeats come too late loses its leases to other workers.
+                self.join(&mut ended, false).await;
                 return lost(operation);
             }
         };
@@ -147,6 +152,7 @@ impl Worker {
             });
             match self.renew(record, held, progress.as_ref(), now).await {
                 Ok(Renewed::Held) => shown = progress.or(shown),
+                Ok(Renewed::Cancelled) => return Holding::Cancelled,
                 Ok(Renewed::Lost) => return Holding::Lost,
                 // What could not be said to the store is said again at the next heartbeat, progress as well. If the lease runs
                 // out meanwhile and somebody else claims, the fence tells.
@@ -167,7 +173,7 @@ impl Worker {
         now: Timestamp,
     ) -> Result<Renewed, StoreError> {
         let renewed = self.store.renew(held, self.lease, progress, now).await;
-        if matches!(renewed, Ok(Renewed::Lost)) {
+        if matches!(renewed, Ok(Renewed::Cancelled | Renewed::Lost)) {
             return renewed;
         }
         if let Err(error) = self.hide_for_a_lease(record).await {

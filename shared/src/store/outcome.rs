@@ -78,7 +78,10 @@ pub enum Claimed {
 pub enum Renewed {
     /// The operation is ours, and the lease lasts as long as was asked or longer.
     Held,
-    /// The operation is no longer ours: it was cancelled, or taken over after the lease had passed.
+    /// The operation is no longer ours: its owner cancelled it, and may have erased it since.
+    Cancelled,
+    /// The operation is no longer ours: another worker took it over after the lease had passed, or its
+    /// record is gone.
     Lost,
 }
 
@@ -245,8 +248,23 @@ pub(super) fn renewed(
     });
     Ok(match met(ours, now)? {
         Some(_) => Renewed::Held,
+        None if old.is_some_and(|old| is_cancelled(old, held)) => Renewed::Cancelled,
         None => Renewed::Lost,
     })
+}
+
+/// Whether the owner ended what was held. A cancel may be followed by an erase and another submit
+/// under the same key before the next heartbeat. The bare mark of an erase and another operation's
+/// record do not say how this one ended. They count as the owner's: a caller who cancels, erases and
+/// submits again must not make it look like a lost lease.
+fn is_cancelled(old: &Item, held: &Held) -> bool {
+    if !is_of(old, &held.operation.create_id) {
+        return true;
+    }
+    match old.get(name::STATUS) {
+        Some(status) => *status == text(Status::Cancelled.as_str()),
+        None => item::is_erased(old),
+    }
 }
 
 /// What a refused outcome met: a success when the record says that we wrote just this.

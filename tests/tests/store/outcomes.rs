@@ -238,6 +238,41 @@ async fn a_late_try_of_a_heartbeat_moves_neither_lease_nor_progress_back() {
     assert_eq!(late.unwrap(), Renewed::Lost);
 }
 
+/// A worker has to know whether its caller or another worker took its operation.
+#[tokio::test]
+async fn a_heartbeat_tells_a_cancel_from_a_lost_lease() {
+    let fixture = Fixture::start().await;
+    let store = &fixture.store;
+    let held = fixture.held().await;
+    let Operation { id, owner, .. } = held.operation();
+    let renewed = async |now| store.renew(&held, LEASE, None, now).await.unwrap();
+    let cancelled = store.cancel(id, owner, &Preconditions::NONE, NOW).await;
+    assert!(matches!(cancelled, Ok(Cancelled::Cancelled { .. })));
+    assert_eq!(renewed(NOW).await, Renewed::Cancelled);
+    let expires_at = fixture.get(id).await.expires_at;
+    assert_eq!(renewed(expires_at).await, Renewed::Cancelled, "expired");
+    let erased = store.erase(id, owner, &Preconditions::NONE, NOW).await;
+    assert_eq!(erased.unwrap(), Erased::Erased);
+    assert_eq!(renewed(NOW).await, Renewed::Cancelled, "its mark is there");
+    let again = Operation {
+        create_id: CreateId::from_bytes([9; 16]),
+        ..fixture.accepted()
+    };
+    let again = Operation {
+        id: id.clone(),
+        created_at: NOW + secs(1),
+        ..again
+    };
+    fixture.create(&again).await;
+    assert_eq!(renewed(NOW + secs(1)).await, Renewed::Cancelled, "replaced");
+
+    let held = fixture.held().await;
+    let now = NOW + LEASE;
+    fixture.hold(held.operation(), now).await;
+    let renewed = store.renew(&held, LEASE, None, now).await.unwrap();
+    assert_eq!(renewed, Renewed::Lost, "another worker has it");
+}
+
 #[tokio::test]
 async fn an_end_is_stamped_and_kept_for_as_long_as_was_asked() {
     let fixture = Fixture::start().await;

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use serde_json::json;
 use shared::clock::Clock as _;
+use shared::domain::id::{ClaimId, OperationId};
 use shared::domain::operation::Operation;
 use shared::domain::time::Timestamp;
 use shared::lambda::EndProcess;
 use shared::queue::{Dispatch, Message as _};
-use shared::store::Draft;
+use shared::store::{Claimed, Draft};
 use tests::queues::QueueKind;
 use tests::samples::pending_operation;
 use tests::world::World;
@@ -30,15 +31,16 @@ mod busy {
 
     pub(super) struct Busy<const N: usize>;
 
-    pub(super) static STARTED: [AtomicU32; 4] = [const { AtomicU32::new(0) }; 4];
-    pub(super) static LET_GO: [AtomicBool; 4] = [const { AtomicBool::new(false) }; 4];
+    pub(super) static STARTED: [AtomicU32; 5] = [const { AtomicU32::new(0) }; 5];
+    pub(super) static LET_GO: [AtomicBool; 5] = [const { AtomicBool::new(false) }; 5];
 
     /// One for each test, since tests run side by side.
-    pub(super) static RUNNERS: [[Runner; 1]; 4] = [
+    pub(super) static RUNNERS: [[Runner; 1]; 5] = [
         [Runner::of::<Busy<0>>()],
         [Runner::of::<Busy<1>>()],
         [Runner::of::<Busy<2>>()],
         [Runner::of::<Busy<3>>()],
+        [Runner::of::<Busy<4>>()],
     ];
 
     impl<const N: usize> Function for Busy<N> {
@@ -162,6 +164,27 @@ async fn work_that_ignores_its_callers_deadline_is_told_from_work_that_ignores_i
     busy_operation(&world).await;
     let end = abandoned_by(&world, 3, async {}).await;
     assert!(!end.is_caused_by_caller, "the function's 600 s");
+}
+
+/// A version that keeps its own heartbeats from running loses its leases, and must not pass for well.
+#[tokio::test]
+async fn work_that_another_worker_took_over_is_no_callers_doing() {
+    let world = Arc::new(World::start().await);
+    let id = OperationId::parse(&busy_operation(&world).await).unwrap();
+    let taken_over = async {
+        // The other worker's clock is past the lease: what this one's heartbeats have not renewed.
+        let now = world.clock.now() + Duration::from_secs(600);
+        let operation = world.store.get(&id, now).await.unwrap().unwrap();
+        let claim_id = ClaimId::from_bytes([7; 16]);
+        let lease = Duration::from_secs(60);
+        let claimed = world
+            .store
+            .claim(&id, &operation.create_id, claim_id, lease, now)
+            .await;
+        assert!(matches!(claimed, Ok(Claimed::Held(_))), "{claimed:?}");
+    };
+    let end = abandoned_by(&world, 4, taken_over).await;
+    assert!(!end.is_caused_by_caller, "the lease was lost");
 }
 
 /// How a worker ends whose work goes on, whatever happens once it has started.

@@ -247,7 +247,7 @@ impl Task {
         let ((held, fence), now) = (self.hold(), self.now());
         let answer = |renewed: &Renewed| match renewed {
             Renewed::Held => Answer::Renewed,
-            Renewed::Lost => Answer::Lost,
+            Renewed::Cancelled | Renewed::Lost => Answer::Lost,
         };
         self.call(
             Call::Renew { fence, now },

@@ -72,7 +72,7 @@ where
                 let answer = telemetry::traced(trace_header.as_deref(), served).await;
                 match answer.as_ref().err().and_then(|error| error.downcast_ref()) {
                     Some(end) => end_process(*end, &version, gathered, began_at),
-                    None => gathered.tell(),
+                    None => gathered.write(),
                 }
                 answer
             }
@@ -99,7 +99,7 @@ fn end_process(end: EndProcess, version: &str, gathered: Gathered, began_at: Tim
         metrics::count(Metric::CallerCausedExit);
         metrics::count(Metric::CallerCausedExitOfVersion(version));
     }
-    gathered.tell_as_of(began_at);
+    gathered.write_as_of(began_at);
     std::process::exit(1)
 }
 

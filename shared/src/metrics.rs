@@ -132,7 +132,7 @@ impl<'a> Metric<'a> {
         self.parts().2
     }
 
-    /// The version of the Lambda function, for those that are told by it.
+    /// The version of the Lambda function, for metrics with the dimension `version`.
     #[must_use]
     pub const fn version(self) -> Option<&'a str> {
         match self {
@@ -251,15 +251,15 @@ impl Destination {
 pub struct Gathered(Option<&'static Collector>);
 
 impl Gathered {
-    /// Tells what was gathered, at the end of an invocation: a line for each function and outcome, none when nothing happened.
-    pub fn tell(self) {
+    /// Writes the gathered metrics, at the end of an invocation: a line for each function and outcome, none when nothing happened.
+    pub fn write(self) {
         write(&self.lines());
     }
 
-    /// Tells what was gathered as of the moment at which the invocation began, which is the time that
-    /// Lambda gives to its own metrics of an invocation (AWS Lambda Developer Guide, "Viewing metrics").
-    /// An alarm can then subtract one from the other, however long the invocation took.
-    pub fn tell_as_of(self, began_at: Timestamp) {
+    /// Writes the gathered metrics with the time at which the invocation began. Lambda gives that
+    /// time to its own metrics of an invocation (AWS Lambda Developer Guide, "Viewing metrics"), so
+    /// an alarm can subtract one from the other, however long the invocation took.
+    pub fn write_as_of(self, began_at: Timestamp) {
         let lines = self.lines();
         let parsed = serde_json::Deserializer::from_slice(&lines).into_iter::<Value>();
         let mut dated = Vec::new();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use shared::domain::callback::{Attempt, CallbackStatus};
 use shared::domain::callback_url::CallbackUrl;
 use shared::domain::id::AttemptId;
-use shared::domain::limits::{CALLBACK_ANNOUNCEMENT_SECS, CALLBACK_REPLACED_AGE_MAX};
+use shared::domain::limits::{CALLBACK_ANNOUNCEMENT_SECS, CALLBACK_ERASED_AGE_MAX};
 use shared::domain::operation::Operation;
 use shared::domain::time::Timestamp;
 use shared::lambda::{Disposition, Record};
@@ -159,13 +159,19 @@ impl Callback {
             }
             Found::Erased => tracing::info!("callback not made: its owner erased the operation"),
             Found::Expired(operation) if is_wanted(message, &operation) => dropped(),
-            // A message too many, of a callback that was settled in time.
+            // A surplus wake-up: the callback was delivered, gone or exhausted before its record
+            // expired.
             Found::Expired(_) => {}
-            // Its record has gone without a mark, days after the callback was due.
-            Found::Absent => dropped(),
-            // Erased, and submitted again at once: the mark has made room for the new record. Or expired,
-            // which takes a message that nobody served for days.
-            Found::Replaced(_) if now.since(sent_at) > CALLBACK_REPLACED_AGE_MAX => dropped(),
+            // An operation that expired leaves no mark, nor does one that was erased once DynamoDB has
+            // deleted the mark or another submit has replaced it. A record expires only after its
+            // callback could have been sent for days, so it takes a message that was not served for
+            // days.
+            Found::Absent | Found::Replaced(_) if now.since(sent_at) > CALLBACK_ERASED_AGE_MAX => {
+                dropped();
+            }
+            Found::Absent => {
+                tracing::info!("callback not made: its operation is gone, probably erased");
+            }
             Found::Replaced(_) => {
                 tracing::info!("callback not made: its operation's id is used by another");
             }
@@ -249,17 +255,17 @@ impl Callback {
     /// As long as the callback is due, no message ends without another one in its place.
     async fn follow(&self, operation: &Operation) -> Result<(), NotServed> {
         let now = self.clock.now();
-        let standing = self.awaited(&WakeUp::of(operation), now, now).await?;
-        let Some(standing) = standing.filter(Operation::callback_is_due) else {
+        let current = self.awaited(&WakeUp::of(operation), now, now).await?;
+        let Some(current) = current.filter(Operation::callback_is_due) else {
             return Ok(());
         };
-        let next_attempt_at = standing
+        let next_attempt_at = current
             .callback
             .as_ref()
             .and_then(|callback| callback.next_attempt_at);
         // Behind the other's, which has made its attempt by then: this one is not to be a second POST at the same moment.
         let at = next_attempt_at.unwrap_or(now) + FOLLOW_AFTER;
-        Ok(self.wake_up_at(&standing, at, now).await?)
+        Ok(self.wake_up_at(&current, at, now).await?)
     }
 
     async fn attempt(

@@ -109,7 +109,7 @@ impl Worker {
     }
 
     /// The operation expired before a worker came to send its callback's message, after an outage that
-    /// outlasted its retention. The callback is lost, and counted when its last message goes.
+    /// outlasted its retention. The callback is lost, and counted once its message is no longer needed.
     pub(crate) async fn expired_with_callback(
         &self,
         record: &Record,
@@ -119,6 +119,7 @@ impl Worker {
         if now.since(record.sent_at) > PHANTOM_AGE {
             metrics::count(Metric::CallbackDropped);
             tracing::error!("callback dropped: its operation expired before it was announced");
+            return Disposition::Acknowledge;
         }
         self.absent(record, message, now).await
     }

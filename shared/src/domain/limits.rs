@@ -141,9 +141,10 @@ pub const CALLBACK_REVIEW_SECS: u32 = 86_400;
 /// due callback needs its record: messages survive an outage of [`OUTAGE_SECS_MAX`], and so must it.
 pub const CALLBACK_RETENTION_SECS: u32 =
     OUTAGE_SECS_MAX + CALLBACK_SCHEDULE_SECS_MAX + CALLBACK_REVIEW_SECS;
-/// A callback's message of an operation that was erased is served within its delay and some returns.
-/// One that is older than this, of an id that another operation has now, is of one that expired.
-pub const CALLBACK_REPLACED_AGE_MAX: Duration = Duration::from_secs(86_400);
+/// An erase leaves a mark, which another operation may replace and which DynamoDB deletes. A message
+/// of the erased operation's callback is served within its delay and some returns. One that is older
+/// than this and finds no mark belongs to an operation that expired.
+pub const CALLBACK_ERASED_AGE_MAX: Duration = Duration::from_secs(86_400);
 /// A callback's whole exchange, in seconds.
 pub const CALLBACK_TIMEOUT_SECS_DEFAULT: u32 = 5;
 /// See [`CALLBACK_TIMEOUT_SECS_DEFAULT`].

@@ -96,9 +96,14 @@ pub fn granted() -> BTreeSet<Permission> {
         let is_lambdas = |action: &str| LOGS.contains(&action) || is_fed && FEEDS.contains(&action);
         let policies = &template.resource(&format!("{function}Role"))["Policies"];
         for policy in each(policies) {
-            // Those that a parameter turns on are about the services behind the calls.
+            // Those that a parameter turns on are about the services behind the calls, and those for
+            // network interfaces are denied to the functions' own code.
             let statements = each(&policy["PolicyDocument"]["Statement"]).iter();
-            for statement in statements.filter(|statement| statement.get("Fn::If").is_none()) {
+            let is_for_code = |statement: &&Value| {
+                let without_function = &statement["Condition"]["Null"]["lambda:SourceFunctionArn"];
+                statement.get("Fn::If").is_none() && *without_function != "true"
+            };
+            for statement in statements.filter(is_for_code) {
                 let actions = each(&statement["Action"])
                     .iter()
                     .map(|action| action.as_str().unwrap());

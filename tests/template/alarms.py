@@ -24,11 +24,13 @@ def _alarms(parameters: Parameters) -> dict[str, Json]:
         "CallbackDeadLettersAlarm": _dead_letters("CallbackDeadLetterQueue") | _above(0),
         "DispatchAgeAlarm": _longest_wait() | _above(too_old, periods=2) | {"DatapointsToAlarm": 1},
         "CallbackAgeAlarm": _age("CallbackQueue") | _above(1800, periods=5),
-        "SubmitErrorsAlarm": _errors("SubmitFunction") | _from(too_many_errors),
-        "StatusErrorsAlarm": _errors("StatusFunction") | _from(too_many_errors),
-        "WorkerErrorsAlarm": _errors_without_callers() | _from(too_many_errors),
-        "CallbackErrorsAlarm": _errors("CallbackFunction") | _from(too_many_errors),
-        "WorkNotStoppedAlarm": _one("Sum", "Ferry", "CallerCausedExits", service=_SERVICE) | _from(too_many_errors),
+        "SubmitErrorsAlarm": _errors("SubmitFunction") | _from(too_many_errors) | _any_of(3),
+        "StatusErrorsAlarm": _errors("StatusFunction") | _from(too_many_errors) | _any_of(3),
+        "WorkerErrorsAlarm": _errors_without_callers() | _from(too_many_errors) | _any_of(20),
+        "CallbackErrorsAlarm": _errors("CallbackFunction") | _from(too_many_errors) | _any_of(4),
+        "WorkNotStoppedAlarm": _one("Sum", "Ferry", "CallerCausedExits", service=_SERVICE)
+        | _from(too_many_errors)
+        | _any_of(20),
         "ThrottlesAlarm": _throttles() | _above(0),
         "GatewayErrorsAlarm": _one("Sum", "AWS/ApiGateway", "5xx", ApiId={"Ref": "Api"}, Stage="$default")
         | _from(too_many_answers),
@@ -43,6 +45,11 @@ def _above(threshold: Json, periods: int = 1) -> Json:
 
 def _from(threshold: Json) -> Json:
     return {"ComparisonOperator": "GreaterThanOrEqualToThreshold", "Threshold": threshold, "EvaluationPeriods": 1}
+
+
+def _any_of(periods: int) -> Json:
+    """As many periods as an invocation of the function may take, since its metrics have the time of its beginning."""
+    return {"EvaluationPeriods": periods, "DatapointsToAlarm": 1}
 
 
 def _dead_letters(queue: str) -> Json:
@@ -106,6 +113,7 @@ def _rollback(function: str, parameters: Parameters) -> Json:
     return (
         _several(*parts, {"Id": "rate", "Label": "Failed invocations, %", "Expression": expression})
         | _from(parameters["RollbackErrorPercent"])
+        | (_any_of(4) if function == "Worker" else {})
         | {"AlarmName": {"Fn::Sub": f"${{AWS::StackName}}-{function.lower()}-rollback-{release}"}}
     )
 

@@ -108,8 +108,8 @@ def _open_key(template: Json) -> None:
 
 def _lend_network_permissions(template: Json) -> None:
     for entry in _properties(template, "CallbackRole")["Policies"][0]["PolicyDocument"]["Statement"]:
-        if "Fn::If" in entry and entry["Fn::If"][0] == "HasVpc":
-            del entry["Fn::If"][1]["Condition"]
+        if "Condition" in entry:
+            del entry["Condition"]
 
 
 def _let_anybody_invoke(template: Json) -> None:
@@ -286,7 +286,7 @@ FAULTS: list[Fault] = [
     ),
     Fault("any number of requests", http.the_gateway_throttles, _drop("Stage", "DefaultRouteSettings")),
     Fault("tokens in the access log", http.the_gateway_logs_no_secrets, _log_tokens),
-    Fault("submit may delete", permissions.roles_allow_what_is_listed, _allow("SubmitRole", ["dynamodb:DeleteItem"], _TABLE_ARN)),
+    Fault("submit may delete the table", permissions.roles_allow_what_is_listed, _allow("SubmitRole", ["dynamodb:DeleteTable"], _TABLE_ARN)),
     Fault("status may send work", permissions.roles_allow_what_is_listed, _allow("StatusRole", ["sqs:SendMessage"], _DISPATCH_ARN)),
     Fault("a wildcard among actions", permissions.nothing_is_allowed_by_wildcard, _allow("WorkerRole", ["dynamodb:*"], _TABLE_ARN)),
     Fault("a wildcard for a resource", permissions.nothing_is_allowed_by_wildcard, _allow("WorkerRole", ["sqs:SendMessage"], "*")),
@@ -402,6 +402,11 @@ FAULTS: list[Fault] = [
         operation.what_goes_wrong_is_alarmed,
         _drop("StatusRollbackAlarm", "AlarmName"),
     ),
+    Fault(
+        "failures of long invocations are not alarmed",
+        operation.what_goes_wrong_is_alarmed,
+        _put("WorkerErrorsAlarm", "EvaluationPeriods", 1),
+    ),
     Fault("work that does not stop is not alarmed", operation.what_goes_wrong_is_alarmed, _drop_resource("WorkNotStoppedAlarm")),
     Fault(
         "the worker's alarm counts what callers cause",
@@ -433,9 +438,9 @@ FAULTS: list[Fault] = [
         choices.EVERYTHING,
     ),
     Fault(
-        "the worker may change networks without a VPC",
+        "submit may change networks",
         permissions.roles_allow_what_is_listed,
-        _allow("WorkerRole", ["ec2:CreateNetworkInterface"], "*"),
+        _allow("SubmitRole", ["ec2:CreateNetworkInterface"], "*"),
     ),
     Fault("submit is deployed first", functions.the_worker_is_deployed_before_submit, _deploy_at_once),
 ]

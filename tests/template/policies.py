@@ -87,7 +87,8 @@ KEY_SERVICES = {
 # Besides, when X-Ray samples. These two know no resources.
 WITH_TRACING = {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}
 
-# Besides, in a VPC: what Lambda itself does by the function's role, and never the function's own code.
+# Besides, for network interfaces in a VPC: what Lambda itself does by the function's role, and never the function's own code.
+# Without a VPC as well, or Lambda could not delete the interfaces of a function that leaves one.
 IN_VPC = {
     "ec2:AssignPrivateIpAddresses",
     "ec2:CreateNetworkInterface",
@@ -96,6 +97,7 @@ IN_VPC = {
     "ec2:DescribeSubnets",
     "ec2:UnassignPrivateIpAddresses",
 }
+MAY_RUN_IN_VPC = ("Worker", "Callback")
 NOT_BY_CODE = {"Null": {"lambda:SourceFunctionArn": "true"}}
 
 
@@ -106,7 +108,7 @@ def expected(stack: Stack, function: str) -> dict[str, set[str]]:
     anywhere: set[str] = set()
     if stack.parameters["Tracing"] == "Active":
         anywhere |= WITH_TRACING
-    if runs_in_vpc(stack, function):
+    if function in MAY_RUN_IN_VPC:
         anywhere |= IN_VPC
     if anywhere:
         allowed["*"] = anywhere
@@ -114,7 +116,7 @@ def expected(stack: Stack, function: str) -> dict[str, set[str]]:
 
 
 def runs_in_vpc(stack: Stack, function: str) -> bool:
-    return function in ("Worker", "Callback") and stack.parameters["SubnetIds"] != ""
+    return function in MAY_RUN_IN_VPC and stack.parameters["SubnetIds"] != ""
 
 
 def granted(statements: list[Json]) -> dict[str, set[str]]:

@@ -119,6 +119,47 @@ fn the_functions_have_the_timeouts_that_the_code_counts_on() {
     assert_eq!(globals["LoggingConfig"]["LogFormat"], "JSON");
 }
 
+/// Lambda's metrics have the time at which an invocation began. An alarm that evaluates less than the
+/// longest one sees no failure of it.
+#[test]
+fn alarms_on_failures_evaluate_more_time_than_an_invocation_may_take() {
+    /// What the metrics may take to arrive.
+    const ARRIVAL_SECS: u32 = 60;
+    /// CloudWatch's own limit for periods under an hour.
+    const EVALUATED_SECS_MAX: u32 = 86_400;
+    let template = Template::read();
+    let mut seen = 0;
+    for (name, _) in template.resources("AWS::CloudWatch::Alarm") {
+        let alarm = template.resource(name);
+        let text = alarm.to_string();
+        if !text.contains("\"Errors\"") && !text.contains("CallerCausedExits") {
+            continue;
+        }
+        let function = ["Submit", "Status", "Callback"]
+            .into_iter()
+            .find(|function| name.starts_with(function))
+            .unwrap_or("Worker");
+        let timeout = &template.resource(&format!("{function}Function"))["Timeout"];
+        let period_secs = alarm.get("Period").map_or_else(
+            || template.number(&alarm["Metrics"][0]["MetricStat"]["Period"]),
+            |period| template.number(period),
+        );
+        let evaluated_secs = period_secs * template.number(&alarm["EvaluationPeriods"]);
+        assert!(
+            evaluated_secs >= template.number(timeout) + ARRIVAL_SECS,
+            "{name}"
+        );
+        assert!(evaluated_secs <= EVALUATED_SECS_MAX, "{name}");
+        let is_any = alarm["EvaluationPeriods"] == 1 || alarm["DatapointsToAlarm"] == 1;
+        assert!(is_any, "{name}");
+        seen += 1;
+    }
+    assert_eq!(
+        seen, 9,
+        "four functions, four rollbacks and one for callers"
+    );
+}
+
 #[test]
 fn messages_outlast_their_operations_and_failures_reach_the_dead_letter_queues() {
     let template = Template::read();

@@ -22,7 +22,8 @@ pub struct Args {
     /// Empty lines are skipped, but below a header of one column each is an empty field.
     pub csv: String,
     /// What separates fields. When left out: what a `sep=` line names, else the one that splits the
-    /// first record into most fields, a comma when several do.
+    /// header into most fields. Of several, the one that splits the second record into as many, then
+    /// the first of `,` `;` tab `|`.
     pub delimiter: Option<Delimiter>,
 }
 

@@ -61,7 +61,7 @@ pub enum Metric<'a> {
     QueueTime(&'a str),
     /// How long an attempt's work took; not of one that lost its operation.
     WorkDuration(&'a str),
-    /// How long an operation could have been claimed when its message was returned without a claim.
+    /// How long an operation has been claimable when its message is returned without a claim.
     UnclaimedTime,
     /// A receiver took a callback.
     CallbackDelivered,

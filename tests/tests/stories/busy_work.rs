@@ -10,13 +10,13 @@ use shared::domain::id::{ClaimId, OperationId};
 use shared::domain::operation::Operation;
 use shared::domain::time::Timestamp;
 use shared::lambda::EndProcess;
-use shared::queue::{Dispatch, Message as _};
-use shared::store::{Claimed, Draft};
+use shared::store::Claimed;
 use tests::queues::QueueKind;
 use tests::samples::pending_operation;
 use tests::world::World;
 use worker::Worker;
 
+use super::messages::leave_submitted;
 use super::work::{AtWork, lease_until};
 
 /// Work that computes without awaiting, until it is let go.
@@ -83,21 +83,7 @@ async fn busy_operation_until(world: &World, deadline_at: Timestamp) -> String {
         callback: None,
         ..pending_operation(now)
     };
-    world
-        .store
-        .create(&Draft::new(&operation), now)
-        .await
-        .unwrap();
-    let message = Dispatch {
-        operation_id: operation.id.clone(),
-        create_id: operation.create_id,
-        function: operation.function,
-        function_version: operation.function_version,
-    };
-    world
-        .queue(QueueKind::Dispatch)
-        .send(&message.to_body())
-        .await;
+    leave_submitted(world, &operation).await;
     operation.id.as_str().to_owned()
 }
 

@@ -8,13 +8,15 @@ use shared::clock::Clock as _;
 use shared::domain::callback::CallbackStatus;
 use shared::domain::id::{CreateId, OperationId};
 use shared::domain::operation::{Operation, State};
-use shared::queue::{Dispatch, Message as _, WakeUp};
+use shared::queue::{Message as _, WakeUp};
 use shared::store::{Created, Draft, ListFilter, Position};
 use tests::queues::QueueKind;
 use tests::receiver::Receiver;
 use tests::samples::incompressible;
 use tests::wire::Fault;
 use tests::world::{World, event};
+
+use super::messages::message_of;
 
 /// A replay sends its message, a worker receives that while the first operation is still there, and only then does the
 /// replay's create find the name free.
@@ -43,15 +45,9 @@ async fn replay_after<F: Future<Output = ()>>(ends: impl FnOnce(String) -> F, wo
         progress: None,
         ..ended
     };
-    let message = Dispatch {
-        operation_id: replay.id.clone(),
-        create_id: replay.create_id.clone(),
-        function: replay.function.clone(),
-        function_version: replay.function_version.clone(),
-    };
     world
         .queue(QueueKind::Dispatch)
-        .send(&message.to_body())
+        .send(&message_of(&replay))
         .await;
     assert!(world.pump(QueueKind::Dispatch).await);
     ends(id.clone()).await;

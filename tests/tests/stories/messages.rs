@@ -6,12 +6,33 @@ use aws_sdk_sqs::types::MessageSystemAttributeName;
 use serde_json::{Value, json};
 use shared::clock::Clock as _;
 use shared::domain::id::{ClaimId, CreateId, OperationId};
+use shared::domain::operation::Operation;
 use shared::queue::{Dispatch, Message as _};
-use shared::store::{Claimed, Held};
+use shared::store::{Claimed, Draft, Held};
 use tests::queues::QueueKind;
 use tests::world::World;
 
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
+
+/// What a submit of this operation sends.
+pub(super) fn message_of(operation: &Operation) -> String {
+    Dispatch {
+        operation_id: operation.id.clone(),
+        create_id: operation.create_id.clone(),
+        function: operation.function.clone(),
+        function_version: operation.function_version.clone(),
+    }
+    .to_body()
+}
+
+/// Leaves behind what a submit of this operation does: its record and its message.
+pub(super) async fn leave_submitted(world: &World, operation: &Operation) {
+    let now = world.clock.now();
+    let draft = Draft::new(operation);
+    world.store.create(&draft, now).await.unwrap();
+    let queue = world.queue(QueueKind::Dispatch);
+    queue.send(&message_of(operation)).await;
+}
 
 pub(super) fn message(operation_id: &str, create_id: CreateId) -> String {
     Dispatch {

@@ -8,11 +8,11 @@ use shared::clock::Clock as _;
 use shared::domain::id::OperationId;
 use shared::domain::operation::{Operation, State};
 use shared::domain::time::Timestamp;
-use shared::queue::{Dispatch, Message as _};
-use shared::store::Draft;
 use tests::queues::QueueKind;
 use tests::samples::pending_operation;
 use tests::world::World;
+
+use super::messages::leave_submitted;
 
 /// What one event holds at most.
 const NEIGHBOURS: u8 = 10;
@@ -84,16 +84,7 @@ async fn operation(world: &World, number: u8) -> OperationId {
         callback: None,
         ..pending_operation(now)
     };
-    let draft = Draft::new(&operation);
-    world.store.create(&draft, now).await.unwrap();
-    let message = Dispatch {
-        operation_id: operation.id.clone(),
-        create_id: operation.create_id,
-        function: operation.function,
-        function_version: operation.function_version,
-    };
-    let queue = world.queue(QueueKind::Dispatch);
-    queue.send(&message.to_body()).await;
+    leave_submitted(world, &operation).await;
     operation.id
 }
 

@@ -153,7 +153,7 @@ impl Submission {
 
 fn check_url(fields: &mut Fields, callback: &WantedCallback, allowed_networks: &AllowedNetworks) {
     if let Err(refused) = CallbackUrl::parse(&callback.url, allowed_networks) {
-        // The reason may tell of the operator's networks; what the caller reads does not.
+        // The reason may name the operator's networks; what the caller reads does not.
         tracing::info!(reason = %refused.reason, "callback URL refused");
         fields.wrong_at(&callback.url_pointer, refused.to_string());
     }

@@ -60,7 +60,7 @@ enum Sentence {
     Host,
 }
 
-/// Why a URL was refused. For the log, since it may tell of the operator's networks.
+/// Why a URL was refused. For the log, since it may name the operator's networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RefusedUrlReason {
     /// Longer than [`CALLBACK_URL_CHARS_MAX`].

@@ -12,6 +12,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Environment, SettingError};
 use crate::domain::time::Timestamp;
 use crate::metrics::{self, Destination, Gathered, Metric};
+use crate::queue::MessageGroup;
 use crate::telemetry;
 
 /// What the log line of a function that refuses to start begins with; the reason follows.
@@ -133,6 +134,8 @@ pub struct Record {
     pub queue_name: String,
     /// The X-Ray trace that it was sent in.
     pub trace_header: Option<String>,
+    /// Its `MessageGroupId`.
+    pub group: Option<MessageGroup>,
 }
 
 /// A record has no identifier. An answer could not name it, and one that names nothing would have it deleted; so there is none,
@@ -149,6 +152,7 @@ pub struct Unnamed;
 pub fn records(event: SqsEvent, now: Timestamp) -> Result<Vec<Record>, Unnamed> {
     let read = |mut message: aws_lambda_events::sqs::SqsMessage| {
         let trace_header = message.attributes.remove("AWSTraceHeader");
+        let group = message.attributes.remove("MessageGroupId");
         let attribute = |name: &str| {
             message
                 .attributes
@@ -167,6 +171,7 @@ pub fn records(event: SqsEvent, now: Timestamp) -> Result<Vec<Record>, Unnamed> 
             receipt_handle: message.receipt_handle.unwrap_or_default(),
             body: message.body.unwrap_or_default(),
             trace_header,
+            group: group.map(MessageGroup::from_received),
         })
     };
     event.records.into_iter().map(read).collect()

@@ -3,6 +3,7 @@
 //! A message names an operation and the incarnation that it is for, and carries nothing that the record has: it may be
 //! received twice, late, out of order or after its operation has ended, and none of that may matter.
 
+mod group;
 mod together;
 
 use std::collections::HashMap;
@@ -20,6 +21,7 @@ use aws_sdk_sqs::types::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
+pub use self::group::MessageGroup;
 use self::together::Together;
 use crate::domain::id::{CreateId, OperationId};
 use crate::domain::limits::{FORMAT, QUEUE_DELAY_SECS_MAX, VISIBILITY_SECS_MAX};
@@ -46,6 +48,7 @@ pub struct Queue {
 #[derive(Debug)]
 struct Sending {
     body: String,
+    group: Option<String>,
     delay_secs: u32,
     trace: Option<TraceAttribute>,
 }
@@ -135,6 +138,7 @@ impl Queue {
     pub async fn send(&self, message: &impl Message, delay_secs: u32) -> Result<(), QueueError> {
         let sending = Sending {
             body: message.to_body(),
+            group: group_id(message),
             delay_secs,
             trace: trace_attribute(),
         };
@@ -153,6 +157,7 @@ impl Queue {
         }
         let Some(Sending {
             body,
+            group,
             delay_secs,
             trace,
         }) = all.pop()
@@ -164,6 +169,7 @@ impl Queue {
             .send_message()
             .queue_url(&self.url)
             .message_body(body)
+            .set_message_group_id(group)
             .set_delay_seconds(delay(delay_secs))
             .set_message_system_attributes(trace)
             .send();
@@ -177,6 +183,7 @@ impl Queue {
             SendMessageBatchRequestEntry::builder()
                 .id(index.to_string())
                 .message_body(sending.body)
+                .set_message_group_id(sending.group)
                 .set_delay_seconds(delay(sending.delay_secs))
                 .set_message_system_attributes(sending.trace)
                 .build()
@@ -212,6 +219,7 @@ impl Queue {
     ) -> Result<Vec<Unsent>, QueueError> {
         let all = messages.iter().map(|message| Sending {
             body: message.message.to_body(),
+            group: group_id(&message.message),
             delay_secs: message.delay_secs,
             trace: None,
         });
@@ -366,6 +374,14 @@ fn trace_attribute() -> Option<TraceAttribute> {
 pub trait Message {
     /// The body that says it.
     fn to_body(&self) -> String;
+
+    /// Whose message it is to a fair queue. None only for a message that is sent on as it was
+    /// received, and that was sent by a release without groups.
+    fn group(&self) -> Option<&MessageGroup>;
+}
+
+fn group_id(message: &impl Message) -> Option<String> {
+    message.group().map(|group| group.as_str().to_owned())
 }
 
 /// A message of a batch.
@@ -408,6 +424,8 @@ pub struct Dispatch {
     pub function: String,
     /// The function's version, resolved.
     pub function_version: String,
+    /// The owner's. It is an attribute of the message and not in its body.
+    pub group: Option<MessageGroup>,
 }
 
 /// A callback may be due: the callback queue's message.
@@ -421,6 +439,8 @@ pub struct WakeUp {
     /// asked for. A round puts one on record at least, so the message starts one at most, whenever and however often it is
     /// received; and of several that were asked for at the same count, one does.
     pub redeliver_after_attempts: Option<u32>,
+    /// The owner's for the receiver. It is an attribute of the message and not in its body.
+    pub group: Option<MessageGroup>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -469,21 +489,23 @@ impl Dispatch {
             create_id: operation.create_id.clone(),
             function: operation.function.clone(),
             function_version: operation.function_version.clone(),
+            group: Some(MessageGroup::of_owner(&operation.owner)),
         }
     }
 
-    /// Reads a received body.
+    /// Reads a received body; `group` is what the message came with.
     ///
     /// # Errors
     ///
     /// When it is malformed or of a newer format.
-    pub fn parse(body: &str) -> Result<Self, MessageError> {
+    pub fn parse(body: &str, group: Option<MessageGroup>) -> Result<Self, MessageError> {
         let body: DispatchBody = read(body)?;
         Ok(Self {
             operation_id: OperationId::parse(&body.operation_id).ok_or(MessageError::Malformed)?,
             create_id: CreateId::parse(&body.create_id).ok_or(MessageError::Malformed)?,
             function: body.function,
             function_version: body.function_version,
+            group,
         })
     }
 }
@@ -498,6 +520,10 @@ impl Message for Dispatch {
             function_version: self.function_version.clone(),
         })
     }
+
+    fn group(&self) -> Option<&MessageGroup> {
+        self.group.as_ref()
+    }
 }
 
 impl WakeUp {
@@ -508,20 +534,25 @@ impl WakeUp {
             operation_id: operation.id.clone(),
             create_id: operation.create_id.clone(),
             redeliver_after_attempts: None,
+            group: operation
+                .callback
+                .as_ref()
+                .map(|callback| MessageGroup::of_callback(&operation.owner, &callback.url)),
         }
     }
 
-    /// Reads a received body.
+    /// Reads a received body; `group` is what the message came with.
     ///
     /// # Errors
     ///
     /// When it is malformed or of a newer format.
-    pub fn parse(body: &str) -> Result<Self, MessageError> {
+    pub fn parse(body: &str, group: Option<MessageGroup>) -> Result<Self, MessageError> {
         let body: WakeUpBody = read(body)?;
         Ok(Self {
             operation_id: OperationId::parse(&body.operation_id).ok_or(MessageError::Malformed)?,
             create_id: CreateId::parse(&body.create_id).ok_or(MessageError::Malformed)?,
             redeliver_after_attempts: body.redeliver_after_attempts,
+            group,
         })
     }
 }
@@ -534,6 +565,10 @@ impl Message for WakeUp {
             create_id: self.create_id.as_str().to_owned(),
             redeliver_after_attempts: self.redeliver_after_attempts,
         })
+    }
+
+    fn group(&self) -> Option<&MessageGroup> {
+        self.group.as_ref()
     }
 }
 
@@ -580,14 +615,17 @@ mod tests {
             create_id: create_id.clone(),
             function: "csv.summarize".into(),
             function_version: "1.0.0".into(),
+            group: Some(MessageGroup::from_received("g".into())),
         };
-        assert_eq!(Dispatch::parse(&dispatch.to_body()), Ok(dispatch));
+        let group = dispatch.group.clone();
+        assert_eq!(Dispatch::parse(&dispatch.to_body(), group), Ok(dispatch));
         let wake_up = WakeUp {
             operation_id,
             create_id,
             redeliver_after_attempts: Some(7),
+            group: None,
         };
-        assert_eq!(WakeUp::parse(&wake_up.to_body()), Ok(wake_up));
+        assert_eq!(WakeUp::parse(&wake_up.to_body(), None), Ok(wake_up));
     }
 
     #[test]
@@ -597,6 +635,7 @@ mod tests {
             operation_id,
             create_id,
             redeliver_after_attempts: None,
+            group: None,
         };
         assert_eq!(
             wake_up.to_body(),
@@ -607,23 +646,26 @@ mod tests {
     #[test]
     fn a_newer_format_is_told_from_a_malformed_body() {
         assert_eq!(
-            Dispatch::parse(r#"{"format":2,"what":"ever"}"#),
+            Dispatch::parse(r#"{"format":2,"what":"ever"}"#, None),
             Err(MessageError::NewerFormat(2))
         );
         for body in ["", "{", "[]", "{}", r#"{"format":1}"#, r#"{"format":"1"}"#] {
             assert_eq!(
-                Dispatch::parse(body),
+                Dispatch::parse(body, None),
                 Err(MessageError::Malformed),
                 "{body}"
             );
         }
         let bad_id = r#"{"format":1,"operation_id":"op_1","create_id":"CQkJCQkJCQkJCQkJCQkJCQ"}"#;
-        assert_eq!(WakeUp::parse(bad_id), Err(MessageError::Malformed));
+        assert_eq!(WakeUp::parse(bad_id, None), Err(MessageError::Malformed));
         let (operation_id, create_id) = ids();
         let bad_count = format!(
             r#"{{"format":1,"operation_id":"{operation_id}","create_id":"{}","redeliver_after_attempts":-1}}"#,
             create_id.as_str()
         );
-        assert_eq!(WakeUp::parse(&bad_count), Err(MessageError::Malformed));
+        assert_eq!(
+            WakeUp::parse(&bad_count, None),
+            Err(MessageError::Malformed)
+        );
     }
 }

@@ -41,7 +41,7 @@ enum NotServed {
 
 impl Callback {
     pub(crate) async fn serve_wake_up(&self, record: &Record) -> Disposition {
-        let message = match WakeUp::parse(&record.body) {
+        let message = match WakeUp::parse(&record.body, record.group.clone()) {
             Ok(message) => message,
             Err(error) => {
                 tracing::error!("{error}");
@@ -56,7 +56,7 @@ impl Callback {
     /// A wake-up that could not be served ten times over. Its callback is still owed, or was delivered on another's. Owed, it
     /// counts as a failed attempt: the schedule goes on, so that trouble on our own side does not give a callback up at once.
     pub(crate) async fn serve_dead_letter(&self, record: &Record) -> Disposition {
-        let message = match WakeUp::parse(&record.body) {
+        let message = match WakeUp::parse(&record.body, record.group.clone()) {
             Ok(message) => message,
             Err(error @ MessageError::NewerFormat(_)) => {
                 tracing::error!("{error}");

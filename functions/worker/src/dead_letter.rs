@@ -11,7 +11,7 @@ use crate::Worker;
 
 impl Worker {
     pub(crate) async fn serve_dead_letter(&self, record: &Record) -> Disposition {
-        let message = match Dispatch::parse(&record.body) {
+        let message = match Dispatch::parse(&record.body, record.group.clone()) {
             Ok(message) => message,
             Err(error @ MessageError::NewerFormat(_)) => {
                 return self.put_back_unread(record, &error).await;

@@ -17,7 +17,7 @@ use crate::work::Runner;
 
 impl Worker {
     pub(crate) async fn serve_dispatch(&self, record: &Record, deadline: Timestamp) -> Disposition {
-        let message = match Dispatch::parse(&record.body) {
+        let message = match Dispatch::parse(&record.body, record.group.clone()) {
             Ok(message) => message,
             Err(error) => return self.put_back_unread(record, &error).await,
         };

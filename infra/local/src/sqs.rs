@@ -6,7 +6,7 @@
 //! implementation. It keeps nothing when its process ends and checks no signature, so it belongs on the loopback interface.
 //!
 //! What SQS does and this does not: it never delivers a message twice by itself, never out of order, counts exactly, and lets
-//! a queue be purged or created again at once. There are no FIFO queues, policies, tags, encryption or message move tasks;
+//! a queue be purged or created again at once. Queues are fair as `tenant` says. There are no FIFO queues, policies, tags, encryption or message move tasks;
 //! what asks for them is refused.
 //!
 //! The protocol is AWS JSON 1.0: <https://smithy.io/2.0/aws/protocols/aws-json-1_0-protocol.html>.
@@ -21,6 +21,7 @@ mod queue_actions;
 mod receipt;
 mod receive;
 mod settings;
+mod tenant;
 
 use std::io;
 use std::net::SocketAddr;

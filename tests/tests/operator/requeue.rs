@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
 use operator::requeue::{Need, Requeue, Requeued, Told};
 use serde_json::{Value, json};
 use shared::clock::Clock as _;
@@ -366,7 +367,9 @@ async fn the_messages_are_those_of_the_record_that_stands_there() {
         .try_into()
         .unwrap();
     assert_eq!(sent.body(), again.body());
-    assert!(Dispatch::parse(sent.body().unwrap()).is_ok());
+    assert!(group(&sent).is_some());
+    assert_eq!(group(&sent), group(&again));
+    assert!(Dispatch::parse(sent.body().unwrap(), None).is_ok());
     purge(&world).await;
     let path = format!("/operations/{live}/cancel");
     assert_eq!(world.request("POST", &path, &[], "").await.status, 200);
@@ -386,5 +389,12 @@ async fn the_messages_are_those_of_the_record_that_stands_there() {
         .try_into()
         .unwrap();
     assert_eq!(sent.body(), again.body());
-    assert!(WakeUp::parse(sent.body().unwrap()).is_ok());
+    assert!(group(&sent).is_some());
+    assert_eq!(group(&sent), group(&again));
+    assert!(WakeUp::parse(sent.body().unwrap(), None).is_ok());
+}
+
+fn group(message: &Message) -> Option<&String> {
+    let attributes = message.attributes()?;
+    attributes.get(&MessageSystemAttributeName::MessageGroupId)
 }

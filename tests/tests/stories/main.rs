@@ -14,6 +14,7 @@ mod costs;
 mod dead_letters;
 mod expiry;
 mod forrst;
+mod groups;
 mod insistence;
 mod interleavings;
 mod lifecycle;

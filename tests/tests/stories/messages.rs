@@ -21,6 +21,7 @@ pub(super) fn message_of(operation: &Operation) -> String {
         create_id: operation.create_id.clone(),
         function: operation.function.clone(),
         function_version: operation.function_version.clone(),
+        group: None,
     }
     .to_body()
 }
@@ -40,6 +41,7 @@ pub(super) fn message(operation_id: &str, create_id: CreateId) -> String {
         create_id,
         function: "demo.echo".into(),
         function_version: "1.0.0".into(),
+        group: None,
     }
     .to_body()
 }

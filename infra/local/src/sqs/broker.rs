@@ -122,7 +122,7 @@ impl Broker {
         let queue = self.queue(name, now)?;
         content.check(queue.settings.maximum_message_bytes)?;
         let delay = Duration::from_secs(delay_secs.unwrap_or(queue.settings.delay_secs).into());
-        queue.put(number, Message::new(content, now, delay));
+        queue.put(number, Message::new(content, now, delay), now);
         self.next_number += 1;
         Ok(number)
     }
@@ -144,7 +144,7 @@ impl Broker {
         if let Some((target, _)) = redrive {
             for (number, message) in dead {
                 let message = message.moved_from(queue_arn(name));
-                self.queue(target, now)?.put(number, message);
+                self.queue(target, now)?.put(number, message, now);
             }
         }
         Ok(deliveries)

@@ -17,6 +17,8 @@ use super::error::SqsError;
 const MAXIMUM_ATTRIBUTES: usize = 10;
 /// An attribute's name and its type each have at most 256 characters.
 const MAXIMUM_NAME_CHARS: usize = 256;
+/// A message's group has 1 to 128 characters.
+const MAXIMUM_GROUP_CHARS: usize = 128;
 /// The one system attribute that a sender may set.
 pub(super) const TRACE_HEADER: &str = "AWSTraceHeader";
 
@@ -32,6 +34,8 @@ pub(super) struct Content {
     pub(super) attributes: Attributes,
     #[serde(rename = "MessageSystemAttributes", default)]
     pub(super) system_attributes: Attributes,
+    #[serde(rename = "MessageGroupId", default)]
+    pub(super) group: Option<String>,
 }
 
 /// A typed attribute; exactly one of the values is there once it has been checked.
@@ -58,6 +62,9 @@ impl Content {
         }
         if !self.body.chars().all(is_allowed) {
             return Err(SqsError::InvalidMessageContents);
+        }
+        if let Some(group) = &self.group {
+            check_group(group)?;
         }
         check_attributes(&self.attributes)?;
         check_system_attributes(&self.system_attributes)?;
@@ -182,6 +189,21 @@ pub(super) fn is_wanted(name: &str, wanted: &[String]) -> bool {
             || wanted
                 .strip_suffix(".*")
                 .is_some_and(|prefix| name.starts_with(prefix))
+    })
+}
+
+fn check_group(group: &str) -> Result<(), SqsError> {
+    let fits = (1..=MAXIMUM_GROUP_CHARS).contains(&group.len())
+        && group.bytes().all(|byte| byte.is_ascii_graphic());
+    if fits {
+        return Ok(());
+    }
+    Err(SqsError::InvalidParameterValue {
+        parameter: "MessageGroupId",
+        value: group.to_owned(),
+        reason: "MessageGroupId can only include alphanumeric and punctuation characters. 1 to \
+                 128 in length"
+            .to_owned(),
     })
 }
 

@@ -149,7 +149,7 @@ impl Sqs {
     fn delete(&self, name: &str, request: &DeleteMessage) -> Result<Value, SqsError> {
         let (mut broker, now) = self.broker();
         let queue = broker.queue(name, now)?;
-        queue.delete(Receipt::parse(&request.receipt_handle, name)?);
+        queue.delete(Receipt::parse(&request.receipt_handle, name)?, now);
         Ok(json!({}))
     }
 

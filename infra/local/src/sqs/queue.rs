@@ -14,15 +14,20 @@ use super::error::SqsError;
 use super::message::Content;
 use super::receipt::Receipt;
 use super::settings::{Settings, VISIBILITY_TIMEOUT_SECS};
+use super::tenant::{Load, Recent, Tenant};
 
-/// A queue. Messages are kept by number, which is the order in which they were sent: the oldest come first, are delivered
-/// first and expire first.
+/// A queue. Messages are kept by number, which is the order in which they were sent: the oldest
+/// come first, expire first and, of one tenant, are delivered first.
 #[derive(Debug)]
 pub(super) struct Queue {
     pub(super) settings: Settings,
     pub(super) created_at: Timestamp,
     pub(super) modified_at: Timestamp,
     messages: BTreeMap<u64, Message>,
+    /// By message group. Messages without one share an entry and are never noisy.
+    tenants: BTreeMap<Option<String>, Tenant>,
+    /// Of all tenants.
+    processing: Recent,
     changes: watch::Sender<()>,
 }
 
@@ -107,6 +112,20 @@ impl Message {
     fn is_available(&self, now: Timestamp) -> bool {
         self.available_at <= now
     }
+
+    fn group(&self) -> Option<String> {
+        self.content.group.clone()
+    }
+
+    /// For how long it has been in flight since its last receive from this queue.
+    fn in_flight_time(&self, now: Timestamp) -> Duration {
+        match self.last_received_at {
+            Some(received_at) if self.receives_here > 0 => {
+                self.available_at.min(now).since(received_at)
+            }
+            _ => Duration::ZERO,
+        }
+    }
 }
 
 impl Queue {
@@ -116,6 +135,8 @@ impl Queue {
             created_at: now,
             modified_at: now,
             messages: BTreeMap::new(),
+            tenants: BTreeMap::new(),
+            processing: Recent::default(),
             changes: watch::Sender::new(()),
         }
     }
@@ -126,61 +147,153 @@ impl Queue {
         self.changes.subscribe()
     }
 
-    pub(super) fn put(&mut self, number: u64, message: Message) {
+    pub(super) fn put(&mut self, number: u64, message: Message, now: Timestamp) {
+        let group = message.group();
+        let has_backlog = self
+            .tenants
+            .get(&group)
+            .is_some_and(|tenant| self.oldest_available(tenant, &[], now).is_some());
+        let tenant = self.tenants.entry(group).or_default();
+        if !has_backlog {
+            tenant.forget_processing();
+        }
+        tenant.sent(number, now);
         self.messages.insert(number, message);
         self.changes.send_replace(());
     }
 
     pub(super) fn purge(&mut self) {
         self.messages.clear();
+        self.tenants.clear();
+    }
+
+    fn remove(&mut self, number: u64, now: Timestamp) -> Option<Message> {
+        let message = self.messages.remove(&number)?;
+        if let Some(tenant) = self.tenants.get_mut(&message.group()) {
+            tenant.remove(number);
+        }
+        self.record_processing(&message, now);
+        Some(message)
+    }
+
+    /// Counts the last time that a message was in flight, which is over.
+    fn record_processing(&mut self, message: &Message, now: Timestamp) {
+        let time = message.in_flight_time(now);
+        self.processing.add(time, now);
+        if let Some(tenant) = self.tenants.get_mut(&message.group()) {
+            tenant.processed(time, now);
+        }
     }
 
     /// Drops what has outlived the retention period. Called before anything looks at the messages.
     pub(super) fn expire(&mut self, now: Timestamp) {
         let retention = self.settings.retention();
-        while let Some(oldest) = self.messages.first_entry() {
-            if now.since(oldest.get().sent_at) < retention {
+        while let Some((&number, oldest)) = self.messages.first_key_value() {
+            if now.since(oldest.sent_at) < retention {
                 break;
             }
-            oldest.remove();
+            self.remove(number, now);
         }
     }
 
-    /// Receives what is available, oldest first. A message that has already been delivered `max_receive_count` times is removed
-    /// instead, as a dead letter for another queue.
+    /// Receives what is available, a quiet tenant's before a noisy one's and the oldest first. A
+    /// message that has already been delivered `max_receive_count` times is removed instead, as a
+    /// dead letter for another queue.
     pub(super) fn take(
         &mut self,
         now: Timestamp,
         take: Take,
         max_receive_count: Option<u32>,
     ) -> (Vec<Delivery>, Vec<DeadLetter>) {
-        let mut deliveries = Vec::new();
+        let mut deliveries: Vec<Delivery> = Vec::new();
         let mut dead = Vec::new();
-        for (&number, message) in &mut self.messages {
-            if deliveries.len() == take.limit {
+        while deliveries.len() < take.limit {
+            let Some(number) = self.next(&deliveries, now) else {
                 break;
-            }
-            if !message.is_available(now) {
-                continue;
-            }
+            };
+            let Some(message) = self.messages.get(&number).cloned() else {
+                break;
+            };
             if max_receive_count.is_some_and(|maximum| message.receives_here >= maximum) {
-                dead.push(number);
+                dead.extend(self.remove(number, now).map(|message| (number, message)));
                 continue;
             }
-            message.receive(now, now + take.visibility);
-            deliveries.push(Delivery {
-                receipt: Receipt {
-                    number,
-                    receive: message.receives,
-                },
-                message: message.clone(),
-            });
+            self.record_processing(&message, now);
+            if let Some(tenant) = self.tenants.get_mut(&message.group()) {
+                tenant.waiting.remove(&number);
+                tenant.received.insert(number);
+            }
+            if let Some(message) = self.messages.get_mut(&number) {
+                message.receive(now, now + take.visibility);
+                deliveries.push(Delivery {
+                    receipt: Receipt {
+                        number,
+                        receive: message.receives,
+                    },
+                    message: message.clone(),
+                });
+            }
         }
-        let dead = dead
-            .into_iter()
-            .filter_map(|number| self.messages.remove_entry(&number))
-            .collect();
+        self.tenants.retain(|_, tenant| !tenant.is_empty());
         (deliveries, dead)
+    }
+
+    /// The message that comes first: the oldest that is available of all quiet tenants, or else of
+    /// the noisy one with the fewest messages in flight. What is in `taken` may be visible still, and
+    /// is not received twice at once.
+    fn next(&self, taken: &[Delivery], now: Timestamp) -> Option<u64> {
+        let loads: Vec<(&Option<String>, &Tenant, Load)> = self
+            .tenants
+            .iter()
+            .map(|(group, tenant)| (group, tenant, self.load(tenant, now)))
+            .collect();
+        let in_flight_secs: f64 = loads
+            .iter()
+            .map(|(_, tenant, load)| load.processing_secs - tenant.processing_secs(now))
+            .sum();
+        let all = Load {
+            in_flight: loads.iter().map(|(_, _, load)| load.in_flight).sum(),
+            processing_secs: self.processing.secs(now) + in_flight_secs,
+        };
+        let first = loads.into_iter().filter_map(|(group, tenant, load)| {
+            let number = self.oldest_available(tenant, taken, now)?;
+            let rank = if group.is_some() && load.is_noisy(all) {
+                1 + load.in_flight
+            } else {
+                0
+            };
+            Some((rank, number))
+        });
+        first.min().map(|(_, number)| number)
+    }
+
+    fn load(&self, tenant: &Tenant, now: Timestamp) -> Load {
+        let mut load = Load {
+            in_flight: 0,
+            processing_secs: tenant.processing_secs(now),
+        };
+        for message in tenant
+            .received
+            .iter()
+            .filter_map(|number| self.messages.get(number))
+        {
+            load.in_flight += usize::from(!message.is_available(now));
+            load.processing_secs += message.in_flight_time(now).as_secs_f64();
+        }
+        load
+    }
+
+    fn oldest_available(&self, tenant: &Tenant, taken: &[Delivery], now: Timestamp) -> Option<u64> {
+        let is_available = |number: &&u64| {
+            let message = self.messages.get(number);
+            message.is_some_and(|message| message.is_available(now))
+                && !taken
+                    .iter()
+                    .any(|delivery| delivery.receipt.number == **number)
+        };
+        let [waiting, received] =
+            [&tenant.waiting, &tenant.received].map(|set| set.iter().find(is_available).copied());
+        waiting.into_iter().chain(received).min()
     }
 
     /// The next moment at which a message becomes available by the passing of time.
@@ -203,13 +316,13 @@ impl Queue {
     /// Deletes the message unless it was received again since. Either way the request succeeds, as it does for a message that
     /// is already gone:
     /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_DeleteMessage.html>.
-    pub(super) fn delete(&mut self, receipt: Receipt) {
+    pub(super) fn delete(&mut self, receipt: Receipt, now: Timestamp) {
         if self
             .messages
             .get(&receipt.number)
             .is_some_and(|message| message.receives == receipt.receive)
         {
-            self.messages.remove(&receipt.number);
+            self.remove(receipt.number, now);
         }
     }
 

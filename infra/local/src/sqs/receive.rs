@@ -20,7 +20,8 @@ use super::settings::{Settings, VISIBILITY_TIMEOUT_SECS, WAIT_SECS, bounded};
 const LIMIT: RangeInclusive<u32> = 1..=10;
 /// Nobody signs in here, so every message has the same sender.
 const SENDER_ID: &str = "AIDALOCAL";
-/// What can be asked for by `MessageSystemAttributeNames`; the last three are those of FIFO queues, which no message here has.
+/// What can be asked for by `MessageSystemAttributeNames`; no message here has a sequence number or
+/// a deduplication id, which are those of FIFO queues.
 const SYSTEM_ATTRIBUTES: [&str; 10] = [
     "All",
     "ApproximateFirstReceiveTimestamp",
@@ -211,6 +212,7 @@ impl ReceiveMessage {
                 "DeadLetterQueueSourceArn",
                 message.dead_letter_source.clone(),
             ),
+            ("MessageGroupId", message.content.group.clone()),
             (
                 TRACE_HEADER,
                 message.content.trace_header().map(str::to_owned),

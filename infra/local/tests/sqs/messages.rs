@@ -261,6 +261,32 @@ async fn attributes_that_aws_would_not_take_are_refused() {
 }
 
 #[tokio::test]
+async fn a_message_group_arrives_and_has_its_limits() {
+    let Some(service) = Service::ours_only("moto takes any group, on a standard queue").await
+    else {
+        return;
+    };
+    let queue = service.queue(&[]).await;
+    let longest = "g".repeat(128);
+    for group in ["a-1", "!~", &longest] {
+        let request = service.client.send_message().queue_url(&queue.url);
+        let request = request.message_body("grouped").message_group_id(group);
+        request.send().await.unwrap();
+        let message = queue.next().await;
+        let attributes = message.attributes.as_ref().unwrap();
+        assert_eq!(attributes[&System::MessageGroupId], group);
+        queue.delete(&message).await;
+    }
+    let too_long = "g".repeat(129);
+    for group in ["", "a b", "\u{e4}", &too_long] {
+        let request = service.client.send_message().queue_url(&queue.url);
+        let request = request.message_body("grouped").message_group_id(group);
+        let refused = code(request.send().await);
+        assert_eq!(refused, "InvalidParameterValue", "{group:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_only_a_fifo_queue_can_do_is_refused() {
     let Some(service) = Service::ours_only("moto takes it on a standard queue").await else {
         return;

@@ -60,6 +60,8 @@ pub enum Choice {
     Gone,
     /// The receiver does not answer, or otherwise.
     Refuses,
+    /// The receiver has enough deliveries from this sender, and this one waits.
+    Defers,
 }
 
 /// What becomes of a call on its way. A process that dies before a call leaves what one leaves whose call fails, and one that

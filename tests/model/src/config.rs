@@ -109,6 +109,8 @@ pub enum Fault {
     LateResultStays,
     /// A replay is answered from an eventually consistent read.
     RepliedFromStaleRead,
+    /// A sender that defers an attempt sends no wake-up for it.
+    DeferralSendsNothing,
     /// DynamoDB deletes a record as soon as it has expired or was erased.
     DeletedAtOnce,
 }
@@ -139,6 +141,7 @@ impl Config {
                 heartbeats: 0,
                 dead_letters: 0,
                 hops: 0,
+                deferrals: 0,
             },
             posts_max: 0,
             fault: None,

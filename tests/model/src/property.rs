@@ -90,7 +90,7 @@ const ALWAYS: [(&str, Condition); 15] = [
 ];
 
 /// What a configuration may ask to be seen.
-pub const WITNESSES: [(&str, Condition); 20] = [
+pub const WITNESSES: [(&str, Condition); 21] = [
     ("completed", |_, state| ended_as(state, Status::Completed)),
     ("failed", |_, state| ended_as(state, Status::Failed)),
     ("cancelled", |_, state| ended_as(state, Status::Cancelled)),
@@ -140,6 +140,10 @@ pub const WITNESSES: [(&str, Condition); 20] = [
     ("gone", |_, state| recorded_as(state, Recorded::Gone)),
     ("exhausted", |_, state| {
         recorded_as(state, Recorded::Exhausted)
+    }),
+    ("delivered after a deferral", |model, state| {
+        state.left.deferrals < model.config.budget.deferrals
+            && recorded_as(state, Recorded::Delivered)
     }),
     ("exhausted by the dead letters", |_, state| {
         state.senders.iter().any(|sender| {

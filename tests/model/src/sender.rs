@@ -38,6 +38,7 @@ pub(crate) fn offers(state: &State, config: &Config, slot: u8, actions: &mut Vec
             // Only a POST has other answers than this one.
             let mut answers = vec![Choice::Refuses];
             answers.extend(config.gone.then_some(Choice::Gone));
+            answers.extend((state.left.deferrals > 0).then_some(Choice::Defers));
             actions.extend(
                 answers
                     .into_iter()
@@ -179,6 +180,14 @@ fn attempt(state: &mut State, config: &Config, wake: Wake, choice: Choice) -> Op
             Sending::Record(read, failed)
         };
         return (choice == Choice::Accepts).then_some(instead);
+    }
+    if choice == Choice::Defers {
+        state.left.deferrals -= 1;
+        return Some(if config.has(Fault::DeferralSendsNothing) {
+            Sending::Acknowledge
+        } else {
+            Sending::Wake
+        });
     }
     if !has_ended {
         state.breach(Breach::ToldEarly);

@@ -72,6 +72,8 @@ pub struct Budget {
     pub dead_letters: u8,
     /// Wake-ups that arrive before their time, as those for long waits do.
     pub hops: u8,
+    /// Attempts that a sender defers to a later wake-up.
+    pub deferrals: u8,
 }
 
 /// A promise that is seen broken at a step, not in what the step leaves.

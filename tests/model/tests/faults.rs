@@ -15,6 +15,7 @@ fn broken(name: &'static str, fault: Fault, faults: u8, dead_letters: u8) -> Con
             heartbeats: 0,
             dead_letters,
             hops: 0,
+            deferrals: 0,
         },
         ..Config::new(name)
     }
@@ -143,6 +144,21 @@ fn a_refused_sender_acknowledges_the_message_that_another_relies_on() {
             1,
             0,
         )
+    };
+    assert_breaks(config, property::CALLBACK_SETTLED);
+}
+
+#[test]
+fn a_sender_defers_an_attempt_and_sends_no_wake_up() {
+    let broken = broken("deferral sends nothing", Fault::DeferralSendsNothing, 0, 0);
+    let config = Config {
+        start: Start::Ended,
+        callback_attempts_max: 1,
+        budget: Budget {
+            deferrals: 1,
+            ..broken.budget
+        },
+        ..broken
     };
     assert_breaks(config, property::CALLBACK_SETTLED);
 }

@@ -10,6 +10,7 @@ const ORDINARY: Budget = Budget {
     heartbeats: 0,
     dead_letters: 0,
     hops: 0,
+    deferrals: 0,
 };
 
 #[test]
@@ -207,6 +208,34 @@ fn a_callback_is_made_by_two_senders() {
         },
         seen: &["delivered", "exhausted", "message received twice at once"],
         ..Config::new("callback, two senders")
+    });
+}
+
+#[test]
+fn a_callback_is_deferred_while_its_receiver_is_busy() {
+    assert_holds(Config {
+        start: Start::Ended,
+        callback_attempts_max: 2,
+        budget: Budget {
+            faults: 1,
+            deferrals: 2,
+            ..ORDINARY
+        },
+        seen: &["delivered after a deferral", "exhausted"],
+        ..Config::new("deferral")
+    });
+    assert_holds(Config {
+        start: Start::Delivered,
+        callback_attempts_max: 1,
+        redeliveries: 1,
+        budget: Budget {
+            faults: 1,
+            dead_letters: 1,
+            deferrals: 1,
+            ..ORDINARY
+        },
+        seen: &["redelivered", "delivered after a deferral"],
+        ..Config::new("deferral of a redelivery")
     });
 }
 

@@ -73,6 +73,8 @@ pub enum Metric<'a> {
     CallbackDropped,
     /// An attempt at a callback failed.
     CallbackAttemptFailed,
+    /// An attempt at a callback waits for a later wake-up, because its receiver is slow.
+    CallbackDeferred,
     /// A write was refused because somebody else had been faster.
     RaceLost,
     /// A message without an operation was dropped: its submit died, or the operation is gone.
@@ -87,7 +89,7 @@ pub enum Metric<'a> {
 
 impl<'a> Metric<'a> {
     /// All of them, with no function's name.
-    pub const ALL: [Metric<'static>; 24] = [
+    pub const ALL: [Metric<'static>; 25] = [
         Metric::SubmitAccepted(""),
         Metric::SubmitReplayed(""),
         Metric::SubmitConflicted(""),
@@ -107,6 +109,7 @@ impl<'a> Metric<'a> {
         Metric::CallbackExhausted,
         Metric::CallbackDropped,
         Metric::CallbackAttemptFailed,
+        Metric::CallbackDeferred,
         Metric::RaceLost,
         Metric::PhantomMessageDropped,
         Metric::MalformedMessageDropped,
@@ -171,6 +174,7 @@ impl<'a> Metric<'a> {
             Self::CallbackExhausted => ("Callbacks", None, Some("exhausted")),
             Self::CallbackDropped => ("Callbacks", None, Some("dropped")),
             Self::CallbackAttemptFailed => ("CallbackAttemptsFailed", None, None),
+            Self::CallbackDeferred => ("CallbackAttemptsDeferred", None, None),
             Self::RaceLost => ("RacesLost", None, None),
             Self::PhantomMessageDropped => ("PhantomMessagesDropped", None, None),
             Self::MalformedMessageDropped => ("MalformedMessagesDropped", None, None),

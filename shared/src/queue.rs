@@ -439,6 +439,8 @@ pub struct WakeUp {
     /// asked for. A round puts one on record at least, so the message starts one at most, whenever and however often it is
     /// received; and of several that were asked for at the same count, one does.
     pub redeliver_after_attempts: Option<u32>,
+    /// How often the attempt that it is for was deferred, because its receiver was busy.
+    pub deferrals: u32,
     /// The owner's for the receiver. It is an attribute of the message and not in its body.
     pub group: Option<MessageGroup>,
 }
@@ -459,6 +461,14 @@ struct WakeUpBody {
     create_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     redeliver_after_attempts: Option<u32>,
+    /// Code that does not know it defers the attempt once more.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    deferrals: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 #[derive(Deserialize)]
@@ -534,6 +544,7 @@ impl WakeUp {
             operation_id: operation.id.clone(),
             create_id: operation.create_id.clone(),
             redeliver_after_attempts: None,
+            deferrals: 0,
             group: operation
                 .callback
                 .as_ref()
@@ -552,6 +563,7 @@ impl WakeUp {
             operation_id: OperationId::parse(&body.operation_id).ok_or(MessageError::Malformed)?,
             create_id: CreateId::parse(&body.create_id).ok_or(MessageError::Malformed)?,
             redeliver_after_attempts: body.redeliver_after_attempts,
+            deferrals: body.deferrals,
             group,
         })
     }
@@ -564,6 +576,7 @@ impl Message for WakeUp {
             operation_id: self.operation_id.as_str().to_owned(),
             create_id: self.create_id.as_str().to_owned(),
             redeliver_after_attempts: self.redeliver_after_attempts,
+            deferrals: self.deferrals,
         })
     }
 
@@ -623,6 +636,7 @@ mod tests {
             operation_id,
             create_id,
             redeliver_after_attempts: Some(7),
+            deferrals: 3,
             group: None,
         };
         assert_eq!(WakeUp::parse(&wake_up.to_body(), None), Ok(wake_up));
@@ -635,6 +649,7 @@ mod tests {
             operation_id,
             create_id,
             redeliver_after_attempts: None,
+            deferrals: 0,
             group: None,
         };
         assert_eq!(

@@ -5,20 +5,25 @@
 
 use std::time::Duration;
 
+use shared::domain::backoff::RetryPolicy;
 use shared::domain::callback::{Attempt, CallbackStatus};
 use shared::domain::callback_url::CallbackUrl;
 use shared::domain::id::AttemptId;
-use shared::domain::limits::{CALLBACK_ANNOUNCEMENT_SECS, CALLBACK_ERASED_AGE_MAX};
+use shared::domain::limits::{
+    CALLBACK_ANNOUNCEMENT_SECS, CALLBACK_DEFERRAL_SECS, CALLBACK_DEFERRAL_SECS_MAX,
+    CALLBACK_DEFERRALS_MAX, CALLBACK_ERASED_AGE_MAX,
+};
 use shared::domain::operation::Operation;
 use shared::domain::time::Timestamp;
 use shared::lambda::{Disposition, Record};
 use shared::metrics::{self, Metric};
-use shared::queue::{MessageError, QueueError, WakeUp};
+use shared::queue::{MessageError, MessageGroup, QueueError, WakeUp};
 use shared::store::{AttemptRecord, Found, Payloads, Recorded, Settlement, StoreError};
 use shared::telemetry::{chain, tell_operation, tell_trace};
 
 use crate::Callback;
 use crate::body::body;
+use crate::receivers::{Busy, Turn};
 use crate::sender::{Failure, Outcome};
 
 /// How long a message waits after its first receive that led nowhere, in seconds; twice as long after each further one.
@@ -27,6 +32,11 @@ const RETURN_SECS_FIRST: u32 = 15;
 const RETURN_SECS_MAX: u32 = 900;
 /// How far a second chain of wake-ups keeps behind the first: an attempt has been made and recorded by then.
 const FOLLOW_AFTER: Duration = Duration::from_secs(CALLBACK_ANNOUNCEMENT_SECS as u64);
+/// The waits of an attempt that is deferred.
+const DEFERRAL: RetryPolicy = RetryPolicy {
+    first: Duration::from_secs(CALLBACK_DEFERRAL_SECS as u64),
+    longest: Duration::from_secs(CALLBACK_DEFERRAL_SECS_MAX as u64),
+};
 /// HTTP 410: the receiver never wants to hear of this again.
 const GONE: u16 = 410;
 
@@ -90,6 +100,10 @@ impl Callback {
         let Some(callback) = &operation.callback else {
             return Ok(());
         };
+        let turn = match self.turn(message, &operation, &callback.url).await {
+            Ok(turn) => turn,
+            Err(busy) => return self.defer(message, &operation, &busy).await,
+        };
         let payloads = self.store.payloads(&operation, self.clock.now()).await?;
         let Some(payloads) = payloads else {
             // Gone since its head was read, and the second read says how.
@@ -97,6 +111,10 @@ impl Callback {
             return Ok(());
         };
         let (attempt, retry_after) = self.attempt(&operation, &payloads, &callback.url).await;
+        if let Some(turn) = turn {
+            let took = Duration::from_millis(attempt.duration_ms);
+            turn.end(took, self.clock.now());
+        }
         tracing::info!(
             number = callback.attempts_made + 1,
             status_code = attempt.status_code,
@@ -104,6 +122,47 @@ impl Callback {
             "callback attempted"
         );
         self.conclude(&operation, attempt, retry_after).await
+    }
+
+    /// The receiver's turn for a delivery; none is needed once it was deferred often enough, or a
+    /// receiver that is always busy would never be called.
+    async fn turn(
+        &self,
+        message: &WakeUp,
+        operation: &Operation,
+        url: &str,
+    ) -> Result<Option<Turn>, Busy> {
+        if message.deferrals >= CALLBACK_DEFERRALS_MAX {
+            return Ok(None);
+        }
+        let group = MessageGroup::of_callback(&operation.owner, url);
+        self.receivers.turn(&group).await.map(Some)
+    }
+
+    /// Leaves the attempt to a later wake-up; it does not count as made. A crash before this message
+    /// is acknowledged leaves both, which record one chain of attempts.
+    async fn defer(
+        &self,
+        message: &WakeUp,
+        operation: &Operation,
+        busy: &Busy,
+    ) -> Result<(), NotServed> {
+        let deferrals = message.deferrals + 1;
+        let delay = DEFERRAL
+            .delay(deferrals, self.random.fraction())
+            .max(busy.rest);
+        metrics::count(Metric::CallbackDeferred);
+        tracing::info!(
+            deferrals,
+            delay_secs = delay.as_secs(),
+            "callback deferred: its receiver is slow"
+        );
+        let wake_up = WakeUp {
+            deferrals,
+            ..WakeUp::of(operation)
+        };
+        let delay_secs = u32::try_from(delay.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
+        Ok(self.callbacks.send(&wake_up, delay_secs).await?)
     }
 
     async fn miss(&self, message: &WakeUp, sent_at: Timestamp) -> Result<(), NotServed> {

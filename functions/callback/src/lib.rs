@@ -6,6 +6,7 @@
 
 mod body;
 mod deliver;
+mod receivers;
 mod secrets;
 pub mod sender;
 mod settings;
@@ -28,6 +29,7 @@ use shared::store::Store;
 use shared::telemetry::{message_span, traced};
 use tracing::Instrument as _;
 
+use crate::receivers::Receivers;
 use crate::secrets::Secrets;
 use crate::sender::Sender;
 
@@ -38,6 +40,7 @@ pub struct Callback {
     dead_letters: Queue,
     secrets: Secrets,
     sender: Sender,
+    receivers: Receivers,
     allowed_networks: AllowedNetworks,
     schedule: CallbackSchedule,
     clock: Arc<dyn Clock>,
@@ -85,6 +88,7 @@ impl Callback {
             callbacks: queue("CALLBACK_QUEUE_URL")?,
             dead_letters: queue("CALLBACK_DEAD_LETTER_QUEUE_URL")?,
             sender,
+            receivers: Receivers::new(timeout, Arc::clone(&clock)),
             allowed_networks,
             schedule: settings::schedule(environment)?,
             // Last: what is wrong with the others is found without a request.

@@ -131,10 +131,27 @@ pub const CALLBACK_RETRIES_MAX: u32 = 10;
 pub const CALLBACK_JITTER_PERCENT: u32 = 10;
 /// A wait that a receiver asks for with `Retry-After` is held to this, in seconds; a wait in a setting as well.
 pub const CALLBACK_RETRY_AFTER_SECS_MAX: u32 = 3600;
-/// The longest schedule that a setting can name, in seconds, with every receiver's silence.
+/// Deliveries to one receiver at once in a sender process: half of a batch, so that one receiver
+/// cannot have the whole of a sender's processor.
+pub const CALLBACKS_AT_ONCE_MAX: usize = 5;
+/// A delivery that takes as long is slow, and as long another one to the same receiver waits for its
+/// turn. Callbacks that are acknowledged at once, as they should be, take a fraction of it.
+pub const CALLBACK_SLOW: Duration = Duration::from_secs(2);
+/// After a slow delivery its receiver gets no other from the process for so many times as long, so
+/// that receivers that do not answer occupy a quarter of the senders at most.
+pub const CALLBACK_REST_FACTOR: u32 = 3;
+/// How often one attempt is deferred at most while its receiver is busy; then it is made all the same.
+pub const CALLBACK_DEFERRALS_MAX: u32 = 16;
+/// The first wait of a deferred attempt, in seconds, which doubles with each further one.
+pub const CALLBACK_DEFERRAL_SECS: u32 = 15;
+/// No wait of a deferred attempt is longer, in seconds. It is no shorter than the longest rest.
+pub const CALLBACK_DEFERRAL_SECS_MAX: u32 = 300;
+/// The longest schedule that a setting can name, in seconds, with every receiver's silence and every
+/// deferral.
 pub const CALLBACK_SCHEDULE_SECS_MAX: u32 =
     CALLBACK_RETRIES_MAX * CALLBACK_RETRY_AFTER_SECS_MAX / 100 * (100 + CALLBACK_JITTER_PERCENT)
-        + (CALLBACK_RETRIES_MAX + 1) * CALLBACK_TIMEOUT_SECS_MAX;
+        + (CALLBACK_RETRIES_MAX + 1)
+            * (CALLBACK_TIMEOUT_SECS_MAX + CALLBACK_DEFERRALS_MAX * CALLBACK_DEFERRAL_SECS_MAX);
 /// How long the outcome of a callback can be read after the longest schedule, in seconds.
 pub const CALLBACK_REVIEW_SECS: u32 = 86_400;
 /// How long the record of an operation with a callback is kept at least, in seconds from its end. A
@@ -213,12 +230,14 @@ const _: () = {
     assert!(CALLBACK_RETRY_SECS[CALLBACK_RETRY_SECS.len() - 1] <= CALLBACK_RETRY_AFTER_SECS_MAX);
     assert!(DISPATCH_VISIBILITY_SECS >= WORKER_TIMEOUT_SECS);
     assert!(CALLBACK_VISIBILITY_SECS >= CALLBACK_FUNCTION_TIMEOUT_SECS);
-    // The exchange; before it two rounds of reads, the start of a round, two payloads kept for longer and the secrets; after it a
+    // The exchange and the wait for its turn; before it two rounds of reads, the start of a round, two payloads kept for longer and the secrets; after it a
     // write, a read when that was refused, a message that waits for another's, and the message put back when that failed.
     assert!(
-        CALLBACK_TIMEOUT_SECS_MAX as u64 + 11 * CALL_TIMEOUT.as_secs()
+        CALLBACK_TIMEOUT_SECS_MAX as u64 + CALLBACK_SLOW.as_secs() + 11 * CALL_TIMEOUT.as_secs()
             < CALLBACK_FUNCTION_TIMEOUT_SECS as u64
     );
+    assert!(CALLBACK_TIMEOUT_SECS_MAX * CALLBACK_REST_FACTOR <= CALLBACK_DEFERRAL_SECS_MAX);
+    assert!(CALLBACK_DEFERRAL_SECS_MAX <= QUEUE_DELAY_SECS_MAX);
     // A renewal of lease and message that was under way, the end of the work, its outcome, and a message that waits for another's.
     assert!(ABORT_GRACE.as_secs() + 5 * CALL_TIMEOUT.as_secs() < INVOCATION_MARGIN.as_secs());
     assert!(HEAD_GROWTH_BYTES < HEAD_BYTES_MAX / 2);

@@ -28,7 +28,7 @@ const WAITERS: usize = 20;
 /// a busy machine needs.
 const PROMPT: Duration = Duration::from_secs(8);
 
-struct Local {
+pub(crate) struct Local {
     url: String,
     child: Child,
     stdout: Lines<BufReader<ChildStdout>>,
@@ -36,7 +36,7 @@ struct Local {
 }
 
 impl Local {
-    async fn start(options: &[&str], environment: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start(options: &[&str], environment: &[(&str, &str)]) -> Self {
         let directory = binaries().display().to_string();
         let options = [&["--port", "0", "--functions", &directory], options].concat();
         let mut child = program(&options)
@@ -54,17 +54,17 @@ impl Local {
         }
     }
 
-    fn get(&self, path: &str) -> RequestBuilder {
+    pub(crate) fn get(&self, path: &str) -> RequestBuilder {
         http_client().get(format!("{}{path}", self.url))
     }
 
-    fn post(&self, path: &str, body: &Value) -> RequestBuilder {
+    pub(crate) fn post(&self, path: &str, body: &Value) -> RequestBuilder {
         let request = http_client().post(format!("{}{path}", self.url));
         request.body(body.to_string())
     }
 
     /// What it has said after its first line. It ends by a signal, so that it ends its functions.
-    async fn said(mut self) -> String {
+    pub(crate) async fn said(mut self) -> String {
         let process_id = self.child.id().unwrap().to_string();
         let sent = Command::new("kill").args(["-TERM", &process_id]).status();
         assert!(sent.await.unwrap().success());
@@ -78,7 +78,7 @@ impl Local {
     }
 }
 
-async fn answered(request: RequestBuilder) -> (u16, Value) {
+pub(crate) async fn answered(request: RequestBuilder) -> (u16, Value) {
     let response = request.send().await.unwrap();
     let status = response.status().as_u16();
     let text = response.text().await.unwrap();

@@ -7,6 +7,8 @@ mod cancel;
 mod erase;
 mod faces;
 mod failure;
+#[cfg(unix)]
+mod fairness;
 mod idempotency;
 #[cfg(unix)]
 mod laptop;

@@ -397,7 +397,7 @@ async fn a_url_that_is_no_longer_allowed_is_not_called() {
 /// With everything that it refers to, from its end on and again from a redelivery on.
 #[tokio::test]
 async fn an_operation_with_a_callback_is_kept_for_an_outage_the_longest_schedule_and_a_day() {
-    let kept = Duration::from_secs(131 * 3600);
+    let kept = Duration::from_secs(145 * 3600);
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let text = incompressible(2000);

@@ -139,7 +139,7 @@ async fn a_wake_up_that_outlives_its_operation_calls_nobody() {
     let id = world.submit(body).await.json["id"].clone();
     let id = id.as_str().unwrap();
     assert!(world.pump(QueueKind::Dispatch).await);
-    world.clock.advance(6 * DAY);
+    world.clock.advance(7 * DAY);
     assert_eq!(status(&world, id).await, 404);
     let before = stored(&world).await;
     assert!(world.pump(QueueKind::Callback).await);

@@ -12,6 +12,7 @@ mod busy_work;
 mod callbacks;
 mod costs;
 mod dead_letters;
+mod deferrals;
 mod expiry;
 mod forrst;
 mod groups;

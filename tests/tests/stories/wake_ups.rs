@@ -265,6 +265,7 @@ async fn a_wake_up_of_another_incarnation_does_nothing() {
         operation_id: OperationId::parse(&id).unwrap(),
         create_id: CreateId::from_bytes([9; 16]),
         redeliver_after_attempts: Some(1),
+        deferrals: 0,
         group: None,
     };
     let queue = world.queue(QueueKind::Callback);

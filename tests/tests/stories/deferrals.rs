@@ -1,0 +1,147 @@
+//! A receiver that does not answer: how much of a sender it occupies, and what waits for it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use shared::domain::limits::{
+    CALLBACK_DEFERRALS_MAX, CALLBACK_SLOW, CALLBACK_TIMEOUT_SECS_DEFAULT, CALLBACKS_AT_ONCE_MAX,
+};
+use shared::queue::{Message as _, WakeUp};
+use tests::queues::QueueKind;
+use tests::receiver::Receiver;
+use tests::wait::until;
+use tests::world::World;
+
+/// What one event holds at most.
+const BATCH: i32 = 10;
+const TIMEOUT: Duration = Duration::from_secs(CALLBACK_TIMEOUT_SECS_DEFAULT as u64);
+
+/// Operations of an owner's that have ended, with a callback due to a receiver.
+async fn ended(world: &World, owner: &str, receiver: &Receiver, count: usize) -> Vec<String> {
+    let body = json!({"function": "demo.echo", "callback_url": receiver.url}).to_string();
+    let mut ids = Vec::new();
+    for _ in 0..count {
+        let submitted = world.request_of(owner, "POST", "/operations", &[], body.as_bytes());
+        let answer = submitted.await;
+        assert_eq!(answer.status, 202, "{}", answer.text);
+        ids.push(answer.json["id"].as_str().unwrap().to_owned());
+        assert!(world.pump(QueueKind::Dispatch).await);
+    }
+    ids
+}
+
+async fn callback(world: &World, owner: &str, id: &str) -> Value {
+    let path = format!("/operations/{id}");
+    let shown = world.request_of(owner, "GET", &path, &[], b"").await;
+    shown.json["callback"].clone()
+}
+
+/// How many callbacks of alice's have been attempted once; none has been more than that.
+async fn attempted(world: &World, ids: &[String]) -> usize {
+    let mut attempted = 0;
+    for id in ids {
+        let callback = callback(world, "alice", id).await;
+        assert_eq!(callback["status"], "due");
+        attempted += callback["attempts"].as_array().unwrap().len();
+    }
+    attempted
+}
+
+/// Has a batch of callbacks served to receivers that do not answer, until their time is over.
+async fn serve_until_timed_out(world: &World, receiver: &Receiver, held: usize) {
+    let worker = world.another_worker();
+    let before = receiver.received().len();
+    let serve = world.pump_by(&worker, QueueKind::Callback, BATCH);
+    let pass = async {
+        until("the deliveries", async || {
+            (receiver.received().len() == before + held).then_some(())
+        })
+        .await;
+        world.clock.advance(CALLBACK_SLOW);
+        world.clock.advance(TIMEOUT - CALLBACK_SLOW);
+    };
+    let (served, ()) = tokio::join!(serve, pass);
+    assert!(served);
+}
+
+#[tokio::test]
+async fn a_receiver_that_does_not_answer_has_half_of_a_batch_and_then_rests() {
+    let world = World::start().await;
+    let [dead, well] = [Receiver::start().await, Receiver::start().await];
+    dead.hold();
+    let ids = ended(&world, "alice", &dead, 19).await;
+    let bob = ended(&world, "bob", &well, 1).await;
+    let queue = world.queue(QueueKind::Callback);
+
+    serve_until_timed_out(&world, &dead, CALLBACKS_AT_ONCE_MAX).await;
+    assert_eq!(attempted(&world, &ids).await, CALLBACKS_AT_ONCE_MAX);
+    // It rests: nothing is sent to it, and nobody waits.
+    assert!(
+        world
+            .pump_by(&world.another_worker(), QueueKind::Callback, BATCH)
+            .await
+    );
+    assert_eq!(dead.received().len(), CALLBACKS_AT_ONCE_MAX);
+    assert_eq!(
+        callback(&world, "bob", &bob[0]).await["status"],
+        "delivered"
+    );
+    assert_eq!(queue.len().await, ids.len(), "each has its wake-up");
+
+    // What was deferred counts no attempt, and comes again when the receiver has rested.
+    world.clock.advance(3 * TIMEOUT);
+    serve_until_timed_out(&world, &dead, CALLBACKS_AT_ONCE_MAX).await;
+    dead.release();
+    world.rest().await;
+    for id in &ids {
+        let callback = callback(&world, "alice", id).await;
+        assert_eq!(callback["status"], "delivered");
+        assert!(
+            callback["attempts"].as_array().unwrap().len() <= 3,
+            "{callback}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn one_owners_receiver_does_not_rest_for_what_it_does_to_another() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    receiver.hold();
+    ended(&world, "alice", &receiver, 1).await;
+    serve_until_timed_out(&world, &receiver, 1).await;
+    receiver.release();
+    let bob = ended(&world, "bob", &receiver, 1).await;
+    assert!(world.pump(QueueKind::Callback).await);
+    assert_eq!(
+        callback(&world, "bob", &bob[0]).await["status"],
+        "delivered"
+    );
+}
+
+#[tokio::test]
+async fn a_callback_that_was_deferred_often_enough_is_made_while_its_receiver_rests() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    receiver.hold();
+    ended(&world, "alice", &receiver, 1).await;
+    serve_until_timed_out(&world, &receiver, 1).await;
+    receiver.release();
+    let ids = ended(&world, "alice", &receiver, 1).await;
+    let queue = world.queue(QueueKind::Callback);
+    let [message] = queue.receive(1).await.try_into().unwrap();
+    let wake_up = WakeUp::parse(message.body().unwrap(), None).unwrap();
+    queue.purge().await;
+    for (deferrals, status) in [
+        (CALLBACK_DEFERRALS_MAX - 1, "due"),
+        (CALLBACK_DEFERRALS_MAX, "delivered"),
+    ] {
+        let message = WakeUp {
+            deferrals,
+            ..wake_up.clone()
+        };
+        queue.send(&message.to_body()).await;
+        assert!(world.pump(QueueKind::Callback).await);
+        assert_eq!(callback(&world, "alice", &ids[0]).await["status"], status);
+    }
+}

@@ -26,6 +26,6 @@ pub(crate) use list::Parameters;
 pub use list::{ListRequest, list_body};
 pub use operation::{ErrorView, OperationView, show, show_read};
 pub(crate) use operation::{Quantity, retry_after_secs};
-pub use prefer::{Wait, prefer_wait};
+pub use prefer::Wait;
 pub use problem::{Code, FieldError, Problem};
 pub use request::{Event, Request, RequestSettings};

@@ -54,7 +54,7 @@ impl Status {
             store,
             callbacks,
             catalogue: Catalogue::new(environment.switch("DEMO_FUNCTIONS")?),
-            requests: RequestSettings::new(environment),
+            requests: RequestSettings::new(environment)?,
             clock,
         })
     }

@@ -1,7 +1,7 @@
 //! `GET /operations/{id}`.
 
 use shared::domain::precondition::Version;
-use shared::http::{Answer, ETag, Problem, Request, none_match, prefer_wait, show};
+use shared::http::{Answer, ETag, Problem, Request, none_match, show};
 
 use crate::Status;
 
@@ -11,7 +11,7 @@ impl Status {
     pub(crate) async fn read(&self, request: &Request) -> Result<Answer, Problem> {
         let owner = request.owner()?;
         let id = request.operation_id()?;
-        let wait = request.header("prefer").and_then(prefer_wait);
+        let wait = request.wait();
         let now = self.clock.now();
 
         let operation = self.operations.read(&id, owner).await?;

@@ -65,6 +65,7 @@ impl Submit {
             aws.sqs(),
             environment.required("CALLBACK_QUEUE_URL")?.to_owned(),
         );
+        let requests = RequestSettings::new(environment)?;
         Ok(Self {
             operations: Operations::new(store.clone(), callbacks, Arc::clone(&clock)),
             store,
@@ -75,8 +76,9 @@ impl Submit {
             catalogue: Catalogue::new(environment.switch("DEMO_FUNCTIONS")?),
             validators: Validators::default(),
             allowed_networks: environment.allowed_networks()?,
-            requests: RequestSettings::new(environment),
-            forrst_wait: forrst_wait(environment)?,
+            // By a maximum of 0 no caller waits, though the other setting has its default.
+            forrst_wait: forrst_wait(environment)?.min(requests.wait_max()),
+            requests,
             signature_versions: environment.signature_versions()?,
             clock,
             random,

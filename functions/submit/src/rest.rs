@@ -11,9 +11,7 @@ use shared::domain::limits::{
     TTL_SECS_MAX, TTL_SECS_MIN,
 };
 use shared::domain::operation::Origin;
-use shared::http::{
-    Answer, Code, Fields, Members, Problem, Request, idempotency_key, prefer_wait, show_read,
-};
+use shared::http::{Answer, Code, Fields, Members, Problem, Request, idempotency_key, show_read};
 
 use crate::Submit;
 use crate::accept::Accepted;
@@ -36,7 +34,7 @@ impl Submit {
                     function, unknown, ..
                 } => unknown_function(&function, &unknown),
             })?;
-        let wait = request.header("prefer").and_then(prefer_wait);
+        let wait = request.wait();
 
         let accepted = self.accept(owner, &submission).await?;
 

@@ -181,8 +181,11 @@ pub const HTTP_FUNCTION_TIMEOUT_SECS: u32 = 29;
 /// How long an erase may take before its caller is asked to repeat it, in seconds: the read and the answer fit before the
 /// function's timeout, and what was deleted by then stays deleted.
 pub const ERASE_SECS_MAX: u32 = 20;
-/// How long a caller may wait for an operation's end, in seconds: what is asked for beyond it is held to it.
+/// The longest wait for an operation's end that a setting can allow, in seconds.
 pub const WAIT_SECS_MAX: u32 = 20;
+/// The longest wait unless a setting says otherwise, in seconds. Each caller who waits keeps an
+/// execution busy: an account's 1,000 executions are in use at 100 such requests a second.
+pub const WAIT_SECS_MAX_DEFAULT: u32 = 10;
 /// How long a Forrst call waits for its result unless its caller prefers not to, in seconds.
 pub const FORRST_WAIT_SECS_DEFAULT: u32 = 2;
 /// Lambda's longest timeout, in seconds (AWS Lambda API Reference, `Timeout`, 2026-11-20).
@@ -204,6 +207,9 @@ pub const FORMAT: u32 = 1;
 const _: () = {
     // A wait that began at the start of the request leaves room for the last look and the payloads.
     assert!(WAIT_SECS_MAX as u64 + 2 * CALL_TIMEOUT.as_secs() < HTTP_FUNCTION_TIMEOUT_SECS as u64);
+    assert!(WAIT_SECS_MAX_DEFAULT <= WAIT_SECS_MAX);
+    // The default of one setting is not cut by the default of the other.
+    assert!(FORRST_WAIT_SECS_DEFAULT <= WAIT_SECS_MAX_DEFAULT);
     assert!(ERASE_SECS_MAX as u64 + CALL_TIMEOUT.as_secs() < HTTP_FUNCTION_TIMEOUT_SECS as u64);
     // A call ends within the shortest lease, or a slow call alone could lose one.
     assert!(CALL_TIMEOUT.as_secs() < LEASE_SECS_MIN as u64);

@@ -4,7 +4,6 @@ use std::fmt;
 use std::time::Duration;
 
 use super::grammar::{Parameter, Reader, list_members};
-use crate::domain::limits::WAIT_SECS_MAX;
 
 /// How long a caller is kept waiting at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,10 +26,10 @@ impl fmt::Display for Wait {
     }
 }
 
-/// The preference `wait` (RFC 7240, section 4.3), held to the longest that is granted. A preference that is malformed is ignored, as
-/// section 2 asks; of several `wait`s the first alone counts, whatever it says.
-#[must_use]
-pub fn prefer_wait(header: &str) -> Option<Wait> {
+/// The preference `wait` (RFC 7240, section 4.3), held to `secs_max`. A preference that is
+/// malformed is ignored, as section 2 asks; of several `wait`s the first alone counts, whatever it
+/// says.
+pub(super) fn prefer_wait(header: &str, secs_max: u32) -> Option<Wait> {
     let wait = list_members(header)
         .into_iter()
         .filter_map(preference)
@@ -38,7 +37,7 @@ pub fn prefer_wait(header: &str) -> Option<Wait> {
     let digits = wait.value?;
     let number = digits.bytes().all(|byte| byte.is_ascii_digit());
     // Digits that are no `u32` are merely many.
-    let secs = digits.parse().unwrap_or(u32::MAX).min(WAIT_SECS_MAX);
+    let secs = digits.parse().unwrap_or(u32::MAX).min(secs_max);
     number.then_some(Wait { secs })
 }
 
@@ -126,6 +125,6 @@ mod tests {
     }
 
     fn read(header: &str) -> Option<String> {
-        prefer_wait(header).map(|wait| wait.to_string())
+        prefer_wait(header, 20).map(|wait| wait.to_string())
     }
 }

@@ -4,6 +4,7 @@
 //! header that is not ASCII, which would make a caller's mistake our error.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,9 +12,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::content::{is_identity, is_json};
+use super::prefer::{Wait, prefer_wait};
 use super::problem::{Code, Problem};
-use crate::config::Environment;
+use crate::config::{Environment, SettingError};
 use crate::domain::id::OperationId;
+use crate::domain::limits::{WAIT_SECS_MAX, WAIT_SECS_MAX_DEFAULT};
 use crate::domain::operation::Owner;
 
 /// What a function needs to know to read requests.
@@ -21,13 +24,18 @@ use crate::domain::operation::Owner;
 pub struct RequestSettings {
     public_url: Option<String>,
     owner_claim: String,
+    wait_secs_max: u32,
 }
 
 impl RequestSettings {
-    /// From `PUBLIC_URL` (where callers reach the API, when that is not the request's own domain and stage) and `OWNER_CLAIM`
-    /// (the JWT claim that names the owner, `sub` when left out).
-    #[must_use]
-    pub fn new(environment: &Environment) -> Self {
+    /// From `PUBLIC_URL` (where callers reach the API, when that is not the request's own domain
+    /// and stage), `OWNER_CLAIM` (the JWT claim that names the owner, `sub` when left out) and
+    /// `WAIT_SECONDS_MAX`.
+    ///
+    /// # Errors
+    ///
+    /// When `WAIT_SECONDS_MAX` is malformed.
+    pub fn new(environment: &Environment) -> Result<Self, SettingError> {
         let public_url = environment
             .optional("PUBLIC_URL")
             .map(|url| url.trim_end_matches('/').to_owned());
@@ -35,10 +43,21 @@ impl RequestSettings {
             .optional("OWNER_CLAIM")
             .unwrap_or("sub")
             .to_owned();
-        Self {
+        Ok(Self {
             public_url,
             owner_claim,
-        }
+            wait_secs_max: environment.number(
+                "WAIT_SECONDS_MAX",
+                0..=WAIT_SECS_MAX,
+                WAIT_SECS_MAX_DEFAULT,
+            )?,
+        })
+    }
+
+    /// How long a request may wait for an operation's end at most.
+    #[must_use]
+    pub fn wait_max(&self) -> Duration {
+        Duration::from_secs(u64::from(self.wait_secs_max))
     }
 }
 
@@ -58,6 +77,7 @@ pub struct Request {
     headers: HashMap<String, String>,
     path_parameters: HashMap<String, String>,
     owner: Option<Owner>,
+    wait_secs_max: u32,
     body: Result<Vec<u8>, base64::DecodeError>,
 }
 
@@ -212,6 +232,7 @@ impl Request {
             owner: context
                 .authorizer
                 .and_then(|authorizer| authorizer.owner(&settings.owner_claim)),
+            wait_secs_max: settings.wait_secs_max,
             body,
         }
     }
@@ -220,6 +241,13 @@ impl Request {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.trim())
+    }
+
+    /// How long the answer waits for the operation's end, when the caller prefers that it waits.
+    #[must_use]
+    pub fn wait(&self) -> Option<Wait> {
+        let header = self.header("prefer")?;
+        prefer_wait(header, self.wait_secs_max)
     }
 
     /// Who is asking.
@@ -301,7 +329,7 @@ mod tests {
         merge(&mut event, patch);
         Request::new(
             serde_json::from_value(event).unwrap(),
-            &RequestSettings::new(&Environment::default()),
+            &RequestSettings::new(&Environment::default()).unwrap(),
         )
     }
 

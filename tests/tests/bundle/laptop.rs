@@ -1,5 +1,6 @@
 //! The program's first minutes on a laptop: idle, with a wrong setting, with many callers who wait.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -27,6 +28,9 @@ const WAITERS: usize = 20;
 /// The longest that a caller who waits for nothing may take. It is far less than a waiting caller takes, and far more than
 /// a busy machine needs.
 const PROMPT: Duration = Duration::from_secs(8);
+
+/// The longest that a bystander may take while every waiting caller has a process.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 pub(crate) struct Local {
     url: String,
@@ -78,6 +82,11 @@ impl Local {
     }
 }
 
+/// Work that outlasts every wait.
+fn endless() -> Value {
+    json!({"function": "demo.countdown", "arguments": {"steps": 100, "step_ms": 60_000}})
+}
+
 pub(crate) async fn answered(request: RequestBuilder) -> (u16, Value) {
     let response = request.send().await.unwrap();
     let status = response.status().as_u16();
@@ -116,6 +125,10 @@ async fn a_wrong_setting_ends_the_program_before_it_is_ready_with_one_line_that_
             "submit cannot run: FORRST_WAIT_SECONDS must be a whole number from 0 to 20; worker cannot run: LEASE_SECONDS must be a whole number from 5 to 900",
         ),
         (
+            &[("WAIT_SECONDS_MAX", "21")],
+            "submit, status cannot run: WAIT_SECONDS_MAX must be a whole number from 0 to 20",
+        ),
+        (
             &[("CALLBACK_RETRY_SECONDS", "soon")],
             "callback cannot run: CALLBACK_RETRY_SECONDS must be at most 10 whole numbers up to 3600, separated by commas",
         ),
@@ -151,9 +164,9 @@ async fn a_wrong_setting_ends_the_program_before_it_is_ready_with_one_line_that_
 
 #[tokio::test]
 async fn callers_who_wait_keep_no_other_caller_out() {
-    let local = Local::start(&[], &[("FORRST_WAIT_SECONDS", "20")]).await;
-    let long =
-        json!({"function": "demo.countdown", "arguments": {"steps": 100, "step_ms": 60_000}});
+    let settings = [("FORRST_WAIT_SECONDS", "20"), ("WAIT_SECONDS_MAX", "20")];
+    let local = Local::start(&[], &settings).await;
+    let long = endless();
     let (_, operation) = answered(local.post("/operations", &long)).await;
     let path = format!("/operations/{}", operation["id"].as_str().unwrap());
     let call = json!({
@@ -189,6 +202,52 @@ async fn callers_who_wait_keep_no_other_caller_out() {
     };
     let (answers, ()) = tokio::join!(waiting, others);
     for (status, answer) in answers {
+        assert!(matches!(status, 200 | 202), "{answer}");
+    }
+    assert_eq!(local.said().await, "");
+}
+
+/// Of the default bundle. The processes of the waiting callers use the processors while they start,
+/// so the bystander's requests are timed once all of them have started.
+#[tokio::test]
+async fn a_bystander_is_answered_at_once_while_twenty_callers_wait() {
+    let local = Local::start(&[], &[]).await;
+    let long = endless();
+    let (_, operation) = answered(local.post("/operations", &long)).await;
+    let path = format!("/operations/{}", operation["id"].as_str().unwrap());
+    let waiting = (0..WAITERS / 2).flat_map(|_| {
+        [
+            local.get(&path).header("prefer", "wait=20"),
+            local.post("/operations", &long).header("prefer", "wait=20"),
+        ]
+    });
+    let mut waiting = pin!(join_all(waiting.map(answered)));
+    let process_id = local.child.id().unwrap();
+    let all_wait = until("a process for each who waits", async || {
+        let children = Process::children_of(process_id).await;
+        let of = |name| children.iter().filter(|child| child.name == name).count();
+        let has_each = |name| of(name) >= WAITERS / 2;
+        (has_each("submit") && has_each("status")).then_some(())
+    });
+    let bystander = async {
+        all_wait.await;
+        for request in [
+            local.get("/health"),
+            local.get("/functions"),
+            local.get(&path),
+            local.post("/operations", &json!({"function": "demo.echo"})),
+        ] {
+            let answer = timeout(AT_ONCE, answered(request)).await;
+            let (status, answer) = answer.expect("an answer at once");
+            assert!(matches!(status, 200 | 202), "{answer}");
+        }
+    };
+    tokio::select! {
+        biased;
+        _ = &mut waiting => panic!("a caller did not wait"),
+        () = bystander => {}
+    }
+    for (status, answer) in waiting.await {
         assert!(matches!(status, 200 | 202), "{answer}");
     }
     assert_eq!(local.said().await, "");

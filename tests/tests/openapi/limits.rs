@@ -158,7 +158,11 @@ fn said() -> Vec<(String, String)> {
         ),
         (
             "/components/parameters/Prefer/description".to_owned(),
-            format!("{} seconds", bounds::WAIT_SECS_MAX),
+            format!("{} seconds at most", bounds::WAIT_SECS_MAX_DEFAULT),
+        ),
+        (
+            "/components/parameters/Prefer/description".to_owned(),
+            format!("from 0 to {}", bounds::WAIT_SECS_MAX),
         ),
         (
             "/info/description".to_owned(),

@@ -54,8 +54,8 @@ fn callers_limits() -> Vec<(&'static str, String)> {
         (
             "wait for an operation's end",
             format!(
-                "{}; a longer one is held to it",
-                time(limits::WAIT_SECS_MAX.into())
+                "{} (`WAIT_SECONDS_MAX`); a longer one is held to it",
+                time(limits::WAIT_SECS_MAX_DEFAULT.into())
             ),
         ),
         (

@@ -145,6 +145,16 @@ fn the_settings_have_the_bounds_of_the_code() {
             format!("{} to {}", bounds::LEASE_SECS_MIN, bounds::LEASE_SECS_MAX),
         ),
         (
+            "FORRST_WAIT_SECONDS",
+            bounds::FORRST_WAIT_SECS_DEFAULT.to_string(),
+            format!("0 to {}", bounds::WAIT_SECS_MAX),
+        ),
+        (
+            "WAIT_SECONDS_MAX",
+            bounds::WAIT_SECS_MAX_DEFAULT.to_string(),
+            format!("0 to {}", bounds::WAIT_SECS_MAX),
+        ),
+        (
             "CALLBACK_TIMEOUT_SECONDS",
             bounds::CALLBACK_TIMEOUT_SECS_DEFAULT.to_string(),
             format!("1 to {}", bounds::CALLBACK_TIMEOUT_SECS_MAX),

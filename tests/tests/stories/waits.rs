@@ -71,12 +71,13 @@ async fn a_result_that_cannot_be_read_hides_nothing_that_was_accepted() {
 
 #[tokio::test]
 async fn one_whose_wait_passes_is_answered_as_without_and_takes_few_reads() {
-    for (prefer, secs, applied, reads) in [
-        ("wait=5", 5, "wait=5", 6),
-        // Held to the longest that the gateway has the patience for.
-        ("respond-async, wait=3600", 20, "wait=20", 14),
+    for (max, prefer, secs, applied, reads) in [
+        ("", "wait=5", 5, "wait=5", 6),
+        ("", "wait=20", 10, "wait=10", 9),
+        ("7", "wait=20", 7, "wait=7", 7),
+        ("20", "respond-async, wait=3600", 20, "wait=20", 14),
     ] {
-        let world = World::start().await;
+        let world = World::with([("WAIT_SECONDS_MAX", max)]).await;
         let start = shared::clock::Clock::now(&world.clock);
         let answer = submit(&world, prefer, None).await;
         assert_eq!(answer.status, 202, "{}", answer.text);
@@ -85,7 +86,26 @@ async fn one_whose_wait_passes_is_answered_as_without_and_takes_few_reads() {
         assert!(answer.headers["retry-after"].is_string());
         let took = shared::clock::Clock::now(&world.clock).since(start);
         assert_eq!(took, Duration::from_secs(secs));
-        assert_eq!(world.wire.counts()["GetItem"], reads, "{prefer}");
+        assert_eq!(world.wire.counts()["GetItem"], reads, "{max} {prefer}");
+    }
+}
+
+#[tokio::test]
+async fn a_status_waits_no_longer_than_the_maximum() {
+    for (max, secs, applied) in [
+        ("", 10, "wait=10"),
+        ("0", 0, "wait=0"),
+        ("20", 20, "wait=20"),
+    ] {
+        let world = World::with([("WAIT_SECONDS_MAX", max)]).await;
+        let id = world.submit(json!({"function": "demo.echo"})).await.json["id"].clone();
+        let start = shared::clock::Clock::now(&world.clock);
+        let answer = show(&world, id.as_str().unwrap(), &[("prefer", "wait=20")]).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        assert_eq!(answer.json["status"], "pending");
+        assert_eq!(answer.headers["preference-applied"], applied);
+        let took = shared::clock::Clock::now(&world.clock).since(start);
+        assert_eq!(took, Duration::from_secs(secs), "{max}");
     }
 }
 
@@ -117,11 +137,13 @@ async fn a_store_out_of_reach_during_the_wait_hides_nothing_that_was_accepted() 
 
 #[tokio::test]
 async fn a_wait_of_nothing_reads_nothing() {
-    let world = World::start().await;
-    let answer = submit(&world, "wait=0", None).await;
-    assert_eq!(answer.status, 202, "{}", answer.text);
-    assert_eq!(answer.headers["preference-applied"], "wait=0");
-    assert!(!world.wire.counts().contains_key("GetItem"));
+    for (max, prefer) in [("", "wait=0"), ("0", "wait=5")] {
+        let world = World::with([("WAIT_SECONDS_MAX", max)]).await;
+        let answer = submit(&world, prefer, None).await;
+        assert_eq!(answer.status, 202, "{}", answer.text);
+        assert_eq!(answer.headers["preference-applied"], "wait=0");
+        assert!(!world.wire.counts().contains_key("GetItem"));
+    }
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use shared::config::Environment;
 use shared::domain::limits::{
     CALLBACK_RETRY_SECS, CALLBACK_TIMEOUT_SECS_DEFAULT, CALLBACK_TIMEOUT_SECS_MAX,
     FORRST_WAIT_SECS_DEFAULT, LEASE_SECS_DEFAULT, LEASE_SECS_MAX, LEASE_SECS_MIN, WAIT_SECS_MAX,
+    WAIT_SECS_MAX_DEFAULT,
 };
 use shared::metrics::Destination;
 use shared::random::SystemRandom;
@@ -90,6 +91,7 @@ fn the_parameters_have_the_bounds_of_the_code() {
             FORRST_WAIT_SECS_DEFAULT,
             WAIT_SECS_MAX,
         ),
+        ("WaitSecondsMax", 0, WAIT_SECS_MAX_DEFAULT, WAIT_SECS_MAX),
         (
             "CallbackTimeoutSeconds",
             1,

@@ -56,7 +56,7 @@ pub const HTTP_INSTANCES_MAX: usize = 100;
 pub const FUNCTIONS: [FunctionShape; 4] = [SUBMIT, STATUS, WORKER, CALLBACK];
 
 /// The variables of the starter's own environment that its functions get as well, when they are set.
-pub const PASSED_ON: [&str; 14] = [
+pub const PASSED_ON: [&str; 15] = [
     "AWS_LAMBDA_LOG_FORMAT",
     "AWS_LAMBDA_LOG_LEVEL",
     "CALLBACK_ALLOWED_NETWORKS",
@@ -69,6 +69,7 @@ pub const PASSED_ON: [&str; 14] = [
     "METRICS_NAMESPACE",
     "PUBLIC_URL",
     "SERVICE_NAME",
+    "WAIT_SECONDS_MAX",
     "WEBHOOK_SECRETS",
     "WEBHOOK_SIGNATURE_VERSIONS",
 ];

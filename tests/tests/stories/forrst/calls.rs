@@ -50,10 +50,15 @@ async fn one_that_does_not_waits_for_its_result() {
 
 #[tokio::test]
 async fn and_is_answered_asynchronously_when_that_does_not_come_in_time() {
-    for (settings, took_ms, reads) in [
-        ([("FORRST_WAIT_SECONDS", "2")], 2000, 5),
-        ([("FORRST_WAIT_SECONDS", "0")], 0, 0),
+    for (wait, max, took_ms, reads) in [
+        ("2", "", 2000, 5),
+        ("0", "", 0, 0),
+        ("20", "", 10_000, 9),
+        ("20", "20", 20_000, 14),
+        ("", "1", 1000, 4),
+        ("", "0", 0, 0),
     ] {
+        let settings = [("FORRST_WAIT_SECONDS", wait), ("WAIT_SECONDS_MAX", max)];
         let world = World::with(settings).await;
         let answer = call(&world, "demo.echo", &json!({}), &json!([])).await;
         assert_eq!(answer.status, 200, "{}", answer.text);

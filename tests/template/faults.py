@@ -277,6 +277,12 @@ FAULTS: list[Fault] = [
         _drop("LambdaAuthorizer", "EnableSimpleResponses"),
         choices.LAMBDA,
     ),
+    Fault(
+        "an authorizer's answer for one route serves the others",
+        http.authorizers_ask_the_right_one,
+        _put("LambdaAuthorizer", "IdentitySource", ["$request.header.Authorization"]),
+        choices.LAMBDA,
+    ),
     Fault("health asks for a token", http.routes_ask_who_is_calling, _put("HealthRoute", "AuthorizationType", "AWS_IAM")),
     Fault(
         "preflight requests meet an authorizer",

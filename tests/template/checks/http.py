@@ -33,9 +33,12 @@ def routes_ask_who_is_calling(stack: Stack) -> Iterator[str]:
 
 def authorizers_ask_the_right_one(stack: Stack) -> Iterator[str]:
     parameters = stack.parameters
+    # What the gateway keeps answers by, where it keeps any.
+    token, route = "$request.header.Authorization", "$context.routeKey"
+    sources = {"JwtAuthorizer": [token], "LambdaAuthorizer": [token, route]}
     for authorizer in stack.of(AUTHORIZER):
-        if authorizer["IdentitySource"] != ["$request.header.Authorization"]:
-            yield f"{authorizer.name} reads its token elsewhere"
+        if authorizer["IdentitySource"] != sources.get(authorizer.name):
+            yield f"{authorizer.name} goes by {authorizer['IdentitySource']}"
     if parameters["Authorizer"] == "jwt":
         audience = parameters["JwtAudience"].split(",")
         expected = {"Issuer": parameters["JwtIssuer"], "Audience": audience}

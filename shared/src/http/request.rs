@@ -181,7 +181,15 @@ fn is_account_id(text: &str) -> bool {
 impl Authorizer {
     fn owner(&self, owner_claim: &str) -> Option<Owner> {
         if let Some(jwt) = &self.jwt {
-            return Owner::new("jwt", jwt.claims.get(owner_claim)?.as_str()?);
+            let claim = jwt.claims.get(owner_claim)?.as_str()?;
+            // API Gateway hands an array over as text, `[a b]`, in which one of two members and one
+            // of a member with a space read alike.
+            let was_array = claim.starts_with('[') && claim.ends_with(']');
+            return if was_array {
+                None
+            } else {
+                Owner::new("jwt", claim)
+            };
         }
         if let Some(iam) = &self.iam {
             return iam.owner();
@@ -453,6 +461,9 @@ mod tests {
             json!({"jwt": {"claims": {"sub": ""}}}),
             json!({"jwt": {"claims": {"sub": 7}}}),
             json!({"jwt": {"claims": {"sub": long}}}),
+            json!({"jwt": {"claims": {"sub": "[alice bob]"}}}),
+            json!({"jwt": {"claims": {"sub": "[alice]"}}}),
+            json!({"jwt": {"claims": {"sub": "[]"}}}),
             json!({"iam": {"userId": "AROAEXAMPLE"}}),
             json!({"iam": {"accountId": "1", "userId": ":session"}}),
             json!({"iam": {"accountId": "1", "userId": "AROAEXAMPLE:"}}),
@@ -465,7 +476,9 @@ mod tests {
         ] {
             assert_eq!(owner(&authorizer), None, "{authorizer}");
         }
-        assert!(owner(&json!({"jwt": {"claims": {"sub": "x".repeat(256)}}})).is_some());
+        for sub in [&*"x".repeat(256), "[alice", "alice]", "auth0|[alice]"] {
+            assert!(owner(&json!({"jwt": {"claims": {"sub": sub}}})).is_some());
+        }
     }
 
     #[test]

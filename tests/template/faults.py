@@ -137,6 +137,14 @@ def _log_tokens(template: Json) -> None:
     settings["Format"] = '{"requestId":"$context.requestId","token":"$request.header.Authorization"}'
 
 
+def _log(members: str) -> Callable[[Json], None]:
+    def inject(template: Json) -> None:
+        settings = _properties(template, "Stage")["AccessLogSettings"]
+        settings["Format"] = settings["Format"].removesuffix("}") + f", {members}}}"
+
+    return inject
+
+
 def _deploy_at_once(template: Json) -> None:
     del template["Resources"]["SubmitFunction"]["DependsOn"]
 
@@ -291,6 +299,21 @@ FAULTS: list[Fault] = [
         choices.EVERYTHING,
     ),
     Fault("any number of requests", http.the_gateway_throttles, _drop("Stage", "DefaultRouteSettings")),
+    Fault(
+        "a path forges the access log",
+        http.an_access_log_line_is_json_whatever_callers_send,
+        _log('"path": "$context.path"'),
+    ),
+    Fault(
+        "an authorizer's message forges the access log",
+        http.an_access_log_line_is_json_whatever_callers_send,
+        _log('"authorizerError": "$context.authorizer.error"'),
+    ),
+    Fault(
+        "a quoted message leaves other lines without a value",
+        http.an_access_log_line_is_json_whatever_callers_send,
+        _log('"gatewayMessage": $context.error.messageString'),
+    ),
     Fault("tokens in the access log", http.the_gateway_logs_no_secrets, _log_tokens),
     Fault("submit may delete the table", permissions.roles_allow_what_is_listed, _allow("SubmitRole", ["dynamodb:DeleteTable"], _TABLE_ARN)),
     Fault("status may send work", permissions.roles_allow_what_is_listed, _allow("StatusRole", ["sqs:SendMessage"], _DISPATCH_ARN)),

@@ -1,6 +1,7 @@
 """The gateway: who is calling, how often, from where, and what is logged of it."""
 
 import json
+import re
 from collections.abc import Iterator
 
 from ..resources import AUTHORIZER, INTEGRATION, ROUTE, alias, attribute
@@ -104,6 +105,38 @@ def the_gateway_logs_no_secrets(stack: Stack) -> Iterator[str]:
         # `$request.…` and `$input.…` would be headers, queries and bodies; a claim may be anything.
         if not value.startswith("$context.") or "claims" in value or "querystring" in value.lower():
             yield f"the access log has {name}: {value}"
+
+
+# Variables whose values the gateway makes itself; of all others a caller, or an authorizer that
+# quotes one, may word a part.
+_OF_THE_GATEWAY = {
+    "error.responseType", "httpMethod", "identity.sourceIp", "integrationErrorMessage",
+    "integrationLatency", "integrationStatus", "requestId", "requestTime", "responseLatency",
+    "responseLength", "routeKey", "status",
+}  # fmt: skip
+_CONTEXT_VARIABLE = re.compile(r"\$context\.([A-Za-z]+(?:\.[A-Za-z]+)*)")
+_HOSTILE = 'x", "status": "200'
+
+
+def an_access_log_line_is_json_whatever_callers_send(stack: Stack) -> Iterator[str]:
+    line = (stack["Stage"]["AccessLogSettings"] or {}).get("Format", "")
+    for name, render in {"with an error": _logged, "without an error": lambda _: "-"}.items():
+        rendered = _CONTEXT_VARIABLE.sub(lambda variable: render(variable[1]), line)
+        members: list[str] = []
+        try:
+            json.loads(rendered, object_pairs_hook=lambda pairs: members.extend(key for key, _ in pairs))
+        except ValueError:
+            yield f"the line of a request {name} is not JSON: {rendered}"
+        if len(members) != len(set(members)):
+            yield f"a caller writes members of the access log: {rendered}"
+
+
+def _logged(variable: str) -> str:
+    if variable in _OF_THE_GATEWAY:
+        return "1"
+    # "The quoted value of $context.error.message" (Amazon API Gateway Developer Guide, "Customize
+    # HTTP API access logs").
+    return json.dumps(_HOSTILE) if variable == "error.messageString" else _HOSTILE
 
 
 def browsers_may_call_from_the_origins_that_were_named(stack: Stack) -> Iterator[str]:

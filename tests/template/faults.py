@@ -145,6 +145,10 @@ def _log(members: str) -> Callable[[Json], None]:
     return inject
 
 
+def _tell_the_own_domain(template: Json) -> None:
+    template["Outputs"]["ApiUrl"]["Value"] = {"Fn::GetAtt": ["Api", "ApiEndpoint"]}
+
+
 def _deploy_at_once(template: Json) -> None:
     del template["Resources"]["SubmitFunction"]["DependsOn"]
 
@@ -313,6 +317,18 @@ FAULTS: list[Fault] = [
         "a quoted message leaves other lines without a value",
         http.an_access_log_line_is_json_whatever_callers_send,
         _log('"gatewayMessage": $context.error.messageString'),
+    ),
+    Fault(
+        "the API's own domain answers beside the operator's",
+        http.callers_are_told_an_address_that_answers,
+        _drop("Api", "DisableExecuteApiEndpoint"),
+        choices.EVERYTHING,
+    ),
+    Fault(
+        "callers are told a domain that does not answer",
+        http.callers_are_told_an_address_that_answers,
+        _tell_the_own_domain,
+        choices.EVERYTHING,
     ),
     Fault("tokens in the access log", http.the_gateway_logs_no_secrets, _log_tokens),
     Fault("submit may delete the table", permissions.roles_allow_what_is_listed, _allow("SubmitRole", ["dynamodb:DeleteTable"], _TABLE_ARN)),

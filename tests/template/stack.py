@@ -56,6 +56,7 @@ class Resource:
 class Stack:
     parameters: Parameters
     resources: dict[str, Resource]
+    outputs: dict[str, Json]
     # As SAM left it, conditions and all.
     translated: Json
 
@@ -93,7 +94,7 @@ def deploy(template: Json, given: Parameters) -> Stack:
         for name, written in translated["Resources"].items()
         if "Condition" not in written or resolve.condition(written["Condition"])
     }
-    return Stack(parameters, resources, translated)
+    return Stack(parameters, resources, resolve(translated["Outputs"]), translated)
 
 
 def _checked(declared: Json, given: Parameters) -> Parameters:

@@ -30,6 +30,7 @@ CHECKS: list[Check] = [
     http.the_gateway_throttles,
     http.the_gateway_logs_no_secrets,
     http.an_access_log_line_is_json_whatever_callers_send,
+    http.callers_are_told_an_address_that_answers,
     http.browsers_may_call_from_the_origins_that_were_named,
     operation.nothing_has_a_name_of_its_own,
     operation.every_parameter_is_described,

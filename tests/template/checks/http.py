@@ -139,6 +139,15 @@ def _logged(variable: str) -> str:
     return json.dumps(_HOSTILE) if variable == "error.messageString" else _HOSTILE
 
 
+def callers_are_told_an_address_that_answers(stack: Stack) -> Iterator[str]:
+    parameters = stack.parameters
+    if str(stack["Api"]["DisableExecuteApiEndpoint"]) != parameters["DisableExecuteApiEndpoint"]:
+        yield "the API's own domain answers, or does not, whatever was chosen"
+    expected = parameters["PublicUrl"] or attribute("Api", "ApiEndpoint")
+    if stack.outputs["ApiUrl"]["Value"] != expected:
+        yield f"callers are told to call {stack.outputs['ApiUrl']['Value']}"
+
+
 def browsers_may_call_from_the_origins_that_were_named(stack: Stack) -> Iterator[str]:
     origins = stack.parameters["CorsAllowedOrigins"]
     cors = stack["Api"]["CorsConfiguration"]

@@ -36,6 +36,8 @@ EVERYTHING: Parameters = JWT | {
     "LogRetentionInDays": "365",
     "ThrottlingRate": "50",
     "ThrottlingBurst": "60",
+    "OpenThrottlingRate": "5",
+    "OpenThrottlingBurst": "6",
     "DisableExecuteApiEndpoint": "true",
     "DispatchAgeAlarmSeconds": "7200",
     "FunctionErrorsAlarm": "3",

@@ -145,6 +145,15 @@ def _log(members: str) -> Callable[[Json], None]:
     return inject
 
 
+def _forget_preflights(template: Json) -> None:
+    settings = _properties(template, "Stage")["RouteSettings"]["Fn::If"]
+    settings[1] = settings[2]
+
+
+def _set_before_there_is_a_route(template: Json) -> None:
+    del template["Resources"]["Stage"]["Metadata"]
+
+
 def _tell_the_own_domain(template: Json) -> None:
     template["Outputs"]["ApiUrl"]["Value"] = {"Fn::GetAtt": ["Api", "ApiEndpoint"]}
 
@@ -303,6 +312,14 @@ FAULTS: list[Fault] = [
         choices.EVERYTHING,
     ),
     Fault("any number of requests", http.the_gateway_throttles, _drop("Stage", "DefaultRouteSettings")),
+    Fault("health uses up the callers' requests", http.the_gateway_throttles, _drop("Stage", "RouteSettings")),
+    Fault(
+        "preflight requests use up the callers' requests",
+        http.the_gateway_throttles,
+        _forget_preflights,
+        choices.EVERYTHING,
+    ),
+    Fault("settings of a route that is not there yet", http.the_gateway_throttles, _set_before_there_is_a_route),
     Fault(
         "a path forges the access log",
         http.an_access_log_line_is_json_whatever_callers_send,

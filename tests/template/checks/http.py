@@ -17,8 +17,7 @@ def routes_ask_who_is_calling(stack: Stack) -> Iterator[str]:
     if len(routes) != len(stack.of(ROUTE)):
         yield "a route is there twice"
     for key, route in routes.items():
-        method, path = key.split()
-        is_open = path == "/health" or method == "OPTIONS"
+        is_open = _is_open(key)
         if route["AuthorizationType"] != ("NONE" if is_open else kinds[choice]):
             yield f"{key} is authorized by {route['AuthorizationType']}"
         if route["AuthorizerId"] != (None if is_open else named.get(choice)):
@@ -89,8 +88,25 @@ def the_gateway_throttles(stack: Stack) -> Iterator[str]:
     }
     if stack["Stage"]["DefaultRouteSettings"] != expected:
         yield "the gateway lets any number of requests through"
-    if stack["Stage"]["RouteSettings"] is not None:
-        yield "a route is throttled otherwise"
+    routes = {route["RouteKey"]: route.name for route in stack.of(ROUTE)}
+    open_routes = {key: name for key, name in routes.items() if _is_open(key)}
+    of_open = {
+        "ThrottlingRateLimit": parameters["OpenThrottlingRate"],
+        "ThrottlingBurstLimit": parameters["OpenThrottlingBurst"],
+    }
+    settings = stack["Stage"]["RouteSettings"] or {}
+    if settings != dict.fromkeys(open_routes, of_open):
+        yield f"routes are throttled by {settings}"
+    awaited = str(stack["Stage"].attributes.get("Metadata"))
+    for name in open_routes.values():
+        if str({"Ref": name}) not in awaited:
+            yield f"the stage may have settings for {name} before there is such a route"
+
+
+def _is_open(route_key: str) -> bool:
+    """Whether anybody may call it."""
+    method, path = route_key.split()
+    return path == "/health" or method == "OPTIONS"
 
 
 def the_gateway_logs_no_secrets(stack: Stack) -> Iterator[str]:

@@ -36,7 +36,8 @@ impl Language {
             let directory = PathBuf::from(directory);
             languages.push(Self::Python(Interpreter {
                 program: directory.join("bin/python"),
-                flags: &["-c"],
+                // Unbuffered, so that what it prints is read before it ends.
+                flags: &["-u", "-c"],
                 directory: directory.clone(),
             }));
             languages.push(Self::Node(Interpreter {

@@ -16,8 +16,9 @@ use tests::api::Api;
 use tests::readme::code;
 use tests::receiver::{Delivery, Receiver};
 use tests::wait::{soon, until};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::TcpStream;
+use tokio::process::ChildStdout;
 
 use crate::in_process::Verifier;
 use crate::keys::{PUBLIC_KEY, SIGNING_KEY};
@@ -26,6 +27,9 @@ use crate::{DEVELOPMENT, ROTATING};
 
 /// Where the README's receivers listen.
 const README_PORT: &str = "4000";
+/// Where they submit, as nobody in particular.
+const README_API: &str = "http://127.0.0.1:3000";
+const README_OWNER: &str = "anonymous";
 
 /// A request, and whether a receiver is to believe it.
 struct Case {
@@ -35,8 +39,11 @@ struct Case {
 }
 
 #[tokio::test]
-async fn the_receivers_take_what_is_genuine_and_nothing_else() {
-    let api = DEVELOPMENT.caller("readme");
+async fn the_receivers_take_what_is_genuine_and_act_on_what_they_submitted_alone() {
+    let (api, submitter) = (
+        DEVELOPMENT.caller("readme"),
+        DEVELOPMENT.caller(README_OWNER),
+    );
     let cases = cases(&delivery(&api).await, DEVELOPMENT_WEBHOOK_SECRET);
     agree(&cases, &Verifier::new(DEVELOPMENT_WEBHOOK_SECRET));
     for language in Language::of_this_run() {
@@ -46,10 +53,15 @@ async fn the_receivers_take_what_is_genuine_and_nothing_else() {
             Language::Python(python) => (python, code("receiver.py")),
             Language::Node(node) => (node, code("receiver.mjs")),
         };
-        assert_eq!(program.matches(README_PORT).count(), 1);
+        assert_eq!(program.matches(README_PORT).count(), 2);
+        assert_eq!(program.matches(README_API).count(), 1);
         let address = free_address();
         let port = address.rsplit(':').next().unwrap();
-        let mut receiver = interpreter.start(&program.replace(README_PORT, port), &[]);
+        let program = program
+            .replace(README_API, &DEVELOPMENT.running().url)
+            .replace(README_PORT, port);
+        let mut receiver = interpreter.start(&program, &[]);
+        let mut acted_on = BufReader::new(receiver.stdout.take().unwrap()).lines();
         until("the receiver's start", async || {
             let ended = receiver.try_wait().unwrap();
             assert_eq!(ended, None, "{}, which has written why", language.name());
@@ -57,10 +69,17 @@ async fn the_receivers_take_what_is_genuine_and_nothing_else() {
         })
         .await;
 
+        let own = next_id(&mut acted_on).await;
+        submitter.callback_reaches(&own, "delivered").await;
+
         let url = format!("http://{address}/hook");
-        let id = submit(&api, &url).await;
-        let callback = api.callback_reaches(&id, "delivered").await;
-        assert_eq!(callback["attempts"][0]["status_code"], 204, "{callback}");
+        let references = ["a guess".into(), json!(["a guess"]), Value::Null];
+        let others = references.map(|reference| json!({"reference": reference}));
+        for metadata in others.into_iter().chain([json!({})]) {
+            let id = submit(&api, &url, &metadata).await;
+            let callback = api.callback_reaches(&id, "delivered").await;
+            assert_eq!(callback["attempts"][0]["status_code"], 204, "{callback}");
+        }
         for case in &cases {
             let mut request = http_client().post(&url).body(case.delivery.body.clone());
             for (name, value) in webhook_headers(&case.delivery) {
@@ -70,6 +89,12 @@ async fn the_receivers_take_what_is_genuine_and_nothing_else() {
             let expected = if case.genuine { 204 } else { 400 };
             assert_eq!(status, expected, "{}: {}", language.name(), case.name);
         }
+        // It has answered all the others, and prints before it answers.
+        let redelivered = submitter
+            .post(&format!("/operations/{own}/redeliver"))
+            .await;
+        assert_eq!(redelivered.status, 202, "{}", redelivered.text);
+        assert_eq!(next_id(&mut acted_on).await, own, "{}", language.name());
     }
 }
 
@@ -109,16 +134,25 @@ async fn the_recipe_for_public_keys_takes_what_is_genuine_and_nothing_else() {
     }
 }
 
+/// Which operation's callback a receiver of the README's acts on next.
+async fn next_id(acted_on: &mut Lines<BufReader<ChildStdout>>) -> String {
+    let line = soon("a callback", acted_on.next_line()).await.unwrap();
+    let line = line.expect("a receiver that ends early has written why");
+    line.rsplit(' ').next().unwrap().to_owned()
+}
+
 /// A real delivery.
 async fn delivery(api: &Api) -> Delivery {
     let receiver = Receiver::start().await;
-    submit(api, &receiver.url).await;
+    submit(api, &receiver.url, &json!({})).await;
     until("a callback", async || receiver.received().pop()).await
 }
 
-async fn submit(api: &Api, url: &str) -> String {
+async fn submit(api: &Api, url: &str, metadata: &Value) -> String {
     let arguments = json!({"text": "Žluťoučký kůň"});
-    let body = json!({"function": "demo.echo", "arguments": arguments, "callback_url": url});
+    let body = json!({
+        "function": "demo.echo", "arguments": arguments, "callback_url": url, "metadata": metadata,
+    });
     api.submit(&body).await.id()
 }
 

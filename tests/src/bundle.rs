@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, Weak, mpsc};
 use std::thread::JoinHandle;
 
 use local::bundle::{Bundle, FUNCTIONS, HTTP_INSTANCES_MAX, Settings};
+use local::guard::Allowed;
 use shared::clock::SystemClock;
 use tokio::sync::oneshot;
 
@@ -107,6 +108,7 @@ pub fn settings(environment: Vec<(&'static str, String)>) -> Settings {
         instances: 4,
         http_instances: HTTP_INSTANCES_MAX,
         require_token: false,
+        allowed: Allowed::default(),
         worker_batch_size: 1,
         dynamodb: None,
         sqs: None,

@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use local::bundle::{Bundle, Services, Settings};
 use local::client::{http_client, sdk_config};
+use local::guard::Allowed;
 use serde_json::Value;
 use shared::clock::SystemClock;
 use shared::config::Environment;
@@ -100,6 +101,7 @@ async fn pass(State(proxy): State<Proxy>, headers: HeaderMap, body: Bytes) -> Re
     };
     let mut headers = headers;
     headers.remove(header::CONTENT_LENGTH);
+    headers.remove(header::HOST);
     let request = proxy.client.post(&*proxy.endpoint).headers(headers);
     let Ok(answer) = request.body(body).send().await else {
         return StatusCode::BAD_GATEWAY.into_response();
@@ -183,6 +185,7 @@ impl MeteredServices {
             instances,
             http_instances: instances,
             require_token: false,
+            allowed: Allowed::default(),
             worker_batch_size,
             dynamodb: Some(dynamodb),
             sqs: Some(sqs),

@@ -2,7 +2,7 @@
 //!
 //! It wires what the template wires on AWS, in the same shape: one table, two queues with their dead-letter queues, four
 //! functions, an HTTP API before two of them and event sources before the other two. Everything listens on the loopback
-//! interface alone, since nothing here checks who calls.
+//! interface alone, behind the [guard](crate::guard), since nothing here checks who calls.
 
 mod functions;
 mod queues;
@@ -33,6 +33,7 @@ use crate::client::http_client;
 use crate::event_source::EventSource;
 use crate::function::Usage;
 use crate::gateway::{Gateway, INTEGRATION_TIMEOUT};
+use crate::guard::Allowed;
 
 /// The table's name.
 pub const TABLE_NAME: &str = "ferry";
@@ -53,6 +54,9 @@ pub struct Settings {
     pub http_instances: usize,
     /// Whether the gateway refuses requests that name no owner, as AWS does.
     pub require_token: bool,
+    /// What may call besides programs and pages of this machine. The origins are for the gateway
+    /// alone.
+    pub allowed: Allowed,
     /// The most dispatch messages that the worker gets at once: 1 to 10.
     pub worker_batch_size: i32,
     /// The endpoint of a DynamoDB-compatible store to use instead of the embedded one. A missing table is created.
@@ -142,6 +146,7 @@ impl Bundle {
             submit: Arc::clone(&functions.submit),
             status: Arc::clone(&functions.status),
             require_token: settings.require_token,
+            allowed: settings.allowed,
             clock: settings.clock,
             integration_timeout: INTEGRATION_TIMEOUT,
         };

@@ -5,6 +5,7 @@
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api.html>
 
 mod authorizer;
+mod cors;
 mod event;
 mod response;
 mod route;
@@ -23,11 +24,13 @@ use axum::response::{IntoResponse, Response};
 use shared::clock::Clock;
 use tokio::net::TcpListener;
 
+pub use crate::gateway::cors::CORS;
 pub use crate::gateway::route::{Handler, ROUTES, Route};
 
 use crate::function::{Function, FunctionError};
 use crate::gateway::authorizer::owner;
 use crate::gateway::event::Call;
+use crate::guard::{Allowed, guarded};
 
 /// How long an integration may take: the HTTP API's maximum.
 /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html>
@@ -45,6 +48,8 @@ pub struct Gateway {
     pub status: Arc<Function>,
     /// Whether a request without `Authorization` is refused; otherwise its owner is `anonymous`.
     pub require_token: bool,
+    /// Further hosts that it is called by, and origins whose pages may call it.
+    pub allowed: Allowed,
     /// Tells the time of requests.
     pub clock: Arc<dyn Clock>,
     /// How long a function may take to answer; [`INTEGRATION_TIMEOUT`] but for tests.
@@ -62,14 +67,14 @@ impl Gateway {
         listener: TcpListener,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> io::Result<()> {
+        let allowed = self.allowed.clone();
         let serving = Arc::new(Serving {
             port: listener.local_addr()?.port(),
             gateway: self,
             requests: AtomicU64::new(0),
         });
-        let service = Router::new()
-            .fallback(answer)
-            .with_state(serving)
+        let router = Router::new().fallback(answer).with_state(serving);
+        let service = guarded(router, &listener, allowed)?
             .into_make_service_with_connect_info::<SocketAddr>();
         axum::serve(listener, service)
             .with_graceful_shutdown(shutdown)
@@ -89,10 +94,15 @@ async fn answer(
     request: Request,
 ) -> Response {
     let request_id = serving.request_id();
-    let mut response = match serving.call(peer, request, request_id.clone()).await {
-        Ok(response) => response,
-        Err(refusal) => refusal.into_response(),
+    let origin = cors::origin(request.headers(), &serving.gateway.allowed.origins);
+    let answered = match &origin {
+        Some(_) if cors::is_preflight(&request) => Ok(cors::preflight()),
+        _ => serving.call(peer, request, request_id.clone()).await,
     };
+    let mut response = answered.unwrap_or_else(IntoResponse::into_response);
+    if let Some(origin) = origin {
+        cors::allow(origin, response.headers_mut());
+    }
     if let Ok(request_id) = HeaderValue::try_from(request_id) {
         response.headers_mut().insert("apigw-requestid", request_id);
     }

@@ -6,9 +6,11 @@
 pub mod build;
 pub mod bundle;
 pub mod client;
+mod dynamodb;
 pub mod event_source;
 pub mod function;
 pub mod gateway;
+pub mod guard;
 pub mod sqs;
 
 /// The region that everything here claims to be in.

@@ -3,7 +3,8 @@
 //! It exists so that leases, backoff, delays, redrive and expiry can be tested by moving a clock rather than by waiting, and so
 //! that the bundle starts with nothing installed. The AWS SDK cannot tell it from SQS in what the bundle relies upon; where the two
 //! differ, a test that passes here may fail in AWS, so every behaviour is held to a suite that also runs against another
-//! implementation. It keeps nothing when its process ends and checks no signature, so it belongs on the loopback interface.
+//! implementation. It keeps nothing when its process ends and checks no signature, so it belongs on the
+//! loopback interface, behind the [guard](crate::guard).
 //!
 //! What SQS does and this does not: it never delivers a message twice by itself, never out of order, counts exactly, and lets
 //! a queue be purged or created again at once. Queues are fair as `tenant` says. There are no FIFO queues, policies, tags, encryption or message move tasks;
@@ -43,6 +44,8 @@ use tokio::net::TcpListener;
 
 use broker::Broker;
 use error::SqsError;
+
+use crate::guard::{Allowed, guarded};
 
 /// A batch of 1 MiB can take several times as much as JSON, where it may be escaped or Base64.
 const MAXIMUM_REQUEST_BYTES: usize = 8 * 1024 * 1024;
@@ -84,7 +87,7 @@ impl Sqs {
     /// # Errors
     ///
     /// When the listener has no local address.
-    pub async fn serve(&self, listener: TcpListener) -> io::Result<()> {
+    pub async fn serve(&self, listener: TcpListener, allowed: Allowed) -> io::Result<()> {
         let endpoint = Endpoint {
             sqs: self.clone(),
             address: listener.local_addr()?,
@@ -93,6 +96,7 @@ impl Sqs {
             .route("/", post(handle))
             .layer(DefaultBodyLimit::max(MAXIMUM_REQUEST_BYTES))
             .with_state(endpoint);
+        let router = guarded(router, &listener, allowed)?;
         axum::serve(listener, router).await
     }
 

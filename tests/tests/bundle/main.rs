@@ -9,6 +9,8 @@ mod faces;
 mod failure;
 #[cfg(unix)]
 mod fairness;
+#[cfg(target_os = "linux")]
+mod guard;
 mod idempotency;
 #[cfg(unix)]
 mod laptop;

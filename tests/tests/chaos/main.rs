@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use local::bundle::{Bundle, HTTP_INSTANCES_MAX, Settings};
+use local::guard::Allowed;
 use shared::clock::{Clock as _, SystemClock};
 use shared::config::Environment;
 use shared::random::{Random, SeededRandom};
@@ -101,6 +102,7 @@ fn settings(store: &FaultyStore) -> Settings {
         instances: 4,
         http_instances: HTTP_INSTANCES_MAX,
         require_token: false,
+        allowed: Allowed::default(),
         worker_batch_size: 2,
         dynamodb: None,
         sqs: None,

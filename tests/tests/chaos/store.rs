@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::http::header::HOST;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use local::bundle::Bundle;
@@ -80,7 +81,7 @@ impl Proxy {
     }
 }
 
-async fn pass(State(proxy): State<Arc<Proxy>>, headers: HeaderMap, body: Bytes) -> Response {
+async fn pass(State(proxy): State<Arc<Proxy>>, mut headers: HeaderMap, body: Bytes) -> Response {
     if proxy.fails(THROTTLED) {
         let problem = r#"{"__type":"com.amazonaws.dynamodb.v20120810#ThrottlingException"}"#;
         return (StatusCode::BAD_REQUEST, problem).into_response();
@@ -88,6 +89,8 @@ async fn pass(State(proxy): State<Arc<Proxy>>, headers: HeaderMap, body: Bytes) 
     if proxy.fails(STALLED) {
         return std::future::pending().await;
     }
+    // The store's own is another.
+    headers.remove(HOST);
     let request = proxy
         .client
         .post(proxy.store.get().unwrap())

@@ -9,7 +9,7 @@ mod settings;
 use std::collections::BTreeSet;
 
 use local::bundle::FUNCTIONS;
-use local::gateway::{Handler, ROUTES};
+use local::gateway::{CORS, Handler, ROUTES};
 use serde_json::{Value, json};
 use shared::domain::limits::{
     CALLBACK_FUNCTION_TIMEOUT_SECS, CALLBACK_VISIBILITY_SECS, DEAD_LETTER_RETENTION_SECS,
@@ -243,6 +243,20 @@ fn the_routes_are_those_of_the_local_gateway() {
         (route.key.to_owned(), function, route.authorized)
     });
     assert_eq!(routes, local.collect());
+}
+
+#[test]
+fn the_cors_configuration_is_that_of_the_local_gateway() {
+    let template = Template::read();
+    let configuration = &template.resource("Api")["CorsConfiguration"]["Fn::If"][1];
+    let local = json!({
+        "AllowOrigins": configuration["AllowOrigins"],
+        "AllowMethods": CORS.allow_methods,
+        "AllowHeaders": CORS.allow_headers,
+        "ExposeHeaders": CORS.expose_headers,
+        "MaxAge": CORS.max_age_secs,
+    });
+    assert_eq!(configuration, &local);
 }
 
 #[test]

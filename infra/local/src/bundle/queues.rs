@@ -138,8 +138,9 @@ async fn embedded(
     let endpoint = format!("http://{}", address(&listener)?);
     let sqs = Sqs::new(Arc::clone(&settings.clock));
     let embedded = sqs.clone();
+    let allowed = settings.allowed.without_origins();
     services.spawn(async move {
-        if let Err(error) = sqs.serve(listener).await {
+        if let Err(error) = sqs.serve(listener, allowed).await {
             tracing::error!(%error, "the queues ended");
         }
     });

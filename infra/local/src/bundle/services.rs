@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::bundle::queues::Queues;
 use crate::bundle::{Settings, StartError, functions, store};
+use crate::guard::Allowed;
 use crate::sqs::Sqs;
 
 /// A running store with its table, and the queues. They end when this is dropped.
@@ -31,6 +32,7 @@ impl Services {
             instances: 1,
             http_instances: 1,
             require_token: false,
+            allowed: Allowed::default(),
             worker_batch_size: 1,
             dynamodb: None,
             sqs: None,

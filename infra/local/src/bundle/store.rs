@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::bundle::{Settings, StartError, TABLE_NAME, address, listen};
 use crate::client::sdk_config;
+use crate::dynamodb;
 
 /// Makes the table ready, and tells the endpoint that it is reached by.
 pub(super) async fn start(
@@ -17,7 +18,7 @@ pub(super) async fn start(
 ) -> Result<String, StartError> {
     let endpoint = match &settings.dynamodb {
         Some(endpoint) => endpoint.clone(),
-        None => embedded(Arc::clone(&settings.clock), services).await?,
+        None => embedded(settings, services).await?,
     };
     table::create(&Client::new(&sdk_config(&endpoint)), TABLE_NAME)
         .await
@@ -25,15 +26,15 @@ pub(super) async fn start(
     Ok(endpoint)
 }
 
-async fn embedded(clock: Arc<dyn Clock>, services: &mut JoinSet<()>) -> Result<String, StartError> {
-    let database = dynoxide::Database::memory_with_clock(Arc::new(StoreClock(clock)))
+async fn embedded(settings: &Settings, services: &mut JoinSet<()>) -> Result<String, StartError> {
+    let clock = StoreClock(Arc::clone(&settings.clock));
+    let database = dynoxide::Database::memory_with_clock(Arc::new(clock))
         .map_err(|error| StartError::Store(error.into()))?;
     let listener = listen(0).await?;
     let endpoint = format!("http://{}", address(&listener)?);
+    let allowed = settings.allowed.without_origins();
     services.spawn(async move {
-        let served =
-            dynoxide::server::serve_with_shutdown(listener, database, std::future::pending()).await;
-        if let Err(error) = served {
+        if let Err(error) = dynamodb::serve(database, listener, allowed).await {
             tracing::error!(%error, "the store ended");
         }
     });

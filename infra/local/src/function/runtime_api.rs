@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::function::{FunctionError, PAYLOAD_MAX_BYTES};
+use crate::guard::{Allowed, guarded};
 
 /// The largest error document that is read from a runtime: far more than a type and a message need.
 const ERROR_MAX_BYTES: usize = 256 * 1024;
@@ -83,6 +84,7 @@ impl RuntimeApi {
             )
             .route("/2018-06-01/runtime/init/error", post(init_error))
             .with_state(events_in);
+        let routes = guarded(routes, &listener, Allowed::default())?;
         let mut server = JoinSet::new();
         server.spawn(async move { axum::serve(listener, routes).await });
         Ok(Self {

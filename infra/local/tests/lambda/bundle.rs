@@ -7,6 +7,7 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::types::KeySchemaElement;
 use local::bundle::{Bundle, FUNCTIONS, Settings, StartError, TABLE_NAME};
 use local::client::{http_client, sdk_config};
+use local::guard::Allowed;
 use serde_json::json;
 use shared::clock::SystemClock;
 use tokio::net::TcpListener;
@@ -19,6 +20,7 @@ fn settings(functions_directory: PathBuf) -> Settings {
         instances: 1,
         http_instances: 1,
         require_token: false,
+        allowed: Allowed::default(),
         worker_batch_size: 1,
         dynamodb: None,
         sqs: None,

@@ -10,6 +10,7 @@ use aws_sdk_sqs::types::QueueAttributeName::{
 use local::client::sdk_config;
 use local::event_source::{EventSource, EventSourceSettings};
 use local::function::{Function, FunctionSettings};
+use local::guard::Allowed;
 use local::sqs::{Sqs, queue_arn};
 use serde_json::{Value, json};
 use shared::clock::ManualClock;
@@ -36,7 +37,7 @@ impl Queue {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let mut server = JoinSet::new();
-        server.spawn(async move { sqs.serve(listener).await.unwrap() });
+        server.spawn(async move { sqs.serve(listener, Allowed::default()).await.unwrap() });
         let client = Client::new(&sdk_config(&endpoint));
         let created = client
             .create_queue()

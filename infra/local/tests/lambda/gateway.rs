@@ -8,7 +8,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use local::client::http_client;
 use local::function::{Function, FunctionSettings};
-use local::gateway::{BODY_MAX_BYTES, Gateway, INTEGRATION_TIMEOUT};
+use local::gateway::{BODY_MAX_BYTES, CORS, Gateway, INTEGRATION_TIMEOUT};
+use local::guard::Allowed;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use shared::clock::ManualClock;
@@ -27,6 +28,10 @@ struct Served {
 }
 
 async fn serve(integration_timeout: Duration) -> Served {
+    serve_allowing(Allowed::default(), integration_timeout).await
+}
+
+async fn serve_allowing(allowed: Allowed, integration_timeout: Duration) -> Served {
     let function = |name: &str| {
         let name = name.to_owned();
         Arc::new(Function::processes(FunctionSettings {
@@ -38,6 +43,7 @@ async fn serve(integration_timeout: Duration) -> Served {
         submit: function("submit"),
         status: function("status"),
         require_token: false,
+        allowed,
         clock: Arc::new(ManualClock::new(
             Timestamp::parse("2020-03-12T19:03:58.390Z").unwrap(),
         )),
@@ -373,4 +379,67 @@ async fn bodies_that_are_too_large_are_refused() {
         "Request Entity Too Large",
     )
     .await;
+}
+
+#[tokio::test]
+async fn pages_of_an_allowed_origin_get_what_the_cors_configuration_says() {
+    let origin = "https://app.example.com";
+    let another = "http://localhost:5173";
+    let allowed = Allowed {
+        origins: vec!["https://console.example.com".to_owned(), origin.to_owned()],
+        ..Allowed::default()
+    };
+    let served = serve_allowing(allowed, INTEGRATION_TIMEOUT).await;
+    let header = |response: &reqwest::Response, name: &str| {
+        let value = response.headers().get(name)?;
+        Some(value.to_str().unwrap().to_owned())
+    };
+    let allow_origin = "access-control-allow-origin";
+
+    // The authorizer would refuse it, and no function is asked.
+    let preflight = |page| {
+        let request = served.request("OPTIONS", "/operations");
+        request
+            .header("origin", page)
+            .header("sec-fetch-site", "cross-site")
+            .header("access-control-request-method", "POST")
+            .header("authorization", "none")
+    };
+    let response = preflight(origin).send().await.unwrap();
+    assert_eq!(response.status(), 204);
+    for (name, expected) in [
+        (allow_origin, origin.to_owned()),
+        ("access-control-allow-methods", CORS.allow_methods.join(",")),
+        ("access-control-allow-headers", CORS.allow_headers.join(",")),
+        ("access-control-max-age", CORS.max_age_secs.to_string()),
+    ] {
+        assert_eq!(header(&response, name), Some(expected), "{name}");
+    }
+    let response = preflight("https://evil.example").send().await.unwrap();
+    assert_eq!(response.status(), 403);
+    assert_eq!(header(&response, allow_origin), None);
+
+    let answer = json!({"statusCode": 200, "headers": {allow_origin: "*"}});
+    for (page, expected) in [
+        (Some(origin), Some(origin)),
+        (Some(another), None),
+        (None, None),
+    ] {
+        let mut request = served
+            .request("PUT", "/operations")
+            .header("content-type", "application/json")
+            .body(json!({"probe": {"reply": answer}}).to_string());
+        if let Some(page) = page {
+            request = request.header("origin", page);
+        }
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert_eq!(header(&response, allow_origin).as_deref(), expected);
+        let exposed = expected.map(|_| CORS.expose_headers.join(","));
+        assert_eq!(header(&response, "access-control-expose-headers"), exposed);
+    }
+    let unknown = served.request("GET", "/nothing").header("origin", origin);
+    let response = unknown.send().await.unwrap();
+    assert_eq!(response.status(), 404);
+    assert_eq!(header(&response, allow_origin).as_deref(), Some(origin));
 }

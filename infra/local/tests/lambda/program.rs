@@ -85,6 +85,16 @@ async fn what_keeps_it_from_starting_is_one_line() {
         (&["--instances", "0"], "'--instances <N>'"),
         (&["--sqs", "queues"], "'--sqs <URL>'"),
         (&["--lambda", "https://127.0.0.1"], "'--lambda <URL>'"),
+        (
+            &["--allowed-host", "host.docker.internal:3000"],
+            "'--allowed-host <NAME>'",
+        ),
+        (&["--cors-origin", "*"], "'--cors-origin <ORIGIN>'"),
+        (&["--cors-origin", "null"], "'--cors-origin <ORIGIN>'"),
+        (
+            &["--cors-origin", "https://app.example.com/"],
+            "'--cors-origin <ORIGIN>'",
+        ),
         (&["--colour"], "'--colour'"),
         (&["run"], "<NAME> <FILE>"),
         (&["--port", "0", "demo"], "'--port <PORT>'"),

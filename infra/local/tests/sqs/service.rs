@@ -10,6 +10,7 @@ use aws_sdk_sqs::config::{BehaviorVersion, Config, Credentials, Region};
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
 use local::REGION;
+use local::guard::Allowed;
 use local::sqs::Sqs;
 use shared::clock::{Clock, ManualClock, SystemClock};
 use shared::domain::time::Timestamp;
@@ -197,7 +198,7 @@ async fn start_ours() -> (String, Passage) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let sqs = Sqs::new(Arc::new(clock.clone()));
-    tokio::spawn(async move { sqs.serve(listener).await });
+    tokio::spawn(async move { sqs.serve(listener, Allowed::default()).await });
     (endpoint, Passage::Manual(clock))
 }
 

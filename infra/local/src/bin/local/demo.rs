@@ -13,6 +13,7 @@ use std::time::Duration;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use local::bundle::{Bundle, DEVELOPMENT_WEBHOOK_SECRET, HTTP_INSTANCES_MAX, Settings};
+use local::guard::Allowed;
 use shared::clock::SystemClock;
 use shared::config::Environment;
 use tokio::time::timeout;
@@ -78,6 +79,7 @@ async fn start(
         instances: 2,
         http_instances: HTTP_INSTANCES_MAX,
         require_token: false,
+        allowed: Allowed::default(),
         worker_batch_size: 1,
         dynamodb: None,
         sqs: None,

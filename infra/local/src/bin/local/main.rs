@@ -16,9 +16,6 @@ use local::bundle::PASSED_ON;
 use shared::config::Environment;
 use shared::telemetry::chain;
 use tracing::Level;
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::demo::DemoArguments;
 use crate::run::RunArguments;
@@ -155,14 +152,9 @@ const fn allow_many_processes() {}
 type Ended = Result<(), Box<dyn Error>>;
 
 fn start_logging() {
-    let logs = tracing_subscriber::fmt()
+    tracing_subscriber::fmt()
         .with_max_level(Level::WARN)
         .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr)
-        .finish();
-    // The embedded store warns of every write that it refuses, which to Ferry is an outcome like any other.
-    let levels = Targets::new()
-        .with_default(Level::WARN)
-        .with_target("dynoxide", Level::ERROR);
-    logs.with(levels).init();
+        .init();
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use clap::Args;
 use local::bundle::{Bundle, HTTP_INSTANCES_MAX, Settings};
+use local::guard::Allowed;
 use shared::clock::SystemClock;
 use shared::config::Environment;
 
@@ -33,6 +34,17 @@ pub(crate) struct ServeArguments {
     /// Refuse requests without `Authorization: Bearer NAME` with 401, as AWS does; `/health` stays public.
     #[arg(long)]
     require_token: bool,
+
+    /// Accept this name in `Host` as well, at any port; else it is localhost, 127.0.0.1 or `[::1]` with
+    /// the listener's own. API, table and queues are then open to whatever reaches this machine by the
+    /// name, such as a container by host.docker.internal. May be repeated.
+    #[arg(long, value_name = "NAME", value_parser = host_name)]
+    allowed_host: Vec<String>,
+
+    /// Let pages of this origin, such as `https://app.example.com`, call the API, with the CORS
+    /// headers that the template has. Pages of other sites are refused. May be repeated.
+    #[arg(long, value_name = "ORIGIN", value_parser = origin)]
+    cors_origin: Vec<String>,
 
     /// Use the DynamoDB-compatible store at this endpoint.
     #[arg(long, value_name = "URL", value_parser = endpoint)]
@@ -90,6 +102,10 @@ async fn start(
         instances: usize::from(arguments.instances),
         http_instances: HTTP_INSTANCES_MAX,
         require_token: arguments.require_token,
+        allowed: Allowed {
+            hosts: arguments.allowed_host,
+            origins: arguments.cors_origin,
+        },
         worker_batch_size: 1,
         dynamodb: arguments.dynamodb,
         sqs: arguments.sqs,
@@ -139,6 +155,26 @@ fn write_private(file: &Path, lines: &str) -> std::io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
     options.open(file)?.write_all(lines.as_bytes())
+}
+
+fn host_name(text: &str) -> Result<String, String> {
+    match url::Host::parse(text) {
+        Ok(host) if !text.ends_with('.') => Ok(host.to_string()),
+        _ => Err("it is no host name or address without a port".to_owned()),
+    }
+}
+
+/// As browsers send it, so that it can be compared.
+fn origin(text: &str) -> Result<String, String> {
+    let origin = url::Url::parse(text).map(|url| url.origin());
+    match origin {
+        Ok(origin) if text.starts_with("http") && origin.ascii_serialization() == text => {
+            Ok(text.to_owned())
+        }
+        _ => {
+            Err("an origin is http or https, a host and a port that is not the default".to_owned())
+        }
+    }
 }
 
 fn endpoint(text: &str) -> Result<String, String> {

@@ -10,6 +10,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
+use local::guard::{Allowed, guarded};
 use serde::Deserialize;
 use standardwebhooks::{Webhook, WebhookError};
 use tokio::net::TcpListener;
@@ -62,6 +63,7 @@ impl Receiver {
         let routes = Router::new()
             .route("/callbacks", post(receive))
             .with_state(Arc::new(desk));
+        let routes = guarded(routes, &listener, Allowed::default())?;
         let mut server = JoinSet::new();
         server.spawn(async move { axum::serve(listener, routes).await });
         Ok(Self {

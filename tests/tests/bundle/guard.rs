@@ -1,0 +1,268 @@
+//! The pages that this machine's browser shows: none but an allowed one reaches any listener of the program.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use aws_sdk_sqs::types::QueueAttributeName;
+use local::client::{http_client, sdk_config};
+use reqwest::{Method, RequestBuilder, Response};
+use serde_json::{Value, json};
+use shared::config::Environment;
+use tests::bundle::binaries;
+use tests::wait::soon;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::net::TcpStream;
+use tokio::process::{Child, ChildStdout};
+
+use crate::program::program;
+
+const EVIL: &str = "https://evil.example";
+const LOCAL_PAGE: &str = "http://localhost:5173";
+const ALLOW_ORIGIN: &str = "access-control-allow-origin";
+
+struct Local {
+    url: String,
+    environment: Environment,
+    child: Child,
+    _stdout: Lines<BufReader<ChildStdout>>,
+}
+
+impl Local {
+    async fn start(name: &str, options: &[&str]) -> Self {
+        let directory = binaries().display().to_string();
+        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.env"));
+        let file = file.display().to_string();
+        let arguments = [
+            "--port",
+            "0",
+            "--functions",
+            &directory,
+            "--environment",
+            &file,
+        ];
+        let mut child = program(&[&arguments, options].concat()).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
+        let first = soon("the first line", stdout.next_line()).await.unwrap();
+        let variables = std::fs::read_to_string(&file).unwrap();
+        let variables = variables.lines().map(|line| {
+            let (name, value) = line.split_once('=').unwrap();
+            (name, value.trim_matches('"'))
+        });
+        Self {
+            url: first.unwrap().strip_prefix("ready ").unwrap().to_owned(),
+            environment: variables.collect(),
+            child,
+            _stdout: stdout,
+        }
+    }
+
+    fn setting(&self, name: &'static str) -> &str {
+        self.environment.required(name).unwrap()
+    }
+
+    /// How many items the table holds, and delayed messages the callback queue: as programs of this
+    /// machine see them.
+    async fn holds(&self) -> (i32, String) {
+        let store = sdk_config(self.setting("AWS_ENDPOINT_URL_DYNAMODB"));
+        let scan = aws_sdk_dynamodb::Client::new(&store).scan();
+        let scanned = scan.table_name(self.setting("TABLE_NAME")).send().await;
+        let queues = sdk_config(self.setting("AWS_ENDPOINT_URL_SQS"));
+        let delayed = QueueAttributeName::ApproximateNumberOfMessagesDelayed;
+        let attributes = aws_sdk_sqs::Client::new(&queues)
+            .get_queue_attributes()
+            .queue_url(self.setting("CALLBACK_QUEUE_URL"))
+            .attribute_names(delayed.clone())
+            .send()
+            .await
+            .unwrap();
+        let messages = attributes.attributes.unwrap()[&delayed].clone();
+        (scanned.unwrap().count(), messages)
+    }
+}
+
+/// Every port of 127.0.0.1 that the process listens on.
+fn ports(process_id: u32) -> Vec<u16> {
+    let files = std::fs::read_dir(format!("/proc/{process_id}/fd")).unwrap();
+    let files = files.filter_map(|file| std::fs::read_link(file.unwrap().path()).ok());
+    let sockets: HashSet<String> = files
+        .filter_map(|file| {
+            let inode = file.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?;
+            Some(inode.to_owned())
+        })
+        .collect();
+    let table = |name| std::fs::read_to_string(format!("/proc/{process_id}/net/{name}")).unwrap();
+    let listening = |table: &str| -> Vec<(String, u16)> {
+        let rows = table
+            .lines()
+            .map(|row| row.split_whitespace().collect::<Vec<_>>());
+        rows.filter(|row| row[3] == "0A" && sockets.contains(row[9]))
+            .map(|row| {
+                let (address, port) = row[1].split_once(':').unwrap();
+                (address.to_owned(), u16::from_str_radix(port, 16).unwrap())
+            })
+            .collect()
+    };
+    assert_eq!(listening(&table("tcp6")), []);
+    let (addresses, ports): (Vec<_>, Vec<_>) = listening(&table("tcp")).into_iter().unzip();
+    assert!(
+        addresses.iter().all(|address| address == "0100007F"),
+        "{addresses:?}"
+    );
+    ports
+}
+
+fn request(method: Method, url: &str, headers: &[(&str, &str)]) -> RequestBuilder {
+    let request = http_client().request(method, url);
+    headers.iter().fold(request, |request, (name, value)| {
+        request.header(*name, *value)
+    })
+}
+
+async fn send(request: RequestBuilder) -> Response {
+    soon("an answer", request.send()).await.unwrap()
+}
+
+async fn refused(request: RequestBuilder, words: &str) {
+    let response = send(request).await;
+    assert_eq!(response.status(), 403);
+    assert!(!response.headers().contains_key(ALLOW_ORIGIN));
+    let text = response.text().await.unwrap();
+    let body: Value = serde_json::from_str(&text).unwrap();
+    assert!(body["message"].as_str().unwrap().contains(words), "{text}");
+}
+
+#[tokio::test]
+async fn no_listener_answers_another_host_or_another_sites_page() {
+    let local = Local::start("guard", &[]).await;
+    let ports = ports(local.child.id().unwrap());
+    // The gateway, store, queues, and the Runtime API of each function's process.
+    assert!(ports.len() >= 7, "{ports:?}");
+    for port in ports {
+        let url = format!("http://127.0.0.1:{port}/");
+        for method in [Method::GET, Method::POST, Method::OPTIONS] {
+            let request =
+                |headers: &[(&str, &str)]| request(method.clone(), &url, headers).body("{}");
+            let host = format!("evil.example:{port}");
+            refused(request(&[("host", &host)]), "--allowed-host").await;
+            refused(request(&[("host", "127.0.0.1")]), "--allowed-host").await;
+            for origin in [EVIL, "null"] {
+                refused(request(&[("origin", origin)]), "--cors-origin").await;
+            }
+            let cross_site = [
+                ("content-type", "text/plain"),
+                ("sec-fetch-site", "cross-site"),
+            ];
+            refused(request(&cross_site), "--cors-origin").await;
+            for host in [format!("localhost:{port}"), format!("127.0.0.1:{port}")] {
+                let passed = request(&[("host", &host), ("origin", LOCAL_PAGE)]);
+                let passed = send(passed).await;
+                assert_ne!(passed.status(), 403, "{method} {port}");
+                assert!(
+                    !passed.headers().contains_key(ALLOW_ORIGIN),
+                    "{method} {port}"
+                );
+            }
+        }
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        soon("an answer", stream.read_to_string(&mut answer))
+            .await
+            .unwrap();
+        assert!(answer.starts_with("HTTP/1.0 403"), "{answer}");
+    }
+}
+
+/// Requests that the parts carry out when a program of this machine sends them.
+#[tokio::test]
+async fn what_another_sites_page_asks_for_is_not_done() {
+    let local = Local::start("pages", &[]).await;
+    let store = format!("{}/", local.setting("AWS_ENDPOINT_URL_DYNAMODB"));
+    let queues = format!("{}/", local.setting("AWS_ENDPOINT_URL_SQS"));
+    let item = json!({"pk": {"S": "op_1"}, "sk": {"S": "head"}});
+    let put = json!({"TableName": local.setting("TABLE_NAME"), "Item": item});
+    let message = json!({
+        "QueueUrl": local.setting("CALLBACK_QUEUE_URL"), "MessageBody": "{}", "DelaySeconds": 900,
+    });
+    let signed = [
+        (
+            "authorization",
+            "AWS4-HMAC-SHA256 Credential=k/20270115/us-east-1/dynamodb/aws4_request, \
+             SignedHeaders=host, Signature=0",
+        ),
+        ("x-amz-date", "20270115T080000Z"),
+        ("content-type", "application/x-amz-json-1.0"),
+    ];
+    let target = |name| [&signed[..], &[("x-amz-target", name)]].concat();
+    let operations = format!("{}/operations", local.url);
+    let submit = json!({"function": "demo.echo"});
+    let plain = vec![("content-type", "text/plain")];
+    let requests = [
+        (&store, target("DynamoDB_20120810.PutItem"), &put),
+        (&queues, target("AmazonSQS.SendMessage"), &message),
+        (&operations, plain, &submit),
+    ];
+    for page in [
+        [("host", "evil.example")],
+        [("origin", EVIL)],
+        [("sec-fetch-site", "cross-site")],
+    ] {
+        for (url, headers, body) in &requests {
+            let headers = [&headers[..], &page].concat();
+            refused(
+                request(Method::POST, url, &headers).body(body.to_string()),
+                "",
+            )
+            .await;
+        }
+    }
+    assert_eq!(local.holds().await, (0, "0".to_owned()));
+
+    for (url, headers, body) in [
+        (&store, target("DynamoDB_20120810.PutItem"), &put),
+        (&queues, target("AmazonSQS.SendMessage"), &message),
+        (
+            &operations,
+            vec![("content-type", "application/json")],
+            &submit,
+        ),
+    ] {
+        let headers = [&headers[..], &[("origin", LOCAL_PAGE)]].concat();
+        let done = send(request(Method::POST, url, &headers).body(body.to_string())).await;
+        assert!(done.status().is_success(), "{url}: {}", done.status());
+    }
+    let (items, messages) = local.holds().await;
+    assert!(items >= 2, "{items}");
+    assert_eq!(messages, "1");
+}
+
+#[tokio::test]
+async fn an_allowed_host_is_every_parts_and_an_allowed_origin_the_gateways() {
+    let origin = "https://app.example.com";
+    let options = [
+        "--allowed-host",
+        "host.docker.internal",
+        "--cors-origin",
+        origin,
+    ];
+    let local = Local::start("allowed", &options).await;
+    let store = local.setting("AWS_ENDPOINT_URL_DYNAMODB");
+    let queues = local.setting("AWS_ENDPOINT_URL_SQS");
+    for url in [&local.url, store, queues] {
+        for host in ["host.docker.internal:8080", "Host.Docker.Internal"] {
+            let passed = send(request(Method::GET, url, &[("host", host)])).await;
+            assert_ne!(passed.status(), 403, "{url}");
+        }
+        let another = [("host", "evil.example"), ("origin", origin)];
+        refused(request(Method::GET, url, &another), "evil.example").await;
+    }
+    let page = [("origin", origin), ("sec-fetch-site", "cross-site")];
+    for url in [store, queues] {
+        refused(request(Method::POST, url, &page), "--cors-origin").await;
+    }
+    let operations = format!("{}/operations", local.url);
+    let submit = request(Method::POST, &operations, &page).body(r#"{"function":"demo.echo"}"#);
+    let submitted = send(submit).await;
+    assert_eq!(submitted.status(), 202);
+    assert_eq!(submitted.headers()[ALLOW_ORIGIN], origin);
+}

@@ -231,7 +231,9 @@ async fn a_function_that_fails_by_itself_says_why_in_one_line() {
 #[cfg(unix)]
 #[tokio::test]
 async fn its_variables_are_written_for_the_one_user_and_for_a_shell_to_take_as_they_are() {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::fs::Permissions;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bundle.env");
     let _ = std::fs::remove_file(&file);
     let directory = binaries().display().to_string();
@@ -253,10 +255,33 @@ async fn its_variables_are_written_for_the_one_user_and_for_a_shell_to_take_as_t
     assert!(refusal(&output).ends_with(expected), "{}", refusal(&output));
     assert!(!file.exists());
 
-    let mut child = program(&arguments).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let line = soon("the first line", lines.next_line()).await;
-    assert!(line.unwrap().unwrap().starts_with("ready "));
-    let mode = std::fs::metadata(&file).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
+    // Nothing, a file that others can read, and a link to one of the user's.
+    let other = file.with_extension("other");
+    for state in ["absent", "readable", "link"] {
+        std::fs::write(&other, "kept").unwrap();
+        std::fs::set_permissions(&other, Permissions::from_mode(0o644)).unwrap();
+        match state {
+            "readable" => _ = std::fs::copy(&other, &file).unwrap(),
+            "link" => {
+                std::fs::remove_file(&file).unwrap();
+                symlink(&other, &file).unwrap();
+            }
+            _ => {}
+        }
+        let mut child = program(&arguments).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = soon("the first line", lines.next_line()).await;
+        assert!(line.unwrap().unwrap().starts_with("ready "));
+        let written = std::fs::symlink_metadata(&file).unwrap();
+        assert!(written.is_file(), "{state}");
+        assert_eq!(written.permissions().mode() & 0o777, 0o600, "{state}");
+        let lines = std::fs::read_to_string(&file).unwrap();
+        assert!(lines.contains("WEBHOOK_SECRETS=\"whsec_"), "{state}");
+        assert_eq!(std::fs::read_to_string(&other).unwrap(), "kept", "{state}");
+    }
+    let names = std::fs::read_dir(file.parent().unwrap()).unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut left: Vec<_> = names.filter(|name| name.starts_with("bundle.")).collect();
+    left.sort();
+    assert_eq!(left, ["bundle.env", "bundle.other"]);
 }

@@ -1,6 +1,7 @@
 //! The program: the bundle on this machine, a demonstration of it, and one function by itself.
 
 mod demo;
+mod private_file;
 mod run;
 mod serve;
 

@@ -1,10 +1,7 @@
 //! The bundle, served until it is told to stop.
 
 use std::error::Error;
-use std::fs::OpenOptions;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +11,7 @@ use local::guard::Allowed;
 use shared::clock::SystemClock;
 use shared::config::Environment;
 
-use crate::{Binaries, Ended, interrupted, passed_on};
+use crate::{Binaries, Ended, interrupted, passed_on, private_file};
 
 /// How often a function that somebody else runs is asked whether it answers yet.
 const REMOTE_PROBE_INTERVAL: Duration = Duration::from_secs(1);
@@ -35,9 +32,9 @@ pub(crate) struct ServeArguments {
     #[arg(long)]
     require_token: bool,
 
-    /// Accept this name in `Host` as well, at any port; else it is localhost, 127.0.0.1 or `[::1]` with
-    /// the listener's own. API, table and queues are then open to whatever reaches this machine by the
-    /// name, such as a container by host.docker.internal. May be repeated.
+    /// Accept this name in `Host` as well, at any port; else it is localhost, 127.0.0.1 or `[::1]`
+    /// with the listener's own. API, table and queues are then open to whatever reaches this machine
+    /// by the name, such as a container by host.docker.internal. May be repeated.
     #[arg(long, value_name = "NAME", value_parser = host_name)]
     allowed_host: Vec<String>,
 
@@ -58,7 +55,8 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "URL", value_parser = plain_endpoint, conflicts_with = "functions")]
     lambda: Option<String>,
 
-    /// Write the variables that the functions get to this file, for a shell or a program that reaches the same store and queues.
+    /// Write the variables that the functions get to this file, for a shell or a program that reaches
+    /// the same store and queues. A file or link that is there is replaced; only its user can read it.
     #[arg(long, value_name = "FILE")]
     environment: Option<PathBuf>,
 
@@ -132,7 +130,8 @@ async fn ready(bundle: &Bundle, remote: bool, file: Option<PathBuf>) -> Ended {
                 format!("{name} has a character that a shell would not take as it is").into(),
             );
         }
-        write_private(&file, &lines)
+        // Secrets may be among the lines.
+        private_file::replace(&file, lines.as_bytes())
             .map_err(|error| format!("{} cannot be written: {error}", file.display()))?;
     }
     if !remote {
@@ -148,13 +147,6 @@ async fn ready(bundle: &Bundle, remote: bool, file: Option<PathBuf>) -> Ended {
 /// Whether a shell makes something else of a value between double quotes.
 fn is_special(value: &str) -> bool {
     value.contains(['"', '$', '`', '\\'])
-}
-
-/// Secrets may be among the lines.
-fn write_private(file: &Path, lines: &str) -> std::io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    options.open(file)?.write_all(lines.as_bytes())
 }
 
 fn host_name(text: &str) -> Result<String, String> {

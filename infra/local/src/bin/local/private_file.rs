@@ -1,0 +1,60 @@
+//! Files for the user of this program alone.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use shared::random::{Random, SystemRandom};
+
+/// Writes a file that its user alone can read, in the place of what the path names: a file that is
+/// there may be another's to read, and a symbolic link may lead to any file of this user's. The name
+/// of the new file cannot be guessed, so nobody can prepare it.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let Some(name) = path.file_name() else {
+        return Err(io::ErrorKind::IsADirectory.into());
+    };
+    // A device, whose place no file may take.
+    let is_other = |found: fs::Metadata| !found.is_file() && !found.is_symlink() && !found.is_dir();
+    if fs::symlink_metadata(path).is_ok_and(is_other) {
+        return Err(io::Error::other("it is not a file"));
+    }
+    let random: &dyn Random = &SystemRandom;
+    let mut new_name = name.to_owned();
+    new_name.push(format!(".{:032x}", u128::from_ne_bytes(random.bytes())));
+    let new = path.with_file_name(new_name);
+    let written = write_new(&new, content).and_then(|()| fs::rename(&new, path));
+    if written.is_err() {
+        // The first failure is the one to report.
+        let _ = fs::remove_file(&new);
+    }
+    written
+}
+
+fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    options.open(path)?.write_all(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_leaves_no_file() {
+        let directory = std::env::temp_dir().join(format!("ferry-{}", std::process::id()));
+        // A file is written and cannot take a directory's place.
+        let path = directory.join("taken.env");
+        fs::create_dir_all(&path).unwrap();
+        let error = replace(&path, b"secret").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::IsADirectory);
+        replace(&directory.join("missing/new.env"), b"secret").unwrap_err();
+        replace(&directory.join(".."), b"secret").unwrap_err();
+        replace(Path::new("/dev/null"), b"secret").unwrap_err();
+        let entries = fs::read_dir(&directory).unwrap();
+        let names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["taken.env"]);
+        fs::remove_dir_all(directory).unwrap();
+    }
+}

@@ -10,6 +10,7 @@
 //!
 //! [`catalogue`] holds the functions that can be called, [`config`] the settings; [`clock`] and [`random`] are what enters from
 //! outside at `main` and is passed on; [`metrics`] and [`telemetry`] are what a function tells of itself.
+//! [`terminal`] is for the programs that people run.
 
 pub mod aws;
 pub mod catalogue;
@@ -28,3 +29,4 @@ pub mod schema;
 pub mod secret;
 pub mod store;
 pub mod telemetry;
+pub mod terminal;

@@ -29,6 +29,7 @@ pub mod samples;
 pub mod secrets_manager;
 pub mod shape;
 pub mod template;
+pub mod terminal;
 pub mod wait;
 pub mod watched_clock;
 pub mod wire;

@@ -21,6 +21,8 @@ mod program;
 mod refusal;
 mod status;
 mod storm;
+#[cfg(unix)]
+mod terminal;
 
 use tests::bundle::SharedBundle;
 use tests::receiver::SECRET;

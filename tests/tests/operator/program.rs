@@ -2,18 +2,21 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::time::Duration;
 
 use local::client::http_client;
 use serde_json::{Value, json};
 use shared::aws::{Aws, http_connector};
 use shared::clock::{Clock as _, SystemClock};
 use shared::config::Environment;
-use shared::domain::id::{CreateId, OperationId};
-use shared::domain::operation::Operation;
+use shared::domain::callback::{Callback, Event};
+use shared::domain::id::{ClaimId, CreateId, OperationId};
+use shared::domain::operation::{Operation, Owner, Progress, Trace};
 use shared::random::{Random, SeededRandom};
-use shared::store::{Created, Draft, Store};
+use shared::store::{Claimed, Created, Draft, Store};
 use tests::bundle::binaries;
 use tests::samples::pending_operation;
+use tests::terminal::{HOSTILE, assert_visible};
 use tests::wait::{soon, until};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
@@ -96,24 +99,55 @@ impl Local {
     }
 
     async fn completes(&self, id: &str) {
+        self.reaches(id, "completed").await;
+    }
+
+    async fn reaches(&self, id: &str, expected: &str) {
         let id = OperationId::parse(id).unwrap();
         until("the end", async || {
             let read = self.store.get(&id, SystemClock.now()).await.unwrap();
             let status = read.unwrap().status();
-            (status.as_str() == "completed").then_some(())
+            (status.as_str() == expected).then_some(())
         })
         .await;
     }
 
+    /// A worker says so, and vanishes.
+    async fn progresses(&self, id: &str) {
+        let id = OperationId::parse(id).unwrap();
+        let (now, lease) = (SystemClock.now(), Duration::from_secs(1));
+        let operation = self.store.get(&id, now).await.unwrap().unwrap();
+        let claim_id = ClaimId::from_bytes([9; 16]);
+        let claim = self
+            .store
+            .claim(&id, &operation.create_id, claim_id, lease, now);
+        let Claimed::Held(held) = claim.await.unwrap() else {
+            panic!("it is held");
+        };
+        let progress = Progress {
+            fraction: 0.5,
+            message: Some(HOSTILE.to_owned()),
+            at: now,
+        };
+        let renewed = self.store.renew(&held, lease, Some(&progress), now);
+        renewed.await.unwrap();
+    }
+
     /// `alice`'s, in a table that was restored: without a message.
     async fn restored(&self, seed: u64) -> String {
+        self.stored(seed, |operation| operation.callback = None)
+            .await
+    }
+
+    /// `alice`'s, without a message.
+    async fn stored(&self, seed: u64, with: impl FnOnce(&mut Operation)) -> String {
         let random: &dyn Random = &SeededRandom::new(seed);
-        let operation = Operation {
+        let mut operation = Operation {
             id: OperationId::from_bytes(random.bytes()),
             create_id: CreateId::from_bytes(random.bytes()),
-            callback: None,
             ..pending_operation(SystemClock.now())
         };
+        with(&mut operation);
         let draft = Draft::new(&operation);
         let created = self.store.create(&draft, SystemClock.now()).await;
         assert!(matches!(created.unwrap(), Created::New));
@@ -212,6 +246,72 @@ async fn messages_operations_and_owners_are_seen_to_beside_a_running_bundle() {
     assert_eq!(shown["record"], "mark");
     let shown = local.operator(&["show", &id]).await;
     assert_eq!(shown.status.code(), Some(0));
+    local.stop().await;
+}
+
+/// Every text that callers and functions choose; the gateway would take no such owner.
+#[tokio::test]
+async fn what_is_stored_of_others_text_is_escaped_and_json_keeps_its_value() {
+    let local = Local::start("hostile").await;
+    let failing = json!({
+        "function": "demo.fail", "arguments": {"code": HOSTILE, "message": HOSTILE},
+        "metadata": {HOSTILE: HOSTILE},
+    });
+    let failed = local.submit(failing).await;
+    local.reaches(&failed, "failed").await;
+    let echo = json!({"function": "demo.echo", "arguments": {HOSTILE: HOSTILE}});
+    let completed = local.submit(echo).await;
+    local.completes(&completed).await;
+
+    let owner = format!("local:{HOSTILE}");
+    let stored = local
+        .stored(4, |operation| {
+            let trace = Trace {
+                trace_id: HOSTILE.to_owned(),
+                span_id: HOSTILE.to_owned(),
+            };
+            operation.owner = Owner::parse(&owner).unwrap();
+            operation.function = HOSTILE.to_owned();
+            operation.function_version = HOSTILE.to_owned();
+            operation.origin.request_id = Some(HOSTILE.to_owned());
+            operation.origin.trace = Some(trace);
+            let url = format!("https://example.com/{HOSTILE}?secret");
+            operation.callback = Some(Callback::new(url, Event::ALL.to_vec()));
+        })
+        .await;
+    local.progresses(&stored).await;
+    let shown = async |id: &str| {
+        let output = local.operator(&["show", id, "--payloads"]).await;
+        assert_visible(&output);
+        serde_json::from_str::<Value>(said(&output, 0)).unwrap()
+    };
+    let view = shown(&failed).await;
+    assert_eq!(view["operation"]["errors"][0]["message"], HOSTILE);
+    assert_eq!(view["metadata"][HOSTILE], HOSTILE);
+    assert_eq!(shown(&completed).await["result"][HOSTILE], HOSTILE);
+    let view = shown(&stored).await;
+    for pointer in [
+        "/operation/function",
+        "/operation/version",
+        "/operation/progress_message",
+        "/internal/origin_request_id",
+        "/internal/trace_id",
+        "/internal/span_id",
+    ] {
+        assert_eq!(view.pointer(pointer), Some(&json!(HOSTILE)), "{pointer}");
+    }
+    assert_eq!(view["owner"], owner);
+    let url = view["operation"]["callback"]["url"].as_str().unwrap();
+    assert!(url.contains(HOSTILE), "{url}");
+
+    for options in [&["--dry-run"][..], &["--yes", "--cancel"]] {
+        let erase = [&["erase", "--owner", &owner][..], options].concat();
+        let erased = local.operator(&erase).await;
+        assert_eq!(erased.status.code(), Some(0));
+        assert_visible(&erased);
+    }
+    let misspelled = format!("ldap:{HOSTILE}");
+    assert_visible(&local.operator(&["erase", "--owner", &misspelled]).await);
     local.stop().await;
 }
 

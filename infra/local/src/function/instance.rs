@@ -32,8 +32,9 @@ impl Instance {
     /// When the binary cannot be run.
     pub async fn spawn(settings: &FunctionSettings, number: usize) -> io::Result<Self> {
         let api = RuntimeApi::start().await?;
-        let (output, stdout) = Output::open()?;
-        let process = command(settings, number, &api).stdout(stdout).spawn()?;
+        let (output, [stdout, stderr]) = Output::open()?;
+        let mut command = command(settings, number, &api);
+        let process = command.stdout(stdout).stderr(stderr).spawn()?;
         Ok(Self {
             process,
             api,

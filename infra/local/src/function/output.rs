@@ -1,6 +1,11 @@
-//! What a process writes to its standard output: held back until it has started, then passed on line by line.
+//! What a process writes: its standard output is held back until it has started, then passed on
+//! line by line; its standard error is passed on at once.
 //!
 //! A process that does not start says why in its log. Its starter reports that, so it must not be printed as well.
+//!
+//! What functions write may quote what callers sent. A log line in JSON escapes some of what a
+//! terminal obeys, and a panic's text none of it, so all of it is escaped here
+//! ([`shared::terminal`]), which leaves JSON its value.
 
 use std::io::{self, BufRead, BufReader, PipeWriter, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,6 +13,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use shared::lambda::CANNOT_RUN;
+use shared::terminal::VisibleLines;
 use tokio::sync::oneshot;
 
 /// The most that is held back, in bytes: what a start says at the lowest log level is less. More is passed on at once.
@@ -19,7 +25,7 @@ const END_MAX: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Output {
     held: Held,
-    ended: oneshot::Receiver<()>,
+    ended: [oneshot::Receiver<()>; 2],
 }
 
 /// What is held back; `None` once everything is passed on.
@@ -27,20 +33,14 @@ pub(super) struct Output {
 struct Held(Arc<Mutex<Option<Vec<u8>>>>);
 
 impl Output {
-    /// Starts to read, and returns what the process is to write to.
-    pub(super) fn open() -> io::Result<(Self, PipeWriter)> {
-        let (reader, writer) = io::pipe()?;
+    /// Starts to read, and returns what the process is to write to: its standard output and error.
+    pub(super) fn open() -> io::Result<(Self, [PipeWriter; 2])> {
         let held = Held(Arc::new(Mutex::new(Some(Vec::new()))));
-        let (end, ended) = oneshot::channel();
-        let read = held.clone();
-        // A thread, since a standard output that accepts no more must hold up the functions' logs alone.
-        std::thread::Builder::new()
-            .name("output".to_owned())
-            .spawn(move || {
-                read.read(BufReader::new(reader));
-                drop(end);
-            })?;
-        Ok((Self { held, ended }, writer))
+        let taking = held.clone();
+        let (stdout, stdout_ended) = read("output", move |line| taking.take(line))?;
+        let (stderr, stderr_ended) = read("errors", |line| print_to(io::stderr().lock(), line))?;
+        let ended = [stdout_ended, stderr_ended];
+        Ok((Self { held, ended }, [stdout, stderr]))
     }
 
     /// Passes on what is held back, and from now on everything at once.
@@ -54,21 +54,36 @@ impl Output {
     /// What is still held back once the process has ended.
     pub(super) async fn rest(mut self) -> Vec<u8> {
         // An error says that the thread has ended.
-        let _ = tokio::time::timeout(END_MAX, &mut self.ended).await;
+        let ended = futures_util::future::join_all(&mut self.ended);
+        let _ = tokio::time::timeout(END_MAX, ended).await;
         self.held.lock().take().unwrap_or_default()
     }
 }
 
-impl Held {
-    fn read(&self, mut lines: impl BufRead) {
-        let mut line = Vec::new();
-        // An error is an end like any other: nothing more can be read.
-        while let Ok(1..) = lines.read_until(b'\n', &mut line) {
-            self.take(&line);
-            line.clear();
-        }
-    }
+/// Gives each line to `take`, on a thread: a terminal that accepts no more must hold up the
+/// functions' logs alone.
+fn read(
+    name: &str,
+    take: impl Fn(&[u8]) + Send + 'static,
+) -> io::Result<(PipeWriter, oneshot::Receiver<()>)> {
+    let (reader, writer) = io::pipe()?;
+    let (end, ended) = oneshot::channel();
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || {
+            let mut lines = BufReader::new(reader);
+            let mut line = Vec::new();
+            // An error is an end like any other: nothing more can be read.
+            while let Ok(1..) = lines.read_until(b'\n', &mut line) {
+                take(&line);
+                line.clear();
+            }
+            drop(end);
+        })?;
+    Ok((writer, ended))
+}
 
+impl Held {
     fn take(&self, line: &[u8]) {
         let mut held = self.lock();
         match held.as_mut() {
@@ -112,11 +127,15 @@ fn message(line: &str) -> String {
     message.unwrap_or_else(|| line.to_owned())
 }
 
+pub(super) fn print(lines: &[u8]) {
+    print_to(io::stdout().lock(), lines);
+}
+
 /// An output that is no longer read must not end the bundle.
-pub(super) fn print(bytes: &[u8]) {
-    if !bytes.is_empty() {
-        let mut output = io::stdout().lock();
-        let _ = output.write_all(bytes).and_then(|()| output.flush());
+fn print_to(mut output: impl Write, lines: &[u8]) {
+    if !lines.is_empty() {
+        let written = VisibleLines(&mut output).write_all(lines);
+        let _ = written.and_then(|()| output.flush());
     }
 }
 
@@ -148,9 +167,9 @@ mod tests {
 
     #[tokio::test]
     async fn what_an_ended_process_said_before_it_had_started_is_held_back() {
-        let (output, mut writer) = Output::open().unwrap();
-        writer.write_all(b"one\ntwo").unwrap();
-        drop(writer);
+        let (output, [mut stdout, stderr]) = Output::open().unwrap();
+        stdout.write_all(b"one\ntwo").unwrap();
+        drop((stdout, stderr));
         assert_eq!(output.rest().await, b"one\ntwo");
     }
 }

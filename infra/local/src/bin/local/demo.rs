@@ -16,6 +16,7 @@ use local::bundle::{Bundle, DEVELOPMENT_WEBHOOK_SECRET, HTTP_INSTANCES_MAX, Sett
 use local::guard::Allowed;
 use shared::clock::SystemClock;
 use shared::config::Environment;
+use shared::terminal::visible;
 use tokio::time::timeout;
 
 use crate::demo::caller::{Caller, Operation};
@@ -155,8 +156,9 @@ async fn follow(caller: &Caller, submitted: Operation) -> Result<Operation, call
     let mut operation = submitted;
     let mut polls = 0;
     loop {
-        bar.set_prefix(operation.status.clone());
-        bar.set_message(operation.progress_message.clone().unwrap_or_default());
+        bar.set_prefix(visible(&operation.status).into_owned());
+        let message = operation.progress_message.as_deref();
+        bar.set_message(visible(message.unwrap_or_default()).into_owned());
         bar.set_position(operation.progress_permille());
         if operation.has_ended() {
             bar.finish_and_clear();
@@ -169,5 +171,5 @@ async fn follow(caller: &Caller, submitted: Operation) -> Result<Operation, call
 }
 
 fn say(what: &str, text: &str) {
-    println!("{what:10} {text}");
+    println!("{:10} {}", visible(what), visible(text));
 }

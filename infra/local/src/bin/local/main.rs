@@ -6,7 +6,7 @@ mod run;
 mod serve;
 
 use std::error::Error;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -16,6 +16,7 @@ use local::build::{BuildError, build_functions};
 use local::bundle::PASSED_ON;
 use shared::config::Environment;
 use shared::telemetry::chain;
+use shared::terminal::{VisibleLines, visible, visible_lines};
 use tracing::Level;
 
 use crate::demo::DemoArguments;
@@ -60,7 +61,8 @@ async fn main() -> ExitCode {
             // The first paragraph says what is wrong; the rest is usage, which `--help` has in full.
             let text = error.to_string();
             let wrong = text.lines().take_while(|line| !line.is_empty());
-            eprintln!("{}", wrong.map(str::trim).collect::<Vec<_>>().join(" "));
+            let wrong = wrong.map(str::trim).collect::<Vec<_>>().join(" ");
+            eprintln!("{}", visible(&wrong));
             return ExitCode::FAILURE;
         }
         Err(help) => {
@@ -79,7 +81,14 @@ async fn main() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", chain(error.as_ref()));
+            let text = chain(error.as_ref());
+            // Cargo says why in lines.
+            let text = if error.is::<BuildError>() {
+                visible_lines(&text)
+            } else {
+                visible(&text)
+            };
+            eprintln!("error: {text}");
             ExitCode::FAILURE
         }
     }
@@ -155,7 +164,8 @@ type Ended = Result<(), Box<dyn Error>>;
 fn start_logging() {
     tracing_subscriber::fmt()
         .with_max_level(Level::WARN)
-        .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr)
+        // Colours would be escaped.
+        .with_ansi(false)
+        .with_writer(|| VisibleLines(io::stderr()))
         .init();
 }

@@ -8,6 +8,7 @@ use clap::Args;
 use shared::clock::SystemClock;
 use shared::config::Environment;
 use shared::domain::json::Json;
+use shared::terminal::visible;
 use worker::{Context, WorkError, run_by_name};
 
 use crate::Ended;
@@ -39,13 +40,13 @@ enum RunError {
 /// Runs it: progress to standard error, the result to standard output.
 pub(crate) async fn run(arguments: &RunArguments, environment: Environment) -> Ended {
     let context = Context::detached(environment, Arc::new(SystemClock), |fraction, message| {
-        eprintln!("{:3.0} % {message}", fraction * 100.0);
+        eprintln!("{:3.0} % {}", fraction * 100.0, visible(message));
     });
     let json = read(&arguments.file)?;
     let result = run_by_name(&arguments.name, json, context)
         .await
         .map_err(RunError::Failed)?;
-    println!("{}", result.as_str());
+    println!("{}", visible(result.as_str()));
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use local::bundle::{Bundle, HTTP_INSTANCES_MAX, Settings};
 use local::guard::Allowed;
 use shared::clock::SystemClock;
 use shared::config::Environment;
+use shared::terminal::visible_lines;
 
 use crate::{Binaries, Ended, interrupted, passed_on, private_file};
 
@@ -137,7 +138,10 @@ async fn ready(bundle: &Bundle, remote: bool, file: Option<PathBuf>) -> Ended {
     if !remote {
         return Ok(bundle.ready().await?);
     }
-    eprint!("the functions need these variables:\n{lines}");
+    eprint!(
+        "the functions need these variables:\n{}",
+        visible_lines(&lines)
+    );
     while bundle.ready().await.is_err() {
         tokio::time::sleep(REMOTE_PROBE_INTERVAL).await;
     }

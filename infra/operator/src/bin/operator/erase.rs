@@ -11,6 +11,7 @@ use shared::domain::operation::Owner;
 use shared::operations::Operations;
 use shared::store::Store;
 use shared::telemetry::chain;
+use shared::terminal::visible;
 
 use crate::{Ended, Services};
 
@@ -83,7 +84,8 @@ async fn look(erase: &Erase) -> Ended {
         let _ = writeln!(io::stdout(), "{id} {found}");
     };
     erase.look(&mut tell).await?;
-    writeln!(io::stdout(), "{number} of {}", erase.owner.as_str())?;
+    let owner = visible(erase.owner.as_str());
+    writeln!(io::stdout(), "{number} of {owner}")?;
     Ok(true)
 }
 
@@ -95,7 +97,7 @@ async fn run(erase: &Erase) -> Ended {
         eprintln!("left: {id} has not ended; --cancel cancels it first");
     }
     for error in &outcome.unreadable {
-        eprintln!("left: {}", chain(error));
+        eprintln!("left: {}", visible(&chain(error)));
     }
     if !outcome.settled {
         eprintln!("more came while this was erased: run it again");
@@ -116,8 +118,9 @@ fn confirmed(owner: &Owner, table: &str) -> Result<bool, Box<dyn std::error::Err
         return Err("there is nobody to ask whether to erase: --yes answers".into());
     }
     eprint!(
-        "Erase every operation of {} from {table}? It cannot be undone. Type yes: ",
-        owner.as_str()
+        "Erase every operation of {} from {}? It cannot be undone. Type yes: ",
+        visible(owner.as_str()),
+        visible(table)
     );
     io::stderr().flush()?;
     let mut answer = String::new();

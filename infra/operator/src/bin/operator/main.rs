@@ -7,7 +7,7 @@ mod requeue;
 mod show;
 
 use std::error::Error;
-use std::io::{self, IsTerminal as _};
+use std::io;
 use std::process::ExitCode;
 
 use aws_config::SdkConfig;
@@ -18,6 +18,7 @@ use shared::config::{Environment, SettingError};
 use shared::queue::Queue;
 use shared::store::Store;
 use shared::telemetry::chain;
+use shared::terminal::{VisibleLines, visible};
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -66,7 +67,8 @@ async fn main() -> ExitCode {
             // The first paragraph says what is wrong; the rest is usage, which `--help` has in full.
             let text = error.to_string();
             let wrong = text.lines().take_while(|line| !line.is_empty());
-            eprintln!("{}", wrong.map(str::trim).collect::<Vec<_>>().join(" "));
+            let wrong = wrong.map(str::trim).collect::<Vec<_>>().join(" ");
+            eprintln!("{}", visible(&wrong));
             return ExitCode::FAILURE;
         }
         Err(help) => {
@@ -80,7 +82,7 @@ async fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(LEFT),
         Err(error) => {
-            eprintln!("error: {}", chain(error.as_ref()));
+            eprintln!("error: {}", visible(&chain(error.as_ref())));
             ExitCode::FAILURE
         }
     }
@@ -129,8 +131,9 @@ impl Services {
 fn start_logging() {
     let logs = tracing_subscriber::fmt()
         .with_max_level(Level::INFO)
-        .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr)
+        // Colours would be escaped.
+        .with_ansi(false)
+        .with_writer(|| VisibleLines(io::stderr()))
         .with_target(false)
         .finish();
     let levels = Targets::new()

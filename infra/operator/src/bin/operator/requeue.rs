@@ -7,6 +7,7 @@ use clap::Args;
 use operator::requeue::{Need, Requeue, Told};
 use shared::clock::SystemClock;
 use shared::telemetry::chain;
+use shared::terminal::visible;
 
 use crate::{Ended, Services};
 
@@ -52,8 +53,10 @@ pub(crate) async fn requeue(arguments: &RequeueArguments, services: &Services) -
             );
         }
         Told::Needs(..) => {}
-        Told::Unsent(id, code) => eprintln!("not sent: the message for {id}: {code}"),
-        Told::Unreadable(error) => eprintln!("not read: {}", chain(error)),
+        Told::Unsent(id, code) => {
+            eprintln!("not sent: the message for {id}: {}", visible(code));
+        }
+        Told::Unreadable(error) => eprintln!("not read: {}", visible(&chain(error))),
         Told::Page(so_far) => eprintln!(
             "{} items read, {} messages sent",
             so_far.examined, so_far.sent

@@ -6,6 +6,7 @@ use clap::Args;
 use operator::show::View;
 use shared::clock::{Clock as _, SystemClock};
 use shared::domain::id::OperationId;
+use shared::terminal::visible_lines;
 
 use crate::{Ended, Services};
 
@@ -29,7 +30,8 @@ pub(crate) async fn show(arguments: &ShowArguments, services: &Services) -> Ende
     let Some(view) = view else {
         return Err(format!("nothing is stored of {id} in {}", services.table).into());
     };
-    writeln!(stdout(), "{}", serde_json::to_string_pretty(&view)?)?;
+    let text = serde_json::to_string_pretty(&view)?;
+    writeln!(stdout(), "{}", visible_lines(&text))?;
     Ok(true)
 }
 

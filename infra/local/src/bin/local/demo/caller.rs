@@ -7,6 +7,7 @@ use local::client::http_client;
 use reqwest::{RequestBuilder, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
+use shared::terminal::visible;
 
 use crate::demo::table;
 
@@ -170,7 +171,11 @@ impl Summary {
             ];
             let numbers =
                 numbers.map(|number| Cell::new(number).set_alignment(CellAlignment::Right));
-            table.add_row([Cell::new(&column.name)].into_iter().chain(numbers));
+            table.add_row(
+                [Cell::new(visible(&column.name))]
+                    .into_iter()
+                    .chain(numbers),
+            );
         }
         table
     }

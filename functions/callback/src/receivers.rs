@@ -17,7 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The receivers that have a delivery under way, or rest. One for a process.
 pub(crate) struct Receivers {
-    receivers: Mutex<HashMap<MessageGroup, Arc<Receiver>>>,
+    by_group: Mutex<HashMap<MessageGroup, Arc<Receiver>>>,
     slow: Duration,
     clock: Arc<dyn Clock>,
 }
@@ -45,7 +45,7 @@ impl Receivers {
     /// A delivery that uses up a shorter `timeout` is slow as well.
     pub(crate) fn new(timeout: Duration, clock: Arc<dyn Clock>) -> Self {
         Self {
-            receivers: Mutex::default(),
+            by_group: Mutex::default(),
             slow: timeout.min(CALLBACK_SLOW),
             clock,
         }
@@ -78,7 +78,7 @@ impl Receivers {
     }
 
     fn receiver(&self, group: &MessageGroup, now: Timestamp) -> Arc<Receiver> {
-        let mut receivers = lock(&self.receivers);
+        let mut receivers = lock(&self.by_group);
         receivers.retain(|_, receiver| {
             Arc::strong_count(receiver) > 1 || *lock(&receiver.rests_until) > now
         });
@@ -233,6 +233,6 @@ mod tests {
             let turn = receivers.turn(&group(&n.to_string())).now_or_never();
             turn.unwrap().unwrap().end(Duration::ZERO, clock.now());
         }
-        assert_eq!(lock(&receivers.receivers).len(), 1);
+        assert_eq!(lock(&receivers.by_group).len(), 1);
     }
 }

@@ -1,9 +1,10 @@
 //! One owner's load and another owner's single request, on the program as it starts by default.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use tests::benchmark::Watch;
 use tests::receiver::Receiver;
 use tests::wait::until;
 use tokio::net::TcpListener;
@@ -64,13 +65,13 @@ async fn a_receiver_that_does_not_answer_delays_no_other_owners_callback() {
 
     let receiver = Receiver::start().await;
     let callback = json!({"function": "demo.echo", "callback_url": receiver.url});
-    let began = Instant::now();
+    let watch = Watch::start();
     submit(&local, "bob", &callback, 1).await;
     until("bob's callback", async || {
         (!receiver.received().is_empty()).then_some(())
     })
     .await;
-    let took = began.elapsed();
+    let took = watch.took();
     println!("bob's callback after {took:?}");
     assert!(took < Duration::from_secs(10), "{took:?}");
     assert_eq!(local.said().await, "");
@@ -82,13 +83,13 @@ async fn an_owners_thousand_operations_delay_another_owners_one_by_less_than_thr
     let half_a_second =
         json!({"function": "demo.countdown", "arguments": {"steps": 1, "step_ms": 500}});
     let ids = submit(&local, "alice", &half_a_second, 1000).await;
-    let began = Instant::now();
+    let watch = Watch::start();
     let bob = submit(&local, "bob", &json!({"function": "demo.echo"}), 1).await;
     until("bob's operation", async || {
         (status(&local, "bob", &bob[0]).await == "completed").then_some(())
     })
     .await;
-    let took = began.elapsed();
+    let took = watch.took();
     println!("bob's operation after {took:?}");
     assert!(took < Duration::from_secs(3), "{took:?}");
     let last = status(&local, "alice", &ids[999]).await;

@@ -12,27 +12,33 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{Either, select};
-use reqwest::dns::Resolve;
-use reqwest::header::{CONTENT_TYPE, HeaderMap};
-use reqwest::{Client, Request, Response, StatusCode, redirect, retry};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, USER_AGENT};
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper_util::client::legacy::{self, Client};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::{ClientConfig, RootCertStore};
 use shared::clock::Clock;
 use shared::domain::callback_url::CallbackUrl;
 use shared::domain::network::{AllowedNetworks, Reach};
 use shared::domain::time::Timestamp;
+use url::Url;
 
+use self::connector::Connector;
 pub use self::failure::{Failure, TlsFailure};
 use self::kept::KeptConnections;
-use self::resolver::{JudgingResolver, SystemResolver};
+use self::resolver::{JudgingResolver, Resolve, SystemResolver};
 use crate::signature::Signer;
 
+mod connector;
 mod failure;
 mod kept;
 mod resolver;
 mod retry_after;
 
 /// How callbacks introduce themselves.
-const USER_AGENT: &str = concat!("Ferry/", env!("CARGO_PKG_VERSION"));
+const PRODUCT: &str = concat!("Ferry/", env!("CARGO_PKG_VERSION"));
 
 /// What part of a POST's time its connection may take, look-up and TLS handshake included: a receiver that is there answers these
 /// at once, and an answer takes time as well.
@@ -53,9 +59,9 @@ const ANSWER_BODY_TURNS: usize = 4;
 /// Posts callbacks. Built once per process, for the sake of its connections.
 pub struct Sender {
     /// For [`Reach::Public`]: `https` only.
-    public: Clients,
+    public: Box<Clients>,
     /// For [`Reach::AllowedNetworks`]. Without such a network there is no client that could speak plain `http`.
-    allowed_only: Option<Clients>,
+    allowed_only: Option<Box<Clients>>,
     kept: KeptConnections,
     allowed: Arc<AllowedNetworks>,
     timeout: Duration,
@@ -65,10 +71,12 @@ pub struct Sender {
 /// Two clients that reach the same receivers.
 struct Clients {
     /// Keeps connections, and uses them again.
-    keeping: Client,
+    keeping: HttpClient,
     /// Opens a connection for each request and keeps none, so that a second try cannot meet another that has ended.
-    fresh: Client,
+    fresh: HttpClient,
 }
+
+type HttpClient = Client<Connector, Full<Bytes>>;
 
 /// One POST, and what came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,29 +106,18 @@ pub enum Outcome {
     },
 }
 
-/// The HTTP clients could not be built: a fault of the build or the machine, found at start-up.
-#[derive(Debug, thiserror::Error)]
-pub enum SenderError {
-    /// By the TLS library.
-    #[error("TLS cannot be set up")]
-    Tls(#[from] rustls::Error),
-    /// By the HTTP library.
-    #[error("the HTTP client cannot be built")]
-    Client(#[from] reqwest::Error),
-}
-
 impl Sender {
     /// A sender that asks the system's resolver. `timeout` is for a whole POST, from the look-up on.
     ///
     /// # Errors
     ///
-    /// When the HTTP clients cannot be built.
+    /// When the TLS library cannot be set up: a fault of the build.
     pub fn new(
         roots: RootCertStore,
         allowed: AllowedNetworks,
         timeout: Duration,
         clock: Arc<dyn Clock>,
-    ) -> Result<Self, SenderError> {
+    ) -> Result<Self, rustls::Error> {
         let network = Network {
             names: Arc::new(SystemResolver),
             roots,
@@ -133,32 +130,28 @@ impl Sender {
         allowed: AllowedNetworks,
         timeout: Duration,
         clock: Arc<dyn Clock>,
-    ) -> Result<Self, SenderError> {
+    ) -> Result<Self, rustls::Error> {
         let allowed = Arc::new(allowed);
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .with_root_certificates(network.roots)
             .with_no_client_auth();
-        let client = |reach, idle_max| {
+        let clients = |reach| {
             let resolver =
                 JudgingResolver::new(Arc::clone(&network.names), reach, Arc::clone(&allowed));
+            let https_only = reach == Reach::Public;
             let connect_timeout = timeout.mul_f64(CONNECT_PART);
-            client(resolver, reach, tls.clone(), connect_timeout, idle_max)
-        };
-        let clients = |reach| {
-            Ok::<_, reqwest::Error>(Clients {
-                keeping: client(reach, usize::MAX)?,
-                fresh: client(reach, 0)?,
+            let connector = Connector::new(resolver, tls.clone(), https_only, connect_timeout);
+            // A client holds its settings by value, and start-up moves a sender several times.
+            Box::new(Clients {
+                keeping: client(connector.clone(), usize::MAX),
+                fresh: client(connector, 0),
             })
         };
         Ok(Self {
-            public: clients(Reach::Public)?,
-            allowed_only: if allowed.is_empty() {
-                None
-            } else {
-                Some(clients(Reach::AllowedNetworks)?)
-            },
+            public: clients(Reach::Public),
+            allowed_only: (!allowed.is_empty()).then(|| clients(Reach::AllowedNetworks)),
             // A POST that began on a connection's last idle moment fails at its deadline at the latest.
             kept: KeptConnections::new(IDLE_TIMEOUT + timeout),
             allowed,
@@ -178,36 +171,32 @@ impl Sender {
         body: Vec<u8>,
     ) -> Exchange {
         let started_at = self.clock.now();
-        let mut deadline = self.clock.sleep_until(started_at + self.timeout);
-        let timestamp_secs = started_at.as_secs();
-        let request = self.clients_for(url).map(|clients| {
-            let request = clients
-                .keeping
-                .post(url.as_str())
+        let deadline = started_at + self.timeout;
+        let answer = async {
+            let clients = self.clients_for(url)?;
+            let timestamp_secs = started_at.as_secs();
+            let signature = signer.sign(webhook_id, timestamp_secs, &body);
+            let request = Request::post(wire_form(url)?)
+                .header(ACCEPT, "*/*")
                 .header(CONTENT_TYPE, "application/json")
+                .header(USER_AGENT, PRODUCT)
                 .header("webhook-id", webhook_id)
                 .header("webhook-timestamp", timestamp_secs)
-                .header(
-                    "webhook-signature",
-                    signer.sign(webhook_id, timestamp_secs, &body),
-                )
-                .body(body)
-                .build();
-            (clients, request)
-        });
-        let answer = async {
-            let (clients, request) = request?;
-            let answer = async { self.send(clients, request?).await };
-            answer.await.map_err(|error| Failure::of(&error))
+                .header("webhook-signature", signature)
+                .body(Full::from(body))
+                .map_err(|_| Failure::NoAnswer)?;
+            let answer = self.send(clients, request).await;
+            answer.map_err(|error| Failure::of(&error))
         };
-        let outcome = match before(&mut deadline, answer).await {
+        let answer = before(self.clock.sleep_until(deadline), answer).await;
+        let outcome = match answer {
             None => Outcome::Failed {
                 reason: Failure::TimedOut,
             },
             Some(Err(reason)) => Outcome::Failed { reason },
             Some(Ok(response)) => {
                 let outcome = answered(response.status(), response.headers(), self.clock.now());
-                drain(response).await;
+                drain(response.into_body()).await;
                 outcome
             }
         };
@@ -222,19 +211,23 @@ impl Sender {
     /// receiver has closed it meanwhile. The receiver may have taken the first: it knows the second by its `webhook-id`.
     ///
     /// The library itself repeats a request only while nothing of it has been written, so that none is sent three times.
-    async fn send(&self, clients: &Clients, request: Request) -> Result<Response, reqwest::Error> {
-        let again = request.try_clone();
-        let answer = clients.keeping.execute(request).await;
-        match (answer, again) {
-            (Ok(response), _) => {
-                self.kept.answered(&response, self.clock.now());
+    async fn send(
+        &self,
+        clients: &Clients,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, legacy::Error> {
+        let again = request.clone();
+        match clients.keeping.request(request).await {
+            Ok(response) => {
+                let extensions = response.extensions();
+                self.kept.answered(extensions, self.clock.now());
                 Ok(response)
             }
-            (Err(error), Some(again)) if self.kept.ended(&error) => {
+            Err(error) if self.kept.ended(&error) => {
                 tracing::debug!("a kept connection ended; the callback is sent on a fresh one");
-                clients.fresh.execute(again).await
+                clients.fresh.request(again).await
             }
-            (Err(error), _) => Err(error),
+            Err(error) => Err(error),
         }
     }
 
@@ -246,7 +239,10 @@ impl Sender {
         }
         match url.reach() {
             Reach::Public => Ok(&self.public),
-            Reach::AllowedNetworks => self.allowed_only.as_ref().ok_or(Failure::NoAllowedNetwork),
+            Reach::AllowedNetworks => self
+                .allowed_only
+                .as_deref()
+                .ok_or(Failure::NoAllowedNetwork),
         }
     }
 }
@@ -257,28 +253,19 @@ struct Network {
     roots: RootCertStore,
 }
 
-/// A client makes the one request that it is asked for, and to nobody but the receiver.
-fn client(
-    resolver: JudgingResolver,
-    reach: Reach,
-    tls: ClientConfig,
-    connect_timeout: Duration,
-    idle_max: usize,
-) -> Result<Client, reqwest::Error> {
-    Client::builder()
-        .tls_backend_preconfigured(tls)
-        .dns_resolver(resolver)
-        .https_only(reach == Reach::Public)
-        // A proxy would resolve the name once more, out of our sight.
-        .no_proxy()
-        // A redirect would have to be judged like a new URL, and callers are told that it is a failure.
-        .redirect(redirect::Policy::none())
-        .user_agent(USER_AGENT)
-        .connect_timeout(connect_timeout)
+/// A client makes the one request that it is asked for, and to nobody but the receiver: it knows neither redirects nor proxies.
+fn client(connector: Connector, idle_max: usize) -> HttpClient {
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE_TIMEOUT)
         .pool_max_idle_per_host(idle_max)
-        .retry(retry::never())
-        .build()
+        .build(connector)
+}
+
+/// A URL as the reader has it that judged its host: with a path, and escaped where that is needed.
+fn wire_form(url: &CallbackUrl) -> Result<String, Failure> {
+    let read = Url::parse(url.as_str()).map_err(|_| Failure::NoAnswer)?;
+    Ok(read.into())
 }
 
 /// `None` when the deadline comes first.
@@ -305,11 +292,11 @@ fn answered(status: StatusCode, headers: &HeaderMap, now: Timestamp) -> Outcome 
 
 /// Reads what has come of an answer's body. When that is all, the connection can be used again; otherwise it is closed, for
 /// nothing may go on reading when the invocation answers.
-async fn drain(mut response: Response) {
+async fn drain(mut body: Incoming) {
     let (mut bytes, mut turns) = (0, 0);
     while bytes <= ANSWER_BODY_BYTES_MAX && turns < ANSWER_BODY_TURNS {
-        match response.chunk().now_or_never() {
-            Some(Ok(Some(chunk))) => bytes += chunk.len(),
+        match body.frame().now_or_never() {
+            Some(Some(Ok(frame))) => bytes += frame.data_ref().map_or(0, Bytes::len),
             Some(_) => return,
             None => {
                 turns += 1;

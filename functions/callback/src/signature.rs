@@ -232,7 +232,7 @@ mod tests {
         let body = r#"{"type":"forrst.operation.completed","text":"ü"}"#.as_bytes();
         // The reference library holds the timestamp against the machine's clock.
         let timestamp_secs = SystemClock.now().as_secs();
-        let mut headers = reqwest::header::HeaderMap::new();
+        let mut headers = http::HeaderMap::new();
         let signature = signer.sign("msg_1", timestamp_secs, body);
         headers.insert("webhook-id", "msg_1".parse().unwrap());
         headers.insert("webhook-timestamp", timestamp_secs.into());

@@ -5,6 +5,7 @@
 use std::error::Error;
 use std::io;
 
+use hyper_util::client::legacy;
 use rustls::CertificateError;
 use shared::domain::network::RefusedAddress;
 
@@ -66,7 +67,7 @@ pub enum TlsFailure {
 }
 
 impl Failure {
-    pub(super) fn of(error: &reqwest::Error) -> Self {
+    pub(super) fn of(error: &legacy::Error) -> Self {
         let mut cause: Option<&(dyn Error + 'static)> = Some(error);
         while let Some(error) = cause {
             if let Some(found) = Self::of_cause(error) {
@@ -81,11 +82,7 @@ impl Failure {
                 None => error.source(),
             };
         }
-        if error.is_timeout() {
-            Self::TimedOut
-        } else if error.is_dns() {
-            Self::NameNotFound
-        } else if error.is_connect() {
+        if error.is_connect() {
             Self::NotConnected
         } else {
             Self::NoAnswer
@@ -93,8 +90,9 @@ impl Failure {
     }
 
     fn of_cause(cause: &(dyn Error + 'static)) -> Option<Self> {
-        if let Some(refused) = cause.downcast_ref::<RefusedAddress>() {
-            return Some(Self::AddressNotAllowed(*refused));
+        // Resolver and connector fail with what is to be said.
+        if let Some(failure) = cause.downcast_ref::<Self>() {
+            return Some(*failure);
         }
         if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
             return Some(Self::Tls(TlsFailure::of(tls)));
@@ -104,6 +102,7 @@ impl Failure {
             io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
                 Some(Self::Unreachable)
             }
+            io::ErrorKind::TimedOut => Some(Self::TimedOut),
             _ => None,
         }
     }

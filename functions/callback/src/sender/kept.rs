@@ -11,9 +11,9 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use http::Extensions;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpInfo;
-use reqwest::Response;
 use shared::domain::time::Timestamp;
 
 /// The connections that have answered, with the time of their last answer.
@@ -33,17 +33,18 @@ impl KeptConnections {
         }
     }
 
-    pub(super) fn answered(&self, response: &Response, now: Timestamp) {
+    /// `extensions` are the answer's.
+    pub(super) fn answered(&self, extensions: &Extensions, now: Timestamp) {
         let mut answered = self.lock();
         answered.retain(|_, at| now.since(*at) <= self.age_max);
-        if let Some(info) = response.extensions().get() {
+        if let Some(info) = extensions.get() {
             answered.insert(ends(info), now);
         }
     }
 
     /// Whether a kept connection ended before it answered a request. Whatever the error is, the connection is not kept any
     /// longer.
-    pub(super) fn ended(&self, error: &reqwest::Error) -> bool {
+    pub(super) fn ended(&self, error: &legacy::Error) -> bool {
         let was_kept = connection(error).is_some_and(|ends| self.lock().remove(&ends).is_some());
         was_kept && causes(error).any(is_end)
     }
@@ -55,18 +56,14 @@ impl KeptConnections {
 }
 
 /// The connection that a request failed on; none when it got none.
-fn connection(error: &reqwest::Error) -> Option<Ends> {
-    causes(error)
-        .find_map(|error| error.downcast_ref::<legacy::Error>())
-        .and_then(|error| {
-            let mut extensions = http::Extensions::new();
-            error.connect_info()?.get_extras(&mut extensions);
-            extensions.get().map(ends)
-        })
+fn connection(error: &legacy::Error) -> Option<Ends> {
+    let mut extensions = Extensions::new();
+    error.connect_info()?.get_extras(&mut extensions);
+    extensions.get().map(ends)
 }
 
 /// An error, and what caused it.
-fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+fn causes(error: &legacy::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
     let error: &(dyn Error + 'static) = error;
     successors(Some(error), |&error| error.source())
 }

@@ -7,11 +7,23 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::vec;
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use futures_util::future::BoxFuture;
+use hyper_util::client::legacy::connect::dns::Name;
 use shared::domain::network::{AllowedNetworks, Reach};
+use tower_service::Service;
+
+use super::failure::Failure;
+
+/// Finds the addresses of a name.
+pub(super) trait Resolve: Send + Sync {
+    fn resolve(&self, name: Name) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
+}
 
 /// Hands out only what it has judged, so that the connection is pinned to it.
+#[derive(Clone)]
 pub(super) struct JudgingResolver {
     names: Arc<dyn Resolve>,
     reach: Reach,
@@ -35,33 +47,40 @@ impl JudgingResolver {
     }
 }
 
-impl Resolve for JudgingResolver {
+impl Service<Name> for JudgingResolver {
+    type Response = vec::IntoIter<SocketAddr>;
+    type Error = Failure;
+    type Future = BoxFuture<'static, Result<Self::Response, Failure>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        Poll::Ready(Ok(()))
+    }
+
     /// One address that is not allowed refuses the whole name: no honest receiver mixes public and private addresses, and a
     /// name that does is after the client's choice among them.
-    fn resolve(&self, name: Name) -> Resolving {
+    fn call(&mut self, name: Name) -> Self::Future {
         let lookup = self.names.resolve(name);
         let (reach, allowed) = (self.reach, Arc::clone(&self.allowed));
         Box::pin(async move {
-            let addresses: Vec<IpAddr> = lookup.await?.map(|found| found.ip()).collect();
+            let addresses = lookup.await.map_err(|_| Failure::NameNotFound)?;
             if addresses.is_empty() {
-                return Err(io::Error::from(io::ErrorKind::NotFound).into());
+                return Err(Failure::NameNotFound);
             }
             for address in &addresses {
                 reach.judge(*address, &allowed)?;
             }
             // Port 0 stands for the URL's own.
             let judged = addresses.into_iter().map(|ip| SocketAddr::new(ip, 0));
-            Ok(Box::new(judged) as Addrs)
+            Ok(judged.collect::<Vec<_>>().into_iter())
         })
     }
 }
 
 impl Resolve for SystemResolver {
-    fn resolve(&self, name: Name) -> Resolving {
+    fn resolve(&self, name: Name) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
         Box::pin(async move {
-            // Port 0 stands for the URL's own.
-            let found: Vec<_> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            Ok(Box::new(found.into_iter()) as Addrs)
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            Ok(found.map(|address| address.ip()).collect())
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use http::header::{HeaderMap, RETRY_AFTER};
 use shared::domain::limits::CALLBACK_RETRY_AFTER_SECS_MAX;
 use shared::domain::time::Timestamp;
 

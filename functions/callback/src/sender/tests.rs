@@ -5,13 +5,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use futures_util::future::BoxFuture;
+use hyper_util::client::legacy::connect::dns::Name;
 use rustls::RootCertStore;
 use shared::clock::{Clock, ManualClock, SystemClock};
 use shared::domain::callback_url::CallbackUrl;
 use shared::domain::network::AllowedNetworks;
 use shared::domain::time::Timestamp;
 
+use super::resolver::Resolve;
 use super::{Exchange, Failure, Network, Outcome, Sender};
 use crate::signature::Signer;
 
@@ -46,17 +48,14 @@ impl Names {
 }
 
 impl Resolve for Names {
-    fn resolve(&self, name: Name) -> Resolving {
+    fn resolve(&self, name: Name) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
         let mut asked = self.asked.lock().unwrap();
         let answer = self.answers.get(asked.len()).or(self.answers.last());
-        let addresses: Result<Vec<SocketAddr>, io::Error> = answer
-            .map(|addresses| {
-                let address = |text: &&str| SocketAddr::new(text.parse().unwrap(), 0);
-                addresses.iter().map(address).collect()
-            })
+        let addresses = answer
+            .map(|texts| texts.iter().map(|text| text.parse().unwrap()).collect())
             .ok_or_else(|| io::Error::other("no such name"));
         asked.push(name.as_str().to_owned());
-        Box::pin(async move { Ok(Box::new(addresses?.into_iter()) as Addrs) })
+        Box::pin(async move { addresses })
     }
 }
 

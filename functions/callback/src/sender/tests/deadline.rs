@@ -64,7 +64,7 @@ async fn dripping_headers_time_out() {
 async fn a_name_that_is_never_resolved_times_out() {
     struct Silent(Arc<Notify>);
     impl Resolve for Silent {
-        fn resolve(&self, _: Name) -> Resolving {
+        fn resolve(&self, _: Name) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
             self.0.notify_one();
             Box::pin(std::future::pending())
         }

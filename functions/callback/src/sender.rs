@@ -189,20 +189,23 @@ impl Sender {
             answer.map_err(|error| Failure::of(&error))
         };
         let answer = before(self.clock.sleep_until(deadline), answer).await;
-        let outcome = match answer {
+        // The answer counts from its headers on, and so does not take the time of its body.
+        let ended_at = self.clock.now();
+        // A timer is late on a thread that was busy.
+        let outcome = match answer.filter(|_| ended_at < deadline) {
             None => Outcome::Failed {
                 reason: Failure::TimedOut,
             },
             Some(Err(reason)) => Outcome::Failed { reason },
             Some(Ok(response)) => {
-                let outcome = answered(response.status(), response.headers(), self.clock.now());
+                let outcome = answered(response.status(), response.headers(), ended_at);
                 drain(response.into_body()).await;
                 outcome
             }
         };
         Exchange {
             started_at,
-            duration: self.clock.now().since(started_at),
+            duration: ended_at.since(started_at),
             outcome,
         }
     }
@@ -268,14 +271,14 @@ fn wire_form(url: &CallbackUrl) -> Result<String, Failure> {
     Ok(read.into())
 }
 
-/// `None` when the deadline comes first.
+/// `None` when the deadline comes first, or with the end of the work.
 async fn before<T>(
     deadline: impl Future<Output = ()> + Unpin,
     work: impl Future<Output = T>,
 ) -> Option<T> {
-    match select(pin!(work), deadline).await {
-        Either::Left((output, _)) => Some(output),
-        Either::Right(((), _)) => None,
+    match select(deadline, pin!(work)).await {
+        Either::Left(((), _)) => None,
+        Either::Right((output, _)) => Some(output),
     }
 }
 

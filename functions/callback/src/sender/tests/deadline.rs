@@ -1,6 +1,5 @@
 //! Strangers that take their time. The clock is moved by hand, and each test hangs if the deadline does not hold.
 
-use shared::clock::BoxFuture;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;
 
@@ -83,6 +82,45 @@ async fn a_name_that_is_never_resolved_times_out() {
     };
     let (attempt, ()) = tokio::join!(post(&sender, "https://hooks.example.com/"), wait);
     assert_eq!(attempt.outcome, failed(Failure::TimedOut));
+}
+
+/// A timer is late when its thread was busy, with other callbacks or stopped, and the answer came with it.
+#[tokio::test]
+async fn an_answer_after_the_deadline_does_not_count_before_the_timer_either() {
+    struct LateTimer(ManualClock);
+    impl Clock for LateTimer {
+        fn now(&self) -> Timestamp {
+            self.0.now()
+        }
+
+        fn sleep_until(&self, _: Timestamp) -> BoxFuture<'_, ()> {
+            Box::pin(std::future::pending())
+        }
+    }
+    for (after, outcome) in [
+        (TIMEOUT * 9 / 10, answered(200)),
+        (TIMEOUT, failed(Failure::TimedOut)),
+    ] {
+        let receiver = RawReceiver::start().await;
+        let clock = manual_clock();
+        let late = LateTimer(clock.clone());
+        let sender = sender_with(
+            LOOPBACK,
+            &Names::answering(&[]),
+            RootCertStore::empty(),
+            late,
+        );
+        let answer = async {
+            let mut stream = receiver.request().await;
+            clock.advance(after);
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+            stream.write_all(answer).await.unwrap();
+        };
+        let to = format!("http://127.0.0.1:{}/", receiver.port);
+        let (attempt, ()) = tokio::join!(post(&sender, &to), answer);
+        assert_eq!(attempt.outcome, outcome);
+        assert_eq!(attempt.duration, after);
+    }
 }
 
 /// The deadline stands still: only the time for the connection can end this.

@@ -223,6 +223,7 @@ impl Sender {
         match clients.keeping.request(request).await {
             Ok(response) => {
                 let extensions = response.extensions();
+                connector::has_answered(extensions);
                 self.kept.answered(extensions, self.clock.now());
                 Ok(response)
             }
@@ -256,7 +257,8 @@ struct Network {
     roots: RootCertStore,
 }
 
-/// A client makes the one request that it is asked for, and to nobody but the receiver: it knows neither redirects nor proxies.
+/// A client makes the one request that it is asked for, and to nobody but the receiver: it knows
+/// neither redirects nor proxies.
 fn client(connector: Connector, idle_max: usize) -> HttpClient {
     Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())

@@ -172,6 +172,11 @@ pub const CALLBACK_TIMEOUT_SECS_MAX: u32 = 30;
 pub const CALLBACK_ANNOUNCEMENT_SECS: u32 = 40;
 /// A callback's body, in bytes: past it the result is left out.
 pub const CALLBACK_BODY_BYTES_MAX: usize = 64 * 1024;
+/// What is read from a receiver before its answer's headers end, in bytes, and before that in its
+/// TLS handshake. Interim responses (1xx) count: HTTP allows any number of them, and they are read
+/// without a pause in which a deadline or another callback could have its turn. Receivers' headers
+/// are far smaller.
+pub const CALLBACK_ANSWER_HEAD_BYTES_MAX: usize = 64 * 1024;
 /// How long the secrets that callbacks are signed with are used before Secrets Manager is asked for them again: what a rotation
 /// takes, against one paid request by each process in this time.
 pub const WEBHOOK_SECRETS_AGE_MAX: Duration = Duration::from_secs(300);

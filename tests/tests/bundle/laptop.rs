@@ -34,7 +34,7 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 
 pub(crate) struct Local {
     url: String,
-    child: Child,
+    pub(crate) child: Child,
     stdout: Lines<BufReader<ChildStdout>>,
     stderr: ChildStderr,
 }

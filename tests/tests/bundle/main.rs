@@ -11,6 +11,7 @@ mod failure;
 mod fairness;
 #[cfg(target_os = "linux")]
 mod guard;
+mod flood;
 mod idempotency;
 #[cfg(unix)]
 mod laptop;

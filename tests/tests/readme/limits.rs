@@ -77,6 +77,13 @@ fn callers_limits() -> Vec<(&'static str, String)> {
                 bytes(limits::CALLBACK_BODY_BYTES_MAX)
             ),
         ),
+        (
+            "headers of a callback's answer",
+            format!(
+                "{}, interim responses included",
+                bytes(limits::CALLBACK_ANSWER_HEAD_BYTES_MAX)
+            ),
+        ),
     ]
 }
 

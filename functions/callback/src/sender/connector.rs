@@ -1,14 +1,26 @@
-//! Connects to a receiver: to an address that was judged, and in bounded time.
+//! Connects to a receiver: to an address that was judged, in bounded time, and over TCP that is
+//! read only so far before an answer.
+//!
+//! hyper reads a response's head, and every interim response (1xx) before it, in one poll for as
+//! long as bytes come; rustls reads records without content in the same way. Neither has a limit
+//! that covers this, and meanwhile nothing else runs on the thread: no deadline, and no other
+//! callback of the batch. So the bytes are counted below both.
 
-use std::task::{Context, Poll};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use http::Uri;
+use http::{Extensions, Uri};
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
+use shared::domain::limits::CALLBACK_ANSWER_HEAD_BYTES_MAX;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tower_service::Service;
 
@@ -18,12 +30,12 @@ use super::resolver::JudgingResolver;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A connection to a receiver, over TLS or not.
-type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
+type Stream = MaybeHttpsStream<TokioIo<BoundedTcp>>;
 
 /// Makes connections for the HTTP client.
 #[derive(Clone)]
 pub(super) struct Connector {
-    https: HttpsConnector<HttpConnector<JudgingResolver>>,
+    https: HttpsConnector<TcpConnector>,
     timeout: Duration,
 }
 
@@ -38,7 +50,7 @@ impl Connector {
         let mut tcp = HttpConnector::new_with_resolver(resolver);
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        let mut https = HttpsConnector::from((tcp, tls));
+        let mut https = HttpsConnector::from((TcpConnector(tcp), tls));
         if https_only {
             https.enforce_https();
         }
@@ -57,6 +69,140 @@ impl Service<Uri> for Connector {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let connecting = tokio::time::timeout(self.timeout, self.https.call(uri));
-        Box::pin(async move { connecting.await.map_err(|_| Failure::TimedOut)? })
+        Box::pin(async move {
+            let stream = connecting.await.map_err(|_| Failure::TimedOut)??;
+            // A chain of certificates takes nothing from the answer.
+            tcp_of(&stream).allowance.refill();
+            Ok(stream)
+        })
+    }
+}
+
+fn tcp_of(stream: &Stream) -> &BoundedTcp {
+    match stream {
+        MaybeHttpsStream::Http(tcp) => tcp.inner(),
+        MaybeHttpsStream::Https(tls) => tls.inner().get_ref().0.inner().inner(),
+    }
+}
+
+/// The part below TLS.
+#[derive(Clone)]
+pub(super) struct TcpConnector(HttpConnector<JudgingResolver>);
+
+impl Service<Uri> for TcpConnector {
+    type Response = TokioIo<BoundedTcp>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.0.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let connecting = self.0.call(uri);
+        Box::pin(async move {
+            let tcp = BoundedTcp {
+                tcp: connecting.await?.into_inner(),
+                allowance: ReadAllowance::full(),
+            };
+            Ok(TokioIo::new(tcp))
+        })
+    }
+}
+
+/// What may still be read of a connection before it has to have answered, in bytes. Its responses
+/// carry it too.
+#[derive(Clone)]
+struct ReadAllowance(Arc<AtomicUsize>);
+
+impl ReadAllowance {
+    fn full() -> Self {
+        Self(Arc::new(AtomicUsize::new(CALLBACK_ANSWER_HEAD_BYTES_MAX)))
+    }
+
+    fn refill(&self) {
+        let full = CALLBACK_ANSWER_HEAD_BYTES_MAX;
+        self.0.store(full, Ordering::Relaxed);
+    }
+
+    fn left(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn spend(&self, bytes: usize) {
+        // Between a read and this, only a refill can come, which leaves more than was read.
+        self.0.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Lets the next answer be as long, on the connection that a response with these extensions came
+/// over.
+///
+/// A write is no sign of a new request: a receiver that takes a request byte by byte causes many.
+pub(super) fn has_answered(extensions: &Extensions) {
+    if let Some(allowance) = extensions.get::<ReadAllowance>() {
+        allowance.refill();
+    }
+}
+
+/// A TCP connection that fails to be read past its allowance, to the byte.
+pub(super) struct BoundedTcp {
+    tcp: TcpStream,
+    allowance: ReadAllowance,
+}
+
+impl Connection for BoundedTcp {
+    fn connected(&self) -> Connected {
+        self.tcp.connected().extra(self.allowance.clone())
+    }
+}
+
+impl AsyncRead for BoundedTcp {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let length = buf.remaining().min(self.allowance.left());
+        if length == 0 && buf.remaining() > 0 {
+            return Poll::Ready(Err(io::Error::other(Failure::HeadTooLarge)));
+        }
+        // What follows a head may have come with it, and is no reason to refuse the head.
+        let mut part = ReadBuf::new(buf.initialize_unfilled_to(length));
+        ready!(Pin::new(&mut self.tcp).poll_read(cx, &mut part))?;
+        let read = part.filled().len();
+        buf.advance(read);
+        self.allowance.spend(read);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for BoundedTcp {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
     }
 }

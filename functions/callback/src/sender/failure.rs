@@ -7,6 +7,7 @@ use std::io;
 
 use hyper_util::client::legacy;
 use rustls::CertificateError;
+use shared::domain::limits::CALLBACK_ANSWER_HEAD_BYTES_MAX;
 use shared::domain::network::RefusedAddress;
 
 /// Why a POST was not answered. `Display` holds no address and nothing of the URL, and has the same words for a name that leads
@@ -41,6 +42,13 @@ pub enum Failure {
     /// The connection was closed early, or what came back is not HTTP.
     #[error("no valid HTTP answer")]
     NoAnswer,
+    /// Too much came before the answer's headers ended: large ones, interim responses (1xx), or a
+    /// TLS handshake without end.
+    #[error(
+        "more than {} KiB before the end of the answer's headers",
+        CALLBACK_ANSWER_HEAD_BYTES_MAX / 1024
+    )]
+    HeadTooLarge,
 }
 
 /// Why there is no secure connection.

@@ -16,6 +16,8 @@ use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpInfo;
 use shared::domain::time::Timestamp;
 
+use super::failure::Failure;
+
 /// The connections that have answered, with the time of their last answer.
 pub(super) struct KeptConnections {
     answered: Mutex<HashMap<Ends, Timestamp>>,
@@ -77,10 +79,15 @@ fn is_end(cause: &(dyn Error + 'static)) -> bool {
     let Some(error) = cause.downcast_ref::<io::Error>() else {
         return false;
     };
+    let Some(fault) = error.get_ref() else {
+        return true;
+    };
+    if fault.is::<Failure>() {
+        // The end is the sender's: too much came before an answer.
+        return false;
+    }
     // TLS fails as I/O does: an alert is the receiver's end of the connection, and any other fault is an answer.
-    let tls = error
-        .get_ref()
-        .and_then(|wrapped| wrapped.downcast_ref::<rustls::Error>());
+    let tls = fault.downcast_ref::<rustls::Error>();
     tls.is_none_or(|fault| matches!(fault, rustls::Error::AlertReceived(_)))
 }
 

@@ -19,6 +19,7 @@ use crate::signature::Signer;
 
 mod deadline;
 mod delivery;
+mod head;
 mod kept;
 mod receiver;
 mod tls;

@@ -84,7 +84,7 @@ async fn a_name_that_is_never_resolved_times_out() {
     assert_eq!(attempt.outcome, failed(Failure::TimedOut));
 }
 
-/// A timer is late when its thread was busy, with other callbacks or stopped, and the answer came with it.
+/// A timer fires late when its thread was busy or stopped, and the answer came meanwhile.
 #[tokio::test]
 async fn an_answer_after_the_deadline_does_not_count_before_the_timer_either() {
     struct LateTimer(ManualClock);

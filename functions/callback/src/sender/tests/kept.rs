@@ -93,15 +93,21 @@ async fn a_kept_connection_that_ends_is_replaced_at_once() {
 async fn a_kept_connection_whose_answer_is_not_valid_costs_no_second_request() {
     let large = format!("HTTP/1.1 200 OK\r\nlarge: {}\r\n\r\n", "x".repeat(1 << 20));
     let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(1000));
-    for answer in [
-        "no HTTP at all\r\n\r\n",
-        "\x16\x03\x01\x00\x05hello",
-        "HTTP/9.9 200 OK\r\n\r\n",
-        "HTTP/1.1 2OO OK\r\n\r\n",
-        "HTTP/1.1 200 OK\r\na header without a colon\r\n\r\n",
-        "HTTP/1.1 200 OK\r\ncontent-length: many\r\n\r\n",
-        &large,
-        &many,
+    for (answer, reason) in [
+        ("no HTTP at all\r\n\r\n", Failure::NoAnswer),
+        ("\x16\x03\x01\x00\x05hello", Failure::NoAnswer),
+        ("HTTP/9.9 200 OK\r\n\r\n", Failure::NoAnswer),
+        ("HTTP/1.1 2OO OK\r\n\r\n", Failure::NoAnswer),
+        (
+            "HTTP/1.1 200 OK\r\na header without a colon\r\n\r\n",
+            Failure::NoAnswer,
+        ),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-length: many\r\n\r\n",
+            Failure::NoAnswer,
+        ),
+        (&large, Failure::HeadTooLarge),
+        (&many, Failure::NoAnswer),
     ] {
         let shown = &answer[..answer.len().min(60)];
         let receiver = RawReceiver::start().await;
@@ -115,7 +121,7 @@ async fn a_kept_connection_whose_answer_is_not_valid_costs_no_second_request() {
             stream
         };
         let (attempt, _stream) = tokio::join!(post(&sender, &to), answers);
-        assert_eq!(attempt.outcome, failed(Failure::NoAnswer), "{shown:?}");
+        assert_eq!(attempt.outcome, failed(reason), "{shown:?}");
         receiver.assert_no_other_connection();
     }
 }

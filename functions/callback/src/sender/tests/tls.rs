@@ -1,9 +1,10 @@
 use std::io::{Read, Write};
 use std::thread;
 
-use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use rcgen::{CertificateParams, KeyPair, SanType, date_time_ymd};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection};
+use shared::domain::limits::CALLBACK_ANSWER_HEAD_BYTES_MAX;
 
 use super::super::TlsFailure;
 use super::receiver::RawReceiver;
@@ -13,6 +14,15 @@ const NAME: &str = "hooks.example.com";
 
 /// A receiver with a certificate for [`NAME`], for one request on each connection. Returns its port and the roots that trust it.
 fn start_receiver(change: impl FnOnce(&mut CertificateParams)) -> (u16, RootCertStore) {
+    start_receiver_that_sends("", "content-length: 0\r\n", change)
+}
+
+/// The same, with interim responses before the answer, and with these headers.
+fn start_receiver_that_sends(
+    interim: &str,
+    headers: &str,
+    change: impl FnOnce(&mut CertificateParams),
+) -> (u16, RootCertStore) {
     let mut params = CertificateParams::new([NAME.to_owned()]).unwrap();
     change(&mut params);
     let signing_key = KeyPair::generate().unwrap();
@@ -30,12 +40,18 @@ fn start_receiver(change: impl FnOnce(&mut CertificateParams)) -> (u16, RootCert
         .unwrap();
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
-    thread::spawn(move || answer_once(&listener, config));
+    let (interim, headers) = (interim.to_owned(), headers.to_owned());
+    thread::spawn(move || answer_once(&listener, config, &interim, &headers));
     (port, roots)
 }
 
 /// Answers one request on each connection, and ends it when another is sent on it.
-fn answer_once(listener: &std::net::TcpListener, config: ServerConfig) -> io::Result<()> {
+fn answer_once(
+    listener: &std::net::TcpListener,
+    config: ServerConfig,
+    interim: &str,
+    headers: &str,
+) -> io::Result<()> {
     let config = Arc::new(config);
     loop {
         let (stream, _) = listener.accept()?;
@@ -48,7 +64,7 @@ fn answer_once(listener: &std::net::TcpListener, config: ServerConfig) -> io::Re
                 Some(NAME) => "200 OK",
                 _ => "421 Misdirected Request",
             };
-            write!(tls, "HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n")?;
+            write!(tls, "{interim}HTTP/1.1 {status}\r\n{headers}\r\n")?;
             tls.flush()?;
             read_request(&mut tls)
         });
@@ -95,6 +111,26 @@ async fn a_kept_connection_that_ends_is_replaced_at_once_over_tls_too() {
         assert_eq!(attempt.outcome, answered(200));
         assert_eq!(names.asked().len(), connections);
     }
+}
+
+#[tokio::test]
+async fn a_flood_of_interim_responses_ends_at_the_limit_over_tls_too() {
+    let early_hints = "HTTP/1.1 103 Early Hints\r\nlink: </style.css>; rel=preload\r\n\r\n";
+    let interim = early_hints.repeat(1 + CALLBACK_ANSWER_HEAD_BYTES_MAX / early_hints.len());
+    let (port, roots) = start_receiver_that_sends(&interim, "content-length: 0\r\n", |_| {});
+    let outcome = post_over_tls(port, roots, NAME).await;
+    assert_eq!(outcome, failed(Failure::HeadTooLarge));
+}
+
+#[tokio::test]
+async fn a_large_certificate_takes_nothing_from_the_answer() {
+    let headers = format!("content-length: 0\r\nx-pad: {}\r\n", "x".repeat(50_000));
+    let (port, roots) = start_receiver_that_sends("", &headers, |params| {
+        let names = (0..1000).map(|n| format!("number-{n}-of-a-thousand.example.com"));
+        let names = names.map(|name| SanType::DnsName(name.try_into().unwrap()));
+        params.subject_alt_names.extend(names);
+    });
+    assert_eq!(post_over_tls(port, roots, NAME).await, answered(200));
 }
 
 #[tokio::test]

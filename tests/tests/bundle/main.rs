@@ -9,9 +9,10 @@ mod faces;
 mod failure;
 #[cfg(unix)]
 mod fairness;
+#[cfg(unix)]
+mod flood;
 #[cfg(target_os = "linux")]
 mod guard;
-mod flood;
 mod idempotency;
 #[cfg(unix)]
 mod laptop;

@@ -100,13 +100,13 @@ impl Broker {
             .filter(move |name| name.starts_with(prefix) && *name > after)
     }
 
-    /// The queue, without what has expired in it.
+    /// The queue, as it is by now.
     pub(super) fn queue(&mut self, name: &str, now: Timestamp) -> Result<&mut Queue, SqsError> {
         let queue = self
             .queues
             .get_mut(name)
             .ok_or(SqsError::QueueDoesNotExist)?;
-        queue.expire(now);
+        queue.advance(now);
         Ok(queue)
     }
 

@@ -3,7 +3,7 @@
 //! Nothing here waits or reads a clock; the present comes in with each call. A message's state is derived from
 //! `available_at` and its receives alone, so no timer has to run for it to change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +24,8 @@ pub(super) struct Queue {
     pub(super) created_at: Timestamp,
     pub(super) modified_at: Timestamp,
     messages: BTreeMap<u64, Message>,
+    /// The messages that are delayed or in flight, by when they become available.
+    hidden: BTreeSet<(Timestamp, u64)>,
     /// By message group. Messages without one share an entry and are never noisy.
     tenants: BTreeMap<Option<String>, Tenant>,
     /// Of all tenants.
@@ -117,13 +119,11 @@ impl Message {
         self.content.group.clone()
     }
 
-    /// For how long it has been in flight since its last receive from this queue.
+    /// For how long it has been in flight since its last receive.
     fn in_flight_time(&self, now: Timestamp) -> Duration {
         match self.last_received_at {
-            Some(received_at) if self.receives_here > 0 => {
-                self.available_at.min(now).since(received_at)
-            }
-            _ => Duration::ZERO,
+            Some(received_at) => self.available_at.min(now).since(received_at),
+            None => Duration::ZERO,
         }
     }
 }
@@ -135,6 +135,7 @@ impl Queue {
             created_at: now,
             modified_at: now,
             messages: BTreeMap::new(),
+            hidden: BTreeSet::new(),
             tenants: BTreeMap::new(),
             processing: Recent::default(),
             changes: watch::Sender::new(()),
@@ -148,51 +149,68 @@ impl Queue {
     }
 
     pub(super) fn put(&mut self, number: u64, message: Message, now: Timestamp) {
-        let group = message.group();
-        let has_backlog = self
-            .tenants
-            .get(&group)
-            .is_some_and(|tenant| self.oldest_available(tenant, &[], now).is_some());
-        let tenant = self.tenants.entry(group).or_default();
-        if !has_backlog {
-            tenant.forget_processing();
+        let tenant = self.tenants.entry(message.group()).or_default();
+        tenant.send(now);
+        if message.is_available(now) {
+            tenant.visible.insert(number);
+        } else {
+            self.hidden.insert((message.available_at, number));
         }
-        tenant.sent(number, now);
         self.messages.insert(number, message);
         self.changes.send_replace(());
     }
 
     pub(super) fn purge(&mut self) {
         self.messages.clear();
+        self.hidden.clear();
         self.tenants.clear();
     }
 
     fn remove(&mut self, number: u64, now: Timestamp) -> Option<Message> {
         let message = self.messages.remove(&number)?;
+        self.hidden.remove(&(message.available_at, number));
+        self.end_flight(number, &message, now);
         if let Some(tenant) = self.tenants.get_mut(&message.group()) {
-            tenant.remove(number);
+            tenant.visible.remove(&number);
+            tenant.messages -= 1;
         }
-        self.record_processing(&message, now);
         Some(message)
     }
 
-    /// Counts the last time that a message was in flight, which is over.
-    fn record_processing(&mut self, message: &Message, now: Timestamp) {
-        let time = message.in_flight_time(now);
-        self.processing.add(time, now);
-        if let Some(tenant) = self.tenants.get_mut(&message.group()) {
-            tenant.processed(time, now);
+    /// Counts the time for which a message was in flight, if it was.
+    fn end_flight(&mut self, number: u64, message: &Message, now: Timestamp) {
+        let Some(tenant) = self.tenants.get_mut(&message.group()) else {
+            return;
+        };
+        if tenant.in_flight.remove(&number) {
+            let time = message.in_flight_time(now);
+            tenant.processing.add(time, now);
+            self.processing.add(time, now);
         }
     }
 
-    /// Drops what has outlived the retention period. Called before anything looks at the messages.
-    pub(super) fn expire(&mut self, now: Timestamp) {
+    /// Drops what has outlived the retention period, and shows what is available by now. Called
+    /// before anything looks at the messages.
+    pub(super) fn advance(&mut self, now: Timestamp) {
         let retention = self.settings.retention();
         while let Some((&number, oldest)) = self.messages.first_key_value() {
             if now.since(oldest.sent_at) < retention {
                 break;
             }
             self.remove(number, now);
+        }
+        while let Some(&(available_at, number)) = self.hidden.first() {
+            if available_at > now {
+                break;
+            }
+            self.hidden.pop_first();
+            let Some(message) = self.messages.get(&number).cloned() else {
+                continue;
+            };
+            self.end_flight(number, &message, now);
+            if let Some(tenant) = self.tenants.get_mut(&message.group()) {
+                tenant.visible.insert(number);
+            }
         }
     }
 
@@ -205,58 +223,61 @@ impl Queue {
         take: Take,
         max_receive_count: Option<u32>,
     ) -> (Vec<Delivery>, Vec<DeadLetter>) {
-        let mut deliveries: Vec<Delivery> = Vec::new();
+        self.advance(now);
+        let mut deliveries = Vec::new();
         let mut dead = Vec::new();
         while deliveries.len() < take.limit {
-            let Some(number) = self.next(&deliveries, now) else {
+            let Some(number) = self.next(now) else {
                 break;
             };
-            let Some(message) = self.messages.get(&number).cloned() else {
+            let Some(message) = self.messages.get_mut(&number) else {
                 break;
             };
             if max_receive_count.is_some_and(|maximum| message.receives_here >= maximum) {
                 dead.extend(self.remove(number, now).map(|message| (number, message)));
                 continue;
             }
-            self.record_processing(&message, now);
+            message.receive(now, now + take.visibility);
+            // Even one that is not hidden for any time, so that it is not received twice at once.
+            self.hidden.insert((message.available_at, number));
             if let Some(tenant) = self.tenants.get_mut(&message.group()) {
-                tenant.waiting.remove(&number);
-                tenant.received.insert(number);
+                tenant.visible.remove(&number);
+                tenant.in_flight.insert(number);
             }
-            if let Some(message) = self.messages.get_mut(&number) {
-                message.receive(now, now + take.visibility);
-                deliveries.push(Delivery {
-                    receipt: Receipt {
-                        number,
-                        receive: message.receives,
-                    },
-                    message: message.clone(),
-                });
-            }
+            deliveries.push(Delivery {
+                receipt: Receipt {
+                    number,
+                    receive: message.receives,
+                },
+                message: message.clone(),
+            });
         }
-        self.tenants.retain(|_, tenant| !tenant.is_empty());
+        self.tenants.retain(|_, tenant| tenant.messages > 0);
         (deliveries, dead)
     }
 
     /// The message that comes first: the oldest that is available of all quiet tenants, or else of
-    /// the noisy one with the fewest messages in flight. What is in `taken` may be visible still, and
-    /// is not received twice at once.
-    fn next(&self, taken: &[Delivery], now: Timestamp) -> Option<u64> {
-        let loads: Vec<(&Option<String>, &Tenant, Load)> = self
+    /// the noisy one with the fewest messages in flight.
+    fn next(&self, now: Timestamp) -> Option<u64> {
+        let in_flight_secs: BTreeMap<_, _> = self
             .tenants
             .iter()
-            .map(|(group, tenant)| (group, tenant, self.load(tenant, now)))
+            .map(|(group, tenant)| (group, self.in_flight_secs(tenant, now)))
             .collect();
-        let in_flight_secs: f64 = loads
-            .iter()
-            .map(|(_, tenant, load)| load.processing_secs - tenant.processing_secs(now))
-            .sum();
         let all = Load {
-            in_flight: loads.iter().map(|(_, _, load)| load.in_flight).sum(),
-            processing_secs: self.processing.secs(now) + in_flight_secs,
+            in_flight: self
+                .tenants
+                .values()
+                .map(|tenant| tenant.in_flight.len())
+                .sum(),
+            processing_secs: self.processing.secs(now) + in_flight_secs.values().sum::<f64>(),
         };
-        let first = loads.into_iter().filter_map(|(group, tenant, load)| {
-            let number = self.oldest_available(tenant, taken, now)?;
+        let first = self.tenants.iter().filter_map(|(group, tenant)| {
+            let number = *tenant.visible.first()?;
+            let load = Load {
+                in_flight: tenant.in_flight.len(),
+                processing_secs: tenant.processing_secs(now) + in_flight_secs[group],
+            };
             let rank = if group.is_some() && load.is_noisy(all) {
                 1 + load.in_flight
             } else {
@@ -267,42 +288,17 @@ impl Queue {
         first.min().map(|(_, number)| number)
     }
 
-    fn load(&self, tenant: &Tenant, now: Timestamp) -> Load {
-        let mut load = Load {
-            in_flight: 0,
-            processing_secs: tenant.processing_secs(now),
-        };
-        for message in tenant
-            .received
-            .iter()
-            .filter_map(|number| self.messages.get(number))
-        {
-            load.in_flight += usize::from(!message.is_available(now));
-            load.processing_secs += message.in_flight_time(now).as_secs_f64();
-        }
-        load
-    }
-
-    fn oldest_available(&self, tenant: &Tenant, taken: &[Delivery], now: Timestamp) -> Option<u64> {
-        let is_available = |number: &&u64| {
-            let message = self.messages.get(number);
-            message.is_some_and(|message| message.is_available(now))
-                && !taken
-                    .iter()
-                    .any(|delivery| delivery.receipt.number == **number)
-        };
-        let [waiting, received] =
-            [&tenant.waiting, &tenant.received].map(|set| set.iter().find(is_available).copied());
-        waiting.into_iter().chain(received).min()
+    fn in_flight_secs(&self, tenant: &Tenant, now: Timestamp) -> f64 {
+        let in_flight = tenant.in_flight.iter();
+        let messages = in_flight.filter_map(|number| self.messages.get(number));
+        messages
+            .map(|message| message.in_flight_time(now).as_secs_f64())
+            .sum()
     }
 
     /// The next moment at which a message becomes available by the passing of time.
-    pub(super) fn next_available_at(&self, now: Timestamp) -> Option<Timestamp> {
-        self.messages
-            .values()
-            .filter(|message| !message.is_available(now))
-            .map(|message| message.available_at)
-            .min()
+    pub(super) fn next_available_at(&self) -> Option<Timestamp> {
+        self.hidden.first().map(|(available_at, _)| *available_at)
     }
 
     /// When the first message is available, now or later.
@@ -353,7 +349,9 @@ impl Queue {
                 ),
             });
         }
+        self.hidden.remove(&(message.available_at, receipt.number));
         message.available_at = hidden_until;
+        self.hidden.insert((hidden_until, receipt.number));
         self.changes.send_replace(());
         Ok(())
     }

@@ -113,7 +113,7 @@ impl Sqs {
                 }
                 let queue = broker.queue(name, now)?;
                 let wake = queue
-                    .next_available_at(now)
+                    .next_available_at()
                     .map_or(deadline, |at| at.min(deadline));
                 (queue.changes(), wake)
             };

@@ -24,11 +24,13 @@ const HALF_LIFE: Duration = Duration::from_secs(60);
 /// What a queue knows of one tenant.
 #[derive(Debug, Default)]
 pub(super) struct Tenant {
-    /// Messages of this queue that were never received from it, by number.
-    pub(super) waiting: BTreeSet<u64>,
-    /// Messages that were: in flight, or visible again.
-    pub(super) received: BTreeSet<u64>,
-    processing: Recent,
+    /// Its messages in the queue, delayed ones included.
+    pub(super) messages: usize,
+    /// Those that can be received, by number.
+    pub(super) visible: BTreeSet<u64>,
+    pub(super) in_flight: BTreeSet<u64>,
+    /// Of messages that are no longer in flight.
+    pub(super) processing: Recent,
     last_sent_at: Option<Timestamp>,
 }
 
@@ -48,24 +50,14 @@ pub(super) struct Recent {
 }
 
 impl Tenant {
-    pub(super) fn sent(&mut self, number: u64, now: Timestamp) {
-        self.waiting.insert(number);
+    /// Counts a message that is sent. A tenant that has used up its backlog is quiet: what it took
+    /// before no longer counts.
+    pub(super) fn send(&mut self, now: Timestamp) {
+        if self.visible.is_empty() {
+            self.processing = Recent::default();
+        }
+        self.messages += 1;
         self.last_sent_at = Some(now);
-    }
-
-    pub(super) fn remove(&mut self, number: u64) {
-        self.waiting.remove(&number);
-        self.received.remove(&number);
-    }
-
-    /// Adds the time for which a message was in flight, once it no longer is.
-    pub(super) fn processed(&mut self, time: Duration, now: Timestamp) {
-        self.processing.add(time, now);
-    }
-
-    /// A tenant that has used up its backlog is quiet: what it took before no longer counts.
-    pub(super) fn forget_processing(&mut self) {
-        self.processing = Recent::default();
     }
 
     /// Processing time of messages that are no longer in flight, as far as it still counts.
@@ -78,10 +70,6 @@ impl Tenant {
         } else {
             self.processing.secs(now)
         }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && self.received.is_empty()
     }
 }
 

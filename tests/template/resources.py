@@ -31,6 +31,7 @@ QUEUES = {
 # Every variable of a function that leads to something of the stack's, with that.
 VARIABLES = {
     "SERVICE_NAME": "AWS::StackName",
+    "ID_SALT": "AWS::StackId",
     "TABLE_NAME": "Table",
     "DISPATCH_QUEUE_URL": "DispatchQueue",
     "DISPATCH_DEAD_LETTER_QUEUE_URL": "DispatchDeadLetterQueue",

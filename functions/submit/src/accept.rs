@@ -110,8 +110,9 @@ impl Submit {
         let idempotency = submission.idempotency.as_ref();
         let id = match idempotency {
             Some(idempotency) => {
-                let version = submission.version.as_deref();
-                fingerprint::operation_id(owner.as_str(), entry.name, version, &idempotency.key)
+                let (salt, owner) = (&self.id_salt, owner.as_str());
+                let (version, key) = (submission.version.as_deref(), &idempotency.key);
+                fingerprint::operation_id(salt, owner, entry.name, version, key)
             }
             None => OperationId::from_bytes(self.random.bytes()),
         };

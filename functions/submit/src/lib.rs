@@ -38,6 +38,7 @@ pub struct Submit {
     validators: Validators,
     allowed_networks: AllowedNetworks,
     requests: RequestSettings,
+    id_salt: String,
     forrst_wait: Duration,
     /// Never empty. This function does not see the secrets, which would tell.
     signature_versions: Vec<SignatureVersion>,
@@ -79,6 +80,7 @@ impl Submit {
             // By a maximum of 0 no caller waits, though the other setting has its default.
             forrst_wait: forrst_wait(environment)?.min(requests.wait_max()),
             requests,
+            id_salt: environment.required("ID_SALT")?.to_owned(),
             signature_versions: environment.signature_versions()?,
             clock,
             random,

@@ -13,11 +13,21 @@ use super::json;
 /// What the request was, as far as a replay must repeat it: SHA-256.
 pub type RequestHash = [u8; 32];
 
-/// The operation that `key` names for this owner, function and version *as requested*: leaving the version out and naming the
-/// latest are two requests.
+/// The operation that `key` names for this owner, function and version *as requested*: leaving the
+/// version out and naming the latest are two requests.
+///
+/// `salt` is the deployment's. Without it anyone could compute another owner's ids from guessed
+/// keys, and time requests for them to find out which exist.
 #[must_use]
-pub fn operation_id(owner: &str, function: &str, version: Option<&str>, key: &str) -> OperationId {
+pub fn operation_id(
+    salt: &str,
+    owner: &str,
+    function: &str,
+    version: Option<&str>,
+    key: &str,
+) -> OperationId {
     let mut hash = Sha256::new();
+    put(&mut hash, Some(salt.as_bytes()));
     put(&mut hash, Some(owner.as_bytes()));
     put(&mut hash, Some(function.as_bytes()));
     put(&mut hash, version.map(str::as_bytes));
@@ -66,15 +76,26 @@ mod tests {
 
     proptest! {
         #[test]
-        fn different_parts_name_different_operations(
-            left in ("[ab]{0,3}", "[ab]{0,3}", proptest::option::of("[ab]{0,2}"), "[ab]{0,3}"),
-            right in ("[ab]{0,3}", "[ab]{0,3}", proptest::option::of("[ab]{0,2}"), "[ab]{0,3}"),
-        ) {
-            let id = |parts: &(String, String, Option<String>, String)| {
-                operation_id(&parts.0, &parts.1, parts.2.as_deref(), &parts.3)
+        fn different_parts_name_different_operations(left in parts(), right in parts()) {
+            let id = |(salt, owner, function, version, key): &Parts| {
+                operation_id(salt, owner, function, version.as_deref(), key)
             };
             prop_assert_eq!(id(&left) == id(&right), left == right);
         }
+    }
+
+    type Parts = (String, String, String, Option<String>, String);
+
+    fn parts() -> impl Strategy<Value = Parts> {
+        let version = proptest::option::of("[ab]{0,2}");
+        ("[ab]{0,2}", "[ab]{0,3}", "[ab]{0,3}", version, "[ab]{0,3}")
+    }
+
+    /// Replays find their operation by it, whatever release accepted that.
+    #[test]
+    fn an_id_is_the_first_96_bits_of_the_hash_of_its_parts_with_their_lengths() {
+        let id = operation_id("salt", "jwt:alice", "demo.echo", None, "k");
+        assert_eq!(id.as_str(), "op_d8e2664993ca9ac30a117b10");
     }
 
     #[test]

@@ -100,7 +100,8 @@ impl Stage {
         let owner = format!("teller-{}", self.told);
         let mut operations = Vec::new();
         for (n, body) in story.bodies.iter().enumerate() {
-            operations.push(Told::new(story, schedule, &owner, n, body()).await);
+            let told = Told::new(world, story, schedule, &owner, n, body());
+            operations.push(told.await);
         }
         let mut telling = Telling {
             story,
@@ -174,6 +175,7 @@ impl Stage {
 
 impl Told {
     async fn new(
+        world: &World,
         story: &Story,
         schedule: &Schedule,
         owner: &str,
@@ -188,7 +190,8 @@ impl Told {
         }
         let function = body["function"].as_str().unwrap();
         let key = format!("{KEY}{n}");
-        let id = operation_id(&format!("local:{owner}"), function, None, &key);
+        let salt = world.environment.required("ID_SALT").unwrap();
+        let id = operation_id(salt, &format!("local:{owner}"), function, None, &key);
         Self {
             id: id.to_string(),
             key,

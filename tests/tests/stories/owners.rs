@@ -96,3 +96,16 @@ async fn sessions_of_a_role_are_one_owner() {
     let id = submit(&world, &nightly).await;
     assert_eq!(submit(&world, &hourly).await, id);
 }
+
+/// Whoever knows owner, function and key could otherwise ask for the operation by its id.
+#[tokio::test]
+async fn the_id_that_a_key_names_is_of_its_deployment() {
+    let caller = caller("submit/iam_user", &[]);
+    let mut ids = Vec::new();
+    for salt in ["one", "one", "another"] {
+        let world = World::with([("ID_SALT", salt)]).await;
+        ids.push(submit(&world, &caller).await);
+    }
+    assert_eq!(ids[0], ids[1], "as after a restart");
+    assert_ne!(ids[0], ids[2]);
+}

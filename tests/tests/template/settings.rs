@@ -31,7 +31,8 @@ const LAMBDAS: [(&str, &str); 3] = [
     ("AWS_SECRET_ACCESS_KEY", "secret"),
 ];
 /// What functions cannot run without.
-const REQUIRED: [&str; 6] = [
+const REQUIRED: [&str; 7] = [
+    "ID_SALT",
     "TABLE_NAME",
     "DISPATCH_QUEUE_URL",
     "DISPATCH_DEAD_LETTER_QUEUE_URL",
@@ -41,6 +42,8 @@ const REQUIRED: [&str; 6] = [
 ];
 /// What may be left out and may hold anything.
 const FREE: [&str; 2] = ["OWNER_CLAIM", "PUBLIC_URL"];
+const STACK_ID: &str = "arn:aws:cloudformation:eu-central-1:123456789012:stack/ferry/\
+                        8dd0f5d0-9a4b-11f1-8a5e-0a1b2c3d4e5f";
 /// As Standard Webhooks' own libraries are tested with.
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
@@ -161,8 +164,10 @@ fn variables(template: &Template, function: &str) -> Variables {
 
 fn deployed(template: &Template, value: &Value) -> String {
     let reference = value["Ref"].as_str().unwrap();
-    if reference == "AWS::StackName" {
-        return "ferry".to_owned();
+    match reference {
+        "AWS::StackName" => return "ferry".to_owned(),
+        "AWS::StackId" => return STACK_ID.to_owned(),
+        _ => {}
     }
     let Some(resource) = template.section("Resources").get(reference) else {
         let default = template.default_of(value);

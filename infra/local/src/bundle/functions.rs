@@ -77,6 +77,10 @@ pub const PASSED_ON: [&str; 15] = [
 /// What callbacks are signed with when nobody says otherwise. It is known to everybody and good for nothing but trying out.
 pub const DEVELOPMENT_WEBHOOK_SECRET: &str = "whsec_ZmVycnktbG9jYWwtZGV2ZWxvcG1lbnQtb25seS1rZXk=";
 
+/// A constant, so that idempotency keys still find their operations after a restart with a store
+/// that outlives the bundle (`--dynamodb`). Owners are unchecked here: no id has to be hidden.
+const ID_SALT: &str = "local";
+
 /// The functions, ready to be invoked.
 pub(super) struct Functions {
     pub(super) submit: Arc<Function>,
@@ -219,6 +223,7 @@ pub(super) fn environment(
         ("DEMO_FUNCTIONS", "1"),
         // The gateway here speaks plain HTTP on a port of its own, which no function could tell from its event.
         ("PUBLIC_URL", url),
+        ("ID_SALT", ID_SALT),
         ("WEBHOOK_SECRETS", DEVELOPMENT_WEBHOOK_SECRET),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))

@@ -2,12 +2,15 @@
 //! them.
 
 use std::fs::File;
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use nix::unistd::{dup, dup2_stdout};
 use shared::config::Environment;
 use shared::telemetry;
+use tracing::subscriber::DefaultGuard;
 
 /// Tells what goes wrong in this process in the output of the test that it goes wrong in.
 ///
@@ -17,6 +20,51 @@ use shared::telemetry;
 pub fn tell_warnings() {
     let level = Environment::from_iter([("AWS_LAMBDA_LOG_LEVEL", "WARN")]);
     telemetry::start(&level).expect("it is a level");
+}
+
+/// What is logged on this thread while it lives, from INFO on.
+pub struct Logged {
+    written: Written,
+    _guard: DefaultGuard,
+}
+
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Logged {
+    /// From now on.
+    #[must_use]
+    pub fn here() -> Self {
+        let written = Written::default();
+        let writer = written.clone();
+        let logs = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_target(false)
+            .without_time()
+            .with_writer(move || writer.clone());
+        Self {
+            written,
+            _guard: tracing::subscriber::set_default(logs.finish()),
+        }
+    }
+
+    /// The lines since this was last asked.
+    #[must_use]
+    pub fn take(&self) -> Vec<String> {
+        let written = std::mem::take(&mut *self.written.0.lock().unwrap());
+        let written = String::from_utf8(written).unwrap();
+        written.lines().map(str::to_owned).collect()
+    }
 }
 
 /// Standard output led into a file, until this is ended.

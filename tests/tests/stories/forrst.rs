@@ -14,7 +14,7 @@ pub(super) const CANCEL: &str = "urn:cline:forrst:ext:async:fn:cancel";
 pub(super) const LIST: &str = "urn:cline:forrst:ext:async:fn:list";
 pub(super) const HEALTH: &str = "urn:cline:forrst:fn:health";
 
-fn envelope(function: &str, arguments: &Value, extensions: &Value) -> String {
+pub(super) fn envelope(function: &str, arguments: &Value, extensions: &Value) -> String {
     json!({
         "protocol": {"name": "forrst", "version": "0.1.0"}, "id": "req_1",
         "call": {"function": function, "arguments": arguments}, "extensions": extensions,

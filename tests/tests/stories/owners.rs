@@ -1,8 +1,18 @@
-//! Callers as AWS's authorizer for IAM names them: who shares operations and who does not.
+//! Callers as AWS's authorizer for IAM names them: who shares operations and who does not. And what
+//! an owner's record costs everyone else: what a missing one does.
 
+use std::fmt::Debug;
+
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 use tests::events;
+use tests::logs::Logged;
+use tests::metrics::Counted;
+use tests::queues::QueueKind;
 use tests::world::{Answer, World, event};
+
+use super::forrst::{CANCEL, STATUS, envelope};
 
 /// The authorizer's part of a sample event, with another value at each pointer.
 fn caller(sample: &str, changes: &[(&str, &str)]) -> Value {
@@ -108,4 +118,115 @@ async fn the_id_that_a_key_names_is_of_its_deployment() {
     }
     assert_eq!(ids[0], ids[1], "as after a restart");
     assert_ne!(ids[0], ids[2]);
+}
+
+const MISSING: &str = "op_000000000000000000000000";
+
+/// Every request that names an operation: method, path behind its id, headers, and body.
+type Named = (
+    &'static str,
+    &'static str,
+    &'static [(&'static str, &'static str)],
+    Option<&'static str>,
+);
+
+const NAMED: [Named; 10] = [
+    ("GET", "", &[], None),
+    ("GET", "", &[("prefer", "wait=10")], None),
+    ("GET", "", &[("if-none-match", "*")], None),
+    ("DELETE", "", &[], None),
+    ("DELETE", "", &[("if-match", "\"1.1.1\"")], None),
+    ("POST", "/cancel", &[], None),
+    ("POST", "/cancel", &[("if-match", "\"1.1.1\"")], None),
+    ("POST", "/redeliver", &[], None),
+    ("POST", "/forrst", &[], Some(STATUS)),
+    ("POST", "/forrst", &[], Some(CANCEL)),
+];
+
+/// What anyone can find out of a request of `bob`'s, and what it costs; the id left out.
+async fn traces(
+    world: &World,
+    logged: &Logged,
+    counted: &Counted,
+    named: Named,
+    id: &str,
+) -> String {
+    let (method, behind, headers, function) = named;
+    let (path, body) = match function {
+        None => (format!("/operations/{id}{behind}"), String::new()),
+        Some(function) => {
+            let arguments = json!({ "operation_id": id });
+            (
+                behind.to_owned(),
+                envelope(function, &arguments, &json!([])),
+            )
+        }
+    };
+    world.wire.reset();
+    let _ = (logged.take(), counted.told());
+    let request = world.request_of("bob", method, &path, headers, body.as_bytes());
+    let answer = world.while_waiting(None, request).await;
+    assert_eq!(answer.status, 404, "{named:?} {}", answer.text);
+    let parts: [&dyn Debug; 5] = [
+        &(answer.headers, answer.text),
+        &world.wire.calls(),
+        &world.wire.charges(),
+        &logged.take(),
+        &counted.told(),
+    ];
+    format!("{parts:#?}").replace(id, "ID")
+}
+
+/// Nothing but its owner is read of a record: one that nothing else can be made of is as good as
+/// missing, by every route.
+#[tokio::test]
+async fn another_owners_record_is_judged_by_its_owner_alone() {
+    let world = World::start().await;
+    let (logged, counted) = (Logged::here(), Counted::here());
+    let mut missing = Vec::new();
+    for named in NAMED {
+        missing.push(traces(&world, &logged, &counted, named, MISSING).await);
+    }
+    let garbage = || AttributeValue::B(Blob::new([0xff, 0xff]));
+    for (attribute, value) in [
+        ("format", AttributeValue::N("2".into())),
+        ("format", garbage()),
+        ("status", AttributeValue::S("unheard-of".into())),
+        ("lock_version", garbage()),
+        ("create_id", garbage()),
+        ("delete_at", garbage()),
+        ("arguments", garbage()),
+        ("metadata", garbage()),
+        ("result", garbage()),
+        ("errors", AttributeValue::S("{".into())),
+        ("callback_url", garbage()),
+    ] {
+        for ended in [false, true] {
+            let accepted = world.submit(json!({"function": "demo.echo"})).await;
+            let id = accepted.json["id"].as_str().unwrap();
+            if ended {
+                world.pump_all().await;
+            }
+            world.queue(QueueKind::Dispatch).purge().await;
+            set(&world, id, attribute, value.clone()).await;
+            let path = format!("/operations/{id}");
+            let own = world.request("GET", &path, &[], "").await;
+            assert!(own.status >= 500, "{attribute}: {}", own.text);
+            for (named, missing) in NAMED.into_iter().zip(&missing) {
+                let foreign = traces(&world, &logged, &counted, named, id).await;
+                assert_eq!(&foreign, missing, "{attribute}, {named:?}");
+            }
+        }
+    }
+}
+
+async fn set(world: &World, id: &str, attribute: &str, value: AttributeValue) {
+    let update = world.dynamodb.update_item().table_name("ferry");
+    let update = update
+        .key("pk", AttributeValue::S(id.to_owned()))
+        .key("sk", AttributeValue::S("head".to_owned()))
+        .update_expression("SET #attribute = :value")
+        .expression_attribute_names("#attribute", attribute)
+        .expression_attribute_values(":value", value);
+    update.send().await.unwrap();
 }

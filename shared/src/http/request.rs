@@ -25,16 +25,17 @@ pub struct RequestSettings {
     public_url: Option<String>,
     owner_claim: String,
     wait_secs_max: u32,
+    takes_local_owners: bool,
 }
 
 impl RequestSettings {
     /// From `PUBLIC_URL` (where callers reach the API, when that is not the request's own domain
     /// and stage), `OWNER_CLAIM` (the JWT claim that names the owner, `sub` when left out) and
-    /// `WAIT_SECONDS_MAX`.
+    /// `WAIT_SECONDS_MAX`, and `LOCAL_BUNDLE` (whether the local gateway names owners).
     ///
     /// # Errors
     ///
-    /// When `WAIT_SECONDS_MAX` is malformed.
+    /// When one of the last two is malformed.
     pub fn new(environment: &Environment) -> Result<Self, SettingError> {
         let public_url = environment
             .optional("PUBLIC_URL")
@@ -51,6 +52,7 @@ impl RequestSettings {
                 0..=WAIT_SECS_MAX,
                 WAIT_SECS_MAX_DEFAULT,
             )?,
+            takes_local_owners: environment.switch("LOCAL_BUNDLE")?,
         })
     }
 
@@ -179,9 +181,9 @@ fn is_account_id(text: &str) -> bool {
 }
 
 impl Authorizer {
-    fn owner(&self, owner_claim: &str) -> Option<Owner> {
+    fn owner(&self, settings: &RequestSettings) -> Option<Owner> {
         if let Some(jwt) = &self.jwt {
-            let claim = jwt.claims.get(owner_claim)?.as_str()?;
+            let claim = jwt.claims.get(&settings.owner_claim)?.as_str()?;
             // API Gateway hands an array over as text, `[a b]`, in which one of two members and one
             // of a member with a space read alike.
             let was_array = claim.starts_with('[') && claim.ends_with(']');
@@ -195,8 +197,10 @@ impl Authorizer {
             return iam.owner();
         }
         let context = self.lambda.as_ref()?;
-        // Only the local gateway says this: no authorizer function of an operator's has a reason to.
-        if let Some(name) = context.get("local_owner") {
+        // From the local gateway alone. An authorizer function on AWS may have a member of this
+        // name too, even one that it copies from a caller's token.
+        let local_owner = context.get("local_owner");
+        if let Some(name) = local_owner.filter(|_| settings.takes_local_owners) {
             return Owner::new("local", name.as_str()?);
         }
         Owner::new("lambda", context.get("owner")?.as_str()?)
@@ -239,7 +243,7 @@ impl Request {
             path_parameters: event.path_parameters,
             owner: context
                 .authorizer
-                .and_then(|authorizer| authorizer.owner(&settings.owner_claim)),
+                .and_then(|authorizer| authorizer.owner(settings)),
             wait_secs_max: settings.wait_secs_max,
             body,
         }
@@ -327,6 +331,10 @@ mod tests {
     use super::*;
 
     fn request(patch: Value) -> Request {
+        request_with([], patch)
+    }
+
+    fn request_with<const N: usize>(settings: [(&str, &str); N], patch: Value) -> Request {
         let mut event = json!({
             "routeKey": "GET /operations/{id}",
             "headers": {},
@@ -337,7 +345,7 @@ mod tests {
         merge(&mut event, patch);
         Request::new(
             serde_json::from_value(event).unwrap(),
-            &RequestSettings::new(&Environment::default()).unwrap(),
+            &RequestSettings::new(&Environment::from_iter(settings)).unwrap(),
         )
     }
 
@@ -353,7 +361,15 @@ mod tests {
     }
 
     fn owner(authorizer: &Value) -> Option<String> {
-        let request = request(json!({"requestContext": {"authorizer": authorizer}}));
+        owner_with([], authorizer)
+    }
+
+    fn owner_with<const N: usize>(
+        settings: [(&str, &str); N],
+        authorizer: &Value,
+    ) -> Option<String> {
+        let patch = json!({"requestContext": {"authorizer": authorizer}});
+        let request = request_with(settings, patch);
         let owner = request.owner().ok()?;
         // As whoever erases for an owner has to spell them.
         assert_eq!(Owner::parse(owner.as_str()).as_ref(), Some(owner));
@@ -375,10 +391,21 @@ mod tests {
             owner(&json!({"lambda": {"owner": "alice"}})).as_deref(),
             Some("lambda:alice")
         );
-        assert_eq!(
-            owner(&json!({"lambda": {"local_owner": "alice"}})).as_deref(),
-            Some("local:alice")
-        );
+    }
+
+    #[test]
+    fn the_local_gateway_names_owners_in_the_local_bundle_alone() {
+        let local = json!({"lambda": {"local_owner": "alice"}});
+        let both = json!({"lambda": {"local_owner": "alice", "owner": "bob"}});
+        for settings in [[("LOCAL_BUNDLE", "")], [("LOCAL_BUNDLE", "0")]] {
+            assert_eq!(owner_with(settings, &local), None);
+            let owner = owner_with(settings, &both);
+            assert_eq!(owner.as_deref(), Some("lambda:bob"));
+        }
+        for authorizer in [local, both] {
+            let owner = owner_with([("LOCAL_BUNDLE", "1")], &authorizer);
+            assert_eq!(owner.as_deref(), Some("local:alice"));
+        }
     }
 
     #[test]

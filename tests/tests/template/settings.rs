@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use callback::Callback;
+use local::bundle::Services;
 use serde_json::Value;
 use shared::aws::{self, Aws};
 use shared::clock::SystemClock;
@@ -75,6 +76,20 @@ async fn no_function_is_given_a_variable_that_it_does_not_read() {
             let refused = start(function, &changed).await.unwrap_err();
             assert!(refused.starts_with(&problem), "{function}: {refused}");
         }
+    }
+}
+
+/// It would let an authorizer's context name any owner.
+#[tokio::test]
+async fn no_function_is_told_that_it_runs_in_the_local_bundle() {
+    const MARK: &str = "LOCAL_BUNDLE";
+    let services = Services::start(Arc::new(SystemClock)).await.unwrap();
+    let is_mark = |(name, _): &(String, String)| name == MARK;
+    assert!(services.environment.iter().any(is_mark));
+    let template = Template::read();
+    for place in ["Globals", "Resources"] {
+        let written = template.section(place).values().map(Value::to_string);
+        assert!(!written.collect::<String>().contains(MARK), "{place}");
     }
 }
 

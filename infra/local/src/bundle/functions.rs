@@ -224,6 +224,7 @@ pub(super) fn environment(
         // The gateway here speaks plain HTTP on a port of its own, which no function could tell from its event.
         ("PUBLIC_URL", url),
         ("ID_SALT", ID_SALT),
+        ("LOCAL_BUNDLE", "1"),
         ("WEBHOOK_SECRETS", DEVELOPMENT_WEBHOOK_SECRET),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))

@@ -109,16 +109,30 @@ impl Environment {
     ///
     /// # Errors
     ///
-    /// When an entry is no network.
+    /// When an entry is no network, or is all addresses. And, but with `LOCAL_BUNDLE`, when one has
+    /// loopback or link-local addresses: on Lambda the function's own runtime API listens on the
+    /// one, and credentials are served on the other.
     pub fn allowed_networks(&self) -> Result<AllowedNetworks, SettingError> {
         const NAME: &str = "CALLBACK_ALLOWED_NETWORKS";
-        AllowedNetworks::parse(self.optional(NAME).unwrap_or_default()).map_err(|invalid| {
+        let list = self.optional(NAME).unwrap_or_default();
+        let networks = AllowedNetworks::parse(list).map_err(|invalid| {
             let problem = format!(
                 "must be a list of networks such as 10.20.0.0/16; entry {} is none",
                 invalid.position
             );
             SettingError::new(NAME, problem)
-        })
+        })?;
+        if let Some(position) = networks.first_of_all_addresses() {
+            let problem = format!("must not allow every address; entry {position} does");
+            return Err(SettingError::new(NAME, problem));
+        }
+        let is_local = self.switch("LOCAL_BUNDLE")?;
+        if let Some(position) = networks.first_of_own_host().filter(|_| !is_local) {
+            let problem =
+                format!("must not have loopback or link-local addresses; entry {position} has");
+            return Err(SettingError::new(NAME, problem));
+        }
+        Ok(networks)
     }
 
     /// `WEBHOOK_SIGNATURE_VERSIONS`: how callbacks are signed, as callers are told; the first for those who do not choose. `v1` when
@@ -188,6 +202,32 @@ mod tests {
             "TABLE_NAME is not set"
         );
         assert!(!format!("{environment:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn callbacks_reach_the_host_itself_in_the_local_bundle_alone() {
+        let refusal = |local, list| {
+            let settings = [("CALLBACK_ALLOWED_NETWORKS", list), ("LOCAL_BUNDLE", local)];
+            let networks = Environment::from_iter(settings).allowed_networks();
+            networks.err().map(|error| error.to_string())
+        };
+        let own = "CALLBACK_ALLOWED_NETWORKS must not have loopback or link-local addresses; \
+                   entry 2 has";
+        let all = "CALLBACK_ALLOWED_NETWORKS must not allow every address; entry 2 does";
+        for (list, elsewhere, locally) in [
+            ("", None, None),
+            ("10.20.0.0/16 fd12::/16", None, None),
+            ("10.20.0.0/16 127.0.0.0/8", Some(own), None),
+            ("10.20.0.0/16 ::ffff:127.0.0.1/128", Some(own), None),
+            ("192.0.0.0/2 0.0.0.0/1", Some(own), None),
+            ("10.20.0.0/16 0.0.0.0/0", Some(all), Some(all)),
+            ("10.20.0.0/16 ::/0", Some(all), Some(all)),
+        ] {
+            for local in ["", "0"] {
+                assert_eq!(refusal(local, list).as_deref(), elsewhere, "{list}");
+            }
+            assert_eq!(refusal("1", list).as_deref(), locally, "{list}");
+        }
     }
 
     #[test]

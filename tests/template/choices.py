@@ -71,6 +71,7 @@ REFUSED: dict[str, tuple[Parameters, str]] = {
     "a short webhook secret": (JWT | {"WebhookSecrets": "whsec_c2hvcnQ="}, "WebhookSecrets must be"),
     "a wait that no callback has": (JWT | {"CallbackRetrySeconds": "5,3601"}, "CallbackRetrySeconds must be"),
     "a network that is none": (JWT | {"CallbackAllowedNetworks": "10.20.0.0"}, "CallbackAllowedNetworks must be"),
+    "every address": (JWT | {"CallbackAllowedNetworks": "0.0.0.0/0"}, "CallbackAllowedNetworks must be"),
     "a network that nothing leads to": (JWT | {"CallbackAllowedNetworks": "10.20.0.0/16"}, "CallbackAllowedNetworks needs SubnetIds"),
     "subnets without security groups": (JWT | _VPC | {"SecurityGroupIds": ""}, "SubnetIds needs SecurityGroupIds"),
     "security groups without subnets": (JWT | _VPC | {"SubnetIds": ""}, "SecurityGroupIds needs SubnetIds"),

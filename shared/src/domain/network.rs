@@ -66,6 +66,25 @@ impl AllowedNetworks {
             .map(Self)
     }
 
+    /// The first entry that is every address of its kind, from 1.
+    #[must_use]
+    pub fn first_of_all_addresses(&self) -> Option<usize> {
+        self.first(|network| network.prefix_len() == 0)
+    }
+
+    /// The first entry with an address by which a host reaches itself or its own link, from 1.
+    #[must_use]
+    pub fn first_of_own_host(&self) -> Option<usize> {
+        // Two networks overlap when one contains the other.
+        let overlaps =
+            |network: &IpNet, own: &IpNet| network.contains(own) || own.contains(network);
+        self.first(|network| OWN_HOST.iter().any(|own| overlaps(network, own)))
+    }
+
+    fn first(&self, is_it: impl Fn(&IpNet) -> bool) -> Option<usize> {
+        self.0.iter().position(is_it).map(|index| index + 1)
+    }
+
     /// Whether no network is allowed, as it is by default.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -175,6 +194,19 @@ fn embedded_ipv4(address: IpAddr) -> Option<Ipv4Addr> {
     }
 }
 
+/// By which a host reaches itself or its own link. Linux takes the unspecified address for
+/// loopback.
+const OWN_HOST: [IpNet; 8] = [
+    IpNet::V4(ipv4([0, 0, 0, 0], 8)),
+    IpNet::V4(ipv4([127, 0, 0, 0], 8)),
+    IpNet::V4(ipv4([169, 254, 0, 0], 16)),
+    IpNet::V6(ipv6([0, 0, 0], 127)), // unspecified and loopback, RFC 4291
+    IpNet::V6(ipv6([0xfe80, 0, 0], 10)),
+    IpNet::V6(mapped([0, 0, 0, 0], 8)),
+    IpNet::V6(mapped([127, 0, 0, 0], 8)),
+    IpNet::V6(mapped([169, 254, 0, 0], 16)),
+];
+
 /// Outside the link-local networks, which count as a whole.
 const CLOUD_SERVICES_IPV4: [Ipv4Addr; 3] = [
     Ipv4Addr::new(168, 63, 129, 16), // Azure's platform address, otherwise public
@@ -226,6 +258,12 @@ const fn ipv4([a, b, c, d]: [u8; 4], prefix_bits: u8) -> Ipv4Net {
 
 const fn ipv6([a, b, c]: [u16; 3], prefix_bits: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0), prefix_bits)
+}
+
+/// A network of IPv4 addresses as IPv6 writes them, `::ffff:a.b.c.d`.
+const fn mapped([a, b, c, d]: [u8; 4], prefix_bits: u8) -> Ipv6Net {
+    let address = Ipv4Addr::new(a, b, c, d).to_ipv6_mapped();
+    Ipv6Net::new_assert(address, 96 + prefix_bits)
 }
 
 #[cfg(test)]

@@ -79,7 +79,7 @@ async fn no_function_is_given_a_variable_that_it_does_not_read() {
     }
 }
 
-/// It would let an authorizer's context name any owner.
+/// It would let an authorizer's context name any owner, and callbacks reach the functions' runtime.
 #[tokio::test]
 async fn no_function_is_told_that_it_runs_in_the_local_bundle() {
     const MARK: &str = "LOCAL_BUNDLE";

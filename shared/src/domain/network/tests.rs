@@ -204,6 +204,58 @@ fn an_error_names_the_entry_by_its_position_and_not_by_its_content() {
     }
 }
 
+#[test]
+fn a_network_of_all_addresses_is_found_by_its_position() {
+    for (list, position) in [
+        ("", None),
+        ("10.0.0.0/8 0.0.0.0/1 128.0.0.0/1 ::/1", None),
+        ("0.0.0.0/0", Some(1)),
+        ("10.0.0.0/8, ::/0", Some(2)),
+    ] {
+        assert_eq!(allowed(list).first_of_all_addresses(), position, "{list}");
+    }
+}
+
+#[test]
+fn a_network_that_leads_to_the_host_itself_is_found_by_its_position() {
+    for list in [
+        "",
+        "1.0.0.0/8 126.0.0.0/8 128.0.0.0/3 169.253.0.0/16 169.255.0.0/16 10.20.0.0/16",
+        "::2/128 fd12::/16 fec0::/10 fe00::/9 64:ff9b::/96 2000::/3",
+        "::ffff:10.20.0.0/112 ::ffff:126.0.0.0/104 ::fffe:127.0.0.1/128",
+    ] {
+        assert_eq!(allowed(list).first_of_own_host(), None, "{list}");
+    }
+    for network in [
+        "0.0.0.0/0",
+        "0.0.0.0/1",
+        "0.0.0.0/32",
+        "127.0.0.1/32",
+        "127.0.0.0/8",
+        "126.0.0.0/7",
+        "127.255.255.255/32",
+        "169.254.169.254/32",
+        "169.254.0.0/15",
+        "160.0.0.0/4",
+        "::/0",
+        "::/1",
+        "::/128",
+        "::1/128",
+        "fe80::/10",
+        "fe80::1/128",
+        "fc00::/6",
+        "::ffff:127.0.0.1/128",
+        "::ffff:169.254.169.254/128",
+        "::ffff:0.0.0.0/128",
+        "::ffff:0:0/96",
+        "::/8",
+    ] {
+        assert_eq!(allowed(network).first_of_own_host(), Some(1), "{network}");
+        let list = format!("10.20.0.0/16 {network}");
+        assert_eq!(allowed(&list).first_of_own_host(), Some(2), "{list}");
+    }
+}
+
 proptest! {
     #[test]
     fn nothing_that_carries_an_ipv4_address_is_public(bits: u32) {

@@ -8,13 +8,11 @@ use shared::domain::time::Timestamp;
 use shared::lambda::{Disposition, Record};
 use shared::metrics::{self, Metric};
 use shared::queue::Dispatch;
-use shared::store::Claimed;
+use shared::store::{Claimed, Held};
 use shared::telemetry::{chain, tell_operation, tell_trace};
 
 use crate::Worker;
 use crate::settle::LOOK_AGAIN_SECS;
-use crate::work::Runner;
-
 impl Worker {
     pub(crate) async fn serve_dispatch(&self, record: &Record, deadline: Timestamp) -> Disposition {
         let message = match Dispatch::parse(&record.body, record.group.clone()) {
@@ -22,27 +20,21 @@ impl Worker {
             Err(error) => return self.put_back_unread(record, &error).await,
         };
         tell_operation(&message.operation_id);
-        let runner = match self
+        // By the message, since a claim to find out would use up an attempt.
+        let known = self
             .works
-            .find(&message.function, &message.function_version)
-        {
-            Ok(runner) => runner,
-            Err(unknown) => return self.serve_unknown(record, &message, &unknown).await,
-        };
+            .find(&message.function, &message.function_version);
+        if let Err(unknown) = known {
+            return self.serve_unknown(record, &message, &unknown).await;
+        }
         // An invocation that is about to end holds nothing: the message comes back to one that has time.
         if self.clock.now() + INVOCATION_MARGIN >= deadline {
             return self.put_back(record, &message, LOOK_AGAIN_SECS).await;
         }
-        self.claim(record, &message, runner, deadline).await
+        self.claim(record, &message, deadline).await
     }
 
-    async fn claim(
-        &self,
-        record: &Record,
-        message: &Dispatch,
-        runner: &'static Runner,
-        deadline: Timestamp,
-    ) -> Disposition {
+    async fn claim(&self, record: &Record, message: &Dispatch, deadline: Timestamp) -> Disposition {
         // Before the claim: a worker that dies right after it must not keep the message hidden for longer than its lease.
         if let Err(error) = self.hide_for_a_lease(record).await {
             tracing::warn!("not claimed, visibility not set: {}", chain(&error));
@@ -62,15 +54,7 @@ impl Worker {
             })
             .await;
         match claimed {
-            Ok(Claimed::Held(held)) => {
-                let operation = held.operation();
-                tell_trace(operation);
-                if operation.attempt == 1 {
-                    let waited = now.since(operation.created_at);
-                    metrics::time(Metric::QueueTime(&operation.function), waited);
-                }
-                self.attempt(record, message, runner, *held, deadline).await
-            }
+            Ok(Claimed::Held(held)) => self.begin(record, message, *held, now, deadline).await,
             Ok(Claimed::Absent) => self.absent(record, message, now).await,
             Ok(Claimed::ExpiredWithCallback) => {
                 self.expired_with_callback(record, message, now).await
@@ -89,6 +73,42 @@ impl Worker {
         }
     }
 
+    /// Begins the attempt that was claimed, by what the record names. The message says what to
+    /// claim and no more: who can send to the queue cannot choose which function gets an
+    /// operation's arguments.
+    async fn begin(
+        &self,
+        record: &Record,
+        message: &Dispatch,
+        held: Held,
+        claimed_at: Timestamp,
+        deadline: Timestamp,
+    ) -> Disposition {
+        let operation = held.operation();
+        tell_trace(operation);
+        if operation.attempt == 1 {
+            let waited = claimed_at.since(operation.created_at);
+            metrics::time(Metric::QueueTime(&operation.function), waited);
+        }
+        let named = (&message.function, &message.function_version);
+        if named != (&operation.function, &operation.function_version) {
+            tracing::error!(
+                function = operation.function,
+                version = operation.function_version,
+                message_function = message.function,
+                message_version = message.function_version,
+                "the message names another function than the operation's record, which counts"
+            );
+        }
+        let runner = self
+            .works
+            .find(&operation.function, &operation.function_version);
+        match runner {
+            Ok(runner) => self.attempt(record, message, runner, held, deadline).await,
+            Err(unknown) => self.let_go_unknown(&held, &unknown).await,
+        }
+    }
+
     /// A function that this worker does not know: perhaps a newer one does, as in the middle of a deployment. The message waits
     /// for it until the operation's deadline, and no attempt is used up.
     pub(crate) async fn serve_unknown(
@@ -102,17 +122,25 @@ impl Worker {
             version = message.function_version,
             "no such function here"
         );
-        let (code, what) = match unknown {
-            Unknown::Function => (FailureCode::FunctionNotFound, "function"),
-            Unknown::Version { .. } => (FailureCode::VersionNotFound, "version of the function"),
-        };
+        let (code, what) = not_found(unknown);
         let could_not_start = |operation: &Operation, now| {
             let mut errors = operation.give_up_errors(now)?;
             let message = format!("no worker knew the {what} before the deadline");
-            // After the function's own last error, before the deadline's.
-            errors.insert(errors.len() - 1, OperationError::of(code, &message));
+            // After the function's own last error, before the deadline's; a claim that found out
+            // the same has said so.
+            if errors[0].code != code.as_str() {
+                errors.insert(errors.len() - 1, OperationError::of(code, &message));
+            }
             Some(errors)
         };
         self.look(record, message, could_not_start).await
+    }
+}
+
+/// The code of an operation whose function no worker knew, and what that was.
+pub(crate) const fn not_found(unknown: &Unknown) -> (FailureCode, &'static str) {
+    match unknown {
+        Unknown::Function => (FailureCode::FunctionNotFound, "function"),
+        Unknown::Version { .. } => (FailureCode::VersionNotFound, "version of the function"),
     }
 }

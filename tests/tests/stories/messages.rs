@@ -9,6 +9,7 @@ use shared::domain::id::{ClaimId, CreateId, OperationId};
 use shared::domain::operation::Operation;
 use shared::queue::{Dispatch, Message as _};
 use shared::store::{Claimed, Draft, Held};
+use tests::logs::Logged;
 use tests::queues::QueueKind;
 use tests::world::World;
 
@@ -288,6 +289,111 @@ async fn waits_for_its_function_until_the_deadline(ends_in: QueueKind) {
     let failed = world.show(id).await;
     assert_eq!(codes(&failed), ["FUNCTION_NOT_FOUND", "DEADLINE_EXCEEDED"]);
     assert!(world.queue(ends_in).is_empty().await);
+}
+
+/// Submits `demo.echo`, and puts a message in place of its own that names another function.
+async fn submit_falsified(world: &World, function: &str) -> String {
+    let body = json!({"function": "demo.echo", "arguments": {"a": 1}, "deadline_seconds": 3600});
+    let id = world.submit(body).await.json["id"].clone();
+    let id = id.as_str().unwrap().to_owned();
+    world.queue(QueueKind::Dispatch).purge().await;
+    send_false(world, &id, function).await;
+    id
+}
+
+async fn send_false(world: &World, id: &str, function: &str) {
+    let message = Dispatch {
+        operation_id: OperationId::parse(id).unwrap(),
+        create_id: create_id(world, id).await,
+        function: function.to_owned(),
+        function_version: "1.0.0".to_owned(),
+        group: None,
+    };
+    let queue = world.queue(QueueKind::Dispatch);
+    queue.send(&message.to_body()).await;
+}
+
+#[tokio::test]
+async fn the_function_that_is_run_is_the_records_and_not_the_messages() {
+    let (world, logged) = (World::start().await, Logged::here());
+    let id = submit_falsified(&world, "demo.fail").await;
+    assert!(world.pump(QueueKind::Dispatch).await);
+    let done = world.show(&id).await;
+    assert_eq!(
+        (&done["status"], &done["result"], &done["attempt"]),
+        (&json!("completed"), &json!({"a": 1}), &json!(1))
+    );
+    assert!(world.queue(QueueKind::Dispatch).is_empty().await);
+    let errors = logged.take().into_iter();
+    let errors: Vec<_> = errors.filter(|line| line.contains("ERROR")).collect();
+    let [error] = errors.as_slice() else {
+        panic!("{errors:?}")
+    };
+    for part in [id.as_str(), "demo.echo", "demo.fail"] {
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+/// A false message costs an attempt, whose end has a true one take its place.
+#[tokio::test]
+async fn a_record_whose_function_the_worker_does_not_know_waits_for_one_that_does() {
+    let world = World::start().await;
+    let environment = world.environment.clone().with([("DEMO_FUNCTIONS", "0")]);
+    let worker = older_worker(&world, &environment);
+    let queue = world.queue(QueueKind::Dispatch);
+    let falsified = async || {
+        let id = submit_falsified(&world, "csv.summarize").await;
+        assert!(world.pump_by(&worker, QueueKind::Dispatch, 1).await);
+        id
+    };
+    let attempts_of = async |id: &str| {
+        let shown = world.show(id).await;
+        (shown["status"].clone(), shown["attempt"].clone())
+    };
+
+    let id = falsified().await;
+    for _ in 0..5 {
+        assert_eq!(queue.len().await, 1);
+        assert_eq!(attempts_of(&id).await, (json!("processing"), json!(1)));
+        assert!(world.pump_by(&worker, QueueKind::Dispatch, 1).await);
+        world.clock.advance(MINUTE);
+    }
+    world.rest().await;
+    assert_eq!(attempts_of(&id).await, (json!("completed"), json!(2)));
+
+    let id = falsified().await;
+    world.clock.advance(Duration::from_secs(3600));
+    assert!(world.pump_by(&worker, QueueKind::Dispatch, 1).await);
+    let failed = world.show(&id).await;
+    assert_eq!(codes(&failed), ["FUNCTION_NOT_FOUND", "DEADLINE_EXCEEDED"]);
+    assert!(queue.is_empty().await);
+
+    let id = falsified().await;
+    for _ in 0..2 {
+        queue.purge().await;
+        send_false(&world, &id, "csv.summarize").await;
+        assert!(world.pump_by(&worker, QueueKind::Dispatch, 1).await);
+    }
+    let failed = world.show(&id).await;
+    assert_eq!(codes(&failed), ["FUNCTION_NOT_FOUND", "ATTEMPTS_EXHAUSTED"]);
+    assert!(queue.is_empty().await);
+}
+
+#[tokio::test]
+async fn an_operation_whose_only_message_names_an_unknown_function_ends_at_its_deadline() {
+    let world = World::start().await;
+    let id = submit_falsified(&world, "unheard.of").await;
+    assert!(world.pump(QueueKind::Dispatch).await);
+    let waiting = world.show(&id).await;
+    assert_eq!(
+        (&waiting["status"], &waiting["attempt"]),
+        (&json!("pending"), &json!(0))
+    );
+    world.clock.advance(Duration::from_secs(3600));
+    assert!(world.pump(QueueKind::Dispatch).await);
+    let failed = world.show(&id).await;
+    assert_eq!(codes(&failed), ["FUNCTION_NOT_FOUND", "DEADLINE_EXCEEDED"]);
+    assert!(world.queue(QueueKind::Dispatch).is_empty().await);
 }
 
 fn older_worker(world: &World, environment: &shared::config::Environment) -> worker::Worker {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use shared::catalogue::Unknown;
 use shared::clock::BoxFuture;
 use shared::domain::json::Json;
 use shared::domain::limits::RESULT_BYTES_MAX;
@@ -14,6 +15,7 @@ use shared::store::{Finished, Held, StoreError};
 use shared::telemetry::chain;
 
 use crate::Worker;
+use crate::dispatch::not_found;
 use crate::thread::Ended;
 use crate::work::{Runner, WorkError};
 
@@ -29,6 +31,14 @@ pub(super) enum Outcome {
     FailedForNow(OperationError),
     /// The time ran out, of the attempt or of more than that.
     OutOfTime,
+}
+
+/// What was recorded of an attempt.
+enum Recorded {
+    /// The operation has ended.
+    Ended(Box<Operation>),
+    /// There is another attempt, not before this.
+    Retried { next_attempt_at: Timestamp },
 }
 
 /// A write that records an outcome.
@@ -95,7 +105,8 @@ impl Outcome {
         }
     }
 
-    fn write(self, operation: &Operation, runner: &Runner, now: Timestamp, jitter: f64) -> Write {
+    /// `delay` is the wait before another attempt.
+    fn write(self, operation: &Operation, delay: Duration, now: Timestamp) -> Write {
         let error = match self {
             Self::Completed(result) => return Write::Complete(result),
             Self::Failed(error) => return Write::Fail(vec![error]),
@@ -119,14 +130,9 @@ impl Outcome {
             return Write::Fail(vec![error, exhausted]);
         }
         // Nothing is given up while it has attempts and time left: a wait that would pass the deadline is shortened.
-        let delay = runner
-            .entry
-            .retry
-            .delay(operation.attempt, jitter)
-            .min(time_left / 2);
         Write::Retry {
             error,
-            next_attempt_at: now + delay,
+            next_attempt_at: now + delay.min(time_left / 2),
         }
     }
 }
@@ -149,44 +155,70 @@ impl Worker {
         held: &Held,
         outcome: Outcome,
     ) -> Disposition {
-        let operation = held.operation();
-        let write = outcome.write(operation, runner, self.clock.now(), self.random.fraction());
-        match self.write(held, &write).await {
-            Ok(Finished::Written(operation)) => {
-                write.count(&operation.function);
-                tracing::info!(
-                    function = operation.function,
-                    attempt = held.operation().attempt,
-                    outcome = write.word(),
-                    "attempt ended"
-                );
-                self.after(record, message, &operation, &write).await
+        let (retry, attempt) = (&runner.entry.retry, held.operation().attempt);
+        let delay = retry.delay(attempt, self.random.fraction());
+        match self.record(held, outcome, delay).await {
+            Ok(Recorded::Ended(operation)) => self.settle(&operation).await,
+            Ok(Recorded::Retried { next_attempt_at }) => {
+                let now = self.clock.now();
+                self.put_back_until(record, message, next_attempt_at, now)
+                    .await
             }
-            Ok(Finished::Lost) => super::lost(operation),
-            Err(error) => {
-                // The work is done again, when the message comes back.
-                tracing::error!("outcome not recorded: {}", chain(&error));
-                Disposition::Return
-            }
+            Err(unrecorded) => unrecorded,
         }
     }
 
-    async fn after(
-        &self,
-        record: &Record,
-        message: &Dispatch,
-        operation: &Operation,
-        write: &Write,
-    ) -> Disposition {
-        match write {
-            Write::Retry {
-                next_attempt_at, ..
-            } => {
-                let now = self.clock.now();
-                self.put_back_until(record, message, *next_attempt_at, now)
-                    .await
+    /// Lets an operation go whose record names a function that this worker does not know, and whose
+    /// message named one that it does. No step takes a claim back, so this is a failed attempt, and
+    /// the last one ends the operation. But a false message costs one attempt and not all that are
+    /// left: a true one takes its place, and waits for a worker that knows the function without a
+    /// claim, until the deadline ([`Worker::serve_unknown`]).
+    pub(crate) async fn let_go_unknown(&self, held: &Held, unknown: &Unknown) -> Disposition {
+        let (code, what) = not_found(unknown);
+        let message = format!("the worker did not know the {what}");
+        let outcome = Outcome::FailedForNow(OperationError::of(code, &message));
+        // At once: the wait is the true message's.
+        match self.record(held, outcome, Duration::ZERO).await {
+            Ok(Recorded::Ended(operation)) => self.settle(&operation).await,
+            // A crash here brings the false message back, for another attempt.
+            Ok(Recorded::Retried { .. }) => {
+                self.send_afresh(&Dispatch::of(held.operation()), 0).await
             }
-            Write::Complete(_) | Write::Fail(_) => self.settle(operation).await,
+            Err(unrecorded) => unrecorded,
+        }
+    }
+
+    /// Writes what an attempt led to; what becomes of its message when that could not be.
+    async fn record(
+        &self,
+        held: &Held,
+        outcome: Outcome,
+        delay: Duration,
+    ) -> Result<Recorded, Disposition> {
+        let operation = held.operation();
+        let write = outcome.write(operation, delay, self.clock.now());
+        match self.write(held, &write).await {
+            Ok(Finished::Written(written)) => {
+                write.count(&written.function);
+                tracing::info!(
+                    function = written.function,
+                    attempt = operation.attempt,
+                    outcome = write.word(),
+                    "attempt ended"
+                );
+                Ok(match write {
+                    Write::Complete(_) | Write::Fail(_) => Recorded::Ended(written),
+                    Write::Retry {
+                        next_attempt_at, ..
+                    } => Recorded::Retried { next_attempt_at },
+                })
+            }
+            Ok(Finished::Lost) => Err(super::lost(operation)),
+            Err(error) => {
+                // The work is done again, when the message comes back.
+                tracing::error!("outcome not recorded: {}", chain(&error));
+                Err(Disposition::Return)
+            }
         }
     }
 

@@ -173,7 +173,7 @@ mod tests {
             .collect();
         let mut next = Box::pin(receivers.turn(&alice));
         assert!(next.as_mut().now_or_never().is_none());
-        clock.advance(CALLBACK_SLOW - Duration::from_millis(1));
+        clock.advance(CALLBACK_SLOW.checked_sub(Duration::from_millis(1)).unwrap());
         assert!(next.as_mut().now_or_never().is_none());
         clock.advance(Duration::from_millis(1));
         let busy = next.now_or_never().unwrap().err();

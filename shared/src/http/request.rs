@@ -30,7 +30,7 @@ pub struct RequestSettings {
 
 impl RequestSettings {
     /// From `PUBLIC_URL` (where callers reach the API, when that is not the request's own domain
-    /// and stage), `OWNER_CLAIM` (the JWT claim that names the owner, `sub` when left out) and
+    /// and stage), `OWNER_CLAIM` (the JWT claim that names the owner, `sub` when left out),
     /// `WAIT_SECONDS_MAX`, and `LOCAL_BUNDLE` (whether the local gateway names owners).
     ///
     /// # Errors

@@ -58,7 +58,9 @@ async fn serve_until_timed_out(world: &World, receiver: &Receiver, held: usize) 
         })
         .await;
         world.clock.advance(CALLBACK_SLOW);
-        world.clock.advance(TIMEOUT - CALLBACK_SLOW);
+        world
+            .clock
+            .advance(TIMEOUT.checked_sub(CALLBACK_SLOW).unwrap());
     };
     let (served, ()) = tokio::join!(serve, pass);
     assert!(served);

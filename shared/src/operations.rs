@@ -13,6 +13,7 @@ use crate::domain::precondition::Preconditions;
 use crate::domain::time::Timestamp;
 use crate::metrics::{self, Metric};
 use crate::queue::{Queue, WakeUp};
+use crate::random::Random;
 use crate::store::{Cancelled, ListFilter, ListPage, Position, Store, StoreError};
 use crate::telemetry::chain;
 
@@ -27,16 +28,23 @@ pub struct Operations {
     store: Store,
     callbacks: Queue,
     clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
 }
 
 impl Operations {
     /// Operations in this table, whose callbacks wait in this queue.
     #[must_use]
-    pub fn new(store: Store, callbacks: Queue, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(
+        store: Store,
+        callbacks: Queue,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Self {
         Self {
             store,
             callbacks,
             clock,
+            random,
         }
     }
 
@@ -104,7 +112,7 @@ impl Operations {
         Ok(cancelled)
     }
 
-    /// A page of an owner's operations, newest first: a query and a batch read for each 100 operations examined.
+    /// A page of an owner's operations, newest first. See [`Store::list`].
     ///
     /// # Errors
     ///
@@ -116,8 +124,9 @@ impl Operations {
         limit: usize,
         from: Option<Position>,
     ) -> Result<ListPage, StoreError> {
+        let (clock, random) = (&*self.clock, &*self.random);
         self.store
-            .list(owner, filter, limit, from, self.clock.now())
+            .list(owner, filter, limit, from, clock, random)
             .await
     }
 

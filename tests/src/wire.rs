@@ -121,6 +121,8 @@ struct State {
     unconditional_writes: usize,
     plan: BTreeMap<usize, Fault>,
     outages: Vec<Outage>,
+    /// How many batch reads leave the key of each of these operations unprocessed.
+    unprocessed: BTreeMap<String, usize>,
     /// The request that is on its way for longer than others.
     delayed: Option<(usize, Arc<Delay>)>,
     /// The request that the process does not live to make.
@@ -220,6 +222,13 @@ impl Wire {
     /// Besides what is planned: these last until this is said again, without them.
     pub fn suffer(&self, outages: &[Outage]) {
         self.state().outages = outages.to_vec();
+    }
+
+    /// Besides what is planned: so many batch reads leave the key of this operation unprocessed, as
+    /// DynamoDB does when its partition is throttled.
+    pub fn leave_unprocessed(&self, operation: &str, batches: usize) {
+        let unprocessed = &mut self.state().unprocessed;
+        unprocessed.insert(operation.to_owned(), batches);
     }
 
     /// Besides what is planned: the next process dies before its `n`-th request, from 0, if it comes to make it.
@@ -331,6 +340,27 @@ impl State {
         self.delayed.take_if(is_next).map(|(_, delay)| delay)
     }
 
+    /// Takes from a batch read the keys that it is to leave unprocessed; what its answer says of them.
+    fn take_unprocessed(&mut self, asked: &mut Value) -> Option<Value> {
+        let tables = asked.get_mut("RequestItems")?.as_object_mut()?;
+        let mut unprocessed = json!({});
+        for (table, batch) in tables {
+            let Some(keys) = batch.get_mut("Keys").and_then(Value::as_array_mut) else {
+                continue;
+            };
+            let mut is_left = |key: &mut Value| {
+                let batches = self.unprocessed.get_mut(key["pk"]["S"].as_str()?)?;
+                *batches = batches.checked_sub(1)?;
+                Some(())
+            };
+            let left: Vec<_> = keys.extract_if(.., |key| is_left(key).is_some()).collect();
+            if !left.is_empty() {
+                unprocessed[table] = json!({"Keys": left});
+            }
+        }
+        (unprocessed != json!({})).then_some(unprocessed)
+    }
+
     /// What goes wrong with this request.
     fn fault(&mut self, request: &HttpRequest) -> Option<Fault> {
         // A process that has died at one request makes no others.
@@ -370,6 +400,15 @@ impl Wire {
         };
         let target = header(&request, "x-amz-target").to_owned();
         let mut asked: Value = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
+        let unprocessed = self.state().take_unprocessed(&mut asked);
+        if is_empty_batch(&asked) {
+            // The store would refuse it.
+            let answer = json!({"Responses": {}, "UnprocessedKeys": unprocessed});
+            return Ok(HttpResponse::new(
+                200.try_into().unwrap(),
+                SdkBody::from(answer.to_string()),
+            ));
+        }
         let request = if billed == Service::Store {
             meter::ask_for_capacity(&mut asked);
             with_body(request, &asked)
@@ -380,12 +419,23 @@ impl Wire {
         let body = std::mem::replace(response.body_mut(), SdkBody::taken());
         let bytes = ByteStream::new(body).collect().await.unwrap().into_bytes();
         // Some answers of the queues are empty.
-        let answer = serde_json::from_slice(&bytes).unwrap_or_default();
+        let mut answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         let mut state = self.state();
         let status = response.status().as_u16();
         let charge = state.meter.charge(&target, &asked, status, &answer);
         state.charges.extend(charge);
-        *response.body_mut() = SdkBody::from(bytes);
+        *response.body_mut() = match unprocessed {
+            None => SdkBody::from(bytes),
+            Some(unprocessed) => {
+                answer["UnprocessedKeys"] = unprocessed;
+                let body = answer.to_string();
+                let headers = response.headers_mut();
+                headers.insert("content-length", body.len().to_string());
+                // It is of the answer as it came.
+                headers.remove("x-amz-crc32");
+                SdkBody::from(body)
+            }
+        };
         Ok(response)
     }
 
@@ -430,6 +480,11 @@ fn header<'a>(request: &'a HttpRequest, name: &str) -> &'a str {
 fn target(request: &HttpRequest) -> &str {
     let target = header(request, "x-amz-target");
     target.rsplit('.').next().unwrap_or_default()
+}
+
+fn is_empty_batch(asked: &Value) -> bool {
+    let mut batches = asked["RequestItems"].as_object().into_iter().flatten();
+    batches.any(|(_, batch)| batch["Keys"] == json!([]))
 }
 
 /// Whom a request is for; `None` when it is neither.

@@ -118,7 +118,13 @@ impl World {
                 random.clone(),
             )
             .unwrap(),
-            status: Status::new(&environment, &aws("Status"), callers_clock.clone()).unwrap(),
+            status: Status::new(
+                &environment,
+                &aws("Status"),
+                callers_clock.clone(),
+                random.clone(),
+            )
+            .unwrap(),
             callers_clock,
             worker: Arc::new(
                 Worker::new(&environment, &aws("Worker"), shared_clock(), random.clone()).unwrap(),

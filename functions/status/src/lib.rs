@@ -16,6 +16,7 @@ use shared::config::{Environment, SettingError};
 use shared::http::{Answer, Event, GatewayResponse, Problem, Request, RequestSettings};
 use shared::operations::Operations;
 use shared::queue::Queue;
+use shared::random::Random;
 use shared::store::Store;
 use shared::telemetry::{audit, request_span, tell_operation};
 use tracing::Instrument as _;
@@ -40,6 +41,7 @@ impl Status {
         environment: &Environment,
         aws: &Aws,
         clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
     ) -> Result<Self, SettingError> {
         let store = Store::new(
             aws.dynamodb(),
@@ -50,7 +52,12 @@ impl Status {
             environment.required("CALLBACK_QUEUE_URL")?.to_owned(),
         );
         Ok(Self {
-            operations: Operations::new(store.clone(), callbacks.clone(), Arc::clone(&clock)),
+            operations: Operations::new(
+                store.clone(),
+                callbacks.clone(),
+                Arc::clone(&clock),
+                random,
+            ),
             store,
             callbacks,
             catalogue: Catalogue::new(environment.switch("DEMO_FUNCTIONS")?),

@@ -5,7 +5,7 @@ use shared::http::{Answer, ListRequest, Problem, Request, list_body};
 use crate::Status;
 
 impl Status {
-    /// A query and a batch read for each 100 operations examined.
+    /// See [`shared::store::Store::list`].
     pub(crate) async fn list(&self, request: &Request) -> Result<Answer, Problem> {
         let owner = request.owner()?;
         let list = ListRequest::parse(&request.query, owner)?;

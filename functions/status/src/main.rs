@@ -8,13 +8,18 @@ use shared::aws::{self, Aws};
 use shared::clock::SystemClock;
 use shared::http::Event;
 use shared::lambda;
+use shared::random::SystemRandom;
 use status::Status;
 
 fn main() -> ExitCode {
     lambda::run(async |environment| {
         let aws = Aws::new(&environment, aws::http_connector(&environment)?)?;
-        let clock = Arc::new(SystemClock);
-        let status = Arc::new(Status::new(&environment, &aws, clock)?);
+        let status = Arc::new(Status::new(
+            &environment,
+            &aws,
+            Arc::new(SystemClock),
+            Arc::new(SystemRandom),
+        )?);
         aws.connect_to_store().await;
         Ok(service_fn(move |event: LambdaEvent<Event>| {
             let status = Arc::clone(&status);

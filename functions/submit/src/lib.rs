@@ -68,7 +68,12 @@ impl Submit {
         );
         let requests = RequestSettings::new(environment)?;
         Ok(Self {
-            operations: Operations::new(store.clone(), callbacks, Arc::clone(&clock)),
+            operations: Operations::new(
+                store.clone(),
+                callbacks,
+                Arc::clone(&clock),
+                Arc::clone(&random),
+            ),
             store,
             dispatch: Queue::new(
                 aws.sqs(),

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use super::backoff::RetryPolicy;
+
 /// A request body, in bytes. Room for the largest arguments and metadata with their escapes; a tenth of what API Gateway takes.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// `arguments`, in bytes of compact JSON. With keys and attributes it fits one item of 400 KB, uncompressed.
@@ -54,8 +56,19 @@ pub const DEADLINE_SECS_MAX: u32 = 7 * 86_400;
 pub const LIST_LIMIT_MAX: usize = 100;
 /// See [`LIST_LIMIT_MAX`].
 pub const LIST_LIMIT_DEFAULT: usize = 50;
-/// Operations that one list request examines, so that a narrow filter cannot make it read a whole table.
-pub const LIST_EXAMINED_MAX: usize = 500;
+/// Operations that one list request examines, so that a narrow filter cannot make it read a whole
+/// table: as many as one batch read takes.
+pub const LIST_EXAMINED_MAX: usize = 100;
+/// Keys in one batch read (Amazon DynamoDB API Reference, `BatchGetItem`).
+pub const BATCH_GET_MAX: usize = 100;
+/// Batch reads that one list request may make for keys that DynamoDB left unprocessed, the first and
+/// the SDK's own retries not counted.
+pub const BATCH_RETRIES_MAX: u32 = 3;
+/// The pauses before them.
+pub const BATCH_RETRY: RetryPolicy = RetryPolicy {
+    first: Duration::from_millis(100),
+    longest: Duration::from_millis(400),
+};
 
 /// What DynamoDB bills a write by, in bytes: an ordinary operation's head stays within one unit.
 pub const HEAD_BYTES_MAX: usize = 1024;
@@ -216,6 +229,13 @@ const _: () = {
     // The default of one setting is not cut by the default of the other.
     assert!(FORRST_WAIT_SECS_DEFAULT <= WAIT_SECS_MAX_DEFAULT);
     assert!(ERASE_SECS_MAX as u64 + CALL_TIMEOUT.as_secs() < HTTP_FUNCTION_TIMEOUT_SECS as u64);
+    assert!(LIST_LIMIT_MAX <= LIST_EXAMINED_MAX && LIST_EXAMINED_MAX <= BATCH_GET_MAX);
+    // Two queries, a batch read after each, and the retries with their pauses.
+    assert!(
+        (4 + BATCH_RETRIES_MAX as u128) * CALL_TIMEOUT.as_millis()
+            + ((1 << BATCH_RETRIES_MAX) - 1) * BATCH_RETRY.first.as_millis()
+            < HTTP_FUNCTION_TIMEOUT_SECS as u128 * 1000
+    );
     // A call ends within the shortest lease, or a slow call alone could lose one.
     assert!(CALL_TIMEOUT.as_secs() < LEASE_SECS_MIN as u64);
     assert!(CALL_ATTEMPT_TIMEOUT.as_millis() < CALL_TIMEOUT.as_millis());

@@ -4,7 +4,7 @@
 //! The index follows the table with a delay, so a head may be gone, or of a later incarnation, by the time it is read; such keys
 //! are passed over.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::KeysAndAttributes;
@@ -13,16 +13,16 @@ use super::expression::Expression;
 use super::item::{self, Item, name, text, time};
 use super::table::BY_OWNER;
 use super::{Store, StoreError, outcome};
+use crate::clock::Clock;
 use crate::domain::id::OperationId;
-use crate::domain::limits::LIST_EXAMINED_MAX;
+use crate::domain::limits::{BATCH_RETRIES_MAX, BATCH_RETRY, LIST_EXAMINED_MAX};
 use crate::domain::operation::{Operation, Owner};
 use crate::domain::time::Timestamp;
 use crate::domain::transition::Status;
+use crate::random::Random;
 
-/// Keys in one batch read (`BatchGetItem` in the Amazon DynamoDB API Reference).
-const BATCH_GET_MAX: usize = 100;
-/// Times that a batch is asked again for keys that DynamoDB left unprocessed, the SDK's own retries not counted.
-const BATCH_TRIES_MAX: usize = 5;
+/// Keys on a page of everything that an owner has.
+const OWNED_MAX: usize = 100;
 /// Before all times that can be stored and asked for.
 const EARLIEST: Timestamp = Timestamp::from_millis(i64::MIN / 2);
 /// After all of them.
@@ -89,37 +89,58 @@ pub struct OwnedPage {
 }
 
 impl Store {
-    /// Up to `limit` of an owner's operations from `from` on; examines at most [`LIST_EXAMINED_MAX`], so a page may hold fewer
-    /// and the list still go on. A query and a batch read for each 100 examined.
+    /// Up to `limit` of an owner's operations from `from` on; examines at most
+    /// [`LIST_EXAMINED_MAX`], so a page may hold fewer while the list goes on. A query and a batch
+    /// read, and once more each when some of a page's first keys were passed over.
+    ///
+    /// Pauses by `clock` and `random` before it asks again for keys that DynamoDB left unprocessed.
+    /// A key that stays unprocessed ends the page before it.
     ///
     /// # Errors
     ///
-    /// When the store cannot be reached, or a record cannot be read.
+    /// When the store cannot be reached or leaves the first key unprocessed, or a record cannot be
+    /// read.
     pub async fn list(
         &self,
         owner: &Owner,
         filter: &ListFilter,
         limit: usize,
         from: Option<Position>,
-        now: Timestamp,
+        clock: &dyn Clock,
+        random: &dyn Random,
     ) -> Result<ListPage, StoreError> {
+        let now = clock.now();
+        let is_narrow = filter.status.is_some() || filter.function.is_some();
+        let mut batches = Batches::new(self, clock, random);
         let mut operations = Vec::new();
         let mut next = from;
         let mut examined = 0;
         while operations.len() < limit && examined < LIST_EXAMINED_MAX {
-            // Without a filter nearly every key is shown, so no more are read than the page has room for.
-            let narrow = filter.status.is_some() || filter.function.is_some();
-            let wanted = if narrow {
-                BATCH_GET_MAX
+            // Without a filter nearly every key is shown, so the first query is for no more than the
+            // page has room for. The second is for all that is left to examine: a page that begins
+            // with expired operations would take a query for each of them otherwise.
+            let keys_max = if is_narrow || examined > 0 {
+                LIST_EXAMINED_MAX - examined
             } else {
-                limit - operations.len()
+                limit.min(LIST_EXAMINED_MAX)
             };
-            let keys_max = wanted.min(BATCH_GET_MAX).min(LIST_EXAMINED_MAX - examined);
             let (keys, ended) = self
                 .list_keys(owner, filter, keys_max, next.as_ref())
                 .await?;
-            let mut heads = self.batch_get(&keys).await?;
+            let Batch {
+                mut heads,
+                unprocessed,
+            } = batches.get(&keys).await?;
             for (index, key) in keys.iter().enumerate() {
+                if unprocessed.contains(key.id.as_str()) {
+                    // What is after it is read again by the request for the next page. The first key
+                    // leaves no place for a cursor to name.
+                    return if examined > 0 {
+                        Ok(ListPage { operations, next })
+                    } else {
+                        Err(StoreError::Throttled)
+                    };
+                }
                 examined += 1;
                 next = Some(key.clone());
                 let Some(head) = heads.remove(key.id.as_str()) else {
@@ -159,7 +180,7 @@ impl Store {
         from: Option<&Position>,
     ) -> Result<OwnedPage, StoreError> {
         let filter = ListFilter::default();
-        let (keys, ended) = self.list_keys(owner, &filter, BATCH_GET_MAX, from).await?;
+        let (keys, ended) = self.list_keys(owner, &filter, OWNED_MAX, from).await?;
         let next = keys.last().filter(|_| !ended).cloned();
         Ok(OwnedPage { keys, next })
     }
@@ -212,46 +233,91 @@ impl Store {
         Ok((positions?, ended))
     }
 
-    /// The heads of these operations, by id; those that are not there are left out.
-    async fn batch_get(&self, keys: &[Position]) -> Result<HashMap<String, Item>, StoreError> {
+    /// One batch read: the items that are there, and the keys that were left unprocessed.
+    async fn batch_get(&self, keys: Vec<Item>) -> Result<(Vec<Item>, Vec<Item>), StoreError> {
+        let request = KeysAndAttributes::builder()
+            .set_keys(Some(keys))
+            .consistent_read(true)
+            .build();
+        let request = request.map_err(|error| StoreError::of("BatchGetItem", error.into()))?;
+        let sent = self
+            .client
+            .batch_get_item()
+            .request_items(&self.table, request)
+            .send();
+        let page = Box::pin(sent)
+            .await
+            .map_err(|error| StoreError::unreachable("BatchGetItem", error))?;
+        let items = page.responses.unwrap_or_default().into_values().flatten();
+        let unprocessed = page.unprocessed_keys.unwrap_or_default().into_values();
+        Ok((
+            items.collect(),
+            unprocessed.flat_map(|keys| keys.keys).collect(),
+        ))
+    }
+}
+
+/// What a batch read found.
+struct Batch {
+    /// The heads of the operations, by id; those that are not there are left out.
+    heads: HashMap<String, Item>,
+    /// The ids of those that could not be read.
+    unprocessed: HashSet<String>,
+}
+
+/// The batch reads of one request, which share its retries.
+struct Batches<'a> {
+    store: &'a Store,
+    clock: &'a dyn Clock,
+    random: &'a dyn Random,
+    retries: u32,
+}
+
+impl<'a> Batches<'a> {
+    const fn new(store: &'a Store, clock: &'a dyn Clock, random: &'a dyn Random) -> Self {
+        Self {
+            store,
+            clock,
+            random,
+            retries: 0,
+        }
+    }
+
+    /// Reads the heads of these operations. Keys that are left unprocessed are asked for again after
+    /// a pause, as DynamoDB wants it: what throttles them would throttle an immediate retry too
+    /// (Amazon DynamoDB API Reference, `BatchGetItem`).
+    async fn get(&mut self, keys: &[Position]) -> Result<Batch, StoreError> {
         let mut heads = HashMap::new();
         // The index may show one name twice for a moment, in two incarnations, and a batch may not name a key twice.
         let ids: BTreeSet<_> = keys.iter().map(|key| &key.id).collect();
         let mut pending: Vec<_> = ids.into_iter().map(item::head_key).collect();
-        for _ in 0..BATCH_TRIES_MAX {
-            if pending.is_empty() {
-                return Ok(heads);
-            }
-            let request = KeysAndAttributes::builder()
-                .set_keys(Some(pending))
-                .consistent_read(true)
-                .build();
-            let request = request.map_err(|error| StoreError::of("BatchGetItem", error.into()))?;
-            let sent = self
-                .client
-                .batch_get_item()
-                .request_items(&self.table, request)
-                .send();
-            let page = Box::pin(sent)
-                .await
-                .map_err(|error| StoreError::unreachable("BatchGetItem", error))?;
-            for head in page.responses.unwrap_or_default().into_values().flatten() {
-                if let Some(Ok(pk)) = head.get(name::PK).map(|pk| pk.as_s()) {
-                    heads.insert(pk.clone(), head);
+        while !pending.is_empty() {
+            let (read, unprocessed) = self.store.batch_get(pending).await?;
+            for head in read {
+                if let Some(pk) = id_of(&head) {
+                    heads.insert(pk.to_owned(), head);
                 }
             }
-            let unprocessed = page.unprocessed_keys.unwrap_or_default();
-            pending = unprocessed
-                .into_values()
-                .flat_map(|keys| keys.keys)
-                .collect();
+            pending = unprocessed;
+            if pending.is_empty() || self.retries == BATCH_RETRIES_MAX {
+                break;
+            }
+            self.retries += 1;
+            let pause = BATCH_RETRY.delay(self.retries, self.random.fraction());
+            self.clock.sleep_until(self.clock.now() + pause).await;
         }
-        if pending.is_empty() {
-            Ok(heads)
-        } else {
-            Err(StoreError::Throttled)
-        }
+        let unprocessed = pending
+            .iter()
+            .filter_map(id_of)
+            .map(str::to_owned)
+            .collect();
+        Ok(Batch { heads, unprocessed })
     }
+}
+
+fn id_of(item: &Item) -> Option<&str> {
+    let pk = item.get(name::PK)?.as_s().ok()?;
+    Some(pk)
 }
 
 fn shows(filter: &ListFilter, owner: &Owner, key: &Position, operation: &Operation) -> bool {

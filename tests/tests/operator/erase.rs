@@ -10,6 +10,7 @@ use shared::domain::id::OperationId;
 use shared::domain::json::Json;
 use shared::domain::operation::{Owner, Payload};
 use shared::operations::Operations;
+use shared::random::SeededRandom;
 use tests::queues::QueueKind;
 use tests::samples::incompressible;
 use tests::wire::Fault;
@@ -26,6 +27,7 @@ pub(super) fn tool(world: &World, cancel: bool) -> Erase {
             store(world),
             queue(world, QueueKind::Callback),
             Arc::new(world.clock.clone()),
+            Arc::new(SeededRandom::new(1)),
         )
     };
     Erase {

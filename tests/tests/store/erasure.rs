@@ -134,8 +134,9 @@ async fn what_is_erased_is_absent_to_everybody_even_by_a_clock_that_is_behind() 
             let read = store.get_for(&operation.id, &alice, now).await;
             assert_eq!(read.unwrap(), None);
             let filter = ListFilter::default();
-            let list = store.list(&alice, &filter, 10, None, now).await;
-            assert_eq!(list.unwrap().operations, []);
+            let clock = ManualClock::new(now);
+            let list = store.list(&alice, &filter, 10, None, &clock, &fixture.random);
+            assert_eq!(list.await.unwrap().operations, []);
             let claim_id = ClaimId::from_bytes([1; 16]);
             let claimed = store.claim(&operation.id, &operation.create_id, claim_id, LEASE, now);
             assert!(matches!(claimed.await.unwrap(), Claimed::Absent));

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use shared::clock::ManualClock;
 use shared::domain::callback::{Attempt, CallbackStatus};
 use shared::domain::id::{AttemptId, OperationId};
 use shared::domain::json::Json;
@@ -31,7 +32,14 @@ fn from_then_on(expires_at: Timestamp) -> [Timestamp; 2] {
 async fn list(fixture: &Fixture, limit: usize, now: Timestamp) -> ListPage {
     fixture
         .store
-        .list(&owner(), &ListFilter::default(), limit, None, now)
+        .list(
+            &owner(),
+            &ListFilter::default(),
+            limit,
+            None,
+            &ManualClock::new(now),
+            &fixture.random,
+        )
         .await
         .unwrap()
 }
@@ -197,7 +205,8 @@ async fn a_list_passes_over_what_has_expired() {
             &ListFilter::default(),
             2,
             first.next,
-            NOW + secs(100),
+            &ManualClock::new(NOW + secs(100)),
+            &fixture.random,
         )
         .await
         .unwrap();

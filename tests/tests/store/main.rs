@@ -10,6 +10,7 @@ mod capacity;
 mod erasure;
 mod expiry;
 mod linearizability;
+mod lists;
 mod lost_answers;
 mod outcomes;
 mod races;

@@ -2,11 +2,15 @@
 //!
 //! Each list is all that the functions ask for: what is not in it is not spent. Lambda's own receives and deletions come on top.
 
-use serde_json::json;
+use std::time::Duration;
+
+use serde_json::{Value, json};
 use tests::queues::QueueKind;
 use tests::receiver::Receiver;
 use tests::samples::incompressible;
 use tests::world::World;
+
+use super::forrst::{LIST, call};
 
 /// What has been billed since this was last asked, in the order of the requests; every item for this operation, where one is named.
 fn bill(world: &World, of: Option<&str>) -> Vec<String> {
@@ -251,4 +255,60 @@ async fn a_list_is_one_query_and_the_reads_of_what_it_shows() {
         bill(&world, None),
         ["list: 0.5 read", "read listed: 2 read"]
     );
+}
+
+#[tokio::test]
+async fn a_list_by_a_filter_that_little_passes_reads_a_hundred_records_a_request() {
+    let world = World::start().await;
+    let wanted = submit(&world, json!({"function": "demo.fail"})).await;
+    for _ in 1..250 {
+        world.clock.advance(Duration::from_millis(1));
+        submit(&world, json!({"function": "demo.echo"})).await;
+    }
+    for face in [Face::Rest, Face::Forrst] {
+        let (mut shown, mut records, mut cursor) = (Vec::new(), Vec::new(), Value::Null);
+        loop {
+            world.wire.reset();
+            let page = list(&world, face, &cursor).await;
+            let charges = world.wire.charges();
+            let of_step = |step| {
+                let of_step = charges.iter().filter(move |charge| charge.step == step);
+                of_step.map(|charge| charge.units.reads).collect::<Vec<_>>()
+            };
+            assert_eq!(of_step("list").len(), 1);
+            records.extend(of_step("read listed"));
+            let operations = page["operations"].as_array().unwrap().iter();
+            shown.extend(operations.map(|operation| operation["id"].clone()));
+            cursor = page["next_cursor"].clone();
+            if cursor.is_null() {
+                break;
+            }
+        }
+        assert_eq!(shown, [wanted.as_str()]);
+        // One unit for each record.
+        assert_eq!(records, [100.0, 100.0, 50.0]);
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Face {
+    Rest,
+    Forrst,
+}
+
+/// A page of the operations of `demo.fail`.
+async fn list(world: &World, face: Face, cursor: &Value) -> Value {
+    match face {
+        Face::Rest => {
+            let cursor = cursor.as_str().map(|cursor| format!("&cursor={cursor}"));
+            let query = format!("function=demo.fail{}", cursor.unwrap_or_default());
+            let path = format!("/operations?{query}");
+            world.request("GET", &path, &[], "").await.json
+        }
+        Face::Forrst => {
+            let arguments = json!({"function": "demo.fail", "cursor": cursor});
+            let answer = call(world, LIST, &arguments, &json!([])).await;
+            answer.json["result"].clone()
+        }
+    }
 }

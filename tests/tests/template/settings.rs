@@ -158,7 +158,7 @@ async fn start(function: &str, variables: &Variables) -> Result<(), String> {
     Destination::of(&environment).map_err(|error| error.to_string())?;
     let started = match function {
         "SubmitFunction" => Submit::new(&environment, &aws, clock, random).map(drop),
-        "StatusFunction" => Status::new(&environment, &aws, clock).map(drop),
+        "StatusFunction" => Status::new(&environment, &aws, clock, random).map(drop),
         "WorkerFunction" => Worker::new(&environment, &aws, clock, random).map(drop),
         "CallbackFunction" => Callback::new(&environment, &aws, clock, random)
             .await

@@ -9,6 +9,7 @@ use shared::clock::SystemClock;
 use shared::config::SettingError;
 use shared::domain::operation::Owner;
 use shared::operations::Operations;
+use shared::random::SystemRandom;
 use shared::store::Store;
 use shared::telemetry::chain;
 use shared::terminal::visible;
@@ -65,8 +66,8 @@ pub(crate) async fn erase(arguments: EraseArguments, services: &Services) -> End
 
 fn operations(store: &Store, services: &Services) -> Result<Operations, SettingError> {
     let callbacks = services.queue("CALLBACK_QUEUE_URL")?;
-    let clock = Arc::new(SystemClock);
-    Ok(Operations::new(store.clone(), callbacks, clock))
+    let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
+    Ok(Operations::new(store.clone(), callbacks, clock, random))
 }
 
 async fn look(erase: &Erase) -> Ended {

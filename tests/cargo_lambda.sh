@@ -3,11 +3,9 @@
 # x86_64); shows their sizes, and holds them to what they are: four, able to start on Lambda, and the same whoever builds. Then runs
 # the suite tests/tests/cargo_lambda: what was built in the bundle, every sample event by `cargo lambda invoke`, and the routes by
 # `cargo lambda watch`. Each architecture takes five minutes of two processors when it is built anew. Needs an x86_64 machine
-# with Python 3.10 or later with venv, rustup, readelf, qemu-aarch64 and Debian's C library for arm64; and PyPI on the first run.
+# with Python 3.11 or later with venv, rustup, readelf, qemu-aarch64 and Debian's C library for arm64; and PyPI on the first run.
 set -euo pipefail
 
-# Pinned: what an emulator tells the functions, and what a builder passes to the compiler, changes with its version.
-PYTHON_PACKAGES=("cargo-lambda==1.9.2" "ziglang==0.17.1" "aws-sam-cli==1.170.0")
 FUNCTIONS=(callback status submit worker)
 # The C library of Amazon Linux 2023, which the runtime provided.al2023 is.
 GLIBC_MAX=2.34
@@ -16,7 +14,7 @@ cd "$(dirname "$0")/.."
 . tests/python_environment.sh
 work="$(realpath --canonicalize-missing "${CARGO_TARGET_DIR:-target}")/cargo-lambda"
 
-python_environment "$work" "${PYTHON_PACKAGES[@]}"
+python_environment "$work" tests/requirements/cargo_lambda.txt
 # Where cargo finds cargo-lambda, and that finds Zig.
 export PATH="$work/bin:$PATH" SAM_CLI_TELEMETRY=0
 

@@ -20,8 +20,7 @@ target="$(realpath --canonicalize-missing "${CARGO_TARGET_DIR:-target}")"
 work="$target/clients"
 
 # All packages are pinned, those that others need too; the README names the generators with these versions.
-mapfile -t python_packages < <(grep -v '^#' tests/clients/requirements.txt)
-python_environment "$work" "${python_packages[@]}"
+python_environment "$work" tests/requirements/clients.txt
 # Written last, as for Python's.
 installed="$work/node-packages"
 if ! cmp --quiet tests/clients/package-lock.json "$installed"; then

@@ -1,14 +1,15 @@
 # For the scripts beside it to source.
 
-# python_environment DIRECTORY PACKAGE...: a virtual environment with these packages, as it was made last time or made anew.
+# python_environment DIRECTORY REQUIREMENTS: a virtual environment with the packages of that file, as it was made last time or made
+# anew. What comes from PyPI has the hash that the file names, and is no source, which would run code when it is built.
 python_environment() {
-    local directory=$1 installed="$1/python-packages"
-    shift
+    local directory=$1 requirements=$2 installed="$1/python-packages"
     # Written last, so that what was installed by half, or before a version changed, is installed anew.
-    if ! [ -f "$installed" ] || [ "$(<"$installed")" != "$*" ]; then
+    if ! cmp --quiet "$requirements" "$installed"; then
         rm -rf "$directory"
         python3 -m venv "$directory"
-        "$directory/bin/pip" install --quiet --disable-pip-version-check "$@"
-        echo "$*" >"$installed"
+        "$directory/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: --require-hashes \
+            --requirement "$requirements"
+        cp "$requirements" "$installed"
     fi
 }

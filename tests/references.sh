@@ -2,11 +2,10 @@
 # Runs the suites that can be held against implementations that share no code with ours: the local queues' and the secrets' against
 # moto's SQS and Secrets Manager, the store's and the whole bundle's on Amazon's DynamoDB Local, and callbacks against receivers in
 # Python and Node with the libraries of Standard Webhooks. What both sides pass is less likely to be our own idea of it. Needs
-# Python 3.10 or later with venv, Node 18 or later with npm, a Java runtime, and PyPI and npm's registry on the first run.
+# Python 3.11 or later with venv, Node 18 or later with npm, a Java runtime, and PyPI and npm's registry on the first run.
 set -euo pipefail
 
-# Pinned: a case that is skipped for moto names what this version does, and the README names these libraries and versions.
-PYTHON_PACKAGES=("moto[server]==5.2.5" "standardwebhooks==1.1.0" "cryptography==50.0.2")
+# Pinned, as Python's packages are: the README names this library and its version.
 NODE_PACKAGES=("standardwebhooks@1.1.1")
 # The carrier of DynamoDB Local 1.25.1, by Amazon. The licence of what is inside (emulator/LICENSE.txt) lets the holder of an AWS
 # account run it for their own work with AWS's services, and nobody pass it on: it is fetched and run here, never shipped.
@@ -17,7 +16,7 @@ cd "$(dirname "$0")/.."
 . tests/python_environment.sh
 work="${CARGO_TARGET_DIR:-target}/references"
 
-python_environment "$work" "${PYTHON_PACKAGES[@]}"
+python_environment "$work" tests/requirements/references.txt
 # Written last, as for Python's.
 installed="$work/node-packages"
 packages="${NODE_PACKAGES[*]} $DYNAMODB_LOCAL_PACKAGE"

@@ -18,8 +18,6 @@ impl Python {
     /// Installs it, from PyPI, unless it is there.
     pub(crate) fn install() -> Self {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python");
-        let requirements = Path::new(SOURCE).join("requirements.txt");
-        let requirements = std::fs::read_to_string(requirements).unwrap();
         let installed = Command::new("bash")
             .args([
                 "-c",
@@ -27,7 +25,7 @@ impl Python {
                 "bash",
             ])
             .arg(&directory)
-            .args(requirements.lines().filter(|line| !line.starts_with('#')))
+            .arg("requirements/start.txt")
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .status()
             .unwrap();

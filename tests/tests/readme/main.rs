@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod installs;
 mod limits;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::catalogue::{ArgumentFault, Entry};
 use crate::domain::json::{Json, push_token, with_finite_numbers};
-use crate::domain::limits::FAULTS_MAX;
+use crate::domain::limits::{FAULTS_MAX, FAULTY_VALUES_MAX};
 
 /// Values of an enumeration that a fault names.
 const NAMED_VALUES_MAX: usize = 20;
@@ -31,7 +31,9 @@ impl Validators {
     ///
     /// # Errors
     ///
-    /// Every fault, up to one more than are shown ([`FAULTS_MAX`]).
+    /// Every fault, up to one more than are shown ([`FAULTS_MAX`]). Of arguments with more than
+    /// [`FAULTY_VALUES_MAX`] values, those among the first of them; the first fault when there is
+    /// none.
     pub fn check(&self, entry: &Entry, arguments: &Json) -> Result<(), Vec<ArgumentFault>> {
         let function = (entry.name, entry.version);
         self.check_by(function, || entry.arguments_schema(), arguments)?;
@@ -86,18 +88,79 @@ fn faults(validator: &Validator, arguments: &Json) -> Vec<ArgumentFault> {
             serde_json::from_str(&with_finite_numbers(text).unwrap_or_default())
         })
         .unwrap_or_default();
+    // It ends at the first fault, so that a refused value is not read twice.
     if validator.is_valid(&value) {
         return Vec::new();
     }
     let mut faults = Vec::new();
-    for error in validator.iter_errors(&value) {
-        push(&mut faults, &error, &value);
+    let (head, cut) = head(&value);
+    // The crate collects every error before it returns the first, so it gets no more than this.
+    for error in validator.iter_errors(&head) {
+        // What is cut may lack what the whole value has, but has no member that this lacks.
+        let is_of_whole =
+            |cut: &String| !is_within(cut, error.instance_path().as_str()) || is_of_members(&error);
+        if cut.as_ref().is_none_or(is_of_whole) {
+            push(&mut faults, &error, &head);
+        }
         if faults.len() > FAULTS_MAX {
             break;
         }
     }
+    if faults.is_empty()
+        && let Err(error) = validator.validate(&value)
+    {
+        push(&mut faults, &error, &value);
+    }
     faults.truncate(FAULTS_MAX + 1);
     faults
+}
+
+/// The first [`FAULTY_VALUES_MAX`] values in one, members in the order of their names, and a pointer
+/// to the innermost array or object that lacks some of its own when there are more.
+fn head(value: &Value) -> (Value, Option<String>) {
+    let (mut left, mut cut) = (FAULTY_VALUES_MAX, None);
+    let head = take_head(value, &mut left, &mut String::new(), &mut cut);
+    (head, cut)
+}
+
+fn take_head(
+    value: &Value,
+    left: &mut usize,
+    pointer: &mut String,
+    cut: &mut Option<String>,
+) -> Value {
+    *left = left.saturating_sub(1);
+    let mut take = |token: &str, value: &Value| {
+        let parent_len = pointer.len();
+        if *left == 0 {
+            cut.get_or_insert_with(|| pointer.clone());
+            return None;
+        }
+        push_token(pointer, token);
+        let head = take_head(value, left, pointer, cut);
+        pointer.truncate(parent_len);
+        Some(head)
+    };
+    match value {
+        Value::Array(elements) => {
+            let elements = elements.iter().enumerate();
+            let heads = elements.map_while(|(index, value)| take(&index.to_string(), value));
+            Value::Array(heads.collect())
+        }
+        Value::Object(members) => {
+            let heads = members
+                .iter()
+                .map_while(|(name, value)| Some((name.clone(), take(name, value)?)));
+            Value::Object(heads.collect())
+        }
+        scalar => scalar.clone(),
+    }
+}
+
+/// Whether a pointer is to what another points at, or to a part of it.
+fn is_within(pointer: &str, other: &str) -> bool {
+    let rest = pointer.strip_prefix(other);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Adds what an error says; several faults for one that is about several members.
@@ -136,13 +199,7 @@ fn push(faults: &mut Vec<ArgumentFault>, error: &ValidationError<'_>, root: &Val
                 );
             }
         }
-        // How the crate reports an object that may have no members at all.
-        ValidationErrorKind::FalseSchema
-            if error
-                .schema_path()
-                .as_str()
-                .ends_with("/additionalProperties") =>
-        {
+        ValidationErrorKind::FalseSchema if is_of_members(error) => {
             let object = root.pointer(error.instance_path().as_str());
             let members = object.and_then(Value::as_object).into_iter().flatten();
             for (member, _) in members.take(FAULTS_MAX + 1) {
@@ -154,6 +211,20 @@ fn push(faults: &mut Vec<ArgumentFault>, error: &ValidationError<'_>, root: &Val
             add(Some(name), format!("has a name that {}", detail(error)));
         }
         _ => add(None, detail(error)),
+    }
+}
+
+/// Whether an error is about members that an object has and must not have.
+fn is_of_members(error: &ValidationError<'_>) -> bool {
+    match error.kind() {
+        ValidationErrorKind::AdditionalProperties { .. }
+        | ValidationErrorKind::PropertyNames { .. } => true,
+        // How the crate reports an object that may have no members at all.
+        ValidationErrorKind::FalseSchema => error
+            .schema_path()
+            .as_str()
+            .ends_with("/additionalProperties"),
+        _ => false,
     }
 }
 
@@ -465,5 +536,50 @@ mod tests {
             (0..1000).map(|n| (n.to_string(), Value::Null)).collect();
         let faults = check_schema(schema, &Value::Object(names));
         assert_eq!(faults.len(), FAULTS_MAX + 1);
+    }
+
+    /// The validator makes every error before the first can be read.
+    #[test]
+    fn a_validator_gets_the_first_thousand_values_of_what_is_wrong() {
+        let all = json!({"a": [[1, 2], {"b": vec![1; 131_000]}, 3], "c": 4});
+        let (head, cut) = head(&all);
+        assert_eq!(cut.as_deref(), Some("/a/1/b"));
+        // Before those elements, itself counted: the object, /a, /a/0 with two, /a/1, /a/1/b.
+        let elements = FAULTY_VALUES_MAX - 7;
+        assert_eq!(head, json!({"a": [[1, 2], {"b": vec![1; elements]}]}));
+        let few = json!({"a": vec![1; FAULTY_VALUES_MAX - 2]});
+        assert_eq!(super::head(&few), (few.clone(), None));
+    }
+
+    #[test]
+    fn faults_in_much_are_named_and_none_for_what_a_validator_did_not_get() {
+        let schema = json!({
+            "type": "object",
+            "required": ["items", "last"],
+            "properties": {
+                "items": {"minItems": 4000, "items": {"type": "integer"}},
+                "last": {"type": "integer"},
+            },
+        });
+        let check = |wrong: &[usize], last: Value| {
+            let mut items = vec![json!(1); 5000];
+            for &index in wrong {
+                items[index] = json!("x");
+            }
+            let arguments = json!({"items": items, "last": last});
+            check_schema(schema.clone(), &arguments)
+        };
+        assert_eq!(check(&[], json!(1)), [""; 0]);
+        assert_eq!(
+            check(&[3, 700, 4000], json!("x")),
+            [3, 700].map(|index| format!("/items/{index} must be a whole number"))
+        );
+        assert_eq!(
+            check(&[4000, 4500], json!(1)),
+            ["/items/4000 must be a whole number"]
+        );
+        assert_eq!(check(&[], json!("x")), ["/last must be a whole number"]);
+        let many: Vec<_> = (0..5000).collect();
+        assert_eq!(check(&many, json!(1)).len(), FAULTS_MAX + 1);
     }
 }

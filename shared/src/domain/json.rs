@@ -6,8 +6,10 @@
 mod canonical;
 mod number;
 mod read;
+mod token;
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{Deserializer as _, MapAccess, SeqAccess, Visitor};
@@ -18,6 +20,7 @@ pub use self::canonical::canonical;
 pub use self::number::whole_number;
 pub(crate) use self::number::{with_finite_numbers, with_plain_integers};
 pub use self::read::{NotJson, read};
+use self::token::{Token, Tokens, decoded};
 
 /// One JSON value as text without insignificant white space, otherwise as sent.
 #[derive(Debug, Clone, Serialize)]
@@ -145,84 +148,89 @@ impl fmt::Display for FaultKind {
 
 /// Checks what JSON's grammar leaves open: depth (the root counts as one), duplicate members, and strings that are no text.
 ///
-/// `raw` is read once a level, so the cost is at most its length times `depth_max`.
+/// `raw` is read once, whatever its depth.
 ///
 /// # Errors
 ///
 /// The first fault in document order.
 pub fn check(raw: &RawValue, depth_max: usize) -> Result<(), Fault> {
-    let mut pointer = String::new();
-    check_value(raw, depth_max, &mut pointer).map_err(|kind| Fault { pointer, kind })
-}
-
-/// On an error `pointer` is left standing at the fault.
-fn check_value(raw: &RawValue, depth_left: usize, pointer: &mut String) -> Result<(), FaultKind> {
-    match Shape::of(raw) {
-        Shape::Scalar => Ok(()),
-        Shape::Text => as_text(raw).map(|_| ()),
-        Shape::Array | Shape::Object if depth_left == 0 => Err(FaultKind::TooDeep),
-        Shape::Array => {
-            for (index, element) in elements(raw).into_iter().enumerate() {
-                descend(pointer, &index.to_string(), |pointer| {
-                    check_value(element, depth_left - 1, pointer)
-                })?;
-            }
-            Ok(())
+    let mut open: Vec<Open<'_>> = Vec::new();
+    for token in Tokens::of(raw) {
+        if !matches!(token, Token::Name(_) | Token::EndArray | Token::EndObject)
+            && let Some(Open::Array { begun }) = open.last_mut()
+        {
+            *begun += 1;
         }
-        Shape::Object => {
-            let mut seen = BTreeSet::new();
-            for (name, value) in members(raw).ok_or(FaultKind::NotUnicode)? {
-                descend(pointer, &name, |pointer| {
-                    if seen.insert(name.clone()) {
-                        check_value(value, depth_left - 1, pointer)
-                    } else {
-                        Err(FaultKind::DuplicateMember)
-                    }
-                })?;
+        match token {
+            Token::BeginArray | Token::BeginObject if open.len() == depth_max => {
+                return Err(Fault::at(&open, FaultKind::TooDeep));
             }
-            Ok(())
+            Token::BeginArray => open.push(Open::Array { begun: 0 }),
+            Token::BeginObject => open.push(Open::Object {
+                names: HashSet::new(),
+                name: "",
+            }),
+            Token::EndArray | Token::EndObject => {
+                open.pop();
+            }
+            Token::Name(string) => {
+                let Some(Open::Object { names, name }) = open.last_mut() else {
+                    continue;
+                };
+                *name = string;
+                let Some(text) = decoded(string) else {
+                    // A name that is no text cannot be pointed at; its object can.
+                    open.pop();
+                    return Err(Fault::at(&open, FaultKind::NotUnicode));
+                };
+                if !names.insert(text) {
+                    return Err(Fault::at(&open, FaultKind::DuplicateMember));
+                }
+            }
+            Token::Text(string) if decoded(string).is_none() => {
+                return Err(Fault::at(&open, FaultKind::NotUnicode));
+            }
+            Token::Text(_) | Token::Scalar(_) => {}
         }
     }
+    Ok(())
 }
 
-fn descend(
-    pointer: &mut String,
-    token: &str,
-    check: impl FnOnce(&mut String) -> Result<(), FaultKind>,
-) -> Result<(), FaultKind> {
-    let parent_len = pointer.len();
-    push_token(pointer, token);
-    check(pointer)?;
-    pointer.truncate(parent_len);
-    Ok(())
+/// An array or object that has begun and not ended.
+enum Open<'a> {
+    Array {
+        /// Elements that have begun, the last of which is at hand.
+        begun: usize,
+    },
+    Object {
+        names: HashSet<Cow<'a, str>>,
+        /// The member at hand, as it was sent.
+        name: &'a str,
+    },
+}
+
+impl Fault {
+    /// A fault of what is at hand in the innermost of these.
+    fn at(open: &[Open<'_>], kind: FaultKind) -> Self {
+        let mut pointer = String::new();
+        for open in open {
+            match open {
+                Open::Array { begun } => {
+                    push_token(&mut pointer, &begun.saturating_sub(1).to_string());
+                }
+                Open::Object { name, .. } => {
+                    push_token(&mut pointer, &decoded(name).unwrap_or_default());
+                }
+            }
+        }
+        Self { pointer, kind }
+    }
 }
 
 /// Adds one reference token to an RFC 6901 pointer, escaped.
 pub fn push_token(pointer: &mut String, token: &str) {
     pointer.push('/');
     pointer.push_str(&token.replace('~', "~0").replace('/', "~1"));
-}
-
-enum Shape {
-    Object,
-    Array,
-    Text,
-    Scalar,
-}
-
-impl Shape {
-    fn of(raw: &RawValue) -> Self {
-        match raw.get().as_bytes().first() {
-            Some(b'{') => Self::Object,
-            Some(b'[') => Self::Array,
-            Some(b'"') => Self::Text,
-            _ => Self::Scalar,
-        }
-    }
-}
-
-fn as_text(raw: &RawValue) -> Result<String, FaultKind> {
-    serde_json::from_str(raw.get()).map_err(|_| FaultKind::NotUnicode)
 }
 
 /// An object's members in order, duplicates included; `None` when a name is not valid Unicode.
@@ -249,28 +257,38 @@ pub(crate) fn members(raw: &RawValue) -> Option<Vec<(String, &RawValue)>> {
     deserializer.deserialize_map(Members).ok()
 }
 
-/// An array's elements in order; none when it is no array.
-pub(crate) fn elements(raw: &RawValue) -> Vec<&RawValue> {
-    struct Elements;
+/// An array's first elements in order, so many at most; none when it is no array.
+pub(crate) fn elements(raw: &RawValue, count_max: usize) -> Vec<&RawValue> {
+    struct Elements<'e, 'de> {
+        found: &'e mut Vec<&'de RawValue>,
+        count_max: usize,
+    }
 
-    impl<'de> Visitor<'de> for Elements {
-        type Value = Vec<&'de RawValue>;
+    impl<'de> Visitor<'de> for Elements<'_, 'de> {
+        type Value = ();
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("an array")
         }
 
-        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-            let mut elements = Vec::new();
-            while let Some(element) = seq.next_element()? {
-                elements.push(element);
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+            while self.found.len() < self.count_max
+                && let Some(element) = seq.next_element()?
+            {
+                self.found.push(element);
             }
-            Ok(elements)
+            Ok(())
         }
     }
 
+    let mut found = Vec::new();
     let mut deserializer = serde_json::Deserializer::from_str(raw.get());
-    deserializer.deserialize_seq(Elements).unwrap_or_default()
+    // It fails at elements that are left, which is as it should be.
+    let _ = deserializer.deserialize_seq(Elements {
+        found: &mut found,
+        count_max,
+    });
+    found
 }
 
 #[cfg(test)]
@@ -323,6 +341,15 @@ mod tests {
             fault(r#"{"a":{"\ud800":1}}"#),
             Some(("/a".into(), FaultKind::NotUnicode))
         );
+        assert_eq!(
+            fault(r#"{"a":1,"b":[{},[2,"x"],{"c":[3,{}]}]}"#),
+            Some(("/b/2/c".into(), FaultKind::TooDeep))
+        );
+        assert_eq!(
+            fault(r#"{"a":[1,[],"\ud83d\ude00","\udfff"]}"#),
+            Some(("/a/3".into(), FaultKind::NotUnicode))
+        );
+        assert_eq!(fault(r#"[{"a":1},{"a":1,"b":{"a":1}}]"#), None);
     }
 
     #[test]

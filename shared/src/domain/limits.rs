@@ -20,6 +20,15 @@ pub const RESULT_BYTES_MAX: usize = 256 * 1024;
 pub const VERSIONS_MAX: usize = 20;
 /// Faults of one request that its answer names: names in them are the caller's, and an answer has its own limit.
 pub const FAULTS_MAX: usize = 20;
+/// Values of a function's arguments that are held to its schema for all faults at once: each value
+/// may have several. Past them the first fault is looked for, and no other.
+pub const FAULTY_VALUES_MAX: usize = 1000;
+/// Extensions of one request in an envelope: several times as many as there are.
+pub const EXTENSIONS_MAX: usize = 32;
+/// The name of an extension, in characters: an answer repeats names that are not known.
+pub const EXTENSION_URN_CHARS_MAX: usize = 255;
+/// A version, in characters, which answers repeat: what Semantic Versioning itself calls overkill.
+pub const VERSION_CHARS_MAX: usize = 255;
 /// Arrays and objects inside one another in a request body, the body itself counted.
 pub const NESTING_MAX: usize = 64;
 /// An owner, in bytes, its kind not counted.

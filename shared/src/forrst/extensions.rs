@@ -13,6 +13,7 @@ use super::request::Echo;
 use super::urn::{ExtensionName, Spelling, is_urn};
 use crate::domain::callback::Event;
 use crate::domain::json::elements;
+use crate::domain::limits::{EXTENSION_URN_CHARS_MAX, EXTENSIONS_MAX, FAULTS_MAX};
 use crate::http::{Code, Fields, Members};
 
 /// An extension that a caller asked for.
@@ -144,9 +145,19 @@ impl Extensions {
             faults.push(ErrorObject::at(Code::InvalidRequest, "/extensions", detail));
             return extensions;
         }
+        let elements = elements(raw, EXTENSIONS_MAX + 1);
+        if elements.len() > EXTENSIONS_MAX {
+            let detail = format!("must have at most {EXTENSIONS_MAX} elements");
+            faults.push(ErrorObject::at(
+                Code::InvalidRequest,
+                "/extensions",
+                &detail,
+            ));
+            return extensions;
+        }
         let mut seen = HashSet::new();
         let mut unknown = Vec::new();
-        for (index, element) in elements(raw).into_iter().enumerate() {
+        for (index, element) in elements.into_iter().enumerate() {
             let Some((urn, options)) = read_element(index, element, faults) else {
                 continue;
             };
@@ -232,11 +243,15 @@ fn read_element<'a>(
         .required(&mut members, "urn")
         .and_then(|raw| fields.text("urn", raw))
         .filter(|urn| {
-            let is_urn = is_urn(urn);
-            if !is_urn {
-                fields.wrong("urn", "must be a URN");
-            }
-            is_urn
+            let fault = if !is_urn(urn) {
+                "must be a URN".to_owned()
+            } else if urn.len() > EXTENSION_URN_CHARS_MAX {
+                format!("must have at most {EXTENSION_URN_CHARS_MAX} characters")
+            } else {
+                return true;
+            };
+            fields.wrong("urn", fault);
+            false
         });
     let options = match members.take("options") {
         None => Some(Members::default()),
@@ -252,12 +267,13 @@ fn read_element<'a>(
     Some((urn?, options))
 }
 
-/// One error for all of them.
+/// One error for all of them, which names the first.
 fn refuse_unknown(unknown: &[(usize, String)], faults: &mut Faults) {
     let Some((first, _)) = unknown.first() else {
         return;
     };
-    let urns: Vec<_> = unknown.iter().map(|(_, urn)| urn).collect();
+    let urns = unknown.iter().take(FAULTS_MAX).map(|(_, urn)| urn);
+    let urns: Vec<_> = urns.collect();
     let pointer = format!("/extensions/{first}/urn");
     faults.push(
         ErrorObject::at(Code::ExtensionNotSupported, pointer, "is not known here").with_details(

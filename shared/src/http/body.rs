@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::problem::{Code, FieldError, Problem};
 use crate::domain::json::{self, Json, push_token};
-use crate::domain::limits::{FUNCTION_NAME_CHARS_MAX, NESTING_MAX};
+use crate::domain::limits::{FAULTS_MAX, FUNCTION_NAME_CHARS_MAX, NESTING_MAX, VERSION_CHARS_MAX};
 
 /// What a caller is told of a version that is none.
 pub(crate) const VERSION_RULE: &str = "must be a semantic version such as 1.0.0";
@@ -59,14 +59,21 @@ impl<'a> Members<'a> {
 
     /// Every member that was not taken is one that nobody knows.
     pub fn refuse_the_rest(mut self, fields: &mut Fields) {
-        self.left.sort_by(|a, b| a.0.cmp(&b.0));
+        let by_name = |a: &(String, _), b: &(String, _)| a.0.cmp(&b.0);
+        // Of very many, those that are named need no order among the others.
+        if self.left.len() > FAULTS_MAX + 1 {
+            self.left.select_nth_unstable_by(FAULTS_MAX, by_name);
+            self.left.truncate(FAULTS_MAX + 1);
+        }
+        self.left.sort_by(by_name);
         for (name, _) in self.left {
             fields.wrong(&name, "is not a member of this request");
         }
     }
 }
 
-/// What was found wrong so far in one object.
+/// What was found wrong so far in one object: one fault more than are named, which says that there
+/// are more.
 #[derive(Debug, Default)]
 pub struct Fields {
     /// RFC 6901 pointer to the object.
@@ -85,6 +92,9 @@ impl Fields {
 
     /// A member of the object is wrong.
     pub fn wrong(&mut self, member: &str, detail: impl Into<String>) {
+        if self.is_full() {
+            return;
+        }
         let mut pointer = self.base.clone();
         push_token(&mut pointer, member);
         self.wrong_at(pointer, detail);
@@ -92,7 +102,13 @@ impl Fields {
 
     /// Something is wrong at `pointer`.
     pub fn wrong_at(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
-        self.errors.push(FieldError::new(pointer, detail));
+        if !self.is_full() {
+            self.errors.push(FieldError::new(pointer, detail));
+        }
+    }
+
+    const fn is_full(&self) -> bool {
+        self.errors.len() > FAULTS_MAX
     }
 
     /// Takes a member that must be there. One that is null is there, and is of the wrong type.
@@ -151,6 +167,13 @@ impl Fields {
     /// A member that must be a version by Semantic Versioning.
     pub fn version(&mut self, member: &str, raw: &RawValue) -> Option<Version> {
         let text = self.text(member, raw)?;
+        if text.len() > VERSION_CHARS_MAX {
+            self.wrong(
+                member,
+                format!("must have at most {VERSION_CHARS_MAX} characters"),
+            );
+            return None;
+        }
         let version = Version::parse(&text).ok();
         if version.is_none() {
             self.wrong(member, VERSION_RULE);

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::cursor::Cursor;
 use super::operation::OperationView;
 use super::problem::{FieldError, Problem};
-use crate::domain::limits::{LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX};
+use crate::domain::limits::{FAULTS_MAX, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX};
 use crate::domain::operation::Owner;
 use crate::domain::time::{Moment, Timestamp};
 use crate::domain::transition::Status;
@@ -77,6 +77,10 @@ impl Parameters {
 
     /// Reads one, as text.
     pub(crate) fn set(&mut self, name: &str, value: &str) {
+        // One more than are named, which says that there are more.
+        if self.errors.len() > FAULTS_MAX {
+            return;
+        }
         if self.seen.iter().any(|seen| seen == name) {
             return self.wrong(name, "is given more than once");
         }

@@ -71,6 +71,14 @@ pub(crate) fn faults(document: &Document) -> Vec<String> {
             count(bounds::REQUEST_ID_CHARS_MAX),
         ),
         (
+            format!("{schemas}/ForrstRequest/properties/extensions/maxItems"),
+            count(bounds::EXTENSIONS_MAX),
+        ),
+        (
+            format!("{schemas}/Version/maxLength"),
+            count(bounds::VERSION_CHARS_MAX),
+        ),
+        (
             format!("{schemas}/TracingId/maxLength"),
             count(bounds::TRACING_ID_CHARS_MAX),
         ),

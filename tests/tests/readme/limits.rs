@@ -31,7 +31,24 @@ fn callers_limits() -> Vec<(&'static str, String)> {
                 json(limits::RESULT_BYTES_MAX)
             ),
         ),
+        (
+            "faults that an answer names",
+            format!(
+                "{}; in arguments of more than {values} values, those among the first {values}",
+                limits::FAULTS_MAX,
+                values = limits::FAULTY_VALUES_MAX
+            ),
+        ),
         ("function name", chars(limits::FUNCTION_NAME_CHARS_MAX)),
+        ("version", chars(limits::VERSION_CHARS_MAX)),
+        (
+            "extensions of a Forrst call",
+            format!(
+                "{}, with names of at most {}",
+                limits::EXTENSIONS_MAX,
+                chars(limits::EXTENSION_URN_CHARS_MAX)
+            ),
+        ),
         ("idempotency key", chars(limits::IDEMPOTENCY_KEY_CHARS_MAX)),
         ("owner", format!("{} bytes", limits::OWNER_BYTES_MAX)),
         (

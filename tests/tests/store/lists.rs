@@ -1,4 +1,5 @@
-//! Lists: what one request examines, where its page ends, and keys that the store leaves unprocessed.
+//! Lists: what one request examines, where its page ends, and keys that the store leaves
+//! unprocessed.
 
 use std::sync::Mutex;
 use std::time::Duration;

@@ -67,6 +67,69 @@ async fn accepted(world: &World, body: Value) {
     assert_eq!(answer.status, 202, "{head}: {}", answer.text);
 }
 
+/// By both faces the first in their order; only REST has a sentence for all of them.
+#[tokio::test]
+async fn an_answer_names_twenty_faults_however_many_there_are() {
+    let world = World::start().await;
+    for (count, detail) in [
+        (20, "20 parts of the request are not valid"),
+        (
+            21,
+            "more than 20 parts of the request are not valid; the first 20 are named",
+        ),
+        (
+            20_000,
+            "more than 20 parts of the request are not valid; the first 20 are named",
+        ),
+    ] {
+        let numbered = |number| format!("u{number:05}");
+        let members: serde_json::Map<_, _> = (0..count)
+            .map(|number| (numbered(number), json!(1)))
+            .collect();
+        let expected = |at: &str| -> Vec<_> {
+            (0..20)
+                .map(|number| json!(format!("{at}/{}", numbered(number))))
+                .collect()
+        };
+
+        let mut body = members.clone();
+        body.insert("function".to_owned(), json!("demo.echo"));
+        let body = json!(body).to_string();
+        let unknown = world.request("POST", "/operations", &[], &body).await;
+        let arguments = json!({"function": "demo.fail", "arguments": members.clone()});
+        let arguments = arguments.to_string();
+        let wrong = world.request("POST", "/operations", &[], &arguments).await;
+        for (answer, at) in [(unknown, ""), (wrong, "/arguments")] {
+            assert_eq!(answer.json["detail"], detail);
+            let errors = answer.json["errors"].as_array().unwrap().iter();
+            let pointers: Vec<_> = errors.map(|error| error["pointer"].clone()).collect();
+            assert_eq!(pointers, expected(at));
+        }
+
+        let arguments = Value::Object(members);
+        let called = call(&world, "demo.fail", &arguments, &json!([])).await;
+        let errors = called.json["errors"].as_array().unwrap().iter();
+        let pointers: Vec<_> = errors
+            .map(|error| error["source"]["pointer"].clone())
+            .collect();
+        assert_eq!(pointers, expected("/call/arguments"));
+    }
+}
+
+#[tokio::test]
+async fn an_envelope_with_a_mebibyte_of_unknown_extensions_gets_a_short_answer() {
+    let world = World::start().await;
+    let unknown = (0..27_000).map(|number| json!({"urn": format!("urn:acme:ext:{number}")}));
+    let unknown = unknown.collect();
+    let answer = call(&world, "demo.echo", &json!({}), &unknown).await;
+    assert_eq!(answer.status, 400);
+    let errors = answer.json["errors"].as_array().unwrap();
+    assert_eq!(errors.len(), 1);
+    assert_eq!(errors[0]["code"], "INVALID_REQUEST");
+    assert_eq!(errors[0]["source"]["pointer"], "/extensions");
+    assert!(answer.text.len() < 8192, "{} bytes", answer.text.len());
+}
+
 #[tokio::test]
 async fn what_is_not_json_is_a_parse_error_and_what_is_no_object_an_invalid_request() {
     let world = World::start().await;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use super::number::Decimal;
-use super::{Shape, as_text, elements, members};
+use super::token::{Token, Tokens, decoded};
 
 /// The text that is the same for two JSON values exactly when they are equal: members sorted, strings decoded, numbers reduced
 /// to significant digits and exponent, so that `1`, `1.0` and `10e-1` agree and no two different integers do.
@@ -14,36 +14,48 @@ use super::{Shape, as_text, elements, members};
 #[must_use]
 pub fn canonical(raw: &RawValue) -> String {
     let mut out = String::with_capacity(raw.get().len());
-    write_canonical(raw, &mut out);
+    let mut tokens = Tokens::of(raw);
+    if let Some(token) = tokens.next() {
+        write_canonical(token, &mut tokens, &mut out);
+    }
     out
 }
 
-fn write_canonical(raw: &RawValue, out: &mut String) {
-    match Shape::of(raw) {
-        Shape::Scalar => out.push_str(&canonical_scalar(raw.get())),
-        Shape::Text => match as_text(raw) {
-            Ok(text) => push_text(out, &text),
-            Err(_) => out.push_str(raw.get()),
+/// Writes the value that `token` begins. Its depth is one that [`check`](super::check) allows.
+fn write_canonical<'a>(token: Token<'a>, tokens: &mut Tokens<'a>, out: &mut String) {
+    match token {
+        Token::Scalar(text) => out.push_str(&canonical_scalar(text)),
+        Token::Text(string) | Token::Name(string) => match decoded(string) {
+            Some(text) => push_text(out, &text),
+            None => out.push_str(string),
         },
-        Shape::Array => {
+        Token::BeginArray => {
             out.push('[');
-            for element in elements(raw) {
-                write_canonical(element, out);
+            while let Some(element) = tokens.next().filter(|token| *token != Token::EndArray) {
+                write_canonical(element, tokens, out);
                 out.push(',');
             }
             out.push(']');
         }
-        Shape::Object => {
-            let sorted: BTreeMap<_, _> = members(raw).unwrap_or_default().into_iter().collect();
+        Token::BeginObject => {
+            let mut sorted = BTreeMap::new();
+            while let Some(Token::Name(name)) = tokens.next()
+                && let Some(value) = tokens.next()
+            {
+                let mut text = String::new();
+                write_canonical(value, tokens, &mut text);
+                sorted.insert(decoded(name).unwrap_or_default(), text);
+            }
             out.push('{');
             for (name, value) in sorted {
                 push_text(out, &name);
                 out.push(':');
-                write_canonical(value, out);
+                out.push_str(&value);
                 out.push(',');
             }
             out.push('}');
         }
+        Token::EndArray | Token::EndObject => {}
     }
 }
 
@@ -97,6 +109,12 @@ mod tests {
             (r#"["a","b"]"#, r#"["a,b"]"#, false),
             (r#"["1"]"#, "[1]", false),
             ("[[1],2]", "[[1,2]]", false),
+            (
+                r#"{"b":{"d":[],"c":{}},"a":0}"#,
+                r#"{"a":0,"b":{"c":{},"d":[]}}"#,
+                true,
+            ),
+            (r#"{"a":{},"b":1}"#, r#"{"a":{"b":1}}"#, false),
         ] {
             assert_eq!(
                 canonical(raw(left)) == canonical(raw(right)),
@@ -104,6 +122,16 @@ mod tests {
                 "{left} and {right}"
             );
         }
+    }
+
+    /// A hash of it is stored with an operation, for whichever release reads it next.
+    #[test]
+    fn the_form_stays_what_it_is() {
+        let text = r#"{"b":[1.50,"\u0041",{}],"a":{"é":null}, "c":[[]]}"#;
+        assert_eq!(
+            canonical(raw(text)),
+            "{1\"a:{2\"é:null,},1\"b:[15e-1,1\"A,{},],1\"c:[[],],}"
+        );
     }
 
     proptest! {

@@ -70,7 +70,7 @@ impl WebhookOptions {
 fn webhook_events(fields: &mut Fields, raw: &RawValue) -> Vec<WebhookEvent> {
     const RULE: &str =
         "must be some of operation.completed, operation.failed and operation.cancelled";
-    let words = elements(raw);
+    let words = elements(raw, usize::MAX);
     if words.is_empty() {
         fields.wrong("events", RULE);
     }

@@ -303,6 +303,53 @@ fn unknown_extensions_are_told_in_one_error() {
 }
 
 #[test]
+fn more_extensions_than_may_be_asked_for_are_one_error_and_none_is_read() {
+    let unknown = |number| json!({"urn": format!("urn:acme:ext:{number}")});
+    let mut envelope = envelope();
+    let mut with = |extensions: Vec<Value>| {
+        envelope["extensions"] = json!(extensions);
+        envelope.clone()
+    };
+    let most = with((0..32).map(unknown).collect());
+    assert_told(&most, &[("EXTENSION_NOT_SUPPORTED", "/extensions/0/urn")]);
+    let known = json!({"urn": "urn:forrst:ext:retry"});
+    let last = with((0..31).map(unknown).chain([known.clone()]).collect());
+    assert_told(&last, &[("EXTENSION_NOT_SUPPORTED", "/extensions/0/urn")]);
+    assert_eq!(
+        read(&last).echo.urn(ExtensionName::Async),
+        "urn:forrst:ext:async"
+    );
+
+    let mut too_many = vec![known, json!(1)];
+    too_many.extend((0..31).map(unknown));
+    let too_many = with(too_many);
+    assert_told(&too_many, &[("INVALID_REQUEST", "/extensions")]);
+    let (errors, echo) = (read(&too_many).request.unwrap_err(), read(&too_many).echo);
+    let error = serde_json::to_value(&errors.as_slice()[0]).unwrap();
+    assert_eq!(
+        error["message"],
+        "/extensions must have at most 32 elements"
+    );
+    assert_eq!(echo.urn(ExtensionName::Async), "urn:cline:forrst:ext:async");
+}
+
+#[test]
+fn the_names_of_unknown_extensions_are_repeated_within_bounds() {
+    let long = "x".repeat(255 - "urn:acme:00".len());
+    let unknown = |number| format!("urn:acme:{number:02}{long}");
+    let mut envelope = envelope();
+    let all = (0..32).map(|number| json!({"urn": unknown(number)}));
+    envelope["extensions"] = all.collect();
+    let errors = read(&envelope).request.unwrap_err();
+    let error = serde_json::to_value(&errors.as_slice()[0]).unwrap();
+    let first: Vec<_> = (0..20).map(unknown).collect();
+    assert_eq!(error["details"]["unsupported"], json!(first));
+
+    envelope["extensions"] = json!([{"urn": unknown(0) + "x"}]);
+    assert_told(&envelope, &[("INVALID_REQUEST", "/extensions/0/urn")]);
+}
+
+#[test]
 fn an_extension_that_is_given_twice_is_refused_in_whatever_spelling() {
     for second in ["urn:forrst:ext:retry", "urn:cline:forrst:ext:retry"] {
         let mut envelope = envelope();

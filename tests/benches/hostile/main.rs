@@ -1,0 +1,168 @@
+//! What the worst request costs: bodies, headers and queries of 1 MiB that are made to be dear,
+//! each served in this process by the function that it is for.
+//!
+//! Store and queues are out of reach, so that nothing is written and all that is measured is what
+//! becomes of the request itself. Time is that of the processor, by this process.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a benchmark has nobody to hand an error to"
+)]
+
+mod kinds;
+mod values;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser;
+use nix::time::{ClockId, clock_gettime};
+use shared::aws::{Aws, http_connector};
+use shared::clock::SystemClock;
+use shared::config::Environment;
+use shared::http::Event;
+use shared::random::SystemRandom;
+use status::Status;
+use submit::Submit;
+use tests::benchmark::table;
+
+use crate::kinds::{Function, Kind};
+
+/// What no request may take.
+const CPU_MAX: Duration = Duration::from_millis(100);
+/// Nothing listens there.
+const NOWHERE: &str = "http://127.0.0.1:1";
+
+/// What the worst request costs.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Times that each request is served; the median counts.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    runs: u16,
+    /// Kinds in the table.
+    #[arg(long, default_value_t = 10)]
+    shown: usize,
+    /// Said by cargo.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+struct Functions {
+    submit: Submit,
+    status: Status,
+}
+
+/// What one kind of request came to.
+struct Measured {
+    name: String,
+    request_bytes: usize,
+    cpu: Duration,
+    status: u64,
+    answer_bytes: usize,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let arguments = Arguments::parse();
+    let functions = Functions::new();
+    let mut measured = Vec::new();
+    for kind in kinds::all() {
+        measured.push(functions.measure(kind, arguments.runs).await);
+    }
+    measured.sort_by_key(|measured| std::cmp::Reverse(measured.cpu));
+    print(&measured, arguments.shown);
+}
+
+fn print(measured: &[Measured], shown: usize) {
+    let mut worst = table(["kind", "status", "bytes", "CPU ms", "answer bytes"], 1);
+    for kind in measured.iter().take(shown) {
+        worst.add_row([
+            kind.name.clone(),
+            kind.status.to_string(),
+            kind.request_bytes.to_string(),
+            format!("{:.1}", millis(kind.cpu)),
+            kind.answer_bytes.to_string(),
+        ]);
+    }
+    println!("{worst}\n");
+    let answer = measured
+        .iter()
+        .max_by_key(|kind| kind.answer_bytes)
+        .unwrap();
+    println!(
+        "{} kinds; the largest answer has {} bytes: {}",
+        measured.len(),
+        answer.answer_bytes,
+        answer.name
+    );
+    let above = measured.iter().filter(|kind| kind.cpu > CPU_MAX).count();
+    let (verdict, max) = (if above == 0 { "OK" } else { "ABOVE" }, millis(CPU_MAX));
+    println!("{verdict}: {above} take more than {max} ms of CPU");
+}
+
+impl Functions {
+    fn new() -> Self {
+        let environment = Environment::default().with([
+            ("AWS_ACCESS_KEY_ID", "none"),
+            ("AWS_SECRET_ACCESS_KEY", "none"),
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ENDPOINT_URL_DYNAMODB", NOWHERE),
+            ("AWS_ENDPOINT_URL_SQS", NOWHERE),
+            ("TABLE_NAME", "none"),
+            ("CALLBACK_QUEUE_URL", "http://127.0.0.1:1/0/callback"),
+            ("DISPATCH_QUEUE_URL", "http://127.0.0.1:1/0/dispatch"),
+            ("DEMO_FUNCTIONS", "1"),
+        ]);
+        let connector = http_connector(&environment).unwrap();
+        let aws = Aws::new(&environment, connector)
+            .unwrap()
+            .retrying_at_once();
+        let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
+        Self {
+            submit: Submit::new(&environment, &aws, clock.clone(), random.clone()).unwrap(),
+            status: Status::new(&environment, &aws, clock, random).unwrap(),
+        }
+    }
+
+    async fn measure(&self, kind: Kind, runs: u16) -> Measured {
+        let event = kind.event.to_string();
+        // A function compiles its schema when it is first called.
+        let mut answer = self.serve(kind.function, &event).await;
+        let mut times = Vec::new();
+        for _ in 0..runs {
+            let start = cpu_time();
+            answer = self.serve(kind.function, &event).await;
+            times.push(cpu_time().saturating_sub(start));
+        }
+        times.sort();
+        let answered: serde_json::Value = serde_json::from_str(&answer).unwrap();
+        Measured {
+            name: kind.name,
+            request_bytes: kind.bytes,
+            cpu: times[times.len() / 2],
+            status: answered["statusCode"].as_u64().unwrap(),
+            answer_bytes: answered["body"].as_str().unwrap().len(),
+        }
+    }
+
+    /// From the event's text to the answer's, as Lambda's runtime has them.
+    async fn serve(&self, function: Function, event: &str) -> String {
+        let event: Event = serde_json::from_str(event).unwrap();
+        let answer = match function {
+            Function::Submit => self.submit.handle(event).await,
+            Function::Status => self.status.handle(event).await,
+        };
+        serde_json::to_string(&answer).unwrap()
+    }
+}
+
+/// What this process has taken so far, of all processors together.
+fn cpu_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)
+        .unwrap()
+        .into()
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}

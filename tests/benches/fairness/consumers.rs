@@ -1,0 +1,321 @@
+//! Invocations that receive from a queue, and how long another owner's messages wait beside a load.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::DeleteMessageBatchRequestEntry;
+use local::bundle::Services;
+use local::client::sdk_config;
+use shared::clock::{Clock as _, ManualClock};
+use shared::domain::backoff::RetryPolicy;
+use shared::domain::limits::{
+    CALLBACK_DEFERRAL_SECS, CALLBACK_DEFERRAL_SECS_MAX, CALLBACK_DEFERRALS_MAX,
+    CALLBACK_REST_FACTOR, CALLBACK_RETRY_SECS, CALLBACK_SLOW, CALLBACK_TIMEOUT_SECS_DEFAULT,
+    CALLBACKS_AT_ONCE_MAX, QUEUE_DELAY_SECS_MAX,
+};
+use shared::domain::time::Timestamp;
+use shared::random::{Random, SeededRandom};
+
+/// How finely time passes.
+const STEP: Duration = Duration::from_millis(50);
+/// How long an invocation takes that waits for nothing.
+const QUICK: Duration = Duration::from_millis(50);
+/// How often another owner has something to do.
+const OTHERS_EVERY: Duration = Duration::from_secs(2);
+/// When the first of it comes, so that the load is there.
+const OTHERS_FROM: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(CALLBACK_TIMEOUT_SECS_DEFAULT as u64);
+const DEFERRAL: RetryPolicy = RetryPolicy {
+    first: Duration::from_secs(CALLBACK_DEFERRAL_SECS as u64),
+    longest: Duration::from_secs(CALLBACK_DEFERRAL_SECS_MAX as u64),
+};
+
+/// What one owner asks for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Load {
+    pub(crate) work: Work,
+    /// Messages at the beginning.
+    pub(crate) queued: usize,
+    /// Messages that come later.
+    pub(crate) each_second: f64,
+}
+
+/// What a message of the load is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Work {
+    /// An operation that takes so long.
+    Takes(Duration),
+    /// A callback to a receiver that does not answer.
+    NoAnswer,
+}
+
+/// How the messages are served.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules {
+    at_once: usize,
+    batch: i32,
+    is_fair: bool,
+}
+
+impl Rules {
+    pub(crate) const fn senders(at_once: usize) -> Self {
+        Self {
+            at_once,
+            batch: 10,
+            is_fair: true,
+        }
+    }
+
+    pub(crate) const fn unfair_senders(at_once: usize) -> Self {
+        Self {
+            is_fair: false,
+            ..Self::senders(at_once)
+        }
+    }
+
+    pub(crate) const fn workers(at_once: usize) -> Self {
+        Self {
+            batch: 1,
+            ..Self::senders(at_once)
+        }
+    }
+
+    pub(crate) const fn unfair_workers(at_once: usize) -> Self {
+        Self {
+            is_fair: false,
+            ..Self::workers(at_once)
+        }
+    }
+}
+
+/// What it came to.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// How long another owner's messages waited until they were served, in seconds.
+    waits: Vec<f64>,
+    /// The part of all invocations' time that was used.
+    busy: f64,
+}
+
+impl Outcome {
+    pub(crate) fn cells(mut self) -> [String; 3] {
+        self.waits.sort_by(f64::total_cmp);
+        let median = self.waits[self.waits.len() / 2];
+        let longest = self.waits[self.waits.len() - 1];
+        [
+            format!("{median:.1}"),
+            format!("{longest:.1}"),
+            format!("{:.0}", self.busy * 100.0),
+        ]
+    }
+}
+
+/// One place for invocations: a process that keeps what it knows between them.
+struct Slot {
+    busy_until: Timestamp,
+    rests_until: Timestamp,
+    later: Vec<Later>,
+    receipts: Vec<String>,
+}
+
+/// What an invocation sends for later.
+struct Later {
+    message: Stuck,
+    delay: Duration,
+}
+
+/// A callback that nobody answers: its next attempt, and how often that was deferred.
+#[derive(Debug, Clone, Copy)]
+struct Stuck {
+    attempt: usize,
+    deferrals: u32,
+}
+
+const FIRST: Stuck = Stuck {
+    attempt: 1,
+    deferrals: 0,
+};
+
+struct Simulation {
+    rules: Rules,
+    load: Load,
+    clock: ManualClock,
+    client: Client,
+    url: String,
+    random: Arc<dyn Random>,
+}
+
+/// Lets so much time pass. Messages of the load come at once and then evenly, another owner's one by
+/// one.
+pub(crate) async fn simulate(load: Load, rules: Rules, time: Duration) -> Outcome {
+    let clock = ManualClock::new(Timestamp::from_secs(1_800_000_000));
+    let services = Services::start(Arc::new(clock.clone())).await.unwrap();
+    let setting = |wanted: &str| {
+        let found = services.environment.iter().find(|(name, _)| name == wanted);
+        found.unwrap().1.clone()
+    };
+    let simulation = Simulation {
+        client: Client::new(&sdk_config(&setting("AWS_ENDPOINT_URL_SQS"))),
+        url: setting("CALLBACK_QUEUE_URL"),
+        rules,
+        load,
+        clock,
+        random: Arc::new(SeededRandom::new(7)),
+    };
+    simulation.run(time).await
+}
+
+impl Simulation {
+    async fn run(&self, time: Duration) -> Outcome {
+        let began_at = self.clock.now();
+        let mut slots: Vec<_> = (0..self.rules.at_once)
+            .map(|_| Slot {
+                busy_until: began_at,
+                rests_until: began_at,
+                later: Vec::new(),
+                receipts: Vec::new(),
+            })
+            .collect();
+        let (mut sent, mut others) = (0, 0_u32);
+        let (mut waits, mut busy_steps, mut steps) = (Vec::new(), 0, 0);
+        while self.clock.now().since(began_at) < time {
+            let elapsed = self.clock.now().since(began_at);
+            let due = self.load.each_second * elapsed.as_secs_f64();
+            while sent < self.load.queued || f64::from(count(sent - self.load.queued)) < due {
+                self.send_load(FIRST, Duration::ZERO).await;
+                sent += 1;
+            }
+            while elapsed >= OTHERS_FROM + OTHERS_EVERY * others {
+                let body = format!("other {}", self.clock.now().as_millis());
+                self.send(&body, "bob", Duration::ZERO).await;
+                others += 1;
+            }
+            for slot in &mut slots {
+                if slot.busy_until <= self.clock.now() {
+                    self.end(slot).await;
+                }
+            }
+            for slot in &mut slots {
+                if slot.busy_until <= self.clock.now() && !self.serve(slot, &mut waits).await {
+                    break;
+                }
+            }
+            busy_steps += slots
+                .iter()
+                .filter(|slot| slot.busy_until > self.clock.now())
+                .count();
+            steps += slots.len();
+            self.clock.advance(STEP);
+        }
+        Outcome {
+            waits,
+            busy: f64::from(count(busy_steps)) / f64::from(count(steps)),
+        }
+    }
+
+    /// Receives a batch and begins to serve it, if there is one.
+    async fn serve(&self, slot: &mut Slot, waits: &mut Vec<f64>) -> bool {
+        let received = self
+            .client
+            .receive_message()
+            .queue_url(&self.url)
+            .max_number_of_messages(self.rules.batch);
+        let messages = received.send().await.unwrap().messages.unwrap_or_default();
+        let now = self.clock.now();
+        let (mut took, mut attempts) = (QUICK, 0);
+        for message in &messages {
+            let receipt = message.receipt_handle().unwrap();
+            slot.receipts.push(receipt.to_owned());
+            let body = message.body().unwrap();
+            if let Some(since) = body.strip_prefix("other ") {
+                // Side by side with the rest of the batch.
+                let since = Timestamp::from_millis(since.parse().unwrap());
+                waits.push((now + QUICK).since(since).as_secs_f64());
+                continue;
+            }
+            took = took.max(match self.load.work {
+                Work::Takes(time) => time,
+                Work::NoAnswer => self.attempt(slot, stuck(body), &mut attempts),
+            });
+        }
+        if messages.is_empty() {
+            return false;
+        }
+        slot.busy_until = now + took;
+        if attempts > 0 && self.rules.is_fair {
+            slot.rests_until = slot.busy_until + TIMEOUT * CALLBACK_REST_FACTOR;
+        }
+        true
+    }
+
+    /// Makes or defers an attempt that is not answered; how long that takes.
+    fn attempt(&self, slot: &mut Slot, stuck: Stuck, attempts: &mut usize) -> Duration {
+        let rest = slot.rests_until.since(self.clock.now());
+        let is_free = stuck.deferrals >= CALLBACK_DEFERRALS_MAX || !self.rules.is_fair;
+        if is_free || (rest.is_zero() && *attempts < CALLBACKS_AT_ONCE_MAX) {
+            *attempts += 1;
+            let next = CALLBACK_RETRY_SECS.get(stuck.attempt - 1);
+            let next = next.filter(|secs| **secs <= QUEUE_DELAY_SECS_MAX);
+            slot.later.extend(next.map(|secs| Later {
+                message: Stuck {
+                    attempt: stuck.attempt + 1,
+                    deferrals: 0,
+                },
+                delay: Duration::from_secs((*secs).into()),
+            }));
+            return TIMEOUT;
+        }
+        let deferrals = stuck.deferrals + 1;
+        let delay = DEFERRAL.delay(deferrals, self.random.fraction());
+        slot.later.push(Later {
+            message: Stuck { deferrals, ..stuck },
+            delay: delay.max(rest),
+        });
+        if rest.is_zero() { CALLBACK_SLOW } else { QUICK }
+    }
+
+    /// Ends an invocation: its messages are deleted, and what it left for later is sent.
+    async fn end(&self, slot: &mut Slot) {
+        for later in std::mem::take(&mut slot.later) {
+            self.send_load(later.message, later.delay).await;
+        }
+        if slot.receipts.is_empty() {
+            return;
+        }
+        let entries = slot.receipts.drain(..).enumerate().map(|(index, receipt)| {
+            let entry = DeleteMessageBatchRequestEntry::builder().id(index.to_string());
+            entry.receipt_handle(receipt).build().unwrap()
+        });
+        let entries = entries.collect();
+        let delete = self.client.delete_message_batch().queue_url(&self.url);
+        delete.set_entries(Some(entries)).send().await.unwrap();
+    }
+
+    async fn send_load(&self, message: Stuck, delay: Duration) {
+        let Stuck { attempt, deferrals } = message;
+        self.send(&format!("load {attempt} {deferrals}"), "alice", delay)
+            .await;
+    }
+
+    async fn send(&self, body: &str, group: &str, delay: Duration) {
+        let delay_secs = i32::try_from(delay.as_secs()).unwrap();
+        let group = self.rules.is_fair.then(|| group.to_owned());
+        let message = self.client.send_message().queue_url(&self.url);
+        let message = message.message_body(body).set_message_group_id(group);
+        message.delay_seconds(delay_secs).send().await.unwrap();
+    }
+}
+
+fn stuck(body: &str) -> Stuck {
+    let numbers = body.strip_prefix("load ").unwrap();
+    let (attempt, deferrals) = numbers.split_once(' ').unwrap();
+    Stuck {
+        attempt: attempt.parse().unwrap(),
+        deferrals: deferrals.parse().unwrap(),
+    }
+}
+
+fn count(count: usize) -> u32 {
+    u32::try_from(count).unwrap()
+}

@@ -1,0 +1,70 @@
+//! What one owner's load does to another's on AWS, at the template's defaults, by simulation.
+//!
+//! The queues are the local ones, which deliver by the rule that AWS publishes for fair queues, on a
+//! clock that the simulation moves. Invocations are numbers: how many there are at once, and how
+//! long each takes. Before: no message groups, ten senders, and every delivery at once.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a benchmark has nobody to hand an error to"
+)]
+
+mod consumers;
+
+use std::time::Duration;
+
+use tests::benchmark::table;
+
+use crate::consumers::{Load, Outcome, Rules, Work, simulate};
+
+/// The template's `CallbackMaximumConcurrency`, now and before, and its `WorkerMaximumConcurrency`.
+const SENDERS: usize = 50;
+const SENDERS_BEFORE: usize = 10;
+const WORKERS: usize = 20;
+
+const TEN_MINUTES: Duration = Duration::from_secs(600);
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let stuck = |queued, each_second| Load {
+        work: Work::NoAnswer,
+        queued,
+        each_second,
+    };
+    let operations = Load {
+        work: Work::Takes(Duration::from_secs(1)),
+        queued: 1000,
+        each_second: 0.0,
+    };
+    let callbacks = [
+        ("150 callbacks that nobody answers are due", stuck(150, 0.0)),
+        ("300 of them", stuck(300, 0.0)),
+        ("3.4 more a second", stuck(0, 3.4)),
+        ("34 more a second", stuck(0, 34.0)),
+    ];
+    let mut table = table(
+        [
+            "one owner's load",
+            "another's, median s",
+            "longest s",
+            "busy %",
+            "before: median s",
+            "longest s",
+            "busy %",
+        ],
+        1,
+    );
+    for (name, load) in callbacks {
+        let now = simulate(load, Rules::senders(SENDERS), TEN_MINUTES).await;
+        let before = simulate(load, Rules::unfair_senders(SENDERS_BEFORE), TEN_MINUTES).await;
+        let [now, before] = [now, before].map(Outcome::cells);
+        table.add_row([vec![name.to_owned()], now.into(), before.into()].concat());
+    }
+    let minute = Duration::from_secs(60);
+    let now = simulate(operations, Rules::workers(WORKERS), minute).await;
+    let before = simulate(operations, Rules::unfair_workers(WORKERS), minute).await;
+    let [now, before] = [now, before].map(Outcome::cells);
+    let name = "1,000 operations of 1 s wait for a worker".to_owned();
+    table.add_row([vec![name], now.into(), before.into()].concat());
+    println!("{table}");
+}

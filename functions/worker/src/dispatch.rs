@@ -13,6 +13,7 @@ use shared::telemetry::{chain, tell_operation, tell_trace};
 
 use crate::Worker;
 use crate::settle::LOOK_AGAIN_SECS;
+
 impl Worker {
     pub(crate) async fn serve_dispatch(&self, record: &Record, deadline: Timestamp) -> Disposition {
         let message = match Dispatch::parse(&record.body, record.group.clone()) {
@@ -90,16 +91,8 @@ impl Worker {
             let waited = claimed_at.since(operation.created_at);
             metrics::time(Metric::QueueTime(&operation.function), waited);
         }
-        let named = (&message.function, &message.function_version);
-        if named != (&operation.function, &operation.function_version) {
-            tracing::error!(
-                function = operation.function,
-                version = operation.function_version,
-                message_function = message.function,
-                message_version = message.function_version,
-                "the message names another function than the operation's record, which counts"
-            );
-        }
+        // The record counts.
+        let _ = names_another_function(message, operation);
         let runner = self
             .works
             .find(&operation.function, &operation.function_version);
@@ -135,6 +128,23 @@ impl Worker {
         };
         self.look(record, message, could_not_start).await
     }
+}
+
+/// Whether a message names another function than its operation's record, which is an error: the
+/// record never changes.
+pub(crate) fn names_another_function(message: &Dispatch, operation: &Operation) -> bool {
+    let named = (&message.function, &message.function_version);
+    let is_other = named != (&operation.function, &operation.function_version);
+    if is_other {
+        tracing::error!(
+            function = operation.function,
+            version = operation.function_version,
+            message_function = message.function,
+            message_version = message.function_version,
+            "the message names another function than the operation's record, which counts"
+        );
+    }
+    is_other
 }
 
 /// The code of an operation whose function no worker knew, and what that was.

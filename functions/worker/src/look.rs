@@ -9,6 +9,7 @@ use shared::queue::Dispatch;
 use shared::store::Found;
 
 use crate::Worker;
+use crate::dispatch::names_another_function;
 use crate::settle::LOOK_AGAIN_SECS;
 
 /// How soon a worker is asked again for a function that this one does not know, in seconds: a deployment takes minutes.
@@ -55,14 +56,23 @@ impl Worker {
                 if let Some(since) = operation.claimable_since(now) {
                     metrics::time(Metric::UnclaimedTime, now.since(since));
                 }
-                self.begin_afresh(record, message).await
+                self.begin_afresh(record, message, &operation).await
             }
         }
     }
 
     /// The operation has attempts and time left, so it is not given up. In the dispatch queue the message waits for a worker
-    /// that knows the function; from the dead-letter queue it goes back there as a fresh one of the same incarnation.
-    async fn begin_afresh(&self, record: &Record, message: &Dispatch) -> Disposition {
+    /// that knows the function; from the dead-letter queue it goes back there as a fresh one of the same incarnation. One that
+    /// names another function than the record gives way to one that names the record's.
+    async fn begin_afresh(
+        &self,
+        record: &Record,
+        message: &Dispatch,
+        operation: &Operation,
+    ) -> Disposition {
+        if names_another_function(message, operation) {
+            return self.send_afresh(&Dispatch::of(operation), 0).await;
+        }
         if !self.is_dead_letter(record) {
             return self.put_back(record, message, UNKNOWN_RETURN_SECS).await;
         }

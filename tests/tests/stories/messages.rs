@@ -380,20 +380,25 @@ async fn a_record_whose_function_the_worker_does_not_know_waits_for_one_that_doe
 }
 
 #[tokio::test]
-async fn an_operation_whose_only_message_names_an_unknown_function_ends_at_its_deadline() {
-    let world = World::start().await;
-    let id = submit_falsified(&world, "unheard.of").await;
-    assert!(world.pump(QueueKind::Dispatch).await);
-    let waiting = world.show(&id).await;
-    assert_eq!(
-        (&waiting["status"], &waiting["attempt"]),
-        (&json!("pending"), &json!(0))
-    );
-    world.clock.advance(Duration::from_secs(3600));
-    assert!(world.pump(QueueKind::Dispatch).await);
-    let failed = world.show(&id).await;
-    assert_eq!(codes(&failed), ["FUNCTION_NOT_FOUND", "DEADLINE_EXCEEDED"]);
-    assert!(world.queue(QueueKind::Dispatch).is_empty().await);
+async fn an_operation_whose_only_message_names_an_unknown_function_runs_its_records() {
+    for kind in [QueueKind::Dispatch, QueueKind::DispatchDeadLetter] {
+        let (world, logged) = (World::start().await, Logged::here());
+        let id = submit_falsified(&world, "unheard.of").await;
+        let queue = world.queue(QueueKind::Dispatch);
+        let [message] = queue.receive(1).await.try_into().unwrap();
+        queue.purge().await;
+        world.queue(kind).send(message.body().unwrap()).await;
+        assert!(world.pump(kind).await);
+        let is_reported = |line: &String| line.contains("ERROR") && line.contains("unheard.of");
+        assert!(logged.take().iter().any(is_reported));
+        assert!(world.pump(QueueKind::Dispatch).await);
+        let done = world.show(&id).await;
+        assert_eq!(
+            (&done["status"], &done["attempt"]),
+            (&json!("completed"), &json!(1))
+        );
+        assert!(queue.is_empty().await && world.queue(kind).is_empty().await);
+    }
 }
 
 fn older_worker(world: &World, environment: &shared::config::Environment) -> worker::Worker {

@@ -21,7 +21,7 @@ use aws_sdk_sqs::types::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
-pub use self::group::MessageGroup;
+pub use self::group::{MessageGroup, host};
 use self::together::Together;
 use crate::domain::id::{CreateId, OperationId};
 use crate::domain::limits::{FORMAT, QUEUE_DELAY_SECS_MAX, VISIBILITY_SECS_MAX};
@@ -461,7 +461,7 @@ struct WakeUpBody {
     create_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     redeliver_after_attempts: Option<u32>,
-    /// Code that does not know it defers the attempt once more.
+    /// A release that does not know it makes the attempt at once.
     #[serde(default, skip_serializing_if = "is_zero")]
     deferrals: u32,
 }

@@ -17,20 +17,21 @@ use shared::domain::operation::Operation;
 use shared::domain::time::Timestamp;
 use shared::lambda::{Disposition, Record};
 use shared::metrics::{self, Metric};
-use shared::queue::{MessageError, MessageGroup, QueueError, WakeUp};
+use shared::queue::{MessageError, QueueError, WakeUp};
 use shared::store::{AttemptRecord, Found, Payloads, Recorded, Settlement, StoreError};
 use shared::telemetry::{chain, tell_operation, tell_trace};
 
 use crate::Callback;
 use crate::body::body;
-use crate::receivers::{Busy, Turn};
+use crate::receivers::Busy;
 use crate::sender::{Failure, Outcome};
 
 /// How long a message waits after its first receive that led nowhere, in seconds; twice as long after each further one.
 const RETURN_SECS_FIRST: u32 = 15;
 /// No wait is longer, in seconds.
 const RETURN_SECS_MAX: u32 = 900;
-/// How far a second chain of wake-ups keeps behind the first: an attempt has been made and recorded by then.
+/// How far a second chain of wake-ups keeps behind the first: an attempt has been made and recorded by
+/// then, unless it was deferred. Then both chains go on, and the record takes each attempt once.
 const FOLLOW_AFTER: Duration = Duration::from_secs(CALLBACK_ANNOUNCEMENT_SECS as u64);
 /// The waits of an attempt that is deferred.
 const DEFERRAL: RetryPolicy = RetryPolicy {
@@ -100,7 +101,7 @@ impl Callback {
         let Some(callback) = &operation.callback else {
             return Ok(());
         };
-        let turn = match self.turn(message, &operation, &callback.url).await {
+        let turn = match self.receivers.turn(&operation.owner, &callback.url).await {
             Ok(turn) => turn,
             Err(busy) => return self.defer(message, &operation, &busy).await,
         };
@@ -111,10 +112,7 @@ impl Callback {
             return Ok(());
         };
         let (attempt, retry_after) = self.attempt(&operation, &payloads, &callback.url).await;
-        if let Some(turn) = turn {
-            let took = Duration::from_millis(attempt.duration_ms);
-            turn.end(took, self.clock.now());
-        }
+        turn.end(Duration::from_millis(attempt.duration_ms), self.clock.now());
         tracing::info!(
             number = callback.attempts_made + 1,
             status_code = attempt.status_code,
@@ -124,29 +122,24 @@ impl Callback {
         self.conclude(&operation, attempt, retry_after).await
     }
 
-    /// The receiver's turn for a delivery; none is needed once it was deferred often enough, or a
-    /// receiver that is always busy would never be called.
-    async fn turn(
-        &self,
-        message: &WakeUp,
-        operation: &Operation,
-        url: &str,
-    ) -> Result<Option<Turn>, Busy> {
-        if message.deferrals >= CALLBACK_DEFERRALS_MAX {
-            return Ok(None);
-        }
-        let group = MessageGroup::of_callback(&operation.owner, url);
-        self.receivers.turn(&group).await.map(Some)
-    }
-
     /// Leaves the attempt to a later wake-up; it does not count as made. A crash before this message
     /// is acknowledged leaves both, which record one chain of attempts.
+    ///
+    /// An attempt that was deferred often enough has failed: its receiver has more callbacks than it
+    /// can take, and to send them all the same would occupy the senders that others need.
     async fn defer(
         &self,
         message: &WakeUp,
         operation: &Operation,
         busy: &Busy,
     ) -> Result<(), NotServed> {
+        if message.deferrals >= CALLBACK_DEFERRALS_MAX {
+            let attempt = unanswered(
+                self.clock.now(),
+                "the receiver was busy with other callbacks",
+            );
+            return self.conclude(operation, attempt, None).await;
+        }
         let deferrals = message.deferrals + 1;
         let delay = DEFERRAL
             .delay(deferrals, self.random.fraction())

@@ -1,9 +1,8 @@
 //! How much of this process each receiver may occupy.
 //!
 //! An invocation lasts as long as the slowest delivery of its batch, so a receiver that does not
-//! answer could occupy every sender for as long as it has callbacks. A receiver here is one message
-//! group, an owner's callbacks to a host: what one owner's receiver does is nothing to another
-//! owner's callbacks to the same host.
+//! answer could occupy every sender for as long as it has callbacks. A receiver is a host as one
+//! owner calls it: what an owner's URL does at a host that others use as well does not delay theirs.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,16 +10,20 @@ use std::time::Duration;
 
 use shared::clock::Clock;
 use shared::domain::limits::{CALLBACK_REST_FACTOR, CALLBACK_SLOW, CALLBACKS_AT_ONCE_MAX};
+use shared::domain::operation::Owner;
 use shared::domain::time::Timestamp;
-use shared::queue::MessageGroup;
+use shared::queue::host;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The receivers that have a delivery under way, or rest. One for a process.
 pub(crate) struct Receivers {
-    by_group: Mutex<HashMap<MessageGroup, Arc<Receiver>>>,
+    by_name: Mutex<HashMap<Name, Arc<Receiver>>>,
     slow: Duration,
     clock: Arc<dyn Clock>,
 }
+
+/// An owner, and the host and port of a URL.
+type Name = (Owner, String);
 
 struct Receiver {
     turns: Arc<Semaphore>,
@@ -45,7 +48,7 @@ impl Receivers {
     /// A delivery that uses up a shorter `timeout` is slow as well.
     pub(crate) fn new(timeout: Duration, clock: Arc<dyn Clock>) -> Self {
         Self {
-            by_group: Mutex::default(),
+            by_name: Mutex::default(),
             slow: timeout.min(CALLBACK_SLOW),
             clock,
         }
@@ -53,9 +56,10 @@ impl Receivers {
 
     /// Waits for a turn to deliver, for as long as a delivery that is not slow takes. An invocation
     /// that waits has a delivery under way, and so lasts no longer for it.
-    pub(crate) async fn turn(&self, group: &MessageGroup) -> Result<Turn, Busy> {
+    pub(crate) async fn turn(&self, owner: &Owner, url: &str) -> Result<Turn, Busy> {
         let now = self.clock.now();
-        let receiver = self.receiver(group, now);
+        let name = (owner.clone(), host(url).to_ascii_lowercase());
+        let receiver = self.receiver(name, now);
         receiver.is_ready(now)?;
         let turns = Arc::clone(&receiver.turns);
         let permit = tokio::select! {
@@ -77,12 +81,12 @@ impl Receivers {
         })
     }
 
-    fn receiver(&self, group: &MessageGroup, now: Timestamp) -> Arc<Receiver> {
-        let mut receivers = lock(&self.by_group);
+    fn receiver(&self, name: Name, now: Timestamp) -> Arc<Receiver> {
+        let mut receivers = lock(&self.by_name);
         receivers.retain(|_, receiver| {
             Arc::strong_count(receiver) > 1 || *lock(&receiver.rests_until) > now
         });
-        let receiver = receivers.entry(group.clone()).or_insert_with(|| {
+        let receiver = receivers.entry(name).or_insert_with(|| {
             Arc::new(Receiver {
                 turns: Arc::new(Semaphore::new(CALLBACKS_AT_ONCE_MAX)),
                 rests_until: Mutex::new(now),
@@ -119,11 +123,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use futures_util::FutureExt as _;
     use shared::clock::ManualClock;
-    use shared::domain::operation::Owner;
-
-    use super::*;
 
     fn receivers() -> (Receivers, ManualClock) {
         let clock = ManualClock::new(Timestamp::from_secs(1_800_000_000));
@@ -133,29 +135,30 @@ mod tests {
         )
     }
 
-    fn group(owner: &str) -> MessageGroup {
-        let owner = Owner::new("local", owner).unwrap();
-        MessageGroup::of_callback(&owner, "https://example.com/")
+    const URL: &str = "https://example.com/hook";
+
+    fn owner(name: &str) -> Owner {
+        Owner::new("local", name).unwrap()
     }
 
     #[test]
     fn a_receiver_has_so_many_deliveries_at_once_and_the_next_waits_its_turn() {
         let (receivers, clock) = receivers();
-        let alice = group("alice");
-        let turn = || receivers.turn(&alice).now_or_never();
+        let alice = owner("alice");
+        let turn = || receivers.turn(&alice, URL).now_or_never();
         let mut turns: Vec<_> = (0..CALLBACKS_AT_ONCE_MAX)
             .map(|_| turn().unwrap().unwrap())
             .collect();
         assert!(turn().is_none(), "waits");
         assert!(
             receivers
-                .turn(&group("bob"))
+                .turn(&owner("bob"), URL)
                 .now_or_never()
                 .unwrap()
                 .is_ok()
         );
 
-        let mut next = Box::pin(receivers.turn(&alice));
+        let mut next = Box::pin(receivers.turn(&alice, URL));
         assert!(next.as_mut().now_or_never().is_none());
         turns
             .pop()
@@ -167,11 +170,11 @@ mod tests {
     #[test]
     fn who_waits_for_longer_than_a_quick_delivery_takes_is_deferred() {
         let (receivers, clock) = receivers();
-        let alice = group("alice");
+        let alice = owner("alice");
         let _turns: Vec<_> = (0..CALLBACKS_AT_ONCE_MAX)
-            .map(|_| receivers.turn(&alice).now_or_never().unwrap().unwrap())
+            .map(|_| receivers.turn(&alice, URL).now_or_never().unwrap().unwrap())
             .collect();
-        let mut next = Box::pin(receivers.turn(&alice));
+        let mut next = Box::pin(receivers.turn(&alice, URL));
         assert!(next.as_mut().now_or_never().is_none());
         clock.advance(CALLBACK_SLOW.checked_sub(Duration::from_millis(1)).unwrap());
         assert!(next.as_mut().now_or_never().is_none());
@@ -188,8 +191,8 @@ mod tests {
     #[test]
     fn after_a_slow_delivery_a_receiver_rests_and_no_other_does() {
         let (receivers, clock) = receivers();
-        let (alice, bob) = (group("alice"), group("bob"));
-        let turn = |group| receivers.turn(group).now_or_never().unwrap();
+        let (alice, bob) = (owner("alice"), owner("bob"));
+        let turn = |owner| receivers.turn(owner, URL).now_or_never().unwrap();
         for (took_millis, rest_secs) in [(1_999, 0), (2_000, 6), (5_000, 15)] {
             let took = Duration::from_millis(took_millis);
             turn(&alice).unwrap().end(took, clock.now());
@@ -207,11 +210,11 @@ mod tests {
     #[test]
     fn one_that_waited_while_the_receiver_proved_slow_is_deferred() {
         let (receivers, clock) = receivers();
-        let alice = group("alice");
+        let alice = owner("alice");
         let mut turns: Vec<_> = (0..CALLBACKS_AT_ONCE_MAX)
-            .map(|_| receivers.turn(&alice).now_or_never().unwrap().unwrap())
+            .map(|_| receivers.turn(&alice, URL).now_or_never().unwrap().unwrap())
             .collect();
-        let mut next = Box::pin(receivers.turn(&alice));
+        let mut next = Box::pin(receivers.turn(&alice, URL));
         assert!(next.as_mut().now_or_never().is_none());
         turns
             .pop()
@@ -230,9 +233,9 @@ mod tests {
     fn a_receiver_without_deliveries_and_rest_is_forgotten() {
         let (receivers, clock) = receivers();
         for n in 0..100 {
-            let turn = receivers.turn(&group(&n.to_string())).now_or_never();
+            let turn = receivers.turn(&owner(&n.to_string()), URL).now_or_never();
             turn.unwrap().unwrap().end(Duration::ZERO, clock.now());
         }
-        assert_eq!(lock(&receivers.by_group).len(), 1);
+        assert_eq!(lock(&receivers.by_name).len(), 1);
     }
 }

@@ -257,7 +257,7 @@ struct Network {
     roots: RootCertStore,
 }
 
-/// A client makes the one request that it is asked for, and to nobody but the receiver: it knows
+/// A client makes the one request that it is asked for, and only to the receiver: it knows
 /// neither redirects nor proxies.
 fn client(connector: Connector, idle_max: usize) -> HttpClient {
     Client::builder(TokioExecutor::new())

@@ -153,16 +153,17 @@ pub const CALLBACK_RETRIES_MAX: u32 = 10;
 pub const CALLBACK_JITTER_PERCENT: u32 = 10;
 /// A wait that a receiver asks for with `Retry-After` is held to this, in seconds; a wait in a setting as well.
 pub const CALLBACK_RETRY_AFTER_SECS_MAX: u32 = 3600;
-/// Deliveries to one receiver at once in a sender process: half of a batch, so that one receiver
-/// cannot have the whole of a sender's processor.
+/// Deliveries to one host at once that a sender process makes for one owner: half of a batch, so
+/// that one receiver cannot have the whole of a sender's processor.
 pub const CALLBACKS_AT_ONCE_MAX: usize = 5;
-/// A delivery that takes as long is slow, and as long another one to the same receiver waits for its
-/// turn. Callbacks that are acknowledged at once, as they should be, take a fraction of it.
+/// A delivery that takes this long is slow. Another delivery to the same receiver waits as long for
+/// its turn. Callbacks that are acknowledged at once, as they should be, take a fraction of it.
 pub const CALLBACK_SLOW: Duration = Duration::from_secs(2);
 /// After a slow delivery its receiver gets no other from the process for so many times as long, so
-/// that receivers that do not answer occupy a quarter of the senders at most.
+/// that one receiver that does not answer occupies a quarter of the senders at most.
 pub const CALLBACK_REST_FACTOR: u32 = 3;
-/// How often one attempt is deferred at most while its receiver is busy; then it is made all the same.
+/// How often an attempt is deferred at most while its receiver is busy: for about an hour. After that
+/// it counts as failed.
 pub const CALLBACK_DEFERRALS_MAX: u32 = 16;
 /// The first wait of a deferred attempt, in seconds, which doubles with each further one.
 pub const CALLBACK_DEFERRAL_SECS: u32 = 15;
@@ -190,7 +191,7 @@ pub const CALLBACK_TIMEOUT_SECS_DEFAULT: u32 = 5;
 pub const CALLBACK_TIMEOUT_SECS_MAX: u32 = 30;
 /// How long whoever ended an operation is given to announce its callback and have it attempted, in seconds, before a worker that finds
 /// it ended does so in their place: with an attempt on record there is nothing left to do, and until then the receiver would be called
-/// twice.
+/// twice. It may be when its attempt is deferred for longer.
 pub const CALLBACK_ANNOUNCEMENT_SECS: u32 = 40;
 /// A callback's body, in bytes: past it the result is left out.
 pub const CALLBACK_BODY_BYTES_MAX: usize = 64 * 1024;
@@ -270,7 +271,8 @@ const _: () = {
     assert!(CALLBACK_RETRY_SECS[CALLBACK_RETRY_SECS.len() - 1] <= CALLBACK_RETRY_AFTER_SECS_MAX);
     assert!(DISPATCH_VISIBILITY_SECS >= WORKER_TIMEOUT_SECS);
     assert!(CALLBACK_VISIBILITY_SECS >= CALLBACK_FUNCTION_TIMEOUT_SECS);
-    // The exchange and the wait for its turn; before it two rounds of reads, the start of a round, two payloads kept for longer and the secrets; after it a
+    // The exchange and the wait for its turn; before it two rounds of reads, the start of a round,
+    // two payloads kept for longer and the secrets; after it a
     // write, a read when that was refused, a message that waits for another's, and the message put back when that failed.
     assert!(
         CALLBACK_TIMEOUT_SECS_MAX as u64 + CALLBACK_SLOW.as_secs() + 11 * CALL_TIMEOUT.as_secs()

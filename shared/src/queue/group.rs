@@ -62,7 +62,8 @@ impl MessageGroup {
 }
 
 /// Host and port of a URL that was accepted for a callback, so without user information.
-fn host(url: &str) -> &str {
+#[must_use]
+pub fn host(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     rest.split(['/', '?', '#']).next().unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Invocations that receive from a queue, and how long another owner's messages wait beside a load.
+//! Invocations that receive from a queue, and how long another owner's messages wait under a load.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -252,27 +252,32 @@ impl Simulation {
     /// Makes or defers an attempt that is not answered; how long that takes.
     fn attempt(&self, slot: &mut Slot, stuck: Stuck, attempts: &mut usize) -> Duration {
         let rest = slot.rests_until.since(self.clock.now());
-        let is_free = stuck.deferrals >= CALLBACK_DEFERRALS_MAX || !self.rules.is_fair;
-        if is_free || (rest.is_zero() && *attempts < CALLBACKS_AT_ONCE_MAX) {
-            *attempts += 1;
-            let next = CALLBACK_RETRY_SECS.get(stuck.attempt - 1);
-            let next = next.filter(|secs| **secs <= QUEUE_DELAY_SECS_MAX);
-            slot.later.extend(next.map(|secs| Later {
-                message: Stuck {
-                    attempt: stuck.attempt + 1,
-                    deferrals: 0,
-                },
-                delay: Duration::from_secs((*secs).into()),
-            }));
-            return TIMEOUT;
+        let has_turn = rest.is_zero() && *attempts < CALLBACKS_AT_ONCE_MAX;
+        let is_deferred = self.rules.is_fair && !has_turn;
+        let waited = if rest.is_zero() { CALLBACK_SLOW } else { QUICK };
+        if is_deferred && stuck.deferrals < CALLBACK_DEFERRALS_MAX {
+            let deferrals = stuck.deferrals + 1;
+            let delay = DEFERRAL.delay(deferrals, self.random.fraction());
+            slot.later.push(Later {
+                message: Stuck { deferrals, ..stuck },
+                delay: delay.max(rest),
+            });
+            return waited;
         }
-        let deferrals = stuck.deferrals + 1;
-        let delay = DEFERRAL.delay(deferrals, self.random.fraction());
-        slot.later.push(Later {
-            message: Stuck { deferrals, ..stuck },
-            delay: delay.max(rest),
-        });
-        if rest.is_zero() { CALLBACK_SLOW } else { QUICK }
+        // It has failed: it is not answered, or was deferred often enough.
+        let next = CALLBACK_RETRY_SECS.get(stuck.attempt - 1);
+        slot.later.extend(next.map(|secs| Later {
+            message: Stuck {
+                attempt: stuck.attempt + 1,
+                deferrals: 0,
+            },
+            delay: Duration::from_secs((*secs).min(QUEUE_DELAY_SECS_MAX).into()),
+        }));
+        if is_deferred {
+            return waited;
+        }
+        *attempts += 1;
+        TIMEOUT
     }
 
     /// Ends an invocation: its messages are deleted, and what it left for later is sent.

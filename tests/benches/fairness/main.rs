@@ -6,7 +6,7 @@
 
 #![expect(
     clippy::unwrap_used,
-    reason = "a benchmark has nobody to hand an error to"
+    reason = "a benchmark has no caller to return an error to"
 )]
 
 mod consumers;
@@ -37,7 +37,7 @@ async fn main() {
         each_second: 0.0,
     };
     let callbacks = [
-        ("150 callbacks that nobody answers are due", stuck(150, 0.0)),
+        ("150 callbacks that are not answered", stuck(150, 0.0)),
         ("300 of them", stuck(300, 0.0)),
         ("3.4 more a second", stuck(0, 3.4)),
         ("34 more a second", stuck(0, 34.0)),

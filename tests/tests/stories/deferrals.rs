@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use aws_sdk_sqs::types::MessageSystemAttributeName;
 use serde_json::{Value, json};
 use shared::domain::limits::{
     CALLBACK_DEFERRALS_MAX, CALLBACK_SLOW, CALLBACK_TIMEOUT_SECS_DEFAULT, CALLBACKS_AT_ONCE_MAX,
 };
-use shared::queue::{Message as _, WakeUp};
+use shared::domain::operation::Owner;
+use shared::queue::{Message as _, MessageGroup, WakeUp};
 use tests::queues::QueueKind;
 use tests::receiver::Receiver;
 use tests::wait::until;
@@ -16,7 +18,7 @@ use tests::world::World;
 const BATCH: i32 = 10;
 const TIMEOUT: Duration = Duration::from_secs(CALLBACK_TIMEOUT_SECS_DEFAULT as u64);
 
-/// Operations of an owner's that have ended, with a callback due to a receiver.
+/// Operations of an owner that have ended, with a callback due to a receiver.
 async fn ended(world: &World, owner: &str, receiver: &Receiver, count: usize) -> Vec<String> {
     let body = json!({"function": "demo.echo", "callback_url": receiver.url}).to_string();
     let mut ids = Vec::new();
@@ -77,7 +79,7 @@ async fn a_receiver_that_does_not_answer_has_half_of_a_batch_and_then_rests() {
 
     serve_until_timed_out(&world, &dead, CALLBACKS_AT_ONCE_MAX).await;
     assert_eq!(attempted(&world, &ids).await, CALLBACKS_AT_ONCE_MAX);
-    // It rests: nothing is sent to it, and nobody waits.
+    // It rests: nothing is sent to it, and no delivery waits.
     assert!(
         world
             .pump_by(&world.another_worker(), QueueKind::Callback, BATCH)
@@ -122,28 +124,64 @@ async fn one_owners_receiver_does_not_rest_for_what_it_does_to_another() {
 }
 
 #[tokio::test]
-async fn a_callback_that_was_deferred_often_enough_is_made_while_its_receiver_rests() {
+async fn an_attempt_that_was_deferred_often_enough_has_failed_and_is_not_sent() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     receiver.hold();
     ended(&world, "alice", &receiver, 1).await;
     serve_until_timed_out(&world, &receiver, 1).await;
-    receiver.release();
     let ids = ended(&world, "alice", &receiver, 1).await;
     let queue = world.queue(QueueKind::Callback);
     let [message] = queue.receive(1).await.try_into().unwrap();
     let wake_up = WakeUp::parse(message.body().unwrap(), None).unwrap();
-    queue.purge().await;
-    for (deferrals, status) in [
-        (CALLBACK_DEFERRALS_MAX - 1, "due"),
-        (CALLBACK_DEFERRALS_MAX, "delivered"),
+    for (deferrals, attempts) in [
+        (CALLBACK_DEFERRALS_MAX - 1, json!([])),
+        (
+            CALLBACK_DEFERRALS_MAX,
+            json!(["the receiver was busy with other callbacks"]),
+        ),
     ] {
+        queue.purge().await;
         let message = WakeUp {
             deferrals,
             ..wake_up.clone()
         };
         queue.send(&message.to_body()).await;
         assert!(world.pump(QueueKind::Callback).await);
-        assert_eq!(callback(&world, "alice", &ids[0]).await["status"], status);
+        let callback = callback(&world, "alice", &ids[0]).await;
+        let errors = callback["attempts"].as_array().unwrap().iter();
+        let errors: Vec<_> = errors.map(|attempt| &attempt["error"]).collect();
+        assert_eq!(json!(errors), attempts);
+        assert_eq!(callback["status"], "due");
+        assert_eq!(queue.len().await, 1, "it has a wake-up");
     }
+    assert_eq!(
+        receiver.received().len(),
+        1,
+        "the one that was not answered"
+    );
+    receiver.release();
+}
+
+#[tokio::test]
+async fn a_deferred_wake_up_has_the_group_of_its_owner_and_receiver() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    receiver.hold();
+    ended(&world, "alice", &receiver, 1).await;
+    serve_until_timed_out(&world, &receiver, 1).await;
+    let queue = world.queue(QueueKind::Callback);
+    queue.purge().await;
+    ended(&world, "alice", &receiver, 1).await;
+    assert!(world.pump(QueueKind::Callback).await);
+    world.clock.advance(4 * TIMEOUT);
+    let [deferred] = queue.receive(1).await.try_into().unwrap();
+    let wake_up = WakeUp::parse(deferred.body().unwrap(), None).unwrap();
+    assert_eq!(wake_up.deferrals, 1);
+    let alice = Owner::new("local", "alice").unwrap();
+    let group = MessageGroup::of_callback(&alice, &receiver.url);
+    let attributes = deferred.attributes().unwrap();
+    let name = MessageSystemAttributeName::MessageGroupId;
+    assert_eq!(attributes[&name], group.as_str());
+    receiver.release();
 }

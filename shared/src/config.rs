@@ -109,8 +109,8 @@ impl Environment {
     ///
     /// # Errors
     ///
-    /// When an entry is no network, or is all addresses. And, but with `LOCAL_BUNDLE`, when one has
-    /// loopback or link-local addresses: on Lambda the function's own runtime API listens on the
+    /// When an entry is no network, or is all addresses. Also, except with `LOCAL_BUNDLE`, when one
+    /// contains loopback or link-local addresses: on Lambda the function's own runtime API listens on the
     /// one, and credentials are served on the other.
     pub fn allowed_networks(&self) -> Result<AllowedNetworks, SettingError> {
         const NAME: &str = "CALLBACK_ALLOWED_NETWORKS";
@@ -129,7 +129,7 @@ impl Environment {
         let is_local = self.switch("LOCAL_BUNDLE")?;
         if let Some(position) = networks.first_of_own_host().filter(|_| !is_local) {
             let problem =
-                format!("must not have loopback or link-local addresses; entry {position} has");
+                format!("must not contain loopback or link-local addresses; entry {position} does");
             return Err(SettingError::new(NAME, problem));
         }
         Ok(networks)
@@ -211,8 +211,8 @@ mod tests {
             let networks = Environment::from_iter(settings).allowed_networks();
             networks.err().map(|error| error.to_string())
         };
-        let own = "CALLBACK_ALLOWED_NETWORKS must not have loopback or link-local addresses; \
-                   entry 2 has";
+        let own = "CALLBACK_ALLOWED_NETWORKS must not contain loopback or link-local addresses; \
+                   entry 2 does";
         let all = "CALLBACK_ALLOWED_NETWORKS must not allow every address; entry 2 does";
         for (list, elsewhere, locally) in [
             ("", None, None),

@@ -1,6 +1,6 @@
 //! The embedded store over HTTP, as DynamoDB is spoken to.
 //!
-//! `dynoxide` has a server, which it gives nobody to put the guard before: it answers every origin
+//! `dynoxide` has a server, which leaves no place for the guard: it answers every origin
 //! with `access-control-allow-origin: *`. What it makes of each operation is used here as it is. Of
 //! its server it lacks the exact words for a body that no SDK sends, such as a list where a text
 //! belongs; that is refused all the same.

@@ -90,18 +90,14 @@ enum Refusal {
     #[error("a request must have one Host header")]
     NoHost,
     #[error(
-        "the host {0:?} is not this listener's, which localhost and its port name; \
-         --allowed-host NAME allows another name"
+        "the Host {0:?} is refused: use localhost with this listener's port, or start local with \
+         --allowed-host NAME"
     )]
     Host(String),
-    #[error(
-        "pages of the origin {0:?} may not call; --cors-origin ORIGIN lets pages of an origin \
-         call the gateway"
-    )]
+    #[error("pages of {0:?} are refused: --cors-origin ORIGIN lets an origin's pages call the API")]
     Origin(String),
     #[error(
-        "pages of another site may not call; --cors-origin ORIGIN lets pages of an origin call \
-         the gateway"
+        "pages of other sites are refused: --cors-origin ORIGIN lets an origin's pages call the API"
     )]
     CrossSite,
 }

@@ -1,4 +1,4 @@
-//! What the worst request costs: bodies, headers and queries of 1 MiB that are made to be dear,
+//! What the worst request costs: bodies, headers and queries of 1 MiB that are made to be expensive,
 //! each served in this process by the function that it is for.
 //!
 //! Store and queues are out of reach, so that nothing is written and all that is measured is what
@@ -112,6 +112,7 @@ impl Functions {
             ("CALLBACK_QUEUE_URL", "http://127.0.0.1:1/0/callback"),
             ("DISPATCH_QUEUE_URL", "http://127.0.0.1:1/0/dispatch"),
             ("DEMO_FUNCTIONS", "1"),
+            ("ID_SALT", "benchmark"),
         ]);
         let connector = http_connector(&environment).unwrap();
         let aws = Aws::new(&environment, connector)

@@ -10,6 +10,7 @@ use tests::wait::until;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use crate::TIMED;
 use crate::laptop::{Local, answered};
 
 /// Submits that are under way at once.
@@ -52,6 +53,7 @@ async fn silent_receiver() -> (String, JoinSet<()>) {
 
 #[tokio::test]
 async fn a_receiver_that_does_not_answer_delays_no_other_owners_callback() {
+    let _timed = TIMED.lock().await;
     let local = Local::start(&[], &[("CALLBACK_ALLOWED_NETWORKS", "127.0.0.0/8")]).await;
     let (silent_url, _silent) = silent_receiver().await;
     let stuck = json!({"function": "demo.echo", "callback_url": silent_url});
@@ -79,6 +81,7 @@ async fn a_receiver_that_does_not_answer_delays_no_other_owners_callback() {
 
 #[tokio::test]
 async fn an_owners_thousand_operations_delay_another_owners_one_by_less_than_three_seconds() {
+    let _timed = TIMED.lock().await;
     let local = Local::start(&[], &[]).await;
     let half_a_second =
         json!({"function": "demo.countdown", "arguments": {"steps": 1, "step_ms": 500}});

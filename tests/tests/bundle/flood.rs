@@ -14,6 +14,7 @@ use tests::processes::Process;
 use tests::receiver::{Receiver, SECRET};
 use tests::wait::until;
 
+use crate::TIMED;
 use crate::laptop::{Local, answered};
 
 /// `CALLBACK_TIMEOUT_SECONDS` when it is not set.
@@ -125,6 +126,7 @@ async fn attempt(local: &Local, path: &str) -> Value {
 
 #[tokio::test]
 async fn a_flood_of_interim_responses_ends_in_time_and_takes_none_from_its_neighbours() {
+    let _timed = TIMED.lock().await;
     let flood = start_flood();
     let (gate, prompt) = (Receiver::start().await, Receiver::start().await);
     // One batch at a time, and one attempt at each callback.

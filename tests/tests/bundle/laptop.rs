@@ -14,6 +14,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::time::timeout;
 
+use crate::TIMED;
 use crate::program::program;
 
 /// Three long polls of each event source would have failed in this time, had they a short read timeout.
@@ -211,6 +212,7 @@ async fn callers_who_wait_keep_no_other_caller_out() {
 /// so the bystander's requests are timed once all of them have started.
 #[tokio::test]
 async fn a_bystander_is_answered_at_once_while_twenty_callers_wait() {
+    let _timed = TIMED.lock().await;
     let local = Local::start(&[], &[]).await;
     let long = endless();
     let (_, operation) = answered(local.post("/operations", &long)).await;

@@ -28,6 +28,10 @@ mod terminal;
 
 use tests::bundle::SharedBundle;
 use tests::receiver::SECRET;
+use tokio::sync::Mutex;
+
+/// Held by tests that say how long something takes, so that none is slowed by another one's load.
+static TIMED: Mutex<()> = Mutex::const_new(());
 
 static BUNDLE: SharedBundle = SharedBundle::new(|| {
     let environment = [

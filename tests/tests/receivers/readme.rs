@@ -27,7 +27,7 @@ use crate::{DEVELOPMENT, ROTATING};
 
 /// Where the README's receivers listen.
 const README_PORT: &str = "4000";
-/// Where they submit, as nobody in particular.
+/// Where they submit, without a token.
 const README_API: &str = "http://127.0.0.1:3000";
 const README_OWNER: &str = "anonymous";
 

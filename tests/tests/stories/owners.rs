@@ -107,7 +107,7 @@ async fn sessions_of_a_role_are_one_owner() {
     assert_eq!(submit(&world, &hourly).await, id);
 }
 
-/// Whoever knows owner, function and key could otherwise ask for the operation by its id.
+/// A caller that knows owner, function and key could otherwise ask for the operation by its id.
 #[tokio::test]
 async fn the_id_that_a_key_names_is_of_its_deployment() {
     let caller = caller("submit/iam_user", &[]);

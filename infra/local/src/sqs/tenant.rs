@@ -14,7 +14,7 @@ use shared::domain::time::Timestamp;
 /// A tenant is noisy with more than this part of the messages in flight, or of the recent
 /// processing time.
 const NOISY_SHARE: f64 = 0.1;
-/// Its part of the messages in flight counts from so many of its own on.
+/// Its share of the messages in flight counts only from this many messages on.
 const NOISY_IN_FLIGHT_MIN: usize = 30;
 /// A tenant that has sent nothing for so long is quiet again.
 const SILENCE: Duration = Duration::from_secs(300);

@@ -9,14 +9,14 @@ use shared::random::{Random, SystemRandom};
 
 /// Writes a file that its user alone can read, in the place of what the path names: a file that is
 /// there may be another's to read, and a symbolic link may lead to any file of this user's. The name
-/// of the new file cannot be guessed, so nobody can prepare it.
+/// of the new file cannot be guessed, so no other user can create it first.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let Some(name) = path.file_name() else {
         return Err(io::ErrorKind::IsADirectory.into());
     };
-    // A device, whose place no file may take.
-    let is_other = |found: fs::Metadata| !found.is_file() && !found.is_symlink() && !found.is_dir();
-    if fs::symlink_metadata(path).is_ok_and(is_other) {
+    // A device, or a link to one such as /dev/stdout, whose place no file may take.
+    let is_other = |found: fs::Metadata| !found.is_file() && !found.is_dir();
+    if fs::metadata(path).is_ok_and(is_other) {
         return Err(io::Error::other("it is not a file"));
     }
     let random: &dyn Random = &SystemRandom;
@@ -52,6 +52,10 @@ mod tests {
         replace(&directory.join("missing/new.env"), b"secret").unwrap_err();
         replace(&directory.join(".."), b"secret").unwrap_err();
         replace(Path::new("/dev/null"), b"secret").unwrap_err();
+        let link = directory.join("link");
+        std::os::unix::fs::symlink("/dev/null", &link).unwrap();
+        replace(&link, b"secret").unwrap_err();
+        fs::remove_file(link).unwrap();
         let entries = fs::read_dir(&directory).unwrap();
         let names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, ["taken.env"]);

@@ -33,9 +33,10 @@ pub(crate) struct ServeArguments {
     #[arg(long)]
     require_token: bool,
 
-    /// Accept this name in `Host` as well, at any port; else it is localhost, 127.0.0.1 or `[::1]`
-    /// with the listener's own. API, table and queues are then open to whatever reaches this machine
-    /// by the name, such as a container by host.docker.internal. May be repeated.
+    /// Also accept this name in `Host`, at any port. By default only localhost, 127.0.0.1 and
+    /// `[::1]` with the listener's own port are accepted. Whatever reaches this machine by the name,
+    /// such as a container by host.docker.internal, can then use API, table and queues. May be
+    /// repeated.
     #[arg(long, value_name = "NAME", value_parser = host_name)]
     allowed_host: Vec<String>,
 
@@ -156,7 +157,7 @@ fn is_special(value: &str) -> bool {
 fn host_name(text: &str) -> Result<String, String> {
     match url::Host::parse(text) {
         Ok(host) if !text.ends_with('.') => Ok(host.to_string()),
-        _ => Err("it is no host name or address without a port".to_owned()),
+        _ => Err("must be a host name or address, without a port".to_owned()),
     }
 }
 
@@ -168,7 +169,7 @@ fn origin(text: &str) -> Result<String, String> {
             Ok(text.to_owned())
         }
         _ => {
-            Err("an origin is http or https, a host and a port that is not the default".to_owned())
+            Err("must be an origin as browsers send it, such as https://app.example.com".to_owned())
         }
     }
 }

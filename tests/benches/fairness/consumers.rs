@@ -125,7 +125,7 @@ struct Later {
     delay: Duration,
 }
 
-/// A callback that nobody answers: its next attempt, and how often that was deferred.
+/// A callback that is not answered: its next attempt, and how often that was deferred.
 #[derive(Debug, Clone, Copy)]
 struct Stuck {
     attempt: usize,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use local::bundle::Services;
 use local::client::sdk_config;
+use local::guard::Allowed;
 use serde_json::{Value, json};
 use shared::clock::{Clock as _, SystemClock};
 use shared::config::Environment;
@@ -68,7 +69,13 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) async fn start() -> Self {
-        let services = Services::start(Arc::new(SystemClock)).await.unwrap();
+        // The front that speaks TLS has a port of its own.
+        let allowed = Allowed {
+            hosts: vec!["localhost".to_owned()],
+            ..Allowed::default()
+        };
+        let services = Services::start_allowing(allowed, Arc::new(SystemClock));
+        let services = services.await.unwrap();
         let mut authority = Authority::new(Path::new(env!("CARGO_TARGET_TMPDIR")));
         let environment = Environment::from_iter(services.environment.clone());
         let mut variables = services.environment.clone();

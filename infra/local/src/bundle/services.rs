@@ -27,12 +27,24 @@ impl Services {
     ///
     /// When one of them cannot be started.
     pub async fn start(clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        Self::start_allowing(Allowed::default(), clock).await
+    }
+
+    /// The same for programs that reach them by further names, such as those of a proxy.
+    ///
+    /// # Errors
+    ///
+    /// As [`Services::start`].
+    pub async fn start_allowing(
+        allowed: Allowed,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StartError> {
         let settings = Settings {
             port: 0,
             instances: 1,
             http_instances: 1,
             require_token: false,
-            allowed: Allowed::default(),
+            allowed,
             worker_batch_size: 1,
             dynamodb: None,
             sqs: None,

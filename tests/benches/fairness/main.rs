@@ -23,6 +23,7 @@ const SENDERS_BEFORE: usize = 10;
 const WORKERS: usize = 20;
 
 const TEN_MINUTES: Duration = Duration::from_secs(600);
+const TWO_HOURS: Duration = Duration::from_secs(7200);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
@@ -37,10 +38,15 @@ async fn main() {
         each_second: 0.0,
     };
     let callbacks = [
-        ("150 callbacks that are not answered", stuck(150, 0.0)),
-        ("300 of them", stuck(300, 0.0)),
-        ("3.4 more a second", stuck(0, 3.4)),
-        ("34 more a second", stuck(0, 34.0)),
+        (
+            "150 callbacks that are not answered",
+            stuck(150, 0.0),
+            TEN_MINUTES,
+        ),
+        ("300 of them", stuck(300, 0.0), TEN_MINUTES),
+        ("34 more a second", stuck(0, 34.0), TEN_MINUTES),
+        // Past the deferrals of an attempt.
+        ("3.4 a second for two hours", stuck(0, 3.4), TWO_HOURS),
     ];
     let mut table = table(
         [
@@ -54,9 +60,9 @@ async fn main() {
         ],
         1,
     );
-    for (name, load) in callbacks {
-        let now = simulate(load, Rules::senders(SENDERS), TEN_MINUTES).await;
-        let before = simulate(load, Rules::unfair_senders(SENDERS_BEFORE), TEN_MINUTES).await;
+    for (name, load, time) in callbacks {
+        let now = simulate(load, Rules::senders(SENDERS), time).await;
+        let before = simulate(load, Rules::unfair_senders(SENDERS_BEFORE), time).await;
         let [now, before] = [now, before].map(Outcome::cells);
         table.add_row([vec![name.to_owned()], now.into(), before.into()].concat());
     }

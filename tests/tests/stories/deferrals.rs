@@ -164,7 +164,7 @@ async fn an_attempt_that_was_deferred_often_enough_has_failed_and_is_not_sent() 
 }
 
 #[tokio::test]
-async fn a_deferred_wake_up_has_the_group_of_its_owner_and_receiver() {
+async fn a_deferral_is_one_read_and_one_message_with_the_group_of_its_owner_and_receiver() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     receiver.hold();
@@ -173,7 +173,14 @@ async fn a_deferred_wake_up_has_the_group_of_its_owner_and_receiver() {
     let queue = world.queue(QueueKind::Callback);
     queue.purge().await;
     ended(&world, "alice", &receiver, 1).await;
+    world.wire.reset();
     assert!(world.pump(QueueKind::Callback).await);
+    let charges = world.wire.charges().into_iter();
+    let charges: Vec<_> = charges.map(|charge| charge.to_string()).collect();
+    assert_eq!(
+        charges,
+        ["read: 1 read", "wake callback: 1 message request"]
+    );
     world.clock.advance(4 * TIMEOUT);
     let [deferred] = queue.receive(1).await.try_into().unwrap();
     let wake_up = WakeUp::parse(deferred.body().unwrap(), None).unwrap();

@@ -154,7 +154,8 @@ impl Callback {
             deferrals,
             ..WakeUp::of(operation)
         };
-        let delay_secs = u32::try_from(delay.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
+        let now = self.clock.now();
+        let delay_secs = (now + delay).secs_from(now);
         Ok(self.callbacks.send(&wake_up, delay_secs).await?)
     }
 

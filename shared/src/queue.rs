@@ -3,8 +3,8 @@
 //! A message names an operation and the incarnation that it is for, and carries nothing that the record has: it may be
 //! received twice, late, out of order or after its operation has ended, and none of that may matter.
 
+mod batcher;
 mod group;
-mod together;
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -21,8 +21,8 @@ use aws_sdk_sqs::types::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
+use self::batcher::Batcher;
 pub use self::group::{MessageGroup, host};
-use self::together::Together;
 use crate::domain::id::{CreateId, OperationId};
 use crate::domain::limits::{FORMAT, QUEUE_DELAY_SECS_MAX, VISIBILITY_SECS_MAX};
 use crate::domain::operation::Operation;
@@ -37,11 +37,11 @@ pub const BATCH_MAX: usize = 10;
 pub struct Queue {
     client: aws_sdk_sqs::Client,
     url: String,
-    sends: Together<Sending, Result<(), QueueError>>,
+    sends: Batcher<Sending, Result<(), QueueError>>,
     /// One request of [`Queue::send`] at a time: those who end their work in the milliseconds that it takes go with the next.
     turn_to_send: Arc<Mutex<()>>,
     /// Not in turn: a heartbeat waits for nobody.
-    hides: Together<Hiding, Result<(), QueueError>>,
+    visibility_changes: Batcher<VisibilityChange, Result<(), QueueError>>,
 }
 
 /// A message to be sent.
@@ -55,7 +55,7 @@ struct Sending {
 
 /// A received message to be hidden.
 #[derive(Debug)]
-struct Hiding {
+struct VisibilityChange {
     receipt_handle: String,
     secs: i32,
 }
@@ -115,9 +115,9 @@ impl Queue {
         Self {
             client,
             url,
-            sends: Together::default(),
+            sends: Batcher::default(),
             turn_to_send: Arc::default(),
-            hides: Together::default(),
+            visibility_changes: Batcher::default(),
         }
     }
 
@@ -145,7 +145,7 @@ impl Queue {
         let turn = self.turn_to_send.lock();
         let outcome = self
             .sends
-            .ask(sending, turn, |all| Box::pin(self.send_all(all)))
+            .submit(sending, turn, |all| Box::pin(self.send_all(all)))
             .await;
         outcome.unwrap_or_else(|| Err(QueueError::of("SendMessageBatch", BrokenOff)))
     }
@@ -254,45 +254,57 @@ impl Queue {
     /// # Errors
     ///
     /// When SQS cannot be reached, or the message has been received again since.
-    pub async fn hide(&self, receipt_handle: &str, secs: u32) -> Result<(), QueueError> {
-        let hiding = Hiding {
+    pub async fn change_visibility(
+        &self,
+        receipt_handle: &str,
+        secs: u32,
+    ) -> Result<(), QueueError> {
+        let change = VisibilityChange {
             receipt_handle: receipt_handle.to_owned(),
             secs: i32::try_from(secs.min(VISIBILITY_SECS_MAX)).unwrap_or(0),
         };
         let outcome = self
-            .hides
-            .ask(hiding, ready(()), |all| Box::pin(self.hide_all(all)))
+            .visibility_changes
+            .submit(change, ready(()), |all| {
+                Box::pin(self.change_visibility_of_all(all))
+            })
             .await;
         outcome.unwrap_or_else(|| Err(QueueError::of("ChangeMessageVisibilityBatch", BrokenOff)))
     }
 
-    async fn hide_all(&self, mut all: Vec<Hiding>) -> Vec<Result<(), QueueError>> {
+    async fn change_visibility_of_all(
+        &self,
+        mut all: Vec<VisibilityChange>,
+    ) -> Vec<Result<(), QueueError>> {
         let count = all.len();
         if count > 1 {
             let call = "ChangeMessageVisibilityBatch";
-            return each(call, count, self.hide_entries(all).await);
+            return each(call, count, self.change_visibility_entries(all).await);
         }
-        let Some(hiding) = all.pop() else {
+        let Some(change) = all.pop() else {
             return Vec::new();
         };
         let call = self
             .client
             .change_message_visibility()
             .queue_url(&self.url)
-            .receipt_handle(hiding.receipt_handle)
-            .visibility_timeout(hiding.secs)
+            .receipt_handle(change.receipt_handle)
+            .visibility_timeout(change.secs)
             .send();
         let hidden = call.await.map(drop);
         vec![hidden.map_err(|error| QueueError::new("ChangeMessageVisibility", error))]
     }
 
-    async fn hide_entries(&self, all: Vec<Hiding>) -> Result<Answered, QueueError> {
+    async fn change_visibility_entries(
+        &self,
+        all: Vec<VisibilityChange>,
+    ) -> Result<Answered, QueueError> {
         const CALL: &str = "ChangeMessageVisibilityBatch";
-        let entries = all.into_iter().enumerate().map(|(index, hiding)| {
+        let entries = all.into_iter().enumerate().map(|(index, change)| {
             ChangeMessageVisibilityBatchRequestEntry::builder()
                 .id(index.to_string())
-                .receipt_handle(hiding.receipt_handle)
-                .visibility_timeout(hiding.secs)
+                .receipt_handle(change.receipt_handle)
+                .visibility_timeout(change.secs)
                 .build()
         });
         let entries: Result<Vec<_>, BuildError> = entries.collect();

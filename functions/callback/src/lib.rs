@@ -22,7 +22,7 @@ use shared::config::{Environment, SettingError};
 use shared::domain::backoff::CallbackSchedule;
 use shared::domain::limits::{CALLBACK_TIMEOUT_SECS_DEFAULT, CALLBACK_TIMEOUT_SECS_MAX};
 use shared::domain::network::AllowedNetworks;
-use shared::lambda::{Disposition, Record, Unnamed, batch_response, records};
+use shared::lambda::{Disposition, MissingMessageId, Record, batch_response, records};
 use shared::queue::Queue;
 use shared::random::Random;
 use shared::store::Store;
@@ -104,7 +104,7 @@ impl Callback {
     /// # Errors
     ///
     /// When a message has no name.
-    pub async fn handle(&self, event: SqsEvent) -> Result<SqsBatchResponse, Unnamed> {
+    pub async fn handle(&self, event: SqsEvent) -> Result<SqsBatchResponse, MissingMessageId> {
         let records = records(event, self.clock.now())?;
         let served = records.iter().map(|record| {
             let trace_header = record.trace_header.as_deref();

@@ -18,7 +18,7 @@ use shared::operations::Operations;
 use shared::queue::Queue;
 use shared::random::Random;
 use shared::store::Store;
-use shared::telemetry::{audit, request_span, tell_operation};
+use shared::telemetry::{audit, record_operation_id, request_span};
 use tracing::Instrument as _;
 
 /// The function. One for a process.
@@ -76,7 +76,7 @@ impl Status {
 
     async fn answer(&self, request: &Request) -> Answer {
         if let Ok(id) = request.operation_id() {
-            tell_operation(&id);
+            record_operation_id(&id);
         }
         match self.route(request).await {
             Ok(answer) => answer,

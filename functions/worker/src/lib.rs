@@ -22,7 +22,7 @@ use shared::clock::Clock;
 use shared::config::{Environment, SettingError};
 use shared::domain::limits::{LEASE_SECS_DEFAULT, LEASE_SECS_MAX, LEASE_SECS_MIN};
 use shared::domain::time::Timestamp;
-use shared::lambda::{Disposition, EndProcess, Record, Unnamed, batch_response, records};
+use shared::lambda::{Disposition, EndProcess, MissingMessageId, Record, batch_response, records};
 use shared::queue::Queue;
 use shared::random::Random;
 use shared::store::Store;
@@ -55,7 +55,7 @@ pub struct Worker {
 pub enum Unserved {
     /// No answer could name what came of each message.
     #[error(transparent)]
-    Unnamed(#[from] Unnamed),
+    MissingMessageId(#[from] MissingMessageId),
     /// Some work would not end: its thread is still running and would go on inside the next invocation. The process must end.
     #[error(transparent)]
     Leaked(#[from] EndProcess),

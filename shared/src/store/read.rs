@@ -159,7 +159,7 @@ impl Store {
         attribute: &'static str,
         sk: &str,
     ) -> Result<Json, StoreError> {
-        if let Payload::Here(json) = payload {
+        if let Payload::Inline(json) = payload {
             return Ok(json.clone());
         }
         let stored = self.get_item(item::key(&operation.id, sk)).await?;

@@ -14,7 +14,7 @@ use crate::clock::BoxFuture;
 
 /// What has been asked for and not yet sent. Clones share it.
 #[derive(Debug)]
-pub(super) struct Together<E, R> {
+pub(super) struct Batcher<E, R> {
     waiting: Arc<Mutex<Waiting<E, R>>>,
 }
 
@@ -26,7 +26,7 @@ struct Waiting<E, R> {
     taken: usize,
 }
 
-impl<E, R> Together<E, R> {
+impl<E, R> Batcher<E, R> {
     /// Has an entry sent, by `send` or by another who asks: what came of it. None when whoever sent it was dropped in the middle, so
     /// that it may or may not have been sent.
     ///
@@ -34,7 +34,7 @@ impl<E, R> Together<E, R> {
     /// for during a request goes with the one after it, and with what is ready at once nobody waits for another's request.
     ///
     /// One that is dropped before its entry was taken to be sent is not sent.
-    pub(super) async fn ask<'a, T>(
+    pub(super) async fn submit<'a, T>(
         &self,
         entry: E,
         turn: impl Future<Output = T>,
@@ -88,7 +88,7 @@ impl<E, R> Waiting<E, R> {
     }
 }
 
-impl<E, R> Default for Together<E, R> {
+impl<E, R> Default for Batcher<E, R> {
     fn default() -> Self {
         let nothing = Waiting {
             entries: Vec::new(),
@@ -100,7 +100,7 @@ impl<E, R> Default for Together<E, R> {
     }
 }
 
-impl<E, R> Clone for Together<E, R> {
+impl<E, R> Clone for Batcher<E, R> {
     fn clone(&self) -> Self {
         Self {
             waiting: Arc::clone(&self.waiting),
@@ -120,7 +120,7 @@ mod tests {
 
     #[derive(Default)]
     struct Doubler {
-        together: Together<u32, u32>,
+        batcher: Batcher<u32, u32>,
         turn: tokio::sync::Mutex<()>,
         sent: Mutex<Vec<Vec<u32>>>,
     }
@@ -144,7 +144,7 @@ mod tests {
                     entries.into_iter().map(|entry| entry * 2).collect()
                 })
             };
-            self.together.ask(entry, turn, send).await
+            self.batcher.submit(entry, turn, send).await
         }
 
         fn sent(&self) -> Vec<Vec<u32>> {

@@ -14,6 +14,7 @@ mod operation;
 mod prefer;
 mod problem;
 mod request;
+mod routes;
 
 pub use answer::{Answer, GatewayResponse};
 pub(crate) use body::VERSION_RULE;
@@ -29,3 +30,4 @@ pub(crate) use operation::{Quantity, retry_after_secs};
 pub use prefer::Wait;
 pub use problem::{Code, FieldError, Problem};
 pub use request::{Event, Request, RequestSettings};
+pub use routes::{HttpFunction, ROUTES, Route};

@@ -13,7 +13,7 @@ use shared::aws::Aws;
 use shared::catalogue::Catalogue;
 use shared::clock::Clock;
 use shared::config::{Environment, SettingError};
-use shared::http::{Answer, Event, GatewayResponse, Problem, Request, RequestSettings};
+use shared::http::{Answer, Event, GatewayResponse, Problem, Request, RequestSettings, Route};
 use shared::operations::Operations;
 use shared::queue::Queue;
 use shared::random::Random;
@@ -84,33 +84,26 @@ impl Status {
         }
     }
 
-    /// By the route's path and the method, never by the raw path. `HEAD` is answered with the body of `GET`, which no HTTP server
-    /// sends on (RFC 9110, section 9.3.2), so that its `content-length` is right.
+    /// Dispatches by the route key's path and the method, never by the raw path. `HEAD` is answered
+    /// with the body of `GET`, so that its `content-length` is right; no HTTP server sends the body
+    /// (RFC 9110, section 9.3.2).
     async fn route(&self, request: &Request) -> Result<Answer, Problem> {
-        match (request.route.as_str(), request.method.as_str()) {
-            ("/operations", "GET" | "HEAD") => self.list(request).await,
-            ("/operations", _) => Err(Problem::method_not_allowed("GET, HEAD, POST")),
-            ("/operations/{id}", "GET" | "HEAD") => self.read(request).await,
-            ("/operations/{id}", "DELETE") => audited("erase", request, self.erase(request).await),
-            ("/operations/{id}", _) => Err(Problem::method_not_allowed("DELETE, GET, HEAD")),
-            ("/operations/{id}/cancel", "POST") => {
-                audited("cancel", request, self.cancel(request).await)
-            }
-            ("/operations/{id}/redeliver", "POST") => {
+        match Route::of(request)? {
+            Route::ListOperations => self.list(request).await,
+            Route::ReadOperation => self.read(request).await,
+            Route::EraseOperation => audited("erase", request, self.erase(request).await),
+            Route::CancelOperation => audited("cancel", request, self.cancel(request).await),
+            Route::RedeliverCallback => {
                 audited("redeliver", request, self.redeliver(request).await)
             }
-            ("/operations/{id}/cancel" | "/operations/{id}/redeliver", _) => {
-                Err(Problem::method_not_allowed("POST"))
-            }
-            ("/functions", "GET" | "HEAD") => {
+            Route::ListFunctions => {
                 request.owner()?;
                 Ok(self.functions())
             }
-            // Without the store: it says that the function runs, and needs no owner.
-            ("/health", "GET" | "HEAD") => Ok(Answer::json(200, r#"{"status":"ok"}"#.to_owned())),
-            ("/functions" | "/health", _) => Err(Problem::method_not_allowed("GET, HEAD")),
-            // The gateway answers unknown paths itself; this is a route that it has and this function does not.
-            _ => Err(Problem::no_such_operation()),
+            // It reports that the function runs; it needs neither the store nor an owner.
+            Route::Health => Ok(Answer::json(200, r#"{"status":"ok"}"#.to_owned())),
+            // The gateway sends these to `submit`.
+            Route::SubmitOperation | Route::CallForrst => Err(Problem::no_such_operation()),
         }
     }
 }

@@ -16,7 +16,7 @@ use shared::forrst::{
     AsyncAnswer, DeadlineAnswer, Echo, ErrorObject, Errors, IdempotencyAnswer, Reading,
     Request as Call, Response, SystemCall, TracingAnswer, WebhookAnswer,
 };
-use shared::http::{Answer, Fields, Problem, Request};
+use shared::http::{Answer, Fields, Problem, Request, Route};
 
 use crate::Submit;
 use crate::accept::Accepted;
@@ -230,9 +230,8 @@ impl Submit {
 }
 
 fn body(request: &Request) -> Result<&[u8], Problem> {
-    if request.method != "POST" {
-        return Err(Problem::method_not_allowed("POST"));
-    }
+    // Only POST has a route here; any other method is answered 405.
+    Route::of(request)?;
     request.json_body(BODY_BYTES_MAX)
 }
 

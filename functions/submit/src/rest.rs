@@ -11,7 +11,9 @@ use shared::domain::limits::{
     TTL_SECS_MAX, TTL_SECS_MIN,
 };
 use shared::domain::operation::Origin;
-use shared::http::{Answer, Code, Fields, Members, Problem, Request, idempotency_key, show_read};
+use shared::http::{
+    Answer, Code, Fields, Members, Problem, Request, Route, idempotency_key, show_read,
+};
 
 use crate::Submit;
 use crate::accept::Accepted;
@@ -50,7 +52,8 @@ impl Submit {
         } else {
             202
         };
-        let location = format!("{}/operations/{}", request.base_url, operation.id);
+        let path = Route::ReadOperation.path_of(operation.id.as_str());
+        let location = format!("{}{path}", request.base_url);
         let mut answer =
             show_read(&operation, &payloads, status, self.clock.now()).with("location", location);
         if !is_new {

@@ -9,11 +9,13 @@ use base64::engine::general_purpose::STANDARD;
 use callback::Callback;
 use local::bundle::Services;
 use local::client::sdk_config;
+use local::gateway::{find_route, gateway_routes};
 use serde_json::{Value, json};
 use shared::aws::Aws;
 use shared::clock::{Clock, ManualClock};
 use shared::config::{Environment, SettingError};
 use shared::domain::time::Timestamp;
+use shared::http::HttpFunction;
 use shared::random::SeededRandom;
 use shared::store::Store;
 use status::Status;
@@ -240,12 +242,13 @@ impl World {
     pub async fn answer(&self, event: Value) -> Answer {
         let exchange = Exchange::of_event(&event);
         let route = event["routeKey"].as_str().unwrap();
-        let submits = ["POST /operations", "ANY /forrst"].contains(&route);
+        let route = gateway_routes().iter().find(|known| known.key == route);
+        // A request without a route, which the gateway refuses, shows what `status` answers to it.
+        let function = route.map_or(HttpFunction::Status, |route| route.function);
         let event = serde_json::from_value(event).unwrap();
-        let response = if submits {
-            self.submit.handle(event).await
-        } else {
-            self.status.handle(event).await
+        let response = match function {
+            HttpFunction::Submit => self.submit.handle(event).await,
+            HttpFunction::Status => self.status.handle(event).await,
         };
         let response = serde_json::to_value(response).unwrap();
         exchange.with_response(&response).is_documented();
@@ -367,16 +370,9 @@ pub fn event(
     body: &[u8],
 ) -> Value {
     let (raw_path, query) = path.split_once('?').unwrap_or((path, ""));
-    let segments: Vec<_> = raw_path.split('/').skip(1).collect();
-    let (route, parameters) = match segments.as_slice() {
-        ["operations", id] => ("/operations/{id}".to_owned(), json!({ "id": id })),
-        ["operations", id, verb] => (format!("/operations/{{id}}/{verb}"), json!({ "id": id })),
-        _ => (raw_path.to_owned(), json!({})),
-    };
-    let key = if (method, raw_path) == ("POST", "/operations") {
-        method
-    } else {
-        "ANY"
+    let (route_key, parameters) = match find_route(method, raw_path) {
+        Some(matched) => (matched.route.key.clone(), json!(matched.parameters)),
+        None => (format!("ANY {raw_path}"), json!({})),
     };
     let mut all_headers = json!({ "content-type": "application/json" });
     for (name, value) in headers {
@@ -388,7 +384,7 @@ pub fn event(
     };
     json!({
         "version": "2.0",
-        "routeKey": format!("{key} {route}"),
+        "routeKey": route_key,
         "rawPath": raw_path,
         "rawQueryString": query,
         "headers": all_headers,

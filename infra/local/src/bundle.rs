@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared::clock::Clock;
+use shared::http::Route;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -198,7 +199,7 @@ impl Bundle {
     /// When the answer is not 200; why a function failed is in the log.
     pub async fn ready(&self) -> Result<(), NotReady> {
         let response = http_client()
-            .get(format!("{}/health", self.url))
+            .get(format!("{}{}", self.url, Route::Health.path()))
             .send()
             .await?;
         let status = response.status();

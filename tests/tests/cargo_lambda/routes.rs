@@ -2,9 +2,9 @@
 
 use local::bundle::Bundle;
 use local::client::http_client;
-use local::gateway::{ROUTES, Route};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
+use shared::http::{ROUTES, Route};
 use tests::bundle::settings;
 use tests::wait::until;
 
@@ -55,16 +55,13 @@ impl Stand {
     }
 }
 
-/// What a route answers to a request with the body `{}` that names nobody, as the emulator has no authorizer: `/forrst` in the
-/// protocol's words, which come first there.
-fn expected(route: &Route) -> (Method, u16, &'static str, &'static str) {
-    match route.key {
-        "ANY /forrst" => (Method::POST, 400, "/errors/0/code", "INVALID_REQUEST"),
-        "ANY /health" => (Method::GET, 200, "/status", "ok"),
-        "POST /operations" | "ANY /operations/{id}/cancel" | "ANY /operations/{id}/redeliver" => {
-            (Method::POST, 401, "/code", "UNAUTHORIZED")
-        }
-        _ => (Method::GET, 401, "/code", "UNAUTHORIZED"),
+/// Status, and a member of the body with its value, of the answer to a request with the body `{}`.
+/// The emulator has no authorizer, so the request has no owner; `/forrst` reads the body first.
+fn expected(route: Route) -> (u16, &'static str, &'static str) {
+    match route {
+        Route::CallForrst => (400, "/errors/0/code", "INVALID_REQUEST"),
+        Route::Health => (200, "/status", "ok"),
+        _ => (401, "/code", "UNAUTHORIZED"),
     }
 }
 
@@ -72,12 +69,12 @@ fn expected(route: &Route) -> (Method, u16, &'static str, &'static str) {
 async fn the_emulators_router_leads_where_the_gateway_does() {
     let stand = Stand::start().await;
     for route in ROUTES {
-        let (method, status, pointer, value) = expected(route);
-        let (_, path) = route.key.split_once(' ').unwrap();
-        let answer = stand.routed(&method, &path.replace("{id}", ID)).await;
+        let (status, pointer, value) = expected(route);
+        let method = Method::from_bytes(route.method().as_bytes()).unwrap();
+        let answer = stand.routed(&method, &route.path_of(ID)).await;
         let answered = answer.status();
         let text = answer.text().await.unwrap();
-        assert_eq!(answered, status, "{}: {text}", route.key);
+        assert_eq!(answered, status, "{route:?}: {text}");
         let body: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(body.pointer(pointer), Some(&json!(value)), "{body}");
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 use local::bundle::FUNCTIONS;
-use local::gateway::{Handler, ROUTES};
+use local::gateway::gateway_routes;
 use serde_json::{Value, json};
 
 /// The methods that a route for any is spelled out as where another route shares its path. A router that is told methods knows no
@@ -32,13 +32,10 @@ fn the_functions_are_built_and_nothing_else() {
 #[test]
 fn its_router_leads_where_the_gateway_does() {
     let mut routes: BTreeMap<&str, BTreeMap<&str, &str>> = BTreeMap::new();
-    for route in ROUTES {
+    for route in gateway_routes() {
         let (method, path) = route.key.split_once(' ').unwrap();
-        let function = match route.handler {
-            Handler::Submit => "submit",
-            Handler::Status => "status",
-        };
-        routes.entry(path).or_default().insert(method, function);
+        let functions = routes.entry(path).or_default();
+        functions.insert(method, route.function.name());
     }
     let told = told()["watch"]["router"].clone();
     let paths: Vec<_> = told.as_object().unwrap().keys().collect();

@@ -7,6 +7,7 @@ use local::client::http_client;
 use reqwest::{RequestBuilder, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
+use shared::http::Route;
 use shared::terminal::visible;
 
 use crate::demo::table;
@@ -77,7 +78,7 @@ struct Column {
 impl Caller {
     pub(super) fn new(url: &str) -> Self {
         Self {
-            url: format!("{url}/operations"),
+            url: url.to_owned(),
             client: http_client(),
         }
     }
@@ -93,16 +94,18 @@ impl Caller {
             "metadata": { "table": table.name },
             "callback_url": callback_url,
         });
+        let url = format!("{}{}", self.url, Route::SubmitOperation.path());
         let request = self
             .client
-            .post(&self.url)
+            .post(url)
             .header("content-type", "application/json")
             .body(body.to_string());
         operation(request).await
     }
 
     pub(super) async fn look(&self, id: &str) -> Result<Operation, CallError> {
-        operation(self.client.get(format!("{}/{id}", self.url))).await
+        let url = format!("{}{}", self.url, Route::ReadOperation.path_of(id));
+        operation(self.client.get(url)).await
     }
 }
 

@@ -251,7 +251,7 @@ async fn its_variables_are_written_for_the_one_user_and_for_a_shell_to_take_as_t
         .spawn()
         .unwrap();
     let output = soon("the end", child.wait_with_output()).await.unwrap();
-    let expected = "PUBLIC_URL has a character that a shell would not take as it is";
+    let expected = "PUBLIC_URL has a character that a shell would interpret";
     assert!(refusal(&output).ends_with(expected), "{}", refusal(&output));
     assert!(!file.exists());
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use local::build::forget_package;
+use local::build::remove_package_variables;
 use serde_json::Value;
 use tests::wait::{soon, until};
 use tokio::net::TcpStream;
@@ -87,6 +87,6 @@ fn command(subcommand: &str, port: u16) -> Command {
         .args(["--invoke-port", &port.to_string()])
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
         .kill_on_drop(true);
-    forget_package(&mut command);
+    remove_package_variables(&mut command);
     command
 }

@@ -247,6 +247,18 @@ fn the_members_of_log_lines_are_those_of_the_code() {
 }
 
 #[test]
+fn the_log_messages_are_those_of_the_code() {
+    let sources = sources("functions").into_values();
+    let sources: String = sources
+        .chain(self::sources("shared/src").into_values())
+        .collect();
+    for row in rows(RUNBOOK, "log messages") {
+        let message = row[0].trim_matches('`');
+        assert!(sources.contains(&format!("\"{message}")), "{message}");
+    }
+}
+
+#[test]
 fn every_test_that_is_named_exists() {
     let mut names = 0;
     for row in rows(TESTS, "held by") {

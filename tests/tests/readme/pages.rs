@@ -7,6 +7,10 @@ use tests::readme::{PAGES, files, root};
 
 use crate::README;
 
+const README_LINES_MAX: usize = 200;
+const PAGE_LINES_MAX: usize = 400;
+const COLUMNS_MAX: usize = 100;
+
 /// A link in a page. Its target is a path from the page, an anchor, both, or a URL.
 struct Link<'a> {
     page: &'a str,
@@ -40,6 +44,42 @@ pub(crate) fn resolve(page: &str, path: &str) -> PathBuf {
         }
     }
     resolved
+}
+
+#[test]
+fn no_page_is_longer_than_its_reader_needs() {
+    for (page, text) in &*PAGES {
+        let lines = text.lines().count();
+        let lines_max = if page == README {
+            README_LINES_MAX
+        } else {
+            PAGE_LINES_MAX
+        };
+        assert!(lines <= lines_max, "{page} has {lines} lines");
+    }
+}
+
+#[test]
+fn prose_is_wrapped() {
+    for (page, text) in &*PAGES {
+        for line in prose(text) {
+            let is_long = line.chars().count() > COLUMNS_MAX;
+            assert!(!is_long || is_indivisible(line), "{page} has {line}");
+        }
+    }
+}
+
+/// Whether a line is the row of a table, a definition of a reference, or a single link or word.
+fn is_indivisible(line: &str) -> bool {
+    let line = line.trim_start_matches([' ', '-', '(']);
+    let words = match line
+        .strip_prefix('[')
+        .and_then(|link| link.split_once("]("))
+    {
+        Some((_, target)) => target,
+        None => line,
+    };
+    line.starts_with('|') || line.contains("]: ") || !words.contains(' ')
 }
 
 #[test]

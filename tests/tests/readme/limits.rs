@@ -130,7 +130,7 @@ fn works_limits() -> Vec<(&'static str, String)> {
         ),
         ("one attempt", time(attempt_secs)),
         (
-            "end of work after it is told to end",
+            "end of work after it is aborted",
             format!(
                 "{}; beyond it the process ends",
                 time(limits::ABORT_GRACE.as_secs())

@@ -1,6 +1,6 @@
 //! The embedded store behind DynamoDB's HTTP interface.
 //!
-//! `dynoxide` has a server of its own, which cannot be put behind the guard: it answers every
+//! `dynoxide` has a server, which cannot be put behind the guard: it answers every
 //! origin with `access-control-allow-origin: *`. This module replaces that server and uses
 //! `dynoxide`'s operations as they are. It differs in one detail: the error message for a body that
 //! no SDK sends, such as a list in place of a string, is less exact.

@@ -179,8 +179,8 @@ impl Serving {
         }
     }
 
-    /// Sixteen opaque characters, as API Gateway's ids have. The time keeps the ids of two runs
-    /// apart.
+    /// Sixteen opaque characters, as API Gateway's ids have. The time makes the ids of two runs
+    /// differ.
     fn request_id(&self) -> String {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         format!("{:010x}{number:05x}=", self.gateway.clock.now().as_millis())

@@ -124,7 +124,7 @@ impl Serving {
         if body.size_hint().lower() > BODY_MAX_BYTES as u64 {
             return Err(Refusal::TooLarge);
         }
-        // The other reason is a caller that hung up, which gets no answer.
+        // Reading fails at the limit, or because the caller hung up, which then gets no answer.
         let body = axum::body::to_bytes(body, BODY_MAX_BYTES)
             .await
             .map_err(|_| Refusal::TooLarge)?;

@@ -1,7 +1,7 @@
 //! The routes of the HTTP API, in one list.
 //!
 //! `submit` and `status` dispatch by it, and the local gateway derives its route keys from it. Tests
-//! hold the template, the OpenAPI document, cargo-lambda's router and the README to it.
+//! hold the template, `infra/openapi.yaml`, cargo-lambda's router and the README to it.
 
 use super::problem::Problem;
 use super::request::Request;
@@ -64,7 +64,7 @@ impl Route {
         self.parts().0
     }
 
-    /// As API Gateway and OpenAPI write it: `{id}` stands for an operation's id.
+    /// In API Gateway's form: `{id}` is the operation's id.
     #[must_use]
     pub const fn path(self) -> &'static str {
         self.parts().1

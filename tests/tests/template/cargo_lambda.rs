@@ -32,16 +32,16 @@ fn the_functions_are_built_and_nothing_else() {
 
 #[test]
 fn its_router_has_the_gateways_routes() {
-    let mut routes: BTreeMap<&str, BTreeMap<&str, &str>> = BTreeMap::new();
+    let mut by_path: BTreeMap<&str, BTreeMap<&str, &str>> = BTreeMap::new();
     for route in gateway_routes() {
         let (method, path) = route.key.split_once(' ').unwrap();
-        let functions = routes.entry(path).or_default();
+        let functions = by_path.entry(path).or_default();
         functions.insert(method, route.function.name());
     }
     let router = settings()["watch"]["router"].clone();
     let paths: Vec<_> = router.as_object().unwrap().keys().collect();
-    assert_eq!(paths, routes.keys().collect::<Vec<_>>());
-    for (path, functions) in routes {
+    assert_eq!(paths, by_path.keys().collect::<Vec<_>>());
+    for (path, functions) in by_path {
         let any = functions["ANY"];
         if functions.len() == 1 {
             assert_eq!(router[path], any, "{path}");

@@ -18,8 +18,8 @@ fn told(subcommand: &str) -> BTreeSet<String> {
     words.map(str::to_owned).collect()
 }
 
-/// The permissions that the requests since the last reset took. A batch of messages takes that for one (Amazon SQS Developer Guide,
-/// "Amazon SQS API permissions").
+/// The permissions that the requests since the last reset needed. A batch of messages needs
+/// `sqs:SendMessage` (Amazon SQS Developer Guide, "Amazon SQS API permissions").
 fn used(world: &World) -> BTreeSet<String> {
     let calls = world.wire.counts().into_keys();
     calls
@@ -48,7 +48,7 @@ async fn each_subcommand_makes_the_requests_that_its_permissions_are_named_for()
     erase::everything(&world).await;
     world.wire.reset();
     let tool = erase::tool(&world, true);
-    tool.look(&mut |_, _| {}).await.unwrap();
+    tool.inspect(&mut |_, _| {}).await.unwrap();
     tool.run(&mut |_| {}).await.unwrap();
     assert_eq!(used(&world), told("erase"));
 }

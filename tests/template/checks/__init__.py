@@ -13,6 +13,7 @@ CHECKS: list[Check] = [
     data.messages_stay_invisible_while_a_function_has_them,
     data.stored_data_is_encrypted_with_the_chosen_key,
     functions.functions_match_their_build,
+    functions.long_waits_are_not_stopped_as_endless_loops,
     functions.variables_refer_to_the_right_resources,
     functions.a_published_version_serves,
     functions.a_bad_version_is_rolled_back,

@@ -119,7 +119,7 @@ impl Erase {
     /// `None` for what the index shows, but that is gone, or another's by now.
     fn found(&self, record: &Record, erased_at: Option<Timestamp>) -> Option<Found> {
         match record {
-            Record::Mark { .. } => None,
+            Record::Tombstone { .. } => None,
             Record::Unreadable { .. } => Some(Found::Unreadable),
             Record::Operation(operation) if operation.owner != self.owner => None,
             Record::Operation(_) if erased_at.is_some() => Some(Found::Marked),

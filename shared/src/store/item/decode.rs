@@ -1,6 +1,7 @@
-//! Reading a head: by matching what its state must and must not have.
+//! Reading a head: by matching the attributes that its state must have and must not have.
 //!
-//! Anything else is corrupt, and the error names the attribute. It is never repaired by guessing.
+//! Any other combination is corrupt, and the error names the attribute. It is never repaired by
+//! guessing.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Deserialize;
@@ -25,7 +26,7 @@ use crate::store::payload;
 ///
 /// # Errors
 ///
-/// When it is of a newer format, or corrupt.
+/// When it has a newer format, or is corrupt.
 pub(in crate::store) fn operation(item: &Item) -> Result<Operation, StoreError> {
     let fields = Fields { item };
     let format: u32 = fields.number(name::FORMAT)?;
@@ -65,12 +66,12 @@ fn empty() -> Payload {
     Payload::Inline(Json::empty_object())
 }
 
-/// When a head that may be of a newer format expires.
+/// When a head expires, also one of a newer format.
 pub(in crate::store) fn expires_at(item: &Item) -> Result<Timestamp, StoreError> {
     Fields { item }.expires_at()
 }
 
-/// The place in a list that a key of the index names.
+/// The position in a list that a key of the index names.
 pub(in crate::store) fn position(key: &Item) -> Result<Position, StoreError> {
     let fields = Fields { item: key };
     Ok(Position {
@@ -164,7 +165,7 @@ impl<'a> Fields<'a> {
         self.number(name).map(Timestamp::from_millis)
     }
 
-    /// What [`delete_at`](super::delete_at) was made of.
+    /// The inverse of [`delete_at`](super::delete_at).
     fn expires_at(&self) -> Result<Timestamp, StoreError> {
         let delete_at = Timestamp::from_secs(self.number(name::DELETE_AT)?);
         Ok(delete_at - GONE_RETENTION)
@@ -201,7 +202,8 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The state, from all attributes that belong to one: what a state must have is there, and nothing else.
+    /// The state, from all attributes that belong to one: those that the state must have are
+    /// present, and no others.
     fn state(&self) -> Result<State, StoreError> {
         let status = self.parsed(name::STATUS, Status::parse)?;
         let claim_id = self.optional_parsed(name::CLAIM_ID, ClaimId::parse)?;

@@ -24,7 +24,7 @@ use futures_util::TryStreamExt as _;
 
 use super::expression::Expression;
 use super::item::{self, Item, name, text, time};
-use super::outcome::{self, Erased};
+use super::outcome::{self, EraseOutcome};
 use super::write::UpdateOutcome;
 use super::{Store, StoreError};
 use crate::domain::id::OperationId;
@@ -53,13 +53,13 @@ impl Store {
         owner: &Owner,
         preconditions: &Preconditions,
         now: Timestamp,
-    ) -> Result<Erased, StoreError> {
+    ) -> Result<EraseOutcome, StoreError> {
         match self.head_for(id, owner).await? {
             // Marked by a call that crashed, or still visible.
             Some(head) if item::is_erased(&head) || item::expires_at(&head)? > now => {
                 self.erase_head(&head, preconditions, now).await
             }
-            Some(_) | None => Ok(Erased::Absent),
+            Some(_) | None => Ok(EraseOutcome::Absent),
         }
     }
 
@@ -74,10 +74,10 @@ impl Store {
         id: &OperationId,
         owner: &Owner,
         now: Timestamp,
-    ) -> Result<Erased, StoreError> {
+    ) -> Result<EraseOutcome, StoreError> {
         match self.head_for(id, owner).await? {
             Some(head) => self.erase_head(&head, &Preconditions::NONE, now).await,
-            None => Ok(Erased::Absent),
+            None => Ok(EraseOutcome::Absent),
         }
     }
 
@@ -93,18 +93,18 @@ impl Store {
         head: &Item,
         preconditions: &Preconditions,
         now: Timestamp,
-    ) -> Result<Erased, StoreError> {
+    ) -> Result<EraseOutcome, StoreError> {
         let operation = item::operation(head)?;
         // An operation that has ended keeps its version, so the write of the mark need not check it
         // again.
         if !preconditions.are_met_by(&operation) {
-            return Ok(Erased::OtherVersion);
+            return Ok(EraseOutcome::OtherVersion);
         }
         let marked = if item::is_erased(head) {
             Some(head.clone())
         } else {
             if !operation.status().is_terminal() && operation.expires_at > now {
-                return Ok(Erased::Live);
+                return Ok(EraseOutcome::Live);
             }
             self.mark_erased(&operation, now).await?
         };
@@ -112,7 +112,7 @@ impl Store {
         if let Some(marked) = marked {
             self.leave_tombstone(&marked, &operation).await?;
         }
-        Ok(Erased::Erased)
+        Ok(EraseOutcome::Erased)
     }
 
     /// Marks the head of an operation that was read. Returns the head as marked, by this call or by

@@ -102,7 +102,7 @@ pub enum GivenUp {
 }
 
 #[derive(Debug)]
-pub enum Cancelled {
+pub enum CancelOutcome {
     /// The operation as it is now.
     Cancelled {
         operation: Box<Operation>,
@@ -119,7 +119,7 @@ pub enum Cancelled {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Erased {
+pub enum EraseOutcome {
     /// Only a tombstone is left, which no caller sees.
     Erased,
     /// It has not ended.

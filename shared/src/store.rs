@@ -28,7 +28,7 @@ pub use error::StoreError;
 pub use inspect::{Inspected, InspectedHead, PayloadItem, Record};
 pub use list::{ListFilter, ListPage, OwnedPage, Position};
 pub use outcome::{
-    CancelOutcome, Claimed, Created, EraseOutcome, Finished, Found, GivenUp, Held, Renewed,
+    CancelOutcome, Claimed, Created, EraseOutcome, Finished, GivenUp, Held, Lookup, Renewed,
 };
 pub use payload::Draft;
 pub use read::Payloads;

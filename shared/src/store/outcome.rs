@@ -20,7 +20,7 @@ pub enum Created {
 
 /// What a read finds of one incarnation of an operation.
 #[derive(Debug)]
-pub enum Found {
+pub enum Lookup {
     Present(Box<Operation>),
     /// DynamoDB has not deleted the expired record yet.
     Expired(Box<Operation>),
@@ -151,22 +151,22 @@ pub(super) fn lookup(
     item: Option<&Item>,
     create_id: &CreateId,
     now: Timestamp,
-) -> Result<Found, StoreError> {
+) -> Result<Lookup, StoreError> {
     if let Some(operation) = visible(item, now)? {
         let operation = Box::new(operation);
         return Ok(if operation.create_id == *create_id {
-            Found::Present(operation)
+            Lookup::Present(operation)
         } else {
-            Found::Replaced(operation)
+            Lookup::Replaced(operation)
         });
     }
     Ok(match item.filter(|item| is_of(item, create_id)) {
-        Some(mark) if item::is_erased(mark) => Found::Erased,
+        Some(mark) if item::is_erased(mark) => Lookup::Erased,
         // An expired record that this code cannot read is absent.
-        Some(expired) => item::operation(expired).map_or(Found::Absent, |operation| {
-            Found::Expired(Box::new(operation))
+        Some(expired) => item::operation(expired).map_or(Lookup::Absent, |operation| {
+            Lookup::Expired(Box::new(operation))
         }),
-        None => Found::Absent,
+        None => Lookup::Absent,
     })
 }
 
@@ -201,12 +201,12 @@ pub(super) fn claimed(
     now: Timestamp,
 ) -> Result<Claimed, StoreError> {
     let operation = match lookup(old, create_id, now)? {
-        Found::Present(operation) => *operation,
-        Found::Replaced(_) => return Ok(Claimed::OtherIncarnation),
-        Found::Expired(operation) if operation.callback_is_unannounced() => {
+        Lookup::Present(operation) => *operation,
+        Lookup::Replaced(_) => return Ok(Claimed::OtherIncarnation),
+        Lookup::Expired(operation) if operation.callback_is_unannounced() => {
             return Ok(Claimed::ExpiredWithCallback);
         }
-        Found::Expired(_) | Found::Erased | Found::Absent => return Ok(Claimed::Absent),
+        Lookup::Expired(_) | Lookup::Erased | Lookup::Absent => return Ok(Claimed::Absent),
     };
     if let State::Processing {
         claim_id: holder, ..

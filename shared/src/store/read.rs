@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use super::expression::Expression;
 use super::item::{self, Item, name, text};
-use super::outcome::{self, Found};
+use super::outcome::{self, Lookup};
 use super::payload::{result_key, submitted_expiry, submitted_key};
 use super::{Store, StoreError};
 use crate::domain::id::{CreateId, OperationId};
@@ -49,7 +49,7 @@ impl Store {
         id: &OperationId,
         create_id: &CreateId,
         now: Timestamp,
-    ) -> Result<Found, StoreError> {
+    ) -> Result<Lookup, StoreError> {
         let head = self.get_item(item::head_key(id)).await?;
         outcome::lookup(head.as_ref(), create_id, now)
     }

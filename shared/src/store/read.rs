@@ -183,7 +183,7 @@ impl Store {
     /// # Errors
     ///
     /// When it does not.
-    pub async fn look(&self) -> Result<(), StoreError> {
+    pub async fn check_reachable(&self) -> Result<(), StoreError> {
         // Not an operation's id: those begin with `op_`.
         let absent = HashMap::from([
             (name::PK.to_owned(), text("health")),

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::text;
 use crate::domain::callback::Attempt;
-use crate::domain::json::Json;
+use crate::domain::json::{Json, encode};
 use crate::domain::operation::OperationError;
 
 #[derive(Serialize, Deserialize)]
@@ -64,8 +64,7 @@ pub(super) struct StoredAttempt {
 }
 
 fn json_text(value: &impl Serialize) -> AttributeValue {
-    // The types above have string keys and finite numbers only, so writing them cannot fail.
-    text(serde_json::to_string(value).unwrap_or_default())
+    text(encode(value))
 }
 
 pub(in crate::store) fn errors(errors: &[OperationError]) -> AttributeValue {

@@ -182,7 +182,9 @@ impl Erase {
     }
 
     async fn end(&self, id: &OperationId, pass: &mut Pass) -> Result<(), StoreError> {
-        let erased = self.store.forget(id, &self.owner, self.clock.now());
+        let erased = self
+            .store
+            .erase_including_expired(id, &self.owner, self.clock.now());
         match (erased.await?, &self.cancel) {
             (EraseOutcome::Erased, _) => {
                 audit("erase", id, &self.owner, None);

@@ -69,7 +69,7 @@ impl Store {
     /// # Errors
     ///
     /// As [`Store::erase`].
-    pub async fn forget(
+    pub async fn erase_including_expired(
         &self,
         id: &OperationId,
         owner: &Owner,

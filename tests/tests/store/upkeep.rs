@@ -218,7 +218,7 @@ async fn what_has_expired_is_forgotten_with_all_its_items_and_by_its_owner_alone
     let (store, id) = (&fixture.store, &operation.id);
     let bob = Owner::new("jwt", "bob").unwrap();
     assert_eq!(
-        store.forget(id, &bob, NOW).await.unwrap(),
+        store.erase_including_expired(id, &bob, NOW).await.unwrap(),
         EraseOutcome::Absent
     );
     assert_eq!(
@@ -229,19 +229,27 @@ async fn what_has_expired_is_forgotten_with_all_its_items_and_by_its_owner_alone
         EraseOutcome::Absent
     );
     // Live until then.
-    let early = store.forget(id, &owner(), NOW - MOMENT).await;
+    let early = store
+        .erase_including_expired(id, &owner(), NOW - MOMENT)
+        .await;
     assert_eq!(early.unwrap(), EraseOutcome::Live);
     assert_eq!(fixture.items(id).await.len(), 2);
 
     assert_eq!(
-        store.forget(id, &owner(), NOW).await.unwrap(),
+        store
+            .erase_including_expired(id, &owner(), NOW)
+            .await
+            .unwrap(),
         EraseOutcome::Erased
     );
     let [mark] = fixture.items(id).await.try_into().expect("the mark alone");
     assert_eq!(mark.len(), 6);
     assert!(mark.contains_key("erased_at") && !mark.contains_key("owner"));
     assert_eq!(
-        store.forget(id, &owner(), NOW).await.unwrap(),
+        store
+            .erase_including_expired(id, &owner(), NOW)
+            .await
+            .unwrap(),
         EraseOutcome::Absent
     );
 }
@@ -253,12 +261,18 @@ async fn what_stands_is_forgotten_as_it_is_erased() {
     let held = fixture.held().await;
     let id = &held.operation().id;
     assert_eq!(
-        store.forget(id, &owner(), NOW).await.unwrap(),
+        store
+            .erase_including_expired(id, &owner(), NOW)
+            .await
+            .unwrap(),
         EraseOutcome::Live
     );
     store.complete(&held, &json("1"), NOW).await.unwrap();
     assert_eq!(
-        store.forget(id, &owner(), NOW).await.unwrap(),
+        store
+            .erase_including_expired(id, &owner(), NOW)
+            .await
+            .unwrap(),
         EraseOutcome::Erased
     );
     assert_eq!(fixture.items(id).await.len(), 1);

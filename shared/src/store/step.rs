@@ -305,8 +305,8 @@ impl Store {
             .update(item::head_key(&held.operation.id), write)
             .await?
         {
-            UpdateOutcome::Applied(head) => {
-                Ok(Finished::Written(Box::new(item::operation(&head)?)))
+            UpdateOutcome::Applied(written) => {
+                Ok(Finished::Written(Box::new(item::operation(&written)?)))
             }
             UpdateOutcome::Refused(old) => Ok(outcome::finished(
                 outcome::visible(old.as_ref(), now)?,

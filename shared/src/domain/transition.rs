@@ -106,7 +106,7 @@ pub enum Verdict {
     /// The step is allowed, and leads to this state.
     To(Status),
     /// The step is allowed once `lease_until` has passed, and leads to this state.
-    ToOnceFree(Status),
+    ToAfterLease(Status),
     Refused,
 }
 
@@ -120,7 +120,7 @@ pub enum Verdict {
 pub const fn verdict(from: Option<Status>, step: Step) -> Verdict {
     use Status::{Cancelled, Completed, Failed, Pending, Processing};
     use Step::{Cancel, Claim, Complete, Create, Fail, GiveUp, Heartbeat, Retry};
-    use Verdict::{Refused, To, ToOnceFree};
+    use Verdict::{Refused, To, ToAfterLease};
 
     match (from, step) {
         (None, Create) => To(Pending),
@@ -131,11 +131,11 @@ pub const fn verdict(from: Option<Status>, step: Step) -> Verdict {
         (Some(Pending), Cancel) => To(Cancelled),
         (Some(Pending), Create | Heartbeat | Complete | Fail | Retry) => Refused,
 
-        (Some(Processing), Claim) => ToOnceFree(Processing),
+        (Some(Processing), Claim) => ToAfterLease(Processing),
         (Some(Processing), Heartbeat | Retry) => To(Processing),
         (Some(Processing), Complete) => To(Completed),
         (Some(Processing), Fail) => To(Failed),
-        (Some(Processing), GiveUp) => ToOnceFree(Failed),
+        (Some(Processing), GiveUp) => ToAfterLease(Failed),
         (Some(Processing), Cancel) => To(Cancelled),
         (Some(Processing), Create) => Refused,
 
@@ -152,7 +152,7 @@ pub fn sources(step: Step) -> impl Iterator<Item = (Status, bool)> {
         .into_iter()
         .filter_map(move |from| match verdict(Some(from), step) {
             Verdict::To(_) => Some((from, false)),
-            Verdict::ToOnceFree(_) => Some((from, true)),
+            Verdict::ToAfterLease(_) => Some((from, true)),
             Verdict::Refused => None,
         })
 }
@@ -167,7 +167,7 @@ pub fn target(step: Step) -> Status {
     std::iter::once(None)
         .chain(Status::ALL.map(Some))
         .find_map(|from| match verdict(from, step) {
-            Verdict::To(to) | Verdict::ToOnceFree(to) => Some(to),
+            Verdict::To(to) | Verdict::ToAfterLease(to) => Some(to),
             Verdict::Refused => None,
         })
         .expect("the table allows every step from some state")
@@ -204,7 +204,7 @@ mod tests {
                 assert_eq!(state, from.map_or("absent", Status::as_str));
                 let found = match verdict(from, step) {
                     Verdict::To(to) => to.to_string(),
-                    Verdict::ToOnceFree(to) => format!("{to}*"),
+                    Verdict::ToAfterLease(to) => format!("{to}*"),
                     Verdict::Refused => "-".to_owned(),
                 };
                 assert_eq!(found, cell, "{step:?} from {state}");
@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn each_step_leads_to_one_state() {
         for (from, step) in every_pair() {
-            if let Verdict::To(to) | Verdict::ToOnceFree(to) = verdict(from, step) {
+            if let Verdict::To(to) | Verdict::ToAfterLease(to) = verdict(from, step) {
                 assert_eq!(to, target(step), "{step:?} from {from:?}");
             }
         }

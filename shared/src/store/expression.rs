@@ -114,12 +114,12 @@ impl Expression {
         let mut this = Self::on_record(now);
         let status = this.name(name::STATUS);
         let sources: Vec<_> = transition::sources(step)
-            .map(|(from, once_free)| {
+            .map(|(from, after_lease)| {
                 let is_from = format!(
                     "{status} = {}",
                     this.value(from.as_str(), text(from.as_str()))
                 );
-                if !once_free {
+                if !after_lease {
                     return is_from;
                 }
                 // A lease or a backoff: in both cases `lease_until` alone says when another worker

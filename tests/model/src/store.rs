@@ -74,7 +74,7 @@ pub(crate) enum Finished {
 fn target(head: Option<&Head>, step: Step) -> Option<Status> {
     match verdict(head.map(|head| head.status), step) {
         Verdict::To(to) => Some(to),
-        Verdict::ToOnceFree(to) => head.is_some_and(|head| head.lease_over).then_some(to),
+        Verdict::ToAfterLease(to) => head.is_some_and(|head| head.lease_over).then_some(to),
         Verdict::Refused => None,
     }
 }
@@ -162,11 +162,11 @@ pub(crate) fn look(state: &State, config: &Config, create: u8) -> Claimed {
         Verdict::Refused => Claimed::Ended {
             unannounced: head.callback_is_unannounced(),
         },
-        Verdict::ToOnceFree(_) if !head.lease_over => Claimed::Busy,
-        Verdict::To(_) | Verdict::ToOnceFree(_) if is_spent(head, config) => {
+        Verdict::ToAfterLease(_) if !head.lease_over => Claimed::Busy,
+        Verdict::To(_) | Verdict::ToAfterLease(_) if is_spent(head, config) => {
             Claimed::Exhausted { version }
         }
-        Verdict::To(_) | Verdict::ToOnceFree(_) => Claimed::Claimable { version },
+        Verdict::To(_) | Verdict::ToAfterLease(_) => Claimed::Claimable { version },
     }
 }
 

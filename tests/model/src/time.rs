@@ -52,7 +52,7 @@ fn is_leased(state: &State) -> bool {
     state.record().is_some_and(|head| {
         let of_lease = matches!(
             verdict(Some(head.status), Step::Claim),
-            Verdict::ToOnceFree(_)
+            Verdict::ToAfterLease(_)
         );
         of_lease && !head.lease_over
     })

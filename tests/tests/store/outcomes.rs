@@ -475,7 +475,7 @@ async fn the_store_refuses_exactly_what_the_table_refuses() {
             let applied = take(&fixture, step, &operation, &held).await;
             let expected = match verdict(Some(from), step) {
                 // The leases here have not passed; what waits for one is refused.
-                Verdict::ToOnceFree(_) | Verdict::Refused => false,
+                Verdict::ToAfterLease(_) | Verdict::Refused => false,
                 // Only a spent operation is given up, and these are not.
                 Verdict::To(_) => step != Step::GiveUp,
             };

@@ -241,7 +241,7 @@ impl Record {
     fn may(&self, step: Step, now: Timestamp) -> Option<Status> {
         match verdict(Some(self.seen.status), step) {
             Verdict::To(to) => Some(to),
-            Verdict::ToOnceFree(to) => (self.free_from <= now).then_some(to),
+            Verdict::ToAfterLease(to) => (self.free_from <= now).then_some(to),
             Verdict::Refused => None,
         }
     }

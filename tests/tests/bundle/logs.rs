@@ -4,7 +4,7 @@ use local::client::http_client;
 use serde_json::{Value, json};
 use shared::metrics::Metric;
 use tests::bundle::binaries;
-use tests::metrics::{key, told};
+use tests::metrics::{key, read};
 use tests::receiver::{Delivery, Receiver, SECRET};
 use tests::wait::{soon, until};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
@@ -251,7 +251,7 @@ async fn every_line_says_for_whom_and_what_owners_do_is_audited() {
         (Metric::WorkDuration("demo.echo"), 1),
     ];
     let expected = expected.map(|(metric, amount)| (key(metric), amount));
-    assert_eq!(told(&metrics), expected.into_iter().collect());
+    assert_eq!(read(&metrics), expected.into_iter().collect());
 }
 
 /// A function that logs nothing but trouble has nothing else to tell whose it was.

@@ -353,7 +353,7 @@ fn suffer(world: &World, is_out_of_reach: bool) {
     } else {
         Vec::new()
     };
-    world.wire.suffer(&outages);
+    world.wire.set_outages(&outages);
 }
 
 /// Takes what every record has out of one.

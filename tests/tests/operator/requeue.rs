@@ -313,7 +313,7 @@ async fn broken_off_by_an_outage_it_is_begun_again() {
             "the queue ferry-dispatch cannot be sent to",
         ),
     ] {
-        world.wire.suffer(&[Outage {
+        world.wire.set_outages(&[Outage {
             service,
             fault: Fault::AlwaysThrottled,
             only: String::new(),
@@ -321,7 +321,7 @@ async fn broken_off_by_an_outage_it_is_begun_again() {
         let broken_off = tool(&world).run(&mut |_| {}).await.unwrap_err();
         assert_eq!(broken_off.to_string(), said);
     }
-    world.wire.suffer(&[]);
+    world.wire.set_outages(&[]);
     assert_eq!(requeue(&world).await.sent, 3);
     world.rest().await;
     assert_eq!(requeue(&world).await.live, 0);

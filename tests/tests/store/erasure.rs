@@ -123,7 +123,7 @@ async fn an_erased_operation_is_absent_even_by_a_clock_that_is_behind() {
     let ended = fixture.get(&operation.id).await;
 
     let alice = owner();
-    fixture.wire.plan([(1, Fault::Unheard)]);
+    fixture.wire.plan([(1, Fault::CrashAfter)]);
     let crashed = store.erase(&operation.id, &alice, &Preconditions::NONE, NOW);
     assert!(fixture.wire.process(&clock, crashed).await.is_none());
     for has_crashed in [true, false] {

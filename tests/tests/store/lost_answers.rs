@@ -173,7 +173,7 @@ async fn the_next_erase_finishes_one_that_crashed() {
     let erase = fixture
         .store
         .erase(&operation.id, &alice, &Preconditions::NONE, NOW);
-    fixture.wire.plan([(1, Fault::Unheard)]);
+    fixture.wire.plan([(1, Fault::CrashAfter)]);
     assert!(fixture.wire.process(&clock, erase).await.is_none());
     assert_eq!(
         fixture.store.get(&operation.id, NOW).await.unwrap(),

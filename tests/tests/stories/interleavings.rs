@@ -374,7 +374,7 @@ async fn a_refusal_is_small_whatever_it_refuses() {
 #[tokio::test]
 async fn a_submit_that_dies_and_is_not_repeated_leaves_nothing_or_an_operation() {
     for call in 0..2 {
-        for fault in [Fault::Unsent, Fault::Unheard] {
+        for fault in [Fault::CrashBefore, Fault::CrashAfter] {
             let world = World::start().await;
             world.wire.plan([(call, fault)]);
             let body = json!({"function": "demo.echo"}).to_string();
@@ -384,7 +384,7 @@ async fn a_submit_that_dies_and_is_not_repeated_leaves_nothing_or_an_operation()
             world.rest().await;
             let list = world.request("GET", "/operations", &[], "").await.json;
             let operations = list["operations"].as_array().unwrap();
-            if (call, fault) == (1, Fault::Unheard) {
+            if (call, fault) == (1, Fault::CrashAfter) {
                 assert_eq!(operations[0]["status"], "completed");
             } else {
                 assert!(operations.is_empty(), "{operations:?}");

@@ -315,7 +315,7 @@ async fn send_false(world: &World, id: &str, function: &str) {
 
 #[tokio::test]
 async fn the_function_that_is_run_is_the_records_and_not_the_messages() {
-    let (world, logged) = (World::start().await, Logged::here());
+    let (world, logged) = (World::start().await, Logged::start());
     let id = submit_falsified(&world, "demo.fail").await;
     assert!(world.pump(QueueKind::Dispatch).await);
     let done = world.show(&id).await;
@@ -382,7 +382,7 @@ async fn a_record_whose_function_the_worker_does_not_know_waits_for_one_that_doe
 #[tokio::test]
 async fn an_operation_whose_only_message_names_an_unknown_function_runs_its_records() {
     for kind in [QueueKind::Dispatch, QueueKind::DispatchDeadLetter] {
-        let (world, logged) = (World::start().await, Logged::here());
+        let (world, logged) = (World::start().await, Logged::start());
         let id = submit_falsified(&world, "unheard.of").await;
         let queue = world.queue(QueueKind::Dispatch);
         let [message] = queue.receive(1).await.try_into().unwrap();

@@ -8,7 +8,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 use crate::domain::callback::SignatureVersion;
-use crate::domain::network::AllowedNetworks;
+use crate::domain::network::{AllowedNetworks, InvalidNetwork};
 
 /// The environment as it was at start.
 #[derive(Clone, Default)]
@@ -115,7 +115,7 @@ impl Environment {
     pub fn allowed_networks(&self) -> Result<AllowedNetworks, SettingError> {
         const NAME: &str = "CALLBACK_ALLOWED_NETWORKS";
         let list = self.optional(NAME).unwrap_or_default();
-        let networks = AllowedNetworks::parse(list).map_err(|invalid| {
+        let networks: AllowedNetworks = list.parse().map_err(|invalid: InvalidNetwork| {
             let problem = format!(
                 "must be a list of networks such as 10.20.0.0/16; entry {} is not one",
                 invalid.position

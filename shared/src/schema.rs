@@ -370,7 +370,7 @@ mod tests {
 
     fn check(name: &str, arguments: &str) -> Vec<String> {
         let entry = Catalogue::new(true).find(name, None).unwrap();
-        let arguments = Json::parse(arguments).unwrap();
+        let arguments = arguments.parse::<Json>().unwrap();
         messages(Validators::default().check(entry, &arguments))
     }
 

@@ -453,11 +453,13 @@ fn sample(name: &str) -> QueueSample {
 #[must_use]
 pub fn operation(now: Timestamp, callback_url: &str) -> Operation {
     Operation {
-        id: OperationId::parse("op_5f0c1d9e8b7a6c4d3e2f1a0b").unwrap(),
+        id: "op_5f0c1d9e8b7a6c4d3e2f1a0b"
+            .parse::<OperationId>()
+            .unwrap(),
         create_id: CreateId::from_bytes([9; 16]),
         owner: Owner::new("jwt", "alice").unwrap(),
         function: "csv.summarize".into(),
-        arguments: Payload::Inline(Json::parse(r#"{"csv":"a\n1\n"}"#).unwrap()),
+        arguments: Payload::Inline(r#"{"csv":"a\n1\n"}"#.parse::<Json>().unwrap()),
         callback: Some(Callback::new(callback_url.into(), Event::ALL.to_vec())),
         ..pending_operation(now)
     }

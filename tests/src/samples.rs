@@ -33,7 +33,7 @@ pub fn pending_operation(now: Timestamp) -> Operation {
         started_at: None,
         progress: None,
         last_error: None,
-        arguments: Payload::Inline(Json::parse(r#"{"a":1}"#).unwrap()),
+        arguments: Payload::Inline(r#"{"a":1}"#.parse::<Json>().unwrap()),
         metadata: Payload::Inline(Json::empty_object()),
         callback: Some(Callback::new(
             "https://example.com/".into(),

@@ -74,7 +74,10 @@ fn is_of(kind: &str, value: &Value) -> bool {
         "boolean" => value.is_boolean(),
         "object" => value.is_object(),
         "array" => value.is_array(),
-        "time" => value.as_str().and_then(Timestamp::parse).is_some(),
+        "time" => value
+            .as_str()
+            .and_then(|text| text.parse::<Timestamp>().ok())
+            .is_some(),
         "anything" => true,
         _ => panic!("unknown kind {kind}"),
     }

@@ -3,6 +3,7 @@
 //! None of them is a secret: every read and write checks the owner as well.
 
 use std::fmt;
+use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,6 +12,11 @@ const OPERATION_ID_PREFIX: &str = "op_";
 /// 96 bits. The chance that any two of 10⁹ live random ids collide is 10⁻¹¹, and then the
 /// conditional create notices.
 const OPERATION_ID_BYTES: usize = 12;
+
+/// The text is not an id or a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an id")]
+pub struct InvalidId;
 
 /// An operation's id: `op_` and 24 lower-case hex digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,18 +35,24 @@ impl OperationId {
         Self(text)
     }
 
-    /// Reads an id; `None` for any text that [`OperationId::from_bytes`] cannot make.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let digits = text.strip_prefix(OPERATION_ID_PREFIX)?;
-        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        (digits.len() == 2 * OPERATION_ID_BYTES && digits.bytes().all(is_digit))
-            .then(|| Self(text.to_owned()))
-    }
-
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// Reads an id that [`OperationId::from_bytes`] can make.
+impl FromStr for OperationId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let digits = text.strip_prefix(OPERATION_ID_PREFIX).ok_or(InvalidId)?;
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if digits.len() == 2 * OPERATION_ID_BYTES && digits.bytes().all(is_digit) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidId)
+        }
     }
 }
 
@@ -63,13 +75,6 @@ macro_rules! token {
                 Self(URL_SAFE_NO_PAD.encode(bytes))
             }
 
-            /// Reads a token; `None` for any text that `from_bytes` cannot make.
-            #[must_use]
-            pub fn parse(text: &str) -> Option<Self> {
-                let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-                (bytes.len() == 16).then(|| Self(text.to_owned()))
-            }
-
             /// The bits that the token was made from.
             #[must_use]
             pub fn bits(&self) -> u128 {
@@ -81,6 +86,20 @@ macro_rules! token {
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+        }
+
+        /// Reads a token that `from_bytes` can make.
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidId)?;
+                if bytes.len() == 16 {
+                    Ok(Self(text.to_owned()))
+                } else {
+                    Err(InvalidId)
+                }
             }
         }
     };
@@ -117,12 +136,12 @@ mod tests {
         fn an_operation_id_survives_a_round_trip(bytes: [u8; OPERATION_ID_BYTES]) {
             let id = OperationId::from_bytes(bytes);
             prop_assert_eq!(id.as_str().len(), 27);
-            prop_assert_eq!(OperationId::parse(id.as_str()), Some(id));
+            prop_assert_eq!(id.as_str().parse(), Ok(id));
         }
 
         #[test]
         fn only_well_formed_operation_ids_are_read(text in "(op_)?[0-9a-fA-F]{0,26}|\\PC{0,30}") {
-            if let Some(id) = OperationId::parse(&text) {
+            if let Ok(id) = text.parse::<OperationId>() {
                 prop_assert_eq!(id.as_str(), &text);
                 prop_assert_eq!(text.len(), 27);
                 prop_assert!(!text.bytes().any(|byte| byte.is_ascii_uppercase()));
@@ -134,14 +153,14 @@ mod tests {
             let token = CreateId::from_bytes(bytes);
             prop_assert_eq!(token.as_str().len(), 22);
             prop_assert_eq!(token.bits(), u128::from_be_bytes(bytes));
-            prop_assert_eq!(CreateId::parse(token.as_str()), Some(token));
+            prop_assert_eq!(token.as_str().parse(), Ok(token));
         }
     }
 
     #[test]
     fn a_token_of_another_length_is_refused() {
-        assert_eq!(ClaimId::parse(""), None);
-        assert_eq!(ClaimId::parse("AAAA"), None);
-        assert_eq!(ClaimId::parse("!!!!!!!!!!!!!!!!!!!!!!"), None);
+        assert_eq!("".parse::<ClaimId>(), Err(InvalidId));
+        assert_eq!("AAAA".parse::<ClaimId>(), Err(InvalidId));
+        assert_eq!("!!!!!!!!!!!!!!!!!!!!!!".parse::<ClaimId>(), Err(InvalidId));
     }
 }

@@ -12,6 +12,7 @@ mod token;
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
+use std::str::FromStr;
 
 use serde::de::{Deserializer as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -40,16 +41,6 @@ pub fn encode(value: &impl Serialize) -> String {
 pub struct Json(Box<RawValue>);
 
 impl Json {
-    /// Reads one JSON value.
-    ///
-    /// # Errors
-    ///
-    /// When `text` is not exactly one JSON value.
-    pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
-        let raw: &RawValue = serde_json::from_str(text)?;
-        Ok(Self::compact(raw))
-    }
-
     /// Writes a value as JSON.
     ///
     /// # Errors
@@ -118,6 +109,16 @@ impl Json {
     #[must_use]
     pub fn is_object(&self) -> bool {
         self.as_str().starts_with('{')
+    }
+}
+
+/// Reads exactly one JSON value.
+impl FromStr for Json {
+    type Err = serde_json::Error;
+
+    fn from_str(text: &str) -> Result<Self, serde_json::Error> {
+        let raw: &RawValue = serde_json::from_str(text)?;
+        Ok(Self::compact(raw))
     }
 }
 
@@ -336,7 +337,7 @@ mod tests {
                 "[9007199254740993,18446744073709551615]",
             ),
         ] {
-            assert_eq!(Json::parse(sent).unwrap().as_str(), kept);
+            assert_eq!(sent.parse::<Json>().unwrap().as_str(), kept);
         }
     }
 

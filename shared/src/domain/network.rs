@@ -7,6 +7,7 @@
 //! Ferry send requests to the operator's private hosts or to the cloud's own services.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -49,28 +50,6 @@ pub enum RefusedAddress {
 }
 
 impl AllowedNetworks {
-    /// Reads a list in CIDR notation, separated by commas, white space or both. An empty list
-    /// allows no network.
-    ///
-    /// # Errors
-    ///
-    /// The position of the first entry that is not a network. The error does not quote the entry.
-    pub fn parse(list: &str) -> Result<Self, InvalidNetwork> {
-        list.split(|c: char| c == ',' || c.is_whitespace())
-            .filter(|entry| !entry.is_empty())
-            .zip(1..)
-            .map(|(entry, position)| {
-                entry
-                    .parse()
-                    .ok()
-                    // `10.1.2.3/8` is a mistake: either half may be the one that was meant.
-                    .filter(|network: &IpNet| *network == network.trunc())
-                    .ok_or(InvalidNetwork { position })
-            })
-            .collect::<Result<_, _>>()
-            .map(Self)
-    }
-
     /// The position, from 1, of the first entry that contains every address of its family.
     #[must_use]
     pub fn first_of_all_addresses(&self) -> Option<usize> {
@@ -100,6 +79,29 @@ impl AllowedNetworks {
     /// contain `::ffff:127.0.0.1`.
     fn contains(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&address))
+    }
+}
+
+/// Reads a list in CIDR notation, separated by commas, white space or both. An empty list allows no
+/// network. The error has the position of the first entry that is not a network, and does not quote
+/// it.
+impl FromStr for AllowedNetworks {
+    type Err = InvalidNetwork;
+
+    fn from_str(list: &str) -> Result<Self, InvalidNetwork> {
+        list.split(|c: char| c == ',' || c.is_whitespace())
+            .filter(|entry| !entry.is_empty())
+            .zip(1..)
+            .map(|(entry, position)| {
+                entry
+                    .parse()
+                    .ok()
+                    // `10.1.2.3/8` is a mistake: either half may be the one that was meant.
+                    .filter(|network: &IpNet| *network == network.trunc())
+                    .ok_or(InvalidNetwork { position })
+            })
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 }
 

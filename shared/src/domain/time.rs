@@ -1,6 +1,7 @@
 //! Points in time, in whole milliseconds: the resolution of stored records, ETags and wire bodies.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -47,13 +48,6 @@ impl Timestamp {
         let millis = self.since(now).as_millis();
         u32::try_from(millis.div_ceil(1000)).unwrap_or(u32::MAX)
     }
-
-    /// Reads an RFC 3339 date and time with any offset. Digits finer than a millisecond are cut
-    /// off.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Moment::parse(text).map(Moment::floor)
-    }
 }
 
 /// A time as a caller writes it, of any precision: a [`Timestamp`], or a time between two of them.
@@ -65,29 +59,6 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// Reads an RFC 3339 date and time with any offset and any number of decimals.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        // The parser accepts any byte between date and time. RFC 3339 has `T`, and suggests a
-        // space.
-        if !matches!(text.as_bytes().get(10), Some(b'T' | b't' | b' ')) {
-            return None;
-        }
-        let nanos = OffsetDateTime::parse(text, &Rfc3339)
-            .ok()?
-            .unix_timestamp_nanos();
-        // The parser ignores digits finer than a nanosecond. The grammar has one `.` only.
-        let finer = text.split_once('.').is_some_and(|(_, fraction)| {
-            let decimals = fraction.bytes().take_while(u8::is_ascii_digit);
-            decimals.skip(9).any(|decimal| decimal != b'0')
-        });
-        let millis = i64::try_from(nanos.div_euclid(1_000_000)).ok()?;
-        Some(Self {
-            floor: Timestamp(millis),
-            is_later: finer || nanos.rem_euclid(1_000_000) != 0,
-        })
-    }
-
     /// The latest timestamp that is not later than this.
     #[must_use]
     pub const fn floor(self) -> Timestamp {
@@ -98,6 +69,46 @@ impl Moment {
     #[must_use]
     pub const fn ceil(self) -> Timestamp {
         Timestamp(self.floor.0.saturating_add(self.is_later as i64))
+    }
+}
+
+/// The text is not a date and time of RFC 3339.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a date and time of RFC 3339")]
+pub struct InvalidTime;
+
+/// Reads an RFC 3339 date and time with any offset. Digits finer than a millisecond are cut off.
+impl FromStr for Timestamp {
+    type Err = InvalidTime;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTime> {
+        text.parse().map(Moment::floor)
+    }
+}
+
+/// Reads an RFC 3339 date and time with any offset and any number of decimals.
+impl FromStr for Moment {
+    type Err = InvalidTime;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTime> {
+        // The parser accepts any byte between date and time. RFC 3339 has `T`, and suggests a
+        // space.
+        if !matches!(text.as_bytes().get(10), Some(b'T' | b't' | b' ')) {
+            return Err(InvalidTime);
+        }
+        let nanos = OffsetDateTime::parse(text, &Rfc3339)
+            .map_err(|_| InvalidTime)?
+            .unix_timestamp_nanos();
+        // The parser ignores digits finer than a nanosecond. The grammar has one `.` only.
+        let finer = text.split_once('.').is_some_and(|(_, fraction)| {
+            let decimals = fraction.bytes().take_while(u8::is_ascii_digit);
+            decimals.skip(9).any(|decimal| decimal != b'0')
+        });
+        let millis = i64::try_from(nanos.div_euclid(1_000_000)).map_err(|_| InvalidTime)?;
+        Ok(Self {
+            floor: Timestamp(millis),
+            is_later: finer || nanos.rem_euclid(1_000_000) != 0,
+        })
     }
 }
 
@@ -147,18 +158,18 @@ mod tests {
             (1_700_000_000_100, "2023-11-14T22:13:20.100Z"),
         ] {
             assert_eq!(Timestamp::from_millis(millis).to_string(), text);
-            assert_eq!(Timestamp::parse(text), Some(Timestamp::from_millis(millis)));
+            assert_eq!(text.parse(), Ok(Timestamp::from_millis(millis)));
         }
     }
 
     #[test]
     fn a_timestamp_is_read_with_any_offset_and_cut_to_the_millisecond() {
         assert_eq!(
-            Timestamp::parse("1970-01-01T01:00:00.0019+01:00"),
-            Some(Timestamp::from_millis(1))
+            "1970-01-01T01:00:00.0019+01:00".parse(),
+            Ok(Timestamp::from_millis(1))
         );
-        assert_eq!(Timestamp::parse("1970-01-01"), None);
-        assert_eq!(Timestamp::parse("yesterday"), None);
+        assert_eq!("1970-01-01".parse::<Timestamp>(), Err(InvalidTime));
+        assert_eq!("yesterday".parse::<Timestamp>(), Err(InvalidTime));
     }
 
     #[test]
@@ -181,7 +192,7 @@ mod tests {
             ("1972-06-30T23:59:60.5Z", 78_796_799_999, 78_796_800_000),
             ("1972-06-30T18:59:60-05:00", 78_796_799_999, 78_796_800_000),
         ] {
-            let moment = Moment::parse(text).unwrap();
+            let moment = text.parse::<Moment>().unwrap();
             assert_eq!(moment.floor(), Timestamp::from_millis(floor), "{text}");
             assert_eq!(moment.ceil(), Timestamp::from_millis(ceil), "{text}");
         }
@@ -210,7 +221,7 @@ mod tests {
             "1970-01-0éT00:00:00Z",
             "0",
         ] {
-            assert_eq!(Moment::parse(text), None, "{text}");
+            assert_eq!(text.parse::<Moment>(), Err(InvalidTime), "{text}");
         }
     }
 

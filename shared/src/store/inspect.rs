@@ -168,7 +168,7 @@ fn attributes(stored: &Item) -> BTreeMap<String, Json> {
             AttributeValue::S(url) if attribute == name::CALLBACK_URL => Json::of(&redacted(url)),
             _ if !item::is_shown(attribute) => size(),
             AttributeValue::S(text) => Json::of(text),
-            AttributeValue::N(digits) => Json::parse(digits),
+            AttributeValue::N(digits) => digits.parse(),
             _ => size(),
         };
         Some((attribute.clone(), json.ok()?))

@@ -178,7 +178,7 @@ pub(super) fn decode(value: &AttributeValue) -> Option<Payload> {
 /// Reads the text of a payload item.
 pub(super) fn decode_text(value: &AttributeValue) -> Option<Json> {
     match value {
-        AttributeValue::S(text) => Json::parse(text).ok(),
+        AttributeValue::S(text) => text.parse().ok(),
         AttributeValue::B(blob) => {
             let mut text = String::new();
             // No larger text was ever written: a corrupt item must not exhaust the memory.
@@ -187,7 +187,7 @@ pub(super) fn decode_text(value: &AttributeValue) -> Option<Json> {
                 .take(bytes_max)
                 .read_to_string(&mut text)
                 .ok()?;
-            Json::parse(&text).ok()
+            text.parse().ok()
         }
         _ => None,
     }
@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn short_text_is_stored_as_it_is_and_long_repetitive_text_deflated() {
-        assert!(round_trip(&Json::parse(r#"{"n":9007199254740993}"#).unwrap()).is_s());
+        assert!(round_trip(&r#"{"n":9007199254740993}"#.parse::<Json>().unwrap()).is_s());
         let long = Json::of(&"ferry ".repeat(1000)).unwrap();
         let AttributeValue::B(blob) = round_trip(&long) else {
             panic!("not deflated")

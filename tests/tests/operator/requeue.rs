@@ -97,7 +97,7 @@ async fn all_ended(world: &World, receiver: &Receiver, ids: &[OperationId]) {
         .iter()
         .map(|delivery| {
             let id = delivery.verified()["data"]["operation_id"].clone();
-            OperationId::parse(id.as_str().unwrap()).unwrap()
+            id.as_str().unwrap().parse::<OperationId>().unwrap()
         })
         .collect();
     assert_eq!(told, ids.iter().cloned().collect());

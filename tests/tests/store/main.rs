@@ -186,7 +186,7 @@ fn owner() -> Owner {
 }
 
 fn json(text: &str) -> Json {
-    Json::parse(text).unwrap()
+    text.parse::<Json>().unwrap()
 }
 
 fn secs(secs: u64) -> Duration {

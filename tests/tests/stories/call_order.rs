@@ -118,7 +118,10 @@ async fn post_before_record_before_next_wake_up_before_acknowledgement() {
 async fn no_callback_before_the_end() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
-    let id = OperationId::parse(&submit(&world, &receiver).await).unwrap();
+    let id = submit(&world, &receiver)
+        .await
+        .parse::<OperationId>()
+        .unwrap();
     let operation = || async {
         world
             .store

@@ -28,7 +28,7 @@ async fn replay_after<F: Future<Output = ()>>(ends: impl FnOnce(String) -> F, wo
     let id = first.json["id"].as_str().unwrap().to_owned();
     assert!(world.pump(QueueKind::Dispatch).await);
 
-    let parsed = OperationId::parse(&id).unwrap();
+    let parsed = id.parse::<OperationId>().unwrap();
     let ended = world
         .store
         .get(&parsed, world.clock.now())
@@ -200,7 +200,7 @@ async fn delivered(world: &World, receiver: &Receiver) -> (String, Operation) {
         .unwrap()
         .to_owned();
     world.rest().await;
-    let parsed = OperationId::parse(&id).unwrap();
+    let parsed = id.parse::<OperationId>().unwrap();
     let operation = world
         .store
         .get(&parsed, world.clock.now())

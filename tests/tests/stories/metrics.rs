@@ -307,7 +307,7 @@ async fn a_callback_that_no_message_was_sent_for_is_dropped_visibly() {
     let body = json!({"function": "demo.echo", "callback_url": "https://example.com/"});
     let id = world.submit(body).await.json["id"]
         .as_str()
-        .and_then(OperationId::parse)
+        .and_then(|text| text.parse::<OperationId>().ok())
         .unwrap();
     let alice = Owner::new("local", "alice").unwrap();
     let now = world.clock.now();

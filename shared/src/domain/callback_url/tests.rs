@@ -16,7 +16,7 @@ fn none() -> AllowedNetworks {
 }
 
 fn local() -> AllowedNetworks {
-    AllowedNetworks::parse(LOCAL).unwrap()
+    LOCAL.parse::<AllowedNetworks>().unwrap()
 }
 
 fn reason(text: &str, allowed: &AllowedNetworks) -> Option<RefusedUrlReason> {
@@ -73,7 +73,7 @@ fn refuses_every_other_url_with_its_reason() {
 
 #[test]
 fn refuses_cloud_services_whichever_networks_are_allowed() {
-    let everything = AllowedNetworks::parse("0.0.0.0/0 ::/0").unwrap();
+    let everything = "0.0.0.0/0 ::/0".parse::<AllowedNetworks>().unwrap();
     for allowed in [none(), local(), everything] {
         assert_refused(refused::CLOUD, &allowed);
     }
@@ -189,7 +189,7 @@ fn hides_the_query() {
 /// What a caller reads, which must be the same whichever networks are allowed.
 #[track_caller]
 fn sentence(url: &str) -> String {
-    let everything = AllowedNetworks::parse("0.0.0.0/0 ::/0").unwrap();
+    let everything = "0.0.0.0/0 ::/0".parse::<AllowedNetworks>().unwrap();
     let mut sentences: Vec<_> = [none(), local(), everything]
         .iter()
         .filter_map(|allowed| CallbackUrl::parse(url, allowed).err())

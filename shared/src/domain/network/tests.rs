@@ -9,7 +9,7 @@ fn ip(text: &str) -> IpAddr {
 }
 
 fn allowed(list: &str) -> AllowedNetworks {
-    AllowedNetworks::parse(list).unwrap()
+    list.parse::<AllowedNetworks>().unwrap()
 }
 
 /// Special blocks. The addresses directly before and after each, if any, are public.
@@ -198,7 +198,7 @@ fn an_error_names_the_entry_by_its_position_and_not_by_its_content() {
         ("10.0.0.0/8,,secret", 2),
         ("10.0.0.0/8 ::/0\t127.1/8", 3),
     ] {
-        let error = AllowedNetworks::parse(list).unwrap_err();
+        let error = list.parse::<AllowedNetworks>().unwrap_err();
         assert_eq!(error, InvalidNetwork { position }, "{list}");
         assert!(!error.to_string().contains("secret"));
     }

@@ -3,6 +3,8 @@
 //! Any other combination is corrupt, and the error names the attribute. It is never repaired by
 //! guessing.
 
+use std::str::FromStr;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Deserialize;
 
@@ -10,7 +12,6 @@ use super::stored::{StoredAttempt, StoredError, StoredLastError};
 use super::{Item, name};
 use crate::domain::callback::{Attempt, Callback, CallbackStatus, Event};
 use crate::domain::fingerprint::RequestHash;
-use crate::domain::id::{AttemptId, ClaimId, CreateId, OperationId};
 use crate::domain::json::Json;
 use crate::domain::limits::{FORMAT, GONE_RETENTION};
 use crate::domain::operation::{
@@ -37,8 +38,8 @@ pub(in crate::store) fn operation(item: &Item) -> Result<Operation, StoreError> 
         });
     }
     Ok(Operation {
-        id: fields.parsed(name::PK, OperationId::parse)?,
-        create_id: fields.parsed(name::CREATE_ID, CreateId::parse)?,
+        id: fields.parsed(name::PK)?,
+        create_id: fields.parsed(name::CREATE_ID)?,
         owner: Owner::from_stored(fields.text(name::OWNER)?.to_owned()),
         function: fields.text(name::FUNCTION)?.to_owned(),
         function_version: fields.text(name::FUNCTION_VERSION)?.to_owned(),
@@ -75,7 +76,7 @@ pub(in crate::store) fn expires_at(item: &Item) -> Result<Timestamp, StoreError>
 pub(in crate::store) fn position(key: &Item) -> Result<Position, StoreError> {
     let fields = Fields { item: key };
     Ok(Position {
-        id: fields.parsed(name::PK, OperationId::parse)?,
+        id: fields.parsed(name::PK)?,
         created_at: fields.time(name::CREATED_AT)?,
     })
 }
@@ -124,11 +125,21 @@ impl<'a> Fields<'a> {
         self.optional_text(name)?.ok_or_else(|| self.corrupt(name))
     }
 
-    fn parsed<T>(&self, name: &'static str, parse: fn(&str) -> Option<T>) -> Result<T, StoreError> {
+    fn parsed<T: FromStr>(&self, name: &'static str) -> Result<T, StoreError> {
+        self.text(name)?.parse().map_err(|_| self.corrupt(name))
+    }
+
+    fn optional_parsed<T: FromStr>(&self, name: &'static str) -> Result<Option<T>, StoreError> {
+        let text = self.optional_text(name)?;
+        let parsed = text.map(str::parse).transpose();
+        parsed.map_err(|_| self.corrupt(name))
+    }
+
+    fn word<T>(&self, name: &'static str, parse: fn(&str) -> Option<T>) -> Result<T, StoreError> {
         parse(self.text(name)?).ok_or_else(|| self.corrupt(name))
     }
 
-    fn optional_parsed<T>(
+    fn optional_word<T>(
         &self,
         name: &'static str,
         parse: fn(&str) -> Option<T>,
@@ -139,10 +150,7 @@ impl<'a> Fields<'a> {
         parse(text).map(Some).ok_or_else(|| self.corrupt(name))
     }
 
-    fn optional_number<T: std::str::FromStr>(
-        &self,
-        name: &'static str,
-    ) -> Result<Option<T>, StoreError> {
+    fn optional_number<T: FromStr>(&self, name: &'static str) -> Result<Option<T>, StoreError> {
         match self.item.get(name) {
             None => Ok(None),
             Some(AttributeValue::N(digits)) => {
@@ -152,7 +160,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn number<T: std::str::FromStr>(&self, name: &'static str) -> Result<T, StoreError> {
+    fn number<T: FromStr>(&self, name: &'static str) -> Result<T, StoreError> {
         self.optional_number(name)?
             .ok_or_else(|| self.corrupt(name))
     }
@@ -205,8 +213,8 @@ impl<'a> Fields<'a> {
     /// The state, from all attributes that belong to one: those that the state must have are
     /// present, and no others.
     fn state(&self) -> Result<State, StoreError> {
-        let status = self.parsed(name::STATUS, Status::parse)?;
-        let claim_id = self.optional_parsed(name::CLAIM_ID, ClaimId::parse)?;
+        let status = self.word(name::STATUS, Status::parse)?;
+        let claim_id = self.optional_parsed(name::CLAIM_ID)?;
         let lease_until = self.optional_time(name::LEASE_UNTIL)?;
         let ended_at = self.optional_time(name::ENDED_AT)?;
         let result = self.payload(name::RESULT)?;
@@ -272,7 +280,7 @@ impl<'a> Fields<'a> {
         Ok(Some(Callback {
             url: url.to_owned(),
             events: events.ok_or_else(|| self.corrupt(name::CALLBACK_EVENTS))?,
-            recorded: self.optional_parsed(name::CALLBACK_STATUS, CallbackStatus::parse)?,
+            recorded: self.optional_word(name::CALLBACK_STATUS, CallbackStatus::parse)?,
             attempts_made: self
                 .optional_number(name::CALLBACK_ATTEMPTS_MADE)?
                 .unwrap_or(0),
@@ -289,7 +297,7 @@ impl<'a> Fields<'a> {
                     duration_ms: attempt.ms,
                 })
                 .collect(),
-            last_attempt_id: self.optional_parsed(name::CALLBACK_ATTEMPT_ID, AttemptId::parse)?,
+            last_attempt_id: self.optional_parsed(name::CALLBACK_ATTEMPT_ID)?,
             next_attempt_at: self.optional_time(name::CALLBACK_NEXT_AT)?,
         }))
     }

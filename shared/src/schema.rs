@@ -84,10 +84,11 @@ fn faults(validator: &Validator, arguments: &Json) -> Vec<ArgumentFault> {
     let text = arguments.as_str();
     let value: Value = serde_json::from_str(text)
         .or_else(|_| {
-            // Parsing fails only at a number that floating point cannot hold.
-            serde_json::from_str(&with_finite_numbers(text).unwrap_or_default())
+            let finite = with_finite_numbers(text)
+                .expect("JSON that a value cannot hold has a number that floating point cannot");
+            serde_json::from_str(&finite)
         })
-        .unwrap_or_default();
+        .expect("a value can hold JSON whose numbers floating point can");
     // It stops at the first fault, so that refused arguments are not read twice.
     if validator.is_valid(&value) {
         return Vec::new();

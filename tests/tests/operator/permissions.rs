@@ -48,7 +48,7 @@ async fn each_subcommand_makes_the_requests_that_its_permissions_are_named_for()
     erase::everything(&world).await;
     world.wire.reset();
     let tool = erase::tool(&world, true);
-    tool.look(&mut |_, _| {}).await.unwrap();
+    tool.inspect(&mut |_, _| {}).await.unwrap();
     tool.run(&mut |_| {}).await.unwrap();
     assert_eq!(used(&world), listed("erase"));
 }

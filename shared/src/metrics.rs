@@ -285,7 +285,7 @@ impl Recorder {
     fn lines(self) -> Vec<u8> {
         let mut lines = Vec::new();
         if let Some(collector) = self.0 {
-            // When standard output cannot be written, the metrics are lost, as all of the log is.
+            // Metrics that cannot be written are lost: nothing may depend on them.
             let _ = collector.flush(&mut lines);
         }
         lines

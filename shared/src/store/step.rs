@@ -125,12 +125,12 @@ impl Store {
         result: &Json,
         now: Timestamp,
     ) -> Result<Finished, StoreError> {
-        let (attribute, item) = payload::lay_out_result(held, result, now);
-        let is_external = item.is_some();
-        if let Some(item) = item {
+        let (attribute, payload_item) = payload::lay_out_result(held, result, now);
+        let is_external = payload_item.is_some();
+        if let Some(payload_item) = payload_item {
             // A crash after this write leaves an item that no head names; DynamoDB deletes it by
             // its expiry.
-            self.write_payload(item).await?;
+            self.write_payload(payload_item).await?;
         }
         let mut write = Expression::transition(Step::Complete, now);
         fence(&mut write, held);

@@ -1,16 +1,18 @@
-//! The crate that all four functions stand on.
+//! What the four functions share.
 //!
-//! Layers, inner to outer; a layer knows only those above it in this list:
+//! The layers, from inner to outer; a layer uses only those above it in this list:
 //!
 //! - [`domain`]: what an operation is and which steps it may take. Pure.
-//! - [`store`], [`queue`], [`secret`]: the table, the queues, a stored secret; with [`aws`] the only code that speaks to AWS.
-//! - [`operations`]: what callers may do, by whichever face they come.
-//! - [`http`], [`lambda`]: what callers and event sources send, and what they are answered.
-//! - [`forrst`]: the other face for callers, on [`http`].
+//! - [`store`], [`queue`], [`secret`]: the table, the queues, a stored secret. Together with
+//!   [`aws`] the only code that calls AWS.
+//! - [`operations`]: what an owner may do with operations, through every face.
+//! - [`http`], [`lambda`]: the requests of callers and event sources, and the answers to them.
+//! - [`forrst`]: the Forrst face for callers, based on [`http`].
 //!
-//! [`catalogue`] holds the functions that can be called, [`config`] the settings; [`clock`] and [`random`] are what enters from
-//! outside at `main` and is passed on; [`metrics`] and [`telemetry`] are what a function tells of itself.
-//! [`terminal`] is for the programs that people run.
+//! [`catalogue`] lists the functions that can be called, and [`config`] reads the settings. Each
+//! `main` creates a [`clock`] and a source of [`random`] bytes and passes them on. [`metrics`] and
+//! [`telemetry`] are what a function reports about itself. [`terminal`] is for the programs that
+//! people run.
 
 pub mod aws;
 pub mod catalogue;

@@ -14,7 +14,7 @@ use crate::domain::time::Timestamp;
 use crate::metrics::{self, Metric};
 use crate::queue::{Queue, WakeUp};
 use crate::random::Random;
-use crate::store::{Cancelled, ListFilter, ListPage, Position, Store, StoreError};
+use crate::store::{CancelOutcome, ListFilter, ListPage, Position, Store, StoreError};
 use crate::telemetry::chain;
 
 /// How long a caller who waits for an operation's end is left alone before the first look.
@@ -99,9 +99,9 @@ impl Operations {
         owner: &Owner,
         preconditions: &Preconditions,
         now: Timestamp,
-    ) -> Result<Cancelled, StoreError> {
+    ) -> Result<CancelOutcome, StoreError> {
         let cancelled = self.store.cancel(id, owner, preconditions, now).await?;
-        if let Cancelled::Cancelled { operation, by_us } = &cancelled
+        if let CancelOutcome::Cancelled { operation, by_us } = &cancelled
             && *by_us
         {
             metrics::count(Metric::OperationCancelled(&operation.function));

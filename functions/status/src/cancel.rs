@@ -1,7 +1,7 @@
 //! `POST /operations/{id}/cancel`.
 
 use shared::http::{Answer, Code, Problem, Request, preconditions, show};
-use shared::store::Cancelled;
+use shared::store::CancelOutcome;
 
 use crate::Status;
 
@@ -20,13 +20,15 @@ impl Status {
             .await?;
 
         match cancelled {
-            Cancelled::Cancelled { operation, .. } => show(&self.store, &operation, 200, now).await,
-            Cancelled::Ended(_) => Err(Problem::new(
+            CancelOutcome::Cancelled { operation, .. } => {
+                show(&self.store, &operation, 200, now).await
+            }
+            CancelOutcome::Ended(_) => Err(Problem::new(
                 Code::AsyncCannotCancel,
                 "the operation has completed or failed",
             )),
-            Cancelled::OtherVersion => Err(Problem::other_version()),
-            Cancelled::Absent => Err(Problem::no_such_operation()),
+            CancelOutcome::OtherVersion => Err(Problem::other_version()),
+            CancelOutcome::Absent => Err(Problem::no_such_operation()),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use shared::domain::limits::ERASE_SECS_MAX;
 use shared::http::{Answer, Code, Problem, Request, preconditions};
-use shared::store::Erased;
+use shared::store::EraseOutcome;
 
 use crate::Status;
 
@@ -30,13 +30,13 @@ impl Status {
         };
 
         match erased {
-            Erased::Erased => Ok(Answer::empty(204)),
-            Erased::Live => Err(Problem::new(
+            EraseOutcome::Erased => Ok(Answer::empty(204)),
+            EraseOutcome::Live => Err(Problem::new(
                 Code::Conflict,
                 "the operation has not ended; cancel it first",
             )),
-            Erased::OtherVersion => Err(Problem::other_version()),
-            Erased::Absent => Err(Problem::no_such_operation()),
+            EraseOutcome::OtherVersion => Err(Problem::other_version()),
+            EraseOutcome::Absent => Err(Problem::no_such_operation()),
         }
     }
 }

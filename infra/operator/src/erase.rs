@@ -17,7 +17,7 @@ use shared::domain::operation::{Operation, Owner, State};
 use shared::domain::precondition::Preconditions;
 use shared::domain::time::Timestamp;
 use shared::operations::Operations;
-use shared::store::{Cancelled, Erased, Record, Store, StoreError};
+use shared::store::{CancelOutcome, EraseOutcome, Record, Store, StoreError};
 use shared::telemetry::audit;
 
 use crate::pace::Pace;
@@ -117,7 +117,7 @@ impl Erase {
     /// `None` when the index still lists the id, but the operation is gone or has another owner.
     fn found(&self, record: &Record, erased_at: Option<Timestamp>) -> Option<Found> {
         match record {
-            Record::Mark { .. } => None,
+            Record::Tombstone { .. } => None,
             Record::Unreadable { .. } => Some(Found::Unreadable),
             Record::Operation(operation) if operation.owner != self.owner => None,
             Record::Operation(_) if erased_at.is_some() => Some(Found::HalfErased),
@@ -182,16 +182,18 @@ impl Erase {
     }
 
     async fn end(&self, id: &OperationId, pass: &mut Pass) -> Result<(), StoreError> {
-        let erased = self.store.forget(id, &self.owner, self.clock.now());
+        let erased = self
+            .store
+            .erase_including_expired(id, &self.owner, self.clock.now());
         match (erased.await?, &self.cancel) {
-            (Erased::Erased, _) => {
+            (EraseOutcome::Erased, _) => {
                 audit("erase", id, &self.owner, None);
                 pass.erased += 1;
             }
             // Gone, and in the index for a moment longer.
-            (Erased::Absent | Erased::OtherVersion, _) => pass.unclear += 1,
-            (Erased::Live, None) => pass.live.push(id.clone()),
-            (Erased::Live, Some(operations)) => self.cancel(id, operations, pass).await?,
+            (EraseOutcome::Absent | EraseOutcome::OtherVersion, _) => pass.unclear += 1,
+            (EraseOutcome::Live, None) => pass.live.push(id.clone()),
+            (EraseOutcome::Live, Some(operations)) => self.cancel(id, operations, pass).await?,
         }
         Ok(())
     }
@@ -211,14 +213,14 @@ impl Erase {
             .cancel(id, &self.owner, &Preconditions::NONE, now)
             .await?;
         match cancelled {
-            Cancelled::Cancelled { .. } => {
+            CancelOutcome::Cancelled { .. } => {
                 audit("cancel", id, &self.owner, None);
                 pass.cancelled += 1;
                 pass.held_until = pass.held_until.max(live.as_ref().and_then(held_until));
             }
             // It ended by itself meanwhile.
-            Cancelled::Ended(_) | Cancelled::Absent => pass.unclear += 1,
-            Cancelled::OtherVersion => pass.live.push(id.clone()),
+            CancelOutcome::Ended(_) | CancelOutcome::Absent => pass.unclear += 1,
+            CancelOutcome::OtherVersion => pass.live.push(id.clone()),
         }
         Ok(())
     }

@@ -245,7 +245,7 @@ fn push(ArgumentFault { pointer, detail }: ArgumentFault, faults: &mut Faults) {
 /// A malformed id is as good as an unknown one, and costs no read.
 fn operation_id(arguments: &Json, faults: &mut Faults) -> Option<OperationId> {
     let OperationArguments { operation_id } = read(arguments, faults)?;
-    let id = OperationId::parse(&operation_id);
+    let id = operation_id.parse::<OperationId>().ok();
     if id.is_none() {
         faults.push(ErrorObject::no_such_operation());
     }

@@ -8,7 +8,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-use crate::domain::id::OperationId;
 use crate::domain::operation::Owner;
 use crate::domain::time::Timestamp;
 use crate::store::{ListFilter, Position};
@@ -46,7 +45,7 @@ impl Cursor<'_> {
         }
         let (millis, id) = body.split_at_checked(MILLIS_BYTES)?;
         let position = Position {
-            id: OperationId::parse(std::str::from_utf8(id).ok()?)?,
+            id: std::str::from_utf8(id).ok()?.parse().ok()?,
             created_at: Timestamp::from_millis(i64::from_be_bytes(millis.try_into().ok()?)),
         };
         // A forged one outside the filter would be refused by the store, as a failure of ours.
@@ -81,6 +80,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::id::OperationId;
     use crate::domain::transition::Status;
 
     fn position(millis: i64) -> Position {

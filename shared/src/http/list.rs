@@ -95,16 +95,16 @@ impl Parameters {
                 ),
             },
             "function" => self.filter.function = Some(value.to_owned()),
-            "created_after" | "created_before" => match Moment::parse(value) {
+            "created_after" | "created_before" => match value.parse::<Moment>() {
                 // Creation times are whole milliseconds: one that is later than a moment is later than its floor.
-                Some(moment) if name == "created_after" => {
+                Ok(moment) if name == "created_after" => {
                     self.filter.created_after = Some(moment.floor());
                 }
-                Some(moment) => self.filter.created_before = Some(moment.ceil()),
-                None if self.base == QUERY && value.contains(' ') => {
+                Ok(moment) => self.filter.created_before = Some(moment.ceil()),
+                Err(_) if self.base == QUERY && value.contains(' ') => {
                     self.wrong(name, format!("{TIME_RULE}; in a query a + is written %2B"));
                 }
-                None => self.wrong(name, TIME_RULE),
+                Err(_) => self.wrong(name, TIME_RULE),
             },
             "limit" => {
                 match whole_number(value).filter(|limit| (1..=LIST_LIMIT_MAX).contains(limit)) {
@@ -224,7 +224,7 @@ mod tests {
     #[test]
     fn times_are_compared_exactly_whatever_their_precision() {
         let base = "2026-01-01T00:00:00";
-        let millis = Timestamp::parse(&format!("{base}Z")).unwrap().as_millis();
+        let millis = format!("{base}Z").parse::<Timestamp>().unwrap().as_millis();
         for (query, first, last) in [
             ("created_before=2026-01-01T00:00:00.000Z", None, Some(-1)),
             ("created_before=2026-01-01T00:00:00.0005Z", None, Some(0)),

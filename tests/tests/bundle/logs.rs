@@ -4,7 +4,7 @@ use local::client::http_client;
 use serde_json::{Value, json};
 use shared::metrics::Metric;
 use tests::bundle::binaries;
-use tests::metrics::{key, told};
+use tests::metrics::{key, read};
 use tests::receiver::{Delivery, Receiver, SECRET};
 use tests::wait::{soon, until};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
@@ -259,7 +259,7 @@ async fn every_line_names_request_and_operation_and_owners_actions_are_audited()
         (Metric::WorkDuration("demo.echo"), 1),
     ];
     let expected = expected.map(|(metric, amount)| (key(metric), amount));
-    assert_eq!(told(&metrics), expected.into_iter().collect());
+    assert_eq!(read(&metrics), expected.into_iter().collect());
 }
 
 /// At `WARN` there is no other line that names the operation.

@@ -11,7 +11,7 @@ use local::function::{FunctionSettings, Instance, Invocation};
 use serde_json::Value;
 use shared::clock::{Clock as _, SystemClock};
 use shared::metrics::Metric;
-use tests::metrics::{Key, key, told};
+use tests::metrics::{Key, key, read};
 
 /// The version that the local Runtime API reports.
 const VERSION: &str = "$LATEST";
@@ -25,7 +25,7 @@ async fn an_exit_that_a_caller_caused_is_counted_before_the_process_ends() {
         (Metric::CallerCausedExit, 1),
         (Metric::CallerCausedExitOfVersion(VERSION), 1),
     ];
-    assert_eq!(told(&lines), counts(&expected));
+    assert_eq!(read(&lines), counts(&expected));
     for line in lines {
         let timestamp = line["_aws"]["Timestamp"].as_i64().unwrap();
         assert!((began..=SystemClock.now().as_millis()).contains(&timestamp));
@@ -35,7 +35,7 @@ async fn an_exit_that_a_caller_caused_is_counted_before_the_process_ends() {
 #[tokio::test]
 async fn an_exit_that_the_version_caused_is_counted_only_by_lambda() {
     let lines = log_of("version").await;
-    assert_eq!(told(&lines), counts(&[(Metric::RaceLost, 1)]));
+    assert_eq!(read(&lines), counts(&[(Metric::RaceLost, 1)]));
 }
 
 fn counts(metrics: &[(Metric<'_>, u64)]) -> BTreeMap<Key, u64> {

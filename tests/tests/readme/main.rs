@@ -46,10 +46,10 @@ fn the_states_are_those_of_the_transition_table() {
                 .into_iter()
                 .filter_map(|step| match verdict(from, step) {
                     Verdict::To(reached) if reached == to => Some(label(step).to_owned()),
-                    Verdict::ToOnceFree(reached) if reached == to => {
+                    Verdict::ToAfterLease(reached) if reached == to => {
                         Some(format!("{}*", label(step)))
                     }
-                    Verdict::To(_) | Verdict::ToOnceFree(_) | Verdict::Refused => None,
+                    Verdict::To(_) | Verdict::ToAfterLease(_) | Verdict::Refused => None,
                 })
                 .collect();
             if !labels.is_empty() {

@@ -7,7 +7,7 @@ use shared::clock::Clock as _;
 use shared::domain::id::OperationId;
 use shared::domain::operation::Owner;
 use shared::domain::precondition::Preconditions;
-use shared::store::Erased;
+use shared::store::EraseOutcome;
 use tests::queues::QueueKind;
 use tests::samples::incompressible;
 use tests::world::World;
@@ -244,7 +244,11 @@ async fn a_submit_that_meets_a_later_mark_is_asked_to_try_again() {
     let first = world.request("POST", "/operations", &key, body).await;
     assert_eq!(first.status, 202);
     world.pump_all().await;
-    let id = OperationId::parse(first.json["id"].as_str().unwrap()).unwrap();
+    let id = first.json["id"]
+        .as_str()
+        .unwrap()
+        .parse::<OperationId>()
+        .unwrap();
     let alice = Owner::new("local", "alice").unwrap();
     let ahead = world.clock.now() + Duration::from_secs(2);
     let erased = world
@@ -252,7 +256,7 @@ async fn a_submit_that_meets_a_later_mark_is_asked_to_try_again() {
         .erase(&id, &alice, &Preconditions::NONE, ahead)
         .await
         .unwrap();
-    assert_eq!(erased, Erased::Erased);
+    assert_eq!(erased, EraseOutcome::Erased);
 
     let refused = world.request("POST", "/operations", &key, body).await;
     assert_eq!(

@@ -11,7 +11,7 @@ use shared::forrst::{
     HealthArguments, HealthComponent, HealthStatus, HealthView, ListView, PingView, Response,
     StatusView, SystemCall,
 };
-use shared::store::Cancelled;
+use shared::store::CancelOutcome;
 use shared::telemetry::{audit, chain, record_operation_id};
 
 use super::Context;
@@ -78,16 +78,16 @@ impl Submit {
             .await?
         {
             // By this call, though its answer may have been lost and the store asked again: the time is this call's own.
-            Cancelled::Cancelled { operation, by_us }
+            CancelOutcome::Cancelled { operation, by_us }
                 if by_us || operation.cancelled_at() == Some(now) =>
             {
                 Ok(operation)
             }
-            Cancelled::Cancelled { operation, .. } | Cancelled::Ended(operation) => {
+            CancelOutcome::Cancelled { operation, .. } | CancelOutcome::Ended(operation) => {
                 let (id, status) = (operation.id.as_str(), operation.status().as_str());
                 Err(ErrorObject::cannot_cancel(id, status).into())
             }
-            Cancelled::Absent | Cancelled::OtherVersion => {
+            CancelOutcome::Absent | CancelOutcome::OtherVersion => {
                 Err(ErrorObject::no_such_operation().into())
             }
         }

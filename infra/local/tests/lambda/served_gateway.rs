@@ -45,7 +45,7 @@ pub(crate) async fn serve_allowing(
         require_token: false,
         allowed,
         clock: Arc::new(ManualClock::new(
-            Timestamp::parse("2020-03-12T19:03:58.390Z").unwrap(),
+            "2020-03-12T19:03:58.390Z".parse::<Timestamp>().unwrap(),
         )),
         integration_timeout,
     };

@@ -55,7 +55,9 @@ impl DeadlineOptions {
             .and_then(|raw| fields.text("unit", raw))?;
         let limit = if unit == "iso8601" {
             let text = value.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
-            let time = text.as_deref().and_then(Timestamp::parse);
+            let time = text
+                .as_deref()
+                .and_then(|text| text.parse::<Timestamp>().ok());
             if value.is_some() && time.is_none() {
                 fields.wrong("value", "must be an RFC 3339 date and time");
             }

@@ -29,7 +29,7 @@ fn header<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
 
 #[test]
 fn a_result_goes_out_as_it_was_stored() {
-    let result = Json::parse(r#"{"b":1.0e5,"a":9007199254740993}"#).unwrap();
+    let result = r#"{"b":1.0e5,"a":9007199254740993}"#.parse::<Json>().unwrap();
     let answer = Response::result(echo("req_1"), result).into_answer(TOOK);
     assert_eq!(
         answer.body,
@@ -111,7 +111,7 @@ fn fields_that_are_wrong_become_errors_with_their_pointers() {
 
 #[test]
 fn a_failed_operation_answers_with_the_status_of_its_code() {
-    let error = |code: &str| OperationError::new(code, "no", Json::parse("[1]").ok());
+    let error = |code: &str| OperationError::new(code, "no", "[1]".parse::<Json>().ok());
     for (errors, status) in [
         (vec![error("ORDERS_SOLD_OUT")], 400),
         (vec![error("DEADLINE_EXCEEDED")], 408),
@@ -329,8 +329,8 @@ fn a_deadline_is_answered_with_what_is_left_of_it() {
 
 #[test]
 fn an_operation_is_shown_by_the_rules_of_the_other_face() {
-    let result = Json::parse("[1.0]").unwrap();
-    let metadata = Json::parse(r#"{"order":7}"#).unwrap();
+    let result = "[1.0]".parse::<Json>().unwrap();
+    let metadata = r#"{"order":7}"#.parse::<Json>().unwrap();
     let mut completed = operation(State::Completed {
         at: NOW,
         result: Payload::Inline(result.clone()),

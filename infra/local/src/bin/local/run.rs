@@ -60,7 +60,7 @@ fn read(file: &PathBuf) -> Result<Json, RunError> {
         file: file(),
         source,
     })?;
-    Json::parse(&text).map_err(|source| RunError::NotJson {
+    text.parse::<Json>().map_err(|source| RunError::NotJson {
         file: file(),
         source,
     })

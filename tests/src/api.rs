@@ -1,4 +1,4 @@
-//! A caller of a bundle, over HTTP.
+//! Calls a bundle over HTTP.
 
 use std::sync::Arc;
 
@@ -11,25 +11,21 @@ use crate::bundle::RunningBundle;
 use crate::openapi;
 use crate::wait::until;
 
-/// See the module.
+/// A client that sends every request as one owner.
 pub struct Api {
     bundle: Arc<RunningBundle>,
     client: reqwest::Client,
     owner: String,
 }
 
-/// An answer.
 pub struct Answer {
-    /// Its status.
     pub status: u16,
-    /// Its headers.
     pub headers: HeaderMap,
-    /// Its body.
     pub text: String,
 }
 
 impl Api {
-    /// The caller of this name.
+    /// `owner` is also the bearer token.
     #[must_use]
     pub fn new(bundle: Arc<RunningBundle>, owner: &str) -> Self {
         Self {
@@ -39,7 +35,7 @@ impl Api {
         }
     }
 
-    /// Sends a request, with a body of JSON unless it is empty or the headers say otherwise.
+    /// Sends a request. A body has the type `application/json` unless the headers name another.
     pub async fn send(
         &self,
         method: Method,
@@ -66,36 +62,36 @@ impl Api {
         }
     }
 
-    /// Reads.
     pub async fn get(&self, path: &str) -> Answer {
         self.send(Method::GET, path, &[], "").await
     }
 
-    /// Posts nothing.
+    /// Sends a POST without a body.
     pub async fn post(&self, path: &str) -> Answer {
         self.send(Method::POST, path, &[], "").await
     }
 
-    /// Submits, with the headers besides.
+    /// Submits with additional headers.
     pub async fn submit_with(&self, headers: &[(&str, &str)], body: &Value) -> Answer {
         self.send(Method::POST, "/operations", headers, body.to_string())
             .await
     }
 
-    /// Submits, and expects to be accepted.
+    /// Submits and expects 202.
     pub async fn submit(&self, body: &Value) -> Answer {
         let answer = self.submit_with(&[], body).await;
         assert_eq!(answer.status, 202, "{}", answer.text);
         answer
     }
 
-    /// The id of an operation that runs until it is told to stop.
+    /// Submits an operation that runs until it is cancelled or times out, and returns its id.
     pub async fn submit_endless(&self) -> String {
-        let endless = json!({"function": "demo.countdown", "arguments": {"steps": 10_000, "step_ms": 60_000}});
+        let arguments = json!({"steps": 10_000, "step_ms": 60_000});
+        let endless = json!({"function": "demo.countdown", "arguments": arguments});
         self.submit(&endless).await.id()
     }
 
-    /// The operation once it is `status`.
+    /// Polls until the operation has this status, and returns that answer.
     pub async fn reaches(&self, id: &str, status: &str) -> Answer {
         let what = format!("{id} {status}");
         until(&what, async || {
@@ -109,7 +105,7 @@ impl Api {
         .await
     }
 
-    /// The operation's callback once it is `status`.
+    /// Polls until the operation's callback has this status, and returns the callback.
     pub async fn callback_reaches(&self, id: &str, status: &str) -> Value {
         until(&format!("the callback of {id} {status}"), async || {
             let operation = self.get(&format!("/operations/{id}")).await.json();
@@ -121,13 +117,11 @@ impl Api {
 }
 
 impl Answer {
-    /// The body as JSON.
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }
 
-    /// A header's value.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
         let value = self.headers.get(name);
@@ -137,16 +131,15 @@ impl Answer {
             .unwrap()
     }
 
-    /// The operation's id.
     #[must_use]
     pub fn id(&self) -> String {
         self.json()["id"].as_str().unwrap().to_owned()
     }
 
-    /// Expects an error of this status and code, in its form.
+    /// Expects a problem document with this status and code.
     #[expect(
         clippy::must_use_candidate,
-        reason = "that it is the problem is mostly all there is to know"
+        reason = "most tests need no more than the check"
     )]
     pub fn is_problem(&self, status: u16, code: &str) -> Value {
         assert_eq!(self.status, status, "{}", self.text);

@@ -29,7 +29,7 @@ pub(crate) static RUNNERS: [Runner; 1] = [Runner::of::<Paced>()];
 
 /// The running work of one story, by name.
 #[derive(Default)]
-pub(crate) struct Works(Mutex<BTreeMap<String, Waiting>>);
+pub(crate) struct RunningWork(Mutex<BTreeMap<String, Waiting>>);
 
 /// Work that has reached a gate.
 struct Waiting {
@@ -43,7 +43,7 @@ struct Gate {
 }
 
 /// A story's work, and the wire that its requests use.
-type Place = (Arc<Works>, Wire);
+type Place = (Arc<RunningWork>, Wire);
 
 /// The places of all stories. A function has no other way to reach the test that it belongs to.
 static PLACES: LazyLock<Mutex<BTreeMap<String, Place>>> = LazyLock::new(Mutex::default);
@@ -84,7 +84,7 @@ impl Work for Paced {
 
 /// One run of the work, as the function sees it.
 struct Run {
-    works: Arc<Works>,
+    works: Arc<RunningWork>,
     wire: Wire,
     name: String,
     context: Arc<Context>,
@@ -94,7 +94,7 @@ struct Run {
 /// Takes work off the list when its thread ends, and not before: until then the worker does not
 /// have its outcome.
 struct RemoveAtThreadEnd {
-    works: Arc<Works>,
+    works: Arc<RunningWork>,
     wire: Wire,
     name: String,
 }
@@ -147,7 +147,7 @@ impl Drop for RemoveAtThreadEnd {
     }
 }
 
-impl Works {
+impl RunningWork {
     /// The work of a story whose requests use this wire.
     pub(crate) fn of(story: &str, wire: &Wire) -> Arc<Self> {
         let works = Arc::<Self>::default();

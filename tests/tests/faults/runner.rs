@@ -15,7 +15,7 @@ use tests::world::{Answer, World};
 use worker::Worker;
 
 use crate::checker::Checker;
-use crate::paced::Works;
+use crate::paced::RunningWork;
 use crate::schedule::Schedule;
 use crate::story::{Process, Story};
 
@@ -35,7 +35,7 @@ const KEY: &str = "k";
 pub(crate) struct Stage {
     story: &'static Story,
     world: World,
-    works: Arc<Works>,
+    works: Arc<RunningWork>,
     runs: usize,
     /// The status and the attempt that each operation ends with when nothing goes wrong.
     undisturbed: Vec<(String, u32)>,
@@ -53,7 +53,7 @@ pub(crate) struct Calls {
 struct Runner<'a> {
     story: &'static Story,
     world: &'a World,
-    works: &'a Works,
+    works: &'a RunningWork,
     owner: String,
     operations: Vec<Subject>,
     /// A sender that has started and not died, in a story where its start can fail.
@@ -85,7 +85,7 @@ impl Stage {
         }
         Self {
             story,
-            works: Works::of(story.name, &world.wire),
+            works: RunningWork::of(story.name, &world.wire),
             world,
             runs: 0,
             undisturbed: Vec::new(),

@@ -113,8 +113,8 @@ impl Mix {
         let services = MeteredServices::start().await;
         let running = services.bundle(metered, self.instances, batch_size).await;
         let (receiver, _server) = self.receiver().await;
-        // Runs as many operations as there are at once first, so that every process has started.
-        // The price of a start is shared by far more operations than a mix has.
+        // First runs as many operations as are submitted at once, so that every process has
+        // started. The price of a start is shared by far more operations than a mix has.
         self.operate(&running, at_once, at_once, &receiver).await;
         drop(running.metered.take());
         let before = (running.bundle.usage(), logs.bytes());

@@ -26,8 +26,8 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        // Without a name, both certificates would have the same one, and OpenSSL would take the
-        // server's for self-signed.
+        // By default both certificates have the same name, and OpenSSL would take the server's for
+        // self-signed.
         let name = &mut params.distinguished_name;
         name.push(DnType::CommonName, "benchmark authority");
         let certificate = params.self_signed(&key).unwrap();

@@ -608,13 +608,12 @@ async fn an_idempotency_key_is_printable_and_not_too_long() {
     }
     // The other errors are named as well.
     world.wire.reset();
-    let faulty = json!({
-        "function": "demo.countdown", "colour": 1, "ttl_seconds": 1,
-        "arguments": {"steps": 0, "step_ms": 1},
-    })
-    .to_string();
+    let faulty = concat!(
+        r#"{"function":"demo.countdown","colour":1,"ttl_seconds":1,"#,
+        r#""arguments":{"steps":0,"step_ms":1}}"#
+    );
     let answer = world
-        .request("POST", "/operations", &[("idempotency-key", "")], &faulty)
+        .request("POST", "/operations", &[("idempotency-key", "")], faulty)
         .await;
     let expected = [
         "/headers/idempotency-key",

@@ -14,7 +14,7 @@ use tests::wire::{Fault, Outage, Service};
 use tests::world::World;
 use worker::Unserved;
 
-/// Longer than any message that returns to the queue stays invisible.
+/// Longer than the visibility timeout of any message that returns to the queue.
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// Puts two messages into a queue, each of an operation that still needs it.

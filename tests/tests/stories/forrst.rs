@@ -34,7 +34,7 @@ pub(super) async fn call(
     world.while_waiting(None, request).await
 }
 
-/// Calls with a preference for a deferred answer, and returns the operation's id.
+/// Calls with a preference for a deferred answer and returns the operation's id.
 async fn start(world: &World, function: &str, arguments: &Value) -> String {
     let answer = call(world, function, arguments, &deferred(&[])).await;
     assert_eq!(answer.status, 200, "{}", answer.text);

@@ -327,7 +327,7 @@ async fn a_callback_whose_message_was_never_sent_is_counted_as_dropped() {
         .unwrap();
     let alice = Owner::new("local", "alice").unwrap();
     let now = world.clock.now();
-    // As a function that dies before it sends the callback's message.
+    // As when a function dies before it sends the callback's message.
     let cancelled = world
         .store
         .cancel(&id, &alice, &Preconditions::NONE, now)

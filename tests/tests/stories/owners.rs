@@ -1,4 +1,4 @@
-//! Callers as AWS's IAM authorizer names them: which of them are one owner. And another owner's
+//! Callers as AWS's IAM authorizer names them, and which of them are one owner. Another owner's
 //! record gets the same answer, at the same cost, as a missing one.
 
 use std::fmt::Debug;
@@ -179,8 +179,8 @@ async fn observe(
     format!("{parts:#?}").replace(id, "ID")
 }
 
-/// Every route reads only the owner of such a record: even a corrupt one gets the answer of a
-/// missing one.
+/// Of another owner's record, every route reads only the owner: even a corrupt record gets the
+/// answer of a missing one.
 #[tokio::test]
 async fn only_the_owner_of_another_owners_record_is_read() {
     let world = World::start().await;
@@ -193,7 +193,7 @@ async fn only_the_owner_of_another_owners_record_is_read() {
     for (attribute, value) in [
         ("format", AttributeValue::N("2".into())),
         ("format", garbage()),
-        ("status", AttributeValue::S("unknown".into())),
+        ("status", AttributeValue::S("unheard-of".into())),
         ("lock_version", garbage()),
         ("create_id", garbage()),
         ("delete_at", garbage()),

@@ -1,10 +1,9 @@
-//! What earlier versions of Ferry left in the table and in the queues, which this version must
-//! bring to its end.
+//! This version completes what earlier versions of Ferry left in the table and in the queues.
 //!
-//! `tests/kept` has it, by version, of moments in an operation's life. What this version leaves
-//! behind is what was kept last, to the letter: whoever changes it raises `FORMAT`, or sees here
-//! that it is still understood, and writes the new files beside the old ones (README.md,
-//! "Upgrading").
+//! `tests/kept` holds that by version, for moments in an operation's life. What this version leaves
+//! must match the newest files exactly. A change that leaves something else either raises `FORMAT`,
+//! or these tests show that it is compatible; it adds its files to those of earlier versions
+//! (shared/README.md, "Releases that overlap").
 
 use std::fs;
 use std::path::{Path, PathBuf};

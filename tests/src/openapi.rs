@@ -28,14 +28,14 @@ const SOURCE: &str = include_str!("../../infra/openapi.yaml");
 /// The methods that a path item can have. `HEAD` is part of `get`.
 pub const METHODS: [&str; 3] = ["delete", "get", "post"];
 
-/// An OpenAPI document with its validators.
+/// An `OpenAPI` document with its validators.
 pub struct Document {
     json: Value,
     closed: Value,
     validators: Mutex<Validators>,
 }
 
-/// An operation of the document, as the OpenAPI specification defines it.
+/// An operation of the document, as the `OpenAPI` specification defines it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Route {
     /// In upper case.

@@ -50,13 +50,13 @@ impl Delivery {
 #[derive(Debug, Default)]
 struct Log {
     received: Vec<Delivery>,
-    /// Where callbacks differ from the OpenAPI document.
+    /// Where callbacks differ from the `OpenAPI` document.
     faults: Vec<String>,
     answers: VecDeque<(u16, Option<String>)>,
 }
 
 /// A receiver that stops when it is dropped. The drop fails the test if a callback differs from the
-/// OpenAPI document.
+/// `OpenAPI` document.
 pub struct Receiver {
     pub url: String,
     log: Arc<Mutex<Log>>,

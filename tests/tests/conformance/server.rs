@@ -63,7 +63,7 @@ pub(crate) struct Server {
     callback_url: Option<String>,
     client: reqwest::Client,
     /// Our bundle, kept running while it is called. Its answers are also checked against its
-    /// OpenAPI document.
+    /// `OpenAPI` document.
     bundle: Option<Arc<RunningBundle>>,
 }
 

@@ -298,7 +298,7 @@ async fn a_callback_has_the_id_of_its_call() {
     );
 }
 
-/// The OpenAPI document allows any URL there: the world checks every exchange against it.
+/// The `OpenAPI` document allows any URL there: the world checks every exchange against it.
 #[tokio::test]
 async fn the_callback_url_of_async_is_checked_only_where_it_is_used() {
     let world = World::start().await;

@@ -1,4 +1,4 @@
-//! A caller of a bundle, over HTTP.
+//! Calls a bundle over HTTP.
 
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use crate::bundle::RunningBundle;
 use crate::openapi;
 use crate::wait::until;
 
+/// A client that sends every request as one owner.
 pub struct Api {
     bundle: Arc<RunningBundle>,
     client: reqwest::Client,
@@ -24,7 +25,7 @@ pub struct Answer {
 }
 
 impl Api {
-    /// A caller who authenticates as this owner.
+    /// `owner` is also the bearer token.
     #[must_use]
     pub fn new(bundle: Arc<RunningBundle>, owner: &str) -> Self {
         Self {
@@ -34,7 +35,7 @@ impl Api {
         }
     }
 
-    /// Sends a request. A body is JSON unless the headers name another content type.
+    /// Sends a request. A body has the type `application/json` unless the headers name another.
     pub async fn send(
         &self,
         method: Method,
@@ -65,7 +66,7 @@ impl Api {
         self.send(Method::GET, path, &[], "").await
     }
 
-    /// Posts without a body.
+    /// Sends a POST without a body.
     pub async fn post(&self, path: &str) -> Answer {
         self.send(Method::POST, path, &[], "").await
     }
@@ -76,21 +77,21 @@ impl Api {
             .await
     }
 
-    /// Submits, and expects to be accepted.
+    /// Submits and expects 202.
     pub async fn submit(&self, body: &Value) -> Answer {
         let answer = self.submit_with(&[], body).await;
         assert_eq!(answer.status, 202, "{}", answer.text);
         answer
     }
 
-    /// Submits an operation that runs until it is cancelled, and returns its id.
+    /// Submits an operation that runs until it is cancelled or times out, and returns its id.
     pub async fn submit_endless(&self) -> String {
         let arguments = json!({"steps": 10_000, "step_ms": 60_000});
         let endless = json!({"function": "demo.countdown", "arguments": arguments});
         self.submit(&endless).await.id()
     }
 
-    /// Waits until the operation is `status`.
+    /// Polls until the operation has this status, and returns that answer.
     pub async fn reaches(&self, id: &str, status: &str) -> Answer {
         let what = format!("{id} {status}");
         until(&what, async || {
@@ -104,7 +105,7 @@ impl Api {
         .await
     }
 
-    /// Waits until the operation's callback is `status`.
+    /// Polls until the operation's callback has this status, and returns the callback.
     pub async fn callback_reaches(&self, id: &str, status: &str) -> Value {
         until(&format!("the callback of {id} {status}"), async || {
             let operation = self.get(&format!("/operations/{id}")).await.json();
@@ -130,16 +131,15 @@ impl Answer {
             .unwrap()
     }
 
-    /// The operation's id.
     #[must_use]
     pub fn id(&self) -> String {
         self.json()["id"].as_str().unwrap().to_owned()
     }
 
-    /// Expects an error of this status and code, in the form of RFC 9457.
+    /// Expects a problem document with this status and code.
     #[expect(
         clippy::must_use_candidate,
-        reason = "most callers only check the status and the code"
+        reason = "most tests need no more than the check"
     )]
     pub fn is_problem(&self, status: u16, code: &str) -> Value {
         assert_eq!(self.status, status, "{}", self.text);

@@ -1,4 +1,4 @@
-//! What the benchmarks have in common: functions as they are deployed, the machine's time, numbers and tables.
+//! What the benchmarks share: release builds of the functions, the machine's time, tables.
 
 use std::time::{Duration, Instant};
 
@@ -7,8 +7,8 @@ use local::build::build;
 use local::bundle::FUNCTIONS;
 use shared::config::Environment;
 
-/// Builds the functions as they are deployed, released and with the features that they need and no others, together with these
-/// packages.
+/// Builds the functions as they are deployed, in release mode and with only the features that they
+/// need, together with these packages.
 pub async fn build_functions_and(packages: &[&str]) {
     let environment = Environment::of_process();
     let mut all = packages.to_vec();
@@ -18,7 +18,7 @@ pub async fn build_functions_and(packages: &[&str]) {
     build(cargo, &all, true).await.unwrap();
 }
 
-/// A table whose columns are numbers, but for the first so many.
+/// A table whose first `texts` columns are text and whose others are numbers.
 #[must_use]
 pub fn table<const N: usize>(header: [&str; N], texts: usize) -> Table {
     let mut table = Table::new();
@@ -30,32 +30,31 @@ pub fn table<const N: usize>(header: [&str; N], texts: usize) -> Table {
     table
 }
 
-/// When something began, by the machine's own time.
+/// A stopwatch, by the machine's time.
 pub struct Watch(Instant);
 
 impl Watch {
-    /// Now.
     #[expect(
         clippy::disallowed_methods,
-        reason = "a benchmark measures the machine's own time"
+        reason = "a benchmark measures the machine's time"
     )]
     #[must_use]
     pub fn start() -> Self {
         Self(Instant::now())
     }
 
-    /// How long ago that was.
+    /// The time since the start.
     #[must_use]
     pub fn took(&self) -> Duration {
         self.0.elapsed()
     }
 }
 
-/// A count, for arithmetic: below 2³².
+/// Converts a count below 2³² for arithmetic.
 #[must_use]
 pub fn number(count: impl TryInto<u32>) -> f64 {
     let Ok(count) = count.try_into() else {
-        panic!("too much to count");
+        panic!("a count of 2³² or more");
     };
     f64::from(count)
 }

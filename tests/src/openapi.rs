@@ -1,8 +1,10 @@
-//! Holds what Ferry answers and posts to `infra/openapi.yaml`. Whoever calls Ferry in a test hands every [`Exchange`] in, so that all
-//! stories together are a test of the document: one that is wrong sends its readers' programs astray, and nothing else would tell.
+//! Checks what Ferry answers and posts against `infra/openapi.yaml`. Every test that calls Ferry
+//! submits each [`Exchange`], so all stories together test the document. Nothing else would notice
+//! a wrong document before its readers' programs fail.
 //!
-//! The document leaves answers open, since they may gain members and codes. Held to it as it is, an answer could gain them unnoticed by the
-//! document, so answers are held to a [closed](Side::Ours) copy, in which nothing is allowed that is not named.
+//! The document leaves answers open, since they may gain members and codes. An answer that gained
+//! them would still match an open document, so answers are checked against a
+//! [closed](Side::Ours) copy, which allows only what it names.
 
 mod callback;
 mod event;
@@ -23,34 +25,32 @@ use crate::yaml;
 
 const SOURCE: &str = include_str!("../../infra/openapi.yaml");
 
-/// The methods that a path item can have here. `HEAD` goes with `get`.
+/// The methods that a path item can have. `HEAD` is part of `get`.
 pub const METHODS: [&str; 3] = ["delete", "get", "post"];
 
-/// See the module.
+/// An `OpenAPI` document with its validators.
 pub struct Document {
     json: Value,
     closed: Value,
     validators: Mutex<Validators>,
 }
 
-/// An operation of the document, in the sense of the specification.
+/// An operation of the document, as the `OpenAPI` specification defines it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Route {
     /// In upper case.
     pub method: String,
-    /// With its variables, as `/operations/{id}`.
+    /// With its variables, such as `/operations/{id}`.
     pub path: String,
 }
 
 impl Document {
-    /// Ferry's own.
     #[must_use]
     pub fn of_ferry() -> &'static Self {
         static OF_FERRY: LazyLock<Document> = LazyLock::new(|| Document::new(yaml::read(SOURCE)));
         &OF_FERRY
     }
 
-    /// Any other.
     #[must_use]
     pub fn new(json: Value) -> Self {
         let closed = closed(&json);
@@ -61,19 +61,19 @@ impl Document {
         }
     }
 
-    /// The whole document.
     #[must_use]
     pub const fn json(&self) -> &Value {
         &self.json
     }
 
-    /// What is at an RFC 6901 pointer; null when there is nothing.
+    /// The value at an RFC 6901 pointer; null if there is none.
     #[must_use]
     pub fn at(&self, pointer: &str) -> &Value {
         self.json.pointer(pointer).unwrap_or(&Value::Null)
     }
 
-    /// The pointer to a member, or to what it refers to; `None` when there is no such member, or what it refers to is missing.
+    /// The pointer to a member, with references resolved. `None` if the member or its target is
+    /// missing.
     #[must_use]
     pub fn member(&self, pointer: &str, name: &str) -> Option<String> {
         let mut member = pointer.to_owned();
@@ -84,7 +84,6 @@ impl Document {
         Some(member)
     }
 
-    /// Its operations.
     #[must_use]
     pub fn routes(&self) -> Vec<Route> {
         let paths = self.json["paths"].as_object().unwrap();
@@ -102,14 +101,14 @@ impl Document {
             .collect()
     }
 
-    /// The pointer to an operation.
+    /// The pointer to an operation; `None` if the document does not have it.
     #[must_use]
     pub fn operation(&self, route: &Route) -> Option<String> {
         let item = self.member("/paths", &route.path)?;
         self.member(&item, &route.method.to_lowercase())
     }
 
-    /// What is wrong with a value by the schema at a pointer.
+    /// What violates the schema at a pointer.
     #[must_use]
     pub fn schema_faults(&self, side: Side, schema: &str, value: &Value) -> Vec<String> {
         let whole = match side {
@@ -130,11 +129,11 @@ impl Document {
             .collect()
     }
 
-    /// What is wrong with the text of a header or a parameter by the schema of its object at a pointer.
+    /// What violates the schema of a header or parameter object at a pointer.
     fn text_faults(&self, object: &str, text: &str) -> Vec<String> {
         let schema = format!("{object}/schema");
         let is_whole = self.at(&schema)["type"] == "integer";
-        // Digits alone, which `+5` is not.
+        // Only digits: `parse` would accept `+5` as well.
         let digits = text.bytes().all(|byte| byte.is_ascii_digit());
         let value = match text.parse::<u64>() {
             Ok(number) if is_whole && digits => Value::from(number),

@@ -15,23 +15,23 @@ use tokio::task::JoinSet;
 
 use crate::openapi::{Delivered, texts};
 
-/// The secret that deliveries are signed with.
+/// The secret that signs deliveries.
 pub const SECRET: &str = "whsec_dGhlIHNlY3JldCBvZiB0aGUgdGVzdHMsIG5vIG90aGVy";
 
-/// A delivery that was received, its signature not yet verified.
+/// A delivery as received, before its signature is verified.
 #[derive(Debug, Clone)]
 pub struct Delivery {
-    /// Its headers.
     pub headers: HeaderMap,
-    /// Its bytes.
     pub body: Bytes,
 }
 
 impl Delivery {
-    /// The body, after its signature was verified by the reference library over the very bytes.
+    /// Verifies the signature over the received bytes with the reference library, and returns the
+    /// body.
     #[must_use]
     pub fn verified(&self) -> Value {
-        // The library holds the time of a signature against the machine's clock, which a test's clock is not.
+        // Signs and compares, because the library's own check compares the signature's time with
+        // the machine's clock, and the test has another.
         let timestamp = self.header("webhook-timestamp").parse().unwrap();
         let webhook = Webhook::new(SECRET.trim_start_matches("whsec_")).unwrap();
         let signature = webhook
@@ -41,7 +41,6 @@ impl Delivery {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    /// A header's value.
     #[must_use]
     pub fn header(&self, name: &str) -> String {
         self.headers[name].to_str().unwrap().to_owned()
@@ -51,14 +50,14 @@ impl Delivery {
 #[derive(Debug, Default)]
 struct Log {
     received: Vec<Delivery>,
-    /// What the document of the API is wrong about in them.
+    /// Where callbacks differ from the `OpenAPI` document.
     faults: Vec<String>,
     answers: VecDeque<(u16, Option<String>)>,
 }
 
-/// See the module. It ends when it is dropped, and expects then that every callback was as the document of the API says.
+/// A receiver that stops when it is dropped. The drop fails the test if a callback differs from the
+/// `OpenAPI` document.
 pub struct Receiver {
-    /// Where it listens.
     pub url: String,
     log: Arc<Mutex<Log>>,
     held: watch::Sender<bool>,
@@ -66,7 +65,7 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Starts one that answers 200.
+    /// Starts a receiver that answers 200.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!(
@@ -87,7 +86,8 @@ impl Receiver {
         }
     }
 
-    /// What it answers next, in this order, with `Retry-After` or without; 200 again after that.
+    /// Sets its next answers, in this order: status and `Retry-After`. After them it answers 200
+    /// again.
     pub fn answer_next(&self, answers: impl IntoIterator<Item = (u16, Option<&'static str>)>) {
         let answers = answers
             .into_iter()
@@ -95,17 +95,17 @@ impl Receiver {
         self.log.lock().unwrap().answers.extend(answers);
     }
 
-    /// Takes callbacks and answers none from now on.
+    /// From now on, receives callbacks and does not answer them.
     pub fn hold(&self) {
         self.held.send_replace(true);
     }
 
-    /// Answers what it has taken, and whatever comes.
+    /// Answers the callbacks that [`hold`](Self::hold) kept waiting, and all later ones.
     pub fn release(&self) {
         self.held.send_replace(false);
     }
 
-    /// What it received so far.
+    /// The deliveries so far.
     #[must_use]
     pub fn received(&self) -> Vec<Delivery> {
         self.log.lock().unwrap().received.clone()
@@ -138,7 +138,7 @@ async fn receive(
         log.faults.extend(faults);
         log.received.push(Delivery { headers, body });
     }
-    // The receiver that is gone answers nobody.
+    // The wait fails once the receiver is dropped.
     let _ = held.wait_for(|held| !held).await;
     let mut log = log.lock().unwrap();
     let (status, retry_after) = log.answers.pop_front().unwrap_or((200, None));

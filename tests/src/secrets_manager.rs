@@ -1,5 +1,5 @@
-//! Secrets Manager: the server that `SECRETS_MANAGER_ENDPOINT` names, else a stand-in on the loopback interface, which knows the
-//! calls that are made here.
+//! Secrets Manager: the server that `SECRETS_MANAGER_ENDPOINT` names, else an emulation on the
+//! loopback interface that supports the calls these tests make.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -14,9 +14,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-/// See the module. What it started ends when it is dropped.
+/// A connection to Secrets Manager. An emulation that it started stops when it is dropped.
 pub struct SecretsManager {
-    /// Where it listens.
     pub endpoint: String,
     client: Client,
     _server: JoinSet<()>,
@@ -25,11 +24,11 @@ pub struct SecretsManager {
 const ARN_HEAD: &str = "arn:aws:secretsmanager:us-east-1:000000000000:secret:";
 const ARN_TAIL: &str = "-AbCdEf";
 
-/// Texts by the names of their secrets.
+/// The text of each secret, by name.
 type Secrets = Arc<Mutex<HashMap<String, String>>>;
 
 impl SecretsManager {
-    /// The named one, or a new one.
+    /// Connects to the named server, or starts an emulation.
     pub async fn start() -> Self {
         let mut server = JoinSet::new();
         #[expect(clippy::disallowed_methods, reason = "where to find the server")]
@@ -52,13 +51,13 @@ impl SecretsManager {
         }
     }
 
-    /// Stores a new secret; its ARN. `name` is one that no other test uses.
+    /// Creates a secret and returns its ARN. No other test may use the name.
     pub async fn create(&self, name: &str, text: &str) -> String {
         let secret = self.client.create_secret().name(name).secret_string(text);
         secret.send().await.unwrap().arn.unwrap()
     }
 
-    /// Stores another text in a secret.
+    /// Replaces a secret's text.
     pub async fn put(&self, arn: &str, text: &str) {
         let version = self
             .client
@@ -68,7 +67,7 @@ impl SecretsManager {
         version.send().await.unwrap();
     }
 
-    /// Deletes a secret at once.
+    /// Deletes a secret without a recovery window.
     pub async fn delete(&self, arn: &str) {
         let secret = self.client.delete_secret().secret_id(arn);
         let deleted = secret.force_delete_without_recovery(true).send();
@@ -103,7 +102,7 @@ async fn answer(
         "GetSecretValue" => secrets
             .get(&name)
             .map(|kept| json!({ "ARN": arn["ARN"], "SecretString": kept })),
-        other => panic!("{other} is not stood in for"),
+        other => panic!("the emulation does not support {other}"),
     };
     let missing = json!({ "__type": "ResourceNotFoundException" });
     answered.map_or_else(
@@ -112,7 +111,7 @@ async fn answer(
     )
 }
 
-/// A secret is named by its ARN as well.
+/// The name of a secret that is given by its name or its ARN.
 fn name_of(id: &str) -> &str {
     id.strip_prefix(ARN_HEAD)
         .and_then(|id| id.strip_suffix(ARN_TAIL))

@@ -1,4 +1,4 @@
-//! The least that could do the job: what the functions are measured against.
+//! The minimum that could do the job, with which the functions are compared.
 //!
-//! `hello` is the Lambda runtime and an answer. `calls` makes the calls to AWS that a function of Ferry's makes on its undisturbed
-//! path, with the same clients, and nothing else: it checks, hashes, signs, logs and counts nothing.
+//! `hello` is the Lambda runtime and an answer. `calls` only makes the AWS calls of a function's
+//! undisturbed path, with the same clients: it does not check, hash, sign, log or count.

@@ -17,13 +17,13 @@ use shared::domain::limits::{
 use shared::domain::time::Timestamp;
 use shared::random::{Random, SeededRandom};
 
-/// How finely time passes.
+/// The step by which the simulation advances the clock.
 const STEP: Duration = Duration::from_millis(50);
-/// How long an invocation takes that waits for nothing.
+/// How long an invocation takes that does not wait.
 const QUICK: Duration = Duration::from_millis(50);
-/// How often another owner has something to do.
+/// How often another owner sends a message.
 const OTHERS_EVERY: Duration = Duration::from_secs(2);
-/// When the first of it comes, so that the load is there.
+/// When that owner sends the first one: after the load has started.
 const OTHERS_FROM: Duration = Duration::from_secs(1);
 const TIMEOUT: Duration = Duration::from_secs(CALLBACK_TIMEOUT_SECS_DEFAULT as u64);
 const DEFERRAL: RetryPolicy = RetryPolicy {
@@ -31,20 +31,20 @@ const DEFERRAL: RetryPolicy = RetryPolicy {
     longest: Duration::from_secs(CALLBACK_DEFERRAL_SECS_MAX as u64),
 };
 
-/// What one owner asks for.
+/// The messages of one owner.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Load {
     pub(crate) work: Work,
-    /// Messages at the beginning.
+    /// How many are sent at the start.
     pub(crate) queued: usize,
-    /// Messages that come later.
+    /// How many are sent per second after that.
     pub(crate) each_second: f64,
 }
 
-/// What a message of the load is.
+/// What serving a message of the load takes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Work {
-    /// An operation that takes so long.
+    /// An operation of this duration.
     Takes(Duration),
     /// A callback to a receiver that does not answer.
     NoAnswer,
@@ -53,48 +53,47 @@ pub(crate) enum Work {
 /// How the messages are served.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules {
-    at_once: usize,
+    invocations_max: usize,
     batch: i32,
     is_fair: bool,
 }
 
 impl Rules {
-    pub(crate) const fn senders(at_once: usize) -> Self {
+    pub(crate) const fn senders(invocations_max: usize) -> Self {
         Self {
-            at_once,
+            invocations_max,
             batch: 10,
             is_fair: true,
         }
     }
 
-    pub(crate) const fn unfair_senders(at_once: usize) -> Self {
+    pub(crate) const fn unfair_senders(invocations_max: usize) -> Self {
         Self {
             is_fair: false,
-            ..Self::senders(at_once)
+            ..Self::senders(invocations_max)
         }
     }
 
-    pub(crate) const fn workers(at_once: usize) -> Self {
+    pub(crate) const fn workers(invocations_max: usize) -> Self {
         Self {
             batch: 1,
-            ..Self::senders(at_once)
+            ..Self::senders(invocations_max)
         }
     }
 
-    pub(crate) const fn unfair_workers(at_once: usize) -> Self {
+    pub(crate) const fn unfair_workers(invocations_max: usize) -> Self {
         Self {
             is_fair: false,
-            ..Self::workers(at_once)
+            ..Self::workers(invocations_max)
         }
     }
 }
 
-/// What it came to.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     /// How long another owner's messages waited until they were served, in seconds.
     waits: Vec<f64>,
-    /// The part of all invocations' time that was used.
+    /// The share of the available invocation time that was used.
     busy: f64,
 }
 
@@ -111,28 +110,28 @@ impl Outcome {
     }
 }
 
-/// One place for invocations: a process that keeps what it knows between them.
+/// A process, which serves one invocation at a time and keeps its state between them.
 struct Slot {
     busy_until: Timestamp,
-    rests_until: Timestamp,
-    later: Vec<Later>,
+    paused_until: Timestamp,
+    delayed: Vec<Delayed>,
     receipts: Vec<String>,
 }
 
-/// What an invocation sends for later.
-struct Later {
-    message: Stuck,
+/// A message that an invocation sends with a delay.
+struct Delayed {
+    message: Unanswered,
     delay: Duration,
 }
 
-/// A callback that is not answered: its next attempt, and how often that was deferred.
+/// A callback that its receiver does not answer: its next attempt, and how often that was deferred.
 #[derive(Debug, Clone, Copy)]
-struct Stuck {
+struct Unanswered {
     attempt: usize,
     deferrals: u32,
 }
 
-const FIRST: Stuck = Stuck {
+const FIRST: Unanswered = Unanswered {
     attempt: 1,
     deferrals: 0,
 };
@@ -146,8 +145,8 @@ struct Simulation {
     random: Arc<dyn Random>,
 }
 
-/// Lets so much time pass. Messages of the load come at once and then evenly, another owner's one by
-/// one.
+/// Simulates this much time. Messages of the load are sent at the start and then evenly, another
+/// owner's one by one.
 pub(crate) async fn simulate(load: Load, rules: Rules, time: Duration) -> Outcome {
     let clock = ManualClock::new(Timestamp::from_secs(1_800_000_000));
     let services = Services::start(Arc::new(clock.clone())).await.unwrap();
@@ -169,11 +168,11 @@ pub(crate) async fn simulate(load: Load, rules: Rules, time: Duration) -> Outcom
 impl Simulation {
     async fn run(&self, time: Duration) -> Outcome {
         let began_at = self.clock.now();
-        let mut slots: Vec<_> = (0..self.rules.at_once)
+        let mut slots: Vec<_> = (0..self.rules.invocations_max)
             .map(|_| Slot {
                 busy_until: began_at,
-                rests_until: began_at,
-                later: Vec::new(),
+                paused_until: began_at,
+                delayed: Vec::new(),
                 receipts: Vec::new(),
             })
             .collect();
@@ -214,7 +213,7 @@ impl Simulation {
         }
     }
 
-    /// Receives a batch and begins to serve it, if there is one.
+    /// Receives a batch and starts to serve it. Returns false if there is none.
     async fn serve(&self, slot: &mut Slot, waits: &mut Vec<f64>) -> bool {
         let received = self
             .client
@@ -229,14 +228,14 @@ impl Simulation {
             slot.receipts.push(receipt.to_owned());
             let body = message.body().unwrap();
             if let Some(since) = body.strip_prefix("other ") {
-                // Side by side with the rest of the batch.
+                // The messages of a batch are served concurrently.
                 let since = Timestamp::from_millis(since.parse().unwrap());
                 waits.push((now + QUICK).since(since).as_secs_f64());
                 continue;
             }
             took = took.max(match self.load.work {
                 Work::Takes(time) => time,
-                Work::NoAnswer => self.attempt(slot, stuck(body), &mut attempts),
+                Work::NoAnswer => self.attempt(slot, unanswered(body), &mut attempts),
             });
         }
         if messages.is_empty() {
@@ -244,31 +243,38 @@ impl Simulation {
         }
         slot.busy_until = now + took;
         if attempts > 0 && self.rules.is_fair {
-            slot.rests_until = slot.busy_until + TIMEOUT * CALLBACK_REST_FACTOR;
+            slot.paused_until = slot.busy_until + TIMEOUT * CALLBACK_REST_FACTOR;
         }
         true
     }
 
-    /// Makes or defers an attempt that is not answered; how long that takes.
-    fn attempt(&self, slot: &mut Slot, stuck: Stuck, attempts: &mut usize) -> Duration {
-        let rest = slot.rests_until.since(self.clock.now());
-        let has_turn = rest.is_zero() && *attempts < CALLBACKS_AT_ONCE_MAX;
+    /// Makes or defers an attempt that is not answered, and returns how long that takes.
+    fn attempt(&self, slot: &mut Slot, unanswered: Unanswered, attempts: &mut usize) -> Duration {
+        let pause = slot.paused_until.since(self.clock.now());
+        let has_turn = pause.is_zero() && *attempts < CALLBACKS_AT_ONCE_MAX;
         let is_deferred = self.rules.is_fair && !has_turn;
-        let waited = if rest.is_zero() { CALLBACK_SLOW } else { QUICK };
-        if is_deferred && stuck.deferrals < CALLBACK_DEFERRALS_MAX {
-            let deferrals = stuck.deferrals + 1;
+        let waited = if pause.is_zero() {
+            CALLBACK_SLOW
+        } else {
+            QUICK
+        };
+        if is_deferred && unanswered.deferrals < CALLBACK_DEFERRALS_MAX {
+            let deferrals = unanswered.deferrals + 1;
             let delay = DEFERRAL.delay(deferrals, self.random.fraction());
-            slot.later.push(Later {
-                message: Stuck { deferrals, ..stuck },
-                delay: delay.max(rest),
+            slot.delayed.push(Delayed {
+                message: Unanswered {
+                    deferrals,
+                    ..unanswered
+                },
+                delay: delay.max(pause),
             });
             return waited;
         }
-        // It has failed: it is not answered, or was deferred often enough.
-        let next = CALLBACK_RETRY_SECS.get(stuck.attempt - 1);
-        slot.later.extend(next.map(|secs| Later {
-            message: Stuck {
-                attempt: stuck.attempt + 1,
+        // The attempt has failed: it was not answered, or it was deferred too often.
+        let next = CALLBACK_RETRY_SECS.get(unanswered.attempt - 1);
+        slot.delayed.extend(next.map(|secs| Delayed {
+            message: Unanswered {
+                attempt: unanswered.attempt + 1,
                 deferrals: 0,
             },
             delay: Duration::from_secs((*secs).min(QUEUE_DELAY_SECS_MAX).into()),
@@ -280,10 +286,10 @@ impl Simulation {
         TIMEOUT
     }
 
-    /// Ends an invocation: its messages are deleted, and what it left for later is sent.
+    /// Ends an invocation: sends its delayed messages, and deletes the messages that it received.
     async fn end(&self, slot: &mut Slot) {
-        for later in std::mem::take(&mut slot.later) {
-            self.send_load(later.message, later.delay).await;
+        for delayed in std::mem::take(&mut slot.delayed) {
+            self.send_load(delayed.message, delayed.delay).await;
         }
         if slot.receipts.is_empty() {
             return;
@@ -297,8 +303,8 @@ impl Simulation {
         delete.set_entries(Some(entries)).send().await.unwrap();
     }
 
-    async fn send_load(&self, message: Stuck, delay: Duration) {
-        let Stuck { attempt, deferrals } = message;
+    async fn send_load(&self, message: Unanswered, delay: Duration) {
+        let Unanswered { attempt, deferrals } = message;
         self.send(&format!("load {attempt} {deferrals}"), "alice", delay)
             .await;
     }
@@ -312,10 +318,10 @@ impl Simulation {
     }
 }
 
-fn stuck(body: &str) -> Stuck {
+fn unanswered(body: &str) -> Unanswered {
     let numbers = body.strip_prefix("load ").unwrap();
     let (attempt, deferrals) = numbers.split_once(' ').unwrap();
-    Stuck {
+    Unanswered {
         attempt: attempt.parse().unwrap(),
         deferrals: deferrals.parse().unwrap(),
     }

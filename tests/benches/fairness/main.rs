@@ -1,8 +1,8 @@
-//! What one owner's load does to another's on AWS, at the template's defaults, by simulation.
+//! Simulates how one owner's load delays another owner on AWS, at the template's defaults.
 //!
-//! The queues are the local ones, which deliver by the rule that AWS publishes for fair queues, on a
-//! clock that the simulation moves. Invocations are numbers: how many there are at once, and how
-//! long each takes. Before: no message groups, ten senders, and every delivery at once.
+//! The queues are the local ones, which deliver by the rule that AWS publishes for fair queues, on
+//! the simulation's clock. Of invocations, only their number and durations are simulated. The
+//! columns "before" have no message groups, and ten senders that make every delivery at once.
 
 #![expect(
     clippy::unwrap_used,
@@ -17,7 +17,8 @@ use tests::benchmark::table;
 
 use crate::consumers::{Load, Outcome, Rules, Work, simulate};
 
-/// The template's `CallbackMaximumConcurrency`, now and before, and its `WorkerMaximumConcurrency`.
+/// The template's `CallbackMaximumConcurrency`, now and before, and its
+/// `WorkerMaximumConcurrency`.
 const SENDERS: usize = 50;
 const SENDERS_BEFORE: usize = 10;
 const WORKERS: usize = 20;
@@ -27,7 +28,7 @@ const TWO_HOURS: Duration = Duration::from_secs(7200);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let stuck = |queued, each_second| Load {
+    let unanswered = |queued, each_second| Load {
         work: Work::NoAnswer,
         queued,
         each_second,
@@ -40,13 +41,13 @@ async fn main() {
     let callbacks = [
         (
             "150 callbacks that are not answered",
-            stuck(150, 0.0),
+            unanswered(150, 0.0),
             TEN_MINUTES,
         ),
-        ("300 of them", stuck(300, 0.0), TEN_MINUTES),
-        ("34 more a second", stuck(0, 34.0), TEN_MINUTES),
-        // Past the deferrals of an attempt.
-        ("3.4 a second for two hours", stuck(0, 3.4), TWO_HOURS),
+        ("300 of them", unanswered(300, 0.0), TEN_MINUTES),
+        ("34 more a second", unanswered(0, 34.0), TEN_MINUTES),
+        // Long enough for an attempt to use up its deferrals.
+        ("3.4 a second for two hours", unanswered(0, 3.4), TWO_HOURS),
     ];
     let mut table = table(
         [

@@ -1,4 +1,4 @@
-//! The requests: each value in each place, and what is dear in its own way.
+//! The requests: each value in each place, and other expensive requests.
 
 use std::fmt::Write as _;
 
@@ -15,29 +15,28 @@ const FORRST: &str = "/forrst";
 const PROTOCOL: &str = r#""protocol":{"name":"forrst","version":"0.1.0"},"id":"r""#;
 const CALL: &str = r#""call":{"function":"demo.echo"}"#;
 
-/// A request.
 pub(crate) struct Kind {
     pub(crate) name: String,
     pub(crate) function: Function,
     pub(crate) event: Value,
-    /// Of the body, the query or the header that is large.
+    /// The size of the body, query or header that is large.
     pub(crate) bytes: usize,
 }
 
-/// Who serves it.
+/// The function that serves a request.
 #[derive(Clone, Copy)]
 pub(crate) enum Function {
     Submit,
     Status,
 }
 
-/// Where in a body a value goes.
+/// A place for a value in a body.
 struct Place {
     name: &'static str,
     path: &'static str,
     before: String,
     after: &'static str,
-    /// What the value may have, in bytes.
+    /// The largest value, in bytes.
     bytes_max: usize,
     is_keyed: bool,
 }
@@ -54,7 +53,7 @@ impl Place {
         }
     }
 
-    /// With a value that is not refused for its size.
+    /// Limits the value to a size that is accepted.
     fn within(self, name: &'static str, bytes_max: usize) -> Self {
         Self {
             name,
@@ -63,7 +62,7 @@ impl Place {
         }
     }
 
-    /// With an idempotency key, for which arguments are compared.
+    /// Adds an idempotency key, which makes the function hash the arguments.
     fn keyed(self) -> Self {
         Self {
             is_keyed: true,
@@ -72,7 +71,6 @@ impl Place {
     }
 }
 
-/// Every kind.
 pub(crate) fn all() -> Vec<Kind> {
     let mut kinds = Vec::new();
     for place in rest_places().into_iter().chain(forrst_places()) {
@@ -218,7 +216,7 @@ fn forrst_places() -> Vec<Place> {
     ]
 }
 
-/// Bodies that are no value in a place.
+/// Bodies that do not follow from a value and a place.
 fn bodies() -> Vec<Kind> {
     let valid = format!(
         r#"{{"function":"demo.echo","arguments":{{"a":{}}}}}"#,
@@ -235,22 +233,22 @@ fn bodies() -> Vec<Kind> {
         let mut add = |name: &str, body: &[u8]| {
             kinds.push(posted(format!("{face}: {name}"), path, &[], body));
         };
-        add("a byte that is no UTF-8 at the end", &late);
-        add("a body cut short", &valid.as_bytes()[..valid.len() - 2]);
+        add("invalid UTF-8 at the end", &late);
+        add("a truncated body", &valid.as_bytes()[..valid.len() - 2]);
         add(
-            "arrays that never end",
+            "arrays without an end",
             "[".repeat(BODY_BYTES_MAX).as_bytes(),
         );
         add(
-            "text that never ends",
+            "text without an end",
             format!("\"{}", "x".repeat(long)).as_bytes(),
         );
         add(
-            "line breaks before no JSON",
+            "line breaks before a character that is not JSON",
             format!("{}?", "\n".repeat(long)).as_bytes(),
         );
         add(
-            "white space around",
+            "white space around an object",
             format!("{}{{}}", " ".repeat(long)).as_bytes(),
         );
     }
@@ -278,7 +276,7 @@ fn bodies() -> Vec<Kind> {
             url(&repeated(long, "a", ".")),
         ),
         (
-            "REST: a URL of percents",
+            "REST: a URL of percent signs",
             REST,
             url(&repeated(long, "%41", "")),
         ),
@@ -288,7 +286,7 @@ fn bodies() -> Vec<Kind> {
             url(&format!("a.example/{}", "../".repeat(long / 4))),
         ),
         (
-            "REST: a URL of other letters",
+            "REST: a URL of non-ASCII letters",
             REST,
             url(&"é".repeat(long / 2)),
         ),
@@ -298,7 +296,7 @@ fn bodies() -> Vec<Kind> {
     kinds
 }
 
-/// What an envelope may ask for again and again.
+/// Envelopes with many extensions.
 fn extensions() -> Vec<Kind> {
     let numbered = |prefix: &str| {
         let mut all = String::new();
@@ -319,11 +317,11 @@ fn extensions() -> Vec<Kind> {
     let of = |element: &str| repeated(room, element, ",");
     [
         ("unknown names", numbered("urn:acme:ext:")),
-        ("names that are none", numbered("acme")),
+        ("malformed names", numbered("acme")),
         ("long unknown names", long(30)),
         ("one unknown name", of(r#"{"urn":"urn:acme:ext:a"}"#)),
         ("one known name", of(r#"{"urn":"urn:forrst:ext:retry"}"#)),
-        ("no names", of(r#"{"options":{}}"#)),
+        ("missing names", of(r#"{"options":{}}"#)),
         (
             "empty options",
             of(r#"{"urn":"urn:forrst:ext:async","options":{}}"#),
@@ -346,7 +344,7 @@ fn extensions() -> Vec<Kind> {
     .collect()
 }
 
-/// Headers that are read by a grammar. API Gateway lets 10 KB of them through, the local gateway
+/// Headers that are parsed by a grammar. API Gateway accepts 10 KB of them, the local gateway
 /// somewhat more.
 fn headers() -> Vec<Kind> {
     let operation = "/operations/op_000000000000000000000000";
@@ -386,7 +384,7 @@ fn headers() -> Vec<Kind> {
             repeated(BODY_BYTES_MAX, "a=b;", ""),
         ),
         (
-            "Prefer that is quoted",
+            "Prefer with a quoted value",
             "POST",
             REST,
             "prefer",
@@ -447,7 +445,7 @@ fn headers() -> Vec<Kind> {
     .into()
 }
 
-/// Queries of a list, and its cursor by both faces.
+/// Queries of a list, and the same parameters in Forrst.
 fn queries() -> Vec<Kind> {
     let mut unknown = String::new();
     let mut number = 0;
@@ -458,12 +456,12 @@ fn queries() -> Vec<Kind> {
     let mut kinds: Vec<_> = [
         ("unknown parameters", unknown),
         (
-            "one parameter again and again",
+            "one parameter repeatedly",
             repeated(BODY_BYTES_MAX, "limit=1", "&"),
         ),
         ("ampersands", "&".repeat(BODY_BYTES_MAX)),
         (
-            "percents",
+            "percent signs",
             format!("function={}", "%41".repeat(BODY_BYTES_MAX / 3)),
         ),
         ("a cursor", format!("cursor={}", "A".repeat(BODY_BYTES_MAX))),
@@ -475,7 +473,7 @@ fn queries() -> Vec<Kind> {
             ),
         ),
         ("a limit", format!("limit={}", "9".repeat(BODY_BYTES_MAX))),
-        ("a state", format!("status={}", "x".repeat(BODY_BYTES_MAX))),
+        ("a status", format!("status={}", "x".repeat(BODY_BYTES_MAX))),
     ]
     .into_iter()
     .map(|(name, query)| Kind {

@@ -1,8 +1,8 @@
-//! What the worst request costs: bodies, headers and queries of 1 MiB that are made to be expensive,
-//! each served in this process by the function that it is for.
+//! What the worst request costs: bodies, headers and queries of 1 MiB that are made to be
+//! expensive. Each is served in this process by the function that it addresses.
 //!
-//! Store and queues are out of reach, so that nothing is written and all that is measured is what
-//! becomes of the request itself. Time is that of the processor, by this process.
+//! Store and queues are unreachable, so nothing is written and only the handling of the request
+//! itself is measured. Times are CPU times of this process.
 
 #![expect(
     clippy::unwrap_used,
@@ -28,21 +28,21 @@ use tests::benchmark::table;
 
 use crate::kinds::{Function, Kind};
 
-/// What no request may take.
+/// The most CPU time that a request may take.
 const CPU_MAX: Duration = Duration::from_millis(100);
-/// Nothing listens there.
-const NOWHERE: &str = "http://127.0.0.1:1";
+/// An endpoint without a server.
+const UNREACHABLE: &str = "http://127.0.0.1:1";
 
-/// What the worst request costs.
+/// Measures what the worst request costs.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Times that each request is served; the median counts.
+    /// How often each request is served; the median counts.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     runs: u16,
-    /// Kinds in the table.
+    /// How many kinds of request the table shows.
     #[arg(long, default_value_t = 10)]
     shown: usize,
-    /// Said by cargo.
+    /// Passed by cargo.
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -52,7 +52,7 @@ struct Functions {
     status: Status,
 }
 
-/// What one kind of request came to.
+/// The measurements of one kind of request.
 struct Measured {
     name: String,
     request_bytes: usize,
@@ -106,8 +106,8 @@ impl Functions {
             ("AWS_ACCESS_KEY_ID", "none"),
             ("AWS_SECRET_ACCESS_KEY", "none"),
             ("AWS_REGION", "us-east-1"),
-            ("AWS_ENDPOINT_URL_DYNAMODB", NOWHERE),
-            ("AWS_ENDPOINT_URL_SQS", NOWHERE),
+            ("AWS_ENDPOINT_URL_DYNAMODB", UNREACHABLE),
+            ("AWS_ENDPOINT_URL_SQS", UNREACHABLE),
             ("TABLE_NAME", "none"),
             ("CALLBACK_QUEUE_URL", "http://127.0.0.1:1/0/callback"),
             ("DISPATCH_QUEUE_URL", "http://127.0.0.1:1/0/dispatch"),
@@ -127,7 +127,7 @@ impl Functions {
 
     async fn measure(&self, kind: Kind, runs: u16) -> Measured {
         let event = kind.event.to_string();
-        // A function compiles its schema when it is first called.
+        // The first call compiles the function's schema, so it is not measured.
         let mut answer = self.serve(kind.function, &event).await;
         let mut times = Vec::new();
         for _ in 0..runs {
@@ -146,7 +146,7 @@ impl Functions {
         }
     }
 
-    /// From the event's text to the answer's, as Lambda's runtime has them.
+    /// Serves from the event's text to the answer's, which is what Lambda's runtime sends and gets.
     async fn serve(&self, function: Function, event: &str) -> String {
         let event: Event = serde_json::from_str(event).unwrap();
         let answer = match function {
@@ -157,7 +157,7 @@ impl Functions {
     }
 }
 
-/// What this process has taken so far, of all processors together.
+/// The CPU time of this process so far, on all processors.
 fn cpu_time() -> Duration {
     clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)
         .unwrap()

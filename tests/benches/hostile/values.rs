@@ -1,14 +1,14 @@
-//! JSON values of a given size that are dear to read, as text.
+//! JSON values of a given size that are expensive to parse, as text.
 
 use std::fmt::Write as _;
 
-/// Levels that leave room for the members around a value.
+/// Levels of nesting. It leaves room for the members around a value.
 const LEVELS: usize = 58;
 
-/// A value's name, and its text of so many bytes at most.
+/// Builds a value's text of at most this many bytes.
 pub(crate) type Grow = fn(usize) -> String;
 
-/// Every value.
+/// Every value, with its name.
 pub(crate) const VALUES: &[(&str, Grow)] = &[
     ("numbers", |bytes| array(bytes, "1")),
     ("empty arrays", |bytes| array(bytes, "[]")),
@@ -53,7 +53,7 @@ pub(crate) const VALUES: &[(&str, Grow)] = &[
     ("members with slashes in their names", |bytes| {
         members(bytes, "~/~/~/~/")
     }),
-    ("one member again and again", |bytes| {
+    ("one member repeatedly", |bytes| {
         format!("{{{}}}", repeated(bytes - 2, "\"a\":1", ","))
     }),
     ("one long name", |bytes| {
@@ -87,12 +87,12 @@ pub(crate) const VALUES: &[(&str, Grow)] = &[
     }),
 ];
 
-/// An array of one element again and again.
+/// An array that repeats one element.
 pub(crate) fn array(bytes: usize, element: &str) -> String {
     format!("[{}]", repeated(bytes - 2, element, ","))
 }
 
-/// An object of many members, each with a name of its own that begins so.
+/// An object of many members, whose different names start with the prefix.
 pub(crate) fn members(bytes: usize, prefix: &str) -> String {
     let mut text = String::with_capacity(bytes);
     let mut number = 0_u32;
@@ -109,7 +109,7 @@ pub(crate) fn members(bytes: usize, prefix: &str) -> String {
     }
 }
 
-/// As often as it fits, with something in between.
+/// Repeats the unit as often as it fits, with separators.
 pub(crate) fn repeated(bytes: usize, unit: &str, separator: &str) -> String {
     let count = (bytes + separator.len()) / (unit.len() + separator.len());
     vec![unit; count].join(separator)

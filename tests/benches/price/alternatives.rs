@@ -1,41 +1,48 @@
-//! The same work on others' services, each in the cheapest design that is reasonable, counted by its vendor's rules.
+//! The price of the same work on other services, each in the cheapest reasonable design and by its
+//! vendor's billing rules.
 //!
-//! Accept a request over an HTTP API and answer with an id; do the work once in a function of one's own; answer polls with state or
-//! result; post one signed callback. Everything succeeds the first time, and payloads are small. Nothing here is measured. Left out of
-//! all, as they are the same everywhere: logs, starts, data sent out, secrets.
+//! The work: accept a request over an HTTP API and answer with an id; run the work once in the
+//! user's function; answer polls with state or result; post one signed callback. Everything
+//! succeeds at the first attempt, and payloads are small. Nothing here is measured. Logs, starts,
+//! outgoing data and secrets are left out of all, because they cost the same everywhere.
 //!
-//! A function stands behind every poll, since an HTTP API cannot read from any of these services by itself
-//! (<https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-aws-services-reference.html>), and one
-//! behind the callback, since none of them signs a body
-//! (<https://docs.aws.amazon.com/step-functions/latest/dg/call-https-apis.html>).
+//! Every poll needs a function, since an HTTP API [cannot read][integrations] from any of these
+//! services directly. So does the callback, since none of the services [signs a body][tasks].
+//!
+//! [integrations]:
+//! https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-aws-services-reference.html
+//! [tasks]: https://docs.aws.amazon.com/step-functions/latest/dg/call-https-apis.html
 
 use tests::benchmark::number;
 
 use crate::mix::Mix;
 use crate::price_list::PriceList;
 
-/// What a function that accepts or polls takes besides its one call to AWS, in milliseconds, and its memory, in MB.
+/// The duration of a function that accepts or polls, in milliseconds and without its one call to
+/// AWS, and its memory, in MB.
 const GATEWAY_FUNCTION_MS: f64 = 5.0;
 const GATEWAY_FUNCTION_MB: f64 = 256.0;
-/// The memory of the functions that work and call back, in MB: as in the template.
+/// The memory of the functions that run the work and send callbacks, in MB, as in the template.
 const WORKER_MB: f64 = 512.0;
 const CALLBACK_MB: f64 = 256.0;
-/// What a function takes besides its work, and what the Express workflow and the durable functions' checkpoints take besides theirs,
-/// in milliseconds.
+/// The overhead of a function, of an Express workflow, and of a durable function's checkpoints, in
+/// milliseconds.
 const FUNCTION_MS: f64 = 5.0;
 const EXPRESS_MS: f64 = 50.0;
 const DURABLE_MS: f64 = 30.0;
-/// How long the durable functions' data and Temporal's histories are kept, in days: the first's own default, the second's least.
+/// The retention of a durable function's data and of Temporal's histories, in days: the default of
+/// the first and the minimum of the second.
 const DURABLE_DAYS: f64 = 14.0;
 const TEMPORAL_DAYS: f64 = 1.0;
-/// A Temporal history, in KB.
+/// The size of a Temporal history, in KB.
 const HISTORY_KB: f64 = 4.0;
+/// A KB, in GB.
 const KB: f64 = 1e-6;
 
 /// What one operation costs on a service.
 pub(crate) struct Alternative {
     pub(crate) name: &'static str,
-    /// Of what, in dollars.
+    /// What is paid for, and its price in dollars.
     pub(crate) parts: Vec<(&'static str, f64)>,
 }
 
@@ -45,7 +52,6 @@ impl Alternative {
     }
 }
 
-/// All of them.
 pub(crate) fn all(mix: &Mix, prices: &PriceList) -> [Alternative; 4] {
     let work = Work { mix, prices };
     [
@@ -62,8 +68,9 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// `StartExecution` by the gateway itself, a state for the work and one for the callback, `DescribeExecution` for a poll, which is
-    /// free. Transitions are counted by the start and each state entered; AWS's own example counts the end as well, which is one more
+    /// The gateway calls `StartExecution`. One state runs the work, one sends the callback. A poll
+    /// is `DescribeExecution`, which is free. The start and each entered state count as a
+    /// transition; AWS's example also counts the end, which would add one
     /// (<https://aws.amazon.com/step-functions/pricing/>).
     fn step_functions_standard(&self) -> Alternative {
         let transitions = 2.0 + self.mix.callbacks;
@@ -83,12 +90,13 @@ impl Work<'_> {
         }
     }
 
-    /// The same, but that an Express workflow cannot be asked for state or result: it writes both to a table, at its start and its end
-    /// (<https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html>). It lasts five minutes at most,
-    /// and nothing settles one that is lost.
+    /// The same, except that an Express workflow does not report its state or result: it writes
+    /// both to a table, at its start and its end
+    /// (<https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html>).
+    /// It runs for at most five minutes, and nothing recovers a lost one.
     fn step_functions_express(&self) -> Alternative {
         let millis = self.work_ms() + self.mix.callbacks * self.callback_ms() + EXPRESS_MS;
-        // Billed by 100 ms and 64 MB.
+        // The duration is billed in steps of 100 ms, the memory in steps of 64 MB.
         let gigabyte_seconds = (millis / 100.0).ceil() * 0.1 * 0.0625;
         let writes = 2.0 * self.item_kb().ceil();
         let reads = self.polls() * 0.5 * (self.item_kb() / 4.0).ceil();
@@ -114,8 +122,9 @@ impl Work<'_> {
         }
     }
 
-    /// A function that starts a durable one, whose steps are the work and the callback; polls ask for the execution. An operation is a
-    /// start or a step; the payload and each step's result are written and kept (<https://aws.amazon.com/lambda/pricing/>).
+    /// A function starts a durable function, whose steps are the work and the callback. Polls read
+    /// the execution. A start and a step count as an operation; the payload and each step's result
+    /// are written and retained (<https://aws.amazon.com/lambda/pricing/>).
     fn lambda_durable_functions(&self) -> Alternative {
         let operations = 2.0 + self.mix.callbacks;
         let gigabytes = (2.0 * self.payload_kb() + 0.5 * self.mix.callbacks) * KB;
@@ -144,9 +153,11 @@ impl Work<'_> {
         }
     }
 
-    /// A function that starts a workflow with an activity for the work and one for the callback; polls describe it, which is no action
-    /// (<https://docs.temporal.io/cloud/actions>). The workers are taken to run on Lambda without an idle moment, and the plan to be
-    /// the one without a base fee, whose support is a tenth of the usage (<https://docs.temporal.io/cloud/pricing>).
+    /// A function starts a workflow with one activity for the work and one for the callback. Polls
+    /// describe the workflow, which is not a billed action
+    /// (<https://docs.temporal.io/cloud/actions>). The calculation assumes workers on Lambda that
+    /// are never idle, and the plan without a base fee, whose support costs a tenth of the usage
+    /// (<https://docs.temporal.io/cloud/pricing>).
     fn temporal_cloud(&self) -> Alternative {
         let actions = 2.0 + self.mix.callbacks;
         let retained = HISTORY_KB * KB * TEMPORAL_DAYS * 24.0;
@@ -192,7 +203,7 @@ impl Work<'_> {
         self.mix.callbacks * self.function((self.callback_ms(), CALLBACK_MB))
     }
 
-    /// An invocation of so many milliseconds at so many MB.
+    /// The price of an invocation, by its milliseconds and MB.
     fn function(&self, (millis, memory_mb): (f64, f64)) -> f64 {
         let gigabyte_seconds = millis / 1000.0 * memory_mb / 1024.0;
         self.prices.of("lambda.request")
@@ -216,7 +227,7 @@ impl Work<'_> {
         number(sizes.iter().sum::<usize>()) / number(sizes.len()) / 1000.0
     }
 
-    /// Of state and result, with what belongs to both.
+    /// The item of state and result, with its keys.
     fn item_kb(&self) -> f64 {
         self.payload_kb() + 0.3
     }

@@ -1,4 +1,4 @@
-//! What an operation of a mix took, of everything that AWS bills.
+//! What AWS bills for an operation of a mix.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::price_list::PriceList;
 
 const LOGS: &str = "cloudwatch.logs_ingested_gb";
 
-/// What one operation took on the average.
+/// The averages for one operation.
 pub(crate) struct Bill {
     steps: BTreeMap<String, f64>,
     units: Units,
@@ -22,18 +22,18 @@ pub(crate) struct Bill {
     log_bytes: f64,
 }
 
-/// Something that AWS bills.
+/// An item of AWS's bill.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Item {
     pub(crate) name: &'static str,
-    /// Of what there are so many.
+    /// The unit of its amount.
     pub(crate) unit: &'static str,
-    /// In the price list.
+    /// Its key in the price list.
     pub(crate) key: &'static str,
 }
 
 impl Item {
-    /// So much of it, for a table.
+    /// An amount, as text for a table.
     pub(crate) fn amount(self, each: f64) -> String {
         match self.key {
             LOGS => format!("{:.2} KB", each * 1e6),
@@ -42,7 +42,7 @@ impl Item {
     }
 }
 
-/// What was counted.
+/// The counts of all operations together.
 pub(crate) struct Counted {
     pub(crate) operations: usize,
     pub(crate) gateway_requests: usize,
@@ -53,7 +53,7 @@ pub(crate) struct Counted {
 
 impl Bill {
     pub(crate) fn new(counted: &Counted) -> Self {
-        // Empty receives are the price of an hour and not of an operation, whatever happens in it.
+        // Empty receives cost by the hour, however many operations there are.
         let charges: Vec<_> = counted
             .charges
             .iter()
@@ -72,7 +72,7 @@ impl Bill {
         }
         let gigabyte_seconds = counted.usage.map(|(name, usage)| {
             let shape = FUNCTIONS.iter().find(|shape| shape.name == name).unwrap();
-            // A GB of memory is 1,024 MB here.
+            // Lambda's GB of memory has 1,024 MB.
             gigabytes(shape.memory_mb) * usage.billed.as_secs_f64()
         });
         Self {
@@ -99,7 +99,7 @@ impl Bill {
         self.steps.get(name).copied().unwrap_or_default()
     }
 
-    /// How much of each item.
+    /// The amount of each item for one operation.
     pub(crate) fn items(&self) -> [(Item, f64); 8] {
         let each = |units: f64| units / self.operations;
         let item = |name, unit, key| Item { name, unit, key };
@@ -142,13 +142,13 @@ impl Bill {
             ),
             (
                 item("CloudWatch Logs", "GB", LOGS),
-                // By 10⁹ bytes, as AWS's bills count it at the dearest.
+                // A GB of 10⁹ bytes, the most expensive way to count.
                 self.log_bytes / 1e9,
             ),
         ]
     }
 
-    /// Of one operation, in dollars, but for its logs.
+    /// The price of one operation without its logs, in dollars.
     pub(crate) fn total_without_logs(&self, prices: &PriceList) -> f64 {
         let items = self.items().into_iter();
         items

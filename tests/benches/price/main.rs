@@ -1,13 +1,15 @@
-//! What operations cost: a mix of them is run on the local bundle, everything that AWS would bill is counted, and the list prices are
-//! multiplied out, beside the same work on others' services.
+//! What operations cost. The benchmark runs a mix of operations on the local bundle, counts
+//! everything that AWS would bill, multiplies it by the list prices, and compares the sum with the
+//! same work on other services.
 //!
-//! Requests and units come from what went over the wire, invocations and durations from the processes, bytes of log from what they
-//! wrote. Assumed, by parameters, are how long AWS takes to answer a call and a receiver to answer a callback, and how many processes
-//! there are; and that each has a whole processor. Starts are left out.
+//! Requests and units come from the requests on the wire, invocations and durations from the
+//! processes, bytes of log from what they wrote. Parameters set what is assumed: how long AWS takes
+//! to answer a call and a receiver to answer a callback, and how many processes there are. Each
+//! process is assumed to have a whole processor. Starts are left out.
 
 #![expect(
     clippy::unwrap_used,
-    reason = "a benchmark has nobody to hand an error to"
+    reason = "a benchmark has no caller to return an error to"
 )]
 
 mod alternatives;
@@ -23,12 +25,12 @@ use crate::bill::Bill;
 use crate::mix::{Load, Mix};
 use crate::price_list::PriceList;
 
-/// What operations cost.
+/// Measures what operations cost.
 #[derive(Debug, Parser)]
 struct Arguments {
     #[command(flatten)]
     mix: Mix,
-    /// Said by cargo.
+    /// Passed by cargo.
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -45,14 +47,15 @@ async fn main() {
     println!("{mix}\n");
     println!("{}\n", quantities(&calm, &busy));
     println!("{}\n", amounts(&calm, &busy, &prices));
-    println!("{}\n", beside_others(&calm, &busy, &mix, &prices));
+    println!("{}\n", compare(&calm, &busy, &mix, &prices));
     println!(
-        "list prices of {} in {}, without free tiers; tests/benches/price/prices.json has their sources",
+        "list prices of {} in {}, without free tiers; \
+        tests/benches/price/prices.json has their sources",
         prices.as_of, prices.region
     );
 }
 
-/// What an operation takes, request by request.
+/// The requests of one operation.
 fn quantities(calm: &Bill, busy: &Bill) -> Table {
     let mut table = table(["an operation takes", "one by one", "many at once"], 1);
     let names: std::collections::BTreeSet<_> = calm.steps().chain(busy.steps()).collect();
@@ -64,7 +67,7 @@ fn quantities(calm: &Bill, busy: &Bill) -> Table {
     table
 }
 
-/// What a million of them costs, by what AWS bills.
+/// The price of a million operations, by item.
 fn amounts(calm: &Bill, busy: &Bill, prices: &PriceList) -> Table {
     let mut table = table(
         ["a million operations", "one by one", "", "many at once", ""],
@@ -98,7 +101,7 @@ fn amounts(calm: &Bill, busy: &Bill, prices: &PriceList) -> Table {
     table
 }
 
-fn beside_others(calm: &Bill, busy: &Bill, mix: &Mix, prices: &PriceList) -> Table {
+fn compare(calm: &Bill, busy: &Bill, mix: &Mix, prices: &PriceList) -> Table {
     let mut table = table(["the same work on", "a million", "of which"], 1);
     let batches = format!(
         "as above, without logs\n(WorkerBatchSize {}, work that waits)",
@@ -108,7 +111,7 @@ fn beside_others(calm: &Bill, busy: &Bill, mix: &Mix, prices: &PriceList) -> Tab
         ("one by one", calm, "as above, without logs"),
         ("many at once", busy, &batches),
     ] {
-        // The others' are without theirs.
+        // The alternatives are calculated without logs, too.
         let total = bill.total_without_logs(prices) * 1e6;
         table.add_row([&format!("Ferry, {load}"), &dollars(total), what]);
     }

@@ -1,4 +1,4 @@
-//! The mix: operations that are submitted, worked on, called back and polled on the local bundle.
+//! The mix: operations with work, callbacks and polls that run on the local bundle.
 
 use std::fmt;
 use std::path::Path;
@@ -18,43 +18,44 @@ use tokio::task::JoinSet;
 
 use crate::bill::{Bill, Counted};
 
-/// The size of the arguments of work that takes its time.
+/// The size of the arguments of `demo.countdown`.
 const COUNTDOWN_BYTES: usize = 25;
 
-/// How operations come.
+/// How operations are submitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Load {
-    /// Each after the one before has come to its end.
+    /// Each after the previous one has ended.
     OneByOne,
-    /// Many at once, so that messages are received by the batch.
+    /// Many at once, so that messages are received in batches.
     Together,
 }
 
-/// See the module.
 #[derive(Debug, Args)]
 pub(crate) struct Mix {
-    /// Operations.
+    /// How many operations.
     #[arg(long, default_value_t = 500)]
     pub(crate) operations: usize,
-    /// Polls of each, after its end.
+    /// Polls of each operation, after its end.
     #[arg(long, default_value_t = 1)]
     pub(crate) polls: usize,
-    /// The part of them that has a callback, from 0 to 1.
+    /// The share of operations with a callback, from 0 to 1.
     #[arg(long, default_value_t = 1.0)]
     pub(crate) callbacks: f64,
-    /// How long the work of each takes, in milliseconds. It waits, so that what is worked on side by side shares that time.
+    /// How long the work of each takes, in milliseconds. The work waits, so the operations of a
+    /// batch share that time.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=60_000))]
     work_ms: u64,
-    /// Sizes of arguments, which are the results as well, in bytes, in turn: of work that takes no time instead.
+    /// Runs work that takes no time instead, with arguments and results of these sizes, in bytes,
+    /// in turn.
     #[arg(long, value_delimiter = ',', conflicts_with = "work_ms")]
     payload_bytes: Vec<usize>,
-    /// Processes of each function at most.
+    /// The most processes of each function.
     #[arg(long, default_value_t = 4)]
     instances: usize,
-    /// How many are submitted at once when there are many, and polled.
+    /// How many operations are submitted and polled at once in the run with many.
     #[arg(long, default_value_t = 64)]
     pub(crate) at_once: usize,
-    /// The most messages that the worker gets at once when there are many.
+    /// The most messages in a batch of the worker in the run with many.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(i32).range(1..=10))]
     pub(crate) batch_size: i32,
     /// How long AWS takes to answer a call, in milliseconds.
@@ -70,7 +71,8 @@ impl fmt::Display for Mix {
         write!(
             f,
             "{} operations of {:?} bytes and {} ms of work, polls each: {}, callbacks for {:.0} %; \
-             AWS answers in {} ms, receivers in {} ms; many at once: {}, in batches of up to {}, by {} processes",
+             AWS answers in {} ms, receivers in {} ms; many at once: {}, in batches of up to {}, \
+             by {} processes",
             self.operations,
             self.payload_bytes(),
             self.work_ms(),
@@ -100,7 +102,7 @@ impl Mix {
         }
     }
 
-    /// Runs it on a bundle of its own; what an operation took on the average.
+    /// Runs the mix on a new bundle and returns the averages for one operation.
     pub(crate) async fn run(&self, load: Load) -> Bill {
         let (at_once, batch_size) = match load {
             Load::OneByOne => (1, 1),
@@ -111,8 +113,8 @@ impl Mix {
         let services = MeteredServices::start().await;
         let running = services.bundle(metered, self.instances, batch_size).await;
         let (receiver, _server) = self.receiver().await;
-        // First as many as are under way at once, so that every process has been started: what is billed for that is shared by far
-        // more operations than these.
+        // First runs as many operations as are submitted at once, so that every process has
+        // started. The price of a start is shared by far more operations than a mix has.
         self.operate(&running, at_once, at_once, &receiver).await;
         drop(running.metered.take());
         let before = (running.bundle.usage(), logs.bytes());
@@ -163,10 +165,10 @@ impl Mix {
     async fn receiver(&self) -> (String, JoinSet<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
-        let takes = Duration::from_millis(self.receiver_ms);
-        let takes_all = Router::new().fallback(async move || tokio::time::sleep(takes).await);
+        let delay = Duration::from_millis(self.receiver_ms);
+        let receiver = Router::new().fallback(async move || tokio::time::sleep(delay).await);
         let mut server = JoinSet::new();
-        server.spawn(async move { axum::serve(listener, takes_all).await.unwrap() });
+        server.spawn(async move { axum::serve(listener, receiver).await.unwrap() });
         (url, server)
     }
 
@@ -181,9 +183,9 @@ impl Mix {
                 json!({"function": "demo.echo", "arguments": {"text": text}})
             }
         };
-        // Spread evenly: a part of 0.25 is every fourth.
-        let called_back = |of: usize| (number(of) * self.callbacks).floor();
-        if called_back(operation + 1) > called_back(operation) {
+        // Spread evenly: a share of 0.25 is every fourth operation.
+        let callbacks_before = |operation: usize| (number(operation) * self.callbacks).floor();
+        if callbacks_before(operation + 1) > callbacks_before(operation) {
             body["callback_url"] = json!(receiver);
         }
         body

@@ -4,11 +4,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-/// See the module.
 pub(crate) struct PriceList {
-    /// The day on which the prices were good.
+    /// The day of the prices.
     pub(crate) as_of: String,
-    /// Where they hold.
     pub(crate) region: String,
     prices: Vec<Value>,
 }
@@ -26,10 +24,10 @@ impl PriceList {
         }
     }
 
-    /// The price of one, in dollars.
+    /// The price of one unit, in dollars.
     pub(crate) fn of(&self, key: &str) -> f64 {
         let price = self.prices.iter().find(|price| price["key"] == key);
-        let price = price.unwrap_or_else(|| panic!("no price of {key}"));
+        let price = price.unwrap_or_else(|| panic!("the price list has no {key}"));
         let number = |name: &str| price[name].as_f64().unwrap();
         number("usd") / number("per")
     }

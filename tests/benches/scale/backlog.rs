@@ -1,4 +1,5 @@
-//! Operations that wait in the queue: how fast they are worked off, and what they do to callers meanwhile.
+//! Operations that wait in the queue: how fast the workers complete them, and how they slow callers
+//! down meanwhile.
 
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ pub(crate) async fn measure(waiting: usize) -> Table {
     let stored = watch.took();
     let watch = Watch::start();
     let running = services.bundle(Metered::new(Duration::ZERO), 4, 10).await;
-    // Callers come while the worker works them off.
+    // Callers submit and poll while the worker serves the backlog.
     let (mut submits, mut polls) = (Vec::new(), Vec::new());
     for _ in 0..PROBES {
         let probe = Watch::start();
@@ -42,7 +43,7 @@ pub(crate) async fn measure(waiting: usize) -> Table {
         polls.push(probe.took());
     }
     running.rest().await;
-    let worked_off = watch.took();
+    let completed = watch.took();
     running.bundle.stop().await;
     let mut table = table(
         [
@@ -57,7 +58,7 @@ pub(crate) async fn measure(waiting: usize) -> Table {
     table.add_row([
         waiting.to_string(),
         rate(waiting, stored),
-        rate(waiting + PROBES, worked_off),
+        rate(waiting + PROBES, completed),
         millis(quantile(&mut submits, 0.5)),
         millis(quantile(&mut polls, 0.5)),
     ]);

@@ -1,4 +1,5 @@
-//! What calls cost and how long they take by how many operations are stored, of one owner and of many.
+//! What calls cost and how long they take, by the number of stored operations, of one owner and of
+//! many.
 
 use std::time::Duration;
 
@@ -20,12 +21,12 @@ use crate::times::{millis, quantile};
 
 const STEPS: [usize; 3] = [100, 10_000, 100_000];
 const EACH: usize = 30;
-/// What each of many owners has.
+/// How many operations each of many owners has.
 const OWNED: usize = 100;
-/// Whom the gateway takes a caller without a name for.
+/// The owner of a caller without a name.
 const CALLER: &str = "local:anonymous";
 
-/// Whose the operations are.
+/// Who owns the operations.
 #[derive(Debug, Clone, Copy)]
 enum Spread {
     OneOwner,
@@ -96,12 +97,12 @@ pub(crate) async fn measure(stored_max: usize) -> Table {
 
 struct Calls<'a> {
     running: &'a MeteredBundle,
-    /// Metered as well.
+    /// Its requests are metered as well.
     store: &'a Store,
 }
 
 impl Calls<'_> {
-    /// Units and milliseconds of each call.
+    /// The units and milliseconds of each call.
     async fn measure(&self) -> Vec<String> {
         let caller = &self.running.caller;
         let mut cells = Vec::new();
@@ -138,7 +139,7 @@ impl Calls<'_> {
             assert_eq!(page["operations"].as_array().unwrap().len(), 50);
         };
         cells.extend(self.each("list", list).await);
-        // None is: all that one request may examine are.
+        // No operation matches, so the request examines as many as it may.
         let filtered = async |_| {
             caller.get("/operations?status=failed").await;
         };
@@ -156,7 +157,7 @@ impl Calls<'_> {
             call(index).await;
             times.push(watch.took());
         }
-        // Of the call's own request: what a submit sets going is not its.
+        // Only the call's request counts, and not the work that a submit starts.
         let charges = self.running.metered.take();
         let own = charges.iter().filter(|charge| match what {
             "list" | "filtered" => charge.step.contains("list"),

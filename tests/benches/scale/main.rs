@@ -1,11 +1,13 @@
-//! How the local bundle scales: with instances, with what is stored, with the size of payloads, with what waits in the queue.
+//! How the local bundle scales with the number of processes, with stored operations, with the size
+//! of payloads, and with the backlog in the queue.
 //!
-//! Requests and units are what they are on AWS. Times and throughput are this machine's, on which store, queues and functions share the
-//! processors: what matters is what they grow with, and what they do not.
+//! Requests and units are the same as on AWS. Times and throughput are those of this machine, where
+//! store, queues and functions share the processors: they show what time grows with and what it
+//! does not grow with.
 
 #![expect(
     clippy::unwrap_used,
-    reason = "a benchmark has nobody to hand an error to"
+    reason = "a benchmark has no caller to return an error to"
 )]
 
 mod backlog;
@@ -21,19 +23,19 @@ use clap::Parser;
 use tests::benchmark::build_functions_and;
 use tests::logs::Logs;
 
-/// How the local bundle scales.
+/// Measures how the local bundle scales.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Operations in each measurement of throughput.
     #[arg(long, default_value_t = 1000)]
     operations: usize,
-    /// The most operations that are stored or wait.
+    /// The most operations that are stored.
     #[arg(long, default_value_t = 100_000)]
     stored_max: usize,
     /// Operations that wait in the queue.
     #[arg(long, default_value_t = 10_000)]
     waiting: usize,
-    /// Said by cargo.
+    /// Passed by cargo.
     #[arg(long, hide = true)]
     bench: bool,
 }

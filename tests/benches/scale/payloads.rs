@@ -1,4 +1,5 @@
-//! What an operation takes by the size of its arguments, which come back as its result.
+//! What an operation costs and how long it takes, by the size of its arguments, which are also its
+//! result.
 
 use std::time::Duration;
 

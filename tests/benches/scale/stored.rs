@@ -1,4 +1,4 @@
-//! Operations that are stored without anybody having submitted them.
+//! Operations that the benchmark writes to the store, without a submit.
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -11,9 +11,9 @@ use shared::random::{Random, SystemRandom};
 use shared::store::{Draft, Store};
 use tests::samples::pending_operation;
 
-const AT_ONCE: usize = 16;
+const CONCURRENCY: usize = 16;
 
-/// One that waits for a worker, without a callback.
+/// A pending operation without a callback.
 pub(crate) fn pending(owner: &str, arguments: &Value) -> Operation {
     let random: &dyn Random = &SystemRandom;
     Operation {
@@ -26,16 +26,14 @@ pub(crate) fn pending(owner: &str, arguments: &Value) -> Operation {
     }
 }
 
-/// Stores it.
 pub(crate) async fn put(store: &Store, operation: &Operation) {
     let draft = Draft::new(operation);
     store.write_payloads(&draft).await.unwrap();
     store.create(&draft, SystemClock.now()).await.unwrap();
 }
 
-/// Stores many.
 pub(crate) async fn fill(store: &Store, operations: impl Iterator<Item = Operation>) {
     stream::iter(operations)
-        .for_each_concurrent(AT_ONCE, async |operation| put(store, &operation).await)
+        .for_each_concurrent(CONCURRENCY, async |operation| put(store, &operation).await)
         .await;
 }

@@ -1,4 +1,5 @@
-//! Operations a second by the number of processes of each function, and how long one takes when it is alone.
+//! Operations per second, by the number of processes of each function, and how long one operation
+//! takes when it is alone.
 
 use std::time::Duration;
 
@@ -50,7 +51,7 @@ pub(crate) fn echo() -> Value {
     json!({"function": "demo.echo", "arguments": {"name": "Riga", "people": 600_000}})
 }
 
-/// How long it takes until all are done, and until all are submitted.
+/// How long it takes until all operations have ended, and until all are submitted.
 async fn flood(operations: usize, instances: usize, batch_size: i32) -> (Duration, Duration) {
     let services = MeteredServices::start().await;
     let metered = Metered::new(Duration::ZERO);
@@ -74,7 +75,7 @@ async fn submit(running: &MeteredBundle, operations: usize) {
         .await;
 }
 
-/// From creation to completion, as the records have it, of operations that come when nothing else is going on.
+/// The times from creation to completion, from the records, of operations that run alone.
 async fn alone(instances: usize) -> Vec<Duration> {
     let services = MeteredServices::start().await;
     let metered = Metered::new(Duration::ZERO);
@@ -86,7 +87,7 @@ async fn alone(instances: usize) -> Vec<Duration> {
         times.push(took(&running, &id).await);
     }
     running.bundle.stop().await;
-    // The first ones started the processes.
+    // Without the first ones, which started the processes.
     times.split_off(ALONE / 10)
 }
 

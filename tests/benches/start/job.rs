@@ -1,4 +1,5 @@
-//! What each function is given to do, on a store and queues of its own: its undisturbed path, with a kilobyte of record.
+//! The job of each function in the benchmark: its undisturbed path, with a record of at most a
+//! kilobyte, on a separate store and queues.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -26,20 +27,19 @@ use tokio::task::JoinSet;
 use crate::process::Process;
 use crate::tls::Authority;
 
-/// A function's.
+/// The job of one function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Job {
     /// A submit with a small argument: a message and a record.
     Submit,
     /// A poll: a read.
     Status,
-    /// A message of the dispatch queue: hidden, claimed, echoed and completed.
+    /// A dispatch message: a visibility change, a claim, `demo.echo` and its outcome.
     Worker,
     /// A wake-up: a read, a POST and a record.
     Callback,
 }
 
-/// All of them.
 pub(crate) const JOBS: [Job; 4] = [Job::Submit, Job::Status, Job::Worker, Job::Callback];
 
 impl Job {
@@ -53,14 +53,14 @@ impl Job {
     }
 }
 
-/// What the functions find.
+/// The services that the functions use, and their data.
 pub(crate) struct Stage {
     environment: Environment,
     variables: Vec<(String, String)>,
     store: Store,
     sqs: aws_sdk_sqs::Client,
     receiver: String,
-    /// The operation that is polled.
+    /// The operation that `status` polls.
     polled: Operation,
     _services: Services,
     _authority: Authority,
@@ -69,7 +69,7 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) async fn start() -> Self {
-        // The front that speaks TLS has a port of its own.
+        // The TLS proxy has another port than the endpoint.
         let allowed = Allowed {
             hosts: vec!["localhost".to_owned()],
             ..Allowed::default()
@@ -80,14 +80,14 @@ impl Stage {
         let environment = Environment::from_iter(services.environment.clone());
         let mut variables = services.environment.clone();
         for name in ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SQS"] {
-            let front = authority.front(environment.required(name).unwrap()).await;
+            let proxy = authority.proxy(environment.required(name).unwrap()).await;
             variables.retain(|(own, _)| own != name);
-            variables.push((name.to_owned(), front));
+            variables.push((name.to_owned(), proxy));
         }
         let authority_file = authority.file.display().to_string();
         let more = [
             ("AWS_CA_BUNDLE", authority_file.as_str()),
-            // As the template sets them.
+            // The values that the template sets.
             ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
             ("AWS_LAMBDA_LOG_LEVEL", "INFO"),
             ("SERVICE_NAME", "ferry"),
@@ -104,8 +104,8 @@ impl Stage {
         let receiver = format!("http://{}/hook", listener.local_addr().unwrap());
         let mut server = JoinSet::new();
         server.spawn(async move {
-            let takes_all = Router::new().fallback(async || "");
-            axum::serve(listener, takes_all).await.unwrap();
+            let receiver = Router::new().fallback(async || "");
+            axum::serve(listener, receiver).await.unwrap();
         });
         let polled = operation(None);
         store
@@ -125,17 +125,18 @@ impl Stage {
         }
     }
 
-    /// What every process is given.
+    /// The environment variables of every process.
     pub(crate) fn environment(&self) -> Vec<(String, String)> {
         self.variables.clone()
     }
 
-    /// Has a process do its job once. What comes before and after is not measured.
+    /// Runs a job once in a process. Preparation and cleanup are not measured.
     pub(crate) async fn measure(&self, job: Job, process: &mut Process) {
         match job {
             Job::Submit => {
                 let mut event = sample("submit/accepted");
-                let body = json!({"function": "demo.echo", "arguments": {"name": "Riga", "people": 600_000}});
+                let arguments = json!({"name": "Riga", "people": 600_000});
+                let body = json!({"function": "demo.echo", "arguments": arguments});
                 event["body"] = json!(body.to_string());
                 let answer = process.invoke(event).await;
                 assert_answered(&answer, 202);
@@ -170,7 +171,7 @@ impl Stage {
         queue.send(&message.to_body()).await;
         let messages = queue.receive(1).await;
         let answer = process.invoke(queue.event(&messages)).await;
-        // What `hello` answers counts as success, too.
+        // The answer of `hello` counts as success, too.
         let failed = answer.get("batchItemFailures");
         assert!(failed.is_none_or(|failed| failed == &json!([])), "{answer}");
         queue
@@ -196,14 +197,14 @@ impl Stage {
             .store
             .claim(&operation.id, &operation.create_id, claim_id, lease, now);
         let Claimed::Held(held) = claimed.await.unwrap() else {
-            panic!("nobody else claims it");
+            panic!("the operation is claimed already");
         };
         let result = r#"{"a":1}"#.parse::<Json>().unwrap();
         self.store.complete(&held, &result, now).await.unwrap();
     }
 }
 
-/// `hello` says nothing of it.
+/// Expects this status, unless the answer has none, as that of `hello`.
 fn assert_answered(answer: &Value, status: u16) {
     let answered = answer.get("statusCode");
     assert!(

@@ -1,4 +1,4 @@
-//! The kinds of function that are compared, and how each is run.
+//! The kinds of function that the benchmark compares, and how to run each.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,12 +11,11 @@ use tests::bundle::binaries;
 use crate::job::{Job, Stage};
 use crate::python::Python;
 
-/// See the module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
-    /// The runtime and an answer.
+    /// Only the runtime and an answer.
     Hello,
-    /// The same calls to AWS, and nothing else.
+    /// Only the same calls to AWS.
     Calls,
     /// The function as it is deployed.
     Ferry,
@@ -25,7 +24,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// In the order of the table.
+    /// All kinds, in the order of the table.
     pub(crate) const ALL: [Self; 4] = [Self::Hello, Self::Calls, Self::Ferry, Self::Python];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -45,7 +44,7 @@ pub(crate) struct Kinds {
 }
 
 impl Kinds {
-    /// Builds them as they are deployed: released, with the features that they need and no others.
+    /// Builds them as they are deployed: in release mode, with only the features that they need.
     pub(crate) async fn build(with_python: bool) -> Self {
         build_functions_and(&["bare"]).await;
         Self {
@@ -54,7 +53,7 @@ impl Kinds {
         }
     }
 
-    /// All of them, but for Python when it is left out.
+    /// All kinds, without Python if it is left out.
     pub(crate) fn all(&self) -> Vec<Kind> {
         let kinds = Kind::ALL.into_iter();
         kinds
@@ -62,7 +61,7 @@ impl Kinds {
             .collect()
     }
 
-    /// Which Python, if it is not left out.
+    /// The version of Python, unless it is left out.
     pub(crate) fn python_version(&self) -> Option<String> {
         self.python.as_ref().map(Python::version)
     }
@@ -97,7 +96,7 @@ impl Kinds {
         }
     }
 
-    /// The binary of a kind that has one.
+    /// The binary, if the kind has one.
     pub(crate) fn binary(&self, kind: Kind, job: Job) -> Option<PathBuf> {
         match kind {
             Kind::Ferry => Some(self.directory.join(job.name())),

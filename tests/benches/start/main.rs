@@ -1,12 +1,15 @@
-//! What a start and an invocation of each function cost, beside the least that could do the job and beside Python.
+//! What a start and an invocation of each function cost, compared with the minimum that could do
+//! the job and with Python.
 //!
-//! Everything is measured in one run, in turns: each round starts a process of each kind, and each turn invokes each of them once, in
-//! another order each time, so that whatever else the machine does, and what one leaves to the next, falls on all alike. They speak to the same Runtime API, and over TLS to the same store and
-//! queues. Medians and ratios count; the milliseconds are this machine's.
+//! One run measures everything in turns: each round starts a process of each kind, and each turn
+//! invokes each process once, in another order each time. So other load on the machine, and the
+//! effects of one kind on the next, affect all kinds alike. All use the same Runtime API and, over
+//! TLS, the same store and queues. Medians and ratios count; the milliseconds are those of this
+//! machine.
 
 #![expect(
     clippy::unwrap_used,
-    reason = "a benchmark has nobody to hand an error to"
+    reason = "a benchmark has no caller to return an error to"
 )]
 
 mod job;
@@ -28,19 +31,19 @@ use crate::kind::Kinds;
 use crate::process::Process;
 use crate::report::Report;
 
-/// What a start and an invocation cost.
+/// Measures what a start and an invocation cost.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// How often every process is started anew.
+    /// How often a process of each kind is started.
     #[arg(long, default_value = "15")]
     rounds: NonZeroUsize,
-    /// How often each is invoked after its first time.
+    /// How often each process is invoked after its first invocation.
     #[arg(long, default_value = "40")]
     warm: NonZeroUsize,
-    /// Leave Python out, which takes Python 3.11 or later, PyPI, and most of the time.
+    /// Leave out Python, which needs Python 3.11 or later and PyPI, and takes most of the time.
     #[arg(long)]
     no_python: bool,
-    /// Said by cargo.
+    /// Passed by cargo.
     #[arg(long, hide = true)]
     bench: bool,
 }

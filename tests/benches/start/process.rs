@@ -1,4 +1,4 @@
-//! One process of a function, and what it used of the machine.
+//! One process of a function, and the time and memory that it uses.
 
 use std::time::Duration;
 
@@ -10,27 +10,25 @@ use serde_json::Value;
 use shared::clock::{Clock as _, SystemClock};
 use tests::benchmark::Watch;
 
-/// What something took.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Spent {
-    /// On the clock on the wall.
+pub(crate) struct Times {
+    /// Wall-clock time.
     pub(crate) wall: Duration,
-    /// On a processor, in all threads, ended ones too.
+    /// CPU time of all threads, including those that have ended.
     pub(crate) cpu: Duration,
 }
 
-/// See the module.
 pub(crate) struct Process {
     instance: Instance,
     clock: ClockId,
     id: Pid,
-    /// The last thing that it did: its start, or its last invocation.
-    pub(crate) spent: Spent,
+    /// The times of its start, or of its last invocation.
+    pub(crate) times: Times,
     invocations: usize,
 }
 
 impl Process {
-    /// Starts it, until it asks for its first invocation.
+    /// Starts it and waits until it asks for its first invocation.
     pub(crate) async fn start(settings: FunctionSettings) -> Self {
         let watch = Watch::start();
         let mut instance = Instance::spawn(&settings, 0).await.unwrap();
@@ -39,17 +37,18 @@ impl Process {
         let id = i32::try_from(instance.process_id().unwrap()).unwrap();
         let id = Pid::from_raw(id);
         let clock = clock_getcpuclockid(id).unwrap();
-        let cpu = used(clock);
+        let cpu = cpu_time(clock);
         Self {
             instance,
             clock,
             id,
-            spent: Spent { wall, cpu },
+            times: Times { wall, cpu },
             invocations: 0,
         }
     }
 
-    /// Invokes it: the wall's time until it answers, the processor's until it asks for the next invocation.
+    /// Invokes it. Wall-clock time ends with the answer, CPU time when it asks for the next
+    /// invocation.
     pub(crate) async fn invoke(&mut self, event: Value) -> Value {
         let event = Bytes::from(event.to_string());
         self.invocations += 1;
@@ -61,17 +60,17 @@ impl Process {
             deadline: SystemClock.now() + Duration::from_secs(900),
             event,
         };
-        let used_before = used(self.clock);
+        let before = cpu_time(self.clock);
         let watch = Watch::start();
         let answer = self.instance.invoke(invocation).await.unwrap();
         let wall = watch.took();
         self.instance.ready().await.unwrap();
-        let cpu = used(self.clock).checked_sub(used_before).unwrap();
-        self.spent = Spent { wall, cpu };
+        let cpu = cpu_time(self.clock).checked_sub(before).unwrap();
+        self.times = Times { wall, cpu };
         serde_json::from_slice(&answer).unwrap()
     }
 
-    /// The most memory that it ever had in use, in KB (`proc_pid_status(5)`).
+    /// Its peak memory, in KB (`proc_pid_status(5)`).
     pub(crate) fn memory_peak_kb(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id)).unwrap();
         let line = status
@@ -86,7 +85,7 @@ impl Process {
     }
 }
 
-/// Of all threads of a process.
-fn used(clock: ClockId) -> Duration {
+/// The CPU time of all threads of a process.
+fn cpu_time(clock: ClockId) -> Duration {
     clock.now().unwrap().into()
 }

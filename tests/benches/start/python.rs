@@ -1,4 +1,4 @@
-//! The same jobs in Python, on Lambda's own runtime client for it.
+//! The same jobs in Python, on Lambda's runtime client for Python.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -6,16 +6,16 @@ use std::process::Command;
 
 use crate::job::Job;
 
-/// Where the programs are.
+/// The directory of the programs.
 const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/start/python");
 
-/// An environment with what they need.
+/// A virtual environment with their dependencies.
 pub(crate) struct Python {
     directory: PathBuf,
 }
 
 impl Python {
-    /// Installs it, from PyPI, unless it is there.
+    /// Installs the dependencies from PyPI, unless they are installed.
     pub(crate) fn install() -> Self {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python");
         let installed = Command::new("bash")
@@ -33,7 +33,7 @@ impl Python {
         Self { directory }
     }
 
-    /// As it says itself.
+    /// The output of `python --version`.
     pub(crate) fn version(&self) -> String {
         let python = Command::new(self.directory.join("bin/python"))
             .arg("--version")
@@ -42,7 +42,7 @@ impl Python {
         String::from_utf8(python.stdout).unwrap().trim().to_owned()
     }
 
-    /// What its processes are given besides, as in Lambda's own images.
+    /// Additional environment variables of its processes, as in Lambda's images.
     pub(crate) fn environment(&self) -> [(String, String); 3] {
         let compiled = self.directory.join("compiled").display().to_string();
         [
@@ -53,12 +53,16 @@ impl Python {
         .map(|(name, value)| (name.to_owned(), value))
     }
 
-    /// The program of a function. It is the interpreter itself, by way of its first line: no shell is measured with it.
+    /// The program of a function. Its first line starts the interpreter directly, so no shell is
+    /// measured.
     pub(crate) fn bootstrap(&self, job: Job) -> PathBuf {
         let interpreter = self.directory.join("bin/python");
         let program = self.directory.join(job.name());
         let text = format!(
-            "#!{}\nimport sys\nfrom awslambdaric.__main__ import main\nmain([sys.argv[0], '{}.handler'])\n",
+            "#!{}\n\
+            import sys\n\
+            from awslambdaric.__main__ import main\n\
+            main([sys.argv[0], '{}.handler'])\n",
             interpreter.display(),
             job.name()
         );

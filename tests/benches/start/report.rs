@@ -1,4 +1,4 @@
-//! The table: medians of all rounds, and what they are of the others'.
+//! The tables: medians of all rounds, and their ratios between kinds.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -11,9 +11,9 @@ use tests::benchmark::table;
 
 use crate::job::{JOBS, Job};
 use crate::kind::{Kind, Kinds};
-use crate::process::{Process, Spent};
+use crate::process::{Process, Times};
 
-/// What the functions are to be held to, as ratios of medians in one run.
+/// The goals for the functions, as ratios of medians in one run.
 const INIT_CPU_OF_HELLO_MAX: [(Job, f64); 4] = [
     (Job::Submit, 1.25),
     (Job::Status, 1.25),
@@ -26,29 +26,29 @@ const INIT_CPU_OF_PYTHON_MIN: f64 = 100.0;
 const WARM_CPU_OF_PYTHON_MIN: f64 = 7.0;
 const MEMORY_OF_PYTHON_MIN: f64 = 6.0;
 
-/// All that was measured.
+/// All measurements.
 #[derive(Default)]
 pub(crate) struct Report(BTreeMap<(Job, Kind), Measured>);
 
 #[derive(Default)]
 struct Measured {
-    init: Vec<Spent>,
-    first: Vec<Spent>,
-    warm: Vec<Spent>,
+    init: Vec<Times>,
+    first: Vec<Times>,
+    warm: Vec<Times>,
     memory_peak_kb: Vec<u64>,
 }
 
 impl Report {
     pub(crate) fn started(&mut self, job: Job, kind: Kind, process: &Process) {
-        self.of(job, kind).init.push(process.spent);
+        self.of(job, kind).init.push(process.times);
     }
 
     pub(crate) fn first(&mut self, job: Job, kind: Kind, process: &Process) {
-        self.of(job, kind).first.push(process.spent);
+        self.of(job, kind).first.push(process.times);
     }
 
     pub(crate) fn warm(&mut self, job: Job, kind: Kind, process: &Process) {
-        self.of(job, kind).warm.push(process.spent);
+        self.of(job, kind).warm.push(process.times);
     }
 
     pub(crate) fn ended(&mut self, job: Job, kind: Kind, process: &Process) {
@@ -170,23 +170,23 @@ impl Report {
 }
 
 struct Medians {
-    init: Spent,
-    first: Spent,
-    warm: Spent,
+    init: Times,
+    first: Times,
+    warm: Times,
     memory_peak_kb: f64,
 }
 
 impl Measured {
     fn medians(&self) -> Medians {
-        let spent = |all: &[Spent]| Spent {
-            wall: median(all.iter().map(|spent| spent.wall)),
-            cpu: median(all.iter().map(|spent| spent.cpu)),
+        let times = |all: &[Times]| Times {
+            wall: median(all.iter().map(|times| times.wall)),
+            cpu: median(all.iter().map(|times| times.cpu)),
         };
         let peak = median(self.memory_peak_kb.iter().copied());
         Medians {
-            init: spent(&self.init),
-            first: spent(&self.first),
-            warm: spent(&self.warm),
+            init: times(&self.init),
+            first: times(&self.first),
+            warm: times(&self.warm),
             memory_peak_kb: f64::from(u32::try_from(peak).unwrap()),
         }
     }
@@ -206,7 +206,7 @@ fn millis(duration: Duration) -> String {
     format!("{:.2}", duration.as_secs_f64() * 1000.0)
 }
 
-/// Of a binary, and of the archive that Lambda is given, in MB of 10⁶ bytes.
+/// The sizes of a binary and of its archive for Lambda, in MB of 10⁶ bytes.
 fn sizes(binary: &[u8]) -> (String, String) {
     let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(binary).unwrap();

@@ -1,4 +1,5 @@
-//! TLS before the local store and queues, by an authority that the functions are told to trust.
+//! TLS proxies for the local store and queues, with a certificate authority that the functions
+//! trust.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,12 +12,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-/// An authority, and the certificate that it gave to `localhost`.
+/// A certificate authority, and the proxies with its certificate for `localhost`.
 pub(crate) struct Authority {
-    /// Where its own certificate is, as PEM.
+    /// The file with its certificate, as PEM.
     pub(crate) file: PathBuf,
     acceptor: TlsAcceptor,
-    fronts: JoinSet<()>,
+    proxies: JoinSet<()>,
 }
 
 impl Authority {
@@ -25,7 +26,8 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        // OpenSSL takes a certificate for its own issuer's when both have one name.
+        // By default both certificates have the same name, and OpenSSL would take the server's for
+        // self-signed.
         let name = &mut params.distinguished_name;
         name.push(DnType::CommonName, "benchmark authority");
         let certificate = params.self_signed(&key).unwrap();
@@ -48,29 +50,29 @@ impl Authority {
         Self {
             file,
             acceptor: TlsAcceptor::from(Arc::new(config)),
-            fronts: JoinSet::new(),
+            proxies: JoinSet::new(),
         }
     }
 
-    /// A front for a plain endpoint, which is passed on to as it is: where it is.
-    pub(crate) async fn front(&mut self, endpoint: &str) -> String {
+    /// Starts a proxy for a plain endpoint and returns its URL.
+    pub(crate) async fn proxy(&mut self, endpoint: &str) -> String {
         let upstream = endpoint.trim_start_matches("http://").to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let acceptor = self.acceptor.clone();
-        self.fronts.spawn(async move {
+        self.proxies.spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 stream.set_nodelay(true).unwrap();
                 let (acceptor, upstream) = (acceptor.clone(), upstream.clone());
                 tokio::spawn(async move {
-                    // A client that hangs up in the middle is one that was killed.
+                    // A process that is stopped may disconnect during the handshake.
                     let Ok(mut stream) = acceptor.accept(stream).await else {
                         return;
                     };
-                    let mut behind = TcpStream::connect(upstream).await.unwrap();
-                    behind.set_nodelay(true).unwrap();
-                    let _ = copy_bidirectional(&mut stream, &mut behind).await;
+                    let mut upstream = TcpStream::connect(upstream).await.unwrap();
+                    upstream.set_nodelay(true).unwrap();
+                    let _ = copy_bidirectional(&mut stream, &mut upstream).await;
                 });
             }
         });

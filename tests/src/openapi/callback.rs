@@ -1,4 +1,4 @@
-//! Callbacks, held to the document's webhooks.
+//! Checks callbacks against the document's webhooks.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -7,25 +7,25 @@ use serde_json::Value;
 
 use super::{Document, Side};
 
-/// A callback as its receiver sees it.
+/// A callback as its receiver gets it.
 #[derive(Debug, Clone)]
 pub struct Delivered {
     /// Names in lower case.
     pub headers: BTreeMap<String, String>,
-    /// The body.
     pub body: Vec<u8>,
 }
 
 static KEPT: Mutex<BTreeMap<String, Delivered>> = Mutex::new(BTreeMap::new());
 
-/// The first callback of each type that a receiver of this process has had, by type; those without their result apart.
+/// The first callback of each type that a receiver in this process got, by type. Those that omit
+/// the result count as a separate type.
 #[must_use]
 pub fn delivered_events() -> BTreeMap<String, Delivered> {
     KEPT.lock().unwrap().clone()
 }
 
 impl Delivered {
-    /// What the document is wrong about in it.
+    /// Where the callback differs from the document.
     #[must_use]
     pub fn faults(self) -> Vec<String> {
         let faults = Document::of_ferry().callback_faults(&self);
@@ -46,7 +46,7 @@ impl Delivered {
 }
 
 impl Document {
-    /// Everything that the document is wrong about in a callback.
+    /// Where a callback differs from the document.
     #[must_use]
     pub fn callback_faults(&self, delivered: &Delivered) -> Vec<String> {
         let body = delivered.json();

@@ -1,4 +1,4 @@
-//! Exchanges as a function sees them, behind API Gateway.
+//! Exchanges as API Gateway events and their answers.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::Exchange;
 
 impl Exchange {
-    /// What an event (payload format 2.0) asks, without an answer.
+    /// The request in an event (payload format 2.0), without an answer.
     #[must_use]
     pub fn of_event(event: &Value) -> Self {
         let text = |pointer| {
@@ -36,7 +36,7 @@ impl Exchange {
         }
     }
 
-    /// The exchange with the function's answer.
+    /// Adds the function's answer.
     #[must_use]
     pub fn with_response(self, response: &Value) -> Self {
         Self {

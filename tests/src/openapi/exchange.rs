@@ -1,4 +1,4 @@
-//! A request and its answer, held to the document.
+//! Checks a request and its answer against the document.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{Document, METHODS, Route, Side};
 
-/// Headers of the connection, and the gateway's own: the document says nothing of them.
+/// Headers of the connection and of the gateway, which the document does not describe.
 const OF_THE_CONNECTION: [&str; 5] = [
     "apigw-requestid",
     "connection",
@@ -18,10 +18,9 @@ const OF_THE_CONNECTION: [&str; 5] = [
     "date",
 ];
 
-/// What the gateway answers by itself before it knows what it is asked for.
+/// Statuses that the gateway answers before it matches a route.
 const GATEWAYS_FIRST: [u16; 2] = [401, 413];
 
-/// See the module.
 #[derive(Debug, Clone)]
 pub struct Exchange {
     /// In upper case.
@@ -30,9 +29,7 @@ pub struct Exchange {
     pub path: String,
     /// Names in lower case.
     pub request_headers: BTreeMap<String, String>,
-    /// As it was sent.
     pub request_body: Vec<u8>,
-    /// The answer's.
     pub status: u16,
     /// The answer's, names in lower case.
     pub headers: BTreeMap<String, String>,
@@ -40,28 +37,27 @@ pub struct Exchange {
     pub body: String,
 }
 
-/// What an exchange is one of: those of one key are alike as far as the document tells.
+/// Groups exchanges that the document describes alike.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
-    /// The operation; of a method that has none, the method itself.
+    /// The operation, or the method and the path if the document has no such operation.
     pub route: Route,
-    /// The answer's status.
     pub status: u16,
-    /// The answer's type; empty when it has no body.
+    /// The answer's content type; empty if it has no body.
     pub media_type: String,
-    /// The code of an error, else the status of an operation; empty when there is neither.
+    /// The code of an error, else the status of an operation; empty if there is neither.
     pub word: String,
 }
 
 static KEPT: Mutex<BTreeMap<Key, Exchange>> = Mutex::new(BTreeMap::new());
 
-/// The first exchange of each key that this process has had.
+/// The first exchange of each key in this process.
 #[must_use]
 pub fn kept() -> BTreeMap<Key, Exchange> {
     KEPT.lock().unwrap().clone()
 }
 
-/// Sends a request to Ferry, and expects the exchange to be [documented](Exchange::is_documented).
+/// Sends a request to Ferry and expects the exchange to be [documented](Exchange::is_documented).
 pub async fn sent(client: &Client, request: RequestBuilder) -> (u16, HeaderMap, String) {
     let request = request.build().unwrap();
     let url = request.url();
@@ -87,7 +83,6 @@ pub async fn sent(client: &Client, request: RequestBuilder) -> (u16, HeaderMap, 
     (status, headers, body)
 }
 
-/// Headers as text.
 pub(crate) fn texts(headers: &HeaderMap) -> BTreeMap<String, String> {
     headers
         .iter()
@@ -99,7 +94,7 @@ pub(crate) fn texts(headers: &HeaderMap) -> BTreeMap<String, String> {
 }
 
 impl Exchange {
-    /// Expects that the document is right about it.
+    /// Expects that the document describes it.
     #[track_caller]
     pub fn is_documented(self) {
         let document = Document::of_ferry();
@@ -153,7 +148,7 @@ impl Exchange {
         self.headers.get("content-type").map_or("", String::as_str)
     }
 
-    /// Whether the gateway gave the answer, and not Ferry.
+    /// Whether the gateway answered, and not Ferry.
     fn is_the_gateways(&self) -> bool {
         let json = self.json();
         json.as_object()
@@ -162,7 +157,7 @@ impl Exchange {
 }
 
 impl Document {
-    /// Everything that the document is wrong about in an exchange.
+    /// Where an exchange differs from the document.
     #[must_use]
     pub fn exchange_faults(&self, exchange: &Exchange) -> Vec<String> {
         let Some(route) = self.route_of(exchange) else {
@@ -185,7 +180,7 @@ impl Document {
         faults
     }
 
-    /// The path that an exchange's belongs to, with the method, which it need not have.
+    /// The path that an exchange matches, with the exchange's method, which the path may not have.
     fn route_of(&self, exchange: &Exchange) -> Option<Route> {
         let path = self.json["paths"].as_object()?.keys().find(|path| {
             let (templates, segments) = (path.split('/'), exchange.raw_path().split('/'));
@@ -213,7 +208,8 @@ impl Document {
         faults
     }
 
-    /// Of a method that the path does not have. `Allow` names just those that it has.
+    /// Checks the answer to a method that the path does not have. `Allow` must name exactly those
+    /// that it has.
     fn other_method_faults(&self, exchange: &Exchange, route: &Route) -> Vec<String> {
         if exchange.is_the_gateways() && GATEWAYS_FIRST.contains(&exchange.status) {
             return Vec::new();
@@ -234,7 +230,9 @@ impl Document {
         let allowed = exchange.headers.get("allow").map_or("", String::as_str);
         let allowed = allowed.split(", ").map(str::to_owned).collect();
         if exchange.status != 405 || methods != allowed {
-            faults.push(format!("{item} has {methods:?} alone, not {allowed:?}"));
+            faults.push(format!(
+                "{item} has {methods:?}, and Allow says {allowed:?}"
+            ));
         }
         faults
     }
@@ -255,7 +253,7 @@ impl Document {
         if exchange.method == "HEAD" && exchange.body.is_empty() {
             return faults;
         }
-        // Where both can come, the schema of a problem allows the gateway's body as well: some
+        // Where both can answer, the problem's schema allows the gateway's body as well: some
         // generators read one type of body for each status.
         if exchange.is_the_gateways() && media_type != "application/json" {
             faults.push(format!("{media} is not the gateway's"));
@@ -267,7 +265,7 @@ impl Document {
     fn body_faults(&self, side: Side, media: &str, body: &[u8]) -> Vec<String> {
         match serde_json::from_slice(body) {
             Ok(body) => self.schema_faults(side, &format!("{media}/schema"), &body),
-            // Ferry passes on what no double can hold, which this reader does not read.
+            // Ferry passes numbers on that no double can hold, and serde_json cannot parse those.
             Err(error) if error.to_string().starts_with("number out of range") => Vec::new(),
             Err(error) => vec![format!("{media}: not JSON: {error}")],
         }
@@ -294,7 +292,8 @@ impl Document {
             }
             documented.insert(lower);
         }
-        // That answers of the gateway's go without it keeps the document from requiring it everywhere.
+        // The document cannot require the header everywhere, because the gateway's answers do not
+        // have it.
         if !exchange.is_the_gateways() && !exchange.headers.contains_key("request-id") {
             faults.push(format!("{response}: Ferry answers without Request-Id"));
         }
@@ -305,7 +304,7 @@ impl Document {
         faults
     }
 
-    /// What the document calls wrong in a request that was accepted.
+    /// Where a request that Ferry accepted differs from the document.
     fn request_faults(&self, exchange: &Exchange, route: &Route, operation: &str) -> Vec<String> {
         let item = self.member("/paths", &route.path).unwrap_or_default();
         let mut faults = self.parameter_faults(exchange, route, &item);

@@ -1,4 +1,4 @@
-//! The schemas of a document, as it has them and closed.
+//! The schemas of a document, as written and closed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,17 +7,17 @@ use jsonschema::error::ValidationErrorKind;
 use jsonschema::{ValidationError, Validator};
 use serde_json::{Value, json};
 
-/// The values that there are today, where more may come.
+/// The keyword for a list of values that may grow.
 pub const EXTENSIBLE: &str = "x-extensible-enum";
 
 pub(super) type Validators = HashMap<(Side, String), Arc<Validator>>;
 
-/// Who has written what is validated.
+/// Who wrote the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Side {
-    /// Ferry: members and values that the schema does not name are wrong.
+    /// Ferry: members and values that the schema does not name are errors.
     Ours,
-    /// A caller: the schema holds as it stands.
+    /// A caller: the schema applies as written.
     Theirs,
 }
 
@@ -32,8 +32,8 @@ pub(super) fn validator(document: &Value, pointer: &str) -> Validator {
         .unwrap_or_else(|error| panic!("{pointer} is no schema: {error}"))
 }
 
-/// An error. One of a choice does not say what is wrong, so the errors of the alternative that fits
-/// best follow it.
+/// The text of an error. An error in a `oneOf` or `anyOf` does not say what is wrong, so the errors
+/// of the alternative with the fewest follow.
 pub(super) fn causes(error: &ValidationError<'_>) -> Vec<String> {
     let mut causes = vec![format!("{} is wrong: {error}", error.instance_path())];
     if let ValidationErrorKind::OneOfNotValid { context } | ValidationErrorKind::AnyOf { context } =
@@ -45,9 +45,12 @@ pub(super) fn causes(error: &ValidationError<'_>) -> Vec<String> {
     causes
 }
 
-/// A copy in which schemas allow nothing that they do not name: no member, unless `additionalProperties` says so, and no value besides
-/// those of an [`EXTENSIBLE`]. A component is closed where it is referred to, for one that is a part of another does not know the other's
-/// members. A schema that has properties and does not say `type: object` narrows what another one describes, which is closed instead.
+/// A copy whose schemas allow only what they name: other members only where `additionalProperties`
+/// says so, and for an [`EXTENSIBLE`] only its listed values.
+///
+/// A component is closed where it is referred to, because a component that is part of another
+/// cannot name the other's members. A schema with properties and without `type: object` narrows
+/// another schema, and that other one is closed instead.
 pub(super) fn closed(document: &Value) -> Value {
     let mut document = document.clone();
     if let Some(schemas) = document.pointer_mut("/components/schemas") {
@@ -78,7 +81,7 @@ fn close_media(value: &mut Value) {
     }
 }
 
-/// Closes a schema that alone describes its value, and those in it.
+/// Closes a schema that describes its value completely, and the schemas in it.
 fn close(schema: &mut Value) {
     close_parts(schema);
     if let Value::Object(members) = schema {
@@ -93,7 +96,7 @@ fn close(schema: &mut Value) {
     }
 }
 
-/// Closes the schemas in a schema, and leaves itself to whoever it is a part of.
+/// Closes the schemas in a schema. The schema itself is closed by the one that it is part of.
 fn close_parts(schema: &mut Value) {
     let Value::Object(members) = schema else {
         return;

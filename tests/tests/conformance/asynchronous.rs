@@ -1,4 +1,4 @@
-//! `async`: a call that goes on after its answer, and the functions that look after it.
+//! `async`: a call that continues after its answer, and the functions that manage it.
 
 use serde_json::{Value, json};
 use tests::shape::assert_shape;
@@ -6,9 +6,9 @@ use tests::shape::assert_shape;
 use crate::exchange::Exchange;
 use crate::server::{CANCEL, STATUS, Server, extension};
 
-/// Expects that the call goes on, and where to ask for it.
+/// Expects that the call continues, and that the answer says how to poll it.
 #[track_caller]
-fn goes_on(exchange: &Exchange) {
+fn expect_deferred(exchange: &Exchange) {
     assert_eq!(exchange.status, 200, "{exchange}");
     assert_eq!(exchange.result(), &Value::Null, "{exchange}");
     let id = &exchange.data("async")["operation_id"];
@@ -21,26 +21,26 @@ fn goes_on(exchange: &Exchange) {
         "started_at?": "<time>",
     });
     exchange.has_data("async", &shape);
-    // The table of states begins with `pending`; the examples are of work that has begun.
+    // The table of states starts with `pending`; the examples show work that has started.
     let status = exchange.data("async")["status"].as_str().unwrap();
     assert!(["pending", "processing"].contains(&status), "{exchange}");
 }
 
 #[tokio::test]
-async fn a_call_goes_on_and_is_followed_to_its_result() {
+async fn a_deferred_call_is_polled_to_its_result() {
     let server = Server::start();
     let begun = server.begin(&server.slow).await;
-    goes_on(&begun);
+    expect_deferred(&begun);
     let polled = server.poll(&begun).await;
     let id = &begun.data("async")["operation_id"];
     let shape = json!({
-        "operation_id": id, "function": server.slow.function, "version": "<text>", "status": "<text>",
-        "progress?": "<anything>", "started_at?": "<time>",
+    "operation_id": id, "function": server.slow.function, "version": "<text>",
+    "status": "<text>", "progress?": "<anything>", "started_at?": "<time>",
     });
     polled.has_result(&shape);
 
     let completed = server.reaches(&begun, "completed").await;
-    // The examples have the result as `output`, the table of the function's members as `result`.
+    // The examples call the result `output`, the table of the function's members `result`.
     let shape = json!({
         "operation_id": id, "status": "completed", "result": "<anything>",
         "started_at": "<time>", "completed_at": "<time>",
@@ -50,7 +50,7 @@ async fn a_call_goes_on_and_is_followed_to_its_result() {
     assert_eq!(
         again.result(),
         completed.result(),
-        "an end that changed\n{again}"
+        "a terminal state changed\n{again}"
     );
 
     let refused = server.cancel(&begun).await;
@@ -59,18 +59,18 @@ async fn a_call_goes_on_and_is_followed_to_its_result() {
     assert_shape(&json!({ "details": details }), error, &refused);
 }
 
-/// The page of `webhook` has another word for it than the page of `async`.
+/// The page of `async` says `preferred`, the page of `webhook` says `accept`.
 #[tokio::test]
-async fn accept_is_another_word_for_preferred() {
+async fn accept_means_the_same_as_preferred() {
     let server = Server::start();
     let extensions = json!([extension("async", &json!({"accept": true}))]);
     let begun = server.call(&server.slow, extensions).await;
-    goes_on(&begun);
+    expect_deferred(&begun);
     server.cancel(&begun).await.result();
 }
 
 #[tokio::test]
-async fn a_call_is_cancelled() {
+async fn a_deferred_call_can_be_cancelled() {
     let server = Server::start();
     let begun = server.begin(&server.slow).await;
     let id = &begun.data("async")["operation_id"];
@@ -82,22 +82,23 @@ async fn a_call_is_cancelled() {
         .await
         .has_result(&json!({"operation_id": id, "status": "cancelled"}));
 
-    // What has ended cannot be cancelled, whatever its end.
+    // A call in any terminal state cannot be cancelled.
     let again = server.cancel(&begun).await;
     let details = json!({"operation_id": id, "status": "cancelled"});
     let error = again.error("ASYNC_CANNOT_CANCEL");
     assert_shape(&json!({ "details": details }), error, &again);
 }
 
-/// One example answers a poll with the operation's errors; the table of the function's members has them in its result. A read that
-/// found what it looked for has not failed.
+/// One example answers a poll with the operation's errors as errors of the poll; the table of the
+/// function's members has them in its result. The suite follows the table: the poll itself did not
+/// fail.
 #[tokio::test]
-async fn a_failed_call_is_read_with_its_errors() {
+async fn a_poll_of_a_failed_call_returns_its_errors() {
     let server = Server::start();
     let begun = server.begin(&server.failing).await;
-    // A server that is quick may have told already.
+    // A quick server may already have answered with the failure.
     if begun.json.get("errors").is_some() {
-        return begun.is_the_functions_own_failure();
+        return begun.is_functions_failure();
     }
     let failed = server.reaches(&begun, "failed").await;
     failed.has_result(&json!({"status": "failed", "errors": "<array>"}));
@@ -107,18 +108,18 @@ async fn a_failed_call_is_read_with_its_errors() {
 }
 
 #[tokio::test]
-async fn a_failure_is_told_to_whoever_waits_for_it() {
+async fn a_call_that_is_not_deferred_returns_its_failure() {
     let server = Server::start();
     let exchange = server.call(&server.failing, json!([])).await;
-    // Whether it is waited for is the server's choice.
+    // The server may choose to defer it.
     match exchange.data_of("async") {
-        Some(_) if exchange.json.get("errors").is_none() => goes_on(&exchange),
-        _ => exchange.is_the_functions_own_failure(),
+        Some(_) if exchange.json.get("errors").is_none() => expect_deferred(&exchange),
+        _ => exchange.is_functions_failure(),
     }
 }
 
 #[tokio::test]
-async fn a_call_that_completes_at_once_has_its_result() {
+async fn a_call_that_completes_at_once_returns_its_result() {
     let server = Server::start();
     for extensions in [
         json!([]),
@@ -126,14 +127,14 @@ async fn a_call_that_completes_at_once_has_its_result() {
     ] {
         let exchange = server.call(&server.quick, extensions).await;
         if exchange.result().is_null() {
-            goes_on(&exchange);
+            expect_deferred(&exchange);
             server.reaches(&exchange, "completed").await;
         }
     }
 }
 
 #[tokio::test]
-async fn what_does_not_exist_is_not_found() {
+async fn an_unknown_operation_is_not_found() {
     let server = Server::start();
     for function in [STATUS, CANCEL] {
         for id in ["op_000000000000000000000000", "no operation's id"] {
@@ -144,7 +145,7 @@ async fn what_does_not_exist_is_not_found() {
             let exchange = server.system(function, &arguments).await;
             let error = exchange.error("INVALID_ARGUMENTS");
             let pointer = error["source"]["pointer"].as_str().unwrap_or_default();
-            // What is missing lies in its object as well.
+            // The pointer to a missing member may be its object's.
             assert!(pointer.starts_with("/call/arguments"), "{exchange}");
         }
     }

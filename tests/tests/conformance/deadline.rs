@@ -1,4 +1,4 @@
-//! `deadline`: a call's own time.
+//! `deadline`: the time that a call may take.
 
 use serde_json::json;
 use tests::shape::assert_shape;
@@ -6,7 +6,7 @@ use tests::shape::assert_shape;
 use crate::server::{Server, extension};
 
 #[tokio::test]
-async fn what_is_left_of_it_is_told() {
+async fn the_answer_says_how_much_of_the_deadline_is_left() {
     let server = Server::start();
     for specified in [
         json!({"value": 3_600_000, "unit": "millisecond"}),
@@ -17,13 +17,13 @@ async fn what_is_left_of_it_is_told() {
         let extensions = json!([extension("deadline", &specified)]);
         let exchange = server.call(&server.quick, extensions).await;
         exchange.result();
-        let told = json!({
+        let expected = json!({
             "specified": specified,
             "elapsed": {"value": "<count>", "unit": "millisecond"},
             "remaining": {"value": "<count>", "unit": "millisecond"},
             "utilization": "<number>",
         });
-        exchange.has_data("deadline", &told);
+        exchange.has_data("deadline", &expected);
         let data = exchange.data("deadline");
         let millis = |name: &str| data[name]["value"].as_u64().unwrap();
         // Each may have been rounded.
@@ -35,7 +35,7 @@ async fn what_is_left_of_it_is_told() {
 }
 
 #[tokio::test]
-async fn it_may_be_a_moment() {
+async fn a_deadline_may_be_a_point_in_time() {
     use shared::clock::{Clock as _, SystemClock};
     let server = Server::start();
     let at = SystemClock.now() + std::time::Duration::from_secs(3600);
@@ -49,9 +49,10 @@ async fn it_may_be_a_moment() {
     );
 }
 
-/// One rule has servers answer nothing once it has passed, another has them answer with this error; the examples show the error.
+/// One rule says that servers do not answer after the deadline, another that they answer with this
+/// error. The examples show the error.
 #[tokio::test]
-async fn once_it_has_passed_there_is_an_error() {
+async fn a_deadline_that_has_passed_is_an_error() {
     let server = Server::start();
     for (call, specified) in [
         (
@@ -66,13 +67,13 @@ async fn once_it_has_passed_there_is_an_error() {
         let details =
             json!({"deadline": specified, "elapsed": {"value": "<count>", "unit": "millisecond"}});
         assert_shape(&json!({ "details": details }), error, &exchange);
-        // A server that has not begun may have counted nothing.
+        // A server that has not started the call may have measured nothing.
         let Some(data) = exchange.data_of("deadline") else {
             continue;
         };
-        let told = json!({
+        let expected = json!({
             "specified": specified, "remaining": {"value": 0, "unit": "millisecond"},
         });
-        assert_shape(&told, data, &exchange);
+        assert_shape(&expected, data, &exchange);
     }
 }

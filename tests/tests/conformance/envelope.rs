@@ -1,11 +1,11 @@
-//! The envelope: what has to be in it, what is told of what is wrong, and what is repeated.
+//! The envelope: required members, errors and their pointers, and what a response repeats.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::server::{PING, Server, extension, pong, request, unique};
 
-/// Sets the member at a pointer, or takes it away.
+/// Sets the member at a pointer, or removes it.
 fn set(request: &mut Value, pointer: &str, value: Option<Value>) {
     let (parent, name) = pointer.rsplit_once('/').unwrap();
     match (request.pointer_mut(parent).unwrap(), value) {
@@ -20,8 +20,8 @@ fn set(request: &mut Value, pointer: &str, value: Option<Value>) {
     }
 }
 
-/// Everything that may be in a request.
-fn whole(server: &Server) -> Value {
+/// A request with every member.
+fn full_request(server: &Server) -> Value {
     let mut request = request(&server.quick.function, &server.quick.arguments);
     request["context"] = json!({"caller": "conformance"});
     request["extensions"] = json!([
@@ -32,15 +32,15 @@ fn whole(server: &Server) -> Value {
 }
 
 #[tokio::test]
-async fn every_wrong_member_is_told_with_its_place() {
+async fn an_error_points_to_the_wrong_member() {
     const STRUCTURE: &[&str] = &["INVALID_REQUEST"];
-    // A version that is none is no request, or one of a version that nobody has.
+    // A malformed version is a malformed request, or a version that does not exist.
     const VERSION: &[&str] = &["INVALID_REQUEST", "VERSION_NOT_FOUND"];
-    // The pages have the first for a request's structure and the second for what a function is called with.
+    // The pages have the first for a request's structure and the second for a function's arguments.
     const ARGUMENTS: &[&str] = &["INVALID_REQUEST", "INVALID_ARGUMENTS"];
     let server = Server::start();
     let rows = [
-        // One page's table says a string, its examples and all other pages an object.
+        // One page's table says string; its examples and all other pages say object.
         ("/protocol", Some(json!("forrst/0.1")), STRUCTURE),
         ("/protocol", None, STRUCTURE),
         ("/protocol/name", Some(json!("json-rpc")), STRUCTURE),
@@ -71,7 +71,7 @@ async fn every_wrong_member_is_told_with_its_place() {
         ("/extensions/1/options", Some(json!(true)), ARGUMENTS),
     ];
     for (pointer, value, codes) in rows {
-        let mut request = whole(&server);
+        let mut request = full_request(&server);
         set(&mut request, pointer, value);
         let exchange = server.send(&request).await;
         exchange.is_refused(codes, pointer);
@@ -79,15 +79,15 @@ async fn every_wrong_member_is_told_with_its_place() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_in_several_places_is_a_bad_request() {
+async fn several_errors_are_a_bad_request() {
     let server = Server::start();
-    let mut request = whole(&server);
+    let mut request = full_request(&server);
     set(&mut request, "/call/function", None);
     set(&mut request, "/context", Some(json!(1)));
     set(&mut request, "/extensions/1/urn", None);
     let exchange = server.send(&request).await;
     assert_eq!(exchange.status, 400, "{exchange}");
-    // How many of them are told is the server's own choice.
+    // The server may report one of them or more.
     let wrong = ["/call/function", "/context", "/extensions/1/urn"];
     for (code, pointer) in exchange.errors() {
         assert_eq!(code, "INVALID_REQUEST", "{exchange}");
@@ -96,7 +96,7 @@ async fn what_is_wrong_in_several_places_is_a_bad_request() {
 }
 
 #[tokio::test]
-async fn what_is_no_json_is_told_with_its_byte() {
+async fn a_parse_error_has_the_position_of_its_byte() {
     let server = Server::start();
     let bodies: [(&[u8], usize); 6] = [
         (b"", 0),
@@ -119,7 +119,7 @@ async fn what_is_no_json_is_told_with_its_byte() {
 }
 
 #[tokio::test]
-async fn what_is_no_object_is_no_request() {
+async fn a_request_must_be_an_object() {
     let server = Server::start();
     for body in ["[]", "null", "\"forrst\"", "17"] {
         let exchange = server
@@ -127,13 +127,13 @@ async fn what_is_no_object_is_no_request() {
             .await;
         exchange.is_response();
         exchange.is_for(None);
-        // The root's pointer is empty, so it may as well be left out.
+        // The root's pointer is empty, so a server may leave it out.
         exchange.is_refused(&["INVALID_REQUEST"], "");
     }
 }
 
 #[tokio::test]
-async fn the_id_is_repeated_as_it_was_sent() {
+async fn a_response_repeats_the_id_of_its_request() {
     let server = Server::start();
     let ids = [
         unique("req"),
@@ -146,7 +146,7 @@ async fn the_id_is_repeated_as_it_was_sent() {
     for id in ids {
         let mut good = request(PING, &json!({}));
         good["id"] = json!(id);
-        // What it is for is asked of every exchange.
+        // `send` checks the id of every response.
         server.send(&good).await.result();
         let mut bad = good;
         bad["call"] = json!(null);
@@ -160,8 +160,10 @@ async fn the_id_is_repeated_as_it_was_sent() {
 #[tokio::test]
 async fn the_order_of_members_does_not_matter() {
     let server = Server::start();
+    let call = format!(r#"{{"arguments":{{}},"version":"1.0.0","function":"{PING}"}}"#);
+    let protocol = r#"{"version":"0.1.0","name":"forrst"}"#;
     let body = format!(
-        r#"{{"extensions":[],"context":{{}},"call":{{"arguments":{{}},"version":"1.0.0","function":"{PING}"}},"id":"req_order","protocol":{{"version":"0.1.0","name":"forrst"}}}}"#
+        r#"{{"extensions":[],"context":{{}},"call":{call},"id":"req_order","protocol":{protocol}}}"#
     );
     let exchange = server
         .send_raw(Method::POST, "application/json", body)
@@ -171,11 +173,11 @@ async fn the_order_of_members_does_not_matter() {
     exchange.has_result(&pong());
 }
 
-/// A minor version may add optional members, and requests of any minor version are accepted.
+/// A minor version may add optional members, and a server accepts requests of every minor version.
 #[tokio::test]
-async fn members_of_a_later_minor_version_are_passed_over() {
+async fn members_of_a_later_minor_version_are_ignored() {
     let server = Server::start();
-    let mut request = whole(&server);
+    let mut request = full_request(&server);
     request["protocol"]["version"] = json!("0.99.0");
     for pointer in [
         "/later",

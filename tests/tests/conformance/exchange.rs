@@ -1,4 +1,4 @@
-//! A request and its answer, and what every answer has to be.
+//! A request and its answer, and the checks that apply to every answer.
 
 use std::fmt;
 
@@ -8,8 +8,8 @@ use tests::shape::assert_shape;
 
 use crate::server::{CANONICAL, SHORT};
 
-/// The HTTP status of each code, by the tables of the specification's pages `errors.md` and `transport.md`. What a server adds to
-/// the list has a status of its own choice.
+/// The HTTP status of each code, from the tables in the specification's `errors.md` and
+/// `transport.md`. A server chooses the status of the codes that it adds.
 const STATUSES: [(u16, &[&str]); 9] = [
     (
         400,
@@ -39,7 +39,7 @@ const STATUSES: [(u16, &[&str]); 9] = [
     (503, &["UNAVAILABLE"]),
 ];
 
-/// See the module. Shown when something is wrong with it.
+/// Its `Display` is part of every failure message.
 pub(crate) struct Exchange {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
@@ -68,7 +68,7 @@ impl Exchange {
         }
     }
 
-    /// Expects a response document: either a result or errors, with the status that goes with them.
+    /// Expects a response document: a result or errors, with the status that belongs to them.
     #[track_caller]
     pub(crate) fn is_response(&self) {
         let content_type = self.header("content-type").unwrap_or_default();
@@ -77,8 +77,9 @@ impl Exchange {
             "{content_type}\n{self}"
         );
         let envelope = json!({
-            "protocol": {"name": "forrst", "version": "<text>"}, "id": "<anything>", "result": "<anything>",
-            "errors?": "<array>", "extensions?": "<array>", "meta?": "<object>",
+            "protocol": {"name": "forrst", "version": "<text>"}, "id": "<anything>",
+            "result": "<anything>", "errors?": "<array>", "extensions?": "<array>",
+            "meta?": "<object>",
         });
         assert_shape(&envelope, &self.json, self);
         for extension in self.extensions() {
@@ -102,42 +103,45 @@ impl Exchange {
         assert_eq!(
             self.json["result"],
             Value::Null,
-            "a result beside errors\n{self}"
+            "a result and errors\n{self}"
         );
         for error in errors {
-            let shape = json!({"code": "<text>", "message": "<text>", "source?": "<object>", "details?": "<object>"});
+            let shape = json!({
+                "code": "<text>", "message": "<text>", "source?": "<object>",
+                "details?": "<object>",
+            });
             assert_shape(&shape, error, self);
             let code = error["code"].as_str().unwrap();
-            let screams =
+            let is_allowed =
                 |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
             assert!(
-                code.bytes().all(screams),
-                "{code} is no SCREAMING_SNAKE_CASE\n{self}"
+                code.bytes().all(is_allowed),
+                "{code} is not SCREAMING_SNAKE_CASE\n{self}"
             );
             if let Some(source) = error.get("source") {
                 let has = |name| source.get(name).is_some();
                 assert!(
                     has("pointer") != has("position"),
-                    "a pointer or a position\n{self}"
+                    "a source has either a pointer or a position\n{self}"
                 );
             }
         }
         match errors {
-            [] => panic!("errors without one\n{self}"),
+            [] => panic!("an empty list of errors\n{self}"),
             [only] => {
                 let code = only["code"].as_str().unwrap();
                 let known = STATUSES.iter().find(|(_, codes)| codes.contains(&code));
                 let expected = known.map_or(self.status, |(status, _)| *status);
                 assert_eq!(self.status, expected, "the status of {code}\n{self}");
-                assert!(self.status >= 400, "{code} with this status\n{self}");
+                assert!(self.status >= 400, "{code} with a success status\n{self}");
             }
             _ => assert_eq!(self.status, 400, "several errors\n{self}"),
         }
     }
 
-    /// Expects errors that the function told, and not that the call never came to it.
+    /// Expects errors of the function, and none from before the call.
     #[track_caller]
-    pub(crate) fn is_the_functions_own_failure(&self) {
+    pub(crate) fn is_functions_failure(&self) {
         let before_the_call = ["PARSE_", "INVALID_", "EXTENSION_", "FUNCTION_", "VERSION_"];
         for (code, _) in self.errors() {
             let before = before_the_call.iter().any(|kind| code.starts_with(kind));
@@ -145,7 +149,8 @@ impl Exchange {
         }
     }
 
-    /// Expects an answer to the request with this id, and to one that could not be read when there is none.
+    /// Expects an answer to the request with this id; `None` is a request whose id could not be
+    /// read.
     #[track_caller]
     pub(crate) fn is_for(&self, id: Option<&str>) {
         assert_eq!(
@@ -157,7 +162,7 @@ impl Exchange {
             id.is_some() || self.json["id"].is_null(),
             "an unreadable id\n{self}"
         );
-        // A header is a server's own choice; one that says something else than the body is wrong.
+        // The headers are optional, but may not contradict the body.
         if let Some(header) = self.header("x-forrst-request-id") {
             assert_eq!(Some(header), id, "x-forrst-request-id\n{self}");
         }
@@ -173,7 +178,7 @@ impl Exchange {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// The result of a call that did not fail; null when it will come later.
+    /// The result of a call that did not fail; null if the call is deferred.
     #[track_caller]
     pub(crate) fn result(&self) -> &Value {
         assert!(self.json.get("errors").is_none(), "errors\n{self}");
@@ -195,7 +200,7 @@ impl Exchange {
             .collect()
     }
 
-    /// The one error, which has this code.
+    /// Expects one error with this code and returns it.
     #[track_caller]
     pub(crate) fn error(&self, code: &str) -> &Value {
         let codes: Vec<_> = self.errors().into_iter().map(|(code, _)| code).collect();
@@ -203,14 +208,14 @@ impl Exchange {
         &self.json["errors"][0]
     }
 
-    /// The one error, which has one of these codes and lies there.
+    /// Expects one error with one of these codes and this pointer.
     #[track_caller]
     pub(crate) fn is_refused(&self, codes: &[&str], pointer: &str) {
         let errors = self.errors();
         let [(code, at)] = errors[..] else {
-            panic!("one error at {pointer} was expected\n{self}")
+            panic!("expected one error at {pointer}\n{self}")
         };
-        assert!(codes.contains(&code), "{codes:?} was expected\n{self}");
+        assert!(codes.contains(&code), "expected {codes:?}\n{self}");
         assert_eq!(at, pointer, "{self}");
     }
 
@@ -220,7 +225,7 @@ impl Exchange {
             .map_or(&[], Vec::as_slice)
     }
 
-    /// What an extension was answered with, in either spelling of its name.
+    /// The data of an extension's answer, in either spelling of its name.
     pub(crate) fn data_of(&self, name: &str) -> Option<&Value> {
         let mut answers = self.extensions().iter().filter(|extension| {
             let urn = extension["urn"].as_str().unwrap_or_default();
@@ -232,7 +237,7 @@ impl Exchange {
         answer.map(|answer| &answer["data"])
     }
 
-    /// What an extension was answered with.
+    /// The same, which must exist.
     #[track_caller]
     pub(crate) fn data(&self, name: &str) -> &Value {
         self.data_of(name)

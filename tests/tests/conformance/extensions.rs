@@ -1,13 +1,14 @@
-//! Extensions in general: their names, and which of them go with what.
+//! Extensions in general: their names, and which of them apply to which functions.
 
 use serde_json::json;
 use tests::shape::assert_shape;
 
 use crate::server::{CANONICAL, PING, SHORT, Server, extension, request, unique};
 
-/// The specification spells the names in two ways, so both are to be known, and a caller who looks for theirs must find it.
+/// The specification spells the names in two ways. A server accepts both, and answers in the
+/// caller's spelling so that the caller finds it.
 #[tokio::test]
-async fn a_name_is_answered_as_it_was_spelled() {
+async fn an_answer_spells_a_name_as_the_request_did() {
     let server = Server::start();
     for prefix in [CANONICAL, SHORT] {
         let urn = format!("{prefix}tracing");
@@ -23,10 +24,10 @@ async fn a_name_is_answered_as_it_was_spelled() {
     }
 }
 
-/// One page has servers pass over what they do not know, and the same page has them refuse it. Nobody who asks for something must
-/// believe that they have got it, so it is to be refused.
+/// The same page says that servers ignore unknown extensions and that they refuse them. The suite
+/// expects a refusal, so that no caller relies on an extension that the server ignored.
 #[tokio::test]
-async fn unknown_ones_are_refused_with_those_that_are_known() {
+async fn unknown_extensions_are_refused_with_a_list_of_the_supported_ones() {
     let server = Server::start();
     let unknown = ["urn:forrst:ext:no-such-extension", "urn:example:ext:audit"];
     let extensions = json!([
@@ -45,7 +46,7 @@ async fn unknown_ones_are_refused_with_those_that_are_known() {
 }
 
 #[tokio::test]
-async fn one_that_is_given_twice_is_refused() {
+async fn a_repeated_extension_is_refused() {
     let server = Server::start();
     let options = json!({"trace_id": "trace", "span_id": "span"});
     for second in [CANONICAL, SHORT] {
@@ -58,9 +59,9 @@ async fn one_that_is_given_twice_is_refused() {
     }
 }
 
-/// The protocol's own functions answer at once and make no operation.
+/// The protocol's system functions answer at once and create no operation.
 #[tokio::test]
-async fn those_of_operations_do_not_go_with_functions_that_make_none() {
+async fn extensions_for_operations_do_not_apply_to_system_functions() {
     let server = Server::start();
     let callbacks = server.callbacks().await;
     for (name, options) in [
@@ -81,7 +82,7 @@ async fn those_of_operations_do_not_go_with_functions_that_make_none() {
         });
         assert_shape(&shape, error, &exchange);
     }
-    // There is nothing to defer, so it is not deferred.
+    // A system function has nothing to defer, so the preference is ignored.
     let mut request = request(PING, &json!({}));
     request["extensions"] = json!([extension("async", &json!({"preferred": true}))]);
     let exchange = server.send(&request).await;
@@ -89,7 +90,7 @@ async fn those_of_operations_do_not_go_with_functions_that_make_none() {
 }
 
 #[tokio::test]
-async fn wrong_options_are_told_with_their_place() {
+async fn an_error_points_to_the_wrong_option() {
     let server = Server::start();
     let rows = [
         ("async", json!({"preferred": "yes"}), "preferred"),
@@ -120,7 +121,7 @@ async fn wrong_options_are_told_with_their_place() {
             .call(&server.quick, json!([extension(name, &options)]))
             .await;
         let pointer = format!("/extensions/0/options/{member}");
-        // No page says which of the two it is.
+        // No page says which of the two codes applies.
         exchange.is_refused(&["INVALID_ARGUMENTS", "INVALID_REQUEST"], &pointer);
     }
 }

@@ -1,4 +1,4 @@
-//! `idempotency`: calls with the same key are one call.
+//! `idempotency`: calls with the same key run once.
 
 use serde_json::{Value, json};
 use tests::shape::assert_shape;
@@ -6,10 +6,10 @@ use tests::shape::assert_shape;
 use crate::exchange::Exchange;
 use crate::server::{Call, Server, extension, prefer_async, request, unique};
 
-async fn call(server: &Server, call: &Call, key: &str, at_once: bool) -> Exchange {
+async fn call(server: &Server, call: &Call, key: &str, deferred: bool) -> Exchange {
     let mut request = request(&call.function, &call.arguments);
     let mut extensions = vec![extension("idempotency", &json!({"key": key}))];
-    if at_once {
+    if deferred {
         extensions.push(prefer_async());
     }
     request["extensions"] = json!(extensions);
@@ -21,15 +21,16 @@ fn id_of(exchange: &Exchange) -> &Value {
 }
 
 #[tokio::test]
-async fn a_second_call_gets_the_first_ones_result() {
+async fn a_second_call_gets_the_result_of_the_first() {
     let server = Server::start();
     let key = unique("key");
     let first = call(&server, &server.quick, &key, false).await;
     let processed = json!({
-        "key": key, "status": "processed", "original_request_id": id_of(&first), "expires_at": "<time>",
+        "key": key, "status": "processed", "original_request_id": id_of(&first),
+        "expires_at": "<time>",
     });
     first.has_data("idempotency", &processed);
-    // Whether it was waited for is the server's choice.
+    // The server may choose to defer it.
     let result = if first.result().is_null() {
         let completed = server.reaches(&first, "completed").await;
         completed.result()["result"].clone()
@@ -37,8 +38,8 @@ async fn a_second_call_gets_the_first_ones_result() {
         first.result().clone()
     };
 
-    for at_once in [false, true] {
-        let second = call(&server, &server.quick, &key, at_once).await;
+    for deferred in [false, true] {
+        let second = call(&server, &server.quick, &key, deferred).await;
         assert_eq!(second.result(), &result, "another result\n{second}");
         assert_ne!(id_of(&second), id_of(&first));
         let cached = json!({
@@ -50,7 +51,7 @@ async fn a_second_call_gets_the_first_ones_result() {
 }
 
 #[tokio::test]
-async fn a_key_of_another_call_is_a_conflict() {
+async fn a_key_with_other_arguments_is_a_conflict() {
     let server = Server::start();
     let key = unique("key");
     let first = call(&server, &server.quick, &key, false).await;
@@ -66,10 +67,10 @@ async fn a_key_of_another_call_is_a_conflict() {
     second.has_data("idempotency", &conflict);
 }
 
-/// One page has such a call refused with an error of its own, the page of `async` has it answered with the operation that there
-/// is. The second is of more use: nobody has to try again.
+/// One page refuses such a call with a separate error, the page of `async` answers it with the
+/// existing operation. The suite follows the second, which spares the caller a retry.
 #[tokio::test]
-async fn a_second_call_while_the_first_one_runs_finds_its_operation() {
+async fn a_second_call_while_the_first_runs_returns_its_operation() {
     let server = Server::start();
     let key = unique("key");
     let first = call(&server, &server.slow, &key, true).await;
@@ -88,7 +89,7 @@ async fn a_second_call_while_the_first_one_runs_finds_its_operation() {
 }
 
 #[tokio::test]
-async fn sixteen_at_once_are_one_call() {
+async fn sixteen_concurrent_calls_make_one_operation() {
     let server = Server::start();
     let key = unique("key");
     let calls = (0..16).map(|_| call(&server, &server.slow, &key, true));
@@ -107,19 +108,19 @@ async fn sixteen_at_once_are_one_call() {
 }
 
 #[tokio::test]
-async fn a_ttl_may_be_asked_for() {
+async fn a_key_may_have_a_ttl() {
     let server = Server::start();
     let key = unique("key");
     let ttl = json!({"value": 1, "unit": "hour"});
     let extensions = json!([extension("idempotency", &json!({"key": key, "ttl": ttl}))]);
     let exchange = server.call(&server.quick, extensions).await;
-    // Whether it is granted is told, not promised.
+    // The server may grant another one; the answer says when the key expires.
     exchange.has_data("idempotency", &json!({"key": key, "expires_at": "<time>"}));
 }
 
-/// Keys are hashed with function and version.
+/// The specification hashes a key with the function and the version.
 #[tokio::test]
-async fn a_key_of_another_function_is_another_key() {
+async fn a_key_belongs_to_one_function() {
     let server = Server::start();
     let key = unique("key");
     call(&server, &server.quick, &key, false).await.result();

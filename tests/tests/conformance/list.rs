@@ -1,4 +1,4 @@
-//! `async:fn:list`: the caller's own operations, page by page.
+//! `async:fn:list`: the caller's operations, page by page.
 
 use std::collections::BTreeSet;
 
@@ -8,10 +8,10 @@ use tests::wait::until;
 
 use crate::server::{LIST, Server};
 
-/// Nobody who runs the suite has called that often.
+/// More pages than any caller of the suite has.
 const PAGES_MAX: usize = 1000;
 
-/// The ids of one walk from page to page, each of which is in it once.
+/// Reads all pages and returns the ids, each of which occurs once.
 async fn walk(server: &Server, function: &str, limit: usize) -> BTreeSet<String> {
     let mut arguments = json!({"function": function, "limit": limit});
     let mut ids = BTreeSet::new();
@@ -19,7 +19,7 @@ async fn walk(server: &Server, function: &str, limit: usize) -> BTreeSet<String>
         let page = server.system(LIST, &arguments).await;
         page.has_result(&json!({"operations": "<array>", "next_cursor?": "<anything>"}));
         let operations = page.result()["operations"].as_array().unwrap();
-        assert!(operations.len() <= limit, "more than was asked for\n{page}");
+        assert!(operations.len() <= limit, "more than the limit\n{page}");
         for operation in operations {
             let shape = json!({
                 "id": "<text>", "function": function, "version": "<text>", "status": "<text>",
@@ -27,9 +27,9 @@ async fn walk(server: &Server, function: &str, limit: usize) -> BTreeSet<String>
             });
             assert_shape(&shape, operation, &page);
             let id = operation["id"].as_str().unwrap().to_owned();
-            assert!(ids.insert(id), "twice in a walk\n{page}");
+            assert!(ids.insert(id), "the same id twice\n{page}");
         }
-        // Absent or null at the end: the table says null, the usage of the pages is to leave out.
+        // At the end it may be null, as the table says, or absent, as other pages do.
         match page.result()["next_cursor"].as_str() {
             Some(cursor) => arguments["cursor"] = json!(cursor),
             None => return ids,
@@ -39,7 +39,7 @@ async fn walk(server: &Server, function: &str, limit: usize) -> BTreeSet<String>
 }
 
 #[tokio::test]
-async fn everything_is_listed_whatever_the_size_of_pages() {
+async fn every_operation_is_listed_whatever_the_page_size() {
     let server = Server::start();
     let mut begun = BTreeSet::new();
     for _ in 0..3 {
@@ -49,7 +49,7 @@ async fn everything_is_listed_whatever_the_size_of_pages() {
         begun.insert(id.to_owned());
     }
     for limit in [2, 50] {
-        // A list may be a moment behind.
+        // A list is eventually consistent.
         until("the whole list", async || {
             let listed = walk(&server, &server.slow.function, limit).await;
             begun.is_subset(&listed).then_some(())
@@ -59,7 +59,7 @@ async fn everything_is_listed_whatever_the_size_of_pages() {
 }
 
 #[tokio::test]
-async fn a_list_is_of_what_was_asked_for() {
+async fn a_list_contains_only_what_matches_its_filter() {
     let server = Server::start();
     let begun = server.begin(&server.slow).await;
     server.cancel(&begun).await.result();
@@ -81,7 +81,7 @@ async fn a_list_is_of_what_was_asked_for() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_listed_is_refused() {
+async fn wrong_filters_limits_and_cursors_are_refused() {
     let server = Server::start();
     for (member, value) in [
         ("status", json!("almost")),

@@ -1,9 +1,12 @@
-//! Holds a server to the Forrst protocol, over HTTP and knowing nothing else of it: this bundle, or the one that `FORRST_URL` names.
+//! Checks that a server conforms to the Forrst protocol, only over HTTP: this bundle, or the server
+//! that `FORRST_URL` names.
 //!
-//! What is asked for is the envelope, the extensions `async`, `webhook`, `idempotency`, `deadline`, `tracing` and `retry`, the functions
-//! that `async` brings, and `ping`, `capabilities`, `describe` and `health`. Facts are those of the public specification (`spec/` of the
-//! repository `faustbrian/mesh-spec`). Where it leaves something open, whatever it allows passes; where it contradicts itself, a
-//! comment says which of its sides is taken. What only Ferry promises is asked for elsewhere.
+//! The suite covers the envelope, the extensions `async`, `webhook`, `idempotency`, `deadline`,
+//! `tracing` and `retry`, the functions that `async` defines, and `ping`, `capabilities`,
+//! `describe` and `health`. It follows the public specification (`spec/` in the repository
+//! `faustbrian/mesh-spec`). Where the specification leaves a choice, the suite accepts everything
+//! that it allows; where it contradicts itself, a comment says which statement the suite follows.
+//! Other tests cover what only Ferry promises.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

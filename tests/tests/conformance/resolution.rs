@@ -1,4 +1,4 @@
-//! Versions of the protocol and of functions, and how a call finds its function.
+//! Versions of the protocol and of functions, and how a server finds the called function.
 
 use serde_json::{Value, json};
 use tests::shape::assert_shape;
@@ -6,7 +6,7 @@ use tests::shape::assert_shape;
 use crate::server::{DESCRIBE, PING, Server, pong, request};
 
 #[tokio::test]
-async fn every_minor_version_of_the_major_one_is_read() {
+async fn every_minor_version_is_accepted() {
     let server = Server::start();
     for version in ["0.1.0", "0.1.9", "0.2.0", "0.99.1"] {
         let mut request = request(PING, &json!({}));
@@ -16,7 +16,7 @@ async fn every_minor_version_of_the_major_one_is_read() {
 }
 
 #[tokio::test]
-async fn another_major_version_is_refused_with_those_that_are_read() {
+async fn another_major_version_is_refused_with_a_list_of_the_supported_ones() {
     let server = Server::start();
     let mut request = request(PING, &json!({}));
     request["protocol"]["version"] = json!("99.0.0");
@@ -29,7 +29,7 @@ async fn another_major_version_is_refused_with_those_that_are_read() {
 }
 
 #[tokio::test]
-async fn a_call_without_a_version_finds_a_stable_one_and_one_with_it_that_one() {
+async fn a_call_without_a_version_runs_the_recommended_stable_one() {
     let server = Server::start();
     let without = server.call(&server.quick, json!([])).await;
     let name = &server.quick.function;
@@ -47,7 +47,7 @@ async fn a_call_without_a_version_finds_a_stable_one_and_one_with_it_that_one() 
 }
 
 #[tokio::test]
-async fn an_unknown_version_is_told_with_those_that_there_are() {
+async fn an_unknown_version_is_refused_with_a_list_of_the_available_ones() {
     let server = Server::start();
     for name in [server.quick.function.as_str(), PING] {
         let mut request = request(name, &server.quick.arguments);
@@ -84,7 +84,7 @@ async fn an_unknown_function_is_not_found() {
 }
 
 #[tokio::test]
-async fn arguments_may_be_left_out() {
+async fn arguments_are_optional() {
     let server = Server::start();
     let mut request = request(PING, &json!({}));
     request["call"].as_object_mut().unwrap().remove("arguments");

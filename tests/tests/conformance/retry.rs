@@ -1,4 +1,4 @@
-//! `retry`: whether it is of use to try again.
+//! `retry`: whether a caller should retry.
 
 use serde_json::json;
 use tests::shape::assert_shape;
@@ -6,22 +6,22 @@ use tests::shape::assert_shape;
 use crate::server::{Server, extension};
 
 #[tokio::test]
-async fn an_error_that_may_pass_says_how_to_try_again() {
+async fn a_transient_error_says_how_to_retry() {
     let server = Server::start();
     let passed = json!({"value": 1, "unit": "millisecond"});
     let asked_for = extension("retry", &json!({}));
-    // The server tells by itself.
+    // The answer has it even if the request does not ask for it.
     for extensions in [
         json!([extension("deadline", &passed)]),
         json!([asked_for, extension("deadline", &passed)]),
     ] {
         let exchange = server.call(&server.slow, extensions).await;
         exchange.error("DEADLINE_EXCEEDED");
-        let told = json!({
-            "allowed": true, "strategy?": "<text>", "after?": {"value": "<count>", "unit": "<text>"},
-            "max_attempts?": "<count>",
+        let retry = json!({
+            "allowed": true, "strategy?": "<text>",
+            "after?": {"value": "<count>", "unit": "<text>"}, "max_attempts?": "<count>",
         });
-        exchange.has_data("retry", &told);
+        exchange.has_data("retry", &retry);
         if let Some(strategy) = exchange.data("retry")["strategy"].as_str() {
             let known = ["immediate", "fixed", "exponential"];
             assert!(known.contains(&strategy), "{exchange}");
@@ -29,9 +29,10 @@ async fn an_error_that_may_pass_says_how_to_try_again() {
     }
 }
 
-/// One part of the page leaves the answer out for such errors, another shows it with a no; it must not be a yes.
+/// One part of the page omits the answer for such errors, another shows it with `allowed: false`.
+/// The suite accepts both, and never `allowed: true`.
 #[tokio::test]
-async fn one_that_will_not_does_not() {
+async fn a_permanent_error_does_not_allow_a_retry() {
     let server = Server::start();
     let asked_for = json!([extension("retry", &json!({}))]);
     let mut wrong = server.quick.clone();

@@ -1,4 +1,4 @@
-//! The server that is held to the protocol, and how it is called.
+//! The server under test, and its client.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,16 +23,16 @@ pub(crate) const CAPABILITIES: &str = "urn:cline:forrst:fn:capabilities";
 pub(crate) const DESCRIBE: &str = "urn:cline:forrst:fn:describe";
 pub(crate) const HEALTH: &str = "urn:cline:forrst:fn:health";
 
-/// An extension in the spelling with the vendor; the pages of extensions spell the same names without.
+/// The prefix of extension names with the vendor.
 pub(crate) const CANONICAL: &str = "urn:cline:forrst:ext:";
-/// The other spelling.
+/// The prefix without the vendor, which the pages of extensions use.
 pub(crate) const SHORT: &str = "urn:forrst:ext:";
 
 static BUNDLE: SharedBundle = SharedBundle::new(|| {
     let environment = [
         ("AWS_LAMBDA_LOG_LEVEL", "WARN"),
         ("CALLBACK_ALLOWED_NETWORKS", "127.0.0.0/8"),
-        // A machine that is busy may take long over what completes at once.
+        // On a busy machine, even a quick function may take long.
         ("FORRST_WAIT_SECONDS", "10"),
         ("WEBHOOK_SECRETS", SECRET),
     ];
@@ -41,40 +41,41 @@ static BUNDLE: SharedBundle = SharedBundle::new(|| {
         .into()
 });
 
-/// What to call.
+/// A function and its arguments.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
     pub(crate) function: String,
     pub(crate) arguments: Value,
 }
 
-/// See the module.
+/// The server under test, and what the suite calls on it.
 pub(crate) struct Server {
     /// Completes at once.
     pub(crate) quick: Call,
     /// The same function with other arguments.
     pub(crate) other: Call,
-    /// Takes long enough for it to be cancelled.
+    /// Runs long enough to be cancelled.
     pub(crate) slow: Call,
-    /// Fails at once, for good.
+    /// Fails at once and permanently.
     pub(crate) failing: Call,
     url: String,
     authorization: Option<String>,
     callback_url: Option<String>,
     client: reqwest::Client,
-    /// Ours, for as long as it is called; it is held to its own document besides.
+    /// Our bundle, kept running while it is called. Its answers are also checked against its
+    /// `OpenAPI` document.
     bundle: Option<Arc<RunningBundle>>,
 }
 
-/// Where callbacks go.
+/// Where callbacks are sent.
 pub(crate) struct Callbacks {
     pub(crate) url: String,
-    /// Whoever receives them, when that is us.
+    /// `None` if `FORRST_CALLBACK_URL` names another receiver.
     pub(crate) receiver: Option<Receiver>,
 }
 
 impl Server {
-    /// The one that is named; a new bundle of ours, or the one that another test has started, when none is.
+    /// The server that `FORRST_URL` names, else our bundle, which the tests share.
     pub(crate) fn start() -> Self {
         let environment = Environment::of_process();
         let text = |name, default: &str| environment.optional(name).unwrap_or(default).to_owned();
@@ -122,7 +123,8 @@ impl Server {
         }
     }
 
-    /// A receiver of ours, which only a server on this machine can reach, unless another is named.
+    /// The receiver that `FORRST_CALLBACK_URL` names, else a receiver of ours, which only a server
+    /// on this machine can reach.
     pub(crate) async fn callbacks(&self) -> Callbacks {
         if let Some(url) = &self.callback_url {
             return Callbacks {
@@ -137,7 +139,7 @@ impl Server {
         }
     }
 
-    /// Sends a body as it is.
+    /// Sends a body unchanged.
     pub(crate) async fn send_raw(
         &self,
         method: Method,
@@ -163,7 +165,7 @@ impl Server {
         Exchange::new(sent, status, headers, response.text().await.unwrap())
     }
 
-    /// Sends a request. Whatever is in it, the answer is a well-formed response to it.
+    /// Sends a request and expects a well-formed response to it, whatever the request contains.
     pub(crate) async fn send(&self, request: &Value) -> Exchange {
         let exchange = self
             .send_raw(Method::POST, "application/json", request.to_string())
@@ -181,18 +183,18 @@ impl Server {
         self.send(&request).await
     }
 
-    /// Calls one of the protocol's own functions.
+    /// Calls one of the protocol's system functions.
     pub(crate) async fn system(&self, function: &str, arguments: &Value) -> Exchange {
         self.send(&request(function, arguments)).await
     }
 
-    /// Calls and does not wait. A server may answer at once all the same when it is quick, so this is for what is slow, or
-    /// what may as well have ended.
+    /// Calls with a preference for a deferred answer. A server may still answer a quick call at
+    /// once, so use this for slow calls, or where the call may have ended.
     pub(crate) async fn begin(&self, call: &Call) -> Exchange {
         self.call(call, json!([prefer_async()])).await
     }
 
-    /// How an operation stands, by the call that its server told.
+    /// Polls an operation with the call that the server's answer names.
     pub(crate) async fn poll(&self, begun: &Exchange) -> Exchange {
         let poll = &begun.data("async")["poll"];
         let mut request = request("", &poll["arguments"]);
@@ -200,17 +202,17 @@ impl Server {
         self.send(&request).await
     }
 
-    /// How an operation stands once it is `status`.
+    /// Polls until the operation has this status, and returns that answer.
     pub(crate) async fn reaches(&self, begun: &Exchange, status: &str) -> Exchange {
         until(status, async || {
             let polled = self.poll(begun).await;
-            let stands = polled.result()["status"]
+            let current = polled.result()["status"]
                 .as_str()
                 .unwrap_or_default()
                 .to_owned();
-            let goes_on = ["pending", "processing"].contains(&stands.as_str());
-            assert!(goes_on || stands == status, "not {status}\n{polled}");
-            (stands == status).then_some(polled)
+            let is_active = ["pending", "processing"].contains(&current.as_str());
+            assert!(is_active || current == status, "not {status}\n{polled}");
+            (current == status).then_some(polled)
         })
         .await
     }
@@ -221,12 +223,12 @@ impl Server {
     }
 }
 
-/// The shape of what `ping` answers.
+/// The shape of `ping`'s result.
 pub(crate) fn pong() -> Value {
     json!({"status": "<text>", "timestamp": "<time>"})
 }
 
-/// A request with an id that no other has.
+/// A request with a unique id.
 pub(crate) fn request(function: &str, arguments: &Value) -> Value {
     json!({
         "protocol": {"name": "forrst", "version": "0.1.0"},
@@ -235,7 +237,6 @@ pub(crate) fn request(function: &str, arguments: &Value) -> Value {
     })
 }
 
-/// An extension with options.
 pub(crate) fn extension(name: &str, options: &Value) -> Value {
     json!({"urn": format!("{CANONICAL}{name}"), "options": options})
 }
@@ -244,7 +245,7 @@ pub(crate) fn prefer_async() -> Value {
     extension("async", &json!({"preferred": true}))
 }
 
-/// A name that has not been used before, in an earlier run neither: the server may remember.
+/// A name that no test has used, in this run or in an earlier one: the server may still have it.
 pub(crate) fn unique(word: &str) -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);

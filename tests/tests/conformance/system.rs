@@ -1,4 +1,4 @@
-//! The protocol's own functions: whether the server is there, how it is and what it can do.
+//! The protocol's system functions: ping, health, capabilities and describe.
 
 use serde_json::{Value, json};
 use tests::shape::assert_shape;
@@ -8,7 +8,7 @@ use crate::server::{CANCEL, CAPABILITIES, DESCRIBE, HEALTH, LIST, PING, STATUS, 
 const STATUSES: [&str; 3] = ["healthy", "degraded", "unhealthy"];
 
 #[tokio::test]
-async fn ping_answers() {
+async fn ping_reports_a_healthy_server() {
     let server = Server::start();
     let exchange = server.system(PING, &json!({})).await;
     exchange
@@ -16,17 +16,18 @@ async fn ping_answers() {
 }
 
 #[tokio::test]
-async fn health_is_that_of_the_worst_part() {
+async fn health_is_that_of_the_worst_component() {
     let server = Server::start();
     let exchange = server.system(HEALTH, &json!({})).await;
     exchange.has_result(&json!({
-        "status": "<text>", "components": "<object>", "timestamp": "<time>", "functions?": "<object>",
+        "status": "<text>", "components": "<object>", "timestamp": "<time>",
+        "functions?": "<object>",
     }));
     let rank = |status: &Value| {
         STATUSES
             .iter()
             .position(|known| status == known)
-            .unwrap_or_else(|| panic!("{status} is no status\n{exchange}"))
+            .unwrap_or_else(|| panic!("{status} is not a health status\n{exchange}"))
     };
     let result = exchange.result();
     let mut worst = 0;
@@ -38,7 +39,7 @@ async fn health_is_that_of_the_worst_part() {
         assert_shape(&shape, component, &exchange);
         worst = worst.max(rank(&component["status"]));
     }
-    // A function's own health counts as well, where it is told.
+    // If a server reports the health of functions, they count as well.
     if result.get("functions").is_none() {
         assert_eq!(rank(&result["status"]), worst, "{exchange}");
     }
@@ -51,7 +52,7 @@ async fn health_is_that_of_the_worst_part() {
 }
 
 #[tokio::test]
-async fn health_is_told_for_one_part_and_without_details() {
+async fn health_can_be_limited_to_one_component_and_omit_details() {
     let server = Server::start();
     let arguments = json!({"component": "self", "include_details": false});
     let exchange = server.system(HEALTH, &arguments).await;
@@ -62,18 +63,18 @@ async fn health_is_told_for_one_part_and_without_details() {
     let components = all.result()["components"].as_object().unwrap();
     for name in components.keys().filter(|name| *name != "self") {
         let one = server.system(HEALTH, &json!({"component": name})).await;
-        let told = one.result()["components"].as_object().unwrap();
-        assert!(told.keys().eq([name]), "{one}");
+        let reported = one.result()["components"].as_object().unwrap();
+        assert!(reported.keys().eq([name]), "{one}");
     }
 }
 
 #[tokio::test]
-async fn capabilities_name_what_can_be_called() {
+async fn capabilities_list_versions_functions_and_extensions() {
     let server = Server::start();
     let exchange = server.system(CAPABILITIES, &json!({})).await;
     exchange.has_result(&json!({
-        "service": "<text>", "protocol_versions": "<array>", "extensions": "<array>", "functions": "<array>",
-        "limits?": "<object>",
+        "service": "<text>", "protocol_versions": "<array>", "extensions": "<array>",
+        "functions": "<array>", "limits?": "<object>",
     }));
     let result = exchange.result();
     let versions = result["protocol_versions"].as_array().unwrap();
@@ -102,7 +103,7 @@ async fn capabilities_name_what_can_be_called() {
 }
 
 #[tokio::test]
-async fn a_function_is_described_with_its_versions() {
+async fn describe_lists_a_functions_versions() {
     let server = Server::start();
     for name in [
         server.quick.function.as_str(),
@@ -114,8 +115,8 @@ async fn a_function_is_described_with_its_versions() {
     ] {
         let exchange = server.system(DESCRIBE, &json!({"function": name})).await;
         exchange.has_result(&json!({
-            "function": name, "description": "<text>", "side_effects": "<array>", "versions": "<array>",
-            "recommended_version": "<text>",
+            "function": name, "description": "<text>", "side_effects": "<array>",
+            "versions": "<array>", "recommended_version": "<text>",
         }));
         let result = exchange.result();
         for effect in result["side_effects"].as_array().unwrap() {
@@ -141,7 +142,7 @@ async fn a_function_is_described_with_its_versions() {
 }
 
 #[tokio::test]
-async fn a_description_may_be_of_one_version_and_without_schemas() {
+async fn describe_can_be_limited_to_one_version_and_omit_schemas() {
     let server = Server::start();
     let name = &server.quick.function;
     let all = server.system(DESCRIBE, &json!({"function": name})).await;
@@ -162,7 +163,7 @@ async fn a_description_may_be_of_one_version_and_without_schemas() {
 }
 
 #[tokio::test]
-async fn each_may_be_called_with_its_version() {
+async fn system_functions_can_be_called_with_their_version() {
     let server = Server::start();
     for name in [PING, HEALTH, CAPABILITIES, LIST] {
         let mut request = request(name, &json!({}));

@@ -1,17 +1,17 @@
-//! HTTP around the envelope.
+//! HTTP: methods, content types and sizes.
 
 use reqwest::Method;
 use serde_json::json;
 
 use crate::server::{CAPABILITIES, PING, Server, pong, request};
 
-/// What servers are advised to take.
+/// The limit that the specification recommends to servers.
 const RECOMMENDED_BYTES_MAX: u64 = 1024 * 1024;
-/// A server that takes more than this is not sent as much.
+/// The largest limit that the suite tests.
 const BYTES_MAX: u64 = 5 * 1024 * 1024;
 
 #[tokio::test]
-async fn a_result_is_200_and_json() {
+async fn a_result_has_the_status_200_and_is_json() {
     let server = Server::start();
     let exchange = server.system(PING, &json!({})).await;
     assert_eq!(exchange.status, 200, "{exchange}");
@@ -19,18 +19,18 @@ async fn a_result_is_200_and_json() {
 }
 
 #[tokio::test]
-async fn only_posts_are_calls() {
+async fn only_post_is_allowed() {
     let server = Server::start();
     for method in [Method::GET, Method::PUT, Method::DELETE] {
         let body = request(PING, &json!({})).to_string();
         let exchange = server.send_raw(method, "application/json", body).await;
-        // What else is in it is HTTP's business.
+        // The specification says nothing more about this answer.
         assert_eq!(exchange.status, 405, "{exchange}");
     }
 }
 
 #[tokio::test]
-async fn only_json_is_read() {
+async fn only_json_is_accepted() {
     let server = Server::start();
     let body = || request(PING, &json!({})).to_string();
     for content_type in ["text/plain", "application/xml"] {
@@ -46,20 +46,20 @@ async fn only_json_is_read() {
 }
 
 #[tokio::test]
-async fn too_large_a_body_is_refused() {
+async fn a_body_over_the_limit_is_refused() {
     let server = Server::start();
     let capabilities = server.system(CAPABILITIES, &json!({})).await;
-    let told = capabilities.result()["limits"]["max_request_bytes"].as_u64();
-    let most = told.unwrap_or(RECOMMENDED_BYTES_MAX);
-    if most > BYTES_MAX {
+    let stated = capabilities.result()["limits"]["max_request_bytes"].as_u64();
+    let limit = stated.unwrap_or(RECOMMENDED_BYTES_MAX);
+    if limit > BYTES_MAX {
         return;
     }
-    let padding = "x".repeat(usize::try_from(most).unwrap());
+    let padding = "x".repeat(usize::try_from(limit).unwrap());
     let mut request = request(PING, &json!({}));
     request["context"] = json!({ "padding": padding });
     let exchange = server
         .send_raw(Method::POST, "application/json", request.to_string())
         .await;
-    // A gateway may answer in front of the server, so nothing is asked of the body.
+    // A gateway may answer instead of the server, so the body is not checked.
     assert_eq!(exchange.status, 413, "{exchange}");
 }

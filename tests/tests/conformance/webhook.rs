@@ -1,4 +1,4 @@
-//! `webhook`: somebody is told of the end of an operation.
+//! `webhook`: a callback when an operation ends.
 
 use serde_json::{Value, json};
 use tests::shape::assert_shape;
@@ -7,10 +7,10 @@ use tests::wait::until;
 use crate::server::{Server, extension, prefer_async};
 
 #[tokio::test]
-async fn a_registration_is_confirmed_and_kept() {
+async fn a_registration_is_confirmed_and_its_callback_arrives() {
     let server = Server::start();
     let callbacks = server.callbacks().await;
-    // Both spellings are the page's own.
+    // The page uses both spellings.
     for events in [
         json!(["operation.completed", "operation.failed"]),
         json!(["forrst.operation.completed"]),
@@ -21,7 +21,8 @@ async fn a_registration_is_confirmed_and_kept() {
         let extensions = json!([prefer_async(), extension("webhook", &options)]);
         let exchange = server.call(&server.quick, extensions).await;
         let confirmed = json!({
-            "registered": true, "callback_url": callbacks.url, "events": events, "signature_version": "v1",
+            "registered": true, "callback_url": callbacks.url, "events": events,
+            "signature_version": "v1",
         });
         exchange.has_data("webhook", &confirmed);
     }
@@ -46,8 +47,9 @@ async fn a_registration_is_confirmed_and_kept() {
             "type": "forrst.operation.completed",
             "timestamp": "<time>",
             "data": {
-                "operation_id": "<text>", "function": server.quick.function, "version": "<text>",
-                "status": "completed", "result": "<anything>", "completed_at": "<time>",
+                "operation_id": "<text>", "function": server.quick.function,
+                "version": "<text>", "status": "completed", "result": "<anything>",
+                "completed_at": "<time>",
             },
         });
         let body: Value = serde_json::from_slice(&delivery.body).unwrap();
@@ -56,14 +58,15 @@ async fn a_registration_is_confirmed_and_kept() {
 }
 
 #[tokio::test]
-async fn every_event_and_a_signature_of_the_servers_choice_are_the_default() {
+async fn a_registration_defaults_to_some_events_and_a_signature_version() {
     let server = Server::start();
     let callbacks = server.callbacks().await;
     let options = json!({"callback_url": callbacks.url});
     let extensions = json!([prefer_async(), extension("webhook", &options)]);
     let exchange = server.call(&server.quick, extensions).await;
     let confirmed = json!({
-        "registered": true, "callback_url": callbacks.url, "events": "<array>", "signature_version": "<text>",
+        "registered": true, "callback_url": callbacks.url, "events": "<array>",
+        "signature_version": "<text>",
     });
     exchange.has_data("webhook", &confirmed);
     let data = exchange.data("webhook");
@@ -72,14 +75,15 @@ async fn every_event_and_a_signature_of_the_servers_choice_are_the_default() {
     assert!(["v1", "v1a"].contains(&version), "{exchange}");
 }
 
-/// Which signatures a server can make is its own affair; it must not promise another.
+/// A server may support either signature, but must not confirm one that it does not support.
 #[tokio::test]
-async fn a_signature_is_promised_or_refused() {
+async fn a_signature_version_is_confirmed_or_refused() {
     let server = Server::start();
     let callbacks = server.callbacks().await;
     for version in ["v1", "v1a", "v2"] {
         let options = json!({
-            "callback_url": callbacks.url, "events": ["operation.failed"], "signature_version": version,
+            "callback_url": callbacks.url, "events": ["operation.failed"],
+            "signature_version": version,
         });
         let extensions = json!([extension("webhook", &options)]);
         let exchange = server.call(&server.quick, extensions).await;
@@ -94,9 +98,9 @@ async fn a_signature_is_promised_or_refused() {
 }
 
 #[tokio::test]
-async fn what_nobody_can_call_is_refused() {
+async fn wrong_callback_urls_and_events_are_refused() {
     let server = Server::start();
-    // A public address by its number: a name may lead to one that a server's operator has allowed.
+    // A public address by number: a name may resolve to an address that the operator has allowed.
     for url in ["no url", "http://8.8.8.8/hook", "ftp://example.com/hook"] {
         for (name, options) in [
             ("webhook", json!({"callback_url": url})),

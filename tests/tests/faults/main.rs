@@ -1,10 +1,12 @@
-//! Nothing is lost, whatever fails: each story is told again for every fault of every AWS call that its processes make, and for
-//! pairs of faults, and when all queues have come to rest every promise is looked at.
+//! Nothing is lost, whatever fails. Each story runs once for every fault of every AWS call that
+//! its processes make, and for pairs of faults. Each run serves its queues until they are empty
+//! and then checks every promise.
 //!
-//! A plain run tells every single fault, each [`SHARE`]-th pair, and a few longer schedules drawn from a seed that stays the same. With
-//! `FAULTS=all` it is every pair, and many schedules from a new seed; with `FAULTS=NAME`, the name of one schedule as a failure prints it, that one alone.
+//! A plain run covers every single fault, each [`SHARE`]-th pair, and a few longer schedules that
+//! are drawn from a fixed seed. `FAULTS=all` runs every pair, and many schedules from a new seed.
+//! `FAULTS=NAME` runs one schedule, by the name that a failure prints.
 
-#![expect(clippy::unwrap_used, reason = "a test has nobody to hand an error to")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(
     clippy::large_futures,
     reason = "a test's futures live on its own thread"
@@ -27,17 +29,18 @@ use runner::Stage;
 use schedule::Schedule;
 use story::STORIES;
 
-/// One pair in so many is part of a plain run. A prime, so that the share goes through all calls and kinds of faults.
+/// A plain run takes one pair in this many. A prime, so that the share covers all calls and all
+/// kinds of faults.
 const SHARE: usize = 389;
 
-/// Schedules of three to six faults that are drawn for each story when everything is told.
+/// How many schedules of three to six faults `FAULTS=all` draws for each story.
 const RANDOM_SCHEDULES: usize = 300;
 
-/// The same, and their seed, in a plain run.
+/// How many a plain run draws, and from which seed.
 const FEW_RANDOM_SCHEDULES: usize = 10;
 const SEED: u64 = 1;
 
-/// What is to be told of a story.
+/// Which schedules of a story to run.
 #[derive(Debug, PartialEq)]
 enum Extent {
     Share,
@@ -61,21 +64,21 @@ fn extent(story: &str) -> Extent {
 /// The faults that a call can meet.
 fn faults_of(call: &str) -> &'static [Fault] {
     match call {
-        // Carried out or not: nobody waits for the answer.
+        // Carried out or not: no process waits for its answer.
         ACKNOWLEDGEMENT => &Fault::ALL[..1],
-        // Refused as well, as by a role that names another secret.
+        // AWS may also deny it, for example when the role names another secret.
         "GetSecretValue" => &Fault::ALL,
         _ => &Fault::ALL[..Fault::ALL.len() - 1],
     }
 }
 
-async fn tell(name: &str) {
+async fn run(name: &str) {
     let story = STORIES.iter().find(|story| story.name == name).unwrap();
     let extent = extent(name);
-    let mut stage = Stage::set(story).await;
+    let mut stage = Stage::start(story).await;
     if let Extent::One(schedule) = &extent {
-        stage.tell(&Schedule::default()).await;
-        let calls = stage.tell(schedule).await;
+        stage.run(&Schedule::default()).await;
+        let calls = stage.run(schedule).await;
         for (n, call) in calls.names.iter().enumerate() {
             println!(
                 "{n:3} {call} {}",
@@ -86,20 +89,20 @@ async fn tell(name: &str) {
     if matches!(extent, Extent::One(_) | Extent::Nothing) {
         return;
     }
-    let undisturbed = stage.tell(&Schedule::default()).await;
-    let (mut singles, mut pairs, mut told) = (0, 0, 0);
-    for first in undisturbed.told_of.clone() {
+    let undisturbed = stage.run(&Schedule::default()).await;
+    let (mut singles, mut pairs, mut pairs_run) = (0, 0, 0);
+    for first in undisturbed.faulted.clone() {
         let call = &undisturbed.names[first];
         for fault in faults_of(call) {
             let single = Schedule::default().and(first, *fault);
-            let calls = stage.tell(&single).await;
+            let calls = stage.run(&single).await;
             singles += 1;
             for (second, call) in calls.names.iter().enumerate().skip(first + 1) {
                 for fault in faults_of(call) {
                     pairs += 1;
                     if extent == Extent::All || pairs % SHARE == 0 {
-                        stage.tell(&single.clone().and(second, *fault)).await;
-                        told += 1;
+                        stage.run(&single.clone().and(second, *fault)).await;
+                        pairs_run += 1;
                     }
                 }
             }
@@ -113,17 +116,19 @@ async fn tell(name: &str) {
     };
     println!("{name}: random schedules from seed {seed:#x}");
     for schedule in Schedule::draw(seed, undisturbed.names.len()).take(drawn) {
-        stage.tell(&schedule).await;
+        stage.run(&schedule).await;
     }
     println!(
-        "{name}: {} calls, {singles} single faults, {told} of {pairs} pairs, {drawn} random schedules",
+        "{name}: {} calls, {singles} single faults, {pairs_run} of {pairs} pairs, \
+        {drawn} random schedules",
         undisturbed.names.len()
     );
-    // A plan that is never carried out would prove nothing.
+    // A run without faults would prove nothing.
     assert!(singles > 5 * story.processes.len());
 }
 
-/// One that keeps no thread that work has run on: from a thread's end [`paced`] knows that a worker has been told of its work's.
+/// Ends each thread when its work ends: [`paced`] takes the end of the thread for the moment when
+/// the worker has the outcome.
 fn runtime() -> Runtime {
     Builder::new_current_thread()
         .enable_all()
@@ -132,21 +137,21 @@ fn runtime() -> Runtime {
         .unwrap()
 }
 
-macro_rules! tell {
+macro_rules! tests {
     ($($test:ident: $story:literal,)*) => {
         $(#[test]
         fn $test() {
-            runtime().block_on(tell($story));
+            runtime().block_on(run($story));
         })*
 
         #[test]
-        fn every_story_is_told() {
+        fn every_story_has_a_test() {
             assert_eq!(STORIES.each_ref().map(|story| story.name), [$($story),*]);
         }
     };
 }
 
-tell! {
+tests! {
     completing_survives_every_fault: "completes",
     large_payloads_survive_every_fault: "large",
     retries_survive_every_fault: "retried",

@@ -1,7 +1,8 @@
-//! Work that takes its time, by the clock that is moved by hand.
+//! Work that takes time, by the test's clock.
 //!
-//! It runs on threads of its own, as all work does, and would get on with it at any moment. So it stops at gates: what comes
-//! after one begins when nothing else is going on, and one gate opens at a time. A story with it is the same each time.
+//! It runs on separate threads, as all work does, and could proceed at any moment. So it stops at
+//! gates: a gate opens when nothing else is running, and only one opens at a time. That makes every
+//! run of a story the same.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -18,19 +19,20 @@ use tests::wire::{Wire, Work as AtWork};
 use tokio::sync::oneshot;
 use worker::{Context, Runner, Work, WorkError};
 
-/// `demo.echo`, which takes its time: `at_secs` says when each gate opens, counted from the attempt's beginning. Behind each it
-/// reports progress; behind the last it returns, or panics until the attempt `succeeds_on`.
+/// `demo.echo`, slowed down. `at_secs` says when each gate opens, counted from the start of the
+/// attempt. After each gate it reports progress; after the last it returns, or panics if the
+/// attempt comes before `succeeds_on`.
 pub(crate) struct Paced;
 
-/// All work of a worker that knows no other.
+/// The only work of a worker in a story with paced work.
 pub(crate) static RUNNERS: [Runner; 1] = [Runner::of::<Paced>()];
 
-/// The works of one story, by their names.
+/// The running work of one story, by name.
 #[derive(Default)]
-pub(crate) struct Works(Mutex<BTreeMap<String, Stand>>);
+pub(crate) struct RunningWork(Mutex<BTreeMap<String, Waiting>>);
 
-/// Where a work stands.
-struct Stand {
+/// Work that has reached a gate.
+struct Waiting {
     context: Arc<Context>,
     gate: Option<Gate>,
 }
@@ -40,10 +42,10 @@ struct Gate {
     open: oneshot::Sender<()>,
 }
 
-/// A story's works, and the wire that it is told over.
-type Place = (Arc<Works>, Wire);
+/// A story's work, and the wire that its requests use.
+type Place = (Arc<RunningWork>, Wire);
 
-/// Those of every story: nothing else leads from a function to the test that it is part of.
+/// The places of all stories. A function has no other way to reach the test that it belongs to.
 static PLACES: LazyLock<Mutex<BTreeMap<String, Place>>> = LazyLock::new(Mutex::default);
 
 impl Function for Paced {
@@ -63,48 +65,49 @@ impl Function for Paced {
 impl Work for Paced {
     async fn run(args: Object, context: Context) -> Result<Object, WorkError> {
         let plan: Value = serde_json::from_str(args.0.as_str()).unwrap();
-        let here = Here::enter(&plan, context);
+        let run = Run::enter(&plan, context);
         let gates = plan["at_secs"].as_array().unwrap();
         for (passed, secs) in gates.iter().enumerate() {
-            here.pass(Duration::from_secs(secs.as_u64().unwrap())).await;
+            run.pass(Duration::from_secs(secs.as_u64().unwrap())).await;
             if passed + 1 < gates.len() {
                 let share = f64::from(u32::try_from(passed + 1).unwrap()) / 10.0;
-                here.context.progress(share, &format!("passed {secs}"));
+                run.context.progress(share, &format!("passed {secs}"));
             }
         }
-        if u64::from(here.context.attempt()) < plan["succeeds_on"].as_u64().unwrap_or(1) {
-            // A panic but for the hook, which would tell of each.
+        if u64::from(run.context.attempt()) < plan["succeeds_on"].as_u64().unwrap_or(1) {
+            // Unlike `panic!`, this does not run the panic hook, which would print a message.
             std::panic::resume_unwind(Box::new("asked to panic"));
         }
         Ok(args)
     }
 }
 
-/// A work in its own eyes.
-struct Here {
-    works: Arc<Works>,
+/// One run of the work, as the function sees it.
+struct Run {
+    works: Arc<RunningWork>,
     wire: Wire,
     name: String,
     context: Arc<Context>,
     began: Timestamp,
 }
 
-/// Takes a work off its list when its thread ends, and not before: until then the worker has not been told that it is over.
-struct Leaves {
-    works: Arc<Works>,
+/// Takes work off the list when its thread ends, and not before: until then the worker does not
+/// have its outcome.
+struct RemoveAtThreadEnd {
+    works: Arc<RunningWork>,
     wire: Wire,
     name: String,
 }
 
 thread_local! {
-    static LEAVES: Cell<Option<Leaves>> = const { Cell::new(None) };
+    static REMOVE_AT_THREAD_END: Cell<Option<RemoveAtThreadEnd>> = const { Cell::new(None) };
 }
 
-impl Here {
+impl Run {
     fn enter(plan: &Value, context: Context) -> Self {
         let (works, wire) = PLACES.lock().unwrap()[plan["story"].as_str().unwrap()].clone();
         let name = plan["name"].as_str().unwrap().to_owned();
-        LEAVES.set(Some(Leaves {
+        REMOVE_AT_THREAD_END.set(Some(RemoveAtThreadEnd {
             works: Arc::clone(&works),
             wire: wire.clone(),
             name: name.clone(),
@@ -120,7 +123,7 @@ impl Here {
 
     async fn pass(&self, after: Duration) {
         let (open, opened) = oneshot::channel();
-        let stand = Stand {
+        let waiting = Waiting {
             context: Arc::clone(&self.context),
             gate: Some(Gate {
                 opens_at: self.began + after,
@@ -131,21 +134,21 @@ impl Here {
             .0
             .lock()
             .unwrap()
-            .insert(self.name.clone(), stand);
+            .insert(self.name.clone(), waiting);
         self.wire.wake_process();
         opened.await.unwrap();
     }
 }
 
-impl Drop for Leaves {
+impl Drop for RemoveAtThreadEnd {
     fn drop(&mut self) {
         self.works.0.lock().unwrap().remove(&self.name);
         self.wire.wake_process();
     }
 }
 
-impl Works {
-    /// The works of a story that is told over this wire.
+impl RunningWork {
+    /// The work of a story whose requests use this wire.
     pub(crate) fn of(story: &str, wire: &Wire) -> Arc<Self> {
         let works = Arc::<Self>::default();
         let entry = (Arc::clone(&works), wire.clone());
@@ -153,15 +156,15 @@ impl Works {
         works
     }
 
-    /// What they are at; lets one go on whose time has come when all of them wait. `begun` is how many were begun and are not
-    /// over, as far as their worker knows.
-    pub(crate) fn look(&self, clock: &ManualClock, begun: usize) -> AtWork {
+    /// Reports what the work is doing. When all of it waits, opens one gate that is due. `started`
+    /// is how many runs have started and not ended, as far as their worker knows.
+    pub(crate) fn advance(&self, clock: &ManualClock, started: usize) -> AtWork {
         let mut works = self.0.lock().unwrap();
-        if begun == 0 && works.is_empty() {
+        if started == 0 && works.is_empty() {
             return AtWork::None;
         }
-        let waits = |work: &Stand| work.gate.is_some() && !work.context.is_cancelled();
-        if works.len() != begun || !works.values().all(waits) {
+        let waits = |work: &Waiting| work.gate.is_some() && !work.context.is_cancelled();
+        if works.len() != started || !works.values().all(waits) {
             return AtWork::Runs;
         }
         let now = clock.now();
@@ -170,7 +173,7 @@ impl Works {
             .find_map(|work| work.gate.take_if(|gate| gate.opens_at <= now));
         match due {
             Some(gate) => {
-                // One that was dropped meanwhile goes nowhere.
+                // The send fails if the work was dropped meanwhile.
                 let _ = gate.open.send(());
                 AtWork::Runs
             }

@@ -1,4 +1,4 @@
-//! How a story is told.
+//! Runs a story.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,53 +15,53 @@ use tests::world::{Answer, World};
 use worker::Worker;
 
 use crate::checker::Checker;
-use crate::paced::Works;
+use crate::paced::RunningWork;
 use crate::schedule::Schedule;
 use crate::story::{Process, Story};
 
-/// How long a process waits for a message at most: a backoff between attempts, never a visibility timeout.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a process waits for a message at most: long enough for a backoff between attempts, too
+/// short for a visibility timeout.
+const MESSAGE_WAIT_MAX: Duration = Duration::from_secs(20);
 
-/// How long a world may take to come to rest: past every age, backoff and schedule.
-const REST_MAX: Duration = Duration::from_secs(30 * 86_400);
+/// How long the queues may take to empty: longer than every maximum age, backoff and schedule.
+const DRAIN_MAX: Duration = Duration::from_secs(30 * 86_400);
 
-/// How often a caller without an answer asks: more often than a schedule has faults.
+/// How often a caller without an answer repeats its request: more often than a schedule has faults.
 const REQUESTS_MAX: usize = 12;
 
 const KEY: &str = "k";
 
-/// A world in which one story is told again and again, each time of another owner's operations.
+/// A world in which one story runs many times, each time with another owner's operations.
 pub(crate) struct Stage {
     story: &'static Story,
     world: World,
-    works: Arc<Works>,
-    told: usize,
-    /// How the operations end when nothing goes wrong: status and attempt.
+    works: Arc<RunningWork>,
+    runs: usize,
+    /// The status and the attempt that each operation ends with when nothing goes wrong.
     undisturbed: Vec<(String, u32)>,
     _secrets: Option<SecretsManager>,
 }
 
-/// The calls of a runner.
+/// The AWS calls of one run.
 pub(crate) struct Calls {
-    /// All of them, by their names.
     pub(crate) names: Vec<String>,
-    /// Those that the story is about.
-    pub(crate) told_of: Range<usize>,
+    /// Those that are given faults.
+    pub(crate) faulted: Range<usize>,
 }
 
-/// One runner.
+/// One run of a story.
 struct Runner<'a> {
     story: &'static Story,
     world: &'a World,
-    works: &'a Works,
+    works: &'a RunningWork,
     owner: String,
-    operations: Vec<Told>,
-    /// A sender that has started and not died since, where starting is part of the story.
+    operations: Vec<Subject>,
+    /// A sender that has started and not died, in a story where its start can fail.
     callback: Option<Callback>,
 }
 
-/// An operation that a story is about.
-struct Told {
+/// An operation in a run.
+struct Subject {
     id: String,
     key: String,
     body: String,
@@ -70,7 +70,7 @@ struct Told {
 }
 
 impl Stage {
-    pub(crate) async fn set(story: &'static Story) -> Self {
+    pub(crate) async fn start(story: &'static Story) -> Self {
         let (mut secrets, mut world) = (None, World::start().await);
         if story.has_stored_secrets {
             let stored = SecretsManager::start().await;
@@ -85,23 +85,24 @@ impl Stage {
         }
         Self {
             story,
-            works: Works::of(story.name, &world.wire),
+            works: RunningWork::of(story.name, &world.wire),
             world,
-            told: 0,
+            runs: 0,
             undisturbed: Vec::new(),
             _secrets: secrets,
         }
     }
 
-    /// Tells the story with these faults, and holds it to every promise; the calls that were made. First without any.
-    pub(crate) async fn tell(&mut self, schedule: &Schedule) -> Calls {
-        self.told += 1;
+    /// Runs the story with these faults and checks every promise. Returns the calls that were made.
+    /// The first run must be without faults: the others are compared with it.
+    pub(crate) async fn run(&mut self, schedule: &Schedule) -> Calls {
+        self.runs += 1;
         let (story, world) = (self.story, &self.world);
-        let owner = format!("teller-{}", self.told);
+        let owner = format!("owner-{}", self.runs);
         let mut operations = Vec::new();
         for (n, body) in story.bodies.iter().enumerate() {
-            let told = Told::new(world, story, schedule, &owner, n, body());
-            operations.push(told.await);
+            let subject = Subject::new(world, story, schedule, &owner, n, body());
+            operations.push(subject.await);
         }
         let mut runner = Runner {
             story,
@@ -113,36 +114,37 @@ impl Stage {
         };
         world.wire.reset();
         world.wire.plan(schedule.faults());
-        let mut begun_at = Vec::new();
+        let mut starts = Vec::new();
         for process in story.processes {
-            begun_at.push(world.wire.calls().len());
-            // On the heap: handlers of all functions are inside, and a test's thread has a small stack.
+            starts.push(world.wire.calls().len());
+            // On the heap: the future holds the handlers of all functions, and a test's thread has
+            // a small stack.
             Box::pin(runner.act(*process)).await;
         }
-        Box::pin(runner.rest()).await;
+        Box::pin(runner.drain()).await;
         let calls = world.wire.calls();
-        begun_at.push(calls.len());
+        starts.push(calls.len());
         world.wire.plan([]);
-        let (mut broken, mut ends) = (Vec::new(), Vec::new());
+        let (mut violations, mut ends) = (Vec::new(), Vec::new());
         if world.wire.unconditional_writes() > 0 {
-            broken.push("a write without a condition".to_owned());
+            violations.push("a write without a condition".to_owned());
         }
-        for told in runner.operations {
-            match told
+        for subject in runner.operations {
+            match subject
                 .checker
-                .verdict(world, &runner.owner, &told.receiver)
+                .verdict(world, &runner.owner, &subject.receiver)
                 .await
             {
                 Ok(end) => ends.push(end),
-                Err(promises) => broken.push(promises),
+                Err(broken) => violations.push(broken),
             }
         }
-        if broken.is_empty() && schedule.len() == 0 {
+        if violations.is_empty() && schedule.len() == 0 {
             self.undisturbed = ends;
-        } else if broken.is_empty() {
-            broken.extend(self.neighbours(schedule, &ends));
+        } else if violations.is_empty() {
+            violations.extend(self.disturbed_neighbours(schedule, &ends));
         }
-        if !broken.is_empty() {
+        if !violations.is_empty() {
             let calls: Vec<_> = calls
                 .iter()
                 .enumerate()
@@ -151,20 +153,20 @@ impl Stage {
             panic!(
                 "{}/{schedule}: {}\ncalls: {}",
                 story.name,
-                broken.join("\n"),
+                violations.join("\n"),
                 calls.join(", ")
             );
         }
-        let told_of = story.told_of.clone().unwrap_or(0..story.processes.len());
+        let faulted = story.faulted.clone().unwrap_or(0..story.processes.len());
         Calls {
             names: calls,
-            told_of: begun_at[told_of.start]..begun_at[told_of.end],
+            faulted: starts[faulted.start]..starts[faulted.end],
         }
     }
 
-    /// A fault that befalls one operation's call leaves those alone that are served in the same batch, unless the process dies,
-    /// which is that of all of them.
-    fn neighbours(&self, schedule: &Schedule, ends: &[(String, u32)]) -> Option<String> {
+    /// A fault in one operation's call does not change how the other operations of the same batch
+    /// end, unless it ends the process that serves all of them.
+    fn disturbed_neighbours(&self, schedule: &Schedule, ends: &[(String, u32)]) -> Option<String> {
         let pairs = self.undisturbed.iter().zip(ends);
         let disturbed = pairs.filter(|(before, now)| before != now).count();
         let is_shared = schedule.faults().any(|(_, fault)| fault.is_crash());
@@ -173,7 +175,7 @@ impl Stage {
     }
 }
 
-impl Told {
+impl Subject {
     async fn new(
         world: &World,
         story: &Story,
@@ -184,7 +186,7 @@ impl Told {
     ) -> Self {
         let receiver = Receiver::start().await;
         receiver.answer_next(story.answers.iter().copied());
-        // One callback is enough for neighbours to be told apart by.
+        // One callback distinguishes the neighbours well enough.
         if n == 0 {
             body["callback_url"] = json!(receiver.url);
         }
@@ -199,7 +201,7 @@ impl Told {
             receiver,
             checker: Checker::new(
                 story.ends_after(schedule),
-                story.spends + schedule.len(),
+                story.lost_attempts + schedule.len(),
                 &body,
                 id,
             ),
@@ -218,56 +220,56 @@ impl Runner<'_> {
                     );
                     let headers = [("idempotency-key", key.as_str())];
                     let answer = self
-                        .ask_until_answered("POST", "/operations", &headers, &body)
+                        .request_until_answered("POST", "/operations", &headers, &body)
                         .await;
-                    self.operations[n].checker.accepted(answer.status);
+                    self.operations[n].checker.submit_answered(answer.status);
                 }
             }
             Process::Cancel => {
                 for n in 0..self.operations.len() {
                     let path = format!("/operations/{}/cancel", self.operations[n].id);
-                    if let Some(answer) = self.ask("POST", &path, &[], "").await {
-                        self.operations[n].checker.cancelled(answer.status);
+                    if let Some(answer) = self.request("POST", &path, &[], "").await {
+                        self.operations[n].checker.cancel_answered(answer.status);
                     }
                 }
             }
             Process::Redeliver => {
                 for n in 0..self.operations.len() {
                     let path = format!("/operations/{}/redeliver", self.operations[n].id);
-                    self.ask("POST", &path, &[], "").await;
-                    self.operations[n].checker.redelivered();
+                    self.request("POST", &path, &[], "").await;
+                    self.operations[n].checker.redelivery_requested();
                 }
             }
             Process::Erase => {
-                // An operation that has not ended is not erased.
-                self.rest().await;
+                // Only an operation that has ended can be erased.
+                self.drain().await;
                 for n in 0..self.operations.len() {
                     let path = format!("/operations/{}", self.operations[n].id);
-                    self.operations[n].checker.erasing();
-                    self.ask_until_answered("DELETE", &path, &[], "").await;
-                    self.operations[n].checker.erased();
+                    self.operations[n].checker.erase_requested();
+                    self.request_until_answered("DELETE", &path, &[], "").await;
+                    self.operations[n].checker.erase_answered();
                 }
             }
             Process::Worker => self.serve_soon(QueueKind::Dispatch).await,
             Process::LostWorker => {
-                // Hide, claim, and the outcome that is never written.
+                // It changes the visibility, claims, and dies before it writes the outcome.
                 self.world.wire.crash_before(2);
                 self.serve_soon(QueueKind::Dispatch).await;
             }
             Process::Callback => self.serve_soon(QueueKind::Callback).await,
-            Process::Nobody(secs) => self.world.clock.advance(Duration::from_secs(secs)),
+            Process::Wait(secs) => self.world.clock.advance(Duration::from_secs(secs)),
         }
-        self.look().await;
+        self.inspect().await;
     }
 
-    async fn look(&mut self) {
-        for told in &mut self.operations {
-            told.checker.look(self.world, &told.receiver).await;
+    async fn inspect(&mut self) {
+        for subject in &mut self.operations {
+            subject.checker.inspect(self.world, &subject.receiver).await;
         }
     }
 
-    /// A request; `None` when whoever serves it dies.
-    async fn ask(
+    /// Sends a request. `None` when the process that serves it dies.
+    async fn request(
         &self,
         method: &str,
         path: &str,
@@ -279,8 +281,8 @@ impl Runner<'_> {
         Box::pin(world.wire.process(&world.clock, request)).await
     }
 
-    /// A request that a caller repeats until it is answered, and not by an apology.
-    async fn ask_until_answered(
+    /// Sends a request until it is answered, and not with a server error.
+    async fn request_until_answered(
         &mut self,
         method: &str,
         path: &str,
@@ -288,32 +290,32 @@ impl Runner<'_> {
         body: &str,
     ) -> Answer {
         for _ in 0..REQUESTS_MAX {
-            let answer = self.ask(method, path, headers, body).await;
-            self.look().await;
+            let answer = self.request(method, path, headers, body).await;
+            self.inspect().await;
             match answer {
                 Some(answer) if answer.status < 500 => return answer,
                 _ => self.world.clock.advance(Duration::from_secs(1)),
             }
         }
-        panic!("{method} {path} is never answered");
+        panic!("{method} {path} is never answered, after {REQUESTS_MAX} requests");
     }
 
-    /// Has one batch of a queue served, if there is one soon.
+    /// Serves one batch of a queue, if a message becomes visible within [`MESSAGE_WAIT_MAX`].
     async fn serve_soon(&mut self, kind: QueueKind) {
         let clock = &self.world.clock;
         if let Some(at) = self.world.next_message_at(kind)
-            && at.since(clock.now()) <= PATIENCE
+            && at.since(clock.now()) <= MESSAGE_WAIT_MAX
         {
             clock.advance(at.since(clock.now()));
             self.serve(kind).await;
         }
     }
 
-    /// Has one batch of a queue served, by a process of its own.
+    /// Serves one batch of a queue in a new process.
     async fn serve(&mut self, kind: QueueKind) {
         let queue = self.world.queue(kind);
         let is_for_worker = matches!(kind, QueueKind::Dispatch | QueueKind::DispatchDeadLetter);
-        // The POSTs of a sender are not in the tests' hands, so it has one at a time.
+        // The test does not control the order of a sender's POSTs, so a sender gets one at a time.
         let most = if is_for_worker { self.story.batch } else { 1 };
         let messages = queue.receive(most).await;
         if messages.is_empty() {
@@ -340,19 +342,24 @@ impl Runner<'_> {
         if let Some(runners) = self.story.work {
             worker = worker.with_work(runners);
         }
-        // Of those who know this very clock, two are the worker and this function; the others are works' contexts.
-        let begun = |clock: &Arc<ManualClock>| Arc::strong_count(clock) - 2;
+        // The worker and this function hold one reference to this clock each; every other one
+        // belongs to the context of running work.
+        let started = |clock: &Arc<ManualClock>| Arc::strong_count(clock) - 2;
         let served = serve(world, worker, kind, event);
-        let look = || works.look(&world.clock, begun(&clock));
-        let answer = world.wire.process_at_work(&world.clock, served, look).await;
-        // What the process began ends with it.
+        let advance = || works.advance(&world.clock, started(&clock));
+        let answer = world
+            .wire
+            .process_at_work(&world.clock, served, advance)
+            .await;
+        // The work ends with the process that started it.
         while Arc::strong_count(&clock) > 1 || !works.is_empty() {
             tokio::task::yield_now().await;
         }
         answer
     }
 
-    /// By the world's own sender, or by one that starts when there is none: then a start is part of the story, as its failure is.
+    /// Serves by the world's sender. In a story with stored secrets, by a sender that may have to
+    /// start first, and whose start can fail.
     async fn serve_by_sender(&mut self, kind: QueueKind, event: Value) -> Option<Value> {
         let world = self.world;
         if !self.story.has_stored_secrets {
@@ -360,9 +367,9 @@ impl Runner<'_> {
             let served = world.serve(&worker, kind, event);
             return world.wire.process(&world.clock, served).await;
         }
-        let standing = self.callback.take();
+        let running = self.callback.take();
         let served = async {
-            let callback = match standing {
+            let callback = match running {
                 Some(callback) => callback,
                 None => world.another_callback().await.ok()?,
             };
@@ -372,14 +379,14 @@ impl Runner<'_> {
                 .unwrap();
             Some((callback, serde_json::to_value(answer).unwrap()))
         };
-        // One that cannot start answers nothing, as one that dies.
+        // A sender that cannot start answers nothing, like one that dies.
         let (callback, answer) = world.wire.process(&world.clock, served).await??;
         self.callback = Some(callback);
         Some(answer)
     }
 
-    /// Has every message served when its time has come, until there are none.
-    async fn rest(&mut self) {
+    /// Serves every message when it becomes visible, until the queues are empty.
+    async fn drain(&mut self) {
         let (world, start) = (self.world, self.world.clock.now());
         loop {
             let waiting = QueueKind::ALL
@@ -390,14 +397,14 @@ impl Runner<'_> {
             };
             world.clock.advance(at.since(world.clock.now()));
             let took = world.clock.now().since(start);
-            assert!(took < REST_MAX, "messages never come to rest");
+            assert!(took < DRAIN_MAX, "the queues do not empty");
             self.serve(kind).await;
-            self.look().await;
+            self.inspect().await;
         }
     }
 }
 
-/// A worker that is gone once it has served.
+/// Drops the worker once it has served.
 async fn serve(world: &World, worker: Worker, kind: QueueKind, event: Value) -> Value {
     world.serve(&worker, kind, event).await
 }

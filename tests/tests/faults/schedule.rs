@@ -1,4 +1,4 @@
-//! What goes wrong in one runner of a story, and its name: `3:lost+7:unsent`.
+//! What goes wrong in one run of a story, and its name: `3:lost+7:unsent`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,11 +7,11 @@ use std::str::FromStr;
 use shared::random::{Random, SeededRandom};
 use tests::wire::Fault;
 
-/// Faults by the numbers of the calls that they befall.
+/// Faults, by the numbers of the calls that they hit.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Schedule(BTreeMap<usize, Fault>);
 
-/// The word for a fault.
+/// A fault's name in the name of a schedule.
 pub(crate) fn word(fault: Fault) -> &'static str {
     match fault {
         Fault::CrashBefore => "unsent",
@@ -25,7 +25,7 @@ pub(crate) fn word(fault: Fault) -> &'static str {
 }
 
 impl Schedule {
-    /// With one more.
+    /// Adds a fault.
     pub(crate) fn and(mut self, call: usize, fault: Fault) -> Self {
         self.0.insert(call, fault);
         self
@@ -43,7 +43,8 @@ impl Schedule {
         self.0.get(&call).copied()
     }
 
-    /// Schedules of three to six faults, some of them past the `calls` of an undisturbed runner: recovery takes more.
+    /// Schedules of three to six faults. Some lie past the `calls` of an undisturbed run, because
+    /// recovery takes more calls.
     pub(crate) fn draw(seed: u64, calls: usize) -> impl Iterator<Item = Self> {
         let random = SeededRandom::new(seed);
         let below = move |bound: usize| {
@@ -80,7 +81,7 @@ impl FromStr for Schedule {
                 let fault = Fault::ALL.into_iter().find(|fault| word(*fault) == named)?;
                 Some((call.parse().ok()?, fault))
             });
-            let (call, fault) = fault.ok_or_else(|| format!("{part} is no fault"))?;
+            let (call, fault) = fault.ok_or_else(|| format!("{part} is not a fault"))?;
             schedule = schedule.and(call, fault);
         }
         Ok(schedule)
@@ -88,7 +89,7 @@ impl FromStr for Schedule {
 }
 
 #[test]
-fn a_name_reads_itself_back() {
+fn a_schedule_parses_from_its_name() {
     for schedule in Schedule::draw(1, 20).take(100) {
         assert_eq!(schedule.to_string().parse(), Ok(schedule));
     }

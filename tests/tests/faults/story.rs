@@ -9,47 +9,50 @@ use worker::Runner;
 use crate::paced;
 use crate::schedule::Schedule;
 
-/// What happens, each a process of its own.
+/// A step of a story. Each runs as a separate process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Process {
     Submit,
     Cancel,
     Worker,
-    /// A worker that dies at its work, if it came to claim any.
+    /// A worker that dies at its work, if it claims any.
     LostWorker,
     Callback,
     Redeliver,
     Erase,
-    /// Nobody does anything for this long, in seconds.
-    Nobody(u64),
+    /// Time passes, in seconds.
+    Wait(u64),
 }
 
 pub(crate) struct Story {
     pub(crate) name: &'static str,
     pub(crate) processes: &'static [Process],
-    /// One for each operation.
+    /// One request body for each operation.
     pub(crate) bodies: &'static [fn() -> Value],
-    /// What each receiver answers first.
+    /// What each receiver answers first: status and `Retry-After`.
     pub(crate) answers: &'static [(u16, Option<&'static str>)],
-    /// How it ends: as the first says when nothing goes wrong, else as any of them, for a fault can keep a step from being taken.
+    /// The statuses that it may end in: the first when nothing goes wrong, else any of them,
+    /// because a fault can prevent a step.
     ends: &'static [&'static str],
-    /// Attempts that come to nothing without a fault.
-    pub(crate) spends: usize,
-    /// What workers know instead of the catalogue's.
+    /// Attempts that fail without a fault.
+    pub(crate) lost_attempts: usize,
+    /// The work that workers run instead of the catalogue's.
     pub(crate) work: Option<&'static [Runner]>,
-    /// Messages that a worker takes at once.
+    /// Messages that a worker receives at once.
     pub(crate) batch: i32,
-    /// The processes whose calls meet each fault, when other stories have the others' calls; all of them else.
-    pub(crate) told_of: Option<Range<usize>>,
-    /// Whether the secrets of callbacks are in Secrets Manager.
+    /// The processes whose calls are given faults. `None` is all of them; a range leaves the
+    /// others' calls to other stories.
+    pub(crate) faulted: Option<Range<usize>>,
+    /// Whether the callbacks' secrets are in Secrets Manager.
     pub(crate) has_stored_secrets: bool,
 }
 
-use Process::{Callback, Cancel, Erase, LostWorker, Nobody, Redeliver, Submit};
+use Process::{Callback, Cancel, Erase, LostWorker, Redeliver, Submit, Wait};
 
-/// A worker that dies before its first request leaves the message hidden for the queue's own 15 minutes; with this deadline two
-/// of them do not make an operation late.
-const AN_HOUR_SECS: u32 = 3600;
+/// A worker that dies before its first request leaves the message invisible for the queue's
+/// visibility timeout of 15 minutes. With this deadline, two such workers do not make an operation
+/// late.
+const HOUR_SECS: u32 = 3600;
 
 const PLAIN: Story = Story {
     name: "",
@@ -57,10 +60,10 @@ const PLAIN: Story = Story {
     bodies: &[],
     answers: &[],
     ends: &["completed"],
-    spends: 0,
+    lost_attempts: 0,
     work: None,
     batch: 1,
-    told_of: None,
+    faulted: None,
     has_stored_secrets: false,
 };
 
@@ -82,16 +85,19 @@ pub(crate) static STORIES: [Story; 12] = [
         processes: &[Submit, Process::Worker, Process::Worker, Callback, Callback],
         bodies: &[|| {
             let arguments = json!({"retryable": true, "succeed_on_attempt": 2});
-            json!({"function": "demo.fail", "arguments": arguments, "deadline_seconds": 4 * AN_HOUR_SECS})
+            json!({
+                "function": "demo.fail", "arguments": arguments,
+                "deadline_seconds": 4 * HOUR_SECS,
+            })
         }],
         answers: &[(500, None)],
-        spends: 1,
+        lost_attempts: 1,
         ..PLAIN
     },
     Story {
         name: "fails",
         processes: &[Submit, Process::Worker, Callback],
-        bodies: &[|| json!({"function": "demo.fail", "deadline_seconds": 4 * AN_HOUR_SECS})],
+        bodies: &[|| json!({"function": "demo.fail", "deadline_seconds": 4 * HOUR_SECS})],
         ends: &["failed"],
         ..PLAIN
     },
@@ -99,7 +105,7 @@ pub(crate) static STORIES: [Story; 12] = [
         name: "cancelled",
         processes: &[Submit, Cancel, Process::Worker, Callback],
         bodies: &[|| json!({"function": "demo.echo", "arguments": {"n": 1}})],
-        // The caller does not ask again, so a cancel that died first has no effect.
+        // The caller does not repeat the cancel, so a cancel that died first has no effect.
         ends: &["cancelled", "completed"],
         ..PLAIN
     },
@@ -111,29 +117,32 @@ pub(crate) static STORIES: [Story; 12] = [
     },
     Story {
         name: "given-up",
-        // As many as there are attempts, each followed by its lease.
+        // One lost worker for each attempt, each followed by its lease.
         processes: &[
             Submit,
             LostWorker,
-            Nobody(61),
+            Wait(61),
             LostWorker,
-            Nobody(61),
+            Wait(61),
             LostWorker,
-            Nobody(61),
+            Wait(61),
             Process::Worker,
             Callback,
         ],
         bodies: &[|| {
             let arguments = json!({"retryable": true, "succeed_on_attempt": 1});
-            json!({"function": "demo.fail", "arguments": arguments, "deadline_seconds": 4 * AN_HOUR_SECS})
+            json!({
+                "function": "demo.fail", "arguments": arguments,
+                "deadline_seconds": 4 * HOUR_SECS,
+            })
         }],
         ends: &["failed", "completed"],
-        spends: 3,
+        lost_attempts: 3,
         ..PLAIN
     },
     Story {
         name: "late",
-        processes: &[Submit, Nobody(60), Process::Worker, Callback],
+        processes: &[Submit, Wait(60), Process::Worker, Callback],
         bodies: &[
             || json!({"function": "demo.echo", "arguments": {"n": 1}, "deadline_seconds": 60}),
         ],
@@ -150,14 +159,14 @@ pub(crate) static STORIES: [Story; 12] = [
         // Heartbeats and progress in the middle of work that outlasts a lease.
         name: "long",
         processes: &[Submit, Process::Worker, Callback],
-        told_of: Some(1..2),
+        faulted: Some(1..2),
         bodies: &[|| paced("long", "only", &json!({"at_secs": [0, 30, 62]}))],
         work: Some(&paced::RUNNERS),
         ..PLAIN
     },
     Story {
-        // Three in one invocation, whose messages come and go side by side: one at work for two heartbeats, one that panics and
-        // is tried again, one that is done at once.
+        // Three operations in one invocation, which makes their requests concurrently: one works
+        // for two heartbeats, one panics and is retried, one completes at once.
         name: "batch",
         processes: &[Submit, Process::Worker, Process::Worker, Callback],
         bodies: &[
@@ -171,30 +180,31 @@ pub(crate) static STORIES: [Story; 12] = [
             },
             || paced("batch", "short", &json!({"at_secs": [0]})),
         ],
-        spends: 1,
+        lost_attempts: 1,
         work: Some(&paced::RUNNERS),
         batch: 3,
-        told_of: Some(1..3),
+        faulted: Some(1..3),
         ..PLAIN
     },
     Story {
-        // The secrets are read when the first sender starts, and again when they have been in use for a while.
+        // The first sender reads the secrets at its start, and again once they reach their maximum
+        // age.
         name: "stored-secrets",
-        processes: &[Submit, Process::Worker, Callback, Nobody(600), Callback],
+        processes: &[Submit, Process::Worker, Callback, Wait(600), Callback],
         bodies: &[|| json!({"function": "demo.echo", "arguments": {"n": 1}})],
         answers: &[(503, Some("600"))],
-        told_of: Some(2..5),
+        faulted: Some(2..5),
         has_stored_secrets: true,
         ..PLAIN
     },
 ];
 
-/// An operation of [`paced`] work.
+/// The request body of an operation with [`paced`] work.
 fn paced(story: &str, name: &str, plan: &Value) -> Value {
     let mut arguments = plan.clone();
     arguments["story"] = json!(story);
     arguments["name"] = json!(name);
-    json!({"function": "demo.echo", "arguments": arguments, "deadline_seconds": 4 * AN_HOUR_SECS})
+    json!({"function": "demo.echo", "arguments": arguments, "deadline_seconds": 4 * HOUR_SECS})
 }
 
 impl Story {
@@ -207,7 +217,7 @@ impl Story {
     }
 }
 
-/// A payload that gets an item of its own, compressed or not.
+/// A payload that is stored as a separate item, compressed or not.
 fn large() -> Value {
     json!({ "text": incompressible(2000) })
 }

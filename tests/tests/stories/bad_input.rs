@@ -1,5 +1,5 @@
-//! Bad input: every limit at its boundary and one past it. The documented status and code, the field named, no request made,
-//! never a 5xx.
+//! Bad input: every limit at its boundary and one past it. The answer has the documented status and
+//! code and names the member; it costs no AWS request, and is never a 5xx.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tests::world::{Answer, World};
 
 use super::forrst::call;
 
-/// Submits a body as it is, and checks what every refusal has.
+/// Submits a body unchanged, and checks what every refusal must have.
 async fn submit(world: &World, body: &[u8]) -> Answer {
     world.wire.reset();
     let answer = world
@@ -25,7 +25,7 @@ fn check_problem(world: &World, answer: &Answer) {
     assert!(answer.status < 500, "{}", answer.text);
     assert!(
         world.wire.calls().is_empty(),
-        "a refusal costs no request: {:?}",
+        "a refusal made AWS requests: {:?}",
         world.wire.calls()
     );
     assert_eq!(answer.headers["content-type"], "application/problem+json");
@@ -67,9 +67,9 @@ async fn accepted(world: &World, body: Value) {
     assert_eq!(answer.status, 202, "{head}: {}", answer.text);
 }
 
-/// By both faces the first in their order; only REST has a sentence for all of them.
+/// REST and Forrst both name the first in order; only REST also says how many there are.
 #[tokio::test]
-async fn an_answer_names_twenty_faults_however_many_there_are() {
+async fn an_answer_names_at_most_twenty_errors() {
     let world = World::start().await;
     for (count, detail) in [
         (20, "20 parts of the request are not valid"),
@@ -131,7 +131,7 @@ async fn an_envelope_with_a_mebibyte_of_unknown_extensions_gets_a_short_answer()
 }
 
 #[tokio::test]
-async fn what_is_not_json_is_a_parse_error_and_what_is_no_object_an_invalid_request() {
+async fn malformed_json_is_a_parse_error_and_anything_but_an_object_an_invalid_request() {
     let world = World::start().await;
     for body in [
         &b""[..],
@@ -176,7 +176,7 @@ async fn what_is_not_json_is_a_parse_error_and_what_is_no_object_an_invalid_requ
 }
 
 #[tokio::test]
-async fn the_whole_body_has_a_size_a_type_and_no_coding() {
+async fn a_body_has_a_size_limit_a_content_type_and_no_content_coding() {
     let world = World::start().await;
     let fill = |bytes: usize| {
         let frame = r#"{"function":"demo.echo"}"#;
@@ -215,7 +215,7 @@ async fn the_whole_body_has_a_size_a_type_and_no_coding() {
 }
 
 #[tokio::test]
-async fn each_member_has_its_type_and_every_wrong_one_is_named() {
+async fn each_member_is_checked_and_every_wrong_one_is_named() {
     let world = World::with([("CALLBACK_ALLOWED_NETWORKS", "")]).await;
     let with = |name: &str, value: Value| {
         let mut body = json!({"function": "demo.echo", "callback_url": "https://example.com/"});
@@ -311,7 +311,7 @@ async fn each_member_has_its_type_and_every_wrong_one_is_named() {
 }
 
 #[tokio::test]
-async fn an_optional_member_that_is_null_counts_as_left_out() {
+async fn an_optional_member_that_is_null_counts_as_absent() {
     let world = World::start().await;
     let nulls = json!({
         "function": "demo.echo", "version": null, "arguments": null, "metadata": null,
@@ -327,7 +327,7 @@ async fn an_optional_member_that_is_null_counts_as_left_out() {
     };
     let with_nulls = sent(nulls).await;
     assert_eq!(with_nulls.status, 202, "{}", with_nulls.text);
-    // The same request: a key does not conflict.
+    // It is the same request, so the key does not conflict.
     let without = sent(json!({"function": "demo.echo"})).await;
     assert_eq!(without.status, 202, "{}", without.text);
     assert_eq!(without.json, with_nulls.json);
@@ -348,7 +348,7 @@ async fn an_optional_member_that_is_null_counts_as_left_out() {
 }
 
 #[tokio::test]
-async fn a_whole_number_is_one_in_every_spelling_of_json() {
+async fn a_whole_number_may_have_any_spelling_of_json() {
     let world = World::start().await;
     for (number, secs) in [
         ("60", Some(60)),
@@ -393,7 +393,7 @@ async fn a_whole_number_is_one_in_every_spelling_of_json() {
 }
 
 #[tokio::test]
-async fn payloads_have_their_limits() {
+async fn payloads_and_callback_urls_have_size_limits() {
     let world = World::start().await;
     let text = |bytes: usize| json!({"t": "x".repeat(bytes - r#"{"t":""}"#.len())});
     accepted(
@@ -418,7 +418,7 @@ async fn payloads_have_their_limits() {
         &["/metadata"],
     )
     .await;
-    // Measured without white space.
+    // White space does not count.
     let spread = format!(
         r#"{{"function":"demo.echo","metadata":{{{}"t":1}}}}"#,
         " ".repeat(70_000)
@@ -439,7 +439,7 @@ async fn payloads_have_their_limits() {
 }
 
 #[tokio::test]
-async fn nesting_duplicates_and_broken_text_are_refused_where_they_are() {
+async fn deep_nesting_duplicates_and_broken_text_are_refused_with_a_pointer() {
     let world = World::start().await;
     let nested = |levels: usize| {
         let (open, close) = ("[".repeat(levels), "]".repeat(levels));
@@ -482,9 +482,9 @@ async fn nesting_duplicates_and_broken_text_are_refused_where_they_are() {
     );
 }
 
-/// In REST and in Forrst alike.
+/// In REST and in Forrst.
 #[tokio::test]
-async fn every_fault_of_arguments_has_its_own_pointer_in_plain_words() {
+async fn every_error_in_arguments_has_a_pointer_and_a_plain_message() {
     let world = World::start().await;
     for (function, arguments, expected) in [
         (
@@ -606,9 +606,12 @@ async fn an_idempotency_key_is_printable_and_not_too_long() {
         );
         check_problem(&world, &answer);
     }
-    // It hides nothing else that is wrong.
+    // The other errors are named as well.
     world.wire.reset();
-    let faulty = r#"{"function":"demo.countdown","colour":1,"ttl_seconds":1,"arguments":{"steps":0,"step_ms":1}}"#;
+    let faulty = concat!(
+        r#"{"function":"demo.countdown","colour":1,"ttl_seconds":1,"#,
+        r#""arguments":{"steps":0,"step_ms":1}}"#
+    );
     let answer = world
         .request("POST", "/operations", &[("idempotency-key", "")], faulty)
         .await;
@@ -632,7 +635,7 @@ async fn an_idempotency_key_is_printable_and_not_too_long() {
 }
 
 #[tokio::test]
-async fn queries_are_checked() {
+async fn every_query_parameter_is_checked() {
     let world = World::start().await;
     for (query, pointer) in [
         ("limit=0", "/query/limit"),
@@ -658,7 +661,7 @@ async fn queries_are_checked() {
 }
 
 #[tokio::test]
-async fn a_fault_of_a_callback_url_is_said_and_all_refused_hosts_read_alike() {
+async fn the_error_of_a_callback_url_says_what_is_wrong_and_not_why_a_host_is_refused() {
     let networks = "127.0.0.0/8";
     for allowed in ["", networks] {
         let world = World::with([("CALLBACK_ALLOWED_NETWORKS", allowed)]).await;
@@ -697,7 +700,7 @@ async fn a_fault_of_a_callback_url_is_said_and_all_refused_hosts_read_alike() {
 }
 
 mod arbitrary {
-    //! Whatever arrives, an answer that is documented goes out.
+    //! Every request body gets a documented answer.
 
     use proptest::prelude::*;
     use proptest::test_runner::{Config, TestRunner};
@@ -731,7 +734,7 @@ mod arbitrary {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-    async fn bodies_are_answered_with_a_documented_status() {
+    async fn every_body_gets_a_documented_status() {
         let world = World::start().await;
         let mut runner = TestRunner::new(Config::with_cases(300));
         let runtime = tokio::runtime::Handle::current();

@@ -1,4 +1,5 @@
-//! Answers to batches. Lambda deletes what an answer does not name, so each message that met an error is named in it.
+//! Batch responses. Lambda deletes every message that a response does not name, so a response must
+//! name each message whose handling failed.
 
 use std::time::Duration;
 
@@ -13,11 +14,11 @@ use tests::wire::{Fault, Outage, Service};
 use tests::world::World;
 use worker::Unserved;
 
-/// Longer than any message is put back for.
+/// Longer than the visibility timeout of any message that returns to the queue.
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// A queue with two messages, each of an operation that needs something to be done.
-async fn owed(world: &World, kind: QueueKind, receiver: &Receiver) {
+/// Puts two messages into a queue, each of an operation that still needs it.
+async fn fill(world: &World, kind: QueueKind, receiver: &Receiver) {
     for _ in 0..2 {
         let body = json!({
             "function": "demo.echo", "callback_url": receiver.url, "deadline_seconds": 86_400,
@@ -36,8 +37,9 @@ async fn owed(world: &World, kind: QueueKind, receiver: &Receiver) {
     }
 }
 
-/// Has all of a queue's messages served in one batch; those that are there, and the identifiers in the answer.
-async fn answered(world: &World, kind: QueueKind) -> (Vec<Message>, Vec<String>) {
+/// Serves all of a queue's messages in one batch. Returns the messages, and the identifiers that
+/// the response names.
+async fn serve(world: &World, kind: QueueKind) -> (Vec<Message>, Vec<String>) {
     let queue = world.queue(kind);
     let messages = queue.receive(10).await;
     let worker = world.another_worker();
@@ -57,12 +59,12 @@ fn ids<'a>(messages: impl IntoIterator<Item = &'a Message>) -> Vec<String> {
         .collect()
 }
 
-async fn names_each_that_met_an_error(kind: QueueKind) {
+async fn names_each_failed_message(kind: QueueKind) {
     let world = World::start().await;
     let receiver = Receiver::start().await;
-    // Another wake-up is to be sent after each.
+    // Each failed delivery makes the sender send another wake-up.
     receiver.answer_next([(500, None); 20]);
-    owed(&world, kind, &receiver).await;
+    fill(&world, kind, &receiver).await;
     let outage = |service, fault| Outage {
         service,
         fault,
@@ -79,14 +81,14 @@ async fn names_each_that_met_an_error(kind: QueueKind) {
                 .map(|&service| outage(service, fault))
                 .collect();
             world.wire.set_outages(&outages);
-            let (messages, named) = answered(&world, kind).await;
+            let (messages, named) = serve(&world, kind).await;
             assert_eq!(messages.len(), 2, "{kind:?} {outages:?}");
             assert_eq!(named, ids(&messages), "{kind:?} {outages:?}");
             world.clock.advance(HOUR);
         }
     }
     world.wire.set_outages(&[]);
-    // Those that cannot be read, whether the queue can be told to hide them or not, beside those that can.
+    // Malformed messages among the others, whether their visibility can be changed or not.
     let (malformed, newer) = ("not JSON", r#"{"format":2}"#);
     for body in [malformed, newer, ""] {
         world
@@ -94,17 +96,18 @@ async fn names_each_that_met_an_error(kind: QueueKind) {
             .send(if body.is_empty() { "{}" } else { body })
             .await;
     }
-    let is_grave = matches!(
+    let is_dead_letter_queue = matches!(
         kind,
         QueueKind::DispatchDeadLetter | QueueKind::CallbackDeadLetter
     );
     for outages in [vec![], vec![outage(Service::Queues, Fault::Refused)]] {
         world.wire.set_outages(&outages);
-        let (messages, named) = answered(&world, kind).await;
-        // What nobody will ever read ends among the dead letters.
+        let (messages, named) = serve(&world, kind).await;
+        // A malformed message moves to the dead-letter queue and is dropped there; one of a newer
+        // format is kept.
         let unread = messages.iter().filter(|message| {
             message.body() == Some(newer)
-                || !is_grave && matches!(message.body(), Some("not JSON" | "{}"))
+                || !is_dead_letter_queue && matches!(message.body(), Some("not JSON" | "{}"))
         });
         let unread = ids(unread);
         assert!(unread.iter().all(|id| named.contains(id)), "{kind:?}");
@@ -116,31 +119,31 @@ async fn names_each_that_met_an_error(kind: QueueKind) {
 
 #[tokio::test]
 async fn a_batch_response_is_never_empty_after_an_error_with_a_dispatch_message() {
-    names_each_that_met_an_error(QueueKind::Dispatch).await;
+    names_each_failed_message(QueueKind::Dispatch).await;
 }
 
 #[tokio::test]
 async fn a_batch_response_is_never_empty_after_an_error_with_a_dispatch_dead_letter() {
-    names_each_that_met_an_error(QueueKind::DispatchDeadLetter).await;
+    names_each_failed_message(QueueKind::DispatchDeadLetter).await;
 }
 
 #[tokio::test]
 async fn a_batch_response_is_never_empty_after_an_error_with_a_wake_up() {
-    names_each_that_met_an_error(QueueKind::Callback).await;
+    names_each_failed_message(QueueKind::Callback).await;
 }
 
 #[tokio::test]
-async fn a_batch_response_is_never_empty_after_an_error_with_a_wake_up_among_the_dead_letters() {
-    names_each_that_met_an_error(QueueKind::CallbackDeadLetter).await;
+async fn a_batch_response_is_never_empty_after_an_error_with_a_dead_wake_up() {
+    names_each_failed_message(QueueKind::CallbackDeadLetter).await;
 }
 
-/// An answer that named nothing, or something unknown, is not given; without any, Lambda brings the whole batch back.
+/// A response could not name such a message. Without a response, Lambda returns the whole batch.
 #[tokio::test]
-async fn a_batch_with_a_message_that_cannot_be_named_is_not_answered_and_not_begun() {
+async fn a_batch_with_a_message_without_an_id_fails_before_it_starts() {
     for kind in QueueKind::ALL {
         let world = World::start().await;
         let receiver = Receiver::start().await;
-        owed(&world, kind, &receiver).await;
+        fill(&world, kind, &receiver).await;
         let queue = world.queue(kind);
         let mut event = queue.event(&queue.receive(10).await);
         world.wire.reset();
@@ -158,9 +161,9 @@ async fn a_batch_with_a_message_that_cannot_be_named_is_not_answered_and_not_beg
     }
 }
 
-/// The runtime reports an error for it, which fails the whole batch.
+/// The runtime reports a parse error, which fails the whole batch.
 #[test]
-fn an_event_that_is_no_batch_is_never_taken_for_an_empty_one() {
+fn a_malformed_event_never_parses_as_an_empty_batch() {
     for event in [
         json!({}),
         json!({"records": []}),

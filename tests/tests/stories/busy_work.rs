@@ -1,4 +1,5 @@
-//! Work that computes without ever awaiting: it has a thread of its own, so that its lease is kept meanwhile.
+//! Work that computes without ever awaiting. It runs on a separate thread, so its lease is renewed
+//! meanwhile.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,9 +18,9 @@ use tests::world::World;
 use worker::Worker;
 
 use super::messages::leave_submitted;
-use super::work::{AtWork, lease_until};
+use super::work::{RunningWorker, lease_until};
 
-/// Work that computes without awaiting, until it is let go.
+/// Work that computes without awaiting, until the test stops it.
 mod busy {
     use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
     use std::time::Duration;
@@ -32,9 +33,9 @@ mod busy {
     pub(super) struct Busy<const N: usize>;
 
     pub(super) static STARTED: [AtomicU32; 5] = [const { AtomicU32::new(0) }; 5];
-    pub(super) static LET_GO: [AtomicBool; 5] = [const { AtomicBool::new(false) }; 5];
+    pub(super) static STOPPED: [AtomicBool; 5] = [const { AtomicBool::new(false) }; 5];
 
-    /// One for each test, since tests run side by side.
+    /// One for each test, because tests run in parallel.
     pub(super) static RUNNERS: [[Runner; 1]; 5] = [
         [Runner::of::<Busy<0>>()],
         [Runner::of::<Busy<1>>()],
@@ -62,7 +63,7 @@ mod busy {
     impl<const N: usize> Work for Busy<N> {
         async fn run(args: Object, _context: Context) -> Result<Object, WorkError> {
             STARTED[N].fetch_add(1, Ordering::SeqCst);
-            while !LET_GO[N].load(Ordering::SeqCst) {
+            while !STOPPED[N].load(Ordering::SeqCst) {
                 std::thread::yield_now();
             }
             Ok(args)
@@ -70,7 +71,7 @@ mod busy {
     }
 }
 
-/// An operation that calls the busy function, with its message.
+/// Creates an operation of the busy function, with its message.
 async fn busy_operation(world: &World) -> String {
     busy_operation_until(world, pending_operation(world.clock.now()).deadline_at).await
 }
@@ -97,24 +98,24 @@ async fn work_that_computes_for_three_leases_keeps_its_lease_and_runs_once() {
     let world = Arc::new(World::start().await);
     let id = busy_operation(&world).await;
     let start = world.clock.now().as_secs();
-    let at_work = AtWork::begin_with(&world, busy_worker(&world, 0)).await;
-    at_work
+    let running = RunningWorker::start_with(&world, busy_worker(&world, 0)).await;
+    running
         .until(&id, |operation| lease_until(operation) == start + 60)
         .await;
     for beat in 1..=9 {
         world.clock.advance(Duration::from_secs(20));
-        at_work
+        running
             .until(&id, |operation| {
                 lease_until(operation) == start + beat * 20 + 60
             })
             .await;
         assert!(
             world.queue(QueueKind::Dispatch).receive(1).await.is_empty(),
-            "the message is still hidden"
+            "the message is invisible"
         );
     }
-    busy::LET_GO[0].store(true, Ordering::SeqCst);
-    assert!(!at_work.returned().await);
+    busy::STOPPED[0].store(true, Ordering::SeqCst);
+    assert!(!running.returned().await);
     assert_eq!(busy::STARTED[0].load(Ordering::SeqCst), 1);
     let done = world.show(&id).await;
     assert_eq!(
@@ -124,41 +125,40 @@ async fn work_that_computes_for_three_leases_keeps_its_lease_and_runs_once() {
 }
 
 #[tokio::test]
-async fn work_that_ignores_its_abort_ends_the_process_instead_of_leaking_into_the_next_invocation()
-{
+async fn work_that_ignores_its_abort_ends_the_process_and_does_not_run_on_in_the_next_invocation() {
     let world = Arc::new(World::start().await);
     let id = busy_operation(&world).await;
     let cancel = async {
         let path = format!("/operations/{id}/cancel");
         assert_eq!(world.request("POST", &path, &[], "").await.status, 200);
     };
-    let end = abandoned_by(&world, 1, cancel).await;
+    let end = end_of_worker(&world, 1, cancel).await;
     assert!(end.is_caused_by_caller);
     world.rest().await;
     assert_eq!(world.show(&id).await["status"], "cancelled");
 }
 
 #[tokio::test]
-async fn work_that_ignores_its_callers_deadline_is_told_from_work_that_ignores_its_own() {
+async fn work_that_ignores_its_abort_is_the_callers_doing_after_the_callers_deadline_only() {
     let world = Arc::new(World::start().await);
     let deadline_at = world.clock.now() + Duration::from_secs(30);
     busy_operation_until(&world, deadline_at).await;
-    let end = abandoned_by(&world, 2, async {}).await;
+    let end = end_of_worker(&world, 2, async {}).await;
     assert!(end.is_caused_by_caller, "the caller chose 30 s");
 
     let world = Arc::new(World::start().await);
     busy_operation(&world).await;
-    let end = abandoned_by(&world, 3, async {}).await;
+    let end = end_of_worker(&world, 3, async {}).await;
     assert!(!end.is_caused_by_caller, "the function's 600 s");
 }
 
-/// A version that keeps its own heartbeats from running loses its leases, and must not pass for well.
+/// A release that blocks its heartbeats loses its leases, and must not appear healthy.
 #[tokio::test]
-async fn work_that_another_worker_took_over_is_no_callers_doing() {
+async fn work_that_ignores_its_abort_after_a_lost_lease_is_not_the_callers_doing() {
     let world = Arc::new(World::start().await);
     let id = busy_operation(&world).await.parse::<OperationId>().unwrap();
     let taken_over = async {
-        // The other worker's clock is past the lease: what this one's heartbeats have not renewed.
+        // By the other worker's clock, the lease has expired.
         let now = world.clock.now() + Duration::from_secs(600);
         let operation = world.store.get(&id, now).await.unwrap().unwrap();
         let claim_id = ClaimId::from_bytes([7; 16]);
@@ -169,30 +169,27 @@ async fn work_that_another_worker_took_over_is_no_callers_doing() {
             .await;
         assert!(matches!(claimed, Ok(Claimed::Held(_))), "{claimed:?}");
     };
-    let end = abandoned_by(&world, 4, taken_over).await;
+    let end = end_of_worker(&world, 4, taken_over).await;
     assert!(!end.is_caused_by_caller, "the lease was lost");
 }
 
-/// How a worker ends whose work goes on, whatever happens once it has started.
-async fn abandoned_by(
-    world: &World,
-    index: usize,
-    happens: impl Future<Output = ()>,
-) -> EndProcess {
+/// Runs work that never returns and awaits `event` once it has started. Returns how the worker
+/// ends.
+async fn end_of_worker(world: &World, index: usize, event: impl Future<Output = ()>) -> EndProcess {
     let worker = busy_worker(world, index);
     let queue = world.queue(QueueKind::Dispatch);
-    let event = serde_json::from_value(queue.event(&queue.receive(1).await)).unwrap();
+    let batch = serde_json::from_value(queue.event(&queue.receive(1).await)).unwrap();
     let deadline = world.clock.now() + Duration::from_secs(900);
-    let served = tokio::spawn(async move { worker.handle(event, deadline).await });
+    let served = tokio::spawn(async move { worker.handle(batch, deadline).await });
     while busy::STARTED[index].load(Ordering::SeqCst) == 0 {
         tokio::task::yield_now().await;
     }
-    happens.await;
+    event.await;
     while !served.is_finished() {
         queue.len().await;
         world.clock.advance(Duration::from_secs(1));
     }
-    busy::LET_GO[index].store(true, Ordering::SeqCst);
+    busy::STOPPED[index].store(true, Ordering::SeqCst);
     let Err(worker::Unserved::Leaked(end)) = served.await.unwrap() else {
         panic!("the work ended")
     };

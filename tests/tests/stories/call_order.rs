@@ -1,4 +1,5 @@
-//! The orders that make a crash harmless, and the rules of every write, as they are seen on the wire.
+//! The order of calls that makes a crash harmless, and the rules of every write, as seen on the
+//! wire.
 
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use tests::receiver::Receiver;
 use tests::wire::{Fault, Outage, Service};
 use tests::world::World;
 
-/// Has the one message of a queue served over a wire that does this to the `n`-th request; whether it is acknowledged, unless the
-/// process dies.
+/// Serves the only message of a queue, with these faults by the number of the request. Returns
+/// whether the message was acknowledged; `None` if the process died.
 async fn serve(world: &World, kind: QueueKind, faults: &[(usize, Fault)]) -> Option<bool> {
     let queue = world.queue(kind);
     let messages = queue.receive(1).await;
@@ -40,7 +41,7 @@ async fn message_before_record() {
     let receiver = Receiver::start().await;
     submit(&world, &receiver).await;
     assert_eq!(world.wire.calls(), ["SendMessage", "PutItem"]);
-    // Without the message there is no record.
+    // If the message cannot be sent, no record is created.
     world.wire.reset();
     world.wire.set_outages(&[Outage {
         service: Service::Queues,
@@ -58,7 +59,8 @@ async fn outcome_before_callback_message_before_acknowledgement() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let id = submit(&world, &receiver).await;
-    // Hide, claim, outcome, callback message. Without the message there is no acknowledgement, and the outcome stands.
+    // Visibility change, claim, outcome, callback message. If the message cannot be sent, the
+    // dispatch message is not acknowledged, and the outcome remains.
     let acknowledged = serve(&world, QueueKind::Dispatch, &[(3, Fault::Refused)]).await;
     let calls = world.wire.calls();
     assert_eq!(
@@ -68,12 +70,12 @@ async fn outcome_before_callback_message_before_acknowledgement() {
     assert_eq!((&*calls[3], acknowledged), ("SendMessage", Some(false)));
     assert_eq!(world.show(&id).await["status"], "completed");
     assert!(world.queue(QueueKind::Callback).is_empty().await);
-    // The next receive finds it missing.
+    // The next receive sends it.
     world.clock.advance(Duration::from_secs(60));
     assert_eq!(serve(&world, QueueKind::Dispatch, &[]).await, Some(true));
     assert_eq!(world.wire.calls().last().unwrap(), "SendMessage");
 
-    // Without the outcome there is no message.
+    // If the outcome is not written, no message is sent.
     let id = submit(&world, &receiver).await;
     world.clock.advance(Duration::from_secs(10));
     let sent = world.queue(QueueKind::Callback).len().await;
@@ -96,14 +98,14 @@ async fn post_before_record_before_next_wake_up_before_acknowledgement() {
         let callback = &world.show(&id).await["callback"];
         callback["attempts"].as_array().unwrap().len()
     };
-    // Read, record, next wake-up. The process dies before the record: the POST has been made.
+    // Read, record, next wake-up. The process dies before the record, after the POST.
     assert_eq!(
         serve(&world, QueueKind::Callback, &[(1, Fault::CrashBefore)]).await,
         None
     );
     assert_eq!(world.wire.calls(), ["GetItem", "UpdateItem"]);
     assert_eq!((receiver.received().len(), attempts().await), (1, 0));
-    // The wake-up is not sent: the record has been made, and the message comes back.
+    // The wake-up cannot be sent: the attempt is on record, and the message returns.
     world.clock.advance(Duration::from_secs(900));
     let acknowledged = serve(&world, QueueKind::Callback, &[(2, Fault::Refused)]).await;
     assert_eq!(
@@ -167,13 +169,14 @@ async fn every_write_has_a_condition_and_no_read_before_it() {
     assert_eq!(world.request("POST", &path, &[], "").await.status, 200);
     world.rest().await;
     let counts = world.wire.counts();
-    // Four creates; a claim and an end of two, two claims, a retry and an end of one, a cancel, and a claim that finds it.
+    // Four creates. Of the updates, two operations have a claim and an end each; one has two
+    // claims, a retry and an end; the last has a cancel, and a claim that finds it cancelled.
     assert_eq!((counts["PutItem"], counts["UpdateItem"]), (4, 10));
     for read in ["GetItem", "BatchGetItem", "Query"] {
         assert!(!counts.contains_key(read), "{counts:?}");
     }
     assert_eq!(world.wire.unconditional_writes(), 0);
-    // The exception: an erase names the incarnation that it means.
+    // The exception: an erase reads which incarnation it erases.
     world.wire.reset();
     let path = format!("/operations/{}", cancelled.as_str().unwrap());
     assert_eq!(world.request("DELETE", &path, &[], "").await.status, 204);

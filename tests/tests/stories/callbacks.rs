@@ -1,4 +1,4 @@
-//! Callbacks: what is sent, when, and what becomes of it.
+//! Callbacks: what is sent, when, and how each attempt is recorded.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,12 +32,13 @@ pub(super) async fn ended(world: &World, receiver: &Receiver, extra: Value) -> S
 }
 
 #[tokio::test]
-async fn each_end_is_told_signed_and_in_full() {
+async fn each_end_is_posted_with_its_data_and_a_signature() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let submit = async |function: &str| {
         let body = json!({
-            "function": function, "callback_url": receiver.url, "metadata": {"n": 18_446_744_073_709_551_615_u64}
+        "function": function, "callback_url": receiver.url,
+        "metadata": {"n": 18_446_744_073_709_551_615_u64},
         });
         world.submit(body).await.json["id"]
             .as_str()
@@ -77,9 +78,11 @@ async fn each_end_is_told_signed_and_in_full() {
         json!({
             "type": "forrst.operation.completed", "timestamp": "2027-01-15T08:00:00.000Z",
             "data": {
-                "operation_id": waiting["id"], "function": "demo.echo", "version": "1.0.0", "status": "completed",
-                "attempt": 1, "metadata": {"n": 18_446_744_073_709_551_615_u64}, "result": {},
-                "created_at": "2027-01-15T08:00:00.000Z", "completed_at": "2027-01-15T08:00:00.000Z",
+                "operation_id": waiting["id"], "function": "demo.echo", "version": "1.0.0",
+                "status": "completed", "attempt": 1,
+                "metadata": {"n": 18_446_744_073_709_551_615_u64}, "result": {},
+                "created_at": "2027-01-15T08:00:00.000Z",
+                "completed_at": "2027-01-15T08:00:00.000Z",
             }
         })
     );
@@ -108,7 +111,7 @@ async fn each_end_is_told_signed_and_in_full() {
 }
 
 #[tokio::test]
-async fn a_failing_receiver_is_tried_by_the_schedule_and_then_given_up_visibly() {
+async fn a_failing_receiver_is_retried_by_the_schedule_and_then_visibly_given_up() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     receiver.answer_next([
@@ -127,7 +130,7 @@ async fn a_failing_receiver_is_tried_by_the_schedule_and_then_given_up_visibly()
         .iter()
         .map(|delivery| delivery.header("webhook-id"))
         .collect();
-    assert_eq!(ids.len(), 1, "one event, one id");
+    assert_eq!(ids.len(), 1, "one event has several ids");
     let callback = world.show(&id).await["callback"].clone();
     assert_eq!(callback["status"], "exhausted");
     let statuses: Vec<_> = callback["attempts"]
@@ -156,7 +159,7 @@ async fn a_failing_receiver_is_tried_by_the_schedule_and_then_given_up_visibly()
 }
 
 #[tokio::test]
-async fn a_wait_is_shown_and_a_receiver_may_ask_for_a_longer_one() {
+async fn the_next_attempt_is_shown_and_a_receiver_may_delay_it() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     receiver.answer_next([
@@ -185,7 +188,7 @@ async fn a_wait_is_shown_and_a_receiver_may_ask_for_a_longer_one() {
 }
 
 #[tokio::test]
-async fn gone_is_for_good() {
+async fn a_receiver_that_answers_gone_is_not_retried() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     receiver.answer_next([(410, None)]);
@@ -196,7 +199,7 @@ async fn gone_is_for_good() {
 }
 
 #[tokio::test]
-async fn only_the_chosen_ends_are_told() {
+async fn only_the_requested_events_are_posted() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let id = ended(
@@ -221,7 +224,7 @@ async fn only_the_chosen_ends_are_told() {
 }
 
 #[tokio::test]
-async fn redelivery_starts_the_schedule_again_under_the_same_id_and_keeps_the_history() {
+async fn a_redelivery_restarts_the_schedule_with_the_same_id_and_keeps_the_history() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let id = ended(&world, &receiver, json!({"ttl_seconds": 60})).await;
@@ -260,9 +263,9 @@ async fn redelivery_starts_the_schedule_again_under_the_same_id_and_keeps_the_hi
 }
 
 #[tokio::test]
-async fn a_slow_receiver_does_not_hold_up_the_others_of_its_batch() {
+async fn a_slow_receiver_does_not_delay_the_others_of_its_batch() {
     let world = World::start().await;
-    // Takes connections, and never says a word.
+    // Accepts connections and never answers.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent = json!({"callback_url": format!("http://{}/", listener.local_addr().unwrap())});
     let receiver = Receiver::start().await;
@@ -291,7 +294,7 @@ async fn a_slow_receiver_does_not_hold_up_the_others_of_its_batch() {
 }
 
 #[tokio::test]
-async fn a_large_result_is_left_out_and_said_to_be() {
+async fn a_large_result_is_omitted_and_marked_as_omitted() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let arguments = json!({"text": "x".repeat(70_000)});
@@ -305,7 +308,7 @@ async fn a_large_result_is_left_out_and_said_to_be() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_is_not_there_is_a_failed_try_with_a_reason() {
+async fn an_unreachable_receiver_is_a_failed_attempt_with_a_reason() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let body = json!({"function": "demo.echo", "callback_url": "http://127.0.0.1:9/"});
@@ -322,7 +325,7 @@ async fn a_receiver_that_is_not_there_is_a_failed_try_with_a_reason() {
 }
 
 #[tokio::test]
-async fn receivers_that_failed_together_are_not_called_together() {
+async fn receivers_that_failed_at_the_same_time_are_retried_at_different_times() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     receiver.answer_next([(500, None); 4]);
@@ -349,7 +352,7 @@ async fn receivers_that_failed_together_are_not_called_together() {
 }
 
 #[tokio::test]
-async fn as_many_attempts_are_kept_as_a_round_has() {
+async fn the_history_has_as_many_attempts_as_one_round() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     receiver.answer_next([(500, None); 6]);
@@ -395,7 +398,8 @@ async fn a_url_that_is_no_longer_allowed_is_not_called() {
     assert!(receiver.received().is_empty());
 }
 
-/// With everything that it refers to, from its end on and again from a redelivery on.
+/// The time counts from the end, and again from a redelivery. It covers everything that the
+/// operation refers to.
 #[tokio::test]
 async fn an_operation_with_a_callback_is_kept_for_an_outage_the_longest_schedule_and_a_day() {
     let kept = Duration::from_secs(145 * 3600);
@@ -417,7 +421,7 @@ async fn an_operation_with_a_callback_is_kept_for_an_outage_the_longest_schedule
         let name = item["sk"].as_s().unwrap();
         let delete_at: i64 = item[TTL_ATTRIBUTE].as_n().unwrap().parse().unwrap();
         let kept_until = Timestamp::from_secs(delete_at) - GONE_RETENTION;
-        // Nobody reads the arguments of what has ended.
+        // The arguments of an operation that has ended are not read any more.
         assert!(
             kept_until >= redelivered_at + kept || name.starts_with("arguments#"),
             "{name}"

@@ -1,6 +1,7 @@
-//! What an operation is billed as, request by request. Part of the contract with whoever pays.
+//! What AWS bills for an operation, request by request. The account's owner relies on it.
 //!
-//! Each list is all that the functions ask for: what is not in it is not spent. Lambda's own receives and deletions come on top.
+//! Each list is complete: the functions make no other request. Lambda's receives and deletions of
+//! messages come on top.
 
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use tests::world::World;
 
 use super::forrst::{LIST, call};
 
-/// What has been billed since this was last asked, in the order of the requests; every item for this operation, where one is named.
+/// The charges since the last call, in the order of the requests. If `of` names an operation, every
+/// charge must be for it.
 fn bill(world: &World, of: Option<&str>) -> Vec<String> {
     let charges = world.wire.charges();
     world.wire.reset();
@@ -24,15 +26,13 @@ fn bill(world: &World, of: Option<&str>) -> Vec<String> {
     charges.iter().map(ToString::to_string).collect()
 }
 
-/// Submits; the operation's id.
 async fn submit(world: &World, body: serde_json::Value) -> String {
     let answer = world.submit(body).await;
     answer.json["id"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
-async fn an_ordinary_operation_is_three_writes_and_one_of_the_index_no_read_and_two_message_requests()
- {
+async fn an_ordinary_operation_costs_three_writes_one_index_write_and_two_message_requests() {
     let world = World::start().await;
     let id = submit(
         &world,
@@ -60,7 +60,7 @@ async fn an_ordinary_operation_is_three_writes_and_one_of_the_index_no_read_and_
 }
 
 #[tokio::test]
-async fn a_poll_is_one_read_at_any_size_of_the_arguments_until_there_is_a_large_result() {
+async fn a_poll_costs_one_read_until_there_is_a_large_result() {
     let world = World::start().await;
     let arguments = json!({"text": incompressible(200_000)});
     let id = submit(
@@ -68,7 +68,7 @@ async fn a_poll_is_one_read_at_any_size_of_the_arguments_until_there_is_a_large_
         json!({"function": "demo.echo", "arguments": arguments}),
     )
     .await;
-    // Side by side, the first two.
+    // The first two are concurrent.
     let mut accepted = bill(&world, Some(&id));
     let create = accepted.pop().unwrap();
     assert_eq!(create, "create: 1 write, 1 index write");
@@ -101,7 +101,7 @@ async fn a_poll_is_one_read_at_any_size_of_the_arguments_until_there_is_a_large_
 }
 
 #[tokio::test]
-async fn a_replay_is_a_read_and_a_half_and_a_keyed_submit_half_a_read_more_than_another() {
+async fn a_replay_costs_one_and_a_half_reads_and_a_key_adds_half_a_read_to_a_submit() {
     let world = World::start().await;
     let text = incompressible(2000);
     for (key, arguments) in [("small", json!({"a": 1})), ("large", json!({"text": text}))] {
@@ -131,7 +131,7 @@ async fn a_replay_is_a_read_and_a_half_and_a_keyed_submit_half_a_read_more_than_
 }
 
 #[tokio::test]
-async fn an_erase_is_two_reads_two_writes_and_a_delete_of_the_index() {
+async fn an_erase_costs_two_reads_two_writes_and_an_index_write() {
     let world = World::start().await;
     let id = submit(&world, json!({"function": "demo.echo"})).await;
     world.rest().await;
@@ -150,7 +150,7 @@ async fn an_erase_is_two_reads_two_writes_and_a_delete_of_the_index() {
 }
 
 #[tokio::test]
-async fn a_callback_is_one_message_and_one_read_and_one_write_for_each_try() {
+async fn a_callback_costs_one_message_and_a_read_and_a_write_for_each_attempt() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let id = submit(
@@ -177,7 +177,7 @@ async fn a_callback_is_one_message_and_one_read_and_one_write_for_each_try() {
 }
 
 #[tokio::test]
-async fn neighbours_in_a_batch_hide_their_messages_by_one_request() {
+async fn messages_of_one_batch_share_one_visibility_request() {
     let world = World::start().await;
     let mut ids = Vec::new();
     for _ in 0..3 {
@@ -201,7 +201,7 @@ async fn neighbours_in_a_batch_hide_their_messages_by_one_request() {
 }
 
 #[tokio::test]
-async fn a_callback_that_is_tried_again_adds_its_next_wake_up() {
+async fn a_retry_of_a_callback_costs_another_wake_up() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     receiver.answer_next([(500, None)]);
@@ -224,19 +224,19 @@ async fn a_callback_that_is_tried_again_adds_its_next_wake_up() {
 }
 
 #[tokio::test]
-async fn a_cancel_is_one_write_and_a_message_only_when_somebody_is_to_be_told() {
+async fn a_cancel_costs_one_write_and_a_message_if_a_callback_is_due() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
-    let untold = submit(&world, json!({"function": "demo.echo"})).await;
-    let told = submit(
+    let without_callback = submit(&world, json!({"function": "demo.echo"})).await;
+    let with_callback = submit(
         &world,
         json!({"function": "demo.echo", "callback_url": receiver.url}),
     )
     .await;
     for (id, expected) in [
-        (untold, &["cancel: 1 write"][..]),
+        (without_callback, &["cancel: 1 write"][..]),
         (
-            told,
+            with_callback,
             &["cancel: 1 write", "wake callback: 1 message request"],
         ),
     ] {
@@ -248,7 +248,7 @@ async fn a_cancel_is_one_write_and_a_message_only_when_somebody_is_to_be_told() 
 }
 
 #[tokio::test]
-async fn a_list_is_one_query_and_the_reads_of_what_it_shows() {
+async fn a_list_costs_one_query_and_one_read_for_each_record() {
     let world = World::start().await;
     for _ in 0..3 {
         submit(&world, json!({"function": "demo.echo"})).await;
@@ -264,7 +264,7 @@ async fn a_list_is_one_query_and_the_reads_of_what_it_shows() {
 }
 
 #[tokio::test]
-async fn a_list_by_a_filter_that_little_passes_reads_a_hundred_records_a_request() {
+async fn a_list_with_a_narrow_filter_reads_at_most_a_hundred_records_a_request() {
     let world = World::start().await;
     let wanted = submit(&world, json!({"function": "demo.fail"})).await;
     for _ in 1..250 {

@@ -1,4 +1,4 @@
-//! What the worker does with messages that were received too often.
+//! How the worker handles messages in the dead-letter queue.
 
 use std::time::Duration;
 
@@ -6,36 +6,38 @@ use serde_json::json;
 use tests::queues::QueueKind;
 use tests::world::World;
 
-use super::messages::{MINUTE, claim_and_vanish, codes, create_id, message, nobodys_message};
+use super::messages::{
+    MINUTE, claim_and_vanish, codes, create_id, message, message_without_record,
+};
 
 async fn dead_letter(world: &World, body: &str) {
     world.queue(QueueKind::DispatchDeadLetter).send(body).await;
 }
 
 #[tokio::test]
-async fn dead_letters_are_not_graves() {
+async fn dead_letters_are_dispatched_again_while_attempts_and_time_are_left() {
     let world = World::start().await;
     let dead_letters = world.queue(QueueKind::DispatchDeadLetter);
     let accepted = world.submit(json!({"function": "demo.echo"})).await.json;
     let id = accepted["id"].as_str().unwrap();
     let body = message(id, create_id(&world, id).await);
-    // The dispatch queue's own is lost; the dead letter alone is left.
+    // The dispatch queue loses its message, so only the dead letter is left.
     let dispatch = world.queue(QueueKind::Dispatch);
     let [lost] = dispatch.receive(1).await.try_into().unwrap();
     dispatch
         .delete_acknowledged(&[lost], &json!({"batchItemFailures": []}))
         .await;
 
-    // Held: it waits.
+    // The operation is held: the dead letter waits.
     claim_and_vanish(&world, id).await;
     dead_letter(&world, &body).await;
     assert!(world.pump(QueueKind::DispatchDeadLetter).await);
     assert_eq!((dead_letters.len().await, dispatch.len().await), (1, 0));
-    // Attempts and time left: it begins afresh.
+    // Attempts and time are left: the worker sends a fresh message.
     world.clock.advance(MINUTE);
     assert!(world.pump(QueueKind::DispatchDeadLetter).await);
     assert_eq!((dead_letters.len().await, dispatch.len().await), (0, 1));
-    // Attempts used up: it is given up.
+    // The attempts are used up: the operation is given up.
     claim_and_vanish(&world, id).await;
     world.clock.advance(MINUTE);
     claim_and_vanish(&world, id).await;
@@ -43,14 +45,14 @@ async fn dead_letters_are_not_graves() {
     dead_letter(&world, &body).await;
     assert!(world.pump(QueueKind::DispatchDeadLetter).await);
     assert_eq!(codes(&world.show(id).await), ["WORKER_LOST"]);
-    // Ended: it is acknowledged.
+    // The operation has ended: the dead letter is acknowledged.
     dead_letter(&world, &body).await;
     assert!(world.pump(QueueKind::DispatchDeadLetter).await);
     assert!(dead_letters.is_empty().await);
 }
 
 #[tokio::test]
-async fn dead_letters_that_find_nothing_keep_the_age_rule_and_malformed_ones_are_dropped() {
+async fn a_young_dead_letter_without_a_record_is_kept_and_a_malformed_one_is_dropped() {
     let world = World::start().await;
     let dead_letters = world.queue(QueueKind::DispatchDeadLetter);
     dead_letter(&world, "not JSON").await;
@@ -61,10 +63,10 @@ async fn dead_letters_that_find_nothing_keep_the_age_rule_and_malformed_ones_are
     assert_eq!(
         dead_letters.len().await,
         1,
-        "newer code may be able to read it"
+        "newer code may be able to parse it"
     );
     world.queue(QueueKind::DispatchDeadLetter).receive(10).await;
-    dead_letter(&world, &nobodys_message()).await;
+    dead_letter(&world, &message_without_record()).await;
     assert!(world.pump(QueueKind::DispatchDeadLetter).await);
     assert_eq!(
         dead_letters.len().await,
@@ -74,12 +76,12 @@ async fn dead_letters_that_find_nothing_keep_the_age_rule_and_malformed_ones_are
 }
 
 #[tokio::test]
-async fn attempts_are_counted_by_claims_and_not_by_receives_even_among_the_dead_letters() {
+async fn attempts_are_counted_by_claims_and_not_by_receives_even_in_the_dead_letter_queue() {
     let world = World::start().await;
     let body = json!({"function": "demo.echo", "deadline_seconds": 86_400});
     let id = world.submit(body).await.json["id"].clone();
     let dispatch = world.queue(QueueKind::Dispatch);
-    // Receives that lead nowhere, as of a function that is throttled.
+    // Receives without a result, as when Lambda throttles the function.
     for _ in 0..10 {
         assert_eq!(dispatch.receive(1).await.len(), 1);
         world.clock.advance(Duration::from_secs(900));

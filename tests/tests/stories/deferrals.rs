@@ -1,4 +1,5 @@
-//! A receiver that does not answer: how much of a sender it occupies, and what waits for it.
+//! A receiver that does not answer: how much of a sender it occupies, and which callbacks wait for
+//! it.
 
 use std::time::Duration;
 
@@ -14,11 +15,11 @@ use tests::receiver::Receiver;
 use tests::wait::until;
 use tests::world::World;
 
-/// What one event holds at most.
+/// The most messages in one event.
 const BATCH: i32 = 10;
 const TIMEOUT: Duration = Duration::from_secs(CALLBACK_TIMEOUT_SECS_DEFAULT as u64);
 
-/// Operations of an owner that have ended, with a callback due to a receiver.
+/// Creates operations of an owner that have ended, with a callback due to a receiver.
 async fn ended(world: &World, owner: &str, receiver: &Receiver, count: usize) -> Vec<String> {
     let body = json!({"function": "demo.echo", "callback_url": receiver.url}).to_string();
     let mut ids = Vec::new();
@@ -38,7 +39,7 @@ async fn callback(world: &World, owner: &str, id: &str) -> Value {
     shown.json["callback"].clone()
 }
 
-/// How many callbacks of alice's have been attempted once; none has been more than that.
+/// Counts the attempts on record for alice's callbacks, all of which must be due.
 async fn attempted(world: &World, ids: &[String]) -> usize {
     let mut attempted = 0;
     for id in ids {
@@ -49,7 +50,7 @@ async fn attempted(world: &World, ids: &[String]) -> usize {
     attempted
 }
 
-/// Has a batch of callbacks served to receivers that do not answer, until their time is over.
+/// Serves a batch of callbacks to a receiver that does not answer, until they time out.
 async fn serve_until_timed_out(world: &World, receiver: &Receiver, held: usize) {
     let worker = world.another_worker();
     let before = receiver.received().len();
@@ -69,7 +70,7 @@ async fn serve_until_timed_out(world: &World, receiver: &Receiver, held: usize) 
 }
 
 #[tokio::test]
-async fn a_receiver_that_does_not_answer_has_half_of_a_batch_and_then_rests() {
+async fn a_receiver_that_does_not_answer_gets_half_of_a_batch_and_then_a_pause() {
     let world = World::start().await;
     let [dead, well] = [Receiver::start().await, Receiver::start().await];
     dead.hold();
@@ -79,7 +80,7 @@ async fn a_receiver_that_does_not_answer_has_half_of_a_batch_and_then_rests() {
 
     serve_until_timed_out(&world, &dead, CALLBACKS_AT_ONCE_MAX).await;
     assert_eq!(attempted(&world, &ids).await, CALLBACKS_AT_ONCE_MAX);
-    // It rests: nothing is sent to it, and no delivery waits.
+    // During the pause nothing is sent to it, and no delivery waits.
     assert!(
         world
             .pump_by(&world.another_worker(), QueueKind::Callback, BATCH)
@@ -90,9 +91,9 @@ async fn a_receiver_that_does_not_answer_has_half_of_a_batch_and_then_rests() {
         callback(&world, "bob", &bob[0]).await["status"],
         "delivered"
     );
-    assert_eq!(queue.len().await, ids.len(), "each has its wake-up");
+    assert_eq!(queue.len().await, ids.len(), "each has one wake-up");
 
-    // What was deferred counts no attempt, and comes again when the receiver has rested.
+    // A deferral is not an attempt; the callback is due again after the pause.
     world.clock.advance(3 * TIMEOUT);
     serve_until_timed_out(&world, &dead, CALLBACKS_AT_ONCE_MAX).await;
     dead.release();
@@ -108,7 +109,7 @@ async fn a_receiver_that_does_not_answer_has_half_of_a_batch_and_then_rests() {
 }
 
 #[tokio::test]
-async fn one_owners_receiver_does_not_rest_for_what_it_does_to_another() {
+async fn a_pause_of_a_receiver_applies_to_one_owner_only() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     receiver.hold();
@@ -124,7 +125,7 @@ async fn one_owners_receiver_does_not_rest_for_what_it_does_to_another() {
 }
 
 #[tokio::test]
-async fn an_attempt_that_was_deferred_often_enough_has_failed_and_is_not_sent() {
+async fn a_callback_that_was_deferred_too_often_records_a_failed_attempt_without_a_post() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     receiver.hold();
@@ -158,13 +159,13 @@ async fn an_attempt_that_was_deferred_often_enough_has_failed_and_is_not_sent() 
     assert_eq!(
         receiver.received().len(),
         1,
-        "the one that was not answered"
+        "only the first, which was not answered, was posted"
     );
     receiver.release();
 }
 
 #[tokio::test]
-async fn a_deferral_is_one_read_and_one_message_with_the_group_of_its_owner_and_receiver() {
+async fn a_deferral_costs_one_read_and_one_message_and_keeps_the_message_group() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     receiver.hold();

@@ -1,4 +1,5 @@
-//! What expires, and what does not: the embedded store deletes nothing by itself, so an expired record is there all along.
+//! What expires and what does not. The embedded store deletes nothing by itself, so an expired
+//! record stays in the table.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -20,7 +21,7 @@ async fn status(world: &World, id: &str) -> u16 {
     world.request("GET", &path, &[], "").await.status
 }
 
-/// Everything that the table holds.
+/// All items of the table.
 async fn stored(world: &World) -> Vec<HashMap<String, AttributeValue>> {
     let table = world.environment.required("TABLE_NAME").unwrap();
     let scanned = world.dynamodb.scan().table_name(table).send().await;
@@ -28,7 +29,7 @@ async fn stored(world: &World) -> Vec<HashMap<String, AttributeValue>> {
 }
 
 #[tokio::test]
-async fn an_expired_operation_is_absent_and_its_key_free_however_late_the_store_deletes_it() {
+async fn an_expired_operation_is_absent_and_its_key_free_even_before_the_store_deletes_it() {
     let world = World::start().await;
     let body =
         json!({"function": "demo.echo", "arguments": {"n": 1}, "ttl_seconds": 60}).to_string();
@@ -66,9 +67,10 @@ async fn an_expired_operation_is_absent_and_its_key_free_however_late_the_store_
     assert_eq!(list["operations"].as_array().unwrap().len(), 1);
 }
 
-/// Whatever it waits for: a worker, the end of a dead worker's lease, or the end of an attempt.
+/// Whether it waits for a worker, for the end of a dead worker's lease, or for the end of an
+/// attempt.
 #[tokio::test]
-async fn an_operation_at_work_does_not_expire() {
+async fn an_active_operation_does_not_expire() {
     let world = World::start().await;
     let body = json!({"function": "demo.echo", "ttl_seconds": 60, "deadline_seconds": 7 * 86_400});
     let body = body.to_string();
@@ -78,14 +80,14 @@ async fn an_operation_at_work_does_not_expire() {
         answer.await.json
     };
     let id = submit().await["id"].as_str().unwrap().to_owned();
-    let stands = async |status: &str| {
+    let expect_status = async |status: &str| {
         assert_eq!(world.show(&id).await["status"], status);
         let list = world.request("GET", "/operations", &[], "").await.json;
         assert_eq!(list["operations"][0]["status"], status);
-        assert_eq!(submit().await["status"], status, "to a replay");
+        assert_eq!(submit().await["status"], status, "a replay's answer");
     };
     world.clock.advance(3 * DAY);
-    stands("pending").await;
+    expect_status("pending").await;
 
     let parsed = id.parse::<OperationId>().unwrap();
     let now = world.clock.now();
@@ -97,10 +99,10 @@ async fn an_operation_at_work_does_not_expire() {
         .await;
     assert!(matches!(claimed.unwrap(), Claimed::Held(_)));
     world.clock.advance(3 * DAY);
-    stands("processing").await;
+    expect_status("processing").await;
 
     world.pump_all().await;
-    stands("completed").await;
+    expect_status("completed").await;
     world.clock.advance(Duration::from_secs(59));
     assert_eq!(status(&world, &id).await, 200);
     world.clock.advance(Duration::from_secs(1));
@@ -132,7 +134,7 @@ async fn a_message_that_outlives_its_operation_runs_nothing() {
 }
 
 #[tokio::test]
-async fn a_wake_up_that_outlives_its_operation_calls_nobody() {
+async fn a_wake_up_that_outlives_its_operation_makes_no_post() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let body = json!({"function": "demo.echo", "ttl_seconds": 60, "callback_url": receiver.url});

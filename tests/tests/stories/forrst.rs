@@ -1,4 +1,4 @@
-//! Calls of `POST /forrst`: what becomes of them, and what they are answered.
+//! Calls of `POST /forrst`: their answers, and the operations that they create.
 
 mod calls;
 mod examples;
@@ -22,7 +22,7 @@ pub(super) fn envelope(function: &str, arguments: &Value, extensions: &Value) ->
     .to_string()
 }
 
-/// A call of `alice`'s, who waits for as long as she is kept waiting.
+/// Calls as `alice`. Time passes for as long as the answer waits.
 pub(super) async fn call(
     world: &World,
     function: &str,
@@ -34,9 +34,9 @@ pub(super) async fn call(
     world.while_waiting(None, request).await
 }
 
-/// A call that prefers to be answered at once; the operation that it has become.
+/// Calls with a preference for a deferred answer and returns the operation's id.
 async fn start(world: &World, function: &str, arguments: &Value) -> String {
-    let answer = call(world, function, arguments, &at_once(&[])).await;
+    let answer = call(world, function, arguments, &deferred(&[])).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     data(&answer, "async")["operation_id"]
         .as_str()
@@ -44,7 +44,7 @@ async fn start(world: &World, function: &str, arguments: &Value) -> String {
         .to_owned()
 }
 
-pub(super) fn at_once(others: &[Value]) -> Value {
+pub(super) fn deferred(others: &[Value]) -> Value {
     let mut extensions =
         vec![json!({"urn": "urn:forrst:ext:async", "options": {"preferred": true}})];
     extensions.extend_from_slice(others);
@@ -55,7 +55,7 @@ pub(super) fn extension(name: &str, options: &Value) -> Value {
     json!({"urn": format!("urn:forrst:ext:{name}"), "options": options})
 }
 
-/// An extension's answer.
+/// The data of an extension's answer.
 pub(super) fn data<'a>(answer: &'a Answer, name: &str) -> &'a Value {
     let extensions = answer.json["extensions"].as_array();
     let urn = |extension: &&Value| {

@@ -1,4 +1,4 @@
-//! Whose message each message is to a fair queue.
+//! The message group of each message, by which a fair queue distinguishes owners and receivers.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn group(message: &Message) -> Option<MessageGroup> {
     Some(MessageGroup::from_received(group.clone()))
 }
 
-/// The group of the one message that is visible, which is then served.
+/// Serves the only visible message and returns its group.
 async fn serve_one(world: &World, kind: QueueKind) -> Option<MessageGroup> {
     let queue = world.queue(kind);
     let messages = queue.receive(10).await;
@@ -65,14 +65,14 @@ async fn every_message_has_the_group_of_its_owner_or_of_its_owner_and_receiver()
 }
 
 #[tokio::test]
-async fn a_message_that_is_sent_afresh_keeps_its_group() {
+async fn a_message_that_is_sent_again_keeps_its_group() {
     let world = World::start().await;
     let body = json!({"function": "demo.echo", "deadline_seconds": 7 * 86_400});
     world.submit(body).await;
     let alice = Owner::new("local", "alice").unwrap();
     let queue = world.queue(QueueKind::Dispatch);
     let [received] = queue.receive(1).await.try_into().unwrap();
-    // As a dead letter, which is sent to the dispatch queue again.
+    // As a dead letter, which the worker sends to the dispatch queue again.
     let mut event = queue.event(&[received]);
     let arn = event["Records"][0]["eventSourceARN"].as_str().unwrap();
     event["Records"][0]["eventSourceARN"] = json!(format!("{arn}-dead-letter"));

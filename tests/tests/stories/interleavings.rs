@@ -1,5 +1,5 @@
-//! Interleavings that are easy to get wrong: replays against erase and early expiry, redeliveries received twice, cancels
-//! repeated, and answers that would not fit.
+//! Interleavings that are easy to get wrong: replays against an erase or an early expiry,
+//! redeliveries received twice, repeated cancels, and answers that would be too large.
 
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ use tests::world::{World, event};
 
 use super::messages::message_of;
 
-/// A replay sends its message, a worker receives that while the first operation is still there, and only then does the
-/// replay's create find the name free.
+/// A replay sends its message, and a worker receives it while the first operation still exists.
+/// Only then does the replay's create find the id free.
 async fn replay_after<F: Future<Output = ()>>(ends: impl FnOnce(String) -> F, world: &World) {
     let body = r#"{"function":"demo.echo","ttl_seconds":60}"#;
     let first = world
@@ -62,7 +62,7 @@ async fn replay_after<F: Future<Output = ()>>(ends: impl FnOnce(String) -> F, wo
 }
 
 #[tokio::test]
-async fn a_replay_whose_predecessor_is_erased_is_worked_on() {
+async fn a_replay_whose_predecessor_is_erased_runs() {
     let world = World::start().await;
     let erase = async |id: String| {
         let erased = world
@@ -74,20 +74,21 @@ async fn a_replay_whose_predecessor_is_erased_is_worked_on() {
 }
 
 #[tokio::test]
-async fn a_replay_whose_predecessor_expires_early_is_worked_on() {
+async fn a_replay_whose_predecessor_expires_early_runs() {
     let world = World::start().await;
     let expire = async |_| world.clock.advance(Duration::from_secs(60));
     replay_after(expire, &world).await;
 }
 
-/// Its head has been read, and its metadata and result, items of their own, have not.
+/// The reader has the head. The metadata and the result are separate items, and are not read yet.
 #[tokio::test]
-async fn what_is_erased_while_somebody_reads_it_is_gone() {
+async fn an_operation_that_is_erased_during_a_read_is_not_found() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let text = incompressible(2000);
     let body = json!({
-        "function": "demo.echo", "arguments": {"t": text}, "metadata": {"t": text}, "callback_url": receiver.url,
+        "function": "demo.echo", "arguments": {"t": text}, "metadata": {"t": text},
+        "callback_url": receiver.url,
     });
     let ended = async || {
         let id = world.submit(body.clone()).await.json["id"].clone();
@@ -117,7 +118,7 @@ async fn what_is_erased_while_somebody_reads_it_is_gone() {
     let (read, erased) = world.wire.delay(1, read, erase).await;
     assert_eq!((read.status, erased.status), (404, 204), "{}", read.text);
 
-    // Of the two before, the wake-ups.
+    // Serves the wake-ups of the two operations before.
     world.pump_all().await;
     let path = format!("/operations/{}", ended().await);
     let erase = world.request("DELETE", &path, &[], "");
@@ -130,7 +131,7 @@ async fn what_is_erased_while_somebody_reads_it_is_gone() {
 }
 
 #[tokio::test]
-async fn repeated_cancels_are_one_chain_of_attempts() {
+async fn repeated_cancels_make_one_chain_of_attempts() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     receiver.answer_next([(500, None); 100]);
@@ -145,17 +146,18 @@ async fn repeated_cancels_are_one_chain_of_attempts() {
             .await;
         assert_eq!(cancelled.status, 200);
     }
-    // Served one after the other, any number of messages would come to as many calls.
+    // Several messages, served one after the other, would each make a POST.
     assert_eq!(world.queue(QueueKind::Callback).len().await, 1);
     world.rest().await;
     assert_eq!(receiver.received().len(), 6);
     assert_eq!(world.show(&id).await["callback"]["status"], "exhausted");
 }
 
-/// What a worker finds ended when it would give it up is not its own: whoever ended it sends the callback's message, and the worker's
-/// own comes later, to find nothing left to do.
+/// A worker that wants to give an operation up finds that another process has ended it. That
+/// process sends the callback's message; the worker sends another with a delay, which finds nothing
+/// left to do.
 #[tokio::test]
-async fn an_operation_that_is_cancelled_while_it_is_given_up_is_told_of_once() {
+async fn an_operation_that_is_cancelled_while_it_is_given_up_makes_one_callback() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let body =
@@ -168,7 +170,8 @@ async fn an_operation_that_is_cancelled_while_it_is_given_up_is_told_of_once() {
     let worker = world.another_worker();
     world.wire.reset();
     let served = world.serve(&worker, QueueKind::Dispatch, queue.event(&messages));
-    // Requests are carried out in the order in which they are made: the cancel after the claim that finds the deadline passed.
+    // Requests are applied in the order in which they are made: the cancel comes after the claim
+    // that finds the deadline passed.
     let cancelled = async {
         while world.wire.counts().get("UpdateItem") != Some(&1) {
             tokio::task::yield_now().await;
@@ -186,7 +189,7 @@ async fn an_operation_that_is_cancelled_while_it_is_given_up_is_told_of_once() {
     assert!(world.pump(QueueKind::Callback).await);
     assert!(
         !world.pump(QueueKind::Callback).await,
-        "the worker's own comes later"
+        "the worker's message is delayed"
     );
     world.rest().await;
     assert_eq!(receiver.received().len(), 1);
@@ -212,7 +215,7 @@ async fn delivered(world: &World, receiver: &Receiver) -> (String, Operation) {
 }
 
 #[tokio::test]
-async fn a_redelivery_received_again_after_its_round_does_not_open_it_again() {
+async fn a_redelivery_received_again_after_its_round_starts_no_other_round() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let (id, read_early) = delivered(&world, &receiver).await;
@@ -223,7 +226,8 @@ async fn a_redelivery_received_again_after_its_round_does_not_open_it_again() {
     let queue = world.queue(QueueKind::Callback);
     queue.send(&message.to_body()).await;
     assert!(world.pump(QueueKind::Callback).await);
-    // A second receiver of the message, which read before all that: its start is refused, and finds nothing due.
+    // A second sender received the message and read the operation before all that: its start of a
+    // round is refused, and it finds nothing due.
     let started = world
         .store
         .start_round(&read_early, world.clock.now())
@@ -237,9 +241,10 @@ async fn a_redelivery_received_again_after_its_round_does_not_open_it_again() {
     assert_eq!(world.show(&id).await["callback"]["status"], "delivered");
 }
 
-/// Whoever served the first redelivery died before it acknowledged, so that its message comes back after the second's round.
+/// The sender of the first redelivery died before it acknowledged, so the message returns after the
+/// round of the second redelivery.
 #[tokio::test]
-async fn a_redelivery_received_again_after_anothers_round_does_not_open_a_third() {
+async fn a_redelivery_received_again_after_a_later_round_starts_no_other_round() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let (id, _) = delivered(&world, &receiver).await;
@@ -255,14 +260,14 @@ async fn a_redelivery_received_again_after_anothers_round_does_not_open_a_third(
     assert!(world.pump(QueueKind::Callback).await);
     assert_eq!(receiver.received().len(), 3);
 
-    assert_eq!(queue.len().await, 1, "the first's message is still there");
+    assert_eq!(queue.len().await, 1, "the first redelivery's message");
     world.rest().await;
     assert_eq!(receiver.received().len(), 3);
     assert_eq!(world.show(&id).await["callback"]["status"], "delivered");
 }
 
 #[tokio::test]
-async fn redeliveries_that_are_asked_for_before_the_first_has_begun_are_one_round() {
+async fn redeliveries_requested_before_the_first_starts_make_one_round() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let (id, _) = delivered(&world, &receiver).await;
@@ -278,7 +283,7 @@ async fn redeliveries_that_are_asked_for_before_the_first_has_begun_are_one_roun
 }
 
 #[tokio::test]
-async fn a_redelivery_among_the_dead_letters_counts_as_a_failed_attempt_of_its_round() {
+async fn a_dead_redelivery_counts_as_a_failed_attempt_of_its_round() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let (id, _) = delivered(&world, &receiver).await;
@@ -304,7 +309,7 @@ async fn a_redelivery_among_the_dead_letters_counts_as_a_failed_attempt_of_its_r
 }
 
 #[tokio::test]
-async fn an_erase_whose_answer_was_lost_leaves_the_mark_alone() {
+async fn an_erase_whose_answer_was_lost_leaves_only_the_mark() {
     let world = World::start().await;
     let text = incompressible(2000);
     let body = json!({"function": "demo.echo", "metadata": {"t": text}, "arguments": {"t": text}});
@@ -324,7 +329,7 @@ async fn an_erase_whose_answer_was_lost_leaves_the_mark_alone() {
 }
 
 #[tokio::test]
-async fn a_forged_cursor_is_refused_like_a_changed_one() {
+async fn a_cursor_outside_its_filter_is_refused() {
     let world = World::start().await;
     let owner = shared::domain::operation::Owner::new("local", "alice").unwrap();
     let now = world.clock.now();
@@ -356,7 +361,7 @@ async fn a_forged_cursor_is_refused_like_a_changed_one() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_small_whatever_it_refuses() {
+async fn a_refusal_is_short_however_large_the_request_is() {
     let world = World::start().await;
     let members: Vec<_> = (0..100_000)
         .map(|number| format!("\"{number:x}\":1"))
@@ -372,7 +377,7 @@ async fn a_refusal_is_small_whatever_it_refuses() {
 }
 
 #[tokio::test]
-async fn a_submit_that_dies_and_is_not_repeated_leaves_nothing_or_an_operation() {
+async fn a_submit_that_dies_and_is_not_repeated_leaves_an_operation_or_nothing() {
     for call in 0..2 {
         for fault in [Fault::CrashBefore, Fault::CrashAfter] {
             let world = World::start().await;

@@ -1,4 +1,4 @@
-//! An operation from its submission to its end, as its caller sees it.
+//! An operation from its submission to its end, as its caller observes it.
 
 use std::time::Duration;
 
@@ -13,9 +13,12 @@ use tests::samples::incompressible;
 use tests::world::World;
 
 #[tokio::test]
-async fn numbers_and_keys_come_back_exactly_as_sent() {
+async fn numbers_and_member_names_are_returned_exactly_as_sent() {
     let world = World::start().await;
-    let exact = r#"{"z":9007199254740993,"a":18446744073709551615,"big":1e400,"f":1.0e5,"t":1.10,"é":"\u00e9","n":-0}"#;
+    let exact = concat!(
+        r#"{"z":9007199254740993,"a":18446744073709551615,"big":1e400,"#,
+        r#""f":1.0e5,"t":1.10,"é":"\u00e9","n":-0}"#
+    );
     let body =
         format!(r#"{{ "function" : "demo.echo", "arguments" : {exact}, "metadata" : {exact} }}"#);
     let answer = world.request("POST", "/operations", &[], &body).await;
@@ -25,7 +28,7 @@ async fn numbers_and_keys_come_back_exactly_as_sent() {
         "{}",
         answer.text
     );
-    // By the header: a number this large does not fit what the test itself reads JSON with.
+    // The id comes from the header, because the test's JSON parser cannot hold numbers this large.
     let id = answer.headers["location"]
         .as_str()
         .unwrap()
@@ -49,7 +52,7 @@ async fn numbers_and_keys_come_back_exactly_as_sent() {
 }
 
 #[tokio::test]
-async fn the_operation_has_these_members_and_no_others() {
+async fn an_operation_has_exactly_these_members() {
     let world = World::start().await;
     let accepted = world
         .submit(json!({"function": "demo.echo", "arguments": {"a": 1}}))
@@ -57,8 +60,8 @@ async fn the_operation_has_these_members_and_no_others() {
     assert_eq!(
         accepted.json,
         json!({
-            "id": accepted.json["id"], "function": "demo.echo", "version": "1.0.0", "status": "pending",
-            "attempt": 0, "lock_version": 1,
+            "id": accepted.json["id"], "function": "demo.echo", "version": "1.0.0",
+            "status": "pending", "attempt": 0, "lock_version": 1,
             "created_at": "2027-01-15T08:00:00.000Z", "updated_at": "2027-01-15T08:00:00.000Z",
             "deadline_at": "2027-01-15T09:00:00.000Z", "expires_at": "2027-01-29T09:00:00.000Z",
             "progress": null, "progress_message": null, "progress_updated_at": null,
@@ -85,14 +88,15 @@ async fn the_operation_has_these_members_and_no_others() {
             "created_at": "2027-01-15T08:00:00.000Z", "updated_at": "2027-01-15T08:00:05.000Z",
             "started_at": "2027-01-15T08:00:05.000Z", "completed_at": "2027-01-15T08:00:05.000Z",
             "deadline_at": "2027-01-15T09:00:00.000Z", "expires_at": "2027-01-16T08:00:05.000Z",
-            "progress": 1.0, "progress_message": null, "progress_updated_at": "2027-01-15T08:00:05.000Z",
+            "progress": 1.0, "progress_message": null,
+            "progress_updated_at": "2027-01-15T08:00:05.000Z",
             "metadata": {}, "result": {"a": 1},
         })
     );
 }
 
 #[tokio::test]
-async fn an_idempotency_key_names_one_operation_whatever_became_of_it() {
+async fn an_idempotency_key_names_one_operation_in_every_state() {
     let world = World::start().await;
     let submit = async |key: &str, body: Value| {
         world
@@ -104,11 +108,15 @@ async fn an_idempotency_key_names_one_operation_whatever_became_of_it() {
             )
             .await
     };
-    let body = json!({"function": "demo.echo", "arguments": {"a": 1, "b": [1.0]}, "metadata": {"first": true}});
+    let body = json!({
+        "function": "demo.echo", "arguments": {"a": 1, "b": [1.0]}, "metadata": {"first": true},
+    });
     let first = submit("k", body).await;
     assert!(first.headers["idempotent-replayed"].is_null());
 
-    let same = json!({"arguments": {"b": [1], "a": 1.0}, "function": "demo.echo", "metadata": {"first": false}});
+    let same = json!({
+        "arguments": {"b": [1], "a": 1.0}, "function": "demo.echo", "metadata": {"first": false},
+    });
     let replay = submit("\"k\"", same.clone()).await;
     assert_eq!(
         (replay.status, &replay.headers["idempotent-replayed"]),
@@ -152,7 +160,7 @@ async fn an_idempotency_key_names_one_operation_whatever_became_of_it() {
     assert_eq!(
         world.rest().await.as_secs() / 3600,
         0,
-        "the replays' messages are dropped in time"
+        "the replays' messages are dropped within the hour"
     );
     assert_eq!(
         world.show(first.json["id"].as_str().unwrap()).await["attempt"],
@@ -161,7 +169,7 @@ async fn an_idempotency_key_names_one_operation_whatever_became_of_it() {
 }
 
 #[tokio::test]
-async fn a_cancelled_operation_is_never_run_and_stays_cancelled() {
+async fn a_cancelled_operation_never_runs_and_stays_cancelled() {
     let world = World::start().await;
     let accepted = world.submit(json!({"function": "demo.echo"})).await;
     let path = format!(
@@ -193,12 +201,15 @@ async fn a_cancelled_operation_is_never_run_and_stays_cancelled() {
 }
 
 #[tokio::test]
-async fn what_has_ended_cannot_be_cancelled_and_what_lives_cannot_be_erased() {
+async fn an_ended_operation_cannot_be_cancelled_and_an_active_one_cannot_be_erased() {
     let world = World::start().await;
     let id = world.submit(json!({"function": "demo.echo"})).await.json["id"].clone();
     let path = format!("/operations/{}", id.as_str().unwrap());
-    let live = world.request("DELETE", &path, &[], "").await;
-    assert_eq!((live.status, &live.json["code"]), (409, &json!("CONFLICT")));
+    let active = world.request("DELETE", &path, &[], "").await;
+    assert_eq!(
+        (active.status, &active.json["code"]),
+        (409, &json!("CONFLICT"))
+    );
     world.pump_all().await;
     let ended = world
         .request("POST", &format!("{path}/cancel"), &[], "")
@@ -214,7 +225,7 @@ async fn what_has_ended_cannot_be_cancelled_and_what_lives_cannot_be_erased() {
 }
 
 #[tokio::test]
-async fn erasing_leaves_a_mark_and_nothing_of_the_callers() {
+async fn an_erase_leaves_a_mark_without_the_callers_data() {
     let world = World::start().await;
     let text = incompressible(2000);
     let body = json!({"function": "demo.echo", "arguments": {"t": text}, "metadata": {"t": text}});
@@ -236,9 +247,10 @@ async fn erasing_leaves_a_mark_and_nothing_of_the_callers() {
     );
 }
 
-/// As when the clock of whoever erased is ahead: nobody can tell whether this submit was begun before.
+/// As when the clock of the process that erased is ahead: the submit may have started before the
+/// erase.
 #[tokio::test]
-async fn a_submit_that_meets_a_later_mark_is_asked_to_try_again() {
+async fn a_submit_that_finds_a_mark_from_the_future_is_refused_as_retryable() {
     let world = World::start().await;
     let (body, key) = (r#"{"function":"demo.echo"}"#, [("idempotency-key", "k")]);
     let first = world.request("POST", "/operations", &key, body).await;
@@ -273,7 +285,7 @@ async fn a_submit_that_meets_a_later_mark_is_asked_to_try_again() {
 }
 
 #[tokio::test]
-async fn another_owners_operation_is_as_one_that_does_not_exist() {
+async fn another_owners_operation_gets_the_answer_of_a_missing_one() {
     let world = World::start().await;
     let id = world.submit(json!({"function": "demo.echo"})).await.json["id"].clone();
     world.pump_all().await;
@@ -288,11 +300,11 @@ async fn another_owners_operation_is_as_one_that_does_not_exist() {
             .request_of("bob", method, &format!("/operations/{id}{verb}"), &[], b"")
             .await;
         let missing = format!("/operations/op_000000000000000000000000{verb}");
-        let nobodys = world.request_of("bob", method, &missing, &[], b"").await;
+        let missing = world.request_of("bob", method, &missing, &[], b"").await;
         assert_eq!(bobs.status, 404);
         assert_eq!(
             (bobs.status, bobs.text, bobs.headers),
-            (nobodys.status, nobodys.text, nobodys.headers)
+            (missing.status, missing.text, missing.headers)
         );
     }
     let list = world
@@ -303,9 +315,11 @@ async fn another_owners_operation_is_as_one_that_does_not_exist() {
 }
 
 #[tokio::test]
-async fn a_retryable_error_is_tried_again_and_a_permanent_one_is_not() {
+async fn a_retryable_error_is_retried_and_a_permanent_one_is_not() {
     let world = World::start().await;
-    let arguments = json!({"code": "FLAKY", "message": "once more", "retryable": true, "succeed_on_attempt": 2});
+    let arguments = json!({
+        "code": "FLAKY", "message": "once more", "retryable": true, "succeed_on_attempt": 2,
+    });
     let id = world
         .submit(json!({"function": "demo.fail", "arguments": arguments}))
         .await
@@ -342,7 +356,7 @@ async fn a_retryable_error_is_tried_again_and_a_permanent_one_is_not() {
 }
 
 #[tokio::test]
-async fn used_up_attempts_end_an_operation_with_the_functions_own_error_first() {
+async fn an_operation_without_attempts_left_fails_with_the_functions_error_first() {
     let world = World::start().await;
     let arguments = json!({"code": "FLAKY", "message": "never", "retryable": true});
     let id = world
@@ -358,12 +372,15 @@ async fn used_up_attempts_end_an_operation_with_the_functions_own_error_first() 
     );
     assert_eq!(
         failed["errors"],
-        json!([{"code": "FLAKY", "message": "never"}, {"code": "ATTEMPTS_EXHAUSTED", "message": "every attempt failed"}])
+        json!([
+            {"code": "FLAKY", "message": "never"},
+            {"code": "ATTEMPTS_EXHAUSTED", "message": "every attempt failed"},
+        ])
     );
 }
 
 #[tokio::test]
-async fn an_operation_that_nobody_worked_on_fails_at_its_deadline() {
+async fn an_operation_that_was_never_claimed_fails_at_its_deadline() {
     let world = World::start().await;
     let id = world
         .submit(json!({"function": "demo.echo", "deadline_seconds": 1}))

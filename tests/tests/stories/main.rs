@@ -1,6 +1,7 @@
-//! Stories: the real handlers on the embedded store and queues, with the clock and the queues moved by hand.
+//! Stories: the real handlers on the embedded store and queues. Each test advances the clock and
+//! delivers the messages.
 
-#![expect(clippy::unwrap_used, reason = "a test has nobody to hand an error to")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(
     clippy::large_futures,
     reason = "a test's futures live on its own thread"

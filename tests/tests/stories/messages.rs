@@ -1,4 +1,4 @@
-//! What the worker does with a message, by what it finds.
+//! How the worker handles a dispatch message, by the record that it finds.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use tests::world::World;
 
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
 
-/// What a submit of this operation sends.
+/// The message that a submit of this operation sends.
 pub(super) fn message_of(operation: &Operation) -> String {
     Dispatch {
         operation_id: operation.id.clone(),
@@ -27,7 +27,7 @@ pub(super) fn message_of(operation: &Operation) -> String {
     .to_body()
 }
 
-/// Leaves behind what a submit of this operation does: its record and its message.
+/// Creates the record and the message that a submit of this operation leaves.
 pub(super) async fn leave_submitted(world: &World, operation: &Operation) {
     let now = world.clock.now();
     let draft = Draft::new(operation);
@@ -47,7 +47,7 @@ pub(super) fn message(operation_id: &str, create_id: CreateId) -> String {
     .to_body()
 }
 
-pub(super) fn nobodys_message() -> String {
+pub(super) fn message_without_record() -> String {
     message("op_000000000000000000000000", CreateId::from_bytes([1; 16]))
 }
 
@@ -83,15 +83,15 @@ pub(super) async fn claim_and_vanish(world: &World, id: &str) -> Box<Held> {
 }
 
 #[tokio::test]
-async fn a_message_without_a_record_waits_ever_longer_and_is_dropped_after_fifteen_minutes() {
+async fn a_message_without_a_record_waits_ever_longer_and_is_dropped_after_15_minutes() {
     let world = World::start().await;
     let queue = world.queue(QueueKind::Dispatch);
-    queue.send(&nobodys_message()).await;
+    queue.send(&message_without_record()).await;
     let mut waits = Vec::new();
     let mut waited = 0;
     let dead_letters = world.queue(QueueKind::DispatchDeadLetter);
     loop {
-        // Ten receives, and it is among the dead letters, where the same rule holds.
+        // After ten receives it is in the dead-letter queue, where the same rule applies.
         if world.pump(QueueKind::Dispatch).await || world.pump(QueueKind::DispatchDeadLetter).await
         {
             waits.push(waited);
@@ -107,9 +107,9 @@ async fn a_message_without_a_record_waits_ever_longer_and_is_dropped_after_fifte
 }
 
 #[tokio::test]
-async fn a_record_that_comes_after_its_message_is_still_worked_on() {
+async fn an_operation_whose_record_is_created_after_its_message_runs() {
     let world = World::start().await;
-    // The message is received before the record is there.
+    // Deletes the record, so that the message is received before the record exists.
     let accepted = world.submit(json!({"function": "demo.echo"})).await.json;
     let id = accepted["id"].as_str().unwrap().to_owned();
     let table = world
@@ -147,8 +147,7 @@ async fn a_record_that_comes_after_its_message_is_still_worked_on() {
 }
 
 #[tokio::test]
-async fn another_incarnations_message_touches_nothing_and_is_dropped_when_its_submit_must_be_over()
-{
+async fn another_incarnations_message_changes_nothing_and_is_dropped_after_15_minutes() {
     let world = World::start().await;
     let accepted = world.submit(json!({"function": "demo.echo"})).await.json;
     let id = accepted["id"].as_str().unwrap();
@@ -162,7 +161,7 @@ async fn another_incarnations_message_touches_nothing_and_is_dropped_when_its_su
     world.clock.advance(15 * MINUTE);
     assert!(
         !world.pump(QueueKind::Dispatch).await,
-        "it waits in one hop"
+        "it waits in one step"
     );
     world.clock.advance(Duration::from_secs(1));
     assert!(world.pump(QueueKind::Dispatch).await);
@@ -171,7 +170,7 @@ async fn another_incarnations_message_touches_nothing_and_is_dropped_when_its_su
 }
 
 #[tokio::test]
-async fn a_message_for_a_held_operation_waits_until_the_lease_is_over() {
+async fn a_message_for_a_held_operation_waits_until_the_lease_expires() {
     let world = World::start().await;
     let id = world.submit(json!({"function": "demo.echo"})).await.json["id"].clone();
     let id = id.as_str().unwrap();
@@ -190,7 +189,7 @@ async fn a_message_for_a_held_operation_waits_until_the_lease_is_over() {
 }
 
 #[tokio::test]
-async fn an_operation_whose_last_worker_vanished_is_given_up() {
+async fn an_operation_whose_last_attempt_was_lost_is_given_up() {
     let world = World::start().await;
     let id = world.submit(json!({"function": "demo.echo"})).await.json["id"].clone();
     let id = id.as_str().unwrap();
@@ -223,7 +222,7 @@ async fn a_duplicate_message_of_an_ended_operation_changes_nothing() {
 }
 
 #[tokio::test]
-async fn an_old_message_is_sent_afresh() {
+async fn an_old_message_is_sent_again() {
     let world = World::start().await;
     let queue = world.queue(QueueKind::Dispatch);
     let day = 86_400;
@@ -232,12 +231,12 @@ async fn an_old_message_is_sent_afresh() {
     let id = id.as_str().unwrap();
     world.clock.advance(Duration::from_secs(6 * day + 1));
     claim_and_vanish(&world, id).await;
-    let sent_afresh_at = world.clock.now();
+    let sent_again_at = world.clock.now();
     assert!(world.pump(QueueKind::Dispatch).await);
     assert_eq!(
         queue.len().await,
         1,
-        "one that is fresh, and delayed until the lease is over"
+        "a fresh message, delayed until the lease expires"
     );
     world.clock.advance(MINUTE);
     let [fresh] = queue.receive(10).await.try_into().unwrap();
@@ -248,19 +247,19 @@ async fn an_old_message_is_sent_afresh() {
     let attributes = fresh.attributes().unwrap();
     assert_eq!(
         attributes[&MessageSystemAttributeName::SentTimestamp],
-        sent_afresh_at.as_millis().to_string(),
-        "one that is hidden would be as old as it was"
+        sent_again_at.as_millis().to_string(),
+        "a message whose visibility changed would keep its age"
     );
 }
 
 #[tokio::test]
-async fn a_function_that_the_worker_does_not_know_waits_until_the_deadline() {
+async fn an_operation_of_an_unknown_function_waits_until_the_deadline() {
     for kind in [QueueKind::Dispatch, QueueKind::DispatchDeadLetter] {
         waits_for_its_function_until_the_deadline(kind).await;
     }
 }
 
-/// Whichever queue its message is in by then.
+/// `ends_in` is the queue that has the message at the deadline.
 async fn waits_for_its_function_until_the_deadline(ends_in: QueueKind) {
     let world = World::start().await;
     let id = world
@@ -270,7 +269,7 @@ async fn waits_for_its_function_until_the_deadline(ends_in: QueueKind) {
         .clone();
     let id = id.as_str().unwrap();
     let older = World::with([("DEMO_FUNCTIONS", "0")]).await;
-    // A worker of another world, which knows fewer functions, on this world's queue and store.
+    // A worker of an older release, which has fewer functions, on this world's queue and store.
     let environment = world.environment.clone().with([("DEMO_FUNCTIONS", "0")]);
     let worker = older_worker(&world, &environment);
     drop(older);
@@ -291,7 +290,7 @@ async fn waits_for_its_function_until_the_deadline(ends_in: QueueKind) {
     assert!(world.queue(ends_in).is_empty().await);
 }
 
-/// Submits `demo.echo`, and puts a message in place of its own that names another function.
+/// Submits `demo.echo`, and replaces its message with one that names another function.
 async fn submit_falsified(world: &World, function: &str) -> String {
     let body = json!({"function": "demo.echo", "arguments": {"a": 1}, "deadline_seconds": 3600});
     let id = world.submit(body).await.json["id"].clone();
@@ -314,7 +313,7 @@ async fn send_false(world: &World, id: &str, function: &str) {
 }
 
 #[tokio::test]
-async fn the_function_that_is_run_is_the_records_and_not_the_messages() {
+async fn the_worker_runs_the_function_of_the_record_and_not_of_the_message() {
     let (world, logged) = (World::start().await, Logged::start());
     let id = submit_falsified(&world, "demo.fail").await;
     assert!(world.pump(QueueKind::Dispatch).await);
@@ -334,9 +333,9 @@ async fn the_function_that_is_run_is_the_records_and_not_the_messages() {
     }
 }
 
-/// A false message costs an attempt, whose end has a true one take its place.
+/// A message with the wrong function costs an attempt, at whose end the worker sends a correct one.
 #[tokio::test]
-async fn a_record_whose_function_the_worker_does_not_know_waits_for_one_that_does() {
+async fn a_record_with_an_unknown_function_waits_for_a_worker_that_has_it() {
     let world = World::start().await;
     let environment = world.environment.clone().with([("DEMO_FUNCTIONS", "0")]);
     let worker = older_worker(&world, &environment);
@@ -380,7 +379,7 @@ async fn a_record_whose_function_the_worker_does_not_know_waits_for_one_that_doe
 }
 
 #[tokio::test]
-async fn an_operation_whose_only_message_names_an_unknown_function_runs_its_records() {
+async fn an_operation_whose_only_message_names_an_unknown_function_runs_the_records_function() {
     for kind in [QueueKind::Dispatch, QueueKind::DispatchDeadLetter] {
         let (world, logged) = (World::start().await, Logged::start());
         let id = submit_falsified(&world, "unheard.of").await;
@@ -423,7 +422,7 @@ pub(super) fn codes(operation: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn messages_that_cannot_be_read_do_not_disturb_their_neighbours() {
+async fn malformed_messages_do_not_disturb_their_neighbours() {
     let world = World::start().await;
     let queue = world.queue(QueueKind::Dispatch);
     queue.send("not JSON").await;
@@ -450,7 +449,7 @@ async fn messages_that_cannot_be_read_do_not_disturb_their_neighbours() {
 }
 
 #[tokio::test]
-async fn a_record_of_a_newer_format_is_left_alone() {
+async fn a_record_of_a_newer_format_stays_unchanged() {
     let world = World::start().await;
     let id = world.submit(json!({"function": "demo.echo"})).await.json["id"].clone();
     let id = id.as_str().unwrap();
@@ -478,7 +477,7 @@ async fn a_record_of_a_newer_format_is_left_alone() {
         );
         assert_eq!(answer.headers["retry-after"], "1");
         let bobs = world.request_of("bob", method, &path, &[], b"").await;
-        assert_eq!(bobs.status, 404, "nobody else can tell that it exists");
+        assert_eq!(bobs.status, 404, "another owner gets no hint of it");
     }
     assert_eq!(
         world
@@ -492,7 +491,7 @@ async fn a_record_of_a_newer_format_is_left_alone() {
         before
     );
     assert!(!world.queue(QueueKind::Dispatch).is_empty().await);
-    // The newer code is back.
+    // As after the return of the newer release.
     set(&world, id, "format", "1").await;
     world.rest().await;
     assert_eq!(world.show(id).await["status"], "completed");
@@ -515,7 +514,7 @@ async fn set(world: &World, id: &str, attribute: &str, number: &str) {
 }
 
 #[tokio::test]
-async fn a_corrupt_record_is_told_without_internals_and_never_written_over() {
+async fn a_corrupt_record_is_an_internal_error_without_details() {
     let world = World::start().await;
     let id = world.submit(json!({"function": "demo.echo"})).await.json["id"].clone();
     let id = id.as_str().unwrap();

@@ -1,4 +1,4 @@
-//! What is counted: each thing that happens, once.
+//! Metrics: each event is counted once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,13 +18,12 @@ use tests::queues::QueueKind;
 use tests::receiver::Receiver;
 use tests::world::World;
 
-use super::messages::nobodys_message;
-use super::work::{AtWork, lease_until};
+use super::messages::message_without_record;
+use super::work::{RunningWorker, lease_until};
 
-/// Metrics as they should have been told, with each time that was.
 fn expected<const N: usize>(metrics: [(Metric<'_>, &[u64]); N]) -> BTreeMap<Key, Vec<u64>> {
-    let told = metrics.map(|(metric, values)| (key(metric), values.to_vec()));
-    told.into_iter().collect()
+    let expected = metrics.map(|(metric, values)| (key(metric), values.to_vec()));
+    expected.into_iter().collect()
 }
 
 async fn submit(world: &World, key: &str, arguments: Value) -> u16 {
@@ -54,7 +53,7 @@ async fn a_submit_is_accepted_replayed_or_in_conflict() {
 }
 
 #[tokio::test]
-async fn an_attempt_its_end_and_its_callback_are_each_counted_where_they_happen() {
+async fn an_attempt_its_end_and_its_callback_are_each_counted_once() {
     let (world, counted) = (World::start().await, Counted::start());
     let receiver = Receiver::start().await;
     let body = json!({"function": "demo.echo", "callback_url": receiver.url});
@@ -81,11 +80,11 @@ async fn an_attempt_its_end_and_its_callback_are_each_counted_where_they_happen(
         expected([(Metric::CallbackDelivered, &[1])])
     );
     world.show(id).await;
-    assert_eq!(counted.take(), expected([]), "a read is nothing to count");
+    assert_eq!(counted.take(), expected([]), "a read is not counted");
 }
 
 #[tokio::test]
-async fn failures_are_told_from_attempts_that_are_retried() {
+async fn retried_attempts_and_failed_operations_have_different_metrics() {
     let (world, counted) = (World::start().await, Counted::start());
     let fail = async |arguments: Value| {
         world
@@ -119,7 +118,7 @@ async fn failures_are_told_from_attempts_that_are_retried() {
 }
 
 #[tokio::test]
-async fn what_is_never_begun_is_given_up_once() {
+async fn an_operation_that_never_started_is_given_up_once() {
     let (world, counted) = (World::start().await, Counted::start());
     world
         .submit(json!({"function": "demo.echo", "deadline_seconds": 1}))
@@ -136,22 +135,22 @@ async fn what_is_never_begun_is_given_up_once() {
 }
 
 #[tokio::test]
-async fn a_cancel_counts_once_and_takes_the_attempt_with_it() {
+async fn a_cancel_counts_once_and_its_attempt_counts_as_lost() {
     let (world, counted) = (Arc::new(World::start().await), Counted::start());
     let body = json!({"function": "demo.countdown", "arguments": {"steps": 100, "step_ms": 1000}});
     let id = world.submit(body).await.json["id"]
         .as_str()
         .unwrap()
         .to_owned();
-    let at_work = AtWork::begin_with(&world, world.another_worker()).await;
-    at_work
+    let running = RunningWorker::start_with(&world, world.another_worker()).await;
+    running
         .until(&id, |operation| lease_until(operation) > 0)
         .await;
     let path = format!("/operations/{id}/cancel");
     for _ in 0..2 {
         assert_eq!(world.request("POST", &path, &[], "").await.status, 200);
     }
-    assert!(at_work.returned().await);
+    assert!(running.returned().await);
     assert_eq!(
         counted.take(),
         expected([
@@ -165,7 +164,7 @@ async fn a_cancel_counts_once_and_takes_the_attempt_with_it() {
 }
 
 #[tokio::test]
-async fn callbacks_are_delivered_refused_for_good_or_exhausted() {
+async fn a_callback_counts_as_delivered_gone_or_exhausted() {
     let (world, counted) = (World::start().await, Counted::start());
     let receiver = Receiver::start().await;
     let called = async |answers: &[u16]| {
@@ -199,11 +198,11 @@ async fn callbacks_are_delivered_refused_for_good_or_exhausted() {
 }
 
 #[tokio::test]
-async fn what_is_dropped_is_counted() {
+async fn dropped_messages_are_counted() {
     let (world, counted) = (World::start().await, Counted::start());
     world
         .queue(QueueKind::Dispatch)
-        .send(&nobodys_message())
+        .send(&message_without_record())
         .await;
     for kind in [QueueKind::DispatchDeadLetter, QueueKind::CallbackDeadLetter] {
         world.queue(kind).send("{").await;
@@ -219,7 +218,7 @@ async fn what_is_dropped_is_counted() {
 }
 
 #[tokio::test]
-async fn a_due_callback_is_dropped_visibly_unless_its_owner_erased_it() {
+async fn a_dropped_callback_is_counted_unless_its_owner_erased_the_operation() {
     let (world, counted) = (World::start().await, Counted::start());
     let receiver = Receiver::start().await;
     let due = async |key: &str| {
@@ -235,23 +234,30 @@ async fn a_due_callback_is_dropped_visibly_unless_its_owner_erased_it() {
         let path = format!("/operations/{id}");
         assert_eq!(world.request("DELETE", &path, &[], "").await.status, 204);
     };
-    let told = async || {
+    let served = async || {
         assert!(world.pump(QueueKind::Callback).await);
-        let mut told = counted.take();
-        told.remove(&key(Metric::QueueTime("demo.echo")));
-        told
+        let mut metrics = counted.take();
+        metrics.remove(&key(Metric::QueueTime("demo.echo")));
+        metrics
     };
     let dropped = || expected([(Metric::CallbackDropped, &[1])]);
 
     let erased = due("erased").await;
     erase(&erased).await;
-    assert_eq!(told().await, expected([]), "its mark says so");
+    assert_eq!(
+        served().await,
+        expected([]),
+        "its mark shows that it was erased"
+    );
 
     let replaced = due("replaced").await;
     erase(&replaced).await;
     assert_eq!(due("replaced").await, replaced);
-    assert_eq!(told().await, expected([]), "erased, and submitted again");
-    assert_eq!(told().await, expected([(Metric::CallbackDelivered, &[1])]));
+    assert_eq!(served().await, expected([]), "erased, and submitted again");
+    assert_eq!(
+        served().await,
+        expected([(Metric::CallbackDelivered, &[1])])
+    );
 
     let delete_record = async |id: &str| {
         let text = |text: &str| AttributeValue::S(text.to_owned());
@@ -265,44 +271,54 @@ async fn a_due_callback_is_dropped_visibly_unless_its_owner_erased_it() {
     erase(&erased).await;
     world.clock.advance(CALLBACK_ERASED_AGE_MAX);
     delete_record(&erased).await;
-    assert_eq!(told().await, expected([]), "DynamoDB deletes marks");
+    assert_eq!(served().await, expected([]), "DynamoDB deletes marks");
 
     let deleted = due("deleted").await;
     world.clock.advance(too_late());
     delete_record(&deleted).await;
     assert_eq!(
-        told().await,
+        served().await,
         dropped(),
-        "by DynamoDB, long after its expiry"
+        "DynamoDB deleted it, long after its expiry"
     );
 
     let _ = due("expired").await;
     world.clock.advance(too_late());
-    assert_eq!(told().await, dropped());
+    assert_eq!(served().await, dropped());
 
     let _ = due("expired, then replaced").await;
     world.clock.advance(too_late());
     let _ = due("expired, then replaced").await;
-    assert_eq!(told().await, dropped());
-    assert_eq!(told().await, expected([(Metric::CallbackDelivered, &[1])]));
+    assert_eq!(served().await, dropped());
+    assert_eq!(
+        served().await,
+        expected([(Metric::CallbackDelivered, &[1])])
+    );
 
-    let settled = due("settled").await;
+    let delivered = due("delivered").await;
     let queue = world.queue(QueueKind::Callback);
     let [message] = queue.receive(1).await.try_into().unwrap();
     let wake_up = message.body().unwrap().to_owned();
     queue.send(&wake_up).await;
-    assert_eq!(told().await, expected([(Metric::CallbackDelivered, &[1])]));
+    assert_eq!(
+        served().await,
+        expected([(Metric::CallbackDelivered, &[1])])
+    );
     world.clock.advance(too_late());
-    assert_eq!(told().await, expected([]), "a second message of {settled}");
+    assert_eq!(
+        served().await,
+        expected([]),
+        "a second message of {delivered}"
+    );
 }
 
-/// Past the retention of an operation with a callback, and within that of its message.
+/// After the retention of an operation with a callback, and before that of its message.
 fn too_late() -> Duration {
     Duration::from_secs(u64::from(CALLBACK_RETENTION_SECS) + 1)
 }
 
 #[tokio::test]
-async fn a_callback_that_no_message_was_sent_for_is_dropped_visibly() {
+async fn a_callback_whose_message_was_never_sent_is_counted_as_dropped() {
     let (world, counted) = (World::start().await, Counted::start());
     let body = json!({"function": "demo.echo", "callback_url": "https://example.com/"});
     let id = world.submit(body).await.json["id"]
@@ -311,7 +327,7 @@ async fn a_callback_that_no_message_was_sent_for_is_dropped_visibly() {
         .unwrap();
     let alice = Owner::new("local", "alice").unwrap();
     let now = world.clock.now();
-    // As by a function that dies before it sends the callback's message.
+    // As when a function dies before it sends the callback's message.
     let cancelled = world
         .store
         .cancel(&id, &alice, &Preconditions::NONE, now)
@@ -321,7 +337,7 @@ async fn a_callback_that_no_message_was_sent_for_is_dropped_visibly() {
     let _ = counted.take();
     assert!(world.pump(QueueKind::Dispatch).await);
     let lost = expected([(Metric::CallbackDropped, &[1])]);
-    assert_eq!(counted.take(), lost, "and not as a phantom message too");
+    assert_eq!(counted.take(), lost, "and not also as a phantom message");
 }
 
 #[tokio::test]
@@ -349,17 +365,19 @@ async fn a_due_callback_outlasts_the_longest_outage() {
 }
 
 #[tokio::test]
-async fn an_operation_that_waits_for_a_worker_of_its_function_tells_how_long() {
+async fn the_wait_for_a_worker_with_the_function_is_measured() {
     let (world, counted) = (World::start().await, Counted::start());
-    let stranger = world
+    let older = world
         .worker_by(Arc::new(world.clock.clone()))
         .with_work(&[]);
     let unclaimed = |millis| expected([(Metric::UnclaimedTime, &[millis])]);
-    let body = json!({"function": "demo.fail", "arguments": {"retryable": true}, "deadline_seconds": 3600});
+    let body = json!({
+        "function": "demo.fail", "arguments": {"retryable": true}, "deadline_seconds": 3600,
+    });
     world.submit(body).await;
     let _ = counted.take();
     world.clock.advance(Duration::from_secs(7));
-    assert!(world.pump_by(&stranger, QueueKind::Dispatch, 1).await);
+    assert!(world.pump_by(&older, QueueKind::Dispatch, 1).await);
     assert_eq!(counted.take(), unclaimed(7_000), "since its creation");
     world.clock.advance(Duration::from_secs(60));
     assert!(world.pump(QueueKind::Dispatch).await);
@@ -368,24 +386,24 @@ async fn an_operation_that_waits_for_a_worker_of_its_function_tells_how_long() {
     let next_attempt_at = world.next_message_at(QueueKind::Dispatch).unwrap();
     let wait = next_attempt_at.since(world.clock.now());
     world.clock.advance(wait + Duration::from_secs(40));
-    let told = async |kind| {
-        assert!(world.pump_by(&stranger, kind, 1).await);
+    let served = async |kind| {
+        assert!(world.pump_by(&older, kind, 1).await);
         counted.take()
     };
-    let since_retry = told(QueueKind::Dispatch).await;
-    // The queue counts whole seconds, the record milliseconds.
+    let since_retry = served(QueueKind::Dispatch).await;
+    // The queue counts seconds, the record milliseconds.
     let [waited] = since_retry[&key(Metric::UnclaimedTime)][..] else {
         panic!("{since_retry:?}")
     };
     assert!((40_000..42_000).contains(&waited), "{waited}");
 
-    // Returned in vain ten times, it is a dead letter, whose operation still waits.
+    // After ten returns it is a dead letter, and its operation still waits.
     for _ in 0..10 {
         world.clock.advance(Duration::from_secs(60));
-        let _ = world.pump_by(&stranger, QueueKind::Dispatch, 1).await;
+        let _ = world.pump_by(&older, QueueKind::Dispatch, 1).await;
     }
     let _ = counted.take();
-    let [waited] = told(QueueKind::DispatchDeadLetter).await[&key(Metric::UnclaimedTime)][..]
+    let [waited] = served(QueueKind::DispatchDeadLetter).await[&key(Metric::UnclaimedTime)][..]
     else {
         panic!()
     };

@@ -1,4 +1,5 @@
-//! Operations of one batch whose work calls AWS: each runs on its own runtime, and they share connections.
+//! Operations of one batch whose work calls AWS. Each runs on a separate runtime, and they share
+//! connections.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +15,14 @@ use tests::world::World;
 
 use super::messages::leave_submitted;
 
-/// What one event holds at most.
+/// The most messages in one event.
 const NEIGHBOURS: u8 = 10;
 
-/// The worker keeps its connections between them.
+/// Several, because the worker keeps its connections between batches.
 const BATCHES: u8 = 8;
 
-/// Work that reads from the store, as often as its turn says, so that no two of ten are equally long.
+/// Work that reads from the store. The number of reads depends on the start order, so that each of
+/// ten ends at another time.
 mod reading {
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::time::Duration;
@@ -88,7 +90,8 @@ async fn operation(world: &World, number: u8) -> OperationId {
     operation.id
 }
 
-/// A connection that one of them opened goes to the others, and to the next batch's. It must not end with its opener.
+/// The others, and later batches, use a connection that one of them opened. It must outlive the
+/// runtime that opened it.
 #[tokio::test]
 async fn neighbours_that_call_aws_do_not_disturb_each_other() {
     let world = World::start().await;

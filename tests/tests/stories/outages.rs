@@ -1,5 +1,5 @@
-//! A store that is out of reach for longer than messages are received for: they become dead letters, and when it is back every
-//! operation ends and is told of.
+//! A store that is unavailable for longer than messages are received: they become dead letters.
+//! When the store recovers, every operation ends and its callback is delivered.
 
 use std::time::Duration;
 
@@ -11,13 +11,14 @@ use tests::receiver::Receiver;
 use tests::wire::{Fault, Outage, Service};
 use tests::world::World;
 
-/// Longer than ten receives of a message take in either queue.
+/// Longer than a message's ten receives take in either queue.
 const OUTAGE: Duration = Duration::from_secs(4 * 3600);
 
-/// The ways in which a store is out of reach: it is too busy, it refuses, and it does what it is asked but nobody hears of it.
+/// The ways in which a store fails: it throttles, it denies access, or it applies requests whose
+/// answers are lost.
 const OUTAGES: [Fault; 3] = [Fault::AlwaysThrottled, Fault::Refused, Fault::AlwaysLost];
 
-/// Serves messages in batches as their time comes, until this time or until there are none.
+/// Serves messages in batches when they become visible, until this time or until there are none.
 async fn serve_until(world: &World, end: Option<Timestamp>) {
     loop {
         let waiting = QueueKind::ALL
@@ -60,7 +61,7 @@ fn outage_of(id: &str, fault: Fault) -> Outage {
     }
 }
 
-/// Status, attempts, and the codes of the errors.
+/// The status, the attempts, and the codes of the errors.
 fn end(operation: &Value) -> (&str, u64, Vec<&str>) {
     let errors = operation["errors"].as_array().into_iter().flatten();
     (
@@ -72,7 +73,8 @@ fn end(operation: &Value) -> (&str, u64, Vec<&str>) {
     )
 }
 
-/// What became of an operation whose item was out of reach, and of its neighbours in the batch meanwhile.
+/// Serves three operations while the item of one is unavailable. Checks that its neighbours
+/// complete meanwhile, and returns how it ends.
 async fn ends_after_an_outage(fault: Fault, deadline_secs: u32) -> Value {
     let world = World::start().await;
     let receivers = [
@@ -105,13 +107,13 @@ async fn ends_after_an_outage(fault: Fault, deadline_secs: u32) -> Value {
     serve_until(&world, None).await;
     assert_eq!(end(&world.show(&later).await), ("completed", 1, vec![]));
     let ended = world.show(&ids[1]).await;
-    let told: Vec<_> = receivers[1]
+    let delivered: Vec<_> = receivers[1]
         .received()
         .iter()
         .map(tests::receiver::Delivery::verified)
         .collect();
-    assert_eq!(told.len(), 1, "{fault:?}");
-    assert_eq!(told[0]["data"]["status"], ended["status"]);
+    assert_eq!(delivered.len(), 1, "{fault:?}");
+    assert_eq!(delivered[0]["data"]["status"], ended["status"]);
     assert_eq!(ended["callback"]["status"], "delivered");
     ended
 }
@@ -128,9 +130,9 @@ async fn an_operation_past_its_deadline_is_given_up_after_the_dead_letters() {
     assert_eq!(end(&ended), ("failed", 0, vec!["DEADLINE_EXCEEDED"]));
 }
 
-/// Claims are carried out, and nobody who made one hears of it: they cost its attempts.
+/// The claims are applied and their answers are lost, so they use up the attempts.
 #[tokio::test]
-async fn an_operation_whose_claims_went_unheard_is_given_up_after_the_dead_letters() {
+async fn an_operation_whose_claims_lost_their_answers_is_given_up_after_the_dead_letters() {
     let ended = ends_after_an_outage(Fault::AlwaysLost, 86_400).await;
     assert_eq!(end(&ended), ("failed", 3, vec!["WORKER_LOST"]));
 }

@@ -1,5 +1,5 @@
-//! Callers as AWS's authorizer for IAM names them: who shares operations and who does not. And what
-//! an owner's record costs everyone else: what a missing one does.
+//! Callers as AWS's IAM authorizer names them, and which of them are one owner. Another owner's
+//! record gets the same answer, at the same cost, as a missing one.
 
 use std::fmt::Debug;
 
@@ -14,7 +14,7 @@ use tests::world::{Answer, World, event};
 
 use super::forrst::{CANCEL, STATUS, envelope};
 
-/// The authorizer's part of a sample event, with another value at each pointer.
+/// The `authorizer` member of a sample event, with another value at each pointer.
 fn caller(sample: &str, changes: &[(&str, &str)]) -> Value {
     let mut authorizer = events::event(sample)["requestContext"]["authorizer"].take();
     for (pointer, value) in changes {
@@ -43,7 +43,7 @@ async fn submit(world: &World, caller: &Value) -> String {
 }
 
 #[tokio::test]
-async fn distinct_callers_by_iam_do_not_see_each_others_operations() {
+async fn different_iam_callers_do_not_see_each_others_operations() {
     let world = World::start().await;
     let user_id = "/iam/userId";
     let role = "submit/iam_authorizer";
@@ -55,14 +55,14 @@ async fn distinct_callers_by_iam_do_not_see_each_others_operations() {
             cognito,
             &[("/iam/cognitoIdentity/identityId", "eu-central-1:another")],
         ),
-        // The role of the pool, assumed by something else.
+        // The pool's role, assumed by another caller.
         caller(
             role,
             &[(user_id, "AROAI44QH8DHBEXAMPLE:CognitoIdentityCredentials")],
         ),
         caller(federated, &[]),
         caller(federated, &[(user_id, "123456789012:bob")]),
-        // A name that reads like the role's unique id.
+        // A name that looks like the role's unique id.
         caller(federated, &[(user_id, "123456789012:AROAIOSFODNN7EXAMPLE")]),
         caller(role, &[]),
         caller("submit/iam_user", &[]),
@@ -71,7 +71,7 @@ async fn distinct_callers_by_iam_do_not_see_each_others_operations() {
     ];
     let mut ids = Vec::new();
     for caller in &callers {
-        // The key is everybody's, and names each caller's own operation.
+        // All callers use the same key, and it names a different operation for each.
         let id = submit(&world, caller).await;
         assert!(!ids.contains(&id), "{caller}");
         ids.push(id);
@@ -107,22 +107,23 @@ async fn sessions_of_a_role_are_one_owner() {
     assert_eq!(submit(&world, &hourly).await, id);
 }
 
-/// A caller that knows owner, function and key could otherwise ask for the operation by its id.
+/// Without the salt, a caller who knows owner, function and key could compute the operation's id.
 #[tokio::test]
-async fn the_id_that_a_key_names_is_of_its_deployment() {
+async fn the_id_of_a_key_depends_on_the_deployments_salt() {
     let caller = caller("submit/iam_user", &[]);
     let mut ids = Vec::new();
     for salt in ["one", "one", "another"] {
         let world = World::with([("ID_SALT", salt)]).await;
         ids.push(submit(&world, &caller).await);
     }
-    assert_eq!(ids[0], ids[1], "as after a restart");
+    assert_eq!(ids[0], ids[1], "a restart keeps the id");
     assert_ne!(ids[0], ids[2]);
 }
 
 const MISSING: &str = "op_000000000000000000000000";
 
-/// Every request that names an operation: method, path behind its id, headers, and body.
+/// A request that names an operation: method, path after the id, headers, and the Forrst function
+/// for a body.
 type Named = (
     &'static str,
     &'static str,
@@ -143,21 +144,22 @@ const NAMED: [Named; 10] = [
     ("POST", "/forrst", &[], Some(CANCEL)),
 ];
 
-/// What anyone can find out of a request of `bob`'s, and what it costs; the id left out.
-async fn traces(
+/// Everything that a request of `bob` reveals: the answer, its AWS requests and charges, logs and
+/// metrics, without the id.
+async fn observe(
     world: &World,
     logged: &Logged,
     counted: &Counted,
     named: Named,
     id: &str,
 ) -> String {
-    let (method, behind, headers, function) = named;
+    let (method, suffix, headers, function) = named;
     let (path, body) = match function {
-        None => (format!("/operations/{id}{behind}"), String::new()),
+        None => (format!("/operations/{id}{suffix}"), String::new()),
         Some(function) => {
             let arguments = json!({ "operation_id": id });
             (
-                behind.to_owned(),
+                suffix.to_owned(),
                 envelope(function, &arguments, &json!([])),
             )
         }
@@ -177,15 +179,15 @@ async fn traces(
     format!("{parts:#?}").replace(id, "ID")
 }
 
-/// Nothing but its owner is read of a record: one that nothing else can be made of is as good as
-/// missing, by every route.
+/// Of another owner's record, every route reads only the owner: even a corrupt record gets the
+/// answer of a missing one.
 #[tokio::test]
-async fn another_owners_record_is_judged_by_its_owner_alone() {
+async fn only_the_owner_of_another_owners_record_is_read() {
     let world = World::start().await;
     let (logged, counted) = (Logged::start(), Counted::start());
     let mut missing = Vec::new();
     for named in NAMED {
-        missing.push(traces(&world, &logged, &counted, named, MISSING).await);
+        missing.push(observe(&world, &logged, &counted, named, MISSING).await);
     }
     let garbage = || AttributeValue::B(Blob::new([0xff, 0xff]));
     for (attribute, value) in [
@@ -213,7 +215,7 @@ async fn another_owners_record_is_judged_by_its_owner_alone() {
             let own = world.request("GET", &path, &[], "").await;
             assert!(own.status >= 500, "{attribute}: {}", own.text);
             for (named, missing) in NAMED.into_iter().zip(&missing) {
-                let foreign = traces(&world, &logged, &counted, named, id).await;
+                let foreign = observe(&world, &logged, &counted, named, id).await;
                 assert_eq!(&foreign, missing, "{attribute}, {named:?}");
             }
         }

@@ -1,5 +1,5 @@
-//! What the functions may do. That they do nothing else is held in every story, by the world's own roles; here, that they need all of
-//! it.
+//! The functions' permissions. Every story checks that they need no others, because the world
+//! enforces the template's roles; this one checks that they need all of them.
 
 use std::time::Duration;
 
@@ -39,11 +39,12 @@ async fn every_permission_is_needed() {
     assert_eq!(unneeded, []);
 }
 
-/// An operation with payloads of its own, read, listed, called back about twice, and erased; and one that is cancelled.
+/// An operation with payload items that is read, listed, redelivered and erased, and one that is
+/// cancelled.
 async fn rest(world: &World, receiver: &Receiver) {
-    // An attempt at a callback that is followed by another.
+    // The first attempt of the callback fails, so there is a second.
     receiver.answer_next([(503, None)]);
-    // Little of it can be compressed away.
+    // Text that compresses badly.
     let text: String = (1..600_u64).map(|n| n.pow(5).to_string()).collect();
     let large = json!({ "text": text });
     let body = json!({"function": "demo.echo", "arguments": large, "callback_url": receiver.url});
@@ -65,7 +66,7 @@ async fn rest(world: &World, receiver: &Receiver) {
     world.rest().await;
 }
 
-/// The protocol's own functions.
+/// The protocol's system functions.
 async fn forrst(world: &World, receiver: &Receiver) {
     let body = json!({"function": "demo.echo", "callback_url": receiver.url});
     let arguments = json!({"operation_id": id(&world.submit(body).await.json)});
@@ -81,7 +82,7 @@ async fn forrst(world: &World, receiver: &Receiver) {
     world.rest().await;
 }
 
-/// A dead letter that is held back, then begins afresh.
+/// A dead letter that waits for a lease and is then dispatched again.
 async fn dead_letters(world: &World) {
     let id = id(&world.submit(json!({"function": "demo.echo"})).await.json);
     let body = message(&id, create_id(world, &id).await);
@@ -93,15 +94,15 @@ async fn dead_letters(world: &World) {
     world.rest().await;
 }
 
-/// A submit that finds its key taken only when it creates, and a result whose operation is erased
-/// before it is recorded: each deletes the payload items that it wrote.
+/// A submit that finds its key in use only at its create, and a result whose operation is erased
+/// before it is recorded. Each deletes the payload items that it wrote.
 async fn lost_races(world: &World) {
     let body = json!({"function": "demo.echo", "arguments": {"text": incompressible(2000)}});
     let body = body.to_string();
     let key = [("idempotency-key", "k")];
     let submit = || world.request("POST", "/operations", &key, &body);
     world.wire.plan([]);
-    // Read, message and payload item; then the create.
+    // Read, message and payload item come before the create.
     let (replay, accepted) = world.wire.delay(3, submit(), submit()).await;
     assert_eq!(replay.headers["idempotent-replayed"], "true");
 
@@ -115,7 +116,7 @@ async fn lost_races(world: &World) {
         assert_eq!(request(world, "DELETE", &path).await, 204);
     };
     world.wire.plan([]);
-    // Visibility, claim, arguments, result; then the outcome.
+    // Visibility, claim, arguments and result come before the outcome.
     let (served, ()) = world
         .wire
         .delay(4, world.pump(QueueKind::Dispatch), end)
@@ -124,7 +125,7 @@ async fn lost_races(world: &World) {
     world.rest().await;
 }
 
-/// Messages of a version to come, which are left to it.
+/// Messages of a newer format, which are returned for a newer release.
 async fn newer_messages(world: &World) {
     for kind in [QueueKind::Callback, QueueKind::CallbackDeadLetter] {
         world.queue(kind).send(r#"{"format":1000}"#).await;

@@ -5,7 +5,7 @@ use tests::queues::QueueKind;
 use tests::receiver::Receiver;
 use tests::world::World;
 
-/// Headers that an operation with this tag does not meet.
+/// Headers whose precondition an operation with this tag does not meet.
 fn unmet(tag: &str) -> Vec<[(&'static str, String); 1]> {
     [
         ("if-match", "\"1.1.1\"".to_owned()),
@@ -38,7 +38,7 @@ async fn is_refused(world: &World, method: &str, path: &str, tag: &str) {
 }
 
 #[tokio::test]
-async fn what_is_not_met_does_nothing_before_any_other_refusal() {
+async fn an_unmet_precondition_changes_nothing_and_comes_before_other_refusals() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let body = json!({"function": "demo.echo", "callback_url": receiver.url});
@@ -46,14 +46,14 @@ async fn what_is_not_met_does_nothing_before_any_other_refusal() {
     let path = format!("/operations/{}", accepted.json["id"].as_str().unwrap());
     let (cancel, redeliver) = (format!("{path}/cancel"), format!("{path}/redeliver"));
 
-    // Live: without preconditions an erase and a redelivery are 409.
+    // The operation is active, so without an unmet precondition an erase and a redelivery are 409.
     let tag = accepted.headers["etag"].as_str().unwrap().to_owned();
     for (method, path) in [("POST", &cancel), ("DELETE", &path), ("POST", &redeliver)] {
         is_refused(&world, method, path, &tag).await;
     }
     for (method, path) in [("DELETE", &path), ("POST", &redeliver)] {
-        let live = world.request(method, path, &[("if-match", &tag)], "").await;
-        assert_eq!(live.status, 409, "{}", live.text);
+        let active = world.request(method, path, &[("if-match", &tag)], "").await;
+        assert_eq!(active.status, 409, "{}", active.text);
     }
 
     world.rest().await;
@@ -74,7 +74,7 @@ async fn what_is_not_met_does_nothing_before_any_other_refusal() {
     );
     world.rest().await;
     assert_eq!(world.request("DELETE", &path, &met, "").await.status, 204);
-    // Absent before any precondition.
+    // A missing operation is reported before an unmet precondition.
     for (method, path) in [("POST", &cancel), ("DELETE", &path), ("POST", &redeliver)] {
         let stale = [("if-match", "\"1.1.1\"")];
         assert_eq!(world.request(method, path, &stale, "").await.status, 404);
@@ -82,7 +82,7 @@ async fn what_is_not_met_does_nothing_before_any_other_refusal() {
 }
 
 #[tokio::test]
-async fn every_version_that_is_named_counts() {
+async fn every_tag_in_a_list_counts() {
     let world = World::start().await;
     let accepted = world.submit(json!({"function": "demo.echo"})).await;
     world.rest().await;
@@ -95,13 +95,13 @@ async fn every_version_that_is_named_counts() {
     for unmet in [&most, &more] {
         is_unmet(&world, "DELETE", &path, &[("if-none-match", unmet)]).await;
     }
-    let live = world.submit(json!({"function": "demo.echo"})).await;
-    let cancel = format!("/operations/{}/cancel", live.json["id"].as_str().unwrap());
-    let tag = live.headers["etag"].as_str().unwrap();
+    let active = world.submit(json!({"function": "demo.echo"})).await;
+    let cancel = format!("/operations/{}/cancel", active.json["id"].as_str().unwrap());
+    let tag = active.headers["etag"].as_str().unwrap();
     let most = format!("{}, {tag}", others.join(", "));
     let none = format!("{}, \"9.1.9\"", others.join(", "));
     is_unmet(&world, "POST", &cancel, &[("if-none-match", &most)]).await;
-    // More than a condition of the store holds.
+    // More tags than one DynamoDB condition can hold.
     for header in ["if-match", "if-none-match"] {
         is_unmet(
             &world,
@@ -120,9 +120,9 @@ async fn is_unmet(world: &World, method: &str, path: &str, headers: &[(&str, &st
     assert_eq!(refused.status, 412, "{headers:?}: {}", refused.text);
 }
 
-/// A caller whose answer was lost sends the cancel again, with the tag from before it.
+/// A caller who did not get the answer repeats the cancel with the tag from before it.
 #[tokio::test]
-async fn a_cancel_may_be_repeated_with_the_tag_that_it_was_made_from() {
+async fn a_cancel_may_be_repeated_with_its_original_tag() {
     let world = World::start().await;
     let accepted = world.submit(json!({"function": "demo.echo"})).await;
     let cancel = format!(

@@ -1,4 +1,4 @@
-//! What is left of a caller's data: nothing after an erase, and of a submit that was refused.
+//! What remains of a caller's data: nothing after an erase, and nothing of a refused submit.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tests::world::World;
 
 const KEY: [(&str, &str); 1] = [("idempotency-key", "k")];
 
-/// The sort keys of everything in the table, sorted.
+/// The sort keys of all items in the table, sorted.
 async fn stored(world: &World) -> Vec<String> {
     let scan = world.dynamodb.scan().table_name("ferry").send().await;
     let items = scan.unwrap().items.unwrap();
@@ -28,7 +28,7 @@ fn large() -> String {
 }
 
 #[tokio::test]
-async fn an_erase_leaves_a_mark_and_nothing_of_replays_and_conflicts() {
+async fn an_erase_leaves_only_a_mark_even_after_replays_and_conflicts() {
     let world = World::start().await;
     let submit = async |body: &str| world.request("POST", "/operations", &KEY, body).await;
     let first = submit(&large()).await;
@@ -50,7 +50,7 @@ async fn an_erase_leaves_a_mark_and_nothing_of_replays_and_conflicts() {
     assert!(mark.contains_key("erased_at") && !mark.contains_key("owner"));
 }
 
-/// Both have read that there is no operation under their key.
+/// Both submits have read that the key has no operation.
 #[tokio::test]
 async fn a_submit_whose_create_is_refused_leaves_no_payload_items() {
     let world = World::start().await;
@@ -58,7 +58,7 @@ async fn a_submit_whose_create_is_refused_leaves_no_payload_items() {
     let loses = world.request("POST", "/operations", &KEY, &body);
     let wins = world.request("POST", "/operations", &KEY, &body);
     world.wire.plan([]);
-    // Read, message and two payload items; then the create.
+    // Read, message and two payload items come before the create.
     let (replay, accepted) = world.wire.delay(4, loses, wins).await;
     assert!(accepted.headers["idempotent-replayed"].is_null());
     assert_eq!(replay.headers["idempotent-replayed"], "true");
@@ -84,7 +84,7 @@ async fn a_submit_whose_message_cannot_be_sent_leaves_no_payload_items() {
 }
 
 #[tokio::test]
-async fn an_erase_that_does_not_finish_in_time_is_gone_on_with() {
+async fn an_erase_that_ran_out_of_time_is_completed_by_the_next() {
     let world = World::start().await;
     let id = world
         .submit(serde_json::from_str(&large()).unwrap())
@@ -97,7 +97,7 @@ async fn an_erase_that_does_not_finish_in_time_is_gone_on_with() {
     let erase = world.request("DELETE", &path, &[], "");
     let wait = async { world.clock.advance(Duration::from_secs(20)) };
     world.wire.plan([]);
-    // Read and mark; then the query of what is to be deleted.
+    // Read and mark come before the query of the items to delete.
     let (unfinished, ()) = world.wire.delay(2, erase, wait).await;
     assert_eq!(unfinished.status, 503, "{}", unfinished.text);
     assert_eq!(unfinished.json["code"], "UNAVAILABLE");

@@ -1,5 +1,5 @@
-//! Secrets in Secrets Manager: read at start, again when they have been in use for a while, and so replaced without a delivery
-//! that somebody cannot verify.
+//! Secrets in Secrets Manager are read at the start, and again when they reach their maximum age.
+//! So a secret can be replaced without a delivery that a receiver cannot verify.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ async fn world(secrets: &SecretsManager, arn: &str) -> World {
     .await
 }
 
-/// Has one operation run and its end delivered.
+/// Runs one operation and delivers its callback.
 async fn deliver(world: &World, receiver: &Receiver) -> Delivery {
     let body = json!({"function": "demo.echo", "callback_url": receiver.url});
     world.submit(body).await;
@@ -39,7 +39,7 @@ async fn deliver(world: &World, receiver: &Receiver) -> Delivery {
     receiver.received().pop().unwrap()
 }
 
-/// The secrets that a delivery was signed with, in their order.
+/// The secrets that signed a delivery, in order.
 fn signed_with(delivery: &Delivery) -> Vec<&'static str> {
     let signature = delivery.header("webhook-signature");
     let timestamp = delivery.header("webhook-timestamp").parse().unwrap();
@@ -49,7 +49,7 @@ fn signed_with(delivery: &Delivery) -> Vec<&'static str> {
             let expected = webhook.sign(&delivery.header("webhook-id"), timestamp, &delivery.body);
             expected.unwrap() == signature
         });
-        found.unwrap_or_else(|| panic!("{signature} is nobody's"))
+        found.unwrap_or_else(|| panic!("{signature} is of neither secret"))
     };
     signature.split(' ').map(secret).collect()
 }
@@ -62,7 +62,7 @@ async fn a_secret_is_replaced_without_a_delivery_that_cannot_be_verified() {
     let receiver = Receiver::start().await;
     assert_eq!(signed_with(&deliver(&world, &receiver).await), [OLD]);
 
-    // Both, so that receivers may change to the new one when it suits them.
+    // Signs with both, so that receivers can switch to the new one in their own time.
     secrets.put(&arn, &format!("{NEW} {OLD}")).await;
     world.clock.advance(WEBHOOK_SECRETS_AGE_MAX / 2);
     assert_eq!(signed_with(&deliver(&world, &receiver).await), [OLD]);
@@ -75,7 +75,7 @@ async fn a_secret_is_replaced_without_a_delivery_that_cannot_be_verified() {
 }
 
 #[tokio::test]
-async fn a_retry_is_signed_with_the_secrets_of_its_own_time() {
+async fn a_retry_is_signed_with_the_secrets_that_are_current_then() {
     let secrets = SecretsManager::start().await;
     let arn = secrets.create("retried", OLD).await;
     let world = world(&secrets, &arn).await;
@@ -90,7 +90,7 @@ async fn a_retry_is_signed_with_the_secrets_of_its_own_time() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_used_leaves_the_secrets_of_before_in_use() {
+async fn an_unusable_secret_leaves_the_previous_one_in_use() {
     let secrets = SecretsManager::start().await;
     let arn = secrets.create("unusable", OLD).await;
     let world = world(&secrets, &arn).await;
@@ -102,7 +102,7 @@ async fn what_cannot_be_used_leaves_the_secrets_of_before_in_use() {
         for _ in 0..2 {
             assert_eq!(signed_with(&deliver(&world, &receiver).await), [OLD]);
         }
-        // Asking again at once would be paid for at every callback.
+        // Reading again at once would cost a request for every callback.
         assert_eq!(world.wire.counts()["GetSecretValue"], 1);
     }
     secrets.put(&arn, NEW).await;
@@ -114,7 +114,7 @@ async fn what_cannot_be_used_leaves_the_secrets_of_before_in_use() {
 }
 
 #[tokio::test]
-async fn deliveries_side_by_side_wait_for_one_reading() {
+async fn concurrent_deliveries_share_one_read() {
     let secrets = SecretsManager::start().await;
     let arn = secrets.create("once", OLD).await;
     let world = world(&secrets, &arn).await;
@@ -134,7 +134,7 @@ async fn deliveries_side_by_side_wait_for_one_reading() {
 }
 
 #[tokio::test]
-async fn a_secret_that_is_missing_or_unusable_is_told_at_start_without_its_text() {
+async fn a_missing_or_unusable_secret_fails_the_start_without_showing_its_text() {
     let secrets = SecretsManager::start().await;
     let unusable = secrets.create("at start", &format!("{OLD} s3cret")).await;
     let world = World::start().await;
@@ -151,28 +151,28 @@ async fn a_secret_that_is_missing_or_unusable_is_told_at_start_without_its_text(
         let started = Callback::new(&environment, &aws, clock, random);
         started.await.err().unwrap().to_string()
     };
-    let told = start(&[("WEBHOOK_SECRETS", "")]).await;
+    let error = start(&[("WEBHOOK_SECRETS", "")]).await;
     assert_eq!(
-        told,
+        error,
         "WEBHOOK_SECRETS_ARN is not set, and neither is WEBHOOK_SECRETS"
     );
-    let told = start(&[("WEBHOOK_SECRETS_ARN", &unusable)]).await;
+    let error = start(&[("WEBHOOK_SECRETS_ARN", &unusable)]).await;
     assert_eq!(
-        told,
+        error,
         "WEBHOOK_SECRETS_ARN is set beside WEBHOOK_SECRETS: one of them has to go"
     );
     let in_secrets_manager =
         async |arn| start(&[("WEBHOOK_SECRETS", ""), ("WEBHOOK_SECRETS_ARN", arn)]).await;
-    let told = in_secrets_manager(&unusable).await;
+    let error = in_secrets_manager(&unusable).await;
     let known = "WEBHOOK_SECRETS_ARN names a secret that holds as secret 2 neither whsec_";
     assert!(
-        told.starts_with(known) && !told.contains("s3cret"),
-        "{told}"
+        error.starts_with(known) && !error.contains("s3cret"),
+        "{error}"
     );
-    let told = in_secrets_manager("no-such-secret").await;
+    let error = in_secrets_manager("no-such-secret").await;
     let known = "WEBHOOK_SECRETS_ARN names a secret that cannot be read: GetSecretValue failed";
     assert!(
-        told.starts_with(known) && told.contains("ResourceNotFoundException"),
-        "{told}"
+        error.starts_with(known) && error.contains("ResourceNotFoundException"),
+        "{error}"
     );
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tests::world::World;
 
 #[tokio::test]
-async fn an_etag_changes_with_the_operation_and_with_nothing_else() {
+async fn an_etag_changes_only_when_the_operation_changes() {
     let world = World::start().await;
     let accepted = world.submit(json!({"function": "demo.echo"})).await;
     let path = format!("/operations/{}", accepted.json["id"].as_str().unwrap());
@@ -37,7 +37,7 @@ async fn an_etag_changes_with_the_operation_and_with_nothing_else() {
 }
 
 #[tokio::test]
-async fn other_methods_on_a_known_path_are_told_what_it_answers_to() {
+async fn another_method_on_a_known_path_gets_the_allowed_ones() {
     let world = World::start().await;
     for (method, path, allow) in [
         ("PUT", "/operations", "GET, HEAD, POST"),
@@ -72,7 +72,7 @@ async fn other_methods_on_a_known_path_are_told_what_it_answers_to() {
 }
 
 #[tokio::test]
-async fn functions_and_health_need_no_store_and_health_no_owner() {
+async fn functions_and_health_need_no_store_and_health_needs_no_owner() {
     let world = World::start().await;
     let functions = world.request("GET", "/functions", &[], "").await.json;
     let names: Vec<_> = functions["functions"]
@@ -89,7 +89,7 @@ async fn functions_and_health_need_no_store_and_health_no_owner() {
         functions["functions"][0]["arguments_schema"]["required"],
         json!(["csv"])
     );
-    // An empty owner is none.
+    // An empty owner counts as no owner.
     let health = world.request_of("", "GET", "/health", &[], b"").await;
     assert_eq!((health.status, health.json), (200, json!({"status": "ok"})));
     assert_eq!(health.headers["cache-control"], "no-store");
@@ -109,7 +109,7 @@ async fn functions_and_health_need_no_store_and_health_no_owner() {
 }
 
 #[tokio::test]
-async fn a_malformed_id_is_a_missing_operation_and_costs_no_read() {
+async fn a_malformed_id_is_not_found_and_costs_no_read() {
     let world = World::start().await;
     for id in [
         "x",
@@ -183,7 +183,7 @@ async fn a_list_shows_each_operation_once_newest_first() {
 }
 
 #[tokio::test]
-async fn times_of_a_list_are_exact_to_any_precision_on_every_page() {
+async fn the_time_filters_of_a_list_are_exact_at_any_precision() {
     let world = World::start().await;
     let mut ids = Vec::new();
     for _ in 0..3 {
@@ -204,7 +204,10 @@ async fn times_of_a_list_are_exact_to_any_precision_on_every_page() {
             vec![&at_2, &at_1],
         ),
         (
-            "created_after=2027-01-15T07:59:59.9999999999Z&created_before=2027-01-15T08:00:00.00101Z",
+            concat!(
+                "created_after=2027-01-15T07:59:59.9999999999Z",
+                "&created_before=2027-01-15T08:00:00.00101Z"
+            ),
             vec![&at_1, &at_0],
         ),
     ] {
@@ -263,7 +266,7 @@ async fn a_list_is_filtered_by_state_function_and_time() {
 }
 
 #[tokio::test]
-async fn a_narrow_filter_examines_no_more_than_a_hundred_and_goes_on() {
+async fn a_page_with_a_narrow_filter_reads_at_most_a_hundred_records() {
     let world = World::start().await;
     world.submit(json!({"function": "demo.fail"})).await;
     for _ in 0..110 {
@@ -283,7 +286,7 @@ async fn a_narrow_filter_examines_no_more_than_a_hundred_and_goes_on() {
     let second = world.request("GET", &path, &[], "").await.json;
     assert_eq!(second["operations"].as_array().unwrap().len(), 1);
     assert!(second["next_cursor"].is_null());
-    // A cursor belongs to one list.
+    // A cursor is valid only for the list that it comes from.
     let path = format!("/operations?cursor={cursor}");
     let other = world.request("GET", &path, &[], "").await;
     assert_eq!(

@@ -1,4 +1,5 @@
-//! What a worker makes again when the store does not answer, and what it does not begin while it cannot be sure of its message.
+//! Which requests a worker retries when the store does not answer, and what it does not start while
+//! it may not hold its message.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,14 +11,15 @@ use tests::watched_clock::WatchedClock;
 use tests::wire::Fault;
 use tests::world::World;
 
-use super::work::{AtWork, PATIENCE, lease_until};
+use super::work::{REAL_TIME_MAX, RunningWorker, lease_until};
 
-/// The requests of an attempt that meets no fault, by their numbers.
-const HIDE: usize = 0;
+/// The numbers of an attempt's requests, when there are no faults.
+const VISIBILITY: usize = 0;
 const CLAIM: usize = 1;
 const OUTCOME: usize = 2;
 
-/// Has the one message served while this goes wrong for as long as the SDK tries; whether it is acknowledged.
+/// Serves the only message. `fault` lasts for as long as the SDK retries the call. Returns whether
+/// the message was acknowledged.
 async fn serve(world: &World, call: usize, fault: Fault) -> bool {
     let queue = world.queue(QueueKind::Dispatch);
     let messages = queue.receive(1).await;
@@ -30,7 +32,7 @@ async fn serve(world: &World, call: usize, fault: Fault) -> bool {
 }
 
 #[tokio::test]
-async fn an_outcome_that_the_store_was_too_busy_for_is_written_again() {
+async fn a_throttled_outcome_is_written_again() {
     let world = World::start().await;
     let id = world.submit(json!({"function": "demo.echo"})).await.json["id"].clone();
     assert!(serve(&world, OUTCOME, Fault::AlwaysThrottled).await);
@@ -42,7 +44,7 @@ async fn an_outcome_that_the_store_was_too_busy_for_is_written_again() {
 }
 
 #[tokio::test]
-async fn a_claim_whose_answer_was_lost_is_made_again_and_costs_no_attempt() {
+async fn a_claim_whose_answer_was_lost_is_repeated_and_costs_no_attempt() {
     let world = World::start().await;
     let id = world.submit(json!({"function": "demo.echo"})).await.json["id"].clone();
     assert!(serve(&world, CLAIM, Fault::AlwaysLost).await);
@@ -54,16 +56,16 @@ async fn a_claim_whose_answer_was_lost_is_made_again_and_costs_no_attempt() {
 }
 
 #[tokio::test]
-async fn nothing_is_claimed_whose_message_could_not_be_hidden() {
+async fn a_message_whose_visibility_change_failed_is_not_claimed() {
     let world = World::start().await;
     let id = world.submit(json!({"function": "demo.echo"})).await.json["id"].clone();
-    assert!(!serve(&world, HIDE, Fault::Refused).await);
+    assert!(!serve(&world, VISIBILITY, Fault::Refused).await);
     assert_eq!(world.wire.calls(), ["ChangeMessageVisibility"]);
     assert_eq!(world.show(id.as_str().unwrap()).await["attempt"], 0);
 }
 
 #[tokio::test]
-async fn a_lease_is_renewed_a_third_of_it_after_the_claim_however_late_that_was_answered() {
+async fn a_lease_is_renewed_a_third_of_its_length_after_the_claim_was_sent() {
     let world = Arc::new(World::start().await);
     let arguments = json!({"steps": 1, "step_ms": 50_000});
     let body = json!({"function": "demo.countdown", "arguments": arguments});
@@ -73,25 +75,25 @@ async fn a_lease_is_renewed_a_third_of_it_after_the_claim_however_late_that_was_
     let clock = Arc::new(WatchedClock::new(world.clock.clone()));
     world.wire.reset();
     world.wire.plan([(CLAIM, Fault::AlwaysLost)]);
-    let at_work = AtWork::begin_with(&world, world.worker_by(clock.clone())).await;
-    // Three tries of the claim, and it waits before it makes it again.
-    let asleep = tokio::time::timeout(PATIENCE, clock.asleep()).await;
+    let running = RunningWorker::start_with(&world, world.worker_by(clock.clone())).await;
+    // The SDK tries the claim three times; then the worker waits before it repeats it.
+    let asleep = tokio::time::timeout(REAL_TIME_MAX, clock.asleep()).await;
     asleep.expect("it does not wait");
     assert_eq!(world.wire.counts()["UpdateItem"], 3);
     world.clock.advance(Duration::from_secs(1));
     let answered = |_: &_| world.wire.counts()["UpdateItem"] == 4;
-    at_work.until(id, answered).await;
+    running.until(id, answered).await;
     world.clock.advance(Duration::from_secs(19));
     let renewed = |operation: &_| lease_until(operation) == claimed_at + 20 + 60;
-    at_work.until(id, renewed).await;
-    assert!(!at_work.returned().await);
+    running.until(id, renewed).await;
+    assert!(!running.returned().await);
 }
 
 #[tokio::test]
 async fn a_wait_before_the_next_attempt_is_shortened_to_the_deadline() {
     let world = World::start().await;
     let arguments = json!({"retryable": true, "succeed_on_attempt": 3});
-    // The second wait would be up to two seconds, when there are two left.
+    // The second wait would be up to two seconds, and only two are left.
     let body = json!({"function": "demo.fail", "arguments": arguments, "deadline_seconds": 3});
     let id = world.submit(body).await.json["id"].clone();
     world.rest_by(Duration::from_secs(1)).await;

@@ -1,4 +1,5 @@
-//! X-Ray traces: a message belongs to the trace in which it was sent, so that one leads from a request to its callback.
+//! X-Ray traces: a message belongs to the trace in which it was sent, so that one trace leads from
+//! a request to its callback.
 
 use serde_json::json;
 use shared::telemetry::traced;
@@ -9,7 +10,7 @@ use tests::world::World;
 const REQUEST: &str = "Root=1-6b047c00-0123456789abcdef01234567;Parent=0123456789abcdef;Sampled=1";
 const ANOTHER: &str = "Root=1-6b047c01-0123456789abcdef01234567;Parent=fedcba9876543210;Sampled=0";
 
-/// The trace headers of the messages that are visible in a queue, which stay there.
+/// The trace headers of the visible messages in a queue. The messages stay in the queue.
 async fn headers(world: &World, kind: QueueKind) -> Vec<Option<String>> {
     let queue = world.queue(kind);
     let messages = queue.receive(10).await;
@@ -19,7 +20,7 @@ async fn headers(world: &World, kind: QueueKind) -> Vec<Option<String>> {
         let header = record["attributes"]["AWSTraceHeader"].as_str();
         header.map(str::to_owned)
     };
-    // They were received just now; an hour later they are there again.
+    // An hour later they are visible again.
     world.clock.advance(std::time::Duration::from_secs(3_600));
     records.iter().map(header).collect()
 }
@@ -34,7 +35,7 @@ async fn a_trace_leads_from_the_submit_to_the_callback_and_its_retries() {
     let of_request = [Some(REQUEST.to_owned())];
     assert_eq!(headers(&world, QueueKind::Dispatch).await, of_request);
 
-    // An invocation has a trace of its own; the message's goes before it.
+    // The message's trace takes precedence over the invocation's.
     assert!(traced(Some(ANOTHER), world.pump(QueueKind::Dispatch)).await);
     assert_eq!(headers(&world, QueueKind::Callback).await, of_request);
     receiver.answer_next([(503, None)]);
@@ -45,7 +46,7 @@ async fn a_trace_leads_from_the_submit_to_the_callback_and_its_retries() {
 }
 
 #[tokio::test]
-async fn a_cancel_and_a_redelivery_are_of_their_own_requests_traces() {
+async fn a_cancel_and_a_redelivery_belong_to_the_traces_of_their_requests() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let body = json!({"function": "demo.echo", "callback_url": receiver.url});
@@ -64,7 +65,7 @@ async fn a_cancel_and_a_redelivery_are_of_their_own_requests_traces() {
 }
 
 #[tokio::test]
-async fn the_messages_of_a_batch_keep_their_own_traces() {
+async fn each_message_of_a_batch_keeps_its_trace() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     for header in [Some(REQUEST), Some(ANOTHER), None] {
@@ -76,7 +77,7 @@ async fn the_messages_of_a_batch_keep_their_own_traces() {
             .pump_by(&world.another_worker(), QueueKind::Dispatch, 10)
             .await
     );
-    let mut told = headers(&world, QueueKind::Callback).await;
-    told.sort_unstable();
-    assert_eq!(told, [None, Some(REQUEST.into()), Some(ANOTHER.into())]);
+    let mut sent = headers(&world, QueueKind::Callback).await;
+    sent.sort_unstable();
+    assert_eq!(sent, [None, Some(REQUEST.into()), Some(ANOTHER.into())]);
 }

@@ -1,7 +1,8 @@
-//! What versions of Ferry left behind, in the table and in the queues, and this one has to bring to its end.
+//! This version completes what earlier versions of Ferry left in the table and in the queues.
 //!
-//! `tests/kept` has it, by version, of moments in an operation's life. What this version leaves behind is what was kept last, to the
-//! letter: whoever changes it raises `FORMAT`, or sees here that it is still understood, and keeps the new files beside the old ones
+//! `tests/kept` holds that by version, for moments in an operation's life. What this version leaves
+//! must match the newest files exactly. A change that leaves something else either raises `FORMAT`,
+//! or these tests show that it is compatible; it adds its files to those of earlier versions
 //! (shared/README.md, "Releases that overlap").
 
 use std::fs;
@@ -19,10 +20,10 @@ use tests::receiver::Receiver;
 use tests::shape::assert_shape;
 use tests::world::World;
 
-use super::forrst::{at_once, call, data, extension};
+use super::forrst::{call, data, deferred, extension};
 use super::messages::{MINUTE, claim_and_vanish};
 
-/// Moments, each with what has become of the operation when everything is at rest again; null when it is gone.
+/// Moments, each with the operation once the queues are empty; null if it is gone.
 fn moments() -> Vec<(&'static str, Value)> {
     let delivered = json!({"status": "delivered"});
     vec![
@@ -71,8 +72,8 @@ fn moments() -> Vec<(&'static str, Value)> {
 }
 
 #[tokio::test]
-async fn what_every_version_left_behind_is_brought_to_its_end() {
-    let mut taken_up = 0;
+async fn this_version_completes_what_every_version_left() {
+    let mut restored = 0;
     for directory in fs::read_dir(kept()).unwrap() {
         let directory = directory.unwrap().path();
         for file in fs::read_dir(&directory).unwrap() {
@@ -97,22 +98,22 @@ async fn what_every_version_left_behind_is_brought_to_its_end() {
             } else {
                 assert_shape(&end, &shown.json, &context);
             }
-            taken_up += 1;
+            restored += 1;
         }
     }
-    assert!(taken_up >= moments().len());
+    assert!(restored >= moments().len());
 }
 
 #[tokio::test]
-async fn what_this_version_leaves_behind_is_what_is_kept_of_it() {
-    // The name of the directory to be written: a version, and a number after it for each state of
-    // `main` since that wrote something else.
+async fn this_version_leaves_exactly_what_is_kept() {
+    // The name of the directory to write: a version, followed by a number for each later state of
+    // `main` that leaves something else.
     let keep = std::env::var_os("KEEP");
-    let keeps = keep.is_some();
+    let writes = keep.is_some();
     let directory = keep.map_or_else(newest, |name| kept().join(name));
     for (moment, _) in moments() {
         let left = leave(moment).await;
-        if keeps {
+        if writes {
             let text = serde_json::to_string_pretty(&left).unwrap() + "\n";
             fs::create_dir_all(&directory).unwrap();
             fs::write(file(&directory, moment), text).unwrap();
@@ -123,14 +124,14 @@ async fn what_this_version_leaves_behind_is_what_is_kept_of_it() {
     }
 }
 
-/// Stands for the receiver of callbacks, which has another port each time.
+/// Replaces the URL of the receiver, which has another port in each run.
 const RECEIVER: &str = "http://127.0.0.1:0/hook";
 
 fn kept() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("kept")
 }
 
-/// What the last version kept that wrote something else than the one before it.
+/// The directory of the newest version.
 fn newest() -> PathBuf {
     let version = |directory: &PathBuf| -> Vec<u32> {
         let name = directory.file_name().unwrap().to_str().unwrap();
@@ -147,17 +148,18 @@ fn file(directory: &Path, moment: &str) -> PathBuf {
     directory.join(format!("{moment}.json"))
 }
 
-/// What does not fit into an operation's head, however well it is compressed.
+/// A payload that does not fit into an operation's head, even compressed.
 fn large() -> Value {
     let text: String = (1..600_u64).map(|n| n.pow(5).to_string()).collect();
     json!({ "text": text })
 }
 
-/// Brings an operation to a moment; what is in the table and the queues then.
+/// Brings an operation to a moment, and returns what the table and the queues then hold.
 async fn leave(moment: &str) -> Value {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let echo = json!({
-        "function": "demo.echo", "arguments": large(), "metadata": {"order": 17}, "callback_url": receiver.url,
+        "function": "demo.echo", "arguments": large(), "metadata": {"order": 17},
+        "callback_url": receiver.url,
     });
     let fail = |arguments| json!({"function": "demo.fail", "arguments": arguments});
     let body = match moment {
@@ -173,7 +175,7 @@ async fn leave(moment: &str) -> Value {
     };
     let id = if moment == "forrst" {
         let trace = extension("tracing", &json!({"trace_id": "trace", "span_id": "span"}));
-        let answer = call(&world, "demo.echo", &json!({}), &at_once(&[trace])).await;
+        let answer = call(&world, "demo.echo", &json!({}), &deferred(&[trace])).await;
         data(&answer, "async")["operation_id"].clone()
     } else {
         let (key, body) = ([("idempotency-key", "kept")], body.to_string());
@@ -206,12 +208,12 @@ async fn leave(moment: &str) -> Value {
             let answer = world.request("POST", &path, &[], "").await;
             assert_eq!(answer.status, 200, "{}", answer.text);
         }
-        other => panic!("{other} is no moment"),
+        other => panic!("{other} is not a moment"),
     }
     let items = dynamodb(&world, "Scan", json!({})).await["Items"].take();
     let mut left = json!({"now": world.clock.now().as_millis(), "items": items});
     for (queue, kind) in QUEUES {
-        // Those that wait for a visibility timeout or a delay, too.
+        // Includes those that wait for a visibility timeout or a delay.
         world.clock.advance(Duration::from_secs(900));
         let messages = world.queue(kind).receive(10).await;
         let bodies = messages
@@ -223,7 +225,7 @@ async fn leave(moment: &str) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-/// A worker that has told its progress, and is never heard of again.
+/// Claims an operation and reports progress as a worker that then dies.
 async fn report_and_vanish(world: &World, id: &str) {
     let held = claim_and_vanish(world, id).await;
     let now = world.clock.now();
@@ -241,8 +243,9 @@ const QUEUES: [(&str, QueueKind); 2] = [
     ("callback", QueueKind::Callback),
 ];
 
-/// The local store checks that there is one.
-const SIGNATURE: &str = "AWS4-HMAC-SHA256 Credential=local/20270115/us-east-1/dynamodb/aws4_request, \
+/// The local store requires a signature, and does not verify it.
+const SIGNATURE: &str = "AWS4-HMAC-SHA256 \
+                         Credential=local/20270115/us-east-1/dynamodb/aws4_request, \
                          SignedHeaders=host;x-amz-date, Signature=none";
 
 async fn restore(world: &World, left: &Value) {
@@ -258,7 +261,7 @@ async fn restore(world: &World, left: &Value) {
     }
 }
 
-/// A call of the table's, in DynamoDB's own JSON.
+/// Calls DynamoDB for the table, with DynamoDB's JSON.
 async fn dynamodb(world: &World, call: &str, mut body: Value) -> Value {
     let setting = |name| world.environment.required(name).unwrap();
     body["TableName"] = json!(setting("TABLE_NAME"));
@@ -275,19 +278,20 @@ async fn dynamodb(world: &World, call: &str, mut body: Value) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-/// Without what differs from run to run: the receiver's port is in the hash, and its answers take their time. All else follows from
-/// the clock and the seed of a world.
+/// Masks what differs from run to run: the hash, which includes the receiver's port, and the
+/// durations of its answers. Everything else follows from the world's clock and seed.
 fn masked(mut left: Value) -> Value {
     for item in left["items"].as_array_mut().unwrap() {
         if let Some(hash) = item.get_mut("request_hash") {
             *hash = json!({"B": "masked"});
         }
         if let Some(attempts) = item.get_mut("callback_attempts") {
-            let mut told: Value = serde_json::from_str(attempts["S"].as_str().unwrap()).unwrap();
-            for attempt in told.as_array_mut().unwrap() {
+            let mut attempts_made: Value =
+                serde_json::from_str(attempts["S"].as_str().unwrap()).unwrap();
+            for attempt in attempts_made.as_array_mut().unwrap() {
                 attempt["ms"] = json!("masked");
             }
-            *attempts = json!({"S": told});
+            *attempts = json!({"S": attempts_made});
         }
     }
     left

@@ -1,4 +1,4 @@
-//! Callers who would rather wait for the end: `Prefer: wait=N` on submit and status.
+//! Callers who wait for the end: `Prefer: wait=N` on submit and status.
 
 use std::time::Duration;
 
@@ -33,9 +33,9 @@ async fn a_submit_that_waits_is_answered_with_the_result() {
     assert!(answer.headers.get("retry-after").is_none());
 }
 
-/// The end is seen, and the result, an item of its own, is out of reach.
+/// The wait finds the operation ended, and the item of the result cannot be read.
 #[tokio::test]
-async fn a_result_that_cannot_be_read_hides_nothing_that_was_accepted() {
+async fn a_submit_whose_result_cannot_be_read_is_answered_as_accepted() {
     let world = World::start().await;
     let arguments = json!({"t": incompressible(2000)});
     let rest = json!({"function": "demo.echo", "arguments": arguments});
@@ -58,19 +58,19 @@ async fn a_result_that_cannot_be_read_hides_nothing_that_was_accepted() {
         let answer = world.while_waiting(None, request).await;
         world.wire.set_outages(&[]);
         assert_eq!(answer.status, status, "{}", answer.text);
-        let told = match path {
+        let shown = match path {
             "/forrst" => &answer.json["extensions"][0]["data"],
             _ => &answer.json,
         };
-        assert_eq!(told["status"], "pending", "{}", answer.text);
-        let id = told.get("id").unwrap_or(&told["operation_id"]);
+        assert_eq!(shown["status"], "pending", "{}", answer.text);
+        let id = shown.get("id").unwrap_or(&shown["operation_id"]);
         let polled = world.show(id.as_str().unwrap()).await;
         assert_eq!(polled["result"], arguments);
     }
 }
 
 #[tokio::test]
-async fn one_whose_wait_passes_is_answered_as_without_and_takes_few_reads() {
+async fn a_submit_whose_wait_passes_is_answered_as_pending_and_costs_few_reads() {
     for (max, prefer, secs, applied, reads) in [
         ("", "wait=5", 5, "wait=5", 6),
         ("", "wait=20", 10, "wait=10", 9),
@@ -109,20 +109,21 @@ async fn a_status_waits_no_longer_than_the_maximum() {
     }
 }
 
-/// Told that its submit failed, a caller without an idempotency key would have the work done twice.
+/// After an error, a caller without an idempotency key would submit again, and the work would run
+/// twice.
 #[tokio::test]
-async fn a_store_out_of_reach_during_the_wait_hides_nothing_that_was_accepted() {
+async fn a_submit_whose_store_fails_during_the_wait_is_answered_as_accepted() {
     let world = World::start().await;
-    // After the message and the record: the first looks.
+    // The first reads, which come after the message and the record.
     world
         .wire
-        .plan([2, 3].map(|look| (look, Fault::AlwaysThrottled)));
+        .plan([2, 3].map(|read| (read, Fault::AlwaysThrottled)));
     let answer = submit(&world, "wait=1", None).await;
     assert_eq!(answer.status, 202, "{}", answer.text);
     assert!(answer.headers["location"].is_string());
     assert_eq!(answer.headers["preference-applied"], "wait=1");
 
-    // Counted from the last reset; one look more and the store is back.
+    // The second read since the reset fails, and the next one succeeds.
     world.wire.reset();
     world.wire.plan([(1, Fault::AlwaysThrottled)]);
     let id = answer.json["id"].as_str().unwrap();
@@ -136,7 +137,7 @@ async fn a_store_out_of_reach_during_the_wait_hides_nothing_that_was_accepted() 
 }
 
 #[tokio::test]
-async fn a_wait_of_nothing_reads_nothing() {
+async fn a_wait_of_zero_makes_no_read() {
     for (max, prefer) in [("", "wait=0"), ("0", "wait=5")] {
         let world = World::with([("WAIT_SECONDS_MAX", max)]).await;
         let answer = submit(&world, prefer, None).await;
@@ -147,7 +148,7 @@ async fn a_wait_of_nothing_reads_nothing() {
 }
 
 #[tokio::test]
-async fn a_preference_that_cannot_be_understood_is_passed_over() {
+async fn a_malformed_preference_is_ignored() {
     let world = World::start().await;
     let answer = submit(&world, "wait=soon", None).await;
     assert_eq!(answer.status, 202, "{}", answer.text);
@@ -188,7 +189,7 @@ async fn a_status_that_waits_is_200_at_the_end_and_before_it() {
     assert_eq!(ended.status, 200, "{}", ended.text);
     assert_eq!(ended.json["status"], "completed");
 
-    // There is nothing left to wait for.
+    // An operation that has ended is answered at once.
     world.wire.reset();
     let again = show(&world, id.as_str().unwrap(), &[("prefer", "wait=2")]).await;
     assert_eq!(again.status, 200);
@@ -196,7 +197,7 @@ async fn a_status_that_waits_is_200_at_the_end_and_before_it() {
 }
 
 #[tokio::test]
-async fn what_the_caller_has_seen_is_judged_after_the_wait() {
+async fn if_none_match_is_evaluated_after_the_wait() {
     let world = World::start().await;
     let accepted = world.submit(json!({"function": "demo.echo"})).await;
     let path = format!("/operations/{}", accepted.json["id"].as_str().unwrap());
@@ -215,7 +216,7 @@ async fn what_the_caller_has_seen_is_judged_after_the_wait() {
 }
 
 #[tokio::test]
-async fn a_wait_ends_with_the_operation_however_that_ends() {
+async fn a_cancel_ends_a_wait() {
     let world = World::start().await;
     let id = world.submit(json!({"function": "demo.echo"})).await.json["id"].clone();
     let path = format!("/operations/{}", id.as_str().unwrap());
@@ -234,9 +235,10 @@ async fn a_wait_ends_with_the_operation_however_that_ends() {
     assert_eq!(answer.json["status"], "cancelled");
 }
 
-/// The caller is told of the operation that was waited for, and never of another that has its name meanwhile.
+/// The answer is about the operation that was submitted, and never about a later one with the same
+/// id.
 #[tokio::test]
-async fn a_wait_does_not_go_over_to_the_next_operation_of_the_name() {
+async fn a_wait_does_not_continue_with_a_later_operation_of_the_same_id() {
     let world = World::start().await;
     let key = ("idempotency-key", "k");
     let headers = [key, ("prefer", "wait=5")];
@@ -253,7 +255,7 @@ async fn a_wait_does_not_go_over_to_the_next_operation_of_the_name() {
     assert_eq!(cancelled.status, 200);
     let erased = world.request("DELETE", &path, &[], "").await;
     assert_eq!(erased.status, 204);
-    // A mark keeps those out that were begun in its own millisecond.
+    // A mark rejects submits that started in the same millisecond.
     world.clock.advance(Duration::from_millis(1));
     let body = r#"{"function":"demo.echo","arguments":{"another":2}}"#;
     let next = world.request("POST", "/operations", &[key], body).await;

@@ -1,5 +1,5 @@
-//! Wake-ups of the callback's sender: any number of them, late, twice, unreadable or among the dead letters, records one
-//! chain of attempts.
+//! Wake-ups of the callback's sender: any number of them, late, received twice, malformed or in the
+//! dead-letter queue, records one chain of attempts.
 
 use std::time::Duration;
 
@@ -38,10 +38,11 @@ async fn a_redelivery_received_twice_starts_one_round() {
     assert_eq!(receiver.received().len(), 2);
 }
 
-/// One message, received twice. One sender records an attempt that failed and dies before it sends the next wake-up; the other,
-/// whose record is refused, acknowledges, and with that deletes the message that would have healed the first.
+/// Two senders receive the same message. One records a failed attempt and dies before it sends the
+/// next wake-up. The other's record is refused and it acknowledges, which deletes the message that
+/// would have recovered the first. So a refused sender must leave a wake-up.
 #[tokio::test]
-async fn a_refused_sender_does_not_take_away_the_message_that_another_relies_on() {
+async fn a_refused_sender_leaves_a_wake_up_for_the_other() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let id = ended(&world, &receiver, json!({})).await;
@@ -64,7 +65,10 @@ async fn a_refused_sender_does_not_take_away_the_message_that_another_relies_on(
         kept_max: 6,
     };
     let dies = async {
-        until("the other's POST", async || receiver.received().pop()).await;
+        until("the other sender's POST", async || {
+            receiver.received().pop()
+        })
+        .await;
         world.store.record_attempt(&read, &record, now).await
     };
     receiver.hold();
@@ -107,7 +111,7 @@ async fn any_number_of_wake_ups_records_one_chain_of_attempts() {
 }
 
 #[tokio::test]
-async fn wake_ups_served_at_once_record_one_attempt() {
+async fn concurrent_wake_ups_record_one_attempt() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     receiver.answer_next([(500, None); 10]);
@@ -131,7 +135,8 @@ async fn wake_ups_served_at_once_record_one_attempt() {
         (&json!("due"), 1)
     );
     assert_eq!(receiver.received().len(), 9);
-    // The hidden message, the next wake-up, and those of the refused ones, which keep behind it.
+    // The message in flight, the next wake-up, and the refused senders' wake-ups, which come after
+    // it.
     assert_eq!(queue.len().await, 10);
     world.rest().await;
     assert_eq!(
@@ -143,7 +148,7 @@ async fn wake_ups_served_at_once_record_one_attempt() {
 }
 
 #[tokio::test]
-async fn a_cancelled_operation_whose_worker_comes_at_once_calls_its_receiver_once() {
+async fn a_cancelled_operation_whose_message_is_served_at_once_makes_one_post() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let body = json!({"function": "demo.echo", "callback_url": receiver.url});
@@ -151,7 +156,7 @@ async fn a_cancelled_operation_whose_worker_comes_at_once_calls_its_receiver_onc
     let path = format!("/operations/{}/cancel", submitted["id"].as_str().unwrap());
     let cancelled = world.request("POST", &path, &[], "").await;
     assert_eq!(cancelled.status, 200);
-    // The callback is announced, and not tried yet.
+    // The cancel sent the callback's message, and no attempt was made yet.
     assert!(world.pump(QueueKind::Dispatch).await);
     let worker = world.another_worker();
     assert!(world.pump_by(&worker, QueueKind::Callback, 10).await);
@@ -159,7 +164,7 @@ async fn a_cancelled_operation_whose_worker_comes_at_once_calls_its_receiver_onc
     assert_eq!(receiver.received().len(), 1);
 }
 
-/// Lets a queue's one message be received ten times without being served.
+/// Receives the only message of the queue ten times without serving it.
 async fn let_die(world: &World) {
     let queue = world.queue(QueueKind::Callback);
     for _ in 0..RECEIVES_MAX {
@@ -172,7 +177,7 @@ async fn let_die(world: &World) {
 }
 
 #[tokio::test]
-async fn a_wake_up_among_the_dead_letters_counts_as_a_failed_attempt() {
+async fn a_dead_wake_up_counts_as_a_failed_attempt() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let id = ended(&world, &receiver, json!({})).await;
@@ -190,7 +195,7 @@ async fn a_wake_up_among_the_dead_letters_counts_as_a_failed_attempt() {
 }
 
 #[tokio::test]
-async fn wake_ups_that_all_end_among_the_dead_letters_exhaust_the_callback() {
+async fn wake_ups_that_all_become_dead_letters_exhaust_the_callback() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let id = ended(&world, &receiver, json!({})).await;
@@ -211,7 +216,7 @@ async fn wake_ups_that_all_end_among_the_dead_letters_exhaust_the_callback() {
 }
 
 #[tokio::test]
-async fn a_stray_dead_letter_does_not_end_the_chain_that_goes_on() {
+async fn a_duplicate_dead_letter_does_not_end_the_chain_of_attempts() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     receiver.answer_next([(503, None)]);
@@ -234,7 +239,7 @@ async fn a_stray_dead_letter_does_not_end_the_chain_that_goes_on() {
 }
 
 #[tokio::test]
-async fn an_unreadable_dead_letter_is_dropped() {
+async fn a_malformed_dead_letter_is_dropped() {
     let world = World::start().await;
     let dead_letters = world.queue(QueueKind::CallbackDeadLetter);
     dead_letters.send("not JSON").await;
@@ -243,7 +248,7 @@ async fn an_unreadable_dead_letter_is_dropped() {
 }
 
 #[tokio::test]
-async fn a_message_that_cannot_be_served_is_put_back_for_ever_longer() {
+async fn a_message_of_a_newer_format_returns_after_ever_longer_waits() {
     let world = World::start().await;
     let queue = world.queue(QueueKind::Callback);
     queue.send(r#"{"format":1000}"#).await;

@@ -1,4 +1,4 @@
-//! Work: leases, heartbeats, progress, cancellation, panics, and work that will not end.
+//! Work: leases, heartbeats, progress, cancellation, panics, and work that does not end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,21 +13,21 @@ use tests::world::World;
 use tokio::task::JoinHandle;
 use worker::Worker;
 
-/// How long a test waits in real time for what must come.
-pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a test waits in real time for an event that must happen.
+pub(super) const REAL_TIME_MAX: Duration = Duration::from_secs(20);
 
-/// A worker at work on a message, and the message's fate once it is known.
-pub(super) struct AtWork {
+/// A worker that serves one message, in the background.
+pub(super) struct RunningWorker {
     world: Arc<World>,
     served: JoinHandle<Value>,
 }
 
-impl AtWork {
-    pub(super) async fn begin(world: &Arc<World>) -> Self {
-        Self::begin_with(world, world.another_worker()).await
+impl RunningWorker {
+    pub(super) async fn start(world: &Arc<World>) -> Self {
+        Self::start_with(world, world.another_worker()).await
     }
 
-    pub(super) async fn begin_with(world: &Arc<World>, worker: impl Into<Arc<Worker>>) -> Self {
+    pub(super) async fn start_with(world: &Arc<World>, worker: impl Into<Arc<Worker>>) -> Self {
         let worker = worker.into();
         let queue = world.queue(QueueKind::Dispatch);
         let messages = queue.receive(1).await;
@@ -42,13 +42,13 @@ impl AtWork {
         }
     }
 
-    /// Lets the worker do what it has to do until `done` holds of the operation, while time stands still.
+    /// Waits until `done` holds of the operation. The clock does not move.
     pub(super) async fn until(&self, id: &str, done: impl Fn(&Operation) -> bool) -> Operation {
         self.while_time_passes(id, Duration::ZERO, done).await
     }
 
-    /// Lets time pass, a step at each look, until `done` holds of the operation. Work runs on a thread of its own, so nothing
-    /// else tells when it has come to wait for the clock.
+    /// Waits until `done` holds of the operation, and advances the clock by a step at each read.
+    /// Work runs on a separate thread, so the test cannot know when it waits for the clock.
     pub(super) async fn while_time_passes(
         &self,
         id: &str,
@@ -56,7 +56,7 @@ impl AtWork {
         done: impl Fn(&Operation) -> bool,
     ) -> Operation {
         let id = id.parse::<OperationId>().unwrap();
-        let reached = tokio::time::timeout(PATIENCE, async {
+        let reached = tokio::time::timeout(REAL_TIME_MAX, async {
             loop {
                 let now = self.world.clock.now();
                 let operation = self.world.store.get(&id, now).await.unwrap().unwrap();
@@ -66,14 +66,17 @@ impl AtWork {
                 self.world.clock.advance(step);
             }
         });
-        reached.await.expect("the operation never comes to that")
+        reached
+            .await
+            .expect("the operation never reaches that state")
     }
 
-    /// Lets time pass until the worker has answered; whether it returned the message.
+    /// Advances the clock until the worker has answered, and returns whether it returned the
+    /// message.
     pub(super) async fn returned(self) -> bool {
-        let answered = tokio::time::timeout(PATIENCE, async {
+        let answered = tokio::time::timeout(REAL_TIME_MAX, async {
             while !self.served.is_finished() {
-                // Takes a moment of real time, in which the work's thread gets on.
+                // This takes some real time, in which the work's thread can run.
                 self.world.queue(QueueKind::Dispatch).len().await;
                 self.world.clock.advance(Duration::from_millis(500));
             }
@@ -100,18 +103,18 @@ async fn countdown(world: &World, steps: u32, step_ms: u32) -> String {
 }
 
 #[tokio::test]
-async fn lease_and_message_are_renewed_together_for_as_long_as_the_work_lasts() {
+async fn lease_and_message_are_renewed_together_while_the_work_runs() {
     let world = Arc::new(World::start().await);
     let id = countdown(&world, 1, 50_000).await;
     let start = world.clock.now().as_secs();
-    let at_work = AtWork::begin(&world).await;
-    at_work
+    let running = RunningWorker::start(&world).await;
+    running
         .until(&id, |operation| lease_until(operation) == start + 60)
         .await;
     let updated_at = world.show(&id).await["updated_at"].clone();
     for beat in 1..=2 {
         world.clock.advance(Duration::from_secs(20));
-        at_work
+        running
             .until(&id, |operation| {
                 lease_until(operation) == start + beat * 20 + 60
             })
@@ -120,9 +123,9 @@ async fn lease_and_message_are_renewed_together_for_as_long_as_the_work_lasts() 
     assert_eq!(
         world.show(&id).await["updated_at"],
         updated_at,
-        "a bare heartbeat is not seen"
+        "a heartbeat without progress changes updated_at"
     );
-    assert!(!at_work.returned().await);
+    assert!(!running.returned().await);
     let done = world.show(&id).await;
     assert_eq!(
         (&done["status"], &done["attempt"]),
@@ -134,8 +137,8 @@ async fn lease_and_message_are_renewed_together_for_as_long_as_the_work_lasts() 
 async fn progress_is_written_at_most_once_a_second_and_never_falls() {
     let world = Arc::new(World::start().await);
     let id = countdown(&world, 100, 100).await;
-    let at_work = AtWork::begin(&world).await;
-    at_work
+    let running = RunningWorker::start(&world).await;
+    running
         .until(&id, |operation| lease_until(operation) > 0)
         .await;
     world.wire.reset();
@@ -146,7 +149,7 @@ async fn progress_is_written_at_most_once_a_second_and_never_falls() {
             .as_ref()
             .is_some_and(|p| p.fraction >= 0.4)
     };
-    at_work
+    running
         .while_time_passes(&id, Duration::from_millis(100), far)
         .await;
     let seconds = usize::try_from(world.clock.now().since(start).as_secs()).unwrap();
@@ -163,20 +166,20 @@ async fn progress_is_written_at_most_once_a_second_and_never_falls() {
             .starts_with("step ")
     );
 
-    // A cancel is noticed at the next write; the work is dropped and the message left alone.
+    // The worker learns of a cancel at its next write. It drops the work and leaves the message.
     let path = format!("/operations/{id}/cancel");
     let cancelled = world.request("POST", &path, &[], "").await.json;
     assert_eq!(cancelled["status"], "cancelled");
-    assert!(at_work.returned().await);
+    assert!(running.returned().await);
     world.rest().await;
-    assert_eq!(world.show(&id).await, cancelled, "progress stays as it was");
+    assert_eq!(world.show(&id).await, cancelled, "the progress changed");
 }
 
 #[tokio::test]
-async fn a_later_attempts_smaller_progress_is_held_back() {
+async fn a_later_attempts_smaller_progress_is_not_written() {
     let world = Arc::new(World::start().await);
     let id = countdown(&world, 10, 2_000).await;
-    let first = AtWork::begin(&world).await;
+    let first = RunningWorker::start(&world).await;
     first
         .until(&id, |operation| lease_until(operation) > 0)
         .await;
@@ -191,7 +194,7 @@ async fn a_later_attempts_smaller_progress_is_held_back() {
         .await;
     first.served.abort();
     world.clock.advance(Duration::from_secs(80));
-    let second = AtWork::begin(&world).await;
+    let second = RunningWorker::start(&world).await;
     second.until(&id, |operation| operation.attempt == 2).await;
     let last = std::cell::Cell::new(0.3);
     let never_falls = |operation: &Operation| {
@@ -213,11 +216,11 @@ async fn a_later_attempts_smaller_progress_is_held_back() {
 async fn a_stale_holder_changes_nothing_and_acknowledges_nothing() {
     let world = Arc::new(World::start().await);
     let id = countdown(&world, 1, 10_000).await;
-    let zombie = AtWork::begin(&world).await;
-    zombie
+    let stale = RunningWorker::start(&world).await;
+    stale
         .until(&id, |operation| lease_until(operation) > 0)
         .await;
-    // Another worker takes the operation over behind the zombie's back, as after a long freeze.
+    // Another worker claims the operation after the lease, as when the first one was frozen.
     let parsed = id.parse::<OperationId>().unwrap();
     let operation = world
         .store
@@ -236,11 +239,11 @@ async fn a_stale_holder_changes_nothing_and_acknowledges_nothing() {
     assert!(matches!(claimed, Claimed::Held(_)));
     let before = world.show(&id).await;
     world.wire.reset();
-    assert!(zombie.returned().await);
+    assert!(stale.returned().await);
     assert_eq!(
         world.wire.counts().get("ChangeMessageVisibility"),
         None,
-        "the message is not its any more"
+        "a stale holder must not touch the message"
     );
     let after = world.show(&id).await;
     assert_eq!(
@@ -250,25 +253,25 @@ async fn a_stale_holder_changes_nothing_and_acknowledges_nothing() {
 }
 
 #[tokio::test]
-async fn a_holder_that_learns_from_a_heartbeat_that_it_lost_acknowledges_nothing() {
+async fn a_holder_whose_heartbeat_is_refused_acknowledges_nothing() {
     let world = Arc::new(World::start().await);
-    // Past the first heartbeat, so that the work does not end before it.
+    // Longer than the first heartbeat, so that the work does not end before it.
     let id = countdown(&world, 1, 50_000).await;
-    let loser = AtWork::begin(&world).await;
-    loser
+    let fenced_off = RunningWorker::start(&world).await;
+    fenced_off
         .until(&id, |operation| lease_until(operation) > 0)
         .await;
-    let begun_at = world.clock.now();
+    let started_at = world.clock.now();
     let path = format!("/operations/{id}/cancel");
     let cancelled = world.request("POST", &path, &[], "").await;
     assert_eq!(cancelled.status, 200);
     world.wire.reset();
-    assert!(loser.returned().await);
-    assert!(world.clock.now().since(begun_at) < Duration::from_secs(50));
+    assert!(fenced_off.returned().await);
+    assert!(world.clock.now().since(started_at) < Duration::from_secs(50));
     assert_eq!(
         world.wire.calls(),
         ["UpdateItem"],
-        "the heartbeat alone: neither message nor operation is its any more"
+        "only the heartbeat: it holds neither the message nor the operation any more"
     );
     assert_eq!(world.queue(QueueKind::Dispatch).len().await, 1);
     world.rest().await;
@@ -276,7 +279,7 @@ async fn a_holder_that_learns_from_a_heartbeat_that_it_lost_acknowledges_nothing
 }
 
 #[tokio::test]
-async fn an_attempt_that_takes_too_long_is_a_failed_attempt() {
+async fn an_attempt_that_exceeds_its_timeout_has_failed() {
     let world = Arc::new(World::start().await);
     let arguments = json!({"mode": "hang", "succeed_on_attempt": 2});
     let id = world
@@ -285,11 +288,11 @@ async fn an_attempt_that_takes_too_long_is_a_failed_attempt() {
         .json["id"]
         .clone();
     let id = id.as_str().unwrap();
-    let at_work = AtWork::begin(&world).await;
-    at_work
+    let running = RunningWorker::start(&world).await;
+    running
         .until(id, |operation| lease_until(operation) > 0)
         .await;
-    assert!(at_work.returned().await);
+    assert!(running.returned().await);
     world.rest().await;
     let done = world.show(id).await;
     assert_eq!(
@@ -299,25 +302,26 @@ async fn an_attempt_that_takes_too_long_is_a_failed_attempt() {
 }
 
 #[tokio::test]
-async fn work_past_the_deadline_fails_with_that() {
+async fn work_past_the_deadline_fails_with_deadline_exceeded() {
     let world = Arc::new(World::start().await);
     let body = json!({
-        "function": "demo.countdown", "arguments": {"steps": 1, "step_ms": 60_000}, "deadline_seconds": 3
+        "function": "demo.countdown", "arguments": {"steps": 1, "step_ms": 60_000},
+        "deadline_seconds": 3,
     });
     let id = world.submit(body).await.json["id"].clone();
     let id = id.as_str().unwrap();
-    let at_work = AtWork::begin(&world).await;
-    at_work
+    let running = RunningWorker::start(&world).await;
+    running
         .until(id, |operation| lease_until(operation) > 0)
         .await;
-    assert!(!at_work.returned().await);
+    assert!(!running.returned().await);
     let failed = world.show(id).await;
     assert_eq!(failed["status"], "failed");
     assert_eq!(failed["errors"][0]["code"], "DEADLINE_EXCEEDED");
 }
 
 #[tokio::test]
-async fn a_panic_is_a_failed_attempt_and_the_process_lives_on() {
+async fn a_panic_is_a_failed_attempt_and_the_process_continues() {
     let world = World::start().await;
     let arguments = json!({"mode": "panic"});
     let id = world
@@ -339,9 +343,10 @@ async fn a_panic_is_a_failed_attempt_and_the_process_lives_on() {
 }
 
 #[tokio::test]
-async fn a_result_that_is_too_large_fails_for_good() {
+async fn a_result_that_is_too_large_fails_without_a_retry() {
     let world = World::start().await;
-    // The arguments' limit is the result's, so one byte more comes from a function that adds some.
+    // Arguments and results have the same limit, so the test needs a function whose result is
+    // larger than its arguments.
     let row = "x".repeat(120_000);
     let arguments = json!({"csv": format!("{row},{row}y\n1,2\n")});
     let id = world
@@ -369,7 +374,7 @@ async fn a_result_that_is_too_large_fails_for_good() {
 }
 
 #[tokio::test]
-async fn an_invocation_without_time_left_begins_nothing() {
+async fn an_invocation_without_time_left_starts_nothing() {
     let world = World::start().await;
     let id = world.submit(json!({"function": "demo.echo"})).await.json["id"].clone();
     let queue = world.queue(QueueKind::Dispatch);

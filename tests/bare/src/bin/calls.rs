@@ -1,4 +1,4 @@
-//! The calls that the function named by `CALLS` makes to AWS, one after the other.
+//! The AWS calls of the function that `CALLS` names, one after the other.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,11 +15,13 @@ use shared::random::{Random, SystemRandom};
 
 /// How long a head is kept, in seconds.
 const KEPT_SECS: i64 = 86_400;
+/// An attempt at a callback, as it is stored.
+const ATTEMPTS: &str = r#"[{"at":1800000000000,"status":200,"ms":1}]"#;
 
 struct Calls {
     dynamodb: aws_sdk_dynamodb::Client,
     sqs: aws_sdk_sqs::Client,
-    /// Of the function that posts.
+    /// Only for `callback`.
     http: Option<reqwest::Client>,
     table: String,
     dispatch_queue: String,
@@ -37,7 +39,7 @@ async fn main() -> Result<(), Error> {
         table: environment.required("TABLE_NAME")?.to_owned(),
         dispatch_queue: environment.required("DISPATCH_QUEUE_URL")?.to_owned(),
     });
-    // As the function does.
+    // Opens the same connections at the start as the function does.
     if matches!(function.as_str(), "submit" | "worker") {
         tokio::join!(aws.connect_to_store(), aws.connect_to_queues());
     } else {
@@ -58,7 +60,7 @@ async fn main() -> Result<(), Error> {
     .await
 }
 
-/// As the sender of callbacks builds its own, but that it judges no address.
+/// The client of the callback sender, without its check of addresses.
 fn http_client() -> Result<reqwest::Client, Error> {
     let mut roots = rustls::RootCertStore::empty();
     roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
@@ -81,7 +83,8 @@ impl Calls {
         let create_id = CreateId::from_bytes(random.bytes()).as_str().to_owned();
         let function = text(&body["function"]);
         let message = json!({
-            "format": 1, "operation_id": id, "create_id": create_id, "function": function, "function_version": "1.0.0",
+            "format": 1, "operation_id": id, "create_id": create_id, "function": function,
+            "function_version": "1.0.0",
         });
         let sent = self.sqs.send_message().queue_url(&self.dispatch_queue);
         sent.message_body(message.to_string()).send().await?;
@@ -112,7 +115,8 @@ impl Calls {
             .set_item(Some(head))
             .condition_expression(
                 "attribute_not_exists(#pk) OR (#create_id <> :own AND \
-                 ((attribute_not_exists(#erased_at) AND #delete_at <= :expired) OR #erased_at <= :now))",
+                 ((attribute_not_exists(#erased_at) AND #delete_at <= :expired) OR \
+                 #erased_at <= :now))",
             )
             .expression_attribute_names("#pk", "pk")
             .expression_attribute_names("#create_id", "create_id")
@@ -150,13 +154,15 @@ impl Calls {
         let head = self
             .step(id)
             .condition_expression(
-                "#format <= :format AND #delete_at > :expired AND attribute_not_exists(#erased_at) AND \
-                 (#status = :pending OR (#status = :processing AND #lease_until <= :now)) AND #create_id = :create_id AND \
-                 #attempt < #attempts_max AND #deadline_at > :now",
+                "#format <= :format AND #delete_at > :expired AND \
+                 attribute_not_exists(#erased_at) AND \
+                 (#status = :pending OR (#status = :processing AND #lease_until <= :now)) AND \
+                 #create_id = :create_id AND #attempt < #attempts_max AND #deadline_at > :now",
             )
             .update_expression(
-                "SET #status = :to_status, #lock_version = #lock_version + :one, #updated_at = :now, #attempt = #attempt + :one, \
-                 #claim_id = :claim_id, #lease_until = :lease_until, #started_at = if_not_exists(#started_at, :now)",
+                "SET #status = :to_status, #lock_version = #lock_version + :one, \
+                #updated_at = :now, #attempt = #attempt + :one, #claim_id = :claim_id, \
+                #lease_until = :lease_until, #started_at = if_not_exists(#started_at, :now)",
             )
             .expression_attribute_names("#attempt", "attempt")
             .expression_attribute_names("#attempts_max", "attempts_max")
@@ -180,13 +186,15 @@ impl Calls {
             .and_then(|arguments| arguments.as_s().ok());
         self.step(id)
             .condition_expression(
-                "#format <= :format AND #delete_at > :expired AND attribute_not_exists(#erased_at) AND #status = :processing AND \
-                 #claim_id = :claim_id AND #lock_version = :lock_version",
+                "#format <= :format AND #delete_at > :expired AND \
+                 attribute_not_exists(#erased_at) AND \
+                #status = :processing AND #claim_id = :claim_id AND #lock_version = :lock_version",
             )
             .update_expression(
-                "SET #status = :to_status, #lock_version = #lock_version + :one, #updated_at = :now, #ended_at = :now, \
-                 #delete_at = #retention_secs + :expired, #result = :result, #progress = :one, #progress_at = :now \
-                 REMOVE #lease_until, #last_error",
+                "SET #status = :to_status, #lock_version = #lock_version + :one, \
+                #updated_at = :now, #ended_at = :now, #delete_at = #retention_secs + :expired, \
+                #result = :result, #progress = :one, #progress_at = :now \
+                REMOVE #lease_until, #last_error",
             )
             .expression_attribute_names("#ended_at", "ended_at")
             .expression_attribute_names("#last_error", "last_error")
@@ -227,12 +235,14 @@ impl Calls {
         }
         self.update(id)
             .condition_expression(
-                "#format <= :format AND #delete_at > :expired AND attribute_not_exists(#erased_at) AND #create_id = :create_id AND \
-                 attribute_not_exists(#callback_attempts_made)",
+                "#format <= :format AND #delete_at > :expired AND \
+                 attribute_not_exists(#erased_at) AND \
+                #create_id = :create_id AND attribute_not_exists(#callback_attempts_made)",
             )
             .update_expression(
-                "SET #callback_attempts = :attempts, #callback_attempts_made = :one, #callback_round_attempts = :one, \
-                 #callback_attempt_id = :attempt_id, #callback_status = :delivered REMOVE #callback_next_at",
+                "SET #callback_attempts = :attempts, #callback_attempts_made = :one, \
+                #callback_round_attempts = :one, #callback_attempt_id = :attempt_id, \
+                #callback_status = :delivered REMOVE #callback_next_at",
             )
             .expression_attribute_names("#callback_attempts", "callback_attempts")
             .expression_attribute_names("#callback_attempts_made", "callback_attempts_made")
@@ -243,7 +253,7 @@ impl Calls {
             .expression_attribute_names("#create_id", "create_id")
             .expression_attribute_values(":create_id", s(text(&message["create_id"])))
             .expression_attribute_values(":expired", n(now.as_secs()))
-            .expression_attribute_values(":attempts", s(r#"[{"at":1800000000000,"status":200,"ms":1}]"#))
+            .expression_attribute_values(":attempts", s(ATTEMPTS))
             .expression_attribute_values(":attempt_id", s(attempt_id.as_str()))
             .expression_attribute_values(":delivered", s("delivered"))
             .send()
@@ -259,7 +269,7 @@ impl Calls {
 }
 
 impl Calls {
-    /// An update of a head, with what all of them name.
+    /// An update of a head, with the names and values that all updates use.
     fn update(&self, id: &str) -> UpdateItemFluentBuilder {
         let update = self.dynamodb.update_item().table_name(&self.table);
         let mut update = update
@@ -274,7 +284,7 @@ impl Calls {
         update
     }
 
-    /// The same of one that changes state.
+    /// An update of a head that changes its state.
     fn step(&self, id: &str) -> UpdateItemFluentBuilder {
         let mut update = self.update(id);
         for name in [

@@ -1,4 +1,4 @@
-"""What the four functions share: Ferry's head item, and how an operation is shown."""
+"""What the four functions share: Ferry's head item, and the answer that shows an operation."""
 
 import json
 import os
@@ -14,9 +14,11 @@ from botocore.config import Config
 TABLE = os.environ["TABLE_NAME"]
 SERVICE = os.environ["SERVICE_NAME"]
 NAMESPACE = os.environ.get("METRICS_NAMESPACE", "Ferry")
-# A hung call must not use up the function's own time.
-CONFIG = Config(connect_timeout=1.5, read_timeout=1.5, retries={"mode": "standard", "total_max_attempts": 3})
-# How long an expired item stays, so that a late create still meets it.
+# A call that hangs must not use up the function's timeout.
+CONFIG = Config(
+    connect_timeout=1.5, read_timeout=1.5, retries={"mode": "standard", "total_max_attempts": 3}
+)
+# How long an expired item remains, so that a late create still finds it.
 GONE_SECONDS = 900
 ON_RECORD = "#format <= :format AND #delete_at > :expired AND attribute_not_exists(#erased_at)"
 
@@ -67,20 +69,30 @@ def delete_at(expires_ms: int) -> int:
     return expires_ms // 1000 + GONE_SECONDS
 
 
-def stands(head: Head, now: int) -> bool:
+def is_on_record(head: Head, now: int) -> bool:
     return bool(head) and "erased_at" not in head and int(head["delete_at"]) > delete_at(now)
 
 
 def expression(condition: str, update: str) -> dict[str, Any]:
     names = {f"#{name}": name for name in re.findall(r"#(\w+)", condition + update)}
-    return {"ConditionExpression": condition, "UpdateExpression": update, "ExpressionAttributeNames": names}
+    return {
+        "ConditionExpression": condition,
+        "UpdateExpression": update,
+        "ExpressionAttributeNames": names,
+    }
 
 
-def update(client: Any, operation_id: str, expression: dict[str, Any], now: int, values: Item) -> Head:
+def update(
+    client: Any, operation_id: str, expression: dict[str, Any], now: int, values: Item
+) -> Head:
     common = {":format": n(1), ":expired": n(delete_at(now)), ":one": n(1)}
     updated = client.update_item(
-        TableName=TABLE, Key=key(operation_id), **expression, ExpressionAttributeValues=common | values,
-        ReturnValues="ALL_NEW", ReturnValuesOnConditionCheckFailure="ALL_OLD",
+        TableName=TABLE,
+        Key=key(operation_id),
+        **expression,
+        ExpressionAttributeValues=common | values,
+        ReturnValues="ALL_NEW",
+        ReturnValuesOnConditionCheckFailure="ALL_OLD",
     )
     return plain(updated["Attributes"])
 
@@ -98,9 +110,13 @@ def owner(event: dict[str, Any]) -> str:
 
 
 def shown(head: Head, now: int, request_id: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """An operation's body and headers."""
+    """The body and headers of an answer that shows an operation."""
     body = {name: head[name] for name in ("function", "status")}
-    body |= {"id": head["pk"], "version": head["function_version"], "metadata": decode(head, "metadata")}
+    body |= {
+        "id": head["pk"],
+        "version": head["function_version"],
+        "metadata": decode(head, "metadata"),
+    }
     body |= {name: int(head[name]) for name in ("attempt", "lock_version")}
     times = ("created_at", "updated_at", "deadline_at", "started_at")
     body |= {name: rfc3339(head[name]) for name in times if name in head}
@@ -108,8 +124,14 @@ def shown(head: Head, now: int, request_id: str) -> tuple[dict[str, Any], dict[s
     body["progress"] = float(head["progress"]) if "progress" in head else None
     body["progress_message"] = head.get("progress_message")
     body["progress_updated_at"] = rfc3339(head["progress_at"]) if "progress" in head else None
-    version = ".".join(f"{int(head[name]):x}" for name in ("created_at", "lock_version", "updated_at"))
-    headers = {"Cache-Control": "private, no-cache", "ETag": f'"{version}"', "Request-Id": request_id}
+    version = ".".join(
+        f"{int(head[name]):x}" for name in ("created_at", "lock_version", "updated_at")
+    )
+    headers = {
+        "Cache-Control": "private, no-cache",
+        "ETag": f'"{version}"',
+        "Request-Id": request_id,
+    }
     if head["status"] == "completed":
         body |= {"result": decode(head, "result"), "completed_at": rfc3339(head["ended_at"])}
     else:

@@ -1,4 +1,4 @@
-"""GET /operations/{id}: one read. It counts nothing, so there are no metrics."""
+"""GET /operations/{id}: one read. A poll has no metrics."""
 
 from typing import Any
 
@@ -19,11 +19,11 @@ dynamodb = boto3.client("dynamodb", config=shared.CONFIG)
 @app.get("/operations/<_in_path>")
 def status(_in_path: str) -> Response[dict[str, Any]]:
     event = app.current_event
-    # As the gateway read it: the raw path may be that of a mapping.
+    # The gateway's parameter, because the raw path may have a mapping's prefix.
     key = shared.key(event.path_parameters["id"])
     read = dynamodb.get_item(TableName=shared.TABLE, Key=key, ConsistentRead=True)
     head, now = shared.plain(read.get("Item", {})), shared.now_ms()
-    if not shared.stands(head, now) or head["owner"] != shared.owner(event.raw_event):
+    if not shared.is_on_record(head, now) or head["owner"] != shared.owner(event.raw_event):
         raise NotFoundError("there is no such operation")
     body, headers = shared.shown(head, now, event.request_context.request_id)
     return Response(200, "application/json", body, headers)

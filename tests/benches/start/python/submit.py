@@ -46,30 +46,45 @@ def read(text: str | None) -> dict[str, Any]:
     return body
 
 
-def laid_out(body: dict[str, Any], owner: str, now: int) -> shared.Item:
+def new_item(body: dict[str, Any], owner: str, now: int) -> shared.Item:
     version, attempts_max, deadline_seconds = FUNCTIONS[body["function"]]
     deadline_at = now + deadline_seconds * 1000
     item = shared.key(f"op_{secrets.token_hex(12)}") | {
-        "format": n(1), "status": s("pending"), "lock_version": n(1), "create_id": s(shared.token()), "owner": s(owner),
-        "function": s(body["function"]), "function_version": s(version), "attempt": n(0), "attempts_max": n(attempts_max),
-        "created_at": n(now), "updated_at": n(now), "deadline_at": n(deadline_at), "retention_secs": n(86_400),
+        "format": n(1),
+        "status": s("pending"),
+        "lock_version": n(1),
+        "create_id": s(shared.token()),
+        "owner": s(owner),
+        "function": s(body["function"]),
+        "function_version": s(version),
+        "attempt": n(0),
+        "attempts_max": n(attempts_max),
+        "created_at": n(now),
+        "updated_at": n(now),
+        "deadline_at": n(deadline_at),
+        "retention_secs": n(86_400),
         "delete_at": n(shared.delete_at(deadline_at + 14 * 86_400_000)),
     }
     if "callback_url" in body:
-        # Kept for as long as the longest schedule of callbacks, and a day.
+        # Kept for the longest schedule of callbacks and a day.
         item |= {"callback_url": s(body["callback_url"]), "retention_secs": n(126_330)}
-    return item | {name: shared.encode(body[name]) for name in ("arguments", "metadata") if body.get(name)}
+    return item | {
+        name: shared.encode(body[name]) for name in ("arguments", "metadata") if body.get(name)
+    }
 
 
 def create(item: shared.Item, now: int) -> None:
     values = {":own": item["create_id"], ":expired": n(shared.delete_at(now)), ":now": n(now)}
     try:
         dynamodb.put_item(
-            TableName=shared.TABLE, Item=item, ConditionExpression=ABSENT_OR_GONE, ExpressionAttributeValues=values,
+            TableName=shared.TABLE,
+            Item=item,
+            ConditionExpression=ABSENT_OR_GONE,
+            ExpressionAttributeValues=values,
             ReturnValuesOnConditionCheckFailure="ALL_OLD",
         )
     except dynamodb.exceptions.ConditionalCheckFailedException as refused:
-        # One's own is there when a call was made again whose answer was lost.
+        # The record is this submit's own if the SDK retried a call whose answer was lost.
         if refused.response.get("Item", {}).get("create_id") != item["create_id"]:
             raise ServiceError(503, "try again") from refused
 
@@ -77,11 +92,11 @@ def create(item: shared.Item, now: int) -> None:
 @app.post("/operations")
 def submit() -> Response[dict[str, Any]]:
     event, now = app.current_event, shared.now_ms()
-    item = laid_out(read(event.body), shared.owner(event.raw_event), now)
+    item = new_item(read(event.body), shared.owner(event.raw_event), now)
     head = shared.plain(item)
     message = {"format": 1, "operation_id": head["pk"]}
     message |= {name: head[name] for name in ("create_id", "function", "function_version")}
-    # First: nobody would ever work on a record without a message.
+    # The message comes first, because a record without a message would never run.
     sqs.send_message(QueueUrl=os.environ["DISPATCH_QUEUE_URL"], MessageBody=shared.compact(message))
     create(item, now)
     metrics.add_dimension(name="function", value=head["function"])

@@ -7,12 +7,12 @@ use tests::queues::QueueKind;
 use tests::wire::Fault;
 use tests::world::World;
 
-use super::{STATUS, at_once, call, codes, data, envelope, extension};
+use super::{STATUS, call, codes, data, deferred, envelope, extension};
 
 #[tokio::test]
-async fn a_call_that_prefers_async_is_answered_with_where_to_ask() {
+async fn a_call_that_prefers_async_is_answered_with_how_to_poll() {
     let world = World::start().await;
-    let answer = call(&world, "demo.echo", &json!({"a": 1}), &at_once(&[])).await;
+    let answer = call(&world, "demo.echo", &json!({"a": 1}), &deferred(&[])).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     assert_eq!(answer.headers["x-forrst-request-id"], "req_1");
     assert_eq!(answer.headers["x-forrst-duration-ms"], "0");
@@ -34,7 +34,7 @@ async fn a_call_that_prefers_async_is_answered_with_where_to_ask() {
 }
 
 #[tokio::test]
-async fn one_that_does_not_waits_for_its_result() {
+async fn a_call_waits_for_its_result() {
     let world = World::start().await;
     let body = envelope("demo.echo", &json!({"a": 1}), &json!([]));
     let request = world.request("POST", "/forrst", &[], &body);
@@ -44,12 +44,12 @@ async fn one_that_does_not_waits_for_its_result() {
     assert_eq!(answer.status, 200, "{}", answer.text);
     assert_eq!(answer.json["result"], json!({"a": 1}));
     assert_eq!(answer.json.get("extensions"), None);
-    // The look at 0.3 s came before the work was done, the next one at 0.7 s.
+    // The read at 0.3 s came before the end of the work, the next read at 0.7 s.
     assert_eq!(answer.headers["x-forrst-duration-ms"], "700");
 }
 
 #[tokio::test]
-async fn and_is_answered_asynchronously_when_that_does_not_come_in_time() {
+async fn a_call_whose_result_is_late_is_answered_asynchronously() {
     for (wait, max, took_ms, reads) in [
         ("2", "", 2000, 5),
         ("0", "", 0, 0),
@@ -63,7 +63,7 @@ async fn and_is_answered_asynchronously_when_that_does_not_come_in_time() {
         let answer = call(&world, "demo.echo", &json!({}), &json!([])).await;
         assert_eq!(answer.status, 200, "{}", answer.text);
         assert_eq!(answer.json["result"], Value::Null);
-        // Nobody asked for it, and nobody's spelling is to be kept.
+        // The call did not name the extension, so the answer uses the canonical spelling.
         assert_eq!(
             answer.json["extensions"][0]["urn"],
             "urn:cline:forrst:ext:async"
@@ -76,7 +76,7 @@ async fn and_is_answered_asynchronously_when_that_does_not_come_in_time() {
 }
 
 #[tokio::test]
-async fn a_failure_that_was_waited_for_is_told_as_the_function_told_it() {
+async fn a_call_returns_the_functions_error_unchanged() {
     let world = World::start().await;
     for (code, status) in [("OUT_OF_PAPER", 400), ("RATE_LIMITED", 429)] {
         let body = envelope(
@@ -99,7 +99,7 @@ async fn a_failure_that_was_waited_for_is_told_as_the_function_told_it() {
 }
 
 #[tokio::test]
-async fn one_that_was_cancelled_meanwhile_is_answered_as_cancelled() {
+async fn a_call_that_is_cancelled_while_it_waits_says_so() {
     let world = World::start().await;
     let body = envelope("demo.echo", &json!({}), &json!([]));
     let mut request = Box::pin(world.request("POST", "/forrst", &[], &body));
@@ -121,7 +121,7 @@ async fn one_that_was_cancelled_meanwhile_is_answered_as_cancelled() {
 }
 
 #[tokio::test]
-async fn work_waits_for_nobody_who_has_gone() {
+async fn work_runs_after_its_caller_has_disconnected() {
     let world = World::start().await;
     let body = envelope("demo.echo", &json!({}), &json!([]));
     let mut request = Box::pin(world.request("POST", "/forrst", &[], &body));
@@ -136,14 +136,14 @@ async fn work_waits_for_nobody_who_has_gone() {
 }
 
 #[tokio::test]
-async fn everything_that_is_wrong_is_told_at_once_and_costs_nothing() {
+async fn one_answer_names_every_error_and_costs_no_request() {
     let world = World::start().await;
     let webhook = extension("webhook", &json!({"callback_url": "https://10.1.2.3/"}));
     let answer = call(
         &world,
         "demo.countdown",
         &json!({"steps": 0, "step_ms": 1}),
-        &at_once(&[webhook]),
+        &deferred(&[webhook]),
     )
     .await;
     assert_eq!(answer.status, 400, "{}", answer.text);
@@ -181,7 +181,7 @@ async fn everything_that_is_wrong_is_told_at_once_and_costs_nothing() {
 }
 
 #[tokio::test]
-async fn whatever_arrives_a_response_goes_out() {
+async fn every_http_request_gets_a_forrst_response() {
     let world = World::start().await;
     let long = format!(
         "{}{}",
@@ -220,7 +220,7 @@ async fn whatever_arrives_a_response_goes_out() {
             assert_eq!(answer.headers["allow"], "POST");
         }
     }
-    let nobody = world
+    let unauthorized = world
         .request_of(
             "",
             "POST",
@@ -229,14 +229,14 @@ async fn whatever_arrives_a_response_goes_out() {
             envelope("demo.echo", &json!({}), &json!([])).as_bytes(),
         )
         .await;
-    assert_eq!(nobody.status, 401, "{}", nobody.text);
-    assert_eq!(codes(&nobody), ["UNAUTHORIZED"]);
-    assert_eq!(nobody.json["id"], "req_1");
+    assert_eq!(unauthorized.status, 401, "{}", unauthorized.text);
+    assert_eq!(codes(&unauthorized), ["UNAUTHORIZED"]);
+    assert_eq!(unauthorized.json["id"], "req_1");
     assert_eq!(world.wire.calls(), Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn a_store_that_is_out_of_reach_is_to_be_tried_again() {
+async fn an_unavailable_store_is_an_error_that_may_be_retried() {
     let world = World::start().await;
     world.wire.plan([(0, Fault::AlwaysThrottled)]);
     let answer = call(

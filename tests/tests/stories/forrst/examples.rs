@@ -1,8 +1,10 @@
-//! Every example on the specification's pages `async.md`, `webhook.md` and `idempotency.md`, told as a story for each page.
+//! Every example on the specification's pages `async.md`, `webhook.md` and `idempotency.md`, with
+//! one test for each page.
 //!
-//! Examples are numbered in the order of their page: every fenced block of JSON or HTTP counts. Requests are sent as the page has
-//! them, with functions of ours; responses are shapes with the page's members and words. Where the pages contradict each other or
-//! themselves, the example has a ruling, and its shape is what the ruling makes of it.
+//! Examples are numbered in the order of their page: every fenced block of JSON or HTTP counts.
+//! Requests are sent as the page has them, with our functions; responses are shapes with the page's
+//! members and words. Where the pages contradict each other or themselves, the example has a
+//! ruling, and its shape follows the ruling.
 
 mod asynchronous;
 mod idempotency;
@@ -14,31 +16,30 @@ use serde_json::{Value, json};
 use tests::shape::assert_shape;
 use tests::world::{Answer, World};
 
-/// A page, and which of its examples have been told.
+/// A page, and the examples of it that a test has covered.
 struct Page {
     name: &'static str,
     examples: usize,
-    told: BTreeSet<usize>,
+    covered: BTreeSet<usize>,
 }
 
 impl Page {
-    /// A page with so many examples.
     const fn new(name: &'static str, examples: usize) -> Self {
         Self {
             name,
             examples,
-            told: BTreeSet::new(),
+            covered: BTreeSet::new(),
         }
     }
 
-    fn tell(&mut self, number: usize) {
+    fn cover(&mut self, number: usize) {
         assert!((1..=self.examples).contains(&number), "{number}");
-        assert!(self.told.insert(number), "{} {number} twice", self.name);
+        assert!(self.covered.insert(number), "{} {number} twice", self.name);
     }
 
-    /// An example of a request, which is accepted.
+    /// Sends the request of an example and expects it to be accepted.
     async fn request(&mut self, number: usize, world: &World, request: &Value) -> Answer {
-        self.tell(number);
+        self.cover(number);
         let answer = send(world, request).await;
         assert_eq!(
             answer.status, 200,
@@ -49,13 +50,14 @@ impl Page {
         answer
     }
 
-    /// An example of a response: it has just these members, and in each of them at least what the example has.
+    /// Checks an example of a response: the response has exactly these members, and each of them
+    /// has at least what the example has.
     #[track_caller]
     fn response(&mut self, number: usize, shape: &Value, answer: &Answer) {
         self.ruled_response(number, "as the page has it", shape, answer);
     }
 
-    /// An example of a response that a ruling changes.
+    /// Checks an example of a response that a ruling changes.
     #[track_caller]
     fn ruled_response(&mut self, number: usize, ruling: &str, shape: &Value, answer: &Answer) {
         let context = format!("{} {number}, {ruling}: {}", self.name, answer.text);
@@ -65,18 +67,18 @@ impl Page {
         self.ruled(number, ruling, shape, &answer.json);
     }
 
-    /// An example of anything else that a ruling changes.
+    /// Checks an example of anything else that a ruling changes.
     #[track_caller]
     fn ruled(&mut self, number: usize, ruling: &str, shape: &Value, json: &Value) {
-        self.tell(number);
+        self.cover(number);
         let context = format!("{} {number}, {ruling}: {json}", self.name);
         assert_shape(shape, json, &context);
     }
 
-    /// Expects that none has been forgotten.
-    fn is_told(&self) {
+    /// Expects that every example was covered.
+    fn is_covered(&self) {
         assert!(
-            self.told.iter().copied().eq(1..=self.examples),
+            self.covered.iter().copied().eq(1..=self.examples),
             "{}",
             self.name
         );
@@ -88,21 +90,23 @@ async fn send(world: &World, request: &Value) -> Answer {
     world.request("POST", "/forrst", &[], &body).await
 }
 
-/// The member that every document begins with.
+/// The first member of every document.
 fn protocol() -> Value {
     json!({"name": "forrst", "version": "0.1.0"})
 }
 
-/// A request for what the page's examples call with an operation's id.
+/// A call of a function that takes an operation's id.
 fn about(id: &str, function: &str, operation_id: &Value) -> Value {
     json!({
         "protocol": protocol(),
         "id": id,
-        "call": {"function": function, "version": "1.0.0", "arguments": {"operation_id": operation_id}},
+        "call": {
+            "function": function, "version": "1.0.0", "arguments": {"operation_id": operation_id},
+        },
     })
 }
 
-/// The operation that a call has become.
+/// The id of the operation that a call created.
 fn operation_id(answer: &Answer) -> Value {
     super::data(answer, "async")["operation_id"].clone()
 }

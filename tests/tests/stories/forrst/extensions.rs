@@ -1,4 +1,4 @@
-//! What a caller may ask for besides.
+//! The extensions of a call.
 
 use std::time::Duration;
 
@@ -9,25 +9,25 @@ use tests::queues::QueueKind;
 use tests::receiver::Receiver;
 use tests::world::World;
 
-use super::{at_once, call, codes, data, envelope, extension};
+use super::{call, codes, data, deferred, envelope, extension};
 
 #[tokio::test]
-async fn a_key_names_one_operation_on_both_faces() {
+async fn a_key_names_the_same_operation_in_rest_and_forrst() {
     let world = World::start().await;
     let key = extension(
         "idempotency",
         &json!({"key": "k", "ttl": {"value": 1, "unit": "hour"}}),
     );
-    let asked = |arguments: Value| {
-        let (world, extensions) = (&world, at_once(std::slice::from_ref(&key)));
+    let submit = |arguments: Value| {
+        let (world, extensions) = (&world, deferred(std::slice::from_ref(&key)));
         async move { call(world, "demo.echo", &arguments, &extensions).await }
     };
-    let first = asked(json!({"a": 1})).await;
+    let first = submit(json!({"a": 1})).await;
     assert_eq!(data(&first, "idempotency")["status"], "processed");
     assert_eq!(data(&first, "idempotency")["original_request_id"], "req_1");
     let id = &data(&first, "async")["operation_id"];
 
-    let second = asked(json!({"a": 1})).await;
+    let second = submit(json!({"a": 1})).await;
     assert_eq!(second.status, 200, "{}", second.text);
     assert_eq!(data(&second, "idempotency")["status"], "processing");
     assert_eq!(&data(&second, "async")["operation_id"], id);
@@ -42,7 +42,7 @@ async fn a_key_names_one_operation_on_both_faces() {
     assert_eq!(by_rest.headers["idempotent-replayed"], "true");
     assert_eq!(&by_rest.json["id"], id);
 
-    let other = asked(json!({"a": 2})).await;
+    let other = submit(json!({"a": 2})).await;
     assert_eq!(other.status, 409, "{}", other.text);
     assert_eq!(codes(&other), ["IDEMPOTENCY_CONFLICT"]);
     assert_eq!(other.json["errors"][0]["details"]["key"], "k");
@@ -52,7 +52,7 @@ async fn a_key_names_one_operation_on_both_faces() {
     );
 
     world.pump_all().await;
-    let third = asked(json!({"a": 1})).await;
+    let third = submit(json!({"a": 1})).await;
     assert_eq!(third.json["result"], json!({"a": 1}), "{}", third.text);
     assert_eq!(data(&third, "idempotency")["status"], "cached");
     assert_eq!(
@@ -62,10 +62,10 @@ async fn a_key_names_one_operation_on_both_faces() {
 }
 
 #[tokio::test]
-async fn a_deadline_is_the_operations_own() {
+async fn a_deadline_becomes_the_operations_deadline() {
     let world = World::start().await;
     let deadline = extension("deadline", &json!({"value": 90, "unit": "second"}));
-    let answer = call(&world, "demo.echo", &json!({}), &at_once(&[deadline])).await;
+    let answer = call(&world, "demo.echo", &json!({}), &deferred(&[deadline])).await;
     assert_eq!(
         data(&answer, "deadline"),
         &json!({
@@ -80,7 +80,7 @@ async fn a_deadline_is_the_operations_own() {
         world.show(id).await["deadline_at"],
         "2027-01-15T08:01:30.000Z"
     );
-    // No worker takes it up before then: the first that comes after it gives it up.
+    // No worker claims it before the deadline, and the first one afterwards gives it up.
     world.clock.advance(Duration::from_secs(91));
     world.pump_all().await;
     let failed = world.show(id).await;
@@ -88,7 +88,7 @@ async fn a_deadline_is_the_operations_own() {
 }
 
 #[tokio::test]
-async fn a_deadline_that_has_passed_costs_nothing() {
+async fn a_deadline_that_has_passed_costs_no_request() {
     let world = World::start().await;
     let past = json!({"value": "2027-01-15T08:00:00Z", "unit": "iso8601"});
     let answer = call(
@@ -101,13 +101,13 @@ async fn a_deadline_that_has_passed_costs_nothing() {
     assert_eq!(answer.status, 408, "{}", answer.text);
     assert_eq!(codes(&answer), ["DEADLINE_EXCEEDED"]);
     assert_eq!(data(&answer, "deadline")["utilization"], 1.0);
-    // A point of time that has passed does so again.
+    // A retry would find the same point in time passed.
     assert_eq!(data(&answer, "retry"), &Value::Null);
     assert_eq!(world.wire.calls(), Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn a_deadline_that_is_wrong_hides_nothing_else_that_is() {
+async fn a_wrong_deadline_hides_no_other_error() {
     let world = World::start().await;
     for (value, pointers) in [
         ("2001-01-01T00:00:00Z", vec!["/call/arguments/steps"]),
@@ -121,21 +121,21 @@ async fn a_deadline_that_is_wrong_hides_nothing_else_that_is() {
         let answer = call(&world, "demo.countdown", &arguments, &json!([deadline])).await;
         assert_eq!(answer.status, 400, "{}", answer.text);
         let errors = answer.json["errors"].as_array().unwrap();
-        let told: Vec<_> = errors
+        let found: Vec<_> = errors
             .iter()
             .map(|error| &error["source"]["pointer"])
             .collect();
-        assert_eq!(told, pointers);
+        assert_eq!(found, pointers);
     }
 }
 
-/// However long it takes from the request's arrival to the record.
+/// Even if the record is created later.
 #[tokio::test]
 async fn a_deadline_counts_from_the_requests_arrival() {
     let world = World::start().await;
     let deadline = extension("deadline", &json!({"value": 90, "unit": "second"}));
     world.callers_clock.tick(Duration::from_millis(10));
-    let answer = call(&world, "demo.echo", &json!({}), &at_once(&[deadline])).await;
+    let answer = call(&world, "demo.echo", &json!({}), &deferred(&[deadline])).await;
     world.callers_clock.tick(Duration::ZERO);
     let id = data(&answer, "async")["operation_id"].as_str().unwrap();
     let shown = world.show(id).await;
@@ -143,27 +143,27 @@ async fn a_deadline_counts_from_the_requests_arrival() {
     assert_eq!(shown["deadline_at"], "2027-01-15T08:01:30.000Z");
 }
 
-/// Whoever believes the time of an answer may call again until then and is not served twice.
+/// A caller may repeat the call until the time in the answer, and the work runs once.
 #[tokio::test]
-async fn a_key_holds_for_as_long_as_was_told() {
+async fn a_key_never_expires_before_an_earlier_answer_said() {
     let world = World::start().await;
     let key = [extension("idempotency", &json!({"key": "k"}))];
-    let mut told = String::new();
+    let mut latest = String::new();
     for _ in 0..3 {
         world.clock.advance(Duration::from_secs(1));
-        let answer = call(&world, "demo.echo", &json!({}), &at_once(&key)).await;
+        let answer = call(&world, "demo.echo", &json!({}), &deferred(&key)).await;
         let expires_at = data(&answer, "idempotency")["expires_at"].as_str().unwrap();
-        assert!(expires_at >= told.as_str(), "{expires_at} after {told}");
-        told = expires_at.to_owned();
+        assert!(expires_at >= latest.as_str(), "{expires_at} after {latest}");
+        latest = expires_at.to_owned();
         if data(&answer, "idempotency")["status"] == "processing" {
             world.pump_all().await;
         }
     }
-    assert_eq!(told, "2027-01-16T08:00:02.000Z");
+    assert_eq!(latest, "2027-01-16T08:00:02.000Z");
 }
 
 #[tokio::test]
-async fn a_failure_that_a_key_names_is_not_to_be_tried_again() {
+async fn a_failure_under_a_key_does_not_ask_for_a_retry() {
     let world = World::start().await;
     let key = extension("idempotency", &json!({"key": "k"}));
     let arguments = json!({"code": "INTERNAL_ERROR"});
@@ -171,7 +171,7 @@ async fn a_failure_that_a_key_names_is_not_to_be_tried_again() {
         &world,
         "demo.fail",
         &arguments,
-        &at_once(std::slice::from_ref(&key)),
+        &deferred(std::slice::from_ref(&key)),
     )
     .await;
     world.pump_all().await;
@@ -201,14 +201,14 @@ async fn a_deadline_that_passes_while_its_caller_waits_ends_the_wait() {
         json!({"value": 500, "unit": "millisecond"})
     );
     assert_eq!(data(&answer, "deadline")["utilization"], 1.0);
-    // It was accepted, and its end can be looked up.
+    // The operation was accepted, and the caller can poll it.
     let id = data(&answer, "async")["operation_id"].as_str().unwrap();
     world.pump_all().await;
     assert_eq!(world.show(id).await["status"], "failed");
 }
 
 #[tokio::test]
-async fn and_is_told_alike_when_the_worker_sees_it_first() {
+async fn a_deadline_that_the_worker_finds_passed_gets_the_same_answer() {
     let world = World::start().await;
     let soon = json!({"value": 500, "unit": "millisecond"});
     let extensions = json!([extension("deadline", &soon)]);
@@ -231,13 +231,13 @@ async fn and_is_told_alike_when_the_worker_sees_it_first() {
 }
 
 #[tokio::test]
-async fn a_trace_is_kept_with_the_operation() {
+async fn the_record_keeps_the_callers_trace() {
     let world = World::start().await;
     let tracing = extension(
         "tracing",
         &json!({"trace_id": "abc", "span_id": "theirs", "baggage": {"tier": "gold"}}),
     );
-    let answer = call(&world, "demo.echo", &json!({}), &at_once(&[tracing])).await;
+    let answer = call(&world, "demo.echo", &json!({}), &deferred(&[tracing])).await;
     let tracing = data(&answer, "tracing");
     assert_eq!(tracing["trace_id"], "abc");
     assert_eq!(
@@ -246,29 +246,34 @@ async fn a_trace_is_kept_with_the_operation() {
     );
     let id = data(&answer, "async")["operation_id"].as_str().unwrap();
     let id = id.parse::<OperationId>().unwrap();
-    let kept = world
+    let operation = world
         .store
         .get(&id, world.clock.now())
         .await
         .unwrap()
         .unwrap();
-    assert_eq!(kept.origin.request_id.as_deref(), Some("req_1"));
-    let trace = kept.origin.trace.unwrap();
+    assert_eq!(operation.origin.request_id.as_deref(), Some("req_1"));
+    let trace = operation.origin.trace.unwrap();
     assert_eq!(trace.trace_id, "abc");
     assert_eq!(tracing["span_id"], trace.span_id);
     assert_ne!(trace.span_id, "theirs");
 }
 
 #[tokio::test]
-async fn a_webhook_is_called_with_the_callers_own_request_id() {
+async fn a_callback_has_the_id_of_its_call() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let webhook = extension(
         "webhook",
-        &json!({"callback_url": receiver.url, "events": ["operation.completed", "forrst.operation.failed"]}),
+        &json!({
+            "callback_url": receiver.url,
+            "events": ["operation.completed", "forrst.operation.failed"],
+        }),
     );
     let extensions = json!([
-        {"urn": "urn:forrst:ext:async", "options": {"preferred": true, "callback_url": "http://127.0.0.1:1/"}},
+        {"urn": "urn:forrst:ext:async", "options": {
+            "preferred": true, "callback_url": "http://127.0.0.1:1/",
+        }},
         webhook,
     ]);
     let answer = call(&world, "demo.echo", &json!({}), &extensions).await;
@@ -293,9 +298,9 @@ async fn a_webhook_is_called_with_the_callers_own_request_id() {
     );
 }
 
-/// The document allows it: every answer of a story is held to it.
+/// The `OpenAPI` document allows any URL there: the world checks every exchange against it.
 #[tokio::test]
-async fn the_url_of_async_is_judged_only_where_it_is_used() {
+async fn the_callback_url_of_async_is_checked_only_where_it_is_used() {
     let world = World::start().await;
     let webhook = extension("webhook", &json!({"callback_url": "https://example.com/"}));
     let (ping, echo) = ("urn:cline:forrst:fn:ping", "demo.echo");
@@ -317,7 +322,7 @@ async fn the_url_of_async_is_judged_only_where_it_is_used() {
 }
 
 #[tokio::test]
-async fn only_signatures_that_are_made_can_be_asked_for() {
+async fn only_supported_signature_versions_are_accepted() {
     for (settings, version, status) in [
         ([("WEBHOOK_SIGNATURE_VERSIONS", "v1")], "v1a", 400),
         ([("WEBHOOK_SIGNATURE_VERSIONS", "v1a,v1")], "v1", 200),
@@ -325,7 +330,7 @@ async fn only_signatures_that_are_made_can_be_asked_for() {
     ] {
         let world = World::with(settings).await;
         let options = json!({"callback_url": "https://example.com/", "signature_version": version});
-        let extensions = at_once(&[extension("webhook", &options)]);
+        let extensions = deferred(&[extension("webhook", &options)]);
         let answer = call(&world, "demo.echo", &json!({}), &extensions).await;
         assert_eq!(answer.status, status, "{}", answer.text);
         if status == 200 {

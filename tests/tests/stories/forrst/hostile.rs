@@ -1,4 +1,4 @@
-//! Whatever is wrong with a call, its caller is told, and it is never our fault.
+//! Every wrong call gets an error of the caller, and never a server error.
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -7,27 +7,41 @@ use tests::world::World;
 
 use super::{CANCEL, HEALTH, LIST, STATUS, envelope};
 
-/// Calls in which every member has its place.
+/// Correct calls that together have every member.
 fn calls() -> Vec<Value> {
     let extensions = json!([
-        {"urn": "urn:forrst:ext:async", "options": {"preferred": true, "callback_url": "https://a.example/"}},
-        {"urn": "urn:forrst:ext:webhook", "options": {
-            "callback_url": "https://a.example/", "events": ["operation.failed"], "signature_version": "v1"
+        {"urn": "urn:forrst:ext:async", "options": {
+            "preferred": true, "callback_url": "https://a.example/",
         }},
-        {"urn": "urn:forrst:ext:idempotency", "options": {"key": "k", "ttl": {"value": 1, "unit": "hour"}}},
+        {"urn": "urn:forrst:ext:webhook", "options": {
+            "callback_url": "https://a.example/", "events": ["operation.failed"],
+            "signature_version": "v1",
+        }},
+        {"urn": "urn:forrst:ext:idempotency", "options": {
+            "key": "k", "ttl": {"value": 1, "unit": "hour"},
+        }},
         {"urn": "urn:forrst:ext:deadline", "options": {"value": 30, "unit": "second"}},
-        {"urn": "urn:forrst:ext:tracing", "options": {"trace_id": "t", "span_id": "s", "baggage": {"a": "b"}}},
+        {"urn": "urn:forrst:ext:tracing", "options": {
+            "trace_id": "t", "span_id": "s", "baggage": {"a": "b"},
+        }},
         {"urn": "urn:forrst:ext:retry", "options": {}},
     ]);
     let operation = json!({"operation_id": "op_000000000000000000000000"});
     [
         ("demo.echo", json!({"a": 1}), extensions.clone()),
-        ("demo.countdown", json!({"steps": 1, "step_ms": 1}), extensions),
+        (
+            "demo.countdown",
+            json!({"steps": 1, "step_ms": 1}),
+            extensions,
+        ),
         (STATUS, operation.clone(), json!([])),
         (CANCEL, operation, json!([])),
         (
             LIST,
-            json!({"status": "failed", "created_after": "2026-01-01T00:00:00Z", "limit": 5, "cursor": "AAAA"}),
+            json!({
+                "status": "failed", "created_after": "2026-01-01T00:00:00Z", "limit": 5,
+                "cursor": "AAAA",
+            }),
             json!([]),
         ),
         (HEALTH, json!({"component": "queue"}), json!([])),
@@ -75,7 +89,7 @@ fn odd() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// Every value of a call, the call itself last.
+/// The pointer of every value in a call, the call itself last.
 fn places(value: &Value, at: &str, found: &mut Vec<String>) {
     let members: Vec<_> = match value {
         Value::Object(members) => members
@@ -96,7 +110,7 @@ fn places(value: &Value, at: &str, found: &mut Vec<String>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn every_mistake_is_the_callers_and_told_in_the_protocols_form() {
+async fn every_wrong_call_gets_a_client_error_in_the_protocols_form() {
     let world = World::with([("FORRST_WAIT_SECONDS", "0")]).await;
     let mut runner = TestRunner::new(Config::with_cases(400));
     let runtime = tokio::runtime::Handle::current();

@@ -1,4 +1,4 @@
-//! The protocol's own functions.
+//! The protocol's system functions.
 
 use std::time::Duration;
 
@@ -9,14 +9,17 @@ use tests::world::World;
 use super::{CANCEL, HEALTH, LIST, STATUS, call, codes, envelope, start};
 
 #[tokio::test]
-async fn a_cancel_is_told_once() {
+async fn only_the_first_cancel_succeeds() {
     let world = World::start().await;
     let id = start(&world, "demo.echo", &json!({})).await;
     let arguments = json!({"operation_id": id});
     let cancelled = call(&world, CANCEL, &arguments, &json!([])).await;
     assert_eq!(
         cancelled.json["result"],
-        json!({"operation_id": id, "status": "cancelled", "cancelled_at": "2027-01-15T08:00:00.000Z"})
+        json!({
+            "operation_id": id, "status": "cancelled",
+            "cancelled_at": "2027-01-15T08:00:00.000Z",
+        })
     );
     world.clock.advance(Duration::from_millis(1));
     let again = call(&world, CANCEL, &arguments, &json!([])).await;
@@ -28,9 +31,10 @@ async fn a_cancel_is_told_once() {
     );
 }
 
-/// The store carries it out, the SDK asks again, and finds the operation cancelled: by this very call.
+/// The store applies the write, the SDK retries it, and the retry finds the operation already
+/// cancelled by the first try.
 #[tokio::test]
-async fn a_cancel_whose_answer_was_lost_on_the_way_is_told_as_well() {
+async fn a_cancel_whose_answer_was_lost_succeeds() {
     let world = World::start().await;
     let id = start(&world, "demo.echo", &json!({})).await;
     world.wire.plan([(0, Fault::Lost)]);
@@ -40,7 +44,7 @@ async fn a_cancel_whose_answer_was_lost_on_the_way_is_told_as_well() {
 }
 
 #[tokio::test]
-async fn both_faces_show_list_and_cancel_the_same_operations() {
+async fn rest_and_forrst_show_list_and_cancel_the_same_operations() {
     let world = World::start().await;
     let by_rest = world
         .submit(json!({"function": "demo.echo", "metadata": {"m": 1}}))
@@ -88,7 +92,7 @@ async fn both_faces_show_list_and_cancel_the_same_operations() {
 }
 
 #[tokio::test]
-async fn another_owners_operation_is_as_absent_as_none() {
+async fn another_owners_operation_is_not_found() {
     let world = World::start().await;
     let id = start(&world, "demo.echo", &json!({})).await;
     for function in [STATUS, CANCEL] {
@@ -96,15 +100,15 @@ async fn another_owners_operation_is_as_absent_as_none() {
         let theirs = world
             .request_of("bob", "POST", "/forrst", &[], body(&id).as_bytes())
             .await;
-        let nobodys = body("op_000000000000000000000000");
-        let nobodys = world
-            .request_of("bob", "POST", "/forrst", &[], nobodys.as_bytes())
+        let missing = body("op_000000000000000000000000");
+        let missing = world
+            .request_of("bob", "POST", "/forrst", &[], missing.as_bytes())
             .await;
         assert_eq!(theirs.status, 404, "{}", theirs.text);
         assert_eq!(codes(&theirs), ["ASYNC_OPERATION_NOT_FOUND"]);
-        assert_eq!(theirs.text, nobodys.text);
+        assert_eq!(theirs.text, missing.text);
     }
-    // A malformed name costs no read.
+    // A malformed id costs no read.
     world.wire.reset();
     let malformed = call(&world, STATUS, &json!({"operation_id": "op_1"}), &json!([])).await;
     assert_eq!(malformed.status, 404);
@@ -112,7 +116,7 @@ async fn another_owners_operation_is_as_absent_as_none() {
 }
 
 #[tokio::test]
-async fn health_looks_at_table_and_queue_and_is_as_bad_as_the_worst() {
+async fn health_checks_the_table_and_the_queue_and_reports_the_worst() {
     let world = World::start().await;
     let healthy = call(&world, HEALTH, &json!({}), &json!([])).await;
     assert_eq!(

@@ -9,29 +9,32 @@ use tests::world::World;
 
 use super::super::{CANCEL, LIST, STATUS, data};
 use super::{Page, about, operation_id, protocol, send};
-use crate::work::AtWork;
+use crate::work::RunningWorker;
 
 const EXAMPLES: usize = 20;
 
 const PENDING: &str = "ruling: the first status is pending";
 const RESULT: &str =
     "ruling: a completed operation has its result, as the table of members says, and no output";
-const NO_ESTIMATE: &str = "ruling: nobody guesses when it will end";
+const NO_ESTIMATE: &str = "ruling: there is no estimate of the end";
 const SUCCESSFUL_READ: &str =
-    "ruling: a failed operation is read successfully, its errors in the result";
-const STANDARD_WEBHOOKS: &str = "ruling: callbacks are as the page of webhook has them";
+    "ruling: a poll of a failed operation succeeds, with the errors in its result";
+const STANDARD_WEBHOOKS: &str = "ruling: callbacks follow the page of webhook";
 
 /// A call that takes two seconds in steps of half a second.
 fn report(id: &str, options: &Value) -> Value {
     json!({
         "protocol": protocol(),
         "id": id,
-        "call": {"function": "demo.countdown", "version": "1.0.0", "arguments": {"steps": 4, "step_ms": 500}},
+        "call": {
+            "function": "demo.countdown", "version": "1.0.0",
+            "arguments": {"steps": 4, "step_ms": 500},
+        },
         "extensions": [{"urn": "urn:forrst:ext:async", "options": options}],
     })
 }
 
-/// What a call that goes on is answered with.
+/// The answer to a deferred call.
 fn accepted(id: &str, operation_id: &Value) -> Value {
     json!({
         "protocol": protocol(),
@@ -57,19 +60,19 @@ fn response(id: &str, result: &Value) -> Value {
     json!({"protocol": protocol(), "id": id, "result": result})
 }
 
-/// Lets a worker take the operation up and come to report its progress.
-async fn under_way(world: &Arc<World>, operation_id: &Value) -> AtWork {
-    let at_work = AtWork::begin(world).await;
+/// Starts a worker on the operation and waits for its first progress.
+async fn under_way(world: &Arc<World>, operation_id: &Value) -> RunningWorker {
+    let running = RunningWorker::start(world).await;
     let id = operation_id.as_str().unwrap();
     let step = Duration::from_millis(50);
-    at_work
+    running
         .while_time_passes(id, step, |operation| operation.progress.is_some())
         .await;
-    at_work
+    running
 }
 
 #[tokio::test]
-async fn every_example_of_async() {
+async fn every_example_of_the_async_page_works() {
     let mut page = Page::new("async.md", EXAMPLES);
     let world = Arc::new(World::start().await);
 
@@ -79,7 +82,7 @@ async fn every_example_of_async() {
     with_a_key(&mut page, &world).await;
     full_flow(&mut page, &world).await;
     functions(&mut page, &world).await;
-    page.is_told();
+    page.is_covered();
 }
 
 /// Examples 1 to 6.
@@ -89,16 +92,17 @@ async fn polling(page: &mut Page, world: &Arc<World>) {
     let id = operation_id(&begun);
     page.ruled_response(2, PENDING, &accepted("req_101", &id), &begun);
 
-    let at_work = under_way(world, &id).await;
+    let running = under_way(world, &id).await;
     let polled = page.request(3, world, &about("req_102", STATUS, &id)).await;
     let processing = json!({
-        "operation_id": id, "status": "processing", "progress": "<number>", "started_at": "<time>",
+        "operation_id": id, "status": "processing", "progress": "<number>",
+        "started_at": "<time>",
     });
     let shape = response("req_102", &processing);
     page.ruled_response(4, NO_ESTIMATE, &shape, &polled);
     assert_eq!(polled.json["result"].get("estimated_completion"), None);
 
-    assert!(!at_work.returned().await);
+    assert!(!running.returned().await);
     let polled = send(world, &about("req_103", STATUS, &id)).await;
     let completed = json!({"operation_id": id, "status": "completed", "result": {"steps": 4}});
     page.ruled_response(5, RESULT, &response("req_103", &completed), &polled);
@@ -150,7 +154,7 @@ async fn cancellation(page: &mut Page, world: &Arc<World>) {
     let cancelled = page.request(9, world, &cancel).await;
     let result = json!({"operation_id": id, "status": "cancelled", "cancelled_at": "<time>"});
     page.response(10, &response("req_302", &result), &cancelled);
-    // Whoever finds the message of the cancelled operation lets it go.
+    // The worker acknowledges the message of the cancelled operation.
     world.rest().await;
 
     let mut request = report("req_303", &json!({"preferred": true}));
@@ -172,7 +176,7 @@ async fn cancellation(page: &mut Page, world: &Arc<World>) {
     page.response(11, &shape, &refused);
 }
 
-/// Example 12, and what the page says of it below.
+/// Example 12, and the rules below it on the page.
 async fn with_a_key(page: &mut Page, world: &Arc<World>) {
     let mut request = report("req_401", &json!({"preferred": true}));
     let key = json!({"urn": "urn:forrst:ext:idempotency", "options": {"key": "report_of_autumn"}});
@@ -183,8 +187,8 @@ async fn with_a_key(page: &mut Page, world: &Arc<World>) {
     assert_eq!(operation_id(&second), operation_id(&first));
     assert_eq!(second.json["result"], Value::Null);
 
-    let at_work = under_way(world, &operation_id(&first)).await;
-    assert!(!at_work.returned().await);
+    let running = under_way(world, &operation_id(&first)).await;
+    assert!(!running.returned().await);
     request["id"] = json!("req_403");
     let third = send(world, &request).await;
     assert_eq!(third.json["result"], json!({"steps": 4}), "{}", third.text);
@@ -199,18 +203,19 @@ async fn full_flow(page: &mut Page, world: &Arc<World>) {
     let id = operation_id(&begun);
     page.ruled_response(14, PENDING, &accepted("req_501", &id), &begun);
 
-    // One example with a request and its response.
-    let at_work = under_way(world, &id).await;
+    // Example 15 has both a request and its response.
+    let running = under_way(world, &id).await;
     let polled = page
         .request(15, world, &about("req_502", STATUS, &id))
         .await;
     let processing = json!({
-        "operation_id": id, "status": "processing", "progress": "<number>", "message": "step 1 of 4",
+        "operation_id": id, "status": "processing", "progress": "<number>",
+        "message": "step 1 of 4",
     });
     let shape = response("req_502", &processing);
     tests::shape::assert_shape(&shape, &polled.json, &polled.text);
 
-    assert!(!at_work.returned().await);
+    assert!(!running.returned().await);
     let polled = send(world, &about("req_503", STATUS, &id)).await;
     let completed = json!({"operation_id": id, "status": "completed", "result": {"steps": 4}});
     page.ruled_response(16, RESULT, &response("req_503", &completed), &polled);
@@ -220,7 +225,7 @@ async fn full_flow(page: &mut Page, world: &Arc<World>) {
 async fn functions(page: &mut Page, world: &Arc<World>) {
     let begun = send(world, &report("req_601", &json!({"preferred": true}))).await;
     let id = operation_id(&begun);
-    let at_work = under_way(world, &id).await;
+    let running = under_way(world, &id).await;
     page.request(17, world, &about("req_602", STATUS, &id))
         .await;
 
@@ -238,7 +243,7 @@ async fn functions(page: &mut Page, world: &Arc<World>) {
             .len(),
         1
     );
-    // The same page with a next one behind it.
+    // The same page, when another page follows.
     list["call"]["arguments"] = json!({"limit": 1});
     let listed = send(world, &list).await;
     let shape = json!({"operations": operations, "next_cursor": "<text>"});
@@ -247,5 +252,5 @@ async fn functions(page: &mut Page, world: &Arc<World>) {
     page.request(18, world, &about("req_604", CANCEL, &id))
         .await;
     assert_eq!(data(&begun, "async")["status"], "pending");
-    assert!(at_work.returned().await);
+    assert!(running.returned().await);
 }

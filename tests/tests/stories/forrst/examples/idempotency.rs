@@ -11,7 +11,7 @@ use super::{Page, operation_id, protocol, send};
 const EXAMPLES: usize = 5;
 
 const PROCESSING: &str =
-    "ruling: a duplicate finds the operation that there is, and no IDEMPOTENCY_PROCESSING";
+    "ruling: a duplicate gets the existing operation, and no IDEMPOTENCY_PROCESSING";
 
 fn charge(id: &str, key: &str, amount: u32) -> Value {
     json!({
@@ -26,7 +26,7 @@ fn charge(id: &str, key: &str, amount: u32) -> Value {
     })
 }
 
-/// A response with a result and what became of the key.
+/// A response with a result and the state of the key.
 fn response(id: &str, result: &Value, data: &Value) -> Value {
     json!({
         "protocol": protocol(),
@@ -37,7 +37,7 @@ fn response(id: &str, result: &Value, data: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn every_example_of_idempotency() {
+async fn every_example_of_the_idempotency_page_works() {
     const KEY: &str = "charge_of_autumn";
     let mut page = Page::new("idempotency.md", EXAMPLES);
     let world = World::start().await;
@@ -47,23 +47,24 @@ async fn every_example_of_idempotency() {
     let call = page.request(1, &world, &first);
     let work_after = Some(Duration::from_millis(300));
     let processed = world.while_waiting(work_after, call).await;
-    let told = json!({
-        "key": KEY, "status": "processed", "original_request_id": "req_801", "expires_at": "<time>",
+    let key_state = json!({
+        "key": KEY, "status": "processed", "original_request_id": "req_801",
+        "expires_at": "<time>",
     });
-    let shape = response("req_801", &result, &told);
+    let shape = response("req_801", &result, &key_state);
     page.response(2, &shape, &processed);
 
     let cached = send(&world, &charge("req_802", KEY, 25)).await;
-    let told = json!({
+    let key_state = json!({
         "key": KEY, "status": "cached", "original_request_id": "req_801",
         "cached_at": "<time>", "expires_at": "<time>",
     });
-    page.response(3, &response("req_802", &result, &told), &cached);
+    page.response(3, &response("req_802", &result, &key_state), &cached);
 
     let conflict = send(&world, &charge("req_803", KEY, 26)).await;
     assert_eq!(conflict.status, 409, "{}", conflict.text);
-    let told = json!({"key": KEY, "status": "conflict", "original_request_id": "req_801"});
-    let mut shape = response("req_803", &Value::Null, &told);
+    let key_state = json!({"key": KEY, "status": "conflict", "original_request_id": "req_801"});
+    let mut shape = response("req_803", &Value::Null, &key_state);
     shape["errors"] = json!([{
         "code": "IDEMPOTENCY_CONFLICT",
         "message": "<text>",
@@ -74,7 +75,7 @@ async fn every_example_of_idempotency() {
     assert!(hash.as_str().unwrap().starts_with("sha256:"), "{hash}");
 
     processing(&mut page, &world).await;
-    page.is_told();
+    page.is_covered();
 }
 
 /// The last example: the first call has not ended.

@@ -10,10 +10,10 @@ use super::{Page, operation_id, protocol, send};
 const EXAMPLES: usize = 5;
 
 const NULL_RESULT: &str =
-    "ruling: a call that goes on has no result yet, and its data says how to ask for it";
+    "ruling: a deferred call has no result yet, and its data says how to poll it";
 
 #[tokio::test]
-async fn every_example_of_webhook() {
+async fn every_example_of_the_webhook_page_works() {
     let mut page = Page::new("webhook.md", EXAMPLES);
     let world = World::start().await;
     let receiver = Receiver::start().await;
@@ -83,13 +83,13 @@ async fn every_example_of_webhook() {
     });
     page.ruled(3, "as the page has it", &body, &delivery.verified());
 
-    // The receiver's answer: 200, and nobody reads what else it says.
+    // The receiver's answer: only its status counts.
     let shown = world.show(id.as_str().unwrap()).await;
     let delivered = json!({"status": "delivered", "attempts": [{"status_code": 200}]});
     page.ruled(4, "as the page has it", &delivered, &shown["callback"]);
 
     integration(&mut page, &world, &receiver).await;
-    page.is_told();
+    page.is_covered();
 }
 
 /// The last example, a part of a request.
@@ -120,7 +120,7 @@ async fn integration(page: &mut Page, world: &World, receiver: &Receiver) {
     };
     assert_eq!(types("forrst.operation.failed").len(), 1);
 
-    // What was not asked for is not told.
+    // An event that was not requested makes no callback.
     request["id"] = json!("req_703");
     request["call"]["function"] = json!("demo.echo");
     request["extensions"][1]["options"]["events"] = json!(["operation.failed"]);

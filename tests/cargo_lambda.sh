@@ -1,14 +1,22 @@
 #!/usr/bin/env bash
-# Builds the functions as they are deployed, by cargo-lambda and by SAM, for arm64 or for the architectures that are named (arm64,
-# x86_64); shows their sizes, and holds them to what they are: four, able to start on Lambda, and the same whoever builds. Then runs
-# the suite tests/tests/cargo_lambda: what was built in the bundle, every sample event by `cargo lambda invoke`, and the routes by
-# `cargo lambda watch`. Each architecture takes five minutes of two processors when it is built anew. Needs an x86_64 machine
-# with Python 3.11 or later with venv, rustup, readelf, qemu-aarch64 and Debian's C library for arm64; and PyPI on the first run.
+# Builds the functions as they are deployed, by cargo-lambda, for this machine's architecture; shows
+# their sizes, and holds them to what they are: four, and able to start on Lambda. Then runs the
+# suite tests/tests/cargo_lambda: what was built in the bundle, every sample event by `cargo lambda
+# invoke`, and the routes by `cargo lambda watch`. With --all it builds for arm64 and x86_64, and by
+# SAM as well, which has to make the same binaries. Each architecture takes five minutes of two
+# processors when it is built anew. Needs Python 3.11 or later with venv, rustup, readelf; PyPI on
+# the first run; and for --all an x86_64 machine with qemu-aarch64 and Debian's C library for arm64.
 set -euo pipefail
 
 FUNCTIONS=(callback status submit worker)
 # The C library of Amazon Linux 2023, which the runtime provided.al2023 is.
 GLIBC_MAX=2.34
+
+case "$*" in
+"") architectures=("$(uname -m | sed 's/aarch64/arm64/')") by_sam="" ;;
+--all) architectures=(arm64 x86_64) by_sam=yes ;;
+*) echo "usage: $0 [--all]" >&2 && exit 2 ;;
+esac
 
 cd "$(dirname "$0")/.."
 . tests/python_environment.sh
@@ -30,14 +38,19 @@ build() {
     cargo lambda build --release "--${architecture/_/-}" --output-format zip --lambda-dir "$work/$architecture"
     built=$(cd "$work/$architecture" && echo *)
     [ "$built" = "${FUNCTIONS[*]}" ] || fail "built for $architecture: $built"
-    sam build --template infra/template.yaml --build-dir "$work/sam" --parameter-overrides "Architecture=$architecture"
+    if [ "$by_sam" ]; then
+        sam build --template infra/template.yaml --build-dir "$work/sam" \
+            --parameter-overrides "Architecture=$architecture"
+    fi
 
     for name in "${FUNCTIONS[@]}"; do
         directory="$work/$architecture/$name"
         "$work/bin/python" -m zipfile --extract "$directory/bootstrap.zip" "$directory"
         chmod +x "$directory/bootstrap"
-        sam="$work/sam/${name^}Function/bootstrap"
-        cmp "$directory/bootstrap" "$sam" || fail "SAM builds another $name for $architecture"
+        if [ "$by_sam" ]; then
+            sam="$work/sam/${name^}Function/bootstrap"
+            cmp "$directory/bootstrap" "$sam" || fail "SAM builds another $name for $architecture"
+        fi
         holds_on_lambda "$directory/bootstrap"
     done
 }
@@ -51,7 +64,6 @@ holds_on_lambda() {
         fail "$1 wants glibc $wanted, and Lambda has $GLIBC_MAX"
 }
 
-architectures=("${@:-arm64}")
 for architecture in "${architectures[@]}"; do build "$architecture"; done
 
 printf '\n%-10s %-8s %12s %12s\n' function "" binary zip
@@ -63,7 +75,8 @@ for name in "${FUNCTIONS[@]}"; do
 done
 
 # The bundle starts functions by their names; those of another processor through its emulator.
-declare -A starts=([arm64]="qemu-aarch64 -L /usr/aarch64-linux-gnu" [x86_64]="")
+declare -A starts=([arm64]="" [x86_64]="")
+[ "$(uname -m)" = aarch64 ] || starts[arm64]="qemu-aarch64 -L /usr/aarch64-linux-gnu"
 directories=()
 for architecture in "${architectures[@]}"; do
     directory="$work/$architecture/bin"

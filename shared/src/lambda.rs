@@ -40,7 +40,7 @@ where
 {
     let environment = Environment::of_process();
     let started = telemetry::start(&environment);
-    telemetry::tell_panics();
+    telemetry::log_panics();
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -142,14 +142,14 @@ pub struct Record {
 /// which Lambda takes for complete failure: every message of the batch comes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a record has no messageId")]
-pub struct Unnamed;
+pub struct MissingMessageId;
 
 /// The records of an event. A record without its send time counts as sent `now`, so that it is never taken for an old one.
 ///
 /// # Errors
 ///
 /// When one of them cannot be named in an answer.
-pub fn records(event: SqsEvent, now: Timestamp) -> Result<Vec<Record>, Unnamed> {
+pub fn records(event: SqsEvent, now: Timestamp) -> Result<Vec<Record>, MissingMessageId> {
     let read = |mut message: aws_lambda_events::sqs::SqsMessage| {
         let trace_header = message.attributes.remove("AWSTraceHeader");
         let group = message.attributes.remove("MessageGroupId");
@@ -167,7 +167,7 @@ pub fn records(event: SqsEvent, now: Timestamp) -> Result<Vec<Record>, Unnamed> 
                 .and_then(|count| u32::try_from(count).ok())
                 .unwrap_or(1),
             queue_name: queue_arn.rsplit(':').next().unwrap_or_default().to_owned(),
-            message_id: named.ok_or(Unnamed)?,
+            message_id: named.ok_or(MissingMessageId)?,
             receipt_handle: message.receipt_handle.unwrap_or_default(),
             body: message.body.unwrap_or_default(),
             trace_header,

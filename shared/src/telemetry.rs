@@ -59,7 +59,7 @@ fn level(environment: &Environment) -> Result<Level, SettingError> {
 }
 
 /// Makes a panic one log line that says where, and not what: the message may quote arguments.
-pub fn tell_panics() {
+pub fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let location = panic
             .location()
@@ -81,7 +81,7 @@ pub fn invocation_span(request_id: &str, trace_header: Option<&str>) -> Span {
 }
 
 /// What everything that is logged while an HTTP request is served says besides: the gateway's id of it, which its answer has as
-/// `Request-Id`, and what [`tell_operation`] and [`tell_trace`] say.
+/// `Request-Id`, and what [`record_operation_id`] and [`record_trace`] say.
 #[must_use]
 pub fn request_span(request_id: &str) -> Span {
     tracing::error_span!(
@@ -112,12 +112,12 @@ fn root(trace_header: &str) -> Option<&str> {
 }
 
 /// Says which operation the request or message that is being served is about, as soon as that is known.
-pub fn tell_operation(id: &OperationId) {
+pub fn record_operation_id(id: &OperationId) {
     Span::current().record("operation_id", display(id));
 }
 
 /// Says which trace its caller named for the operation.
-pub fn tell_trace(operation: &Operation) {
+pub fn record_trace(operation: &Operation) {
     if let Some(trace) = &operation.origin.trace {
         let span = Span::current();
         span.record("trace_id", trace.trace_id.as_str());

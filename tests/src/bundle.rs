@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::api::Api;
 use crate::dynamodb::{OtherStore, other_store};
-use crate::logs::tell_warnings;
+use crate::logs::log_warnings;
 
 /// A bundle that runs for as long as a test uses it: nothing else would stop its processes when the tests are over.
 pub struct SharedBundle {
@@ -60,7 +60,7 @@ impl RunningBundle {
     /// Starts it, and waits until it answers.
     #[must_use]
     pub fn start(mut settings: Settings) -> Self {
-        tell_warnings();
+        log_warnings();
         let (ready, url) = mpsc::channel();
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::spawn(move || {

@@ -456,7 +456,7 @@ pub fn operation(now: Timestamp, callback_url: &str) -> Operation {
         create_id: CreateId::from_bytes([9; 16]),
         owner: Owner::new("jwt", "alice").unwrap(),
         function: "csv.summarize".into(),
-        arguments: Payload::Here(Json::parse(r#"{"csv":"a\n1\n"}"#).unwrap()),
+        arguments: Payload::Inline(Json::parse(r#"{"csv":"a\n1\n"}"#).unwrap()),
         callback: Some(Callback::new(callback_url.into(), Event::ALL.to_vec())),
         ..pending_operation(now)
     }

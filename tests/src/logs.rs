@@ -17,7 +17,7 @@ use tracing::subscriber::DefaultGuard;
 /// # Panics
 ///
 /// Never.
-pub fn tell_warnings() {
+pub fn log_warnings() {
     let level = Environment::from_iter([("AWS_LAMBDA_LOG_LEVEL", "WARN")]);
     telemetry::start(&level).expect("it is a level");
 }

@@ -32,8 +32,8 @@ pub fn pending_operation(now: Timestamp) -> Operation {
         started_at: None,
         progress: None,
         last_error: None,
-        arguments: Payload::Here(Json::parse(r#"{"a":1}"#).unwrap()),
-        metadata: Payload::Here(Json::empty_object()),
+        arguments: Payload::Inline(Json::parse(r#"{"a":1}"#).unwrap()),
+        metadata: Payload::Inline(Json::empty_object()),
         callback: Some(Callback::new(
             "https://example.com/".into(),
             Event::ALL.to_vec(),

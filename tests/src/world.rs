@@ -20,7 +20,7 @@ use status::Status;
 use submit::Submit;
 use worker::Worker;
 
-use crate::logs::tell_warnings;
+use crate::logs::log_warnings;
 use crate::openapi::Exchange;
 use crate::permissions::Permissions;
 use crate::queues::{QueueKind, TestQueue};
@@ -91,7 +91,7 @@ impl World {
 
     /// A new world with some settings of its own.
     pub async fn with<const N: usize>(settings: [(&str, &str); N]) -> Self {
-        tell_warnings();
+        log_warnings();
         let clock = ManualClock::new(Timestamp::from_secs(1_800_000_000));
         let services = Services::start(Arc::new(clock.clone())).await.unwrap();
         let environment = Environment::from_iter(services.environment.clone())

@@ -19,7 +19,7 @@ use shared::lambda::{Disposition, Record};
 use shared::metrics::{self, Metric};
 use shared::queue::{MessageError, QueueError, WakeUp};
 use shared::store::{AttemptRecord, Found, Payloads, Recorded, Settlement, StoreError};
-use shared::telemetry::{chain, tell_operation, tell_trace};
+use shared::telemetry::{chain, record_operation_id, record_trace};
 
 use crate::Callback;
 use crate::body::body;
@@ -56,10 +56,10 @@ impl Callback {
             Ok(message) => message,
             Err(error) => {
                 tracing::error!("{error}");
-                return self.put_back(record).await;
+                return self.return_later(record).await;
             }
         };
-        tell_operation(&message.operation_id);
+        record_operation_id(&message.operation_id);
         let served = self.wake(&message, record.sent_at).await;
         self.dispose(record, served).await
     }
@@ -71,7 +71,7 @@ impl Callback {
             Ok(message) => message,
             Err(error @ MessageError::NewerFormat(_)) => {
                 tracing::error!("{error}");
-                return self.put_back(record).await;
+                return self.return_later(record).await;
             }
             Err(MessageError::Malformed) => {
                 // Nobody can read it, now or later: the log is all that it leaves.
@@ -80,7 +80,7 @@ impl Callback {
                 return Disposition::Acknowledge;
             }
         };
-        tell_operation(&message.operation_id);
+        record_operation_id(&message.operation_id);
         let served = self.miss(&message, record.sent_at).await;
         self.dispose(record, served).await
     }
@@ -207,7 +207,7 @@ impl Callback {
             .await?;
         match found {
             Found::Present(operation) => {
-                tell_trace(&operation);
+                record_trace(&operation);
                 return Ok(Some(*operation));
             }
             Found::Erased => tracing::info!("callback not made: its owner erased the operation"),
@@ -395,12 +395,12 @@ impl Callback {
             return Disposition::Acknowledge;
         };
         tracing::error!("wake-up not served: {}", chain(&error));
-        self.put_back(record).await
+        self.return_later(record).await
     }
 
     /// Puts a message back, for ever longer: ten receives have to outlast some trouble, since after them a callback that is
     /// due is given up.
-    async fn put_back(&self, record: &Record) -> Disposition {
+    async fn return_later(&self, record: &Record) -> Disposition {
         let doubled = RETURN_SECS_FIRST.checked_shl(record.receive_count.saturating_sub(1));
         let secs = doubled.unwrap_or(RETURN_SECS_MAX).min(RETURN_SECS_MAX);
         let queue = if self.is_dead_letter(record) {
@@ -408,7 +408,7 @@ impl Callback {
         } else {
             &self.callbacks
         };
-        if let Err(error) = queue.hide(&record.receipt_handle, secs).await {
+        if let Err(error) = queue.change_visibility(&record.receipt_handle, secs).await {
             tracing::warn!("visibility not changed: {}", chain(&error));
         }
         Disposition::Return

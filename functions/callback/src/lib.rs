@@ -22,7 +22,7 @@ use shared::config::{Environment, SettingError};
 use shared::domain::backoff::CallbackSchedule;
 use shared::domain::limits::{CALLBACK_TIMEOUT_SECS_DEFAULT, CALLBACK_TIMEOUT_SECS_MAX};
 use shared::domain::network::AllowedNetworks;
-use shared::lambda::{Disposition, Record, Unnamed, batch_response, records};
+use shared::lambda::{Disposition, MissingMessageId, Record, batch_response, records};
 use shared::queue::Queue;
 use shared::random::Random;
 use shared::store::Store;
@@ -60,12 +60,7 @@ impl Callback {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Result<Self, SettingError> {
-        let queue = |name| {
-            Ok(Queue::new(
-                aws.sqs(),
-                environment.required(name)?.to_owned(),
-            ))
-        };
+        let queue = |url_setting| aws.queue(environment, url_setting);
         let timeout_secs = environment.number(
             "CALLBACK_TIMEOUT_SECONDS",
             1..=CALLBACK_TIMEOUT_SECS_MAX,
@@ -81,10 +76,7 @@ impl Callback {
         )
         .map_err(|error| SettingError::new("TLS", format!("cannot be set up: {error}")))?;
         Ok(Self {
-            store: Store::new(
-                aws.dynamodb(),
-                environment.required("TABLE_NAME")?.to_owned(),
-            ),
+            store: aws.store(environment)?,
             callbacks: queue("CALLBACK_QUEUE_URL")?,
             dead_letters: queue("CALLBACK_DEAD_LETTER_QUEUE_URL")?,
             sender,
@@ -104,7 +96,7 @@ impl Callback {
     /// # Errors
     ///
     /// When a message has no name.
-    pub async fn handle(&self, event: SqsEvent) -> Result<SqsBatchResponse, Unnamed> {
+    pub async fn handle(&self, event: SqsEvent) -> Result<SqsBatchResponse, MissingMessageId> {
         let records = records(event, self.clock.now())?;
         let served = records.iter().map(|record| {
             let trace_header = record.trace_header.as_deref();

@@ -18,7 +18,7 @@ use shared::operations::Operations;
 use shared::queue::Queue;
 use shared::random::Random;
 use shared::store::Store;
-use shared::telemetry::{audit, request_span, tell_operation};
+use shared::telemetry::{audit, record_operation_id, request_span};
 use tracing::Instrument as _;
 
 /// The function. One for a process.
@@ -43,14 +43,8 @@ impl Status {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Result<Self, SettingError> {
-        let store = Store::new(
-            aws.dynamodb(),
-            environment.required("TABLE_NAME")?.to_owned(),
-        );
-        let callbacks = Queue::new(
-            aws.sqs(),
-            environment.required("CALLBACK_QUEUE_URL")?.to_owned(),
-        );
+        let store = aws.store(environment)?;
+        let callbacks = aws.queue(environment, "CALLBACK_QUEUE_URL")?;
         Ok(Self {
             operations: Operations::new(
                 store.clone(),
@@ -76,7 +70,7 @@ impl Status {
 
     async fn answer(&self, request: &Request) -> Answer {
         if let Ok(id) = request.operation_id() {
-            tell_operation(&id);
+            record_operation_id(&id);
         }
         match self.route(request).await {
             Ok(answer) => answer,

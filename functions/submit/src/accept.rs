@@ -10,7 +10,7 @@ use shared::http::Problem;
 use shared::metrics::{self, Metric};
 use shared::queue::Dispatch;
 use shared::store::{Created, Draft};
-use shared::telemetry::{tell_operation, tell_trace};
+use shared::telemetry::{record_operation_id, record_trace};
 
 use crate::Submit;
 use crate::submission::{Deadline, Idempotency, Submission};
@@ -39,7 +39,7 @@ impl Submit {
         for _ in 0..DRAWS_MAX {
             let now = self.clock.now();
             let operation = self.operation(owner, submission, now);
-            tell_operation(&operation.id);
+            record_operation_id(&operation.id);
             if let Some(idempotency) = &submission.idempotency {
                 // Half of the race only: a submit of the same key that creates after this read is met
                 // by the create.
@@ -147,8 +147,8 @@ impl Submit {
             started_at: None,
             progress: None,
             last_error: None,
-            arguments: Payload::Here(submission.arguments.clone()),
-            metadata: Payload::Here(submission.metadata.clone()),
+            arguments: Payload::Inline(submission.arguments.clone()),
+            metadata: Payload::Inline(submission.metadata.clone()),
             callback,
             origin: submission.origin.clone(),
         }
@@ -168,7 +168,7 @@ fn repeated(existing: Box<Operation>, idempotency: &Idempotency) -> Accepted {
 
 fn tell(what: Metric<'_>, operation: &Operation) {
     metrics::count(what);
-    tell_trace(operation);
+    record_trace(operation);
     tracing::info!(
         function = operation.function,
         outcome = what.outcome(),

@@ -52,7 +52,7 @@ impl Worker {
         let operation = held.operation();
         // As long as the lease lasts: the attempt is counted already, and would be wasted.
         let arguments = match self
-            .insist(|| Box::pin(self.store.arguments(operation)))
+            .retry_while_unavailable(|| Box::pin(self.store.arguments(operation)))
             .await
         {
             Ok(arguments) => arguments,
@@ -65,7 +65,7 @@ impl Worker {
                     .record_outcome(record, message, runner, &held, outcome)
                     .await;
             }
-            Err(error) => return self.put_back_after(record, message, &error).await,
+            Err(error) => return self.return_after_error(record, message, &error).await,
         };
         let deadline = (self.clock.now() + runner.entry.attempt_timeout)
             .min(operation.deadline_at)
@@ -176,16 +176,21 @@ impl Worker {
         if matches!(renewed, Ok(Renewed::Cancelled | Renewed::Lost)) {
             return renewed;
         }
-        if let Err(error) = self.hide_for_a_lease(record).await {
+        if let Err(error) = self.extend_visibility_by_lease(record).await {
             tracing::warn!("message not hidden for longer: {}", chain(&error));
         }
         renewed
     }
 
     /// Hides a dispatch message until the lease that is begun or renewed with it is over.
-    pub(crate) async fn hide_for_a_lease(&self, record: &Record) -> Result<(), QueueError> {
+    pub(crate) async fn extend_visibility_by_lease(
+        &self,
+        record: &Record,
+    ) -> Result<(), QueueError> {
         let lease_secs = u32::try_from(self.lease.as_secs()).unwrap_or(u32::MAX);
-        self.dispatch.hide(&record.receipt_handle, lease_secs).await
+        self.dispatch
+            .change_visibility(&record.receipt_handle, lease_secs)
+            .await
     }
 
     /// Waits for work that was told to end. Work that awaits ends at once; work that computes on is given a while, and then

@@ -5,7 +5,7 @@ use shared::domain::operation::Operation;
 use shared::lambda::{Disposition, Record};
 use shared::metrics::{self, Metric};
 use shared::queue::{Dispatch, MessageError};
-use shared::telemetry::tell_operation;
+use shared::telemetry::record_operation_id;
 
 use crate::Worker;
 
@@ -14,7 +14,7 @@ impl Worker {
         let message = match Dispatch::parse(&record.body, record.group.clone()) {
             Ok(message) => message,
             Err(error @ MessageError::NewerFormat(_)) => {
-                return self.put_back_unread(record, &error).await;
+                return self.return_unread(record, &error).await;
             }
             Err(MessageError::Malformed) => {
                 // Nobody can read it, now or later: the log is all that it leaves.
@@ -23,7 +23,7 @@ impl Worker {
                 return Disposition::Acknowledge;
             }
         };
-        tell_operation(&message.operation_id);
+        record_operation_id(&message.operation_id);
         // Given up from here, it is told the same as from the dispatch queue.
         match self
             .works

@@ -9,7 +9,7 @@ use shared::lambda::{Disposition, Record};
 use shared::metrics::{self, Metric};
 use shared::queue::Dispatch;
 use shared::store::{Claimed, Held};
-use shared::telemetry::{chain, tell_operation, tell_trace};
+use shared::telemetry::{chain, record_operation_id, record_trace};
 
 use crate::Worker;
 use crate::settle::LOOK_AGAIN_SECS;
@@ -18,9 +18,9 @@ impl Worker {
     pub(crate) async fn serve_dispatch(&self, record: &Record, deadline: Timestamp) -> Disposition {
         let message = match Dispatch::parse(&record.body, record.group.clone()) {
             Ok(message) => message,
-            Err(error) => return self.put_back_unread(record, &error).await,
+            Err(error) => return self.return_unread(record, &error).await,
         };
-        tell_operation(&message.operation_id);
+        record_operation_id(&message.operation_id);
         // By the message, since a claim to find out would use up an attempt.
         let known = self
             .works
@@ -30,14 +30,14 @@ impl Worker {
         }
         // An invocation that is about to end holds nothing: the message comes back to one that has time.
         if self.clock.now() + INVOCATION_MARGIN >= deadline {
-            return self.put_back(record, &message, LOOK_AGAIN_SECS).await;
+            return self.return_after(record, &message, LOOK_AGAIN_SECS).await;
         }
         self.claim(record, &message, deadline).await
     }
 
     async fn claim(&self, record: &Record, message: &Dispatch, deadline: Timestamp) -> Disposition {
         // Before the claim: a worker that dies right after it must not keep the message hidden for longer than its lease.
-        if let Err(error) = self.hide_for_a_lease(record).await {
+        if let Err(error) = self.extend_visibility_by_lease(record).await {
             tracing::warn!("not claimed, visibility not set: {}", chain(&error));
             return Disposition::Return;
         }
@@ -46,7 +46,7 @@ impl Worker {
         let claim_id = ClaimId::from_bytes(self.random.bytes());
         // With the same token each time: a claim whose answer was lost is known for its own, and no attempt is wasted.
         let claimed = self
-            .insist(|| {
+            .retry_while_unavailable(|| {
                 let (id, create_id) = (&message.operation_id, &message.create_id);
                 Box::pin(
                     self.store
@@ -61,16 +61,16 @@ impl Worker {
                 self.expired_with_callback(record, message, now).await
             }
             Ok(Claimed::OtherIncarnation) => self.other_incarnation(record, message, now).await,
-            Ok(Claimed::Busy { until }) => self.put_back_until(record, message, until, now).await,
-            Ok(Claimed::Spent(operation)) => match operation.give_up_errors(now) {
+            Ok(Claimed::Busy { until }) => self.return_until(record, message, until, now).await,
+            Ok(Claimed::Exhausted(operation)) => match operation.give_up_errors(now) {
                 Some(errors) => {
                     self.give_up(record, message, &operation, &errors, now)
                         .await
                 }
-                None => self.put_back(record, message, LOOK_AGAIN_SECS).await,
+                None => self.return_after(record, message, LOOK_AGAIN_SECS).await,
             },
             Ok(Claimed::Ended(operation)) => self.settle_for_another(&operation).await,
-            Err(error) => self.put_back_after(record, message, &error).await,
+            Err(error) => self.return_after_error(record, message, &error).await,
         }
     }
 
@@ -86,7 +86,7 @@ impl Worker {
         deadline: Timestamp,
     ) -> Disposition {
         let operation = held.operation();
-        tell_trace(operation);
+        record_trace(operation);
         if operation.attempt == 1 {
             let waited = claimed_at.since(operation.created_at);
             metrics::time(Metric::QueueTime(&operation.function), waited);

@@ -22,7 +22,7 @@ use shared::clock::Clock;
 use shared::config::{Environment, SettingError};
 use shared::domain::limits::{LEASE_SECS_DEFAULT, LEASE_SECS_MAX, LEASE_SECS_MIN};
 use shared::domain::time::Timestamp;
-use shared::lambda::{Disposition, EndProcess, Record, Unnamed, batch_response, records};
+use shared::lambda::{Disposition, EndProcess, MissingMessageId, Record, batch_response, records};
 use shared::queue::Queue;
 use shared::random::Random;
 use shared::store::Store;
@@ -55,7 +55,7 @@ pub struct Worker {
 pub enum Unserved {
     /// No answer could name what came of each message.
     #[error(transparent)]
-    Unnamed(#[from] Unnamed),
+    MissingMessageId(#[from] MissingMessageId),
     /// Some work would not end: its thread is still running and would go on inside the next invocation. The process must end.
     #[error(transparent)]
     Leaked(#[from] EndProcess),
@@ -73,22 +73,14 @@ impl Worker {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Result<Self, SettingError> {
-        let queue = |name| {
-            Ok(Queue::new(
-                aws.sqs(),
-                environment.required(name)?.to_owned(),
-            ))
-        };
+        let queue = |url_setting| aws.queue(environment, url_setting);
         let lease_secs = environment.number(
             "LEASE_SECONDS",
             LEASE_SECS_MIN..=LEASE_SECS_MAX,
             LEASE_SECS_DEFAULT,
         )?;
         Ok(Self {
-            store: Store::new(
-                aws.dynamodb(),
-                environment.required("TABLE_NAME")?.to_owned(),
-            ),
+            store: aws.store(environment)?,
             dispatch: queue("DISPATCH_QUEUE_URL")?,
             dead_letters: queue("DISPATCH_DEAD_LETTER_QUEUE_URL")?,
             callbacks: queue("CALLBACK_QUEUE_URL")?,

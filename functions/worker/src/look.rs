@@ -1,7 +1,7 @@
 //! What becomes of a message whose work cannot be begun from here: one from the dead-letter queue, or for a function that this
 //! worker does not know.
 
-use shared::domain::operation::{Operation, OperationError, Standing};
+use shared::domain::operation::{Availability, Operation, OperationError};
 use shared::domain::time::Timestamp;
 use shared::lambda::{Disposition, Record};
 use shared::metrics::{self, Metric};
@@ -37,19 +37,19 @@ impl Worker {
             Ok(Found::Expired(_) | Found::Erased | Found::Absent) => {
                 return self.absent(record, message, now).await;
             }
-            Err(error) => return self.put_back_after(record, message, &error).await,
+            Err(error) => return self.return_after_error(record, message, &error).await,
         };
-        match operation.standing(now) {
-            Standing::Busy { until } => self.put_back_until(record, message, until, now).await,
-            Standing::Ended => self.settle_for_another(&operation).await,
-            Standing::Spent => match give_up_errors(&operation, now) {
+        match operation.availability(now) {
+            Availability::Busy { until } => self.return_until(record, message, until, now).await,
+            Availability::Ended => self.settle_for_another(&operation).await,
+            Availability::Exhausted => match give_up_errors(&operation, now) {
                 Some(errors) => {
                     self.give_up(record, message, &operation, &errors, now)
                         .await
                 }
-                None => self.put_back(record, message, LOOK_AGAIN_SECS).await,
+                None => self.return_after(record, message, LOOK_AGAIN_SECS).await,
             },
-            Standing::Claimable => {
+            Availability::Claimable => {
                 // Of all returns of a message, this alone knows that the operation could be claimed. The
                 // others have not read the record, or come from trouble with reading it, and end in the
                 // dead-letter queue after ten receives, whose messages come here or keep its alarm on.
@@ -74,7 +74,9 @@ impl Worker {
             return self.send_afresh(&Dispatch::of(operation), 0).await;
         }
         if !self.is_dead_letter(record) {
-            return self.put_back(record, message, UNKNOWN_RETURN_SECS).await;
+            return self
+                .return_after(record, message, UNKNOWN_RETURN_SECS)
+                .await;
         }
         self.send_afresh(message, 0).await
     }

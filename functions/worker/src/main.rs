@@ -32,7 +32,7 @@ fn main() -> ExitCode {
                 match worker.handle(event.payload, deadline).await {
                     Ok(served) => Ok::<_, Error>(served),
                     Err(Unserved::Leaked(end)) => Err(end.into()),
-                    Err(unnamed @ Unserved::Unnamed(_)) => Err(unnamed.into()),
+                    Err(unnamed @ Unserved::MissingMessageId(_)) => Err(unnamed.into()),
                 }
             }
         }))

@@ -19,7 +19,7 @@ const STORE_RETURN_SECS: u32 = 10;
 
 impl Worker {
     /// Puts a message back for `secs`. One that is old is sent afresh instead, long before retention would drop it.
-    pub(crate) async fn put_back(
+    pub(crate) async fn return_after(
         &self,
         record: &Record,
         message: &Dispatch,
@@ -27,7 +27,7 @@ impl Worker {
     ) -> Disposition {
         let age = self.clock.now().since(record.sent_at);
         if age <= MESSAGE_AGE_MAX {
-            return self.hide(record, secs).await;
+            return self.change_visibility(record, secs).await;
         }
         self.send_afresh(message, secs).await
     }
@@ -46,10 +46,10 @@ impl Worker {
 
     /// Puts a message back for `secs`, whatever is in it. If that cannot be said to the queue, the message comes back at the
     /// visibility timeout that it has.
-    async fn hide(&self, record: &Record, secs: u32) -> Disposition {
+    async fn change_visibility(&self, record: &Record, secs: u32) -> Disposition {
         if let Err(error) = self
             .queue_of(record)
-            .hide(&record.receipt_handle, secs)
+            .change_visibility(&record.receipt_handle, secs)
             .await
         {
             tracing::warn!("visibility not changed: {}", chain(&error));
@@ -57,30 +57,27 @@ impl Worker {
         Disposition::Return
     }
 
-    pub(crate) async fn put_back_until(
+    pub(crate) async fn return_until(
         &self,
         record: &Record,
         message: &Dispatch,
         until: Timestamp,
         now: Timestamp,
     ) -> Disposition {
-        self.put_back(record, message, until.secs_from(now)).await
+        self.return_after(record, message, until.secs_from(now))
+            .await
     }
 
     /// A message that this code cannot read is put back: newer code may be able to, and one that nobody can read ends in the
     /// dead-letter queue.
-    pub(crate) async fn put_back_unread(
-        &self,
-        record: &Record,
-        error: &MessageError,
-    ) -> Disposition {
+    pub(crate) async fn return_unread(&self, record: &Record, error: &MessageError) -> Disposition {
         tracing::error!(receive_count = record.receive_count, "{error}");
-        self.hide(record, absent_return_secs(record.receive_count))
+        self.change_visibility(record, absent_return_secs(record.receive_count))
             .await
     }
 
     /// The store could not be reached, or the record is of a newer format or corrupt: the message waits.
-    pub(crate) async fn put_back_after(
+    pub(crate) async fn return_after_error(
         &self,
         record: &Record,
         message: &Dispatch,
@@ -88,7 +85,7 @@ impl Worker {
     ) -> Disposition {
         tracing::error!("{}", chain(error));
         let secs = absent_return_secs(record.receive_count).max(STORE_RETURN_SECS);
-        self.put_back(record, message, secs).await
+        self.return_after(record, message, secs).await
     }
 
     /// There is no record. While a submit may still create it the message waits; later it is a phantom, left by a submit that
@@ -104,7 +101,7 @@ impl Worker {
             tracing::info!("phantom message dropped");
             return Disposition::Acknowledge;
         }
-        self.put_back(record, message, absent_return_secs(record.receive_count))
+        self.return_after(record, message, absent_return_secs(record.receive_count))
             .await
     }
 
@@ -138,7 +135,7 @@ impl Worker {
             return Disposition::Acknowledge;
         }
         // In one hop: it is hardly ever needed, and each receive costs a refused claim.
-        self.put_back(record, message, phantom_from.secs_from(now) + 1)
+        self.return_after(record, message, phantom_from.secs_from(now) + 1)
             .await
     }
 
@@ -177,11 +174,11 @@ impl Worker {
         &self,
         record: &Record,
         message: &Dispatch,
-        spent: &Operation,
+        exhausted: &Operation,
         errors: &[OperationError],
         now: Timestamp,
     ) -> Disposition {
-        match self.store.give_up(spent, errors, now).await {
+        match self.store.give_up(exhausted, errors, now).await {
             Ok(GivenUp::Ended {
                 operation,
                 by_us: true,
@@ -204,9 +201,9 @@ impl Worker {
             }
             Ok(GivenUp::MovedOn) => {
                 metrics::count(Metric::RaceLost);
-                self.put_back(record, message, LOOK_AGAIN_SECS).await
+                self.return_after(record, message, LOOK_AGAIN_SECS).await
             }
-            Err(error) => self.put_back_after(record, message, &error).await,
+            Err(error) => self.return_after_error(record, message, &error).await,
         }
     }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use shared::clock::Clock;
 use shared::domain::id::OperationId;
 use shared::domain::limits::CALLBACK_ANNOUNCEMENT_SECS;
-use shared::domain::operation::{Operation, Standing};
+use shared::domain::operation::{Availability, Operation};
 use shared::domain::time::Timestamp;
 use shared::queue::{BATCH_MAX, Delayed, Dispatch, Message, Queue, QueueError, WakeUp};
 use shared::store::{Store, StoreError};
@@ -117,14 +117,16 @@ impl Need {
     /// What an operation needs now, if anything.
     #[must_use]
     pub fn of(operation: &Operation, now: Timestamp) -> Option<Self> {
-        match operation.standing(now) {
+        match operation.availability(now) {
             // As a worker puts a message back. The holder's own may be lost, so this one has to come if the holder does not end it.
-            Standing::Busy { until } => Some(Self::Dispatch {
+            Availability::Busy { until } => Some(Self::Dispatch {
                 delay_secs: until.secs_from(now),
             }),
-            Standing::Claimable | Standing::Spent => Some(Self::Dispatch { delay_secs: 0 }),
-            Standing::Ended if !operation.callback_is_due() => None,
-            Standing::Ended => {
+            Availability::Claimable | Availability::Exhausted => {
+                Some(Self::Dispatch { delay_secs: 0 })
+            }
+            Availability::Ended if !operation.callback_is_due() => None,
+            Availability::Ended => {
                 let callback = operation.callback.as_ref();
                 let next_attempt_at = callback.and_then(|callback| callback.next_attempt_at);
                 let at = next_attempt_at.unwrap_or(now).max(now);

@@ -9,7 +9,7 @@ use serde::Serialize;
 use shared::domain::id::{ClaimId, OperationId};
 use shared::domain::json::Json;
 use shared::domain::limits::GONE_RETENTION;
-use shared::domain::operation::{LastError, Operation, Standing, State};
+use shared::domain::operation::{Availability, LastError, Operation, State};
 use shared::domain::time::Timestamp;
 use shared::http::{ErrorView, OperationView};
 use shared::store::{Inspected, InspectedHead, PayloadItem, Record};
@@ -195,11 +195,11 @@ impl<'a> InternalView<'a> {
         };
         Self {
             claim_id: claim_id.map(ClaimId::as_str),
-            standing: match operation.standing(now) {
-                Standing::Busy { .. } => "busy",
-                Standing::Claimable => "claimable",
-                Standing::Spent => "spent",
-                Standing::Ended => "ended",
+            standing: match operation.availability(now) {
+                Availability::Busy { .. } => "busy",
+                Availability::Claimable => "claimable",
+                Availability::Exhausted => "spent",
+                Availability::Ended => "ended",
             },
             lease_until: lease_until.map(ToString::to_string),
             attempts_max: operation.attempts_max,

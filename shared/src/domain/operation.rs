@@ -160,9 +160,9 @@ pub struct LastError {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Payload {
     /// In hand.
-    Here(Json),
+    Inline(Json),
     /// In an item of its own that has not been read.
-    Apart,
+    External,
 }
 
 impl Payload {
@@ -170,8 +170,8 @@ impl Payload {
     #[must_use]
     pub const fn json(&self) -> Option<&Json> {
         match self {
-            Self::Here(json) => Some(json),
-            Self::Apart => None,
+            Self::Inline(json) => Some(json),
+            Self::External => None,
         }
     }
 }
@@ -282,7 +282,7 @@ pub struct Operation {
 
 /// What a worker that holds nothing can do with an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum Availability {
     /// Nothing yet: somebody holds it, or it backs off.
     Busy {
         /// Until when.
@@ -291,7 +291,7 @@ pub enum Standing {
     /// Begin an attempt.
     Claimable,
     /// Give it up: its attempts are used up, or its deadline has passed.
-    Spent,
+    Exhausted,
     /// Nothing any more.
     Ended,
 }
@@ -311,19 +311,19 @@ impl Operation {
 
     /// What a worker that holds nothing can do with it, in the words of the transition table.
     #[must_use]
-    pub fn standing(&self, now: Timestamp) -> Standing {
+    pub fn availability(&self, now: Timestamp) -> Availability {
         match &self.state {
             State::Completed { .. } | State::Failed { .. } | State::Cancelled { .. } => {
-                Standing::Ended
+                Availability::Ended
             }
-            State::Processing { lease_until, .. } if *lease_until > now => Standing::Busy {
+            State::Processing { lease_until, .. } if *lease_until > now => Availability::Busy {
                 until: *lease_until,
             },
             State::Pending | State::Processing { .. } => {
                 if self.attempt >= self.attempts_max || self.deadline_at <= now {
-                    Standing::Spent
+                    Availability::Exhausted
                 } else {
-                    Standing::Claimable
+                    Availability::Claimable
                 }
             }
         }
@@ -333,7 +333,7 @@ impl Operation {
     /// the wait before its next attempt.
     #[must_use]
     pub fn claimable_since(&self, now: Timestamp) -> Option<Timestamp> {
-        (self.standing(now) == Standing::Claimable).then_some(match self.state {
+        (self.availability(now) == Availability::Claimable).then_some(match self.state {
             State::Processing { lease_until, .. } => lease_until,
             _ => self.created_at,
         })

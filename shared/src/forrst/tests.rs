@@ -100,8 +100,8 @@ fn operation(state: State) -> Operation {
         started_at: None,
         progress: None,
         last_error: None,
-        arguments: Payload::Here(Json::empty_object()),
-        metadata: Payload::Here(Json::empty_object()),
+        arguments: Payload::Inline(Json::empty_object()),
+        metadata: Payload::Inline(Json::empty_object()),
         callback: None,
         origin: Origin::default(),
     }

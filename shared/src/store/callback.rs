@@ -144,11 +144,11 @@ impl Store {
     ) -> Result<(), StoreError> {
         let create_id = &operation.create_id;
         let mut apart = Vec::new();
-        if operation.metadata == Payload::Apart {
+        if operation.metadata == Payload::External {
             apart.push(submitted_key(name::METADATA, create_id));
         }
         if let State::Completed {
-            result: Payload::Apart,
+            result: Payload::External,
             ..
         } = operation.state
         {

@@ -3,7 +3,7 @@
 use super::StoreError;
 use super::item::{self, Item, name, number, text};
 use crate::domain::id::{ClaimId, CreateId};
-use crate::domain::operation::{Operation, Owner, Standing, State};
+use crate::domain::operation::{Availability, Operation, Owner, State};
 use crate::domain::time::Timestamp;
 use crate::domain::transition::Status;
 
@@ -68,7 +68,7 @@ pub enum Claimed {
         until: Timestamp,
     },
     /// Nobody holds it, and it may not be claimed: its attempts are used up, or its deadline has passed.
-    Spent(Box<Operation>),
+    Exhausted(Box<Operation>),
     /// It has ended.
     Ended(Box<Operation>),
 }
@@ -226,10 +226,12 @@ pub(super) fn claimed(
             head_bytes,
         })));
     }
-    Ok(match operation.standing(now) {
-        Standing::Busy { until } => Claimed::Busy { until },
-        Standing::Claimable | Standing::Spent => Claimed::Spent(Box::new(operation)),
-        Standing::Ended => Claimed::Ended(Box::new(operation)),
+    Ok(match operation.availability(now) {
+        Availability::Busy { until } => Claimed::Busy { until },
+        Availability::Claimable | Availability::Exhausted => {
+            Claimed::Exhausted(Box::new(operation))
+        }
+        Availability::Ended => Claimed::Ended(Box::new(operation)),
     })
 }
 

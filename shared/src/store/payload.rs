@@ -159,8 +159,8 @@ pub(super) fn lay_out_result(
 /// Reads an attribute that [`lay_out`] made; `None` when it is none.
 pub(super) fn decode(value: &AttributeValue) -> Option<Payload> {
     match value {
-        AttributeValue::Null(true) => Some(Payload::Apart),
-        other => decode_text(other).map(Payload::Here),
+        AttributeValue::Null(true) => Some(Payload::External),
+        other => decode_text(other).map(Payload::Inline),
     }
 }
 
@@ -251,7 +251,7 @@ mod tests {
 
     fn round_trip(json: &Json) -> AttributeValue {
         let encoded = encode(json);
-        assert_eq!(decode(&encoded), Some(Payload::Here(json.clone())));
+        assert_eq!(decode(&encoded), Some(Payload::Inline(json.clone())));
         encoded
     }
 

@@ -192,7 +192,7 @@ impl Store {
         self.finish(held, Step::Retry, write, now).await
     }
 
-    /// Ends an operation without a holder: one write, and one before it for metadata that would expire first. `spent` is what the
+    /// Ends an operation without a holder: one write, and one before it for metadata that would expire first. `exhausted` is what the
     /// refused claim returned.
     ///
     /// # Errors
@@ -200,30 +200,30 @@ impl Store {
     /// When the store cannot be reached, or the record cannot be read.
     pub async fn give_up(
         &self,
-        spent: &Operation,
+        exhausted: &Operation,
         errors: &[OperationError],
         now: Timestamp,
     ) -> Result<GivenUp, StoreError> {
-        let kept_until = now + Duration::from_secs(u64::from(spent.retention_secs));
-        if kept_until > submitted_until(spent) {
+        let kept_until = now + Duration::from_secs(u64::from(exhausted.retention_secs));
+        if kept_until > submitted_until(exhausted) {
             // No worker was there for more than a day. Before the head, which must not outlive them.
-            self.keep_payloads(spent, kept_until).await?;
+            self.keep_payloads(exhausted, kept_until).await?;
         }
         let mut write = Expression::transition(Step::GiveUp, now);
-        write.require(name::CREATE_ID, text(spent.create_id.as_str()));
+        write.require(name::CREATE_ID, text(exhausted.create_id.as_str()));
         // The errors were chosen from what was met: they must still be true of what is there.
-        write.require(name::LOCK_VERSION, number(spent.lock_version));
+        write.require(name::LOCK_VERSION, number(exhausted.lock_version));
         write.require_spent(now);
         write.set(name::ERRORS, item::errors(errors));
         write.remove(name::CLAIM_ID);
-        match self.update(item::head_key(&spent.id), write).await? {
+        match self.update(item::head_key(&exhausted.id), write).await? {
             Written::Now(head) => Ok(GivenUp::Ended {
                 operation: Box::new(item::operation(&head)?),
                 by_us: true,
             }),
             Written::Refused(old) => match outcome::met(old.as_ref(), now)? {
                 Some(ended)
-                    if ended.create_id == spent.create_id && ended.status().is_terminal() =>
+                    if ended.create_id == exhausted.create_id && ended.status().is_terminal() =>
                 {
                     Ok(GivenUp::Ended {
                         operation: Box::new(ended),

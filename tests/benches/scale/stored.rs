@@ -20,7 +20,7 @@ pub(crate) fn pending(owner: &str, arguments: &Value) -> Operation {
         id: OperationId::from_bytes(random.bytes()),
         create_id: CreateId::from_bytes(random.bytes()),
         owner: Owner::parse(owner).unwrap(),
-        arguments: Payload::Here(Json::of(arguments).unwrap()),
+        arguments: Payload::Inline(Json::of(arguments).unwrap()),
         callback: None,
         ..pending_operation(SystemClock.now())
     }

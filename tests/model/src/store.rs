@@ -47,14 +47,14 @@ pub(crate) enum Created {
     Erased,
 }
 
-/// `store::Claimed`, and `Standing` of a read.
+/// `store::Claimed`, and `Availability` of a read.
 pub(crate) enum Claimed {
     Held { attempt: u8, version: u8 },
     Absent,
     OtherIncarnation,
     Claimable { version: u8 },
     Busy,
-    Spent { version: u8 },
+    Exhausted { version: u8 },
     Ended { unannounced: bool },
 }
 
@@ -164,7 +164,7 @@ pub(crate) fn look(state: &State, config: &Config, create: u8) -> Claimed {
         },
         Verdict::ToOnceFree(_) if !head.lease_over => Claimed::Busy,
         Verdict::To(_) | Verdict::ToOnceFree(_) if is_spent(head, config) => {
-            Claimed::Spent { version }
+            Claimed::Exhausted { version }
         }
         Verdict::To(_) | Verdict::ToOnceFree(_) => Claimed::Claimable { version },
     }

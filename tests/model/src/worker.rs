@@ -158,7 +158,7 @@ fn claim(
         Claimed::Busy if config.has(Fault::BusyAcknowledged) => Then::Next(Serving::Acknowledge),
         // Claimable it cannot be, having been refused.
         Claimed::Busy | Claimed::Claimable { .. } => Then::End,
-        Claimed::Spent { version } => Then::Next(Serving::GiveUp { version }),
+        Claimed::Exhausted { version } => Then::Next(Serving::GiveUp { version }),
         Claimed::Ended { unannounced } => Then::Next(settle(config, unannounced)),
     }
 }
@@ -178,7 +178,7 @@ fn look(state: &State, config: &Config, create: u8, choice: Choice) -> Then<Serv
             Then::Next(Serving::GiveUp { version })
         }
         Claimed::Claimable { .. } | Claimed::Held { .. } => Then::Next(Serving::SendAfresh),
-        Claimed::Spent { version } => Then::Next(Serving::GiveUp { version }),
+        Claimed::Exhausted { version } => Then::Next(Serving::GiveUp { version }),
         Claimed::Ended { unannounced } => Then::Next(settle(config, unannounced)),
     }
 }

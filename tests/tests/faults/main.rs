@@ -10,11 +10,11 @@
     reason = "a test's futures live on its own thread"
 )]
 
+mod checker;
 mod paced;
+mod runner;
 mod schedule;
 mod story;
-mod telling;
-mod witness;
 
 use std::time::Duration;
 
@@ -23,9 +23,9 @@ use shared::random::{Random, SystemRandom};
 use tests::wire::{ACKNOWLEDGEMENT, Fault};
 use tokio::runtime::{Builder, Runtime};
 
+use runner::Stage;
 use schedule::Schedule;
 use story::STORIES;
-use telling::Stage;
 
 /// One pair in so many is part of a plain run. A prime, so that the share goes through all calls and kinds of faults.
 const SHARE: usize = 389;

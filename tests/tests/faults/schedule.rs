@@ -1,4 +1,4 @@
-//! What goes wrong in one telling of a story, and its name: `3:lost+7:unsent`.
+//! What goes wrong in one runner of a story, and its name: `3:lost+7:unsent`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -43,7 +43,7 @@ impl Schedule {
         self.0.get(&call).copied()
     }
 
-    /// Schedules of three to six faults, some of them past the `calls` of an undisturbed telling: recovery takes more.
+    /// Schedules of three to six faults, some of them past the `calls` of an undisturbed runner: recovery takes more.
     pub(crate) fn draw(seed: u64, calls: usize) -> impl Iterator<Item = Self> {
         let random = SeededRandom::new(seed);
         let below = move |bound: usize| {

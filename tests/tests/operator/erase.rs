@@ -62,7 +62,7 @@ pub(super) async fn everything(world: &World) -> Everything {
     world.wire.plan([]);
     let expired = created(world, 1, |operation| {
         operation.expires_at = operation.created_at;
-        operation.arguments = Payload::Here(Json::of(&incompressible(3000)).unwrap());
+        operation.arguments = Payload::Inline(Json::of(&incompressible(3000)).unwrap());
     });
     let expired = expired.await.id;
     let pending = created(world, 2, |_| {}).await.id;

@@ -124,7 +124,7 @@ async fn a_round_of_what_was_erased_brings_no_payload_back() {
     let fixture = Fixture::start().await;
     let large = Json::of(&incompressible(2000)).unwrap();
     let operation = Operation {
-        metadata: Payload::Here(large.clone()),
+        metadata: Payload::Inline(large.clone()),
         ..fixture.accepted()
     };
     fixture.create(&operation).await;

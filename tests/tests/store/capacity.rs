@@ -75,7 +75,7 @@ async fn what_is_large_lies_beside_the_record_and_makes_no_later_step_dearer() {
     let fixture = Fixture::start().await;
     let large = Json::of(&incompressible(200_000)).unwrap();
     let operation = Operation {
-        arguments: Payload::Here(large.clone()),
+        arguments: Payload::Inline(large.clone()),
         ..ordinary(&fixture)
     };
     fixture.create(&operation).await;

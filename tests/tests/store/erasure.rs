@@ -26,7 +26,7 @@ use super::{Fixture, LEASE, NOW, json, owner, secs};
 const MOMENT: Duration = Duration::from_millis(1);
 
 fn large() -> Payload {
-    Payload::Here(Json::of(&incompressible(2000)).unwrap())
+    Payload::Inline(Json::of(&incompressible(2000)).unwrap())
 }
 
 /// Has an operation end, as a worker does, and erases it.

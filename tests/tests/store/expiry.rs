@@ -325,7 +325,7 @@ async fn delete_at(fixture: &Fixture, operation: &Operation, kind: &str) -> Time
 #[tokio::test]
 async fn payload_items_expire_with_what_needs_them() {
     let fixture = Fixture::start().await;
-    let large = || Payload::Here(Json::of(&incompressible(2000)).unwrap());
+    let large = || Payload::Inline(Json::of(&incompressible(2000)).unwrap());
     let operation = Operation {
         arguments: large(),
         metadata: large(),
@@ -359,7 +359,7 @@ async fn payload_items_expire_with_what_needs_them() {
 /// No worker was there for three days.
 #[tokio::test]
 async fn an_operation_that_is_given_up_late_keeps_its_metadata_if_they_are_there() {
-    let large = || Payload::Here(Json::of(&incompressible(2000)).unwrap());
+    let large = || Payload::Inline(Json::of(&incompressible(2000)).unwrap());
     for was_deleted in [false, true] {
         let fixture = Fixture::start().await;
         let operation = Operation {

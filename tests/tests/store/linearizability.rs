@@ -75,7 +75,7 @@ async fn what_racing_callers_are_answered_agrees_with_some_order() {
         "Existing",
         "Lost",
         "OtherIncarnation",
-        "Spent",
+        "Exhausted",
         "Written",
         "unknown",
     ] {

@@ -39,8 +39,8 @@ async fn large_payloads_are_kept_apart_and_read_when_asked_for() {
     let fixture = Fixture::start().await;
     let large = Json::of(&"x".repeat(200_000)).unwrap();
     let operation = Operation {
-        arguments: Payload::Here(json(&format!("{{\"n\":{}}}", "7".repeat(60_000)))),
-        metadata: Payload::Here(json(&format!("{{\"m\":{}}}", "9".repeat(60_000)))),
+        arguments: Payload::Inline(json(&format!("{{\"n\":{}}}", "7".repeat(60_000)))),
+        metadata: Payload::Inline(json(&format!("{{\"m\":{}}}", "9".repeat(60_000)))),
         ..fixture.accepted()
     };
     fixture.create(&operation).await;
@@ -67,7 +67,7 @@ async fn the_largest_payloads_that_are_allowed_fit() {
         .take(262_000)
         .collect();
     let operation = Operation {
-        arguments: Payload::Here(json(&format!("[1{digits}]"))),
+        arguments: Payload::Inline(json(&format!("[1{digits}]"))),
         ..fixture.accepted()
     };
     fixture.create(&operation).await;
@@ -131,12 +131,12 @@ async fn a_claim_tells_what_it_met() {
     ));
     assert!(matches!(
         fixture.claim(&operation, operation.deadline_at).await,
-        Claimed::Spent(_)
+        Claimed::Exhausted(_)
     ));
     for attempt in 0..3 {
         fixture.hold(&operation, NOW + secs(60 * attempt)).await;
     }
-    let Claimed::Spent(spent) = fixture.claim(&operation, NOW + secs(180)).await else {
+    let Claimed::Exhausted(spent) = fixture.claim(&operation, NOW + secs(180)).await else {
         panic!()
     };
     let codes: Vec<_> = spent

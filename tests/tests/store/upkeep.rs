@@ -18,7 +18,7 @@ use super::{Fixture, NOW, json, owner};
 const MOMENT: Duration = Duration::from_millis(1);
 
 fn large() -> Payload {
-    Payload::Here(Json::of(&incompressible(2000)).unwrap())
+    Payload::Inline(Json::of(&incompressible(2000)).unwrap())
 }
 
 /// Scans in pages of this many items: the operations, and why records cannot be read.

@@ -6,7 +6,7 @@ use aws_lambda_events::sqs::SqsEvent;
 use aws_sdk_sqs::types::Message;
 use serde_json::{Value, json};
 use shared::clock::Clock as _;
-use shared::lambda::Unnamed;
+use shared::lambda::MissingMessageId;
 use tests::queues::QueueKind;
 use tests::receiver::Receiver;
 use tests::wire::{Fault, Outage, Service};
@@ -149,9 +149,9 @@ async fn a_batch_with_a_message_that_cannot_be_named_is_not_answered_and_not_beg
             let event: SqsEvent = serde_json::from_value(event.clone()).unwrap();
             let deadline = world.clock.now() + HOUR;
             let by_worker = world.another_worker().handle(event.clone(), deadline).await;
-            assert_eq!(by_worker, Err(Unserved::Unnamed(Unnamed)));
+            assert_eq!(by_worker, Err(Unserved::MissingMessageId(MissingMessageId)));
             let sender = world.another_callback().await.unwrap();
-            assert_eq!(sender.handle(event).await, Err(Unnamed));
+            assert_eq!(sender.handle(event).await, Err(MissingMessageId));
         }
         assert!(world.wire.calls().is_empty());
         assert!(receiver.received().is_empty());

@@ -12,7 +12,7 @@ use shared::forrst::{
     StatusView, SystemCall,
 };
 use shared::store::Cancelled;
-use shared::telemetry::{audit, chain, tell_operation};
+use shared::telemetry::{audit, chain, record_operation_id};
 
 use super::Context;
 use crate::Submit;
@@ -29,7 +29,7 @@ impl Submit {
         let now = self.clock.now();
         Ok(match call {
             SystemCall::Status(id) => {
-                tell_operation(&id);
+                record_operation_id(&id);
                 let operation = self.operations.read(&id, owner).await?;
                 let operation = operation.ok_or_else(ErrorObject::no_such_operation)?;
                 let payloads = self.store.payloads(&operation, now).await?;
@@ -39,7 +39,7 @@ impl Submit {
                 Response::view(echo, &view)
             }
             SystemCall::Cancel(id) => {
-                tell_operation(&id);
+                record_operation_id(&id);
                 let cancelled = self.cancel(&id, owner, now).await;
                 let refused = cancelled.as_ref().err().map(Errors::code);
                 audit("cancel", &id, owner, refused);
@@ -99,14 +99,14 @@ impl Submit {
         let (database, queue) = futures_util::join!(
             async {
                 if asked_for(HealthComponent::Database) {
-                    Some(self.look(self.store.look()).await)
+                    Some(self.look(self.store.check_reachable()).await)
                 } else {
                     None
                 }
             },
             async {
                 if asked_for(HealthComponent::Queue) {
-                    Some(self.look(self.dispatch.look()).await)
+                    Some(self.look(self.dispatch.check_reachable()).await)
                 } else {
                     None
                 }

@@ -161,7 +161,7 @@ impl Worker {
             Ok(Recorded::Ended(operation)) => self.settle(&operation).await,
             Ok(Recorded::Retried { next_attempt_at }) => {
                 let now = self.clock.now();
-                self.put_back_until(record, message, next_attempt_at, now)
+                self.return_until(record, message, next_attempt_at, now)
                     .await
             }
             Err(unrecorded) => unrecorded,
@@ -225,7 +225,7 @@ impl Worker {
     /// Work may have taken minutes, so its outcome is not thrown away for a store that is out of reach for a moment. A repeated
     /// write knows its own.
     async fn write(&self, held: &Held, write: &Write) -> Result<Finished, StoreError> {
-        self.insist(|| {
+        self.retry_while_unavailable(|| {
             let now = self.clock.now();
             match write {
                 Write::Complete(result) => Box::pin(self.store.complete(held, result, now)),
@@ -240,7 +240,7 @@ impl Worker {
     }
 
     /// Makes a call again and again while the store is out of reach, for as long as a lease lasts from now.
-    pub(crate) async fn insist<'a, T>(
+    pub(crate) async fn retry_while_unavailable<'a, T>(
         &self,
         call: impl Fn() -> BoxFuture<'a, Result<T, StoreError>>,
     ) -> Result<T, StoreError> {

@@ -333,7 +333,7 @@ fn an_operation_is_shown_by_the_rules_of_the_other_face() {
     let metadata = Json::parse(r#"{"order":7}"#).unwrap();
     let mut completed = operation(State::Completed {
         at: NOW,
-        result: Payload::Here(result.clone()),
+        result: Payload::Inline(result.clone()),
         claim_id: ClaimId::from_bytes([1; 16]),
     });
     completed.progress = Some(Progress {

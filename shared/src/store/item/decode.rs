@@ -62,7 +62,7 @@ pub(in crate::store) fn operation(item: &Item) -> Result<Operation, StoreError> 
 }
 
 fn empty() -> Payload {
-    Payload::Here(Json::empty_object())
+    Payload::Inline(Json::empty_object())
 }
 
 /// When a head that may be of a newer format expires.

@@ -58,7 +58,7 @@ pub(super) enum Answer {
     Existing(Seen),
     Claimed(Seen),
     Busy { until: Timestamp },
-    Spent(Seen),
+    Exhausted(Seen),
     Ended(Seen),
     OtherIncarnation,
     Absent,
@@ -157,7 +157,7 @@ impl Model {
                 until: record.free_from,
             }
         } else {
-            Answer::Spent(record.seen)
+            Answer::Exhausted(record.seen)
         }
     }
 

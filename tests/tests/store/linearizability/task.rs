@@ -232,12 +232,12 @@ impl Task {
             Claimed::Absent | Claimed::ExpiredWithCallback => Answer::Absent,
             Claimed::OtherIncarnation => Answer::OtherIncarnation,
             Claimed::Busy { until } => Answer::Busy { until: *until },
-            Claimed::Spent(operation) => Answer::Spent(seen(operation)),
+            Claimed::Exhausted(operation) => Answer::Exhausted(seen(operation)),
             Claimed::Ended(operation) => Answer::Ended(seen(operation)),
         };
         match self.call(call, made, answer).await {
             Some(Claimed::Held(held)) => self.held = Some((*held, claim_id)),
-            Some(Claimed::Spent(operation)) => self.spent = Some(*operation),
+            Some(Claimed::Exhausted(operation)) => self.spent = Some(*operation),
             _ => {}
         }
     }

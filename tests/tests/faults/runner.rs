@@ -14,10 +14,10 @@ use tests::secrets_manager::SecretsManager;
 use tests::world::{Answer, World};
 use worker::Worker;
 
+use crate::checker::Checker;
 use crate::paced::Works;
 use crate::schedule::Schedule;
 use crate::story::{Process, Story};
-use crate::witness::Witness;
 
 /// How long a process waits for a message at most: a backoff between attempts, never a visibility timeout.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -41,7 +41,7 @@ pub(crate) struct Stage {
     _secrets: Option<SecretsManager>,
 }
 
-/// The calls of a telling.
+/// The calls of a runner.
 pub(crate) struct Calls {
     /// All of them, by their names.
     pub(crate) names: Vec<String>,
@@ -49,8 +49,8 @@ pub(crate) struct Calls {
     pub(crate) told_of: Range<usize>,
 }
 
-/// One telling.
-struct Telling<'a> {
+/// One runner.
+struct Runner<'a> {
     story: &'static Story,
     world: &'a World,
     works: &'a Works,
@@ -66,7 +66,7 @@ struct Told {
     key: String,
     body: String,
     receiver: Receiver,
-    witness: Witness,
+    checker: Checker,
 }
 
 impl Stage {
@@ -103,7 +103,7 @@ impl Stage {
             let told = Told::new(world, story, schedule, &owner, n, body());
             operations.push(told.await);
         }
-        let mut telling = Telling {
+        let mut runner = Runner {
             story,
             world,
             works: &self.works,
@@ -117,9 +117,9 @@ impl Stage {
         for process in story.processes {
             begun_at.push(world.wire.calls().len());
             // On the heap: handlers of all functions are inside, and a test's thread has a small stack.
-            Box::pin(telling.act(*process)).await;
+            Box::pin(runner.act(*process)).await;
         }
-        Box::pin(telling.rest()).await;
+        Box::pin(runner.rest()).await;
         let calls = world.wire.calls();
         begun_at.push(calls.len());
         world.wire.plan([]);
@@ -127,10 +127,10 @@ impl Stage {
         if world.wire.unconditional_writes() > 0 {
             broken.push("a write without a condition".to_owned());
         }
-        for told in telling.operations {
+        for told in runner.operations {
             match told
-                .witness
-                .verdict(world, &telling.owner, &told.receiver)
+                .checker
+                .verdict(world, &runner.owner, &told.receiver)
                 .await
             {
                 Ok(end) => ends.push(end),
@@ -197,7 +197,7 @@ impl Told {
             key,
             body: body.to_string(),
             receiver,
-            witness: Witness::new(
+            checker: Checker::new(
                 story.ends_after(schedule),
                 story.spends + schedule.len(),
                 &body,
@@ -207,7 +207,7 @@ impl Told {
     }
 }
 
-impl Telling<'_> {
+impl Runner<'_> {
     async fn act(&mut self, process: Process) {
         match process {
             Process::Submit => {
@@ -220,14 +220,14 @@ impl Telling<'_> {
                     let answer = self
                         .ask_until_answered("POST", "/operations", &headers, &body)
                         .await;
-                    self.operations[n].witness.accepted(answer.status);
+                    self.operations[n].checker.accepted(answer.status);
                 }
             }
             Process::Cancel => {
                 for n in 0..self.operations.len() {
                     let path = format!("/operations/{}/cancel", self.operations[n].id);
                     if let Some(answer) = self.ask("POST", &path, &[], "").await {
-                        self.operations[n].witness.cancelled(answer.status);
+                        self.operations[n].checker.cancelled(answer.status);
                     }
                 }
             }
@@ -235,7 +235,7 @@ impl Telling<'_> {
                 for n in 0..self.operations.len() {
                     let path = format!("/operations/{}/redeliver", self.operations[n].id);
                     self.ask("POST", &path, &[], "").await;
-                    self.operations[n].witness.redelivered();
+                    self.operations[n].checker.redelivered();
                 }
             }
             Process::Erase => {
@@ -243,9 +243,9 @@ impl Telling<'_> {
                 self.rest().await;
                 for n in 0..self.operations.len() {
                     let path = format!("/operations/{}", self.operations[n].id);
-                    self.operations[n].witness.erasing();
+                    self.operations[n].checker.erasing();
                     self.ask_until_answered("DELETE", &path, &[], "").await;
-                    self.operations[n].witness.erased();
+                    self.operations[n].checker.erased();
                 }
             }
             Process::Worker => self.serve_soon(QueueKind::Dispatch).await,
@@ -262,7 +262,7 @@ impl Telling<'_> {
 
     async fn look(&mut self) {
         for told in &mut self.operations {
-            told.witness.look(self.world, &told.receiver).await;
+            told.checker.look(self.world, &told.receiver).await;
         }
     }
 

@@ -1,6 +1,6 @@
 //! What must hold, whatever goes wrong.
 //!
-//! A witness looks at the operation after every process, and at the end says which promise was broken, if one was.
+//! A checker looks at the operation after every process, and at the end says which promise was broken, if one was.
 
 use std::collections::HashMap;
 
@@ -18,7 +18,7 @@ use tests::world::World;
 const CALLBACK_ATTEMPTS_MAX: u64 = CALLBACK_RETRY_SECS.len() as u64 + 1;
 
 /// See the module.
-pub(crate) struct Witness {
+pub(crate) struct Checker {
     id: OperationId,
     function: String,
     arguments: Value,
@@ -35,7 +35,7 @@ pub(crate) struct Witness {
     broken: Vec<String>,
 }
 
-impl Witness {
+impl Checker {
     /// Of an operation that has to end in one of these ways, or may be given up when so many mishaps can have cost it its attempts.
     pub(crate) fn new(
         ends: &'static [&'static str],
@@ -225,7 +225,7 @@ impl Witness {
             self.hold(shown["result"] == expected, || {
                 "the result is another's".to_owned()
             });
-            let here = matches!(result, Payload::Here(_)) || expected.to_string().len() > 200;
+            let here = matches!(result, Payload::Inline(_)) || expected.to_string().len() > 200;
             self.hold(here, || "a small result has an item of its own".into());
         }
         self.judge_callback(operation, shown, receiver);

@@ -1,5 +1,7 @@
 //! Processes of this machine, as `ps` and `kill` see them.
 
+use std::path::{Path, PathBuf};
+
 use tokio::process::Command;
 
 /// A process that runs, or is stopped.
@@ -9,6 +11,8 @@ pub struct Process {
     pub id: u32,
     /// Its binary's name.
     pub name: String,
+    /// Where its binary was started from.
+    pub directory: PathBuf,
     parent: u32,
 }
 
@@ -25,15 +29,24 @@ impl Process {
     /// Every process.
     pub async fn all() -> Vec<Self> {
         let listed = Command::new("ps")
-            .args(["-A", "-o", "pid=,ppid=,comm="])
+            .args(["-A", "-o", "pid=,ppid=,args="])
             .output();
         let listed = String::from_utf8(listed.await.unwrap().stdout).unwrap();
         let process = |line: &str| {
             let mut words = line.split_whitespace();
+            let [id, parent] = [(); 2].map(|()| words.next().unwrap().parse().unwrap());
+            // A function has no arguments.
+            let command = PathBuf::from(words.collect::<Vec<_>>().join(" "));
             Self {
-                id: words.next().unwrap().parse().unwrap(),
-                parent: words.next().unwrap().parse().unwrap(),
-                name: words.collect::<Vec<_>>().join(" "),
+                id,
+                parent,
+                name: command
+                    .file_name()
+                    .unwrap_or_default()
+                    .to_str()
+                    .unwrap()
+                    .to_owned(),
+                directory: command.parent().unwrap_or(Path::new("")).to_owned(),
             }
         };
         listed.lines().map(process).collect()

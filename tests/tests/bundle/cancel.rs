@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::BUNDLE;
+use super::BUNDLE;
 
 #[tokio::test]
 async fn a_running_operation_is_cancelled_once_and_for_all() {

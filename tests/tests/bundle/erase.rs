@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::BUNDLE;
+use super::BUNDLE;
 
 #[tokio::test]
 async fn an_ended_operation_is_erased_and_its_key_is_free_again() {

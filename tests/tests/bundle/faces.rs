@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tests::api::{Answer, Api};
 use tests::wait::until;
 
-use crate::BUNDLE;
+use super::BUNDLE;
 
 const STATUS: &str = "urn:cline:forrst:ext:async:fn:status";
 const CANCEL: &str = "urn:cline:forrst:ext:async:fn:cancel";

@@ -10,8 +10,8 @@ use tests::wait::until;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::TIMED;
-use crate::laptop::{Local, answered};
+use super::TIMED;
+use super::laptop::{Local, answered};
 
 /// Submits that are under way at once.
 const AT_ONCE: usize = 20;

@@ -14,8 +14,8 @@ use tests::processes::Process;
 use tests::receiver::{Receiver, SECRET};
 use tests::wait::until;
 
-use crate::TIMED;
-use crate::laptop::{Local, answered};
+use super::TIMED;
+use super::laptop::{Local, answered};
 
 /// `CALLBACK_TIMEOUT_SECONDS` when it is not set.
 const TIMEOUT_MS: u64 = 5000;

@@ -14,7 +14,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStdout};
 
-use crate::program::program;
+use super::program::program;
 
 const EVIL: &str = "https://evil.example";
 const LOCAL_PAGE: &str = "http://localhost:5173";

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::BUNDLE;
+use super::BUNDLE;
 
 #[tokio::test]
 async fn a_replay_finds_the_operation_as_it_is_now() {

@@ -14,8 +14,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::time::timeout;
 
-use crate::TIMED;
-use crate::program::program;
+use super::TIMED;
+use super::program::program;
 
 /// Three long polls of each event source would have failed in this time, had they a short read timeout.
 const IDLE: Duration = Duration::from_secs(15);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use tests::wait::until;
 
-use crate::BUNDLE;
+use super::BUNDLE;
 
 fn ids(page: &Value) -> Vec<String> {
     let operations = page["operations"].as_array().unwrap();

@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::program::program;
+use super::program::program;
 
 /// A bundle whose whole output is read.
 struct Logged {

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::BUNDLE;
+use super::BUNDLE;
 
 const ECHO: &str = r#"{"function":"demo.echo"}"#;
 

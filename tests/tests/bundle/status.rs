@@ -5,7 +5,7 @@ use serde_json::json;
 
 use tests::wait::until;
 
-use crate::BUNDLE;
+use super::BUNDLE;
 
 /// What a reader of JSON into floats and sorted maps would change.
 const EXACT: &str =

@@ -10,7 +10,7 @@ use shared::clock::{Clock as _, SystemClock};
 use shared::domain::time::Timestamp;
 use tests::receiver::Receiver;
 
-use crate::Chance;
+use super::Chance;
 
 /// Callers at once.
 const CALLERS: usize = 8;

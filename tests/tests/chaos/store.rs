@@ -14,7 +14,7 @@ use local::client::http_client;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::Chance;
+use super::Chance;
 
 /// Parts of the requests that are throttled; that are not carried out and never answered; that are carried out and never answered.
 const THROTTLED: f64 = 0.04;

@@ -3,7 +3,7 @@
 use serde_json::json;
 use tests::shape::assert_shape;
 
-use crate::server::{Server, extension};
+use super::server::{Server, extension};
 
 #[tokio::test]
 async fn what_is_left_of_it_is_told() {

@@ -6,7 +6,7 @@ use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use tests::shape::assert_shape;
 
-use crate::server::{CANONICAL, SHORT};
+use super::server::{CANONICAL, SHORT};
 
 /// The HTTP status of each code, by the tables of the specification's pages `errors.md` and `transport.md`. What a server adds to
 /// the list has a status of its own choice.

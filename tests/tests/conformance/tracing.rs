@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::server::{PING, Server, extension, request, unique};
+use super::server::{PING, Server, extension, request, unique};
 
 #[tokio::test]
 async fn a_trace_is_repeated_with_a_span_of_the_servers_own() {

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::authority::Identity;
+use super::authority::Identity;
 
 /// How old a delivery with a `v1a` signature may be, in seconds: as the reference libraries have it for `v1`.
 const AGE_SECS_MAX: u64 = 300;

@@ -9,9 +9,9 @@ use tokio::process::Child;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
-use crate::authority::Identity;
-use crate::in_process;
-use crate::language::Language;
+use super::authority::Identity;
+use super::in_process;
+use super::language::Language;
 
 /// Answers 204 to what it can verify with its key, and 400 to what it cannot.
 pub(crate) struct Receiver {

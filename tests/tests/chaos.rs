@@ -4,13 +4,12 @@
 //! The run of the tests is short; `CHAOS_SECONDS` makes it as long as one likes, and `CHAOS_SEED` repeats the choices of another.
 //! It prints its figures.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod callers;
 mod duplicates;
 mod kills;
 mod store;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,12 +18,12 @@ use local::guard::Allowed;
 use shared::clock::{Clock as _, SystemClock};
 use shared::config::Environment;
 use shared::random::{Random, SeededRandom};
-use tests::bundle::binaries;
+use tests::bundle::linked_functions;
 use tests::receiver::{Receiver, SECRET};
 
-use crate::callers::Callers;
-use crate::duplicates::Queues;
-use crate::store::FaultyStore;
+use callers::Callers;
+use duplicates::Queues;
+use store::FaultyStore;
 
 const SECONDS_DEFAULT: u64 = 5;
 
@@ -66,7 +65,9 @@ async fn nothing_that_was_accepted_is_lost() {
 
     let receiver = Receiver::start().await;
     let store = FaultyStore::start(chance.clone()).await;
-    let bundle = Bundle::start(settings(&store)).await.unwrap();
+    let functions = linked_functions("chaos");
+    let settings = settings(&store, functions.clone());
+    let bundle = Bundle::start(settings).await.unwrap();
     store.stands_before(&bundle);
     let queues = Queues::of(&bundle);
     queues.shorten_visibility().await;
@@ -76,7 +77,7 @@ async fn nothing_that_was_accepted_is_lost() {
     store.rage();
     let (operations, kills, duplicates) = tokio::join!(
         callers.until(ends_at),
-        kills::until(ends_at, chance.clone()),
+        kills::until(ends_at, &functions, chance.clone()),
         queues.duplicate_until(ends_at, chance),
     );
     let faults = store.calm();
@@ -87,7 +88,7 @@ async fn nothing_that_was_accepted_is_lost() {
     figures.assert_nothing_lost();
 }
 
-fn settings(store: &FaultyStore) -> Settings {
+fn settings(store: &FaultyStore, functions_directory: PathBuf) -> Settings {
     let environment = [
         // What is done to them is what they would complain of.
         ("AWS_LAMBDA_LOG_LEVEL", "FATAL"),
@@ -107,7 +108,7 @@ fn settings(store: &FaultyStore) -> Settings {
         dynamodb: None,
         sqs: None,
         lambda: None,
-        functions_directory: binaries(),
+        functions_directory,
         environment: environment
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into(),

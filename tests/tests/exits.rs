@@ -1,7 +1,5 @@
 //! What an invocation leaves on the log when its process has to end.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

@@ -1,7 +1,5 @@
 //! The operator's tool: on the real handlers, store and queues in one process, and as a program beside the whole bundle.
 
-#![expect(clippy::unwrap_used, reason = "a test has nobody to hand an error to")]
-
 mod batches;
 mod erase;
 mod permissions;

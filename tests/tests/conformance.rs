@@ -5,8 +5,6 @@
 //! repository `faustbrian/mesh-spec`). Where it leaves something open, whatever it allows passes; where it contradicts itself, a
 //! comment says which of its sides is taken. What only Ferry promises is asked for elsewhere.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod asynchronous;
 mod deadline;
 mod envelope;

@@ -3,8 +3,6 @@
 //! It runs on the embedded store, and on the one that `DYNAMODB_ENDPOINT` names, which shares no code with that: what both pass
 //! is less likely to be the embedded store's own idea of DynamoDB.
 
-#![expect(clippy::unwrap_used, reason = "a test has nobody to hand an error to")]
-
 mod callbacks;
 mod capacity;
 mod erasure;

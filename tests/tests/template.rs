@@ -1,8 +1,6 @@
 //! Holds `infra/template.yaml` to the code: a number, a name or a route that differs between the two would be noticed on AWS
 //! first, and some of them only after a crash there.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod cargo_lambda;
 mod settings;
 

@@ -5,8 +5,6 @@
 //! processes of their own when `RECEIVERS` names a directory that `tests/references.sh` has prepared for them. Whatever is
 //! missing there fails the run.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod authority;
 mod deliveries;
 mod in_process;
@@ -20,7 +18,7 @@ use std::sync::LazyLock;
 
 use tests::bundle::SharedBundle;
 
-use crate::authority::Authority;
+use authority::Authority;
 
 /// Whom the bundle trusts besides Mozilla's authorities.
 static AUTHORITY: LazyLock<Authority> = LazyLock::new(|| Authority::new("trusted"));

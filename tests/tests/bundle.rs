@@ -1,7 +1,5 @@
 //! Stories over HTTP: the whole bundle with the real function processes, as a caller sees it.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod callback;
 mod cancel;
 mod erase;

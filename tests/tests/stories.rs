@@ -1,6 +1,5 @@
 //! Stories: the real handlers on the embedded store and queues, with the clock and the queues moved by hand.
 
-#![expect(clippy::unwrap_used, reason = "a test has nobody to hand an error to")]
 #![expect(
     clippy::large_futures,
     reason = "a test's futures live on its own thread"

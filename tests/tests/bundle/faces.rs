@@ -40,7 +40,9 @@ async fn what_came_in_by_one_is_read_by_the_other() {
     let api = BUNDLE.caller("faces-read");
     let by_forrst = begin(&api, "demo.echo", &json!({"n": 1.50})).await;
     let by_rest = api
-        .submit(&json!({"function": "demo.echo", "arguments": {"n": 1.50}}))
+        .submit(&json!({
+            "function": "demo.echo", "arguments": {"n": 1.50}, "metadata": {"m": 1},
+        }))
         .await
         .id();
     for id in [by_forrst, by_rest] {

@@ -47,59 +47,6 @@ async fn only_json_is_read_and_not_too_much_of_it() {
 }
 
 #[tokio::test]
-async fn a_wrong_body_is_pointed_at() {
-    let api = BUNDLE.caller("wrong");
-    for (body, status, code, pointer) in [
-        ("{", 400, "PARSE_ERROR", None),
-        ("[]", 400, "INVALID_REQUEST", None),
-        ("{}", 400, "INVALID_ARGUMENTS", Some("/function")),
-        (
-            r#"{"function":"demo.echo","colour":1}"#,
-            400,
-            "INVALID_ARGUMENTS",
-            Some("/colour"),
-        ),
-        (
-            r#"{"function":"demo.countdown","arguments":{"steps":0,"step_ms":1}}"#,
-            400,
-            "INVALID_ARGUMENTS",
-            Some("/arguments/steps"),
-        ),
-        (
-            r#"{"function":"demo.echo","ttl_seconds":59}"#,
-            400,
-            "INVALID_ARGUMENTS",
-            Some("/ttl_seconds"),
-        ),
-        (
-            r#"{"function":"demo.echo","callback_url":"http://10.0.0.1/"}"#,
-            400,
-            "INVALID_ARGUMENTS",
-            Some("/callback_url"),
-        ),
-        (
-            r#"{"function":"demo.ech"}"#,
-            404,
-            "FUNCTION_NOT_FOUND",
-            None,
-        ),
-        (
-            r#"{"function":"demo.echo","version":"9.0.0"}"#,
-            404,
-            "VERSION_NOT_FOUND",
-            None,
-        ),
-    ] {
-        let answer = api.send(Method::POST, "/operations", &[], body).await;
-        let problem = answer.is_problem(status, code);
-        let told = problem["errors"][0]["pointer"].as_str();
-        assert_eq!(told, pointer, "{body}: {problem}");
-    }
-    let listed = api.get("/operations").await.json();
-    assert_eq!(listed["operations"], json!([]));
-}
-
-#[tokio::test]
 async fn what_no_route_serves_the_gateway_refuses_in_its_own_words() {
     let api = BUNDLE.caller("route");
     for path in ["/", "/operation", "/operations/", "/operations/op_1/start"] {

@@ -76,29 +76,6 @@ async fn and_is_answered_asynchronously_when_that_does_not_come_in_time() {
 }
 
 #[tokio::test]
-async fn a_failure_that_was_waited_for_is_told_as_the_function_told_it() {
-    let world = World::start().await;
-    for (code, status) in [("OUT_OF_PAPER", 400), ("RATE_LIMITED", 429)] {
-        let body = envelope(
-            "demo.fail",
-            &json!({"code": code, "message": "no"}),
-            &json!([]),
-        );
-        let request = world.request("POST", "/forrst", &[], &body);
-        let answer = world
-            .while_waiting(Some(Duration::from_millis(100)), request)
-            .await;
-        assert_eq!(answer.status, status, "{}", answer.text);
-        assert_eq!(answer.json["result"], Value::Null);
-        assert_eq!(
-            answer.json["errors"],
-            json!([{"code": code, "message": "no"}])
-        );
-        assert_eq!(data(&answer, "retry").is_null(), status == 400);
-    }
-}
-
-#[tokio::test]
 async fn one_that_was_cancelled_meanwhile_is_answered_as_cancelled() {
     let world = World::start().await;
     let body = envelope("demo.echo", &json!({}), &json!([]));

@@ -1,14 +1,23 @@
 #!/usr/bin/env bash
-# Builds the functions as they are deployed, by cargo-lambda and by SAM, for arm64 or for the architectures that are named (arm64,
-# x86_64); shows their sizes, and holds them to what they are: four, able to start on Lambda, and the same whoever builds. Then runs
-# the suite tests/tests/cargo_lambda: what was built in the bundle, every sample event by `cargo lambda invoke`, and the routes by
-# `cargo lambda watch`. Each architecture takes five minutes of two processors when it is built anew. Needs an x86_64 machine
-# with Python 3.11 or later with venv, rustup, readelf, qemu-aarch64 and Debian's C library for arm64; and PyPI on the first run.
+# Builds the functions as they are deployed, with cargo-lambda, for this machine's architecture;
+# prints their sizes, and checks that there are four and that they can start on Lambda. Then runs
+# the suite tests/tests/cargo_lambda: the built functions in the bundle, every sample event with
+# `cargo lambda invoke`, and the routes with `cargo lambda watch`. With --all it builds for arm64
+# and x86_64, and with SAM as well, which must build the same files. A fresh build of an
+# architecture takes five minutes on two processors. Needs Python 3.11 or later with venv, rustup,
+# readelf; PyPI on the first run; and for --all an x86_64 machine with qemu-aarch64 and Debian's C
+# library for arm64.
 set -euo pipefail
 
 FUNCTIONS=(callback status submit worker)
 # The C library of Amazon Linux 2023, on which the runtime provided.al2023 is based.
 GLIBC_MAX=2.34
+
+case "$*" in
+"") architectures=("$(uname -m | sed 's/aarch64/arm64/')") by_sam="" ;;
+--all) architectures=(arm64 x86_64) by_sam=yes ;;
+*) echo "usage: $0 [--all]" >&2 && exit 2 ;;
+esac
 
 cd "$(dirname "$0")/.."
 . tests/python_environment.sh
@@ -31,20 +40,25 @@ build() {
         --lambda-dir "$work/$architecture"
     built=$(cd "$work/$architecture" && echo *)
     [ "$built" = "${FUNCTIONS[*]}" ] || fail "built for $architecture: $built"
-    sam build --template infra/template.yaml --build-dir "$work/sam" --parameter-overrides "Architecture=$architecture"
+    if [ "$by_sam" ]; then
+        sam build --template infra/template.yaml --build-dir "$work/sam" \
+            --parameter-overrides "Architecture=$architecture"
+    fi
 
     for name in "${FUNCTIONS[@]}"; do
         directory="$work/$architecture/$name"
         "$work/bin/python" -m zipfile --extract "$directory/bootstrap.zip" "$directory"
         chmod +x "$directory/bootstrap"
-        sam="$work/sam/${name^}Function/bootstrap"
-        cmp "$directory/bootstrap" "$sam" || fail "SAM builds another $name for $architecture"
-        holds_on_lambda "$directory/bootstrap"
+        if [ "$by_sam" ]; then
+            sam="$work/sam/${name^}Function/bootstrap"
+            cmp "$directory/bootstrap" "$sam" || fail "SAM builds another $name for $architecture"
+        fi
+        starts_on_lambda "$directory/bootstrap"
     done
 }
 
-# holds_on_lambda BINARY: fails if it needs a newer C library than Lambda has.
-holds_on_lambda() {
+# starts_on_lambda BINARY: fails if it needs a newer C library than Lambda has.
+starts_on_lambda() {
     local needed newest
     needed=$(readelf --version-info --wide "$1" | grep --only-matching 'GLIBC_[0-9.]*' |
         sed 's/GLIBC_//' | sort --version-sort | tail -n 1) || true
@@ -53,7 +67,6 @@ holds_on_lambda() {
     [ "$newest" = "$GLIBC_MAX" ] || fail "$1 needs glibc $needed, and Lambda has $GLIBC_MAX"
 }
 
-architectures=("${@:-arm64}")
 for architecture in "${architectures[@]}"; do build "$architecture"; done
 
 printf '\n%-10s %-8s %12s %12s\n' function "" binary zip
@@ -65,8 +78,10 @@ for name in "${FUNCTIONS[@]}"; do
     done
 done
 
-# The bundle starts functions by their names; those of another processor through its emulator.
-declare -A starts=([arm64]="qemu-aarch64 -L /usr/aarch64-linux-gnu" [x86_64]="")
+# The bundle starts functions by their names. For another architecture, a script with that name
+# starts the function in an emulator.
+declare -A starts=([arm64]="" [x86_64]="")
+[ "$(uname -m)" = aarch64 ] || starts[arm64]="qemu-aarch64 -L /usr/aarch64-linux-gnu"
 directories=()
 for architecture in "${architectures[@]}"; do
     directory="$work/$architecture/bin"

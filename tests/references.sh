@@ -98,8 +98,8 @@ run() {
 }
 
 SQS_ENDPOINT="$moto" run sqs
-SECRETS_MANAGER_ENDPOINT="$moto" run stories rotation
-DYNAMODB_ENDPOINT="http://127.0.0.1:$port" run store
-# Without the local program, which starts bundles of its own.
-DYNAMODB_ENDPOINT="http://127.0.0.1:$port" run bundle --skip program::
-RECEIVERS="$(realpath "$work")" run receivers
+SECRETS_MANAGER_ENDPOINT="$moto" run suite stories::rotation
+DYNAMODB_ENDPOINT="http://127.0.0.1:$port" run suite store::
+# Without the tests of the local program, which starts its own bundles.
+DYNAMODB_ENDPOINT="http://127.0.0.1:$port" run suite bundle:: --skip program::
+RECEIVERS="$(realpath "$work")" run suite receivers::

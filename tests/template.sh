@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Holds the template to what it must be, and to what others look for in templates, without an AWS account, and the API's description to
-# OpenAPI: see tests/template. Needs Python 3.11 or later with venv, and PyPI on the first run.
+# Checks the template without an AWS account, by our own rules and by scanners of templates, and the
+# API's document by OpenAPI's schema: see tests/template. With --all it also plants faults that
+# these checks must notice. Needs Python 3.11 or later with venv, and PyPI on the first run.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -11,4 +12,4 @@ python_environment "$work" tests/requirements/template.txt
 
 mkdir -p "$work/stacks"
 cd tests
-PYTHONDONTWRITEBYTECODE=1 "$work/bin/python" -m template "$work/stacks"
+PYTHONDONTWRITEBYTECODE=1 "$work/bin/python" -m template "$work/stacks" "$@"

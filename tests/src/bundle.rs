@@ -122,6 +122,22 @@ pub fn settings(environment: Vec<(&'static str, String)>) -> Settings {
     }
 }
 
+/// Links to the functions' binaries in a directory of this name, so that a test finds the processes
+/// of its own bundle by where they were started from.
+#[cfg(unix)]
+#[must_use]
+pub fn linked_functions(name: &str) -> PathBuf {
+    let directory = binaries().join("functions").join(name);
+    std::fs::create_dir_all(&directory).unwrap();
+    for function in FUNCTIONS {
+        let link = directory.join(function.name);
+        if !link.exists() {
+            std::os::unix::fs::symlink(binaries().join(function.name), link).unwrap();
+        }
+    }
+    directory
+}
+
 /// The directory of the workspace's binaries.
 #[must_use]
 pub fn binaries() -> PathBuf {

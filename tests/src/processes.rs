@@ -1,5 +1,7 @@
 //! Processes of this machine, by `ps` and `kill`.
 
+use std::path::{Path, PathBuf};
+
 use tokio::process::Command;
 
 /// A running or stopped process.
@@ -8,6 +10,8 @@ pub struct Process {
     pub id: u32,
     /// The binary's name.
     pub name: String,
+    /// Where its binary was started from.
+    pub directory: PathBuf,
     parent: u32,
 }
 
@@ -23,15 +27,24 @@ impl Process {
 
     pub async fn all() -> Vec<Self> {
         let listed = Command::new("ps")
-            .args(["-A", "-o", "pid=,ppid=,comm="])
+            .args(["-A", "-o", "pid=,ppid=,args="])
             .output();
         let listed = String::from_utf8(listed.await.unwrap().stdout).unwrap();
         let process = |line: &str| {
             let mut words = line.split_whitespace();
+            let [id, parent] = [(); 2].map(|()| words.next().unwrap().parse().unwrap());
+            // A function has no arguments.
+            let command = PathBuf::from(words.collect::<Vec<_>>().join(" "));
             Self {
-                id: words.next().unwrap().parse().unwrap(),
-                parent: words.next().unwrap().parse().unwrap(),
-                name: words.collect::<Vec<_>>().join(" "),
+                id,
+                parent,
+                name: command
+                    .file_name()
+                    .unwrap_or_default()
+                    .to_str()
+                    .unwrap()
+                    .to_owned(),
+                directory: command.parent().unwrap_or(Path::new("")).to_owned(),
             }
         };
         listed.lines().map(process).collect()

@@ -1,7 +1,5 @@
 //! Every sample event goes through the handler that it is a sample for, and gets what it should.
 
-#![expect(clippy::unwrap_used, reason = "a test has nobody to hand an error to")]
-
 use serde_json::json;
 use shared::clock::Clock as _;
 use shared::store::Draft;

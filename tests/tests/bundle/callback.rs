@@ -6,7 +6,7 @@ use serde_json::json;
 use tests::receiver::{Delivery, Receiver};
 use tests::wait::until;
 
-use crate::BUNDLE;
+use super::BUNDLE;
 
 /// The `count`-th delivery, from 1.
 async fn delivery(receiver: &Receiver, count: usize) -> Delivery {

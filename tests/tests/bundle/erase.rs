@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::BUNDLE;
+use super::BUNDLE;
 
 #[tokio::test]
 async fn an_ended_operation_is_erased_and_its_key_is_free_again() {
@@ -26,16 +26,4 @@ async fn an_ended_operation_is_erased_and_its_key_is_free_again() {
     assert!(!again.headers.contains_key("idempotent-replayed"));
     let completed = api.reaches(&id, "completed").await;
     assert_eq!(completed.json()["result"], body["arguments"]);
-}
-
-#[tokio::test]
-async fn a_live_operation_is_not_erased() {
-    let api = BUNDLE.caller("erase-live");
-    let id = api.submit_endless().await;
-    let path = format!("/operations/{id}");
-    let refused = api.send(Method::DELETE, &path, &[], "").await;
-    refused.is_problem(409, "CONFLICT");
-    assert_eq!(api.post(&format!("{path}/cancel")).await.status, 200);
-    let erased = api.send(Method::DELETE, &path, &[], "").await;
-    assert_eq!(erased.status, 204);
 }

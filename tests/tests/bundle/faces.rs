@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tests::api::{Answer, Api};
 use tests::wait::until;
 
-use crate::BUNDLE;
+use super::BUNDLE;
 
 const STATUS: &str = "urn:cline:forrst:ext:async:fn:status";
 const CANCEL: &str = "urn:cline:forrst:ext:async:fn:cancel";
@@ -40,7 +40,9 @@ async fn each_face_reads_the_operations_of_the_other() {
     let api = BUNDLE.caller("faces-read");
     let by_forrst = begin(&api, "demo.echo", &json!({"n": 1.50})).await;
     let by_rest = api
-        .submit(&json!({"function": "demo.echo", "arguments": {"n": 1.50}}))
+        .submit(&json!({
+            "function": "demo.echo", "arguments": {"n": 1.50}, "metadata": {"m": 1},
+        }))
         .await
         .id();
     for id in [by_forrst, by_rest] {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tests::api::Api;
 use tests::receiver::Receiver;
 
-use crate::BUNDLE;
+use super::BUNDLE;
 
 /// How an operation is expected to end.
 enum Expected {

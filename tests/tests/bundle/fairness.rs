@@ -10,8 +10,8 @@ use tests::wait::until;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::TIMED;
-use crate::local_program::{LocalProgram, answer};
+use super::TIMED;
+use super::local_program::{LocalProgram, answer};
 
 /// Concurrent submits.
 const AT_ONCE: usize = 20;

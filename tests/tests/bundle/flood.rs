@@ -14,8 +14,8 @@ use tests::processes::Process;
 use tests::receiver::{Receiver, SECRET};
 use tests::wait::until;
 
-use crate::TIMED;
-use crate::local_program::{LocalProgram, answer};
+use super::TIMED;
+use super::local_program::{LocalProgram, answer};
 
 /// The default of `CALLBACK_TIMEOUT_SECONDS`.
 const TIMEOUT_MS: u64 = 5000;

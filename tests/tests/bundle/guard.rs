@@ -13,7 +13,7 @@ use tests::wait::soon;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::local_program::LocalProgram;
+use super::local_program::LocalProgram;
 
 const EVIL: &str = "https://evil.example";
 const LOCAL_PAGE: &str = "http://localhost:5173";

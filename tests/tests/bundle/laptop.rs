@@ -10,8 +10,8 @@ use tests::processes::Process;
 use tests::wait::{soon, until};
 use tokio::time::timeout;
 
-use crate::TIMED;
-use crate::local_program::{LocalProgram, answer, program};
+use super::TIMED;
+use super::local_program::{LocalProgram, answer, program};
 
 /// Long enough for three long polls of each event source to fail, if their read timeout were short.
 const IDLE: Duration = Duration::from_secs(15);

@@ -1,12 +1,10 @@
 //! Lists of an owner's operations.
 
-use std::collections::BTreeSet;
-
 use serde_json::{Value, json};
 
 use tests::wait::until;
 
-use crate::BUNDLE;
+use super::BUNDLE;
 
 fn ids(page: &Value) -> Vec<String> {
     let operations = page["operations"].as_array().unwrap();
@@ -100,25 +98,4 @@ async fn an_owners_operations_are_listed_newest_first_filtered_and_in_pages() {
         let problem = answer.is_problem(400, "INVALID_ARGUMENTS");
         assert_eq!(problem["errors"][0]["pointer"], "/query/cursor");
     }
-}
-
-#[tokio::test]
-async fn every_invalid_parameter_is_named() {
-    let api = BUNDLE.caller("list-wrong");
-    let answer = api
-        .get("/operations?limit=0&status=done&created_after=now&colour=red")
-        .await;
-    let problem = answer.is_problem(400, "INVALID_ARGUMENTS");
-    let errors = problem["errors"].as_array().unwrap();
-    let pointers: BTreeSet<_> = errors
-        .iter()
-        .map(|error| error["pointer"].as_str().unwrap())
-        .collect();
-    let expected = [
-        "/query/colour",
-        "/query/created_after",
-        "/query/limit",
-        "/query/status",
-    ];
-    assert_eq!(pointers, BTreeSet::from(expected));
 }

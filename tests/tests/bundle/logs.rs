@@ -12,7 +12,7 @@ use tokio::process::Child;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::local_program::{program, signal};
+use super::local_program::{program, signal};
 
 /// The program, with its whole output.
 struct Logged {

@@ -8,7 +8,7 @@ use tests::bundle::binaries;
 use tests::processes::Process;
 use tests::wait::{soon, until};
 
-use crate::local_program::{LocalProgram, answer, program, run, signal};
+use super::local_program::{LocalProgram, answer, program, run, signal};
 
 /// The single line of a failed run.
 fn error_line(output: &Output) -> &str {

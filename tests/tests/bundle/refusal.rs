@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::BUNDLE;
+use super::BUNDLE;
 
 const ECHO: &str = r#"{"function":"demo.echo"}"#;
 
@@ -44,59 +44,6 @@ async fn a_body_must_be_json_of_at_most_one_mebibyte() {
         .send(Method::POST, "/operations", &[], padded(1024 * 1024 + 1))
         .await;
     larger.is_problem(413, "INVALID_REQUEST");
-}
-
-#[tokio::test]
-async fn an_invalid_body_is_answered_with_a_pointer_to_the_member() {
-    let api = BUNDLE.caller("wrong");
-    for (body, status, code, pointer) in [
-        ("{", 400, "PARSE_ERROR", None),
-        ("[]", 400, "INVALID_REQUEST", None),
-        ("{}", 400, "INVALID_ARGUMENTS", Some("/function")),
-        (
-            r#"{"function":"demo.echo","colour":1}"#,
-            400,
-            "INVALID_ARGUMENTS",
-            Some("/colour"),
-        ),
-        (
-            r#"{"function":"demo.countdown","arguments":{"steps":0,"step_ms":1}}"#,
-            400,
-            "INVALID_ARGUMENTS",
-            Some("/arguments/steps"),
-        ),
-        (
-            r#"{"function":"demo.echo","ttl_seconds":59}"#,
-            400,
-            "INVALID_ARGUMENTS",
-            Some("/ttl_seconds"),
-        ),
-        (
-            r#"{"function":"demo.echo","callback_url":"http://10.0.0.1/"}"#,
-            400,
-            "INVALID_ARGUMENTS",
-            Some("/callback_url"),
-        ),
-        (
-            r#"{"function":"demo.ech"}"#,
-            404,
-            "FUNCTION_NOT_FOUND",
-            None,
-        ),
-        (
-            r#"{"function":"demo.echo","version":"9.0.0"}"#,
-            404,
-            "VERSION_NOT_FOUND",
-            None,
-        ),
-    ] {
-        let answer = api.send(Method::POST, "/operations", &[], body).await;
-        let problem = answer.is_problem(status, code);
-        let named = problem["errors"][0]["pointer"].as_str();
-        assert_eq!(named, pointer, "{body}: {problem}");
-    }
-    let listed = api.get("/operations").await.json();
-    assert_eq!(listed["operations"], json!([]));
 }
 
 #[tokio::test]

@@ -5,24 +5,7 @@ use serde_json::json;
 
 use tests::wait::until;
 
-use crate::BUNDLE;
-
-/// JSON that a parser with floats and sorted maps would change.
-const EXACT: &str =
-    r#"{"z":9007199254740993,"a":18446744073709551615,"m":{"b":1.0e5,"a":-0.0},"e":"\u00e9"}"#;
-
-#[tokio::test]
-async fn a_result_keeps_the_callers_numbers_and_order_of_keys() {
-    let api = BUNDLE.caller("exact");
-    let body = format!(r#"{{"function":"demo.echo","arguments":{EXACT},"metadata":{EXACT}}}"#);
-    let submitted = api.send(Method::POST, "/operations", &[], body).await;
-    assert_eq!(submitted.status, 202, "{}", submitted.text);
-    let completed = api.reaches(&submitted.id(), "completed").await;
-    for member in ["result", "metadata"] {
-        let expected = format!(r#""{member}":{EXACT}"#);
-        assert!(completed.text.contains(&expected), "{}", completed.text);
-    }
-}
+use super::BUNDLE;
 
 #[tokio::test]
 async fn an_accepted_operation_says_where_it_is_and_when_to_look() {
@@ -63,33 +46,6 @@ async fn an_accepted_operation_says_where_it_is_and_when_to_look() {
 }
 
 #[tokio::test]
-async fn a_read_with_the_current_etag_is_304() {
-    let api = BUNDLE.caller("seen");
-    let submitted = api.submit(&json!({"function": "demo.echo"})).await;
-    let path = format!("/operations/{}", submitted.id());
-    let tag = api
-        .reaches(&submitted.id(), "completed")
-        .await
-        .header("etag")
-        .to_owned();
-    let listed = format!("\"other\", W/{tag}");
-    for seen in [&*tag, &*listed, "*"] {
-        let answer = api
-            .send(Method::GET, &path, &[("if-none-match", seen)], "")
-            .await;
-        assert_eq!(answer.status, 304, "{seen}");
-        assert_eq!(answer.header("etag"), tag);
-        assert_eq!(answer.text, "");
-    }
-    for seen in [submitted.header("etag"), "\"other\""] {
-        let answer = api
-            .send(Method::GET, &path, &[("if-none-match", seen)], "")
-            .await;
-        assert_eq!(answer.status, 200, "{seen}");
-    }
-}
-
-#[tokio::test]
 async fn progress_grows_and_names_its_step() {
     let api = BUNDLE.caller("progress");
     let submitted = api
@@ -118,35 +74,6 @@ async fn progress_grows_and_names_its_step() {
         let step = (progress * 25.0).round();
         assert_eq!(message, format!("\"step {step} of 25\""));
     }
-}
-
-#[tokio::test]
-async fn another_owners_operation_is_answered_like_a_missing_one() {
-    let alice = BUNDLE.caller("alice");
-    let id = alice.submit(&json!({"function": "demo.echo"})).await.id();
-    alice.reaches(&id, "completed").await;
-    let bob = BUNDLE.caller("bob");
-    let missing = "op_000000000000000000000000";
-    for (method, action) in [
-        (Method::GET, ""),
-        (Method::DELETE, ""),
-        (Method::POST, "/cancel"),
-        (Method::POST, "/redeliver"),
-    ] {
-        let mut refusals = Vec::new();
-        for id in [&*id, missing, "op_1", "OP_000000000000000000000000", "%00"] {
-            let path = format!("/operations/{id}{action}");
-            let answer = bob.send(method.clone(), &path, &[], "").await;
-            let mut problem = answer.is_problem(404, "ASYNC_OPERATION_NOT_FOUND");
-            problem["request_id"].take();
-            let names: Vec<_> = answer.headers.keys().cloned().collect();
-            refusals.push((problem, names));
-        }
-        refusals.dedup();
-        assert_eq!(refusals.len(), 1, "{method} {action}: {refusals:?}");
-    }
-    assert_eq!(bob.get("/operations").await.json()["operations"], json!([]));
-    alice.reaches(&id, "completed").await;
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tests::api::{Answer, Api};
 use tests::wait::until;
 
-use crate::BUNDLE;
+use super::BUNDLE;
 
 const CLIENTS: usize = 32;
 const SUBMITS: usize = 1000;

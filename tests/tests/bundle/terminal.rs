@@ -16,7 +16,7 @@ use tests::wait::soon;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::TcpListener;
 
-use crate::local_program::{program, run, signal};
+use super::local_program::{program, run, signal};
 
 fn directory(name: &str) -> PathBuf {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);

@@ -11,7 +11,7 @@ use shared::clock::{Clock as _, SystemClock};
 use shared::domain::time::Timestamp;
 use tests::receiver::Receiver;
 
-use crate::Chance;
+use super::Chance;
 
 /// Concurrent callers.
 const CALLERS: usize = 8;

@@ -11,7 +11,7 @@ use shared::config::Environment;
 use shared::domain::time::Timestamp;
 use tests::queues::QueueKind;
 
-use crate::Chance;
+use super::Chance;
 
 /// Between two messages that are duplicated.
 const PAUSE: Duration = Duration::from_millis(100);

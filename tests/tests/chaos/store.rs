@@ -14,7 +14,7 @@ use local::client::http_client;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::Chance;
+use super::Chance;
 
 /// The share of requests that are throttled.
 const THROTTLED: f64 = 0.04;

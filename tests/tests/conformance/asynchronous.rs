@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use tests::shape::assert_shape;
 
-use crate::exchange::Exchange;
-use crate::server::{CANCEL, STATUS, Server, extension};
+use super::exchange::Exchange;
+use super::server::{CANCEL, STATUS, Server, extension};
 
 /// Expects that the call continues, and that the answer says how to poll it.
 #[track_caller]

@@ -3,7 +3,7 @@
 use serde_json::json;
 use tests::shape::assert_shape;
 
-use crate::server::{Server, extension};
+use super::server::{Server, extension};
 
 #[tokio::test]
 async fn the_answer_says_how_much_of_the_deadline_is_left() {

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::server::{PING, Server, extension, pong, request, unique};
+use super::server::{PING, Server, extension, pong, request, unique};
 
 /// Sets the member at a pointer, or removes it.
 fn set(request: &mut Value, pointer: &str, value: Option<Value>) {

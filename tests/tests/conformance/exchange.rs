@@ -6,7 +6,7 @@ use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use tests::shape::assert_shape;
 
-use crate::server::{CANONICAL, SHORT};
+use super::server::{CANONICAL, SHORT};
 
 /// The HTTP status of each code, from the tables in the specification's `errors.md` and
 /// `transport.md`. A server chooses the status of the codes that it adds.

@@ -3,7 +3,7 @@
 use serde_json::json;
 use tests::shape::assert_shape;
 
-use crate::server::{CANONICAL, PING, SHORT, Server, extension, request, unique};
+use super::server::{CANONICAL, PING, SHORT, Server, extension, request, unique};
 
 /// The specification spells the names in two ways. A server accepts both, and answers in the
 /// caller's spelling so that the caller finds it.

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use tests::shape::assert_shape;
 
-use crate::exchange::Exchange;
-use crate::server::{Call, Server, extension, prefer_async, request, unique};
+use super::exchange::Exchange;
+use super::server::{Call, Server, extension, prefer_async, request, unique};
 
 async fn call(server: &Server, call: &Call, key: &str, deferred: bool) -> Exchange {
     let mut request = request(&call.function, &call.arguments);

@@ -6,7 +6,7 @@ use serde_json::json;
 use tests::shape::assert_shape;
 use tests::wait::until;
 
-use crate::server::{LIST, Server};
+use super::server::{LIST, Server};
 
 /// More pages than any caller of the suite has.
 const PAGES_MAX: usize = 1000;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tests::shape::assert_shape;
 
-use crate::server::{DESCRIBE, PING, Server, pong, request};
+use super::server::{DESCRIBE, PING, Server, pong, request};
 
 #[tokio::test]
 async fn every_minor_version_is_accepted() {

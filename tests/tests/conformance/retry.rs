@@ -3,7 +3,7 @@
 use serde_json::json;
 use tests::shape::assert_shape;
 
-use crate::server::{Server, extension};
+use super::server::{Server, extension};
 
 #[tokio::test]
 async fn a_transient_error_says_how_to_retry() {

@@ -13,7 +13,7 @@ use tests::openapi;
 use tests::receiver::{Receiver, SECRET};
 use tests::wait::until;
 
-use crate::exchange::Exchange;
+use super::exchange::Exchange;
 
 pub(crate) const STATUS: &str = "urn:cline:forrst:ext:async:fn:status";
 pub(crate) const CANCEL: &str = "urn:cline:forrst:ext:async:fn:cancel";

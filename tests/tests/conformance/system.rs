@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tests::shape::assert_shape;
 
-use crate::server::{CANCEL, CAPABILITIES, DESCRIBE, HEALTH, LIST, PING, STATUS, Server, request};
+use super::server::{CANCEL, CAPABILITIES, DESCRIBE, HEALTH, LIST, PING, STATUS, Server, request};
 
 const STATUSES: [&str; 3] = ["healthy", "degraded", "unhealthy"];
 

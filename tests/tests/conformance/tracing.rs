@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::server::{PING, Server, extension, request, unique};
+use super::server::{PING, Server, extension, request, unique};
 
 #[tokio::test]
 async fn an_answer_has_the_callers_trace_and_a_new_span() {

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::server::{CAPABILITIES, PING, Server, pong, request};
+use super::server::{CAPABILITIES, PING, Server, pong, request};
 
 /// The limit that the specification recommends to servers.
 const RECOMMENDED_BYTES_MAX: u64 = 1024 * 1024;

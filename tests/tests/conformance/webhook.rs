@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tests::shape::assert_shape;
 use tests::wait::until;
 
-use crate::server::{Server, extension, prefer_async};
+use super::server::{Server, extension, prefer_async};
 
 #[tokio::test]
 async fn a_registration_is_confirmed_and_its_callback_arrives() {

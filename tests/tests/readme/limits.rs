@@ -2,7 +2,7 @@
 
 use shared::domain::limits;
 
-use crate::{PROTOCOL, rows};
+use super::{PROTOCOL, rows};
 
 #[test]
 fn the_limits_are_those_of_the_code() {

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use tests::readme::{PAGES, files, root};
 
-use crate::README;
+use super::README;
 
 const README_LINES_MAX: usize = 200;
 const PAGE_LINES_MAX: usize = 400;

@@ -4,11 +4,11 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tests::api::Api;
 
-use crate::authority::Authority;
-use crate::keys::{NEW_SECRET, OLD_SECRET, PUBLIC_KEY, STRANGERS_PUBLIC_KEY, STRANGERS_SECRET};
-use crate::language::Language;
-use crate::receiver::Receiver;
-use crate::{AUTHORITY, ROTATING};
+use super::authority::Authority;
+use super::keys::{NEW_SECRET, OLD_SECRET, PUBLIC_KEY, STRANGERS_PUBLIC_KEY, STRANGERS_SECRET};
+use super::language::Language;
+use super::receiver::Receiver;
+use super::{AUTHORITY, ROTATING};
 
 /// Text that comes back changed unless the receiver verifies and parses the very bytes that it got:
 /// letters beyond ASCII, a decomposed one, one outside of the basic plane, line separators, control

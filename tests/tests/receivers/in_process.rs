@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::authority::Identity;
+use super::authority::Identity;
 
 /// The maximum age of a delivery with a `v1a` signature. The reference libraries use the same for
 /// `v1`.

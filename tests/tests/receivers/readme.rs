@@ -20,10 +20,10 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::TcpStream;
 use tokio::process::ChildStdout;
 
-use crate::in_process::Verifier;
-use crate::keys::{PUBLIC_KEY, SIGNING_KEY};
-use crate::language::Language;
-use crate::{DEVELOPMENT, ROTATING};
+use super::in_process::Verifier;
+use super::keys::{PUBLIC_KEY, SIGNING_KEY};
+use super::language::Language;
+use super::{DEVELOPMENT, ROTATING};
 
 /// The page for authors of receivers.
 const PAGE: &str = "functions/callback/README.md";

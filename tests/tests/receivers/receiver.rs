@@ -9,9 +9,9 @@ use tokio::process::Child;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
-use crate::authority::Identity;
-use crate::in_process;
-use crate::language::Language;
+use super::authority::Identity;
+use super::in_process;
+use super::language::Language;
 
 /// Responds with 204 to requests that its key verifies, and with 400 to others.
 pub(crate) struct Receiver {

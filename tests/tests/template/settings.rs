@@ -22,7 +22,7 @@ use submit::Submit;
 use tests::secrets_manager::SecretsManager;
 use worker::Worker;
 
-use crate::FUNCTION;
+use super::FUNCTION;
 use tests::template::Template;
 
 /// Variables that Lambda sets.

@@ -76,29 +76,6 @@ async fn a_call_whose_result_is_late_is_answered_asynchronously() {
 }
 
 #[tokio::test]
-async fn a_call_returns_the_functions_error_unchanged() {
-    let world = World::start().await;
-    for (code, status) in [("OUT_OF_PAPER", 400), ("RATE_LIMITED", 429)] {
-        let body = envelope(
-            "demo.fail",
-            &json!({"code": code, "message": "no"}),
-            &json!([]),
-        );
-        let request = world.request("POST", "/forrst", &[], &body);
-        let answer = world
-            .while_waiting(Some(Duration::from_millis(100)), request)
-            .await;
-        assert_eq!(answer.status, status, "{}", answer.text);
-        assert_eq!(answer.json["result"], Value::Null);
-        assert_eq!(
-            answer.json["errors"],
-            json!([{"code": code, "message": "no"}])
-        );
-        assert_eq!(data(&answer, "retry").is_null(), status == 400);
-    }
-}
-
-#[tokio::test]
 async fn a_call_that_is_cancelled_while_it_waits_says_so() {
     let world = World::start().await;
     let body = envelope("demo.echo", &json!({}), &json!([]));

@@ -1,35 +1,10 @@
 //! The protocol's system functions.
 
-use std::time::Duration;
-
 use serde_json::json;
 use tests::wire::Fault;
 use tests::world::World;
 
-use super::{CANCEL, HEALTH, LIST, STATUS, call, codes, envelope, start};
-
-#[tokio::test]
-async fn only_the_first_cancel_succeeds() {
-    let world = World::start().await;
-    let id = start(&world, "demo.echo", &json!({})).await;
-    let arguments = json!({"operation_id": id});
-    let cancelled = call(&world, CANCEL, &arguments, &json!([])).await;
-    assert_eq!(
-        cancelled.json["result"],
-        json!({
-            "operation_id": id, "status": "cancelled",
-            "cancelled_at": "2027-01-15T08:00:00.000Z",
-        })
-    );
-    world.clock.advance(Duration::from_millis(1));
-    let again = call(&world, CANCEL, &arguments, &json!([])).await;
-    assert_eq!(again.status, 400, "{}", again.text);
-    assert_eq!(codes(&again), ["ASYNC_CANNOT_CANCEL"]);
-    assert_eq!(
-        again.json["errors"][0]["details"],
-        json!({"operation_id": id, "status": "cancelled"})
-    );
-}
+use super::{CANCEL, HEALTH, STATUS, call, codes, envelope, start};
 
 /// The store applies the write, the SDK retries it, and the retry finds the operation already
 /// cancelled by the first try.
@@ -41,54 +16,6 @@ async fn a_cancel_whose_answer_was_lost_succeeds() {
     let cancelled = call(&world, CANCEL, &json!({"operation_id": id}), &json!([])).await;
     assert_eq!(cancelled.status, 200, "{}", cancelled.text);
     assert_eq!(cancelled.json["result"]["status"], "cancelled");
-}
-
-#[tokio::test]
-async fn rest_and_forrst_show_list_and_cancel_the_same_operations() {
-    let world = World::start().await;
-    let by_rest = world
-        .submit(json!({"function": "demo.echo", "metadata": {"m": 1}}))
-        .await;
-    let by_rest = by_rest.json["id"].as_str().unwrap();
-    let by_forrst = start(&world, "demo.echo", &json!({"a": 1})).await;
-
-    let shown = call(
-        &world,
-        STATUS,
-        &json!({"operation_id": by_rest}),
-        &json!([]),
-    )
-    .await;
-    assert_eq!(shown.json["result"]["metadata"], json!({"m": 1}));
-    assert_eq!(world.show(&by_forrst).await["status"], "pending");
-
-    let first = call(&world, LIST, &json!({"limit": 1}), &json!([])).await;
-    let page = &first.json["result"];
-    assert_eq!(page["operations"].as_array().unwrap().len(), 1);
-    let cursor = page["next_cursor"].as_str().unwrap();
-    let second = world
-        .request(
-            "GET",
-            &format!("/operations?limit=1&cursor={cursor}"),
-            &[],
-            "",
-        )
-        .await;
-    let ids = [
-        &page["operations"][0]["id"],
-        &second.json["operations"][0]["id"],
-    ];
-    assert!(ids.contains(&&json!(by_rest)) && ids.contains(&&json!(by_forrst)));
-
-    let cancelled = call(
-        &world,
-        CANCEL,
-        &json!({"operation_id": by_rest}),
-        &json!([]),
-    )
-    .await;
-    assert_eq!(cancelled.status, 200, "{}", cancelled.text);
-    assert_eq!(world.show(by_rest).await["status"], "cancelled");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use tests::world::World;
 
 use super::super::{CANCEL, LIST, STATUS, data};
 use super::{Page, about, operation_id, protocol, send};
-use crate::work::RunningWorker;
+use crate::stories::work::RunningWorker;
 
 const EXAMPLES: usize = 20;
 

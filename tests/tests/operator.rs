@@ -1,8 +1,6 @@
 //! The operator tool: on the real handlers, store and queues in one process, and as a program
 //! together with the whole bundle.
 
-#![expect(clippy::unwrap_used, reason = "a test has nobody to hand an error to")]
-
 mod batches;
 mod erase;
 mod permissions;

@@ -1,7 +1,5 @@
 //! Stories over HTTP, on the whole bundle with the functions' processes.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod callback;
 mod cancel;
 mod erase;

@@ -5,8 +5,6 @@
 //! Python and Node in other processes if `RECEIVERS` is a directory that `tests/references.sh` has
 //! prepared. The run fails if anything is missing there.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod authority;
 mod deliveries;
 mod in_process;
@@ -20,7 +18,7 @@ use std::sync::LazyLock;
 
 use tests::bundle::SharedBundle;
 
-use crate::authority::Authority;
+use authority::Authority;
 
 /// The authority that the bundle trusts in addition to Mozilla's.
 static AUTHORITY: LazyLock<Authority> = LazyLock::new(|| Authority::new("trusted"));

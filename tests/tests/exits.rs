@@ -1,7 +1,5 @@
 //! The metrics in the log of an invocation whose process must end.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

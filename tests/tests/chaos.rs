@@ -5,13 +5,12 @@
 //! `cargo test` runs it for a few seconds; `CHAOS_SECONDS` sets another duration, and `CHAOS_SEED`
 //! repeats the choices of an earlier run. It prints its figures.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod callers;
 mod duplicates;
 mod kills;
 mod store;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,12 +19,12 @@ use local::guard::Allowed;
 use shared::clock::{Clock as _, SystemClock};
 use shared::config::Environment;
 use shared::random::{Random, SeededRandom};
-use tests::bundle::binaries;
+use tests::bundle::linked_functions;
 use tests::receiver::{Receiver, SECRET};
 
-use crate::callers::Callers;
-use crate::duplicates::Queues;
-use crate::store::FaultyStore;
+use callers::Callers;
+use duplicates::Queues;
+use store::FaultyStore;
 
 const SECONDS_DEFAULT: u64 = 5;
 
@@ -68,7 +67,9 @@ async fn nothing_that_was_accepted_is_lost() {
 
     let receiver = Receiver::start().await;
     let store = FaultyStore::start(chance.clone()).await;
-    let bundle = Bundle::start(settings(&store)).await.unwrap();
+    let functions = linked_functions("chaos");
+    let settings = settings(&store, functions.clone());
+    let bundle = Bundle::start(settings).await.unwrap();
     store.forward_to(&bundle);
     let queues = Queues::of(&bundle);
     queues.shorten_visibility().await;
@@ -78,7 +79,7 @@ async fn nothing_that_was_accepted_is_lost() {
     store.start_faults();
     let (operations, kills, duplicates) = tokio::join!(
         callers.until(ends_at),
-        kills::until(ends_at, chance.clone()),
+        kills::until(ends_at, &functions, chance.clone()),
         queues.duplicate_until(ends_at, chance),
     );
     let faults = store.stop_faults();
@@ -89,7 +90,7 @@ async fn nothing_that_was_accepted_is_lost() {
     figures.assert_nothing_lost();
 }
 
-fn settings(store: &FaultyStore) -> Settings {
+fn settings(store: &FaultyStore, functions_directory: PathBuf) -> Settings {
     let environment = [
         // The functions would log an error for each fault.
         ("AWS_LAMBDA_LOG_LEVEL", "FATAL"),
@@ -109,7 +110,7 @@ fn settings(store: &FaultyStore) -> Settings {
         dynamodb: None,
         sqs: None,
         lambda: None,
-        functions_directory: binaries(),
+        functions_directory,
         environment: environment
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into(),

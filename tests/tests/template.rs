@@ -1,8 +1,6 @@
 //! Compares `infra/template.yaml` with the code. A number, a name or a route that differs would
 //! first show on AWS, and sometimes only after a crash there.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod cargo_lambda;
 mod settings;
 

@@ -8,8 +8,6 @@
 //! that it allows; where it contradicts itself, a comment says which statement the suite follows.
 //! Other tests cover what only Ferry promises.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod asynchronous;
 mod deadline;
 mod envelope;

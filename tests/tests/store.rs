@@ -4,8 +4,6 @@
 //! shares no code with it. What passes on both is less likely to depend on the embedded store's own
 //! reading of DynamoDB.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod callbacks;
 mod capacity;
 mod erasure;

@@ -1,37 +1,42 @@
 //! Leases of real workers: one is killed in the middle of its work, and one is stopped past its
 //! lease and continues.
 
-#![cfg(unix)]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
+use std::sync::Arc;
 use std::time::Duration;
 
+use local::bundle::Settings;
 use serde_json::json;
 use shared::clock::{Clock as _, SystemClock};
 use tests::api::Api;
-use tests::bundle::SharedBundle;
+use tests::bundle::{RunningBundle, linked_functions, settings};
 use tests::processes::Process;
 use tests::receiver::{Receiver, SECRET};
 use tests::wait::until;
 
 const LEASE: Duration = Duration::from_secs(5);
 
-static BUNDLE: SharedBundle = SharedBundle::new(|| {
-    [
+/// The name of the directory that the bundle's functions are started from.
+const FUNCTIONS: &str = "leases";
+
+fn bundle() -> RunningBundle {
+    let environment = [
         // A worker that lost its lease logs a warning.
         ("AWS_LAMBDA_LOG_LEVEL", "ERROR"),
         ("CALLBACK_ALLOWED_NETWORKS", "127.0.0.0/8"),
         ("LEASE_SECONDS", "5"),
         ("WEBHOOK_SECRETS", SECRET),
-    ]
-    .map(|(name, value)| (name, value.to_owned()))
-    .into()
-});
+    ];
+    let environment = environment.map(|(name, value)| (name, value.to_owned()));
+    RunningBundle::start(Settings {
+        functions_directory: linked_functions(FUNCTIONS),
+        ..settings(environment.into())
+    })
+}
 
 /// One test, because each part needs to know the workers that run.
 #[tokio::test]
 async fn a_lease_is_lost_with_its_worker_and_a_worker_with_its_lease() {
-    let api = BUNDLE.caller("leases");
+    let api = Api::new(Arc::new(bundle()), "leases");
     a_killed_workers_operation_is_claimed_again_after_its_lease(&api).await;
     a_fenced_off_worker_changes_nothing_and_acknowledges_nothing(&api).await;
 }
@@ -110,9 +115,10 @@ async fn at_work(api: &Api, id: &str, attempt: u64) -> Vec<Process> {
         is_at_work.then_some(())
     })
     .await;
+    let functions = linked_functions(FUNCTIONS);
     let children = Process::children_of(std::process::id()).await;
     children
         .into_iter()
-        .filter(|process| process.name == "worker")
+        .filter(|process| process.name == "worker" && process.directory == functions)
         .collect()
 }

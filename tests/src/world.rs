@@ -6,7 +6,6 @@ use std::time::Duration;
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use callback::Callback;
 use local::bundle::Services;
 use local::client::sdk_config;
 use serde_json::{Value, json};
@@ -18,7 +17,6 @@ use shared::random::SeededRandom;
 use shared::store::Store;
 use status::Status;
 use submit::Submit;
-use worker::Worker;
 
 use crate::logs::log_warnings;
 use crate::openapi::Exchange;
@@ -50,8 +48,8 @@ pub struct World {
     pub callers_clock: Arc<WatchedClock>,
     submit: Submit,
     status: Status,
-    worker: Arc<Worker>,
-    callback: Callback,
+    worker: Arc<worker::Handler>,
+    callback: callback::Handler,
     sqs: aws_sdk_sqs::Client,
     services: Services,
 }
@@ -127,9 +125,10 @@ impl World {
             .unwrap(),
             callers_clock,
             worker: Arc::new(
-                Worker::new(&environment, &aws("Worker"), shared_clock(), random.clone()).unwrap(),
+                worker::Handler::new(&environment, &aws("Worker"), shared_clock(), random.clone())
+                    .unwrap(),
             ),
-            callback: Callback::new(
+            callback: callback::Handler::new(
                 &environment,
                 &aws("Callback"),
                 shared_clock(),
@@ -151,16 +150,16 @@ impl World {
 
     /// Another worker, as a second process would be one.
     #[must_use]
-    pub fn another_worker(&self) -> Arc<Worker> {
+    pub fn another_worker(&self) -> Arc<worker::Handler> {
         Arc::new(self.worker_by(Arc::new(self.clock.clone())))
     }
 
     /// The same, by a clock of its own.
     #[must_use]
-    pub fn worker_by(&self, clock: Arc<dyn Clock>) -> Worker {
+    pub fn worker_by(&self, clock: Arc<dyn Clock>) -> worker::Handler {
         let connector = self.permissions.of("Worker", self.wire.connector());
         let aws = aws(&self.environment, connector);
-        Worker::new(&self.environment, &aws, clock, self.random.clone()).unwrap()
+        worker::Handler::new(&self.environment, &aws, clock, self.random.clone()).unwrap()
     }
 
     /// Another sender of callbacks, which starts as a new process does.
@@ -168,11 +167,11 @@ impl World {
     /// # Errors
     ///
     /// When it cannot start.
-    pub async fn another_callback(&self) -> Result<Callback, SettingError> {
+    pub async fn another_callback(&self) -> Result<callback::Handler, SettingError> {
         let clock = Arc::new(self.clock.clone());
         let connector = self.permissions.of("Callback", self.wire.connector());
         let aws = aws(&self.environment, connector);
-        Callback::new(&self.environment, &aws, clock, self.random.clone()).await
+        callback::Handler::new(&self.environment, &aws, clock, self.random.clone()).await
     }
 
     /// A queue.
@@ -283,7 +282,7 @@ impl World {
     }
 
     /// Has up to `most` messages of a queue served in one batch, by this worker if it is the worker's queue.
-    pub async fn pump_by(&self, worker: &Worker, kind: QueueKind, most: i32) -> bool {
+    pub async fn pump_by(&self, worker: &worker::Handler, kind: QueueKind, most: i32) -> bool {
         let queue = self.queue(kind);
         let messages = queue.receive(most).await;
         if messages.is_empty() {
@@ -299,7 +298,7 @@ impl World {
     }
 
     /// Gives an event to the function that the queue feeds; its answer.
-    pub async fn serve(&self, worker: &Worker, kind: QueueKind, event: Value) -> Value {
+    pub async fn serve(&self, worker: &worker::Handler, kind: QueueKind, event: Value) -> Value {
         let event = serde_json::from_value(event).unwrap();
         let response = match kind {
             QueueKind::Dispatch | QueueKind::DispatchDeadLetter => {

@@ -3,7 +3,7 @@
 use rustls::RootCertStore;
 use shared::certificates::add_certificates;
 use shared::config::{Environment, SettingError};
-use shared::domain::backoff::CallbackSchedule;
+use shared::domain::delivery::CallbackSchedule;
 use shared::domain::limits::{
     CALLBACK_RETRIES_MAX, CALLBACK_RETRY_AFTER_SECS_MAX, CALLBACK_RETRY_SECS,
 };

@@ -7,11 +7,13 @@ use std::pin::Pin;
 
 use serde::Serialize;
 use shared::catalogue::{
-    ArgumentFault, Catalogue, Entry, Function, Unknown, csv_summarize::CsvSummarize,
-    demo as demo_functions, read_arguments,
+    ArgumentFault, Catalogue, Entry, Function, csv_summarize::CsvSummarize, demo as demo_functions,
+    read_arguments,
 };
+use shared::domain::attempt::NotDeployed;
 use shared::domain::json::Json;
 use shared::domain::operation::{FailureCode, OperationError};
+use shared::queue::Dispatch;
 use shared::schema::Validators;
 
 use crate::context::Context;
@@ -92,7 +94,7 @@ pub struct Runner {
 
 /// The work that a worker knows.
 #[derive(Clone, Copy)]
-pub(crate) struct Works {
+pub(crate) struct Runners {
     runners: &'static [Runner],
     demo: bool,
 }
@@ -110,7 +112,7 @@ impl Runner {
     }
 }
 
-impl Works {
+impl Runners {
     /// All work, with the demonstration functions' or without.
     pub(crate) const fn new(demo: bool) -> Self {
         Self {
@@ -127,23 +129,23 @@ impl Works {
         }
     }
 
-    /// The work of a function in just this version.
-    pub(crate) fn find(self, name: &str, version: &str) -> Result<&'static Runner, Unknown> {
-        let named = || {
-            self.runners
-                .iter()
-                .filter(|runner| runner.entry.name == name && (self.demo || !runner.entry.demo))
-        };
-        named()
+    /// The work of exactly this version of a function.
+    pub(crate) fn find(self, name: &str, version: &str) -> Result<&'static Runner, NotDeployed> {
+        let mut versions = self
+            .runners
+            .iter()
+            .filter(|runner| runner.entry.name == name && (self.demo || !runner.entry.demo))
+            .peekable();
+        if versions.peek().is_none() {
+            return Err(NotDeployed::Function);
+        }
+        versions
             .find(|runner| runner.entry.version == version)
-            .ok_or_else(|| {
-                let available: Vec<_> = named().map(|runner| runner.entry.version).collect();
-                if available.is_empty() {
-                    Unknown::Function
-                } else {
-                    Unknown::Version { available }
-                }
-            })
+            .ok_or(NotDeployed::Version)
+    }
+
+    pub(crate) fn find_for(self, message: &Dispatch) -> Result<&'static Runner, NotDeployed> {
+        self.find(&message.function, &message.function_version)
     }
 }
 
@@ -173,16 +175,16 @@ fn invalid_arguments(faults: &[ArgumentFault]) -> WorkError {
 ///
 /// When there is none, when it is not called in this way, or when it fails.
 pub async fn run_by_name(name: &str, arguments: Json, context: Context) -> Result<Json, WorkError> {
-    let unknown = |_| {
+    let not_found = || {
         WorkError::permanent(
             FailureCode::FunctionNotFound.as_str(),
             &format!("there is no function {name}"),
         )
     };
-    let entry = Catalogue::new(true).find(name, None).map_err(unknown)?;
-    let runner = Works::new(true)
-        .find(entry.name, entry.version)
-        .map_err(unknown)?;
+    let entry = Catalogue::new(true).find(name, None);
+    let entry = entry.map_err(|_| not_found())?;
+    let runner = Runners::new(true).find(entry.name, entry.version);
+    let runner = runner.map_err(|_| not_found())?;
     if !arguments.is_object() {
         let detail = "must be an object".to_owned();
         let pointer = String::new();

@@ -9,19 +9,11 @@ use super::payload::{kept_with, result_key, submitted_key};
 use super::write::Written;
 use super::{Store, StoreError, outcome};
 use crate::domain::callback::{Attempt, Callback, CallbackStatus};
+use crate::domain::delivery::{DeliveryOutcome, DueCallback};
 use crate::domain::id::AttemptId;
 use crate::domain::limits::CALLBACK_RETENTION_SECS;
 use crate::domain::operation::{Operation, Payload, State};
 use crate::domain::time::Timestamp;
-
-/// What an attempt led to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Settlement {
-    /// Another attempt, not before this.
-    Again(Timestamp),
-    /// The round is over: [`CallbackStatus::Delivered`], [`CallbackStatus::Gone`] or [`CallbackStatus::Exhausted`].
-    Settled(CallbackStatus),
-}
 
 /// An attempt to record.
 #[derive(Debug)]
@@ -30,8 +22,7 @@ pub struct AttemptRecord {
     pub id: AttemptId,
     /// The attempt itself.
     pub attempt: Attempt,
-    /// What it led to.
-    pub settlement: Settlement,
+    pub outcome: DeliveryOutcome,
     /// How many attempts are kept; the oldest go.
     pub kept_max: usize,
 }
@@ -46,20 +37,18 @@ pub enum Recorded {
 }
 
 impl Store {
-    /// Records an attempt: one write, refused unless the operation's callback still stands as `read`.
+    /// Records an attempt: one write, refused unless the operation's callback still stands as in `due`.
     ///
     /// # Errors
     ///
     /// When the store cannot be reached.
     pub async fn record_attempt(
         &self,
-        read: &Operation,
+        due: &DueCallback,
         record: &AttemptRecord,
         now: Timestamp,
     ) -> Result<Recorded, StoreError> {
-        let Some(callback) = &read.callback else {
-            return Ok(Recorded::Refused);
-        };
+        let (read, callback) = (due.operation(), due.callback());
         let mut attempts = callback.attempts.clone();
         attempts.push(record.attempt.clone());
         attempts.drain(..attempts.len().saturating_sub(record.kept_max));
@@ -75,13 +64,11 @@ impl Store {
             number(callback.round_attempts + 1),
         );
         write.set(name::CALLBACK_ATTEMPT_ID, text(record.id.as_str()));
-        match record.settlement {
-            Settlement::Again(at) => {
-                write.set(name::CALLBACK_STATUS, text(CallbackStatus::Due.as_str()));
-                write.set(name::CALLBACK_NEXT_AT, time(at));
-            }
-            Settlement::Settled(status) => {
-                write.set(name::CALLBACK_STATUS, text(status.as_str()));
+        let status = record.outcome.status();
+        write.set(name::CALLBACK_STATUS, text(status.as_str()));
+        match record.outcome {
+            DeliveryOutcome::RetryAt(at) => write.set(name::CALLBACK_NEXT_AT, time(at)),
+            DeliveryOutcome::Delivered | DeliveryOutcome::Gone | DeliveryOutcome::Exhausted => {
                 write.remove(name::CALLBACK_NEXT_AT);
             }
         }
@@ -114,7 +101,7 @@ impl Store {
         &self,
         read: &Operation,
         now: Timestamp,
-    ) -> Result<Option<Operation>, StoreError> {
+    ) -> Result<Option<DueCallback>, StoreError> {
         let Some(callback) = &read.callback else {
             return Ok(None);
         };
@@ -134,7 +121,8 @@ impl Store {
             Written::Refused(old) => outcome::met(old.as_ref(), now)?,
         };
         Ok(standing
-            .filter(|standing| standing.create_id == read.create_id && standing.callback_is_due()))
+            .filter(|standing| standing.create_id == read.create_id)
+            .and_then(DueCallback::of))
     }
 
     pub(super) async fn keep_payloads(

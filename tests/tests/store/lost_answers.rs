@@ -1,18 +1,18 @@
 //! A lost answer is not a lost race: the SDK sends the request again, and the second meets what the first wrote.
 
 use shared::clock::ManualClock;
-use shared::domain::callback::{Attempt, CallbackStatus};
+use shared::domain::callback::Attempt;
+use shared::domain::delivery::DeliveryOutcome;
 use shared::domain::id::{AttemptId, ClaimId};
 use shared::domain::operation::{FailureCode, OperationError, Owner};
 use shared::domain::precondition::{Preconditions, Version, Versions};
 use shared::store::{
-    AttemptRecord, Cancelled, Claimed, Created, Draft, Erased, Finished, GivenUp, Recorded,
-    Renewed, Settlement,
+    AttemptRecord, Cancelled, Claimed, Created, Draft, Erased, Finished, GivenUp, Recorded, Renewed,
 };
 
 use tests::wire::Fault;
 
-use super::{Fixture, LEASE, NOW, json, owner, secs};
+use super::{Fixture, LEASE, NOW, due, json, owner, secs};
 
 fn error() -> OperationError {
     OperationError::of(FailureCode::InternalError, "so it goes")
@@ -120,14 +120,14 @@ async fn records_of_callbacks_know_their_own_and_nobody_elses() {
             error: None,
             duration_ms: 1,
         },
-        settlement: Settlement::Again(NOW + secs(5)),
+        outcome: DeliveryOutcome::RetryAt(NOW + secs(5)),
         kept_max: 6,
     };
     fixture.wire.plan([(0, Fault::Lost)]);
     assert_eq!(
         fixture
             .store
-            .record_attempt(&read, &record(1), NOW)
+            .record_attempt(&due(&read), &record(1), NOW)
             .await
             .unwrap(),
         Recorded::Written
@@ -135,24 +135,26 @@ async fn records_of_callbacks_know_their_own_and_nobody_elses() {
     assert_eq!(
         fixture
             .store
-            .record_attempt(&read, &record(2), NOW)
+            .record_attempt(&due(&read), &record(2), NOW)
             .await
             .unwrap(),
         Recorded::Refused
     );
 
     let delivered = AttemptRecord {
-        settlement: Settlement::Settled(CallbackStatus::Delivered),
+        outcome: DeliveryOutcome::Delivered,
         ..record(3)
     };
     let read = fixture.get(&read.id).await;
-    let recorded = fixture.store.record_attempt(&read, &delivered, NOW).await;
+    let recorded = fixture
+        .store
+        .record_attempt(&due(&read), &delivered, NOW)
+        .await;
     assert_eq!(recorded.unwrap(), Recorded::Written);
     let settled = fixture.get(&read.id).await;
     fixture.wire.plan([(0, Fault::Lost)]);
     let started = fixture.store.start_round(&settled, NOW).await.unwrap();
-    assert_eq!(started, Some(fixture.get(&read.id).await));
-    assert!(started.unwrap().callback_is_due());
+    assert_eq!(started.unwrap().operation(), &fixture.get(&read.id).await);
 }
 
 #[tokio::test]

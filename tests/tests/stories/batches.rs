@@ -11,7 +11,7 @@ use tests::queues::QueueKind;
 use tests::receiver::Receiver;
 use tests::wire::{Fault, Outage, Service};
 use tests::world::World;
-use worker::Unserved;
+use worker::BatchError;
 
 /// Longer than any message is put back for.
 const HOUR: Duration = Duration::from_secs(3600);
@@ -149,7 +149,10 @@ async fn a_batch_with_a_message_that_cannot_be_named_is_not_answered_and_not_beg
             let event: SqsEvent = serde_json::from_value(event.clone()).unwrap();
             let deadline = world.clock.now() + HOUR;
             let by_worker = world.another_worker().handle(event.clone(), deadline).await;
-            assert_eq!(by_worker, Err(Unserved::MissingMessageId(MissingMessageId)));
+            assert_eq!(
+                by_worker,
+                Err(BatchError::MissingMessageId(MissingMessageId))
+            );
             let sender = world.another_callback().await.unwrap();
             assert_eq!(sender.handle(event).await, Err(MissingMessageId));
         }

@@ -14,7 +14,6 @@ use shared::store::Claimed;
 use tests::queues::QueueKind;
 use tests::samples::pending_operation;
 use tests::world::World;
-use worker::Worker;
 
 use super::messages::leave_submitted;
 use super::work::{AtWork, lease_until};
@@ -87,7 +86,7 @@ async fn busy_operation_until(world: &World, deadline_at: Timestamp) -> String {
     operation.id.as_str().to_owned()
 }
 
-fn busy_worker(world: &World, index: usize) -> Worker {
+fn busy_worker(world: &World, index: usize) -> worker::Handler {
     let worker = world.worker_by(Arc::new(world.clock.clone()));
     worker.with_work(&busy::RUNNERS[index])
 }
@@ -193,7 +192,7 @@ async fn abandoned_by(
         world.clock.advance(Duration::from_secs(1));
     }
     busy::LET_GO[index].store(true, Ordering::SeqCst);
-    let Err(worker::Unserved::Leaked(end)) = served.await.unwrap() else {
+    let Err(worker::BatchError::Leaked(end)) = served.await.unwrap() else {
         panic!("the work ended")
     };
     end

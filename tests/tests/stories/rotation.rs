@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use callback::Callback;
 use serde_json::json;
 use shared::aws::{Aws, http_connector};
 use shared::clock::ManualClock;
@@ -148,7 +147,7 @@ async fn a_secret_that_is_missing_or_unusable_is_told_at_start_without_its_text(
         let aws = Aws::new(&environment, http_connector(&environment).unwrap()).unwrap();
         let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_800_000_000)));
         let random = Arc::new(SeededRandom::new(7));
-        let started = Callback::new(&environment, &aws, clock, random);
+        let started = callback::Handler::new(&environment, &aws, clock, random);
         started.await.err().unwrap().to_string()
     };
     let told = start(&[("WEBHOOK_SECRETS", "")]).await;

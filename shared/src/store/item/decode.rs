@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::stored::{StoredAttempt, StoredError, StoredLastError};
 use super::{Item, name};
-use crate::domain::callback::{Attempt, Callback, CallbackStatus, Event};
+use crate::domain::callback::{Attempt, Callback, Event};
 use crate::domain::fingerprint::RequestHash;
 use crate::domain::id::{AttemptId, ClaimId, CreateId, OperationId};
 use crate::domain::json::Json;
@@ -203,7 +203,7 @@ impl<'a> Fields<'a> {
 
     /// The state, from all attributes that belong to one: what a state must have is there, and nothing else.
     fn state(&self) -> Result<State, StoreError> {
-        let status = self.parsed(name::STATUS, Status::parse)?;
+        let status = self.parsed(name::STATUS, |word| word.parse::<Status>().ok())?;
         let claim_id = self.optional_parsed(name::CLAIM_ID, ClaimId::parse)?;
         let lease_until = self.optional_time(name::LEASE_UNTIL)?;
         let ended_at = self.optional_time(name::ENDED_AT)?;
@@ -264,13 +264,13 @@ impl<'a> Fields<'a> {
         };
         let events = match self.optional_text(name::CALLBACK_EVENTS)? {
             None => Some(Event::ALL.to_vec()),
-            Some(words) => words.split(',').map(Event::parse).collect(),
+            Some(words) => words.split(',').map(|word| word.parse().ok()).collect(),
         };
         let attempts: Option<Vec<StoredAttempt>> = self.optional_json(name::CALLBACK_ATTEMPTS)?;
         Ok(Some(Callback {
             url: url.to_owned(),
             events: events.ok_or_else(|| self.corrupt(name::CALLBACK_EVENTS))?,
-            recorded: self.optional_parsed(name::CALLBACK_STATUS, CallbackStatus::parse)?,
+            recorded: self.optional_parsed(name::CALLBACK_STATUS, |word| word.parse().ok())?,
             attempts_made: self
                 .optional_number(name::CALLBACK_ATTEMPTS_MADE)?
                 .unwrap_or(0),

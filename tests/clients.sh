@@ -19,7 +19,7 @@ document="${document:-$PWD/infra/openapi.yaml}"
 target="$(realpath --canonicalize-missing "${CARGO_TARGET_DIR:-target}")"
 work="$target/clients"
 
-# All packages are pinned, those that others need too; the README names the generators with these versions.
+# All packages are pinned, those that others need too; tests/README.md names the generators with these versions.
 python_environment "$work" tests/requirements/clients.txt
 # Written last, as for Python's.
 installed="$work/node-packages"

@@ -5,7 +5,7 @@
 # Python 3.11 or later with venv, Node 18 or later with npm, a Java runtime, and PyPI and npm's registry on the first run.
 set -euo pipefail
 
-# Pinned, as Python's packages are: the README names this library and its version.
+# Pinned, as Python's packages are: the pages name this library.
 NODE_PACKAGES=("standardwebhooks@1.1.1")
 # The carrier of DynamoDB Local 1.25.1, by Amazon. The licence of what is inside (emulator/LICENSE.txt) lets the holder of an AWS
 # account run it for their own work with AWS's services, and nobody pass it on: it is fetched and run here, never shipped.

@@ -23,7 +23,7 @@ logging.getLogger("samtranslator").setLevel(logging.CRITICAL)
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "infra" / "template.yaml"
-README = ROOT / "README.md"
+RUNBOOK = ROOT / "infra" / "RUNBOOK.md"
 
 # Where `sam build` and `sam deploy` would have put the functions' code.
 CODE_BUCKET = "code"

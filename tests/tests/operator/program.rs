@@ -1,4 +1,4 @@
-//! The program `operator`, beside the program `local`: its commands as the README has them.
+//! The programs `operator` and `local` together, with the commands of `infra/RUNBOOK.md`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};

@@ -1,4 +1,4 @@
-//! What the README tells the author of a receiver, run as it stands.
+//! Runs the receivers in `functions/callback/README.md` as they are written there.
 
 use std::net::TcpListener;
 use std::process::Output;
@@ -25,7 +25,10 @@ use crate::keys::{PUBLIC_KEY, SIGNING_KEY};
 use crate::language::Language;
 use crate::{DEVELOPMENT, ROTATING};
 
-/// Where the README's receivers listen.
+/// The page for authors of receivers.
+const PAGE: &str = "functions/callback/README.md";
+
+/// The port on which the page's receivers listen.
 const README_PORT: &str = "4000";
 /// Where they submit, without a token.
 const README_API: &str = "http://127.0.0.1:3000";
@@ -50,8 +53,8 @@ async fn the_receivers_take_what_is_genuine_and_act_on_what_they_submitted_alone
         let (interpreter, program) = match &language {
             // Above.
             Language::Rust => continue,
-            Language::Python(python) => (python, code("receiver.py")),
-            Language::Node(node) => (node, code("receiver.mjs")),
+            Language::Python(python) => (python, code(PAGE, "receiver.py")),
+            Language::Node(node) => (node, code(PAGE, "receiver.mjs")),
         };
         assert_eq!(program.matches(README_PORT).count(), 2);
         assert_eq!(program.matches(README_API).count(), 1);
@@ -110,9 +113,10 @@ async fn the_recipe_for_public_keys_takes_what_is_genuine_and_nothing_else() {
             r#"{}
             import {{ readFileSync }} from "node:fs";
             const {{ key, deliveries }} = JSON.parse(readFileSync(0));
-            const told = deliveries.map(([body, headers]) => isGenuine(Buffer.from(body, "base64"), headers, key));
-            console.log(JSON.stringify(told));"#,
-            code("v1a.mjs")
+            const verdicts = deliveries.map(([body, headers]) =>
+                isGenuine(Buffer.from(body, "base64"), headers, key));
+            console.log(JSON.stringify(verdicts));"#,
+            code(PAGE, "v1a.mjs")
         );
         let deliveries = cases.iter().map(|case| {
             let headers: serde_json::Map<_, _> = webhook_headers(&case.delivery)
@@ -127,14 +131,14 @@ async fn the_recipe_for_public_keys_takes_what_is_genuine_and_nothing_else() {
         drop(stdin);
         let output: Output = soon("the verdict", child.wait_with_output()).await.unwrap();
         assert!(output.status.success());
-        let told: Value = serde_json::from_slice(&output.stdout).unwrap();
-        for (case, told) in cases.iter().zip(told.as_array().unwrap()) {
-            assert_eq!(told, case.genuine, "{}", case.name);
+        let verdicts: Value = serde_json::from_slice(&output.stdout).unwrap();
+        for (case, verdict) in cases.iter().zip(verdicts.as_array().unwrap()) {
+            assert_eq!(verdict, case.genuine, "{}", case.name);
         }
     }
 }
 
-/// Which operation's callback a receiver of the README's acts on next.
+/// Which operation's callback a receiver of the page acts on next.
 async fn next_id(acted_on: &mut Lines<BufReader<ChildStdout>>) -> String {
     let line = soon("a callback", acted_on.next_line()).await.unwrap();
     let line = line.expect("a receiver that ends early has written why");
@@ -222,8 +226,8 @@ fn agree(cases: &[Case], verifier: &Verifier) {
         genuine,
     } in cases
     {
-        let told = verifier.verifies(&delivery.headers, &delivery.body);
-        assert_eq!(told, *genuine, "{name}");
+        let verdict = verifier.verifies(&delivery.headers, &delivery.body);
+        assert_eq!(verdict, *genuine, "{name}");
     }
 }
 

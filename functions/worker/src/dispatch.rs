@@ -114,7 +114,7 @@ impl Handler {
         tracing::warn!(
             function = received.message.function,
             version = received.message.function_version,
-            "this worker does not have the function; the message waits for one that has"
+            "function not deployed: the message waits for a worker that has it"
         );
         self.inspect(received, |operation, now| {
             operation.give_up_errors_not_deployed(missing, now)

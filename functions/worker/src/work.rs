@@ -1,4 +1,4 @@
-//! The work of the functions that the catalogue lists. To add one: a file beside this one and a line in `RUNNERS`.
+//! The work of the functions in the catalogue. `functions/README.md` says how to add a function.
 
 mod csv_summarize;
 mod demo;
@@ -6,40 +6,31 @@ mod demo;
 use std::pin::Pin;
 
 use serde::Serialize;
-use shared::catalogue::{
-    ArgumentFault, Catalogue, Entry, Function, csv_summarize::CsvSummarize, demo as demo_functions,
-    read_arguments,
-};
+use shared::catalogue::{ArgumentFault, Catalogue, Entry, Function, read_arguments};
 use shared::domain::attempt::NotDeployed;
 use shared::domain::json::Json;
 use shared::domain::operation::{FailureCode, OperationError};
+use shared::functions;
 use shared::queue::Dispatch;
 use shared::schema::Validators;
 
 use crate::context::Context;
 
-/// All work, in the catalogue's order.
-static RUNNERS: &[Runner] = &[
-    Runner::of::<CsvSummarize>(),
-    Runner::of::<demo_functions::Echo>(),
-    Runner::of::<demo_functions::Countdown>(),
-    Runner::of::<demo_functions::Fail>(),
-];
+static RUNNERS: &[Runner] = functions!(Runner);
 
-/// A function's work.
+/// A function with its work.
 ///
-/// It runs on a thread and an async runtime of its own, so it may compute without awaiting and its future need not be `Send`.
-/// Everything that it spawned on that runtime ends with it. It may be run more than once for one operation.
+/// The work has a thread and an async runtime to itself, so it may compute without awaiting and its
+/// future need not be `Send`. What it spawns on that runtime ends with it. It may run more than once
+/// for one operation.
 #[expect(
     async_fn_in_trait,
     reason = "called through `Runner` only, on one thread"
 )]
 pub trait Work: Function {
-    /// Does it.
-    ///
     /// # Errors
     ///
-    /// What the operation fails with: at once, or after its attempts are used up.
+    /// The error with which the operation fails: at once, or after its attempts are used up.
     async fn run(args: Self::Args, context: Context) -> Result<Self::Output, WorkError>;
 }
 
@@ -69,7 +60,8 @@ impl WorkError {
         }
     }
 
-    /// With details for the caller, of at most 4 KiB of JSON; larger ones, or ones without a JSON form, are left out.
+    /// Adds details for the caller, of at most 4 KiB of JSON. Larger ones, and ones without a JSON
+    /// form, are left out.
     #[must_use]
     pub fn with_details(self, details: &impl Serialize) -> Self {
         let OperationError { code, message, .. } = self.error;
@@ -79,20 +71,20 @@ impl WorkError {
         }
     }
 
-    /// What the caller will see of it.
+    /// The error as the caller sees it.
     #[must_use]
     pub const fn error(&self) -> &OperationError {
         &self.error
     }
 }
 
-/// Work with its types taken off: JSON in, JSON out.
+/// A function's work as a value: JSON in, JSON out.
 pub struct Runner {
     pub(crate) entry: Entry,
     pub(crate) run: fn(Json, Context) -> Running,
 }
 
-/// The work that a worker knows.
+/// The work that a worker has.
 #[derive(Clone, Copy)]
 pub(crate) struct Runners {
     runners: &'static [Runner],
@@ -102,7 +94,6 @@ pub(crate) struct Runners {
 type Running = Pin<Box<dyn Future<Output = Result<Json, WorkError>>>>;
 
 impl Runner {
-    /// The work of one function.
     #[must_use]
     pub const fn of<W: Work + 'static>() -> Self {
         Self {
@@ -113,7 +104,7 @@ impl Runner {
 }
 
 impl Runners {
-    /// All work, with the demonstration functions' or without.
+    /// `demo` is whether the demonstration functions are among them.
     pub(crate) const fn new(demo: bool) -> Self {
         Self {
             runners: RUNNERS,
@@ -121,7 +112,6 @@ impl Runners {
         }
     }
 
-    /// This work and no other.
     pub(crate) const fn only(runners: &'static [Runner]) -> Self {
         Self {
             runners,
@@ -150,7 +140,7 @@ impl Runners {
 }
 
 async fn run<W: Work>(arguments: Json, context: Context) -> Result<Json, WorkError> {
-    // Submit has checked them against the type that it knew, which may have been another version of the code.
+    // Submit has checked them, but against the type of its own release, which may be another one.
     let args = read_arguments::<W>(&arguments).map_err(|fault| invalid_arguments(&[fault]))?;
     let output = W::run(args, context).await?;
     Json::of(&output).map_err(|_| {
@@ -165,15 +155,16 @@ fn invalid_arguments(faults: &[ArgumentFault]) -> WorkError {
     let faults = faults
         .iter()
         .map(|ArgumentFault { pointer, detail }| format!("/arguments{pointer} {detail}"));
-    WorkError::permanent("INVALID_ARGUMENTS", &faults.collect::<Vec<_>>().join("; "))
+    let code = FailureCode::InvalidArguments.as_str();
+    WorkError::permanent(code, &faults.collect::<Vec<_>>().join("; "))
 }
 
-/// Runs a function by its name, in its latest stable version, without queue or store. Arguments are checked as a submit checks
-/// them.
+/// Runs the latest stable version of a function, without queue or store. Arguments are checked as by
+/// a submit.
 ///
 /// # Errors
 ///
-/// When there is none, when it is not called in this way, or when it fails.
+/// When the function does not exist, refuses its arguments, or fails.
 pub async fn run_by_name(name: &str, arguments: Json, context: Context) -> Result<Json, WorkError> {
     let not_found = || {
         WorkError::permanent(
@@ -194,23 +185,4 @@ pub async fn run_by_name(name: &str, arguments: Json, context: Context) -> Resul
         .check(entry, &arguments)
         .map_err(|faults| invalid_arguments(&faults))?;
     (runner.run)(arguments, context).await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A function stands in the catalogue and its work here: neither may be missing.
-    #[test]
-    fn the_catalogue_and_the_work_are_the_same_list() {
-        let listed: Vec<_> = Catalogue::new(true)
-            .entries()
-            .map(|entry| (entry.name, entry.version))
-            .collect();
-        let worked: Vec<_> = RUNNERS
-            .iter()
-            .map(|runner| (runner.entry.name, runner.entry.version))
-            .collect();
-        assert_eq!(listed, worked);
-    }
 }

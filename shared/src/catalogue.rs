@@ -1,8 +1,8 @@
 //! The functions that callers can submit.
 //!
 //! A function's entry has its name, version, types and limits, so that a submit can refuse wrong
-//! arguments before it writes anything. Its work is in the worker. `functions/README.md` says how to
-//! add a function.
+//! arguments before it writes anything. Its work is in the worker. `functions/README.md` says how
+//! to add a function.
 
 pub mod csv_summarize;
 pub mod demo;
@@ -20,8 +20,8 @@ use serde_path_to_error::Segment;
 use crate::domain::backoff::RetryPolicy;
 use crate::domain::json::{Json, push_token, with_plain_integers};
 
-/// Lists every function, in the order of `GET /functions`, as `$of::of::<FUNCTION>()`. So entries and
-/// work are one list, and a function without work does not compile.
+/// Lists every function, in the order of `GET /functions`, as `$of::of::<FUNCTION>()`. So entries
+/// and work are one list, and a function without work does not compile.
 #[macro_export]
 macro_rules! functions {
     ($of:ident) => {
@@ -46,8 +46,8 @@ pub trait Function {
     const DESCRIPTION: &'static str;
     /// Attempts before the operation fails, from 1.
     const ATTEMPTS_MAX: u32;
-    /// The time limit of one attempt, at most what an invocation of the worker leaves it (14 minutes
-    /// and 30 seconds).
+    /// The time limit of one attempt, at most what an invocation of the worker leaves it (14
+    /// minutes and 30 seconds).
     const ATTEMPT_TIMEOUT: Duration;
     /// The operation's deadline unless its caller sets one, in seconds from the submit, at most
     /// seven days.
@@ -167,8 +167,8 @@ pub fn read_arguments<F: Function>(arguments: &Json) -> Result<F::Args, Argument
     read_as(arguments)
 }
 
-/// Reads arguments as any type. Whole numbers may be written with a fraction of zero or an exponent,
-/// as JSON Schema allows.
+/// Reads arguments as any type. Whole numbers may be written with a fraction of zero or an
+/// exponent, as JSON Schema allows.
 ///
 /// # Errors
 ///

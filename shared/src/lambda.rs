@@ -24,8 +24,8 @@ pub const CANNOT_RUN: &str = "cannot run: ";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("work ignored its abort; the process has to end")]
 pub struct EndProcess {
-    /// Whether a caller's cancel or deadline caused it, as opposed to a fault of this version of the
-    /// function.
+    /// Whether a caller's cancel or deadline caused it, as opposed to a fault of this version of
+    /// the function.
     pub is_caused_by_caller: bool,
 }
 
@@ -95,8 +95,9 @@ where
     }
 }
 
-/// Ends the process after it has logged the invocation's metrics. Lambda reports its own `Errors` at
-/// the invocation's start, so the metrics that an alarm subtracts from them get the same timestamp.
+/// Ends the process after it has logged the invocation's metrics. Lambda reports its own `Errors`
+/// at the invocation's start, so the metrics that an alarm subtracts from them get the same
+/// timestamp.
 fn end_process(end: EndProcess, version: &str, gathered: Gathered, began_at: Timestamp) -> ! {
     tracing::error!("{end}");
     if end.is_caused_by_caller {
@@ -226,8 +227,8 @@ pub enum Disposition {
 
 /// The response that makes the event source delete the acknowledged messages and no others.
 ///
-/// Lambda takes a response without failures for complete success and deletes every message. It takes
-/// a failure without an identifier, or with an unknown one, for complete failure (AWS Lambda
+/// Lambda takes a response without failures for complete success and deletes every message. It
+/// takes a failure without an identifier, or with an unknown one, for complete failure (AWS Lambda
 /// Developer Guide, "Implementing partial batch responses").
 fn batch_response(
     dispositions: impl IntoIterator<Item = (String, Disposition)>,

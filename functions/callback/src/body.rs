@@ -36,8 +36,8 @@ struct Data<'a> {
     cancelled_at: Option<String>,
 }
 
-/// The same on every attempt: its timestamp is that of the operation's end. A result that would make
-/// it longer than 64 KiB is left out.
+/// The same on every attempt: its timestamp is that of the operation's end. A result that would
+/// make it longer than 64 KiB is left out.
 pub(crate) fn body(due: &DueCallback, metadata: &Json, result: Option<&Json>) -> Vec<u8> {
     let body = write(due, metadata, result, None);
     if body.len() > CALLBACK_BODY_BYTES_MAX && result.is_some() {

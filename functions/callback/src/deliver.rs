@@ -172,9 +172,9 @@ impl Handler {
     }
 
     /// Sends a wake-up that arrives after the sender which recorded its attempt first. That sender
-    /// may have been woken by this very message, received twice, and have crashed before it sent the
-    /// next wake-up: then this message's acknowledgement takes away what would have recovered that.
-    /// While the callback is due, no message ends without another one in its place.
+    /// may have been woken by this very message, received twice, and have crashed before it sent
+    /// the next wake-up: then this message's acknowledgement takes away what would have recovered
+    /// that. While the callback is due, no message ends without another one in its place.
     async fn schedule_fallback(&self, due: &DueCallback) -> Result<(), ServeError> {
         let now = self.clock.now();
         let message = WakeUp::of(due.operation());
@@ -245,8 +245,8 @@ impl Handler {
         }
     }
 
-    /// Returns a message for ever longer: ten receives have to outlast an outage, since after them a
-    /// callback that is due has missed an attempt.
+    /// Returns a message for ever longer: ten receives have to outlast an outage, since after them
+    /// a callback that is due has missed an attempt.
     async fn return_after_error(&self, record: &Record, error: &str) -> Disposition {
         let secs = doubling_secs(RETURN_SECS_FIRST, RETURN_SECS_MAX, record.receive_count);
         tracing::error!("wake-up not served, it comes back after {secs} s: {error}");

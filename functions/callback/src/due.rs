@@ -27,9 +27,9 @@ impl Handler {
             return Ok(None);
         };
         if let Some(at) = due.not_before(now) {
-            // Too early: the queue cannot delay a message for longer than 15 minutes, so a long wait
-            // takes several messages. A crash before the acknowledgement leaves two, which record
-            // one chain of attempts.
+            // Too early: the queue cannot delay a message for longer than 15 minutes, so a long
+            // wait takes several messages. A crash before the acknowledgement leaves two, which
+            // record one chain of attempts.
             self.schedule_wake_up(&due, at, now).await?;
             return Ok(None);
         }
@@ -90,8 +90,8 @@ impl Handler {
         }
         // A crash after this leaves the callback due, and this message to come back to it. If
         // another receive of the message started the round first, this one serves the callback all
-        // the same while it is due: the other sender may have crashed, and its only message was this
-        // one.
+        // the same while it is due: the other sender may have crashed, and its only message was
+        // this one.
         self.store.start_round(&operation, now).await
     }
 }
@@ -101,8 +101,8 @@ fn starts_round(message: &WakeUp, operation: &Operation) -> bool {
     attempts_made.is_some_and(|attempts_made| operation.starts_round(attempts_made))
 }
 
-/// Counts a due callback that can never be made: its record is gone, and no mark says that its owner
-/// erased it.
+/// Counts a due callback that can never be made: its record is gone, and no mark says that its
+/// owner erased it.
 fn drop_callback() {
     metrics::count(Metric::CallbackDropped);
     tracing::error!("callback dropped: its operation is gone, and was not erased");

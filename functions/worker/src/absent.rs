@@ -8,8 +8,8 @@ use shared::metrics::{self, Metric};
 use crate::received::ReceivedDispatch;
 
 impl ReceivedDispatch<'_> {
-    /// There is no record. The message waits while a submit may still create one. After that it is a
-    /// phantom, left by a submit that crashed or by an operation that is gone.
+    /// There is no record. The message waits while a submit may still create one. After that it is
+    /// a phantom, left by a submit that crashed or by an operation that is gone.
     pub(crate) async fn wait_for_record(&self, now: Timestamp) -> Disposition {
         if self.is_past_creation(now) {
             metrics::count(Metric::PhantomMessageDropped);
@@ -30,10 +30,10 @@ impl ReceivedDispatch<'_> {
         self.return_with_backoff().await
     }
 
-    /// The record is another incarnation's: this message is a replay's, whose create was refused, or
-    /// an earlier incarnation's, whose record is gone. Only the message's age says that its submit
-    /// can no longer create anything: the present record may be erased, or end early and expire, and
-    /// then that create succeeds and this message is its only one.
+    /// The record is another incarnation's: this message is a replay's, whose create was refused,
+    /// or an earlier incarnation's, whose record is gone. Only the message's age says that its
+    /// submit can no longer create anything: the present record may be erased, or end early and
+    /// expire, and then that create succeeds and this message is its only one.
     pub(crate) async fn wait_for_incarnation(&self, now: Timestamp) -> Disposition {
         if self.is_past_creation(now) {
             return Disposition::Acknowledge;

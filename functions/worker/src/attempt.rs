@@ -2,8 +2,8 @@
 //!
 //! While the work runs on its own thread, this is the only writer for the operation: heartbeats,
 //! progress and the outcome are written one after the other and never race each other. Once a write
-//! is refused, another process has changed the operation, and from then on neither its lease nor its
-//! message is touched.
+//! is refused, another process has changed the operation, and from then on neither its lease nor
+//! its message is touched.
 
 mod outcome;
 
@@ -136,7 +136,8 @@ impl Handler {
             };
             tokio::select! {
                 biased;
-                // The process's panic hook has logged where a panic was. Here it is a failed attempt.
+                // The process's panic hook has logged where a panic was. Here it is a failed
+                // attempt.
                 ended = &mut *work => return HoldEnd::Ended(ended.unwrap_or(Ended::Panicked)),
                 () = self.clock.sleep_until(deadline) => return HoldEnd::TimedOut,
                 () = self.clock.sleep_until(written_at + wait.min(heartbeat_interval)) => {}
@@ -153,7 +154,8 @@ impl Handler {
                 Ok(Renewed::Cancelled) => return HoldEnd::Cancelled,
                 Ok(Renewed::Lost) => return HoldEnd::Lost,
                 // The next heartbeat writes it again, with the progress. If the lease runs out
-                // meanwhile and another worker claims the operation, the fencing token reveals that.
+                // meanwhile and another worker claims the operation, the fencing token reveals
+                // that.
                 Err(error) => {
                     tracing::warn!(
                         "lease not renewed, the next heartbeat tries again: {}",

@@ -141,8 +141,8 @@ impl Context {
 ///
 /// Attempts share connections, one after another and within a batch. Each attempt has its own
 /// runtime, which ends with it, so the process's runtime drives what a client sends. That runtime
-/// rests between two invocations: an idle connection may be frozen; a request may not, and ends with
-/// the work that made it.
+/// rests between two invocations: an idle connection may be frozen; a request may not, and ends
+/// with the work that made it.
 #[derive(Debug)]
 pub struct Clients {
     environment: Environment,

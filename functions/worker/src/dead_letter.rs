@@ -1,5 +1,5 @@
-//! Messages of the dispatch queue's dead-letter queue. A message moved there because it was received
-//! often, which says nothing about its operation.
+//! Messages of the dispatch queue's dead-letter queue. A message moved there because it was
+//! received often, which says nothing about its operation.
 
 use shared::domain::operation::Operation;
 use shared::lambda::{Disposition, Record};

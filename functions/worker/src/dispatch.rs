@@ -33,8 +33,8 @@ impl Handler {
     }
 
     async fn claim(&self, received: &ReceivedDispatch<'_>, deadline: Timestamp) -> Disposition {
-        // Before the claim, so that the message of a worker that crashes right after the claim stays
-        // hidden for no longer than the lease.
+        // Before the claim, so that the message of a worker that crashes right after the claim
+        // stays hidden for no longer than the lease.
         if let Err(error) = received.extend_visibility(self.lease).await {
             tracing::warn!(
                 "operation not claimed: the message's visibility was not changed: {}",

@@ -1,5 +1,5 @@
-//! Messages for which this worker begins no attempt: those of the dead-letter queue, and those for a
-//! function that it does not have.
+//! Messages for which this worker begins no attempt: those of the dead-letter queue, and those for
+//! a function that it does not have.
 
 use shared::domain::operation::{Availability, Operation, OperationError};
 use shared::domain::time::Timestamp;
@@ -63,8 +63,8 @@ impl Handler {
 
 /// The operation has attempts and time left, so it is not given up. In the dispatch queue the
 /// message waits for a worker that has the function; from the dead-letter queue it goes back there
-/// as a fresh message of the same incarnation. A message that names another function than the record
-/// is replaced by one that names the record's.
+/// as a fresh message of the same incarnation. A message that names another function than the
+/// record is replaced by one that names the record's.
 async fn requeue(received: &ReceivedDispatch<'_>, operation: &Operation) -> Disposition {
     if names_another_function(&received.message, operation) {
         log_other_function(&received.message, operation);

@@ -1,9 +1,9 @@
-//! The `worker` function: receives dispatch messages, runs the work of their operations, and records
-//! the outcomes.
+//! The `worker` function: receives dispatch messages, runs the work of their operations, and
+//! records the outcomes.
 //!
-//! A message is acknowledged only when its operation has ended and its due callback has a message in
-//! the callback queue. Until then it comes back, and the worker that receives it continues where a
-//! crash stopped the last one. There is no sweeper.
+//! A message is acknowledged only when its operation has ended and its due callback has a message
+//! in the callback queue. Until then it comes back, and the worker that receives it continues where
+//! a crash stopped the last one. There is no sweeper.
 
 mod absent;
 mod attempt;

@@ -21,8 +21,8 @@ static RUNNERS: &[Runner] = functions!(Runner);
 /// A function with its work.
 ///
 /// The work has a thread and an async runtime to itself, so it may compute without awaiting and its
-/// future need not be `Send`. What it spawns on that runtime ends with it. It may run more than once
-/// for one operation.
+/// future need not be `Send`. What it spawns on that runtime ends with it. It may run more than
+/// once for one operation.
 #[expect(
     async_fn_in_trait,
     reason = "called through `Runner` only, on one thread"
@@ -159,8 +159,8 @@ fn invalid_arguments(faults: &[ArgumentFault]) -> WorkError {
     WorkError::permanent(code, &faults.collect::<Vec<_>>().join("; "))
 }
 
-/// Runs the latest stable version of a function, without queue or store. Arguments are checked as by
-/// a submit.
+/// Runs the latest stable version of a function, without queue or store. Arguments are checked as
+/// by a submit.
 ///
 /// # Errors
 ///

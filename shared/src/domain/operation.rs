@@ -183,7 +183,8 @@ impl Payload {
     }
 }
 
-/// The request that an operation came from, as its caller names it: for logs, callbacks and replays.
+/// The request that an operation came from, as its caller names it: for logs, callbacks and
+/// replays.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origin {
     pub request_id: Option<String>,

@@ -158,7 +158,7 @@ async fn a_secret_that_is_missing_or_unusable_is_told_at_start_without_its_text(
     let told = start(&[("WEBHOOK_SECRETS_ARN", &unusable)]).await;
     assert_eq!(
         told,
-        "WEBHOOK_SECRETS_ARN is set beside WEBHOOK_SECRETS: one of them has to go"
+        "WEBHOOK_SECRETS_ARN and WEBHOOK_SECRETS are both set; remove one of them"
     );
     let in_secrets_manager =
         async |arn| start(&[("WEBHOOK_SECRETS", ""), ("WEBHOOK_SECRETS_ARN", arn)]).await;

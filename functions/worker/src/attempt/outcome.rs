@@ -51,8 +51,8 @@ impl From<Ended> for AttemptOutcome {
 
 impl Handler {
     /// Outcome, then callback message, then acknowledgement. A crash anywhere brings the message
-    /// back: before the outcome's write to another attempt, after it to an operation that has ended,
-    /// whose callback message is sent then.
+    /// back: before the outcome's write to another attempt, after it to an operation that has
+    /// ended, whose callback message is sent then.
     pub(super) async fn record_outcome(
         &self,
         received: &ReceivedDispatch<'_>,

@@ -1,8 +1,8 @@
-//! The functions that can be called.
+//! The functions that callers can submit.
 //!
-//! A function stands here with its name, version, types and limits, so that a submit can refuse wrong arguments before anything
-//! is written; its work stands in the worker. To add one: a file beside this one, a line in `ENTRIES`, and its work there.
-//! A test of the worker fails when one of the two is missing.
+//! A function's entry has its name, version, types and limits, so that a submit can refuse wrong
+//! arguments before it writes anything. Its work is in the worker. `functions/README.md` says how
+//! to add a function.
 
 pub mod csv_summarize;
 pub mod demo;
@@ -20,74 +20,79 @@ use serde_path_to_error::Segment;
 use crate::domain::backoff::RetryPolicy;
 use crate::domain::json::{Json, push_token, with_plain_integers};
 
-/// All functions. The demonstration ones can be called only where a setting says so.
-static ENTRIES: &[Entry] = &[
-    Entry::of::<csv_summarize::CsvSummarize>(),
-    Entry::of::<demo::Echo>(),
-    Entry::of::<demo::Countdown>(),
-    Entry::of::<demo::Fail>(),
-];
+/// Lists every function, in the order of `GET /functions`, as `$of::of::<FUNCTION>()`. So entries
+/// and work are one list, and a function without work does not compile.
+#[macro_export]
+macro_rules! functions {
+    ($of:ident) => {
+        &[
+            $of::of::<$crate::catalogue::csv_summarize::CsvSummarize>(),
+            $of::of::<$crate::catalogue::demo::Echo>(),
+            $of::of::<$crate::catalogue::demo::Countdown>(),
+            $of::of::<$crate::catalogue::demo::Fail>(),
+        ]
+    };
+}
 
-/// A function that can be called: everything but its work.
+static ENTRIES: &[Entry] = functions!(Entry);
+
+/// A function that callers can submit, without its work.
 pub trait Function {
-    /// Its name: letters, digits and `. _ : -`, at most 255.
+    /// Letters, digits and `. _ : -`, at most 255.
     const NAME: &'static str;
-    /// Its version, by Semantic Versioning. Two versions of one name are two functions.
+    /// By Semantic Versioning. Two versions of one name are two functions.
     const VERSION: &'static str;
-    /// What it does, in a sentence for its callers.
+    /// A sentence for callers.
     const DESCRIPTION: &'static str;
-    /// Attempts before its operation fails, from 1.
+    /// Attempts before the operation fails, from 1.
     const ATTEMPTS_MAX: u32;
-    /// How long one attempt may take, at most what an invocation of the worker leaves it (14 minutes and 30 seconds).
+    /// The time limit of one attempt, at most what an invocation of the worker leaves it (14
+    /// minutes and 30 seconds).
     const ATTEMPT_TIMEOUT: Duration;
-    /// How long an operation may take unless its caller says otherwise, in seconds, at most seven days.
+    /// The operation's deadline unless its caller sets one, in seconds from the submit, at most
+    /// seven days.
     const DEADLINE_SECS: u32;
     /// The waits between attempts.
     const RETRY: RetryPolicy;
-    /// What it changes, for its callers; nothing for one that only computes.
+    /// What the function changes outside of it, for callers.
     const SIDE_EFFECTS: &'static [SideEffect] = &[];
-    /// Whether it is for demonstration and tests only.
+    /// Whether it is for demonstration and tests only, and available only where a setting says so.
     const DEMO: bool = false;
 
-    /// What it is called with; refuses unknown members.
+    /// Denies unknown members.
     type Args: DeserializeOwned + JsonSchema;
-    /// What it returns.
     type Output: Serialize + JsonSchema;
 
-    /// Checks what the schema of [`Function::Args`] cannot say, such as that one member goes with another. Called with arguments that
-    /// the schema allows.
+    /// Checks what the schema of [`Function::Args`] cannot say, such as that one member requires
+    /// another. The schema has accepted the arguments.
     ///
     /// # Errors
     ///
-    /// Names the member that is wrong.
+    /// Names the wrong member.
     fn validate(_args: &Self::Args) -> Result<(), ArgumentFault> {
         Ok(())
     }
 }
 
-/// What a function does to what lies outside of it.
+/// A change that a function makes outside of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SideEffect {
-    /// It makes something new.
     Create,
-    /// It changes something.
     Update,
-    /// It removes something.
     Delete,
 }
 
-/// What is wrong with arguments, and where.
+/// A fault in the arguments of a submit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArgumentFault {
     /// RFC 6901 pointer from the arguments' root.
     pub pointer: String,
-    /// What is wrong there, for the caller.
+    /// For the caller.
     pub detail: String,
 }
 
 impl ArgumentFault {
-    /// A fault of one member.
     #[must_use]
     pub fn of_member(name: &str, detail: impl Into<String>) -> Self {
         let mut pointer = String::new();
@@ -99,26 +104,17 @@ impl ArgumentFault {
     }
 }
 
-/// A function in the catalogue.
+/// A [`Function`] as a value.
 #[derive(Debug)]
 pub struct Entry {
-    /// See [`Function::NAME`].
     pub name: &'static str,
-    /// See [`Function::VERSION`].
     pub version: &'static str,
-    /// See [`Function::DESCRIPTION`].
     pub description: &'static str,
-    /// See [`Function::ATTEMPTS_MAX`].
     pub attempts_max: u32,
-    /// See [`Function::ATTEMPT_TIMEOUT`].
     pub attempt_timeout: Duration,
-    /// See [`Function::DEADLINE_SECS`].
     pub deadline_secs: u32,
-    /// See [`Function::RETRY`].
     pub retry: RetryPolicy,
-    /// See [`Function::SIDE_EFFECTS`].
     pub side_effects: &'static [SideEffect],
-    /// See [`Function::DEMO`].
     pub demo: bool,
     validate: fn(&Json) -> Result<(), ArgumentFault>,
     arguments_schema: fn() -> Schema,
@@ -126,7 +122,6 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The entry of a function.
     #[must_use]
     pub const fn of<F: Function>() -> Self {
         Self {
@@ -145,43 +140,39 @@ impl Entry {
         }
     }
 
-    /// Checks what the schema of the arguments cannot say; see [`Function::validate`].
+    /// See [`Function::validate`].
     ///
     /// # Errors
     ///
-    /// The first member that is wrong.
+    /// Names the first wrong member.
     pub fn validate(&self, arguments: &Json) -> Result<(), ArgumentFault> {
         (self.validate)(arguments)
     }
 
-    /// The JSON Schema of the arguments.
     #[must_use]
     pub fn arguments_schema(&self) -> Schema {
         (self.arguments_schema)()
     }
 
-    /// The JSON Schema of the result.
     #[must_use]
     pub fn result_schema(&self) -> Schema {
         (self.result_schema)()
     }
 }
 
-/// Reads arguments as the function's own type.
-///
 /// # Errors
 ///
-/// The first member that is wrong.
+/// Names the first wrong member.
 pub fn read_arguments<F: Function>(arguments: &Json) -> Result<F::Args, ArgumentFault> {
     read_as(arguments)
 }
 
-/// Reads arguments as any type. Whole numbers may be written with a fraction of zero or an exponent,
-/// as JSON Schema allows them.
+/// Reads arguments as any type. Whole numbers may be written with a fraction of zero or an
+/// exponent, as JSON Schema allows.
 ///
 /// # Errors
 ///
-/// The first member that is wrong.
+/// Names the first wrong member.
 pub(crate) fn read_as<T: DeserializeOwned>(arguments: &Json) -> Result<T, ArgumentFault> {
     let read = |json: &str| {
         let mut json = serde_json::Deserializer::from_str(json);
@@ -189,7 +180,7 @@ pub(crate) fn read_as<T: DeserializeOwned>(arguments: &Json) -> Result<T, Argume
     };
     let text = arguments.as_str();
     read(text)
-        // As they were sent if that can be read, since a function may want to keep their spelling.
+        // As sent if possible, since a function may keep the spelling of numbers.
         .or_else(|error| with_plain_integers(text).map_or(Err(error), |plain| read(&plain)))
         .map_err(|error: serde_path_to_error::Error<serde_json::Error>| {
             let mut pointer = String::new();
@@ -201,20 +192,19 @@ pub(crate) fn read_as<T: DeserializeOwned>(arguments: &Json) -> Result<T, Argume
                     Segment::Unknown => {}
                 }
             }
-            // The parser's own words are about types of this code.
+            // The parser's own message names Rust types.
             let detail = "is not what this function takes".to_owned();
             ArgumentFault { pointer, detail }
         })
 }
 
-/// The JSON Schema of a type.
 pub(crate) fn schema_of<T: JsonSchema>() -> Schema {
     let mut schema = SchemaGenerator::default().into_root_schema_for::<T>();
     RecursiveTransform(bound_integers).transform(&mut schema);
     schema
 }
 
-/// Gives integers the bounds of their type, which the generator names for the small types alone.
+/// Adds the bounds of integer types, which the generator adds for the small types only.
 fn bound_integers(schema: &mut Schema) {
     let (smallest, largest) = match schema.get("format").and_then(Value::as_str) {
         Some("uint32") => (0, u64::from(u32::MAX)),
@@ -228,42 +218,38 @@ fn bound_integers(schema: &mut Schema) {
     schema.entry("maximum").or_insert_with(|| largest.into());
 }
 
-/// The functions that can be called here.
+/// The functions that callers of this deployment can submit.
 #[derive(Debug, Clone, Copy)]
 pub struct Catalogue {
+    /// Whether the demonstration functions are among them.
     demo: bool,
 }
 
 /// Why no function was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unknown {
-    /// There is none of this name.
+    /// No function has this name.
     Function,
-    /// There is, but not in this version.
-    Version {
-        /// The versions that there are.
-        available: Vec<&'static str>,
-    },
+    /// The function does not have this version.
+    Version { available: Vec<&'static str> },
 }
 
 impl Catalogue {
-    /// The catalogue, with the demonstration functions or without them.
     #[must_use]
     pub const fn new(demo: bool) -> Self {
         Self { demo }
     }
 
-    /// Every function.
     pub fn entries(&self) -> impl Iterator<Item = &'static Entry> + use<> {
         let demo = self.demo;
         ENTRIES.iter().filter(move |entry| demo || !entry.demo)
     }
 
-    /// The function of this name and version; without a version the latest stable one.
+    /// The function of this name and version, without a version the latest stable one.
     ///
     /// # Errors
     ///
-    /// When there is none.
+    /// When the catalogue lacks it.
     pub fn find(&self, name: &str, version: Option<&Version>) -> Result<&'static Entry, Unknown> {
         let named: Vec<_> = self
             .entries()
@@ -297,7 +283,7 @@ mod tests {
     use crate::schema::Validators;
 
     #[test]
-    fn every_entry_keeps_its_own_rules() {
+    fn every_entry_is_within_the_limits() {
         let mut seen = std::collections::HashSet::new();
         for entry in Catalogue::new(true).entries() {
             assert!(Version::parse(entry.version).is_ok(), "{}", entry.name);
@@ -318,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn demonstration_functions_hide_unless_asked_for() {
+    fn demonstration_functions_are_there_only_when_enabled() {
         assert!(
             Catalogue::new(false)
                 .entries()
@@ -332,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_version_names_those_there_are() {
+    fn an_unknown_version_names_the_available_ones() {
         let version = Version::new(9, 0, 0);
         let unknown = Catalogue::new(false)
             .find("csv.summarize", Some(&version))
@@ -346,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn an_argument_that_may_be_left_out_may_be_null() {
+    fn an_optional_argument_may_be_null() {
         for entry in Catalogue::new(true).entries() {
             let schema = serde_json::to_value(entry.arguments_schema()).unwrap();
             let required = schema["required"].as_array();
@@ -371,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn schemas_name_what_is_required() {
+    fn schemas_list_the_required_members() {
         let entry = Catalogue::new(false).find("csv.summarize", None).unwrap();
         let schema = serde_json::to_value(entry.arguments_schema()).unwrap();
         assert_eq!(schema["required"], serde_json::json!(["csv"]));

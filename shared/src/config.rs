@@ -143,13 +143,13 @@ impl Environment {
     /// When an entry is not a version.
     pub fn signature_versions(&self) -> Result<Vec<SignatureVersion>, SettingError> {
         const NAME: &str = "WEBHOOK_SIGNATURE_VERSIONS";
-        let versions: Option<Vec<_>> = self
+        let versions: Result<Vec<SignatureVersion>, _> = self
             .optional(NAME)
             .unwrap_or(SignatureVersion::V1.as_str())
             .split(',')
-            .map(|version| SignatureVersion::parse(version.trim()))
+            .map(|version| version.trim().parse())
             .collect();
-        versions.ok_or_else(|| SettingError::new(NAME, "must be v1, v1a, or both with a comma"))
+        versions.map_err(|_| SettingError::new(NAME, "must be v1, v1a, or both with a comma"))
     }
 
     /// A switch: `1` or `0`; off by default.

@@ -4,9 +4,11 @@
 //! DynamoDB, SQS or HTTP. Values come in and values go out, so each rule is tested in isolation and
 //! every race is decided from data.
 
+pub mod attempt;
 pub mod backoff;
 pub mod callback;
 pub mod callback_url;
+pub mod delivery;
 pub mod fingerprint;
 pub mod id;
 pub mod json;

@@ -1,9 +1,10 @@
-//! What Lambda sends to a function and expects from it.
+//! The contract with Lambda: start-up, deadlines, and batches of SQS messages.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
+use futures_util::future::join_all;
 use lambda_runtime::{Error, LambdaEvent, Runtime, Service, service_fn};
 use serde::{Deserialize, Serialize};
 use tracing::Instrument as _;
@@ -12,25 +13,27 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Environment, SettingError};
 use crate::domain::time::Timestamp;
 use crate::metrics::{self, Metric, MetricsConfig, Recorder};
-use crate::queue::MessageGroup;
+use crate::queue::{MessageGroup, Queue};
 use crate::telemetry;
 
-/// What the log line of a function that refuses to start begins with; the reason follows.
+/// The prefix of the log line with the reason why a function cannot start.
 pub const CANNOT_RUN: &str = "cannot run: ";
 
-/// The error of an invocation after which its process must not serve another. Lambda counts it as an
-/// error of the function, and starts a new process.
+/// The error of an invocation after which its process must not serve another. Lambda counts it as
+/// an error of the function and starts a new process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("work ignored its abort; the process has to end")]
 pub struct EndProcess {
-    /// Whether a caller's cancel or deadline led to it, and nothing that is wrong with this version.
+    /// Whether a caller's cancel or deadline caused it, as opposed to a fault of this version of
+    /// the function.
     pub is_caused_by_caller: bool,
 }
 
-/// Runs a function: reads the environment, builds the handler, and serves invocations until Lambda stops the process. A setting
-/// that is wrong ends it at once with one line that names it.
+/// Runs a function: reads the environment, builds the handler, and serves invocations until Lambda
+/// stops the process. A wrong setting ends it at once with one log line that names the setting.
 ///
-/// One thread: an instance serves one invocation at a time, and a second thread costs start-up time.
+/// One thread: an instance serves one invocation at a time, and a second thread would cost start-up
+/// time.
 pub fn run<E, R, H>(build: impl AsyncFnOnce(Environment) -> Result<H, SettingError>) -> ExitCode
 where
     E: for<'de> Deserialize<'de>,
@@ -60,14 +63,14 @@ where
         let mut handler = build(environment)
             .await
             .map_err(|error| error.to_string())?;
-        // Not the runtime's own span, which an ERROR is without at a log level above INFO.
+        // Instead of the runtime's own span, which ERROR lines lack at a log level above INFO.
         let invocation = service_fn(move |event: LambdaEvent<E>| {
             let began_at = SystemClock.now();
             let trace_header = event.context.xray_trace_id.clone();
             let version = event.context.env_config.version.clone();
             let span =
                 telemetry::invocation_span(&event.context.request_id, trace_header.as_deref());
-            // On the heap at once: each of the layers around it would copy the whole of it.
+            // On the heap, since each of the layers around it would copy the whole future.
             let served = Box::pin(handler.call(event)).instrument(span);
             async move {
                 let answer = telemetry::traced(trace_header.as_deref(), served).await;
@@ -92,8 +95,9 @@ where
     }
 }
 
-/// Ends the process, with the invocation's metrics on the log. Lambda reports its own `Errors` of this
-/// invocation as of its beginning, so those that an alarm subtracts from them have the same time.
+/// Ends the process after it has logged the invocation's metrics. Lambda reports its own `Errors`
+/// at the invocation's start, so the metrics that an alarm subtracts from them get the same
+/// timestamp.
 fn end_process(end: EndProcess, version: &str, recorder: Recorder, began_at: Timestamp) -> ! {
     tracing::error!("{end}");
     if end.is_caused_by_caller {
@@ -104,51 +108,86 @@ fn end_process(end: EndProcess, version: &str, recorder: Recorder, began_at: Tim
     std::process::exit(1)
 }
 
-/// When Lambda ends an invocation, by the milliseconds since 1970 that it was told with. One long past was not told by Lambda,
-/// which never begins an invocation that is over: runtime emulators are known to count from 1970 (cargo-lambda's says 600000).
-/// The function's own `timeout` counts then. A deadline of this moment is none of those: there is no time left.
+/// When Lambda ends an invocation. `millis` is the deadline of the invocation event, since 1970. A
+/// deadline long past is not Lambda's, which never starts an invocation that is over: some runtime
+/// emulators count from another time (cargo-lambda's says 600000). The function's own `timeout`
+/// counts instead. A deadline of this moment is not one of those: no time is left.
 #[must_use]
 pub fn invocation_deadline(millis: u64, timeout: Duration, now: Timestamp) -> Timestamp {
-    let told = Timestamp::from_millis(i64::try_from(millis).unwrap_or(i64::MAX));
-    if told + timeout < now {
+    let deadline = Timestamp::from_millis(i64::try_from(millis).unwrap_or(i64::MAX));
+    if deadline + timeout < now {
         now + timeout
     } else {
-        told
+        deadline
     }
 }
 
-/// A message as the event source handed it over.
+/// A received message of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// What names it in the answer.
+    /// Names the message in the batch response.
     pub message_id: String,
-    /// What names this receive of it to the queue.
+    /// Names this receive of the message to SQS.
     pub receipt_handle: String,
-    /// Unparsed: one body that is malformed must not fail its neighbours.
+    /// Unparsed, since a malformed body must not fail the rest of the batch.
     pub body: String,
-    /// When it was sent, by the queue's own clock.
+    /// By SQS's clock.
     pub sent_at: Timestamp,
-    /// How often it was received, this time included.
+    /// This receive included.
     pub receive_count: u32,
-    /// The queue it came from.
+    /// The queue that the message was received from.
     pub queue_name: String,
-    /// The X-Ray trace that it was sent in.
+    /// The X-Ray trace in which the message was sent.
     pub trace_header: Option<String>,
     /// Its `MessageGroupId`.
     pub group: Option<MessageGroup>,
 }
 
-/// A record has no identifier. An answer could not name it, and one that names nothing would have it deleted; so there is none,
-/// which Lambda takes for complete failure: every message of the batch comes back.
+impl Record {
+    /// Makes the message visible again after `secs`: one request, shared with others of the batch.
+    /// If that fails, it becomes visible when its present visibility timeout ends.
+    pub async fn return_after(&self, queue: &Queue, secs: u32) -> Disposition {
+        if let Err(error) = queue.change_visibility(&self.receipt_handle, secs).await {
+            tracing::warn!(
+                "the message's visibility was not changed, so it comes back at its timeout: {}",
+                telemetry::chain(&error)
+            );
+        }
+        Disposition::Return
+    }
+}
+
+/// A record has no identifier, so a batch response could not name it, and the event source would
+/// delete a message that the response does not name. So there is no response: Lambda takes that for
+/// complete failure, and every message of the batch comes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a record has no messageId")]
 pub struct MissingMessageId;
 
-/// The records of an event. A record without its send time counts as sent `now`, so that it is never taken for an old one.
+/// Serves the messages of a batch concurrently, each in its own log span and X-Ray trace.
+pub async fn serve_batch<'a, F>(
+    records: &'a [Record],
+    serve: impl Fn(&'a Record) -> F,
+) -> SqsBatchResponse
+where
+    F: Future<Output = Disposition>,
+{
+    let served = records.iter().map(|record| {
+        let trace_header = record.trace_header.as_deref();
+        let span = telemetry::message_span(&record.message_id, trace_header);
+        telemetry::traced(trace_header, serve(record).instrument(span))
+    });
+    let dispositions = join_all(served).await;
+    let message_ids = records.iter().map(|record| record.message_id.clone());
+    batch_response(message_ids.zip(dispositions))
+}
+
+/// The records of an event. One without a send time counts as sent `now`, so that it is never taken
+/// for an old message.
 ///
 /// # Errors
 ///
-/// When one of them cannot be named in an answer.
+/// When one has no identifier.
 pub fn records(event: SqsEvent, now: Timestamp) -> Result<Vec<Record>, MissingMessageId> {
     let read = |mut message: aws_lambda_events::sqs::SqsMessage| {
         let trace_header = message.attributes.remove("AWSTraceHeader");
@@ -160,14 +199,14 @@ pub fn records(event: SqsEvent, now: Timestamp) -> Result<Vec<Record>, MissingMe
                 .and_then(|value| value.parse::<i64>().ok())
         };
         let queue_arn = message.event_source_arn.as_deref().unwrap_or_default();
-        let named = message.message_id.filter(|id| !id.is_empty());
+        let message_id = message.message_id.filter(|id| !id.is_empty());
         Ok(Record {
             sent_at: attribute("SentTimestamp").map_or(now, Timestamp::from_millis),
             receive_count: attribute("ApproximateReceiveCount")
                 .and_then(|count| u32::try_from(count).ok())
                 .unwrap_or(1),
             queue_name: queue_arn.rsplit(':').next().unwrap_or_default().to_owned(),
-            message_id: named.ok_or(MissingMessageId)?,
+            message_id: message_id.ok_or(MissingMessageId)?,
             receipt_handle: message.receipt_handle.unwrap_or_default(),
             body: message.body.unwrap_or_default(),
             trace_header,
@@ -177,22 +216,21 @@ pub fn records(event: SqsEvent, now: Timestamp) -> Result<Vec<Record>, MissingMe
     event.records.into_iter().map(read).collect()
 }
 
-/// What is to become of a message.
+/// What becomes of a received message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disposition {
-    /// Everything that it asked for is done and recorded: it may be deleted.
+    /// The event source deletes it: everything that it asked for is done and recorded.
     Acknowledge,
-    /// It is to be received again, once it is visible.
+    /// It is received again once it is visible.
     Return,
 }
 
-/// The answer that makes the event source delete the acknowledged messages and no others.
+/// The response that makes the event source delete the acknowledged messages and no others.
 ///
-/// Lambda takes an answer without failures for complete success, and deletes all messages; it takes a failure without an
-/// identifier, or with one that it does not know, for complete failure (AWS Lambda Developer Guide, "Implementing partial
-/// batch responses").
-#[must_use]
-pub fn batch_response(
+/// Lambda takes a response without failures for complete success and deletes every message. It
+/// takes a failure without an identifier, or with an unknown one, for complete failure (AWS Lambda
+/// Developer Guide, "Implementing partial batch responses").
+fn batch_response(
     dispositions: impl IntoIterator<Item = (String, Disposition)>,
 ) -> SqsBatchResponse {
     let mut response = SqsBatchResponse::default();
@@ -210,9 +248,9 @@ pub fn batch_response(
 mod tests {
     use super::*;
 
-    /// A misspelt key would be an answer without failures: every message would be deleted.
+    /// A response with a misspelt key would have no failures: every message would be deleted.
     #[test]
-    fn the_answer_is_literally_this() {
+    fn a_batch_response_is_spelled_as_lambda_reads_it() {
         let json = |dispositions: Vec<(String, Disposition)>| {
             serde_json::to_string(&batch_response(dispositions)).unwrap()
         };
@@ -231,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_that_lambda_cannot_have_told_is_the_functions_own() {
+    fn a_deadline_long_past_is_replaced_by_the_functions_own_timeout() {
         let (now, timeout) = (
             Timestamp::from_secs(1_800_000_000),
             Duration::from_secs(900),
@@ -245,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_without_attributes_is_new() {
+    fn a_record_without_attributes_counts_as_sent_and_received_now() {
         let event = serde_json::from_str(r#"{"Records":[{"messageId":"m","body":"{"}]}"#).unwrap();
         let now = Timestamp::from_secs(5);
         let records = records(event, now).unwrap();

@@ -23,7 +23,7 @@ mod step;
 pub mod table;
 mod write;
 
-pub use callback::{AttemptRecord, Recorded, Settlement};
+pub use callback::{AttemptRecord, Recorded};
 pub use error::StoreError;
 pub use inspect::{Inspected, InspectedHead, PayloadItem, Record};
 pub use list::{ListFilter, ListPage, OwnedPage, Position};

@@ -7,7 +7,6 @@ use std::time::Duration;
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use callback::Callback;
 use local::bundle::Services;
 use local::client::sdk_config;
 use local::gateway::{find_route, gateway_routes};
@@ -21,7 +20,6 @@ use shared::random::SeededRandom;
 use shared::store::Store;
 use status::Status;
 use submit::Submit;
-use worker::Worker;
 
 use crate::logs::log_warnings;
 use crate::openapi::Exchange;
@@ -53,8 +51,8 @@ pub struct World {
     pub callers_clock: Arc<WatchedClock>,
     submit: Submit,
     status: Status,
-    worker: Arc<Worker>,
-    callback: Callback,
+    worker: Arc<worker::Handler>,
+    callback: callback::Handler,
     sqs: aws_sdk_sqs::Client,
     services: Services,
 }
@@ -129,9 +127,10 @@ impl World {
             .unwrap(),
             callers_clock,
             worker: Arc::new(
-                Worker::new(&environment, &aws("Worker"), shared_clock(), random.clone()).unwrap(),
+                worker::Handler::new(&environment, &aws("Worker"), shared_clock(), random.clone())
+                    .unwrap(),
             ),
-            callback: Callback::new(
+            callback: callback::Handler::new(
                 &environment,
                 &aws("Callback"),
                 shared_clock(),
@@ -153,16 +152,16 @@ impl World {
 
     /// A second worker, like a second process.
     #[must_use]
-    pub fn another_worker(&self) -> Arc<Worker> {
+    pub fn another_worker(&self) -> Arc<worker::Handler> {
         Arc::new(self.worker_by(Arc::new(self.clock.clone())))
     }
 
     /// A second worker, with a different clock.
     #[must_use]
-    pub fn worker_by(&self, clock: Arc<dyn Clock>) -> Worker {
+    pub fn worker_by(&self, clock: Arc<dyn Clock>) -> worker::Handler {
         let connector = self.permissions.of("Worker", self.wire.connector());
         let aws = aws(&self.environment, connector);
-        Worker::new(&self.environment, &aws, clock, self.random.clone()).unwrap()
+        worker::Handler::new(&self.environment, &aws, clock, self.random.clone()).unwrap()
     }
 
     /// A second callback function, like a new process.
@@ -170,11 +169,11 @@ impl World {
     /// # Errors
     ///
     /// When it cannot start.
-    pub async fn another_callback(&self) -> Result<Callback, SettingError> {
+    pub async fn another_callback(&self) -> Result<callback::Handler, SettingError> {
         let clock = Arc::new(self.clock.clone());
         let connector = self.permissions.of("Callback", self.wire.connector());
         let aws = aws(&self.environment, connector);
-        Callback::new(&self.environment, &aws, clock, self.random.clone()).await
+        callback::Handler::new(&self.environment, &aws, clock, self.random.clone()).await
     }
 
     #[must_use]
@@ -286,7 +285,7 @@ impl World {
 
     /// Receives and handles up to `most` messages of a queue in one batch. A message of the
     /// worker's queues is handled by `worker`.
-    pub async fn pump_by(&self, worker: &Worker, kind: QueueKind, most: i32) -> bool {
+    pub async fn pump_by(&self, worker: &worker::Handler, kind: QueueKind, most: i32) -> bool {
         let queue = self.queue(kind);
         let messages = queue.receive(most).await;
         if messages.is_empty() {
@@ -302,7 +301,7 @@ impl World {
     }
 
     /// Passes an event to the function that the queue feeds, and returns the answer.
-    pub async fn serve(&self, worker: &Worker, kind: QueueKind, event: Value) -> Value {
+    pub async fn serve(&self, worker: &worker::Handler, kind: QueueKind, event: Value) -> Value {
         let event = serde_json::from_value(event).unwrap();
         let response = match kind {
             QueueKind::Dispatch | QueueKind::DispatchDeadLetter => {

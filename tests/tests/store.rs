@@ -25,9 +25,11 @@ use local::bundle::Services;
 use shared::aws::Aws;
 use shared::clock::ManualClock;
 use shared::config::Environment;
+use shared::domain::callback::{Callback, CallbackStatus};
+use shared::domain::delivery::DueCallback;
 use shared::domain::id::{ClaimId, CreateId, OperationId};
 use shared::domain::json::Json;
-use shared::domain::operation::{Operation, Owner};
+use shared::domain::operation::{Operation, Owner, State};
 use shared::domain::time::Timestamp;
 use shared::random::{Random, SeededRandom};
 use shared::store::table::{TABLE_KEYS, TTL_ATTRIBUTE};
@@ -177,6 +179,20 @@ impl Fixture {
         self.store.complete(&held, &json("1"), NOW).await.unwrap();
         self.get(&held.operation().id).await
     }
+}
+
+/// What a sender would hold that had read the operation while its callback was due.
+fn due(operation: &Operation) -> DueCallback {
+    let callback = operation.callback.clone().unwrap();
+    let due = DueCallback::of(Operation {
+        state: State::Cancelled { at: NOW },
+        callback: Some(Callback {
+            recorded: Some(CallbackStatus::Due),
+            ..callback
+        }),
+        ..operation.clone()
+    });
+    due.unwrap()
 }
 
 fn owner() -> Owner {

@@ -1,9 +1,9 @@
-//! What a receiver is told.
+//! The body of a callback.
 
 use serde::Serialize;
+use shared::domain::delivery::DueCallback;
 use shared::domain::json::{Json, encode};
 use shared::domain::limits::CALLBACK_BODY_BYTES_MAX;
-use shared::domain::operation::Operation;
 use shared::http::ErrorView;
 
 #[derive(Serialize)]
@@ -36,27 +36,27 @@ struct Data<'a> {
     cancelled_at: Option<String>,
 }
 
-/// The body for an operation that has ended. The same on every attempt: its time is that of the end. A result that would make it
-/// longer than 64 KiB is left out.
-pub(crate) fn body(operation: &Operation, metadata: &Json, result: Option<&Json>) -> Vec<u8> {
-    let whole = write(operation, metadata, result, None);
-    if whole.len() > CALLBACK_BODY_BYTES_MAX && result.is_some() {
-        return write(operation, metadata, None, Some(true));
+/// The same on every attempt: its timestamp is that of the operation's end. A result that would
+/// make it longer than 64 KiB is left out.
+pub(crate) fn body(due: &DueCallback, metadata: &Json, result: Option<&Json>) -> Vec<u8> {
+    let body = write(due, metadata, result, None);
+    if body.len() > CALLBACK_BODY_BYTES_MAX && result.is_some() {
+        return write(due, metadata, None, Some(true));
     }
-    whole
+    body
 }
 
 fn write(
-    operation: &Operation,
+    due: &DueCallback,
     metadata: &Json,
     result: Option<&Json>,
     result_omitted: Option<bool>,
 ) -> Vec<u8> {
+    let operation = due.operation();
     let status = operation.status();
-    let ended_at = operation.ended_at().unwrap_or(operation.updated_at);
     let body = Body {
         r#type: format!("forrst.operation.{status}"),
-        timestamp: ended_at.to_string(),
+        timestamp: due.ended_at().to_string(),
         data: Data {
             operation_id: operation.id.as_str(),
             original_request_id: operation.origin.request_id.as_deref(),

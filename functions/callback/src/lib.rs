@@ -1,11 +1,14 @@
-//! Tells receivers how operations ended: signs the outcome, posts it, records the attempt, and sees to the next one.
+//! The `callback` function: signs the outcome of an operation, posts it to its receiver, records
+//! the attempt, and schedules the next one.
 //!
-//! A message is a mere wake-up. What is owed stands in the operation's record, and every record of an attempt is conditional on the
-//! number of attempts before it: of senders that were woken at once all but one are refused and fall behind.
-//! Several may go on waking until the callback is settled; what they record is one chain of attempts, and then they end.
+//! A message is only a wake-up: the operation's record says whether its callback is due. Every
+//! record of an attempt is conditional on the number of attempts before it, so of senders that were
+//! woken at the same moment all but one are refused, and come back after the other. Several chains
+//! of wake-ups may continue until the callback has ended; the record takes one chain of attempts.
 
 mod body;
 mod deliver;
+mod due;
 mod receivers;
 mod secrets;
 pub mod sender;
@@ -19,22 +22,20 @@ use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use shared::aws::Aws;
 use shared::clock::Clock;
 use shared::config::{Environment, SettingError};
-use shared::domain::backoff::CallbackSchedule;
+use shared::domain::delivery::CallbackSchedule;
 use shared::domain::limits::{CALLBACK_TIMEOUT_SECS_DEFAULT, CALLBACK_TIMEOUT_SECS_MAX};
 use shared::domain::network::AllowedNetworks;
-use shared::lambda::{Disposition, MissingMessageId, Record, batch_response, records};
+use shared::lambda::{Disposition, MissingMessageId, Record, records, serve_batch};
 use shared::queue::Queue;
 use shared::random::Random;
 use shared::store::Store;
-use shared::telemetry::{message_span, traced};
-use tracing::Instrument as _;
 
 use crate::receivers::Receivers;
 use crate::secrets::Secrets;
 use crate::sender::Sender;
 
-/// The function. One for a process.
-pub struct Callback {
+/// The function. One per process.
+pub struct Handler {
     store: Store,
     callbacks: Queue,
     dead_letters: Queue,
@@ -47,9 +48,8 @@ pub struct Callback {
     random: Arc<dyn Random>,
 }
 
-impl Callback {
-    /// The function with its settings, the clients and what comes from outside: one request when the secrets are in Secrets
-    /// Manager.
+impl Handler {
+    /// Makes one request when the secrets are in Secrets Manager.
     ///
     /// # Errors
     ///
@@ -83,33 +83,24 @@ impl Callback {
             receivers: Receivers::new(timeout, Arc::clone(&clock)),
             allowed_networks,
             schedule: settings::schedule(environment)?,
-            // Last: what is wrong with the others is found without a request.
+            // Last, so that an error in another setting costs no request.
             secrets: Secrets::new(environment, aws, Arc::clone(&clock)).await?,
             clock,
             random,
         })
     }
 
-    /// Serves one batch, from the callback queue or its dead-letter queue. The messages are served side by side: a slow
-    /// receiver does not hold up the others.
+    /// Serves one batch, from the callback queue or its dead-letter queue. The messages are served
+    /// concurrently, so that a slow receiver does not delay the others.
     ///
     /// # Errors
     ///
-    /// When a message has no name.
+    /// When a message has no identifier.
     pub async fn handle(&self, event: SqsEvent) -> Result<SqsBatchResponse, MissingMessageId> {
         let records = records(event, self.clock.now())?;
-        let served = records.iter().map(|record| {
-            let trace_header = record.trace_header.as_deref();
-            let span = message_span(&record.message_id, trace_header);
-            traced(trace_header, self.serve(record).instrument(span))
-        });
-        let dispositions = futures_util::future::join_all(served).await;
-        let message_ids = records.iter().map(|record| record.message_id.clone());
-        Ok(batch_response(message_ids.zip(dispositions)))
+        Ok(serve_batch(&records, |record| self.serve(record)).await)
     }
-}
 
-impl Callback {
     async fn serve(&self, record: &Record) -> Disposition {
         if self.is_dead_letter(record) {
             self.serve_dead_letter(record).await

@@ -1,8 +1,9 @@
-//! How much of this process each receiver may occupy.
+//! Limits how much of this process each receiver may occupy.
 //!
 //! An invocation lasts as long as the slowest delivery of its batch, so a receiver that does not
-//! answer could occupy every sender for as long as it has callbacks. A receiver is a host as one
-//! owner calls it: what an owner's URL does at a host that others use as well does not delay theirs.
+//! answer could occupy every sender for as long as it has callbacks. A receiver is an owner
+//! together with a host, so one owner's slow URL at a host does not delay the callbacks of other
+//! owners to it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +16,7 @@ use shared::domain::time::Timestamp;
 use shared::queue::host;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The receivers that have a delivery under way, or rest. One for a process.
+/// The receivers that have a delivery in progress, or rest. One per process.
 pub(crate) struct Receivers {
     by_name: Mutex<HashMap<Name, Arc<Receiver>>>,
     slow: Duration,
@@ -30,22 +31,22 @@ struct Receiver {
     rests_until: Mutex<Timestamp>,
 }
 
-/// The right to make one delivery. It ends when it is dropped.
+/// Permission for one delivery, until it is dropped.
 pub(crate) struct Turn {
     receiver: Arc<Receiver>,
     slow: Duration,
     _permit: OwnedSemaphorePermit,
 }
 
-/// A receiver has enough deliveries from this process.
+/// The receiver cannot take another delivery from this process now.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Busy {
-    /// How much longer it rests, at least.
+    /// How much longer the receiver rests. Zero when it does not rest but has too many deliveries.
     pub(crate) rest: Duration,
 }
 
 impl Receivers {
-    /// A delivery that uses up a shorter `timeout` is slow as well.
+    /// `timeout` is a delivery's: one that uses it up is slow, even if it is short.
     pub(crate) fn new(timeout: Duration, clock: Arc<dyn Clock>) -> Self {
         Self {
             by_name: Mutex::default(),
@@ -54,8 +55,9 @@ impl Receivers {
         }
     }
 
-    /// Waits for a turn to deliver, for as long as a delivery that is not slow takes. An invocation
-    /// that waits has a delivery under way, and so lasts no longer for it.
+    /// Waits for a turn to deliver, at most as long as a delivery that is not slow takes. An
+    /// invocation in which a message waits has a delivery in progress, so the wait does not make
+    /// the invocation longer.
     pub(crate) async fn turn(&self, owner: &Owner, url: &str) -> Result<Turn, Busy> {
         let now = self.clock.now();
         let name = (owner.clone(), host(url).to_ascii_lowercase());
@@ -69,10 +71,7 @@ impl Receivers {
                 return Err(Busy { rest: Duration::ZERO });
             }
         };
-        // The semaphore is never closed.
-        let permit = permit.map_err(|_| Busy {
-            rest: Duration::ZERO,
-        })?;
+        let permit = permit.expect("the semaphore is never closed");
         receiver.is_ready(self.clock.now())?;
         Ok(Turn {
             receiver,
@@ -107,8 +106,8 @@ impl Receiver {
 }
 
 impl Turn {
-    /// Ends the turn. After a slow delivery the receiver rests, so that it occupies no more than a
-    /// part of this process's time.
+    /// Ends the turn. After a slow delivery the receiver rests, which limits the part of this
+    /// process's time that it occupies.
     pub(crate) fn end(self, took: Duration, now: Timestamp) {
         if took >= self.slow {
             *lock(&self.receiver.rests_until) = now + took * CALLBACK_REST_FACTOR;
@@ -117,7 +116,7 @@ impl Turn {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Whole between any two calls.
+    // Each critical section leaves the value consistent, so a panic in another does not matter.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -142,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receiver_has_so_many_deliveries_at_once_and_the_next_waits_its_turn() {
+    fn a_receiver_has_a_limited_number_of_deliveries_at_once_and_the_next_waits() {
         let (receivers, clock) = receivers();
         let alice = owner("alice");
         let turn = || receivers.turn(&alice, URL).now_or_never();
@@ -168,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_for_longer_than_a_quick_delivery_takes_is_deferred() {
+    fn a_wait_for_a_turn_as_long_as_a_slow_delivery_ends_in_a_deferral() {
         let (receivers, clock) = receivers();
         let alice = owner("alice");
         let _turns: Vec<_> = (0..CALLBACKS_AT_ONCE_MAX)
@@ -189,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_slow_delivery_a_receiver_rests_and_no_other_does() {
+    fn a_receiver_rests_after_a_slow_delivery_and_others_do_not() {
         let (receivers, clock) = receivers();
         let (alice, bob) = (owner("alice"), owner("bob"));
         let turn = |owner| receivers.turn(owner, URL).now_or_never().unwrap();
@@ -208,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_waited_while_the_receiver_proved_slow_is_deferred() {
+    fn a_delivery_whose_receiver_began_to_rest_while_it_waited_is_deferred() {
         let (receivers, clock) = receivers();
         let alice = owner("alice");
         let mut turns: Vec<_> = (0..CALLBACKS_AT_ONCE_MAX)
@@ -230,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receiver_without_deliveries_and_rest_is_forgotten() {
+    fn a_receiver_without_deliveries_and_rest_is_removed() {
         let (receivers, clock) = receivers();
         for n in 0..100 {
             let turn = receivers.turn(&owner(&n.to_string()), URL).now_or_never();

@@ -1,8 +1,9 @@
-//! Where the secrets are that callbacks are signed with.
+//! The secrets that callbacks are signed with.
 //!
-//! On AWS that is Secrets Manager, where they can be replaced while this process runs; they are read again when they have
-//! been in use for a while. If this is wrong, a secret that was withdrawn goes on signing.
+//! On AWS they are in Secrets Manager, where an operator can rotate them while this process runs,
+//! so they are read again from time to time. If this is wrong, a withdrawn secret goes on signing.
 
+use std::str::FromStr as _;
 use std::sync::Arc;
 
 use shared::aws::Aws;
@@ -20,34 +21,33 @@ use crate::signature::{InvalidSecrets, Signer};
 const IN_ENVIRONMENT: &str = "WEBHOOK_SECRETS";
 const IN_SECRETS_MANAGER: &str = "WEBHOOK_SECRETS_ARN";
 
-/// The secrets, as far as they are known.
 pub(crate) struct Secrets {
-    /// Where to read them again. Those from the environment never change.
+    /// The secret to read again. `None` for secrets from the environment, which never change.
     stored: Option<StoredSecret>,
-    /// Locked while they are read, so that callbacks that are served side by side wait for one reading.
-    known: Mutex<Known>,
-    /// The signatures that callers are told of.
+    /// Locked during a read, so that concurrent callbacks share one.
+    last_read: Mutex<LastRead>,
+    /// The signature versions that the API promises.
     promised: Vec<SignatureVersion>,
     clock: Arc<dyn Clock>,
 }
 
-struct Known {
+struct LastRead {
     signer: Arc<Signer>,
-    looked_at: Timestamp,
+    at: Timestamp,
 }
 
 #[derive(Debug, thiserror::Error)]
 enum ReadError {
     #[error("names a secret that cannot be read")]
     Unreadable(#[from] SecretError),
-    // Said in full, so that it is no cause besides.
+    // Part of the message, so it is not the source as well.
     #[error("names a secret that {0}")]
     Invalid(InvalidSecrets),
 }
 
 impl Secrets {
-    /// Reads them for the first time, from `WEBHOOK_SECRETS` or from the secret that `WEBHOOK_SECRETS_ARN` names: no request, or
-    /// one.
+    /// Reads the secrets from `WEBHOOK_SECRETS`, or with one request from the secret that
+    /// `WEBHOOK_SECRETS_ARN` names.
     pub(crate) async fn new(
         environment: &Environment,
         aws: &Aws,
@@ -65,7 +65,7 @@ impl Secrets {
                 (Some(stored), signer)
             }
             (None, Some(secrets)) => {
-                let signer = Signer::parse(secrets)
+                let signer = Signer::from_str(secrets)
                     .map_err(|error| SettingError::new(IN_ENVIRONMENT, error.to_string()))?;
                 (None, signer)
             }
@@ -74,61 +74,64 @@ impl Secrets {
                 return Err(SettingError::new(IN_SECRETS_MANAGER, problem));
             }
             (Some(_), Some(_)) => {
-                let problem = format!("is set beside {IN_ENVIRONMENT}: one of them has to go");
+                let problem = format!("and {IN_ENVIRONMENT} are both set; remove one of them");
                 return Err(SettingError::new(IN_SECRETS_MANAGER, problem));
             }
         };
         let promised = environment.signature_versions()?;
-        tell_of_missing(&signer, &promised);
+        log_missing(&signer, &promised);
         Ok(Self {
             stored,
             promised,
-            known: Mutex::new(Known {
+            last_read: Mutex::new(LastRead {
                 signer: Arc::new(signer),
-                looked_at: clock.now(),
+                at: clock.now(),
             }),
             clock,
         })
     }
 
-    /// What to sign with now: one request when the last one was [`WEBHOOK_SECRETS_AGE_MAX`] ago, else none.
+    /// The signer to use now. Makes one request when the last one was [`WEBHOOK_SECRETS_AGE_MAX`]
+    /// ago.
     pub(crate) async fn signer(&self) -> Arc<Signer> {
-        let mut known = self.known.lock().await;
+        let mut last_read = self.last_read.lock().await;
         let now = self.clock.now();
-        // A clock that was set back must not keep them in use for longer.
-        let is_recent = (known.looked_at..known.looked_at + WEBHOOK_SECRETS_AGE_MAX).contains(&now);
+        // A range, so that a clock which was set back does not extend the use of old secrets.
+        let is_recent = (last_read.at..last_read.at + WEBHOOK_SECRETS_AGE_MAX).contains(&now);
         if let Some(stored) = &self.stored
             && !is_recent
         {
             match read(stored).await {
                 Ok(signer) => {
-                    tell_of_missing(&signer, &self.promised);
-                    known.signer = Arc::new(signer);
+                    log_missing(&signer, &self.promised);
+                    last_read.signer = Arc::new(signer);
                 }
-                // Receivers know the secrets of before, and callbacks must not wait for an operator.
+                // Receivers still accept the previous secrets, and callbacks must not wait for an
+                // operator.
                 Err(error) => tracing::error!(
-                    "{IN_SECRETS_MANAGER} {}; the secrets of before stay in use",
+                    "{IN_SECRETS_MANAGER} {}; the previous secrets stay in use",
                     chain(&error)
                 ),
             }
-            known.looked_at = now;
+            last_read.at = now;
         }
-        Arc::clone(&known.signer)
+        Arc::clone(&last_read.signer)
     }
 }
 
-/// Callers who asked for a signature that no secret makes would refuse every callback. Those of the others are sent all the same.
-fn tell_of_missing(signer: &Signer, promised: &[SignatureVersion]) {
+/// Logs promised signature versions that no secret makes. Receivers that rely on one refuse every
+/// callback; the callbacks of the others are still sent.
+fn log_missing(signer: &Signer, promised: &[SignatureVersion]) {
     for version in promised {
         if !signer.signs(*version) {
             let version = version.as_str();
             tracing::error!(
-                "WEBHOOK_SIGNATURE_VERSIONS promises {version}, and no secret is of that kind"
+                "WEBHOOK_SIGNATURE_VERSIONS promises {version}, but no secret makes that signature"
             );
         }
     }
 }
 
 async fn read(stored: &StoredSecret) -> Result<Signer, ReadError> {
-    Signer::parse(&stored.read().await?).map_err(ReadError::Invalid)
+    stored.read().await?.parse().map_err(ReadError::Invalid)
 }

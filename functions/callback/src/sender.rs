@@ -1,9 +1,10 @@
 //! Makes one POST to a callback URL.
 //!
-//! Callers choose the URL, so a receiver is a stranger: it may stall, redirect, answer without end, or have a name whose address
-//! changes between two look-ups. One [`Sender::post`] is one request to an address that was judged, within one deadline, and whatever
-//! comes of it is a value to be recorded and not an error. It does not decide whether a callback is due or when to call again.
-//! If it is wrong, Ferry can be made to speak to its operator's private network.
+//! Callers choose the URL, so a receiver cannot be trusted: it may stall, redirect, answer without
+//! end, or have a name whose address changes between two lookups. One [`Sender::post`] is one
+//! request to an address that was judged, within one deadline, and its outcome is a value to
+//! record, never an error. It does not decide whether a callback is due or when to post again. If
+//! it is wrong, callers can make Ferry send requests into its operator's private network.
 
 use std::future::Future;
 use std::pin::pin;
@@ -37,30 +38,31 @@ mod kept;
 mod resolver;
 mod retry_after;
 
-/// How callbacks introduce themselves.
+/// The `User-Agent` of callbacks.
 const PRODUCT: &str = concat!("Ferry/", env!("CARGO_PKG_VERSION"));
 
-/// What part of a POST's time its connection may take, look-up and TLS handshake included: a receiver that is there answers these
-/// at once, and an answer takes time as well.
+/// The part of a POST's time that its connection may take, lookup and TLS handshake included. A
+/// receiver that is up answers these at once, and the rest is left for its answer.
 const CONNECT_PART: f64 = 0.8;
 
-/// Receivers close idle connections too, and a request written to a closed one costs a second request. Enough for a burst
-/// of callbacks to one receiver.
+/// How long an idle connection is kept: enough for a burst of callbacks to one receiver. Receivers
+/// close idle connections too, and a request written to a closed one costs a second request.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// What is read of an answer's body, in bytes, before it is thrown away: a short one leaves the connection fit for reuse, and
-/// a long one is not worth the time.
+/// How much of an answer's body is read and discarded, in bytes. After a short body the connection
+/// can be used again; a long one is not worth the time.
 const ANSWER_BODY_BYTES_MAX: usize = 4096;
 
-/// How often the connection gets its turn to deliver a body that came with its headers. This takes no time: what is still on
-/// its way is not waited for.
+/// How often the connection's task gets a turn to deliver a body that came with its headers. This
+/// takes no time: bytes that have not arrived are not waited for.
 const ANSWER_BODY_TURNS: usize = 4;
 
-/// Posts callbacks. Built once per process, for the sake of its connections.
+/// Posts callbacks. One per process, since it keeps connections.
 pub struct Sender {
     /// For [`Reach::Public`]: `https` only.
     public: Box<Clients>,
-    /// For [`Reach::AllowedNetworks`]. Without such a network there is no client that could speak plain `http`.
+    /// For [`Reach::AllowedNetworks`]. `None` without such a network, so that no client can send
+    /// plain `http`.
     allowed_only: Option<Box<Clients>>,
     kept: KeptConnections,
     allowed: Arc<AllowedNetworks>,
@@ -70,48 +72,42 @@ pub struct Sender {
 
 /// Two clients that reach the same receivers.
 struct Clients {
-    /// Keeps connections, and uses them again.
+    /// Keeps connections and reuses them.
     keeping: HttpClient,
-    /// Opens a connection for each request and keeps none, so that a second try cannot meet another that has ended.
+    /// Opens a connection for each request, so that a second try cannot get another kept one that
+    /// has ended.
     fresh: HttpClient,
 }
 
 type HttpClient = Client<Connector, Full<Bytes>>;
 
-/// One POST, and what came of it.
+/// One POST with its outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exchange {
-    /// When it began; also the time that was signed.
+    /// Also the time that was signed.
     pub started_at: Timestamp,
-    /// How long it took.
     pub duration: Duration,
-    /// How it ended.
     pub outcome: Outcome,
 }
 
-/// How one POST ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// The receiver answered within the timeout. An answer counts from its headers on, whatever becomes of its body.
+    /// The receiver's headers came within the timeout, whatever became of the body.
     Answered {
-        /// The HTTP status.
         status: u16,
-        /// How long the receiver asks to be left alone, an hour at most. Told by 429 and 503 only.
+        /// The wait that the receiver asked for with a 429 or 503, at most an hour.
         retry_after: Option<Duration>,
     },
-    /// There was no answer. The receiver may have taken the callback all the same.
-    Failed {
-        /// Why, in words fit for the operation's owner.
-        reason: Failure,
-    },
+    /// There was no answer. The receiver may still have processed the callback.
+    Failed { reason: Failure },
 }
 
 impl Sender {
-    /// A sender that asks the system's resolver. `timeout` is for a whole POST, from the look-up on.
+    /// A sender with the system's resolver. `timeout` is for a whole POST, lookup included.
     ///
     /// # Errors
     ///
-    /// When the TLS library cannot be set up: a fault of the build.
+    /// When the TLS library cannot be set up, which is a fault of the build.
     pub fn new(
         roots: RootCertStore,
         allowed: AllowedNetworks,
@@ -143,7 +139,7 @@ impl Sender {
             let https_only = reach == Reach::Public;
             let connect_timeout = timeout.mul_f64(CONNECT_PART);
             let connector = Connector::new(resolver, tls.clone(), https_only, connect_timeout);
-            // A client holds its settings by value, and start-up moves a sender several times.
+            // Boxed: a client is large, and start-up moves a sender several times.
             Box::new(Clients {
                 keeping: client(connector.clone(), usize::MAX),
                 fresh: client(connector, 0),
@@ -152,7 +148,8 @@ impl Sender {
         Ok(Self {
             public: clients(Reach::Public),
             allowed_only: (!allowed.is_empty()).then(|| clients(Reach::AllowedNetworks)),
-            // A POST that began on a connection's last idle moment fails at its deadline at the latest.
+            // A POST that begins when its connection is about to become too old ends at its
+            // deadline at the latest.
             kept: KeptConnections::new(IDLE_TIMEOUT + timeout),
             allowed,
             timeout,
@@ -160,9 +157,9 @@ impl Sender {
         })
     }
 
-    /// Signs `body` and posts it to `url`: once, or once more when a kept connection ended before an answer. `webhook_id` is
-    /// the same on every attempt of one callback and holds no full stop; the time and so the signature are those of this
-    /// attempt.
+    /// Signs `body` and posts it to `url`, and once more if a kept connection ended before an
+    /// answer. `webhook_id` is the same on every attempt of one callback and contains no full stop.
+    /// The time, and so the signature, are those of this attempt.
     pub async fn post(
         &self,
         url: &CallbackUrl,
@@ -189,9 +186,9 @@ impl Sender {
             answer.map_err(|error| Failure::of(&error))
         };
         let answer = before(self.clock.sleep_until(deadline), answer).await;
-        // The answer counts from its headers on, and so does not take the time of its body.
+        // The answer is complete with its headers, so the body's time does not count.
         let ended_at = self.clock.now();
-        // A timer is late on a thread that was busy.
+        // Compared again, since a timer fires late on a busy thread.
         let outcome = match answer.filter(|_| ended_at < deadline) {
             None => Outcome::Failed {
                 reason: Failure::TimedOut,
@@ -210,10 +207,12 @@ impl Sender {
         }
     }
 
-    /// Sends a request, and sends it again on a fresh connection if a kept one ended before an answer, as it does when its
-    /// receiver has closed it meanwhile. The receiver may have taken the first: it knows the second by its `webhook-id`.
+    /// Sends a request, and once more on a fresh connection if a kept one ended before an answer,
+    /// as it does when its receiver has closed it. The receiver may have processed the first
+    /// request: it recognises the second by its `webhook-id`.
     ///
-    /// The library itself repeats a request only while nothing of it has been written, so that none is sent three times.
+    /// The library itself repeats a request only while nothing of it has been written, so no
+    /// request is sent three times.
     async fn send(
         &self,
         clients: &Clients,
@@ -228,16 +227,16 @@ impl Sender {
                 Ok(response)
             }
             Err(error) if self.kept.ended(&error) => {
-                tracing::debug!("a kept connection ended; the callback is sent on a fresh one");
+                tracing::debug!("a kept connection ended, so the POST is sent on a fresh one");
                 clients.fresh.request(again).await
             }
             Err(error) => Err(error),
         }
     }
 
-    /// The clients for a URL whose host is not an address that may not be reached.
+    /// The clients for a URL. Refuses one whose host is an address that is not allowed.
     fn clients_for(&self, url: &CallbackUrl) -> Result<&Clients, Failure> {
-        // The HTTP client resolves names only; an address goes straight to the socket.
+        // The HTTP client resolves names only, so the resolver does not judge an address.
         if let Some(address) = url.address() {
             url.reach().judge(address, &self.allowed)?;
         }
@@ -251,14 +250,13 @@ impl Sender {
     }
 }
 
-/// What stands between the sender and its receivers, for tests to replace.
+/// The parts of the network that tests replace.
 struct Network {
     names: Arc<dyn Resolve>,
     roots: RootCertStore,
 }
 
-/// A client makes the one request that it is asked for, and only to the receiver: it knows
-/// neither redirects nor proxies.
+/// A client that sends each request once and to the receiver itself: without redirects and proxies.
 fn client(connector: Connector, idle_max: usize) -> HttpClient {
     Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
@@ -267,13 +265,13 @@ fn client(connector: Connector, idle_max: usize) -> HttpClient {
         .build(connector)
 }
 
-/// A URL as the reader has it that judged its host: with a path, and escaped where that is needed.
+/// The URL as parsed by the library that judged its host: with a path, and escaped where needed.
 fn wire_form(url: &CallbackUrl) -> Result<String, Failure> {
-    let read = Url::parse(url.as_str()).map_err(|_| Failure::NoAnswer)?;
-    Ok(read.into())
+    let parsed = Url::parse(url.as_str()).map_err(|_| Failure::NoAnswer)?;
+    Ok(parsed.into())
 }
 
-/// `None` when the deadline comes first, or with the end of the work.
+/// `None` when the deadline comes first, or at the same time as the output.
 async fn before<T>(
     deadline: impl Future<Output = ()> + Unpin,
     work: impl Future<Output = T>,
@@ -285,18 +283,18 @@ async fn before<T>(
 }
 
 fn answered(status: StatusCode, headers: &HeaderMap, now: Timestamp) -> Outcome {
-    let asks_for_patience =
+    let may_ask_for_wait =
         status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE;
     Outcome::Answered {
         status: status.as_u16(),
-        retry_after: asks_for_patience
+        retry_after: may_ask_for_wait
             .then(|| retry_after::read(headers, now))
             .flatten(),
     }
 }
 
-/// Reads what has come of an answer's body. When that is all, the connection can be used again; otherwise it is closed, for
-/// nothing may go on reading when the invocation answers.
+/// Reads the part of an answer's body that has arrived. If that is all of it, the connection can be
+/// used again. Otherwise it is closed, since nothing may go on reading when the invocation answers.
 async fn drain(mut body: Incoming) {
     let (mut bytes, mut turns) = (0, 0);
     while bytes <= ANSWER_BODY_BYTES_MAX && turns < ANSWER_BODY_TURNS {

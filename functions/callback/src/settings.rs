@@ -1,15 +1,15 @@
-//! Settings of this function that take more than a look at one variable.
+//! The settings of this function that need parsing.
 
 use rustls::RootCertStore;
 use shared::certificates::add_certificates;
 use shared::config::{Environment, SettingError};
-use shared::domain::backoff::CallbackSchedule;
+use shared::domain::delivery::CallbackSchedule;
 use shared::domain::limits::{
     CALLBACK_RETRIES_MAX, CALLBACK_RETRY_AFTER_SECS_MAX, CALLBACK_RETRY_SECS,
 };
 
-/// The authorities that a receiver's certificate may come from: those that Mozilla trusts, and those in
-/// `CALLBACK_ROOT_CERTIFICATES`, for receivers in the operator's own networks.
+/// The certificate authorities that may have issued a receiver's certificate: those that Mozilla
+/// trusts, and those in `CALLBACK_ROOT_CERTIFICATES`, for receivers in the operator's own networks.
 pub(crate) fn roots(environment: &Environment) -> Result<RootCertStore, SettingError> {
     const NAME: &str = "CALLBACK_ROOT_CERTIFICATES";
     let mut roots = RootCertStore {
@@ -44,7 +44,8 @@ pub(crate) fn schedule(environment: &Environment) -> Result<CallbackSchedule, Se
         }
         _ => {
             let problem = format!(
-                "must be at most {CALLBACK_RETRIES_MAX} whole numbers up to {CALLBACK_RETRY_AFTER_SECS_MAX}, separated by commas"
+                "must be at most {CALLBACK_RETRIES_MAX} whole numbers \
+                 up to {CALLBACK_RETRY_AFTER_SECS_MAX}, separated by commas"
             );
             Err(SettingError::new(NAME, problem))
         }
@@ -62,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn authorities_are_added_to_those_of_mozilla() {
+    fn certificate_authorities_are_added_to_those_of_mozilla() {
         let key = KeyPair::generate().unwrap();
         let certificate = |name: &str| {
             let params = CertificateParams::new([name.to_owned()]).unwrap();
@@ -79,8 +80,8 @@ mod tests {
         let empty = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         for bad in ["?", cut, &in_one_line, empty, &key.serialize_pem()] {
             let error = roots(&environment("CALLBACK_ROOT_CERTIFICATES", bad)).unwrap_err();
-            let told = "CALLBACK_ROOT_CERTIFICATES must be certificates in PEM";
-            assert_eq!(error.to_string(), told, "{bad}");
+            let expected = "CALLBACK_ROOT_CERTIFICATES must be certificates in PEM";
+            assert_eq!(error.to_string(), expected, "{bad}");
         }
     }
 

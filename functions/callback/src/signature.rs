@@ -1,12 +1,14 @@
-//! Signs callbacks, so that a receiver can tell that they come from here and have not been changed.
+//! Signs callbacks, so that a receiver can verify their sender and their content.
 //!
-//! The schemes are those of [Standard Webhooks], whose libraries receivers verify with. Secrets stay in this module: no error
-//! and no debug output shows one. If it is wrong, receivers refuse every callback or, worse, cannot tell a forged one.
+//! The schemes are those of [Standard Webhooks], whose libraries receivers verify with. Secrets
+//! stay in this module: no error and no debug output shows one. If it is wrong, receivers refuse
+//! every callback or, worse, accept forged ones.
 //!
 //! [Standard Webhooks]: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -15,50 +17,45 @@ use ring::signature::Ed25519KeyPair;
 use sha2::Sha256;
 use shared::domain::callback::SignatureVersion;
 
-/// How long a symmetric secret may be, in bytes: "between 24 bytes (192 bits) and 64 bytes (512 bits)", says the specification.
+/// The length of a symmetric secret: "between 24 bytes (192 bits) and 64 bytes (512 bits)"
+/// (Standard Webhooks, "Signature scheme").
 const SECRET_BYTES: RangeInclusive<usize> = 24..=64;
 
-/// The seed of an Ed25519 key, and its public key, in bytes each (RFC 8032, 5.1.5).
+/// The length of an Ed25519 key's seed, and that of its public key (RFC 8032, 5.1.5).
 const ED25519_KEY_BYTES: usize = 32;
 
-/// Signs with every active secret.
+/// Signs with every secret in use.
 pub struct Signer {
-    /// In the order in which they were given; never empty.
+    /// In the order of the setting; never empty.
     keys: Vec<Key>,
 }
 
 enum Key {
-    /// `v1`: the receiver verifies with the same secret.
+    /// `v1`, which the receiver verifies with the same secret.
     Hmac(Box<Hmac<Sha256>>),
-    /// `v1a`: the receiver verifies with the public key.
+    /// `v1a`, which the receiver verifies with the public key.
     Ed25519(Ed25519KeyPair),
 }
 
-/// Secrets that cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSecrets {
-    /// There is no secret at all.
     #[error("holds no secret")]
     Missing,
-    /// One of the secrets is not what it should be.
+    /// `position` counts from 1.
     #[error(
-        "holds as secret {position} neither whsec_ with 24 to 64 bytes in base64 nor whsk_ with an Ed25519 key in base64"
+        "holds as secret {position} neither whsec_ with 24 to 64 bytes in base64 \
+         nor whsk_ with an Ed25519 key in base64"
     )]
-    Malformed {
-        /// Which secret, counted from 1.
-        position: usize,
-    },
+    Malformed { position: usize },
 }
 
-impl Signer {
-    /// Reads one secret, or several while one is being replaced, separated by white space or commas. Each is `whsec_` and 24 to
-    /// 64 bytes in base64, or `whsk_` and an Ed25519 key in base64: the seed's 32 bytes, with or without those of the public key
-    /// behind them.
-    ///
-    /// # Errors
-    ///
-    /// Names the first secret that is not in this form by its position.
-    pub fn parse(secrets: &str) -> Result<Self, InvalidSecrets> {
+/// Reads one secret, or several during a rotation, separated by white space or commas. Each is
+/// `whsec_` and 24 to 64 bytes in base64, or `whsk_` and an Ed25519 key in base64: the 32 bytes of
+/// the seed, and optionally the public key's after them.
+impl FromStr for Signer {
+    type Err = InvalidSecrets;
+
+    fn from_str(secrets: &str) -> Result<Self, InvalidSecrets> {
         let keys = secrets
             .split(|c: char| c == ',' || c.is_whitespace())
             .filter(|secret| !secret.is_empty())
@@ -72,17 +69,19 @@ impl Signer {
         }
         Ok(Self { keys })
     }
+}
 
+impl Signer {
     /// Whether a secret makes signatures of this version.
     #[must_use]
     pub fn signs(&self, version: SignatureVersion) -> bool {
         self.keys.iter().any(|key| key.version() == version)
     }
 
-    /// The value of `webhook-signature`: one signature per secret, separated by spaces, so that a receiver can verify with the
-    /// old secret as well as with the new.
+    /// The value of `webhook-signature`: one signature per secret, separated by spaces, so that a
+    /// receiver can verify with the old secret as well as with the new one.
     ///
-    /// `webhook_id` must not hold a full stop, which delimits what is signed.
+    /// `webhook_id` must not contain a full stop, which separates the signed parts.
     #[must_use]
     pub fn sign(&self, webhook_id: &str, timestamp_secs: i64, body: &[u8]) -> String {
         let mut signed = format!("{webhook_id}.{timestamp_secs}.").into_bytes();
@@ -112,7 +111,8 @@ impl Key {
         }
         let bytes = STANDARD.decode(secret.strip_prefix("whsk_")?).ok()?;
         let (seed, public_key) = bytes.split_at_checked(ED25519_KEY_BYTES)?;
-        // "Standard ed25519 key pair", says the specification, and leaves its bytes open: libraries keep the seed, or both.
+        // The specification says "standard ed25519 key pair" and does not define its bytes: some
+        // libraries store the seed, others both.
         let key_pair = if public_key.is_empty() {
             Ed25519KeyPair::from_seed_unchecked(seed)
         } else {
@@ -148,7 +148,7 @@ mod tests {
 
     use super::*;
 
-    /// From the tests of the specification's reference libraries.
+    /// From the tests of the reference libraries of Standard Webhooks.
     const PUBLISHED_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     const OTHER_SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 
@@ -168,7 +168,7 @@ mod tests {
         format!("whsk_{}", STANDARD.encode(bytes))
     }
 
-    /// The seed and the public key behind it.
+    /// The seed, and the public key after it.
     fn key_pair() -> String {
         ed25519_key([hex(SEED), hex(PUBLIC_KEY)].concat())
     }
@@ -195,7 +195,7 @@ mod tests {
                 "v1,tZ1I4/hDygAJgO5TYxiSd6Sd0kDW6hPenDe+bTa3Kkw=",
             ),
         ] {
-            let signer = Signer::parse(secret).unwrap();
+            let signer = Signer::from_str(secret).unwrap();
             assert_eq!(signer.sign(id, timestamp_secs, body.as_bytes()), signature);
         }
     }
@@ -210,14 +210,14 @@ mod tests {
     }
 
     #[test]
-    fn signs_side_by_side_in_the_order_given() {
+    fn there_is_a_signature_for_each_secret_in_the_order_of_the_setting() {
         let list = [PUBLISHED_SECRET, &key_pair(), OTHER_SECRET].join(" ");
-        let signature = Signer::parse(&list).unwrap().sign("msg_1", 1, b"{}");
+        let signature = Signer::from_str(&list).unwrap().sign("msg_1", 1, b"{}");
         let [first, second, third] = signature.split(' ').collect::<Vec<_>>()[..] else {
             panic!("{signature}")
         };
         for (alone, signature) in [(PUBLISHED_SECRET, first), (OTHER_SECRET, third)] {
-            let signer = Signer::parse(alone).unwrap();
+            let signer = Signer::from_str(alone).unwrap();
             assert_eq!(signer.sign("msg_1", 1, b"{}"), signature);
         }
         let bytes = STANDARD.decode(second.strip_prefix("v1a,").unwrap());
@@ -227,10 +227,10 @@ mod tests {
     }
 
     #[test]
-    fn a_receiver_verifies_with_either_secret_while_one_is_replaced() {
-        let signer = Signer::parse(&format!("{PUBLISHED_SECRET}, {OTHER_SECRET}")).unwrap();
+    fn a_receiver_verifies_with_either_secret_during_a_rotation() {
+        let signer = Signer::from_str(&format!("{PUBLISHED_SECRET}, {OTHER_SECRET}")).unwrap();
         let body = r#"{"type":"forrst.operation.completed","text":"ü"}"#.as_bytes();
-        // The reference library holds the timestamp against the machine's clock.
+        // The reference library compares the timestamp with the machine's clock.
         let timestamp_secs = SystemClock.now().as_secs();
         let mut headers = http::HeaderMap::new();
         let signature = signer.sign("msg_1", timestamp_secs, body);
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn signs_any_bytes() {
-        let signer = Signer::parse(PUBLISHED_SECRET).unwrap();
+        let signer = Signer::from_str(PUBLISHED_SECRET).unwrap();
         let signature = signer.sign("msg_1", 1, &[0, 0xff]);
         assert_ne!(signature, signer.sign("msg_1", 1, &[0, 0xfe]));
         assert_ne!(signature, signer.sign("msg_2", 1, &[0, 0xff]));
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_secrets_of_24_to_64_bytes_in_any_separation() {
+    fn a_list_of_secrets_of_24_to_64_bytes_may_have_any_separators() {
         for list in [
             secret_of(24),
             secret_of(64),
@@ -267,18 +267,18 @@ mod tests {
             format!("{}\n{}\t", secret_of(24), secret_of(32)),
             key_pair(),
         ] {
-            assert!(Signer::parse(&list).is_ok(), "{list}");
+            assert!(Signer::from_str(&list).is_ok(), "{list}");
         }
     }
 
     #[test]
     fn an_error_names_the_setting_and_the_position_and_no_secret() {
-        assert_eq!(Signer::parse(" ,").unwrap_err(), InvalidSecrets::Missing);
+        assert_eq!(Signer::from_str(" ,").unwrap_err(), InvalidSecrets::Missing);
         for bad in [
             "whsk_".to_owned(),
             ed25519_key([7; 31]),
             ed25519_key([7; 33]),
-            // A public key that is another's.
+            // The public key is not the seed's.
             ed25519_key([7; 64]),
             ed25519_key([hex(PUBLIC_KEY), hex(SEED)].concat()),
             ed25519_key([hex(SEED), hex(PUBLIC_KEY), vec![7]].concat()),
@@ -293,18 +293,19 @@ mod tests {
             PUBLISHED_SECRET.replace("whsec_", "WHSEC_"),
             PUBLISHED_SECRET.replace("8G", "-_"),
         ] {
-            let error = Signer::parse(&format!("{PUBLISHED_SECRET} {bad}")).unwrap_err();
+            let error = Signer::from_str(&format!("{PUBLISHED_SECRET} {bad}")).unwrap_err();
             assert_eq!(error, InvalidSecrets::Malformed { position: 2 }, "{bad}");
             assert_eq!(
                 error.to_string(),
-                "holds as secret 2 neither whsec_ with 24 to 64 bytes in base64 nor whsk_ with an Ed25519 key in base64"
+                "holds as secret 2 neither whsec_ with 24 to 64 bytes in base64 \
+                 nor whsk_ with an Ed25519 key in base64"
             );
         }
     }
 
     #[test]
     fn debug_output_shows_no_secret() {
-        let signer = Signer::parse(&format!("{PUBLISHED_SECRET} {}", key_pair())).unwrap();
+        let signer = Signer::from_str(&format!("{PUBLISHED_SECRET} {}", key_pair())).unwrap();
         assert_eq!(format!("{signer:?}"), "Signer { secrets: 2, .. }");
     }
 }

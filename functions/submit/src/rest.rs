@@ -152,7 +152,7 @@ fn callback(fields: &mut Fields, members: &mut Members<'_>) -> Option<WantedCall
 /// The events in their own order, each once.
 fn callback_events(raw: &RawValue) -> Option<Vec<Event>> {
     let words: Vec<String> = serde_json::from_str(raw.get()).ok()?;
-    let named: Option<Vec<_>> = words.iter().map(|word| Event::parse(word)).collect();
+    let named: Option<Vec<_>> = words.iter().map(|word| word.parse().ok()).collect();
     let named = named.filter(|named| !named.is_empty())?;
     Some(
         Event::ALL

@@ -1,71 +1,70 @@
 //! One attempt: from the claim to its recorded outcome.
 //!
-//! While the work runs on its own thread, this is the one writer for the operation: heartbeats, progress and the outcome come
-//! one after the other and never race each other. Once a write is refused the operation is somebody else's, and from then on
-//! neither its lease nor its message is touched.
+//! While the work runs on its own thread, this is the only writer for the operation: heartbeats,
+//! progress and the outcome are written one after the other and never race each other. Once a write
+//! is refused, another process has changed the operation, and from then on neither its lease nor
+//! its message is touched.
 
 mod outcome;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use shared::domain::attempt::AttemptOutcome;
 use shared::domain::limits::{
     ABORT_GRACE, HEARTBEATS_PER_LEASE, INVOCATION_MARGIN, PROGRESS_INTERVAL,
 };
 use shared::domain::operation::{FailureCode, Operation, OperationError, Progress};
 use shared::domain::time::Timestamp;
-use shared::lambda::{Disposition, Record};
+use shared::lambda::Disposition;
 use shared::metrics::{self, Metric};
-use shared::queue::{Dispatch, QueueError};
 use shared::store::{Held, Renewed, StoreError};
 use shared::telemetry::chain;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::Worker;
-use crate::attempt::outcome::Outcome;
+use crate::Handler;
 use crate::context::{Context, Report};
+use crate::received::ReceivedDispatch;
 use crate::thread::{self, Ended};
 use crate::work::Runner;
 
-/// How the holding of an operation ended.
-enum Holding {
+/// Why a worker stopped holding an operation.
+enum HoldEnd {
     /// The work ended by itself.
     Ended(Ended),
-    /// The attempt's time ran out: its own, the operation's or the invocation's.
-    OutOfTime,
+    /// The time of the attempt, the operation or the invocation ran out.
+    TimedOut,
     /// The operation's owner cancelled it.
     Cancelled,
-    /// Another worker took the operation over, or its record is gone.
+    /// Another worker claimed the operation, or its record is gone.
     Lost,
 }
 
-impl Worker {
+impl Handler {
     pub(crate) async fn attempt(
         &self,
-        record: &Record,
-        message: &Dispatch,
+        received: &ReceivedDispatch<'_>,
         runner: &'static Runner,
         held: Held,
         invocation_deadline: Timestamp,
     ) -> Disposition {
         let operation = held.operation();
-        // As long as the lease lasts: the attempt is counted already, and would be wasted.
+        // Retried for as long as the lease lasts: the claim has counted the attempt, which would be
+        // wasted.
         let arguments = match self
             .retry_while_unavailable(|| Box::pin(self.store.arguments(operation)))
             .await
         {
             Ok(arguments) => arguments,
             Err(error @ StoreError::Corrupt { .. }) => {
-                tracing::error!("{}", chain(&error));
+                tracing::error!("the attempt fails: {}", chain(&error));
                 let error =
                     OperationError::of(FailureCode::InternalError, "the arguments cannot be read");
-                let outcome = Outcome::FailedForNow(error);
-                return self
-                    .record_outcome(record, message, runner, &held, outcome)
-                    .await;
+                let outcome = AttemptOutcome::RetryableFailure(error);
+                return self.record_outcome(received, runner, &held, outcome).await;
             }
-            Err(error) => return self.return_after_error(record, message, &error).await,
+            Err(error) => return received.return_after_error(&error).await,
         };
         let deadline = (self.clock.now() + runner.entry.attempt_timeout)
             .min(operation.deadline_at)
@@ -83,54 +82,53 @@ impl Worker {
             Arc::clone(&self.clock),
         );
         let began_at = self.clock.now();
-        let mut ended = thread::start(runner, arguments, context, aborted);
+        let mut work = thread::start(runner, arguments, context, aborted);
 
-        let holding = self
-            .hold(record, &held, &mut ended, reports, deadline)
+        let hold_end = self
+            .hold(received, &held, &mut work, reports, deadline)
             .await;
 
         abort.send_replace(true);
-        let outcome = match holding {
-            Holding::Ended(ended) => Outcome::of(ended),
-            Holding::OutOfTime => {
-                // The operation's deadline is its caller's to choose; the others are this version's.
-                self.join(&mut ended, deadline == operation.deadline_at)
-                    .await;
-                Outcome::OutOfTime
+        let outcome = match hold_end {
+            HoldEnd::Ended(ended) => AttemptOutcome::from(ended),
+            HoldEnd::TimedOut => {
+                // The caller chose the operation's deadline; this version set the other two limits.
+                let is_caused_by_caller = deadline == operation.deadline_at;
+                self.join_aborted(&mut work, is_caused_by_caller).await;
+                AttemptOutcome::TimedOut
             }
-            Holding::Cancelled => {
-                self.join(&mut ended, true).await;
-                return lost(operation);
+            HoldEnd::Cancelled => {
+                self.join_aborted(&mut work, true).await;
+                return abandon(operation);
             }
-            Holding::Lost => {
+            HoldEnd::Lost => {
                 // A version whose heartbeats come too late loses its leases to other workers.
-                self.join(&mut ended, false).await;
-                return lost(operation);
+                self.join_aborted(&mut work, false).await;
+                return abandon(operation);
             }
         };
         let took = self.clock.now().since(began_at);
         metrics::time(Metric::WorkDuration(&operation.function), took);
-        self.record_outcome(record, message, runner, &held, outcome)
-            .await
+        self.record_outcome(received, runner, &held, outcome).await
     }
 
-    /// Keeps lease and message until the work ends or must end.
+    /// Renews the operation's lease and hides its message until the work ends or must end.
     async fn hold(
         &self,
-        record: &Record,
+        received: &ReceivedDispatch<'_>,
         held: &Held,
-        ended: &mut JoinHandle<Ended>,
+        work: &mut JoinHandle<Ended>,
         mut reports: watch::Receiver<Option<Report>>,
         deadline: Timestamp,
-    ) -> Holding {
+    ) -> HoldEnd {
         let heartbeat_interval = self.lease / HEARTBEATS_PER_LEASE;
         let mut shown = held.operation().progress.clone();
-        // The claim's own time, from which its lease counts, and not that of its answer.
+        // The time of the claim, from which its lease counts, and not that of its answer.
         let mut written_at = held.operation().updated_at;
         loop {
-            // Seen or not, a report is written when its second has come.
+            // A report that is already marked as seen is still written once its second has come.
             let report = reports.borrow_and_update().clone();
-            let report = report.filter(|report| is_news(report, shown.as_ref()));
+            let report = report.filter(|report| is_progress(report, shown.as_ref()));
             let wait = if report.is_some() {
                 PROGRESS_INTERVAL
             } else {
@@ -138,9 +136,10 @@ impl Worker {
             };
             tokio::select! {
                 biased;
-                // The process's panic hook has told where a panic was; that it was is a failed attempt.
-                ended = &mut *ended => return Holding::Ended(ended.unwrap_or(Ended::Panicked)),
-                () = self.clock.sleep_until(deadline) => return Holding::OutOfTime,
+                // The process's panic hook has logged where a panic was. Here it is a failed
+                // attempt.
+                ended = &mut *work => return HoldEnd::Ended(ended.unwrap_or(Ended::Panicked)),
+                () = self.clock.sleep_until(deadline) => return HoldEnd::TimedOut,
                 () = self.clock.sleep_until(written_at + wait.min(heartbeat_interval)) => {}
                 Ok(()) = reports.changed() => continue,
             }
@@ -150,14 +149,18 @@ impl Worker {
                 message: report.message,
                 at: now,
             });
-            match self.renew(record, held, progress.as_ref(), now).await {
+            match self.renew(received, held, progress.as_ref(), now).await {
                 Ok(Renewed::Held) => shown = progress.or(shown),
-                Ok(Renewed::Cancelled) => return Holding::Cancelled,
-                Ok(Renewed::Lost) => return Holding::Lost,
-                // What could not be said to the store is said again at the next heartbeat, progress as well. If the lease runs
-                // out meanwhile and somebody else claims, the fence tells.
+                Ok(Renewed::Cancelled) => return HoldEnd::Cancelled,
+                Ok(Renewed::Lost) => return HoldEnd::Lost,
+                // The next heartbeat writes it again, with the progress. If the lease runs out
+                // meanwhile and another worker claims the operation, the fencing token reveals
+                // that.
                 Err(error) => {
-                    tracing::warn!("lease not renewed: {}", chain(&error));
+                    tracing::warn!(
+                        "lease not renewed, the next heartbeat tries again: {}",
+                        chain(&error)
+                    );
                 }
             }
             written_at = now;
@@ -167,7 +170,7 @@ impl Worker {
     /// Renews lease and message together, so that neither runs out before the other.
     async fn renew(
         &self,
-        record: &Record,
+        received: &ReceivedDispatch<'_>,
         held: &Held,
         progress: Option<&Progress>,
         now: Timestamp,
@@ -176,48 +179,41 @@ impl Worker {
         if matches!(renewed, Ok(Renewed::Cancelled | Renewed::Lost)) {
             return renewed;
         }
-        if let Err(error) = self.extend_visibility_by_lease(record).await {
-            tracing::warn!("message not hidden for longer: {}", chain(&error));
+        if let Err(error) = received.extend_visibility(self.lease).await {
+            tracing::warn!(
+                "the message's visibility was not extended, the next heartbeat tries again: {}",
+                chain(&error)
+            );
         }
         renewed
     }
 
-    /// Hides a dispatch message until the lease that is begun or renewed with it is over.
-    pub(crate) async fn extend_visibility_by_lease(
-        &self,
-        record: &Record,
-    ) -> Result<(), QueueError> {
-        let lease_secs = u32::try_from(self.lease.as_secs()).unwrap_or(u32::MAX);
-        self.dispatch
-            .change_visibility(&record.receipt_handle, lease_secs)
-            .await
-    }
-
-    /// Waits for work that was told to end. Work that awaits ends at once; work that computes on is given a while, and then
-    /// the process has to end, for its thread cannot be.
-    async fn join(&self, ended: &mut JoinHandle<Ended>, is_caused_by_caller: bool) {
+    /// Waits for work that was aborted. Work that awaits ends at once. Work that goes on computing
+    /// gets [`ABORT_GRACE`]; after that the process must end, since a thread cannot be ended.
+    async fn join_aborted(&self, work: &mut JoinHandle<Ended>, is_caused_by_caller: bool) {
         tokio::select! {
             biased;
-            _ = ended => {}
+            _ = work => {}
             () = self.clock.sleep_until(self.clock.now() + ABORT_GRACE) => {
-                self.leaked.store(true, Ordering::Relaxed);
-                self.leaked_by_itself
+                self.has_leaked.store(true, Ordering::Relaxed);
+                self.has_leaked_without_caller
                     .fetch_or(!is_caused_by_caller, Ordering::Relaxed);
             }
         }
     }
 }
 
-/// An attempt that somebody else's write has ended: nothing is written and nothing acknowledged.
-fn lost(operation: &Operation) -> Disposition {
+/// Ends an attempt whose operation another process changed: writes and acknowledges nothing.
+fn abandon(operation: &Operation) -> Disposition {
     metrics::count(Metric::RaceLost);
     metrics::count(Metric::AttemptLost(&operation.function));
-    tracing::info!("operation lost to a cancel or another worker");
+    tracing::info!("attempt abandoned: the operation was cancelled, or another worker claimed it");
     Disposition::Return
 }
 
-/// A poller never sees progress fall: a later attempt's smaller values are held back until they pass what was shown.
-fn is_news(report: &Report, shown: Option<&Progress>) -> bool {
+/// Whether a report is written. A poller never sees progress fall: the smaller values of a later
+/// attempt are held back until they pass what an earlier one has shown.
+fn is_progress(report: &Report, shown: Option<&Progress>) -> bool {
     shown.is_none_or(|shown| {
         report.fraction > shown.fraction
             || (report.fraction >= shown.fraction && report.message != shown.message)

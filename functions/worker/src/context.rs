@@ -14,10 +14,10 @@ use shared::domain::time::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-/// Progress is kept to a millionth: nobody sees more, and DynamoDB refuses numbers that are very small.
+/// Progress is rounded to a millionth: DynamoDB refuses very small numbers.
 const PROGRESS_STEPS: f64 = 1e6;
 
-/// What work knows of its attempt, and says about it. Cheap to clone.
+/// The attempt that work runs in. Cheap to clone.
 #[derive(Clone)]
 pub struct Context {
     attempt: u32,
@@ -28,7 +28,7 @@ pub struct Context {
     clock: Arc<dyn Clock>,
 }
 
-/// What work said last of its progress.
+/// A report of progress.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Report {
     pub(crate) fraction: f64,
@@ -36,7 +36,7 @@ pub(crate) struct Report {
 }
 
 impl Context {
-    /// `report` is given each report as it is made, and must not wait.
+    /// `report` receives each report as it is made, and must not block.
     pub(crate) fn new(
         attempt: u32,
         deadline: Timestamp,
@@ -55,8 +55,9 @@ impl Context {
         }
     }
 
-    /// The context of work that nobody holds an operation for: the only attempt, with as much time as an attempt can have,
-    /// which nobody cancels. `report` is given each report's fraction and message.
+    /// The context of work that runs without an operation: in its first attempt, with the longest
+    /// time that an attempt can have, and never cancelled. `report` receives the fraction and the
+    /// message of each report.
     #[must_use]
     pub fn detached(
         environment: Environment,
@@ -68,26 +69,27 @@ impl Context {
             1,
             clock.now() + Duration::from_secs(u64::from(WORKER_TIMEOUT_SECS)) - INVOCATION_MARGIN,
             never_cancelled,
-            move |said| report(said.fraction, said.message.as_deref().unwrap_or_default()),
+            move |made| report(made.fraction, made.message.as_deref().unwrap_or_default()),
             Arc::new(Clients::new(environment)),
             clock,
         )
     }
 
-    /// Which attempt this is, from 1.
+    /// The attempt's number, from 1.
     #[must_use]
     pub const fn attempt(&self) -> u32 {
         self.attempt
     }
 
-    /// When the attempt will be ended, if it has not by itself.
+    /// When the attempt is aborted, unless its work has ended.
     #[must_use]
     pub const fn deadline(&self) -> Timestamp {
         self.deadline
     }
 
-    /// Says how far the work has come, from 0 to 1, and what it is at (1,000 characters; longer text is cut). Costs nothing
-    /// here: at most once a second the latest is written, by the one that holds the operation.
+    /// Reports progress: a fraction from 0 to 1, and a message of up to 1,000 characters; longer
+    /// text is cut. It costs the work nothing: the worker writes the latest report at most once a
+    /// second.
     pub fn progress(&self, fraction: f64, message: &str) {
         if fraction.is_nan() {
             return;
@@ -100,50 +102,52 @@ impl Context {
         (self.report)(report);
     }
 
-    /// Whether nobody wants the result any more. Work that awaits is dropped by itself then; work that computes for long
-    /// should ask now and then, or the process has to be ended for it.
+    /// Whether the attempt was aborted and its result is no longer needed. Work that awaits is
+    /// dropped by then. Work that computes for long should check this now and then: the process has
+    /// to end when work ignores its abort.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         *self.cancelled.borrow()
     }
 
-    /// Completes when nobody wants the result any more.
+    /// Completes when the attempt is aborted.
     pub async fn cancelled(&self) {
         let mut cancelled = self.cancelled.clone();
         if cancelled.wait_for(|cancelled| *cancelled).await.is_err() {
-            // Nobody is left who could.
+            // The sender is gone, so nothing can abort the attempt any more.
             std::future::pending::<()>().await;
         }
     }
 
-    /// The present moment.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// Waits by the attempt's own clock, which a test moves by hand.
+    /// Waits by the attempt's clock, which tests control.
     pub async fn sleep(&self, duration: Duration) {
         self.clock.sleep_until(self.clock.now() + duration).await;
     }
 
-    /// Clients that are built once for the process.
+    /// Clients that live as long as the process.
     #[must_use]
     pub fn clients(&self) -> &Clients {
         &self.clients
     }
 }
 
-/// Clients for work's own use, built when first asked for and kept for the process. A client that a function needs gets its
-/// field here.
+/// Clients for work to use, built on first use and kept for the process. A client that a function
+/// needs gets a field here.
 ///
-/// Connections are kept from attempt to attempt, and so are neighbours' of one batch. Each attempt has its own runtime, which
-/// ends with it, so what a client sends is driven by the process's, which lasts. It rests between two invocations: a kept
-/// connection may be frozen, a request may not, and ends with the work that made it.
+/// Attempts share connections, one after another and within a batch. Each attempt has its own
+/// runtime, which ends with it, so the process's runtime drives what a client sends. That runtime
+/// rests between two invocations: an idle connection may be frozen; a request may not, and ends
+/// with the work that made it.
 #[derive(Debug)]
 pub struct Clients {
     environment: Environment,
-    /// The runtime that [`Clients::new`] was called in. Without one, what is sent is driven where it is awaited.
+    /// The runtime that [`Clients::new`] was called in. Without one, the caller's runtime drives
+    /// what it sends.
     runtime: Option<Handle>,
     aws: OnceLock<Aws>,
 }
@@ -159,8 +163,6 @@ impl Clients {
         }
     }
 
-    /// AWS.
-    ///
     /// # Errors
     ///
     /// When the environment has no region or credentials.

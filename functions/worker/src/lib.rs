@@ -1,14 +1,18 @@
-//! Does the work: takes dispatch messages, holds operations, records what came of them.
+//! The `worker` function: receives dispatch messages, runs the work of their operations, and
+//! records the outcomes.
 //!
-//! A message is acknowledged only when its operation has ended and its due callback has a message of its own. Until then it
-//! comes back, and the next worker takes up whatever a crash left behind; there is no sweeper besides.
+//! A message is acknowledged only when its operation has ended and its due callback has a message
+//! in the callback queue. Until then it comes back, and the worker that receives it continues where
+//! a crash stopped the last one. There is no sweeper.
 
+mod absent;
 mod attempt;
 mod context;
 mod dead_letter;
 mod dispatch;
-mod look;
-mod settle;
+mod ended;
+mod inspect;
+mod received;
 mod thread;
 pub mod work;
 
@@ -22,48 +26,44 @@ use shared::clock::Clock;
 use shared::config::{Environment, SettingError};
 use shared::domain::limits::{LEASE_SECS_DEFAULT, LEASE_SECS_MAX, LEASE_SECS_MIN};
 use shared::domain::time::Timestamp;
-use shared::lambda::{Disposition, EndProcess, MissingMessageId, Record, batch_response, records};
+use shared::lambda::{Disposition, EndProcess, MissingMessageId, Record, records, serve_batch};
 use shared::queue::Queue;
 use shared::random::Random;
 use shared::store::Store;
-use shared::telemetry::{message_span, traced};
-use tracing::Instrument as _;
 
 pub use crate::context::{Clients, Context};
-use crate::work::Works;
+use crate::work::Runners;
 pub use crate::work::{Runner, Work, WorkError, run_by_name};
 
-/// The function. One for a process.
-pub struct Worker {
+/// The function. One per process.
+pub struct Handler {
     store: Store,
     dispatch: Queue,
     dead_letters: Queue,
     callbacks: Queue,
-    works: Works,
+    runners: Runners,
     clients: Arc<Clients>,
     lease: Duration,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
-    /// Work that was told to end and did not.
-    leaked: AtomicBool,
-    /// The same, of work that no caller's cancel or deadline ended.
-    leaked_by_itself: AtomicBool,
+    /// Some work ignored its abort.
+    has_leaked: AtomicBool,
+    /// Some work ignored an abort that no caller's cancel or deadline caused.
+    has_leaked_without_caller: AtomicBool,
 }
 
-/// Why a batch has no answer. Nothing is acknowledged then, and its messages come back.
+/// Why a batch has no response. No message is acknowledged, so all come back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Unserved {
-    /// No answer could name what came of each message.
+pub enum BatchError {
     #[error(transparent)]
     MissingMessageId(#[from] MissingMessageId),
-    /// Some work would not end: its thread is still running and would go on inside the next invocation. The process must end.
+    /// Some work ignored its abort: its thread is still running and would continue inside the next
+    /// invocation, so the process must end.
     #[error(transparent)]
     Leaked(#[from] EndProcess),
 }
 
-impl Worker {
-    /// The function with its settings, the clients and what comes from outside.
-    ///
+impl Handler {
     /// # Errors
     ///
     /// When a setting is missing or malformed.
@@ -84,51 +84,46 @@ impl Worker {
             dispatch: queue("DISPATCH_QUEUE_URL")?,
             dead_letters: queue("DISPATCH_DEAD_LETTER_QUEUE_URL")?,
             callbacks: queue("CALLBACK_QUEUE_URL")?,
-            works: Works::new(environment.switch("DEMO_FUNCTIONS")?),
+            runners: Runners::new(environment.switch("DEMO_FUNCTIONS")?),
             clients: Arc::new(Clients::new(environment.clone())),
             lease: Duration::from_secs(u64::from(lease_secs)),
             clock,
             random,
-            leaked: AtomicBool::new(false),
-            leaked_by_itself: AtomicBool::new(false),
+            has_leaked: AtomicBool::new(false),
+            has_leaked_without_caller: AtomicBool::new(false),
         })
     }
 
-    /// The same worker with other work than the catalogue's, for tests that need functions of their own.
+    /// Replaces the catalogue's work, for tests that need functions which the catalogue lacks.
     #[must_use]
     pub fn with_work(self, runners: &'static [Runner]) -> Self {
         Self {
-            works: Works::only(runners),
+            runners: Runners::only(runners),
             ..self
         }
     }
 
-    /// Serves one batch, from the dispatch queue or its dead-letter queue, until `deadline`, when Lambda would end the process.
-    /// The messages are served side by side, and none waits for or disturbs another.
+    /// Serves one batch, from the dispatch queue or its dead-letter queue, until `deadline`, when
+    /// Lambda would end the process. The messages are served concurrently, and none waits for or
+    /// disturbs another.
     ///
     /// # Errors
     ///
-    /// When a message has no name, or work would not end.
+    /// When a message has no identifier, or work ignores its abort.
     pub async fn handle(
         &self,
         event: SqsEvent,
         deadline: Timestamp,
-    ) -> Result<SqsBatchResponse, Unserved> {
+    ) -> Result<SqsBatchResponse, BatchError> {
         let records = records(event, self.clock.now())?;
-        let served = records.iter().map(|record| {
-            let trace_header = record.trace_header.as_deref();
-            let span = message_span(&record.message_id, trace_header);
-            traced(trace_header, self.serve(record, deadline).instrument(span))
-        });
-        let dispositions = futures_util::future::join_all(served).await;
-        if self.leaked.load(Ordering::Relaxed) {
-            // One error of Lambda's for the whole batch: the version's own fault outweighs a caller's.
-            return Err(Unserved::Leaked(EndProcess {
-                is_caused_by_caller: !self.leaked_by_itself.load(Ordering::Relaxed),
+        let response = serve_batch(&records, |record| self.serve(record, deadline)).await;
+        if self.has_leaked.load(Ordering::Relaxed) {
+            // Lambda counts one error for the batch: a fault of this version outweighs a caller's.
+            return Err(BatchError::Leaked(EndProcess {
+                is_caused_by_caller: !self.has_leaked_without_caller.load(Ordering::Relaxed),
             }));
         }
-        let message_ids = records.iter().map(|record| record.message_id.clone());
-        Ok(batch_response(message_ids.zip(dispositions)))
+        Ok(response)
     }
 
     async fn serve(&self, record: &Record, deadline: Timestamp) -> Disposition {

@@ -1,4 +1,4 @@
-//! Wires the `worker` function and runs it.
+//! Runs the `worker` function.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,12 +11,12 @@ use shared::clock::{Clock as _, SystemClock};
 use shared::domain::limits::WORKER_TIMEOUT_SECS;
 use shared::lambda::{self, invocation_deadline};
 use shared::random::SystemRandom;
-use worker::{Unserved, Worker};
+use worker::{BatchError, Handler};
 
 fn main() -> ExitCode {
     lambda::run(async |environment| {
         let aws = Aws::new(&environment, aws::http_connector(&environment)?)?;
-        let worker = Arc::new(Worker::new(
+        let handler = Arc::new(Handler::new(
             &environment,
             &aws,
             Arc::new(SystemClock),
@@ -24,15 +24,16 @@ fn main() -> ExitCode {
         )?);
         futures_util::join!(aws.connect_to_store(), aws.connect_to_queues());
         Ok(service_fn(move |event: LambdaEvent<SqsEvent>| {
-            let worker = Arc::clone(&worker);
+            let handler = Arc::clone(&handler);
             async move {
                 let timeout = Duration::from_secs(u64::from(WORKER_TIMEOUT_SECS));
                 let deadline =
                     invocation_deadline(event.context.deadline, timeout, SystemClock.now());
-                match worker.handle(event.payload, deadline).await {
-                    Ok(served) => Ok::<_, Error>(served),
-                    Err(Unserved::Leaked(end)) => Err(end.into()),
-                    Err(unnamed @ Unserved::MissingMessageId(_)) => Err(unnamed.into()),
+                match handler.handle(event.payload, deadline).await {
+                    Ok(response) => Ok::<_, Error>(response),
+                    // Unwrapped, since the runtime recognises it by its type.
+                    Err(BatchError::Leaked(end)) => Err(end.into()),
+                    Err(error @ BatchError::MissingMessageId(_)) => Err(error.into()),
                 }
             }
         }))

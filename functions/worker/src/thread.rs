@@ -1,8 +1,9 @@
-//! Where work runs: on a thread that it has to itself while it lasts, with an async runtime of its own.
+//! Runs work on a thread of the blocking pool, with its own async runtime.
 //!
-//! The one that holds the operation stays responsive however long the work computes, and when the work is over its runtime has
-//! ended with everything that was spawned on it. Nothing may be left running when the invocation answers: Lambda freezes the
-//! process then, and would thaw it inside the next invocation.
+//! So the task that holds the operation stays responsive however long the work computes, and
+//! everything that the work spawned ends with its runtime. Nothing may keep running when the
+//! invocation answers: Lambda freezes the process then, and would thaw it inside the next
+//! invocation.
 
 use shared::domain::json::Json;
 use tokio::sync::watch;
@@ -15,25 +16,25 @@ use crate::work::{Runner, WorkError};
 /// How work ended.
 #[derive(Debug)]
 pub(crate) enum Ended {
-    /// By itself.
     Returned(Result<Json, WorkError>),
-    /// By panicking.
     Panicked,
-    /// Because it was told to.
+    /// It awaited when it was aborted.
     Aborted,
 }
 
-/// Starts work. The answer comes once nothing is left of it; `abort` ends work that awaits.
+/// Starts work. The handle completes once the work and all that it spawned have ended; `abort` ends
+/// work that awaits.
 ///
-/// Threads are tokio's, which keeps them for later attempts: a new one takes a tenth of a millisecond. So what work leaves in
-/// thread-locals is met by other owners'. When no thread is to be had tokio panics, and the invocation fails as by a crash.
+/// Tokio keeps the threads for later attempts, since a new one takes a tenth of a millisecond. So
+/// what work leaves in thread-locals is visible to the work of other owners. When the operating
+/// system refuses a thread tokio panics, and the invocation fails as by a crash.
 pub(crate) fn start(
     runner: &'static Runner,
     arguments: Json,
     context: Context,
     abort: watch::Receiver<bool>,
 ) -> JoinHandle<Ended> {
-    // What the work logs is logged for the operation, too.
+    // The work's own log lines name the operation as well.
     let span = Span::current();
     spawn_blocking(move || span.in_scope(|| run(runner, arguments, context, abort)))
 }
@@ -50,19 +51,19 @@ fn run(
     {
         Ok(runtime) => runtime,
         Err(error) => {
-            tracing::error!(%error, "no runtime for work");
+            tracing::error!(%error, "the attempt fails: no async runtime for its work");
             return Ended::Panicked;
         }
     };
     let ended = runtime.block_on(async {
         tokio::select! {
-            // First, so that work is not begun when nobody wants it.
+            // The abort first, so that work which is already aborted does not begin.
             biased;
             _ = abort.wait_for(|abort| *abort) => Ended::Aborted,
             returned = (runner.run)(arguments, context) => Ended::Returned(returned),
         }
     });
-    // Waits for blocking tasks that the work left behind.
+    // Waits for blocking tasks that the work spawned.
     drop(runtime);
     ended
 }

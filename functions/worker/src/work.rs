@@ -1,4 +1,4 @@
-//! The work of the functions that the catalogue lists. To add one: a file beside this one and a line in `RUNNERS`.
+//! The work of the functions in the catalogue. `functions/README.md` says how to add a function.
 
 mod csv_summarize;
 mod demo;
@@ -6,38 +6,31 @@ mod demo;
 use std::pin::Pin;
 
 use serde::Serialize;
-use shared::catalogue::{
-    ArgumentFault, Catalogue, Entry, Function, Unknown, csv_summarize::CsvSummarize,
-    demo as demo_functions, read_arguments,
-};
+use shared::catalogue::{ArgumentFault, Catalogue, Entry, Function, read_arguments};
+use shared::domain::attempt::NotDeployed;
 use shared::domain::json::Json;
 use shared::domain::operation::{FailureCode, OperationError};
+use shared::functions;
+use shared::queue::Dispatch;
 use shared::schema::Validators;
 
 use crate::context::Context;
 
-/// All work, in the catalogue's order.
-static RUNNERS: &[Runner] = &[
-    Runner::of::<CsvSummarize>(),
-    Runner::of::<demo_functions::Echo>(),
-    Runner::of::<demo_functions::Countdown>(),
-    Runner::of::<demo_functions::Fail>(),
-];
+static RUNNERS: &[Runner] = functions!(Runner);
 
-/// A function's work.
+/// A function with its work.
 ///
-/// It runs on a thread and an async runtime of its own, so it may compute without awaiting and its future need not be `Send`.
-/// Everything that it spawned on that runtime ends with it. It may be run more than once for one operation.
+/// The work has a thread and an async runtime to itself, so it may compute without awaiting and its
+/// future need not be `Send`. What it spawns on that runtime ends with it. It may run more than
+/// once for one operation.
 #[expect(
     async_fn_in_trait,
     reason = "called through `Runner` only, on one thread"
 )]
 pub trait Work: Function {
-    /// Does it.
-    ///
     /// # Errors
     ///
-    /// What the operation fails with: at once, or after its attempts are used up.
+    /// The error with which the operation fails: at once, or after its attempts are used up.
     async fn run(args: Self::Args, context: Context) -> Result<Self::Output, WorkError>;
 }
 
@@ -67,7 +60,8 @@ impl WorkError {
         }
     }
 
-    /// With details for the caller, of at most 4 KiB of JSON; larger ones, or ones without a JSON form, are left out.
+    /// Adds details for the caller, of at most 4 KiB of JSON. Larger ones, and ones without a JSON
+    /// form, are left out.
     #[must_use]
     pub fn with_details(self, details: &impl Serialize) -> Self {
         let OperationError { code, message, .. } = self.error;
@@ -77,22 +71,22 @@ impl WorkError {
         }
     }
 
-    /// What the caller will see of it.
+    /// The error as the caller sees it.
     #[must_use]
     pub const fn error(&self) -> &OperationError {
         &self.error
     }
 }
 
-/// Work with its types taken off: JSON in, JSON out.
+/// A function's work as a value: JSON in, JSON out.
 pub struct Runner {
     pub(crate) entry: Entry,
     pub(crate) run: fn(Json, Context) -> Running,
 }
 
-/// The work that a worker knows.
+/// The work that a worker has.
 #[derive(Clone, Copy)]
-pub(crate) struct Works {
+pub(crate) struct Runners {
     runners: &'static [Runner],
     demo: bool,
 }
@@ -100,7 +94,6 @@ pub(crate) struct Works {
 type Running = Pin<Box<dyn Future<Output = Result<Json, WorkError>>>>;
 
 impl Runner {
-    /// The work of one function.
     #[must_use]
     pub const fn of<W: Work + 'static>() -> Self {
         Self {
@@ -110,8 +103,8 @@ impl Runner {
     }
 }
 
-impl Works {
-    /// All work, with the demonstration functions' or without.
+impl Runners {
+    /// `demo` is whether the demonstration functions are among them.
     pub(crate) const fn new(demo: bool) -> Self {
         Self {
             runners: RUNNERS,
@@ -119,7 +112,6 @@ impl Works {
         }
     }
 
-    /// This work and no other.
     pub(crate) const fn only(runners: &'static [Runner]) -> Self {
         Self {
             runners,
@@ -127,28 +119,28 @@ impl Works {
         }
     }
 
-    /// The work of a function in just this version.
-    pub(crate) fn find(self, name: &str, version: &str) -> Result<&'static Runner, Unknown> {
-        let named = || {
-            self.runners
-                .iter()
-                .filter(|runner| runner.entry.name == name && (self.demo || !runner.entry.demo))
-        };
-        named()
+    /// The work of exactly this version of a function.
+    pub(crate) fn find(self, name: &str, version: &str) -> Result<&'static Runner, NotDeployed> {
+        let mut versions = self
+            .runners
+            .iter()
+            .filter(|runner| runner.entry.name == name && (self.demo || !runner.entry.demo))
+            .peekable();
+        if versions.peek().is_none() {
+            return Err(NotDeployed::Function);
+        }
+        versions
             .find(|runner| runner.entry.version == version)
-            .ok_or_else(|| {
-                let available: Vec<_> = named().map(|runner| runner.entry.version).collect();
-                if available.is_empty() {
-                    Unknown::Function
-                } else {
-                    Unknown::Version { available }
-                }
-            })
+            .ok_or(NotDeployed::Version)
+    }
+
+    pub(crate) fn find_for(self, message: &Dispatch) -> Result<&'static Runner, NotDeployed> {
+        self.find(&message.function, &message.function_version)
     }
 }
 
 async fn run<W: Work>(arguments: Json, context: Context) -> Result<Json, WorkError> {
-    // Submit has checked them against the type that it knew, which may have been another version of the code.
+    // Submit has checked them, but against the type of its own release, which may be another one.
     let args = read_arguments::<W>(&arguments).map_err(|fault| invalid_arguments(&[fault]))?;
     let output = W::run(args, context).await?;
     Json::of(&output).map_err(|_| {
@@ -163,26 +155,27 @@ fn invalid_arguments(faults: &[ArgumentFault]) -> WorkError {
     let faults = faults
         .iter()
         .map(|ArgumentFault { pointer, detail }| format!("/arguments{pointer} {detail}"));
-    WorkError::permanent("INVALID_ARGUMENTS", &faults.collect::<Vec<_>>().join("; "))
+    let code = FailureCode::InvalidArguments.as_str();
+    WorkError::permanent(code, &faults.collect::<Vec<_>>().join("; "))
 }
 
-/// Runs a function by its name, in its latest stable version, without queue or store. Arguments are checked as a submit checks
-/// them.
+/// Runs the latest stable version of a function, without queue or store. Arguments are checked as
+/// by a submit.
 ///
 /// # Errors
 ///
-/// When there is none, when it is not called in this way, or when it fails.
+/// When the function does not exist, refuses its arguments, or fails.
 pub async fn run_by_name(name: &str, arguments: Json, context: Context) -> Result<Json, WorkError> {
-    let unknown = |_| {
+    let not_found = || {
         WorkError::permanent(
             FailureCode::FunctionNotFound.as_str(),
             &format!("there is no function {name}"),
         )
     };
-    let entry = Catalogue::new(true).find(name, None).map_err(unknown)?;
-    let runner = Works::new(true)
-        .find(entry.name, entry.version)
-        .map_err(unknown)?;
+    let entry = Catalogue::new(true).find(name, None);
+    let entry = entry.map_err(|_| not_found())?;
+    let runner = Runners::new(true).find(entry.name, entry.version);
+    let runner = runner.map_err(|_| not_found())?;
     if !arguments.is_object() {
         let detail = "must be an object".to_owned();
         let pointer = String::new();
@@ -192,23 +185,4 @@ pub async fn run_by_name(name: &str, arguments: Json, context: Context) -> Resul
         .check(entry, &arguments)
         .map_err(|faults| invalid_arguments(&faults))?;
     (runner.run)(arguments, context).await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A function stands in the catalogue and its work here: neither may be missing.
-    #[test]
-    fn the_catalogue_and_the_work_are_the_same_list() {
-        let listed: Vec<_> = Catalogue::new(true)
-            .entries()
-            .map(|entry| (entry.name, entry.version))
-            .collect();
-        let worked: Vec<_> = RUNNERS
-            .iter()
-            .map(|runner| (runner.entry.name, runner.entry.version))
-            .collect();
-        assert_eq!(listed, worked);
-    }
 }

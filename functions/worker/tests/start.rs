@@ -1,10 +1,10 @@
-//! How the process starts, or rather does not: a setting that is wrong ends it at once.
+//! A wrong setting ends the process at once.
 //!
-//! Naming the binary here is also what makes `cargo test --workspace` build it for the stories in `tests`.
+//! Naming the binary here also makes `cargo test --workspace` build it for the tests in `tests`.
 
 use std::process::Command;
 
-/// Everything that it needs; nothing listens there.
+/// The required settings. Nothing listens at these addresses.
 const SETTINGS: &[(&str, &str)] = &[
     ("AWS_ACCESS_KEY_ID", "test"),
     ("AWS_REGION", "us-east-1"),
@@ -16,21 +16,21 @@ const SETTINGS: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn a_lease_out_of_bounds_is_told_in_one_line_without_its_value() {
+fn a_lease_out_of_bounds_is_logged_in_one_line_without_its_value() {
     let output = Command::new(env!("CARGO_BIN_EXE_worker"))
         .env_clear()
         .envs(SETTINGS.iter().copied())
         .env("LEASE_SECONDS", "86399")
         .output()
         .unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert_eq!(said.lines().count(), 1, "{said}");
+    let log = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{log}");
+    assert_eq!(log.lines().count(), 1, "{log}");
     assert!(
-        said.trim_end()
+        log.trim_end()
             .ends_with("cannot run: LEASE_SECONDS must be a whole number from 5 to 900"),
-        "{said}"
+        "{log}"
     );
-    assert!(!said.contains("86399"), "{said}");
+    assert!(!log.contains("86399"), "{log}");
     assert!(output.stderr.is_empty());
 }

@@ -1,4 +1,4 @@
-//! `csv.summarize`: what is in a table.
+//! `csv.summarize`: describes the columns of a table.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -9,11 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::Function;
 use crate::domain::backoff::RetryPolicy;
 
-/// The function.
 #[derive(Debug)]
 pub struct CsvSummarize;
 
-/// What it is called with.
+/// The arguments of `csv.summarize`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Args {
@@ -22,12 +21,11 @@ pub struct Args {
     /// Empty lines are skipped, but below a header of one column each is an empty field.
     pub csv: String,
     /// What separates fields. When left out: what a `sep=` line names, else the one that splits the
-    /// header into most fields. Of several, the one that splits the second record into as many, then
-    /// the first of `,` `;` tab `|`.
+    /// header into the most fields. Of several, the one that splits the second record into as many,
+    /// then the first of `,` `;` tab `|`.
     pub delimiter: Option<Delimiter>,
 }
 
-/// What separates the fields of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub enum Delimiter {
     /// As RFC 4180 has it.
@@ -45,10 +43,9 @@ pub enum Delimiter {
 }
 
 impl Delimiter {
-    /// All of them, the likeliest first.
+    /// The likeliest first.
     pub const ALL: [Self; 4] = [Self::Comma, Self::Semicolon, Self::Tab, Self::Pipe];
 
-    /// The character, which is ASCII.
     #[must_use]
     pub const fn byte(self) -> u8 {
         match self {
@@ -59,7 +56,6 @@ impl Delimiter {
         }
     }
 
-    /// The delimiter that is this character, if it is one.
     #[must_use]
     pub fn of(character: char) -> Option<Self> {
         Self::ALL
@@ -68,8 +64,8 @@ impl Delimiter {
     }
 }
 
-/// A list of strings. From the type itself, schemars derives alternatives with a description each,
-/// and an error about those names none of them.
+/// A list of strings. The derived schema would have alternatives with a description each, and an
+/// error about those does not name them.
 impl JsonSchema for Delimiter {
     fn inline_schema() -> bool {
         true
@@ -85,42 +81,42 @@ impl JsonSchema for Delimiter {
     }
 }
 
-/// What it returns.
+/// The result of `csv.summarize`.
 #[derive(Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Output {
-    /// Records, the first not counted.
+    /// The number of records without the first.
     pub rows: u64,
-    /// Its columns, in their order.
+    /// The columns, in their order.
     pub columns: Vec<Column>,
 }
 
-/// What is in a column.
+/// A column of the table.
 #[derive(Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Column {
-    /// Its name.
+    /// The column's name.
     pub name: String,
-    /// Fields that are not empty.
+    /// The number of fields that are not empty.
     pub count: u64,
-    /// Different ones among them.
+    /// The number of different fields among them.
     pub distinct: u64,
-    /// Of a column whose fields are all numbers, empty ones left out of account.
+    /// Only of a column whose fields are all numbers or empty.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub numbers: Option<Numbers>,
 }
 
-/// What is in a column whose fields are all numbers: digits with a decimal point and an exponent.
+/// Statistics of a column of numbers: digits with a decimal point and an exponent.
 ///
-/// A field with a leading zero (`007`) is text, and so is a number that a double cannot show as it
-/// was written: a whole number beyond 2^53 such as 9007199254740993, `1e400`. Fractions are rounded.
+/// A field with a leading zero (`007`) is text, and so is a number that a double cannot represent:
+/// `1e400`, or a whole number beyond 2^53 such as 9007199254740993. Fractions are rounded.
 #[derive(Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Numbers {
-    /// The smallest.
+    /// The smallest number.
     pub min: f64,
-    /// The largest.
+    /// The largest number.
     pub max: f64,
-    /// Their mean, the double nearest to the exact one.
+    /// The double nearest to the exact mean.
     pub mean: f64,
-    /// Their standard deviation, as a whole population.
+    /// The standard deviation of the whole population.
     pub standard_deviation: f64,
 }
 
@@ -148,7 +144,7 @@ mod tests {
     use crate::catalogue::schema_of;
 
     #[test]
-    fn the_delimiters_are_listed_in_the_schema_and_null_is_none() {
+    fn the_schema_lists_the_delimiters_and_null_means_none() {
         let schema = serde_json::to_value(schema_of::<Args>()).unwrap();
         let delimiter = &schema["properties"]["delimiter"];
         assert_eq!(delimiter["enum"], json!([",", ";", "\t", "|", null]));

@@ -1,4 +1,4 @@
-//! Functions for demonstration and tests: they show progress, failures and retries on demand.
+//! Functions for demonstration and tests, with progress, failures and retries on demand.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -15,7 +15,7 @@ const RETRY: RetryPolicy = RetryPolicy {
     longest: Duration::from_secs(10),
 };
 
-/// Any JSON object, kept exactly as it was sent.
+/// Any JSON object, exactly as sent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Object(pub Json);
@@ -30,7 +30,7 @@ impl JsonSchema for Object {
     }
 }
 
-/// `demo.echo`: its arguments back.
+/// `demo.echo`: returns its arguments.
 #[derive(Debug)]
 pub struct Echo;
 
@@ -48,26 +48,26 @@ impl Function for Echo {
     type Output = Object;
 }
 
-/// `demo.countdown`: takes its time and says how far it has come.
+/// `demo.countdown`: waits step by step and reports progress.
 #[derive(Debug)]
 pub struct Countdown;
 
-/// What [`Countdown`] is called with.
+/// The arguments of `demo.countdown`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CountdownArgs {
-    /// Steps, 1 to 10,000.
+    /// The number of steps, 1 to 10,000.
     #[schemars(range(min = 1, max = 10_000))]
     pub steps: u32,
-    /// How long each takes, in milliseconds, at most 60,000.
+    /// The duration of a step, in milliseconds, at most 60,000.
     #[schemars(range(max = 60_000))]
     pub step_ms: u32,
 }
 
-/// What [`Countdown`] returns.
+/// The result of `demo.countdown`.
 #[derive(Debug, PartialEq, Serialize, JsonSchema)]
 pub struct CountdownOutput {
-    /// Steps taken.
+    /// The number of steps.
     pub steps: u32,
 }
 
@@ -85,42 +85,42 @@ impl Function for Countdown {
     type Output = CountdownOutput;
 }
 
-/// `demo.fail`: fails in the way that is asked for.
+/// `demo.fail`: fails as its arguments say.
 #[derive(Debug)]
 pub struct Fail;
 
-/// What [`Fail`] is called with; all of it may be left out.
+/// The arguments of `demo.fail`, all optional.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FailArgs {
-    /// The error's code; `DEMO_FAILURE` when left out.
+    /// The error's code; `DEMO_FAILURE` by default.
     pub code: Option<String>,
     /// The error's message.
     pub message: Option<String>,
-    /// Whether another attempt may be made; none when left out.
+    /// Whether the error is retryable; by default it is not.
     pub retryable: Option<bool>,
-    /// The attempt, from 1, that succeeds after all, as do those after it.
+    /// The first attempt that succeeds, from 1; by default none does.
     pub succeed_on_attempt: Option<u32>,
-    /// How to fail; `error` when left out.
+    /// How to fail; by default with an error.
     pub mode: Option<FailMode>,
 }
 
-/// How [`Fail`] fails.
+/// How `demo.fail` fails.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum FailMode {
-    /// It returns an error.
+    /// Returns an error.
     #[default]
     Error,
-    /// It panics.
+    /// Panics.
     Panic,
-    /// It ends the worker's process.
+    /// Ends the worker's process.
     Exit,
-    /// It never returns.
+    /// Never returns.
     Hang,
 }
 
-/// What [`Fail`] returns when it succeeds.
+/// The result of `demo.fail` when it succeeds.
 #[derive(Debug, PartialEq, Serialize, JsonSchema)]
 pub struct FailOutput {
     /// The attempt that succeeded.
@@ -130,7 +130,7 @@ pub struct FailOutput {
 impl Function for Fail {
     const NAME: &'static str = "demo.fail";
     const VERSION: &'static str = "1.0.0";
-    const DESCRIPTION: &'static str = "Fails in the way that is asked for.";
+    const DESCRIPTION: &'static str = "Fails as its arguments say.";
     const ATTEMPTS_MAX: u32 = 3;
     const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
     const DEADLINE_SECS: u32 = 600;

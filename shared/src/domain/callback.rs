@@ -1,29 +1,28 @@
-//! What is owed to a callback's receiver, and what has been tried.
+//! A callback: the events that its caller asked for, its status and its attempts.
 //!
-//! There is one event for an operation, its end, so the callback lives in the operation's own record. Whether it is due is
-//! derived: from the operation's state and the chosen events until a round has been settled, and from the stored settlement
-//! afterwards. The write that ends an operation therefore needs to know nothing of callbacks.
+//! An operation has one event, its end, so the callback is part of the operation's record. Whether
+//! it is due is derived: from the operation's state and the chosen events until the first attempt
+//! is recorded, and from the recorded status afterwards. So the write that ends an operation does
+//! not depend on callbacks.
 
 use std::fmt;
+use std::str::FromStr;
 
 use super::callback_url::redacted;
 use super::id::AttemptId;
 use super::time::Timestamp;
-use super::transition::Status;
+use super::transition::{Status, UnknownWord};
 
-/// An end that a caller may want to hear of.
+/// An end of an operation that a caller can ask a callback for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
-    /// The operation completed.
     Completed,
-    /// The operation failed.
     Failed,
-    /// The operation was cancelled.
     Cancelled,
 }
 
 impl Event {
-    /// Every event, in the order in which they are shown.
+    /// In the order in which they are shown.
     pub const ALL: [Self; 3] = [Self::Completed, Self::Failed, Self::Cancelled];
 
     /// The word for it in `callback_events`.
@@ -36,13 +35,7 @@ impl Event {
         }
     }
 
-    /// Reads [`Event::as_str`] back.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|event| event.as_str() == text)
-    }
-
-    /// The event that reaching `status` is; `None` while nothing has ended.
+    /// The event that reaching `status` is; `None` for a status that is not an end.
     #[must_use]
     pub const fn of(status: Status) -> Option<Self> {
         match status {
@@ -51,6 +44,16 @@ impl Event {
             Status::Failed => Some(Self::Failed),
             Status::Cancelled => Some(Self::Cancelled),
         }
+    }
+}
+
+/// Reads [`Event::as_str`] back.
+impl FromStr for Event {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|event| event.as_str() == text).ok_or(UnknownWord)
     }
 }
 
@@ -66,7 +69,6 @@ pub enum SignatureVersion {
 impl SignatureVersion {
     const ALL: [Self; 2] = [Self::V1, Self::V1a];
 
-    /// Its name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -74,35 +76,37 @@ impl SignatureVersion {
             Self::V1a => "v1a",
         }
     }
+}
 
-    /// Reads [`SignatureVersion::as_str`] back.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|version| version.as_str() == text)
+/// Reads [`SignatureVersion::as_str`] back.
+impl FromStr for SignatureVersion {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|version| version.as_str() == text)
+            .ok_or(UnknownWord)
     }
 }
 
-/// How a callback stands, as callers see it.
+/// The status of a callback, as callers see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallbackStatus {
     /// The operation has not ended.
     Waiting,
-    /// It has, and the receiver is to be told.
+    /// The operation has ended, and the next attempt is to be made.
     Due,
     /// The receiver answered 2xx.
     Delivered,
-    /// The receiver answered 410: never again.
+    /// The receiver answered 410: it does not want this callback, now or later.
     Gone,
-    /// Every attempt of the schedule failed, or the callback could not be made at all.
+    /// Every attempt of the round failed.
     Exhausted,
-    /// The operation's end is not among the events that were asked for.
+    /// The caller did not ask for a callback at this end of the operation.
     Skipped,
 }
 
 impl CallbackStatus {
-    /// Every status.
     pub const ALL: [Self; 6] = [
         Self::Waiting,
         Self::Due,
@@ -125,13 +129,7 @@ impl CallbackStatus {
         }
     }
 
-    /// Reads [`CallbackStatus::as_str`] back.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str() == text)
-    }
-
-    /// Whether a new round may be started from here.
+    /// Whether a redelivery may start a new round.
     #[must_use]
     pub const fn allows_redelivery(self) -> bool {
         match self {
@@ -141,43 +139,54 @@ impl CallbackStatus {
     }
 }
 
-/// One attempt of a callback, as callers see it.
+/// Reads [`CallbackStatus::as_str`] back.
+impl FromStr for CallbackStatus {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|status| status.as_str() == text)
+            .ok_or(UnknownWord)
+    }
+}
+
+/// One attempt to deliver a callback, as callers see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
     /// When it began.
     pub at: Timestamp,
-    /// The receiver's status, when it answered.
+    /// `None` when the receiver did not answer.
     pub status_code: Option<u16>,
-    /// Why it did not: one of a few short sentences.
+    /// Why there was no answer: one of a few short sentences.
     pub error: Option<String>,
-    /// How long it took, in milliseconds.
     pub duration_ms: u64,
 }
 
-/// A callback that was asked for. `Debug` shows no query.
+/// The callback of an operation. `Debug` shows no query, which may hold secrets.
 #[derive(Clone, PartialEq)]
 pub struct Callback {
-    /// Where to, as the caller gave it. Judged anew at every connection, so a stored one is not trusted.
+    /// As the caller gave it. It is judged again before every attempt, so a stored one is not
+    /// trusted.
     pub url: String,
-    /// The ends to tell of, in the order of [`Event::ALL`].
+    /// The ends that the caller asked for, in the order of [`Event::ALL`].
     pub events: Vec<Event>,
-    /// How the last round was settled, or [`CallbackStatus::Due`] again after a redelivery; `None` until something was
-    /// recorded.
+    /// How the last round ended, or [`CallbackStatus::Due`] within a round; `None` until the first
+    /// attempt is recorded.
     pub recorded: Option<CallbackStatus>,
-    /// Attempts ever recorded. The condition of every record and of every new round, so that of two senders one is refused.
+    /// Attempts recorded in all rounds. Every record of an attempt and every new round is
+    /// conditional on it, so that of two senders one is refused.
     pub attempts_made: u32,
     /// Attempts recorded in the present round.
     pub round_attempts: u32,
     /// The last attempts, oldest first, as many as a round has.
     pub attempts: Vec<Attempt>,
-    /// The token of the last attempt.
     pub last_attempt_id: Option<AttemptId>,
     /// When the next attempt may be made, once one has failed.
     pub next_attempt_at: Option<Timestamp>,
 }
 
 impl Callback {
-    /// A callback that nothing has happened to yet.
+    /// A callback without attempts.
     #[must_use]
     pub const fn new(url: String, events: Vec<Event>) -> Self {
         Self {
@@ -192,7 +201,7 @@ impl Callback {
         }
     }
 
-    /// How it stands on an operation that stands at `status`.
+    /// The callback's status while its operation has `status`.
     #[must_use]
     pub fn status(&self, status: Status) -> CallbackStatus {
         match (Event::of(status), self.recorded) {
@@ -226,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn it_waits_for_the_end_and_is_due_or_skipped_by_event() {
+    fn a_callback_waits_for_the_end_and_is_then_due_or_skipped_by_its_events() {
         let callback = Callback::new("https://example.com/".into(), vec![Event::Failed]);
         assert_eq!(callback.status(Status::Pending), CallbackStatus::Waiting);
         assert_eq!(callback.status(Status::Processing), CallbackStatus::Waiting);
@@ -236,19 +245,23 @@ mod tests {
     }
 
     #[test]
-    fn what_was_recorded_decides_after_the_end() {
+    fn a_recorded_status_counts_after_the_end() {
         let mut callback = Callback::new("https://example.com/".into(), Event::ALL.to_vec());
         callback.recorded = Some(CallbackStatus::Gone);
         assert_eq!(callback.status(Status::Completed), CallbackStatus::Gone);
     }
 
     #[test]
-    fn words_read_themselves_back() {
+    fn each_word_parses_to_its_value() {
         for status in CallbackStatus::ALL {
-            assert_eq!(CallbackStatus::parse(status.as_str()), Some(status));
+            assert_eq!(status.as_str().parse(), Ok(status));
         }
         for event in Event::ALL {
-            assert_eq!(Event::parse(event.as_str()), Some(event));
+            assert_eq!(event.as_str().parse(), Ok(event));
         }
+        for version in SignatureVersion::ALL {
+            assert_eq!(version.as_str().parse(), Ok(version));
+        }
+        assert_eq!("Due".parse::<CallbackStatus>(), Err(UnknownWord));
     }
 }

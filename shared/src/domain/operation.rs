@@ -1,6 +1,7 @@
-//! An operation, as every part of the bundle sees it.
+//! An operation and the states it goes through.
 
 use std::fmt;
+use std::str::FromStr;
 
 use ulid::Ulid;
 
@@ -14,23 +15,16 @@ use super::limits::{
 use super::time::Timestamp;
 use super::transition::Status;
 
-/// Who an operation belongs to: the kind of authorizer and the name that it vouches for, such as `jwt:alice`.
+/// Who an operation belongs to: the kind of authorizer and the name that it authenticated, such as
+/// `jwt:alice`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Owner(String);
 
 impl Owner {
-    /// The kinds of authorizers that vouch for names.
+    /// The kinds of authorizers.
     const KINDS: [&str; 5] = ["cognito", "iam", "jwt", "lambda", "local"];
 
-    /// Reads an owner as it is stored, such as `jwt:alice`; `None` for what no authorizer could have said.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let (kind, name) = text.split_once(':')?;
-        let is_known = Self::KINDS.contains(&kind);
-        is_known.then(|| Self::new(kind, name)).flatten()
-    }
-
-    /// An owner of this kind; `None` unless the name has 1 to 256 bytes.
+    /// `None` unless the name has 1 to 256 bytes.
     #[must_use]
     pub fn new(kind: &str, name: &str) -> Option<Self> {
         (1..=OWNER_BYTES_MAX)
@@ -38,32 +32,49 @@ impl Owner {
             .then(|| Self(format!("{kind}:{name}")))
     }
 
-    /// An owner as it was stored.
+    /// Takes an owner from a record, which holds valid owners only.
     #[must_use]
     pub const fn from_stored(text: String) -> Self {
         Self(text)
     }
 
-    /// The owner with its kind.
+    /// The owner with its kind, as it is stored.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Why an operation failed, or an attempt of it.
+/// The text is not an owner that an authorizer could have authenticated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an owner is the kind of an authorizer and a name, such as jwt:alice")]
+pub struct InvalidOwner;
+
+/// Reads [`Owner::as_str`] back.
+impl FromStr for Owner {
+    type Err = InvalidOwner;
+
+    fn from_str(text: &str) -> Result<Self, InvalidOwner> {
+        let (kind, name) = text.split_once(':').ok_or(InvalidOwner)?;
+        if !Self::KINDS.contains(&kind) {
+            return Err(InvalidOwner);
+        }
+        Self::new(kind, name).ok_or(InvalidOwner)
+    }
+}
+
+/// Why an operation or one of its attempts failed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OperationError {
-    /// A stable word for programs.
+    /// Stable, for programs.
     pub code: String,
-    /// A sentence for people.
+    /// For people.
     pub message: String,
-    /// What else the function wanted to say.
     pub details: Option<Json>,
 }
 
 impl OperationError {
-    /// An error held to its limits: code and message are cut, details that are too large are left out.
+    /// Cuts code and message to their limits, and leaves out details that are too large.
     #[must_use]
     pub fn new(code: &str, message: &str, details: Option<Json>) -> Self {
         Self {
@@ -73,7 +84,7 @@ impl OperationError {
         }
     }
 
-    /// One of Ferry's own.
+    /// An error with one of Ferry's own codes.
     #[must_use]
     pub fn of(code: FailureCode, message: &str) -> Self {
         Self::new(code.as_str(), message, None)
@@ -83,26 +94,25 @@ impl OperationError {
 /// The codes that Ferry itself gives to failed operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureCode {
-    /// The result is larger than can be kept.
+    /// The result exceeds the limit.
     ResultTooLarge,
-    /// The operation's deadline passed, or an attempt's.
+    /// The operation's deadline passed, or the attempt exceeded its time limit.
     DeadlineExceeded,
     /// Every attempt failed.
     AttemptsExhausted,
-    /// The last attempt's worker vanished.
+    /// The last attempt's worker stopped before it recorded an outcome.
     WorkerLost,
-    /// The function panicked, or its arguments or result cannot be read or written.
+    /// The function panicked, its stored arguments are corrupt, or its result has no JSON form.
     InternalError,
-    /// No worker knew the function before the deadline.
+    /// No worker had the function before the deadline.
     FunctionNotFound,
-    /// No worker knew this version of the function before the deadline.
+    /// No worker had this version of the function before the deadline.
     VersionNotFound,
-    /// The arguments are not what the worker's function takes: submit knew another version of the code.
+    /// The worker's function refused the arguments: submit ran another release of its code.
     InvalidArguments,
 }
 
 impl FailureCode {
-    /// Every code.
     pub const ALL: [Self; 8] = [
         Self::ResultTooLarge,
         Self::DeadlineExceeded,
@@ -114,7 +124,7 @@ impl FailureCode {
         Self::InvalidArguments,
     ];
 
-    /// The word for it.
+    /// The code on the wire and in the store.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -136,37 +146,34 @@ impl fmt::Display for FailureCode {
     }
 }
 
-/// How far the work has come, as it told.
+/// The progress that work reported last.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Progress {
     /// From 0 to 1.
     pub fraction: f64,
-    /// What it is at.
     pub message: Option<String>,
-    /// When it said so.
     pub at: Timestamp,
 }
 
-/// The error with which an attempt ended that will be followed by another.
+/// The error of the last attempt that was recorded as failed and was to be retried.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LastError {
-    /// Which attempt, from 1. One that is lower than the operation's says that a later attempt's worker vanished.
+    /// The attempt's number, from 1. It is lower than the operation's when the worker of a later
+    /// attempt stopped before it recorded an outcome.
     pub attempt: u32,
-    /// What it said.
     pub error: OperationError,
 }
 
-/// JSON that belongs to an operation: in its head while small, in an item of its own otherwise.
+/// JSON that belongs to an operation: in its head while small, otherwise in a separate item.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Payload {
-    /// In hand.
     Inline(Json),
-    /// In an item of its own that has not been read.
+    /// In a separate item that has not been read.
     External,
 }
 
 impl Payload {
-    /// The JSON, when it is in hand.
+    /// `None` for JSON in a separate item.
     #[must_use]
     pub const fn json(&self) -> Option<&Json> {
         match self {
@@ -176,77 +183,60 @@ impl Payload {
     }
 }
 
-/// The request that an operation came from, as its caller names it: for logs, callbacks and replays.
+/// The request that an operation came from, as its caller names it: for logs, callbacks and
+/// replays.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origin {
-    /// Its own id, chosen by the caller.
     pub request_id: Option<String>,
-    /// What it belongs to.
     pub trace: Option<Trace>,
 }
 
-/// A place in a trace that goes on beyond us.
+/// The caller's trace, and the span in it that the request belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trace {
-    /// The whole.
     pub trace_id: String,
-    /// Our part of it.
     pub span_id: String,
 }
 
-/// What a state alone knows.
+/// An operation's state, with the data that exists in that state only.
 #[derive(Debug, Clone, PartialEq)]
 pub enum State {
-    /// See [`Status::Pending`].
     Pending,
-    /// See [`Status::Processing`].
     Processing {
-        /// The last claim, whether or not its holder still holds.
+        /// The last claim's, also after its lease has passed.
         claim_id: ClaimId,
-        /// Until when nobody else may claim: a lease or a backoff, no matter.
+        /// No worker may claim the operation before. It is the end of a lease or of a backoff.
         lease_until: Timestamp,
     },
-    /// See [`Status::Completed`].
     Completed {
-        /// When.
         at: Timestamp,
-        /// What came of it.
         result: Payload,
         /// The claim that completed it.
         claim_id: ClaimId,
     },
-    /// See [`Status::Failed`].
     Failed {
-        /// When.
         at: Timestamp,
-        /// Why; the function's own last error first.
+        /// The function's own last error comes first.
         errors: Vec<OperationError>,
         /// The claim that failed it; `None` when it was given up.
         claim_id: Option<ClaimId>,
     },
-    /// See [`Status::Cancelled`].
     Cancelled {
-        /// When.
         at: Timestamp,
     },
 }
 
-/// An operation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Operation {
-    /// Its name.
     pub id: OperationId,
-    /// Which incarnation of the name this is.
+    /// The incarnation of the id.
     pub create_id: CreateId,
-    /// Whose it is.
     pub owner: Owner,
-    /// The function it calls.
     pub function: String,
-    /// The function's version, resolved.
+    /// Resolved: the caller may have named none.
     pub function_version: String,
-    /// What a replay must repeat; kept for idempotent submits only.
+    /// What a replay must repeat. Only idempotent submits have it.
     pub request_hash: Option<RequestHash>,
-    /// Where it stands, with what that state alone knows.
     pub state: State,
     /// Grows by one with every transition, from 1.
     pub lock_version: u64,
@@ -254,50 +244,40 @@ pub struct Operation {
     pub attempt: u32,
     /// Claims allowed.
     pub attempts_max: u32,
-    /// When it was accepted.
     pub created_at: Timestamp,
     /// When a transition or visible progress last changed it.
     pub updated_at: Timestamp,
-    /// When it fails if it has not ended.
+    /// When it fails unless it has ended.
     pub deadline_at: Timestamp,
-    /// When it is no longer there.
+    /// From then on it counts as absent.
     pub expires_at: Timestamp,
-    /// How long past its end it is kept, in seconds.
+    /// How long it is kept after its end, in seconds.
     pub retention_secs: u32,
     /// When its first attempt began.
     pub started_at: Option<Timestamp>,
-    /// What it last said of its progress.
     pub progress: Option<Progress>,
-    /// The error of the last attempt that was let go.
     pub last_error: Option<LastError>,
-    /// What it was called with.
     pub arguments: Payload,
-    /// What the caller wanted kept with it.
+    /// The caller's own data, returned with the operation.
     pub metadata: Payload,
-    /// Who is to be told of its end.
     pub callback: Option<Callback>,
-    /// Where it came from.
     pub origin: Origin,
 }
 
-/// What a worker that holds nothing can do with an operation.
+/// What a worker that does not hold an operation can do with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Availability {
-    /// Nothing yet: somebody holds it, or it backs off.
-    Busy {
-        /// Until when.
-        until: Timestamp,
-    },
+    /// Nothing before `until`: another worker holds it, or it is in backoff.
+    Busy { until: Timestamp },
     /// Begin an attempt.
     Claimable,
     /// Give it up: its attempts are used up, or its deadline has passed.
     Exhausted,
-    /// Nothing any more.
+    /// Nothing, ever.
     Ended,
 }
 
 impl Operation {
-    /// Where it stands.
     #[must_use]
     pub const fn status(&self) -> Status {
         match self.state {
@@ -309,7 +289,7 @@ impl Operation {
         }
     }
 
-    /// What a worker that holds nothing can do with it, in the words of the transition table.
+    /// What a worker that does not hold the operation can do with it, by the transition table.
     #[must_use]
     pub fn availability(&self, now: Timestamp) -> Availability {
         match &self.state {
@@ -329,8 +309,8 @@ impl Operation {
         }
     }
 
-    /// Since when a worker could claim it, if one can now: its creation, or the end of its lease or of
-    /// the wait before its next attempt.
+    /// Since when a worker could have claimed it, if one can now: its creation, or the end of its
+    /// lease or backoff.
     #[must_use]
     pub fn claimable_since(&self, now: Timestamp) -> Option<Timestamp> {
         (self.availability(now) == Availability::Claimable).then_some(match self.state {
@@ -339,7 +319,6 @@ impl Operation {
         })
     }
 
-    /// When it ended.
     #[must_use]
     pub const fn ended_at(&self) -> Option<Timestamp> {
         match self.state {
@@ -350,7 +329,7 @@ impl Operation {
         }
     }
 
-    /// How its callback stands; `None` when none was asked for.
+    /// `None` when the caller asked for no callback.
     #[must_use]
     pub fn callback_status(&self) -> Option<CallbackStatus> {
         self.callback
@@ -358,30 +337,32 @@ impl Operation {
             .map(|callback| callback.status(self.status()))
     }
 
-    /// Whether somebody is still to be told of its end.
     #[must_use]
     pub fn callback_is_due(&self) -> bool {
         self.callback_status() == Some(CallbackStatus::Due)
     }
 
-    /// The callback's `webhook-id`: `msg_` and a ULID. An operation has one event, so the id is derived from its own identity
-    /// and is the same on every attempt and redelivery without being stored.
+    /// The callback's `webhook-id`: `msg_` and a ULID. An operation has one event, so the id is
+    /// derived from the operation's identity: it is the same on every attempt and redelivery
+    /// without being stored.
     #[must_use]
     pub fn webhook_id(&self) -> String {
+        // Negative only if a submit's clock was before 1970: any other millisecond serves as well.
         let millis = u64::try_from(self.created_at.as_millis()).unwrap_or(0);
         format!("msg_{}", Ulid::from_parts(millis, self.create_id.bits()))
     }
 
-    /// Whether nobody may have been woken yet to tell of its end. Once an attempt is on record, as one is before any redelivery,
-    /// there is a message that is not acknowledged before the next one is sent; a second chain beside it would double every
+    /// Whether its callback is due and may have no message in the callback queue yet. Once an
+    /// attempt is on record, as one is before any redelivery, there is a message that is not
+    /// acknowledged before the next one is sent; a second chain of messages would double every
     /// attempt.
     #[must_use]
     pub fn callback_is_unannounced(&self) -> bool {
-        let untouched = |callback: &Callback| callback.attempts_made == 0;
-        self.callback_is_due() && self.callback.as_ref().is_some_and(untouched)
+        let has_no_attempt = |callback: &Callback| callback.attempts_made == 0;
+        self.callback_is_due() && self.callback.as_ref().is_some_and(has_no_attempt)
     }
 
-    /// When it completed or failed.
+    /// `None` also for a cancelled operation.
     #[must_use]
     pub const fn completed_at(&self) -> Option<Timestamp> {
         match self.state {
@@ -390,7 +371,6 @@ impl Operation {
         }
     }
 
-    /// When it was cancelled.
     #[must_use]
     pub const fn cancelled_at(&self) -> Option<Timestamp> {
         match self.state {
@@ -402,7 +382,6 @@ impl Operation {
         }
     }
 
-    /// Why it failed, once it has.
     #[must_use]
     pub fn errors(&self) -> Option<&[OperationError]> {
         match &self.state {
@@ -413,33 +392,36 @@ impl Operation {
             | State::Cancelled { .. } => None,
         }
     }
+}
 
-    /// Why a worker that holds nothing would end it now, if it would: the deadline has passed, or its attempts are used up.
-    /// The function's own last error comes first.
-    #[must_use]
-    pub fn give_up_errors(&self, now: Timestamp) -> Option<Vec<OperationError>> {
-        let last_error = self.last_error.as_ref();
-        let ours = if self.deadline_at <= now {
-            OperationError::of(
-                FailureCode::DeadlineExceeded,
-                "the operation did not end before its deadline",
-            )
-        } else if self.attempt < self.attempts_max {
-            return None;
-        } else if last_error.is_some_and(|last| last.attempt == self.attempt) {
-            OperationError::of(FailureCode::AttemptsExhausted, "every attempt failed")
-        } else {
-            OperationError::of(
-                FailureCode::WorkerLost,
-                "the worker vanished during the last attempt",
-            )
-        };
-        Some(
-            last_error
-                .map(|last| last.error.clone())
-                .into_iter()
-                .chain([ours])
-                .collect(),
-        )
+#[cfg(test)]
+impl Operation {
+    /// A pending operation for tests of the domain.
+    pub(crate) fn sample() -> Self {
+        let now = Timestamp::from_secs(0);
+        Self {
+            id: OperationId::from_bytes([7; 12]),
+            create_id: CreateId::from_bytes([8; 16]),
+            owner: Owner::new("jwt", "alice").unwrap(),
+            function: "demo.echo".to_owned(),
+            function_version: "1.0.0".to_owned(),
+            request_hash: None,
+            state: State::Pending,
+            lock_version: 1,
+            attempt: 0,
+            attempts_max: 3,
+            created_at: now,
+            updated_at: now,
+            deadline_at: now,
+            expires_at: now,
+            retention_secs: 60,
+            started_at: None,
+            progress: None,
+            last_error: None,
+            arguments: Payload::Inline(Json::empty_object()),
+            metadata: Payload::Inline(Json::empty_object()),
+            callback: None,
+            origin: Origin::default(),
+        }
     }
 }

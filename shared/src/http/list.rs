@@ -87,9 +87,9 @@ impl Parameters {
         }
         self.seen.push(name.to_owned());
         match name {
-            "status" => match Status::parse(value) {
-                Some(status) => self.filter.status = Some(status),
-                None => self.wrong(
+            "status" => match value.parse::<Status>() {
+                Ok(status) => self.filter.status = Some(status),
+                Err(_) => self.wrong(
                     name,
                     "must be pending, processing, completed, failed or cancelled",
                 ),

@@ -372,7 +372,7 @@ mod tests {
         let request = request_with(settings, patch);
         let owner = request.owner().ok()?;
         // As whoever erases for an owner has to spell them.
-        assert_eq!(Owner::parse(owner.as_str()).as_ref(), Some(owner));
+        assert_eq!(owner.as_str().parse().as_ref(), Ok(owner));
         Some(owner.as_str().to_owned())
     }
 

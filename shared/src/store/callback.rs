@@ -11,20 +11,11 @@ use super::payload::{payload_expiry, result_key, submitted_key};
 use super::write::UpdateOutcome;
 use super::{Store, StoreError, outcome};
 use crate::domain::callback::{Attempt, Callback, CallbackStatus};
+use crate::domain::delivery::{DeliveryOutcome, DueCallback};
 use crate::domain::id::AttemptId;
 use crate::domain::limits::CALLBACK_RETENTION_SECS;
 use crate::domain::operation::{Operation, Payload, State};
 use crate::domain::time::Timestamp;
-
-/// What an attempt led to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Settlement {
-    /// Another attempt, not before this time.
-    Again(Timestamp),
-    /// The round is over: [`CallbackStatus::Delivered`], [`CallbackStatus::Gone`] or
-    /// [`CallbackStatus::Exhausted`].
-    Settled(CallbackStatus),
-}
 
 /// An attempt to record.
 #[derive(Debug)]
@@ -32,7 +23,7 @@ pub struct AttemptRecord {
     /// Distinguishes this record from another sender's.
     pub id: AttemptId,
     pub attempt: Attempt,
-    pub settlement: Settlement,
+    pub outcome: DeliveryOutcome,
     /// How many attempts the record keeps; the oldest are dropped.
     pub kept_max: usize,
 }
@@ -46,20 +37,18 @@ pub enum Recorded {
 
 impl Store {
     /// Records an attempt: one write, refused unless the operation's callback is unchanged since
-    /// `read`.
+    /// `due` was read.
     ///
     /// # Errors
     ///
     /// When the store cannot be reached.
     pub async fn record_attempt(
         &self,
-        read: &Operation,
+        due: &DueCallback,
         record: &AttemptRecord,
         now: Timestamp,
     ) -> Result<Recorded, StoreError> {
-        let Some(callback) = &read.callback else {
-            return Ok(Recorded::Refused);
-        };
+        let (read, callback) = (due.operation(), due.callback());
         let mut attempts = callback.attempts.clone();
         attempts.push(record.attempt.clone());
         attempts.drain(..attempts.len().saturating_sub(record.kept_max));
@@ -75,13 +64,11 @@ impl Store {
             number(callback.round_attempts + 1),
         );
         write.set(name::CALLBACK_ATTEMPT_ID, text(record.id.as_str()));
-        match record.settlement {
-            Settlement::Again(at) => {
-                write.set(name::CALLBACK_STATUS, text(CallbackStatus::Due.as_str()));
-                write.set(name::CALLBACK_NEXT_AT, time(at));
-            }
-            Settlement::Settled(status) => {
-                write.set(name::CALLBACK_STATUS, text(status.as_str()));
+        let status = record.outcome.status();
+        write.set(name::CALLBACK_STATUS, text(status.as_str()));
+        match record.outcome {
+            DeliveryOutcome::RetryAt(at) => write.set(name::CALLBACK_NEXT_AT, time(at)),
+            DeliveryOutcome::Delivered | DeliveryOutcome::Gone | DeliveryOutcome::Exhausted => {
                 write.remove(name::CALLBACK_NEXT_AT);
             }
         }
@@ -118,7 +105,7 @@ impl Store {
         &self,
         read: &Operation,
         now: Timestamp,
-    ) -> Result<Option<Operation>, StoreError> {
+    ) -> Result<Option<DueCallback>, StoreError> {
         let Some(callback) = &read.callback else {
             return Ok(None);
         };
@@ -139,7 +126,8 @@ impl Store {
             UpdateOutcome::Refused(old) => outcome::visible(old.as_ref(), now)?,
         };
         Ok(current
-            .filter(|current| current.create_id == read.create_id && current.callback_is_due()))
+            .filter(|current| current.create_id == read.create_id)
+            .and_then(DueCallback::of))
     }
 
     /// Extends the expiry of an operation's external metadata and result: one write each. Not of its

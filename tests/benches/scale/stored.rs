@@ -6,7 +6,7 @@ use serde_json::Value;
 use shared::clock::{Clock as _, SystemClock};
 use shared::domain::id::{CreateId, OperationId};
 use shared::domain::json::Json;
-use shared::domain::operation::{Operation, Owner, Payload};
+use shared::domain::operation::{Operation, Payload};
 use shared::random::{Random, SystemRandom};
 use shared::store::{Draft, Store};
 use tests::samples::pending_operation;
@@ -19,7 +19,7 @@ pub(crate) fn pending(owner: &str, arguments: &Value) -> Operation {
     Operation {
         id: OperationId::from_bytes(random.bytes()),
         create_id: CreateId::from_bytes(random.bytes()),
-        owner: Owner::parse(owner).unwrap(),
+        owner: owner.parse().unwrap(),
         arguments: Payload::Inline(Json::of(arguments).unwrap()),
         callback: None,
         ..pending_operation(SystemClock.now())

@@ -4,7 +4,6 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use callback::Callback;
 use serde_json::{Value, json};
 use shared::clock::{Clock as _, ManualClock};
 use shared::domain::fingerprint::operation_id;
@@ -12,7 +11,6 @@ use tests::queues::QueueKind;
 use tests::receiver::{Receiver, SECRET};
 use tests::secrets_manager::SecretsManager;
 use tests::world::{Answer, World};
-use worker::Worker;
 
 use crate::checker::Checker;
 use crate::paced::RunningWork;
@@ -57,7 +55,7 @@ struct Runner<'a> {
     owner: String,
     operations: Vec<Subject>,
     /// A sender that has started and not died, in a story where its start can fail.
-    callback: Option<Callback>,
+    callback: Option<callback::Handler>,
 }
 
 /// An operation in a run.
@@ -405,6 +403,6 @@ impl Runner<'_> {
 }
 
 /// Drops the worker once it has served.
-async fn serve(world: &World, worker: Worker, kind: QueueKind, event: Value) -> Value {
+async fn serve(world: &World, worker: worker::Handler, kind: QueueKind, event: Value) -> Value {
     world.serve(&worker, kind, event).await
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use shared::clock::Clock as _;
 use shared::domain::id::OperationId;
 use shared::domain::json::Json;
-use shared::domain::operation::{Owner, Payload};
+use shared::domain::operation::Payload;
 use shared::operations::Operations;
 use shared::random::SeededRandom;
 use tests::queues::QueueKind;
@@ -33,7 +33,7 @@ pub(super) fn tool(world: &World, cancel: bool) -> Erase {
     Erase {
         store: store(world),
         cancel: cancel.then(operations),
-        owner: Owner::parse("local:alice").unwrap(),
+        owner: "local:alice".parse().unwrap(),
         clock: hasty(world),
         per_second: 1000,
     }

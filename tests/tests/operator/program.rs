@@ -11,7 +11,7 @@ use shared::clock::{Clock as _, SystemClock};
 use shared::config::Environment;
 use shared::domain::callback::{Callback, Event};
 use shared::domain::id::{ClaimId, CreateId, OperationId};
-use shared::domain::operation::{Operation, Owner, Progress, Trace};
+use shared::domain::operation::{Operation, Progress, Trace};
 use shared::random::{Random, SeededRandom};
 use shared::store::{Claimed, Created, Draft, Store};
 use tests::bundle::binaries;
@@ -273,7 +273,7 @@ async fn texts_of_callers_and_functions_are_escaped_and_keep_their_value_in_json
                 trace_id: HOSTILE.to_owned(),
                 span_id: HOSTILE.to_owned(),
             };
-            operation.owner = Owner::parse(&owner).unwrap();
+            operation.owner = owner.parse().unwrap();
             operation.function = HOSTILE.to_owned();
             operation.function_version = HOSTILE.to_owned();
             operation.origin.request_id = Some(HOSTILE.to_owned());

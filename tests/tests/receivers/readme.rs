@@ -162,7 +162,7 @@ async fn submit(api: &Api, url: &str, metadata: &Value) -> String {
 
 /// The delivery, others that the same sender would have signed at other times, and forgeries.
 fn cases(delivery: &Delivery, key: &str) -> Vec<Case> {
-    let signer = Signer::parse(key).unwrap();
+    let signer = key.parse::<Signer>().unwrap();
     let with = |name, genuine, change: &dyn Fn(&mut Delivery)| {
         let mut delivery = delivery.clone();
         change(&mut delivery);

@@ -1,17 +1,18 @@
 //! What the store records about callbacks.
 
 use shared::domain::callback::{Attempt, CallbackStatus};
+use shared::domain::delivery::{DeliveryOutcome, DueCallback};
 use shared::domain::id::AttemptId;
 use shared::domain::json::Json;
 use shared::domain::limits::CALLBACK_RETENTION_SECS;
 use shared::domain::operation::{Operation, Payload};
 use shared::domain::precondition::Preconditions;
-use shared::store::{AttemptRecord, EraseOutcome, Recorded, Settlement};
+use shared::store::{AttemptRecord, EraseOutcome, Recorded};
 use tests::samples::incompressible;
 
-use super::{Fixture, NOW, owner, secs};
+use super::{Fixture, NOW, due, owner, secs};
 
-fn record(number: u8, settlement: Settlement) -> AttemptRecord {
+fn record(number: u8, outcome: DeliveryOutcome) -> AttemptRecord {
     let attempt = Attempt {
         at: NOW + secs(u64::from(number)),
         status_code: None,
@@ -21,7 +22,7 @@ fn record(number: u8, settlement: Settlement) -> AttemptRecord {
     AttemptRecord {
         id: AttemptId::from_bytes([number; 16]),
         attempt,
-        settlement,
+        outcome,
         kept_max: 3,
     }
 }
@@ -30,11 +31,11 @@ async fn record_next(
     fixture: &Fixture,
     operation: &Operation,
     number: u8,
-    settlement: Settlement,
+    outcome: DeliveryOutcome,
 ) -> Operation {
     let written = fixture
         .store
-        .record_attempt(operation, &record(number, settlement), NOW)
+        .record_attempt(&due(operation), &record(number, outcome), NOW)
         .await
         .unwrap();
     assert_eq!(written, Recorded::Written);
@@ -51,18 +52,12 @@ async fn the_record_keeps_the_last_attempts_only() {
             &fixture,
             &operation,
             number,
-            Settlement::Again(NOW + secs(100)),
+            DeliveryOutcome::RetryAt(NOW + secs(100)),
         )
         .await;
         assert_eq!(operation.callback_status(), Some(CallbackStatus::Due));
     }
-    operation = record_next(
-        &fixture,
-        &operation,
-        5,
-        Settlement::Settled(CallbackStatus::Exhausted),
-    )
-    .await;
+    operation = record_next(&fixture, &operation, 5, DeliveryOutcome::Exhausted).await;
     let callback = operation.callback.clone().unwrap();
     assert_eq!(
         (
@@ -90,17 +85,14 @@ async fn the_record_keeps_the_last_attempts_only() {
 async fn a_new_round_extends_the_record_for_its_longest_duration() {
     let fixture = Fixture::start().await;
     let operation = fixture.completed().await;
-    let operation = record_next(
-        &fixture,
-        &operation,
-        1,
-        Settlement::Settled(CallbackStatus::Delivered),
-    )
-    .await;
+    let operation = record_next(&fixture, &operation, 1, DeliveryOutcome::Delivered).await;
     let late = operation.expires_at - secs(1);
     let started = fixture.store.start_round(&operation, late).await.unwrap();
     let operation = fixture.store.get(&operation.id, late).await.unwrap();
-    assert_eq!(started, operation, "the current operation is returned");
+    assert_eq!(
+        started.as_ref().map(DueCallback::operation),
+        operation.as_ref()
+    );
     let operation = operation.unwrap();
     assert_eq!(
         operation.expires_at,
@@ -131,9 +123,8 @@ async fn a_round_does_not_bring_back_payloads_of_an_erased_operation() {
     fixture.create(&operation).await;
     let held = fixture.hold(&operation, NOW).await;
     fixture.store.complete(&held, &large, NOW).await.unwrap();
-    let settlement = Settlement::Settled(CallbackStatus::Delivered);
-    let due = fixture.get(&operation.id).await;
-    let read = record_next(&fixture, &due, 1, settlement).await;
+    let completed = fixture.get(&operation.id).await;
+    let read = record_next(&fixture, &completed, 1, DeliveryOutcome::Delivered).await;
     assert_eq!(fixture.items(&read.id).await.len(), 3);
     let erased = fixture
         .store
@@ -150,35 +141,32 @@ async fn a_round_does_not_bring_back_payloads_of_an_erased_operation() {
 async fn a_round_starts_only_after_the_last_ended_with_the_attempts_that_were_read() {
     let fixture = Fixture::start().await;
     let store = &fixture.store;
-    // Due, before the first attempt and between two.
-    let due = fixture.completed().await;
-    assert_eq!(
-        store.start_round(&due, NOW).await.unwrap().as_ref(),
-        Some(&due)
-    );
-    let settlement = Settlement::Again(NOW + secs(100));
-    let waiting = record_next(&fixture, &due, 1, settlement).await;
-    assert_eq!(
-        store.start_round(&waiting, NOW).await.unwrap().as_ref(),
-        Some(&waiting)
-    );
-    assert_eq!(fixture.get(&due.id).await, waiting, "nothing was written");
+    // Due, before its first attempt and between two.
+    let completed = fixture.completed().await;
+    let started = store.start_round(&completed, NOW).await.unwrap().unwrap();
+    assert_eq!(started.operation(), &completed);
+    let outcome = DeliveryOutcome::RetryAt(NOW + secs(100));
+    let waiting = record_next(&fixture, &completed, 1, outcome).await;
+    let started = store.start_round(&waiting, NOW).await.unwrap().unwrap();
+    assert_eq!(started.operation(), &waiting);
+    let id = &completed.id;
+    assert_eq!(fixture.get(id).await, waiting, "nothing is written");
 
-    for (number, status) in [
-        (2, CallbackStatus::Delivered),
-        (3, CallbackStatus::Gone),
-        (4, CallbackStatus::Exhausted),
+    for (number, outcome) in [
+        (2, DeliveryOutcome::Delivered),
+        (3, DeliveryOutcome::Gone),
+        (4, DeliveryOutcome::Exhausted),
     ] {
-        let due = fixture.get(&due.id).await;
-        let ended = record_next(&fixture, &due, number, Settlement::Settled(status)).await;
+        let read_early = fixture.get(id).await;
+        let ended = record_next(&fixture, &read_early, number, outcome).await;
         assert_eq!(
-            store.start_round(&due, NOW).await.unwrap(),
+            store.start_round(&read_early, NOW).await.unwrap(),
             None,
             "read before the last attempt"
         );
         let started = store.start_round(&ended, NOW).await.unwrap().unwrap();
-        assert_eq!(started, fixture.get(&due.id).await);
-        assert_eq!(started.callback.unwrap().round_attempts, 0);
+        assert_eq!(started.operation(), &fixture.get(id).await);
+        assert_eq!(started.callback().round_attempts, 0);
     }
 }
 
@@ -189,14 +177,14 @@ async fn a_round_starts_only_after_the_last_ended_with_the_attempts_that_were_re
 async fn a_sender_that_finds_its_round_started_gets_the_current_operation() {
     let fixture = Fixture::start().await;
     let store = &fixture.store;
-    let due = fixture.completed().await;
-    let settlement = Settlement::Settled(CallbackStatus::Delivered);
-    let ended = record_next(&fixture, &due, 1, settlement).await;
+    let completed = fixture.completed().await;
+    let delivered = DeliveryOutcome::Delivered;
+    let ended = record_next(&fixture, &completed, 1, delivered).await;
     let started = store.start_round(&ended, NOW).await.unwrap().unwrap();
-    let settlement = Settlement::Again(NOW + secs(5));
-    let waiting = record_next(&fixture, &started, 2, settlement).await;
-    let current = store.start_round(&ended, NOW).await.unwrap();
-    assert_eq!(current.as_ref(), Some(&waiting));
+    let failed = DeliveryOutcome::RetryAt(NOW + secs(5));
+    let waiting = record_next(&fixture, started.operation(), 2, failed).await;
+    let current = store.start_round(&ended, NOW).await.unwrap().unwrap();
+    assert_eq!(current.operation(), &waiting);
     let callback = waiting.callback.unwrap();
     assert_eq!((callback.attempts_made, callback.round_attempts), (2, 1));
 }
@@ -205,17 +193,17 @@ async fn a_sender_that_finds_its_round_started_gets_the_current_operation() {
 async fn an_attempt_of_a_live_or_absent_operation_is_refused() {
     let fixture = Fixture::start().await;
     let live = fixture.created().await;
-    let settlement = Settlement::Settled(CallbackStatus::Delivered);
+    let outcome = DeliveryOutcome::Delivered;
     let refused = fixture
         .store
-        .record_attempt(&live, &record(1, settlement), NOW)
+        .record_attempt(&due(&live), &record(1, outcome), NOW)
         .await
         .unwrap();
     assert_eq!(refused, Recorded::Refused);
     let missing = fixture.accepted();
     let refused = fixture
         .store
-        .record_attempt(&missing, &record(1, settlement), NOW)
+        .record_attempt(&due(&missing), &record(1, outcome), NOW)
         .await
         .unwrap();
     assert_eq!(refused, Recorded::Refused);

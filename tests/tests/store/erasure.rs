@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use shared::clock::ManualClock;
-use shared::domain::callback::{Attempt, CallbackStatus};
+use shared::domain::callback::Attempt;
+use shared::domain::delivery::DeliveryOutcome;
 use shared::domain::id::{AttemptId, ClaimId};
 use shared::domain::json::Json;
 use shared::domain::limits::GONE_RETENTION;
@@ -15,12 +16,12 @@ use shared::domain::time::Timestamp;
 use shared::store::table::TABLE_KEYS;
 use shared::store::{
     AttemptRecord, CancelOutcome, Claimed, Created, Draft, EraseOutcome, Finished, ListFilter,
-    Recorded, Settlement, StoreError,
+    Recorded, StoreError,
 };
 use tests::samples::incompressible;
 use tests::wire::Fault;
 
-use super::{Fixture, LEASE, NOW, json, owner, secs};
+use super::{Fixture, LEASE, NOW, due, json, owner, secs};
 
 /// Less than a second, so that two calls may fall into the same second.
 const MOMENT: Duration = Duration::from_millis(1);
@@ -115,11 +116,14 @@ async fn an_erased_operation_is_absent_even_by_a_clock_that_is_behind() {
             error: None,
             duration_ms: 1,
         },
-        settlement: Settlement::Settled(CallbackStatus::Delivered),
+        outcome: DeliveryOutcome::Delivered,
         kept_max: 6,
     };
-    let due = fixture.get(&operation.id).await;
-    store.record_attempt(&due, &record, NOW).await.unwrap();
+    let completed = fixture.get(&operation.id).await;
+    store
+        .record_attempt(&due(&completed), &record, NOW)
+        .await
+        .unwrap();
     let ended = fixture.get(&operation.id).await;
 
     let alice = owner();
@@ -146,7 +150,7 @@ async fn an_erased_operation_is_absent_even_by_a_clock_that_is_behind() {
                 .cancel(&operation.id, &alice, &Preconditions::NONE, now)
                 .await;
             assert!(matches!(cancelled.unwrap(), CancelOutcome::Absent));
-            let recorded = store.record_attempt(&ended, &record, now).await;
+            let recorded = store.record_attempt(&due(&ended), &record, now).await;
             assert_eq!(recorded.unwrap(), Recorded::Refused);
             assert_eq!(store.start_round(&ended, now).await.unwrap(), None);
         }

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use shared::clock::ManualClock;
-use shared::domain::callback::{Attempt, CallbackStatus};
+use shared::domain::callback::Attempt;
+use shared::domain::delivery::DeliveryOutcome;
 use shared::domain::id::{AttemptId, OperationId};
 use shared::domain::json::Json;
 use shared::domain::limits::{EXPIRY_MARGIN, GONE_RETENTION, LEASE_SECS_MAX, TTL_SECS_MIN};
@@ -13,13 +14,13 @@ use shared::domain::precondition::Preconditions;
 use shared::domain::time::Timestamp;
 use shared::store::{
     AttemptRecord, CancelOutcome, Claimed, Created, Draft, EraseOutcome, Finished, GivenUp,
-    ListFilter, ListPage, Recorded, Renewed, Settlement,
+    ListFilter, ListPage, Recorded, Renewed,
 };
 
 use shared::store::table::TTL_ATTRIBUTE;
 use tests::samples::incompressible;
 
-use super::{Fixture, LEASE, NOW, json, owner, secs};
+use super::{Fixture, LEASE, NOW, due, json, owner, secs};
 
 fn error() -> OperationError {
     OperationError::of(FailureCode::InternalError, "failed")
@@ -136,13 +137,13 @@ async fn an_attempt_of_an_expired_operation_is_refused() {
             error: None,
             duration_ms: 1,
         },
-        settlement: Settlement::Settled(CallbackStatus::Delivered),
+        outcome: DeliveryOutcome::Delivered,
         kept_max: 6,
     };
     for late in after_expiry(operation.expires_at) {
         let recorded = fixture
             .store
-            .record_attempt(&operation, &attempt, late)
+            .record_attempt(&due(&operation), &attempt, late)
             .await;
         assert_eq!(recorded.unwrap(), Recorded::Refused);
         let started = fixture.store.start_round(&operation, late).await;

@@ -2,18 +2,19 @@
 //! first try wrote.
 
 use shared::clock::ManualClock;
-use shared::domain::callback::{Attempt, CallbackStatus};
+use shared::domain::callback::Attempt;
+use shared::domain::delivery::DeliveryOutcome;
 use shared::domain::id::{AttemptId, ClaimId};
 use shared::domain::operation::{FailureCode, OperationError, Owner};
 use shared::domain::precondition::{Preconditions, Version, Versions};
 use shared::store::{
     AttemptRecord, CancelOutcome, Claimed, Created, Draft, EraseOutcome, Finished, GivenUp,
-    Recorded, Renewed, Settlement,
+    Recorded, Renewed,
 };
 
 use tests::wire::Fault;
 
-use super::{Fixture, LEASE, NOW, json, owner, secs};
+use super::{Fixture, LEASE, NOW, due, json, owner, secs};
 
 fn error() -> OperationError {
     OperationError::of(FailureCode::InternalError, "failed")
@@ -121,14 +122,14 @@ async fn a_retried_record_of_an_attempt_recognises_only_its_own_write() {
             error: None,
             duration_ms: 1,
         },
-        settlement: Settlement::Again(NOW + secs(5)),
+        outcome: DeliveryOutcome::RetryAt(NOW + secs(5)),
         kept_max: 6,
     };
     fixture.wire.plan([(0, Fault::Lost)]);
     assert_eq!(
         fixture
             .store
-            .record_attempt(&read, &record(1), NOW)
+            .record_attempt(&due(&read), &record(1), NOW)
             .await
             .unwrap(),
         Recorded::Written
@@ -136,24 +137,26 @@ async fn a_retried_record_of_an_attempt_recognises_only_its_own_write() {
     assert_eq!(
         fixture
             .store
-            .record_attempt(&read, &record(2), NOW)
+            .record_attempt(&due(&read), &record(2), NOW)
             .await
             .unwrap(),
         Recorded::Refused
     );
 
     let delivered = AttemptRecord {
-        settlement: Settlement::Settled(CallbackStatus::Delivered),
+        outcome: DeliveryOutcome::Delivered,
         ..record(3)
     };
     let read = fixture.get(&read.id).await;
-    let recorded = fixture.store.record_attempt(&read, &delivered, NOW).await;
+    let recorded = fixture
+        .store
+        .record_attempt(&due(&read), &delivered, NOW)
+        .await;
     assert_eq!(recorded.unwrap(), Recorded::Written);
     let ended = fixture.get(&read.id).await;
     fixture.wire.plan([(0, Fault::Lost)]);
     let started = fixture.store.start_round(&ended, NOW).await.unwrap();
-    assert_eq!(started, Some(fixture.get(&read.id).await));
-    assert!(started.unwrap().callback_is_due());
+    assert_eq!(started.unwrap().operation(), &fixture.get(&read.id).await);
 }
 
 #[tokio::test]

@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use shared::domain::callback::{Attempt, CallbackStatus};
+use shared::domain::delivery::DeliveryOutcome;
 use shared::domain::id::{AttemptId, ClaimId, CreateId};
 use shared::domain::operation::{FailureCode, Operation, OperationError};
 use shared::domain::precondition::Preconditions;
 use shared::domain::transition::Status;
 use shared::store::{
     AttemptRecord, CancelOutcome, Claimed, Created, Draft, EraseOutcome, Finished, GivenUp,
-    Recorded, Renewed, Settlement,
+    Recorded, Renewed,
 };
 
-use super::{Fixture, LEASE, NOW, json, owner, secs};
+use super::{Fixture, LEASE, NOW, due, json, owner, secs};
 
 const WRITERS: u8 = 64;
 
@@ -289,10 +290,10 @@ async fn an_attempt_of_a_callback_is_recorded_once() {
     let store = fixture.store.clone();
     let outcomes = race(|number| {
         let (store, operation) = (store.clone(), operation.clone());
-        let record = record(number, Settlement::Again(NOW + secs(5)));
+        let record = record(number, DeliveryOutcome::RetryAt(NOW + secs(5)));
         async move {
             store
-                .record_attempt(&operation, &record, NOW)
+                .record_attempt(&due(&operation), &record, NOW)
                 .await
                 .unwrap()
         }
@@ -317,9 +318,12 @@ async fn a_redelivery_starts_one_round() {
     let fixture = Fixture::start().await;
     let operation = fixture.completed().await;
     let store = fixture.store.clone();
-    let delivered = Settlement::Settled(CallbackStatus::Delivered);
+    let delivered = DeliveryOutcome::Delivered;
     let first = record(WRITERS, delivered);
-    store.record_attempt(&operation, &first, NOW).await.unwrap();
+    store
+        .record_attempt(&due(&operation), &first, NOW)
+        .await
+        .unwrap();
     let ended = fixture.get(&operation.id).await;
     let outcomes = race(|number| {
         let (store, ended) = (store.clone(), ended.clone());
@@ -340,7 +344,7 @@ async fn a_redelivery_starts_one_round() {
     );
 }
 
-fn record(number: u8, settlement: Settlement) -> AttemptRecord {
+fn record(number: u8, outcome: DeliveryOutcome) -> AttemptRecord {
     AttemptRecord {
         id: AttemptId::from_bytes([number; 16]),
         attempt: Attempt {
@@ -349,7 +353,7 @@ fn record(number: u8, settlement: Settlement) -> AttemptRecord {
             error: None,
             duration_ms: 1,
         },
-        settlement,
+        outcome,
         kept_max: 6,
     }
 }

@@ -12,7 +12,7 @@ use tests::queues::QueueKind;
 use tests::receiver::Receiver;
 use tests::wire::{Fault, Outage, Service};
 use tests::world::World;
-use worker::Unserved;
+use worker::BatchError;
 
 /// Longer than the visibility timeout of any message that returns to the queue.
 const HOUR: Duration = Duration::from_secs(3600);
@@ -152,7 +152,10 @@ async fn a_batch_with_a_message_without_an_id_fails_before_it_starts() {
             let event: SqsEvent = serde_json::from_value(event.clone()).unwrap();
             let deadline = world.clock.now() + HOUR;
             let by_worker = world.another_worker().handle(event.clone(), deadline).await;
-            assert_eq!(by_worker, Err(Unserved::MissingMessageId(MissingMessageId)));
+            assert_eq!(
+                by_worker,
+                Err(BatchError::MissingMessageId(MissingMessageId))
+            );
             let sender = world.another_callback().await.unwrap();
             assert_eq!(sender.handle(event).await, Err(MissingMessageId));
         }

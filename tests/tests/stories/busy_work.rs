@@ -15,7 +15,6 @@ use shared::store::Claimed;
 use tests::queues::QueueKind;
 use tests::samples::pending_operation;
 use tests::world::World;
-use worker::Worker;
 
 use super::messages::leave_submitted;
 use super::work::{RunningWorker, lease_until};
@@ -88,7 +87,7 @@ async fn busy_operation_until(world: &World, deadline_at: Timestamp) -> String {
     operation.id.as_str().to_owned()
 }
 
-fn busy_worker(world: &World, index: usize) -> Worker {
+fn busy_worker(world: &World, index: usize) -> worker::Handler {
     let worker = world.worker_by(Arc::new(world.clock.clone()));
     worker.with_work(&busy::RUNNERS[index])
 }
@@ -190,7 +189,7 @@ async fn end_of_worker(world: &World, index: usize, event: impl Future<Output = 
         world.clock.advance(Duration::from_secs(1));
     }
     busy::STOPPED[index].store(true, Ordering::SeqCst);
-    let Err(worker::Unserved::Leaked(end)) = served.await.unwrap() else {
+    let Err(worker::BatchError::Leaked(end)) = served.await.unwrap() else {
         panic!("the work ended")
     };
     end

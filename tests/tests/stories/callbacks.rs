@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use callback::Callback;
 use serde_json::{Value, json};
 use shared::aws::{Aws, http_connector};
 use shared::clock::Clock as _;
@@ -384,7 +383,9 @@ async fn a_url_that_is_no_longer_allowed_is_not_called() {
         Arc::new(world.clock.clone()),
         Arc::new(SeededRandom::new(7)),
     );
-    let function = Callback::new(&closed, &aws, clock, random).await.unwrap();
+    let function = callback::Handler::new(&closed, &aws, clock, random)
+        .await
+        .unwrap();
     let queue = world.queue(QueueKind::Callback);
     let messages = queue.receive(1).await;
     let event = serde_json::from_value(queue.event(&messages)).unwrap();

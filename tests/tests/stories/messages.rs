@@ -400,10 +400,10 @@ async fn an_operation_whose_only_message_names_an_unknown_function_runs_the_reco
     }
 }
 
-fn older_worker(world: &World, environment: &shared::config::Environment) -> worker::Worker {
+fn older_worker(world: &World, environment: &shared::config::Environment) -> worker::Handler {
     let aws = shared::aws::Aws::new(environment, world.wire.connector()).unwrap();
     let random = std::sync::Arc::new(shared::random::SeededRandom::new(3));
-    worker::Worker::new(
+    worker::Handler::new(
         environment,
         &aws,
         std::sync::Arc::new(world.clock.clone()),

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use callback::Callback;
 use serde_json::json;
 use shared::aws::{Aws, http_connector};
 use shared::clock::ManualClock;
@@ -148,7 +147,7 @@ async fn a_missing_or_unusable_secret_fails_the_start_without_showing_its_text()
         let aws = Aws::new(&environment, http_connector(&environment).unwrap()).unwrap();
         let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_800_000_000)));
         let random = Arc::new(SeededRandom::new(7));
-        let started = Callback::new(&environment, &aws, clock, random);
+        let started = callback::Handler::new(&environment, &aws, clock, random);
         started.await.err().unwrap().to_string()
     };
     let error = start(&[("WEBHOOK_SECRETS", "")]).await;
@@ -159,7 +158,7 @@ async fn a_missing_or_unusable_secret_fails_the_start_without_showing_its_text()
     let error = start(&[("WEBHOOK_SECRETS_ARN", &unusable)]).await;
     assert_eq!(
         error,
-        "WEBHOOK_SECRETS_ARN is set beside WEBHOOK_SECRETS: one of them has to go"
+        "WEBHOOK_SECRETS_ARN and WEBHOOK_SECRETS are both set; remove one of them"
     );
     let in_secrets_manager =
         async |arn| start(&[("WEBHOOK_SECRETS", ""), ("WEBHOOK_SECRETS_ARN", arn)]).await;

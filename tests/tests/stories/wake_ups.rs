@@ -6,10 +6,11 @@ use std::time::Duration;
 use serde_json::json;
 use shared::clock::Clock as _;
 use shared::domain::callback::Attempt;
+use shared::domain::delivery::{DeliveryOutcome, DueCallback};
 use shared::domain::id::{AttemptId, CreateId, OperationId};
 use shared::domain::limits::{CALLBACK_VISIBILITY_SECS, QUEUE_DELAY_SECS_MAX, RECEIVES_MAX};
 use shared::queue::{Message as _, WakeUp};
-use shared::store::{AttemptRecord, Recorded, Settlement};
+use shared::store::{AttemptRecord, Recorded};
 use tests::queues::QueueKind;
 use tests::receiver::Receiver;
 use tests::wait::until;
@@ -61,7 +62,7 @@ async fn a_refused_sender_leaves_a_wake_up_for_the_other() {
             error: None,
             duration_ms: 1,
         },
-        settlement: Settlement::Again(now + Duration::from_secs(5)),
+        outcome: DeliveryOutcome::RetryAt(now + Duration::from_secs(5)),
         kept_max: 6,
     };
     let dies = async {
@@ -69,7 +70,8 @@ async fn a_refused_sender_leaves_a_wake_up_for_the_other() {
             receiver.received().pop()
         })
         .await;
-        world.store.record_attempt(&read, &record, now).await
+        let due = DueCallback::of(read).unwrap();
+        world.store.record_attempt(&due, &record, now).await
     };
     receiver.hold();
     let worker = world.another_worker();

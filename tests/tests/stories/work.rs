@@ -11,7 +11,6 @@ use shared::store::Claimed;
 use tests::queues::QueueKind;
 use tests::world::World;
 use tokio::task::JoinHandle;
-use worker::Worker;
 
 /// How long a test waits in real time for an event that must happen.
 pub(super) const REAL_TIME_MAX: Duration = Duration::from_secs(20);
@@ -27,7 +26,10 @@ impl RunningWorker {
         Self::start_with(world, world.another_worker()).await
     }
 
-    pub(super) async fn start_with(world: &Arc<World>, worker: impl Into<Arc<Worker>>) -> Self {
+    pub(super) async fn start_with(
+        world: &Arc<World>,
+        worker: impl Into<Arc<worker::Handler>>,
+    ) -> Self {
         let worker = worker.into();
         let queue = world.queue(QueueKind::Dispatch);
         let messages = queue.receive(1).await;

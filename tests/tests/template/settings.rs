@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use callback::Callback;
 use local::bundle::Services;
 use serde_json::Value;
 use shared::aws::{self, Aws};
@@ -20,7 +19,6 @@ use shared::random::SystemRandom;
 use status::Status;
 use submit::Submit;
 use tests::secrets_manager::SecretsManager;
-use worker::Worker;
 
 use super::FUNCTION;
 use tests::template::Template;
@@ -160,8 +158,8 @@ async fn start(function: &str, variables: &Variables) -> Result<(), String> {
     let started = match function {
         "SubmitFunction" => Submit::new(&environment, &aws, clock, random).map(drop),
         "StatusFunction" => Status::new(&environment, &aws, clock, random).map(drop),
-        "WorkerFunction" => Worker::new(&environment, &aws, clock, random).map(drop),
-        "CallbackFunction" => Callback::new(&environment, &aws, clock, random)
+        "WorkerFunction" => worker::Handler::new(&environment, &aws, clock, random).map(drop),
+        "CallbackFunction" => callback::Handler::new(&environment, &aws, clock, random)
             .await
             .map(drop),
         other => panic!("unknown function {other}"),

@@ -1,10 +1,10 @@
-//! Connects to a receiver: to an address that was judged, in bounded time, and over TCP that is
-//! read only so far before an answer.
+//! Connects to a receiver: to an address that was judged, in bounded time, and with a limit on the
+//! bytes that are read before an answer.
 //!
-//! hyper reads a response's head, and every interim response (1xx) before it, in one poll for as
-//! long as bytes come; rustls reads records without content in the same way. Neither has a limit
-//! that covers this, and meanwhile nothing else runs on the thread: no deadline, and no other
-//! callback of the batch. So the bytes are counted below both.
+//! hyper reads a response's head, and every interim response (1xx) before it, in one poll while
+//! bytes arrive; rustls reads records without content in the same way. Neither has a limit that
+//! covers this, and meanwhile nothing else runs on the thread: no deadline, and no other callback
+//! of the batch. So the bytes are counted below both.
 
 use std::io;
 use std::pin::Pin;
@@ -29,10 +29,9 @@ use super::resolver::JudgingResolver;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A connection to a receiver, over TLS or not.
+/// A connection to a receiver, with or without TLS.
 type Stream = MaybeHttpsStream<TokioIo<BoundedTcp>>;
 
-/// Makes connections for the HTTP client.
 #[derive(Clone)]
 pub(super) struct Connector {
     https: HttpsConnector<TcpConnector>,
@@ -40,7 +39,7 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    /// `timeout` is for look-up, TCP and TLS together.
+    /// `timeout` covers lookup, TCP and TLS together.
     pub(super) fn new(
         resolver: JudgingResolver,
         tls: ClientConfig,
@@ -71,7 +70,7 @@ impl Service<Uri> for Connector {
         let connecting = tokio::time::timeout(self.timeout, self.https.call(uri));
         Box::pin(async move {
             let stream = connecting.await.map_err(|_| Failure::TimedOut)??;
-            // A chain of certificates takes nothing from the answer.
+            // The handshake's certificates do not count towards the answer.
             tcp_of(&stream).allowance.refill();
             Ok(stream)
         })
@@ -85,7 +84,7 @@ fn tcp_of(stream: &Stream) -> &BoundedTcp {
     }
 }
 
-/// The part below TLS.
+/// The part of the connector below TLS.
 #[derive(Clone)]
 pub(super) struct TcpConnector(HttpConnector<JudgingResolver>);
 
@@ -110,8 +109,8 @@ impl Service<Uri> for TcpConnector {
     }
 }
 
-/// What may still be read of a connection before it has to have answered, in bytes. Its responses
-/// carry it too.
+/// How many bytes may still be read from a connection before its answer is complete. Each response
+/// of the connection carries it in its extensions.
 #[derive(Clone)]
 struct ReadAllowance(Arc<AtomicUsize>);
 
@@ -130,22 +129,22 @@ impl ReadAllowance {
     }
 
     fn spend(&self, bytes: usize) {
-        // Between a read and this, only a refill can come, which leaves more than was read.
+        // Cannot underflow: between a read and this only a refill can happen.
         self.0.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
-/// Lets the next answer be as long, on the connection that a response with these extensions came
-/// over.
+/// Resets the allowance of the connection that delivered the response with these extensions, for
+/// its next answer.
 ///
-/// A write is no sign of a new request: a receiver that takes a request byte by byte causes many.
+/// A write could not reset it: a receiver that reads a request byte by byte causes many writes.
 pub(super) fn has_answered(extensions: &Extensions) {
     if let Some(allowance) = extensions.get::<ReadAllowance>() {
         allowance.refill();
     }
 }
 
-/// A TCP connection that fails to be read past its allowance, to the byte.
+/// A TCP connection of which exactly its allowance can be read; a read past it fails.
 pub(super) struct BoundedTcp {
     tcp: TcpStream,
     allowance: ReadAllowance,
@@ -167,7 +166,8 @@ impl AsyncRead for BoundedTcp {
         if length == 0 && buf.remaining() > 0 {
             return Poll::Ready(Err(io::Error::other(Failure::HeadTooLarge)));
         }
-        // What follows a head may have come with it, and is no reason to refuse the head.
+        // Reads only up to the allowance, since bytes that follow a complete head may arrive with
+        // it and are no reason to refuse it.
         let mut part = ReadBuf::new(buf.initialize_unfilled_to(length));
         ready!(Pin::new(&mut self.tcp).poll_read(cx, &mut part))?;
         let read = part.filled().len();

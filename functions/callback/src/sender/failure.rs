@@ -1,6 +1,7 @@
-//! Why there was no answer, in words that its operation's owner may read.
+//! Why there was no answer, in words that the operation's owner may read.
 //!
-//! The HTTP client's own errors name the URL with its query and the addresses that were tried. None of that leaves this module.
+//! The HTTP client's own errors contain the URL with its query and the addresses that were tried.
+//! Nothing of that leaves this module.
 
 use std::error::Error;
 use std::io;
@@ -10,40 +11,37 @@ use rustls::CertificateError;
 use shared::domain::limits::CALLBACK_ANSWER_HEAD_BYTES_MAX;
 use shared::domain::network::RefusedAddress;
 
-/// Why a POST was not answered. `Display` holds no address and nothing of the URL, and has the same words for a name that leads
-/// nowhere and for one that leads where callbacks may not go: a caller could explore the operator's own names by the
-/// difference. `Debug` is for the log.
+/// Why a POST was not answered. `Display` contains no address and no part of the URL. It has the
+/// same words for a name that does not resolve and for one that resolves to an address that is not
+/// allowed: by the difference, a caller could explore the operator's own names. `Debug` is for the
+/// log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// The deadline came first.
     #[error("timed out")]
     TimedOut,
-    /// The name has no address, or could not be looked up.
+    /// The name has no address, or the lookup failed.
     #[error("name not found, or its address is not allowed")]
     NameNotFound,
-    /// The name leads, or the URL itself points, to an address that may not be reached.
+    /// The name resolves to an address that is not allowed, or the URL has one.
     #[error("name not found, or its address is not allowed")]
     AddressNotAllowed(#[from] RefusedAddress),
-    /// The URL may only lead into allowed networks, of which there are none (any more).
+    /// The URL may be reached in allowed networks only, and there are none, or no longer any.
     #[error("name not found, or its address is not allowed")]
     NoAllowedNetwork,
-    /// Nobody listens there.
     #[error("connection refused")]
     ConnectionRefused,
-    /// There is no way there.
     #[error("host unreachable")]
     Unreachable,
-    /// There is a connection, but no secure one.
     #[error("TLS: {0}")]
     Tls(TlsFailure),
-    /// There is no connection for another reason.
+    /// The connection failed for another reason.
     #[error("connection failed")]
     NotConnected,
-    /// The connection was closed early, or what came back is not HTTP.
+    /// The connection was closed before an answer, or the answer is not HTTP.
     #[error("no valid HTTP answer")]
     NoAnswer,
-    /// Too much came before the answer's headers ended: large ones, interim responses (1xx), or a
-    /// TLS handshake without end.
+    /// Too many bytes came before the end of the answer's headers: large headers, interim responses
+    /// (1xx), or an endless TLS handshake.
     #[error(
         "more than {} KiB before the end of the answer's headers",
         CALLBACK_ANSWER_HEAD_BYTES_MAX / 1024
@@ -51,25 +49,23 @@ pub enum Failure {
     HeadTooLarge,
 }
 
-/// Why there is no secure connection.
+/// Why the TLS handshake failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TlsFailure {
-    /// What came back is not TLS, as from a server of plain HTTP.
+    /// The answer is not TLS, as from a server of plain HTTP.
     #[error("the receiver does not speak TLS")]
     NotTls,
-    /// The certificate is no longer valid, or not yet.
     #[error("certificate expired or not yet valid")]
     Expired,
-    /// The certificate is for another name.
     #[error("certificate is for another name")]
     OtherName,
     /// The chain does not lead to a trusted authority, as with a self-signed certificate.
     #[error("certificate issuer not trusted")]
     UnknownIssuer,
-    /// The certificate is unsound otherwise.
+    /// The certificate is invalid for another reason.
     #[error("invalid certificate")]
     InvalidCertificate,
-    /// Receiver and sender did not come to terms.
+    /// Receiver and sender could not agree on parameters.
     #[error("handshake failed")]
     Handshake,
 }
@@ -98,7 +94,7 @@ impl Failure {
     }
 
     fn of_cause(cause: &(dyn Error + 'static)) -> Option<Self> {
-        // Resolver and connector fail with what is to be said.
+        // Resolver and connector fail with a `Failure`.
         if let Some(failure) = cause.downcast_ref::<Self>() {
             return Some(*failure);
         }

@@ -1,7 +1,7 @@
-//! Which connections are kept ones: those that have answered before.
+//! Recognises kept connections: those that have answered before.
 //!
-//! The HTTP client does not say whether a request went over a connection that it had kept. It says which connection it was,
-//! by its two ends.
+//! The HTTP client does not report whether a request used a connection that it had kept. It reports
+//! the connection, by its two ends.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -27,7 +27,8 @@ pub(super) struct KeptConnections {
 type Ends = (SocketAddr, SocketAddr);
 
 impl KeptConnections {
-    /// A connection is forgotten when it has not answered for `age_max`: it is not kept for so long.
+    /// A connection that has not answered for `age_max` is removed: the HTTP client does not keep
+    /// one for so long.
     pub(super) fn new(age_max: Duration) -> Self {
         Self {
             answered: Mutex::default(),
@@ -35,7 +36,7 @@ impl KeptConnections {
         }
     }
 
-    /// `extensions` are the answer's.
+    /// `extensions` are those of the response.
     pub(super) fn answered(&self, extensions: &Extensions, now: Timestamp) {
         let mut answered = self.lock();
         answered.retain(|_, at| now.since(*at) <= self.age_max);
@@ -44,34 +45,34 @@ impl KeptConnections {
         }
     }
 
-    /// Whether a kept connection ended before it answered a request. Whatever the error is, the connection is not kept any
-    /// longer.
+    /// Whether the error is the end of a kept connection before it answered. The connection is no
+    /// longer kept, whatever the error.
     pub(super) fn ended(&self, error: &legacy::Error) -> bool {
         let was_kept = connection(error).is_some_and(|ends| self.lock().remove(&ends).is_some());
         was_kept && causes(error).any(is_end)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Ends, Timestamp>> {
-        // Whole between any two calls.
+        // Each critical section leaves the map consistent, so a panic in another does not matter.
         self.answered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The connection that a request failed on; none when it got none.
+/// The connection on which a request failed. `None` when the request got none.
 fn connection(error: &legacy::Error) -> Option<Ends> {
     let mut extensions = Extensions::new();
     error.connect_info()?.get_extras(&mut extensions);
     extensions.get().map(ends)
 }
 
-/// An error, and what caused it.
+/// An error and its sources.
 fn causes(error: &legacy::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
     let error: &(dyn Error + 'static) = error;
     successors(Some(error), |&error| error.source())
 }
 
-/// Whether a cause is that the connection ended. An answer that is not valid is an answer: the receiver has served the request,
-/// and is not sent it again.
+/// Whether an error is the end of the connection. An invalid answer is not: the receiver has
+/// processed the request, which is not sent again.
 fn is_end(cause: &(dyn Error + 'static)) -> bool {
     if let Some(error) = cause.downcast_ref::<hyper::Error>() {
         return error.is_incomplete_message() || error.is_closed() || error.is_canceled();
@@ -83,10 +84,11 @@ fn is_end(cause: &(dyn Error + 'static)) -> bool {
         return true;
     };
     if fault.is::<Failure>() {
-        // The end is the sender's: too much came before an answer.
+        // The sender ended the connection, since too many bytes came before an answer.
         return false;
     }
-    // TLS fails as I/O does: an alert is the receiver's end of the connection, and any other fault is an answer.
+    // TLS errors are I/O errors. By an alert the receiver ends the connection; any other one is an
+    // invalid answer.
     let tls = fault.downcast_ref::<rustls::Error>();
     tls.is_none_or(|fault| matches!(fault, rustls::Error::AlertReceived(_)))
 }

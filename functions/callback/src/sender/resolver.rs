@@ -1,8 +1,9 @@
-//! Resolves a receiver's name, and judges what it resolves to.
+//! Resolves a receiver's name, and judges the addresses that it resolves to.
 //!
-//! The judgement has to be made here, between look-up and connection: judging a name first and connecting by name afterwards
-//! would be two look-ups, and whoever serves the name may answer them differently. A connection that is used again goes where it
-//! went when it was judged; each new one is judged anew.
+//! The judgement has to be made here, between lookup and connection: to judge a name first and to
+//! connect by name afterwards would take two lookups, and the name's server may answer them
+//! differently. A connection that is used again leads to the address that was judged; the address
+//! of each new connection is judged again.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -17,12 +18,11 @@ use tower_service::Service;
 
 use super::failure::Failure;
 
-/// Finds the addresses of a name.
 pub(super) trait Resolve: Send + Sync {
     fn resolve(&self, name: Name) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
 }
 
-/// Hands out only what it has judged, so that the connection is pinned to it.
+/// Returns only addresses that it has judged, so that the connection is pinned to them.
 #[derive(Clone)]
 pub(super) struct JudgingResolver {
     names: Arc<dyn Resolve>,
@@ -30,7 +30,6 @@ pub(super) struct JudgingResolver {
     allowed: Arc<AllowedNetworks>,
 }
 
-/// The system's resolver.
 pub(super) struct SystemResolver;
 
 impl JudgingResolver {
@@ -56,8 +55,8 @@ impl Service<Name> for JudgingResolver {
         Poll::Ready(Ok(()))
     }
 
-    /// One address that is not allowed refuses the whole name: no honest receiver mixes public and private addresses, and a
-    /// name that does is after the client's choice among them.
+    /// One address that is not allowed refuses the whole name: no honest receiver mixes public and
+    /// private addresses, and a name that does speculates on which of them the client chooses.
     fn call(&mut self, name: Name) -> Self::Future {
         let lookup = self.names.resolve(name);
         let (reach, allowed) = (self.reach, Arc::clone(&self.allowed));
@@ -69,7 +68,7 @@ impl Service<Name> for JudgingResolver {
             for address in &addresses {
                 reach.judge(*address, &allowed)?;
             }
-            // Port 0 stands for the URL's own.
+            // The client replaces port 0 by the URL's.
             let judged = addresses.into_iter().map(|ip| SocketAddr::new(ip, 0));
             Ok(judged.collect::<Vec<_>>().into_iter())
         })

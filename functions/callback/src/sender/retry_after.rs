@@ -1,4 +1,4 @@
-//! How long a receiver asks to be left alone: `Retry-After`, RFC 9110, 10.2.3.
+//! The wait that a receiver asks for: `Retry-After`, RFC 9110, 10.2.3.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -6,12 +6,12 @@ use http::header::{HeaderMap, RETRY_AFTER};
 use shared::domain::limits::CALLBACK_RETRY_AFTER_SECS_MAX;
 use shared::domain::time::Timestamp;
 
-/// Reads seconds or a date, held to the limit; a date that has passed is zero. `None` when there is no such header, or none
-/// that can be read.
+/// Reads seconds or a date, up to the limit. A date in the past is zero. `None` without a valid
+/// header.
 pub(super) fn read(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More digits than fit mean a long time all the same.
+        // A number that is too large for a `u64` is beyond the limit as well.
         Duration::from_secs(value.parse().unwrap_or(u64::MAX))
     } else {
         let date = httpdate::parse_http_date(value).ok()?;
@@ -25,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_seconds_and_dates_and_ignores_the_rest() {
+    fn seconds_and_dates_are_read_and_anything_else_is_ignored() {
         let now = "1994-11-06T08:49:00Z".parse::<Timestamp>().unwrap();
         for (value, expected_secs) in [
             ("0", Some(0)),

@@ -1,4 +1,5 @@
-//! Every test speaks to a real listener on the loopback interface. Only names, the trusted roots and the clock are the tests' own.
+//! Every test uses a real listener on the loopback interface. Only names, trusted roots and clocks
+//! are the tests' own.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -29,7 +30,7 @@ const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const TIMEOUT: Duration = Duration::from_secs(5);
 const LOOPBACK: &str = "127.0.0.1/32";
 
-/// Answers look-ups in the order that a test has laid out; the last answer stands for all further ones.
+/// Answers lookups in the order that a test gives; the last answer serves all further lookups.
 struct Names {
     answers: Vec<Vec<&'static str>>,
     asked: Mutex<Vec<String>>,
@@ -61,14 +62,14 @@ impl Resolve for Names {
 }
 
 fn signer() -> Signer {
-    Signer::parse(SECRET).unwrap()
+    SECRET.parse().unwrap()
 }
 
 fn allowed(list: &str) -> AllowedNetworks {
     list.parse::<AllowedNetworks>().unwrap()
 }
 
-/// A URL as it would have been accepted with everything allowed, so that only the sender stands in its way.
+/// A URL as accepted by a submit with every network allowed, so that only the sender can refuse it.
 fn url(text: &str) -> CallbackUrl {
     CallbackUrl::parse(text, &allowed("0.0.0.0/0 ::/0")).unwrap()
 }

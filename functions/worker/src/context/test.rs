@@ -1,4 +1,5 @@
-//! A context for tests of work: its clock is set, it records progress, and it cancels at a chosen report.
+//! A context for tests of work. Its clock is manual, it records progress, and it can cancel at a
+//! chosen report.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,7 +10,6 @@ use tokio::sync::watch;
 
 use super::{Clients, Context};
 
-/// See the module.
 pub(crate) struct TestContext {
     pub(crate) clock: ManualClock,
     attempt: u32,
@@ -19,7 +19,7 @@ pub(crate) struct TestContext {
 }
 
 impl TestContext {
-    /// The first attempt, on a clock that stands still.
+    /// A first attempt.
     pub(crate) fn new() -> Self {
         Self {
             clock: ManualClock::new(Timestamp::from_secs(1_700_000_000)),
@@ -30,19 +30,17 @@ impl TestContext {
         }
     }
 
-    /// A later attempt.
     pub(crate) fn attempt(mut self, attempt: u32) -> Self {
         self.attempt = attempt;
         self
     }
 
-    /// Cancels when the `report`-th progress, from 1, is reported.
+    /// Cancels at the `report`-th report, from 1.
     pub(crate) fn cancel_at(mut self, report: usize) -> Self {
         self.cancel_at = Some(report);
         self
     }
 
-    /// The context to give to the work.
     pub(crate) fn context(&self) -> Context {
         let (reports, cancel, cancel_at) = (
             Arc::clone(&self.reports),
@@ -68,7 +66,7 @@ impl TestContext {
         )
     }
 
-    /// What was reported so far.
+    /// The reports so far.
     pub(crate) fn reports(&self) -> Vec<(f64, String)> {
         self.reports.lock().unwrap().clone()
     }

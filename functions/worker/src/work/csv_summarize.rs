@@ -19,7 +19,7 @@ use self::table::{Malformed, Table};
 use super::{Work, WorkError};
 use crate::context::Context;
 
-/// Rows between two reports, and between two checks for a cancellation.
+/// Rows between two reports of progress, and between two checks whether the attempt was cancelled.
 const ROWS_PER_REPORT: u64 = 1000;
 
 impl Work for CsvSummarize {
@@ -44,10 +44,8 @@ impl Work for CsvSummarize {
             }
             if rows >= report_at {
                 if context.is_cancelled() {
-                    return Err(WorkError::permanent(
-                        "CANCELLED",
-                        "nobody wants the result any more",
-                    ));
+                    let message = "the attempt was cancelled";
+                    return Err(WorkError::permanent("CANCELLED", message));
                 }
                 report_at = rows + ROWS_PER_REPORT;
                 context.progress(table.fraction(), &format!("{rows} rows"));
@@ -69,7 +67,7 @@ impl From<Malformed> for WorkError {
     }
 }
 
-/// A column so far.
+/// A column as far as the table was read.
 struct Tally {
     name: String,
     count: u64,

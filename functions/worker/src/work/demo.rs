@@ -58,7 +58,7 @@ mod tests {
     use crate::context::test::TestContext;
 
     #[test]
-    fn countdown_reports_each_step_as_the_clock_moves() {
+    fn countdown_reports_each_step_when_its_time_has_passed() {
         let test = TestContext::new();
         let args = CountdownArgs {
             steps: 2,
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn fail_fails_as_asked_until_the_attempt_that_succeeds() {
+    fn fail_fails_as_its_arguments_say_until_the_attempt_that_succeeds() {
         let fail = |attempt, args| {
             Fail::run(args, TestContext::new().attempt(attempt).context())
                 .now_or_never()

@@ -29,7 +29,7 @@ pub struct WebhookEvent {
 impl WebhookEvent {
     fn parse(spelling: String) -> Option<Self> {
         let word = spelling.strip_prefix("forrst.").unwrap_or(&spelling);
-        let event = Event::parse(word.strip_prefix("operation.")?)?;
+        let event = word.strip_prefix("operation.")?.parse().ok()?;
         Some(Self { event, spelling })
     }
 
@@ -53,7 +53,7 @@ impl WebhookOptions {
             .take("events")
             .map_or_else(WebhookEvent::all, |raw| webhook_events(fields, raw));
         let signature_version = members.take("signature_version").and_then(|raw| {
-            let version = SignatureVersion::parse(&fields.text("signature_version", raw)?);
+            let version = fields.text("signature_version", raw)?.parse().ok();
             if version.is_none() {
                 fields.wrong("signature_version", "must be v1 or v1a");
             }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::stored::{StoredAttempt, StoredError, StoredLastError};
 use super::{Item, name};
-use crate::domain::callback::{Attempt, Callback, CallbackStatus, Event};
+use crate::domain::callback::{Attempt, Callback, Event};
 use crate::domain::fingerprint::RequestHash;
 use crate::domain::json::Json;
 use crate::domain::limits::{FORMAT, GONE_RETENTION};
@@ -135,21 +135,6 @@ impl<'a> Fields<'a> {
         parsed.map_err(|_| self.corrupt(name))
     }
 
-    fn word<T>(&self, name: &'static str, parse: fn(&str) -> Option<T>) -> Result<T, StoreError> {
-        parse(self.text(name)?).ok_or_else(|| self.corrupt(name))
-    }
-
-    fn optional_word<T>(
-        &self,
-        name: &'static str,
-        parse: fn(&str) -> Option<T>,
-    ) -> Result<Option<T>, StoreError> {
-        let Some(text) = self.optional_text(name)? else {
-            return Ok(None);
-        };
-        parse(text).map(Some).ok_or_else(|| self.corrupt(name))
-    }
-
     fn optional_number<T: FromStr>(&self, name: &'static str) -> Result<Option<T>, StoreError> {
         match self.item.get(name) {
             None => Ok(None),
@@ -213,7 +198,7 @@ impl<'a> Fields<'a> {
     /// The state, from all attributes that belong to one: those that the state must have are
     /// present, and no others.
     fn state(&self) -> Result<State, StoreError> {
-        let status = self.word(name::STATUS, Status::parse)?;
+        let status = self.parsed(name::STATUS)?;
         let claim_id = self.optional_parsed(name::CLAIM_ID)?;
         let lease_until = self.optional_time(name::LEASE_UNTIL)?;
         let ended_at = self.optional_time(name::ENDED_AT)?;
@@ -274,13 +259,13 @@ impl<'a> Fields<'a> {
         };
         let events = match self.optional_text(name::CALLBACK_EVENTS)? {
             None => Some(Event::ALL.to_vec()),
-            Some(words) => words.split(',').map(Event::parse).collect(),
+            Some(words) => words.split(',').map(|word| word.parse().ok()).collect(),
         };
         let attempts: Option<Vec<StoredAttempt>> = self.optional_json(name::CALLBACK_ATTEMPTS)?;
         Ok(Some(Callback {
             url: url.to_owned(),
             events: events.ok_or_else(|| self.corrupt(name::CALLBACK_EVENTS))?,
-            recorded: self.optional_word(name::CALLBACK_STATUS, CallbackStatus::parse)?,
+            recorded: self.optional_parsed(name::CALLBACK_STATUS)?,
             attempts_made: self
                 .optional_number(name::CALLBACK_ATTEMPTS_MADE)?
                 .unwrap_or(0),

@@ -1,4 +1,4 @@
-//! Strangers that take their time. The clock is moved by hand, and each test hangs if the deadline does not hold.
+//! Slow receivers. The tests move the clock, and each of them hangs if the deadline does not hold.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;
@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 use super::receiver::RawReceiver;
 use super::*;
 
-/// Notifies the test when the sender reads the time, which it does at the start.
+/// Notifies the test when the sender reads the time, which it does first at its start.
 struct WatchedClock {
     clock: ManualClock,
     read: Arc<Notify>,
@@ -84,9 +84,9 @@ async fn a_name_that_is_never_resolved_times_out() {
     assert_eq!(attempt.outcome, failed(Failure::TimedOut));
 }
 
-/// A timer fires late when its thread was busy or stopped, and the answer came meanwhile.
+/// A timer fires late when its thread was busy or stopped, and the answer may come before it.
 #[tokio::test]
-async fn an_answer_after_the_deadline_does_not_count_before_the_timer_either() {
+async fn an_answer_after_the_deadline_does_not_count_even_if_the_timer_is_late() {
     struct LateTimer(ManualClock);
     impl Clock for LateTimer {
         fn now(&self) -> Timestamp {
@@ -123,9 +123,9 @@ async fn an_answer_after_the_deadline_does_not_count_before_the_timer_either() {
     }
 }
 
-/// The deadline stands still: only the time for the connection can end this.
+/// The clock never reaches the deadline, so only the connection's own timeout can end this.
 #[tokio::test]
-async fn a_handshake_that_is_never_answered_leaves_time_for_the_rest() {
+async fn a_handshake_that_is_never_answered_ends_before_the_deadline() {
     let silent = RawReceiver::start().await;
     let network = Network {
         names: Names::answering(&[]),
@@ -138,8 +138,8 @@ async fn a_handshake_that_is_never_answered_leaves_time_for_the_rest() {
     assert_eq!(attempt.outcome, failed(Failure::TimedOut));
 }
 
-/// The clock stands still, so that this would never end if the body were waited for. The rest of it is not read either: the
-/// connection ends.
+/// The clock never reaches the deadline, so this would never end if the body were waited for. The
+/// rest of the body is not read either: the connection ends.
 #[tokio::test]
 async fn an_answer_is_complete_with_its_headers() {
     for head in [

@@ -108,7 +108,7 @@ fn redirect(status: u16, location: String) -> impl IntoResponse + Clone + Send +
 }
 
 #[tokio::test]
-async fn only_429_and_503_may_ask_for_patience() {
+async fn only_429_and_503_may_ask_for_a_wait() {
     for (status, retry_after) in [
         (200, None),
         (400, None),
@@ -146,13 +146,13 @@ async fn a_connection_is_used_again() {
 }
 
 #[tokio::test]
-async fn an_answer_without_end_is_left_early() {
+async fn the_sender_stops_reading_an_endless_answer() {
     let receiver = RawReceiver::start().await;
     let sender = sender_with(
         LOOPBACK,
         &Names::answering(&[]),
         RootCertStore::empty(),
-        // Stands still: were the body read for as long as it comes, this would never end.
+        // It never reaches the deadline: if the body were read to its end, this would never end.
         manual_clock(),
     );
     let pour = async {
@@ -168,7 +168,7 @@ async fn an_answer_without_end_is_left_early() {
 }
 
 #[tokio::test]
-async fn what_is_not_http_is_no_answer() {
+async fn an_answer_that_is_not_http_counts_as_no_answer() {
     for answer in [
         "",
         "220 mail.example.com ESMTP\r\n",
@@ -185,8 +185,8 @@ async fn what_is_not_http_is_no_answer() {
 }
 
 #[tokio::test]
-async fn a_port_that_nobody_listens_on_refuses() {
-    // Bound, so that nobody else gets the port, but not listening.
+async fn a_port_without_a_listener_refuses_the_connection() {
+    // Bound, so that no other process gets the port, but not listening.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let address = socket.local_addr().unwrap();
@@ -206,7 +206,8 @@ async fn the_systems_resolver_knows_localhost() {
     assert_eq!(attempt.outcome, answered(200));
 }
 
-/// The environment of a running process cannot be changed safely, so a delivery from above runs in one that is born with proxies.
+/// The environment of a running process cannot be changed safely, so a test from above runs in a
+/// process that starts with proxies.
 #[test]
 fn proxies_in_the_environment_are_ignored() {
     let proxy = Canary::start();

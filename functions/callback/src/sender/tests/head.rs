@@ -1,5 +1,5 @@
-//! How much may come before an answer's headers end. The clock is stopped, so that nothing but this
-//! limit ends a flood.
+//! The limit on the bytes before the end of an answer's headers. The clock does not move, so that
+//! nothing but this limit ends a flood.
 
 use shared::domain::limits::CALLBACK_ANSWER_HEAD_BYTES_MAX;
 use tokio::io::AsyncWriteExt;
@@ -10,7 +10,7 @@ use super::*;
 const LIMIT: usize = CALLBACK_ANSWER_HEAD_BYTES_MAX;
 const EARLY_HINTS: &str = "HTTP/1.1 103 Early Hints\r\nlink: </style.css>; rel=preload\r\n\r\n";
 
-/// A final head of so many bytes.
+/// A final head of `bytes` bytes.
 fn final_head(bytes: usize) -> String {
     let (start, end) = (
         "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx-pad: ",
@@ -20,7 +20,7 @@ fn final_head(bytes: usize) -> String {
     [start, &pad, end].concat()
 }
 
-/// Interim responses and a final head, of so many bytes together.
+/// Interim responses and a final head, of `bytes` bytes together.
 fn heads_after_hints(bytes: usize) -> String {
     let hints = EARLY_HINTS.repeat(bytes / EARLY_HINTS.len() - 2);
     let rest = bytes - hints.len();
@@ -34,7 +34,7 @@ async fn post_to_raw_receiver(answer: &[u8]) -> Outcome {
     let to = format!("http://127.0.0.1:{}/", receiver.port);
     let answers = async {
         let mut stream = receiver.request().await;
-        // Not all of a long one is read.
+        // The sender does not read all of a long answer.
         let _ = stream.write_all(answer).await;
         stream
     };
@@ -82,7 +82,7 @@ async fn a_body_that_comes_with_its_head_does_not_count() {
     let body = "x".repeat(4 << 20);
     for bytes in [100, LIMIT - 1, LIMIT] {
         let length = format!("content-length: {}", body.len());
-        // As long as the other one with this length.
+        // The same number of bytes, with this length in it.
         let head = final_head(bytes - length.len() + "content-length: 0".len());
         let head = head.replace("content-length: 0", &length);
         assert_eq!(head.len(), bytes);
@@ -92,7 +92,7 @@ async fn a_body_that_comes_with_its_head_does_not_count() {
 }
 
 #[tokio::test]
-async fn each_answer_of_a_kept_connection_may_be_as_long() {
+async fn each_answer_of_a_kept_connection_has_the_whole_limit() {
     let receiver = RawReceiver::start().await;
     let sender = sender(LOOPBACK, &Names::answering(&[]));
     let to = format!("http://127.0.0.1:{}/", receiver.port);

@@ -1,4 +1,4 @@
-//! Receivers that end a connection which the sender has kept.
+//! Receivers that end a kept connection.
 
 use shared::domain::network::RefusedAddress;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -10,7 +10,7 @@ use super::*;
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 const ACCEPTED: &[u8] = b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n";
 
-/// A receiver with a connection that has answered once and is kept.
+/// Makes a connection that has answered once and is kept.
 async fn kept(sender: &Sender, receiver: &RawReceiver, to: &str) -> TcpStream {
     let answer = async {
         let mut stream = receiver.request().await;
@@ -22,7 +22,7 @@ async fn kept(sender: &Sender, receiver: &RawReceiver, to: &str) -> TcpStream {
     stream
 }
 
-/// How a receiver ends a connection on which it was sent a request.
+/// How a receiver ends a connection after it has received a request.
 #[derive(Debug, Clone, Copy)]
 enum End {
     Closed,
@@ -78,19 +78,19 @@ async fn a_kept_connection_that_ends_is_replaced_at_once() {
             let mut stream = receiver.connection().await;
             let second = read_request(&mut stream).await;
             stream.write_all(ACCEPTED).await.unwrap();
-            assert_eq!(first, second, "the same attempt, to the byte");
+            assert_eq!(first, second, "byte for byte the same attempt");
         };
         let (attempt, ()) = tokio::join!(post(&sender, &to), answers);
         assert_eq!(attempt.outcome, answered(202), "{end:?}");
         receiver.assert_no_other_connection();
-        // Each connection was judged, and none but connections.
+        // The address was judged once for each connection.
         assert_eq!(names.asked().len(), 2, "{end:?}");
     }
 }
 
-/// It has served the request. What it says is no reason to send it another.
+/// The receiver has processed the request, so an invalid answer is no reason to send it again.
 #[tokio::test]
-async fn a_kept_connection_whose_answer_is_not_valid_costs_no_second_request() {
+async fn an_invalid_answer_on_a_kept_connection_costs_no_second_request() {
     let large = format!("HTTP/1.1 200 OK\r\nlarge: {}\r\n\r\n", "x".repeat(1 << 20));
     let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(1000));
     for (answer, reason) in [
@@ -116,7 +116,7 @@ async fn a_kept_connection_whose_answer_is_not_valid_costs_no_second_request() {
         let mut stream = kept(&sender, &receiver, &to).await;
         let answers = async {
             read_request(&mut stream).await;
-            // Not all of a large one is read.
+            // The sender does not read all of a large answer.
             let _ = stream.write_all(answer.as_bytes()).await;
             stream
         };
@@ -126,9 +126,8 @@ async fn a_kept_connection_whose_answer_is_not_valid_costs_no_second_request() {
     }
 }
 
-/// Nothing is sent on a connection that is known to have ended.
 #[tokio::test]
-async fn a_kept_connection_that_has_ended_before_costs_no_request() {
+async fn no_request_is_sent_on_a_connection_that_is_known_to_have_ended() {
     let receiver = RawReceiver::start().await;
     let sender = sender(LOOPBACK, &Names::answering(&[]));
     let to = format!("http://127.0.0.1:{}/", receiver.port);
@@ -141,7 +140,7 @@ async fn a_kept_connection_that_has_ended_before_costs_no_request() {
     receiver.assert_no_other_connection();
 }
 
-/// The second try does not meet another that has ended, however many are kept.
+/// The second try does not get another kept connection that has ended, however many there are.
 #[tokio::test]
 async fn the_second_try_has_a_fresh_connection_though_others_are_kept() {
     let receiver = RawReceiver::start().await;
@@ -159,7 +158,7 @@ async fn the_second_try_has_a_fresh_connection_though_others_are_kept() {
     };
     let posts = async { tokio::join!(post(&sender, &to), post(&sender, &to), post(&sender, &to)) };
     let (_, mut streams) = tokio::join!(posts, answers);
-    // Those that are still kept end as soon as they are sent something.
+    // The one that gets the next request ends.
     let answers = async {
         let requests = streams
             .iter_mut()
@@ -200,7 +199,7 @@ async fn a_fresh_connection_that_ends_is_not_replaced() {
 }
 
 #[tokio::test]
-async fn the_second_try_is_judged_as_every_connection_is() {
+async fn the_address_of_the_second_try_is_judged_as_well() {
     let receiver = RawReceiver::start().await;
     let names = Names::answering(&[&["127.0.0.1"], &["10.0.0.1"]]);
     let sender = sender(LOOPBACK, &names);

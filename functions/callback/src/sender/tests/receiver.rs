@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 const ANY_PORT: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
 
-/// What a receiver was sent.
+/// A request that a receiver got.
 #[derive(Debug, Clone)]
 pub(super) struct Visit {
     pub(super) from: SocketAddr,
@@ -25,7 +25,7 @@ pub(super) struct Visit {
     pub(super) body: Bytes,
 }
 
-/// A receiver that speaks HTTP as it should, and keeps what it was sent.
+/// A receiver that speaks valid HTTP and records its requests.
 pub(super) struct Receiver {
     pub(super) port: u16,
     visits: Arc<Mutex<Vec<Visit>>>,
@@ -66,7 +66,7 @@ impl Receiver {
     }
 }
 
-/// A receiver whose every byte is the test's.
+/// A receiver of which the test writes every byte.
 pub(super) struct RawReceiver {
     pub(super) port: u16,
     listener: TcpListener,
@@ -90,7 +90,7 @@ impl RawReceiver {
         stream
     }
 
-    /// Every connection so far has been accepted by the test.
+    /// Asserts that the test has accepted every connection so far.
     pub(super) fn assert_no_other_connection(&self) {
         assert!(self.listener.accept().now_or_never().is_none());
     }
@@ -111,7 +111,7 @@ pub(super) async fn read_request(stream: &mut TcpStream) -> Vec<u8> {
     read
 }
 
-/// A listener that nobody must connect to.
+/// A listener that must not get a connection.
 pub(super) struct Canary {
     pub(super) port: u16,
     listener: std::net::TcpListener,
@@ -125,13 +125,13 @@ impl Canary {
         Self { port, listener }
     }
 
-    /// On the loopback interface a connection waits to be accepted as soon as the one who makes it knows of it.
+    /// On the loopback interface a connection can be accepted as soon as its client has it.
     pub(super) fn assert_untouched(&self) {
         let accepted = self.listener.accept().map_err(|error| error.kind());
         assert_eq!(accepted.err(), Some(io::ErrorKind::WouldBlock));
     }
 
-    /// Proves that the canary can sing: it is there to be reached at `address`.
+    /// Proves that a connection to `address` would reach the canary.
     pub(super) fn assert_reachable_at(&self, address: IpAddr) {
         std::net::TcpStream::connect((address, self.port)).unwrap();
         self.listener.accept().unwrap();

@@ -12,12 +12,13 @@ use super::*;
 
 const NAME: &str = "hooks.example.com";
 
-/// A receiver with a certificate for [`NAME`], for one request on each connection. Returns its port and the roots that trust it.
+/// A receiver with a certificate for [`NAME`] that serves one request on each connection. Returns
+/// its port and the roots that trust it.
 fn start_receiver(change: impl FnOnce(&mut CertificateParams)) -> (u16, RootCertStore) {
     start_receiver_that_sends("", "content-length: 0\r\n", change)
 }
 
-/// The same, with interim responses before the answer, and with these headers.
+/// The same, with interim responses before the answer and these headers in it.
 fn start_receiver_that_sends(
     interim: &str,
     headers: &str,
@@ -45,7 +46,7 @@ fn start_receiver_that_sends(
     (port, roots)
 }
 
-/// Answers one request on each connection, and ends it when another is sent on it.
+/// Answers one request on each connection, and ends the connection at the second request.
 fn answer_once(
     listener: &std::net::TcpListener,
     config: ServerConfig,
@@ -57,9 +58,9 @@ fn answer_once(
         let (stream, _) = listener.accept()?;
         let connection = ServerConnection::new(Arc::clone(&config)).map_err(io::Error::other)?;
         let mut tls = rustls::StreamOwned::new(connection, stream);
-        // It ends early when the client will not have the certificate.
+        // It ends early when the client refuses the certificate.
         let _ = read_request(&mut tls).and_then(|()| {
-            // A server of many names chooses its certificate by this.
+            // A server with several names chooses its certificate by this name.
             let status = match tls.conn.server_name() {
                 Some(NAME) => "200 OK",
                 _ => "421 Misdirected Request",
@@ -90,7 +91,7 @@ async fn post_over_tls(port: u16, roots: RootCertStore, name: &str) -> Outcome {
 }
 
 #[tokio::test]
-async fn a_trusted_certificate_is_taken_and_the_name_is_told_in_the_handshake() {
+async fn a_trusted_certificate_is_accepted_and_the_handshake_names_the_server() {
     for name in [NAME, "HOOKS.example.com", "hooks.example.com."] {
         let (port, roots) = start_receiver(|_| {});
         assert_eq!(
@@ -123,7 +124,7 @@ async fn a_flood_of_interim_responses_ends_at_the_limit_over_tls_too() {
 }
 
 #[tokio::test]
-async fn a_large_certificate_takes_nothing_from_the_answer() {
+async fn a_large_certificate_does_not_count_towards_the_answer() {
     let headers = format!("content-length: 0\r\nx-pad: {}\r\n", "x".repeat(50_000));
     let (port, roots) = start_receiver_that_sends("", &headers, |params| {
         let names = (0..1000).map(|n| format!("number-{n}-of-a-thousand.example.com"));
@@ -155,7 +156,7 @@ async fn an_expired_certificate_is_refused() {
 }
 
 #[tokio::test]
-async fn a_server_of_plain_http_is_told_by_name() {
+async fn a_server_of_plain_http_has_an_error_that_says_so() {
     use tokio::io::AsyncWriteExt;
     let receiver = RawReceiver::start().await;
     let answer = async {

@@ -1,4 +1,4 @@
-//! What must never be connected to.
+//! Addresses that must never be connected to.
 
 use shared::domain::network::RefusedAddress;
 
@@ -40,7 +40,7 @@ async fn a_name_with_any_private_answer_is_refused() {
 }
 
 #[tokio::test]
-async fn the_services_of_the_cloud_are_refused_whatever_is_allowed() {
+async fn the_clouds_own_services_are_refused_whatever_is_allowed() {
     for answer in ["169.254.169.254", "fd00:ec2::254", "::ffff:169.254.169.254"] {
         let names = Names::answering(&[&[answer]]);
         let sender = sender("0.0.0.0/0 ::/0", &names);
@@ -52,7 +52,8 @@ async fn the_services_of_the_cloud_are_refused_whatever_is_allowed() {
     }
 }
 
-/// A name that turns to a private address between two look-ups. The mapped form is one that would reach the receiver's port.
+/// A name that resolves to a private address at the second lookup. Its mapped form would reach the
+/// receiver's port.
 #[tokio::test]
 async fn a_name_that_changes_its_mind_is_judged_anew() {
     let close = [(axum::http::header::CONNECTION, "close")];
@@ -69,9 +70,10 @@ async fn a_name_that_changes_its_mind_is_judged_anew() {
     assert_eq!(receiver.visits().len(), 1);
 }
 
-/// Were the name looked up once to be judged and once more to connect, the second answer would be the one connected to.
+/// If the name were looked up once to judge it and once more to connect, the connection would use
+/// the second answer.
 #[tokio::test]
-async fn a_connection_goes_to_what_was_judged() {
+async fn a_connection_uses_the_addresses_that_were_judged() {
     let receiver = Receiver::answering(()).await;
     let names = Names::answering(&[&["127.0.0.1"], &["192.0.2.1"]]);
     let sender = sender(LOOPBACK, &names);
@@ -95,7 +97,7 @@ async fn an_address_in_the_url_is_judged_when_it_is_used() {
 }
 
 #[tokio::test]
-async fn http_and_private_names_lead_into_allowed_networks_only() {
+async fn http_and_private_names_are_reached_in_allowed_networks_only() {
     let canary = Canary::start();
     let port = canary.port;
     for to in [
@@ -134,9 +136,9 @@ async fn a_name_without_addresses_is_not_found() {
     }
 }
 
-/// Whoever may submit could find out the operator's own names by the difference.
+/// By a difference, callers could find out the operator's own names.
 #[test]
-fn a_name_that_leads_nowhere_reads_like_one_that_leads_where_callbacks_may_not_go() {
+fn a_name_without_addresses_has_the_same_error_as_one_that_is_not_allowed() {
     let refused = [
         RefusedAddress::CloudService,
         RefusedAddress::NotPublic,

@@ -1,19 +1,19 @@
 //! The exact sum of doubles, and their mean, which is rounded once.
 
-/// Binary digits below the point. A double has 1074; two more are kept to round by.
+/// Binary digits after the point. A double has 1074; two more are kept for rounding.
 const FRACTION_BITS: usize = 1076;
-/// Bits of one digit. The rest of an `i64` takes the carries of 2^31 summands.
+/// Bits of one digit. The rest of an `i64` holds the carries of 2^31 summands.
 const DIGIT_BITS: usize = 32;
 /// 1024 bits before the point, the fraction, and the carries of 2^31 summands.
 const DIGITS: usize = (1024 + FRACTION_BITS + 31).div_ceil(DIGIT_BITS);
-/// Digits of a quotient that are needed below the lowest of its dividend: the divisor takes up to
-/// one, the 53 bits of a double and one to round by two.
+/// Digits of a quotient that are needed below the lowest digit of its dividend: up to one for the
+/// divisor, and two for the 53 bits of a double and one bit for rounding.
 const QUOTIENT_DIGITS: usize = 3;
 
 /// A fixed-point number that holds any sum of doubles (Kulisch's accumulator; with digits that
-/// take carries late: Neal, "Fast Exact Summation Using Small and Large Superaccumulators", 2015).
+/// carry late: Neal, "Fast Exact Summation Using Small and Large Superaccumulators", 2015).
 ///
-/// One is used for many means, one after another: only the digits that were used are cleared.
+/// It is used for many means, one after another, and clears only the digits that a mean used.
 pub(super) struct ExactSum {
     /// Least significant first. All zero between two means.
     digits: [i64; DIGITS],
@@ -26,8 +26,7 @@ impl ExactSum {
         }
     }
 
-    /// The double that is nearest to the mean of these, which are finite; `None` when there are
-    /// none.
+    /// The double nearest to the mean of `numbers`, which are finite. `None` for an empty list.
     pub(super) fn mean(&mut self, numbers: &[f64]) -> Option<f64> {
         let count = i32::try_from(numbers.len()).expect("arguments hold fewer than 2^31 numbers");
         if count == 0 {
@@ -41,7 +40,7 @@ impl ExactSum {
             return Some(0.0);
         }
         let first = lowest.saturating_sub(QUOTIENT_DIGITS);
-        // A summand reaches over three digits, and its carries into a fourth.
+        // A summand occupies up to three digits, and its carries a fourth.
         let digits = &mut self.digits[first..highest + 4];
         let negative = carry(digits) < 0;
         if negative {
@@ -80,18 +79,21 @@ impl ExactSum {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "kept to a digit")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "only the lowest digit is wanted"
+)]
 fn low_digit(number: u128) -> i64 {
     i64::from(number as u32)
 }
 
-/// The exponent as it is stored, 1023 more than it is, and the 52 bits of the fraction.
+/// The exponent as stored, which is 1023 more than its value, and the 52 bits of the fraction.
 pub(super) const fn parts(number: f64) -> (u16, u64) {
     let bits = number.to_bits();
     ((bits >> 52 & 0x7ff) as u16, bits & ((1 << 52) - 1))
 }
 
-/// Makes every digit one from 0 to 2^32 - 1. Returns what is left over: -1 of a negative number.
+/// Brings every digit into 0 to 2^32 - 1. Returns the last carry: -1 for a negative number.
 fn carry(digits: &mut [i64]) -> i64 {
     let mut carried = 0;
     for digit in digits {
@@ -113,18 +115,18 @@ fn divide(digits: &mut [i64], divisor: i64) -> bool {
     remainder != 0
 }
 
-/// The nearest double, the even one of two. `first_bit` is the place of the first digit.
+/// The nearest double; of two, the even one. `first_bit` is the position of the first digit.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
     clippy::cast_precision_loss,
-    reason = "places are below 2^12, a mantissa is at most 2^53"
+    reason = "positions are below 2^12, a mantissa is at most 2^53"
 )]
 fn rounded(digits: &[i64], remains: bool, first_bit: usize) -> f64 {
     let Some(top) = digits.iter().rposition(|digit| *digit != 0) else {
         return 0.0;
     };
-    // Three digits have 65 significant bits at least, or are all that there are.
+    // Three digits have at least 65 significant bits, or are all digits.
     let window = (0..3).fold(0, |window, below| {
         let digit = top.checked_sub(below).map_or(0, |index| digits[index]);
         window << DIGIT_BITS | u128::from(digit.unsigned_abs())
@@ -133,7 +135,7 @@ fn rounded(digits: &[i64], remains: bool, first_bit: usize) -> f64 {
     let inexact = remains || below.iter().any(|digit| *digit != 0);
     let window_bit = (first_bit + top * DIGIT_BITS) as i32 - 2 * DIGIT_BITS as i32;
     let length = 128 - window.leading_zeros() as i32;
-    // What is dropped: all but 53 bits, and what is below the smallest double.
+    // All but 53 bits are dropped, and all bits below the smallest double.
     let dropped = (length - 53).max(2 - window_bit);
     let rest = window & ((1 << dropped) - 1);
     let half = 1 << (dropped - 1);
@@ -168,9 +170,9 @@ mod tests {
             (vec![-3.0, 1.0], -1.0),
             (vec![1.0, 1.0, 2.0], 4.0 / 3.0),
             (vec![-1.0, -1.0, -2.0], -4.0 / 3.0),
-            // Ten tenths that a running sum takes for 0.9999999999999999.
+            // A running sum of ten tenths is 0.9999999999999999.
             (vec![0.1; 10], 0.1),
-            // Small ones between large ones that cancel.
+            // Small numbers between large ones that cancel.
             (vec![1e16, 1.0, -1e16], 1.0 / 3.0),
             (vec![1e308, 3.0, -1e308], 1.0),
             (vec![1e200, 5e-324, -1e200, 0.0], 0.0),
@@ -179,13 +181,13 @@ mod tests {
             // No sum is too large.
             (vec![f64::MAX; 1000], f64::MAX),
             (vec![-f64::MAX; 1000], -f64::MAX),
-            // The sum is no double, and rounding it first would show.
+            // The sum is not a double, so rounding it before the division would show.
             (vec![9_007_199_254_740_994.0; 3], 9_007_199_254_740_994.0),
             (
                 vec![9_007_199_254_740_993.0, 9_007_199_254_740_991.0, 1.0],
                 6_004_799_503_160_661.0,
             ),
-            // Halfway: to the even one, and what lies below decides.
+            // Halfway between two doubles: to the even one, unless a lower bit decides.
             (
                 vec![9_007_199_254_740_992.0, 9_007_199_254_740_994.0],
                 9_007_199_254_740_992.0,
@@ -222,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mean_of_whole_numbers_is_that_of_whole_arithmetic() {
+    fn the_mean_of_whole_numbers_equals_that_of_integer_arithmetic() {
         let mut sum = ExactSum::new();
         // Knuth's generator (The Art of Computer Programming, volume 2, 3.3.4).
         let mut state = 1_u64;
@@ -237,7 +239,7 @@ mod tests {
                 .collect();
             let total: i64 = numbers.iter().sum();
             let doubles: Vec<_> = numbers.into_iter().map(double).collect();
-            // Both are whole numbers below 2^53, so that a division rounds once.
+            // Both are whole numbers below 2^53, so the division rounds once.
             assert_eq!(sum.mean(&doubles), Some(double(total) / double(count)));
         }
     }

@@ -1,13 +1,13 @@
 //! Fields that are numbers.
 
-/// From here on, doubles are further apart than whole numbers: 2^53.
+/// 2^53. From here on, doubles are further apart than whole numbers.
 const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
-/// The number that a field holds, if it is one: digits with a point and an exponent, blanks
-/// around it.
+/// The number in a field: digits with a point and an exponent, and blanks around them. `None` for
+/// text.
 ///
-/// What starts with a zero and another digit names something (a postal code, an account), as does
-/// a number of so many digits that a double would show others.
+/// A field that starts with a zero and another digit is a name (a postal code, an account), and so
+/// is a number with more digits than a double can represent.
 pub(super) fn number(field: &str) -> Option<f64> {
     let written = field.trim();
     let digits = written.strip_prefix(['+', '-']).unwrap_or(written);
@@ -16,11 +16,12 @@ pub(super) fn number(field: &str) -> Option<f64> {
         return None;
     }
     let number: f64 = written.parse().ok()?;
-    // There is one zero in JSON for most readers.
+    // Makes -0 a 0: most readers of JSON have one zero.
     is_shown_as_written(digits, number.abs()).then_some(number + 0.0)
 }
 
-/// Fractions may be rounded, whole numbers may not, and nothing may become zero or infinite.
+/// Whether a double represents the digits: fractions may be rounded, whole numbers may not, and no
+/// number may become zero or infinite.
 fn is_shown_as_written(digits: &str, number: f64) -> bool {
     if !number.is_finite() {
         return false;
@@ -29,7 +30,7 @@ fn is_shown_as_written(digits: &str, number: f64) -> bool {
     (number != 0.0 && number < EXACT_MAX) || is_exact()
 }
 
-/// Digits without zeros at either end, and the power of ten of the last one. Zero has no digits.
+/// The digits without zeros at either end, and the power of ten of the last one. Zero has none.
 #[derive(PartialEq)]
 struct Decimal {
     digits: Vec<u8>,
@@ -37,7 +38,7 @@ struct Decimal {
 }
 
 impl Decimal {
-    /// `None` when the exponent is out of any use.
+    /// `None` when the exponent is out of range.
     fn of(written: &str) -> Option<Self> {
         let (mantissa, exponent) = written.split_once(['e', 'E']).unwrap_or((written, "0"));
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -69,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_what_a_double_shows_as_it_was_written() {
+    fn a_number_is_a_field_that_a_double_represents() {
         for (field, expected) in [
             ("0", 0.0),
             ("-0", 0.0),
@@ -154,7 +155,7 @@ mod tests {
             assert_eq!(number(field), None, "{field}");
         }
         for field in ["007", "-007", "+007", " 007 ", "00", "00.5", "01e5", "0000"] {
-            assert_eq!(number(field), None, "{field} names something");
+            assert_eq!(number(field), None, "{field} is a name");
         }
         for field in [
             "9007199254740993",

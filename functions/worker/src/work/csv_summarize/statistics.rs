@@ -4,11 +4,11 @@ use shared::catalogue::csv_summarize::Numbers;
 
 use super::exact_sum::{ExactSum, parts, power_of_two};
 
-/// Describes numbers that are all finite; `None` when there are none.
+/// Describes finite numbers. `None` for an empty list.
 ///
-/// The mean is the double that is nearest to the exact one. The deviation takes a second pass
-/// (Chan, Golub and `LeVeque`, "Algorithms for Computing the Sample Variance", 1983: the corrected
-/// two-pass algorithm), scaled by a power of two so that no square is too large or too small.
+/// The mean is the double nearest to the exact mean. The deviation takes a second pass (Chan, Golub
+/// and `LeVeque`, "Algorithms for Computing the Sample Variance", 1983: the corrected two-pass
+/// algorithm), scaled by a power of two so that no square is too large or too small.
 pub(super) fn statistics(numbers: &[f64], sum: &mut ExactSum) -> Option<Numbers> {
     let first = *numbers.first()?;
     let (min, max) = numbers.iter().fold((first, first), |(min, max), number| {

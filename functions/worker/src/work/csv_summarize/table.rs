@@ -1,5 +1,4 @@
-//! The records of a CSV text: what separates its fields, where its lines are, where its quotes
-//! go wrong.
+//! The records of a CSV text: its delimiter, its lines, and the faults in its quotes.
 
 use csv::{ReaderBuilder, StringRecord};
 use serde::Serialize;
@@ -8,9 +7,9 @@ use shared::catalogue::csv_summarize::Delimiter;
 /// Where a table is malformed, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(super) struct Place {
-    /// The line that an editor shows. LF, CRLF and CR each end one.
+    /// As an editor counts lines: LF, CRLF and CR each end one.
     pub(super) line: u64,
-    /// The field of the record.
+    /// The number of the field in its record.
     pub(super) column: usize,
 }
 
@@ -28,12 +27,12 @@ pub(super) struct Table<'a> {
     lines_before_text: u64,
     delimiter: u8,
     reader: csv::Reader<&'a [u8]>,
-    /// Fields of the first record.
+    /// The number of fields of the first record.
     width: Option<usize>,
 }
 
 impl<'a> Table<'a> {
-    /// A delimiter that the caller names wins over a `sep=` line, and that over the header.
+    /// The caller's delimiter takes precedence over a `sep=` line, and that over the header.
     pub(super) fn new(csv: &'a str, named: Option<Delimiter>) -> Result<Self, Malformed> {
         let csv = csv.trim_start_matches('\u{feff}');
         let (named_by_line, text) = match separator_line(csv) {
@@ -62,7 +61,8 @@ impl<'a> Table<'a> {
         })
     }
 
-    /// Reads the next record, the names of the columns first. Returns whether there is one.
+    /// Reads the next record, of which the first has the columns' names. Returns whether there is
+    /// one.
     pub(super) fn read(&mut self, record: &mut StringRecord) -> Result<bool, Malformed> {
         let start = self.next_record();
         match self.reader.read_record(record) {
@@ -70,8 +70,8 @@ impl<'a> Table<'a> {
             Ok(false) => return Ok(false),
             Err(_) => return Err(self.malformed(start, 1, "the record cannot be read")),
         }
-        // The reader takes any quotes. One that is missing makes a record of several, so the
-        // number of fields says nothing about a record whose quotes are wrong.
+        // The reader accepts any quotes. A missing one joins several records, so the number of
+        // fields means nothing in a record whose quotes are wrong.
         let raw = &self.text.as_bytes()[start..self.position()];
         if raw.contains(&b'"')
             && let Some(fault) = scan(raw, |byte| byte == self.delimiter, |_| ()).fault
@@ -95,7 +95,7 @@ impl<'a> Table<'a> {
         line_breaks(&self.text.as_bytes()[self.next_line()..self.next_record()])
     }
 
-    /// How much of the text has been read.
+    /// The part of the text that has been read.
     #[expect(clippy::cast_precision_loss, reason = "a fraction of progress")]
     pub(super) fn fraction(&self) -> f64 {
         self.position() as f64 / self.text.len().max(1) as f64
@@ -106,7 +106,7 @@ impl<'a> Table<'a> {
         usize::try_from(self.reader.position().byte()).map_or(length, |byte| byte.min(length))
     }
 
-    /// The reader stops behind the CR of a CRLF.
+    /// The reader stops after the CR of a CRLF.
     fn next_line(&self) -> usize {
         let (bytes, position) = (self.text.as_bytes(), self.position());
         let within_break = position > 0
@@ -150,9 +150,9 @@ impl<'a> Table<'a> {
     }
 }
 
-/// What spreadsheets put before a table: `sep=;`, in any case, with or without quotes. Returns
-/// the character and what follows the line. A letter or a digit separates nothing: that line is
-/// the name of a column.
+/// The line that spreadsheets write before a table: `sep=;`, in any case, with or without quotes.
+/// Returns the character and the text after the line. `None` for a letter or a digit, which cannot
+/// separate fields: that line is the name of a column.
 fn separator_line(text: &str) -> Option<(char, &str)> {
     let end = text.find(['\r', '\n']).unwrap_or(text.len());
     let (line, rest) = text.split_at(end);
@@ -173,8 +173,9 @@ fn separator_line(text: &str) -> Option<(char, &str)> {
     named.then_some((separator, rest))
 }
 
-/// The delimiter that splits the header into most fields. Of several the one that splits the
-/// record after it likewise, and the first of [`Delimiter::ALL`] when that decides nothing. A comma when there is none.
+/// The delimiter that splits the header into the most fields. Of several, the one that splits the
+/// second record into as many, then the first of [`Delimiter::ALL`]. A comma if the header has no
+/// delimiter.
 fn found_in_header(text: &str) -> Delimiter {
     let header = after_line_breaks(text.as_bytes());
     let (in_header, length) = separators(header);
@@ -190,8 +191,8 @@ fn found_in_header(text: &str) -> Delimiter {
     chosen.map_or(Delimiter::Comma, |index| Delimiter::ALL[index])
 }
 
-/// How often each of [`Delimiter::ALL`] is in the first record outside of quotes, and where that
-/// record ends. A quote opens at the start of a field, whichever of them the fields end with.
+/// How often each of [`Delimiter::ALL`] occurs in the first record outside of quotes, and where
+/// that record ends. Each of them ends a field, and so allows a quote to open.
 fn separators(bytes: &[u8]) -> ([usize; Delimiter::ALL.len()], usize) {
     let index = |byte: u8| {
         Delimiter::ALL
@@ -240,15 +241,15 @@ struct Opening {
     several_lines: bool,
 }
 
-/// What is wrong with a record's quotes.
+/// A fault in a record's quotes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum QuoteFault {
     /// The text ends within quotes.
     Unclosed(Opening),
     /// Text at this offset follows a closing quote.
     ///
-    /// It is let pass on one line, where it is a matter of style (`5"` after a quoted word). After
-    /// a line break it shows that an earlier quote was never closed and this one should open.
+    /// Within one line it is accepted as a matter of style (`5"` after a quoted word). After a line
+    /// break it shows that an earlier quote was never closed, and that this one should open.
     TextAfter(Opening, usize),
 }
 
@@ -258,8 +259,8 @@ struct Scanned {
     fault: Option<QuoteFault>,
 }
 
-/// Follows the quotes of the first record as the reader does: a quote opens at the start of a
-/// field only, and two are one within quotes.
+/// Follows the quotes of the first record as the reader does: a quote opens only at the start of a
+/// field, and within quotes two quotes are one character.
 fn scan(bytes: &[u8], separates: impl Fn(u8) -> bool, mut on_separator: impl FnMut(u8)) -> Scanned {
     enum State {
         FieldStart,

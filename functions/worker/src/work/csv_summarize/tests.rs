@@ -18,7 +18,7 @@ fn summarize_by(delimiter: Option<Delimiter>, csv: &str) -> Result<Output, WorkE
         .unwrap()
 }
 
-/// The rows, and of each column its name and the fields that are not empty.
+/// The number of rows, and each column's name and number of fields that are not empty.
 fn shape(csv: &str) -> (u64, Vec<(String, u64)>) {
     let output = summarize(csv).unwrap_or_else(|error| panic!("{csv:?}: {error:?}"));
     let columns = output.columns.into_iter();
@@ -54,7 +54,7 @@ fn assert_malformed(csv: &str, (line, column): (u64, usize)) {
 }
 
 #[test]
-fn numbers_and_words_are_told_apart() {
+fn only_a_column_of_numbers_has_statistics() {
     let output =
         summarize("city,population,note\nRiga,600000,\nOslo,700000,\"a, b\"\nRiga,800000,\n")
             .unwrap();
@@ -121,7 +121,7 @@ fn a_quote_that_is_never_closed_is_malformed_where_it_opens() {
         ("a,b\n1,\"x\n", (2, 2)),
         ("a,b\n1,\"x\"\"", (2, 2)),
         ("a,b\n\"x", (2, 1)),
-        // The number of fields is the quote's doing.
+        // The number of fields is wrong because of the quote.
         ("a,b,c\n1,\"x,2\n3,4,5\n", (2, 2)),
         ("a,b\n\"x,2\n3,4\n", (2, 1)),
         // In the header.
@@ -133,7 +133,7 @@ fn a_quote_that_is_never_closed_is_malformed_where_it_opens() {
         ("a,b\n\"x\n\ny\",\"z\n1,2\n", (4, 2)),
         ("a,b\r\n\"x\r\n\r\ny\",\"z\r\n1,2\r\n", (4, 2)),
         ("a\n1\n\n\"x\n", (4, 1)),
-        // A later quote closes it, and should have opened.
+        // A later quote closes it, although it should open.
         ("a,b\n1,\"x\n2,\"y\"\n", (2, 2)),
         ("a,b\n1,\"x\n\"y\",2\n", (2, 2)),
         ("a,b\n\"x,1\n\"y,2\n\"z,3\n", (2, 1)),
@@ -183,7 +183,7 @@ fn quotes_that_are_closed_are_read_leniently() {
 }
 
 #[test]
-fn lines_are_those_that_an_editor_shows() {
+fn lines_are_counted_as_an_editor_counts_them() {
     for (csv, expected) in [
         ("a,b\n1,2\n3\n", (3, 2)),
         ("a,b\r\n1,2\r\n3\r\n", (3, 2)),
@@ -211,18 +211,18 @@ fn lines_are_those_that_an_editor_shows() {
         ("a,b\r\n\"x\r\ny\",2\r\n3\r\n", (4, 2)),
         ("a,b\n\"x\ry\r\nz\n\r\",2\n3\n", (7, 2)),
         ("\"a\n\",b\n1\n", (3, 2)),
-        // Where the record begins.
+        // A record's line is the one that it begins on.
         ("a,b\n\"x\n\ny\"\n", (2, 2)),
-        // No end of a line to an editor.
+        // These characters do not end a line in an editor.
         ("a,b\n\u{2028}\u{b}\u{c}\u{85},2\n3\n", (3, 2)),
-        // What an editor shows as empty is still a record of one field.
+        // A line of blanks is a record of one field.
         ("a,b\n1,2\n \n3,4\n", (3, 2)),
-        // In a table of one column an empty line is none that is malformed.
+        // In a table of one column an empty line is not malformed.
         ("a\n\n1,2\n", (3, 2)),
     ] {
         assert_malformed(csv, expected);
     }
-    // Beyond the reader's buffer, with a CRLF across its end.
+    // A CRLF across the end of the reader's buffer.
     for padding in 8180..8200 {
         let csv = format!("a,b\r\n{},2\r\n3\r\n", "x".repeat(padding));
         assert_malformed(&csv, (3, 2));
@@ -264,13 +264,13 @@ fn an_empty_line_is_skipped_but_in_one_column_it_is_an_empty_field() {
     ] {
         assert_eq!(shape(csv), (rows, vec![("a".to_owned(), count)]), "{csv:?}");
     }
-    // They do not keep a column from being one of numbers.
+    // A column of numbers may have empty fields.
     let column = summarize("a\n1\n\n3\n").unwrap().columns.remove(0);
     assert_eq!(column.numbers.map(|numbers| numbers.mean), Some(2.0));
 }
 
 #[test]
-fn a_byte_order_mark_is_no_part_of_a_name() {
+fn a_byte_order_mark_is_not_part_of_a_name() {
     assert_eq!(names_by(None, "\u{feff}a,b\n1,2\n"), ["a", "b"]);
     assert_eq!(names_by(None, "\u{feff}\"a,b\",c\n1,2\n"), ["a,b", "c"]);
     assert_eq!(names_by(None, "a\u{feff},b\n1,2\n"), ["a\u{feff}", "b"]);
@@ -300,13 +300,13 @@ fn the_delimiter_is_found_in_the_header() {
         ("a;b;c,d\n1;2;3\n", &["a", "b", "c,d"]),
         ("a|b|c;d\n1|2|3\n", &["a", "b", "c;d"]),
         ("a,b,c;d\n1,2,3\n", &["a", "b", "c;d"]),
-        // Quotes hide what is within them, and what they enclose may span lines.
+        // Delimiters within quotes do not count, and quoted text may span lines.
         ("\"a,b,c\";d\n1;2\n", &["a,b,c", "d"]),
         ("\"a;b\";\"c,d\"\n1;2\n", &["a;b", "c,d"]),
         ("\"a,\n,b\";c\n1;2\n", &["a,\n,b", "c"]),
         ("\"a\"\"b,c,d\";e\n1;2\n", &["a\"b,c,d", "e"]),
         ("5\",6\"\n1,2\n", &["5\"", "6\""]),
-        // Of several the one that the next record agrees with, or else the first.
+        // Of several, the one that splits the next record into as many fields, or else the first.
         ("a;b,c\n1;2\n", &["a", "b,c"]),
         ("a;b|c\n\n1|2\n", &["a;b", "c"]),
         ("a;b,c\n1,2\n", &["a;b", "c"]),
@@ -321,7 +321,7 @@ fn the_delimiter_is_found_in_the_header() {
 }
 
 #[test]
-fn a_sep_line_names_the_delimiter_and_is_no_record() {
+fn a_sep_line_names_the_delimiter_and_is_not_a_record() {
     for csv in [
         "sep=;\na;b,c,d\n1;2\n",
         "SEP=;\r\na;b,c,d\r\n1;2\r\n",
@@ -355,7 +355,7 @@ fn a_sep_line_names_the_delimiter_and_is_no_record() {
 }
 
 #[test]
-fn a_delimiter_that_is_named_wins() {
+fn the_callers_delimiter_takes_precedence() {
     for (delimiter, csv, expected) in [
         (Delimiter::Comma, "a;b;c,d\n1,2\n", ["a;b;c", "d"]),
         (Delimiter::Semicolon, "a;b,c,d\n1;2\n", ["a", "b,c,d"]),
@@ -385,7 +385,7 @@ fn a_malformed_table_is_a_permanent_error_with_line_and_column() {
 }
 
 #[test]
-fn progress_is_reported_by_rows_and_cancellation_noticed() {
+fn progress_is_reported_by_rows_and_a_cancel_ends_the_work() {
     let csv = format!("a\n{}", "1\n".repeat(2500));
     let run = |test: &TestContext| {
         let args = Args {

@@ -133,8 +133,7 @@ fn confirmed(owner: &Owner, table: &str) -> Result<bool, Box<dyn std::error::Err
 }
 
 fn owner(text: &str) -> Result<Owner, &'static str> {
-    Owner::parse(text).ok_or(
-        "an owner is jwt:, iam:, cognito:, lambda: or local: and a name of 1 to 256 bytes, \
-         as `show` prints it",
-    )
+    text.parse().map_err(|_| {
+        "an owner is jwt:, iam:, cognito:, lambda: or local: and a name of 1 to 256 bytes, as `show` prints it"
+    })
 }

@@ -1,0 +1,111 @@
+//! Finds the due callback that a wake-up is for.
+
+use shared::domain::delivery::DueCallback;
+use shared::domain::limits::CALLBACK_ERASED_AGE_MAX;
+use shared::domain::operation::Operation;
+use shared::domain::time::Timestamp;
+use shared::metrics::{self, Metric};
+use shared::queue::WakeUp;
+use shared::store::{Lookup, StoreError};
+use shared::telemetry::record_trace;
+
+use crate::Handler;
+use crate::deliver::ServeError;
+
+impl Handler {
+    /// The callback of a wake-up whose next attempt may be made now.
+    pub(crate) async fn due_callback(
+        &self,
+        message: &WakeUp,
+        sent_at: Timestamp,
+    ) -> Result<Option<DueCallback>, ServeError> {
+        let now = self.clock.now();
+        let Some(operation) = self.find(message, sent_at, now).await? else {
+            return Ok(None);
+        };
+        let Some(due) = self.in_round(message, operation, now).await? else {
+            return Ok(None);
+        };
+        if let Some(at) = due.not_before(now) {
+            // Too early: the queue cannot delay a message for longer than 15 minutes, so a long
+            // wait takes several messages. A crash before the acknowledgement leaves two, which
+            // record one chain of attempts.
+            self.schedule_wake_up(&due, at, now).await?;
+            return Ok(None);
+        }
+        Ok(Some(due))
+    }
+
+    /// The operation of a wake-up, if its record is there and of the message's incarnation.
+    pub(crate) async fn find(
+        &self,
+        message: &WakeUp,
+        sent_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Option<Operation>, StoreError> {
+        let found = self
+            .store
+            .find(&message.operation_id, &message.create_id, now)
+            .await?;
+        match found {
+            Lookup::Present(operation) => {
+                record_trace(&operation);
+                return Ok(Some(*operation));
+            }
+            Lookup::Erased => tracing::info!("callback not made: its owner erased the operation"),
+            Lookup::Expired(operation)
+                if operation.callback_is_due() || starts_round(message, &operation) =>
+            {
+                drop_callback();
+            }
+            // A surplus wake-up: the callback was delivered, gone or exhausted before its record
+            // expired.
+            Lookup::Expired(_) => {}
+            // An operation that expired leaves no mark. Nor does one that was erased, once DynamoDB
+            // has deleted the mark or another submit has replaced it. A record expires only after
+            // its callback could have been sent for days, so a callback that is lost with it had a
+            // message that was not served for days.
+            Lookup::Absent | Lookup::Replaced(_)
+                if now.since(sent_at) > CALLBACK_ERASED_AGE_MAX =>
+            {
+                drop_callback();
+            }
+            Lookup::Absent => {
+                tracing::info!("callback not made: its operation is gone, probably erased");
+            }
+            Lookup::Replaced(_) => {
+                tracing::info!("callback not made: its operation's id is used by another");
+            }
+        }
+        Ok(None)
+    }
+
+    /// The operation's callback if it is due, or because this message starts a round.
+    async fn in_round(
+        &self,
+        message: &WakeUp,
+        operation: Operation,
+        now: Timestamp,
+    ) -> Result<Option<DueCallback>, StoreError> {
+        if !starts_round(message, &operation) {
+            return Ok(DueCallback::of(operation));
+        }
+        // A crash after this leaves the callback due, and this message to come back to it. If
+        // another receive of the message started the round first, this one serves the callback all
+        // the same while it is due: the other sender may have crashed, and its only message was
+        // this one.
+        self.store.start_round(&operation, now).await
+    }
+}
+
+fn starts_round(message: &WakeUp, operation: &Operation) -> bool {
+    let attempts_made = message.redeliver_after_attempts;
+    attempts_made.is_some_and(|attempts_made| operation.starts_round(attempts_made))
+}
+
+/// Counts a due callback that can never be made: its record is gone, and no mark says that its
+/// owner erased it.
+fn drop_callback() {
+    metrics::count(Metric::CallbackDropped);
+    tracing::error!("callback dropped: its operation is gone, and was not erased");
+}

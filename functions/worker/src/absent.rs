@@ -1,0 +1,45 @@
+//! Dispatch messages whose operation has no record, or another incarnation's.
+
+use shared::domain::limits::PHANTOM_AGE;
+use shared::domain::time::Timestamp;
+use shared::lambda::Disposition;
+use shared::metrics::{self, Metric};
+
+use crate::received::ReceivedDispatch;
+
+impl ReceivedDispatch<'_> {
+    /// There is no record. The message waits while a submit may still create one. After that it is
+    /// a phantom, left by a submit that crashed or by an operation that is gone.
+    pub(crate) async fn wait_for_record(&self, now: Timestamp) -> Disposition {
+        if self.is_past_creation(now) {
+            metrics::count(Metric::PhantomMessageDropped);
+            tracing::info!("phantom message dropped");
+            return Disposition::Acknowledge;
+        }
+        self.return_with_backoff().await
+    }
+
+    /// The operation expired before a worker sent its callback's message, after an outage longer
+    /// than its retention. The callback is lost, and counted once its message is no longer needed.
+    pub(crate) async fn expired_with_callback(&self, now: Timestamp) -> Disposition {
+        if self.is_past_creation(now) {
+            metrics::count(Metric::CallbackDropped);
+            tracing::error!("callback dropped: its operation expired before it was announced");
+            return Disposition::Acknowledge;
+        }
+        self.return_with_backoff().await
+    }
+
+    /// The record is another incarnation's: this message is a replay's, whose create was refused,
+    /// or an earlier incarnation's, whose record is gone. Only the message's age says that its
+    /// submit can no longer create anything: the present record may be erased, or end early and
+    /// expire, and then that create succeeds and this message is its only one.
+    pub(crate) async fn wait_for_incarnation(&self, now: Timestamp) -> Disposition {
+        if self.is_past_creation(now) {
+            return Disposition::Acknowledge;
+        }
+        // In one hop: the message is hardly ever needed, and each receive costs a refused claim.
+        let past_creation = self.sent_at() + PHANTOM_AGE;
+        self.return_after(past_creation.secs_from(now) + 1).await
+    }
+}

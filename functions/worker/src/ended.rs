@@ -1,0 +1,91 @@
+//! The end of an operation: its callback's message, and then the acknowledgement of the dispatch
+//! message.
+
+use shared::domain::limits::CALLBACK_ANNOUNCEMENT_SECS;
+use shared::domain::operation::{Operation, OperationError};
+use shared::domain::time::Timestamp;
+use shared::lambda::Disposition;
+use shared::metrics::{self, Metric};
+use shared::queue::WakeUp;
+use shared::store::GivenUp;
+use shared::telemetry::chain;
+
+use crate::Handler;
+use crate::received::{INSPECT_AGAIN_SECS, ReceivedDispatch};
+
+impl Handler {
+    /// This worker ended the operation. Its due callback gets its message, and only then is the
+    /// dispatch message acknowledged: a crash in between brings the dispatch message back, to find
+    /// the callback still due.
+    pub(crate) async fn acknowledge_ended(&self, operation: &Operation) -> Disposition {
+        self.announce_and_acknowledge(operation, 0).await
+    }
+
+    /// Another process ended the operation, and crashed before its callback got its message or is
+    /// about to send it, as a cancel of an operation that waited for a worker does. The message is
+    /// sent in its place, with a delay in which the other's serves the callback.
+    pub(crate) async fn acknowledge_ended_by_another(&self, operation: &Operation) -> Disposition {
+        self.announce_and_acknowledge(operation, CALLBACK_ANNOUNCEMENT_SECS)
+            .await
+    }
+
+    /// Sends nothing for a callback with an attempt on record, whose messages follow one another.
+    async fn announce_and_acknowledge(
+        &self,
+        operation: &Operation,
+        delay_secs: u32,
+    ) -> Disposition {
+        if !operation.callback_is_unannounced() {
+            return Disposition::Acknowledge;
+        }
+        let wake_up = WakeUp::of(operation);
+        match self.callbacks.send(&wake_up, delay_secs).await {
+            Ok(()) => Disposition::Acknowledge,
+            Err(error) => {
+                tracing::error!(
+                    "no callback message sent, so the dispatch message comes back: {}",
+                    chain(&error)
+                );
+                Disposition::Return
+            }
+        }
+    }
+
+    /// Ends an operation that no worker holds or may claim, with these errors. `None` is of an
+    /// operation that has attempts and time left after all.
+    pub(crate) async fn give_up(
+        &self,
+        received: &ReceivedDispatch<'_>,
+        exhausted: &Operation,
+        errors: Option<Vec<OperationError>>,
+        now: Timestamp,
+    ) -> Disposition {
+        let Some(errors) = errors else {
+            return received.return_after(INSPECT_AGAIN_SECS).await;
+        };
+        match self.store.give_up(exhausted, &errors, now).await {
+            Ok(GivenUp::Ended {
+                operation,
+                by_us: true,
+            }) => {
+                let code = errors.last().map(|error| error.code.as_str());
+                tracing::warn!(code, "operation given up");
+                metrics::count(Metric::OperationGivenUp(&operation.function));
+                self.acknowledge_ended(&operation).await
+            }
+            // Cancelled since it was read, or given up by the receiver of another message.
+            Ok(GivenUp::Ended {
+                operation,
+                by_us: false,
+            }) => {
+                metrics::count(Metric::RaceLost);
+                self.acknowledge_ended_by_another(&operation).await
+            }
+            Ok(GivenUp::MovedOn) => {
+                metrics::count(Metric::RaceLost);
+                received.return_after(INSPECT_AGAIN_SECS).await
+            }
+            Err(error) => received.return_after_error(&error).await,
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Messages for which this worker begins no attempt: those of the dead-letter queue, and those for
+//! a function that it does not have.
+
+use shared::domain::operation::{Availability, Operation, OperationError};
+use shared::domain::time::Timestamp;
+use shared::lambda::Disposition;
+use shared::metrics::{self, Metric};
+use shared::queue::Dispatch;
+use shared::store::Lookup;
+
+use crate::Handler;
+use crate::dispatch::{log_other_function, names_another_function};
+use crate::received::ReceivedDispatch;
+
+/// The wait before another worker receives a message whose function this one does not have, in
+/// seconds: a deployment takes minutes.
+const NOT_DEPLOYED_RETURN_SECS: u32 = 60;
+
+impl Handler {
+    /// Acts on the state of the operation's record: one read, and at most one write.
+    pub(crate) async fn inspect(
+        &self,
+        received: &ReceivedDispatch<'_>,
+        give_up_errors: impl Fn(&Operation, Timestamp) -> Option<Vec<OperationError>>,
+    ) -> Disposition {
+        let now = self.clock.now();
+        let Dispatch {
+            operation_id,
+            create_id,
+            ..
+        } = &received.message;
+        let operation = match self.store.find(operation_id, create_id, now).await {
+            Ok(Lookup::Present(operation)) => operation,
+            Ok(Lookup::Replaced(_)) => return received.wait_for_incarnation(now).await,
+            Ok(Lookup::Expired(operation)) if operation.callback_is_unannounced() => {
+                return received.expired_with_callback(now).await;
+            }
+            Ok(Lookup::Expired(_) | Lookup::Erased | Lookup::Absent) => {
+                return received.wait_for_record(now).await;
+            }
+            Err(error) => return received.return_after_error(&error).await,
+        };
+        match operation.availability(now) {
+            Availability::Busy { until } => received.return_until(until, now).await,
+            Availability::Ended => self.acknowledge_ended_by_another(&operation).await,
+            Availability::Exhausted => {
+                let errors = give_up_errors(&operation, now);
+                self.give_up(received, &operation, errors, now).await
+            }
+            Availability::Claimable => {
+                // Of all returns of a message, only this one knows that the operation could be
+                // claimed. The others have not read the record, or failed to read it, and lead to
+                // the dead-letter queue after ten receives, whose messages come here or keep its
+                // alarm on.
+                if let Some(since) = operation.claimable_since(now) {
+                    metrics::time(Metric::UnclaimedTime, now.since(since));
+                }
+                requeue(received, &operation).await
+            }
+        }
+    }
+}
+
+/// The operation has attempts and time left, so it is not given up. In the dispatch queue the
+/// message waits for a worker that has the function; from the dead-letter queue it goes back there
+/// as a fresh message of the same incarnation. A message that names another function than the
+/// record is replaced by one that names the record's.
+async fn requeue(received: &ReceivedDispatch<'_>, operation: &Operation) -> Disposition {
+    if names_another_function(&received.message, operation) {
+        log_other_function(&received.message, operation);
+        return received.replace(&Dispatch::of(operation), 0).await;
+    }
+    if received.is_dead_letter {
+        return received.replace(&received.message, 0).await;
+    }
+    received.return_after(NOT_DEPLOYED_RETURN_SECS).await
+}

@@ -1,0 +1,137 @@
+//! A received dispatch message, and how it goes back to its queue.
+
+use std::time::Duration;
+
+use shared::clock::Clock;
+use shared::domain::backoff::doubling_secs;
+use shared::domain::limits::{ABSENT_RETURN_SECS_MAX, MESSAGE_AGE_MAX, PHANTOM_AGE};
+use shared::domain::time::Timestamp;
+use shared::lambda::{Disposition, Record};
+use shared::queue::{Dispatch, MessageError, Queue, QueueError};
+use shared::store::StoreError;
+use shared::telemetry::{chain, record_operation_id};
+
+use crate::Handler;
+
+/// The wait before another receive of a message whose operation changed while it was inspected, in
+/// seconds.
+pub(crate) const INSPECT_AGAIN_SECS: u32 = 1;
+/// The shortest wait after the store could not be reached or read, in seconds.
+const STORE_RETURN_SECS: u32 = 10;
+
+/// A message that was received from the dispatch queue or from its dead-letter queue.
+pub(crate) struct ReceivedDispatch<'a> {
+    pub(crate) message: Dispatch,
+    pub(crate) is_dead_letter: bool,
+    record: &'a Record,
+    /// The queue that it was received from.
+    source: &'a Queue,
+    dispatch: &'a Queue,
+    clock: &'a dyn Clock,
+}
+
+impl Handler {
+    pub(crate) fn read<'a>(
+        &'a self,
+        record: &'a Record,
+    ) -> Result<ReceivedDispatch<'a>, MessageError> {
+        let message = Dispatch::parse(&record.body, record.group.clone())?;
+        record_operation_id(&message.operation_id);
+        Ok(ReceivedDispatch {
+            message,
+            is_dead_letter: self.is_dead_letter(record),
+            record,
+            source: self.source_of(record),
+            dispatch: &self.dispatch,
+            clock: &*self.clock,
+        })
+    }
+
+    /// Returns a message that this release cannot read: a newer release may be able to. One that no
+    /// release can read ends in the dead-letter queue.
+    pub(crate) async fn return_unread(&self, record: &Record, error: &MessageError) -> Disposition {
+        let secs = absent_secs(record);
+        tracing::error!(
+            receive_count = record.receive_count,
+            "{error}; it comes back after {secs} s"
+        );
+        record.return_after(self.source_of(record), secs).await
+    }
+
+    pub(crate) fn is_dead_letter(&self, record: &Record) -> bool {
+        record.queue_name == self.dead_letters.name()
+    }
+
+    fn source_of(&self, record: &Record) -> &Queue {
+        if self.is_dead_letter(record) {
+            &self.dead_letters
+        } else {
+            &self.dispatch
+        }
+    }
+}
+
+impl ReceivedDispatch<'_> {
+    pub(crate) fn sent_at(&self) -> Timestamp {
+        self.record.sent_at
+    }
+
+    /// Whether no submit can create the message's incarnation any more.
+    pub(crate) fn is_past_creation(&self, now: Timestamp) -> bool {
+        now.since(self.record.sent_at) > PHANTOM_AGE
+    }
+
+    /// Returns the message for `secs`. An old one is sent afresh instead, long before the queue's
+    /// retention would drop it.
+    pub(crate) async fn return_after(&self, secs: u32) -> Disposition {
+        let age = self.clock.now().since(self.record.sent_at);
+        if age > MESSAGE_AGE_MAX {
+            return self.replace(&self.message, secs).await;
+        }
+        self.record.return_after(self.source, secs).await
+    }
+
+    pub(crate) async fn return_until(&self, until: Timestamp, now: Timestamp) -> Disposition {
+        self.return_after(until.secs_from(now)).await
+    }
+
+    /// Returns the message for 1, 2, 4 … 300 seconds, by its receive count.
+    pub(crate) async fn return_with_backoff(&self) -> Disposition {
+        self.return_after(absent_secs(self.record)).await
+    }
+
+    /// Returns the message when the store cannot be reached, or the record is of a newer format or
+    /// corrupt.
+    pub(crate) async fn return_after_error(&self, error: &StoreError) -> Disposition {
+        let secs = absent_secs(self.record).max(STORE_RETURN_SECS);
+        tracing::error!("{}; the message comes back after {secs} s", chain(error));
+        self.return_after(secs).await
+    }
+
+    /// Sends a fresh message of the same incarnation to the dispatch queue, then acknowledges this
+    /// one. A crash in between leaves both, which is harmless.
+    pub(crate) async fn replace(&self, fresh: &Dispatch, delay_secs: u32) -> Disposition {
+        match self.dispatch.send(fresh, delay_secs).await {
+            Ok(()) => Disposition::Acknowledge,
+            Err(error) => {
+                tracing::warn!(
+                    "no fresh message sent, so this one comes back: {}",
+                    chain(&error)
+                );
+                Disposition::Return
+            }
+        }
+    }
+
+    /// Hides the message until a lease that begins or is renewed now has passed.
+    pub(crate) async fn extend_visibility(&self, lease: Duration) -> Result<(), QueueError> {
+        let lease_secs = u32::try_from(lease.as_secs()).unwrap_or(u32::MAX);
+        self.source
+            .change_visibility(&self.record.receipt_handle, lease_secs)
+            .await
+    }
+}
+
+fn absent_secs(record: &Record) -> u32 {
+    doubling_secs(1, ABSENT_RETURN_SECS_MAX, record.receive_count)
+}

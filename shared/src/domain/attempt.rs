@@ -1,0 +1,398 @@
+//! What the end of an attempt writes to its operation, and when an operation is given up.
+
+use std::time::Duration;
+
+use super::json::Json;
+use super::limits::RESULT_BYTES_MAX;
+use super::operation::{FailureCode, Operation, OperationError};
+use super::time::Timestamp;
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AttemptOutcome {
+    Completed(Json),
+    /// Another attempt would fail in the same way.
+    PermanentFailure(OperationError),
+    /// Another attempt may succeed.
+    RetryableFailure(OperationError),
+    /// The attempt was aborted: its own time ran out, the invocation's or the operation's.
+    TimedOut,
+}
+
+/// The one write that records how an attempt ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AttemptWrite {
+    Complete(Json),
+    Fail(Vec<OperationError>),
+    Retry {
+        error: OperationError,
+        next_attempt_at: Timestamp,
+    },
+}
+
+/// The part of an operation's function that a worker does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotDeployed {
+    Function,
+    Version,
+}
+
+impl AttemptOutcome {
+    /// The outcome of work that returned a result. One that is too large to store is a permanent
+    /// failure: the next attempt would return it again.
+    #[must_use]
+    pub fn of_result(result: Json) -> Self {
+        let bytes = result.len_bytes();
+        if bytes <= RESULT_BYTES_MAX {
+            return Self::Completed(result);
+        }
+        let message = format!("the result has {bytes} bytes; the limit is {RESULT_BYTES_MAX}");
+        Self::PermanentFailure(OperationError::of(FailureCode::ResultTooLarge, &message))
+    }
+
+    /// The outcome of a claim by a worker that does not have the operation's function.
+    #[must_use]
+    pub fn not_deployed(missing: NotDeployed) -> Self {
+        let message = format!("the worker does not have the {}", missing.noun());
+        Self::RetryableFailure(OperationError::of(missing.code(), &message))
+    }
+
+    /// The write that records this outcome of the operation's present attempt. `backoff` is the
+    /// wait before another attempt.
+    #[must_use]
+    pub fn into_write(
+        self,
+        operation: &Operation,
+        backoff: Duration,
+        now: Timestamp,
+    ) -> AttemptWrite {
+        let time_left = operation.deadline_at.since(now);
+        let error = match self {
+            Self::Completed(result) => return AttemptWrite::Complete(result),
+            Self::PermanentFailure(error) => return AttemptWrite::Fail(vec![error]),
+            Self::RetryableFailure(error) => error,
+            // The deadline ended the attempt, so the attempt has no error besides it.
+            Self::TimedOut if time_left.is_zero() => {
+                let mut errors = last_error(operation);
+                errors.push(deadline_exceeded());
+                return AttemptWrite::Fail(errors);
+            }
+            Self::TimedOut => OperationError::of(
+                FailureCode::DeadlineExceeded,
+                "the attempt exceeded its time limit",
+            ),
+        };
+        if time_left.is_zero() {
+            return AttemptWrite::Fail(vec![error, deadline_exceeded()]);
+        }
+        if operation.attempt >= operation.attempts_max {
+            return AttemptWrite::Fail(vec![error, attempts_exhausted()]);
+        }
+        AttemptWrite::Retry {
+            error,
+            // An operation is not given up while it has attempts and time left, so a wait that
+            // would pass the deadline is shortened.
+            next_attempt_at: now + backoff.min(time_left / 2),
+        }
+    }
+}
+
+impl NotDeployed {
+    const fn code(self) -> FailureCode {
+        match self {
+            Self::Function => FailureCode::FunctionNotFound,
+            Self::Version => FailureCode::VersionNotFound,
+        }
+    }
+
+    const fn noun(self) -> &'static str {
+        match self {
+            Self::Function => "function",
+            Self::Version => "version of the function",
+        }
+    }
+}
+
+impl Operation {
+    /// The errors with which a worker that does not hold the operation gives it up, the function's
+    /// last error first. `None` while it has attempts and time left.
+    #[must_use]
+    pub fn give_up_errors(&self, now: Timestamp) -> Option<Vec<OperationError>> {
+        let is_last_attempt_recorded = self
+            .last_error
+            .as_ref()
+            .is_some_and(|last| last.attempt == self.attempt);
+        let reason = if self.deadline_at <= now {
+            deadline_exceeded()
+        } else if self.attempt < self.attempts_max {
+            return None;
+        } else if is_last_attempt_recorded {
+            attempts_exhausted()
+        } else {
+            OperationError::of(
+                FailureCode::WorkerLost,
+                "the worker stopped during the last attempt",
+            )
+        };
+        let mut errors = last_error(self);
+        errors.push(reason);
+        Some(errors)
+    }
+
+    /// As [`Operation::give_up_errors`], by a worker that does not have the operation's function.
+    #[must_use]
+    pub fn give_up_errors_not_deployed(
+        &self,
+        missing: NotDeployed,
+        now: Timestamp,
+    ) -> Option<Vec<OperationError>> {
+        let mut errors = self.give_up_errors(now)?;
+        // A claim by a worker without the function has recorded the same as the last error.
+        if errors[0].code != missing.code().as_str() {
+            let message = format!("no worker had the {} before the deadline", missing.noun());
+            let reason = errors.len() - 1;
+            errors.insert(reason, OperationError::of(missing.code(), &message));
+        }
+        Some(errors)
+    }
+}
+
+fn last_error(operation: &Operation) -> Vec<OperationError> {
+    let last = operation.last_error.iter();
+    last.map(|last| last.error.clone()).collect()
+}
+
+fn deadline_exceeded() -> OperationError {
+    OperationError::of(
+        FailureCode::DeadlineExceeded,
+        "the operation did not end before its deadline",
+    )
+}
+
+fn attempts_exhausted() -> OperationError {
+    OperationError::of(FailureCode::AttemptsExhausted, "every attempt failed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::operation::LastError;
+    use super::*;
+
+    const DEADLINE: Timestamp = Timestamp::from_secs(1_000);
+    const BACKOFF: Duration = Duration::from_secs(10);
+
+    /// The second of three attempts; the first recorded the error `FIRST`.
+    fn operation() -> Operation {
+        Operation {
+            attempt: 2,
+            attempts_max: 3,
+            deadline_at: DEADLINE,
+            last_error: Some(LastError {
+                attempt: 1,
+                error: error("FIRST"),
+            }),
+            ..Operation::sample()
+        }
+    }
+
+    fn error(code: &str) -> OperationError {
+        OperationError::new(code, "", None)
+    }
+
+    fn codes(errors: &[OperationError]) -> String {
+        let codes: Vec<_> = errors.iter().map(|error| error.code.as_str()).collect();
+        codes.join(" ")
+    }
+
+    /// The write in short: `complete`, `fail` with its codes, or `retry` with its code and the
+    /// wait in milliseconds.
+    fn written(outcome: AttemptOutcome, operation: &Operation, now: Timestamp) -> String {
+        match outcome.into_write(operation, BACKOFF, now) {
+            AttemptWrite::Complete(_) => "complete".to_owned(),
+            AttemptWrite::Fail(errors) => format!("fail {}", codes(&errors)),
+            AttemptWrite::Retry {
+                error,
+                next_attempt_at,
+            } => format!(
+                "retry {} {}",
+                error.code,
+                next_attempt_at.since(now).as_millis()
+            ),
+        }
+    }
+
+    #[test]
+    fn each_outcome_has_one_write_by_attempts_and_time_left() {
+        let first = operation();
+        let last = Operation {
+            attempt: 3,
+            ..operation()
+        };
+        let fresh = Operation {
+            attempt: 1,
+            last_error: None,
+            ..operation()
+        };
+        let early = DEADLINE - Duration::from_secs(500);
+        let close = DEADLINE - Duration::from_secs(3);
+        let outcomes = [
+            AttemptOutcome::Completed(Json::of(&1).unwrap()),
+            AttemptOutcome::PermanentFailure(error("OURS")),
+            AttemptOutcome::RetryableFailure(error("OURS")),
+            AttemptOutcome::TimedOut,
+        ];
+        for (operation, now, expected) in [
+            (
+                &first,
+                early,
+                [
+                    "complete",
+                    "fail OURS",
+                    "retry OURS 10000",
+                    "retry DEADLINE_EXCEEDED 10000",
+                ],
+            ),
+            (
+                &first,
+                close,
+                [
+                    "complete",
+                    "fail OURS",
+                    "retry OURS 1500",
+                    "retry DEADLINE_EXCEEDED 1500",
+                ],
+            ),
+            (
+                &last,
+                early,
+                [
+                    "complete",
+                    "fail OURS",
+                    "fail OURS ATTEMPTS_EXHAUSTED",
+                    "fail DEADLINE_EXCEEDED ATTEMPTS_EXHAUSTED",
+                ],
+            ),
+            (
+                &first,
+                DEADLINE,
+                [
+                    "complete",
+                    "fail OURS",
+                    "fail OURS DEADLINE_EXCEEDED",
+                    "fail FIRST DEADLINE_EXCEEDED",
+                ],
+            ),
+            (
+                &last,
+                DEADLINE + BACKOFF,
+                [
+                    "complete",
+                    "fail OURS",
+                    "fail OURS DEADLINE_EXCEEDED",
+                    "fail FIRST DEADLINE_EXCEEDED",
+                ],
+            ),
+            (
+                &fresh,
+                DEADLINE,
+                [
+                    "complete",
+                    "fail OURS",
+                    "fail OURS DEADLINE_EXCEEDED",
+                    "fail DEADLINE_EXCEEDED",
+                ],
+            ),
+        ] {
+            let writes = outcomes
+                .clone()
+                .map(|outcome| written(outcome, operation, now));
+            assert_eq!(writes, expected, "attempt {} at {now}", operation.attempt);
+        }
+    }
+
+    #[test]
+    fn a_result_past_the_limit_is_a_permanent_failure() {
+        let text = |bytes| Json::of(&"a".repeat(bytes - 2)).unwrap();
+        let largest = text(RESULT_BYTES_MAX);
+        let outcome = AttemptOutcome::of_result(largest.clone());
+        assert_eq!(outcome, AttemptOutcome::Completed(largest));
+        let outcome = AttemptOutcome::of_result(text(RESULT_BYTES_MAX + 1));
+        let write = written(outcome, &operation(), Timestamp::from_secs(0));
+        assert_eq!(write, "fail RESULT_TOO_LARGE");
+    }
+
+    #[test]
+    fn an_operation_is_given_up_only_without_attempts_or_time() {
+        let (early, late) = (DEADLINE - Duration::from_millis(1), DEADLINE);
+        let missing = NotDeployed::Version;
+        let unknown = Some(LastError {
+            attempt: 2,
+            error: error("VERSION_NOT_FOUND"),
+        });
+        let failed = |attempt| {
+            let error = error("FAILED");
+            Some(LastError { attempt, error })
+        };
+        for (attempt, last_error, now, with_function, without_function) in [
+            (2, failed(1), early, None, None),
+            (0, None, early, None, None),
+            (
+                0,
+                None,
+                late,
+                Some("DEADLINE_EXCEEDED"),
+                Some("VERSION_NOT_FOUND DEADLINE_EXCEEDED"),
+            ),
+            (
+                2,
+                failed(1),
+                late,
+                Some("FAILED DEADLINE_EXCEEDED"),
+                Some("FAILED VERSION_NOT_FOUND DEADLINE_EXCEEDED"),
+            ),
+            (
+                2,
+                unknown,
+                late,
+                Some("VERSION_NOT_FOUND DEADLINE_EXCEEDED"),
+                Some("VERSION_NOT_FOUND DEADLINE_EXCEEDED"),
+            ),
+            (
+                3,
+                failed(3),
+                early,
+                Some("FAILED ATTEMPTS_EXHAUSTED"),
+                Some("FAILED VERSION_NOT_FOUND ATTEMPTS_EXHAUSTED"),
+            ),
+            (
+                3,
+                failed(2),
+                early,
+                Some("FAILED WORKER_LOST"),
+                Some("FAILED VERSION_NOT_FOUND WORKER_LOST"),
+            ),
+            (
+                3,
+                failed(3),
+                late,
+                Some("FAILED DEADLINE_EXCEEDED"),
+                Some("FAILED VERSION_NOT_FOUND DEADLINE_EXCEEDED"),
+            ),
+        ] {
+            let operation = Operation {
+                attempt,
+                last_error,
+                ..operation()
+            };
+            let codes = |errors: Option<Vec<_>>| errors.map(|errors| codes(&errors));
+            let errors = codes(operation.give_up_errors(now));
+            assert_eq!(errors.as_deref(), with_function, "{operation:?} at {now}");
+            let errors = codes(operation.give_up_errors_not_deployed(missing, now));
+            assert_eq!(
+                errors.as_deref(),
+                without_function,
+                "{operation:?} at {now}"
+            );
+        }
+    }
+}

@@ -6,7 +6,6 @@
 //! - [`store`], [`queue`], [`secret`]: the table, the queues, a stored secret; with [`aws`] the only code that speaks to AWS.
 //! - [`operations`]: what callers may do, by whichever face they come.
 //! - [`http`], [`lambda`]: what callers and event sources send, and what they are answered.
-//! - [`forrst`]: the other face for callers, on [`http`].
 //!
 //! [`catalogue`] holds the functions that can be called, [`config`] the settings; [`clock`] and [`random`] are what enters from
 //! outside at `main` and is passed on; [`metrics`] and [`telemetry`] are what a function tells of itself.
@@ -18,7 +17,6 @@ pub mod certificates;
 pub mod clock;
 pub mod config;
 pub mod domain;
-pub mod forrst;
 pub mod http;
 pub mod lambda;
 pub mod metrics;

@@ -2,6 +2,7 @@
 //!
 //! Whatever arrives, a well-formed response goes out, with the request's id as soon as one could be read.
 
+pub mod protocol;
 mod system;
 
 use std::time::Duration;
@@ -12,12 +13,12 @@ use shared::domain::operation::{
     FailureCode, Operation, OperationError, Origin, Owner, State, Trace,
 };
 use shared::domain::time::Timestamp;
-use shared::forrst::{
+use shared::http::{Answer, Fields, Problem, Request};
+
+use self::protocol::{
     AsyncAnswer, DeadlineAnswer, Echo, ErrorObject, Errors, IdempotencyAnswer, Reading,
     Request as Call, Response, SystemCall, TracingAnswer, WebhookAnswer,
 };
-use shared::http::{Answer, Fields, Problem, Request};
-
 use crate::Submit;
 use crate::accept::Accepted;
 use crate::submission::{Deadline, Parts, Refused, Submission, WantedCallback};

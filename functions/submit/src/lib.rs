@@ -5,7 +5,7 @@
 //! nobody would ever work on.
 
 mod accept;
-mod forrst;
+pub mod forrst;
 mod rest;
 mod submission;
 mod told;

@@ -234,7 +234,7 @@ pub fn push_token(pointer: &mut String, token: &str) {
 }
 
 /// An object's members in order, duplicates included; `None` when a name is not valid Unicode.
-pub(crate) fn members(raw: &RawValue) -> Option<Vec<(String, &RawValue)>> {
+pub fn members(raw: &RawValue) -> Option<Vec<(String, &RawValue)>> {
     struct Members;
 
     impl<'de> Visitor<'de> for Members {
@@ -258,7 +258,7 @@ pub(crate) fn members(raw: &RawValue) -> Option<Vec<(String, &RawValue)>> {
 }
 
 /// An array's first elements in order, so many at most; none when it is no array.
-pub(crate) fn elements(raw: &RawValue, count_max: usize) -> Vec<&RawValue> {
+pub fn elements(raw: &RawValue, count_max: usize) -> Vec<&RawValue> {
     struct Elements<'e, 'de> {
         found: &'e mut Vec<&'de RawValue>,
         count_max: usize,

@@ -11,7 +11,7 @@ use crate::domain::json::{self, Json, push_token};
 use crate::domain::limits::{FAULTS_MAX, FUNCTION_NAME_CHARS_MAX, NESTING_MAX, VERSION_CHARS_MAX};
 
 /// What a caller is told of a version that is none.
-pub(crate) const VERSION_RULE: &str = "must be a semantic version such as 1.0.0";
+pub const VERSION_RULE: &str = "must be a semantic version such as 1.0.0";
 
 /// The members of an object, each to be taken once.
 #[derive(Debug, Default)]
@@ -41,7 +41,7 @@ impl<'a> Members<'a> {
 
     /// The members of what is an object already, duplicates included; `None` when it is none, or has a name that is not valid
     /// Unicode.
-    pub(crate) fn of(raw: &'a RawValue) -> Option<Self> {
+    pub fn of(raw: &'a RawValue) -> Option<Self> {
         let left = json::members(raw)?;
         Some(Self { left })
     }
@@ -52,7 +52,7 @@ impl<'a> Members<'a> {
     }
 
     /// Takes a member, null or not.
-    pub(crate) fn take_any(&mut self, name: &str) -> Option<&'a RawValue> {
+    pub fn take_any(&mut self, name: &str) -> Option<&'a RawValue> {
         let index = self.left.iter().position(|(known, _)| known == name)?;
         Some(self.left.swap_remove(index).1)
     }
@@ -83,7 +83,7 @@ pub struct Fields {
 
 impl Fields {
     /// For the object at `base`, an RFC 6901 pointer.
-    pub(crate) fn at(base: impl Into<String>) -> Self {
+    pub fn at(base: impl Into<String>) -> Self {
         Self {
             base: base.into(),
             errors: Vec::new(),
@@ -134,7 +134,7 @@ impl Fields {
     }
 
     /// A member that must be true or false.
-    pub(crate) fn boolean(&mut self, member: &str, raw: &RawValue) -> Option<bool> {
+    pub fn boolean(&mut self, member: &str, raw: &RawValue) -> Option<bool> {
         let boolean = raw.get().parse().ok();
         if boolean.is_none() {
             self.wrong(member, "must be true or false");
@@ -226,7 +226,7 @@ impl Fields {
     }
 
     /// What was found wrong.
-    pub(crate) fn into_errors(self) -> Vec<FieldError> {
+    pub fn into_errors(self) -> Vec<FieldError> {
         self.errors
     }
 

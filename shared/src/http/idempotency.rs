@@ -6,7 +6,7 @@ use crate::domain::limits::IDEMPOTENCY_KEY_CHARS_MAX;
 const POINTER: &str = "/headers/idempotency-key";
 
 /// What a caller is told of a key that is none.
-pub(crate) const IDEMPOTENCY_KEY_RULE: &str = "must have 1 to 255 printable ASCII characters";
+pub const IDEMPOTENCY_KEY_RULE: &str = "must have 1 to 255 printable ASCII characters";
 
 /// Reads the header: 1 to 255 printable ASCII characters. A quoted string (RFC 8941, section 3.3.3) counts as its content, so
 /// that `abc` and `"abc"` are one key.
@@ -28,7 +28,7 @@ pub fn idempotency_key(header: &str) -> Result<String, FieldError> {
 }
 
 /// Whether this is 1 to 255 printable ASCII characters.
-pub(crate) fn is_idempotency_key(key: &str) -> bool {
+pub fn is_idempotency_key(key: &str) -> bool {
     let printable = key.bytes().all(|byte| (b' '..=b'~').contains(&byte));
     printable && (1..=IDEMPOTENCY_KEY_CHARS_MAX).contains(&key.len())
 }

@@ -41,7 +41,7 @@ impl ListRequest {
     }
 
     /// Where a page leaves off, for whoever asks for the next one.
-    pub(crate) fn next_cursor(&self, page: &ListPage, owner: &Owner) -> Option<String> {
+    pub fn next_cursor(&self, page: &ListPage, owner: &Owner) -> Option<String> {
         let cursor = Cursor {
             owner,
             filter: &self.filter,
@@ -52,7 +52,7 @@ impl ListRequest {
 
 /// The parameters of a list as they are read, one by one, wherever they stand in the request.
 #[derive(Debug, Default)]
-pub(crate) struct Parameters {
+pub struct Parameters {
     /// What the pointer to a parameter begins with.
     base: &'static str,
     filter: ListFilter,
@@ -63,7 +63,7 @@ pub(crate) struct Parameters {
 }
 
 impl Parameters {
-    pub(crate) fn at(base: &'static str) -> Self {
+    pub fn at(base: &'static str) -> Self {
         Self {
             base,
             ..Self::default()
@@ -76,7 +76,7 @@ impl Parameters {
     }
 
     /// Reads one, as text.
-    pub(crate) fn set(&mut self, name: &str, value: &str) {
+    pub fn set(&mut self, name: &str, value: &str) {
         // One more than are named, which says that there are more.
         if self.errors.len() > FAULTS_MAX {
             return;
@@ -124,7 +124,7 @@ impl Parameters {
     /// # Errors
     ///
     /// Every parameter that is wrong.
-    pub(crate) fn finish(mut self, owner: &Owner) -> Result<ListRequest, Vec<FieldError>> {
+    pub fn finish(mut self, owner: &Owner) -> Result<ListRequest, Vec<FieldError>> {
         // Last, since it is bound to all the others.
         let from = self.cursor.take().and_then(|text| {
             let cursor = Cursor {

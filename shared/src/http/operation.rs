@@ -24,46 +24,46 @@ const RETRY_AFTER_AGE_DIVISOR: u64 = 10;
 /// The body that shows an operation.
 #[derive(Debug, Serialize)]
 pub struct OperationView<'a> {
-    pub(crate) id: &'a str,
-    pub(crate) function: &'a str,
-    pub(crate) version: &'a str,
-    pub(crate) status: &'static str,
-    pub(crate) attempt: u32,
+    pub id: &'a str,
+    pub function: &'a str,
+    pub version: &'a str,
+    pub status: &'static str,
+    pub attempt: u32,
     lock_version: u64,
-    pub(crate) created_at: String,
-    pub(crate) updated_at: String,
-    pub(crate) deadline_at: String,
-    pub(crate) expires_at: String,
-    pub(crate) progress: Option<f64>,
-    pub(crate) progress_message: Option<&'a str>,
+    pub created_at: String,
+    pub updated_at: String,
+    pub deadline_at: String,
+    pub expires_at: String,
+    pub progress: Option<f64>,
+    pub progress_message: Option<&'a str>,
     progress_updated_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) started_at: Option<String>,
+    pub started_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) completed_at: Option<String>,
+    pub completed_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) cancelled_at: Option<String>,
+    pub cancelled_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) retry_after: Option<Quantity>,
+    pub retry_after: Option<Quantity>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) metadata: Option<&'a Json>,
+    pub metadata: Option<&'a Json>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) result: Option<&'a Json>,
+    pub result: Option<&'a Json>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) errors: Option<Vec<ErrorView<'a>>>,
+    pub errors: Option<Vec<ErrorView<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     callback: Option<CallbackView<'a>>,
 }
 
 /// A length of time as callers see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-pub(crate) struct Quantity {
-    pub(crate) value: u64,
+pub struct Quantity {
+    pub value: u64,
     unit: &'static str,
 }
 
 impl Quantity {
-    pub(crate) const fn seconds(value: u64) -> Self {
+    pub const fn seconds(value: u64) -> Self {
         Self {
             value,
             unit: "second",
@@ -71,7 +71,7 @@ impl Quantity {
     }
 
     /// In milliseconds.
-    pub(crate) fn of(duration: Duration) -> Self {
+    pub fn of(duration: Duration) -> Self {
         Self {
             value: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
             unit: "millisecond",
@@ -212,7 +212,7 @@ impl<'a> CallbackView<'a> {
 }
 
 /// When the caller may look again, in seconds; `None` once there is nothing to wait for.
-pub(crate) fn retry_after_secs(operation: &Operation, now: Timestamp) -> Option<u64> {
+pub fn retry_after_secs(operation: &Operation, now: Timestamp) -> Option<u64> {
     let (shortest, longest) = RETRY_AFTER_SECS;
     let age_secs = now.since(operation.created_at).as_secs();
     (!operation.status().is_terminal())

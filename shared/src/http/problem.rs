@@ -141,7 +141,7 @@ impl Code {
     }
 
     /// The HTTP status.
-    pub(crate) const fn status(self) -> u16 {
+    pub const fn http_status(self) -> u16 {
         match self {
             Self::ParseError
             | Self::InvalidRequest
@@ -339,7 +339,7 @@ impl Problem {
     /// The HTTP status.
     #[must_use]
     pub fn status(&self) -> u16 {
-        self.status.unwrap_or(self.code.status())
+        self.status.unwrap_or(self.code.http_status())
     }
 
     /// The body.

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use shared::domain::callback::{CallbackStatus, Event};
 use shared::domain::operation::FailureCode;
 use shared::domain::transition::Status;
-use shared::forrst::{ExtensionName, Spelling};
 use shared::http::Code;
+use submit::forrst::protocol::{ExtensionName, Spelling};
 use tests::openapi::{Document, EXTENSIBLE, Route};
 
 /// Both ways, with whether an authorizer stands before each. The template's routes are held to the local gateway's by a test of their own.

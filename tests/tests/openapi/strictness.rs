@@ -7,9 +7,9 @@ use shared::domain::limits::CALLBACK_URL_CHARS_MAX;
 use shared::domain::network::AllowedNetworks;
 use shared::domain::operation::Owner;
 use shared::domain::time::Timestamp;
-use shared::forrst::Reading;
 use shared::http::{Cursor, ListRequest, idempotency_key};
 use shared::store::{ListFilter, Position};
+use submit::forrst::protocol::Reading;
 use tests::openapi::{Document, Side};
 
 #[path = "../../../shared/src/domain/callback_url/tests/accepted.rs"]

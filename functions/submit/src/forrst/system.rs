@@ -6,15 +6,16 @@ use shared::domain::id::OperationId;
 use shared::domain::operation::{Operation, Owner};
 use shared::domain::precondition::Preconditions;
 use shared::domain::time::Timestamp;
-use shared::forrst::{
-    CancelView, CapabilitiesView, ComponentHealth, DescribeView, ErrorObject, Errors,
-    HealthArguments, HealthComponent, HealthStatus, HealthView, ListView, PingView, Response,
-    StatusView, SystemCall,
-};
 use shared::store::Cancelled;
 use shared::telemetry::{audit, chain, record_operation_id};
 
 use super::Context;
+use super::protocol::{
+    CancelView, CapabilitiesView, ComponentHealth, DescribeView, ErrorObject, Errors,
+    HealthArguments, HealthComponent, HealthStatus, HealthView, ListView, PingView, Response,
+    StatusView, SystemCall,
+};
+
 use crate::Submit;
 
 impl Submit {

@@ -8,12 +8,12 @@ use super::PROTOCOL_VERSION;
 use super::error::ErrorObject;
 use super::system::{DescribeArguments, SystemFunction};
 use super::urn::ExtensionName;
-use crate::catalogue::{Catalogue, Entry, SideEffect, Unknown};
-use crate::domain::limits::{
+use shared::catalogue::{Catalogue, Entry, SideEffect, Unknown};
+use shared::domain::limits::{
     ARGUMENTS_BYTES_MAX, BODY_BYTES_MAX, DEADLINE_SECS_MAX, LIST_LIMIT_MAX, NESTING_MAX,
     RESULT_BYTES_MAX,
 };
-use crate::http::Quantity;
+use shared::http::Quantity;
 
 /// The result of `fn:capabilities`.
 #[derive(Debug, Serialize, JsonSchema)]

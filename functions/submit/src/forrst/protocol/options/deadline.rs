@@ -5,12 +5,12 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::domain::json::{Json, whole_number};
-use crate::domain::limits::DEADLINE_SECS_MAX;
-use crate::domain::time::Timestamp;
-use crate::forrst::error::{ErrorObject, Errors};
-use crate::forrst::extensions::Extension;
-use crate::http::{Code, Fields, Members, Quantity};
+use crate::forrst::protocol::error::{ErrorObject, Errors};
+use crate::forrst::protocol::extensions::Extension;
+use shared::domain::json::{Json, whole_number};
+use shared::domain::limits::DEADLINE_SECS_MAX;
+use shared::domain::time::Timestamp;
+use shared::http::{Code, Fields, Members, Quantity};
 
 /// Options of `deadline`.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,7 +48,10 @@ fn unit_millis(unit: &str) -> Option<u64> {
 }
 
 impl DeadlineOptions {
-    pub(in crate::forrst) fn read(members: &mut Members<'_>, fields: &mut Fields) -> Option<Self> {
+    pub(in crate::forrst::protocol) fn read(
+        members: &mut Members<'_>,
+        fields: &mut Fields,
+    ) -> Option<Self> {
         let value = fields.required(members, "value");
         let unit = fields
             .required(members, "unit")
@@ -94,7 +97,7 @@ impl DeadlineOptions {
     }
 
     /// As the caller said it: `{"value", "unit"}`.
-    pub(in crate::forrst) fn specified(&self) -> Json {
+    pub(in crate::forrst::protocol) fn specified(&self) -> Json {
         // Strings and JSON that was JSON before, so writing it cannot fail.
         Json::of(&self.specified).unwrap_or_else(|_| Json::empty_object())
     }

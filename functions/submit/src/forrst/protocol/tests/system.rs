@@ -6,18 +6,18 @@ use std::time::Duration;
 use semver::Version;
 use serde_json::{Value, json};
 
-use super::{NOW, alice, envelope, operation, read, told};
-use crate::catalogue::{Catalogue, Unknown};
-use crate::domain::operation::State;
-use crate::domain::transition::Status;
-use crate::forrst::{
+use super::super::{
     CapabilitiesView, ComponentHealth, DescribeArguments, DescribeView, ErrorObject, Errors,
     HealthArguments, HealthComponent, HealthStatus, HealthView, ListView, PingView, SystemCall,
     SystemFunction,
 };
-use crate::http::ListRequest;
-use crate::schema::Validators;
-use crate::store::{ListFilter, ListPage, Position};
+use super::{NOW, alice, envelope, operation, read, told};
+use shared::catalogue::{Catalogue, Unknown};
+use shared::domain::operation::State;
+use shared::domain::transition::Status;
+use shared::http::ListRequest;
+use shared::schema::Validators;
+use shared::store::{ListFilter, ListPage, Position};
 
 fn call(function: &str, arguments: &Value) -> Value {
     let mut envelope = envelope();

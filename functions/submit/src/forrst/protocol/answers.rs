@@ -10,12 +10,12 @@ pub use self::retry::{RetryAnswer, RetryStrategy};
 use super::options::{DeadlineOptions, WebhookOptions};
 use super::system::SystemFunction;
 use super::urn::ExtensionName;
-use crate::domain::callback::SignatureVersion;
-use crate::domain::json::Json;
-use crate::domain::operation::Operation;
-use crate::domain::time::Timestamp;
-use crate::domain::transition::Status;
-use crate::http::{Quantity, retry_after_secs};
+use shared::domain::callback::SignatureVersion;
+use shared::domain::json::Json;
+use shared::domain::operation::Operation;
+use shared::domain::time::Timestamp;
+use shared::domain::transition::Status;
+use shared::http::{Quantity, retry_after_secs};
 
 /// The answer of one extension.
 #[derive(Debug, Clone, PartialEq, Serialize)]

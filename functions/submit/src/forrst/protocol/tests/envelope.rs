@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::super::{ExtensionName, Reading};
 use super::{assert_told, envelope, read, told};
-use crate::forrst::{ExtensionName, Reading};
 
 /// The envelope with the value at `pointer` replaced, or left out.
 fn altered(pointer: &str, value: Option<Value>) -> Value {

@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::system::{HealthArguments, HealthComponent};
-use crate::domain::time::Timestamp;
-use crate::http::Quantity;
+use shared::domain::time::Timestamp;
+use shared::http::Quantity;
 
 /// How well something does, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{NOW, assert_told, envelope, read, with_extension};
-use crate::domain::callback::Event;
-use crate::domain::callback::SignatureVersion;
-use crate::domain::time::Timestamp;
-use crate::forrst::{
+use super::super::{
     CallbackRequest, DeadlineLimit, DeadlineOptions, Extension, ExtensionName, Extensions, Reading,
 };
+use super::{NOW, assert_told, envelope, read, with_extension};
+use shared::domain::callback::Event;
+use shared::domain::callback::SignatureVersion;
+use shared::domain::time::Timestamp;
 
 fn extensions(envelope: &Value) -> Extensions {
     read(envelope).request.unwrap().extensions
@@ -295,7 +295,7 @@ fn unknown_extensions_are_told_in_one_error() {
     );
     let errors = read(&envelope).request.unwrap_err();
     let error = serde_json::to_value(&errors.as_slice()[0]).unwrap();
-    let supported = ExtensionName::ALL.map(|name| name.urn(crate::forrst::Spelling::Canonical));
+    let supported = ExtensionName::ALL.map(|name| name.urn(super::super::Spelling::Canonical));
     assert_eq!(
         error["details"],
         json!({"unsupported": ["urn:acme:ext:audit", "urn:forrst:ext:caching"], "supported": supported})
@@ -378,7 +378,7 @@ fn each_extension_is_answered_as_it_was_spelled() {
             "urn:cline:forrst:ext:retry"
         ]
     );
-    let nobody = crate::forrst::Echo::default();
+    let nobody = super::super::Echo::default();
     assert_eq!(
         nobody.urn(ExtensionName::Retry),
         "urn:cline:forrst:ext:retry"

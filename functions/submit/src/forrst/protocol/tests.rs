@@ -9,11 +9,11 @@ mod system;
 use serde_json::{Value, json};
 
 use super::{Errors, Reading, Source};
-use crate::domain::id::{CreateId, OperationId};
-use crate::domain::json::Json;
-use crate::domain::operation::{Operation, Origin, Owner, Payload, State};
-use crate::domain::time::Timestamp;
-use crate::http::Answer;
+use shared::domain::id::{CreateId, OperationId};
+use shared::domain::json::Json;
+use shared::domain::operation::{Operation, Origin, Owner, Payload, State};
+use shared::domain::time::Timestamp;
+use shared::http::Answer;
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 

@@ -14,12 +14,12 @@ use super::error::{ErrorObject, Errors, Faults};
 use super::health::{HealthView, PingView};
 use super::operation::{CancelView, ListView, StatusView};
 use super::request::{Echo, Request};
-use crate::catalogue::{ArgumentFault, SideEffect, Unknown, read_as, schema_of};
-use crate::domain::id::OperationId;
-use crate::domain::json::{Json, members};
-use crate::domain::operation::Owner;
-use crate::http::{Code, ListRequest, Parameters, VERSION_RULE};
-use crate::schema::Validators;
+use shared::catalogue::{ArgumentFault, SideEffect, Unknown, read_as, schema_of};
+use shared::domain::id::OperationId;
+use shared::domain::json::{Json, members};
+use shared::domain::operation::Owner;
+use shared::http::{Code, ListRequest, Parameters, VERSION_RULE};
+use shared::schema::Validators;
 
 const ARGUMENTS: &str = "/call/arguments";
 

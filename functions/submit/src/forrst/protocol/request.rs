@@ -9,9 +9,9 @@ use super::extensions::{Extension, Extensions};
 use super::options::TracingOptions;
 use super::urn::{ExtensionName, Spelling};
 use super::{PROTOCOL_MAJOR, PROTOCOL_NAME, PROTOCOL_VERSION};
-use crate::domain::json::{self, Fault, Json};
-use crate::domain::limits::{ARGUMENTS_BYTES_MAX, NESTING_MAX, REQUEST_ID_CHARS_MAX};
-use crate::http::{Code, Fields, Members};
+use shared::domain::json::{self, Fault, Json};
+use shared::domain::limits::{ARGUMENTS_BYTES_MAX, NESTING_MAX, REQUEST_ID_CHARS_MAX};
+use shared::http::{Code, Fields, Members};
 
 const ARGUMENTS: &str = "/call/arguments";
 

@@ -11,10 +11,10 @@ use super::options::{
 };
 use super::request::Echo;
 use super::urn::{ExtensionName, Spelling, is_urn};
-use crate::domain::callback::Event;
-use crate::domain::json::elements;
-use crate::domain::limits::{EXTENSION_URN_CHARS_MAX, EXTENSIONS_MAX, FAULTS_MAX};
-use crate::http::{Code, Fields, Members};
+use shared::domain::callback::Event;
+use shared::domain::json::elements;
+use shared::domain::limits::{EXTENSION_URN_CHARS_MAX, EXTENSIONS_MAX, FAULTS_MAX};
+use shared::http::{Code, Fields, Members};
 
 /// An extension that a caller asked for.
 #[derive(Debug, Clone, PartialEq)]

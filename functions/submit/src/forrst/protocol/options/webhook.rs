@@ -2,9 +2,9 @@
 
 use serde_json::value::RawValue;
 
-use crate::domain::callback::{Event, SignatureVersion};
-use crate::domain::json::elements;
-use crate::http::{Fields, Members};
+use shared::domain::callback::{Event, SignatureVersion};
+use shared::domain::json::elements;
+use shared::http::{Fields, Members};
 
 /// Options of `webhook`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +45,10 @@ impl WebhookEvent {
 }
 
 impl WebhookOptions {
-    pub(in crate::forrst) fn read(members: &mut Members<'_>, fields: &mut Fields) -> Option<Self> {
+    pub(in crate::forrst::protocol) fn read(
+        members: &mut Members<'_>,
+        fields: &mut Fields,
+    ) -> Option<Self> {
         let callback_url = fields
             .required(members, "callback_url")
             .and_then(|raw| fields.text("callback_url", raw));

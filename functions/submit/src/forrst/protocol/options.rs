@@ -12,9 +12,9 @@ pub use self::deadline::{DeadlineLimit, DeadlineOptions};
 pub use self::webhook::{WebhookEvent, WebhookOptions};
 use super::error::ErrorObject;
 use super::extensions::Extension;
-use crate::domain::fingerprint::RequestHash;
-use crate::domain::limits::TRACING_ID_CHARS_MAX;
-use crate::http::{Code, Fields, IDEMPOTENCY_KEY_RULE, Members, is_idempotency_key};
+use shared::domain::fingerprint::RequestHash;
+use shared::domain::limits::TRACING_ID_CHARS_MAX;
+use shared::http::{Code, Fields, IDEMPOTENCY_KEY_RULE, Members, is_idempotency_key};
 
 /// Options of `async`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

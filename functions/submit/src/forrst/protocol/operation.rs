@@ -3,11 +3,11 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::domain::json::Json;
-use crate::domain::operation::{Operation, Owner};
-use crate::domain::time::Timestamp;
-use crate::http::{ErrorView, ListRequest, OperationView, Quantity};
-use crate::store::ListPage;
+use shared::domain::json::Json;
+use shared::domain::operation::{Operation, Owner};
+use shared::domain::time::Timestamp;
+use shared::http::{ErrorView, ListRequest, OperationView, Quantity};
+use shared::store::ListPage;
 
 /// The result of `async:fn:status`, and each element of a list. The protocol's tables call an operation's name `operation_id` in
 /// the one and `id` in the other, so both have both; a failed operation is a successful read, with its `errors` in here.

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use semver::Version;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::domain::limits::LIST_LIMIT_MAX;
+use shared::domain::limits::LIST_LIMIT_MAX;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

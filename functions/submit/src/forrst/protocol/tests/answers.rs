@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{NOW, body, envelope, operation, read, with_extension};
-use crate::domain::callback::SignatureVersion;
-use crate::domain::id::ClaimId;
-use crate::domain::json::Json;
-use crate::domain::operation::{Operation, OperationError, Payload, Progress, State};
-use crate::forrst::{
+use super::super::{
     AsyncAnswer, CancelView, DeadlineAnswer, Echo, ErrorObject, Errors, IdempotencyAnswer,
     Response, StatusView, TracingAnswer, WebhookAnswer,
 };
-use crate::http::{Answer, Code, FieldError, Problem};
+use super::{NOW, body, envelope, operation, read, with_extension};
+use shared::domain::callback::SignatureVersion;
+use shared::domain::id::ClaimId;
+use shared::domain::json::Json;
+use shared::domain::operation::{Operation, OperationError, Payload, Progress, State};
+use shared::http::{Answer, Code, FieldError, Problem};
 
 const TOOK: Duration = Duration::from_millis(12);
 

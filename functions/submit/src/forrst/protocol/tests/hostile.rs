@@ -6,14 +6,14 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::{Value, json};
 
-use super::{NOW, alice, body, envelope};
-use crate::catalogue::Catalogue;
-use crate::forrst::{
+use super::super::{
     DeadlineAnswer, DescribeView, Echo, Errors, Reading, Response, SystemCall, SystemFunction,
     TracingAnswer,
 };
-use crate::http::Answer;
-use crate::schema::Validators;
+use super::{NOW, alice, body, envelope};
+use shared::catalogue::Catalogue;
+use shared::http::Answer;
+use shared::schema::Validators;
 
 /// Stands in a JSON value where text is put that no value can hold.
 const HOLE: &str = "@hole@";

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::http::{Code, Quantity};
+use shared::http::{Code, Quantity};
 
 /// Whether trying again is of use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

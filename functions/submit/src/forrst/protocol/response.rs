@@ -8,8 +8,8 @@ use super::answers::ExtensionAnswer;
 use super::error::{ErrorObject, Errors};
 use super::request::Echo;
 use super::{PROTOCOL_NAME, PROTOCOL_VERSION};
-use crate::domain::json::Json;
-use crate::http::{Answer, Code};
+use shared::domain::json::Json;
+use shared::http::{Answer, Code};
 
 /// The status of everything that did not fail.
 const OK: u16 = 200;

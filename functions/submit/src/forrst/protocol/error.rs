@@ -6,12 +6,12 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::answers::RetryAnswer;
-use crate::domain::json::Json;
-use crate::domain::limits::FAULTS_MAX;
-use crate::domain::operation::OperationError;
-use crate::http::{Code, FieldError, Problem};
-use crate::queue::QueueError;
-use crate::store::StoreError;
+use shared::domain::json::Json;
+use shared::domain::limits::FAULTS_MAX;
+use shared::domain::operation::OperationError;
+use shared::http::{Code, FieldError, Problem};
+use shared::queue::QueueError;
+use shared::store::StoreError;
 
 /// What is told of what is wrong, in characters, its place not counted: it may quote a name that the caller chose.
 const DETAIL_CHARS_MAX: usize = 1000;
@@ -119,7 +119,7 @@ impl ErrorObject {
 const fn status_of(code: Code) -> u16 {
     match code {
         Code::AsyncCannotCancel => BAD_REQUEST,
-        code => code.status(),
+        code => code.http_status(),
     }
 }
 

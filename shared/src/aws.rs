@@ -27,6 +27,8 @@ use tokio::task::{JoinError, JoinSet};
 use crate::certificates::add_certificates;
 use crate::config::{Environment, SettingError};
 use crate::domain::limits::{CALL_ATTEMPT_TIMEOUT, CALL_TIMEOUT, CALL_TRIES_MAX};
+use crate::queue::Queue;
+use crate::store::Store;
 
 /// The first wait between two tries of one call; the SDK doubles it and adds jitter.
 const CALL_BACKOFF: Duration = Duration::from_millis(50);
@@ -143,6 +145,30 @@ impl Aws {
         config.set_endpoint_url(self.sqs_endpoint.clone());
         config.set_retry_partition(self.retry_quota.clone());
         aws_sdk_sqs::Client::from_conf(config.build())
+    }
+
+    /// The table that `TABLE_NAME` names.
+    ///
+    /// # Errors
+    ///
+    /// When the setting is missing.
+    pub fn store(&self, environment: &Environment) -> Result<Store, SettingError> {
+        let table = environment.required("TABLE_NAME")?.to_owned();
+        Ok(Store::new(self.dynamodb(), table))
+    }
+
+    /// The queue whose URL is the setting `url_setting`.
+    ///
+    /// # Errors
+    ///
+    /// When the setting is missing.
+    pub fn queue(
+        &self,
+        environment: &Environment,
+        url_setting: &'static str,
+    ) -> Result<Queue, SettingError> {
+        let url = environment.required(url_setting)?.to_owned();
+        Ok(Queue::new(self.sqs(), url))
     }
 
     /// A client for Secrets Manager.

@@ -1,7 +1,7 @@
 //! What a receiver is told.
 
 use serde::Serialize;
-use shared::domain::json::Json;
+use shared::domain::json::{Json, encode};
 use shared::domain::limits::CALLBACK_BODY_BYTES_MAX;
 use shared::domain::operation::Operation;
 use shared::http::ErrorView;
@@ -75,6 +75,5 @@ fn write(
             cancelled_at: operation.cancelled_at().map(|at| at.to_string()),
         },
     };
-    // Strings, numbers and JSON that was JSON before, so writing it cannot fail.
-    serde_json::to_vec(&body).unwrap_or_default()
+    encode(&body).into_bytes()
 }

@@ -60,12 +60,7 @@ impl Callback {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Result<Self, SettingError> {
-        let queue = |name| {
-            Ok(Queue::new(
-                aws.sqs(),
-                environment.required(name)?.to_owned(),
-            ))
-        };
+        let queue = |url_setting| aws.queue(environment, url_setting);
         let timeout_secs = environment.number(
             "CALLBACK_TIMEOUT_SECONDS",
             1..=CALLBACK_TIMEOUT_SECS_MAX,
@@ -81,10 +76,7 @@ impl Callback {
         )
         .map_err(|error| SettingError::new("TLS", format!("cannot be set up: {error}")))?;
         Ok(Self {
-            store: Store::new(
-                aws.dynamodb(),
-                environment.required("TABLE_NAME")?.to_owned(),
-            ),
+            store: aws.store(environment)?,
             callbacks: queue("CALLBACK_QUEUE_URL")?,
             dead_letters: queue("CALLBACK_DEAD_LETTER_QUEUE_URL")?,
             sender,

@@ -2,6 +2,7 @@
 
 use schemars::Schema;
 use serde::Serialize;
+use shared::domain::json::encode;
 use shared::domain::limits::{ARGUMENTS_BYTES_MAX, RESULT_BYTES_MAX};
 use shared::http::Answer;
 
@@ -51,7 +52,6 @@ impl Status {
         let body = Body {
             functions: self.catalogue.entries().map(view).collect(),
         };
-        // Schemas are JSON already, so writing them cannot fail.
-        Answer::json(200, serde_json::to_string(&body).unwrap_or_default())
+        Answer::json(200, encode(&body))
     }
 }

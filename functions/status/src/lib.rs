@@ -43,14 +43,8 @@ impl Status {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Result<Self, SettingError> {
-        let store = Store::new(
-            aws.dynamodb(),
-            environment.required("TABLE_NAME")?.to_owned(),
-        );
-        let callbacks = Queue::new(
-            aws.sqs(),
-            environment.required("CALLBACK_QUEUE_URL")?.to_owned(),
-        );
+        let store = aws.store(environment)?;
+        let callbacks = aws.queue(environment, "CALLBACK_QUEUE_URL")?;
         Ok(Self {
             operations: Operations::new(
                 store.clone(),

@@ -58,14 +58,8 @@ impl Submit {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Result<Self, SettingError> {
-        let store = Store::new(
-            aws.dynamodb(),
-            environment.required("TABLE_NAME")?.to_owned(),
-        );
-        let callbacks = Queue::new(
-            aws.sqs(),
-            environment.required("CALLBACK_QUEUE_URL")?.to_owned(),
-        );
+        let store = aws.store(environment)?;
+        let callbacks = aws.queue(environment, "CALLBACK_QUEUE_URL")?;
         let requests = RequestSettings::new(environment)?;
         Ok(Self {
             operations: Operations::new(
@@ -75,10 +69,7 @@ impl Submit {
                 Arc::clone(&random),
             ),
             store,
-            dispatch: Queue::new(
-                aws.sqs(),
-                environment.required("DISPATCH_QUEUE_URL")?.to_owned(),
-            ),
+            dispatch: aws.queue(environment, "DISPATCH_QUEUE_URL")?,
             catalogue: Catalogue::new(environment.switch("DEMO_FUNCTIONS")?),
             validators: Validators::default(),
             allowed_networks: environment.allowed_networks()?,

@@ -73,22 +73,14 @@ impl Worker {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Result<Self, SettingError> {
-        let queue = |name| {
-            Ok(Queue::new(
-                aws.sqs(),
-                environment.required(name)?.to_owned(),
-            ))
-        };
+        let queue = |url_setting| aws.queue(environment, url_setting);
         let lease_secs = environment.number(
             "LEASE_SECONDS",
             LEASE_SECS_MIN..=LEASE_SECS_MAX,
             LEASE_SECS_DEFAULT,
         )?;
         Ok(Self {
-            store: Store::new(
-                aws.dynamodb(),
-                environment.required("TABLE_NAME")?.to_owned(),
-            ),
+            store: aws.store(environment)?,
             dispatch: queue("DISPATCH_QUEUE_URL")?,
             dead_letters: queue("DISPATCH_DEAD_LETTER_QUEUE_URL")?,
             callbacks: queue("CALLBACK_QUEUE_URL")?,

@@ -22,6 +22,17 @@ pub(crate) use self::number::{with_finite_numbers, with_plain_integers};
 pub use self::read::{NotJson, read};
 use self::token::{Token, Tokens, decoded};
 
+/// Writes one of Ferry's own types as JSON.
+///
+/// # Panics
+///
+/// When the type has no JSON form: a map whose keys are not strings, or a `Serialize` that fails. A
+/// type of Ferry's that did would fail in its first test, and never for a particular value.
+#[must_use]
+pub fn encode(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("Ferry's own types have string keys, so a JSON form")
+}
+
 /// One JSON value as text without insignificant white space, otherwise as sent.
 #[derive(Debug, Clone, Serialize)]
 #[serde(transparent)]

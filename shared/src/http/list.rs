@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::cursor::Cursor;
 use super::operation::OperationView;
 use super::problem::{FieldError, Problem};
+use crate::domain::json::encode;
 use crate::domain::limits::{FAULTS_MAX, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX};
 use crate::domain::operation::Owner;
 use crate::domain::time::{Moment, Timestamp};
@@ -172,8 +173,7 @@ pub fn list_body(page: &ListPage, request: &ListRequest, owner: &Owner, now: Tim
             .collect(),
         next_cursor: request.next_cursor(page, owner),
     };
-    // Views have string keys and finite numbers only, so writing them cannot fail.
-    serde_json::to_string(&body).unwrap_or_default()
+    encode(&body)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::etag::ETag;
 use super::problem::Problem;
 use crate::domain::callback::{Callback, CallbackStatus};
 use crate::domain::callback_url::redacted;
-use crate::domain::json::Json;
+use crate::domain::json::{Json, encode};
 use crate::domain::operation::{Operation, OperationError};
 use crate::domain::time::Timestamp;
 use crate::domain::transition::Status;
@@ -174,8 +174,7 @@ impl<'a> OperationView<'a> {
     /// The answer that shows this operation, with its ETag, and until it has ended `Retry-After`.
     #[must_use]
     pub fn answer(&self, status: u16, tag: &ETag) -> Answer {
-        // Strings, finite numbers and JSON that was JSON before, so writing it cannot fail.
-        let body = serde_json::to_string(self).unwrap_or_default();
+        let body = encode(self);
         let answer = Answer::json(status, body)
             .with("cache-control", "private, no-cache")
             .with("etag", tag.to_string());

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::domain::json::encode;
 use crate::domain::limits::FAULTS_MAX;
 use crate::queue::QueueError;
 use crate::store::StoreError;
@@ -365,8 +366,7 @@ impl Problem {
             request_id,
             errors: &self.errors,
         };
-        // Strings and numbers only, so writing it cannot fail.
-        serde_json::to_string(&body).unwrap_or_default()
+        encode(&body)
     }
 }
 

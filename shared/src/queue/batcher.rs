@@ -1,18 +1,18 @@
-//! Requests of the same moment, sent as one.
+//! Calls of the same moment, sent as one batch request.
 //!
-//! SQS bills a batch of up to ten like a single request, and the messages of a batch that are served side by side ask for the same
-//! things at about the same time. Whoever asks gives way once, so that its neighbours can ask as well; the first to go on sends for
-//! all of them.
+//! SQS bills a batch of up to ten entries as one request, and messages that are served side by side
+//! make the same calls at about the same time. Each caller yields once, so that its neighbours can
+//! submit as well; the first that runs again sends all entries.
 
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::BATCH_MAX;
+use super::sqs::BATCH_MAX;
 use crate::clock::BoxFuture;
 
-/// What has been asked for and not yet sent. Clones share it.
+/// The entries that wait to be sent. Clones share them.
 #[derive(Debug)]
 pub(super) struct Batcher<E, R> {
     waiting: Arc<Mutex<Waiting<E, R>>>,
@@ -20,48 +20,50 @@ pub(super) struct Batcher<E, R> {
 
 #[derive(Debug)]
 struct Waiting<E, R> {
-    /// Each with who is told what came of it.
+    /// Each with its caller's channel for the outcome.
     entries: Vec<(E, oneshot::Sender<R>)>,
-    /// How many have been taken to be sent, of all that were asked for.
+    /// How many entries have been taken to be sent so far.
     taken: usize,
 }
 
 impl<E, R> Batcher<E, R> {
-    /// Has an entry sent, by `send` or by another who asks: what came of it. None when whoever sent it was dropped in the middle, so
-    /// that it may or may not have been sent.
+    /// Sends an entry, by this caller's `send` or by another caller's, and returns its outcome. None
+    /// when the caller that sent it was dropped first: the entry may or may not have been sent.
     ///
-    /// `turn` tells when the next request may be made, and what it gives is held until that is answered. With a lock, what is asked
-    /// for during a request goes with the one after it, and with what is ready at once nobody waits for another's request.
+    /// The request starts when `turn` is ready, and holds its output until it is answered. With a
+    /// lock, entries submitted during a request share the next one; with a future that is ready at
+    /// once, no caller waits for another's request.
     ///
-    /// One that is dropped before its entry was taken to be sent is not sent.
+    /// The entry of a caller that is dropped before it was taken is not sent.
     pub(super) async fn submit<'a, T>(
         &self,
         entry: E,
         turn: impl Future<Output = T>,
         send: impl Fn(Vec<E>) -> BoxFuture<'a, Vec<R>>,
     ) -> Option<R> {
-        let (asker, mut told) = oneshot::channel();
-        let number = self.waiting().push(entry, asker);
+        let (sender, mut outcome) = oneshot::channel();
+        let number = self.waiting().push(entry, sender);
         tokio::task::yield_now().await;
         let turn = tokio::select! {
             biased;
-            outcome = &mut told => return outcome.ok(),
+            outcome = &mut outcome => return outcome.ok(),
             turn = turn => turn,
         };
-        // Whoever took it tells; those who wait now will see to themselves.
+        // Empty when another caller took this entry: it reports the outcome. Entries that were
+        // submitted since wait for the next request.
         let mut taken = self.waiting().take_with(number).into_iter();
         loop {
-            let (entries, askers): (Vec<_>, Vec<_>) = taken.by_ref().take(BATCH_MAX).unzip();
+            let (entries, senders): (Vec<_>, Vec<_>) = taken.by_ref().take(BATCH_MAX).unzip();
             if entries.is_empty() {
                 break;
             }
-            for (asker, outcome) in askers.into_iter().zip(send(entries).await) {
-                // Whoever was dropped meanwhile hears of nothing.
-                let _ = asker.send(outcome);
+            for (sender, outcome) in senders.into_iter().zip(send(entries).await) {
+                // Fails when the caller was dropped meanwhile.
+                let _ = sender.send(outcome);
             }
         }
         drop(turn);
-        told.await.ok()
+        outcome.await.ok()
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting<E, R>> {
@@ -70,20 +72,20 @@ impl<E, R> Batcher<E, R> {
 }
 
 impl<E, R> Waiting<E, R> {
-    /// The entry's number.
-    fn push(&mut self, entry: E, asker: oneshot::Sender<R>) -> usize {
-        self.entries.push((entry, asker));
+    /// Returns the entry's number.
+    fn push(&mut self, entry: E, sender: oneshot::Sender<R>) -> usize {
+        self.entries.push((entry, sender));
         self.taken + self.entries.len() - 1
     }
 
-    /// All whose askers are still there, if the entry of this number is among them; none when it was taken already.
+    /// All entries whose callers still wait; none when the entry of this number was taken already.
     fn take_with(&mut self, number: usize) -> Vec<(E, oneshot::Sender<R>)> {
         if number < self.taken {
             return Vec::new();
         }
         self.taken += self.entries.len();
         let mut entries = mem::take(&mut self.entries);
-        entries.retain(|(_, asker)| !asker.is_closed());
+        entries.retain(|(_, sender)| !sender.is_closed());
         entries
     }
 }
@@ -126,12 +128,12 @@ mod tests {
     }
 
     impl Doubler {
-        /// Twice the entry, of which a request tells.
+        /// Sends at once, beside any other request.
         async fn twice(&self, entry: u32) -> Option<u32> {
             self.double(entry, ready(())).await
         }
 
-        /// The same when no other request is under way.
+        /// Sends when no other request is in flight.
         async fn twice_in_turn(&self, entry: u32) -> Option<u32> {
             self.double(entry, self.turn.lock()).await
         }
@@ -153,11 +155,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_who_ask_at_once_are_sent_by_the_batch_and_each_is_told_its_own() {
+    async fn callers_of_one_moment_share_batches_and_each_gets_its_own_outcome() {
         let doubler = Doubler::default();
-        let told = join_all((0..23).map(|entry| doubler.twice(entry))).await;
+        let outcomes = join_all((0..23).map(|entry| doubler.twice(entry))).await;
         assert_eq!(
-            told,
+            outcomes,
             (0..23).map(|entry| Some(entry * 2)).collect::<Vec<_>>()
         );
         let sent: Vec<_> = doubler.sent().iter().map(Vec::len).collect();
@@ -165,7 +167,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_asks_later_waits_for_nobody() {
+    async fn a_later_caller_does_not_wait_for_a_request_in_flight() {
         let doubler = Doubler::default();
         let mut stuck = Box::pin(doubler.twice(1));
         for _ in 0..2 {
@@ -176,19 +178,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_asks_later_in_turn_goes_with_the_next_request_and_is_told_at_once() {
+    async fn with_a_lock_later_callers_share_the_next_request() {
         let doubler = Doubler::default();
         let [mut first, mut second, mut third, mut fourth] =
             [1, 2, 3, 4].map(|entry| Box::pin(doubler.twice_in_turn(entry)));
-        for ask in [&mut first, &mut second, &mut third] {
+        for call in [&mut first, &mut second, &mut third] {
             for _ in 0..2 {
-                assert_eq!(ask.as_mut().now_or_never(), None);
+                assert_eq!(call.as_mut().now_or_never(), None);
             }
         }
-        assert_eq!(doubler.sent(), [[1]], "under way");
+        assert_eq!(doubler.sent(), [[1]], "in flight");
         assert_eq!(first.as_mut().now_or_never(), Some(Some(2)));
         assert_eq!(second.as_mut().now_or_never(), None);
-        assert_eq!(doubler.sent(), [[2, 3]], "under way");
+        assert_eq!(doubler.sent(), [[2, 3]], "in flight");
         assert_eq!(fourth.as_mut().now_or_never(), None);
         assert_eq!(second.as_mut().now_or_never(), Some(Some(4)));
         assert_eq!(
@@ -201,7 +203,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_was_sent_for_sends_for_nobody() {
+    async fn a_caller_whose_entry_was_sent_sends_no_request() {
         let doubler = Doubler::default();
         let [mut first, mut second, mut third] =
             [1, 2, 3].map(|entry| Box::pin(doubler.twice(entry)));
@@ -215,7 +217,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_is_dropped_before_it_is_sent_is_not_sent() {
+    async fn a_caller_that_is_dropped_first_is_not_sent() {
         let doubler = Doubler::default();
         let mut dropped = Box::pin(doubler.twice(1));
         assert_eq!(dropped.as_mut().now_or_never(), None);
@@ -225,7 +227,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_is_sent_for_by_one_that_is_dropped_is_told_so() {
+    async fn an_entry_whose_sender_is_dropped_has_no_outcome() {
         let doubler = Doubler::default();
         let mut first = Box::pin(doubler.twice_in_turn(1));
         assert!(first.as_mut().now_or_never().is_none());

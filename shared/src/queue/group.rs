@@ -1,4 +1,4 @@
-//! Which messages SQS counts as one tenant's.
+//! The message groups of the fair queues.
 //!
 //! A standard queue whose messages have a `MessageGroupId` is a fair queue: while the messages of
 //! one group take a large share of the consumers, SQS delivers those of quieter groups first
@@ -11,12 +11,12 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::operation::Owner;
 
-/// Groups that one owner's callbacks are divided into. A group is noisy from a tenth of the
-/// consumers' time on, so an owner with all of it and fewer than ten groups has a noisy one; an
-/// owner who had a group for each of a hundred hosts would have none.
+/// The number of groups that one owner's callbacks are divided into. SQS counts a group as noisy when
+/// it takes a tenth of the consumers' time. An owner who takes all of it with fewer than ten groups
+/// has a noisy one; an owner with one group for each of a hundred hosts would have none.
 const CALLBACK_GROUPS: u8 = 8;
 
-/// Bytes of a hash that are used: enough that no owner finds another with the same group.
+/// How many bytes of the hash are used: enough that no owner can find another with the same group.
 const HASH_BYTES: usize = 16;
 
 /// A message's `MessageGroupId`.
@@ -38,8 +38,8 @@ impl MessageGroup {
         Self(group)
     }
 
-    /// The group of an owner's callbacks to the host of `url`, so that a receiver that does not
-    /// answer holds up few other receivers of the same owner, and none of another's.
+    /// The group of an owner's callbacks to the host of `url`. A receiver that does not answer
+    /// delays few of the owner's other receivers, and no other owner's.
     #[must_use]
     pub fn of_callback(owner: &Owner, url: &str) -> Self {
         let Self(mut group) = Self::of_owner(owner);
@@ -48,20 +48,19 @@ impl MessageGroup {
         Self(group)
     }
 
-    /// The group that a message was received with.
     #[must_use]
     pub const fn from_received(group: String) -> Self {
         Self(group)
     }
 
-    /// The group as SQS gets it: 32 hex digits, and for callbacks a hyphen and a digit.
+    /// 32 hex digits, and for callbacks a hyphen and a digit.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Host and port of a URL that was accepted for a callback, so without user information.
+/// Host and port of an accepted callback URL, which has no user information.
 #[must_use]
 pub fn host(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
@@ -79,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn owners_have_groups_of_their_own_that_do_not_name_them() {
+    fn each_owner_has_a_group_that_does_not_name_the_owner() {
         let [alice, bob] = ["alice", "bob"].map(|name| MessageGroup::of_owner(&owner(name)));
         assert_ne!(alice, bob);
         // `printf jwt:alice | sha256sum`
@@ -93,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_callbacks_group_goes_by_its_host_alone() {
+    fn a_callbacks_group_depends_only_on_its_host() {
         let group = |url| MessageGroup::of_callback(&owner("alice"), url);
         let one = group("https://one.example.com/hook?id=1");
         for same in [
@@ -106,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn an_owner_with_many_hosts_still_has_groups_that_can_be_noisy() {
+    fn an_owner_with_many_hosts_has_eight_groups() {
         let groups: HashSet<_> = (0..1000)
             .map(|n| MessageGroup::of_callback(&owner("alice"), &format!("https://{n}.example/")))
             .collect();

@@ -173,12 +173,12 @@ impl Store {
             })
     }
 
-    /// Looks whether the table answers: one read, of nothing.
+    /// Checks that the table answers: one read of an item that does not exist.
     ///
     /// # Errors
     ///
     /// When it does not.
-    pub async fn look(&self) -> Result<(), StoreError> {
+    pub async fn check_reachable(&self) -> Result<(), StoreError> {
         // No operation's name: theirs begin with `op_`.
         let nothing = HashMap::from([
             (name::PK.to_owned(), text("health")),

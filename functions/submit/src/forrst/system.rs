@@ -100,14 +100,14 @@ impl Submit {
         let (database, queue) = futures_util::join!(
             async {
                 if asked_for(HealthComponent::Database) {
-                    Some(self.look(self.store.look()).await)
+                    Some(self.look(self.store.check_reachable()).await)
                 } else {
                     None
                 }
             },
             async {
                 if asked_for(HealthComponent::Queue) {
-                    Some(self.look(self.dispatch.look()).await)
+                    Some(self.look(self.dispatch.check_reachable()).await)
                 } else {
                     None
                 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::text;
 use crate::domain::callback::Attempt;
-use crate::domain::json::Json;
+use crate::domain::json::{Json, encode};
 use crate::domain::operation::OperationError;
 
 /// Error objects as they are stored, in one attribute of JSON text.
@@ -65,8 +65,7 @@ pub(super) struct StoredAttempt {
 }
 
 fn json_text(value: &impl Serialize) -> AttributeValue {
-    // The types above have string keys and finite numbers only, so writing them cannot fail.
-    text(serde_json::to_string(value).unwrap_or_default())
+    text(encode(value))
 }
 
 /// The attribute that holds a failed operation's errors.

@@ -8,7 +8,7 @@ use super::answers::ExtensionAnswer;
 use super::error::{ErrorObject, Errors};
 use super::request::Echo;
 use super::{PROTOCOL_NAME, PROTOCOL_VERSION};
-use shared::domain::json::Json;
+use shared::domain::json::{Json, encode};
 use shared::http::{Answer, Code};
 
 /// The status of everything that did not fail.
@@ -139,8 +139,7 @@ impl Response {
                 })
                 .collect(),
         };
-        // Strings, finite numbers and JSON that was JSON before, so writing it cannot fail.
-        let body = serde_json::to_string(&body).unwrap_or_default();
+        let body = encode(&body);
         let mut answer =
             Answer::json(status, body).with("x-forrst-duration-ms", took.as_millis().to_string());
         if let Some(id) = id.filter(|id| fits_a_header(id)) {

@@ -1,15 +1,17 @@
-//! The crate that all four functions stand on.
+//! The crate that the four functions share.
 //!
-//! Layers, inner to outer; a layer knows only those above it in this list:
+//! Layers, inner to outer; a layer uses only those before it in this list:
 //!
 //! - [`domain`]: what an operation is and which steps it may take. Pure.
-//! - [`store`], [`queue`], [`secret`]: the table, the queues, a stored secret; with [`aws`] the only code that speaks to AWS.
-//! - [`operations`]: what callers may do, by whichever face they come.
-//! - [`http`], [`lambda`]: what callers and event sources send, and what they are answered.
+//! - [`store`], [`queue`], [`secret`]: the table, the queues, a stored secret; with [`aws`], the only
+//!   code that calls AWS.
+//! - [`request`], [`view`]: what callers send and see, whichever protocol they speak.
+//! - [`operations`]: what an owner may do.
+//! - [`http`], [`lambda`]: REST's requests and answers; the events that Lambda delivers.
 //!
-//! [`catalogue`] holds the functions that can be called, [`config`] the settings; [`clock`] and [`random`] are what enters from
-//! outside at `main` and is passed on; [`metrics`] and [`telemetry`] are what a function tells of itself.
-//! [`terminal`] is for the programs that people run.
+//! [`catalogue`] has the functions that can be called, [`config`] the settings; `main` creates
+//! [`clock`] and [`random`] and passes them on; [`metrics`] and [`telemetry`] are what a function
+//! reports about itself. [`terminal`] is for the programs that people run.
 
 pub mod aws;
 pub mod catalogue;
@@ -23,8 +25,10 @@ pub mod metrics;
 pub mod operations;
 pub mod queue;
 pub mod random;
+pub mod request;
 pub mod schema;
 pub mod secret;
 pub mod store;
 pub mod telemetry;
 pub mod terminal;
+pub mod view;

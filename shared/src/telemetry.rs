@@ -14,7 +14,7 @@ use tracing::{Level, Span};
 use self::json::FlatJson;
 use crate::config::{Environment, SettingError};
 use crate::domain::id::OperationId;
-use crate::domain::operation::{Operation, Owner};
+use crate::domain::operation::Operation;
 
 tokio::task_local! {
     /// The X-Ray trace header of what is being served, which every message that is sent meanwhile passes on. As with a span, nobody
@@ -136,18 +136,6 @@ pub async fn traced<T>(trace_header: Option<&str>, served: impl Future<Output = 
 /// The X-Ray trace header of what is being served.
 pub(crate) fn trace_header() -> Option<String> {
     TRACE_HEADER.try_with(Clone::clone).ok()
-}
-
-/// Logs for the record what an owner did to an operation beyond submitting and reading it: done, or refused with the code that
-/// the owner was told.
-pub fn audit(action: &str, id: &OperationId, owner: &Owner, refused: Option<&str>) {
-    tracing::info!(
-        audit = action,
-        operation_id = %id,
-        owner = owner.as_str(),
-        outcome = refused.unwrap_or("done"),
-        "audited"
-    );
 }
 
 /// An error with its causes, for a log line.

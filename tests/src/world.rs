@@ -16,8 +16,6 @@ use shared::config::{Environment, SettingError};
 use shared::domain::time::Timestamp;
 use shared::random::SeededRandom;
 use shared::store::Store;
-use status::Status;
-use submit::Submit;
 use worker::Worker;
 
 use crate::logs::log_warnings;
@@ -48,8 +46,8 @@ pub struct World {
     random: Arc<SeededRandom>,
     /// Tells when a caller waits for an operation's end.
     pub callers_clock: Arc<WatchedClock>,
-    submit: Submit,
-    status: Status,
+    submit: submit::Handler,
+    status: status::Handler,
     worker: Arc<Worker>,
     callback: Callback,
     sqs: aws_sdk_sqs::Client,
@@ -111,14 +109,14 @@ impl World {
         let sqs = aws_sdk_sqs::Client::new(&endpoint("AWS_ENDPOINT_URL_SQS"));
         let table = environment.required("TABLE_NAME").unwrap().to_owned();
         Self {
-            submit: Submit::new(
+            submit: submit::Handler::new(
                 &environment,
                 &aws("Submit"),
                 callers_clock.clone(),
                 random.clone(),
             )
             .unwrap(),
-            status: Status::new(
+            status: status::Handler::new(
                 &environment,
                 &aws("Status"),
                 callers_clock.clone(),

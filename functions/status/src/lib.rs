@@ -1,4 +1,4 @@
-//! Shows, lists, cancels, erases and redelivers: every HTTP route but the submit.
+//! Shows, lists, cancels, erases and redelivers operations: every HTTP route but the submit.
 
 mod cancel;
 mod erase;
@@ -13,27 +13,24 @@ use shared::aws::Aws;
 use shared::catalogue::Catalogue;
 use shared::clock::Clock;
 use shared::config::{Environment, SettingError};
-use shared::http::{Answer, Event, GatewayResponse, Problem, Request, RequestSettings};
+use shared::domain::operation::Operation;
+use shared::http::{
+    Answer, Event, GatewayResponse, Problem, Request, RequestError, RequestSettings, show,
+};
 use shared::operations::Operations;
-use shared::queue::Queue;
 use shared::random::Random;
-use shared::store::Store;
-use shared::telemetry::{audit, record_operation_id, request_span};
+use shared::telemetry::{record_operation_id, request_span};
 use tracing::Instrument as _;
 
-/// The function. One for a process.
-pub struct Status {
+/// The function `status`. One per process.
+pub struct Handler {
     operations: Operations,
-    store: Store,
-    callbacks: Queue,
     catalogue: Catalogue,
     requests: RequestSettings,
     clock: Arc<dyn Clock>,
 }
 
-impl Status {
-    /// The function with its settings, the clients and what comes from outside.
-    ///
+impl Handler {
     /// # Errors
     ///
     /// When a setting is missing or malformed.
@@ -46,14 +43,7 @@ impl Status {
         let store = aws.store(environment)?;
         let callbacks = aws.queue(environment, "CALLBACK_QUEUE_URL")?;
         Ok(Self {
-            operations: Operations::new(
-                store.clone(),
-                callbacks.clone(),
-                Arc::clone(&clock),
-                random,
-            ),
-            store,
-            callbacks,
+            operations: Operations::new(store, callbacks, Arc::clone(&clock), random),
             catalogue: Catalogue::new(environment.switch("DEMO_FUNCTIONS")?),
             requests: RequestSettings::new(environment)?,
             clock,
@@ -74,51 +64,42 @@ impl Status {
         }
         match self.route(request).await {
             Ok(answer) => answer,
-            Err(problem) => Answer::problem(&problem, &request.id),
+            Err(error) => Answer::problem(&error.into_problem(), &request.id),
         }
     }
 
-    /// By the route's path and the method, never by the raw path. `HEAD` is answered with the body of `GET`, which no HTTP server
-    /// sends on (RFC 9110, section 9.3.2), so that its `content-length` is right.
-    async fn route(&self, request: &Request) -> Result<Answer, Problem> {
+    /// Dispatches by the route's path and the method, never by the raw path. The answer to `HEAD` has
+    /// the body of `GET`, which an HTTP server does not pass on (RFC 9110, section 9.3.2), so that its
+    /// `content-length` is right.
+    async fn route(&self, request: &Request) -> Result<Answer, RequestError> {
         match (request.route.as_str(), request.method.as_str()) {
             ("/operations", "GET" | "HEAD") => self.list(request).await,
-            ("/operations", _) => Err(Problem::method_not_allowed("GET, HEAD, POST")),
+            ("/operations", _) => Err(Problem::method_not_allowed("GET, HEAD, POST").into()),
             ("/operations/{id}", "GET" | "HEAD") => self.read(request).await,
-            ("/operations/{id}", "DELETE") => audited("erase", request, self.erase(request).await),
-            ("/operations/{id}", _) => Err(Problem::method_not_allowed("DELETE, GET, HEAD")),
-            ("/operations/{id}/cancel", "POST") => {
-                audited("cancel", request, self.cancel(request).await)
-            }
-            ("/operations/{id}/redeliver", "POST") => {
-                audited("redeliver", request, self.redeliver(request).await)
-            }
+            ("/operations/{id}", "DELETE") => self.erase(request).await,
+            ("/operations/{id}", _) => Err(Problem::method_not_allowed("DELETE, GET, HEAD").into()),
+            ("/operations/{id}/cancel", "POST") => self.cancel(request).await,
+            ("/operations/{id}/redeliver", "POST") => self.redeliver(request).await,
             ("/operations/{id}/cancel" | "/operations/{id}/redeliver", _) => {
-                Err(Problem::method_not_allowed("POST"))
+                Err(Problem::method_not_allowed("POST").into())
             }
             ("/functions", "GET" | "HEAD") => {
                 request.owner()?;
                 Ok(self.functions())
             }
-            // Without the store: it says that the function runs, and needs no owner.
+            // Without the store: it shows that the function runs, and needs no owner.
             ("/health", "GET" | "HEAD") => Ok(Answer::json(200, r#"{"status":"ok"}"#.to_owned())),
-            ("/functions" | "/health", _) => Err(Problem::method_not_allowed("GET, HEAD")),
-            // The gateway answers unknown paths itself; this is a route that it has and this function does not.
-            _ => Err(Problem::no_such_operation()),
+            ("/functions" | "/health", _) => Err(Problem::method_not_allowed("GET, HEAD").into()),
+            // The gateway answers unknown paths itself. This is a route of the gateway's that this
+            // function does not serve.
+            _ => Err(Problem::no_such_operation().into()),
         }
     }
-}
 
-/// Logs for the record what was asked of an operation, and what came of it. A request that names no owner or no operation asks
-/// nothing of any.
-fn audited(
-    action: &str,
-    request: &Request,
-    answer: Result<Answer, Problem>,
-) -> Result<Answer, Problem> {
-    if let (Ok(owner), Ok(id)) = (request.owner(), request.operation_id()) {
-        let refused = answer.as_ref().err().map(|problem| problem.code.as_str());
-        audit(action, &id, owner, refused);
+    /// Shows an operation with everything.
+    async fn show(&self, operation: &Operation, status: u16) -> Result<Answer, RequestError> {
+        let payloads = self.operations.payloads(operation).await?;
+        let payloads = payloads.ok_or_else(Problem::no_such_operation)?;
+        Ok(show(operation, &payloads, status, self.clock.now()))
     }
-    answer
 }

@@ -14,9 +14,8 @@ use shared::domain::id::OperationId;
 use shared::domain::operation::{Operation, Owner, State};
 use shared::domain::precondition::Preconditions;
 use shared::domain::time::Timestamp;
-use shared::operations::Operations;
-use shared::store::{Cancelled, Erased, Record, Store, StoreError};
-use shared::telemetry::audit;
+use shared::operations::{CancelOutcome, EraseOutcome, Operations, RepeatedCancel, forget};
+use shared::store::{Record, Store, StoreError};
 
 use crate::pace::Pace;
 
@@ -182,22 +181,22 @@ impl Erase {
     }
 
     async fn end(&self, id: &OperationId, pass: &mut Pass) -> Result<(), StoreError> {
-        let erased = self.store.forget(id, &self.owner, self.clock.now());
-        match (erased.await?, &self.cancel) {
-            (Erased::Erased, _) => {
-                audit("erase", id, &self.owner, None);
-                pass.erased += 1;
+        let outcome = forget(&self.store, id, &self.owner, self.clock.now());
+        match (outcome.await?, &self.cancel) {
+            (EraseOutcome::Erased, _) => pass.erased += 1,
+            // Gone, and in the index for a moment longer; or to be continued.
+            (EraseOutcome::Absent | EraseOutcome::OtherVersion | EraseOutcome::Unfinished, _) => {
+                pass.unclear += 1;
             }
-            // Gone, and in the index for a moment longer.
-            (Erased::Absent | Erased::OtherVersion, _) => pass.unclear += 1,
-            (Erased::Live, None) => pass.live.push(id.clone()),
-            (Erased::Live, Some(operations)) => self.cancel(id, operations, pass).await?,
+            (EraseOutcome::Live, None) => pass.live.push(id.clone()),
+            (EraseOutcome::Live, Some(operations)) => self.cancel(id, operations, pass).await?,
         }
         Ok(())
     }
 
-    /// It is erased in a later pass: a worker that holds it learns of the cancel by its next heartbeat, within the lease. Before that
-    /// it could still write a result, which nobody would find.
+    /// Cancels an operation, which a later pass erases. A worker that holds it learns of the cancel by
+    /// its next heartbeat, within the lease. Before that it could still write a result, which no erase
+    /// would find.
     async fn cancel(
         &self,
         id: &OperationId,
@@ -206,18 +205,22 @@ impl Erase {
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let live = self.store.get_for(id, &self.owner, now).await?;
-        let cancelled = operations
-            .cancel(id, &self.owner, &Preconditions::NONE, now)
+        let outcome = operations
+            .cancel(
+                id,
+                &self.owner,
+                &Preconditions::NONE,
+                RepeatedCancel::Succeeds,
+            )
             .await?;
-        match cancelled {
-            Cancelled::Cancelled { .. } => {
-                audit("cancel", id, &self.owner, None);
+        match outcome {
+            CancelOutcome::Cancelled(_) => {
                 pass.cancelled += 1;
                 pass.held_until = pass.held_until.max(live.as_ref().and_then(held_until));
             }
             // It ended by itself meanwhile.
-            Cancelled::Ended(_) | Cancelled::Absent => pass.unclear += 1,
-            Cancelled::OtherVersion => pass.live.push(id.clone()),
+            CancelOutcome::Ended(_) | CancelOutcome::Absent => pass.unclear += 1,
+            CancelOutcome::OtherVersion => pass.live.push(id.clone()),
         }
         Ok(())
     }

@@ -245,6 +245,7 @@ pub fn push_token(pointer: &mut String, token: &str) {
 }
 
 /// An object's members in order, duplicates included; `None` when a name is not valid Unicode.
+#[must_use]
 pub fn members(raw: &RawValue) -> Option<Vec<(String, &RawValue)>> {
     struct Members;
 
@@ -269,6 +270,7 @@ pub fn members(raw: &RawValue) -> Option<Vec<(String, &RawValue)>> {
 }
 
 /// An array's first elements in order, so many at most; none when it is no array.
+#[must_use]
 pub fn elements(raw: &RawValue, count_max: usize) -> Vec<&RawValue> {
     struct Elements<'e, 'de> {
         found: &'e mut Vec<&'de RawValue>,

@@ -54,7 +54,7 @@ pub fn none_match(header: &str, version: Version) -> bool {
 /// tag matches nothing; `If-None-Match` weakly (RFC 9110, section 13.1). Tags that are not ours match
 /// nothing.
 #[must_use]
-pub fn preconditions(if_match: Option<&str>, if_none_match: Option<&str>) -> Preconditions {
+pub(super) fn preconditions(if_match: Option<&str>, if_none_match: Option<&str>) -> Preconditions {
     Preconditions {
         if_match: if_match.map(|header| versions(header, |weak| !weak)),
         if_none_match: if_none_match.map(|header| versions(header, |_| true)),

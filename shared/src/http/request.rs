@@ -12,12 +12,15 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::content::{is_identity, is_json};
+use super::etag::preconditions;
 use super::prefer::{Wait, prefer_wait};
-use super::problem::{Code, Problem};
+use super::problem::Problem;
 use crate::config::{Environment, SettingError};
 use crate::domain::id::OperationId;
 use crate::domain::limits::{WAIT_SECS_MAX, WAIT_SECS_MAX_DEFAULT};
 use crate::domain::operation::Owner;
+use crate::domain::precondition::Preconditions;
+use crate::request::Code;
 
 /// What a function needs to know to read requests.
 #[derive(Debug, Clone)]
@@ -260,6 +263,12 @@ impl Request {
     pub fn wait(&self) -> Option<Wait> {
         let header = self.header("prefer")?;
         prefer_wait(header, self.wait_secs_max)
+    }
+
+    /// The preconditions of a request that writes.
+    #[must_use]
+    pub fn preconditions(&self) -> Preconditions {
+        preconditions(self.header("if-match"), self.header("if-none-match"))
     }
 
     /// Who is asking.

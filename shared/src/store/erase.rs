@@ -104,7 +104,7 @@ impl Store {
         if let Some(marked) = marked {
             self.leave_mark(&marked, &operation).await?;
         }
-        Ok(Erased::Erased)
+        Ok(Erased::Done)
     }
 
     /// The head of an operation that was read, marked by this call or by another; `None` when it is gone: another erase came to its

@@ -111,8 +111,8 @@ pub enum GivenUp {
 /// Of [`super::Store::cancel`].
 #[derive(Debug)]
 pub enum Cancelled {
-    /// It is cancelled; as it is now.
-    Cancelled {
+    /// The operation is cancelled, by this call or before.
+    Done {
         /// The operation.
         operation: Box<Operation>,
         /// Whether this call did it. A cancel that meets its own write, the answer to which was lost, takes it for another's.
@@ -129,8 +129,8 @@ pub enum Cancelled {
 /// Of [`super::Store::erase`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Erased {
-    /// It is gone, with all its items but for a mark that nobody sees.
-    Erased,
+    /// The operation is gone with all its items, except for a mark that no read shows.
+    Done,
     /// It has not ended.
     Live,
     /// It does not meet the preconditions.

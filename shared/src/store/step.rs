@@ -260,7 +260,7 @@ impl Store {
                     // an error, leaves the metadata to their expiry.
                     self.keep_payloads(&operation, operation.expires_at).await?;
                 }
-                return Ok(Cancelled::Cancelled {
+                return Ok(Cancelled::Done {
                     operation: Box::new(operation),
                     by_us: true,
                 });
@@ -273,7 +273,7 @@ impl Store {
         Ok(match operation.status() {
             // A repeated cancel, or one whose answer was lost, succeeds.
             Status::Cancelled if preconditions.allow_repeated_cancel(&operation) => {
-                Cancelled::Cancelled {
+                Cancelled::Done {
                     operation: Box::new(operation),
                     by_us: false,
                 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use shared::domain::callback::{CallbackStatus, Event};
 use shared::domain::operation::FailureCode;
 use shared::domain::transition::Status;
-use shared::http::Code;
+use shared::request::Code;
 use submit::forrst::protocol::{ExtensionName, Spelling};
 use tests::openapi::{Document, EXTENSIBLE, Route};
 

@@ -1,7 +1,8 @@
 //! The bounds in the document, held to the code's.
 
 use shared::domain::limits as bounds;
-use shared::http::{FieldError, Problem};
+use shared::http::Problem;
+use shared::request::FieldError;
 use tests::openapi::Document;
 
 /// Every bound: those that a schema can say by the schema, those that it cannot by its description.

@@ -138,7 +138,7 @@ async fn a_round_of_what_was_erased_brings_no_payload_back() {
         .store
         .erase(&read.id, &owner(), &Preconditions::NONE, NOW)
         .await;
-    assert_eq!(erased.unwrap(), Erased::Erased);
+    assert_eq!(erased.unwrap(), Erased::Done);
 
     let late = read.expires_at - secs(1);
     assert_eq!(fixture.store.start_round(&read, late).await.unwrap(), None);

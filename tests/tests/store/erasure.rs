@@ -42,7 +42,7 @@ async fn erase(fixture: &Fixture, operation: &Operation, now: Timestamp) {
         .store
         .erase(&operation.id, &owner(), &Preconditions::NONE, now)
         .await;
-    assert_eq!(erased.unwrap(), Erased::Erased);
+    assert_eq!(erased.unwrap(), Erased::Done);
 }
 
 /// A create that was carried out and whose answer was lost.
@@ -156,7 +156,7 @@ async fn what_is_erased_is_absent_to_everybody_even_by_a_clock_that_is_behind() 
             .await
             .unwrap();
         let expected = if is_cut_short {
-            Erased::Erased
+            Erased::Done
         } else {
             Erased::Absent
         };
@@ -237,7 +237,7 @@ async fn an_erase_that_is_made_again_erases_no_successor() {
         };
         fixture.wire.plan([(1, Fault::Lost)]);
         let (erased, there) = fixture.wire.delay(2, erase, succeed).await;
-        assert_eq!(erased.unwrap(), Erased::Erased);
+        assert_eq!(erased.unwrap(), Erased::Done);
         assert_eq!(fixture.get(&second.id).await, there);
         assert_eq!(fixture.items(&second.id).await.len(), 3, "its own");
     }
@@ -368,7 +368,7 @@ async fn an_erase_leaves_a_later_submit_its_payload_items() {
         }
     };
     let (erased, ()) = fixture.wire.delay(2, erase, write).await;
-    assert_eq!(erased.unwrap(), Erased::Erased);
+    assert_eq!(erased.unwrap(), Erased::Done);
     let create = async |operation| {
         let draft = Draft::new(operation);
         fixture
@@ -400,7 +400,7 @@ async fn a_result_whose_operation_is_gone_is_deleted_again() {
             .store
             .cancel(&operation.id, &owner(), &Preconditions::NONE, NOW)
             .await;
-        assert!(matches!(cancelled.unwrap(), Cancelled::Cancelled { .. }));
+        assert!(matches!(cancelled.unwrap(), Cancelled::Done { .. }));
         // The record is there, and this may be a write of its own whose answer was lost.
         let refused = fixture.store.complete(&held, &result, NOW).await;
         assert!(matches!(refused.unwrap(), Finished::Lost));

@@ -90,7 +90,7 @@ async fn a_lost_answer_is_not_a_lost_race() {
         )
         .await
         .unwrap();
-    assert!(matches!(cancelled, Cancelled::Cancelled { .. }));
+    assert!(matches!(cancelled, Cancelled::Done { .. }));
 }
 
 #[tokio::test]
@@ -165,7 +165,7 @@ async fn an_erase_that_was_cut_short_is_finished_by_the_next() {
         .erase(&operation.id, &owner(), &Preconditions::NONE, NOW)
         .await
         .unwrap();
-    assert_eq!(erased, Erased::Erased);
+    assert_eq!(erased, Erased::Done);
 
     let operation = fixture.completed().await;
     let (alice, clock) = (owner(), ManualClock::new(NOW));
@@ -194,7 +194,7 @@ async fn an_erase_that_was_cut_short_is_finished_by_the_next() {
             .erase(&operation.id, &owner(), &Preconditions::NONE, NOW)
             .await
             .unwrap(),
-        Erased::Erased
+        Erased::Done
     );
     assert_eq!(
         fixture

@@ -247,12 +247,12 @@ async fn a_heartbeat_tells_a_cancel_from_a_lost_lease() {
     let Operation { id, owner, .. } = held.operation();
     let renewed = async |now| store.renew(&held, LEASE, None, now).await.unwrap();
     let cancelled = store.cancel(id, owner, &Preconditions::NONE, NOW).await;
-    assert!(matches!(cancelled, Ok(Cancelled::Cancelled { .. })));
+    assert!(matches!(cancelled, Ok(Cancelled::Done { .. })));
     assert_eq!(renewed(NOW).await, Renewed::Cancelled);
     let expires_at = fixture.get(id).await.expires_at;
     assert_eq!(renewed(expires_at).await, Renewed::Cancelled, "expired");
     let erased = store.erase(id, owner, &Preconditions::NONE, NOW).await;
-    assert_eq!(erased.unwrap(), Erased::Erased);
+    assert_eq!(erased.unwrap(), Erased::Done);
     assert_eq!(renewed(NOW).await, Renewed::Cancelled, "its mark is there");
     let again = Operation {
         create_id: CreateId::from_bytes([9; 16]),
@@ -382,11 +382,11 @@ async fn a_cancel_asks_for_the_owner_and_the_version() {
         assert!(matches!(outcome, Cancelled::OtherVersion), "{refused:?}");
     }
     let first = cancel(&owner(), &if_match(&[stale, current])).await;
-    assert!(matches!(first, Cancelled::Cancelled { by_us: true, .. }));
+    assert!(matches!(first, Cancelled::Done { by_us: true, .. }));
     // As when the answer to the first was lost.
     for repeated in [if_match(&[current]), Preconditions::NONE] {
         let again = cancel(&owner(), &repeated).await;
-        assert!(matches!(again, Cancelled::Cancelled { by_us: false, .. }));
+        assert!(matches!(again, Cancelled::Done { by_us: false, .. }));
     }
     for refused in [if_match(&[version(7, NOW)]), if_none_match(Versions::Any)] {
         let outcome = cancel(&owner(), &refused).await;

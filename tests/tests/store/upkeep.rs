@@ -91,7 +91,7 @@ async fn a_scan_shows_every_operation_that_stands_once_and_no_more() {
         .store
         .erase(&erased.id, &owner(), &Preconditions::NONE, NOW)
         .await;
-    assert_eq!(forgotten.unwrap(), Erased::Erased);
+    assert_eq!(forgotten.unwrap(), Erased::Done);
     let expired = Operation {
         expires_at: NOW,
         ..fixture.accepted()
@@ -230,10 +230,7 @@ async fn what_has_expired_is_forgotten_with_all_its_items_and_by_its_owner_alone
     assert_eq!(early.unwrap(), Erased::Live);
     assert_eq!(fixture.items(id).await.len(), 2);
 
-    assert_eq!(
-        store.forget(id, &owner(), NOW).await.unwrap(),
-        Erased::Erased
-    );
+    assert_eq!(store.forget(id, &owner(), NOW).await.unwrap(), Erased::Done);
     let [mark] = fixture.items(id).await.try_into().expect("the mark alone");
     assert_eq!(mark.len(), 6);
     assert!(mark.contains_key("erased_at") && !mark.contains_key("owner"));
@@ -251,10 +248,7 @@ async fn what_stands_is_forgotten_as_it_is_erased() {
     let id = &held.operation().id;
     assert_eq!(store.forget(id, &owner(), NOW).await.unwrap(), Erased::Live);
     store.complete(&held, &json("1"), NOW).await.unwrap();
-    assert_eq!(
-        store.forget(id, &owner(), NOW).await.unwrap(),
-        Erased::Erased
-    );
+    assert_eq!(store.forget(id, &owner(), NOW).await.unwrap(), Erased::Done);
     assert_eq!(fixture.items(id).await.len(), 1);
 }
 

@@ -336,7 +336,7 @@ async fn a_forged_cursor_is_refused_like_a_changed_one() {
         id: OperationId::from_bytes([1; 12]),
         created_at: now,
     };
-    let cursor = shared::http::Cursor {
+    let cursor = shared::request::Cursor {
         owner: &owner,
         filter: &filter,
     }

@@ -252,7 +252,7 @@ async fn a_submit_that_meets_a_later_mark_is_asked_to_try_again() {
         .erase(&id, &alice, &Preconditions::NONE, ahead)
         .await
         .unwrap();
-    assert_eq!(erased, Erased::Erased);
+    assert_eq!(erased, Erased::Done);
 
     let refused = world.request("POST", "/operations", &key, body).await;
     assert_eq!(

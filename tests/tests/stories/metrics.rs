@@ -316,7 +316,7 @@ async fn a_callback_that_no_message_was_sent_for_is_dropped_visibly() {
         .store
         .cancel(&id, &alice, &Preconditions::NONE, now)
         .await;
-    assert!(matches!(cancelled, Ok(Cancelled::Cancelled { .. })));
+    assert!(matches!(cancelled, Ok(Cancelled::Done { .. })));
     world.clock.advance(too_late());
     let _ = counted.told();
     assert!(world.pump(QueueKind::Dispatch).await);

@@ -17,8 +17,6 @@ use shared::domain::limits::{
 };
 use shared::metrics::Destination;
 use shared::random::SystemRandom;
-use status::Status;
-use submit::Submit;
 use tests::secrets_manager::SecretsManager;
 use worker::Worker;
 
@@ -157,8 +155,8 @@ async fn start(function: &str, variables: &Variables) -> Result<(), String> {
     let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
     Destination::of(&environment).map_err(|error| error.to_string())?;
     let started = match function {
-        "SubmitFunction" => Submit::new(&environment, &aws, clock, random).map(drop),
-        "StatusFunction" => Status::new(&environment, &aws, clock, random).map(drop),
+        "SubmitFunction" => submit::Handler::new(&environment, &aws, clock, random).map(drop),
+        "StatusFunction" => status::Handler::new(&environment, &aws, clock, random).map(drop),
         "WorkerFunction" => Worker::new(&environment, &aws, clock, random).map(drop),
         "CallbackFunction" => Callback::new(&environment, &aws, clock, random)
             .await

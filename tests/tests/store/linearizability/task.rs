@@ -319,7 +319,7 @@ impl Task {
             .store
             .cancel(&race.operation.id, &owner, &Preconditions::NONE, now);
         let answer = |cancelled: &Cancelled| match cancelled {
-            Cancelled::Cancelled { operation, by_us } => Answer::Cancelled {
+            Cancelled::Done { operation, by_us } => Answer::Cancelled {
                 seen: seen(operation),
                 by_us: *by_us,
             },

@@ -1,37 +1,27 @@
-//! What each extension is answered with.
-
-mod retry;
+//! What the response has of each extension.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-pub use self::retry::{RetryAnswer, RetryStrategy};
-use super::options::{DeadlineOptions, WebhookOptions};
-use super::system::SystemFunction;
+use super::function::SystemFunction;
+use super::options::{DeadlineOptions, Specified, WebhookOptions};
+use super::retry::RetryAnswer;
 use super::urn::ExtensionName;
 use shared::domain::callback::SignatureVersion;
-use shared::domain::json::Json;
 use shared::domain::operation::Operation;
 use shared::domain::time::Timestamp;
 use shared::domain::transition::Status;
-use shared::http::{Quantity, retry_after_secs};
+use shared::view::{Quantity, retry_after_secs};
 
-/// The answer of one extension.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum ExtensionAnswer {
-    /// See [`AsyncAnswer`].
     Async(AsyncAnswer),
-    /// See [`WebhookAnswer`].
     Webhook(WebhookAnswer),
-    /// See [`IdempotencyAnswer`].
     Idempotency(IdempotencyAnswer),
-    /// See [`DeadlineAnswer`].
     Deadline(DeadlineAnswer),
-    /// See [`TracingAnswer`].
     Tracing(TracingAnswer),
-    /// See [`RetryAnswer`].
     Retry(RetryAnswer),
 }
 
@@ -66,7 +56,7 @@ answer!(
     RetryAnswer => Retry
 );
 
-/// The operation that the call has become, and how to learn more of it.
+/// The operation that the call has become, and how to poll it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AsyncAnswer {
     operation_id: String,
@@ -93,7 +83,6 @@ struct PollArguments {
 }
 
 impl AsyncAnswer {
-    /// An operation as it stands.
     #[must_use]
     pub fn new(operation: &Operation, now: Timestamp) -> Self {
         let operation_id = operation.id.as_str().to_owned();
@@ -115,7 +104,7 @@ impl AsyncAnswer {
     }
 }
 
-/// Who will be told of the end.
+/// The callback that will report the end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct WebhookAnswer {
     registered: bool,
@@ -125,7 +114,7 @@ pub struct WebhookAnswer {
 }
 
 impl WebhookAnswer {
-    /// A callback that has been accepted. `signature_version` is what is signed with when the caller did not say.
+    /// An accepted callback. `signature_version` is the default, for a caller who asks for none.
     #[must_use]
     pub fn new(options: &WebhookOptions, signature_version: SignatureVersion) -> Self {
         Self {
@@ -144,7 +133,7 @@ impl WebhookAnswer {
     }
 }
 
-/// What a key led to.
+/// What the call's idempotency key led to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct IdempotencyAnswer {
     key: String,
@@ -157,17 +146,16 @@ pub struct IdempotencyAnswer {
     expires_at: Option<String>,
 }
 
-/// Whether a call with a key was the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IdempotencyStatus {
-    /// It was.
+    /// This is the first call with the key.
     Processed,
-    /// It was not, and the first one's operation has not ended.
+    /// It is not the first, whose operation has not ended.
     Processing,
-    /// It was not, and the first one's operation has ended.
+    /// It is not the first, whose operation has ended.
     Cached,
-    /// It was not, and the first one was another request.
+    /// It is not the first, which was another request.
     Conflict,
 }
 
@@ -184,7 +172,8 @@ impl IdempotencyAnswer {
         }
     }
 
-    /// A call that had become `operation` before. The first request's id is known when it came by this protocol.
+    /// A repeated call of `operation`. The id of the first request is known when it was sent by this
+    /// protocol.
     #[must_use]
     pub fn repeated(
         key: &str,
@@ -218,8 +207,9 @@ impl IdempotencyAnswer {
     }
 }
 
-/// Until when a key names its operation at least. An operation that has not ended is kept for its retention from its end on, which is
-/// not before `now`: a later answer never tells an earlier time.
+/// The time until which a key is valid at least. An operation is kept for its retention after its
+/// end, which for one that has not ended is not before `now`: a later answer never has an earlier
+/// time.
 fn held_until(operation: &Operation, now: Timestamp) -> Timestamp {
     if operation.status().is_terminal() {
         return operation.expires_at;
@@ -229,17 +219,17 @@ fn held_until(operation: &Operation, now: Timestamp) -> Timestamp {
     Timestamp::from_secs((now + retention).as_secs())
 }
 
-/// How much of its time a call has used.
+/// The share of its time that a call has used.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DeadlineAnswer {
-    specified: Json,
+    specified: Specified,
     elapsed: Quantity,
     remaining: Quantity,
     utilization: f64,
 }
 
 impl DeadlineAnswer {
-    /// For a request that came at `start` and is answered at `now`.
+    /// For a request that arrived at `start` and is answered at `now`.
     #[must_use]
     pub fn new(options: &DeadlineOptions, start: Timestamp, now: Timestamp) -> Self {
         let deadline_at = options.at(start);
@@ -250,7 +240,7 @@ impl DeadlineAnswer {
             (elapsed.as_secs_f64() / total.as_secs_f64()).clamp(0.0, 1.0)
         };
         Self {
-            specified: options.specified(),
+            specified: options.specified().clone(),
             elapsed: Quantity::of(elapsed),
             remaining: Quantity::of(deadline_at.since(now)),
             utilization,
@@ -258,7 +248,7 @@ impl DeadlineAnswer {
     }
 }
 
-/// Where a call stands in its trace.
+/// Ferry's span in the caller's trace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TracingAnswer {
     trace_id: String,
@@ -267,7 +257,6 @@ pub struct TracingAnswer {
 }
 
 impl TracingAnswer {
-    /// A span of our own, which took so long.
     #[must_use]
     pub fn new(trace_id: &str, span_id: &str, took: Duration) -> Self {
         Self {

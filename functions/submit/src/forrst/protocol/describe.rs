@@ -1,19 +1,19 @@
-//! What is served here.
+//! The results of `fn:capabilities` and `fn:describe`.
 
 use schemars::{JsonSchema, Schema};
 use semver::Version;
 use serde::Serialize;
 
-use super::PROTOCOL_VERSION;
-use super::error::ErrorObject;
-use super::system::{DescribeArguments, SystemFunction};
+use super::arguments::DescribeArguments;
+use super::function::SystemFunction;
 use super::urn::ExtensionName;
+use super::version::PROTOCOL_VERSION;
 use shared::catalogue::{Catalogue, Entry, SideEffect, Unknown};
 use shared::domain::limits::{
     ARGUMENTS_BYTES_MAX, BODY_BYTES_MAX, DEADLINE_SECS_MAX, LIST_LIMIT_MAX, NESTING_MAX,
     RESULT_BYTES_MAX,
 };
-use shared::http::Quantity;
+use shared::view::Quantity;
 
 /// The result of `fn:capabilities`.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -21,7 +21,7 @@ pub struct CapabilitiesView {
     service: &'static str,
     protocol_versions: Vec<&'static str>,
     extensions: Vec<ExtensionView>,
-    /// Names, without versions.
+    /// Names without versions.
     functions: Vec<&'static str>,
     limits: Limits,
 }
@@ -32,7 +32,7 @@ struct ExtensionView {
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
-#[expect(clippy::struct_field_names, reason = "as the protocol names its own")]
+#[expect(clippy::struct_field_names, reason = "the protocol's names")]
 struct Limits {
     max_request_bytes: usize,
     max_arguments_bytes: usize,
@@ -43,7 +43,7 @@ struct Limits {
 }
 
 impl CapabilitiesView {
-    /// With the functions of the catalogue and the protocol's own.
+    /// Lists the functions of the catalogue and the protocol's own.
     #[must_use]
     pub fn new(catalogue: Catalogue) -> Self {
         let mut functions: Vec<_> = catalogue.entries().map(|entry| entry.name).collect();
@@ -93,12 +93,12 @@ struct VersionView {
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
-struct SchemaView {
-    arguments: Schema,
-    returns: Schema,
+pub(super) struct SchemaView {
+    pub(super) arguments: Schema,
+    pub(super) returns: Schema,
 }
 
-/// How far a version may be relied upon, told by its pre-release identifier.
+/// How stable a version is, by its pre-release identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Stability {
@@ -109,7 +109,7 @@ enum Stability {
 }
 
 impl Stability {
-    /// An identifier that nobody knows promises as little as the least of those that are known.
+    /// An unknown identifier counts as the least stable of those that are known.
     fn of(version: &str) -> Self {
         let Ok(version) = Version::parse(version) else {
             return Self::Alpha;
@@ -124,27 +124,10 @@ impl Stability {
 }
 
 impl DescribeView {
-    /// A function of the catalogue or one of the protocol's own.
-    ///
-    /// # Errors
-    ///
-    /// When there is none of this name and version.
-    pub fn find(arguments: &DescribeArguments, catalogue: Catalogue) -> Result<Self, ErrorObject> {
-        let found = match SystemFunction::named(&arguments.function) {
-            Some(function) => Self::of_system(function, arguments),
-            None => Self::of_catalogue(catalogue, arguments),
-        };
-        found.map_err(|unknown| {
-            ErrorObject::unknown_function(
-                "/call/arguments",
-                &arguments.function,
-                arguments.version.as_ref(),
-                &unknown,
-            )
-        })
-    }
-
-    fn of_catalogue(catalogue: Catalogue, arguments: &DescribeArguments) -> Result<Self, Unknown> {
+    pub(super) fn of_catalogue(
+        catalogue: Catalogue,
+        arguments: &DescribeArguments,
+    ) -> Result<Self, Unknown> {
         let DescribeArguments {
             function,
             version,
@@ -185,7 +168,11 @@ impl DescribeView {
         })
     }
 
-    fn of_system(function: SystemFunction, arguments: &DescribeArguments) -> Result<Self, Unknown> {
+    pub(super) fn of_system(
+        function: SystemFunction,
+        arguments: &DescribeArguments,
+        schema: impl FnOnce() -> SchemaView,
+    ) -> Result<Self, Unknown> {
         let version = SystemFunction::VERSION;
         let asked_for = arguments.version.as_ref().map(Version::to_string);
         if asked_for.is_some_and(|asked_for| asked_for != version) {
@@ -201,10 +188,7 @@ impl DescribeView {
                 version,
                 stability: Stability::of(version),
                 description: function.description(),
-                schema: arguments.include_schema.then(|| SchemaView {
-                    arguments: function.arguments_schema(),
-                    returns: function.result_schema(),
-                }),
+                schema: arguments.include_schema.then(schema),
             }],
             recommended_version: Some(version),
         })

@@ -1,24 +1,27 @@
 //! Errors as the protocol's callers see them.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
+use semver::Version;
 use serde::Serialize;
 use serde_json::json;
 
-use super::answers::RetryAnswer;
+use super::retry::RetryAnswer;
+use shared::catalogue::Unknown;
+use shared::domain::fingerprint::RequestHash;
 use shared::domain::json::Json;
 use shared::domain::limits::FAULTS_MAX;
 use shared::domain::operation::OperationError;
-use shared::http::{Code, FieldError, Problem};
-use shared::queue::QueueError;
-use shared::store::StoreError;
+use shared::http::Problem;
+use shared::request::{Code, FieldError, Invalid};
 
-/// What is told of what is wrong, in characters, its place not counted: it may quote a name that the caller chose.
+/// The longest detail of an error, in characters, without its pointer: it may quote a name that the
+/// caller chose.
 const DETAIL_CHARS_MAX: usize = 1000;
-/// The status of an error whose code is a function's own, and of several errors.
+/// The status of an error with a function's own code, and of several errors.
 const BAD_REQUEST: u16 = 400;
 
-/// One error.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ErrorObject {
     code: Cow<'static, str>,
@@ -31,13 +34,13 @@ pub struct ErrorObject {
     status: u16,
 }
 
-/// Where in the request the cause lies.
+/// Where in the request the cause is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
     /// RFC 6901 pointer from the request's root.
     Pointer(String),
-    /// Byte of the body, from 0, for what is no JSON.
+    /// Byte of the body, from 0, for a body that is not JSON.
     Position(usize),
 }
 
@@ -54,10 +57,11 @@ impl ErrorObject {
         }
     }
 
-    /// An error that says where its cause lies: an RFC 6901 pointer from the request's root. `detail` reads on after it.
+    /// An error with the place of its cause: an RFC 6901 pointer from the request's root. `detail`
+    /// reads on after it.
     #[must_use]
     pub fn at(code: Code, pointer: impl Into<String>, detail: &str) -> Self {
-        // A field error holds pointers to their limit.
+        // A field error truncates pointers that are too long.
         let FieldError { pointer, detail } = FieldError::new(pointer, detail);
         let place = match pointer.as_str() {
             "" => "the request",
@@ -74,17 +78,22 @@ impl ErrorObject {
         }
     }
 
-    /// The error with more about it for programs.
+    /// Adds a member for programs.
+    ///
+    /// # Panics
+    ///
+    /// As [`encode`](shared::domain::json::encode).
     #[must_use]
     pub fn with_details(self, details: &impl Serialize) -> Self {
+        let details = Json::of(details).expect("details have string keys, so a JSON form");
         Self {
-            details: Json::of(details).ok(),
+            details: Some(details),
             ..self
         }
     }
 
-    /// There is no such operation, or it is another owner's: the two must not be told apart. For the functions that take an
-    /// `operation_id`.
+    /// There is no such operation, or it is another owner's: callers must not see a difference. For
+    /// the functions that take an `operation_id`.
     #[must_use]
     pub fn no_such_operation() -> Self {
         let Problem { code, detail, .. } = Problem::no_such_operation();
@@ -102,20 +111,67 @@ impl ErrorObject {
         .with_details(&json!({"operation_id": operation_id, "status": status}))
     }
 
-    /// The code.
+    /// There is no such function, or no such version of it. The request has what was asked for in
+    /// the members `function` and `version` of the object at the pointer `base`: for a call, `/call`.
+    #[must_use]
+    pub fn unknown_function(
+        base: &str,
+        function: &str,
+        version: Option<&Version>,
+        unknown: &Unknown,
+    ) -> Self {
+        match unknown {
+            Unknown::Function => {
+                let detail = "is not the name of a function here";
+                Self::at(Code::FunctionNotFound, format!("{base}/function"), detail)
+                    .with_details(&json!({"function": function}))
+            }
+            Unknown::Version { available } => {
+                let detail = "is not a version of this function";
+                Self::at(Code::VersionNotFound, format!("{base}/version"), detail).with_details(
+                    &json!({
+                        "function": function,
+                        "requested_version": version.map(Version::to_string),
+                        "available_versions": available,
+                    }),
+                )
+            }
+        }
+    }
+
+    /// The idempotency key at `pointer` was used for another request, with that one's hash when it
+    /// is known.
+    #[must_use]
+    pub fn idempotency_conflict(
+        pointer: &str,
+        key: &str,
+        original_hash: Option<&RequestHash>,
+    ) -> Self {
+        let hash = original_hash.map(|hash| {
+            let mut text = String::from("sha256:");
+            for byte in hash {
+                // Writing to a `String` cannot fail.
+                let _ = write!(text, "{byte:02x}");
+            }
+            text
+        });
+        let detail = "was used for another request";
+        Self::at(Code::IdempotencyConflict, pointer, detail)
+            .with_details(&json!({"key": key, "original_arguments_hash": hash}))
+    }
+
     #[must_use]
     pub fn code(&self) -> &str {
         &self.code
     }
 
-    /// Where the cause lies.
     #[must_use]
     pub const fn source(&self) -> Option<&Source> {
         self.source.as_ref()
     }
 }
 
-/// A code's HTTP status; the protocol's table has another than REST for an operation that has ended.
+/// A code's HTTP status. For an operation that has ended, the protocol's table differs from REST.
 const fn status_of(code: Code) -> u16 {
     match code {
         Code::AsyncCannotCancel => BAD_REQUEST,
@@ -131,29 +187,22 @@ impl From<&OperationError> for ErrorObject {
             message: error.message.clone(),
             source: None,
             details: error.details.clone(),
-            status: Code::parse(&error.code).map_or(BAD_REQUEST, status_of),
+            status: error.code.parse().map_or(BAD_REQUEST, status_of),
         }
     }
 }
 
-/// What a call failed with: at least one error, at most 20.
+/// Why a call failed: at least one error, at most [`FAULTS_MAX`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Errors {
     objects: Vec<ErrorObject>,
-    /// Headers that belong to them.
     headers: Vec<(&'static str, String)>,
-    /// Whether trying again is of no use, whatever their codes say in general.
+    /// Whether a retry is known to fail, whatever the codes say in general.
     lasting: bool,
 }
 
 impl Errors {
-    /// The first one's code.
-    #[must_use]
-    pub fn code(&self) -> &str {
-        self.as_slice().first().map_or("", ErrorObject::code)
-    }
-
-    /// What a failed operation failed with.
+    /// The errors of a failed operation.
     #[must_use]
     pub fn of_operation(errors: &[OperationError]) -> Self {
         Self::of(errors.iter().map(ErrorObject::from).collect())
@@ -161,8 +210,10 @@ impl Errors {
 
     fn of(mut errors: Vec<ErrorObject>) -> Self {
         if errors.is_empty() {
-            // Nobody fails with nothing; the caller must not be told of a success.
-            errors.push(ErrorObject::new(Code::InternalError, "no reason was kept"));
+            // A failed operation always has an error. If one had none, its answer must still not look
+            // like a success.
+            let detail = "the operation failed without a reason";
+            errors.push(ErrorObject::new(Code::InternalError, detail));
         }
         errors.truncate(FAULTS_MAX);
         Self {
@@ -172,7 +223,7 @@ impl Errors {
         }
     }
 
-    /// The same errors, of which it is known that the same call would meet them again.
+    /// The same errors, of which it is known that a retry meets them again.
     #[must_use]
     pub fn lasting(self) -> Self {
         Self {
@@ -181,18 +232,16 @@ impl Errors {
         }
     }
 
-    /// The errors.
     #[must_use]
     pub fn as_slice(&self) -> &[ErrorObject] {
         &self.objects
     }
 
-    /// Headers that belong to them.
     pub(super) fn headers(&self) -> &[(&'static str, String)] {
         &self.headers
     }
 
-    /// The HTTP status: one error's own, 400 for several.
+    /// The HTTP status: that of the only error, 400 for several.
     #[must_use]
     pub fn status(&self) -> u16 {
         match self.objects.as_slice() {
@@ -201,7 +250,7 @@ impl Errors {
         }
     }
 
-    /// What is told about trying again; nothing unless all of them may pass by themselves.
+    /// How to retry; `None` unless a retry can overcome every error.
     pub(super) fn retry(&self) -> Option<RetryAnswer> {
         if self.lasting {
             return None;
@@ -209,7 +258,7 @@ impl Errors {
         let answers: Option<Vec<_>> = self
             .objects
             .iter()
-            .map(|error| RetryAnswer::of(Code::parse(&error.code)?))
+            .map(|error| RetryAnswer::of(error.code.parse().ok()?))
             .collect();
         answers?.into_iter().next()
     }
@@ -221,7 +270,8 @@ impl From<ErrorObject> for Errors {
     }
 }
 
-/// One error for each field that is wrong. Pointers are taken as they are, so they have to be from the envelope's root.
+/// One error for each field that is wrong. Pointers stay as they are, so they have to begin at the
+/// envelope's root.
 impl From<Problem> for Errors {
     fn from(problem: Problem) -> Self {
         let status = match problem.code {
@@ -250,48 +300,34 @@ impl From<Problem> for Errors {
     }
 }
 
-/// As for a [`Problem`], which logs it.
-impl From<StoreError> for Errors {
-    fn from(error: StoreError) -> Self {
-        Problem::from(error).into()
-    }
-}
-
-/// As for a [`Problem`], which logs it.
-impl From<QueueError> for Errors {
-    fn from(error: QueueError) -> Self {
-        Problem::from(error).into()
-    }
-}
-
-/// What was found wrong so far, each place once.
+/// Collects the faults of a request, one for each place.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     errors: Vec<ErrorObject>,
 }
 
 impl Faults {
-    /// Adds an error unless its place has one already, or there are as many as are told.
-    pub(super) fn push(&mut self, error: ErrorObject) {
+    /// Records a fault, unless its place has one already or the list is full.
+    pub(super) fn push(&mut self, error: ErrorObject) -> Invalid {
         let known = self.errors.iter().any(|known| known.source == error.source);
         if !known && self.errors.len() < FAULTS_MAX {
             self.errors.push(error);
         }
+        Invalid
     }
 
-    /// Adds what is wrong with fields.
+    /// Records the faults of fields.
     pub(super) fn extend(&mut self, code: Code, errors: Vec<FieldError>) {
         for error in errors {
             self.push(ErrorObject::at(code, error.pointer, &error.detail));
         }
     }
 
-    /// What was found wrong, if anything.
-    pub(super) fn finish(self) -> Result<(), Errors> {
-        if self.errors.is_empty() {
-            Ok(())
-        } else {
-            Err(Errors::of(self.errors))
+    /// What was read, when nothing was wrong; otherwise every fault.
+    pub(super) fn finish<T>(self, read: Result<T, Invalid>) -> Result<T, Errors> {
+        match read {
+            Ok(read) if self.errors.is_empty() => Ok(read),
+            Ok(_) | Err(Invalid) => Err(Errors::of(self.errors)),
         }
     }
 }

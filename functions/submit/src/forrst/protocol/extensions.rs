@@ -6,74 +6,48 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::error::{ErrorObject, Faults};
+use super::extension::Extension;
 use super::options::{
     AsyncOptions, DeadlineOptions, IdempotencyOptions, TracingOptions, WebhookOptions,
 };
-use super::request::Echo;
-use super::urn::{ExtensionName, Spelling, is_urn};
+use super::urn::{ExtensionName, ExtensionUrn, Spelling, Spellings, is_urn};
 use shared::domain::callback::Event;
 use shared::domain::json::elements;
 use shared::domain::limits::{EXTENSION_URN_CHARS_MAX, EXTENSIONS_MAX, FAULTS_MAX};
-use shared::http::{Code, Fields, Members};
+use shared::request::{Code, Fields, Invalid, Members};
 
-/// An extension that a caller asked for.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Extension<T> {
-    /// Which of the request's, from 0.
-    pub index: usize,
-    /// What the caller asked of it.
-    pub options: T,
-}
-
-impl<T> Extension<T> {
-    /// RFC 6901 pointer to it.
-    #[must_use]
-    pub fn pointer(&self) -> String {
-        format!("/extensions/{}", self.index)
-    }
-
-    /// RFC 6901 pointer to one of its options, whose name needs no escape.
-    #[must_use]
-    pub fn pointer_to(&self, option: &str) -> String {
-        format!("/extensions/{}/options/{option}", self.index)
-    }
-}
-
-/// What a caller asked for. `retry` has no options and is answered when it applies, so it is not here.
+/// What a caller asked for. The extension `retry` has no options and is answered when it applies, so
+/// it is not here.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Extensions {
-    /// `async`.
+    /// The extension `async`.
     pub asynchronous: Option<Extension<AsyncOptions>>,
-    /// `webhook`.
     pub webhook: Option<Extension<WebhookOptions>>,
-    /// `idempotency`.
     pub idempotency: Option<Extension<IdempotencyOptions>>,
-    /// `deadline`.
     pub deadline: Option<Extension<DeadlineOptions>>,
-    /// `tracing`.
     pub tracing: Option<Extension<TracingOptions>>,
 }
 
-/// Who is to be told of an operation's end.
+/// The callback that a call asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallbackRequest<'a> {
-    /// The URL as the caller gave it, not judged yet.
+    /// Not checked yet.
     pub url: &'a str,
-    /// RFC 6901 pointer to it.
+    /// RFC 6901 pointer to the URL.
     pub pointer: String,
-    /// What to tell of, in the order of [`Event::ALL`], each once.
+    /// In the order of [`Event::ALL`], each once.
     pub events: Vec<Event>,
 }
 
 impl Extensions {
-    /// Whether the caller wants to be answered at once.
+    /// Whether the caller wants the answer at once.
     #[must_use]
     pub fn prefers_async(&self) -> bool {
         let asynchronous = self.asynchronous.as_ref();
         asynchronous.is_some_and(|asynchronous| asynchronous.options.preferred)
     }
 
-    /// Whom to tell of the end. `webhook` goes before `async`.
+    /// The callback that the call asks for. `webhook` wins over `async`.
     #[must_use]
     pub fn callback(&self) -> Option<CallbackRequest<'_>> {
         const URL: &str = "callback_url";
@@ -101,14 +75,14 @@ impl Extensions {
         })
     }
 
-    /// The extensions that a function which answers at once cannot have.
-    pub(super) fn refuse_those_of_operations(
+    /// Rejects the extensions that apply to operations only: this function answers at once.
+    pub(super) fn reject_those_of_operations(
         &self,
         function: &str,
-        echo: &Echo,
+        spellings: &Spellings,
         faults: &mut Faults,
     ) {
-        let mut refused = [
+        let mut rejected = [
             (
                 self.webhook.as_ref().map(|webhook| webhook.index),
                 ExtensionName::Webhook,
@@ -124,26 +98,28 @@ impl Extensions {
                 ExtensionName::Deadline,
             ),
         ];
-        refused.sort_by_key(|(index, _)| *index);
-        for (index, name) in refused {
+        rejected.sort_by_key(|(index, _)| *index);
+        for (index, name) in rejected {
             let Some(index) = index else { continue };
             let pointer = format!("/extensions/{index}");
             let detail = "does not go with a function that answers at once";
             faults.push(
                 ErrorObject::at(Code::ExtensionNotApplicable, pointer, detail)
-                    .with_details(&json!({"extension": echo.urn(name), "function": function})),
+                    .with_details(&json!({"extension": spellings.urn(name), "function": function})),
             );
         }
     }
 
-    /// Reads the member `extensions`, and how names were spelled.
-    pub(super) fn read(raw: Option<&RawValue>, echo: &mut Echo, faults: &mut Faults) -> Self {
-        let mut extensions = Self::default();
-        let Some(raw) = raw else { return extensions };
+    /// Reads the member `extensions`, and how the names in it are spelled.
+    pub(super) fn read(raw: Option<&RawValue>, faults: &mut Faults) -> (Self, Spellings) {
+        let (mut extensions, mut spellings) = (Self::default(), Spellings::default());
+        let Some(raw) = raw else {
+            return (extensions, spellings);
+        };
         if !raw.get().starts_with('[') {
             let detail = "must be an array";
             faults.push(ErrorObject::at(Code::InvalidRequest, "/extensions", detail));
-            return extensions;
+            return (extensions, spellings);
         }
         let elements = elements(raw, EXTENSIONS_MAX + 1);
         if elements.len() > EXTENSIONS_MAX {
@@ -153,7 +129,7 @@ impl Extensions {
                 "/extensions",
                 &detail,
             ));
-            return extensions;
+            return (extensions, spellings);
         }
         let mut seen = HashSet::new();
         let mut unknown = Vec::new();
@@ -161,26 +137,27 @@ impl Extensions {
             let Some((urn, options)) = read_element(index, element, faults) else {
                 continue;
             };
-            let name = ExtensionName::parse(&urn);
-            if let Some((name, spelling)) = name {
-                echo.saw(name, spelling);
+            let known: Option<ExtensionUrn> = urn.parse().ok();
+            if let Some(known) = known {
+                spellings.record(known);
             }
-            let canonical = name.map(|(name, _)| name.urn(Spelling::Canonical));
+            let canonical = known.map(|known| known.name.urn(Spelling::Canonical));
             if !seen.insert(canonical.unwrap_or_else(|| urn.clone())) {
                 let pointer = format!("/extensions/{index}/urn");
                 let detail = "is given more than once";
                 faults.push(ErrorObject::at(Code::InvalidRequest, pointer, detail));
                 continue;
             }
-            match (name, options) {
+            match (known, options) {
                 (None, _) => unknown.push((index, urn)),
-                (Some((name, _)), Some(options)) => extensions.put(name, index, options, faults),
+                (Some(known), Some(options)) => {
+                    extensions.put(known.name, index, options, faults);
+                }
                 (Some(_), None) => {}
             }
         }
-        refuse_unknown(&unknown, faults);
-        echo.tracing.clone_from(&extensions.tracing);
-        extensions
+        reject_unknown(&unknown, faults);
+        (extensions, spellings)
     }
 
     fn put(
@@ -194,19 +171,20 @@ impl Extensions {
             index: usize,
             members: &mut Members<'_>,
             faults: &mut Faults,
-            read: fn(&mut Members<'_>, &mut Fields) -> Option<T>,
+            read: fn(&mut Members<'_>, &mut Fields) -> Result<T, Invalid>,
         ) -> Option<Extension<T>> {
             let mut fields = Fields::at(format!("/extensions/{index}/options"));
             let options = read(members, &mut fields);
             faults.extend(Code::InvalidArguments, fields.into_errors());
-            options.map(|options| Extension { index, options })
+            let options = options.ok()?;
+            Some(Extension { index, options })
         }
 
         let members = &mut options;
         match name {
             ExtensionName::Async => {
                 self.asynchronous = read(index, members, faults, |members, fields| {
-                    Some(AsyncOptions::read(members, fields))
+                    Ok(AsyncOptions::read(members, fields))
                 });
             }
             ExtensionName::Webhook => {
@@ -226,7 +204,7 @@ impl Extensions {
     }
 }
 
-/// An element's name and options; no options when they are wrong.
+/// An element's name and options; `None` for options that are wrong.
 fn read_element<'a>(
     index: usize,
     element: &'a RawValue,
@@ -242,33 +220,32 @@ fn read_element<'a>(
     let urn = fields
         .required(&mut members, "urn")
         .and_then(|raw| fields.text("urn", raw))
-        .filter(|urn| {
-            let fault = if !is_urn(urn) {
+        .and_then(|urn| {
+            let detail = if !is_urn(&urn) {
                 "must be a URN".to_owned()
             } else if urn.len() > EXTENSION_URN_CHARS_MAX {
                 format!("must have at most {EXTENSION_URN_CHARS_MAX} characters")
             } else {
-                return true;
+                return Ok(urn);
             };
-            fields.wrong("urn", fault);
-            false
+            Err(fields.reject("urn", detail))
         });
     let options = match members.take("options") {
         None => Some(Members::default()),
         Some(raw) => {
             let options = Members::of(raw);
             if options.is_none() {
-                fields.wrong("options", "must be an object");
+                fields.reject("options", "must be an object");
             }
             options
         }
     };
     faults.extend(Code::InvalidRequest, fields.into_errors());
-    Some((urn?, options))
+    Some((urn.ok()?, options))
 }
 
-/// One error for all of them, which names the first.
-fn refuse_unknown(unknown: &[(usize, String)], faults: &mut Faults) {
+/// Records one fault for all of them, at the first.
+fn reject_unknown(unknown: &[(usize, String)], faults: &mut Faults) {
     let Some((first, _)) = unknown.first() else {
         return;
     };
@@ -276,7 +253,7 @@ fn refuse_unknown(unknown: &[(usize, String)], faults: &mut Faults) {
     let urns: Vec<_> = urns.collect();
     let pointer = format!("/extensions/{first}/urn");
     faults.push(
-        ErrorObject::at(Code::ExtensionNotSupported, pointer, "is not known here").with_details(
+        ErrorObject::at(Code::ExtensionNotSupported, pointer, "is not supported").with_details(
             &json!({"unsupported": urns, "supported": ExtensionName::canonical_urns()}),
         ),
     );

@@ -1,4 +1,4 @@
-//! How the service is.
+//! The results of `fn:ping` and `fn:health`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,19 +6,19 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::system::{HealthArguments, HealthComponent};
+use super::arguments::{HealthArguments, HealthComponent};
 use shared::domain::time::Timestamp;
-use shared::http::Quantity;
+use shared::view::Quantity;
 
-/// How well something does, best first.
+/// Whether something works. The best comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum HealthStatus {
-    /// As it should.
+    /// It works.
     Healthy,
-    /// It serves, but not as it should.
+    /// It works with restrictions.
     Degraded,
-    /// It does not serve.
+    /// It does not work.
     Unhealthy,
 }
 
@@ -30,7 +30,7 @@ pub struct PingView {
 }
 
 impl PingView {
-    /// Whoever can answer is healthy.
+    /// A service that answers is healthy.
     #[must_use]
     pub fn new(now: Timestamp) -> Self {
         Self {
@@ -40,7 +40,7 @@ impl PingView {
     }
 }
 
-/// How a part does.
+/// Whether a part of the service works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ComponentHealth {
     status: HealthStatus,
@@ -49,7 +49,7 @@ pub struct ComponentHealth {
 }
 
 impl ComponentHealth {
-    /// A part that stands so, and took so long to say it when it did.
+    /// `latency` is that of the part's answer, if it gave one.
     #[must_use]
     pub fn new(status: HealthStatus, latency: Option<Duration>) -> Self {
         Self {
@@ -63,14 +63,14 @@ impl ComponentHealth {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct HealthView {
     status: HealthStatus,
-    /// The parts that were looked at; absent when the caller does not want them.
+    /// The parts that were checked; absent when the caller does not want them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     components: BTreeMap<HealthComponent, ComponentHealth>,
     timestamp: String,
 }
 
 impl HealthView {
-    /// As bad as the worst of what was looked at.
+    /// The worst status of the components is the status of the service.
     #[must_use]
     pub fn new(
         arguments: &HealthArguments,
@@ -89,7 +89,6 @@ impl HealthView {
         }
     }
 
-    /// The HTTP status that goes with it.
     #[must_use]
     pub const fn http_status(&self) -> u16 {
         match self.status {

@@ -6,11 +6,13 @@ use serde::Serialize;
 use shared::domain::json::Json;
 use shared::domain::operation::{Operation, Owner};
 use shared::domain::time::Timestamp;
-use shared::http::{ErrorView, ListRequest, OperationView, Quantity};
-use shared::store::ListPage;
+use shared::request::ListRequest;
+use shared::store::{ListPage, Payloads};
+use shared::view::{ErrorView, OperationView, Quantity};
 
-/// The result of `async:fn:status`, and each element of a list. The protocol's tables call an operation's name `operation_id` in
-/// the one and `id` in the other, so both have both; a failed operation is a successful read, with its `errors` in here.
+/// The result of `async:fn:status`, and each element of a list. The protocol's tables call an
+/// operation's id `operation_id` in one and `id` in the other, so both have both. A failed operation
+/// is a successful read, with its `errors` in the result.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct StatusView<'a> {
     operation_id: &'a str,
@@ -21,7 +23,7 @@ pub struct StatusView<'a> {
     attempt: u32,
     /// From 0 to 1; null until reported.
     progress: Option<f64>,
-    /// What it is at; null until reported.
+    /// What the work reports it is doing; null until reported.
     message: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<serde_json::Value>")]
@@ -38,7 +40,7 @@ pub struct StatusView<'a> {
     cancelled_at: Option<String>,
     deadline_at: String,
     expires_at: String,
-    /// When to look again; absent once it has ended.
+    /// When to poll again; absent once it has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<Quantity>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,15 +55,10 @@ impl<'a> StatusView<'a> {
         OperationView::summary(operation, now).into()
     }
 
-    /// An operation by itself, with everything.
+    /// One operation, with metadata and result.
     #[must_use]
-    pub fn whole(
-        operation: &'a Operation,
-        metadata: &'a Json,
-        result: Option<&'a Json>,
-        now: Timestamp,
-    ) -> Self {
-        OperationView::whole(operation, metadata, result, now).into()
+    pub fn whole(operation: &'a Operation, payloads: &'a Payloads, now: Timestamp) -> Self {
+        OperationView::whole(operation, payloads, now).into()
     }
 }
 
@@ -116,13 +113,12 @@ impl<'a> CancelView<'a> {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ListView<'a> {
     operations: Vec<StatusView<'a>>,
-    /// Where to go on; absent at the end.
+    /// The cursor of the next page; absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<String>,
 }
 
 impl<'a> ListView<'a> {
-    /// A page.
     #[must_use]
     pub fn new(page: &'a ListPage, request: &ListRequest, owner: &Owner, now: Timestamp) -> Self {
         Self {

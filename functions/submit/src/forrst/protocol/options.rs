@@ -1,27 +1,21 @@
-//! What callers ask of each extension. Whatever is wrong with it is told here; a URL is judged by whoever posts to it.
+//! The options of each extension. Every fault of them is found here, except those of a URL: the
+//! rules of the submission judge it.
 
 mod deadline;
 mod webhook;
 
-use std::fmt::Write as _;
-
-use serde_json::json;
 use serde_json::value::RawValue;
 
-pub use self::deadline::{DeadlineLimit, DeadlineOptions};
+pub use self::deadline::{DeadlineLimit, DeadlineOptions, Specified};
 pub use self::webhook::{WebhookEvent, WebhookOptions};
-use super::error::ErrorObject;
-use super::extensions::Extension;
-use shared::domain::fingerprint::RequestHash;
 use shared::domain::limits::TRACING_ID_CHARS_MAX;
-use shared::http::{Code, Fields, IDEMPOTENCY_KEY_RULE, Members, is_idempotency_key};
+use shared::request::{Fields, IDEMPOTENCY_KEY_RULE, Invalid, Members, is_idempotency_key};
 
-/// Options of `async`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AsyncOptions {
-    /// Whether to answer at once.
+    /// Whether the caller wants the answer at once.
     pub preferred: bool,
-    /// Where to tell of the end, not judged yet.
+    /// Not checked yet.
     pub callback_url: Option<String>,
 }
 
@@ -29,13 +23,13 @@ impl AsyncOptions {
     pub(super) fn read(members: &mut Members<'_>, fields: &mut Fields) -> Self {
         let mut boolean = |name| {
             let raw = members.take(name)?;
-            fields.boolean(name, raw)
+            fields.boolean(name, raw).ok()
         };
-        // Two words for one thing in the protocol's own pages; the one that its table names counts more.
+        // The protocol's pages have two names for one option. The one in its table wins.
         let (preferred, accept) = (boolean("preferred"), boolean("accept"));
         let callback_url = members
             .take("callback_url")
-            .and_then(|raw| fields.text("callback_url", raw));
+            .and_then(|raw| fields.text("callback_url", raw).ok());
         Self {
             preferred: preferred.or(accept).unwrap_or(false),
             callback_url,
@@ -43,7 +37,7 @@ impl AsyncOptions {
     }
 }
 
-/// Options of `idempotency`. A `ttl` is read and not kept: how long a key holds is told by the answer.
+/// Options of `idempotency`. A `ttl` is ignored: the answer says how long the key is valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyOptions {
     /// The key, 1 to 255 printable ASCII characters.
@@ -51,49 +45,30 @@ pub struct IdempotencyOptions {
 }
 
 impl IdempotencyOptions {
-    pub(super) fn read(members: &mut Members<'_>, fields: &mut Fields) -> Option<Self> {
+    pub(super) fn read(members: &mut Members<'_>, fields: &mut Fields) -> Result<Self, Invalid> {
         let key = fields
             .required(members, "key")
             .and_then(|raw| fields.text("key", raw))?;
         if is_idempotency_key(&key) {
-            return Some(Self { key });
+            return Ok(Self { key });
         }
-        fields.wrong("key", IDEMPOTENCY_KEY_RULE);
-        None
+        Err(fields.reject("key", IDEMPOTENCY_KEY_RULE))
     }
 }
 
-impl Extension<IdempotencyOptions> {
-    /// The error of a key that was used for another request, with that one's hash when it is known.
-    #[must_use]
-    pub fn conflict(&self, original: Option<&RequestHash>) -> ErrorObject {
-        let hash = original.map(|hash| {
-            let mut text = String::from("sha256:");
-            for byte in hash {
-                // Writing to a `String` cannot fail.
-                let _ = write!(text, "{byte:02x}");
-            }
-            text
-        });
-        let detail = "was used for another request";
-        ErrorObject::at(Code::IdempotencyConflict, self.pointer_to("key"), detail)
-            .with_details(&json!({"key": self.options.key, "original_arguments_hash": hash}))
-    }
-}
-
-/// Options of `tracing`. Baggage is read and not kept: nothing here calls on.
+/// Options of `tracing`. Baggage is checked and not kept: Ferry makes no calls to pass it on to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TracingOptions {
-    /// What the call belongs to, 1 to 128 characters.
+    /// 1 to 128 characters.
     pub trace_id: String,
-    /// The caller's own part of it, 1 to 128 characters.
+    /// The caller's span, 1 to 128 characters.
     pub span_id: String,
-    /// What that is a part of, 1 to 128 characters.
+    /// 1 to 128 characters.
     pub parent_span_id: Option<String>,
 }
 
 impl TracingOptions {
-    pub(super) fn read(members: &mut Members<'_>, fields: &mut Fields) -> Option<Self> {
+    pub(super) fn read(members: &mut Members<'_>, fields: &mut Fields) -> Result<Self, Invalid> {
         let trace_id = fields
             .required(members, "trace_id")
             .and_then(|raw| tracing_id(fields, "trace_id", raw));
@@ -102,14 +77,14 @@ impl TracingOptions {
             .and_then(|raw| tracing_id(fields, "span_id", raw));
         let parent_span_id = members
             .take("parent_span_id")
-            .and_then(|raw| tracing_id(fields, "parent_span_id", raw));
+            .and_then(|raw| tracing_id(fields, "parent_span_id", raw).ok());
         if members
             .take("baggage")
             .is_some_and(|raw| !raw.get().starts_with('{'))
         {
-            fields.wrong("baggage", "must be an object");
+            fields.reject("baggage", "must be an object");
         }
-        Some(Self {
+        Ok(Self {
             trace_id: trace_id?,
             span_id: span_id?,
             parent_span_id,
@@ -117,14 +92,11 @@ impl TracingOptions {
     }
 }
 
-fn tracing_id(fields: &mut Fields, name: &str, raw: &RawValue) -> Option<String> {
+fn tracing_id(fields: &mut Fields, name: &str, raw: &RawValue) -> Result<String, Invalid> {
     let id = fields.text(name, raw)?;
     if (1..=TRACING_ID_CHARS_MAX).contains(&id.chars().count()) {
-        return Some(id);
+        return Ok(id);
     }
-    fields.wrong(
-        name,
-        format!("must have 1 to {TRACING_ID_CHARS_MAX} characters"),
-    );
-    None
+    let detail = format!("must have 1 to {TRACING_ID_CHARS_MAX} characters");
+    Err(fields.reject(name, detail))
 }

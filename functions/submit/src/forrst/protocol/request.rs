@@ -1,68 +1,52 @@
-//! What a caller sends.
+//! Requests: the envelope that a caller sends.
 
 use semver::Version;
 use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::error::{ErrorObject, Errors, Faults, Source};
-use super::extensions::{Extension, Extensions};
+use super::extension::Extension;
+use super::extensions::Extensions;
 use super::options::TracingOptions;
-use super::urn::{ExtensionName, Spelling};
-use super::{PROTOCOL_MAJOR, PROTOCOL_NAME, PROTOCOL_VERSION};
+use super::urn::Spellings;
+use super::version::{PROTOCOL_MAJOR, PROTOCOL_NAME, PROTOCOL_VERSION};
 use shared::domain::json::{self, Fault, Json};
 use shared::domain::limits::{ARGUMENTS_BYTES_MAX, NESTING_MAX, REQUEST_ID_CHARS_MAX};
-use shared::http::{Code, Fields, Members};
+use shared::request::{Code, Fields, Invalid, Members};
 
 const ARGUMENTS: &str = "/call/arguments";
 
 /// A body as far as it could be read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
-    /// What the answer repeats of it, whatever else is wrong.
     pub echo: Echo,
-    /// The request, or everything that is wrong with it.
+    /// The request, or its faults.
     pub request: Result<Request, Errors>,
 }
 
-/// What every answer to a request repeats of it. The default is for a request that could not be read.
+/// What the answer to a request repeats of it, whatever else is wrong. The default is for a request
+/// that could not be read.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Echo {
-    /// The request's id, when it has a good one.
+    /// The request's id, when it is valid.
     pub id: Option<String>,
-    /// What the call belongs to, when the caller says so and says it well.
+    /// The extension `tracing`, when it is valid.
     pub tracing: Option<Extension<TracingOptions>>,
-    /// How each extension was spelled, the first one first.
-    seen: Vec<(ExtensionName, Spelling)>,
+    pub spellings: Spellings,
 }
 
-impl Echo {
-    pub(super) fn saw(&mut self, name: ExtensionName, spelling: Spelling) {
-        if self.seen.iter().all(|(seen, _)| *seen != name) {
-            self.seen.push((name, spelling));
-        }
-    }
-
-    /// An extension's name as the caller spelled it; one that the caller did not name is spelled like the first that they did.
-    #[must_use]
-    pub fn urn(&self, name: ExtensionName) -> String {
-        let spelled = self.seen.iter().find(|(seen, _)| *seen == name);
-        let spelling = spelled.or(self.seen.first());
-        name.urn(spelling.map_or(Spelling::Canonical, |(_, spelling)| *spelling))
-    }
-}
-
-/// A request whose envelope is right. Whether there is such a function, and whether these are arguments of its, is not judged here.
+/// A request with a valid envelope. Whether there is such a function, and whether it takes these
+/// arguments, is not checked here.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
-    /// Its id, chosen by the caller.
+    /// The caller chose it.
     pub id: String,
-    /// The function to call, at `/call/function`.
+    /// At `/call/function`.
     pub function: String,
-    /// Its version as requested, at `/call/version`.
+    /// As requested, at `/call/version`.
     pub version: Option<Version>,
-    /// What to call it with, an object within its limit, at `/call/arguments`.
+    /// An object within its limit, at `/call/arguments`.
     pub arguments: Json,
-    /// What else is asked for.
     pub extensions: Extensions,
 }
 
@@ -93,9 +77,8 @@ fn read_envelope(raw: &RawValue, echo: &mut Echo) -> Result<Request, Errors> {
         faults.push(ErrorObject::at(code, pointer, &kind.to_string()));
     }
     let Some(mut members) = Members::of(raw) else {
-        // A name in the envelope is no text; that has just been told.
-        faults.finish()?;
-        return Err(ErrorObject::at(Code::InvalidRequest, "", "is not valid Unicode").into());
+        // A name in the envelope is not valid Unicode, which the check has found.
+        return faults.finish(Err(Invalid));
     };
     let mut fields = Fields::default();
 
@@ -105,39 +88,37 @@ fn read_envelope(raw: &RawValue, echo: &mut Echo) -> Result<Request, Errors> {
     if let Some(context) = members.take("context")
         && !context.get().starts_with('{')
     {
-        fields.wrong("context", "must be an object");
+        fields.reject("context", "must be an object");
     }
     let extensions = members.take("extensions");
-    echo.id.clone_from(&id);
+    echo.id = id.clone().ok();
 
     faults.extend(Code::InvalidRequest, fields.into_errors());
-    if let Some(raw) = protocol {
+    if let Ok(raw) = protocol {
         check_protocol(raw, &mut faults);
     }
     let call = call.and_then(|raw| Call::read(raw, &mut faults));
-    let extensions = Extensions::read(extensions, echo, &mut faults);
-    faults.finish()?;
-    match (id, call) {
-        (
-            Some(id),
-            Some(Call {
-                function: Some(function),
-                version,
-                arguments: Some(arguments),
-            }),
-        ) => Ok(Request {
+    let (extensions, spellings) = Extensions::read(extensions, &mut faults);
+    echo.tracing.clone_from(&extensions.tracing);
+    echo.spellings = spellings;
+    let request = id.and_then(|id| {
+        let Call {
+            function,
+            version,
+            arguments,
+        } = call?;
+        Ok(Request {
             id,
             function,
             version,
             arguments,
             extensions,
-        }),
-        // Whatever is missing has been told above.
-        _ => Err(ErrorObject::at(Code::InvalidRequest, "", "is incomplete").into()),
-    }
+        })
+    });
+    faults.finish(request)
 }
 
-/// The code for what JSON's grammar leaves open.
+/// The code of a fault that JSON's grammar allows.
 fn code_of_structure(pointer: &str) -> Code {
     let mut tokens = pointer.split('/').skip(1);
     match [tokens.next(), tokens.next(), tokens.next()] {
@@ -148,42 +129,41 @@ fn code_of_structure(pointer: &str) -> Code {
     }
 }
 
-/// The id; one that is given twice is as good as none.
-fn read_id(fields: &mut Fields, members: &mut Members<'_>) -> Option<String> {
+/// Reads the id. One that is given twice is invalid.
+fn read_id(fields: &mut Fields, members: &mut Members<'_>) -> Result<String, Invalid> {
     let raw = fields.required(members, "id")?;
     if members.take_any("id").is_some() {
-        fields.wrong("id", "is given more than once");
-        return None;
+        return Err(fields.reject("id", "is given more than once"));
     }
     let id = fields.text("id", raw)?;
     if (1..=REQUEST_ID_CHARS_MAX).contains(&id.chars().count()) {
-        return Some(id);
+        return Ok(id);
     }
-    fields.wrong(
-        "id",
-        format!("must have 1 to {REQUEST_ID_CHARS_MAX} characters"),
-    );
-    None
+    let detail = format!("must have 1 to {REQUEST_ID_CHARS_MAX} characters");
+    Err(fields.reject("id", detail))
 }
 
 fn check_protocol(raw: &RawValue, faults: &mut Faults) {
     const POINTER: &str = "/protocol";
     let Some(mut members) = Members::of(raw) else {
         let detail = "must be an object";
-        return faults.push(ErrorObject::at(Code::InvalidRequest, POINTER, detail));
+        faults.push(ErrorObject::at(Code::InvalidRequest, POINTER, detail));
+        return;
     };
     let mut fields = Fields::at(POINTER);
     let name = fields
         .required(&mut members, "name")
         .and_then(|raw| fields.text("name", raw));
-    if name.is_some_and(|name| name != PROTOCOL_NAME) {
-        fields.wrong("name", format!("must be {PROTOCOL_NAME}"));
+    if name.is_ok_and(|name| name != PROTOCOL_NAME) {
+        fields.reject("name", format!("must be {PROTOCOL_NAME}"));
     }
     let version = fields
         .required(&mut members, "version")
         .and_then(|raw| fields.version("version", raw));
     faults.extend(Code::InvalidRequest, fields.into_errors());
-    if let Some(version) = version.filter(|version| version.major != PROTOCOL_MAJOR) {
+    if let Ok(version) = version
+        && version.major != PROTOCOL_MAJOR
+    {
         let pointer = "/protocol/version";
         let detail = format!("must be of the major version {PROTOCOL_MAJOR}");
         faults.push(
@@ -195,18 +175,17 @@ fn check_protocol(raw: &RawValue, faults: &mut Faults) {
 }
 
 struct Call {
-    function: Option<String>,
+    function: String,
     version: Option<Version>,
-    arguments: Option<Json>,
+    arguments: Json,
 }
 
 impl Call {
-    fn read(raw: &RawValue, faults: &mut Faults) -> Option<Self> {
+    fn read(raw: &RawValue, faults: &mut Faults) -> Result<Self, Invalid> {
         const POINTER: &str = "/call";
         let Some(mut members) = Members::of(raw) else {
             let detail = "must be an object";
-            faults.push(ErrorObject::at(Code::InvalidRequest, POINTER, detail));
-            return None;
+            return Err(faults.push(ErrorObject::at(Code::InvalidRequest, POINTER, detail)));
         };
         let mut fields = Fields::at(POINTER);
         let function = fields
@@ -214,7 +193,7 @@ impl Call {
             .and_then(|raw| fields.function_name("function", raw));
         let version = members
             .take("version")
-            .and_then(|raw| fields.version("version", raw));
+            .and_then(|raw| fields.version("version", raw).ok());
         faults.extend(Code::InvalidRequest, fields.into_errors());
 
         let mut fields = Fields::at(POINTER);
@@ -222,13 +201,13 @@ impl Call {
             Some(raw) => fields
                 .object("arguments", raw)
                 .and_then(|json| fields.bound(ARGUMENTS, json, ARGUMENTS_BYTES_MAX)),
-            None => Some(Json::empty_object()),
+            None => Ok(Json::empty_object()),
         };
         faults.extend(Code::InvalidArguments, fields.into_errors());
-        Some(Self {
-            function,
+        Ok(Self {
+            function: function?,
             version,
-            arguments,
+            arguments: arguments?,
         })
     }
 }

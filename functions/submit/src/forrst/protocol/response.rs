@@ -1,4 +1,4 @@
-//! What a caller is answered.
+//! Responses: the envelope of an answer.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use serde::Serialize;
 use super::answers::ExtensionAnswer;
 use super::error::{ErrorObject, Errors};
 use super::request::Echo;
-use super::{PROTOCOL_NAME, PROTOCOL_VERSION};
+use super::version::{PROTOCOL_NAME, PROTOCOL_VERSION};
 use shared::domain::json::{Json, encode};
-use shared::http::{Answer, Code};
+use shared::http::Answer;
 
-/// The status of everything that did not fail.
+/// The HTTP status of every success.
 const OK: u16 = 200;
 
-/// An answer on its way to the caller: either a result or errors.
+/// A result or errors, with the answers of extensions.
 #[derive(Debug, Clone)]
 pub struct Response {
     echo: Echo,
@@ -52,31 +52,29 @@ struct ExtensionView<'a> {
 }
 
 impl Response {
-    /// A success: JSON that goes out as it is.
+    /// A success: JSON that is sent as it is.
     #[must_use]
     pub const fn result(echo: Echo, result: Json) -> Self {
         Self::ok(echo, Some(result))
     }
 
-    /// A success without a result: it will come later, if ever.
+    /// A success without a result: the operation has not ended.
     #[must_use]
     pub const fn null(echo: Echo) -> Self {
         Self::ok(echo, None)
     }
 
-    /// A success: what a system function shows. One that cannot be written is a failure of ours.
+    /// A success: what one of the protocol's own functions shows.
+    ///
+    /// # Panics
+    ///
+    /// As [`encode`].
     #[must_use]
     pub fn view(echo: Echo, view: &impl Serialize) -> Self {
-        match Json::of(view) {
-            Ok(result) => Self::result(echo, result),
-            Err(_) => Self::errors(
-                echo,
-                ErrorObject::new(Code::InternalError, "the result cannot be written"),
-            ),
-        }
+        let result = Json::of(view).expect("views have string keys, so a JSON form");
+        Self::result(echo, result)
     }
 
-    /// A failure.
     #[must_use]
     pub fn errors(echo: Echo, errors: impl Into<Errors>) -> Self {
         let outcome = Outcome::Errors(errors.into());
@@ -96,7 +94,7 @@ impl Response {
         }
     }
 
-    /// A success with another status than 200; a failure stays as it is.
+    /// Changes the status of a success; a failure keeps its own.
     #[must_use]
     pub fn with_status(mut self, with: u16) -> Self {
         if let Outcome::Result { status, .. } = &mut self.outcome {
@@ -105,14 +103,15 @@ impl Response {
         self
     }
 
-    /// The response with an extension's answer behind those that it has.
+    /// Adds an extension's answer after those that the response has.
     #[must_use]
     pub fn with(mut self, extension: impl Into<ExtensionAnswer>) -> Self {
         self.extensions.push(extension.into());
         self
     }
 
-    /// The HTTP answer, `took` after the request came. Says whether trying again is of use where errors may pass by themselves.
+    /// The HTTP answer, `took` after the request arrived. Adds how to retry when a retry can overcome
+    /// the errors.
     #[must_use]
     pub fn into_answer(mut self, took: Duration) -> Answer {
         let (status, result, errors) = match &self.outcome {
@@ -134,7 +133,7 @@ impl Response {
                 .extensions
                 .iter()
                 .map(|data| ExtensionView {
-                    urn: self.echo.urn(data.name()),
+                    urn: self.echo.spellings.urn(data.name()),
                     data,
                 })
                 .collect(),
@@ -152,7 +151,8 @@ impl Response {
     }
 }
 
-/// Whether a header carries this text unchanged (RFC 9110, section 5.5): visible ASCII, and spaces that are not at its edges.
+/// Whether a header carries this text unchanged (RFC 9110, section 5.5): visible ASCII, and spaces
+/// that are not at its edges.
 fn fits_a_header(text: &str) -> bool {
     text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) && text.trim_matches(' ') == text
 }

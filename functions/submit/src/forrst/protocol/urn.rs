@@ -1,11 +1,14 @@
-//! The names of extensions. The protocol's own pages spell them in two ways, so both are read, and callers are answered in theirs.
+//! The names of extensions. The protocol's pages spell them in two ways, so both are read, and a
+//! caller is answered in their own.
 
-/// An extension that is served here.
+use std::str::FromStr;
+
+/// An extension that Ferry supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExtensionName {
-    /// The work goes on after the answer.
+    /// The work continues after the answer.
     Async,
-    /// Somebody is told of its end.
+    /// A callback reports its end.
     Webhook,
     /// A repeated call is the same call.
     Idempotency,
@@ -13,7 +16,7 @@ pub enum ExtensionName {
     Deadline,
     /// What the call belongs to, for logs.
     Tracing,
-    /// Whether trying again is of use.
+    /// Whether a retry can succeed.
     Retry,
 }
 
@@ -39,7 +42,6 @@ impl Spelling {
 }
 
 impl ExtensionName {
-    /// Every extension.
     pub const ALL: [Self; 6] = [
         Self::Async,
         Self::Webhook,
@@ -60,20 +62,9 @@ impl ExtensionName {
         }
     }
 
-    /// The name in this spelling.
     #[must_use]
     pub fn urn(self, spelling: Spelling) -> String {
         format!("{}{}", spelling.prefix(), self.word())
-    }
-
-    /// Reads a name in either spelling; `None` for an extension that is not served here.
-    #[must_use]
-    pub fn parse(urn: &str) -> Option<(Self, Spelling)> {
-        let (spelling, word) = Spelling::ALL
-            .into_iter()
-            .find_map(|spelling| Some((spelling, urn.strip_prefix(spelling.prefix())?)))?;
-        let name = Self::ALL.into_iter().find(|name| name.word() == word)?;
-        Some((name, spelling))
     }
 
     /// Every name in its canonical spelling.
@@ -85,8 +76,56 @@ impl ExtensionName {
     }
 }
 
-/// Whether this is a URN at all (RFC 8141, section 2): a namespace of 2 to 32 letters, digits and hyphens, and a name in it of
-/// characters that a URI may hold.
+/// An extension's name as a caller spelled it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExtensionUrn {
+    pub name: ExtensionName,
+    pub spelling: Spelling,
+}
+
+/// A name that is not one of an extension that Ferry supports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnknownExtension;
+
+/// Reads a name in either spelling.
+impl FromStr for ExtensionUrn {
+    type Err = UnknownExtension;
+
+    fn from_str(urn: &str) -> Result<Self, UnknownExtension> {
+        let (spelling, word) = Spelling::ALL
+            .into_iter()
+            .find_map(|spelling| Some((spelling, urn.strip_prefix(spelling.prefix())?)))
+            .ok_or(UnknownExtension)?;
+        let mut names = ExtensionName::ALL.into_iter();
+        let name = names.find(|name| name.word() == word);
+        let name = name.ok_or(UnknownExtension)?;
+        Ok(Self { name, spelling })
+    }
+}
+
+/// How a caller spelled the names of extensions, the first one first.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Spellings(Vec<ExtensionUrn>);
+
+impl Spellings {
+    pub(super) fn record(&mut self, urn: ExtensionUrn) {
+        if self.0.iter().all(|known| known.name != urn.name) {
+            self.0.push(urn);
+        }
+    }
+
+    /// An extension's name as the caller spelled it. One that the caller did not name is spelled as
+    /// the first that they did.
+    #[must_use]
+    pub fn urn(&self, name: ExtensionName) -> String {
+        let spelled = self.0.iter().find(|known| known.name == name);
+        let urn = spelled.or(self.0.first());
+        name.urn(urn.map_or(Spelling::Canonical, |urn| urn.spelling))
+    }
+}
+
+/// Whether this is a URN (RFC 8141, section 2): a namespace of 2 to 32 letters, digits and hyphens,
+/// and in it a name of characters that a URI may hold.
 pub(super) fn is_urn(text: &str) -> bool {
     let Some((scheme, rest)) = text.split_once(':') else {
         return false;
@@ -113,18 +152,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_name_reads_itself_back_in_both_spellings() {
+    fn every_name_is_read_back_in_both_spellings() {
         for name in ExtensionName::ALL {
             for spelling in Spelling::ALL {
                 let urn = name.urn(spelling);
                 assert!(is_urn(&urn));
-                assert_eq!(ExtensionName::parse(&urn), Some((name, spelling)));
+                assert_eq!(urn.parse(), Ok(ExtensionUrn { name, spelling }));
             }
         }
     }
 
     #[test]
-    fn other_names_are_not_served() {
+    fn other_names_are_unknown() {
         for urn in [
             "urn:forrst:ext:asynchronous",
             "urn:acme:forrst:ext:async",
@@ -133,12 +172,12 @@ mod tests {
             "urn:cline:forrst:ext:async:fn:status",
         ] {
             assert!(is_urn(urn), "{urn}");
-            assert_eq!(ExtensionName::parse(urn), None, "{urn}");
+            assert_eq!(urn.parse::<ExtensionUrn>(), Err(UnknownExtension), "{urn}");
         }
     }
 
     #[test]
-    fn what_is_no_urn_is_told_apart() {
+    fn other_texts_are_not_urns() {
         for text in [
             "",
             "async",

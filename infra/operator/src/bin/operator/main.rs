@@ -15,6 +15,7 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use operator::services::sdk_config;
 use shared::config::{Environment, SettingError};
+use shared::operations::AUDIT_TARGET;
 use shared::queue::Queue;
 use shared::store::Store;
 use shared::telemetry::chain;
@@ -127,7 +128,7 @@ impl Services {
     }
 }
 
-/// Warnings and worse, and the audit.
+/// Logs warnings and errors, and the audit records.
 fn start_logging() {
     let logs = tracing_subscriber::fmt()
         .with_max_level(Level::INFO)
@@ -138,8 +139,9 @@ fn start_logging() {
         .finish();
     let levels = Targets::new()
         .with_default(Level::WARN)
-        // It warns of every place where there are no credentials, at length; that there are none anywhere is told in the end.
+        // It warns of every source without credentials, at length; the last error says that there are
+        // none at all.
         .with_target("aws_config", Level::ERROR)
-        .with_target("shared::telemetry", Level::INFO);
+        .with_target(AUDIT_TARGET, Level::INFO);
     logs.with(levels).init();
 }

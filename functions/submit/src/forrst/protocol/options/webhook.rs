@@ -1,38 +1,49 @@
-//! Who is to be told of an operation's end.
+//! The callback that the extension `webhook` asks for.
+
+use std::str::FromStr;
 
 use serde_json::value::RawValue;
 
 use shared::domain::callback::{Event, SignatureVersion};
 use shared::domain::json::elements;
-use shared::http::{Fields, Members};
+use shared::request::{Fields, Invalid, Members};
 
-/// Options of `webhook`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebhookOptions {
-    /// Where to tell of the end, not judged yet.
+    /// Not checked yet.
     pub callback_url: String,
-    /// What to tell of, each once.
+    /// Each once.
     pub events: Vec<WebhookEvent>,
-    /// How to sign, when the caller says so.
+    /// How to sign, when the caller asks for one way.
     pub signature_version: Option<SignatureVersion>,
 }
 
-/// An event that a caller wants to hear of.
+/// An event that the callback is to report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebhookEvent {
-    /// The event.
     pub event: Event,
     /// As the caller wrote it, with the prefix `forrst.` or without.
     pub spelling: String,
 }
 
-impl WebhookEvent {
-    fn parse(spelling: String) -> Option<Self> {
-        let word = spelling.strip_prefix("forrst.").unwrap_or(&spelling);
-        let event = Event::parse(word.strip_prefix("operation.")?)?;
-        Some(Self { event, spelling })
-    }
+/// A word that is not the name of an event.
+#[derive(Debug)]
+pub struct UnknownEvent;
 
+impl FromStr for WebhookEvent {
+    type Err = UnknownEvent;
+
+    fn from_str(spelling: &str) -> Result<Self, UnknownEvent> {
+        let word = spelling.strip_prefix("forrst.").unwrap_or(spelling);
+        let event = word.strip_prefix("operation.").and_then(Event::parse);
+        Ok(Self {
+            event: event.ok_or(UnknownEvent)?,
+            spelling: spelling.to_owned(),
+        })
+    }
+}
+
+impl WebhookEvent {
     fn all() -> Vec<Self> {
         Event::ALL
             .into_iter()
@@ -48,7 +59,7 @@ impl WebhookOptions {
     pub(in crate::forrst::protocol) fn read(
         members: &mut Members<'_>,
         fields: &mut Fields,
-    ) -> Option<Self> {
+    ) -> Result<Self, Invalid> {
         let callback_url = fields
             .required(members, "callback_url")
             .and_then(|raw| fields.text("callback_url", raw));
@@ -56,13 +67,13 @@ impl WebhookOptions {
             .take("events")
             .map_or_else(WebhookEvent::all, |raw| webhook_events(fields, raw));
         let signature_version = members.take("signature_version").and_then(|raw| {
-            let version = SignatureVersion::parse(&fields.text("signature_version", raw)?);
+            let version = SignatureVersion::parse(&fields.text("signature_version", raw).ok()?);
             if version.is_none() {
-                fields.wrong("signature_version", "must be v1 or v1a");
+                fields.reject("signature_version", "must be v1 or v1a");
             }
             version
         });
-        Some(Self {
+        Ok(Self {
             callback_url: callback_url?,
             events,
             signature_version,
@@ -75,16 +86,16 @@ fn webhook_events(fields: &mut Fields, raw: &RawValue) -> Vec<WebhookEvent> {
         "must be some of operation.completed, operation.failed and operation.cancelled";
     let words = elements(raw, usize::MAX);
     if words.is_empty() {
-        fields.wrong("events", RULE);
+        fields.reject("events", RULE);
     }
     let mut events: Vec<WebhookEvent> = Vec::new();
     for word in words {
         let word: Option<String> = serde_json::from_str(word.get()).ok();
-        match word.and_then(WebhookEvent::parse) {
+        match word.and_then(|word| word.parse::<WebhookEvent>().ok()) {
             Some(event) if events.iter().any(|known| known.event == event.event) => {}
             Some(event) => events.push(event),
             None => {
-                fields.wrong("events", RULE);
+                fields.reject("events", RULE);
                 break;
             }
         }

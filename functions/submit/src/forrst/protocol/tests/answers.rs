@@ -13,14 +13,17 @@ use shared::domain::callback::SignatureVersion;
 use shared::domain::id::ClaimId;
 use shared::domain::json::Json;
 use shared::domain::operation::{Operation, OperationError, Payload, Progress, State};
-use shared::http::{Answer, Code, FieldError, Problem};
+use shared::http::{Answer, Problem};
+use shared::request::{Code, FieldError};
+use shared::store::Payloads;
 
 const TOOK: Duration = Duration::from_millis(12);
 
 fn echo(id: &str) -> Echo {
-    let mut echo = Echo::default();
-    echo.id = Some(id.to_owned());
-    echo
+    Echo {
+        id: Some(id.to_owned()),
+        ..Echo::default()
+    }
 }
 
 fn header<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
@@ -286,13 +289,8 @@ fn a_key_is_answered_with_what_it_led_to() {
     ] {
         assert_eq!(serde_json::to_value(answer).unwrap(), expected);
     }
-    let request = read(&with_extension(&json!({"key": "k"}), "idempotency")).request;
-    let conflict = request
-        .unwrap()
-        .extensions
-        .idempotency
-        .unwrap()
-        .conflict(Some(&[0xab; 32]));
+    let pointer = "/extensions/0/options/key";
+    let conflict = ErrorObject::idempotency_conflict(pointer, "k", Some(&[0xab; 32]));
     let conflict = Errors::from(conflict);
     assert_eq!(conflict.status(), 409);
     let details = &serde_json::to_value(conflict.as_slice()).unwrap()[0]["details"];
@@ -330,7 +328,6 @@ fn a_deadline_is_answered_with_what_is_left_of_it() {
 #[test]
 fn an_operation_is_shown_by_the_rules_of_the_other_face() {
     let result = Json::parse("[1.0]").unwrap();
-    let metadata = Json::parse(r#"{"order":7}"#).unwrap();
     let mut completed = operation(State::Completed {
         at: NOW,
         result: Payload::Inline(result.clone()),
@@ -349,7 +346,11 @@ fn an_operation_is_shown_by_the_rules_of_the_other_face() {
         "created_at": created_at, "updated_at": created_at, "completed_at": NOW.to_string(),
         "deadline_at": NOW.to_string(), "expires_at": NOW.to_string(), "metadata": {"order": 7},
     });
-    let whole = StatusView::whole(&completed, &metadata, Some(&result), NOW);
+    let payloads = Payloads {
+        metadata: Json::parse(r#"{"order":7}"#).unwrap(),
+        result: Some(result),
+    };
+    let whole = StatusView::whole(&completed, &payloads, NOW);
     assert_eq!(serde_json::to_value(whole).unwrap(), expected);
 
     let shown = expected.as_object_mut().unwrap();

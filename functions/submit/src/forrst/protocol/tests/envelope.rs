@@ -198,7 +198,7 @@ fn everything_wrong_is_told_at_once_and_a_good_id_is_still_echoed() {
         "trace"
     );
     assert_eq!(
-        reading.echo.urn(ExtensionName::Retry),
+        reading.echo.spellings.urn(ExtensionName::Retry),
         "urn:forrst:ext:retry"
     );
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::{
     CallbackRequest, DeadlineLimit, DeadlineOptions, Extension, ExtensionName, Extensions, Reading,
+    Spelling, Spellings,
 };
 use super::{NOW, assert_told, envelope, read, with_extension};
 use shared::domain::callback::Event;
@@ -295,7 +296,7 @@ fn unknown_extensions_are_told_in_one_error() {
     );
     let errors = read(&envelope).request.unwrap_err();
     let error = serde_json::to_value(&errors.as_slice()[0]).unwrap();
-    let supported = ExtensionName::ALL.map(|name| name.urn(super::super::Spelling::Canonical));
+    let supported = ExtensionName::ALL.map(|name| name.urn(Spelling::Canonical));
     assert_eq!(
         error["details"],
         json!({"unsupported": ["urn:acme:ext:audit", "urn:forrst:ext:caching"], "supported": supported})
@@ -316,7 +317,7 @@ fn more_extensions_than_may_be_asked_for_are_one_error_and_none_is_read() {
     let last = with((0..31).map(unknown).chain([known.clone()]).collect());
     assert_told(&last, &[("EXTENSION_NOT_SUPPORTED", "/extensions/0/urn")]);
     assert_eq!(
-        read(&last).echo.urn(ExtensionName::Async),
+        read(&last).echo.spellings.urn(ExtensionName::Async),
         "urn:forrst:ext:async"
     );
 
@@ -330,7 +331,10 @@ fn more_extensions_than_may_be_asked_for_are_one_error_and_none_is_read() {
         error["message"],
         "/extensions must have at most 32 elements"
     );
-    assert_eq!(echo.urn(ExtensionName::Async), "urn:cline:forrst:ext:async");
+    assert_eq!(
+        echo.spellings.urn(ExtensionName::Async),
+        "urn:cline:forrst:ext:async"
+    );
 }
 
 #[test]
@@ -371,16 +375,13 @@ fn each_extension_is_answered_as_it_was_spelled() {
             ExtensionName::Tracing,
             ExtensionName::Retry
         ]
-        .map(|name| echo.urn(name)),
+        .map(|name| echo.spellings.urn(name)),
         [
             "urn:cline:forrst:ext:async",
             "urn:forrst:ext:tracing",
             "urn:cline:forrst:ext:retry"
         ]
     );
-    let nobody = super::super::Echo::default();
-    assert_eq!(
-        nobody.urn(ExtensionName::Retry),
-        "urn:cline:forrst:ext:retry"
-    );
+    let none = Spellings::default();
+    assert_eq!(none.urn(ExtensionName::Retry), "urn:cline:forrst:ext:retry");
 }

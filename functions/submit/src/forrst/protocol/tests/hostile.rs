@@ -7,8 +7,8 @@ use proptest::sample::Index;
 use serde_json::{Value, json};
 
 use super::super::{
-    DeadlineAnswer, DescribeView, Echo, Errors, Reading, Response, SystemCall, SystemFunction,
-    TracingAnswer,
+    DeadlineAnswer, Echo, Errors, Reading, Response, SystemCall, SystemFunction, TracingAnswer,
+    describe,
 };
 use super::{NOW, alice, body, envelope};
 use shared::catalogue::Catalogue;
@@ -194,10 +194,10 @@ fn answer(sent: &[u8]) -> (Option<String>, Answer) {
     let Reading { echo, request } = Reading::of(sent);
     let id = echo.id.clone();
     let outcome = request.and_then(|request| {
-        match SystemCall::read(&request, &echo, &alice(), &Validators::default()) {
+        match SystemCall::read(&request, &echo.spellings, &alice(), &Validators::default()) {
             None => Ok((Some(request), Value::Null)),
             Some(Ok(SystemCall::Describe(arguments))) => {
-                let view = DescribeView::find(&arguments, Catalogue::new(true))?;
+                let view = describe(&arguments, Catalogue::new(true))?;
                 Ok((None, serde_json::to_value(view).unwrap()))
             }
             Some(call) => call.map(|_| (None, Value::Null)),

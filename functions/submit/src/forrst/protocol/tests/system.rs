@@ -7,15 +7,15 @@ use semver::Version;
 use serde_json::{Value, json};
 
 use super::super::{
-    CapabilitiesView, ComponentHealth, DescribeArguments, DescribeView, ErrorObject, Errors,
-    HealthArguments, HealthComponent, HealthStatus, HealthView, ListView, PingView, SystemCall,
-    SystemFunction,
+    CapabilitiesView, ComponentHealth, DescribeArguments, ErrorObject, Errors, HealthArguments,
+    HealthComponent, HealthStatus, HealthView, ListView, PingView, SystemCall, SystemFunction,
+    describe,
 };
 use super::{NOW, alice, envelope, operation, read, told};
 use shared::catalogue::{Catalogue, Unknown};
 use shared::domain::operation::State;
 use shared::domain::transition::Status;
-use shared::http::ListRequest;
+use shared::request::ListRequest;
 use shared::schema::Validators;
 use shared::store::{ListFilter, ListPage, Position};
 
@@ -29,7 +29,7 @@ fn read_call(envelope: &Value) -> Option<Result<SystemCall, Errors>> {
     let reading = read(envelope);
     SystemCall::read(
         &reading.request.unwrap(),
-        &reading.echo,
+        &reading.echo.spellings,
         &alice(),
         &Validators::default(),
     )
@@ -370,7 +370,7 @@ fn what_is_served_is_named() {
             version: None,
             include_schema: true,
         };
-        let view = DescribeView::find(&arguments, Catalogue::new(false)).unwrap();
+        let view = describe(&arguments, Catalogue::new(false)).unwrap();
         let view = serde_json::to_value(view).unwrap();
         assert_eq!(view["function"], *name);
         assert_eq!(view["recommended_version"], "1.0.0");
@@ -383,17 +383,17 @@ fn what_is_served_is_named() {
 
 #[test]
 fn what_is_not_served_cannot_be_described() {
-    let describe = |function: &str, version: Option<Version>| {
+    let described = |function: &str, version: Option<Version>| {
         let arguments = DescribeArguments {
             function: function.to_owned(),
             version,
             include_schema: false,
         };
-        let view = DescribeView::find(&arguments, Catalogue::new(false))?;
+        let view = describe(&arguments, Catalogue::new(false))?;
         Ok(serde_json::to_value(view).unwrap())
     };
     let refused = |function: &str, version: Option<Version>| {
-        let error: ErrorObject = describe(function, version).unwrap_err();
+        let error: ErrorObject = described(function, version).unwrap_err();
         told(&error.into()).remove(0)
     };
     let nine = Some(Version::new(9, 0, 0));
@@ -410,7 +410,7 @@ fn what_is_not_served_cannot_be_described() {
         refused(SystemFunction::Ping.name(), nine),
         at("VERSION_NOT_FOUND", "version")
     );
-    let brief = describe("csv.summarize", Some(Version::new(1, 0, 0))).unwrap();
+    let brief = described("csv.summarize", Some(Version::new(1, 0, 0))).unwrap();
     assert_eq!(brief["side_effects"], json!([]));
     assert!(brief["versions"][0].get("schema").is_none());
 }

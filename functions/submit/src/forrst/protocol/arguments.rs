@@ -1,4 +1,4 @@
-//! What the protocol's own functions are called with. Unknown members are refused.
+//! The arguments of the protocol's own functions. Unknown members are refused.
 
 use schemars::JsonSchema;
 use semver::Version;
@@ -20,7 +20,7 @@ pub(super) struct OperationArguments {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListArguments {
-    /// Only those that stand here.
+    /// Only those in this status.
     pub(super) status: Option<String>,
     /// Only those of this function.
     pub(super) function: Option<String>,
@@ -28,14 +28,14 @@ pub(super) struct ListArguments {
     pub(super) created_after: Option<String>,
     /// Only those created earlier than this, RFC 3339.
     pub(super) created_before: Option<String>,
-    /// How many at most, 1 to 100.
+    /// The size of the page, 1 to 100.
     #[schemars(range(min = 1, max = LIST_LIMIT_MAX))]
     pub(super) limit: Option<u64>,
-    /// Where to go on.
+    /// The page to show: the `next_cursor` of the page before.
     pub(super) cursor: Option<String>,
 }
 
-/// Which function is to be described, as it is sent.
+/// The arguments of `fn:describe` as they are sent.
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "DescribeArguments")]
 #[serde(deny_unknown_fields)]
@@ -50,24 +50,22 @@ pub(super) struct DescribeMembers {
     pub(super) include_schema: bool,
 }
 
-/// Which function is to be described.
+/// The arguments of `fn:describe`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DescribeArguments {
-    /// Its name.
     pub function: String,
-    /// Its version; every one when left out.
+    /// `None` for every version.
     pub version: Option<Version>,
-    /// Whether to show schemas.
     pub include_schema: bool,
 }
 
-/// Which parts are to be looked at.
+/// Which parts to check.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HealthArguments {
     /// The part; every one when left out.
     pub component: Option<HealthComponent>,
-    /// Whether to show them one by one.
+    /// Whether to show each part.
     #[serde(default = "yes", deserialize_with = "yes_unless_false")]
     #[schemars(with = "Option<bool>")]
     pub include_details: bool,
@@ -88,7 +86,7 @@ fn yes_unless_false<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, 
 )]
 #[serde(rename_all = "lowercase")]
 pub enum HealthComponent {
-    /// Whoever answers.
+    /// The function that answers.
     #[serde(rename = "self")]
     Itself,
     /// The table.

@@ -1,8 +1,8 @@
-//! Cursors: where a list goes on.
+//! Cursors: where the next page of a list begins.
 //!
-//! A cursor is bound to its owner and filters by a checksum, so that one that was changed or that belongs to another list is
-//! refused instead of giving a list with holes. It is no secret and needs none: whoever forges one still reads only their own
-//! part of the index.
+//! A checksum binds a cursor to its owner and filters. A cursor that was changed or that belongs to
+//! another list is refused, instead of giving a list with holes. It need not be secret: a caller who
+//! forges one still reads only their own part of the index.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,21 +13,19 @@ use crate::domain::operation::Owner;
 use crate::domain::time::Timestamp;
 use crate::store::{ListFilter, Position};
 
-/// Bytes of the checksum that are kept: enough that a changed cursor never passes by chance.
+/// Bytes of the digest in a cursor: enough that a changed cursor never passes by chance.
 const CHECKSUM_BYTES: usize = 12;
 const MILLIS_BYTES: usize = 8;
 
-/// A place in one owner's list under one filter.
+/// Writes and reads the cursors of one owner's list under one filter.
 #[derive(Debug, Clone, Copy)]
 pub struct Cursor<'a> {
-    /// Whose list.
     pub owner: &'a Owner,
-    /// Under which filter.
     pub filter: &'a ListFilter,
 }
 
 impl Cursor<'_> {
-    /// The cursor for a place, opaque to callers.
+    /// The cursor of a position, opaque to callers.
     #[must_use]
     pub fn encode(&self, position: &Position) -> String {
         let mut bytes = position.created_at.as_millis().to_be_bytes().to_vec();
@@ -36,7 +34,7 @@ impl Cursor<'_> {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// The place that a cursor names; `None` unless it was made for this owner and filter.
+    /// The position that a cursor names; `None` unless it was made for this owner and filter.
     #[must_use]
     pub fn decode(&self, cursor: &str) -> Option<Position> {
         let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
@@ -49,7 +47,7 @@ impl Cursor<'_> {
             id: OperationId::parse(std::str::from_utf8(id).ok()?)?,
             created_at: Timestamp::from_millis(i64::from_be_bytes(millis.try_into().ok()?)),
         };
-        // A forged one outside the filter would be refused by the store, as a failure of ours.
+        // The store would refuse a forged position outside the filter, which would be a 500.
         self.filter.spans(position.created_at).then_some(position)
     }
 
@@ -60,7 +58,7 @@ impl Cursor<'_> {
             created_after,
             created_before,
         } = self.filter;
-        // `Debug` of plain values keeps their bounds apart, and a cursor need not outlive a deployment.
+        // `Debug` of plain values separates them, and a cursor need not outlive a deployment.
         let bound_to = format!(
             "{:?}",
             (self.owner, status, function, created_after, created_before)
@@ -92,7 +90,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_cursor_reads_itself_back_for_its_own_list_only(millis in 0_i64..4_000_000_000_000, function in proptest::option::of("[a-z]{1,5}")) {
+        fn a_cursor_is_read_back_only_for_its_own_list(millis in 0_i64..4_000_000_000_000, function in proptest::option::of("[a-z]{1,5}")) {
             let (alice, bob) = (Owner::new("jwt", "alice").unwrap(), Owner::new("jwt", "bob").unwrap());
             let filter = ListFilter { function, ..ListFilter::default() };
             let other = ListFilter { status: Some(Status::Failed), ..filter.clone() };

@@ -1,10 +1,11 @@
-//! Which errors may pass by themselves.
+//! Which errors a retry can overcome.
 
 use serde::Serialize;
 
-use shared::http::{Code, Quantity};
+use shared::request::Code;
+use shared::view::Quantity;
 
-/// Whether trying again is of use.
+/// Whether a retry can succeed, and how to retry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RetryAnswer {
     allowed: bool,
@@ -14,22 +15,22 @@ pub struct RetryAnswer {
     max_attempts: u32,
 }
 
-/// How the waits between tries grow.
+/// How the waits between retries grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RetryStrategy {
-    /// There are none.
+    /// There are no waits.
     Immediate,
-    /// They do not.
+    /// All are the same.
     Fixed,
     /// Each is twice the one before.
     Exponential,
 }
 
 impl RetryAnswer {
-    /// For an error with this code; `None` for one that would only come again. The numbers are the protocol's own
-    /// (`extensions/retry.md` of its specification, which both leaves this answer out for such codes and shows it with
-    /// `"allowed": false`; here it is left out).
+    /// For an error with this code; `None` for one that a retry would meet again. The numbers are the
+    /// protocol's (`extensions/retry.md` of its specification, which both leaves this answer out for
+    /// such codes and shows it with `"allowed": false`; Ferry leaves it out).
     #[must_use]
     pub const fn of(code: Code) -> Option<Self> {
         let (strategy, after_secs, max_attempts) = match code {

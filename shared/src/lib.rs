@@ -3,8 +3,8 @@
 //! Layers, inner to outer; a layer uses only those before it in this list:
 //!
 //! - [`domain`]: what an operation is and which steps it may take. Pure.
-//! - [`store`], [`queue`], [`secret`]: the table, the queues, a stored secret; with [`aws`], the only
-//!   code that calls AWS.
+//! - [`store`], [`queue`], [`secret`]: the table, the queues, a stored secret; with [`aws`], the
+//!   only code that calls AWS.
 //! - [`request`], [`view`]: what callers send and see, whichever protocol they speak.
 //! - [`operations`]: what an owner may do.
 //! - [`http`], [`lambda`]: REST's requests and answers; the events that Lambda delivers.

@@ -68,9 +68,9 @@ impl Handler {
         }
     }
 
-    /// Dispatches by the route's path and the method, never by the raw path. The answer to `HEAD` has
-    /// the body of `GET`, which an HTTP server does not pass on (RFC 9110, section 9.3.2), so that its
-    /// `content-length` is right.
+    /// Dispatches by the route's path and the method, never by the raw path. The answer to `HEAD`
+    /// has the body of `GET`, which an HTTP server does not pass on (RFC 9110, section 9.3.2), so
+    /// that its `content-length` is right.
     async fn route(&self, request: &Request) -> Result<Answer, RequestError> {
         match (request.route.as_str(), request.method.as_str()) {
             ("/operations", "GET" | "HEAD") => self.list(request).await,

@@ -6,8 +6,8 @@ use shared::http::{Answer, ETag, Problem, Request, RequestError, none_match};
 use crate::Handler;
 
 impl Handler {
-    /// One read, of the head alone, until there is a result that does not fit in it. More reads for a
-    /// caller who prefers to wait for the operation's end.
+    /// One read, of the head alone, until there is a result that does not fit in it. More reads for
+    /// a caller who prefers to wait for the operation's end.
     pub(crate) async fn read(&self, request: &Request) -> Result<Answer, RequestError> {
         let owner = request.owner()?;
         let id = request.operation_id()?;

@@ -1,4 +1,5 @@
-//! `POST /forrst`: calls of the catalogue's functions, and in [`system`] those of the protocol's own.
+//! `POST /forrst`: calls of the catalogue's functions, and in [`system`] those of the protocol's
+//! own.
 //!
 //! Every request gets a well-formed response, with the request's id as soon as it can be read.
 
@@ -224,7 +225,8 @@ impl Handler {
         (parts, fields)
     }
 
-    /// The result of a completed operation, the errors of a failed one, and otherwise how to poll it.
+    /// The result of a completed operation, the errors of a failed one, and otherwise how to poll
+    /// it.
     fn respond(
         &self,
         context: &Context<'_>,
@@ -247,8 +249,8 @@ impl Handler {
         };
         let (mut response, is_open) = match (&operation.state, result, late) {
             (State::Completed { .. }, Some(result), _) => (Response::result(echo, result), false),
-            // The answer is the same whether the worker or this wait finds first that the deadline has
-            // passed.
+            // The answer is the same whether the worker or this wait finds first that the deadline
+            // has passed.
             (State::Failed { errors, .. }, _, late) if late.is_none() || !has_exceeded(errors) => {
                 (failed(Errors::of_operation(errors)), false)
             }

@@ -35,7 +35,8 @@ pub struct Handler {
     dispatch: Queue,
     requests: RequestSettings,
     forrst_wait: Duration,
-    /// A setting, since this function does not see the secrets. Never empty; the first is the default.
+    /// A setting, since this function does not see the secrets. Never empty; the first is the
+    /// default.
     signature_versions: Vec<SignatureVersion>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,

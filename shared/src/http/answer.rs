@@ -15,15 +15,15 @@ pub struct Answer {
     pub body: String,
 }
 
-/// An answer as API Gateway takes it (AWS, "Lambda proxy integrations for HTTP APIs", payload format
-/// 2.0).
+/// An answer as API Gateway takes it (AWS, "Lambda proxy integrations for HTTP APIs", payload
+/// format 2.0).
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GatewayResponse {
     status_code: u16,
     headers: BTreeMap<&'static str, String>,
-    /// Ferry sets none. API Gateway does not need the member; cargo-lambda refuses a response without
-    /// it.
+    /// Ferry sets none. API Gateway does not need the member; cargo-lambda refuses a response
+    /// without it.
     cookies: [&'static str; 0],
     body: String,
     is_base64_encoded: bool,

@@ -8,8 +8,8 @@ use crate::domain::time::Timestamp;
 use crate::store::Payloads;
 use crate::view::{OperationView, Quantity};
 
-/// Shows an operation with metadata and result, with its `ETag`, and with `Retry-After` until it has
-/// ended.
+/// Shows an operation with metadata and result, with its `ETag`, and with `Retry-After` until it
+/// has ended.
 #[must_use]
 pub fn show(operation: &Operation, payloads: &Payloads, status: u16, now: Timestamp) -> Answer {
     let view = OperationView::whole(operation, payloads, now);

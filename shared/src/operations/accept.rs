@@ -1,8 +1,8 @@
 //! Accepting a submission: message, then record.
 //!
-//! The order of the calls is what makes a crash harmless. A crash in between leaves a message without
-//! a record, which the worker drops in time. It never leaves a record without a message, which no
-//! worker would ever find.
+//! The order of the calls is what makes a crash harmless. A crash in between leaves a message
+//! without a record, which the worker drops in time. It never leaves a record without a message,
+//! which no worker would ever find.
 
 use super::submission::{Deadline, Idempotency, IdempotencyKey, Submission};
 use super::{Error, Operations};
@@ -71,8 +71,8 @@ impl Submissions {
     }
 
     /// Makes a submission an operation: one message and one write, and one more write for each
-    /// payload that is large; with an idempotency key, half a read unit before them. A replay costs a
-    /// read and a half, and sends and writes nothing.
+    /// payload that is large; with an idempotency key, half a read unit before them. A replay costs
+    /// a read and a half, and sends and writes nothing.
     ///
     /// # Errors
     ///
@@ -109,8 +109,9 @@ impl Submissions {
             };
             let is_ours = existing.owner == *owner;
             let Some(idempotency) = submission.idempotency.as_ref().filter(|_| is_ours) else {
-                // A random id that is taken, or a key's id that is another owner's by a collision of
-                // hashes. The message just sent names another incarnation, so the worker drops it.
+                // A random id that is taken, or a key's id that is another owner's by a collision
+                // of hashes. The message just sent names another incarnation, so the worker drops
+                // it.
                 continue;
             };
             return Ok(repeated(existing, idempotency));
@@ -121,12 +122,12 @@ impl Submissions {
 
     /// Reads an accepted operation and its payloads for the answer: at its end, or at `wait_until`.
     ///
-    /// A new operation that cannot be read is returned as it was accepted; a poll may read it later.
-    /// From here on nothing may turn the answer into an error: a caller who gets one submits again,
-    /// and without an idempotency key that is a second operation.
+    /// A new operation that cannot be read is returned as it was accepted; a poll may read it
+    /// later. From here on nothing may turn the answer into an error: a caller who gets one submits
+    /// again, and without an idempotency key that is a second operation.
     ///
-    /// `None` for an operation that was accepted before and was erased or has expired since: its key
-    /// lets the caller submit again.
+    /// `None` for an operation that was accepted before and was erased or has expired since: its
+    /// key lets the caller submit again.
     ///
     /// # Errors
     ///
@@ -175,8 +176,8 @@ impl Submissions {
             // head. The worker drops the message once no submit can still create the record; the
             // items expire.
             while clock.now().since(sent_at) > SEND_TO_CREATE_MAX {
-                // The worker may be about to drop that message as one whose submit died: this record
-                // needs a younger one.
+                // The worker may be about to drop that message as one whose submit died: this
+                // record needs a younger one.
                 sent_at = clock.now();
                 self.dispatch.send(&message, 0).await?;
             }

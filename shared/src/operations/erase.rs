@@ -83,9 +83,9 @@ impl Operations {
     }
 }
 
-/// [`Operations::erase`] for the operator tool: without a time limit, without callbacks, and of what
-/// has expired as well. It is tried on everything that an owner has, so the audit record says only
-/// what it erased.
+/// [`Operations::erase`] for the operator tool: without a time limit, without callbacks, and of
+/// what has expired as well. It is tried on everything that an owner has, so the audit record says
+/// only what it erased.
 ///
 /// # Errors
 ///

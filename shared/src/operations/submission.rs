@@ -41,8 +41,9 @@ pub(super) struct Idempotency {
     pub(super) request_hash: RequestHash,
 }
 
-/// What a caller sent, as far as a face could read it. The fault of each [`Invalid`] part, and of an
-/// optional part that was sent and could not be read, is in the [`Fields`] that go with the parts.
+/// What a caller sent, as far as a face could read it. The fault of each [`Invalid`] part, and of
+/// an optional part that was sent and could not be read, is in the [`Fields`] that go with the
+/// parts.
 #[derive(Debug)]
 pub struct SubmissionParts {
     pub function: Result<String, Invalid>,
@@ -113,8 +114,8 @@ impl Submissions {
             let found = self.catalogue.find(&function, parts.version.as_ref());
             (function, found)
         });
-        // An unknown function has no type to check arguments against. That it is unknown is reported
-        // only when nothing else is wrong.
+        // An unknown function has no type to check arguments against. That it is unknown is
+        // reported only when nothing else is wrong.
         if let (Ok((_, Ok(entry))), Ok(arguments)) = (&found, &parts.arguments)
             && let Err(faults) = self.validators.check(entry, arguments)
         {

@@ -1,29 +1,29 @@
 use std::str::FromStr;
 
-/// A stable word for what went wrong.
+/// What went wrong, for programs: the same words by every protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
     /// The body is not JSON.
     ParseError,
-    /// The request as a whole is wrong: not an object, another method, too large, another type.
+    /// The whole request is wrong: not an object, another method, too large, another type.
     InvalidRequest,
-    /// A field is wrong.
+    /// A member is wrong.
     InvalidArguments,
-    /// Another major version of the protocol.
+    /// The protocol has another major version.
     InvalidProtocolVersion,
-    /// An extension that is not known here.
+    /// Ferry does not know the extension.
     ExtensionNotSupported,
-    /// An extension that the function cannot have.
+    /// The extension does not apply to the function.
     ExtensionNotApplicable,
-    /// There is no owner.
+    /// The request names no owner.
     Unauthorized,
     /// The owner may not do this.
     Forbidden,
-    /// No function of this name.
+    /// There is no function of this name.
     FunctionNotFound,
-    /// No such version of it.
+    /// The function has no such version.
     VersionNotFound,
-    /// No such operation, or another owner's.
+    /// There is no such operation, or it is another owner's.
     AsyncOperationNotFound,
     /// The deadline passed.
     DeadlineExceeded,
@@ -31,24 +31,23 @@ pub enum Code {
     IdempotencyConflict,
     /// The operation has completed or failed.
     AsyncCannotCancel,
-    /// The operation does not stand where this would be possible.
+    /// The operation's state does not allow this.
     Conflict,
-    /// The operation is not at the version that was asked for.
+    /// The operation does not have the requested version.
     AsyncVersionConflict,
     /// Too many requests.
     RateLimited,
     /// Too many operations.
     AsyncQuotaExceeded,
-    /// A fault of Ferry's.
+    /// Ferry has a fault.
     InternalError,
     /// A service that a function needs failed.
     DependencyError,
-    /// The store or a queue cannot be reached: to be tried again.
+    /// The store or a queue cannot be reached; a retry may succeed.
     Unavailable,
 }
 
 impl Code {
-    /// Every code.
     pub const ALL: [Self; 21] = [
         Self::ParseError,
         Self::InvalidRequest,
@@ -73,7 +72,6 @@ impl Code {
         Self::Unavailable,
     ];
 
-    /// The word.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -46,8 +46,8 @@ impl FieldError {
     }
 }
 
-/// Stands for a value that could not be read. Its fault is on record in the [`Fields`] that read it,
-/// whose [`Fields::finish`] returns that instead of the value.
+/// Stands for a value that could not be read. Its fault is on record in the [`Fields`] that read
+/// it, whose [`Fields::finish`] returns that instead of the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Invalid;
 

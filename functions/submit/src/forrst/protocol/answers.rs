@@ -172,8 +172,8 @@ impl IdempotencyAnswer {
         }
     }
 
-    /// A repeated call of `operation`. The id of the first request is known when it was sent by this
-    /// protocol.
+    /// A repeated call of `operation`. The id of the first request is known when it was sent by
+    /// this protocol.
     #[must_use]
     pub fn repeated(
         key: &str,

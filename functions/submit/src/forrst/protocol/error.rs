@@ -112,7 +112,8 @@ impl ErrorObject {
     }
 
     /// There is no such function, or no such version of it. The request has what was asked for in
-    /// the members `function` and `version` of the object at the pointer `base`: for a call, `/call`.
+    /// the members `function` and `version` of the object at the pointer `base`: for a call,
+    /// `/call`.
     #[must_use]
     pub fn unknown_function(
         base: &str,
@@ -122,7 +123,7 @@ impl ErrorObject {
     ) -> Self {
         match unknown {
             Unknown::Function => {
-                let detail = "is not the name of a function here";
+                let detail = "is not the name of a function";
                 Self::at(Code::FunctionNotFound, format!("{base}/function"), detail)
                     .with_details(&json!({"function": function}))
             }
@@ -210,8 +211,8 @@ impl Errors {
 
     fn of(mut errors: Vec<ErrorObject>) -> Self {
         if errors.is_empty() {
-            // A failed operation always has an error. If one had none, its answer must still not look
-            // like a success.
+            // A failed operation always has an error. If one had none, its answer must still not
+            // look like a success.
             let detail = "the operation failed without a reason";
             errors.push(ErrorObject::new(Code::InternalError, detail));
         }

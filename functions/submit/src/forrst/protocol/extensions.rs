@@ -16,8 +16,8 @@ use shared::domain::json::elements;
 use shared::domain::limits::{EXTENSION_URN_CHARS_MAX, EXTENSIONS_MAX, FAULTS_MAX};
 use shared::request::{Code, Fields, Invalid, Members};
 
-/// What a caller asked for. The extension `retry` has no options and is answered when it applies, so
-/// it is not here.
+/// What a caller asked for. The extension `retry` has no options and is answered when it applies,
+/// so it is not here.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Extensions {
     /// The extension `async`.

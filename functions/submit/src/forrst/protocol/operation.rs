@@ -1,4 +1,5 @@
-//! Operations as the protocol's own functions show them: by REST's rules, with the protocol's names.
+//! Operations as the protocol's own functions show them: by REST's rules, with the protocol's
+//! names.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -11,8 +12,8 @@ use shared::store::{ListPage, Payloads};
 use shared::view::{ErrorView, OperationView, Quantity};
 
 /// The result of `async:fn:status`, and each element of a list. The protocol's tables call an
-/// operation's id `operation_id` in one and `id` in the other, so both have both. A failed operation
-/// is a successful read, with its `errors` in the result.
+/// operation's id `operation_id` in one and `id` in the other, so both have both. A failed
+/// operation is a successful read, with its `errors` in the result.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct StatusView<'a> {
     operation_id: &'a str,

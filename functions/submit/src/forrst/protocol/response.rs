@@ -110,8 +110,8 @@ impl Response {
         self
     }
 
-    /// The HTTP answer, `took` after the request arrived. Adds how to retry when a retry can overcome
-    /// the errors.
+    /// The HTTP answer, `took` after the request arrived. Adds how to retry when a retry can
+    /// overcome the errors.
     #[must_use]
     pub fn into_answer(mut self, took: Duration) -> Answer {
         let (status, result, errors) = match &self.outcome {

@@ -28,9 +28,9 @@ pub enum RetryStrategy {
 }
 
 impl RetryAnswer {
-    /// For an error with this code; `None` for one that a retry would meet again. The numbers are the
-    /// protocol's (`extensions/retry.md` of its specification, which both leaves this answer out for
-    /// such codes and shows it with `"allowed": false`; Ferry leaves it out).
+    /// For an error with this code; `None` for one that a retry would meet again. The numbers are
+    /// the protocol's (`extensions/retry.md` of its specification, which both leaves this answer
+    /// out for such codes and shows it with `"allowed": false`; Ferry leaves it out).
     #[must_use]
     pub const fn of(code: Code) -> Option<Self> {
         let (strategy, after_secs, max_attempts) = match code {

@@ -1,4 +1,4 @@
-//! Tables: what is wrong where, and what is answered. Beside them a property: nothing that anybody sends upsets this module.
+//! Tables of faults with their places and of answers, and a property: every request is answered.
 
 mod answers;
 mod envelope;
@@ -17,7 +17,7 @@ use shared::http::Answer;
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
-/// A request with everything in it that is right.
+/// A valid request with every member.
 fn envelope() -> Value {
     json!({
         "protocol": {"name": "forrst", "version": "0.1.0"},
@@ -31,7 +31,7 @@ fn envelope() -> Value {
     })
 }
 
-/// The envelope with one extension and no other.
+/// The envelope with this extension as its only one.
 fn with_extension(options: &Value, name: &str) -> Value {
     let mut envelope = envelope();
     envelope["extensions"] =
@@ -43,8 +43,8 @@ fn read(envelope: &Value) -> Reading {
     Reading::of(envelope.to_string().as_bytes())
 }
 
-/// Codes and places of errors.
-fn told(errors: &Errors) -> Vec<(String, String)> {
+/// The codes and places of errors.
+fn codes_and_places(errors: &Errors) -> Vec<(String, String)> {
     errors
         .as_slice()
         .iter()
@@ -60,14 +60,14 @@ fn told(errors: &Errors) -> Vec<(String, String)> {
 }
 
 #[track_caller]
-fn assert_told(envelope: &Value, expected: &[(&str, &str)]) {
+fn assert_faults(envelope: &Value, expected: &[(&str, &str)]) {
     let errors = read(envelope).request.expect_err("nothing was wrong");
-    let told = told(&errors);
-    let told: Vec<_> = told
+    let faults = codes_and_places(&errors);
+    let faults: Vec<_> = faults
         .iter()
         .map(|(code, place)| (code.as_str(), place.as_str()))
         .collect();
-    assert_eq!(told, expected, "{envelope}");
+    assert_eq!(faults, expected, "{envelope}");
 }
 
 fn body(answer: &Answer) -> Value {

@@ -111,8 +111,8 @@ impl DeadlineOptions {
 }
 
 impl Extension<DeadlineOptions> {
-    /// The pointer to a deadline more than seven days after its request arrived, at `start`, and what
-    /// is wrong with it.
+    /// The pointer to a deadline more than seven days after its request arrived, at `start`, and
+    /// what is wrong with it.
     #[must_use]
     pub fn too_far(&self, start: Timestamp) -> Option<(String, String)> {
         let latest = start + Duration::from_secs(u64::from(DEADLINE_SECS_MAX));
@@ -122,8 +122,8 @@ impl Extension<DeadlineOptions> {
         })
     }
 
-    /// The error of a deadline that had passed when its request arrived, at `start`. Such a deadline is
-    /// a point in time, so a retry meets the same error.
+    /// The error of a deadline that had passed when its request arrived, at `start`. Such a
+    /// deadline is a point in time, so a retry meets the same error.
     #[must_use]
     pub fn passed(&self, start: Timestamp) -> Option<Errors> {
         let passed = self.options.at(start) <= start;

@@ -1,4 +1,4 @@
-//! What goes back.
+//! Responses.
 
 use std::time::Duration;
 
@@ -31,12 +31,15 @@ fn header<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
 }
 
 #[test]
-fn a_result_goes_out_as_it_was_stored() {
+fn a_result_is_sent_as_it_was_stored() {
     let result = Json::parse(r#"{"b":1.0e5,"a":9007199254740993}"#).unwrap();
     let answer = Response::result(echo("req_1"), result).into_answer(TOOK);
     assert_eq!(
         answer.body,
-        r#"{"protocol":{"name":"forrst","version":"0.1.0"},"id":"req_1","result":{"b":1.0e5,"a":9007199254740993}}"#
+        concat!(
+            r#"{"protocol":{"name":"forrst","version":"0.1.0"},"id":"req_1","#,
+            r#""result":{"b":1.0e5,"a":9007199254740993}}"#
+        )
     );
     assert_eq!(answer.status, 200);
     assert_eq!(header(&answer, "content-type"), Some("application/json"));
@@ -46,7 +49,7 @@ fn a_result_goes_out_as_it_was_stored() {
 }
 
 #[test]
-fn an_id_that_no_header_can_carry_stays_in_the_body() {
+fn an_id_that_a_header_cannot_carry_is_only_in_the_body() {
     for (id, carried) in [("a b", true), (" a", false), ("a\n", false), ("é", false)] {
         let answer = Response::null(echo(id)).into_answer(TOOK);
         assert_eq!(body(&answer)["id"], id);
@@ -96,7 +99,7 @@ fn problems_become_errors_with_their_status_and_headers() {
 }
 
 #[test]
-fn fields_that_are_wrong_become_errors_with_their_pointers() {
+fn wrong_fields_become_errors_with_their_pointers() {
     let field = |member: &str| FieldError::new(format!("/call/arguments/{member}"), "is odd");
     let one = Errors::from(Problem::fields(vec![field("a")]));
     assert_eq!(one.status(), 400);
@@ -124,15 +127,15 @@ fn a_failed_operation_answers_with_the_status_of_its_code() {
     ] {
         assert_eq!(Errors::of_operation(&errors).status(), status, "{errors:?}");
     }
-    let told = Errors::of_operation(&[error("ORDERS_SOLD_OUT")]);
+    let faults = Errors::of_operation(&[error("ORDERS_SOLD_OUT")]);
     assert_eq!(
-        serde_json::to_value(told.as_slice()).unwrap(),
+        serde_json::to_value(faults.as_slice()).unwrap(),
         json!([{"code": "ORDERS_SOLD_OUT", "message": "no", "details": [1]}])
     );
 }
 
 #[test]
-fn trying_again_is_spoken_of_only_where_it_is_of_use() {
+fn only_errors_that_a_retry_can_overcome_say_how_to_retry() {
     let spelled = read(&envelope()).echo;
     let retry = |codes: &[Code]| {
         let errors: Vec<_> = codes
@@ -144,36 +147,33 @@ fn trying_again_is_spoken_of_only_where_it_is_of_use() {
         body(&answer)["extensions"].clone()
     };
     let after = |value: u64| json!({"value": value, "unit": "second"});
+    let exponential = |secs, max_attempts: u32| {
+        json!({
+            "allowed": true, "strategy": "exponential", "after": after(secs),
+            "max_attempts": max_attempts,
+        })
+    };
     for (code, data) in [
         (
             Code::RateLimited,
             json!({"allowed": true, "strategy": "fixed", "after": after(60), "max_attempts": 3}),
         ),
-        (
-            Code::Unavailable,
-            json!({"allowed": true, "strategy": "exponential", "after": after(1), "max_attempts": 5}),
-        ),
+        (Code::Unavailable, exponential(1, 5)),
         (
             Code::DeadlineExceeded,
             json!({"allowed": true, "strategy": "immediate", "max_attempts": 1}),
         ),
-        (
-            Code::InternalError,
-            json!({"allowed": true, "strategy": "exponential", "after": after(1), "max_attempts": 3}),
-        ),
-        (
-            Code::DependencyError,
-            json!({"allowed": true, "strategy": "exponential", "after": after(2), "max_attempts": 3}),
-        ),
+        (Code::InternalError, exponential(1, 3)),
+        (Code::DependencyError, exponential(2, 3)),
     ] {
         let urn = "urn:cline:forrst:ext:retry";
         assert_eq!(retry(&[code]), json!([{"urn": urn, "data": data}]));
     }
-    let spoken_of: Vec<_> = Code::ALL
+    let retryable: Vec<_> = Code::ALL
         .into_iter()
         .filter(|code| !retry(&[*code]).is_null())
         .collect();
-    assert_eq!(spoken_of.len(), 5, "{spoken_of:?}");
+    assert_eq!(retryable.len(), 5, "{retryable:?}");
     assert_eq!(
         retry(&[Code::InternalError, Code::InvalidArguments]),
         Value::Null
@@ -239,7 +239,7 @@ fn extensions_are_answered_in_order_and_as_spelled() {
 }
 
 #[test]
-fn a_webhook_is_confirmed_in_the_callers_words() {
+fn a_webhook_is_confirmed_in_the_callers_spelling() {
     let url = "https://example.com/?token=1";
     let confirm = |options: &Value| {
         let request = read(&with_extension(options, "webhook")).request.unwrap();
@@ -251,7 +251,11 @@ fn a_webhook_is_confirmed_in_the_callers_words() {
         json!({
             "registered": true,
             "callback_url": url,
-            "events": ["forrst.operation.completed", "forrst.operation.failed", "forrst.operation.cancelled"],
+            "events": [
+                "forrst.operation.completed",
+                "forrst.operation.failed",
+                "forrst.operation.cancelled",
+            ],
             "signature_version": "v1",
         })
     );
@@ -263,16 +267,19 @@ fn a_webhook_is_confirmed_in_the_callers_words() {
 }
 
 #[test]
-fn a_key_is_answered_with_what_it_led_to() {
+fn an_idempotency_key_is_answered_with_what_it_led_to() {
     let pending = operation(State::Pending);
     let cancelled = operation(State::Cancelled { at: NOW });
     let at = NOW.to_string();
-    // Whenever it ends, it is kept for a minute from then.
+    // It is kept for a minute after its end.
     let at_least = (NOW + Duration::from_secs(60)).to_string();
     for (answer, expected) in [
         (
             IdempotencyAnswer::first("k", "req_1", &pending, NOW),
-            json!({"key": "k", "status": "processed", "original_request_id": "req_1", "expires_at": at_least}),
+            json!({
+                "key": "k", "status": "processed", "original_request_id": "req_1",
+                "expires_at": at_least,
+            }),
         ),
         (
             IdempotencyAnswer::repeated("k", None, &pending, NOW),
@@ -280,7 +287,10 @@ fn a_key_is_answered_with_what_it_led_to() {
         ),
         (
             IdempotencyAnswer::repeated("k", Some("req_1"), &cancelled, NOW),
-            json!({"key": "k", "status": "cached", "original_request_id": "req_1", "cached_at": at, "expires_at": at}),
+            json!({
+                "key": "k", "status": "cached", "original_request_id": "req_1",
+                "cached_at": at, "expires_at": at,
+            }),
         ),
         (
             IdempotencyAnswer::conflict("k", Some("req_1")),
@@ -302,7 +312,7 @@ fn a_key_is_answered_with_what_it_led_to() {
 }
 
 #[test]
-fn a_deadline_is_answered_with_what_is_left_of_it() {
+fn a_deadline_is_answered_with_its_remaining_time() {
     let specified = json!({"value": 10, "unit": "second"});
     let request = read(&with_extension(&specified, "deadline")).request;
     let options = request.unwrap().extensions.deadline.unwrap().options;
@@ -326,7 +336,7 @@ fn a_deadline_is_answered_with_what_is_left_of_it() {
 }
 
 #[test]
-fn an_operation_is_shown_by_the_rules_of_the_other_face() {
+fn an_operation_is_shown_by_the_rules_of_rest() {
     let result = Json::parse("[1.0]").unwrap();
     let mut completed = operation(State::Completed {
         at: NOW,
@@ -373,11 +383,14 @@ fn an_operation_is_shown_by_the_rules_of_the_other_face() {
 }
 
 #[test]
-fn cancelling_answers_briefly() {
+fn a_cancel_is_answered_with_id_status_and_time() {
     let cancelled = operation(State::Cancelled { at: NOW });
     assert_eq!(
         serde_json::to_value(CancelView::new(&cancelled)).unwrap(),
-        json!({"operation_id": cancelled.id.as_str(), "status": "cancelled", "cancelled_at": NOW.to_string()})
+        json!({
+            "operation_id": cancelled.id.as_str(), "status": "cancelled",
+            "cancelled_at": NOW.to_string(),
+        })
     );
     let error = ErrorObject::cannot_cancel("op_1", "cancelled");
     assert_eq!(

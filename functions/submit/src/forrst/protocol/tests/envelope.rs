@@ -1,9 +1,9 @@
-//! The envelope, member by member.
+//! Requests: the envelope, member by member.
 
 use serde_json::{Value, json};
 
 use super::super::{ExtensionName, Reading};
-use super::{assert_told, envelope, read, told};
+use super::{assert_faults, codes_and_places, envelope, read};
 
 /// The envelope with the value at `pointer` replaced, or left out.
 fn altered(pointer: &str, value: Option<Value>) -> Value {
@@ -18,7 +18,7 @@ fn altered(pointer: &str, value: Option<Value>) -> Value {
 }
 
 #[test]
-fn a_right_request_is_read_whole() {
+fn a_valid_request_is_read_whole() {
     let reading = read(&envelope());
     let request = reading.request.unwrap();
     assert_eq!(request.id, "req_1");
@@ -30,7 +30,7 @@ fn a_right_request_is_read_whole() {
 }
 
 #[test]
-fn what_may_be_left_out_may_be_left_out() {
+fn optional_members_may_be_left_out() {
     let least = json!({
         "protocol": {"name": "forrst", "version": "0.9.7-beta.1"},
         "id": "x".repeat(255),
@@ -44,7 +44,7 @@ fn what_may_be_left_out_may_be_left_out() {
 }
 
 #[test]
-fn members_that_a_newer_version_may_add_are_passed_over() {
+fn unknown_members_of_a_newer_version_are_ignored() {
     let mut newer = envelope();
     for parent in [
         "",
@@ -70,7 +70,7 @@ fn arguments_are_kept_as_they_were_sent() {
 }
 
 #[test]
-fn every_wrong_member_is_told_with_its_place() {
+fn every_wrong_member_is_reported_with_its_place() {
     let long = "x".repeat(256);
     let wrong: &[(&str, Option<Value>, &str)] = &[
         ("/protocol", None, "INVALID_REQUEST"),
@@ -116,7 +116,7 @@ fn every_wrong_member_is_told_with_its_place() {
         ("/extensions", Some(json!({})), "INVALID_REQUEST"),
     ];
     for (pointer, value, code) in wrong {
-        assert_told(&altered(pointer, value.clone()), &[(code, pointer)]);
+        assert_faults(&altered(pointer, value.clone()), &[(code, pointer)]);
     }
 }
 
@@ -159,12 +159,12 @@ fn an_element_of_extensions_is_an_object_with_a_urn() {
         ),
     ] {
         let envelope = altered("/extensions", Some(json!([element])));
-        assert_told(&envelope, &[(code, place)]);
+        assert_faults(&envelope, &[(code, place)]);
     }
 }
 
 #[test]
-fn everything_wrong_is_told_at_once_and_a_good_id_is_still_echoed() {
+fn every_fault_is_reported_at_once_and_a_valid_id_is_echoed() {
     let wrong = json!({
         "protocol": {"name": "other", "version": "1.0.0"},
         "id": "req_1",
@@ -176,7 +176,7 @@ fn everything_wrong_is_told_at_once_and_a_good_id_is_still_echoed() {
             {"urn": "urn:other:ext", "options": []},
         ],
     });
-    assert_told(
+    assert_faults(
         &wrong,
         &[
             ("INVALID_REQUEST", "/context"),
@@ -204,14 +204,14 @@ fn everything_wrong_is_told_at_once_and_a_good_id_is_still_echoed() {
 }
 
 #[test]
-fn no_more_than_twenty_errors_are_told() {
+fn at_most_twenty_errors_are_reported() {
     let elements: Vec<_> = (0..32).map(Value::from).collect();
     let errors = read(&altered("/extensions", Some(json!(elements)))).request;
     assert_eq!(errors.unwrap_err().as_slice().len(), 20);
 }
 
 #[test]
-fn what_is_no_json_is_told_by_its_byte() {
+fn a_body_that_is_not_json_is_refused_at_its_byte() {
     for (bytes, position) in [
         (&b""[..], "0"),
         (b"{\"id\":x}", "6"),
@@ -221,7 +221,7 @@ fn what_is_no_json_is_told_by_its_byte() {
         let reading = Reading::of(bytes);
         let errors = reading.request.unwrap_err();
         assert_eq!(
-            told(&errors),
+            codes_and_places(&errors),
             [("PARSE_ERROR".to_owned(), position.to_owned())]
         );
         assert_eq!(errors.status(), 400);
@@ -230,15 +230,15 @@ fn what_is_no_json_is_told_by_its_byte() {
 }
 
 #[test]
-fn what_is_no_object_is_a_wrong_request() {
+fn a_body_that_is_not_an_object_is_an_invalid_request() {
     for value in [json!([envelope()]), json!("x"), json!(1), Value::Null] {
-        assert_told(&value, &[("INVALID_REQUEST", "")]);
+        assert_faults(&value, &[("INVALID_REQUEST", "")]);
     }
 }
 
-/// Text, since no value can hold these.
+/// As text, since no value can have these faults.
 #[test]
-fn what_the_grammar_leaves_open_is_refused_at_its_place() {
+fn faults_that_the_grammar_allows_are_refused_at_their_place() {
     let right = envelope().to_string();
     let deep = format!("{}{}", "[".repeat(62), "]".repeat(62));
     for (from, to, code, place) in [
@@ -287,14 +287,14 @@ fn what_the_grammar_leaves_open_is_refused_at_its_place() {
     ] {
         assert!(right.contains(from), "{right}");
         let reading = Reading::of(right.replace(from, &to).as_bytes());
-        let told = told(&reading.request.unwrap_err());
-        assert_eq!(told, [(code.to_owned(), place.to_owned())]);
+        let faults = codes_and_places(&reading.request.unwrap_err());
+        assert_eq!(faults, [(code.to_owned(), place.to_owned())]);
         assert_eq!(reading.echo.id.as_deref(), Some("req_1"), "{place}");
     }
 }
 
 #[test]
-fn an_id_that_is_not_one_id_is_not_echoed() {
+fn an_invalid_id_is_not_echoed() {
     let right = envelope().to_string();
     let id = r#""id":"req_1""#;
     for to in [
@@ -304,7 +304,7 @@ fn an_id_that_is_not_one_id_is_not_echoed() {
     ] {
         let reading = Reading::of(right.replace(id, to).as_bytes());
         assert_eq!(reading.echo.id, None);
-        let told = told(&reading.request.unwrap_err());
-        assert!(told.contains(&("INVALID_REQUEST".to_owned(), "/id".to_owned())));
+        let faults = codes_and_places(&reading.request.unwrap_err());
+        assert!(faults.contains(&("INVALID_REQUEST".to_owned(), "/id".to_owned())));
     }
 }

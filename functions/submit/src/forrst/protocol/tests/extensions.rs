@@ -1,4 +1,4 @@
-//! What is asked of extensions.
+//! The options of extensions.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::super::{
     CallbackRequest, DeadlineLimit, DeadlineOptions, Extension, ExtensionName, Extensions, Reading,
     Spelling, Spellings,
 };
-use super::{NOW, assert_told, envelope, read, with_extension};
+use super::{NOW, assert_faults, envelope, read, with_extension};
 use shared::domain::callback::Event;
 use shared::domain::callback::SignatureVersion;
 use shared::domain::time::Timestamp;
@@ -18,7 +18,7 @@ fn extensions(envelope: &Value) -> Extensions {
 }
 
 #[test]
-fn every_wrong_option_is_told_with_its_place() {
+fn every_wrong_option_is_reported_with_its_place() {
     let long = "x".repeat(129);
     let url = "https://example.com/";
     for (name, options, members) in [
@@ -117,7 +117,7 @@ fn every_wrong_option_is_told_with_its_place() {
             .iter()
             .map(|place| ("INVALID_ARGUMENTS", place.as_str()))
             .collect();
-        assert_told(&with_extension(&options, name), &expected);
+        assert_faults(&with_extension(&options, name), &expected);
     }
 }
 
@@ -177,10 +177,10 @@ fn the_value_of_a_deadline_is_a_whole_number_in_any_spelling() {
 }
 
 #[test]
-fn options_that_must_be_there_are_missed_without_any_options() {
+fn required_options_are_reported_when_there_are_no_options() {
     let mut envelope = envelope();
     envelope["extensions"] = json!([{"urn": "urn:forrst:ext:idempotency"}]);
-    assert_told(
+    assert_faults(
         &envelope,
         &[("INVALID_ARGUMENTS", "/extensions/0/options/key")],
     );
@@ -190,7 +190,7 @@ fn options_that_must_be_there_are_missed_without_any_options() {
 }
 
 #[test]
-fn accept_is_another_word_for_preferred() {
+fn accept_means_the_same_as_preferred() {
     for (options, preferred) in [
         (json!({"accept": true}), true),
         (json!({"preferred": true, "accept": false}), true),
@@ -202,7 +202,7 @@ fn accept_is_another_word_for_preferred() {
 }
 
 #[test]
-fn webhook_goes_before_async_and_keeps_its_events_as_spelled() {
+fn webhook_wins_over_async_and_keeps_the_spelling_of_events() {
     let mut envelope = envelope();
     envelope["extensions"] = json!([
         {"urn": "urn:forrst:ext:async", "options": {"callback_url": "https://a.example/"}},
@@ -241,7 +241,7 @@ fn deadline(options: &Value) -> Extension<DeadlineOptions> {
 }
 
 #[test]
-fn a_deadline_is_a_length_or_a_point_of_time() {
+fn a_deadline_is_a_duration_or_a_point_in_time() {
     for (options, millis) in [
         (json!({"value": 1, "unit": "millisecond"}), 1),
         (json!({"value": 2, "unit": "second"}), 2000),
@@ -266,7 +266,7 @@ fn a_deadline_is_a_length_or_a_point_of_time() {
 fn a_deadline_that_has_passed_or_is_too_far_is_refused() {
     let at = |at: Timestamp| deadline(&json!({"value": at.to_string(), "unit": "iso8601"}));
     let passed = at(NOW).passed(NOW).unwrap();
-    // However soon it is tried again.
+    // A retry would meet the same error.
     assert_eq!(passed.retry(), None);
     let passed = &passed.as_slice()[0];
     assert_eq!(passed.code(), "DEADLINE_EXCEEDED");
@@ -283,14 +283,14 @@ fn a_deadline_that_has_passed_or_is_too_far_is_refused() {
 }
 
 #[test]
-fn unknown_extensions_are_told_in_one_error() {
+fn unknown_extensions_are_one_error() {
     let mut envelope = envelope();
     envelope["extensions"] = json!([
         {"urn": "urn:forrst:ext:async"},
         {"urn": "urn:acme:ext:audit"},
         {"urn": "urn:forrst:ext:caching"},
     ]);
-    assert_told(
+    assert_faults(
         &envelope,
         &[("EXTENSION_NOT_SUPPORTED", "/extensions/1/urn")],
     );
@@ -299,12 +299,15 @@ fn unknown_extensions_are_told_in_one_error() {
     let supported = ExtensionName::ALL.map(|name| name.urn(Spelling::Canonical));
     assert_eq!(
         error["details"],
-        json!({"unsupported": ["urn:acme:ext:audit", "urn:forrst:ext:caching"], "supported": supported})
+        json!({
+            "unsupported": ["urn:acme:ext:audit", "urn:forrst:ext:caching"],
+            "supported": supported,
+        })
     );
 }
 
 #[test]
-fn more_extensions_than_may_be_asked_for_are_one_error_and_none_is_read() {
+fn too_many_extensions_are_one_error_and_none_is_read() {
     let unknown = |number| json!({"urn": format!("urn:acme:ext:{number}")});
     let mut envelope = envelope();
     let mut with = |extensions: Vec<Value>| {
@@ -312,10 +315,10 @@ fn more_extensions_than_may_be_asked_for_are_one_error_and_none_is_read() {
         envelope.clone()
     };
     let most = with((0..32).map(unknown).collect());
-    assert_told(&most, &[("EXTENSION_NOT_SUPPORTED", "/extensions/0/urn")]);
+    assert_faults(&most, &[("EXTENSION_NOT_SUPPORTED", "/extensions/0/urn")]);
     let known = json!({"urn": "urn:forrst:ext:retry"});
     let last = with((0..31).map(unknown).chain([known.clone()]).collect());
-    assert_told(&last, &[("EXTENSION_NOT_SUPPORTED", "/extensions/0/urn")]);
+    assert_faults(&last, &[("EXTENSION_NOT_SUPPORTED", "/extensions/0/urn")]);
     assert_eq!(
         read(&last).echo.spellings.urn(ExtensionName::Async),
         "urn:forrst:ext:async"
@@ -324,7 +327,7 @@ fn more_extensions_than_may_be_asked_for_are_one_error_and_none_is_read() {
     let mut too_many = vec![known, json!(1)];
     too_many.extend((0..31).map(unknown));
     let too_many = with(too_many);
-    assert_told(&too_many, &[("INVALID_REQUEST", "/extensions")]);
+    assert_faults(&too_many, &[("INVALID_REQUEST", "/extensions")]);
     let (errors, echo) = (read(&too_many).request.unwrap_err(), read(&too_many).echo);
     let error = serde_json::to_value(&errors.as_slice()[0]).unwrap();
     assert_eq!(
@@ -338,7 +341,7 @@ fn more_extensions_than_may_be_asked_for_are_one_error_and_none_is_read() {
 }
 
 #[test]
-fn the_names_of_unknown_extensions_are_repeated_within_bounds() {
+fn the_listed_unknown_extensions_are_bounded() {
     let long = "x".repeat(255 - "urn:acme:00".len());
     let unknown = |number| format!("urn:acme:{number:02}{long}");
     let mut envelope = envelope();
@@ -350,11 +353,11 @@ fn the_names_of_unknown_extensions_are_repeated_within_bounds() {
     assert_eq!(error["details"]["unsupported"], json!(first));
 
     envelope["extensions"] = json!([{"urn": unknown(0) + "x"}]);
-    assert_told(&envelope, &[("INVALID_REQUEST", "/extensions/0/urn")]);
+    assert_faults(&envelope, &[("INVALID_REQUEST", "/extensions/0/urn")]);
 }
 
 #[test]
-fn an_extension_that_is_given_twice_is_refused_in_whatever_spelling() {
+fn a_repeated_extension_is_refused_in_either_spelling() {
     for second in ["urn:forrst:ext:retry", "urn:cline:forrst:ext:retry"] {
         let mut envelope = envelope();
         envelope["extensions"] = json!([
@@ -362,7 +365,7 @@ fn an_extension_that_is_given_twice_is_refused_in_whatever_spelling() {
             {"urn": "urn:forrst:ext:async"},
             {"urn": second},
         ]);
-        assert_told(&envelope, &[("INVALID_REQUEST", "/extensions/2/urn")]);
+        assert_faults(&envelope, &[("INVALID_REQUEST", "/extensions/2/urn")]);
     }
 }
 

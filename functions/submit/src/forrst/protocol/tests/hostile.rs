@@ -1,4 +1,4 @@
-//! Whatever anybody sends is read without a panic and answered in the protocol's shape.
+//! Every body is read without a panic and answered in the protocol's shape.
 
 use std::time::Duration;
 
@@ -15,17 +15,22 @@ use shared::catalogue::Catalogue;
 use shared::http::Answer;
 use shared::schema::Validators;
 
-/// Stands in a JSON value where text is put that no value can hold.
+/// The place in a JSON value for text that no value can have.
 const HOLE: &str = "@hole@";
 
 fn envelopes() -> Vec<Value> {
     let mut full = envelope();
     full["extensions"] = json!([
-        {"urn": "urn:forrst:ext:async", "options": {"accept": true, "callback_url": "https://a.example/"}},
-        {"urn": "urn:cline:forrst:ext:webhook", "options": {
-            "callback_url": "https://a.example/", "events": ["operation.failed"], "signature_version": "v1"
+        {"urn": "urn:forrst:ext:async", "options": {
+            "accept": true, "callback_url": "https://a.example/"
         }},
-        {"urn": "urn:forrst:ext:idempotency", "options": {"key": "k", "ttl": {"value": 1, "unit": "hour"}}},
+        {"urn": "urn:cline:forrst:ext:webhook", "options": {
+            "callback_url": "https://a.example/", "events": ["operation.failed"],
+            "signature_version": "v1"
+        }},
+        {"urn": "urn:forrst:ext:idempotency", "options": {
+            "key": "k", "ttl": {"value": 1, "unit": "hour"}
+        }},
         {"urn": "urn:forrst:ext:deadline", "options": {"value": 30, "unit": "second"}},
         {"urn": "urn:forrst:ext:tracing", "options": {
             "trace_id": "t", "span_id": "s", "parent_span_id": "p", "baggage": {"a": "b"}
@@ -46,7 +51,10 @@ fn envelopes() -> Vec<Value> {
         call(SystemFunction::Cancel, of_operation),
         call(
             SystemFunction::List,
-            json!({"status": "failed", "created_after": "2026-01-01T00:00:00Z", "limit": 5, "cursor": "AAAA"}),
+            json!({
+                "status": "failed", "created_after": "2026-01-01T00:00:00Z", "limit": 5,
+                "cursor": "AAAA",
+            }),
         ),
         call(
             SystemFunction::Describe,
@@ -59,7 +67,7 @@ fn envelopes() -> Vec<Value> {
     ]
 }
 
-/// Values of every kind, and text that is none or not one.
+/// Values of every kind, and text that is not JSON or not one value.
 fn odd() -> impl Strategy<Value = String> {
     let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
     let fixed = [
@@ -87,12 +95,12 @@ fn odd() -> impl Strategy<Value = String> {
         "{\"a\":1,\"a\":2}",
         "{\"\\ud800\":1}",
         "{\"~/\":\"\\udfff\"}",
-        // A second member of a name that is there already, or that comes later.
+        // A second member of the same name as one before or after it.
         "null,\"id\":\"twice\"",
         "null,\"options\":{}",
         "null,\"extensions\":[]",
         "1,\"key\":1",
-        // No JSON.
+        // Not JSON.
         "nul",
         "01",
         "}",
@@ -116,11 +124,11 @@ fn odd() -> impl Strategy<Value = String> {
 
 #[derive(Debug, Clone)]
 enum Change {
-    /// A value becomes another.
+    /// A value is replaced.
     Replace(Index, String),
-    /// A member or an element goes.
+    /// A member or an element is removed.
     Remove(Index),
-    /// An element of a list comes twice.
+    /// An element of a list is repeated.
     Repeat(Index),
 }
 
@@ -189,7 +197,7 @@ fn changed(mut value: Value, changes: &[Change]) -> String {
         })
 }
 
-/// Reads as a handler would, and answers with as much as can be known without a store.
+/// Reads as the handler does, and answers as far as that needs no store.
 fn answer(sent: &[u8]) -> (Option<String>, Answer) {
     let Reading { echo, request } = Reading::of(sent);
     let id = echo.id.clone();
@@ -274,10 +282,10 @@ fn assert_well_formed(sent: &[u8]) {
 }
 
 #[test]
-fn unchanged_envelopes_are_right() {
+fn unchanged_envelopes_are_valid() {
     for envelope in envelopes() {
         let (_, answer) = answer(envelope.to_string().as_bytes());
-        // Only the cursor, which nobody can make up, is refused.
+        // Only the cursor is refused, since a made-up one fails its checksum.
         let refused = answer.body.contains("cursor");
         assert_eq!(answer.status == 200, !refused, "{}", answer.body);
     }
@@ -316,7 +324,7 @@ proptest! {
     }
 
     #[test]
-    fn bytes_out_of_nowhere_are_answered(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+    fn random_bytes_are_answered(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
         assert_well_formed(&bytes);
     }
 }

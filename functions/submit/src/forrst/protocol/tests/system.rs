@@ -11,7 +11,7 @@ use super::super::{
     HealthComponent, HealthStatus, HealthView, ListView, PingView, SystemCall, SystemFunction,
     describe,
 };
-use super::{NOW, alice, envelope, operation, read, told};
+use super::{NOW, alice, codes_and_places, envelope, operation, read};
 use shared::catalogue::{Catalogue, Unknown};
 use shared::domain::operation::State;
 use shared::domain::transition::Status;
@@ -37,16 +37,16 @@ fn read_call(envelope: &Value) -> Option<Result<SystemCall, Errors>> {
 
 #[track_caller]
 fn assert_refused(envelope: &Value, expected: &[(&str, &str)]) {
-    let told = told(&read_call(envelope).unwrap().unwrap_err());
-    let told: Vec<_> = told
+    let faults = codes_and_places(&read_call(envelope).unwrap().unwrap_err());
+    let faults: Vec<_> = faults
         .iter()
         .map(|(code, place)| (code.as_str(), place.as_str()))
         .collect();
-    assert_eq!(told, expected, "{envelope}");
+    assert_eq!(faults, expected, "{envelope}");
 }
 
 #[test]
-fn other_functions_are_none_of_these() {
+fn other_functions_are_not_system_functions() {
     assert_eq!(read_call(&envelope()), None);
     assert_eq!(
         read_call(&call("urn:forrst:ext:async:fn:status", &json!({}))),
@@ -100,7 +100,10 @@ fn calls_are_read_with_their_arguments() {
         ),
         (
             SystemFunction::List,
-            json!({"status": "failed", "function": "demo.echo", "created_after": NOW.to_string(), "limit": 7}),
+            json!({
+                "status": "failed", "function": "demo.echo", "created_after": NOW.to_string(),
+                "limit": 7,
+            }),
             SystemCall::List(failed),
         ),
         (SystemFunction::Ping, json!({}), SystemCall::Ping),
@@ -141,7 +144,7 @@ fn calls_are_read_with_their_arguments() {
 }
 
 #[test]
-fn wrong_arguments_are_told_with_their_place() {
+fn wrong_arguments_are_reported_with_their_place() {
     const INVALID: &str = "INVALID_ARGUMENTS";
     const NOT_FOUND: &str = "ASYNC_OPERATION_NOT_FOUND";
     let status = SystemFunction::Status;
@@ -228,7 +231,7 @@ fn wrong_arguments_are_told_with_their_place() {
 }
 
 #[test]
-fn the_rule_of_a_member_is_told_whichever_way_it_is_broken() {
+fn a_member_is_refused_with_its_rule_however_it_breaks_it() {
     let describe = |version| json!({"function": "demo.echo", "version": version});
     let list = |limit| json!({"limit": limit});
     let (function, version) = (
@@ -266,7 +269,7 @@ fn the_rule_of_a_member_is_told_whichever_way_it_is_broken() {
 }
 
 #[test]
-fn a_member_that_may_be_left_out_may_be_null() {
+fn an_optional_member_may_be_null() {
     let id = operation(State::Pending).id;
     for function in SystemFunction::ALL {
         let schema = serde_json::to_value(function.arguments_schema()).unwrap();
@@ -290,7 +293,7 @@ fn a_member_that_may_be_left_out_may_be_null() {
 }
 
 #[test]
-fn versions_and_extensions_that_they_do_not_have_are_refused() {
+fn other_versions_and_extensions_of_operations_are_refused() {
     let ping = SystemFunction::Ping.name();
     let mut envelope = call(ping, &json!({}));
     envelope["call"]["version"] = json!("2.0.0");
@@ -323,7 +326,7 @@ fn versions_and_extensions_that_they_do_not_have_are_refused() {
 }
 
 #[test]
-fn a_list_goes_on_where_its_cursor_says() {
+fn a_list_continues_at_its_cursor() {
     let request = ListRequest {
         filter: ListFilter::default(),
         limit: 1,
@@ -351,7 +354,7 @@ fn a_list_goes_on_where_its_cursor_says() {
 }
 
 #[test]
-fn what_is_served_is_named() {
+fn capabilities_name_every_function() {
     assert_eq!(
         serde_json::to_value(PingView::new(NOW)).unwrap(),
         json!({"status": "healthy", "timestamp": NOW.to_string()})
@@ -382,7 +385,7 @@ fn what_is_served_is_named() {
 }
 
 #[test]
-fn what_is_not_served_cannot_be_described() {
+fn an_unknown_function_cannot_be_described() {
     let described = |function: &str, version: Option<Version>| {
         let arguments = DescribeArguments {
             function: function.to_owned(),
@@ -394,7 +397,7 @@ fn what_is_not_served_cannot_be_described() {
     };
     let refused = |function: &str, version: Option<Version>| {
         let error: ErrorObject = described(function, version).unwrap_err();
-        told(&error.into()).remove(0)
+        codes_and_places(&error.into()).remove(0)
     };
     let nine = Some(Version::new(9, 0, 0));
     let at = |code: &str, member: &str| (code.to_owned(), format!("/call/arguments/{member}"));
@@ -416,7 +419,7 @@ fn what_is_not_served_cannot_be_described() {
 }
 
 #[test]
-fn an_unknown_function_or_version_is_told_with_what_there_is() {
+fn an_unknown_version_is_refused_with_the_known_ones() {
     let error = |unknown: &Unknown| {
         let version = Version::new(2, 0, 0);
         let error = ErrorObject::unknown_function("/call", "f", Some(&version), unknown);
@@ -436,7 +439,7 @@ fn an_unknown_function_or_version_is_told_with_what_there_is() {
 }
 
 #[test]
-fn the_worst_part_decides_how_the_service_is() {
+fn the_worst_part_decides_the_health_of_the_service() {
     use HealthStatus::{Degraded, Healthy, Unhealthy};
     let view = |database: HealthStatus, queue: HealthStatus, include_details: bool| {
         let latency = Some(Duration::from_millis(3));

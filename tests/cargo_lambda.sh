@@ -7,7 +7,7 @@
 set -euo pipefail
 
 FUNCTIONS=(callback status submit worker)
-# The C library of Amazon Linux 2023, which the runtime provided.al2023 is.
+# The C library of Amazon Linux 2023, on which the runtime provided.al2023 is based.
 GLIBC_MAX=2.34
 
 cd "$(dirname "$0")/.."
@@ -15,7 +15,7 @@ cd "$(dirname "$0")/.."
 work="$(realpath --canonicalize-missing "${CARGO_TARGET_DIR:-target}")/cargo-lambda"
 
 python_environment "$work" tests/requirements/cargo_lambda.txt
-# Where cargo finds cargo-lambda, and that finds Zig.
+# Here cargo finds cargo-lambda, and cargo-lambda finds Zig.
 export PATH="$work/bin:$PATH" SAM_CLI_TELEMETRY=0
 
 fail() {
@@ -23,11 +23,12 @@ fail() {
     exit 1
 }
 
-# build ARCHITECTURE: into ARCHITECTURE/NAME/bootstrap.zip, unpacked beside it.
+# build ARCHITECTURE: into ARCHITECTURE/NAME/bootstrap.zip, and unpacked in the same directory.
 build() {
     local architecture=$1 built name directory sam
     rm -rf "${work:?}/$architecture"
-    cargo lambda build --release "--${architecture/_/-}" --output-format zip --lambda-dir "$work/$architecture"
+    cargo lambda build --release "--${architecture/_/-}" --output-format zip \
+        --lambda-dir "$work/$architecture"
     built=$(cd "$work/$architecture" && echo *)
     [ "$built" = "${FUNCTIONS[*]}" ] || fail "built for $architecture: $built"
     sam build --template infra/template.yaml --build-dir "$work/sam" --parameter-overrides "Architecture=$architecture"
@@ -42,13 +43,14 @@ build() {
     done
 }
 
-# holds_on_lambda BINARY: wants no newer C library than there is.
+# holds_on_lambda BINARY: fails if it needs a newer C library than Lambda has.
 holds_on_lambda() {
-    local wanted
-    wanted=$(readelf --version-info --wide "$1" | grep --only-matching 'GLIBC_[0-9.]*' | sed 's/GLIBC_//' | sort --version-sort | tail -n 1) || true
-    [ -n "$wanted" ] || fail "$1 names no version of the C library"
-    [ "$(printf '%s\n' "$wanted" "$GLIBC_MAX" | sort --version-sort | tail -n 1)" = "$GLIBC_MAX" ] ||
-        fail "$1 wants glibc $wanted, and Lambda has $GLIBC_MAX"
+    local needed newest
+    needed=$(readelf --version-info --wide "$1" | grep --only-matching 'GLIBC_[0-9.]*' |
+        sed 's/GLIBC_//' | sort --version-sort | tail -n 1) || true
+    [ -n "$needed" ] || fail "$1 names no version of the C library"
+    newest=$(printf '%s\n' "$needed" "$GLIBC_MAX" | sort --version-sort | tail -n 1)
+    [ "$newest" = "$GLIBC_MAX" ] || fail "$1 needs glibc $needed, and Lambda has $GLIBC_MAX"
 }
 
 architectures=("${@:-arm64}")
@@ -57,7 +59,8 @@ for architecture in "${architectures[@]}"; do build "$architecture"; done
 printf '\n%-10s %-8s %12s %12s\n' function "" binary zip
 for name in "${FUNCTIONS[@]}"; do
     for architecture in "${architectures[@]}"; do
-        printf '%-10s %-8s %12d %12d\n' "$name" "$architecture" "$(stat --format %s "$work/$architecture/$name/bootstrap")" \
+        printf '%-10s %-8s %12d %12d\n' "$name" "$architecture" \
+            "$(stat --format %s "$work/$architecture/$name/bootstrap")" \
             "$(stat --format %s "$work/$architecture/$name/bootstrap.zip")"
     done
 done
@@ -69,13 +72,14 @@ for architecture in "${architectures[@]}"; do
     directory="$work/$architecture/bin"
     mkdir -p "$directory"
     for name in "${FUNCTIONS[@]}"; do
-        printf '#!/bin/sh\nexec %s "%s"\n' "${starts[$architecture]}" "$work/$architecture/$name/bootstrap" >"$directory/$name"
+        printf '#!/bin/sh\nexec %s "%s"\n' "${starts[$architecture]}" \
+            "$work/$architecture/$name/bootstrap" >"$directory/$name"
         chmod +x "$directory/$name"
     done
     directories+=("$directory")
 done
 
-# As the emulator builds them, and as the suite wants them, so that nothing is built while a test waits.
+# Builds what `cargo lambda` and the suite would build, so that no test waits for a build.
 cargo build --quiet --workspace
 cargo test --quiet --workspace --no-run
 CARGO_LAMBDA="$work/bin/cargo-lambda" BUILT_FUNCTIONS="$(IFS=: && echo "${directories[*]}")" \

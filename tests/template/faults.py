@@ -1,6 +1,6 @@
-"""Faults that somebody could put into the template one day, each with the check that has to notice it.
+"""Faults that a change could put into the template, each with the check that must notice it.
 
-Each breaks the template as it is written, before SAM sees it, in one place.
+Each changes one place of the template as written, before SAM translates it.
 """
 
 from collections.abc import Callable
@@ -20,11 +20,11 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Oversight:
-    """A fault that one of the tools beside our own checks has to notice, with what it says then."""
+class ToolFault:
+    """A fault that a tool must notice, with a part of the tool's message."""
 
     name: str
-    told: str
+    message: str
     inject: Callable[[Json], None]
     parameters: Parameters = field(default_factory=lambda: choices.JWT)
 
@@ -71,7 +71,9 @@ def _variable(function: str, name: str, resource: str) -> Callable[[Json], None]
 
 def _part_of_alarm(alarm: str, identifier: str, name: str, value: Json) -> Callable[[Json], None]:
     def inject(template: Json) -> None:
-        [part] = [part for part in _properties(template, alarm)["Metrics"] if part["Id"] == identifier]
+        [part] = [
+            part for part in _properties(template, alarm)["Metrics"] if part["Id"] == identifier
+        ]
         (part if name in part else part["MetricStat"])[name] = value
 
     return inject
@@ -79,9 +81,13 @@ def _part_of_alarm(alarm: str, identifier: str, name: str, value: Json) -> Calla
 
 def _any_version(alarm: str, identifier: str) -> Callable[[Json], None]:
     def inject(template: Json) -> None:
-        [part] = [part for part in _properties(template, alarm)["Metrics"] if part["Id"] == identifier]
+        [part] = [
+            part for part in _properties(template, alarm)["Metrics"] if part["Id"] == identifier
+        ]
         metric = part["MetricStat"]["Metric"]
-        metric["Dimensions"] = [one for one in metric["Dimensions"] if one["Name"] != "ExecutedVersion"]
+        metric["Dimensions"] = [
+            one for one in metric["Dimensions"] if one["Name"] != "ExecutedVersion"
+        ]
 
     return inject
 
@@ -100,22 +106,28 @@ def _drop_resource(name: str) -> Callable[[Json], None]:
     return inject
 
 
-def _open_key(template: Json) -> None:
+def _allow_key_without_condition(template: Json) -> None:
     for entry in _properties(template, "WorkerRole")["Policies"][0]["PolicyDocument"]["Statement"]:
         if "Fn::If" in entry and entry["Fn::If"][0] == "HasKey":
             del entry["Fn::If"][1]["Condition"]
 
 
-def _lend_network_permissions(template: Json) -> None:
-    for entry in _properties(template, "CallbackRole")["Policies"][0]["PolicyDocument"]["Statement"]:
+def _allow_network_changes_by_code(template: Json) -> None:
+    for entry in _properties(template, "CallbackRole")["Policies"][0]["PolicyDocument"][
+        "Statement"
+    ]:
         if "Condition" in entry:
             del entry["Condition"]
 
 
-def _let_anybody_invoke(template: Json) -> None:
+def _allow_everyone_to_invoke(template: Json) -> None:
     template["Resources"]["WorkerPermission"] = {
         "Type": "AWS::Lambda::Permission",
-        "Properties": {"FunctionName": {"Ref": "WorkerFunction"}, "Action": "lambda:InvokeFunction", "Principal": "*"},
+        "Properties": {
+            "FunctionName": {"Ref": "WorkerFunction"},
+            "Action": "lambda:InvokeFunction",
+            "Principal": "*",
+        },
     }
 
 
@@ -123,18 +135,20 @@ def _fix_log_level(template: Json) -> None:
     template["Globals"]["Function"]["LoggingConfig"]["ApplicationLogLevel"] = "INFO"
 
 
-def _log_what_went_well(template: Json) -> None:
+def _log_successes(template: Json) -> None:
     del template["Globals"]["Function"]["LoggingConfig"]["SystemLogLevel"]
 
 
-def _show_secret(template: Json) -> None:
+def _put_secret_into_variable(template: Json) -> None:
     variables = _properties(template, "CallbackFunction")["Environment"]["Variables"]
     variables["WEBHOOK_SECRETS"] = {"Ref": "WebhookSecrets"}
 
 
 def _log_tokens(template: Json) -> None:
     settings = _properties(template, "Stage")["AccessLogSettings"]
-    settings["Format"] = '{"requestId":"$context.requestId","token":"$request.header.Authorization"}'
+    settings["Format"] = (
+        '{"requestId":"$context.requestId","token":"$request.header.Authorization"}'
+    )
 
 
 def _log(members: str) -> Callable[[Json], None]:
@@ -145,28 +159,28 @@ def _log(members: str) -> Callable[[Json], None]:
     return inject
 
 
-def _forget_preflights(template: Json) -> None:
+def _drop_preflight_settings(template: Json) -> None:
     settings = _properties(template, "Stage")["RouteSettings"]["Fn::If"]
     settings[1] = settings[2]
 
 
-def _set_before_there_is_a_route(template: Json) -> None:
+def _drop_stage_metadata(template: Json) -> None:
     del template["Resources"]["Stage"]["Metadata"]
 
 
-def _tell_the_own_domain(template: Json) -> None:
+def _output_default_domain(template: Json) -> None:
     template["Outputs"]["ApiUrl"]["Value"] = {"Fn::GetAtt": ["Api", "ApiEndpoint"]}
 
 
-def _deploy_at_once(template: Json) -> None:
+def _drop_order_of_deployment(template: Json) -> None:
     del template["Resources"]["SubmitFunction"]["DependsOn"]
 
 
-def _forget_release(template: Json) -> None:
+def _drop_release(template: Json) -> None:
     del _properties(template, "WorkerFunction")["AutoPublishCodeSha256"]
 
 
-def _say_nothing(template: Json) -> None:
+def _drop_description(template: Json) -> None:
     template["Parameters"]["LeaseSeconds"]["Description"] = ""
 
 
@@ -175,7 +189,7 @@ def _hide_alarm(template: Json) -> None:
     body["Fn::Sub"] = body["Fn::Sub"].replace('"${ThrottlesAlarm.Arn}",\n', "")
 
 
-def _fix_processors(template: Json) -> None:
+def _fix_architecture(template: Json) -> None:
     template["Globals"]["Function"]["Architectures"] = ["arm64"]
 
 
@@ -186,13 +200,28 @@ def _delete_with_stack(template: Json) -> None:
 _TABLE_ARN = {"Fn::GetAtt": ["Table", "Arn"]}
 _DISPATCH_ARN = {"Fn::GetAtt": ["DispatchQueue", "Arn"]}
 
-LINTED = Oversight("a property that there is not", "E3002", _put("DispatchQueue", "VisibilityTimeoutSecs", 900))
-# SQS's own encryption is off with a key of the operator's.
-SCANNED = Oversight("messages in the clear", "CKV_AWS_27 on", _drop("DispatchQueue", "KmsMasterKeyId"), choices.EVERYTHING)
-MADE = [
-    Oversight("the table has a name", "an account cannot hold the stack twice", _put("Table", "TableName", "ferry")),
-    Oversight("a queue without a redrive", "DispatchQueue's redrive is", _drop("DispatchQueue", "RedrivePolicy")),
-    Oversight(
+LINT_FAULT = ToolFault(
+    "an unknown property", "E3002", _put("DispatchQueue", "VisibilityTimeoutSecs", 900)
+)
+# With the operator's key, SQS's own encryption is off.
+SCAN_FAULT = ToolFault(
+    "messages without encryption",
+    "CKV_AWS_27 on",
+    _drop("DispatchQueue", "KmsMasterKeyId"),
+    choices.EVERYTHING,
+)
+MOTO_FAULTS = [
+    ToolFault(
+        "the table has a fixed name",
+        "an account cannot hold the stack twice",
+        _put("Table", "TableName", "ferry"),
+    ),
+    ToolFault(
+        "a queue without a redrive",
+        "DispatchQueue's redrive is",
+        _drop("DispatchQueue", "RedrivePolicy"),
+    ),
+    ToolFault(
         "the worker's callbacks go to its own queue",
         "WorkerFunction's CALLBACK_QUEUE_URL is",
         _variable("WorkerFunction", "CALLBACK_QUEUE_URL", "DispatchQueue"),
@@ -200,59 +229,84 @@ MADE = [
 ]
 
 FAULTS: list[Fault] = [
-    Fault("the table has no TTL", data.table_keeps_what_it_should, _drop("Table", "TimeToLiveSpecification")),
+    Fault(
+        "the table has no TTL",
+        data.the_table_is_protected_and_expires_items,
+        _drop("Table", "TimeToLiveSpecification"),
+    ),
     Fault(
         "the table has no point-in-time recovery",
-        data.table_keeps_what_it_should,
+        data.the_table_is_protected_and_expires_items,
         _drop("Table", "PointInTimeRecoverySpecification"),
     ),
-    Fault("the table goes with the stack", data.table_keeps_what_it_should, _delete_with_stack),
-    Fault("the table has a name", operation.nothing_has_a_name_of_its_own, _put("Table", "TableName", "ferry")),
-    Fault("a log group has a name", operation.nothing_has_a_name_of_its_own, _put("ApiLogGroup", "LogGroupName", "/ferry/api")),
-    Fault("a queue has no redrive", data.queues_have_dead_letter_queues, _drop("DispatchQueue", "RedrivePolicy")),
     Fault(
-        "dead letters are dropped before messages",
+        "the table is deleted with the stack",
+        data.the_table_is_protected_and_expires_items,
+        _delete_with_stack,
+    ),
+    Fault(
+        "the table has a fixed name",
+        operation.no_resource_has_a_fixed_name,
+        _put("Table", "TableName", "ferry"),
+    ),
+    Fault(
+        "a log group has a fixed name",
+        operation.no_resource_has_a_fixed_name,
+        _put("ApiLogGroup", "LogGroupName", "/ferry/api"),
+    ),
+    Fault(
+        "a queue has no redrive",
+        data.queues_have_dead_letter_queues,
+        _drop("DispatchQueue", "RedrivePolicy"),
+    ),
+    Fault(
+        "a dead-letter queue's retention is too short",
         data.queues_have_dead_letter_queues,
         _put("CallbackDeadLetterQueue", "MessageRetentionPeriod", 864_000 - 1),
     ),
     Fault(
-        "a message shows while it is handled",
-        data.messages_stay_hidden_while_they_are_handled,
+        "a message becomes visible while a function has it",
+        data.messages_stay_invisible_while_a_function_has_them,
         _put("DispatchQueue", "VisibilityTimeout", 899),
     ),
     Fault(
         "a function outlasts its messages' visibility",
-        data.messages_stay_hidden_while_they_are_handled,
+        data.messages_stay_invisible_while_a_function_has_them,
         _put("CallbackFunction", "Timeout", 91),
     ),
     Fault(
         "one failure fails the batch",
-        functions.queues_are_read_by_batches_with_single_failures,
+        functions.each_queue_has_one_reader_with_partial_batch_responses,
         _event("WorkerFunction", "Dispatch", "FunctionResponseTypes", []),
     ),
     Fault(
-        "any number of workers",
-        functions.queues_are_read_by_batches_with_single_failures,
+        "workers without a maximum concurrency",
+        functions.each_queue_has_one_reader_with_partial_batch_responses,
         _event("WorkerFunction", "Dispatch", "ScalingConfig", {}),
     ),
     Fault(
-        "nobody reads a queue",
-        functions.queues_are_read_by_batches_with_single_failures,
+        "a queue without a reader",
+        functions.each_queue_has_one_reader_with_partial_batch_responses,
         _event("WorkerFunction", "Dispatch", "Enabled", False),
     ),
     Fault(
         "messages are filtered out",
-        functions.queues_are_read_by_batches_with_single_failures,
-        _event("CallbackFunction", "Callback", "FilterCriteria", {"Filters": [{"Pattern": '{"body": ["none"]}'}]}),
+        functions.each_queue_has_one_reader_with_partial_batch_responses,
+        _event(
+            "CallbackFunction",
+            "Callback",
+            "FilterCriteria",
+            {"Filters": [{"Pattern": '{"body": ["none"]}'}]},
+        ),
     ),
     Fault(
         "submit's work goes to dead letters",
-        functions.variables_lead_to_what_they_name,
+        functions.variables_refer_to_the_right_resources,
         _variable("SubmitFunction", "DISPATCH_QUEUE_URL", "DispatchDeadLetterQueue"),
     ),
     Fault(
         "another secret signs",
-        functions.variables_lead_to_what_they_name,
+        functions.variables_refer_to_the_right_resources,
         _variable("CallbackFunction", "WEBHOOK_SECRETS_ARN", "Table"),
     ),
     Fault(
@@ -260,7 +314,11 @@ FAULTS: list[Fault] = [
         http.requests_reach_the_functions,
         _put("StatusIntegration", "PayloadFormatVersion", "1.0"),
     ),
-    Fault("routes that are never deployed", http.requests_reach_the_functions, _put("Stage", "AutoDeploy", False)),
+    Fault(
+        "routes that are never deployed",
+        http.requests_reach_the_functions,
+        _put("Stage", "AutoDeploy", False),
+    ),
     Fault(
         "preflight requests are refused",
         http.requests_reach_the_functions,
@@ -274,52 +332,72 @@ FAULTS: list[Fault] = [
         choices.EVERYTHING,
     ),
     Fault(
-        "a preflight request is answered like any other",
-        http.browsers_may_call_from_the_origins_that_were_named,
+        "a preflight request gets status' response unchanged",
+        http.browsers_may_call_from_the_chosen_origins,
         _put("HealthPreflight", "Target", {"Fn::Sub": "integrations/${StatusIntegration}"}),
         choices.EVERYTHING,
     ),
-    Fault("a route without an authorizer", http.routes_ask_who_is_calling, _put("CancelRoute", "AuthorizationType", "NONE")),
+    Fault(
+        "a route without an authorizer",
+        http.routes_require_the_chosen_authorizer,
+        _put("CancelRoute", "AuthorizationType", "NONE"),
+    ),
     Fault(
         "a route without an authorizer of that kind",
-        http.routes_ask_who_is_calling,
+        http.routes_require_the_chosen_authorizer,
         _put("CancelRoute", "AuthorizationType", "JWT"),
         choices.IAM,
     ),
     Fault(
-        "a route that asks for no scope",
-        http.routes_ask_who_is_calling,
+        "a route that requires no scope",
+        http.routes_require_the_chosen_authorizer,
         _drop("RedeliverRoute", "AuthorizationScopes"),
         choices.EVERYTHING,
     ),
     Fault(
-        "the authorizer function is asked for a policy",
-        http.authorizers_ask_the_right_one,
+        "the authorizer function must return a policy",
+        http.authorizers_use_the_chosen_issuer_or_function,
         _drop("LambdaAuthorizer", "EnableSimpleResponses"),
         choices.LAMBDA,
     ),
     Fault(
-        "an authorizer's answer for one route serves the others",
-        http.authorizers_ask_the_right_one,
+        "an authorizer's cached response for one route allows the others",
+        http.authorizers_use_the_chosen_issuer_or_function,
         _put("LambdaAuthorizer", "IdentitySource", ["$request.header.Authorization"]),
         choices.LAMBDA,
     ),
-    Fault("health asks for a token", http.routes_ask_who_is_calling, _put("HealthRoute", "AuthorizationType", "AWS_IAM")),
+    Fault(
+        "health requires a token",
+        http.routes_require_the_chosen_authorizer,
+        _put("HealthRoute", "AuthorizationType", "AWS_IAM"),
+    ),
     Fault(
         "preflight requests meet an authorizer",
-        http.browsers_may_call_from_the_origins_that_were_named,
+        http.browsers_may_call_from_the_chosen_origins,
         _drop_resource("OperationPreflight"),
         choices.EVERYTHING,
     ),
-    Fault("any number of requests", http.the_gateway_throttles, _drop("Stage", "DefaultRouteSettings")),
-    Fault("health uses up the callers' requests", http.the_gateway_throttles, _drop("Stage", "RouteSettings")),
+    Fault(
+        "requests without a throttle",
+        http.the_gateway_throttles,
+        _drop("Stage", "DefaultRouteSettings"),
+    ),
+    Fault(
+        "health uses up the callers' requests",
+        http.the_gateway_throttles,
+        _drop("Stage", "RouteSettings"),
+    ),
     Fault(
         "preflight requests use up the callers' requests",
         http.the_gateway_throttles,
-        _forget_preflights,
+        _drop_preflight_settings,
         choices.EVERYTHING,
     ),
-    Fault("settings of a route that is not there yet", http.the_gateway_throttles, _set_before_there_is_a_route),
+    Fault(
+        "settings of a route that does not exist yet",
+        http.the_gateway_throttles,
+        _drop_stage_metadata,
+    ),
     Fault(
         "a path forges the access log",
         http.an_access_log_line_is_json_whatever_callers_send,
@@ -336,167 +414,252 @@ FAULTS: list[Fault] = [
         _log('"gatewayMessage": $context.error.messageString'),
     ),
     Fault(
-        "the API's own domain answers beside the operator's",
-        http.callers_are_told_an_address_that_answers,
+        "the API's default domain still responds",
+        http.the_api_url_responds,
         _drop("Api", "DisableExecuteApiEndpoint"),
         choices.EVERYTHING,
     ),
     Fault(
-        "callers are told a domain that does not answer",
-        http.callers_are_told_an_address_that_answers,
-        _tell_the_own_domain,
+        "the output names a domain that does not respond",
+        http.the_api_url_responds,
+        _output_default_domain,
         choices.EVERYTHING,
     ),
     Fault("tokens in the access log", http.the_gateway_logs_no_secrets, _log_tokens),
-    Fault("submit may delete the table", permissions.roles_allow_what_is_listed, _allow("SubmitRole", ["dynamodb:DeleteTable"], _TABLE_ARN)),
-    Fault("status may send work", permissions.roles_allow_what_is_listed, _allow("StatusRole", ["sqs:SendMessage"], _DISPATCH_ARN)),
-    Fault("a wildcard among actions", permissions.nothing_is_allowed_by_wildcard, _allow("WorkerRole", ["dynamodb:*"], _TABLE_ARN)),
-    Fault("a wildcard for a resource", permissions.nothing_is_allowed_by_wildcard, _allow("WorkerRole", ["sqs:SendMessage"], "*")),
+    Fault(
+        "submit may delete the table",
+        permissions.roles_allow_what_is_listed,
+        _allow("SubmitRole", ["dynamodb:DeleteTable"], _TABLE_ARN),
+    ),
+    Fault(
+        "status may send work",
+        permissions.roles_allow_what_is_listed,
+        _allow("StatusRole", ["sqs:SendMessage"], _DISPATCH_ARN),
+    ),
+    Fault(
+        "a wildcard among actions",
+        permissions.nothing_is_allowed_by_wildcard,
+        _allow("WorkerRole", ["dynamodb:*"], _TABLE_ARN),
+    ),
+    Fault(
+        "a wildcard for a resource",
+        permissions.nothing_is_allowed_by_wildcard,
+        _allow("WorkerRole", ["sqs:SendMessage"], "*"),
+    ),
     Fault(
         "the worker may read the secret",
         permissions.roles_allow_what_is_listed,
         _allow("WorkerRole", ["secretsmanager:GetSecretValue"], {"Ref": "WebhookSecret"}),
     ),
-    Fault("the key is used for anything", permissions.conditions_are_as_listed, _open_key, choices.EVERYTHING),
     Fault(
-        "the gateway may not invoke submit", permissions.only_the_gateway_may_invoke_functions, _drop_resource("SubmitPermission")
+        "the key is used for anything",
+        permissions.conditions_are_as_listed,
+        _allow_key_without_condition,
+        choices.EVERYTHING,
     ),
     Fault(
-        "anybody may invoke status", permissions.only_the_gateway_may_invoke_functions, _put("StatusPermission", "Principal", "*")
+        "the gateway may not invoke submit",
+        permissions.only_the_gateway_may_invoke_functions,
+        _drop_resource("SubmitPermission"),
     ),
     Fault(
-        "any API may invoke status", permissions.only_the_gateway_may_invoke_functions, _put("StatusPermission", "SourceArn", "*")
+        "everyone may invoke status",
+        permissions.only_the_gateway_may_invoke_functions,
+        _put("StatusPermission", "Principal", "*"),
+    ),
+    Fault(
+        "any API may invoke status",
+        permissions.only_the_gateway_may_invoke_functions,
+        _put("StatusPermission", "SourceArn", "*"),
     ),
     Fault(
         "the gateway may invoke submit past the alias",
         permissions.only_the_gateway_may_invoke_functions,
         _put("SubmitPermission", "FunctionName", {"Ref": "SubmitFunction"}),
     ),
-    Fault("anybody may invoke the worker", permissions.only_the_gateway_may_invoke_functions, _let_anybody_invoke),
     Fault(
-        "the gateway may not ask the authorizer function",
+        "everyone may invoke the worker",
+        permissions.only_the_gateway_may_invoke_functions,
+        _allow_everyone_to_invoke,
+    ),
+    Fault(
+        "the gateway may not invoke the authorizer function",
         permissions.only_the_gateway_may_invoke_functions,
         _drop_resource("LambdaAuthorizerPermission"),
         choices.LAMBDA,
     ),
-    Fault("the secret in a variable", permissions.secrets_stay_secret, _show_secret),
+    Fault("the secret in a variable", permissions.secrets_stay_secret, _put_secret_into_variable),
     Fault(
-        "the secret under another key", data.everything_kept_is_encrypted, _drop("WebhookSecret", "KmsKeyId"), choices.EVERYTHING
+        "the secret under another key",
+        data.stored_data_is_encrypted_with_the_chosen_key,
+        _drop("WebhookSecret", "KmsKeyId"),
+        choices.EVERYTHING,
     ),
-    Fault("a parameter that nobody explains", operation.every_parameter_is_described, _say_nothing),
-    Fault("logs are kept for ever", operation.logs_are_written_and_kept_as_asked_for, _drop("WorkerLogGroup", "RetentionInDays")),
     Fault(
-        "an alarm without a runbook", operation.every_alarm_has_a_runbook, _put("ThrottlesAlarm", "AlarmDescription", "Throttles")
+        "a parameter without a description",
+        operation.every_parameter_is_described,
+        _drop_description,
     ),
-    Fault("dead letters without an alarm", operation.what_goes_wrong_is_alarmed, _drop_resource("CallbackDeadLettersAlarm")),
     Fault(
-        "an alarm upside down",
-        operation.what_goes_wrong_is_alarmed,
+        "logs are kept forever",
+        operation.logs_have_the_chosen_level_and_retention,
+        _drop("WorkerLogGroup", "RetentionInDays"),
+    ),
+    Fault(
+        "an alarm without a runbook",
+        operation.every_alarm_links_to_the_runbook,
+        _put("ThrottlesAlarm", "AlarmDescription", "Throttles"),
+    ),
+    Fault(
+        "dead letters without an alarm",
+        operation.alarms_are_as_listed,
+        _drop_resource("CallbackDeadLettersAlarm"),
+    ),
+    Fault(
+        "an inverted alarm",
+        operation.alarms_are_as_listed,
         _put("GatewayErrorsAlarm", "ComparisonOperator", "LessThanThreshold"),
     ),
-    Fault("an alarm out of reach", operation.what_goes_wrong_is_alarmed, _put("ThrottlesAlarm", "Threshold", 1_000_000)),
+    Fault(
+        "an alarm with an unreachable threshold",
+        operation.alarms_are_as_listed,
+        _put("ThrottlesAlarm", "Threshold", 1_000_000),
+    ),
     Fault(
         "an alarm that the operator cannot set",
-        operation.what_goes_wrong_is_alarmed,
+        operation.alarms_are_as_listed,
         _put("SubmitErrorsAlarm", "Threshold", "1"),
         choices.EVERYTHING,
     ),
     Fault(
         "an average hides the oldest message",
-        operation.what_goes_wrong_is_alarmed,
+        operation.alarms_are_as_listed,
         _put("CallbackAgeAlarm", "Statistic", "Average"),
     ),
-    Fault("an alarm that tells nobody", operation.what_goes_wrong_is_alarmed, _put("DispatchAgeAlarm", "ActionsEnabled", False)),
+    Fault(
+        "an alarm without notifications",
+        operation.alarms_are_as_listed,
+        _put("DispatchAgeAlarm", "ActionsEnabled", False),
+    ),
     Fault(
         "an expression leaves received dead letters out",
-        operation.what_goes_wrong_is_alarmed,
+        operation.alarms_are_as_listed,
         _part_of_alarm("DispatchDeadLettersAlarm", "dead", "Expression", "FILL(visible, 0)"),
     ),
     Fault(
         "a part of an expression is another statistic",
-        operation.what_goes_wrong_is_alarmed,
+        operation.alarms_are_as_listed,
         _part_of_alarm("CallbackDeadLettersAlarm", "visible", "Stat", "Minimum"),
     ),
     Fault(
         "a log level that the operator cannot set",
-        operation.logs_are_written_and_kept_as_asked_for,
+        operation.logs_have_the_chosen_level_and_retention,
         _fix_log_level,
         choices.EVERYTHING,
     ),
-    Fault("a log of what went well", operation.logs_are_written_and_kept_as_asked_for, _log_what_went_well),
-    Fault("an alarm that the dashboard hides", operation.the_dashboard_shows_every_alarm, _hide_alarm),
     Fault(
-        "functions for other processors than they run on",
-        functions.functions_are_as_they_are_built,
-        _fix_processors,
+        "a log of successful invocations",
+        operation.logs_have_the_chosen_level_and_retention,
+        _log_successes,
+    ),
+    Fault(
+        "an alarm that the dashboard does not show",
+        operation.the_dashboard_shows_every_alarm,
+        _hide_alarm,
+    ),
+    Fault(
+        "functions built for another architecture than theirs",
+        functions.functions_match_their_build,
+        _fix_architecture,
         choices.EVERYTHING,
     ),
-    Fault("settings that never take effect", functions.what_serves_is_a_published_version, _forget_release),
+    Fault("settings that never take effect", functions.a_published_version_serves, _drop_release),
     Fault(
-        "a route leads past the alias",
+        "a route bypasses the alias",
         http.requests_reach_the_functions,
         _put("SubmitIntegration", "IntegrationUri", {"Fn::GetAtt": ["SubmitFunction", "Arn"]}),
     ),
-    Fault("callbacks stop after sixteen hops", functions.long_waits_are_no_endless_loops, _drop("CallbackFunction", "RecursiveLoop")),
-    Fault("no rollback on alarm", functions.a_bad_version_is_taken_back, _put("StatusFunction", "DeploymentPreference", {})),
+    Fault(
+        "callbacks stop after sixteen hops",
+        functions.long_waits_are_not_stopped_as_endless_loops,
+        _drop("CallbackFunction", "RecursiveLoop"),
+    ),
+    Fault(
+        "no rollback on alarm",
+        functions.a_bad_version_is_rolled_back,
+        _put("StatusFunction", "DeploymentPreference", {}),
+    ),
     Fault(
         "callers roll a deployment back",
-        functions.a_bad_version_is_taken_back,
+        functions.a_bad_version_is_rolled_back,
         _put("WorkerFunction", "DeploymentPreference", {"Alarms": [{"Ref": "WorkerErrorsAlarm"}]}),
     ),
     Fault(
         "one failure rolls a deployment back",
-        operation.what_goes_wrong_is_alarmed,
+        operation.alarms_are_as_listed,
         _part_of_alarm("SubmitRollbackAlarm", "rate", "Expression", "100 * errors / invocations"),
     ),
     Fault(
         "what callers cause rolls a deployment back",
-        operation.what_goes_wrong_is_alarmed,
-        _part_of_alarm("WorkerRollbackAlarm", "rate", "Expression", "IF(errors >= 3, 100 * errors / invocations, 0)"),
+        operation.alarms_are_as_listed,
+        _part_of_alarm(
+            "WorkerRollbackAlarm",
+            "rate",
+            "Expression",
+            "IF(errors >= 3, 100 * errors / invocations, 0)",
+        ),
     ),
     Fault(
         "the old version's failures roll the new one back",
-        operation.what_goes_wrong_is_alarmed,
+        operation.alarms_are_as_listed,
         _any_version("CallbackRollbackAlarm", "errors"),
     ),
     Fault(
         "the failures of a version stop the next one",
-        operation.what_goes_wrong_is_alarmed,
+        operation.alarms_are_as_listed,
         _drop("StatusRollbackAlarm", "AlarmName"),
     ),
     Fault(
         "failures of long invocations are not alarmed",
-        operation.what_goes_wrong_is_alarmed,
+        operation.alarms_are_as_listed,
         _put("WorkerErrorsAlarm", "EvaluationPeriods", 1),
     ),
-    Fault("work that does not stop is not alarmed", operation.what_goes_wrong_is_alarmed, _drop_resource("WorkNotStoppedAlarm")),
+    Fault(
+        "work that does not stop is not alarmed",
+        operation.alarms_are_as_listed,
+        _drop_resource("WorkNotStoppedAlarm"),
+    ),
     Fault(
         "the worker's alarm counts what callers cause",
-        operation.what_goes_wrong_is_alarmed,
+        operation.alarms_are_as_listed,
         _part_of_alarm("WorkerErrorsAlarm", "own", "Expression", "errors"),
     ),
-    Fault("lost callbacks are not alarmed", operation.what_goes_wrong_is_alarmed, _drop_resource("CallbacksDroppedAlarm")),
+    Fault(
+        "lost callbacks are not alarmed",
+        operation.alarms_are_as_listed,
+        _drop_resource("CallbacksDroppedAlarm"),
+    ),
     Fault(
         "messages that were received often are not alarmed",
-        operation.what_goes_wrong_is_alarmed,
+        operation.alarms_are_as_listed,
         _part_of_alarm("DispatchAgeAlarm", "oldest", "Expression", "FILL(age, 0)"),
     ),
     Fault(
         "the callback function is not in the VPC",
-        functions.private_networks_are_reached_through_the_vpc_that_was_named,
+        functions.private_networks_are_reached_through_the_chosen_vpc,
         _drop("CallbackFunction", "VpcConfig"),
         choices.EVERYTHING,
     ),
     Fault(
-        "networks without a way to them",
-        functions.private_networks_are_reached_through_the_vpc_that_was_named,
+        "private networks without a VPC",
+        functions.private_networks_are_reached_through_the_chosen_vpc,
         _drop_rule("NetworksAreReached"),
         choices.JWT | {"CallbackAllowedNetworks": "10.20.0.0/16"},
     ),
     Fault(
         "the function's own code may change networks",
         permissions.conditions_are_as_listed,
-        _lend_network_permissions,
+        _allow_network_changes_by_code,
         choices.EVERYTHING,
     ),
     Fault(
@@ -504,5 +667,9 @@ FAULTS: list[Fault] = [
         permissions.roles_allow_what_is_listed,
         _allow("SubmitRole", ["ec2:CreateNetworkInterface"], "*"),
     ),
-    Fault("submit is deployed first", functions.the_worker_is_deployed_before_submit, _deploy_at_once),
+    Fault(
+        "submit is deployed first",
+        functions.the_worker_is_deployed_before_submit,
+        _drop_order_of_deployment,
+    ),
 ]

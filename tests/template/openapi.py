@@ -1,5 +1,6 @@
-"""Whether `infra/openapi.yaml` is OpenAPI 3.1 at all, by OpenAPI's own schema. What it says of Ferry is held to the code by
-`tests/tests/openapi`.
+"""Checks by OpenAPI's schema that `infra/openapi.yaml` is OpenAPI 3.1.
+
+`tests/tests/openapi` checks that it describes the code.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,11 +12,19 @@ from .stack import ROOT, Json
 
 # Each breaks the document in one place.
 FAULTS: dict[str, Callable[[Json], object]] = {
-    "it has no title": lambda document: document["info"].pop("title"),
-    "an answer has no description": lambda document: document["components"]["responses"]["Forbidden"].pop("description"),
-    "a parameter of the path is not declared": lambda document: document["paths"]["/operations/{id}"].pop("parameters"),
-    "a schema has a type that there is not": lambda document: document["components"]["schemas"]["Time"].update(type="time"),
-    "two operations have one name": lambda document: document["paths"]["/health"]["get"].update(operationId="list"),
+    "the document has no title": lambda document: document["info"].pop("title"),
+    "a response has no description": lambda document: document["components"]["responses"][
+        "Forbidden"
+    ].pop("description"),
+    "a parameter of the path is not declared": lambda document: document["paths"][
+        "/operations/{id}"
+    ].pop("parameters"),
+    "a schema has an unknown type": lambda document: document["components"]["schemas"][
+        "Time"
+    ].update(type="time"),
+    "two operations have one name": lambda document: document["paths"]["/health"]["get"].update(
+        operationId="list"
+    ),
 }
 
 

@@ -1,4 +1,4 @@
-"""What each function may do: the whole of it. A role that allows more, or less, does not pass."""
+"""All permissions of each function. A role that allows more or less fails."""
 
 from .resources import each
 from .stack import Json, Stack
@@ -31,7 +31,12 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "StatusLogGroup": {"logs:CreateLogStream", "logs:PutLogEvents"},
     },
     "Worker": {
-        "Table": {"dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
+        "Table": {
+            "dynamodb:DeleteItem",
+            "dynamodb:GetItem",
+            "dynamodb:PutItem",
+            "dynamodb:UpdateItem",
+        },
         "DispatchQueue": {
             "sqs:ChangeMessageVisibility",
             "sqs:DeleteMessage",
@@ -68,7 +73,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     },
 }
 
-# Besides, with a key of the operator's, and through these services alone.
+# In addition with the operator's key, and only through these services.
 WITH_KEY = {
     "kms:Decrypt",
     "kms:DescribeKey",
@@ -84,11 +89,12 @@ KEY_SERVICES = {
     "Callback": ["dynamodb", "sqs", "secretsmanager"],
 }
 
-# Besides, when X-Ray samples. These two know no resources.
+# In addition when X-Ray samples. These actions support no resources.
 WITH_TRACING = {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}
 
-# Besides, for network interfaces in a VPC: what Lambda itself does by the function's role, and never the function's own code.
-# Without a VPC as well, or Lambda could not delete the interfaces of a function that leaves one.
+# In addition for network interfaces in a VPC: Lambda itself uses these by the function's role, and
+# the function's own code never does. Without a VPC as well, or Lambda could not delete the
+# interfaces of a function that leaves its VPC.
 IN_VPC = {
     "ec2:AssignPrivateIpAddresses",
     "ec2:CreateNetworkInterface",
@@ -120,7 +126,7 @@ def runs_in_vpc(stack: Stack, function: str) -> bool:
 
 
 def granted(statements: list[Json]) -> dict[str, set[str]]:
-    """Actions by resource, as the table above has them."""
+    """Actions by resource, in the form of `ALLOWED`."""
     actions: dict[str, set[str]] = {}
     for statement in statements:
         for resource in each(statement["Resource"]):

@@ -1,4 +1,4 @@
-"""What the template's resources are called, and how it refers to them."""
+"""The names of the template's resources, and references to them."""
 
 from .stack import Json
 
@@ -28,7 +28,7 @@ QUEUES = {
     "CallbackQueue": ("CallbackDeadLetterQueue", "Callback"),
 }
 
-# Every variable of a function that leads to something of the stack's, with that.
+# The functions' variables that refer to the stack or its resources.
 VARIABLES = {
     "SERVICE_NAME": "AWS::StackName",
     "ID_SALT": "AWS::StackId",
@@ -50,5 +50,5 @@ def alias(function: str) -> Json:
 
 
 def each(value: Json) -> list[Json]:
-    """One value, or each of several."""
+    """A list of the value, or of the values in it."""
     return value if isinstance(value, list) else [value]

@@ -1,6 +1,6 @@
-"""What others look for in a template: cfn-lint, AWS's own linter, and checkov.
+"""Two scanners of templates: cfn-lint, AWS's linter, and checkov.
 
-Their exceptions are written here with a reason each. An exception that nothing needs any more fails as well.
+Each exception has its reason. An exception that is no longer needed fails as well.
 """
 
 import json
@@ -13,47 +13,68 @@ from .stack import SOURCE, Json, Stack
 
 _BIN = Path(sys.executable).parent
 
-# What cfn-lint says that does not hold here.
+# Findings of cfn-lint that are wrong for this template.
 _LINTS_EXCEPTED = {
-    "W1030": "it puts the empty default of AuthorizerFunctionArn where a condition that is told by another parameter keeps it out",
-    "W2001": "SAM uses Release and DeploymentPreference up, and leaves their declarations",
+    "W1030": "it uses the empty default of AuthorizerFunctionArn where a condition on another "
+    "parameter excludes it",
+    "W2001": "SAM consumes Release and DeploymentPreference, and leaves their declarations",
 }
 
 _ALWAYS = {
-    "CKV_AWS_116": "no function is invoked asynchronously: a function's own dead-letter queue would never have anything in it",
-    "CKV_AWS_117": "what the functions call is on the public internet, and a VPC would add NAT gateways to be paid for by the hour",
-    "CKV_AWS_173": "no variable is secret; at rest Lambda encrypts them with its own key",
+    "CKV_AWS_116": "no function is invoked asynchronously, so a function's dead-letter queue would "
+    "always be empty",
+    "CKV_AWS_117": "the functions call services on the public internet, and a VPC would add NAT "
+    "gateways, which are billed by the hour",
+    "CKV_AWS_173": "no variable is secret; Lambda encrypts them at rest with its own key",
 }
 _WORKER_AND_CALLBACK = {
-    "CKV_AWS_115": "reserved concurrency throttles readers of queues, and throttled receives count; event sources have a maximum",
+    "CKV_AWS_115": "reserved concurrency throttles readers of queues, and throttled receives "
+    "count; their event sources have a maximum concurrency",
 }
 _NOT_RESERVED = {
-    "CKV_AWS_115": "an operator who shares the account sets HttpReservedConcurrency; until then the gateway's throttling bounds it",
+    "CKV_AWS_115": "an operator who shares the account sets HttpReservedConcurrency; until then "
+    "the gateway's throttling limits it",
 }
 _WITHOUT_KEY = {
     "CKV_AWS_27": "SQS encrypts with its own key unless KeyArn names another",
-    "CKV_AWS_119": "DynamoDB encrypts with the account's AWS managed key unless KeyArn names another",
-    "CKV_AWS_149": "Secrets Manager encrypts with the account's AWS managed key unless KeyArn names another",
+    "CKV_AWS_119": "DynamoDB encrypts with the account's AWS managed key unless KeyArn names "
+    "another",
+    "CKV_AWS_149": "Secrets Manager encrypts with the account's AWS managed key unless KeyArn "
+    "names another",
     "CKV_AWS_158": "CloudWatch Logs encrypts with its own key unless KeyArn names another",
 }
 
-# What checkov is not asked. Of the same stacks it has told once that a variable holds a secret, and not in thirty other runs.
-_NOT_ASKED = {
-    "CKV_AWS_45": "every variable is a reference, to a resource or to a parameter, which a check of our own holds",
+# Checks that checkov skips. It reported once, but not in thirty other runs of the same stacks, that
+# a variable contains a secret.
+_SKIPPED = {
+    "CKV_AWS_45": "every variable is a reference to a resource or a parameter, which our own check "
+    "ensures",
 }
 
 Finding = tuple[str, str]
 
 
 def lint(stacks: dict[str, Stack], directory: Path) -> Iterator[str]:
-    """What cfn-lint says of the source, and of what SAM made of it. That does not depend on parameters but for names."""
+    """cfn-lint's findings in the source and in its translations by SAM.
+
+    A translation depends on the parameters for its names only.
+    """
     files = [SOURCE]
     for name, stack in stacks.items():
         path = directory / f"translated-{name}.json"
         path.write_text(json.dumps(stack.translated, indent=1))
         files.append(path)
     run = subprocess.run(
-        [_BIN / "cfn-lint", "--format", "json", "--regions", "eu-central-1", "us-east-1", "--", *files],
+        [
+            _BIN / "cfn-lint",
+            "--format",
+            "json",
+            "--regions",
+            "eu-central-1",
+            "us-east-1",
+            "--",
+            *files,
+        ],
         capture_output=True,
         text=True,
     )
@@ -63,19 +84,28 @@ def lint(stacks: dict[str, Stack], directory: Path) -> Iterator[str]:
             line = finding["Location"]["Start"]["LineNumber"]
             yield f"{finding['Filename']}:{line}: {finding['Rule']['Id']} {finding['Message']}"
     for unused in sorted(_LINTS_EXCEPTED.keys() - {finding["Rule"]["Id"] for finding in findings}):
-        yield f"the exception for {unused} is needed no more"
+        yield f"the exception for {unused} is no longer needed"
     if not findings and run.returncode != 0:
         yield f"cfn-lint: {run.stderr}"
 
 
 def scan(stacks: dict[str, Stack], directory: Path) -> Iterator[str]:
-    """What checkov says of the stacks, with parameters put in, held to the exceptions above."""
+    """checkov's findings in the stacks with their parameters filled in, without the exceptions."""
     for name, stack in stacks.items():
         (directory / f"{name}.json").write_text(json.dumps(_written_out(stack), indent=1))
     run = subprocess.run(
         [
-            *(_BIN / "checkov", "--framework", "cloudformation", "--output", "json", "--quiet", "--compact", "--skip-download"),
-            *("--skip-check", ",".join(_NOT_ASKED)),
+            *(
+                _BIN / "checkov",
+                "--framework",
+                "cloudformation",
+                "--output",
+                "json",
+                "--quiet",
+                "--compact",
+                "--skip-download",
+            ),
+            *("--skip-check", ",".join(_SKIPPED)),
             *(part for name in stacks for part in ("--file", directory / f"{name}.json")),
         ],
         capture_output=True,
@@ -89,15 +119,21 @@ def scan(stacks: dict[str, Stack], directory: Path) -> Iterator[str]:
         yield f"checkov could not read every stack: {scanned['summary']}"
     found: dict[str, set[Finding]] = {name: set() for name in stacks}
     for finding in scanned["results"]["failed_checks"]:
-        found[Path(finding["file_path"]).stem].add((finding["check_id"], finding["resource"].split(".")[-1]))
+        found[Path(finding["file_path"]).stem].add(
+            (finding["check_id"], finding["resource"].split(".")[-1])
+        )
     for name, stack in stacks.items():
-        excepted = {(check, resource) for resource in stack.resources for check in _exceptions(stack, resource)}
+        excepted = {
+            (check, resource)
+            for resource in stack.resources
+            for check in _exceptions(stack, resource)
+        }
         for check, resource in sorted(found[name] - excepted):
             yield f"{name}: {check} on {resource}"
     needed = {check for findings in found.values() for check, _ in findings}
     everything = _ALWAYS | _WORKER_AND_CALLBACK | _NOT_RESERVED | _WITHOUT_KEY
     for unused in sorted(everything.keys() - needed):
-        yield f"the exception for {unused} is needed no more"
+        yield f"the exception for {unused} is no longer needed"
 
 
 def _exceptions(stack: Stack, resource: str) -> dict[str, str]:
@@ -115,7 +151,11 @@ def _written_out(stack: Stack) -> Json:
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Resources": {
-            resource.name: {"Type": resource.kind, "Properties": resource.properties, **resource.attributes}
+            resource.name: {
+                "Type": resource.kind,
+                "Properties": resource.properties,
+                **resource.attributes,
+            }
             for resource in stack.resources.values()
         },
     }

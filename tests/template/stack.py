@@ -1,6 +1,8 @@
-"""The template as CloudFormation would have it: translated by SAM, with its parameters put in and its conditions decided.
+"""The template as CloudFormation would read it: translated by SAM, with its parameters filled in
+and its conditions evaluated.
 
-What is not known before a deployment (`Ref` and `Fn::GetAtt` of resources, `AWS::Region` and the like) stays as it is written.
+Values that are unknown before a deployment stay unevaluated: `Ref` and `Fn::GetAtt` of resources,
+`AWS::Region` and the like.
 """
 
 import copy
@@ -12,18 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# The translator asks boto3 for a region while it is loaded.
+# The translator needs boto3's region at import.
 os.environ.setdefault("AWS_DEFAULT_REGION", "eu-central-1")
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
-# It warns of flags that only AWS's own service has.
+# It warns of feature flags that only AWS's service has.
 logging.getLogger("samtranslator").setLevel(logging.CRITICAL)
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "infra" / "template.yaml"
-README = ROOT / "README.md"
+RUNBOOK = ROOT / "infra" / "RUNBOOK.md"
 
 # Where `sam build` and `sam deploy` would have put the functions' code.
 CODE_BUCKET = "code"
@@ -57,7 +59,7 @@ class Stack:
     parameters: Parameters
     resources: dict[str, Resource]
     outputs: dict[str, Json]
-    # As SAM left it, conditions and all.
+    # SAM's translation, with its conditions.
     translated: Json
 
     def of(self, kind: str) -> list[Resource]:
@@ -68,14 +70,17 @@ class Stack:
 
 
 def source() -> Json:
-    """The template as it is written, with an address in place of the path to the code."""
+    """The template as written, with a URL in place of the path to the code."""
     template = yaml_parse(SOURCE.read_text())
     template["Globals"]["Function"]["CodeUri"] = f"s3://{CODE_BUCKET}/{CODE_KEY}"
     return template
 
 
 def deploy(template: Json, given: Parameters) -> Stack:
-    """What a deployment with these parameters would make; raises `Refused` when there would be none."""
+    """The stack that a deployment with these parameters would create.
+
+    Raises `Refused` if CloudFormation would refuse the deployment.
+    """
     parameters = _checked(template["Parameters"], given)
     translated = Translator({}, Parser()).translate(copy.deepcopy(template), dict(parameters))
     resolve = _Resolver(translated, parameters)
@@ -89,7 +94,9 @@ def deploy(template: Json, given: Parameters) -> Stack:
             name=name,
             kind=written["Type"],
             properties=resolve(written.get("Properties", {})),
-            attributes={key: value for key, value in written.items() if key not in ("Type", "Properties")},
+            attributes={
+                key: value for key, value in written.items() if key not in ("Type", "Properties")
+            },
         )
         for name, written in translated["Resources"].items()
         if "Condition" not in written or resolve.condition(written["Condition"])
@@ -120,7 +127,7 @@ def _checked(declared: Json, given: Parameters) -> Parameters:
 
 
 class _Resolver:
-    """Puts parameters in, and decides what depends on them alone."""
+    """Fills parameters in, and evaluates conditions, which depend on parameters only."""
 
     def __init__(self, template: Json, parameters: Parameters) -> None:
         self._template = template
@@ -153,7 +160,7 @@ class _Resolver:
                 return all(self.decide(part) for part in parts)
             case {"Condition": name}:
                 return self.condition(name)
-        raise ValueError(f"{condition} is new here")
+        raise ValueError(f"unsupported condition: {condition}")
 
     def _functions(self) -> dict[str, Callable[[Json], Json]]:
         return {

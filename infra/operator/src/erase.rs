@@ -1,10 +1,12 @@
-//! The end of everything that an owner has: a person's right to be forgotten.
+//! Erases everything that belongs to an owner, who may have a right to be forgotten.
 //!
-//! Each operation is erased as its owner could, and so are those that have expired but that DynamoDB has not deleted yet. What has not
-//! ended is left alone, or cancelled first.
+//! Each operation is erased as its owner could erase it. Operations that have expired but that
+//! DynamoDB has not deleted yet are erased as well. Operations that have not ended are left, or
+//! cancelled first.
 //!
-//! The index by which they are found follows the table with a delay (Amazon DynamoDB Developer Guide, "Using Global Secondary
-//! Indexes"), so one look is not enough: it is looked again until nothing is found that was not found to stay.
+//! The operations are found by an index, which follows the table with a delay (Amazon DynamoDB
+//! Developer Guide, "Using Global Secondary Indexes"). One pass is therefore not enough: passes
+//! repeat until one finds only what stays.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,83 +21,79 @@ use shared::store::{Record, Store, StoreError};
 
 use crate::pace::Pace;
 
-/// Passes over an owner's operations. Three see an owner off who has stopped submitting.
+/// Passes over an owner's operations. Three are enough when the owner has stopped submitting.
 const PASSES_MAX: u32 = 10;
-/// What the index is given between two passes to follow the table.
+/// The time between two passes in which the index can follow the table.
 const INDEX_PAUSE: Duration = Duration::from_secs(1);
 
-/// See the module.
 pub struct Erase {
-    /// The table.
     pub store: Store,
-    /// How what has not ended is cancelled, its callback's wake-up included; left alone without.
+    /// Cancels operations that have not ended, and sends their callbacks' wake-ups. Without it,
+    /// such operations are left.
     pub cancel: Option<Operations>,
-    /// Whose.
     pub owner: Owner,
-    /// What expiry is reckoned by.
     pub clock: Arc<dyn Clock>,
     /// Operations a second; at least 1.
     pub per_second: u16,
 }
 
-/// What came of it.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// Operations that are gone.
     pub erased: usize,
-    /// How many of them were cancelled first.
+    /// How many of the erased operations were cancelled first.
     pub cancelled: usize,
     /// Operations that have not ended, as of the last pass.
     pub live: Vec<OperationId>,
-    /// Why records cannot be read, and so are still there, as of the last pass.
+    /// Why records cannot be read and therefore still exist, as of the last pass.
     pub unreadable: Vec<StoreError>,
     /// Whether the last pass found nothing else.
-    pub settled: bool,
+    pub finished: bool,
 }
 
-/// What there is of an owner's under one name.
+/// What exists under one of an owner's ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found {
     /// An operation that has not ended.
     Live,
-    /// One that has.
     Ended,
-    /// One that nobody sees any more.
+    /// Absent from the API, but not deleted yet.
     Expired,
-    /// One whose erasure was broken off.
-    Marked,
-    /// A record that cannot be read.
+    /// An erasure was interrupted.
+    HalfErased,
     Unreadable,
 }
 
-/// One pass.
 #[derive(Default)]
 struct Pass {
     erased: usize,
     cancelled: usize,
     live: Vec<OperationId>,
     unreadable: Vec<StoreError>,
-    /// What the index still shows, or what changed while it was looked at: to be looked at again.
+    /// Operations that the index still lists, or that changed during the pass: the next pass
+    /// checks them again.
     unclear: usize,
-    /// Until when a worker may be at work on what was cancelled.
+    /// Until when a worker may hold one of the cancelled operations.
     held_until: Option<Timestamp>,
 }
 
 impl Outcome {
-    /// Whether nothing of the owner's is left that could be found.
+    /// Whether nothing is left of the owner's operations, as far as they could be found.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.settled && self.live.is_empty() && self.unreadable.is_empty()
+        self.finished && self.live.is_empty() && self.unreadable.is_empty()
     }
 }
 
 impl Erase {
-    /// What would be erased, and changes nothing.
+    /// Reports what would be erased, and changes nothing.
     ///
     /// # Errors
     ///
     /// When the store cannot be reached.
-    pub async fn look(&self, tell: &mut dyn FnMut(&OperationId, Found)) -> Result<(), StoreError> {
+    pub async fn inspect(
+        &self,
+        report: &mut dyn FnMut(&OperationId, Found),
+    ) -> Result<(), StoreError> {
         let mut pace = Pace::new(Arc::clone(&self.clock), self.per_second);
         let mut from = None;
         loop {
@@ -105,7 +103,7 @@ impl Erase {
                 let head = self.store.inspect(&key.id).await?.head;
                 if let Some(found) = head.and_then(|head| self.found(&head.record, head.erased_at))
                 {
-                    tell(&key.id, found);
+                    report(&key.id, found);
                 }
             }
             from = owned.next;
@@ -115,13 +113,13 @@ impl Erase {
         }
     }
 
-    /// `None` for what the index shows, but that is gone, or another's by now.
+    /// `None` when the index still lists the id, but the operation is gone or has another owner.
     fn found(&self, record: &Record, erased_at: Option<Timestamp>) -> Option<Found> {
         match record {
             Record::Mark { .. } => None,
             Record::Unreadable { .. } => Some(Found::Unreadable),
             Record::Operation(operation) if operation.owner != self.owner => None,
-            Record::Operation(_) if erased_at.is_some() => Some(Found::Marked),
+            Record::Operation(_) if erased_at.is_some() => Some(Found::HalfErased),
             Record::Operation(operation) if operation.expires_at <= self.clock.now() => {
                 Some(Found::Expired)
             }
@@ -130,12 +128,14 @@ impl Erase {
         }
     }
 
-    /// Erases. `waiting` is told when it waits for the workers of what was cancelled, and until when.
+    /// Erases the owner's operations. Calls `on_wait` before it waits for the workers of cancelled
+    /// operations, with the time until which it waits.
     ///
     /// # Errors
     ///
-    /// When the store cannot be reached. What was erased by then is erased; it can be begun again.
-    pub async fn run(&self, waiting: &mut dyn FnMut(Timestamp)) -> Result<Outcome, StoreError> {
+    /// When the store cannot be reached. What was erased by then stays erased; a second run
+    /// continues.
+    pub async fn run(&self, on_wait: &mut dyn FnMut(Timestamp)) -> Result<Outcome, StoreError> {
         let mut pace = Pace::new(Arc::clone(&self.clock), self.per_second);
         let mut outcome = Outcome::default();
         for _ in 0..PASSES_MAX {
@@ -144,13 +144,13 @@ impl Erase {
             outcome.cancelled += pass.cancelled;
             outcome.live = pass.live;
             outcome.unreadable = pass.unreadable;
-            outcome.settled = pass.erased + pass.cancelled + pass.unclear == 0;
-            if outcome.settled {
+            outcome.finished = pass.erased + pass.cancelled + pass.unclear == 0;
+            if outcome.finished {
                 break;
             }
             let mut again_at = self.clock.now() + INDEX_PAUSE;
             if let Some(held_until) = pass.held_until.filter(|until| *until > again_at) {
-                waiting(held_until);
+                on_wait(held_until);
                 again_at = held_until;
             }
             self.clock.sleep_until(again_at).await;
@@ -194,9 +194,9 @@ impl Erase {
         Ok(())
     }
 
-    /// Cancels an operation, which a later pass erases. A worker that holds it learns of the cancel by
-    /// its next heartbeat, within the lease. Before that it could still write a result, which no erase
-    /// would find.
+    /// Cancels only; a later pass erases. A worker that holds the operation learns of the cancel
+    /// by its next heartbeat, within the lease. Until then it can still write a result, which no
+    /// later pass would find if the operation were erased now.
     async fn cancel(
         &self,
         id: &OperationId,

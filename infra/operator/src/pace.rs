@@ -1,4 +1,4 @@
-//! How fast the table and the queues are asked: they have the functions to serve.
+//! Limits the rate of requests to the table and the queues, which the functions need as well.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use shared::clock::Clock;
 use shared::domain::time::Timestamp;
 
-/// Lets one by one go, so many a second.
+/// Admits one request at a time, at a fixed rate.
 pub(crate) struct Pace {
     clock: Arc<dyn Clock>,
     interval: Duration,
@@ -23,9 +23,9 @@ impl Pace {
         }
     }
 
-    /// Completes when it is the next one's turn. Time that went by unused is not made up for.
+    /// Completes when the next request may go. Unused time does not accumulate.
     pub(crate) async fn turn(&mut self) {
-        // No later than one interval from now, should the clock have been set back.
+        // At most one interval from now, in case the clock was set back.
         let turn = self.next.min(self.clock.now() + self.interval);
         self.clock.sleep_until(turn).await;
         self.next = turn.max(self.clock.now()) + self.interval;
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn one_goes_at_once_and_each_further_one_after_an_interval() {
+    async fn the_first_request_goes_at_once_and_each_further_one_after_an_interval() {
         let clock = ManualClock::new(Timestamp::from_secs(1));
         let mut pace = Pace::new(Arc::new(clock.clone()), 4);
         pace.turn().await;

@@ -1,12 +1,18 @@
-//! A message for everything that needs one: after a queue was purged, messages outlived their retention, or a table was restored.
+//! Sends a message for every operation that needs one: after a queue was purged, messages
+//! outlived their retention, or a table was restored.
 //!
-//! What is sent is what a function would send, with the `create_id` of the record that stands there. A message is a mere reason to look at
-//! an operation, so one that is not needed changes nothing: while another worker holds the operation it is put back until the lease
-//! ends, a callback that is settled is left alone, and an operation that is gone since leaves a phantom, dropped after 15 minutes. A
-//! receiver that goes on failing may be posted to once more at a time for each wake-up beside its own, since they come to wait for the
-//! same attempt. This can be broken off and begun again, and run while the functions do.
+//! The messages are those that a function would send, with the `create_id` of the stored record.
+//! A message only makes a function inspect an operation, so an unnecessary one changes nothing:
 //!
-//! It heals what lost its message before it began. What a submit is just creating has its message still.
+//! - While a worker holds the operation, the message is returned until the lease ends.
+//! - For a callback that is not due, the message is acknowledged.
+//! - For an operation that is gone, the message is a phantom, dropped after 15 minutes.
+//! - A receiver that keeps failing may get one more request at a time for each additional
+//!   wake-up, since all of them wait for the same attempt.
+//!
+//! A run can be interrupted and repeated, also while the functions run. It recovers operations
+//! that lost their message before it began; an operation that a submit is just creating still has
+//! its message.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,45 +27,40 @@ use shared::store::{Store, StoreError};
 
 use crate::pace::Pace;
 
-/// Items in one request. Ordinary heads are up to 1 KB, so that most pages are half of what a request can have.
+/// Items in one request. Ordinary heads are up to 1 KB, so most pages are half of the 1 MB that a
+/// response can have.
 const PAGE_ITEMS_MAX: u32 = 500;
-/// Times that a message is sent before it counts as one that SQS does not take, the SDK's own tries not counted.
+/// How often a message is sent before it counts as refused by SQS. The SDK's retries are extra.
 const SEND_TRIES_MAX: u32 = 5;
-/// How long SQS is left alone when it did not take a message.
+/// The pause before messages that SQS refused are sent again.
 const SEND_PAUSE: Duration = Duration::from_secs(1);
 
-/// See the module.
 pub struct Requeue {
-    /// The table.
     pub store: Store,
-    /// Where work waits.
     pub dispatch: Queue,
-    /// Where callbacks wait.
     pub callbacks: Queue,
-    /// What leases and delays are reckoned by.
     pub clock: Arc<dyn Clock>,
     /// Requests a second, to table and queues together; at least 1.
     pub per_second: u16,
-    /// Whether nothing is to be sent.
+    /// Whether to report only, and send nothing.
     pub dry_run: bool,
 }
 
-/// What an operation needs.
+/// The message that an operation needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
-    /// A dispatch message: it has not ended.
+    /// The operation has not ended.
     Dispatch {
-        /// How long the message waits, since nobody could claim earlier.
+        /// Until a worker can claim the operation.
         delay_secs: u32,
     },
-    /// A wake-up: its callback is due.
+    /// The operation's callback is due.
     WakeUp {
-        /// How long the message waits, for the next attempt and for the chain that there may be already.
+        /// Until the next attempt, and long enough for a wake-up that may already be in the queue.
         delay_secs: u32,
     },
 }
 
-/// What came of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Requeued {
     /// Items that were read, of every kind.
@@ -68,41 +69,32 @@ pub struct Requeued {
     pub live: usize,
     /// Operations that have ended and whose callback is due.
     pub due: usize,
-    /// Messages that were sent: as many as these two together, unless something is left.
+    /// The sum of `live` and `due`, unless something is left.
     pub sent: usize,
-    /// Messages that SQS did not take.
+    /// Messages that SQS refused.
     pub unsent: usize,
-    /// Records that cannot be read, which may need a message or not.
+    /// Records that cannot be read, which may or may not need a message.
     pub unreadable: usize,
 }
 
-/// What is told on the way.
+/// What a run reports on its way.
 #[derive(Debug)]
-pub enum Told<'a> {
-    /// An operation needs a message.
+pub enum Progress<'a> {
     Needs(&'a Operation, Need),
-    /// SQS did not take a message, for a reason that it has this word for.
+    /// SQS refused the operation's message, with this error code.
     Unsent(&'a OperationId, &'a str),
-    /// A record cannot be read.
     Unreadable(&'a StoreError),
-    /// A page is done, and this is what came of all so far.
+    /// A page is done. The counts are those of all pages so far.
     Page(&'a Requeued),
 }
 
-/// Why it broke off. What was sent by then is sent; it can be begun again.
+/// Why a run stopped early. Messages sent by then stay sent, and the run can be repeated.
 #[derive(Debug, thiserror::Error)]
 pub enum RequeueError {
-    /// The table could not be read.
     #[error("the table cannot be read")]
     Store(#[from] StoreError),
-    /// A queue could not be reached.
-    #[error("the queue {queue} cannot be sent to")]
-    Queue {
-        /// Its name.
-        queue: String,
-        /// Why.
-        source: QueueError,
-    },
+    #[error("cannot send to the queue {queue}")]
+    Queue { queue: String, source: QueueError },
 }
 
 impl Requeued {
@@ -114,11 +106,11 @@ impl Requeued {
 }
 
 impl Need {
-    /// What an operation needs now, if anything.
     #[must_use]
     pub fn of(operation: &Operation, now: Timestamp) -> Option<Self> {
         match operation.availability(now) {
-            // As a worker puts a message back. The holder's own may be lost, so this one has to come if the holder does not end it.
+            // For as long as a worker would return the message. The holder's message may be lost,
+            // so this one must arrive when the holder does not end the operation.
             Availability::Busy { until } => Some(Self::Dispatch {
                 delay_secs: until.secs_from(now),
             }),
@@ -130,8 +122,10 @@ impl Need {
                 let callback = operation.callback.as_ref();
                 let next_attempt_at = callback.and_then(|callback| callback.next_attempt_at);
                 let at = next_attempt_at.unwrap_or(now).max(now);
-                // Nobody can tell whether a wake-up is on its way. Behind it, this one finds its attempt on record, and is not a second
-                // POST of the same attempt; of the one after it, it may be. A longer wait than a message can have is for the sender, who sends it on.
+                // The table does not show whether a wake-up is already in the queue. This one
+                // arrives after it, finds that wake-up's attempt on record, and does not repeat
+                // its POST. It may repeat that of the attempt after it. SQS limits a message's
+                // delay; the sender schedules the rest of a longer wait.
                 let wait_secs = at.secs_from(now);
                 let delay_secs = wait_secs.saturating_add(CALLBACK_ANNOUNCEMENT_SECS);
                 Some(Self::WakeUp { delay_secs })
@@ -141,17 +135,20 @@ impl Need {
 }
 
 impl Requeue {
-    /// Reads the whole table, and sends what is needed as it is found.
+    /// Reads the whole table, and sends the needed messages page by page.
     ///
     /// # Errors
     ///
     /// When the table or a queue cannot be reached.
-    pub async fn run(&self, tell: &mut dyn FnMut(Told<'_>)) -> Result<Requeued, RequeueError> {
+    pub async fn run(
+        &self,
+        report: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<Requeued, RequeueError> {
         let mut run = Run {
             requeue: self,
             pace: Pace::new(Arc::clone(&self.clock), self.per_second),
             requeued: Requeued::default(),
-            tell,
+            report,
         };
         let mut from = None;
         loop {
@@ -159,9 +156,10 @@ impl Requeue {
             let now = self.clock.now();
             let page = self.store.heads(PAGE_ITEMS_MAX, from, now).await?;
             run.requeued.examined += page.examined;
-            // Sent before the next page is read: the older a message's reason, the likelier it has passed.
-            run.see_to(&page.operations, now).await?;
-            (run.tell)(Told::Page(&run.requeued));
+            // Sent before the next page is read: the older the reading, the likelier the message
+            // is unnecessary by now.
+            run.send_needed(&page.operations, now).await?;
+            (run.report)(Progress::Page(&run.requeued));
             from = page.next;
             if from.is_none() {
                 return Ok(run.requeued);
@@ -174,11 +172,11 @@ struct Run<'a> {
     requeue: &'a Requeue,
     pace: Pace,
     requeued: Requeued,
-    tell: &'a mut dyn FnMut(Told<'_>),
+    report: &'a mut dyn FnMut(Progress<'_>),
 }
 
 impl Run<'_> {
-    async fn see_to(
+    async fn send_needed(
         &mut self,
         operations: &[Result<Operation, StoreError>],
         now: Timestamp,
@@ -190,14 +188,14 @@ impl Run<'_> {
                 Ok(operation) => operation,
                 Err(error) => {
                     self.requeued.unreadable += 1;
-                    (self.tell)(Told::Unreadable(error));
+                    (self.report)(Progress::Unreadable(error));
                     continue;
                 }
             };
             let Some(need) = Need::of(operation, now) else {
                 continue;
             };
-            (self.tell)(Told::Needs(operation, need));
+            (self.report)(Progress::Needs(operation, need));
             match need {
                 Need::Dispatch { delay_secs } => {
                     self.requeued.live += 1;
@@ -253,7 +251,8 @@ impl Run<'_> {
                     };
                     if last_try {
                         self.requeued.unsent += 1;
-                        (self.tell)(Told::Unsent(operation_id(&message.message), &unsent.code));
+                        let id = operation_id(&message.message);
+                        (self.report)(Progress::Unsent(id, &unsent.code));
                     } else {
                         again.push(message.clone());
                     }

@@ -1,4 +1,4 @@
-//! The clients, with a person's credentials and a person's patience.
+//! The AWS clients' configuration: a person's credentials, and longer timeouts than a function's.
 
 use std::time::Duration;
 
@@ -9,21 +9,22 @@ use aws_smithy_http_client::Builder;
 use shared::aws::{TLS, tls_context};
 use shared::config::{Environment, SettingError};
 
-/// Opening a connection, over whatever line there is at night.
+/// For opening a connection, which may go over a slow line.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// One try of one call: a page of a scan is up to 1 MB.
+/// For one try of one call: a page of a scan is up to 1 MB.
 const CALL_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
-/// One call with all its tries.
+/// For one call with all its tries.
 const CALL_TIMEOUT: Duration = Duration::from_secs(90);
-/// Tries of one call: a table that is busy with callers is waited for.
+/// Tries of one call. Many, since a table that serves many callers may throttle some of them.
 const CALL_TRIES_MAX: u32 = 8;
 
-/// The SDK's settings from where the AWS CLI takes them: environment variables, the profile, SSO, an assumed role, a process, the
-/// machine's own role. They include the variables that name another store or other queues.
+/// The SDK's configuration, from where the AWS CLI takes it: environment variables, the profile,
+/// SSO, an assumed role, a process, the machine's role. It includes the variables that name the
+/// endpoints of another store or other queues.
 ///
 /// # Errors
 ///
-/// As [`tls_context`].
+/// Those of [`tls_context`].
 pub async fn sdk_config(environment: &Environment) -> Result<SdkConfig, SettingError> {
     let http_client = Builder::new()
         .tls_provider(TLS)

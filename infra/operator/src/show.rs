@@ -1,7 +1,8 @@
 //! Everything that is stored of an operation, as JSON.
 //!
-//! What is wrong at night is seldom the ordinary operation, so this shows as much as there is of one that has expired, was erased or
-//! cannot be read. Never a callback's query, in which there may be a secret; arguments, metadata and result when they are asked for.
+//! The operations that need an operator are seldom ordinary ones, so this shows as much as there
+//! is of an operation that has expired, was erased or cannot be read. It never shows a callback's
+//! query, which may contain a secret, and shows arguments, metadata and result only on request.
 
 use std::collections::BTreeMap;
 
@@ -14,32 +15,31 @@ use shared::domain::time::Timestamp;
 use shared::store::{Inspected, InspectedHead, PayloadItem, Record};
 use shared::view::{ErrorView, OperationView};
 
-/// What is shown.
 #[derive(Debug, Serialize)]
 pub struct View<'a> {
     id: &'a str,
-    /// What kind of record there is.
+    /// The kind of record: `operation`, `mark`, `unreadable` or `none`.
     record: &'static str,
-    /// Why it cannot be read.
+    /// Why the record cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     owner: Option<&'a str>,
-    /// Which incarnation of the name it is; it is in the messages for it, too.
+    /// Which incarnation of the id this is. The operation's messages contain it as well.
     #[serde(skip_serializing_if = "Option::is_none")]
     create_id: Option<&'a str>,
     #[serde(flatten)]
     head: Option<HeadView>,
-    /// As its owner sees it.
+    /// What the API shows to the owner.
     #[serde(skip_serializing_if = "Option::is_none")]
     operation: Option<OperationView<'a>>,
-    /// What its owner does not.
+    /// What the API shows to no one.
     #[serde(skip_serializing_if = "Option::is_none")]
     internal: Option<InternalView<'a>>,
     #[serde(flatten)]
     payloads: Option<PayloadsView<'a>>,
     payload_items: Vec<PayloadItemView<'a>>,
-    /// Of a record that cannot be read.
+    /// Only for a record that cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     attributes: Option<&'a BTreeMap<String, Json>>,
 }
@@ -48,7 +48,6 @@ pub struct View<'a> {
 struct HeadView {
     format: Option<u32>,
     bytes: usize,
-    /// Whether it is absent to everybody by its age.
     expired: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     erased_at: Option<String>,
@@ -60,13 +59,13 @@ struct HeadView {
 struct InternalView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     claim_id: Option<&'a str>,
-    /// What a worker could do with it now.
+    /// What a worker could do with the operation now.
     standing: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     lease_until: Option<String>,
     attempts_max: u32,
     retention_secs: u32,
-    /// Whether it was submitted under a key.
+    /// Whether it was submitted with an idempotency key.
     idempotent: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_error: Option<LastErrorView<'a>>,
@@ -95,7 +94,7 @@ struct CallbackView {
     next_attempt_at: Option<String>,
 }
 
-/// Null for one that is lost, or was never there.
+/// A payload that is lost, or never existed, is null.
 #[derive(Debug, Serialize)]
 struct PayloadsView<'a> {
     arguments: Option<&'a Json>,
@@ -112,7 +111,7 @@ struct PayloadItemView<'a> {
 }
 
 impl<'a> View<'a> {
-    /// What is stored under a name; `None` when that is nothing.
+    /// `None` when nothing is stored under the id.
     #[must_use]
     pub fn new(
         id: &'a OperationId,
@@ -198,7 +197,7 @@ impl<'a> InternalView<'a> {
             standing: match operation.availability(now) {
                 Availability::Busy { .. } => "busy",
                 Availability::Claimable => "claimable",
-                Availability::Exhausted => "spent",
+                Availability::Exhausted => "exhausted",
                 Availability::Ended => "ended",
             },
             lease_until: lease_until.map(ToString::to_string),

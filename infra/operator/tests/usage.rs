@@ -1,23 +1,24 @@
-//! What the program says of a wrong use.
+//! How the program responds to wrong arguments.
 //!
-//! Naming the binary here is also what makes `cargo test --workspace` build it for the suite in `tests`.
+//! The reference to the binary here also makes `cargo test --workspace` build it for the suite in
+//! `tests`.
 
 use std::process::Command;
 
 #[test]
-fn without_a_command_all_of_them_are_told() {
+fn without_a_command_it_lists_all_commands() {
     let output = Command::new(env!("CARGO_BIN_EXE_operator"))
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
-    let told = String::from_utf8(output.stderr).unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
     for command in ["requeue", "show", "erase", "--help"] {
-        assert!(told.contains(command), "{told}");
+        assert!(errors.contains(command), "{errors}");
     }
 }
 
 #[test]
-fn what_is_asked_for_wrongly_is_refused_in_one_line_that_names_it() {
+fn a_wrong_argument_or_setting_is_refused_in_one_line_that_names_it() {
     for (arguments, expected) in [
         (
             &["show", "op_1"][..],
@@ -55,8 +56,8 @@ fn what_is_asked_for_wrongly_is_refused_in_one_line_that_names_it() {
             .unwrap();
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         assert!(output.stdout.is_empty(), "{arguments:?}");
-        let told = String::from_utf8(output.stderr).unwrap();
-        assert!(told.contains(expected), "{arguments:?}: {told}");
-        assert_eq!(told.lines().count(), 1, "{told}");
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(errors.contains(expected), "{arguments:?}: {errors}");
+        assert_eq!(errors.lines().count(), 1, "{errors}");
     }
 }

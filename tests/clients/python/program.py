@@ -1,5 +1,8 @@
-"""A caller of the API with the client that openapi-python-client makes of its description. Written as the client's types invite to:
-without a cast, but for what a function returns, which the description leaves open."""
+"""A caller of the API with the client that openapi-python-client generates from its document.
+
+It uses the client's types without a cast, except for a function's result, whose type the document
+leaves open.
+"""
 
 import sys
 import time
@@ -33,8 +36,14 @@ from ferry_client.models import (
 )
 from ferry_client.types import UNSET, Unset
 
-Operation = PendingOperation | ProcessingOperation | CompletedOperation | FailedOperation | CancelledOperation
-# As the client's functions return them.
+Operation = (
+    PendingOperation
+    | ProcessingOperation
+    | CompletedOperation
+    | FailedOperation
+    | CancelledOperation
+)
+# The type that the client's functions return.
 Parsed = object
 
 base_url = sys.argv[1]
@@ -46,7 +55,7 @@ def operation(parsed: Parsed) -> Operation:
     return parsed
 
 
-def ended(submission: Submission) -> Operation:
+def submit_and_wait(submission: Submission) -> Operation:
     """Submits, and polls until the operation has ended."""
     response = submit.sync_detailed(client=api, body=submission)
     shown = operation(response.parsed)
@@ -57,13 +66,13 @@ def ended(submission: Submission) -> Operation:
     return shown
 
 
-def submit_with_arguments_poll_result() -> None:
+def submit_with_arguments_and_poll_for_the_result() -> None:
     submission = Submission(
         function="csv.summarize",
         arguments=Arguments.from_dict({"csv": "city,population\nRiga,600000\nOslo,700000\n"}),
         metadata=Metadata.from_dict({"order": 17}),
     )
-    completed = ended(submission)
+    completed = submit_and_wait(submission)
     assert isinstance(completed, CompletedOperation), completed
     assert completed.function == "csv.summarize"
     assert completed.metadata["order"] == 17
@@ -71,10 +80,12 @@ def submit_with_arguments_poll_result() -> None:
     assert completed.started_at <= completed.completed_at
 
 
-def submit_once_by_an_idempotency_key_and_wait() -> None:
+def submit_once_with_an_idempotency_key_and_wait() -> None:
     def submit_once() -> tuple[Operation, str | None]:
         body = Submission(function="demo.echo", ttl_seconds=60)
-        response = submit.sync_detailed(client=api, body=body, idempotency_key="order-17", prefer="wait=10")
+        response = submit.sync_detailed(
+            client=api, body=body, idempotency_key="order-17", prefer="wait=10"
+        )
         return operation(response.parsed), response.headers.get("idempotent-replayed")
 
     (first, _), (second, replayed) = submit_once(), submit_once()
@@ -83,21 +94,25 @@ def submit_once_by_an_idempotency_key_and_wait() -> None:
 
 
 def a_failed_operation_and_its_errors() -> None:
-    failed = ended(Submission(function="demo.fail"))
+    failed = submit_and_wait(Submission(function="demo.fail"))
     assert isinstance(failed, FailedOperation), failed
     assert [error.code for error in failed.errors] == ["DEMO_FAILURE"]
 
 
 def cancel_one() -> None:
     arguments = Arguments.from_dict({"steps": 100, "step_ms": 1000})
-    running = operation(submit.sync(client=api, body=Submission(function="demo.countdown", arguments=arguments)))
+    running = operation(
+        submit.sync(client=api, body=Submission(function="demo.countdown", arguments=arguments))
+    )
     cancelled = operation(cancel.sync(running.id, client=api))
     assert isinstance(cancelled, CancelledOperation), cancelled
     assert cancelled.cancelled_at >= cancelled.created_at
 
 
-def what_is_wrong_by_pointer() -> None:
-    body = Submission(function="csv.summarize", arguments=Arguments.from_dict({"csv": "a\n1\n"}), ttl_seconds=1)
+def an_invalid_member_by_its_pointer() -> None:
+    body = Submission(
+        function="csv.summarize", arguments=Arguments.from_dict({"csv": "a\n1\n"}), ttl_seconds=1
+    )
     response = submit.sync_detailed(client=api, body=body)
     assert response.status_code == HTTPStatus.BAD_REQUEST
     problem = response.parsed
@@ -106,14 +121,14 @@ def what_is_wrong_by_pointer() -> None:
     assert [error.pointer for error in problem.errors or []] == ["/ttl_seconds"]
 
 
-def what_the_gateway_refuses() -> None:
-    nobody = AuthenticatedClient(base_url=base_url, token="YTpi", prefix="Basic")
-    refused = list_.sync(client=nobody)
+def a_request_that_the_gateway_refuses() -> None:
+    unauthenticated = AuthenticatedClient(base_url=base_url, token="YTpi", prefix="Basic")
+    refused = list_.sync(client=unauthenticated)
     assert isinstance(refused, GatewayError), refused
     assert refused.message == "Unauthorized"
 
 
-def listed() -> list[tuple[str, str]]:
+def list_all() -> list[tuple[str, str]]:
     """Id and function of every operation of the caller, page by page."""
     operations: list[tuple[str, str]] = []
     cursor: str | Unset = UNSET
@@ -127,17 +142,17 @@ def listed() -> list[tuple[str, str]]:
 
 
 def list_page_by_page() -> None:
-    names = [name for _, name in listed()]
+    names = [name for _, name in list_all()]
     assert names == ["demo.countdown", "demo.fail", "demo.echo", "csv.summarize"], names
 
 
 def erase_all() -> None:
-    for id, _ in listed():
+    for id, _ in list_all():
         assert erase.sync_detailed(id, client=api).status_code == HTTPStatus.NO_CONTENT
         problem = read.sync(id, client=api)
         assert isinstance(problem, Problem), problem
         assert problem.code == "ASYNC_OPERATION_NOT_FOUND"
-    assert listed() == []
+    assert list_all() == []
 
 
 def list_functions() -> None:
@@ -147,9 +162,10 @@ def list_functions() -> None:
     assert summarize.arguments_schema["type"] == "object"
 
 
-def call_by_forrst() -> None:
+def call_over_forrst() -> None:
     deadline = DeadlineOptions(
-        urn=DeadlineOptionsUrn.URNCLINEFORRSTEXTDEADLINE, options=ForrstDeadlineType1(value=20, unit="second")
+        urn=DeadlineOptionsUrn.URNCLINEFORRSTEXTDEADLINE,
+        options=ForrstDeadlineType1(value=20, unit="second"),
     )
     request = ForrstRequest(
         protocol=ForrstProtocol(name="forrst", version="0.1.0"),
@@ -157,22 +173,22 @@ def call_by_forrst() -> None:
         call=ForrstRequestCall(function="demo.echo", arguments=Arguments.from_dict({"ripe": True})),
         extensions=[deadline],
     )
-    answer = forrst.sync(client=api, body=request)
-    assert isinstance(answer, ForrstSuccess), answer
-    assert (answer.id, answer.result) == ("req_1", {"ripe": True})
+    response = forrst.sync(client=api, body=request)
+    assert isinstance(response, ForrstSuccess), response
+    assert (response.id, response.result) == ("req_1", {"ripe": True})
 
 
 STEPS: list[Callable[[], None]] = [
-    submit_with_arguments_poll_result,
-    submit_once_by_an_idempotency_key_and_wait,
+    submit_with_arguments_and_poll_for_the_result,
+    submit_once_with_an_idempotency_key_and_wait,
     a_failed_operation_and_its_errors,
     cancel_one,
-    what_is_wrong_by_pointer,
-    what_the_gateway_refuses,
+    an_invalid_member_by_its_pointer,
+    a_request_that_the_gateway_refuses,
     list_page_by_page,
     erase_all,
     list_functions,
-    call_by_forrst,
+    call_over_forrst,
 ]
 
 for step in STEPS:

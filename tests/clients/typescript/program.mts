@@ -1,5 +1,6 @@
-// A caller of the API with the types that openapi-typescript makes of its description, and openapi-fetch. Written as the types invite
-// to: without a cast, but for what a function returns, which the description leaves open.
+// A caller of the API with openapi-fetch and the types that openapi-typescript generates from the
+// API's document. It uses the types without a cast, except for a function's result, whose type the
+// document leaves open.
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -41,7 +42,7 @@ async function read(id: string): Promise<Operation> {
 }
 
 /** Polls until the operation has ended. */
-async function ended(operation: Operation): Promise<Operation> {
+async function waitForEnd(operation: Operation): Promise<Operation> {
   while (operation.status === "pending" || operation.status === "processing") {
     await sleep(operation.retry_after.value * 1000);
     operation = await read(operation.id);
@@ -49,9 +50,9 @@ async function ended(operation: Operation): Promise<Operation> {
   return operation;
 }
 
-await step("submit with arguments, poll, result", async () => {
+await step("submit with arguments, and poll for the result", async () => {
   const csv = "city,population\nRiga,600000\nOslo,700000\n";
-  const operation = await ended(
+  const operation = await waitForEnd(
     await submit({ function: "csv.summarize", arguments: { csv }, metadata: { order: 17 } }),
   );
   assert.equal(operation.function, "csv.summarize");
@@ -62,7 +63,7 @@ await step("submit with arguments, poll, result", async () => {
   assert.deepEqual(summary.columns.map((column) => column.mean), [undefined, 650000]);
 });
 
-await step("submit once by an idempotency key, and wait", async () => {
+await step("submit once with an idempotency key, and wait", async () => {
   const submitOnce = () =>
     api.POST("/operations", {
       body: { function: "demo.echo", arguments: { ripe: true }, ttl_seconds: 60 },
@@ -77,7 +78,7 @@ await step("submit once by an idempotency key, and wait", async () => {
 });
 
 await step("a failed operation and its errors", async () => {
-  const operation = await ended(await submit({ function: "demo.fail" }));
+  const operation = await waitForEnd(await submit({ function: "demo.fail" }));
   if (operation.status !== "failed") throw new Error(operation.status);
   assert.deepEqual(operation.errors.map(({ code }) => code), ["DEMO_FAILURE"]);
 });
@@ -93,7 +94,7 @@ await step("cancel", async () => {
   assert(Date.parse(data.cancelled_at) >= Date.parse(data.created_at));
 });
 
-await step("what is wrong, by pointer", async () => {
+await step("an invalid member by its pointer", async () => {
   const { error, response } = await api.POST("/operations", {
     body: { function: "csv.summarize", arguments: { csv: "a\n1\n" }, ttl_seconds: 1 },
   });
@@ -103,7 +104,7 @@ await step("what is wrong, by pointer", async () => {
   assert.deepEqual(error.errors.map(({ pointer }) => pointer), ["/ttl_seconds"]);
 });
 
-await step("what the gateway refuses", async () => {
+await step("a request that the gateway refuses", async () => {
   const { error, response } = await api.GET("/operations", {
     headers: { authorization: "Basic YTpi" },
   });
@@ -113,7 +114,7 @@ await step("what the gateway refuses", async () => {
 });
 
 /** Every operation of the caller, page by page. */
-async function listed(): Promise<components["schemas"]["OperationSummary"][]> {
+async function listAll(): Promise<components["schemas"]["OperationSummary"][]> {
   const operations: components["schemas"]["OperationSummary"][] = [];
   let cursor: string | undefined;
   do {
@@ -128,12 +129,12 @@ async function listed(): Promise<components["schemas"]["OperationSummary"][]> {
 }
 
 await step("list, page by page", async () => {
-  const functions = (await listed()).map((operation) => operation.function);
+  const functions = (await listAll()).map((operation) => operation.function);
   assert.deepEqual(functions, ["demo.countdown", "demo.fail", "demo.echo", "csv.summarize"]);
 });
 
 await step("erase", async () => {
-  for (const { id } of await listed()) {
+  for (const { id } of await listAll()) {
     const params = { path: { id } };
     const erased = await api.DELETE("/operations/{id}", { params });
     assert.equal(erased.response.status, 204);
@@ -141,7 +142,7 @@ await step("erase", async () => {
     assert(error && "code" in error);
     assert.equal(error.code, "ASYNC_OPERATION_NOT_FOUND");
   }
-  assert.deepEqual(await listed(), []);
+  assert.deepEqual(await listAll(), []);
 });
 
 await step("list functions", async () => {
@@ -150,13 +151,15 @@ await step("list functions", async () => {
   assert.equal(summarize?.arguments_schema["type"], "object");
 });
 
-await step("call by Forrst", async () => {
+await step("call over Forrst", async () => {
   const { data, error } = await api.POST("/forrst", {
     body: {
       protocol: { name: "forrst", version: "0.1.0" },
       id: "req_1",
       call: { function: "demo.echo", arguments: { ripe: true } },
-      extensions: [{ urn: "urn:cline:forrst:ext:deadline", options: { value: 20, unit: "second" } }],
+      extensions: [
+        { urn: "urn:cline:forrst:ext:deadline", options: { value: 20, unit: "second" } },
+      ],
     },
   });
   if (error) throw new Error(JSON.stringify(error));

@@ -1,4 +1,4 @@
-"""What is kept: the table, the queues, and what encrypts them."""
+"""Stored data: the table, the queues, and their encryption."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from ..stack import Stack
 _RETENTION_SECS_MAX = 14 * 86_400
 
 
-def table_keeps_what_it_should(stack: Stack) -> Iterator[str]:
+def the_table_is_protected_and_expires_items(stack: Stack) -> Iterator[str]:
     table = stack["Table"]
     if table["TimeToLiveSpecification"] != {"AttributeName": "delete_at", "Enabled": True}:
         yield "the table has no TTL by delete_at"
@@ -18,13 +18,16 @@ def table_keeps_what_it_should(stack: Stack) -> Iterator[str]:
     if table["DeletionProtectionEnabled"] != stack.parameters["DeletionProtection"]:
         yield "the table's deletion protection is not the parameter's"
     if stack.parameters["DeletionProtection"] != "true":
-        yield "the table can be deleted unless somebody says otherwise"
+        yield "the table is not protected from deletion by default"
     for policy in ("DeletionPolicy", "UpdateReplacePolicy"):
         if table.attributes.get(policy) != "Retain":
             yield f"the table's {policy} does not retain it"
     if table["BillingMode"] != "PAY_PER_REQUEST":
-        yield "the table is not paid for by request"
-    indexes = [(index["IndexName"], index["Projection"]["ProjectionType"]) for index in table["GlobalSecondaryIndexes"] or []]
+        yield "the table is not billed by request"
+    indexes = [
+        (index["IndexName"], index["Projection"]["ProjectionType"])
+        for index in table["GlobalSecondaryIndexes"] or []
+    ]
     if indexes != [("by_owner", "KEYS_ONLY")]:
         yield f"the table's indexes are {indexes}"
 
@@ -38,31 +41,31 @@ def queues_have_dead_letter_queues(stack: Stack) -> Iterator[str]:
         if redrive.get("deadLetterTargetArn") != attribute(dead_letters_name):
             yield f"{name} has no redrive to {dead_letters_name}"
         if redrive.get("maxReceiveCount") != 10:
-            yield f"{name} gives messages up after another number of receives"
+            yield f"{name} has another maxReceiveCount"
         if dead_letters["RedrivePolicy"] is not None:
-            yield f"{dead_letters_name} has a redrive of its own"
+            yield f"{dead_letters_name} has a redrive policy"
         if dead_letters["MessageRetentionPeriod"] != _RETENTION_SECS_MAX:
-            yield f"{dead_letters_name} does not keep dead letters for as long as SQS can"
+            yield f"{dead_letters_name} does not keep dead letters for SQS's longest retention"
         if queue["MessageRetentionPeriod"] >= dead_letters["MessageRetentionPeriod"]:
-            yield f"{dead_letters_name} drops what {name} would still have, since a message keeps its age"
+            yield f"{dead_letters_name} drops messages that {name} would keep: they keep their age"
 
 
-def messages_stay_hidden_while_they_are_handled(stack: Stack) -> Iterator[str]:
+def messages_stay_invisible_while_a_function_has_them(stack: Stack) -> Iterator[str]:
     for name, (dead_letters_name, function) in QUEUES.items():
         timeout_secs = stack[f"{function}Function"]["Timeout"]
         for queue in (name, dead_letters_name):
             if stack[queue]["VisibilityTimeout"] < timeout_secs:
-                yield f"{queue} shows a message again while the {function} function may still have it"
+                yield f"{queue} makes messages visible while {function} may still have them"
 
 
-def everything_kept_is_encrypted(stack: Stack) -> Iterator[str]:
+def stored_data_is_encrypted_with_the_chosen_key(stack: Stack) -> Iterator[str]:
     key = stack.parameters["KeyArn"] or None
     sse = stack["Table"]["SSESpecification"] or {}
     if sse.get("SSEEnabled") is not True or sse.get("KMSMasterKeyId") != key:
-        yield "the table is encrypted with another key than was asked for"
+        yield "the table is not encrypted with the chosen key"
     for queue in stack.of(QUEUE):
         if queue["KmsMasterKeyId"] != key or queue["SqsManagedSseEnabled"] is not (key is None):
-            yield f"{queue.name} is encrypted otherwise than was asked for"
+            yield f"{queue.name} is not encrypted with the chosen key"
     for resource in stack.of(SECRET) + stack.of(LOG_GROUP):
         if resource["KmsKeyId"] != key:
-            yield f"{resource.name} is encrypted with another key than was asked for"
+            yield f"{resource.name} is not encrypted with the chosen key"

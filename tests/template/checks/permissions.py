@@ -1,4 +1,4 @@
-"""Who may do what, and see what."""
+"""Roles, permissions and secrets."""
 
 import json
 from collections.abc import Iterator
@@ -11,21 +11,23 @@ from ..stack import Json, Stack
 def roles_allow_what_is_listed(stack: Stack) -> Iterator[str]:
     functions = {f"{function}Role" for function in FUNCTIONS}
     others = {role.name for role in stack.of(ROLE)} - functions
-    # SAM's own, for CodeDeploy.
+    # SAM creates it for CodeDeploy.
     if others != {"CodeDeployServiceRole"}:
         yield f"there are other roles than expected: {others}"
     for function in FUNCTIONS:
         role = stack[f"{function}Role"]
         if stack[f"{function}Function"]["Role"] != attribute(role.name):
-            yield f"{function}Function has not its own role"
+            yield f"{function}Function does not have its own role"
         if role["ManagedPolicyArns"] is not None or len(role["Policies"]) != 1:
-            yield f"{role.name} has other policies than its own"
-        trusted = [statement["Principal"] for statement in role["AssumeRolePolicyDocument"]["Statement"]]
+            yield f"{role.name} has other policies than one inline policy"
+        trusted = [
+            statement["Principal"] for statement in role["AssumeRolePolicyDocument"]["Statement"]
+        ]
         if trusted != [{"Service": "lambda.amazonaws.com"}]:
-            yield f"{role.name} can be taken by {trusted}"
+            yield f"{role.name} can be assumed by {trusted}"
         statements = _statements(stack, function)
         if any(statement["Effect"] != "Allow" for statement in statements):
-            yield f"{role.name} has statements that this check cannot judge"
+            yield f"{role.name} has a Deny statement, which this check cannot evaluate"
         granted, expected = policies.granted(statements), policies.expected(stack, function)
         for resource in sorted(granted.keys() | expected.keys()):
             more = granted.get(resource, set()) - expected.get(resource, set())
@@ -33,7 +35,7 @@ def roles_allow_what_is_listed(stack: Stack) -> Iterator[str]:
             if more:
                 yield f"{role.name} allows too much on {resource}: {', '.join(sorted(more))}"
             if less:
-                yield f"{role.name} lacks on {resource}: {', '.join(sorted(less))}"
+                yield f"{role.name} allows too little on {resource}: {', '.join(sorted(less))}"
 
 
 def nothing_is_allowed_by_wildcard(stack: Stack) -> Iterator[str]:
@@ -42,13 +44,19 @@ def nothing_is_allowed_by_wildcard(stack: Stack) -> Iterator[str]:
             actions = set(each(statement["Action"]))
             if any("*" in action for action in actions):
                 yield f"{function}Role allows {actions}"
-            if "*" in str(statement["Resource"]) and actions not in (policies.WITH_TRACING, policies.IN_VPC):
+            if "*" in str(statement["Resource"]) and actions not in (
+                policies.WITH_TRACING,
+                policies.IN_VPC,
+            ):
                 yield f"{function}Role allows {actions} on {statement['Resource']}"
 
 
 def conditions_are_as_listed(stack: Stack) -> Iterator[str]:
     for function in FUNCTIONS:
-        services = [{"Fn::Sub": f"{service}.${{AWS::Region}}.amazonaws.com"} for service in policies.KEY_SERVICES[function]]
+        services = [
+            {"Fn::Sub": f"{service}.${{AWS::Region}}.amazonaws.com"}
+            for service in policies.KEY_SERVICES[function]
+        ]
         for statement in _statements(stack, function):
             expected = None
             if any(action.startswith("kms:") for action in each(statement["Action"])):
@@ -56,22 +64,31 @@ def conditions_are_as_listed(stack: Stack) -> Iterator[str]:
             if any(action.startswith("ec2:") for action in each(statement["Action"])):
                 expected = policies.NOT_BY_CODE
             if statement.get("Condition") != expected:
-                yield f"{function}Role allows {statement['Action']} under the condition {statement.get('Condition')}"
+                condition = statement.get("Condition")
+                yield f"{function}Role allows {statement['Action']} under the condition {condition}"
 
 
 def _statements(stack: Stack, function: str) -> list[Json]:
-    return [statement for policy in stack[f"{function}Role"]["Policies"] for statement in policy["PolicyDocument"]["Statement"]]
+    return [
+        statement
+        for policy in stack[f"{function}Role"]["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]
+    ]
 
 
 def only_the_gateway_may_invoke_functions(stack: Stack) -> Iterator[str]:
     expected = [_invocation(alias(function), "*") for function in ("Submit", "Status")]
     if stack.parameters["Authorizer"] == "lambda":
-        expected.append(_invocation(stack.parameters["AuthorizerFunctionArn"], "authorizers/${LambdaAuthorizer}"))
+        expected.append(
+            _invocation(
+                stack.parameters["AuthorizerFunctionArn"], "authorizers/${LambdaAuthorizer}"
+            )
+        )
     given = [permission.properties for permission in stack.of(PERMISSION)]
-    yield from (f"the gateway lacks {permission}" for permission in expected if permission not in given)
-    yield from (f"somebody has {permission}" for permission in given if permission not in expected)
+    yield from (f"missing: {permission}" for permission in expected if permission not in given)
+    yield from (f"unexpected: {permission}" for permission in given if permission not in expected)
     if len(given) > len(expected):
-        yield "a permission is there twice"
+        yield "a permission exists twice"
 
 
 def _invocation(function: Json, path: str) -> Json:
@@ -79,15 +96,18 @@ def _invocation(function: Json, path: str) -> Json:
         "FunctionName": function,
         "Action": "lambda:InvokeFunction",
         "Principal": "apigateway.amazonaws.com",
-        "SourceArn": {"Fn::Sub": f"arn:${{AWS::Partition}}:execute-api:${{AWS::Region}}:${{AWS::AccountId}}:${{Api}}/{path}"},
+        "SourceArn": {
+            "Fn::Sub": "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/"
+            + path
+        },
     }
 
 
 def secrets_stay_secret(stack: Stack) -> Iterator[str]:
     declared = stack.translated["Parameters"]["WebhookSecrets"]
     if declared.get("NoEcho") is not True or "Default" in declared:
-        yield "the webhook secrets are shown, or have a default"
+        yield "the webhook secrets are visible, or have a default"
     secrets = stack.parameters["WebhookSecrets"]
     for resource in stack.resources.values():
         if resource.kind != SECRET and secrets in json.dumps(resource.properties):
-            yield f"{resource.name} holds the webhook secrets"
+            yield f"{resource.name} contains the webhook secrets"

@@ -1,4 +1,4 @@
-//! What the document and the code both name. Bounds are in `limits`.
+//! Routes and codes, which both the document and the code list. Bounds are in `limits`.
 
 use std::collections::BTreeSet;
 
@@ -33,7 +33,7 @@ pub(crate) fn route_faults(document: &Document) -> Vec<String> {
     differences("the gateway's routes", &documented, &served)
 }
 
-/// The version, and every list of words both ways.
+/// The version, and every list of codes, both ways.
 pub(crate) fn code_faults(document: &Document) -> Vec<String> {
     let version = BTreeSet::from([document.at("/info/version").to_string()]);
     let own = BTreeSet::from([json!(env!("CARGO_PKG_VERSION")).to_string()]);
@@ -43,8 +43,8 @@ pub(crate) fn code_faults(document: &Document) -> Vec<String> {
         .collect();
     let served = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
     let extensions: Vec<_> = extensions.iter().map(String::as_str).collect();
-    let asked_for = urns(document, "/components/schemas/ForrstRequest/properties");
-    let answered = urns(document, "/components/schemas/ForrstEnvelope/properties");
+    let requested = urns(document, "/components/schemas/ForrstRequest/properties");
+    let returned = urns(document, "/components/schemas/ForrstEnvelope/properties");
     let schemas = "/components/schemas";
     let words = |pointer: &str| words(document.at(&format!("{schemas}{pointer}")));
     [
@@ -68,11 +68,11 @@ pub(crate) fn code_faults(document: &Document) -> Vec<String> {
             words("/CallbackEvent/enum"),
             served(&Event::ALL.map(Event::as_str)),
         ),
-        (asked_for, served(&extensions)),
-        (answered, served(&extensions)),
+        (requested, served(&extensions)),
+        (returned, served(&extensions)),
     ]
     .into_iter()
-    .flat_map(|(documented, served)| differences("the code's words", &documented, &served))
+    .flat_map(|(documented, served)| differences("the code's values", &documented, &served))
     .chain(differences("the versions", &version, &own))
     .collect()
 }
@@ -102,6 +102,6 @@ fn differences<T: Ord + std::fmt::Debug>(
         .map(|one| format!("{one:?} is not among {what}"));
     let missing = served
         .difference(documented)
-        .map(|one| format!("{one:?} of {what} is missing"));
+        .map(|one| format!("{one:?} of {what} is not documented"));
     too_many.chain(missing).collect()
 }

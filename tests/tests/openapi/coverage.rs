@@ -1,4 +1,4 @@
-//! What the document says, and never happens.
+//! Checks that everything that the document describes happens.
 
 use std::collections::BTreeSet;
 
@@ -6,52 +6,54 @@ use serde_json::Value;
 use shared::domain::transition::Status;
 use tests::openapi::{Document, EXTENSIBLE, Key, Route, delivered_events, kept};
 
-/// What the gateway in front of the bundle on one machine does not answer here: it knows no scopes and does not throttle, and its 500 and
-/// 503 take a function that crashes or hangs, which are tests of `infra/local`.
-const OF_AWS_GATEWAY_ALONE: [u16; 4] = [403, 429, 500, 503];
+/// Statuses that the local gateway does not return in this suite. It has no scopes and no
+/// throttling, and its 500 and 503 need a function that crashes or hangs, which `infra/local`
+/// tests.
+const ONLY_ON_AWS: [u16; 4] = [403, 429, 500, 503];
 
-/// Every documented answer that has not been given, and every documented callback that has not been made, in this process.
+/// Every documented response and callback that has not happened in this process.
 pub(crate) fn faults(document: &Document) -> Vec<String> {
-    let given: BTreeSet<Key> = kept().into_keys().collect();
+    let happened: BTreeSet<Key> = kept().into_keys().collect();
     let mut faults = Vec::new();
     for route in document.routes() {
         for (status, media_type, word) in documented(document, &route) {
-            let came = given.iter().any(|key| {
+            let has_happened = happened.iter().any(|key| {
                 key.route == route
                     && (key.status, &key.media_type) == (status, &media_type)
                     && word.as_ref().is_none_or(|word| key.word == *word)
             });
-            if !came {
+            if !has_happened {
                 let Route { method, path } = &route;
                 let word = word.unwrap_or_default();
                 faults.push(format!(
-                    "{method} {path} never answered {status} {media_type} {word}"
+                    "{method} {path} never responded with {status} {media_type} {word}"
                 ));
             }
         }
         let refused = |key: &Key| key.route.path == route.path && key.status == 405;
-        if !given.iter().any(refused) {
-            faults.push(format!("{} never answered 405", route.path));
+        if !happened.iter().any(refused) {
+            faults.push(format!("{} never responded with 405", route.path));
         }
     }
     for status in Status::ALL {
-        let shown = |key: &Key| key.route.method == "GET" && key.word == status.as_str();
-        if !given.iter().any(shown) {
-            faults.push(format!("nothing was shown as {status}"));
+        let returned = |key: &Key| key.route.method == "GET" && key.word == status.as_str();
+        if !happened.iter().any(returned) {
+            faults.push(format!("no operation was returned as {status}"));
         }
     }
-    let made = delivered_events();
+    let delivered = delivered_events();
     let webhooks = document.at("/webhooks").as_object().into_iter().flatten();
     let webhooks = webhooks.map(|(name, _)| name.as_str());
     for name in webhooks.chain(["forrst.operation.completed without result"]) {
-        if !made.contains_key(name) {
-            faults.push(format!("{name} was never called back"));
+        if !delivered.contains_key(name) {
+            faults.push(format!("{name} was never sent"));
         }
     }
     faults
 }
 
-/// Status, type and code of the answers that a route documents; no code where it is no error, or the gateway's.
+/// Status, media type and code of the responses that a route documents. Responses without an error
+/// have no code, and the gateway's an empty one.
 fn documented(document: &Document, route: &Route) -> Vec<(u16, String, Option<String>)> {
     let operation = document.operation(route).unwrap();
     let responses = format!("{operation}/responses");
@@ -67,7 +69,7 @@ fn documented(document: &Document, route: &Route) -> Vec<(u16, String, Option<St
             let (mut codes, mut gateways) = (Vec::new(), false);
             read(&media["schema"], &mut codes, &mut gateways);
             let gateways_type = media_type == "application/json";
-            if gateways && gateways_type && !OF_AWS_GATEWAY_ALONE.contains(&status) {
+            if gateways && gateways_type && !ONLY_ON_AWS.contains(&status) {
                 documented.push((status, media_type.clone(), Some(String::new())));
             }
             if codes.is_empty() && !gateways {
@@ -80,7 +82,7 @@ fn documented(document: &Document, route: &Route) -> Vec<(u16, String, Option<St
     documented
 }
 
-/// The codes that a schema lists, and whether the gateway's own body is among what it allows.
+/// Collects the codes that a schema lists, and whether it allows the gateway's body.
 fn read(schema: &Value, codes: &mut Vec<String>, gateways: &mut bool) {
     match schema {
         Value::Object(members) => {

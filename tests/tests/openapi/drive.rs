@@ -1,5 +1,6 @@
-//! Asks for everything that the document says, once: of the handlers in one process what Ferry answers, with stores that fail and records
-//! that cannot be read, and of a whole bundle what the gateway answers.
+//! Requests everything that the document describes, once: Ferry's responses from the handlers in
+//! one process, also with failing stores and unreadable records, and the gateway's from a whole
+//! bundle.
 
 use std::time::Duration;
 
@@ -19,12 +20,12 @@ use tokio::sync::OnceCell;
 static BUNDLE: SharedBundle =
     SharedBundle::new(|| vec![("AWS_LAMBDA_LOG_LEVEL", "WARN".to_owned())]);
 
-/// What one test has asked for, the others of this process need not ask for again.
+/// Set when one test of this process has sent the requests. The others need not send them again.
 static DRIVEN: OnceCell<()> = OnceCell::const_new();
 
 const ECHO: &str = r#"{"function":"demo.echo"}"#;
-/// Members that count as left out or have their default, and whole numbers in other spellings.
-const AS_LEFT_OUT: [&str; 3] = [
+/// Null members, members with their default, and whole numbers in other spellings.
+const DEFAULTS: [&str; 3] = [
     r#"{"function":"demo.echo","version":null,"arguments":null,"metadata":null,"callback_url":null,
         "callback_events":null,"ttl_seconds":null,"deadline_seconds":null}"#,
     r#"{"function":"demo.echo","callback_events":["failed","cancelled","completed"]}"#,
@@ -37,7 +38,7 @@ const UNKNOWN: &str = "op_000000000000000000000000";
 const STATUS: &str = "urn:cline:forrst:ext:async:fn:status";
 const CANCEL: &str = "urn:cline:forrst:ext:async:fn:cancel";
 
-/// Codes of the table that a function may fail with, and that Ferry does not tell by itself, or not often.
+/// Documented codes with which a function may fail, and which Ferry itself returns seldom or never.
 const FUNCTIONS_CODES: [&str; 8] = [
     "ASYNC_QUOTA_EXCEEDED",
     "ASYNC_VERSION_CONFLICT",
@@ -49,7 +50,7 @@ const FUNCTIONS_CODES: [&str; 8] = [
     "RATE_LIMITED",
 ];
 
-/// Asks for everything, once.
+/// Sends all requests, once for the process.
 pub(crate) async fn driven() {
     DRIVEN
         .get_or_init(async || {
@@ -68,7 +69,8 @@ pub(crate) async fn driven() {
         .await;
 }
 
-/// The examples of requests are requests that are accepted. No more comes of them, since their callbacks go to another machine.
+/// The examples of requests are accepted. Their work does not run, since their callbacks would go
+/// to another machine.
 async fn examples() {
     let world = World::start().await;
     let document = Document::of_ferry();
@@ -106,7 +108,7 @@ async fn submits(world: &World) {
     for body in ["{", "[]", r#"{"function":"demo.echo","ttl_seconds":1}"#] {
         submit(&[], body).await;
     }
-    for body in AS_LEFT_OUT {
+    for body in DEFAULTS {
         let answer = submit(&[], body).await;
         assert_eq!(answer.status, 202, "{body}: {}", answer.text);
     }
@@ -139,7 +141,7 @@ async fn reads(world: &World) {
     read(&[]).await;
 }
 
-/// What can be done to an operation, and when it cannot.
+/// Cancels, erases and redelivers, in states that allow it and in states that do not.
 async fn ends(world: &World) {
     let act = async |method: &str, id: &str, verb: &str, headers: &[(&str, &str)]| {
         world
@@ -175,7 +177,7 @@ async fn ends(world: &World) {
     world.show(failed.json["id"].as_str().unwrap()).await;
 }
 
-/// Without an owner, and by methods that the paths do not have.
+/// Requests without an owner, and with methods that the paths do not have.
 async fn refusals(world: &World) {
     for route in Document::of_ferry().routes() {
         let path = route.path.replace("{id}", UNKNOWN);
@@ -184,16 +186,16 @@ async fn refusals(world: &World) {
         } else {
             ECHO.to_owned()
         };
-        let mut nobodys = event("nobody", &route.method, &path, &[], body.as_bytes());
-        let context = nobodys["requestContext"].as_object_mut().unwrap();
+        let mut anonymous = event("alice", &route.method, &path, &[], body.as_bytes());
+        let context = anonymous["requestContext"].as_object_mut().unwrap();
         context.remove("authorizer");
-        world.answer(nobodys).await;
+        world.answer(anonymous).await;
         world.request("PATCH", &path, &[], "").await;
     }
 }
 
 async fn calls(world: &World) {
-    // Quick enough to be waited for.
+    // It ends within the call's wait.
     let quick = call("demo.echo", &json!({"n": 1}));
     let quick = send(world, &quick);
     world.while_waiting(Some(Duration::ZERO), quick).await;
@@ -244,7 +246,7 @@ async fn refused_calls(world: &World) {
         call("demo.countdown", &json!({"steps": 0})),
         call(STATUS, &json!({"operation_id": UNKNOWN})),
         call(CANCEL, &operation),
-        extended("unheard-of", &json!({})),
+        extended("unknown", &json!({})),
         extended("deadline", &past),
         preferred,
         key.clone(),
@@ -260,7 +262,7 @@ async fn refused_calls(world: &World) {
     world.request("POST", "/forrst", &another_type, "{}").await;
 }
 
-/// With a store out of reach, and with a record in it that cannot be read.
+/// Requests with a store out of reach, and with a record that cannot be read.
 async fn failures() {
     let world = World::start().await;
     let key = [("idempotency-key", "corrupt")];
@@ -307,7 +309,7 @@ async fn callbacks() {
     world.rest().await;
 }
 
-/// What the gateway says by itself.
+/// Requests to which the gateway itself responds.
 async fn gateway() {
     let api = BUNDLE.caller("gateway");
     for route in Document::of_ferry().routes() {
@@ -317,7 +319,8 @@ async fn gateway() {
             .await;
     }
     api.get("/nowhere").await;
-    // For an event. What is too large for the gateway itself is refused before it was read, which breaks the connection.
+    // Too large for an event. The gateway refuses a body that is too large for itself before it has
+    // read it, which breaks the connection.
     let too_large = " ".repeat(local::function::PAYLOAD_MAX_BYTES + 1);
     for path in ["/operations", "/forrst"] {
         api.send(Method::POST, path, &[], too_large.as_str()).await;
@@ -356,7 +359,7 @@ fn suffer(world: &World, is_out_of_reach: bool) {
     world.wire.suffer(&outages);
 }
 
-/// Takes what every record has out of one.
+/// Removes a required attribute from a record.
 async fn corrupt(world: &World, id: &str) {
     world
         .dynamodb

@@ -4,8 +4,8 @@ use serde_json::Value;
 use shared::domain::json::push_token;
 use tests::openapi::{Document, Side};
 
-/// Every reference leads somewhere, and every example is valid: of an answer or a callback by the closed schema, since it stands for what
-/// Ferry says.
+/// Every reference has a target, and every example is valid. Examples of responses and callbacks
+/// are checked by the closed schema, since Ferry writes those.
 pub(crate) fn faults(document: &Document) -> Vec<String> {
     let mut faults = Vec::new();
     walk(document, document.json(), "", Side::Ours, &mut faults);
@@ -42,7 +42,7 @@ fn walk(document: &Document, value: &Value, pointer: &str, side: Side, faults: &
         faults.extend(media_faults(document, pointer, side));
     }
     for (name, member) in members {
-        // What is in there is of the example's own kind.
+        // An example's value has its own structure.
         if name == "examples" {
             continue;
         }
@@ -70,7 +70,7 @@ fn media_faults(document: &Document, media: &str, side: Side) -> Vec<String> {
                     .map(|fault| format!("{example}: {fault}"))
                     .collect()
             }
-            None => vec![format!("{examples}/{name} leads nowhere")],
+            None => vec![format!("{examples}/{name} refers to nothing")],
         })
         .collect()
 }

@@ -1,4 +1,5 @@
-//! Faults that are planted in the document, each with the check that has to notice it and a part of what that has to say.
+//! Faults to plant in the document, each with the check that must notice it and a part of that
+//! check's message.
 
 use serde_json::{Value, json};
 use tests::openapi::Document;
@@ -10,59 +11,58 @@ use crate::{
 /// A check of a document.
 pub(crate) struct Check {
     pub(crate) name: &'static str,
-    pub(crate) look: fn(&Document) -> Vec<String>,
+    pub(crate) run: fn(&Document) -> Vec<String>,
 }
 
-/// See the module.
 pub(crate) struct Planted {
     pub(crate) name: &'static str,
     pub(crate) noticed_by: &'static str,
-    pub(crate) told: &'static str,
+    pub(crate) message: &'static str,
     pub(crate) plant: fn(&mut Value),
 }
 
 pub(crate) const CHECKS: &[Check] = &[
     Check {
         name: "routes",
-        look: code::route_faults,
+        run: code::route_faults,
     },
     Check {
         name: "codes",
-        look: code::code_faults,
+        run: code::code_faults,
     },
     Check {
         name: "limits",
-        look: limits::faults,
+        run: limits::faults,
     },
     Check {
         name: "examples",
-        look: examples::faults,
+        run: examples::faults,
     },
     Check {
         name: "generators",
-        look: generators::faults,
+        run: generators::faults,
     },
     Check {
         name: "strictness",
-        look: strictness::faults,
+        run: strictness::faults,
     },
     Check {
         name: "coverage",
-        look: coverage::faults,
+        run: coverage::faults,
     },
     Check {
         name: "exchanges",
-        look: exchange_faults,
+        run: exchange_faults,
     },
     Check {
         name: "callbacks",
-        look: callback_faults,
+        run: callback_faults,
     },
 ];
 
 macro_rules! planted {
-    ($($check:literal: $name:literal, $told:literal, $plant:expr;)*) => {
-        &[$(Planted { name: $name, noticed_by: $check, told: $told, plant: $plant }),*]
+    ($($check:literal: $name:literal, $message:literal, $plant:expr;)*) => {
+        &[$(Planted { name: $name, noticed_by: $check, message: $message, plant: $plant }),*]
     };
 }
 
@@ -77,31 +77,33 @@ pub(crate) const PLANTED: &[Planted] = planted! {
     "codes": "a code is missing", "CONFLICT", |document| {
         drop_word(document, "/components/schemas/ErrorCode/x-extensible-enum", "CONFLICT");
     };
-    "codes": "a code is too many", "NOBODY_IN", |document| {
-        add(document, "/components/schemas/ErrorCode/x-extensible-enum", json!("NOBODY_IN"));
+    "codes": "an unknown code is listed", "NO_SUCH_CODE", |document| {
+        add(document, "/components/schemas/ErrorCode/x-extensible-enum", json!("NO_SUCH_CODE"));
     };
     "codes": "an extension is missing", "urn:forrst:ext:retry", |document| {
-        drop_word(document, "/components/schemas/RetryOptions/properties/urn/enum", "urn:forrst:ext:retry");
+        let urns = "/components/schemas/RetryOptions/properties/urn/enum";
+        drop_word(document, urns, "urn:forrst:ext:retry");
     };
-    "limits": "a limit is another", "TtlSeconds/maximum", |document| {
+    "limits": "a limit differs", "TtlSeconds/maximum", |document| {
         set(document, "/components/schemas/TtlSeconds", "maximum", json!(604_801));
     };
-    "limits": "a limit in words is another", "256 KiB", |document| {
+    "limits": "a limit in words differs", "256 KiB", |document| {
         set(document, "/components/schemas/Arguments", "description", json!("at most 255 KiB"));
     };
-    "examples": "a reference leads nowhere", "there is no #/components/headers/Etag", |document| {
-        set(document, "/paths/~1operations/post/responses/200/headers/ETag", "$ref", json!("#/components/headers/Etag"));
+    "examples": "a reference has no target", "there is no #/components/headers/Etag", |document| {
+        let header = "/paths/~1operations/post/responses/200/headers/ETag";
+        set(document, header, "$ref", json!("#/components/headers/Etag"));
     };
-    "examples": "an example has a member that is not named", "colour", |document| {
+    "examples": "an example has an unknown member", "colour", |document| {
         set(document, "/components/examples/Completed/value", "colour", json!("red"));
     };
     "examples": "an example of a pending operation has a result", "examples/Pending", |document| {
         set(document, "/components/examples/Pending/value", "result", json!({}));
     };
-    "examples": "an example of a header is none", "components/headers/ETag", |document| {
+    "examples": "an example of a header is invalid", "components/headers/ETag", |document| {
         set(document, "/components/headers/ETag", "example", json!("untagged"));
     };
-    "generators": "an object that is open does not say so", "Arguments: an object", |document| {
+    "generators": "an open object has no additionalProperties", "Arguments: an object", |document| {
         remove(document, "/components/schemas/Arguments", "additionalProperties");
     };
     "generators": "members are next to a choice", "properties is next to oneOf", |document| {
@@ -111,20 +113,21 @@ pub(crate) const PLANTED: &[Planted] = planted! {
         let members = "/components/schemas/Submission/properties";
         set(document, members, "ttl_seconds", json!({"type": "integer", "default": 86_400}));
     };
-    "strictness": "a text is allowed that is refused", "\"ftp://example.com/\"", |document| {
+    "strictness": "a refused text is allowed", "\"ftp://example.com/\"", |document| {
         remove(document, "/components/schemas/CallbackUrl", "pattern");
     };
-    "strictness": "a text is accepted that is not allowed", "\"0.1.0-rc.1\"", |document| {
+    "strictness": "an accepted text is not allowed", "\"0.1.0-rc.1\"", |document| {
         set(document, "/components/schemas/Version", "pattern", json!("^[0-9.]+$"));
     };
-    "coverage": "a status never comes", "418", |document| {
+    "coverage": "a status never happens", "418", |document| {
         set(document, "/paths/~1health/get/responses", "418", json!({"description": "A teapot"}));
     };
-    "coverage": "a code never comes", "PARSE_ERROR", |document| {
-        let codes = "/paths/~1operations/get/responses/400/content/application~1problem+json/schema/properties/code/x-extensible-enum";
+    "coverage": "a code never happens", "PARSE_ERROR", |document| {
+        let codes = "/paths/~1operations/get/responses/400/content/application~1problem+json\
+                     /schema/properties/code/x-extensible-enum";
         add(document, codes, json!("PARSE_ERROR"));
     };
-    "coverage": "a callback is never made", "forrst.operation.begun", |document| {
+    "coverage": "a callback is never sent", "forrst.operation.begun", |document| {
         set(document, "/webhooks", "forrst.operation.begun", json!({"post": {}}));
     };
     "exchanges": "a member has another type", "/attempt", |document| {
@@ -133,25 +136,26 @@ pub(crate) const PLANTED: &[Planted] = planted! {
     "exchanges": "a member is missing", "lock_version", |document| {
         remove(document, "/components/schemas/OperationMembers/properties", "lock_version");
     };
-    "exchanges": "a member is required that nobody sees", "owner", |document| {
+    "exchanges": "a member that no response has is required", "owner", |document| {
         add(document, "/components/schemas/OperationMembers/required", json!("owner"));
     };
-    "exchanges": "a result is refused that is there", "'oneOf'", |document| {
+    "exchanges": "a result that responses have is not allowed", "'oneOf'", |document| {
         add(document, "/components/schemas/Completed/not/anyOf", json!({"required": ["result"]}));
     };
     "exchanges": "a status is not documented", "no answer 412", |document| {
         remove(document, "/paths/~1operations~1{id}~1cancel/post/responses", "412");
     };
-    "exchanges": "a code of an answer is missing", "VERSION_NOT_FOUND", |document| {
-        let codes = "/paths/~1operations/post/responses/404/content/application~1problem+json/schema/properties/code/x-extensible-enum";
+    "exchanges": "a code of a response is missing", "VERSION_NOT_FOUND", |document| {
+        let codes = "/paths/~1operations/post/responses/404/content/application~1problem+json\
+                     /schema/properties/code/x-extensible-enum";
         drop_word(document, codes, "VERSION_NOT_FOUND");
     };
     "exchanges": "a code of Forrst is missing", "EXTENSION_NOT_APPLICABLE", |document| {
-        let codes = "/paths/~1forrst/post/responses/400/content/application~1json/schema/properties/errors/anyOf/1/items\
-                     /properties/code/anyOf/0/x-extensible-enum";
+        let codes = "/paths/~1forrst/post/responses/400/content/application~1json/schema\
+                     /properties/errors/anyOf/1/items/properties/code/anyOf/0/x-extensible-enum";
         drop_word(document, codes, "EXTENSION_NOT_APPLICABLE");
     };
-    "exchanges": "a type of body is another", "has nothing of type \"application/problem+json\"", |document| {
+    "exchanges": "a media type differs", "has nothing of type \"application/problem+json\"", |document| {
         let content = "/components/responses/OperationNotFound/content";
         let media = document.pointer(content).unwrap()["application/problem+json"].clone();
         remove(document, content, "application/problem+json");
@@ -163,26 +167,29 @@ pub(crate) const PLANTED: &[Planted] = planted! {
     "exchanges": "a header is missing", "has no location", |document| {
         remove(document, "/paths/~1operations/post/responses/202/headers", "Location");
     };
-    "exchanges": "a header is required that nobody sees", "there is no Idempotent-Replayed", |document| {
+    "exchanges": "an optional header is required", "there is no Idempotent-Replayed", |document| {
         set(document, "/components/headers/IdempotentReplayed", "required", json!(true));
     };
     "exchanges": "a method is missing", "DELETE", |document| {
         remove(document, "/paths/~1operations~1{id}", "delete");
     };
-    "exchanges": "a request is accepted that is called wrong", "metadata", |document| {
+    "exchanges": "an accepted request is not allowed", "metadata", |document| {
         remove(document, "/components/schemas/Submission/properties", "metadata");
     };
-    "exchanges": "a parameter is accepted that is called wrong", "parameters/IdempotencyKey", |document| {
-        set(document, "/components/parameters/IdempotencyKey/schema", "pattern", json!("^[0-9]+$"));
+    "exchanges": "an accepted parameter is not allowed", "parameters/IdempotencyKey", |document| {
+        let schema = "/components/parameters/IdempotencyKey/schema";
+        set(document, schema, "pattern", json!("^[0-9]+$"));
     };
     "exchanges": "an extension's data lacks a member", "utilization", |document| {
-        remove(document, "/components/schemas/DeadlineData/properties/data/properties", "utilization");
+        let data = "/components/schemas/DeadlineData/properties/data/properties";
+        remove(document, data, "utilization");
     };
     "callbacks": "a webhook is missing", "forrst.operation.cancelled", |document| {
         remove(document, "/webhooks", "forrst.operation.cancelled");
     };
     "callbacks": "a member of an event has another type", "created_at", |document| {
-        set(document, "/components/schemas/EventData/properties", "created_at", json!({"type": "integer"}));
+        let members = "/components/schemas/EventData/properties";
+        set(document, members, "created_at", json!({"type": "integer"}));
     };
     "callbacks": "a member of an event is missing", "completed_at", |document| {
         let data = "/components/schemas/FailedEvent/properties/data";

@@ -1,12 +1,12 @@
-//! What generators of clients need from the document. `tests/clients.sh` runs two of them.
+//! Rules that generators of clients need. `tests/clients.sh` runs two of them.
 
 use serde_json::Value;
 use tests::openapi::Document;
 
-/// Keywords that both generators read past without a loss.
+/// Keywords that both generators may ignore without a loss.
 const HARMLESS: [&str; 2] = ["description", "not"];
 
-/// Every schema of a component that a generator misreads.
+/// Every component's schema that a generator would misread.
 pub(crate) fn faults(document: &Document) -> Vec<String> {
     let mut faults = Vec::new();
     let schemas = document.at("/components/schemas").as_object();
@@ -34,12 +34,13 @@ fn walk(pointer: &str, schema: &Value, faults: &mut Vec<String>) {
 }
 
 fn fault(schema: &Value) -> Option<String> {
-    // openapi-typescript 7.13 reads it as one that has no members.
+    // openapi-typescript 7.13 reads it as an object without members.
     let open = schema["type"] == "object" && schema.get("properties").is_none();
     if open && schema.get("additionalProperties").is_none() {
-        return Some("an object whose members are free does not say so".to_owned());
+        return Some("an object with any members needs additionalProperties".to_owned());
     }
-    // openapi-python-client 0.29 ignores one of the two, or what is next to an `allOf` of one.
+    // openapi-python-client 0.29 ignores one of the two, or the keywords next to an `allOf` with
+    // one entry.
     for keyword in ["allOf", "anyOf", "oneOf"] {
         let next_to_it = schema.as_object()?.keys().find(|other| {
             *other != keyword && *other != "discriminator" && !HARMLESS.contains(&other.as_str())
@@ -48,10 +49,10 @@ fn fault(schema: &Value) -> Option<String> {
             return Some(format!("{other} is next to {keyword}"));
         }
     }
-    // openapi-typescript requires a member that has a default.
+    // openapi-typescript makes a member with a default required.
     let members = schema["properties"].as_object()?;
     members
         .iter()
         .find(|(_, member)| member.get("default").is_some())
-        .map(|(name, _)| format!("{name} has its default in place, not by a reference"))
+        .map(|(name, _)| format!("{name} has its default in place, not in a referenced schema"))
 }

@@ -1,11 +1,11 @@
-//! The bounds in the document, held to the code's.
+//! Compares the bounds in the document with the code's.
 
 use shared::domain::limits as bounds;
 use shared::http::Problem;
 use shared::request::FieldError;
 use tests::openapi::Document;
 
-/// Every bound: those that a schema can say by the schema, those that it cannot by its description.
+/// Every bound: in a schema's keywords where one exists for it, otherwise in its description.
 #[expect(clippy::too_many_lines, reason = "a table")]
 pub(crate) fn faults(document: &Document) -> Vec<String> {
     let mut faults = Vec::new();
@@ -103,14 +103,14 @@ pub(crate) fn faults(document: &Document) -> Vec<String> {
             format!("{schemas}/ForrstDeadline/oneOf/3/properties/value/maximum"),
             u64::from(bounds::DEADLINE_SECS_MAX) / 3600,
         ),
-        (format!("{problem}/maxItems"), count(places_told())),
+        (format!("{problem}/maxItems"), count(errors_max())),
         (
             format!("{schemas}/ForrstFailure/allOf/1/properties/errors/maxItems"),
-            count(places_told()),
+            count(errors_max()),
         ),
         (
             format!("{problem}/items/properties/pointer/maxLength"),
-            count(pointer_told()),
+            count(pointer_chars_max()),
         ),
     ] {
         if document.at(&pointer) != limit {
@@ -120,17 +120,17 @@ pub(crate) fn faults(document: &Document) -> Vec<String> {
             ));
         }
     }
-    for (pointer, phrase) in said() {
+    for (pointer, phrase) in phrases() {
         let text = document.at(&pointer).as_str().unwrap_or_default();
         if !text.replace('\n', " ").contains(&phrase) {
-            faults.push(format!("{pointer} does not say {phrase:?}"));
+            faults.push(format!("{pointer} does not contain {phrase:?}"));
         }
     }
     faults
 }
 
-/// Where a bound is said in words, or is a part of a pattern, and how.
-fn said() -> Vec<(String, String)> {
+/// Descriptions and patterns that contain a bound, with the part that has to be in them.
+fn phrases() -> Vec<(String, String)> {
     let kibibytes = |bytes: usize| format!("{} KiB", bytes / 1024);
     let days = |secs: u32| format!("{} days", secs / 86_400);
     let schemas = "/components/schemas";
@@ -167,7 +167,7 @@ fn said() -> Vec<(String, String)> {
         ),
         (
             "/components/parameters/Prefer/description".to_owned(),
-            format!("{} seconds at most", bounds::WAIT_SECS_MAX_DEFAULT),
+            format!("longest wait is {} seconds", bounds::WAIT_SECS_MAX_DEFAULT),
         ),
         (
             "/components/parameters/Prefer/description".to_owned(),
@@ -208,15 +208,15 @@ fn said() -> Vec<(String, String)> {
     ]
 }
 
-/// How many places a problem names.
-fn places_told() -> usize {
+/// The most errors in a problem.
+fn errors_max() -> usize {
     Problem::fields(vec![FieldError::new("", ""); 1000])
         .errors
         .len()
 }
 
-/// How much of a pointer is told.
-fn pointer_told() -> usize {
+/// The length to which an error's pointer is cut.
+fn pointer_chars_max() -> usize {
     FieldError::new("x".repeat(100_000), "").pointer.len()
 }
 

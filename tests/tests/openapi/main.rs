@@ -1,9 +1,9 @@
-//! Holds `infra/openapi.yaml` to the code, and to what the code answers and posts.
+//! Checks `infra/openapi.yaml` against the code, its responses and its callbacks.
 //!
-//! That every answer is as the document says, each story looks at for its own answers (`tests::openapi`). Here is the rest: that the
-//! document names the routes, codes and limits of the code, that its examples are true, that nothing stands in it that never happens; and
-//! that each of these checks notices what is planted for it. Whether the document is valid at all, `tests/template.sh` asks the schema of
-//! the specification.
+//! Every story checks its own responses against the document (`tests::openapi`). This suite checks
+//! the rest: that the document has the code's routes, codes and limits, that its examples are
+//! valid, that everything in it happens, and that each of these checks notices the faults planted
+//! for it. `tests/template.sh` checks the document against the specification's schema.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -32,7 +32,7 @@ fn the_routes_codes_and_limits_are_those_of_the_code() {
 }
 
 #[test]
-fn the_examples_are_what_they_are_examples_of() {
+fn the_examples_are_valid() {
     assert_none(&examples::faults(Document::of_ferry()));
 }
 
@@ -42,14 +42,14 @@ fn generators_of_clients_read_every_member() {
 }
 
 #[test]
-fn the_document_allows_in_a_request_what_the_code_accepts() {
+fn the_document_allows_the_requests_that_the_code_accepts() {
     assert_none(&strictness::faults(Document::of_ferry()));
 }
 
-/// The schemas of problems allow it where both can come, for generators that read one type
-/// of body for each status.
+/// Where both can be the response, the schema of a problem allows the gateway's body as well, for
+/// generators that read one media type of each status.
 #[test]
-fn a_body_of_the_gateways_is_no_problem_of_ferrys() {
+fn the_gateways_body_does_not_pass_as_a_problem() {
     let exchange = |media_type: &str| Exchange {
         method: "GET".to_owned(),
         path: "/operations".to_owned(),
@@ -66,21 +66,21 @@ fn a_body_of_the_gateways_is_no_problem_of_ferrys() {
 }
 
 #[tokio::test]
-async fn every_documented_answer_and_callback_comes() {
+async fn every_documented_response_and_callback_happens() {
     driven().await;
     assert_none(&coverage::faults(Document::of_ferry()));
 }
 
 #[tokio::test]
-async fn every_check_notices_what_is_planted_for_it() {
+async fn every_check_notices_its_planted_faults() {
     driven().await;
     let document = Document::of_ferry();
     for check in faults::CHECKS {
-        assert_none(&(check.look)(document));
+        assert_none(&(check.run)(document));
         let planted = faults::PLANTED.iter();
         assert!(
             planted.clone().any(|fault| fault.noticed_by == check.name),
-            "{} was never seen to fail",
+            "no fault is planted for {}",
             check.name
         );
     }
@@ -92,17 +92,17 @@ async fn every_check_notices_what_is_planted_for_it() {
             .iter()
             .find(|check| check.name == fault.noticed_by)
             .unwrap();
-        let told = (check.look)(&Document::new(json));
+        let messages = (check.run)(&Document::new(json));
         assert!(
-            told.iter().any(|told| told.contains(fault.told)),
-            "{} does not notice {}: {told:?}",
+            messages.iter().any(|text| text.contains(fault.message)),
+            "{} does not notice {}: {messages:?}",
             check.name,
             fault.name
         );
     }
 }
 
-/// What the document is wrong about in the exchanges that this process has had.
+/// The differences between a document and the exchanges of this process.
 fn exchange_faults(document: &Document) -> Vec<String> {
     let exchanges = kept().into_values();
     exchanges
@@ -110,7 +110,7 @@ fn exchange_faults(document: &Document) -> Vec<String> {
         .collect()
 }
 
-/// What the document is wrong about in the callbacks that receivers of this process have had.
+/// The differences between a document and the callbacks that receivers in this process got.
 fn callback_faults(document: &Document) -> Vec<String> {
     let delivered = delivered_events().into_values();
     delivered

@@ -1,4 +1,4 @@
-//! What the document allows in a request, held to what the code accepts, both ways.
+//! The document allows exactly the requests that the code accepts.
 
 use serde_json::{Value, json};
 use shared::domain::callback_url::CallbackUrl;
@@ -16,14 +16,14 @@ use tests::openapi::{Document, Side};
 #[path = "../../../shared/src/domain/callback_url/tests/accepted.rs"]
 mod accepted;
 
-/// A schema, texts to judge by it, and how the code judges one.
+/// A schema, texts to validate by it, and whether the code accepts a text.
 struct Case {
     schema: &'static str,
     texts: Vec<String>,
     accepts: fn(&str) -> bool,
 }
 
-/// Every text and every request of Forrst that the code judges in another way than the document.
+/// Every text and every Forrst request on which document and code differ.
 pub(crate) fn faults(document: &Document) -> Vec<String> {
     let mut faults = request_faults(document);
     for case in cases() {
@@ -68,7 +68,7 @@ fn request_faults(document: &Document) -> Vec<String> {
     faults
 }
 
-/// What follows the protocol in requests, some right and some wrong.
+/// The members of requests besides `protocol`, some valid and some not.
 const REQUESTS: [&str; 14] = [
     r#""id":"r","call":{"function":"f"}"#,
     r#""id":"r","call":{"function":"f","version":null,"arguments":null}"#,
@@ -86,16 +86,16 @@ const REQUESTS: [&str; 14] = [
     r#""id":"r","call":{"function":"f"},"extensions":{}"#,
 ];
 
-/// Names of extensions and options, some right and some wrong.
+/// Names of extensions and their options, some valid and some not.
 const EXTENSIONS: [(&str, &str); 22] = [
-    ("unheard", "{}"),
+    ("unknown", "{}"),
     ("async", "null"),
     (
         "async",
         r#"{"preferred":null,"accept":null,"callback_url":null}"#,
     ),
     ("async", r#"{"preferred":"yes"}"#),
-    // Judged later, and only where it is used.
+    // Checked later, and only if it is used.
     ("async", r#"{"callback_url":"no URL"}"#),
     ("async", r#"{"callback_url":1}"#),
     ("webhook", "null"),
@@ -210,8 +210,8 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-/// Texts that are wrong whatever networks are allowed, and some that are right. Without malformed
-/// IPv6 addresses: a pattern for them is longer than the rest of it, and unreadable.
+/// Texts that are invalid whatever networks are allowed, and some that are valid. Without malformed
+/// IPv6 addresses: a pattern for those would be longer than the rest of it, and unreadable.
 const URLS: [&str; 42] = [
     "",
     " ",

@@ -1,11 +1,11 @@
-//! `requeue`, with a queue that does not take all that it is sent. The local queues take everything that is well-formed.
+//! `requeue` with a queue that refuses messages. The local queues accept every well-formed one.
 
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::header::CONTENT_TYPE;
-use operator::requeue::{Requeue, Told};
+use operator::requeue::{Progress, Requeue};
 use serde_json::{Value, json};
 use shared::aws::{Aws, http_connector};
 use shared::config::Environment;
@@ -16,7 +16,8 @@ use tokio::sync::mpsc;
 
 use super::{created, requeue};
 
-/// A queue that does not take messages as this says, by the batches that it gets: their places in it.
+/// A queue that refuses messages by their places in the batches that it receives, one list of
+/// places for each batch.
 async fn picky_queue(refused: Vec<Vec<usize>>) -> (Queue, mpsc::UnboundedReceiver<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -59,7 +60,7 @@ async fn picky_queue(refused: Vec<Vec<usize>>) -> (Queue, mpsc::UnboundedReceive
 }
 
 #[tokio::test]
-async fn what_sqs_does_not_take_is_sent_again_and_told_when_it_never_does() {
+async fn a_refused_message_is_sent_again_and_reported_after_the_last_try() {
     let world = World::start().await;
     for n in 0..3 {
         created(&world, n, |operation| operation.callback = None).await;
@@ -81,16 +82,16 @@ async fn what_sqs_does_not_take_is_sent_again_and_told_when_it_never_does() {
         dispatch: queue,
         ..requeue::tool(&world)
     };
-    let mut told = Vec::new();
+    let mut codes = Vec::new();
     let requeued = picky
-        .run(&mut |what| {
-            if let Told::Unsent(_, code) = what {
-                told.push(code.to_owned());
+        .run(&mut |progress| {
+            if let Progress::Unsent(_, code) = progress {
+                codes.push(code.to_owned());
             }
         })
         .await
         .unwrap();
-    assert_eq!(told, ["InternalError"]);
+    assert_eq!(codes, ["InternalError"]);
     assert!(!requeued.is_complete());
     assert_eq!((requeued.sent, requeued.unsent), (2, 1));
 }

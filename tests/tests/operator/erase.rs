@@ -1,4 +1,4 @@
-//! `erase`: nothing of an owner's is left, and everything of everybody else's.
+//! `erase`: all of an owner's operations go, and all of other owners' stay.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,10 +39,10 @@ pub(super) fn tool(world: &World, cancel: bool) -> Erase {
     }
 }
 
-/// Of `alice`, one of each kind.
+/// One operation of `alice`'s of each kind.
 pub(super) struct Everything {
     ended: OperationId,
-    marked: OperationId,
+    half_erased: OperationId,
     expired: OperationId,
     pending: OperationId,
     held: OperationId,
@@ -52,11 +52,11 @@ pub(super) async fn everything(world: &World) -> Everything {
     let large = json!({"alice": incompressible(3000)});
     let body = json!({"function": "demo.echo", "arguments": large, "metadata": large});
     let ended = submit(world, body).await;
-    let marked = submit(world, echo()).await;
+    let half_erased = submit(world, echo()).await;
     world.rest().await;
     world.wire.reset();
     world.wire.plan([(2, Fault::Refused)]);
-    let path = format!("/operations/{marked}");
+    let path = format!("/operations/{half_erased}");
     let answer = Box::pin(world.request("DELETE", &path, &[], "")).await;
     assert_eq!(answer.status, 503);
     world.wire.plan([]);
@@ -70,14 +70,14 @@ pub(super) async fn everything(world: &World) -> Everything {
     claim_and_vanish(world, &held).await;
     Everything {
         ended,
-        marked,
+        half_erased,
         expired,
         pending,
         held,
     }
 }
 
-async fn bobs(world: &World) -> Vec<Item> {
+async fn bobs_items(world: &World) -> Vec<Item> {
     let mut items = stored(world).await;
     items.retain(|item| item.get("owner") == Some(&AttributeValue::S("local:bob".into())));
     items.sort_by_key(|item| item["pk"].as_s().unwrap().clone());
@@ -93,12 +93,12 @@ async fn submit_as_bob(world: &World) {
 }
 
 #[tokio::test]
-async fn nothing_of_the_owners_is_left_and_nobody_elses_is_touched() {
+async fn nothing_of_the_owner_is_left_and_nothing_of_others_changes() {
     let world = World::start().await;
     submit_as_bob(&world).await;
     let Everything { held, .. } = everything(&world).await;
     submit_as_bob(&world).await;
-    let before = bobs(&world).await;
+    let before = bobs_items(&world).await;
     assert_eq!(before.len(), 2);
     let lease_until = world.clock.now() + super::LEASE;
 
@@ -109,10 +109,10 @@ async fn nothing_of_the_owners_is_left_and_nobody_elses_is_touched() {
         .unwrap();
     assert!(outcome.is_complete(), "{outcome:?}");
     assert_eq!((outcome.erased, outcome.cancelled), (5, 2));
-    // Its worker may have written until then.
+    // Until then the worker of the held operation may have written.
     assert_eq!(waited_until, Some(lease_until));
     assert!(world.clock.now() >= lease_until);
-    assert_eq!(bobs(&world).await, before);
+    assert_eq!(bobs_items(&world).await, before);
     let stored = stored(&world).await;
     assert_eq!(stored.len(), 2 + 5);
     for mark in stored.iter().filter(|item| !item.contains_key("owner")) {
@@ -121,7 +121,7 @@ async fn nothing_of_the_owners_is_left_and_nobody_elses_is_touched() {
     }
     let gone = world.store.get(&held, world.clock.now()).await;
     assert_eq!(gone.unwrap(), None);
-    // The cancelled one's receiver was to be told, as of any cancel.
+    // The wake-up for the cancelled operation's callback, as after any cancel.
     assert_eq!(world.queue(QueueKind::Callback).len().await, 1);
 
     let again = tool(&world, true).run(&mut |_| {}).await.unwrap();
@@ -130,7 +130,7 @@ async fn nothing_of_the_owners_is_left_and_nobody_elses_is_touched() {
 }
 
 #[tokio::test]
-async fn what_has_not_ended_is_left_and_told_unless_it_is_to_be_cancelled() {
+async fn operations_that_have_not_ended_are_left_and_listed_without_cancel() {
     let world = World::start().await;
     let Everything { pending, held, .. } = everything(&world).await;
     let outcome = tool(&world, false).run(&mut |_| {}).await.unwrap();
@@ -147,7 +147,7 @@ async fn what_has_not_ended_is_left_and_told_unless_it_is_to_be_cancelled() {
 }
 
 #[tokio::test]
-async fn a_record_that_cannot_be_read_is_left_and_told() {
+async fn a_record_that_cannot_be_read_is_left_and_listed() {
     let world = World::start().await;
     let corrupt = submit(&world, echo()).await;
     submit(&world, echo()).await;
@@ -162,15 +162,17 @@ async fn a_record_that_cannot_be_read_is_left_and_told() {
     let outcome = tool(&world, true).run(&mut |_| {}).await.unwrap();
     assert!(!outcome.is_complete());
     assert_eq!(outcome.erased, 1);
-    let told: Vec<_> = outcome.unreadable.iter().map(ToString::to_string).collect();
-    assert_eq!(told, [format!("operation {corrupt} is corrupt at status")]);
+    let unreadable = outcome.unreadable.iter().map(ToString::to_string);
+    let unreadable: Vec<_> = unreadable.collect();
+    let expected = format!("operation {corrupt} is corrupt at status");
+    assert_eq!(unreadable, [expected]);
 }
 
 #[tokio::test]
-async fn a_look_tells_what_there_is_and_changes_nothing() {
+async fn an_inspection_reports_what_exists_and_changes_nothing() {
     let world = World::start().await;
     submit_as_bob(&world).await;
-    let there = everything(&world).await;
+    let operations = everything(&world).await;
     let corrupt = submit(&world, echo()).await;
     tamper(
         &world,
@@ -180,31 +182,32 @@ async fn a_look_tells_what_there_is_and_changes_nothing() {
     )
     .await;
     let before = stored(&world).await;
-    let mut told = BTreeMap::new();
-    let look = tool(&world, true);
-    look.look(&mut |id, found| assert_eq!(told.insert(id.clone(), found), None))
+    let mut reported = BTreeMap::new();
+    tool(&world, true)
+        .inspect(&mut |id, found| assert_eq!(reported.insert(id.clone(), found), None))
         .await
         .unwrap();
     let expected = [
-        (there.ended, Found::Ended),
-        (there.marked, Found::Marked),
-        (there.expired, Found::Expired),
-        (there.pending, Found::Live),
-        (there.held, Found::Live),
+        (operations.ended, Found::Ended),
+        (operations.half_erased, Found::HalfErased),
+        (operations.expired, Found::Expired),
+        (operations.pending, Found::Live),
+        (operations.held, Found::Live),
         (corrupt, Found::Unreadable),
     ];
-    assert_eq!(told, BTreeMap::from(expected));
+    assert_eq!(reported, BTreeMap::from(expected));
     assert_eq!(stored(&world).await, before);
 }
 
 #[tokio::test]
-async fn broken_off_by_an_outage_it_is_begun_again() {
+async fn after_an_outage_a_second_run_continues() {
     let world = World::start().await;
     for _ in 0..3 {
         submit(&world, echo()).await;
     }
     world.rest().await;
-    // The query for keys, then three requests for each: the second's mark is refused.
+    // One query for the keys, then three requests for each operation: the second operation's mark
+    // is refused.
     world.wire.reset();
     world.wire.plan([(5, Fault::Refused)]);
     tool(&world, false).run(&mut |_| {}).await.unwrap_err();

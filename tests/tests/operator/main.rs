@@ -1,4 +1,5 @@
-//! The operator's tool: on the real handlers, store and queues in one process, and as a program beside the whole bundle.
+//! The operator tool: on the real handlers, store and queues in one process, and as a program
+//! together with the whole bundle.
 
 #![expect(clippy::unwrap_used, reason = "a test has nobody to hand an error to")]
 
@@ -33,7 +34,7 @@ const LEASE: Duration = Duration::from_secs(60);
 
 type Item = HashMap<String, AttributeValue>;
 
-/// A clock of which nobody waits: who sleeps by it moves it.
+/// A clock that a sleep advances, so that nothing waits.
 struct HastyClock(ManualClock);
 
 impl Clock for HastyClock {
@@ -50,13 +51,13 @@ fn hasty(world: &World) -> Arc<dyn Clock> {
     Arc::new(HastyClock(world.clock.clone()))
 }
 
-/// The store as the tool reaches it, over the world's wire.
+/// The tool's store, reached over the world's wire.
 fn store(world: &World) -> Store {
     let table = world.environment.required("TABLE_NAME").unwrap();
     Store::new(aws(world).dynamodb(), table.to_owned())
 }
 
-/// The same for a queue.
+/// A queue, reached over the world's wire.
 fn queue(world: &World, kind: QueueKind) -> Queue {
     let url = world.environment.required(kind.setting()).unwrap();
     Queue::new(aws(world).sqs(), url.to_owned())
@@ -68,7 +69,7 @@ fn aws(world: &World) -> Aws {
 }
 
 async fn submit(world: &World, body: Value) -> OperationId {
-    // Boxed, for the compiler follows whatever is inside.
+    // Boxed, so that the compiler need not resolve the types of all futures inside.
     let answer = Box::pin(world.submit(body)).await;
     OperationId::parse(answer.json["id"].as_str().unwrap()).unwrap()
 }
@@ -78,7 +79,7 @@ async fn get(world: &World, id: &OperationId) -> Operation {
     read.unwrap().unwrap()
 }
 
-/// Claims as a worker that dies at once.
+/// Claims the operation as a worker that crashes at once.
 async fn claim_and_vanish(world: &World, id: &OperationId) {
     let operation = get(world, id).await;
     let claim_id = ClaimId::from_bytes([9; 16]);
@@ -89,7 +90,7 @@ async fn claim_and_vanish(world: &World, id: &OperationId) {
     assert!(matches!(claimed.await.unwrap(), Claimed::Held(_)));
 }
 
-/// `alice`'s, without a message; `n` tells it from others.
+/// An operation of `alice`'s without a message. Each `n` gives another id.
 async fn created(world: &World, n: u8, with: impl FnOnce(&mut Operation)) -> Operation {
     let random: &dyn Random = &SeededRandom::new(u64::from(n));
     let mut operation = Operation {
@@ -105,14 +106,14 @@ async fn created(world: &World, n: u8, with: impl FnOnce(&mut Operation)) -> Ope
     operation
 }
 
-/// Everything that the table holds.
+/// All items of the table.
 async fn stored(world: &World) -> Vec<Item> {
     let table = world.environment.required("TABLE_NAME").unwrap();
     let scanned = world.dynamodb.scan().table_name(table).send().await;
     scanned.unwrap().items().to_vec()
 }
 
-/// Writes an attribute of a head past every rule.
+/// Overwrites an attribute of a head without any condition.
 async fn tamper(world: &World, id: &OperationId, name: &str, value: AttributeValue) {
     let [pk, sk] = TABLE_KEYS;
     let table = world.environment.required("TABLE_NAME").unwrap();

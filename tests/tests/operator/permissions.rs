@@ -1,4 +1,4 @@
-//! What the tool may do, as the README says, held against what it does.
+//! The permissions that the runbook lists for the tool are those that its requests need.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +9,8 @@ use tests::world::World;
 use super::{echo, erase, requeue, store, submit};
 
 /// The permissions in a subcommand's row.
-fn told(subcommand: &str) -> BTreeSet<String> {
-    let row = part("operator permissions")
+fn listed(subcommand: &str) -> BTreeSet<String> {
+    let row = part("infra/RUNBOOK.md", "operator permissions")
         .lines()
         .find(|line| line.starts_with(&format!("| `{subcommand}` |")));
     let words = row.unwrap().split('`').skip(1).step_by(2);
@@ -18,8 +18,8 @@ fn told(subcommand: &str) -> BTreeSet<String> {
     words.map(str::to_owned).collect()
 }
 
-/// The permissions that the requests since the last reset took. A batch of messages takes that for one (Amazon SQS Developer Guide,
-/// "Amazon SQS API permissions").
+/// The permissions that the requests since the last reset needed. A batch of messages needs
+/// `sqs:SendMessage` (Amazon SQS Developer Guide, "Amazon SQS API permissions").
 fn used(world: &World) -> BTreeSet<String> {
     let calls = world.wire.counts().into_keys();
     calls
@@ -37,18 +37,18 @@ async fn each_subcommand_makes_the_requests_that_its_permissions_are_named_for()
     requeue::one_of_each(&world, &receiver).await;
     world.wire.reset();
     requeue::tool(&world).run(&mut |_| {}).await.unwrap();
-    assert_eq!(used(&world), told("requeue"));
+    assert_eq!(used(&world), listed("requeue"));
 
     let world = World::start().await;
     let id = submit(&world, echo()).await;
     world.wire.reset();
     store(&world).inspect(&id).await.unwrap();
-    assert_eq!(used(&world), told("show"));
+    assert_eq!(used(&world), listed("show"));
 
     erase::everything(&world).await;
     world.wire.reset();
     let tool = erase::tool(&world, true);
-    tool.look(&mut |_, _| {}).await.unwrap();
+    tool.inspect(&mut |_, _| {}).await.unwrap();
     tool.run(&mut |_| {}).await.unwrap();
-    assert_eq!(used(&world), told("erase"));
+    assert_eq!(used(&world), listed("erase"));
 }

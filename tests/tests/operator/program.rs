@@ -1,4 +1,4 @@
-//! The program `operator`, beside the program `local`: its commands as the README has them.
+//! The programs `operator` and `local` together, with the commands of `infra/RUNBOOK.md`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -23,13 +23,13 @@ use tokio::process::{Child, ChildStdout, Command};
 
 const NO_SUCH_OPERATION: &str = "op_000000000000000000000000";
 
-/// A bundle, and the file by which others find its store and queues.
+/// A bundle, and the file that names its store and queues.
 struct Local {
     url: String,
     file: PathBuf,
     environment: Environment,
     store: Store,
-    /// Kept open, for the functions log to it.
+    /// Kept open, since the functions log to it.
     _output: Lines<BufReader<ChildStdout>>,
     process: Child,
 }
@@ -68,7 +68,7 @@ impl Local {
         }
     }
 
-    /// With every process of its functions.
+    /// Stops the bundle with all processes of its functions.
     async fn stop(mut self) {
         let process_id = self.process.id().unwrap().to_string();
         let sent = Command::new("kill").args(["-TERM", &process_id]).status();
@@ -98,13 +98,13 @@ impl Local {
         submitted["id"].as_str().unwrap().to_owned()
     }
 
-    async fn completes(&self, id: &str) {
-        self.reaches(id, "completed").await;
+    async fn wait_until_completed(&self, id: &str) {
+        self.wait_for_status(id, "completed").await;
     }
 
-    async fn reaches(&self, id: &str, expected: &str) {
+    async fn wait_for_status(&self, id: &str, expected: &str) {
         let id = OperationId::parse(id).unwrap();
-        until("the end", async || {
+        until("the status", async || {
             let read = self.store.get(&id, SystemClock.now()).await.unwrap();
             let status = read.unwrap().status();
             (status.as_str() == expected).then_some(())
@@ -112,8 +112,8 @@ impl Local {
         .await;
     }
 
-    /// A worker says so, and vanishes.
-    async fn progresses(&self, id: &str) {
+    /// Claims the operation as a worker that reports progress and then crashes.
+    async fn report_progress(&self, id: &str) {
         let id = OperationId::parse(id).unwrap();
         let (now, lease) = (SystemClock.now(), Duration::from_secs(1));
         let operation = self.store.get(&id, now).await.unwrap().unwrap();
@@ -133,13 +133,13 @@ impl Local {
         renewed.await.unwrap();
     }
 
-    /// `alice`'s, in a table that was restored: without a message.
+    /// An operation of `alice`'s without a message, as in a table that was restored.
     async fn restored(&self, seed: u64) -> String {
         self.stored(seed, |operation| operation.callback = None)
             .await
     }
 
-    /// `alice`'s, without a message.
+    /// An operation of `alice`'s without a message.
     async fn stored(&self, seed: u64, with: impl FnOnce(&mut Operation)) -> String {
         let random: &dyn Random = &SeededRandom::new(seed);
         let mut operation = Operation {
@@ -163,7 +163,7 @@ fn program() -> PathBuf {
     binaries().join("operator")
 }
 
-/// Whatever profile whoever runs the tests has.
+/// Runs a command independently of the developer's AWS profile.
 async fn run(mut command: Command) -> Output {
     command
         .env("HOME", directory())
@@ -173,34 +173,36 @@ async fn run(mut command: Command) -> Output {
     soon("the end", command.output()).await.unwrap()
 }
 
-fn said(output: &Output, code: i32) -> &str {
+/// Standard output of a run that exited with this code.
+fn stdout(output: &Output, code: i32) -> &str {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{errors}");
     std::str::from_utf8(&output.stdout).unwrap().trim_end()
 }
 
-fn told(output: &Output, code: i32) -> &str {
-    assert_eq!(said(output, code), "");
+/// Standard error of a run that exited with this code and printed nothing else.
+fn stderr(output: &Output, code: i32) -> &str {
+    assert_eq!(stdout(output, code), "");
     std::str::from_utf8(&output.stderr).unwrap().trim_end()
 }
 
 #[tokio::test]
-async fn messages_operations_and_owners_are_seen_to_beside_a_running_bundle() {
+async fn every_command_works_with_a_running_bundle() {
     let local = Local::start("operator").await;
 
     let body = json!({"function": "demo.echo", "arguments": {"private": true}});
     let id = local.submit(body).await;
-    local.completes(&id).await;
+    local.wait_until_completed(&id).await;
     let shown = local.operator(&["show", &id]).await;
-    assert!(!said(&shown, 0).contains("private"));
-    let shown: Value = serde_json::from_str(said(&shown, 0)).unwrap();
+    assert!(!stdout(&shown, 0).contains("private"));
+    let shown: Value = serde_json::from_str(stdout(&shown, 0)).unwrap();
     assert_eq!(shown["owner"], "local:anonymous");
     let shown = local.operator(&["show", &id, "--payloads"]).await;
-    let shown: Value = serde_json::from_str(said(&shown, 0)).unwrap();
+    let shown: Value = serde_json::from_str(stdout(&shown, 0)).unwrap();
     assert_eq!(shown["result"], json!({"private": true}));
     let absent = local.operator(&["show", NO_SUCH_OPERATION]).await;
     let expected = format!("error: nothing is stored of {NO_SUCH_OPERATION} in ferry");
-    assert_eq!(told(&absent, 1), expected);
+    assert_eq!(stderr(&absent, 1), expected);
 
     let restored = local.restored(1).await;
     let dry = local.operator(&["requeue", "--dry-run"]).await;
@@ -208,18 +210,18 @@ async fn messages_operations_and_owners_are_seen_to_beside_a_running_bundle() {
         format!("1 live, 0 callbacks due, {sent} messages sent, 0 not sent, 0 records unreadable")
     };
     let expected = format!("dispatch {restored} pending\n{}", summary(0));
-    assert_eq!(said(&dry, 0), expected);
+    assert_eq!(stdout(&dry, 0), expected);
     let requeued = local.operator(&["requeue"]).await;
-    assert_eq!(said(&requeued, 0), summary(1));
-    local.completes(&restored).await;
+    assert_eq!(stdout(&requeued, 0), summary(1));
+    local.wait_until_completed(&restored).await;
 
     let live = local.restored(2).await;
     let alice = ["erase", "--owner", "local:alice"];
-    let unasked = local.operator(&alice).await;
-    let told_so = told(&unasked, 1);
-    assert!(told_so.contains("--yes"), "{told_so}");
+    let unconfirmed = local.operator(&alice).await;
+    let errors = stderr(&unconfirmed, 1);
+    assert!(errors.contains("--yes"), "{errors}");
     let dry = local.operator(&[&alice[..], &["--dry-run"]].concat()).await;
-    let mut found: Vec<_> = said(&dry, 0).lines().collect();
+    let mut found: Vec<_> = stdout(&dry, 0).lines().collect();
     found.sort_unstable();
     let mut expected = [
         "2 of local:alice".to_owned(),
@@ -230,7 +232,7 @@ async fn messages_operations_and_owners_are_seen_to_beside_a_running_bundle() {
     assert_eq!(found, expected);
     let left = local.operator(&[&alice[..], &["--yes"]].concat()).await;
     let summary = "1 erased, 0 of them cancelled first, 1 live, 0 unreadable";
-    assert_eq!(said(&left, 2), summary);
+    assert_eq!(stdout(&left, 2), summary);
     let logged = String::from_utf8_lossy(&left.stderr);
     assert!(logged.contains(&format!("left: {live} has not ended")));
     let audited =
@@ -240,28 +242,29 @@ async fn messages_operations_and_owners_are_seen_to_beside_a_running_bundle() {
         .operator(&[&alice[..], &["--yes", "--cancel"]].concat())
         .await;
     let summary = "1 erased, 1 of them cancelled first, 0 live, 0 unreadable";
-    assert_eq!(said(&all, 0), summary);
+    assert_eq!(stdout(&all, 0), summary);
     let shown = local.operator(&["show", &live]).await;
-    let shown: Value = serde_json::from_str(said(&shown, 0)).unwrap();
+    let shown: Value = serde_json::from_str(stdout(&shown, 0)).unwrap();
     assert_eq!(shown["record"], "mark");
     let shown = local.operator(&["show", &id]).await;
     assert_eq!(shown.status.code(), Some(0));
     local.stop().await;
 }
 
-/// Every text that callers and functions choose; the gateway would take no such owner.
+/// Every text that callers and functions choose. The owner is stored directly, since the gateway
+/// would refuse such a one.
 #[tokio::test]
-async fn what_is_stored_of_others_text_is_escaped_and_json_keeps_its_value() {
+async fn texts_of_callers_and_functions_are_escaped_and_keep_their_value_in_json() {
     let local = Local::start("hostile").await;
     let failing = json!({
         "function": "demo.fail", "arguments": {"code": HOSTILE, "message": HOSTILE},
         "metadata": {HOSTILE: HOSTILE},
     });
     let failed = local.submit(failing).await;
-    local.reaches(&failed, "failed").await;
+    local.wait_for_status(&failed, "failed").await;
     let echo = json!({"function": "demo.echo", "arguments": {HOSTILE: HOSTILE}});
     let completed = local.submit(echo).await;
-    local.completes(&completed).await;
+    local.wait_until_completed(&completed).await;
 
     let owner = format!("local:{HOSTILE}");
     let stored = local
@@ -279,11 +282,11 @@ async fn what_is_stored_of_others_text_is_escaped_and_json_keeps_its_value() {
             operation.callback = Some(Callback::new(url, Event::ALL.to_vec()));
         })
         .await;
-    local.progresses(&stored).await;
+    local.report_progress(&stored).await;
     let shown = async |id: &str| {
         let output = local.operator(&["show", id, "--payloads"]).await;
         assert_visible(&output);
-        serde_json::from_str::<Value>(said(&output, 0)).unwrap()
+        serde_json::from_str::<Value>(stdout(&output, 0)).unwrap()
     };
     let view = shown(&failed).await;
     assert_eq!(view["operation"]["errors"][0]["message"], HOSTILE);
@@ -315,19 +318,18 @@ async fn what_is_stored_of_others_text_is_escaped_and_json_keeps_its_value() {
     local.stop().await;
 }
 
-/// As an operator's credentials come.
 #[tokio::test]
-async fn a_profile_with_a_process_is_enough() {
+async fn credentials_may_come_from_a_profile_with_a_process() {
     let local = Local::start("profile").await;
     let id = local.restored(3).await;
     let credentials =
         json!({"Version": 1, "AccessKeyId": "AKIDEXAMPLE", "SecretAccessKey": "secret"});
-    let given = directory().join("credentials.json");
-    std::fs::write(&given, credentials.to_string()).unwrap();
+    let file = directory().join("credentials.json");
+    std::fs::write(&file, credentials.to_string()).unwrap();
     let config = directory().join("config");
     let profile = format!(
         "[profile night]\nregion = us-east-1\ncredential_process = cat '{}'\n",
-        given.display()
+        file.display()
     );
     std::fs::write(&config, profile).unwrap();
     let mut command = Command::new(program());
@@ -341,7 +343,7 @@ async fn a_profile_with_a_process_is_enough() {
         command.env_remove(name);
     }
     let shown = soon("the end", command.output()).await.unwrap();
-    let shown: Value = serde_json::from_str(said(&shown, 0)).unwrap();
+    let shown: Value = serde_json::from_str(stdout(&shown, 0)).unwrap();
     assert_eq!(shown["arguments"], json!({"a": 1}));
     local.stop().await;
 }

@@ -1,10 +1,10 @@
-//! `requeue`: what has lost its message gets one, and nothing else happens.
+//! `requeue`: operations without a message get one, and nothing else happens.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
-use operator::requeue::{Need, Requeue, Requeued, Told};
+use operator::requeue::{Need, Progress, Requeue, Requeued};
 use serde_json::{Value, json};
 use shared::clock::Clock as _;
 use shared::domain::callback::Event;
@@ -54,9 +54,12 @@ async fn messages(world: &World) -> usize {
     messages
 }
 
-/// Operations with a callback each, in every state in which one needs a message.
+/// Operations with callbacks in every state in which one needs a message.
 pub(super) async fn one_of_each(world: &World, receiver: &Receiver) -> Vec<OperationId> {
-    let with_callback = |function: &str, arguments: Value| json!({"function": function, "arguments": arguments, "callback_url": receiver.url});
+    let with_callback = |function: &str, arguments: Value| {
+        let url = &receiver.url;
+        json!({"function": function, "arguments": arguments, "callback_url": url})
+    };
     let echo = || with_callback("demo.echo", json!({}));
     let retried = json!({"retryable": true, "succeed_on_attempt": 2});
 
@@ -77,22 +80,22 @@ pub(super) async fn one_of_each(world: &World, receiver: &Receiver) -> Vec<Opera
     let held = submit(world, echo()).await;
     claim_and_vanish(world, &held).await;
     let mut ids = vec![attempted, unannounced, backing_off, cancelled, held];
-    // More than one batch.
+    // Enough for more than one batch.
     for _ in 0..12 {
         ids.push(submit(world, echo()).await);
     }
     ids
 }
 
-/// Each has ended in the one way that it can, and its receiver was told.
-async fn all_ended(world: &World, receiver: &Receiver, ids: &[OperationId]) {
+/// Asserts that each operation has ended as it should, and that its callback was delivered.
+async fn assert_all_ended(world: &World, receiver: &Receiver, ids: &[OperationId]) {
     for (index, id) in ids.iter().enumerate() {
         let shown = world.show(id.as_str()).await;
         let status = if index == 3 { "cancelled" } else { "completed" };
         assert_eq!(shown["status"], status, "{shown}");
         assert_eq!(shown["callback"]["status"], "delivered", "{shown}");
     }
-    let told: BTreeSet<_> = receiver
+    let delivered: BTreeSet<_> = receiver
         .received()
         .iter()
         .map(|delivery| {
@@ -100,11 +103,11 @@ async fn all_ended(world: &World, receiver: &Receiver, ids: &[OperationId]) {
             OperationId::parse(id.as_str().unwrap()).unwrap()
         })
         .collect();
-    assert_eq!(told, ids.iter().cloned().collect());
+    assert_eq!(delivered, ids.iter().cloned().collect());
 }
 
 #[tokio::test]
-async fn everything_that_a_purge_took_the_message_of_reaches_its_end_and_is_told() {
+async fn after_a_purge_every_operation_ends_and_its_callback_is_delivered() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let ids = one_of_each(&world, &receiver).await;
@@ -117,13 +120,13 @@ async fn everything_that_a_purge_took_the_message_of_reaches_its_end_and_is_told
     assert_eq!((requeued.live, requeued.due), (14, 3));
     assert_eq!(messages(&world).await, 17);
     world.rest().await;
-    all_ended(&world, &receiver, &ids).await;
-    // The one that failed, and one for each.
+    assert_all_ended(&world, &receiver, &ids).await;
+    // The attempt that failed, and one for each operation.
     assert_eq!(receiver.received().len(), 18);
 }
 
 #[tokio::test]
-async fn while_nothing_is_lost_it_changes_nothing_however_often_it_is_made() {
+async fn while_no_message_is_lost_repeated_runs_change_nothing() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let ids = one_of_each(&world, &receiver).await;
@@ -131,9 +134,10 @@ async fn while_nothing_is_lost_it_changes_nothing_however_often_it_is_made() {
         requeue(&world).await;
     }
     world.rest().await;
-    all_ended(&world, &receiver, &ids).await;
+    assert_all_ended(&world, &receiver, &ids).await;
     assert_eq!(receiver.received().len(), 18);
-    // Claimed once and ended once, but for those that another attempt was due for anyhow, and the cancelled one.
+    // Claimed once and ended once, except for the operations that need another attempt and the
+    // cancelled one.
     for (index, id) in ids.iter().enumerate() {
         let expected = match index {
             2 => 5,
@@ -154,7 +158,7 @@ async fn while_nothing_is_lost_it_changes_nothing_however_often_it_is_made() {
 }
 
 #[tokio::test]
-async fn what_a_restored_table_holds_goes_on_from_there() {
+async fn operations_of_a_restored_table_continue_from_their_stored_state() {
     let before = World::start().await;
     let receiver = Receiver::start().await;
     let ids = one_of_each(&before, &receiver).await;
@@ -170,11 +174,11 @@ async fn what_a_restored_table_holds_goes_on_from_there() {
     assert_eq!(get(&world, &ids[16]).await.lock_version, 1);
     requeue(&world).await;
     world.rest().await;
-    all_ended(&world, &receiver, &ids).await;
+    assert_all_ended(&world, &receiver, &ids).await;
 }
 
 #[tokio::test]
-async fn what_has_ended_expired_or_been_erased_gets_no_message() {
+async fn ended_expired_and_erased_operations_get_no_message() {
     let world = World::start().await;
     let ended = submit(&world, echo()).await;
     let erased = submit(&world, echo()).await;
@@ -211,7 +215,7 @@ async fn what_has_ended_expired_or_been_erased_gets_no_message() {
 }
 
 #[tokio::test]
-async fn messages_wait_until_there_is_something_to_do() {
+async fn messages_are_delayed_until_a_function_can_act_on_them() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let held = submit(&world, echo()).await;
@@ -224,7 +228,7 @@ async fn messages_wait_until_there_is_something_to_do() {
     assert!(at <= claimed_at + LEASE + Duration::from_secs(1), "{at}");
     world.rest().await;
 
-    // Behind the chain that there may be; and no later than a message can be.
+    // After any wake-up that may already be in the queue, but within SQS's longest delay.
     for (retry_after, delay_secs) in [
         ("60", 60 + CALLBACK_ANNOUNCEMENT_SECS),
         ("3600", QUEUE_DELAY_SECS_MAX),
@@ -244,13 +248,13 @@ async fn messages_wait_until_there_is_something_to_do() {
         let callback = get(&world, &id).await.callback.unwrap();
         assert_eq!(callback.attempts_made, 2);
         let waited = callback.attempts[1].at.since(attempted_at).as_secs();
-        let asked: u64 = retry_after.parse().unwrap();
-        assert!((asked..=asked + 400).contains(&waited), "{waited}");
+        let expected: u64 = retry_after.parse().unwrap();
+        assert!((expected..=expected + 400).contains(&waited), "{waited}");
     }
 }
 
 #[tokio::test]
-async fn a_dry_run_tells_and_sends_nothing() {
+async fn a_dry_run_reports_every_need_and_sends_nothing() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let ids = one_of_each(&world, &receiver).await;
@@ -259,24 +263,24 @@ async fn a_dry_run_tells_and_sends_nothing() {
         dry_run: true,
         ..tool(&world)
     };
-    let mut told = BTreeSet::new();
+    let mut reported = BTreeSet::new();
     let requeued = dry
-        .run(&mut |what| {
-            if let Told::Needs(operation, need) = what {
+        .run(&mut |progress| {
+            if let Progress::Needs(operation, need) = progress {
                 let is_live = matches!(need, Need::Dispatch { .. });
                 assert_eq!(is_live, !operation.status().is_terminal());
-                assert!(told.insert(operation.id.clone()));
+                assert!(reported.insert(operation.id.clone()));
             }
         })
         .await
         .unwrap();
-    assert_eq!(told, ids.into_iter().collect());
+    assert_eq!(reported, ids.into_iter().collect());
     assert_eq!((requeued.live, requeued.due, requeued.sent), (14, 3, 0));
     assert_eq!(messages(&world).await, 0);
 }
 
 #[tokio::test]
-async fn a_record_that_cannot_be_read_is_told_and_keeps_no_other_from_its_message() {
+async fn an_unreadable_record_is_reported_and_the_others_get_their_messages() {
     let world = World::start().await;
     let corrupt = submit(&world, echo()).await;
     let text = AttributeValue::S("asleep".to_owned());
@@ -285,41 +289,39 @@ async fn a_record_that_cannot_be_read_is_told_and_keeps_no_other_from_its_messag
         submit(&world, echo()).await;
     }
     purge(&world).await;
-    let mut told = Vec::new();
+    let mut unreadable = Vec::new();
     let requeued = tool(&world)
-        .run(&mut |what| {
-            if let Told::Unreadable(error) = what {
-                told.push(error.to_string());
+        .run(&mut |progress| {
+            if let Progress::Unreadable(error) = progress {
+                unreadable.push(error.to_string());
             }
         })
         .await
         .unwrap();
-    assert_eq!(told, [format!("operation {corrupt} is corrupt at status")]);
+    let expected = format!("operation {corrupt} is corrupt at status");
+    assert_eq!(unreadable, [expected]);
     assert!(!requeued.is_complete());
     assert_eq!((requeued.unreadable, requeued.sent), (1, 3));
 }
 
 #[tokio::test]
-async fn broken_off_by_an_outage_it_is_begun_again() {
+async fn after_an_outage_a_second_run_continues() {
     let world = World::start().await;
     for _ in 0..3 {
         submit(&world, echo()).await;
     }
     purge(&world).await;
-    for (service, said) in [
+    for (service, expected) in [
         (Service::Store, "the table cannot be read"),
-        (
-            Service::Queues,
-            "the queue ferry-dispatch cannot be sent to",
-        ),
+        (Service::Queues, "cannot send to the queue ferry-dispatch"),
     ] {
         world.wire.suffer(&[Outage {
             service,
             fault: Fault::AlwaysThrottled,
             only: String::new(),
         }]);
-        let broken_off = tool(&world).run(&mut |_| {}).await.unwrap_err();
-        assert_eq!(broken_off.to_string(), said);
+        let error = tool(&world).run(&mut |_| {}).await.unwrap_err();
+        assert_eq!(error.to_string(), expected);
     }
     world.wire.suffer(&[]);
     assert_eq!(requeue(&world).await.sent, 3);
@@ -328,7 +330,7 @@ async fn broken_off_by_an_outage_it_is_begun_again() {
 }
 
 #[tokio::test]
-async fn it_makes_no_more_requests_a_second_than_it_may() {
+async fn the_rate_of_requests_is_limited() {
     let world = World::start().await;
     for n in 0..25 {
         created(&world, n, |operation| operation.callback = None).await;
@@ -337,17 +339,16 @@ async fn it_makes_no_more_requests_a_second_than_it_may() {
         per_second: 2,
         ..tool(&world)
     };
-    let begun_at = world.clock.now();
+    let started_at = world.clock.now();
     slow.run(&mut |_| {}).await.unwrap();
-    // A page of the table, and three batches.
-    let took = world.clock.now().since(begun_at);
+    // One page of the table and three batches.
+    let took = world.clock.now().since(started_at);
     assert_eq!(took, Duration::from_millis(1500));
     assert_eq!(world.wire.calls().len(), 4);
 }
 
-/// As the functions would have sent them.
 #[tokio::test]
-async fn the_messages_are_those_of_the_record_that_stands_there() {
+async fn the_messages_are_those_that_the_functions_would_send_for_the_record() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let body = json!({"function": "demo.echo", "callback_url": receiver.url});

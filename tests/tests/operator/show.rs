@@ -1,4 +1,4 @@
-//! `show`: whatever there is under a name.
+//! `show`: everything that is stored under an id.
 
 use operator::show::View;
 use serde_json::{Value, json};
@@ -27,13 +27,15 @@ async fn show(world: &World, id: &OperationId) -> Value {
 
 fn with_callback(receiver: &Receiver) -> Value {
     json!({
-        "function": "demo.echo", "arguments": {"private": "argument"}, "metadata": {"private": "metadata"},
+        "function": "demo.echo",
+        "arguments": {"private": "argument"},
+        "metadata": {"private": "metadata"},
         "callback_url": receiver.url,
     })
 }
 
 #[tokio::test]
-async fn an_operation_is_shown_as_its_owner_sees_it_and_as_only_its_record_does() {
+async fn it_shows_what_the_owner_sees_and_what_only_the_record_has() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let id = submit(&world, with_callback(&receiver)).await;
@@ -85,7 +87,7 @@ async fn an_operation_is_shown_as_its_owner_sees_it_and_as_only_its_record_does(
 }
 
 #[tokio::test]
-async fn payloads_are_shown_when_they_are_asked_for_wherever_they_lie() {
+async fn payloads_are_shown_on_request_whether_inline_or_external() {
     let world = World::start().await;
     for text in ["short".to_owned(), incompressible(3000)] {
         let arguments = json!({"text": text});
@@ -105,7 +107,7 @@ async fn payloads_are_shown_when_they_are_asked_for_wherever_they_lie() {
 }
 
 #[tokio::test]
-async fn what_nobody_else_sees_is_shown() {
+async fn expired_half_erased_and_erased_operations_are_shown() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let id = submit(&world, with_callback(&receiver)).await;
@@ -134,7 +136,7 @@ async fn what_nobody_else_sees_is_shown() {
 }
 
 #[tokio::test]
-async fn a_record_that_cannot_be_read_is_shown_as_far_as_it_can_be() {
+async fn an_unreadable_record_is_shown_as_far_as_it_can_be_read() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     for (name, value, problem) in [
@@ -158,17 +160,17 @@ async fn a_record_that_cannot_be_read_is_shown_as_far_as_it_can_be() {
         tamper(&world, &id, name, value).await;
         let shown = show_at(&world, &id, true, world.clock.now()).await;
         assert_eq!(shown["record"], "unreadable");
-        let told = shown["problem"].as_str().unwrap();
-        assert!(told.ends_with(problem), "{told}");
+        let reason = shown["problem"].as_str().unwrap();
+        assert!(reason.ends_with(problem), "{reason}");
         assert_eq!(shown["attributes"]["owner"], "local:alice");
         assert!(!shown.to_string().contains("private"));
     }
-    // Only the dispatch messages know of them now.
+    // Their dispatch messages are still in the queue.
     assert_eq!(world.queue(QueueKind::Dispatch).len().await, 3);
 }
 
 #[tokio::test]
-async fn of_nothing_nothing_is_shown() {
+async fn an_id_under_which_nothing_is_stored_has_no_view() {
     let world = World::start().await;
     let id = OperationId::from_bytes([0; 12]);
     let inspected = store(&world).inspect(&id).await.unwrap();

@@ -1,7 +1,7 @@
 //! What the scripts install: nothing from npm that runs code on the way, and nothing from PyPI that
 //! is not what was pinned.
 
-use std::path::{Path, PathBuf};
+use tests::readme::{files, root};
 
 /// They fetch and run at once.
 const RUNNERS: &str = "npx pipx uvx yarn pnpm";
@@ -14,7 +14,7 @@ const PIP_FETCHES: &str = "install download wheel";
 fn npm_runs_no_scripts_and_pip_takes_pinned_hashes_alone() {
     let mut scripts = 0;
     let mut faults = Vec::new();
-    for file in files(&root()) {
+    for file in files(root()) {
         let Ok(text) = std::fs::read_to_string(&file) else {
             continue;
         };
@@ -130,23 +130,4 @@ fn program_faults(program: &str) -> Vec<String> {
     let tools = RUNNERS.split(' ').chain(PACKAGERS.split(' '));
     let named = tools.map(|tool| format!("\"{tool}\""));
     named.filter(|named| program.contains(named)).collect()
-}
-
-/// All files of the workspace that are its own.
-fn files(directory: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().and_then(|name| name.to_str());
-        if !path.is_dir() {
-            found.push(path);
-        } else if !matches!(name, Some("target" | ".git" | "node_modules")) {
-            found.extend(files(&path));
-        }
-    }
-    found
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }

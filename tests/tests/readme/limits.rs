@@ -2,16 +2,16 @@
 
 use shared::domain::limits;
 
-use crate::rows;
+use crate::{PROTOCOL, rows};
 
 #[test]
 fn the_limits_are_those_of_the_code() {
     let expected = [callers_limits(), works_limits()].concat();
-    let told: Vec<_> = rows("limits")
+    let written: Vec<_> = rows(PROTOCOL, "limits")
         .into_iter()
         .map(|row| (row[0], row[1].to_owned()))
         .collect();
-    assert_eq!(told, expected);
+    assert_eq!(written, expected);
 }
 
 /// What callers send and get.
@@ -130,7 +130,7 @@ fn works_limits() -> Vec<(&'static str, String)> {
         ),
         ("one attempt", time(attempt_secs)),
         (
-            "end of work after it is told to end",
+            "end of work after it is aborted",
             format!(
                 "{}; beyond it the process ends",
                 time(limits::ABORT_GRACE.as_secs())

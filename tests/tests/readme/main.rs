@@ -1,10 +1,11 @@
-//! Holds `README.md` to the code: its states, routes, settings, limits, tests and links. What it says of them would otherwise be true
-//! on the day on which it was written.
+//! Holds the Markdown pages to the code: their states, routes, settings, limits, metrics, tests,
+//! commands and links. Without these tests a page is right on the day it is written, and no longer.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod installs;
 mod limits;
+mod pages;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -16,9 +17,16 @@ use shared::domain::limits as bounds;
 use shared::domain::transition::{Status, Step, Verdict, verdict};
 use shared::metrics::{FUNCTION, Metric, NAMESPACE_DEFAULT, OUTCOME, SERVICE, VERSION};
 use tests::metrics::unit_name;
-use tests::readme::{README, part};
+use tests::readme::{part, root};
 
-/// Where settings that several functions share are read, and what a function's source says when it is one of them.
+const README: &str = "README.md";
+const PROTOCOL: &str = "shared/README.md";
+const SETTINGS: &str = "infra/SETTINGS.md";
+const RUNBOOK: &str = "infra/RUNBOOK.md";
+const TESTS: &str = "tests/README.md";
+
+/// The files in `shared` that read settings, each with what the source of a function that uses it
+/// contains.
 const SHARED_READERS: [(&str, &str); 6] = [
     ("aws.rs", "Aws::new("),
     ("metrics.rs", "lambda::run("),
@@ -56,7 +64,7 @@ fn the_states_are_those_of_the_transition_table() {
     {
         writeln!(arrows, "    {end} --> [*]").unwrap();
     }
-    assert_eq!(part("states"), format!("{arrows}```"));
+    assert_eq!(part(PROTOCOL, "states"), format!("{arrows}```"));
 }
 
 const fn label(step: Step) -> &'static str {
@@ -74,20 +82,20 @@ const fn label(step: Step) -> &'static str {
 
 #[test]
 fn the_routes_are_those_of_the_gateway() {
-    let mut told: BTreeSet<_> = BTreeSet::new();
-    for row in rows("routes") {
+    let mut written: BTreeSet<_> = BTreeSet::new();
+    for row in rows(README, "routes") {
         let (method, path) = row[0].trim_matches('`').split_once(' ').unwrap();
         let submits = ROUTES.iter().any(|route| {
             route.handler == Handler::Submit && route.key == format!("{method} {path}")
         });
-        told.insert(if submits {
+        written.insert(if submits {
             format!("{method} {path}")
         } else {
             format!("ANY {path}")
         });
     }
     let routes = ROUTES.iter().map(|route| route.key.to_owned());
-    assert_eq!(told, routes.collect());
+    assert_eq!(written, routes.collect());
 }
 
 #[test]
@@ -107,7 +115,7 @@ fn the_settings_are_those_that_the_functions_read() {
             read.entry(name).or_default().insert(function.name);
         }
     }
-    let told: BTreeMap<_, BTreeSet<_>> = rows("settings")
+    let written: BTreeMap<_, BTreeSet<_>> = rows(SETTINGS, "settings")
         .into_iter()
         .map(|row| {
             let functions = match row[1] {
@@ -117,7 +125,7 @@ fn the_settings_are_those_that_the_functions_read() {
             (row[0].trim_matches('`').to_owned(), functions)
         })
         .collect();
-    assert_eq!(told, read);
+    assert_eq!(written, read);
 }
 
 #[test]
@@ -170,7 +178,7 @@ fn the_settings_have_the_bounds_of_the_code() {
             ),
         ),
     ] {
-        let rows = rows("settings");
+        let rows = rows(SETTINGS, "settings");
         let row = rows.iter().find(|row| row[0] == format!("`{name}`"));
         assert_eq!(row.unwrap()[2..4], [default, range], "{name}");
     }
@@ -178,16 +186,16 @@ fn the_settings_have_the_bounds_of_the_code() {
 
 #[test]
 fn the_settings_that_are_handed_on_are_those_of_the_local_bundle() {
-    let told: Vec<_> = part("passed on")
+    let written: Vec<_> = part(SETTINGS, "passed on")
         .split(',')
         .map(|name| name.trim().trim_matches('`'))
         .collect();
-    assert_eq!(told, PASSED_ON);
+    assert_eq!(written, PASSED_ON);
 }
 
 #[test]
 fn the_metrics_are_those_of_the_code() {
-    let told: Vec<Vec<String>> = rows("metrics")
+    let written: Vec<Vec<String>> = rows(RUNBOOK, "metrics")
         .into_iter()
         .map(|row| row[..4].iter().map(|cell| (*cell).to_owned()).collect())
         .collect();
@@ -210,15 +218,15 @@ fn the_metrics_are_those_of_the_code() {
             ]
         })
         .collect();
-    assert_eq!(told, counted);
-    let settings = rows("settings");
+    assert_eq!(written, counted);
+    let settings = rows(SETTINGS, "settings");
     let row = settings.iter().find(|row| row[0] == "`METRICS_NAMESPACE`");
     assert_eq!(row.unwrap()[2], format!("`{NAMESPACE_DEFAULT}`"));
 }
 
 #[test]
 fn the_members_of_log_lines_are_those_of_the_code() {
-    let told: BTreeSet<_> = rows("log fields")
+    let written: BTreeSet<_> = rows(RUNBOOK, "log fields")
         .iter()
         .flat_map(|row| row[0].split(", "))
         .map(|name| name.trim_matches('`'))
@@ -235,17 +243,30 @@ fn the_members_of_log_lines_are_those_of_the_code() {
         .map(|field| field.split(&['=', ',']).next().unwrap().trim())
         .filter(|name| !name.starts_with('"'))
         .collect();
-    assert_eq!(told, logged);
+    assert_eq!(written, logged);
+}
+
+#[test]
+fn the_log_messages_are_those_of_the_code() {
+    let sources = sources("functions").into_values();
+    let sources: String = sources
+        .chain(self::sources("shared/src").into_values())
+        .collect();
+    for row in rows(RUNBOOK, "log messages") {
+        let message = row[0].trim_matches('`');
+        assert!(sources.contains(&format!("\"{message}")), "{message}");
+    }
 }
 
 #[test]
 fn every_test_that_is_named_exists() {
     let mut names = 0;
-    for row in rows("held by") {
+    for row in rows(TESTS, "held by") {
         for link in row[1].split(", ") {
             let (name, path) = link.split_once("`](").unwrap();
             let (name, path) = (name.trim_start_matches("[`"), path.trim_end_matches(')'));
-            assert!(is_test(&root().join(path), name), "{link}");
+            let path = root().join(pages::resolve(TESTS, path));
+            assert!(is_test(&path, name), "{link}");
             names += 1;
         }
     }
@@ -274,34 +295,6 @@ fn is_test(path: &Path, name: &str) -> bool {
     })
 }
 
-#[test]
-fn every_link_leads_somewhere() {
-    let headings: BTreeSet<_> = README
-        .lines()
-        .filter_map(|line| line.trim_start_matches('#').strip_prefix(' '))
-        .map(|heading| heading.to_lowercase().replace(' ', "-"))
-        .collect();
-    let mut links = 0;
-    for target in README
-        .split("](")
-        .skip(1)
-        .map(|rest| rest.split(')').next().unwrap())
-    {
-        links += 1;
-        match target.strip_prefix('#') {
-            Some(heading) => assert!(headings.contains(heading), "{target}"),
-            None if target.starts_with("https://") => {}
-            None => assert!(root().join(target).exists(), "{target}"),
-        }
-    }
-    assert!(links > 20);
-}
-
-fn root() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-}
-
-/// The cells of a table, without its head.
 /// Of the conformance suite, which is not a function.
 #[test]
 fn the_settings_of_the_conformance_suite_are_those_that_it_reads() {
@@ -314,20 +307,21 @@ fn the_settings_of_the_conformance_suite_are_those_that_it_reads() {
         // The one of the bundle's own functions.
         .filter(|word| word.starts_with("FORRST_") && *word != "FORRST_WAIT_SECONDS")
         .collect();
-    let mut told = BTreeSet::new();
-    for row in rows("conformance") {
-        told.insert(row[0].trim_matches('`'));
+    let mut written = BTreeSet::new();
+    for row in rows(TESTS, "conformance") {
+        written.insert(row[0].trim_matches('`'));
         if let Some(default) = row[1].strip_prefix('`') {
             let default = default.trim_end_matches('`');
             assert!(source.contains(default), "{default}");
         }
     }
-    assert_eq!(told, read);
+    assert_eq!(written, read);
 }
 
-fn rows(name: &str) -> Vec<Vec<&'static str>> {
+/// The cells of a table in a page, without its head.
+fn rows(page: &str, name: &str) -> Vec<Vec<&'static str>> {
     let cells = |row: &'static str| row.trim_matches('|').split('|').map(str::trim).collect();
-    let rows: Vec<_> = part(name).lines().skip(2).map(cells).collect();
+    let rows: Vec<_> = part(page, name).lines().skip(2).map(cells).collect();
     assert!(!rows.is_empty());
     rows
 }

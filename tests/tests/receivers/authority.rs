@@ -1,4 +1,4 @@
-//! A certificate authority, and the certificate that a receiver shows.
+//! A certificate authority, and a receiver's certificate.
 
 use std::path::{Path, PathBuf};
 
@@ -6,22 +6,21 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 
-/// See the module.
 pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     identity: Identity,
 }
 
-/// What a receiver shows and proves itself with.
+/// A receiver's certificate and private key.
 #[derive(Clone)]
 pub(crate) struct Identity {
     pub(crate) config: ServerConfig,
-    /// Certificate and private key as a file, for a receiver in a process of its own.
+    /// A file with both, for a receiver in another process.
     pub(crate) file: PathBuf,
 }
 
 impl Authority {
-    /// A new one. No two of a run may have one name.
+    /// Each authority of a run needs another name.
     pub(crate) fn new(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
@@ -36,7 +35,7 @@ impl Authority {
         self.issuer.pem()
     }
 
-    /// Of a receiver on this machine.
+    /// The identity of a receiver on this machine.
     pub(crate) fn identity(&self) -> &Identity {
         &self.identity
     }

@@ -1,4 +1,4 @@
-//! From the end of an operation to a receiver that believes it, or does not.
+//! From an operation's end to a receiver that verifies the callback.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -10,25 +10,26 @@ use crate::language::Language;
 use crate::receiver::Receiver;
 use crate::{AUTHORITY, ROTATING};
 
-/// What comes back as other bytes from somebody who does not verify and read the very bytes: letters beyond ASCII, a decomposed
-/// one, one outside of the basic plane, line separators, control characters, and what HTML escapes.
+/// Text that comes back changed unless the receiver verifies and parses the very bytes that it got:
+/// letters beyond ASCII, a decomposed one, one outside of the basic plane, line separators, control
+/// characters, and characters that HTML escapes.
 const TEXT: &str = "Žluťoučký kůň, e\u{301}, 日本, 🐎, \u{2028}\u{85}\u{7f}\u{1}\t\\\"</&>";
 
 #[tokio::test]
-async fn every_end_is_verified_with_each_key_alone() {
-    let api = ROTATING.caller("ends");
+async fn each_key_alone_verifies_every_outcome() {
+    let api = ROTATING.caller("outcomes");
     let languages = Language::of_this_run();
     let keys = [OLD_SECRET, NEW_SECRET, PUBLIC_KEY];
     let receivers = languages
         .iter()
-        .flat_map(|language| keys.map(|key| verifies_every_end(&api, language, key)));
+        .flat_map(|language| keys.map(|key| verifies_every_outcome(&api, language, key)));
     join_all(receivers).await;
 }
 
-async fn verifies_every_end(api: &Api, language: &Language, key: &str) {
+async fn verifies_every_outcome(api: &Api, language: &Language, key: &str) {
     let mut receiver = Receiver::start(language, AUTHORITY.identity(), key).await;
     let failure = json!({"message": TEXT, "retryable": false});
-    // Reports its progress at short intervals, and so learns soon that it has been cancelled.
+    // It reports progress at short intervals, and so notices a cancel soon.
     let countdown = json!({"steps": 10_000, "step_ms": 100});
     let mut last = Value::Null;
     for (function, arguments, status) in [
@@ -42,19 +43,27 @@ async fn verifies_every_end(api: &Api, language: &Language, key: &str) {
             assert_eq!(cancelled.status, 200, "{}", cancelled.text);
         }
         let report = receiver.report().await;
-        let told = format!("{} with {key}: {report}", language.name());
-        assert_eq!(report["verified"], true, "{told}");
+        let context = format!("{} with {key}: {report}", language.name());
+        assert_eq!(report["verified"], true, "{context}");
         let event = &report["event"];
         assert_eq!(
             event["type"],
             format!("forrst.operation.{status}"),
-            "{told}"
+            "{context}"
         );
-        assert_eq!(event["data"]["operation_id"], id, "{told}");
-        assert_eq!(event["data"]["metadata"], json!({"text": TEXT}), "{told}");
+        assert_eq!(event["data"]["operation_id"], id, "{context}");
+        assert_eq!(
+            event["data"]["metadata"],
+            json!({"text": TEXT}),
+            "{context}"
+        );
         let operation = api.reaches(&id, status).await.json();
         for member in ["result", "errors"] {
-            assert_eq!(event["data"].get(member), operation.get(member), "{told}");
+            assert_eq!(
+                event["data"].get(member),
+                operation.get(member),
+                "{context}"
+            );
         }
         match status {
             "completed" => assert_eq!(operation["result"], arguments),
@@ -62,18 +71,19 @@ async fn verifies_every_end(api: &Api, language: &Language, key: &str) {
             _ => {}
         }
         let attempts = attempts(api, &id, "delivered").await;
-        assert_eq!(attempts.len(), 1, "{told} {attempts:?}");
-        assert_eq!(attempts[0]["status_code"], 204, "{told} {attempts:?}");
+        assert_eq!(attempts.len(), 1, "{context} {attempts:?}");
+        assert_eq!(attempts[0]["status_code"], 204, "{context} {attempts:?}");
         last = report;
     }
-    // Whoever cancels wakes the sender, and so may the worker, who finds a cancelled operation in its hands: then it comes twice.
+    // Both the cancel and the worker that held the operation may send a wake-up, so the callback
+    // for the cancelled operation may arrive twice.
     for again in receiver.end().await {
         assert_eq!(again, last);
     }
 }
 
 #[tokio::test]
-async fn with_a_strangers_key_nothing_is_verified_and_the_refusal_is_on_record() {
+async fn another_key_verifies_nothing_and_the_attempts_record_the_refusal() {
     let api = ROTATING.caller("stranger");
     let refused = async |language: &Language, key: &str| {
         let mut receiver = Receiver::start(language, AUTHORITY.identity(), key).await;
@@ -96,7 +106,7 @@ async fn with_a_strangers_key_nothing_is_verified_and_the_refusal_is_on_record()
 }
 
 #[tokio::test]
-async fn who_has_a_certificate_from_an_unknown_authority_gets_nothing() {
+async fn a_receiver_with_a_certificate_of_an_unknown_authority_gets_nothing() {
     let api = ROTATING.caller("certificate");
     let unknown = Authority::new("unknown");
     let languages = Language::of_this_run();

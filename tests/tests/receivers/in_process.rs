@@ -1,4 +1,4 @@
-//! The receiver in this process.
+//! The receiver in Rust, in this process.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,19 +22,20 @@ use tokio_rustls::server::TlsStream;
 
 use crate::authority::Identity;
 
-/// How old a delivery with a `v1a` signature may be, in seconds: as the reference libraries have it for `v1`.
+/// The maximum age of a delivery with a `v1a` signature. The reference libraries use the same for
+/// `v1`.
 const AGE_SECS_MAX: u64 = 300;
 
 /// Verifies with one key.
 pub(crate) enum Verifier {
     /// `v1`, with the reference library.
     Secret(Webhook),
-    /// `v1a`, which the reference library does not know.
+    /// `v1a`, which the reference library does not support.
     PublicKey(UnparsedPublicKey<Vec<u8>>),
 }
 
 impl Verifier {
-    /// With a secret (`whsec_`) or a public key (`whpk_`).
+    /// `key` is a secret (`whsec_`) or a public key (`whpk_`).
     pub(crate) fn new(key: &str) -> Self {
         match key.strip_prefix("whpk_") {
             Some(key) => Self::PublicKey(UnparsedPublicKey::new(
@@ -45,7 +46,7 @@ impl Verifier {
         }
     }
 
-    /// Whether these bytes come from whom the key belongs to.
+    /// Whether the key's owner has signed these bytes.
     pub(crate) fn verifies(&self, headers: &HeaderMap, body: &[u8]) -> bool {
         match self {
             Self::Secret(webhook) => webhook.verify(body, headers).is_ok(),
@@ -74,7 +75,8 @@ fn verifies_with(
     Some(verified && age_secs <= AGE_SECS_MAX)
 }
 
-/// Starts a receiver with this key alone, which ends when it is dropped, and tells its port.
+/// Starts a receiver with this key, and returns its port. The receiver ends when the tasks are
+/// dropped.
 pub(crate) async fn serve(
     identity: &Identity,
     key: &str,
@@ -108,7 +110,7 @@ async fn receive(
     } else {
         (json!({"verified": false}), StatusCode::BAD_REQUEST)
     };
-    // Nobody listens any more once the test is over.
+    // The channel is closed when the test is over.
     let _ = reports.send(report);
     status
 }
@@ -125,7 +127,7 @@ impl Listener for TlsListener {
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         loop {
             let (stream, address) = Listener::accept(&mut self.tcp).await;
-            // Whoever does not take the certificate is gone.
+            // A client that refuses the certificate has closed the connection.
             if let Ok(stream) = self.acceptor.accept(stream).await {
                 return (stream, address);
             }

@@ -1,4 +1,4 @@
-//! What receivers are written in.
+//! The languages of the receivers.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -6,7 +6,6 @@ use std::process::Stdio;
 
 use tokio::process::{Child, Command};
 
-/// See the module.
 #[derive(Debug)]
 pub(crate) enum Language {
     /// In this process.
@@ -15,20 +14,20 @@ pub(crate) enum Language {
     Node(Interpreter),
 }
 
-/// Runs programs that are handed to it as text.
+/// Runs programs that are passed to it as text.
 #[derive(Debug)]
 pub(crate) struct Interpreter {
     program: PathBuf,
     flags: &'static [&'static str],
-    /// Where its libraries are.
+    /// The directory with its libraries.
     directory: PathBuf,
 }
 
 impl Language {
-    /// Those of this run.
+    /// The languages of this run: Python and Node only if `RECEIVERS` is set.
     #[expect(
         clippy::disallowed_methods,
-        reason = "whoever runs the suite chooses its receivers"
+        reason = "the environment chooses the receivers of a run"
     )]
     pub(crate) fn of_this_run() -> Vec<Self> {
         let mut languages = vec![Self::Rust];
@@ -36,13 +35,13 @@ impl Language {
             let directory = PathBuf::from(directory);
             languages.push(Self::Python(Interpreter {
                 program: directory.join("bin/python"),
-                // Unbuffered, so that what it prints is read before it ends.
+                // Unbuffered, so that the tests get its output before it ends.
                 flags: &["-u", "-c"],
                 directory: directory.clone(),
             }));
             languages.push(Self::Node(Interpreter {
                 program: "node".into(),
-                // Such a module imports from the working directory.
+                // A module passed as text imports from the working directory.
                 flags: &["--input-type=module", "--eval"],
                 directory,
             }));
@@ -62,7 +61,7 @@ impl Language {
 }
 
 impl Interpreter {
-    /// Starts a program, which ends when its handle is dropped. What it has to say of itself, it writes where the tests do.
+    /// Starts a program, which ends when its handle is dropped. Its standard error is the tests'.
     pub(crate) fn start(&self, program: &str, arguments: &[&OsStr]) -> Child {
         let started = Command::new(&self.program)
             .args(self.flags)

@@ -1,9 +1,9 @@
-//! Holds callbacks to what their receivers make of them: over TLS, each with one key, which a library of somebody else's verifies
-//! with.
+//! Sends callbacks over TLS to receivers that verify them with the reference libraries, each with
+//! one key.
 //!
-//! The receivers of a run are those of [`language::Language::of_this_run`], and are printed: Rust in this process, and Python and Node as
-//! processes of their own when `RECEIVERS` names a directory that `tests/references.sh` has prepared for them. Whatever is
-//! missing there fails the run.
+//! [`language::Language::of_this_run`] chooses and prints the receivers: Rust in this process, and
+//! Python and Node in other processes if `RECEIVERS` is a directory that `tests/references.sh` has
+//! prepared. The run fails if anything is missing there.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -22,10 +22,10 @@ use tests::bundle::SharedBundle;
 
 use crate::authority::Authority;
 
-/// Whom the bundle trusts besides Mozilla's authorities.
+/// The authority that the bundle trusts in addition to Mozilla's.
 static AUTHORITY: LazyLock<Authority> = LazyLock::new(|| Authority::new("trusted"));
 
-/// In the middle of a rotation, and with receivers that verify with a public key.
+/// A bundle in the middle of a rotation, with a key for receivers that verify with a public key.
 static ROTATING: SharedBundle = SharedBundle::new(|| {
     let secrets = [keys::NEW_SECRET, keys::OLD_SECRET, keys::SIGNING_KEY];
     environment([
@@ -35,18 +35,18 @@ static ROTATING: SharedBundle = SharedBundle::new(|| {
     ])
 });
 
-/// With the secret that it has when nobody says otherwise.
+/// A bundle with its default secret.
 static DEVELOPMENT: SharedBundle = SharedBundle::new(|| environment([]));
 
 fn environment<const N: usize>(
     variables: [(&'static str, &str); N],
 ) -> Vec<(&'static str, String)> {
-    let every_bundles = [
-        // Refusals are what the tests are after, and no warning.
+    let common = [
+        // The tests provoke refusals, which would log warnings.
         ("AWS_LAMBDA_LOG_LEVEL", "ERROR"),
         ("CALLBACK_ALLOWED_NETWORKS", "127.0.0.0/8"),
     ];
-    every_bundles
+    common
         .into_iter()
         .chain(variables)
         .map(|(name, value)| (name, value.to_owned()))

@@ -1,4 +1,4 @@
-//! What the README tells the author of a receiver, run as it stands.
+//! Runs the receivers in `functions/callback/README.md` as they are written there.
 
 use std::net::TcpListener;
 use std::process::Output;
@@ -25,13 +25,16 @@ use crate::keys::{PUBLIC_KEY, SIGNING_KEY};
 use crate::language::Language;
 use crate::{DEVELOPMENT, ROTATING};
 
-/// Where the README's receivers listen.
+/// The page for authors of receivers.
+const PAGE: &str = "functions/callback/README.md";
+
+/// The port on which the page's receivers listen.
 const README_PORT: &str = "4000";
-/// Where they submit, without a token.
+/// The API to which they submit, without a token.
 const README_API: &str = "http://127.0.0.1:3000";
 const README_OWNER: &str = "anonymous";
 
-/// A request, and whether a receiver is to believe it.
+/// A request, and whether a receiver must accept it.
 struct Case {
     name: &'static str,
     delivery: Delivery,
@@ -39,19 +42,19 @@ struct Case {
 }
 
 #[tokio::test]
-async fn the_receivers_take_what_is_genuine_and_act_on_what_they_submitted_alone() {
+async fn the_receivers_accept_genuine_callbacks_and_act_only_on_their_own_operations() {
     let (api, submitter) = (
         DEVELOPMENT.caller("readme"),
         DEVELOPMENT.caller(README_OWNER),
     );
     let cases = cases(&delivery(&api).await, DEVELOPMENT_WEBHOOK_SECRET);
-    agree(&cases, &Verifier::new(DEVELOPMENT_WEBHOOK_SECRET));
+    assert_verdicts(&cases, &Verifier::new(DEVELOPMENT_WEBHOOK_SECRET));
     for language in Language::of_this_run() {
         let (interpreter, program) = match &language {
-            // Above.
+            // Its verifier is checked above.
             Language::Rust => continue,
-            Language::Python(python) => (python, code("receiver.py")),
-            Language::Node(node) => (node, code("receiver.mjs")),
+            Language::Python(python) => (python, code(PAGE, "receiver.py")),
+            Language::Node(node) => (node, code(PAGE, "receiver.mjs")),
         };
         assert_eq!(program.matches(README_PORT).count(), 2);
         assert_eq!(program.matches(README_API).count(), 1);
@@ -89,7 +92,7 @@ async fn the_receivers_take_what_is_genuine_and_act_on_what_they_submitted_alone
             let expected = if case.genuine { 204 } else { 400 };
             assert_eq!(status, expected, "{}: {}", language.name(), case.name);
         }
-        // It has answered all the others, and prints before it answers.
+        // The receiver has responded to all the others, and prints before it responds.
         let redelivered = submitter
             .post(&format!("/operations/{own}/redeliver"))
             .await;
@@ -99,9 +102,9 @@ async fn the_receivers_take_what_is_genuine_and_act_on_what_they_submitted_alone
 }
 
 #[tokio::test]
-async fn the_recipe_for_public_keys_takes_what_is_genuine_and_nothing_else() {
+async fn the_recipe_for_public_keys_accepts_exactly_genuine_callbacks() {
     let cases = cases(&delivery(&ROTATING.caller("recipe")).await, SIGNING_KEY);
-    agree(&cases, &Verifier::new(PUBLIC_KEY));
+    assert_verdicts(&cases, &Verifier::new(PUBLIC_KEY));
     for language in Language::of_this_run() {
         let Language::Node(node) = language else {
             continue;
@@ -110,9 +113,10 @@ async fn the_recipe_for_public_keys_takes_what_is_genuine_and_nothing_else() {
             r#"{}
             import {{ readFileSync }} from "node:fs";
             const {{ key, deliveries }} = JSON.parse(readFileSync(0));
-            const told = deliveries.map(([body, headers]) => isGenuine(Buffer.from(body, "base64"), headers, key));
-            console.log(JSON.stringify(told));"#,
-            code("v1a.mjs")
+            const verdicts = deliveries.map(([body, headers]) =>
+                isGenuine(Buffer.from(body, "base64"), headers, key));
+            console.log(JSON.stringify(verdicts));"#,
+            code(PAGE, "v1a.mjs")
         );
         let deliveries = cases.iter().map(|case| {
             let headers: serde_json::Map<_, _> = webhook_headers(&case.delivery)
@@ -127,14 +131,14 @@ async fn the_recipe_for_public_keys_takes_what_is_genuine_and_nothing_else() {
         drop(stdin);
         let output: Output = soon("the verdict", child.wait_with_output()).await.unwrap();
         assert!(output.status.success());
-        let told: Value = serde_json::from_slice(&output.stdout).unwrap();
-        for (case, told) in cases.iter().zip(told.as_array().unwrap()) {
-            assert_eq!(told, case.genuine, "{}", case.name);
+        let verdicts: Value = serde_json::from_slice(&output.stdout).unwrap();
+        for (case, verdict) in cases.iter().zip(verdicts.as_array().unwrap()) {
+            assert_eq!(verdict, case.genuine, "{}", case.name);
         }
     }
 }
 
-/// Which operation's callback a receiver of the README's acts on next.
+/// Which operation's callback a receiver of the page acts on next.
 async fn next_id(acted_on: &mut Lines<BufReader<ChildStdout>>) -> String {
     let line = soon("a callback", acted_on.next_line()).await.unwrap();
     let line = line.expect("a receiver that ends early has written why");
@@ -156,7 +160,7 @@ async fn submit(api: &Api, url: &str, metadata: &Value) -> String {
     api.submit(&body).await.id()
 }
 
-/// The delivery, what the same sender would have signed at other times, and what others make of it.
+/// The delivery, others that the same sender would have signed at other times, and forgeries.
 fn cases(delivery: &Delivery, key: &str) -> Vec<Case> {
     let signer = Signer::parse(key).unwrap();
     let with = |name, genuine, change: &dyn Fn(&mut Delivery)| {
@@ -186,16 +190,16 @@ fn cases(delivery: &Delivery, key: &str) -> Vec<Case> {
         }
     };
     vec![
-        with("as it came", true, &|_| {}),
+        with("unchanged", true, &|_| {}),
         with("signed almost five minutes ago", true, &at(-290)),
         with("signed more than five minutes ago", false, &at(-310)),
-        with("signed for later", false, &at(310)),
+        with("signed for a later time", false, &at(310)),
         with("another result", false, &|delivery| {
             let body = String::from_utf8(delivery.body.to_vec()).unwrap();
             assert!(body.contains("Žluť"));
             delivery.body = body.replace("Žluť", "žluť").into();
         }),
-        with("a space more", false, &|delivery| {
+        with("an additional space", false, &|delivery| {
             delivery.body = [&*delivery.body, b" "].concat().into();
         }),
         with("not UTF-8", false, &|delivery| {
@@ -215,15 +219,15 @@ fn cases(delivery: &Delivery, key: &str) -> Vec<Case> {
     ]
 }
 
-fn agree(cases: &[Case], verifier: &Verifier) {
+fn assert_verdicts(cases: &[Case], verifier: &Verifier) {
     for Case {
         name,
         delivery,
         genuine,
     } in cases
     {
-        let told = verifier.verifies(&delivery.headers, &delivery.body);
-        assert_eq!(told, *genuine, "{name}");
+        let verdict = verifier.verifies(&delivery.headers, &delivery.body);
+        assert_eq!(verdict, *genuine, "{name}");
     }
 }
 
@@ -234,7 +238,7 @@ fn webhook_headers(delivery: &Delivery) -> impl Iterator<Item = (&str, &str)> {
         .filter(|(name, _)| name.starts_with("webhook-"))
 }
 
-/// Nobody else takes it, as long as the system has others to give away.
+/// The system does not assign it again as long as it has other free ports.
 fn free_address() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().to_string()

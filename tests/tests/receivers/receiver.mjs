@@ -1,25 +1,27 @@
 // A receiver of callbacks, for tests: receiver.mjs IDENTITY KEY
 //
-// Serves HTTPS on a free port of the loopback interface until its standard input ends. IDENTITY is a file with certificate and
-// private key. Says its port first, and then of every request, in a line of JSON, whether KEY verifies it and what it tells.
-// Verifies with the reference library, and with Node's own `crypto` where that does not, as the author of a receiver would.
+// Serves HTTPS on a free port of the loopback interface until its standard input ends. IDENTITY is
+// a file with certificate and private key. Prints its port, and then for every request a line of
+// JSON: whether KEY verifies it, and the event. Verifies with the reference library, or with Node's
+// `crypto` where the library cannot, as the author of a receiver would.
 
 import { createPublicKey, verify } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:https";
 import { Webhook, WebhookVerificationError } from "standardwebhooks";
 
-/** Verifies `v1a`, which the reference library does not know. */
+/** Verifies `v1a`, which the reference library does not support. */
 class PublicKey {
   constructor(key) {
-    // What stands before the 32 bytes of every public key for Ed25519 (RFC 8410, 4 and 10.1).
+    // The DER prefix of every Ed25519 public key, before its 32 bytes (RFC 8410, 4 and 10.1).
     const head = Buffer.from("302a300506032b6570032100", "hex");
     const bytes = Buffer.from(key.slice("whpk_".length), "base64");
     this.key = createPublicKey({ key: Buffer.concat([head, bytes]), format: "der", type: "spki" });
   }
 
   verify(body, headers) {
-    const signed = Buffer.concat([Buffer.from(`${headers["webhook-id"]}.${headers["webhook-timestamp"]}.`), body]);
+    const prefix = `${headers["webhook-id"]}.${headers["webhook-timestamp"]}.`;
+    const signed = Buffer.concat([Buffer.from(prefix), body]);
     for (const signature of headers["webhook-signature"].split(" ")) {
       const [version, encoded] = signature.split(",");
       if (version === "v1a" && verify(null, signed, this.key, Buffer.from(encoded, "base64"))) {

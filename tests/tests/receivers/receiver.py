@@ -1,8 +1,9 @@
 """A receiver of callbacks, for tests: receiver.py IDENTITY KEY
 
-Serves HTTPS on a free port of the loopback interface until its standard input ends. IDENTITY is a file with certificate and
-private key. Says its port first, and then of every request, in a line of JSON, whether KEY verifies it and what it tells.
-Verifies with libraries alone, as the author of a receiver would.
+Serves HTTPS on a free port of the loopback interface until its standard input ends. IDENTITY is a
+file with certificate and private key. Prints its port, and then for every request a line of JSON:
+whether KEY verifies it, and the event. Verifies with libraries only, as the author of a receiver
+would.
 """
 
 import json
@@ -18,7 +19,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 
 class PublicKey:
-    """Verifies `v1a`, which the reference library does not know."""
+    """Verifies `v1a`, which the reference library does not support."""
 
     def __init__(self, key):
         self.key = Ed25519PublicKey.from_public_bytes(b64decode(key.removeprefix("whpk_")))

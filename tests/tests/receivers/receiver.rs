@@ -13,9 +13,8 @@ use crate::authority::Identity;
 use crate::in_process;
 use crate::language::Language;
 
-/// Answers 204 to what it can verify with its key, and 400 to what it cannot.
+/// Responds with 204 to requests that its key verifies, and with 400 to others.
 pub(crate) struct Receiver {
-    /// Where callbacks are to go.
     pub(crate) url: String,
     reports: UnboundedReceiver<Value>,
     running: Running,
@@ -27,7 +26,7 @@ enum Running {
 }
 
 impl Receiver {
-    /// Starts one that shows this certificate and has this key alone.
+    /// Starts a receiver with this certificate and this key.
     pub(crate) async fn start(language: &Language, identity: &Identity, key: &str) -> Self {
         let (reporter, reports) = unbounded_channel();
         let arguments = [identity.file.as_os_str(), OsStr::new(key)];
@@ -50,13 +49,13 @@ impl Receiver {
         }
     }
 
-    /// What it says of the next request: whether it is `verified`, and then the `event`.
+    /// The report on the next request: whether it is `verified`, and if so the `event`.
     pub(crate) async fn report(&mut self) -> Value {
         let report = soon("a callback", self.reports.recv()).await;
         report.expect("a receiver that ends early has written why")
     }
 
-    /// Ends it, and tells what it said of requests that nobody has asked about.
+    /// Ends the receiver, and returns the remaining reports.
     pub(crate) async fn end(mut self) -> Vec<Value> {
         match self.running {
             Running::InProcess(server) => {
@@ -77,13 +76,13 @@ impl Receiver {
     }
 }
 
-/// Its first line is its port, and each of the others a report.
+/// Reads the receiver's output: the first line is its port, every other line a report.
 async fn listen(child: &mut Child, reporter: UnboundedSender<Value>) -> u16 {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let first = soon("the receiver's start", lines.next_line()).await;
     tokio::spawn(async move {
         while let Some(line) = lines.next_line().await.unwrap() {
-            // Nobody listens any more when a test has failed.
+            // The channel is closed when a test has failed.
             let _ = reporter.send(serde_json::from_str(&line).unwrap());
         }
     });

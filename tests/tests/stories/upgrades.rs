@@ -2,7 +2,7 @@
 //!
 //! `tests/kept` has it, by version, of moments in an operation's life. What this version leaves behind is what was kept last, to the
 //! letter: whoever changes it raises `FORMAT`, or sees here that it is still understood, and keeps the new files beside the old ones
-//! (README.md, "Upgrading").
+//! (shared/README.md, "Releases that overlap").
 
 use std::fs;
 use std::path::{Path, PathBuf};

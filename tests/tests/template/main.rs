@@ -1,5 +1,5 @@
-//! Holds `infra/template.yaml` to the code: a number, a name or a route that differs between the two would be noticed on AWS
-//! first, and some of them only after a crash there.
+//! Compares `infra/template.yaml` with the code. A number, a name or a route that differs would
+//! first show on AWS, and sometimes only after a crash there.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -25,7 +25,8 @@ const QUEUE: &str = "AWS::SQS::Queue";
 const ROLE: &str = "AWS::IAM::Role";
 const ROUTE: &str = "AWS::ApiGatewayV2::Route";
 
-/// Each queue with its dead-letter queue, the function that reads both, and how long that one may hide their messages.
+/// Each queue with its dead-letter queue, the function that reads both, and their visibility
+/// timeout.
 const QUEUES: [(&str, &str, &str, u32); 2] = [
     (
         "DispatchQueue",
@@ -42,7 +43,7 @@ const QUEUES: [(&str, &str, &str, u32); 2] = [
 ];
 
 #[test]
-fn the_table_has_the_shape_that_the_store_makes() {
+fn the_table_has_the_stores_keys_and_index() {
     let template = Template::read();
     let table = template.resource("Table");
     let keys = |schema: &Value| {
@@ -119,13 +120,13 @@ fn the_functions_have_the_timeouts_that_the_code_counts_on() {
     assert_eq!(globals["LoggingConfig"]["LogFormat"], "JSON");
 }
 
-/// Lambda's metrics have the time at which an invocation began. An alarm that evaluates less than the
-/// longest one sees no failure of it.
+/// Lambda's metrics have the time at which an invocation began. An alarm that evaluates less time
+/// than the longest invocation takes would miss that invocation's failure.
 #[test]
 fn alarms_on_failures_evaluate_more_time_than_an_invocation_may_take() {
-    /// What the metrics may take to arrive.
+    /// How long the metrics may take to arrive.
     const ARRIVAL_SECS: u32 = 60;
-    /// CloudWatch's own limit for periods under an hour.
+    /// CloudWatch's limit for periods under an hour.
     const EVALUATED_SECS_MAX: u32 = 86_400;
     let template = Template::read();
     let mut seen = 0;
@@ -161,7 +162,7 @@ fn alarms_on_failures_evaluate_more_time_than_an_invocation_may_take() {
 }
 
 #[test]
-fn messages_outlast_their_operations_and_failures_reach_the_dead_letter_queues() {
+fn the_queues_have_the_codes_timeouts_retention_and_redrive() {
     let template = Template::read();
     assert_eq!(template.resources(QUEUE).len(), 2 * QUEUES.len());
     for (queue, dead_letters, consumer, visibility_secs) in QUEUES {
@@ -185,7 +186,7 @@ fn messages_outlast_their_operations_and_failures_reach_the_dead_letter_queues()
 }
 
 #[test]
-fn every_queue_has_one_reader_that_may_return_single_messages() {
+fn every_queue_has_one_reader_with_partial_batch_responses() {
     let template = Template::read();
     for (queue, dead_letters, consumer, _) in QUEUES {
         let mappings = template.events(consumer, "SQS");
@@ -200,7 +201,7 @@ fn every_queue_has_one_reader_that_may_return_single_messages() {
                 json!(["ReportBatchItemFailures"])
             );
             let concurrency = &mapping["ScalingConfig"]["MaximumConcurrency"];
-            // What Lambda accepts.
+            // Lambda's range.
             assert!((2..=1000).contains(&template.number(concurrency)));
             // Without a batching window Lambda accepts no larger batches.
             assert!((1..=10).contains(&template.number(&mapping["BatchSize"])));
@@ -222,7 +223,7 @@ fn the_routes_are_those_of_the_local_gateway() {
     let template = Template::read();
     let mut routes = BTreeSet::new();
     for (name, route) in template.resources(ROUTE) {
-        // A browser's question before a call from another origin, which no local page asks.
+        // A CORS preflight route, which the local gateway does not need.
         if template.section("Resources")[name].get("Condition") == Some(&json!("AllowsOrigins")) {
             continue;
         }
@@ -230,7 +231,7 @@ fn the_routes_are_those_of_the_local_gateway() {
         let function = match target {
             "integrations/${SubmitIntegration}" => "SubmitFunction",
             "integrations/${StatusIntegration}" => "StatusFunction",
-            other => panic!("{other} is no integration here"),
+            other => panic!("unknown integration {other}"),
         };
         let key = route["RouteKey"].as_str().unwrap().to_owned();
         routes.insert((key, function, route["AuthorizationType"] != "NONE"));
@@ -260,7 +261,7 @@ fn the_cors_configuration_is_that_of_the_local_gateway() {
 }
 
 #[test]
-fn a_route_is_closed_unless_it_says_otherwise() {
+fn every_route_has_the_chosen_authorizer_unless_it_is_public() {
     let template = Template::read();
     let authorizer = template.parameter("Authorizer");
     assert_eq!(authorizer.get("Default"), None);
@@ -278,7 +279,7 @@ fn a_route_is_closed_unless_it_says_otherwise() {
 }
 
 #[test]
-fn no_role_allows_more_than_it_names() {
+fn no_role_uses_wildcards() {
     let template = Template::read();
     for (name, role) in template.resources(ROLE) {
         assert_eq!(role.get("ManagedPolicyArns"), None, "{name}");
@@ -290,7 +291,8 @@ fn no_role_allows_more_than_it_names() {
                 };
                 let (actions, resources) = (&statement["Action"], &statement["Resource"]);
                 assert!(!actions.to_string().contains('*'), "{name}: {actions}");
-                // X-Ray's actions know no resources, and Lambda makes network interfaces that have no name yet.
+                // X-Ray's actions support no resources, and the network interfaces that Lambda
+                // creates have no name yet.
                 let unnamed = each(actions).iter().all(|action| {
                     let action = action.as_str().unwrap();
                     action.starts_with("xray:") || action.starts_with("ec2:")
@@ -305,7 +307,7 @@ fn no_role_allows_more_than_it_names() {
 }
 
 #[test]
-fn the_callback_function_alone_reads_the_secret() {
+fn only_the_callback_function_reads_the_secret() {
     let template = Template::read();
     let readers: Vec<_> = template
         .resources(ROLE)
@@ -317,7 +319,7 @@ fn the_callback_function_alone_reads_the_secret() {
 }
 
 #[test]
-fn every_function_has_a_role_of_its_own() {
+fn every_function_has_its_own_role() {
     let template = Template::read();
     let functions = template.resources(FUNCTION);
     let roles: BTreeSet<_> = functions

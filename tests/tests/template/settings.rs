@@ -1,5 +1,5 @@
-//! The functions' settings: every variable that the template gives is one that its function reads, none that a function needs is
-//! missing, and the parameters behind them have the code's own bounds.
+//! The functions' settings: a function reads every variable that the template sets for it, no
+//! required variable is missing, and the template's parameters have the code's bounds.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,13 +23,13 @@ use worker::Worker;
 use crate::FUNCTION;
 use tests::template::Template;
 
-/// What Lambda itself sets.
+/// Variables that Lambda sets.
 const LAMBDAS: [(&str, &str); 3] = [
     ("AWS_REGION", "eu-central-1"),
     ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
     ("AWS_SECRET_ACCESS_KEY", "secret"),
 ];
-/// What functions cannot run without.
+/// Variables without which functions do not start.
 const REQUIRED: [&str; 7] = [
     "ID_SALT",
     "TABLE_NAME",
@@ -39,17 +39,17 @@ const REQUIRED: [&str; 7] = [
     "CALLBACK_DEAD_LETTER_QUEUE_URL",
     "WEBHOOK_SECRETS_ARN",
 ];
-/// What may be left out and may hold anything.
+/// Optional variables that accept any value.
 const FREE: [&str; 2] = ["OWNER_CLAIM", "PUBLIC_URL"];
 const STACK_ID: &str = "arn:aws:cloudformation:eu-central-1:123456789012:stack/ferry/\
                         8dd0f5d0-9a4b-11f1-8a5e-0a1b2c3d4e5f";
-/// As Standard Webhooks' own libraries are tested with.
+/// From the tests of Standard Webhooks' own libraries.
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 type Variables = BTreeMap<String, String>;
 
 #[tokio::test]
-async fn the_functions_start_with_the_variables_that_they_are_given() {
+async fn the_functions_start_with_the_templates_variables() {
     let template = Template::read();
     for (function, _) in template.resources(FUNCTION) {
         let given = variables(&template, function);
@@ -58,7 +58,7 @@ async fn the_functions_start_with_the_variables_that_they_are_given() {
 }
 
 #[tokio::test]
-async fn no_function_is_given_a_variable_that_it_does_not_read() {
+async fn a_function_reads_every_variable_that_the_template_sets() {
     let template = Template::read();
     for (function, _) in template.resources(FUNCTION) {
         let given = variables(&template, function);
@@ -77,17 +77,18 @@ async fn no_function_is_given_a_variable_that_it_does_not_read() {
     }
 }
 
-/// It would let an authorizer's context name any owner, and callbacks reach the functions' runtime.
+/// With it, an authorizer's context could name any owner, and callbacks could reach the functions'
+/// runtime.
 #[tokio::test]
-async fn no_function_is_told_that_it_runs_in_the_local_bundle() {
-    const MARK: &str = "LOCAL_BUNDLE";
+async fn the_template_does_not_set_local_bundle() {
+    const VARIABLE: &str = "LOCAL_BUNDLE";
     let services = Services::start(Arc::new(SystemClock)).await.unwrap();
-    let is_mark = |(name, _): &(String, String)| name == MARK;
-    assert!(services.environment.iter().any(is_mark));
+    let is_set = |(name, _): &(String, String)| name == VARIABLE;
+    assert!(services.environment.iter().any(is_set));
     let template = Template::read();
-    for place in ["Globals", "Resources"] {
-        let written = template.section(place).values().map(Value::to_string);
-        assert!(!written.collect::<String>().contains(MARK), "{place}");
+    for section in ["Globals", "Resources"] {
+        let text = template.section(section).values().map(Value::to_string);
+        assert!(!text.collect::<String>().contains(VARIABLE), "{section}");
     }
 }
 
@@ -133,15 +134,15 @@ fn the_secrets_have_no_default_and_are_not_shown() {
     let secrets = template.parameter("WebhookSecrets");
     assert_eq!(secrets.get("Default"), None);
     assert_eq!(secrets["NoEcho"], true);
-    let kept = template.resource("WebhookSecret");
-    assert_eq!(kept["SecretString"]["Ref"], "WebhookSecrets");
+    let stored = template.resource("WebhookSecret");
+    assert_eq!(stored["SecretString"]["Ref"], "WebhookSecrets");
     for (function, _) in template.resources(FUNCTION) {
         let variables = template.resource(function)["Environment"].to_string();
         assert!(!variables.contains("WebhookSecrets"), "{function}");
     }
 }
 
-/// Starts a function with these variables and what Lambda sets, as its `main` does.
+/// Starts a function with these variables and Lambda's, as its `main` does.
 async fn start(function: &str, variables: &Variables) -> Result<(), String> {
     let secrets = SecretsManager::start().await;
     secrets.create("WebhookSecret", SECRET).await;
@@ -161,12 +162,12 @@ async fn start(function: &str, variables: &Variables) -> Result<(), String> {
         "CallbackFunction" => Callback::new(&environment, &aws, clock, random)
             .await
             .map(drop),
-        other => panic!("{other} is new here"),
+        other => panic!("unknown function {other}"),
     };
     started.map_err(|error| error.to_string())
 }
 
-/// A function's variables as they are after a deployment with all defaults.
+/// A function's variables after a deployment with all defaults.
 fn variables(template: &Template, function: &str) -> Variables {
     let variables = &template.resource(function)["Environment"]["Variables"];
     let variables = variables.as_object().unwrap().iter();
@@ -193,6 +194,6 @@ fn deployed(template: &Template, value: &Value) -> String {
         "AWS::SQS::Queue" => {
             format!("https://sqs.eu-central-1.amazonaws.com/123456789012/{reference}")
         }
-        other => panic!("{other} is no setting"),
+        other => panic!("no setting refers to {other}"),
     }
 }

@@ -1,5 +1,3 @@
-//! `operator erase`.
-
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::sync::Arc;
 
@@ -14,38 +12,43 @@ use shared::store::Store;
 use shared::telemetry::chain;
 use shared::terminal::visible;
 
-use crate::{Ended, Services};
+use crate::{CommandResult, Services};
 
-/// Each is a few requests, spread over the table by their keys.
+/// An operation takes a few requests, and the operations' keys spread them over the table's
+/// partitions.
 const PER_SECOND_DEFAULT: u16 = 20;
 
-/// Whose operations to erase, and which.
 #[derive(Debug, Args)]
 pub(crate) struct EraseArguments {
-    /// The owner with its kind: `jwt:SUBJECT`, `iam:ACCOUNT:UNIQUE_ID`, `cognito:IDENTITY_ID`, `lambda:NAME` or `local:NAME`.
+    /// The owner with its kind: `jwt:SUBJECT`, `iam:ACCOUNT:UNIQUE_ID`, `cognito:IDENTITY_ID`,
+    /// `lambda:NAME` or `local:NAME`.
     #[arg(long, value_parser = owner)]
     owner: Owner,
 
-    /// Cancel what has not ended, and erase that as well.
+    /// Cancel operations that have not ended, and erase them as well.
     #[arg(long)]
     cancel: bool,
 
-    /// Tell what would be erased, and change nothing.
+    /// Print what would be erased, and change nothing.
     #[arg(long)]
     dry_run: bool,
 
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(long)]
     yes: bool,
 
-    /// The most operations a second.
-    #[arg(long, value_name = "N", default_value_t = PER_SECOND_DEFAULT, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    /// Maximum operations a second.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = PER_SECOND_DEFAULT,
+        value_parser = clap::value_parser!(u16).range(1..=1000)
+    )]
     per_second: u16,
 }
 
-/// Erases what the owner has. What was erased, or would be, is told on standard output; all else, the audit's lines too, on standard
-/// error.
-pub(crate) async fn erase(arguments: EraseArguments, services: &Services) -> Ended {
+/// Prints the result to standard output, and all else, including the audit, to standard error.
+pub(crate) async fn erase(arguments: EraseArguments, services: &Services) -> CommandResult {
     let store = services.store();
     let cancel = arguments.cancel.then(|| operations(&store, services));
     let erase = Erase {
@@ -56,7 +59,7 @@ pub(crate) async fn erase(arguments: EraseArguments, services: &Services) -> End
         per_second: arguments.per_second,
     };
     if arguments.dry_run {
-        return look(&erase).await;
+        return inspect(&erase).await;
     }
     if !arguments.yes && !confirmed(&erase.owner, &services.table)? {
         return Err("nothing was erased".into());
@@ -70,38 +73,38 @@ fn operations(store: &Store, services: &Services) -> Result<Operations, SettingE
     Ok(Operations::new(store.clone(), callbacks, clock, random))
 }
 
-async fn look(erase: &Erase) -> Ended {
+async fn inspect(erase: &Erase) -> CommandResult {
     let mut number: usize = 0;
-    let mut tell = |id: &_, found| {
+    let mut report = |id: &_, found| {
         number += 1;
         let found = match found {
             Found::Live => "live",
             Found::Ended => "ended",
             Found::Expired => "expired",
-            Found::Marked => "half erased",
+            Found::HalfErased => "half erased",
             Found::Unreadable => "unreadable",
         };
-        // Whoever has read enough of it need not be told.
+        // A reader may close the pipe when it has read enough, as `head` does.
         let _ = writeln!(io::stdout(), "{id} {found}");
     };
-    erase.look(&mut tell).await?;
+    erase.inspect(&mut report).await?;
     let owner = visible(erase.owner.as_str());
     writeln!(io::stdout(), "{number} of {owner}")?;
     Ok(true)
 }
 
-async fn run(erase: &Erase) -> Ended {
-    let mut waiting =
-        |until| eprintln!("waiting until {until} for the workers of what was cancelled");
-    let outcome = erase.run(&mut waiting).await?;
+async fn run(erase: &Erase) -> CommandResult {
+    let mut on_wait =
+        |until| eprintln!("waiting until {until} for the workers of cancelled operations");
+    let outcome = erase.run(&mut on_wait).await?;
     for id in &outcome.live {
         eprintln!("left: {id} has not ended; --cancel cancels it first");
     }
     for error in &outcome.unreadable {
         eprintln!("left: {}", visible(&chain(error)));
     }
-    if !outcome.settled {
-        eprintln!("more came while this was erased: run it again");
+    if !outcome.finished {
+        eprintln!("the owner's operations changed during the run: run it again");
     }
     writeln!(
         io::stdout(),
@@ -116,7 +119,7 @@ async fn run(erase: &Erase) -> Ended {
 
 fn confirmed(owner: &Owner, table: &str) -> Result<bool, Box<dyn std::error::Error>> {
     if !io::stdin().is_terminal() {
-        return Err("there is nobody to ask whether to erase: --yes answers".into());
+        return Err("standard input is not a terminal to confirm at: confirm with --yes".into());
     }
     eprint!(
         "Erase every operation of {} from {}? It cannot be undone. Type yes: ",
@@ -131,6 +134,7 @@ fn confirmed(owner: &Owner, table: &str) -> Result<bool, Box<dyn std::error::Err
 
 fn owner(text: &str) -> Result<Owner, &'static str> {
     Owner::parse(text).ok_or(
-        "an owner is jwt:, iam:, cognito:, lambda: or local: and a name of 1 to 256 bytes, as `show` tells it",
+        "an owner is jwt:, iam:, cognito:, lambda: or local: and a name of 1 to 256 bytes, \
+         as `show` prints it",
     )
 }

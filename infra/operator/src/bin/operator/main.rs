@@ -1,6 +1,7 @@
-//! The program `operator`, for whoever runs Ferry.
+//! The program `operator`, for the operators of a deployment.
 //!
-//! It ends with 0 when all is done, 1 when it could not go on, and 2 when it came to its end and something is left, which it names.
+//! It exits with 0 when all is done, with 1 when it could not go on, and with 2 when it finished
+//! but something is left, which it lists.
 
 mod erase;
 mod requeue;
@@ -29,10 +30,10 @@ use crate::erase::EraseArguments;
 use crate::requeue::RequeueArguments;
 use crate::show::ShowArguments;
 
-/// For whoever runs Ferry: messages that were lost, operations as they are stored, owners who are to be forgotten.
+/// For Ferry's operators: replaces lost messages, shows stored operations, erases an owner's data.
 ///
-/// The table and the queues are those that `TABLE_NAME`, `DISPATCH_QUEUE_URL` and `CALLBACK_QUEUE_URL` name. Region and credentials are
-/// found as the AWS CLI finds them.
+/// `TABLE_NAME`, `DISPATCH_QUEUE_URL` and `CALLBACK_QUEUE_URL` name the table and the queues.
+/// Region and credentials come from where the AWS CLI finds them.
 #[derive(Debug, Parser)]
 #[command(name = "operator", version)]
 struct Arguments {
@@ -50,11 +51,11 @@ enum Command {
     Erase(EraseArguments),
 }
 
-/// How a command ended: whether nothing is left to do, or what kept it from going on.
-type Ended = Result<bool, Box<dyn Error>>;
+/// Whether nothing is left to do, or why the command could not go on.
+type CommandResult = Result<bool, Box<dyn Error>>;
 
-/// Something is left, which was told.
-const LEFT: u8 = 2;
+/// The exit code when something is left. The command has listed it.
+const INCOMPLETE: u8 = 2;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -65,7 +66,8 @@ async fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
         Err(error) if error.use_stderr() => {
-            // The first paragraph says what is wrong; the rest is usage, which `--help` has in full.
+            // The first paragraph says what is wrong. The rest is usage, which `--help` prints in
+            // full.
             let text = error.to_string();
             let wrong = text.lines().take_while(|line| !line.is_empty());
             let wrong = wrong.map(str::trim).collect::<Vec<_>>().join(" ");
@@ -78,10 +80,9 @@ async fn main() -> ExitCode {
         }
     };
     start_logging();
-    let ended = run(arguments.command).await;
-    match ended {
+    match run(arguments.command).await {
         Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(LEFT),
+        Ok(false) => ExitCode::from(INCOMPLETE),
         Err(error) => {
             eprintln!("error: {}", visible(&chain(error.as_ref())));
             ExitCode::FAILURE
@@ -89,7 +90,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(command: Command) -> Ended {
+async fn run(command: Command) -> CommandResult {
     let services = Services::new(Environment::of_process()).await?;
     match command {
         Command::Requeue(arguments) => requeue::requeue(&arguments, &services).await,
@@ -98,11 +99,11 @@ async fn run(command: Command) -> Ended {
     }
 }
 
-/// The table and the queues that the settings name.
+/// Clients for the table and the queues that the settings name.
 struct Services {
     environment: Environment,
     table: String,
-    /// One for all clients, so that credentials are fetched once.
+    /// Shared by all clients, so that credentials are fetched once.
     config: SdkConfig,
 }
 
@@ -128,19 +129,19 @@ impl Services {
     }
 }
 
-/// Logs warnings and errors, and the audit records.
+/// Logs warnings, errors and the audit.
 fn start_logging() {
     let logs = tracing_subscriber::fmt()
         .with_max_level(Level::INFO)
-        // Colours would be escaped.
+        // `VisibleLines` would escape colours.
         .with_ansi(false)
         .with_writer(|| VisibleLines(io::stderr()))
         .with_target(false)
         .finish();
     let levels = Targets::new()
         .with_default(Level::WARN)
-        // It warns of every source without credentials, at length; the last error says that there are
-        // none at all.
+        // It warns at length of every place without credentials. When no place has any, the
+        // command's error says so.
         .with_target("aws_config", Level::ERROR)
         .with_target(AUDIT_TARGET, Level::INFO);
     logs.with(levels).init();

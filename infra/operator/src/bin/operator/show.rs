@@ -1,5 +1,3 @@
-//! `operator show`.
-
 use std::io::{Write as _, stdout};
 
 use clap::Args;
@@ -8,22 +6,20 @@ use shared::clock::{Clock as _, SystemClock};
 use shared::domain::id::OperationId;
 use shared::terminal::visible_lines;
 
-use crate::{Ended, Services};
+use crate::{CommandResult, Services};
 
-/// What to show.
 #[derive(Debug, Args)]
 pub(crate) struct ShowArguments {
     /// The operation's id.
     #[arg(value_parser = operation_id)]
     operation: OperationId,
 
-    /// Show arguments, metadata and result as well, which are its owner's.
+    /// Show arguments, metadata and result as well. They are the owner's data.
     #[arg(long)]
     payloads: bool,
 }
 
-/// Shows an operation on standard output.
-pub(crate) async fn show(arguments: &ShowArguments, services: &Services) -> Ended {
+pub(crate) async fn show(arguments: &ShowArguments, services: &Services) -> CommandResult {
     let id = &arguments.operation;
     let inspected = services.store().inspect(id).await?;
     let view = View::new(id, &inspected, arguments.payloads, SystemClock.now());

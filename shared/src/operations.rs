@@ -14,14 +14,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::accept::{AcceptOutcome, Submissions};
-pub use self::cancel::{CancelOutcome, RepeatedCancel};
-pub use self::erase::{EraseOutcome, forget};
+pub use self::cancel::RepeatedCancel;
+pub use self::erase::forget;
 pub use self::redeliver::RedeliverOutcome;
 pub use self::submission::{
     Deadline, IdempotencyKey, RequestedCallback, Submission, SubmissionError, SubmissionParts,
 };
 use crate::clock::Clock;
 use crate::domain::id::OperationId;
+use crate::domain::limits::ERASE_SECS_MAX;
 use crate::domain::operation::{Operation, Owner};
 use crate::domain::time::Timestamp;
 use crate::queue::{Queue, QueueError};
@@ -35,13 +36,19 @@ const READ_AFTER: Duration = Duration::from_millis(100);
 /// Each pause is twice the one before, up to this: a wait of twenty seconds takes fourteen reads.
 const READ_AFTER_MAX: Duration = Duration::from_secs(2);
 
-/// The store or a queue failed. Whether anything was written or sent is not known.
+pub use crate::store::{CancelOutcome, EraseOutcome};
+
+/// Why a call has no outcome. Whether anything was written or sent is not known.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
     Queue(#[from] QueueError),
+    /// Reads do not find the operation any more, but not all of its items are deleted. A repeated
+    /// erase continues.
+    #[error("erase not finished within {ERASE_SECS_MAX} s")]
+    EraseTooLong,
 }
 
 impl Error {
@@ -50,7 +57,7 @@ impl Error {
     pub const fn code(&self) -> Code {
         match self {
             Self::Store(error) => code_of(error),
-            Self::Queue(_) => Code::Unavailable,
+            Self::Queue(_) | Self::EraseTooLong => Code::Unavailable,
         }
     }
 }

@@ -25,7 +25,9 @@ pub use callback::{AttemptRecord, Recorded, Settlement};
 pub use error::StoreError;
 pub use inspect::{Inspected, InspectedHead, PayloadItem, Record};
 pub use list::{ListFilter, ListPage, OwnedPage, Position};
-pub use outcome::{Cancelled, Claimed, Created, Erased, Finished, Found, GivenUp, Held, Renewed};
+pub use outcome::{
+    CancelOutcome, Claimed, Created, EraseOutcome, Finished, Found, GivenUp, Held, Renewed,
+};
 pub use payload::Draft;
 pub use read::Payloads;
 pub use scan::{HeadsPage, ScanPosition};

@@ -19,7 +19,7 @@ impl Handler {
             .await?;
 
         match outcome {
-            CancelOutcome::Cancelled(operation) => self.show(&operation, 200).await,
+            CancelOutcome::Cancelled { operation, .. } => self.show(&operation, 200).await,
             CancelOutcome::Ended(_) => {
                 let detail = "the operation has completed or failed";
                 Err(Problem::new(Code::AsyncCannotCancel, detail).into())

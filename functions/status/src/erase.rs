@@ -21,7 +21,6 @@ impl Handler {
                 Problem::new(Code::Conflict, detail)
             }
             EraseOutcome::OtherVersion => Problem::other_version(),
-            EraseOutcome::Unfinished => Problem::unavailable(),
             EraseOutcome::Absent => Problem::no_such_operation(),
         };
         Err(problem.into())

@@ -184,10 +184,8 @@ impl Erase {
         let outcome = forget(&self.store, id, &self.owner, self.clock.now());
         match (outcome.await?, &self.cancel) {
             (EraseOutcome::Erased, _) => pass.erased += 1,
-            // Gone, and in the index for a moment longer; or to be continued.
-            (EraseOutcome::Absent | EraseOutcome::OtherVersion | EraseOutcome::Unfinished, _) => {
-                pass.unclear += 1;
-            }
+            // Gone, and in the index for a moment longer.
+            (EraseOutcome::Absent | EraseOutcome::OtherVersion, _) => pass.unclear += 1,
             (EraseOutcome::Live, None) => pass.live.push(id.clone()),
             (EraseOutcome::Live, Some(operations)) => self.cancel(id, operations, pass).await?,
         }
@@ -214,7 +212,7 @@ impl Erase {
             )
             .await?;
         match outcome {
-            CancelOutcome::Cancelled(_) => {
+            CancelOutcome::Cancelled { .. } => {
                 pass.cancelled += 1;
                 pass.held_until = pass.held_until.max(live.as_ref().and_then(held_until));
             }

@@ -11,7 +11,7 @@ use crate::telemetry::chain;
 pub enum RequestError {
     /// The request is refused, and this says why.
     Refused(Problem),
-    /// The store or a queue failed.
+    /// Ferry cannot serve it.
     Failed(operations::Error),
 }
 
@@ -22,7 +22,11 @@ impl RequestError {
         match self {
             Self::Refused(problem) => problem,
             Self::Failed(error) => {
-                tracing::error!("{}", chain(&error));
+                match &error {
+                    // A repeated erase continues, so this needs no operator.
+                    operations::Error::EraseTooLong => tracing::warn!("{}", chain(&error)),
+                    error => tracing::error!("{}", chain(error)),
+                }
                 match error.code() {
                     Code::Unavailable => Problem::unavailable(),
                     code => Problem::new(code, "the operation cannot be read"),

@@ -7,7 +7,7 @@ use crate::domain::precondition::Preconditions;
 use crate::metrics::{self, Metric};
 use crate::queue::WakeUp;
 use crate::request::Code;
-use crate::store::{Cancelled, StoreError};
+use crate::store::{CancelOutcome, StoreError};
 use crate::telemetry::chain;
 
 /// What becomes of a cancel of an operation that is cancelled already.
@@ -17,29 +17,6 @@ pub enum RepeatedCancel {
     Succeeds,
     /// It is refused as of an ended operation. For Forrst, whose specification asks for it.
     Fails,
-}
-
-#[derive(Debug)]
-pub enum CancelOutcome {
-    /// The operation as it is now.
-    Cancelled(Box<Operation>),
-    /// It had ended before.
-    Ended(Box<Operation>),
-    /// It does not meet the preconditions.
-    OtherVersion,
-    /// There is no such operation, it has expired, or it is another owner's.
-    Absent,
-}
-
-impl CancelOutcome {
-    const fn refusal(&self) -> Option<Code> {
-        match self {
-            Self::Cancelled(_) => None,
-            Self::Ended(_) => Some(Code::AsyncCannotCancel),
-            Self::OtherVersion => Some(Code::AsyncVersionConflict),
-            Self::Absent => Some(Code::AsyncOperationNotFound),
-        }
-    }
 }
 
 impl Operations {
@@ -58,7 +35,10 @@ impl Operations {
     ) -> Result<CancelOutcome, StoreError> {
         let outcome = self.try_cancel(id, owner, preconditions, repeated).await;
         let refusal = match &outcome {
-            Ok(outcome) => outcome.refusal(),
+            Ok(CancelOutcome::Cancelled { .. }) => None,
+            Ok(CancelOutcome::Ended(_)) => Some(Code::AsyncCannotCancel),
+            Ok(CancelOutcome::OtherVersion) => Some(Code::AsyncVersionConflict),
+            Ok(CancelOutcome::Absent) => Some(Code::AsyncOperationNotFound),
             Err(error) => Some(code_of(error)),
         };
         audit("cancel", id, owner, refusal);
@@ -73,11 +53,9 @@ impl Operations {
         repeated: RepeatedCancel,
     ) -> Result<CancelOutcome, StoreError> {
         let now = self.clock.now();
-        let (operation, by_us) = match self.store.cancel(id, owner, preconditions, now).await? {
-            Cancelled::Done { operation, by_us } => (operation, by_us),
-            Cancelled::Ended(operation) => return Ok(CancelOutcome::Ended(operation)),
-            Cancelled::OtherVersion => return Ok(CancelOutcome::OtherVersion),
-            Cancelled::Absent => return Ok(CancelOutcome::Absent),
+        let outcome = self.store.cancel(id, owner, preconditions, now).await?;
+        let CancelOutcome::Cancelled { operation, by_us } = outcome else {
+            return Ok(outcome);
         };
         if by_us {
             metrics::count(Metric::OperationCancelled(&operation.function));
@@ -90,7 +68,9 @@ impl Operations {
         let is_first = by_us || operation.cancelled_at() == Some(now);
         Ok(match repeated {
             RepeatedCancel::Fails if !is_first => CancelOutcome::Ended(operation),
-            RepeatedCancel::Succeeds | RepeatedCancel::Fails => CancelOutcome::Cancelled(operation),
+            RepeatedCancel::Succeeds | RepeatedCancel::Fails => {
+                CancelOutcome::Cancelled { operation, by_us }
+            }
         })
     }
 

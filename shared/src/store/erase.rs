@@ -20,7 +20,7 @@ use futures_util::TryStreamExt as _;
 
 use super::expression::Expression;
 use super::item::{self, Item, name, text, time};
-use super::outcome::{self, Erased};
+use super::outcome::{self, EraseOutcome};
 use super::write::Written;
 use super::{Store, StoreError};
 use crate::domain::id::OperationId;
@@ -48,13 +48,13 @@ impl Store {
         owner: &Owner,
         preconditions: &Preconditions,
         now: Timestamp,
-    ) -> Result<Erased, StoreError> {
+    ) -> Result<EraseOutcome, StoreError> {
         match self.head_for(id, owner).await? {
             // Marked by a call that died, or still to be seen.
             Some(head) if item::is_erased(&head) || item::expires_at(&head)? > now => {
                 self.erase_head(&head, preconditions, now).await
             }
-            Some(_) | None => Ok(Erased::Absent),
+            Some(_) | None => Ok(EraseOutcome::Absent),
         }
     }
 
@@ -68,10 +68,10 @@ impl Store {
         id: &OperationId,
         owner: &Owner,
         now: Timestamp,
-    ) -> Result<Erased, StoreError> {
+    ) -> Result<EraseOutcome, StoreError> {
         match self.head_for(id, owner).await? {
             Some(head) => self.erase_head(&head, &Preconditions::NONE, now).await,
-            None => Ok(Erased::Absent),
+            None => Ok(EraseOutcome::Absent),
         }
     }
 
@@ -86,17 +86,17 @@ impl Store {
         head: &Item,
         preconditions: &Preconditions,
         now: Timestamp,
-    ) -> Result<Erased, StoreError> {
+    ) -> Result<EraseOutcome, StoreError> {
         let operation = item::operation(head)?;
         // What has ended keeps its version, so it need not be asked for again with the mark.
         if !preconditions.are_met_by(&operation) {
-            return Ok(Erased::OtherVersion);
+            return Ok(EraseOutcome::OtherVersion);
         }
         let marked = if item::is_erased(head) {
             Some(head.clone())
         } else {
             if !operation.status().is_terminal() && operation.expires_at > now {
-                return Ok(Erased::Live);
+                return Ok(EraseOutcome::Live);
             }
             self.mark_erased(&operation, now).await?
         };
@@ -104,7 +104,7 @@ impl Store {
         if let Some(marked) = marked {
             self.leave_mark(&marked, &operation).await?;
         }
-        Ok(Erased::Done)
+        Ok(EraseOutcome::Erased)
     }
 
     /// The head of an operation that was read, marked by this call or by another; `None` when it is gone: another erase came to its

@@ -110,9 +110,9 @@ pub enum GivenUp {
 
 /// Of [`super::Store::cancel`].
 #[derive(Debug)]
-pub enum Cancelled {
+pub enum CancelOutcome {
     /// The operation is cancelled, by this call or before.
-    Done {
+    Cancelled {
         /// The operation.
         operation: Box<Operation>,
         /// Whether this call did it. A cancel that meets its own write, the answer to which was lost, takes it for another's.
@@ -128,9 +128,9 @@ pub enum Cancelled {
 
 /// Of [`super::Store::erase`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Erased {
+pub enum EraseOutcome {
     /// The operation is gone with all its items, except for a mark that no read shows.
-    Done,
+    Erased,
     /// It has not ended.
     Live,
     /// It does not meet the preconditions.

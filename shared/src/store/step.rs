@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 
 use super::expression::Expression;
 use super::item::{self, name, number, text, time};
-use super::outcome::{self, Cancelled, Claimed, Created, Finished, GivenUp, Held, Renewed};
+use super::outcome::{self, CancelOutcome, Claimed, Created, Finished, GivenUp, Held, Renewed};
 use super::payload::{self, Draft, submitted_until};
 use super::write::Written;
 use super::{Store, StoreError};
@@ -246,7 +246,7 @@ impl Store {
         owner: &Owner,
         preconditions: &Preconditions,
         now: Timestamp,
-    ) -> Result<Cancelled, StoreError> {
+    ) -> Result<CancelOutcome, StoreError> {
         let mut write = Expression::transition(Step::Cancel, now);
         write.require(name::OWNER, text(owner.as_str()));
         write.require_preconditions(preconditions);
@@ -260,7 +260,7 @@ impl Store {
                     // an error, leaves the metadata to their expiry.
                     self.keep_payloads(&operation, operation.expires_at).await?;
                 }
-                return Ok(Cancelled::Done {
+                return Ok(CancelOutcome::Cancelled {
                     operation: Box::new(operation),
                     by_us: true,
                 });
@@ -268,20 +268,20 @@ impl Store {
             Written::Refused(old) => old,
         };
         let Some(operation) = outcome::met(outcome::of_owner(old.as_ref(), owner), now)? else {
-            return Ok(Cancelled::Absent);
+            return Ok(CancelOutcome::Absent);
         };
         Ok(match operation.status() {
             // A repeated cancel, or one whose answer was lost, succeeds.
             Status::Cancelled if preconditions.allow_repeated_cancel(&operation) => {
-                Cancelled::Done {
+                CancelOutcome::Cancelled {
                     operation: Box::new(operation),
                     by_us: false,
                 }
             }
             // Before any other refusal.
-            _ if !preconditions.are_met_by(&operation) => Cancelled::OtherVersion,
-            status if status.is_terminal() => Cancelled::Ended(Box::new(operation)),
-            _ => Cancelled::OtherVersion,
+            _ if !preconditions.are_met_by(&operation) => CancelOutcome::OtherVersion,
+            status if status.is_terminal() => CancelOutcome::Ended(Box::new(operation)),
+            _ => CancelOutcome::OtherVersion,
         })
     }
 

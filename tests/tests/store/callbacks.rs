@@ -6,7 +6,7 @@ use shared::domain::json::Json;
 use shared::domain::limits::CALLBACK_RETENTION_SECS;
 use shared::domain::operation::{Operation, Payload};
 use shared::domain::precondition::Preconditions;
-use shared::store::{AttemptRecord, Erased, Recorded, Settlement};
+use shared::store::{AttemptRecord, EraseOutcome, Recorded, Settlement};
 use tests::samples::incompressible;
 
 use super::{Fixture, NOW, owner, secs};
@@ -138,7 +138,7 @@ async fn a_round_of_what_was_erased_brings_no_payload_back() {
         .store
         .erase(&read.id, &owner(), &Preconditions::NONE, NOW)
         .await;
-    assert_eq!(erased.unwrap(), Erased::Done);
+    assert_eq!(erased.unwrap(), EraseOutcome::Erased);
 
     let late = read.expires_at - secs(1);
     assert_eq!(fixture.store.start_round(&read, late).await.unwrap(), None);

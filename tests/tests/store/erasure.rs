@@ -14,8 +14,8 @@ use shared::domain::precondition::Preconditions;
 use shared::domain::time::Timestamp;
 use shared::store::table::TABLE_KEYS;
 use shared::store::{
-    AttemptRecord, Cancelled, Claimed, Created, Draft, Erased, Finished, ListFilter, Recorded,
-    Settlement, StoreError,
+    AttemptRecord, CancelOutcome, Claimed, Created, Draft, EraseOutcome, Finished, ListFilter,
+    Recorded, Settlement, StoreError,
 };
 use tests::samples::incompressible;
 use tests::wire::Fault;
@@ -42,7 +42,7 @@ async fn erase(fixture: &Fixture, operation: &Operation, now: Timestamp) {
         .store
         .erase(&operation.id, &owner(), &Preconditions::NONE, now)
         .await;
-    assert_eq!(erased.unwrap(), Erased::Done);
+    assert_eq!(erased.unwrap(), EraseOutcome::Erased);
 }
 
 /// A create that was carried out and whose answer was lost.
@@ -145,7 +145,7 @@ async fn what_is_erased_is_absent_to_everybody_even_by_a_clock_that_is_behind() 
             let cancelled = store
                 .cancel(&operation.id, &alice, &Preconditions::NONE, now)
                 .await;
-            assert!(matches!(cancelled.unwrap(), Cancelled::Absent));
+            assert!(matches!(cancelled.unwrap(), CancelOutcome::Absent));
             let recorded = store.record_attempt(&settled, &record, now).await;
             assert_eq!(recorded.unwrap(), Recorded::Refused);
             assert_eq!(store.start_round(&settled, now).await.unwrap(), None);
@@ -156,9 +156,9 @@ async fn what_is_erased_is_absent_to_everybody_even_by_a_clock_that_is_behind() 
             .await
             .unwrap();
         let expected = if is_cut_short {
-            Erased::Done
+            EraseOutcome::Erased
         } else {
-            Erased::Absent
+            EraseOutcome::Absent
         };
         assert_eq!(again, expected);
     }
@@ -237,7 +237,7 @@ async fn an_erase_that_is_made_again_erases_no_successor() {
         };
         fixture.wire.plan([(1, Fault::Lost)]);
         let (erased, there) = fixture.wire.delay(2, erase, succeed).await;
-        assert_eq!(erased.unwrap(), Erased::Done);
+        assert_eq!(erased.unwrap(), EraseOutcome::Erased);
         assert_eq!(fixture.get(&second.id).await, there);
         assert_eq!(fixture.items(&second.id).await.len(), 3, "its own");
     }
@@ -368,7 +368,7 @@ async fn an_erase_leaves_a_later_submit_its_payload_items() {
         }
     };
     let (erased, ()) = fixture.wire.delay(2, erase, write).await;
-    assert_eq!(erased.unwrap(), Erased::Done);
+    assert_eq!(erased.unwrap(), EraseOutcome::Erased);
     let create = async |operation| {
         let draft = Draft::new(operation);
         fixture
@@ -400,7 +400,10 @@ async fn a_result_whose_operation_is_gone_is_deleted_again() {
             .store
             .cancel(&operation.id, &owner(), &Preconditions::NONE, NOW)
             .await;
-        assert!(matches!(cancelled.unwrap(), Cancelled::Done { .. }));
+        assert!(matches!(
+            cancelled.unwrap(),
+            CancelOutcome::Cancelled { .. }
+        ));
         // The record is there, and this may be a write of its own whose answer was lost.
         let refused = fixture.store.complete(&held, &result, NOW).await;
         assert!(matches!(refused.unwrap(), Finished::Lost));

@@ -11,8 +11,8 @@ use shared::domain::operation::{FailureCode, Operation, OperationError, Payload,
 use shared::domain::precondition::Preconditions;
 use shared::domain::time::Timestamp;
 use shared::store::{
-    AttemptRecord, Cancelled, Claimed, Created, Draft, Erased, Finished, GivenUp, ListFilter,
-    ListPage, Recorded, Renewed, Settlement,
+    AttemptRecord, CancelOutcome, Claimed, Created, Draft, EraseOutcome, Finished, GivenUp,
+    ListFilter, ListPage, Recorded, Renewed, Settlement,
 };
 
 use shared::store::table::TTL_ATTRIBUTE;
@@ -44,7 +44,7 @@ async fn list(fixture: &Fixture, limit: usize, now: Timestamp) -> ListPage {
         .unwrap()
 }
 
-async fn cancel(fixture: &Fixture, id: &OperationId, now: Timestamp) -> Cancelled {
+async fn cancel(fixture: &Fixture, id: &OperationId, now: Timestamp) -> CancelOutcome {
     fixture
         .store
         .cancel(id, &owner(), &Preconditions::NONE, now)
@@ -66,7 +66,7 @@ async fn expired_is_absent_to_its_owner_however_late_the_store_deletes_it() {
     assert_eq!(listed.first(), Some(&operation));
     assert!(matches!(
         cancel(&fixture, id, last).await,
-        Cancelled::Ended(_)
+        CancelOutcome::Ended(_)
     ));
 
     for late in from_then_on(expired) {
@@ -75,14 +75,14 @@ async fn expired_is_absent_to_its_owner_however_late_the_store_deletes_it() {
         assert!(page.operations.is_empty() && page.next.is_none());
         assert!(matches!(
             cancel(&fixture, id, late).await,
-            Cancelled::Absent
+            CancelOutcome::Absent
         ));
         let erased = fixture
             .store
             .erase(id, &owner(), &Preconditions::NONE, late)
             .await
             .unwrap();
-        assert_eq!(erased, Erased::Absent);
+        assert_eq!(erased, EraseOutcome::Absent);
     }
     assert!(record.is_some());
     assert_eq!(fixture.record(id).await, record, "it lies there as it was");
@@ -114,7 +114,7 @@ async fn a_live_operation_whose_record_expired_is_absent_to_workers() {
         assert!(matches!(given_up.unwrap(), GivenUp::MovedOn));
         assert!(matches!(
             cancel(&fixture, &operation.id, late).await,
-            Cancelled::Absent
+            CancelOutcome::Absent
         ));
     }
     assert!(record.is_some());

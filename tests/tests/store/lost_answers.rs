@@ -6,8 +6,8 @@ use shared::domain::id::{AttemptId, ClaimId};
 use shared::domain::operation::{FailureCode, OperationError, Owner};
 use shared::domain::precondition::{Preconditions, Version, Versions};
 use shared::store::{
-    AttemptRecord, Cancelled, Claimed, Created, Draft, Erased, Finished, GivenUp, Recorded,
-    Renewed, Settlement,
+    AttemptRecord, CancelOutcome, Claimed, Created, Draft, EraseOutcome, Finished, GivenUp,
+    Recorded, Renewed, Settlement,
 };
 
 use tests::wire::Fault;
@@ -90,7 +90,7 @@ async fn a_lost_answer_is_not_a_lost_race() {
         )
         .await
         .unwrap();
-    assert!(matches!(cancelled, Cancelled::Done { .. }));
+    assert!(matches!(cancelled, CancelOutcome::Cancelled { .. }));
 }
 
 #[tokio::test]
@@ -165,7 +165,7 @@ async fn an_erase_that_was_cut_short_is_finished_by_the_next() {
         .erase(&operation.id, &owner(), &Preconditions::NONE, NOW)
         .await
         .unwrap();
-    assert_eq!(erased, Erased::Done);
+    assert_eq!(erased, EraseOutcome::Erased);
 
     let operation = fixture.completed().await;
     let (alice, clock) = (owner(), ManualClock::new(NOW));
@@ -186,7 +186,7 @@ async fn an_erase_that_was_cut_short_is_finished_by_the_next() {
             .erase(&operation.id, &bob, &Preconditions::NONE, NOW)
             .await
             .unwrap(),
-        Erased::Absent
+        EraseOutcome::Absent
     );
     assert_eq!(
         fixture
@@ -194,7 +194,7 @@ async fn an_erase_that_was_cut_short_is_finished_by_the_next() {
             .erase(&operation.id, &owner(), &Preconditions::NONE, NOW)
             .await
             .unwrap(),
-        Erased::Done
+        EraseOutcome::Erased
     );
     assert_eq!(
         fixture
@@ -202,7 +202,7 @@ async fn an_erase_that_was_cut_short_is_finished_by_the_next() {
             .erase(&operation.id, &owner(), &Preconditions::NONE, NOW)
             .await
             .unwrap(),
-        Erased::Absent
+        EraseOutcome::Absent
     );
 }
 

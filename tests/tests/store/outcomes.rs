@@ -7,7 +7,9 @@ use shared::domain::operation::{
 };
 use shared::domain::precondition::{Preconditions, Version, Versions};
 use shared::domain::transition::{Status, Step, Verdict, verdict};
-use shared::store::{Cancelled, Claimed, Created, Draft, Erased, Finished, GivenUp, Held, Renewed};
+use shared::store::{
+    CancelOutcome, Claimed, Created, Draft, EraseOutcome, Finished, GivenUp, Held, Renewed,
+};
 
 use super::{Fixture, LEASE, NOW, json, owner, secs};
 
@@ -247,12 +249,12 @@ async fn a_heartbeat_tells_a_cancel_from_a_lost_lease() {
     let Operation { id, owner, .. } = held.operation();
     let renewed = async |now| store.renew(&held, LEASE, None, now).await.unwrap();
     let cancelled = store.cancel(id, owner, &Preconditions::NONE, NOW).await;
-    assert!(matches!(cancelled, Ok(Cancelled::Done { .. })));
+    assert!(matches!(cancelled, Ok(CancelOutcome::Cancelled { .. })));
     assert_eq!(renewed(NOW).await, Renewed::Cancelled);
     let expires_at = fixture.get(id).await.expires_at;
     assert_eq!(renewed(expires_at).await, Renewed::Cancelled, "expired");
     let erased = store.erase(id, owner, &Preconditions::NONE, NOW).await;
-    assert_eq!(erased.unwrap(), Erased::Done);
+    assert_eq!(erased.unwrap(), EraseOutcome::Erased);
     assert_eq!(renewed(NOW).await, Renewed::Cancelled, "its mark is there");
     let again = Operation {
         create_id: CreateId::from_bytes([9; 16]),
@@ -363,7 +365,7 @@ async fn a_cancel_asks_for_the_owner_and_the_version() {
     };
     assert!(matches!(
         cancel(&bob, &Preconditions::NONE).await,
-        Cancelled::Absent
+        CancelOutcome::Absent
     ));
     let (stale, current) = (version(2, NOW), version(1, NOW));
     let both = Preconditions {
@@ -379,18 +381,30 @@ async fn a_cancel_asks_for_the_owner_and_the_version() {
         both,
     ] {
         let outcome = cancel(&owner(), &refused).await;
-        assert!(matches!(outcome, Cancelled::OtherVersion), "{refused:?}");
+        assert!(
+            matches!(outcome, CancelOutcome::OtherVersion),
+            "{refused:?}"
+        );
     }
     let first = cancel(&owner(), &if_match(&[stale, current])).await;
-    assert!(matches!(first, Cancelled::Done { by_us: true, .. }));
+    assert!(matches!(
+        first,
+        CancelOutcome::Cancelled { by_us: true, .. }
+    ));
     // As when the answer to the first was lost.
     for repeated in [if_match(&[current]), Preconditions::NONE] {
         let again = cancel(&owner(), &repeated).await;
-        assert!(matches!(again, Cancelled::Done { by_us: false, .. }));
+        assert!(matches!(
+            again,
+            CancelOutcome::Cancelled { by_us: false, .. }
+        ));
     }
     for refused in [if_match(&[version(7, NOW)]), if_none_match(Versions::Any)] {
         let outcome = cancel(&owner(), &refused).await;
-        assert!(matches!(outcome, Cancelled::OtherVersion), "{refused:?}");
+        assert!(
+            matches!(outcome, CancelOutcome::OtherVersion),
+            "{refused:?}"
+        );
     }
     let completed = fixture.completed().await;
     let late = fixture
@@ -398,7 +412,7 @@ async fn a_cancel_asks_for_the_owner_and_the_version() {
         .cancel(&completed.id, &owner(), &Preconditions::NONE, NOW)
         .await
         .unwrap();
-    assert!(matches!(late, Cancelled::Ended(_)));
+    assert!(matches!(late, CancelOutcome::Ended(_)));
 }
 
 #[tokio::test]
@@ -545,6 +559,6 @@ async fn an_unknown_id_is_absent() {
             .erase(&id, &owner(), &Preconditions::NONE, NOW)
             .await
             .unwrap(),
-        Erased::Absent
+        EraseOutcome::Absent
     );
 }

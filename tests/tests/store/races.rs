@@ -9,8 +9,8 @@ use shared::domain::operation::{FailureCode, Operation, OperationError};
 use shared::domain::precondition::Preconditions;
 use shared::domain::transition::Status;
 use shared::store::{
-    AttemptRecord, Cancelled, Claimed, Created, Draft, Erased, Finished, GivenUp, Recorded,
-    Renewed, Settlement,
+    AttemptRecord, CancelOutcome, Claimed, Created, Draft, EraseOutcome, Finished, GivenUp,
+    Recorded, Renewed, Settlement,
 };
 
 use super::{Fixture, LEASE, NOW, json, owner, secs};
@@ -202,7 +202,7 @@ async fn the_first_cancel_wins_and_the_others_find_it() {
     assert_eq!(
         count(&outcomes, |outcome| matches!(
             outcome,
-            Cancelled::Done { .. }
+            CancelOutcome::Cancelled { .. }
         )),
         64
     );
@@ -234,7 +234,7 @@ async fn a_lost_race_is_an_outcome_and_one_end_wins() {
                         .cancel(&operation.id, &owner(), &Preconditions::NONE, NOW)
                         .await
                         .unwrap();
-                    matches!(cancelled, Cancelled::Done { .. })
+                    matches!(cancelled, CancelOutcome::Cancelled { .. })
                 }
                 _ => {
                     let claim_id = ClaimId::from_bytes([number; 16]);
@@ -273,8 +273,11 @@ async fn erase_leaves_nothing_and_says_so_to_whoever_took_part() {
         }
     })
     .await;
-    assert!(count(&outcomes, |outcome| *outcome == Erased::Done) >= 1);
-    assert_eq!(count(&outcomes, |outcome| *outcome == Erased::Live), 0);
+    assert!(count(&outcomes, |outcome| *outcome == EraseOutcome::Erased) >= 1);
+    assert_eq!(
+        count(&outcomes, |outcome| *outcome == EraseOutcome::Live),
+        0
+    );
     assert_eq!(store.get(&operation.id, NOW).await.unwrap(), None);
 }
 

@@ -10,7 +10,7 @@ use shared::domain::operation::{Operation, Owner, Payload};
 use shared::domain::precondition::Preconditions;
 use shared::domain::time::Timestamp;
 use shared::store::table::TABLE_KEYS;
-use shared::store::{Erased, Inspected, Record, StoreError};
+use shared::store::{EraseOutcome, Inspected, Record, StoreError};
 use tests::samples::incompressible;
 
 use super::{Fixture, NOW, json, owner};
@@ -91,7 +91,7 @@ async fn a_scan_shows_every_operation_that_stands_once_and_no_more() {
         .store
         .erase(&erased.id, &owner(), &Preconditions::NONE, NOW)
         .await;
-    assert_eq!(forgotten.unwrap(), Erased::Done);
+    assert_eq!(forgotten.unwrap(), EraseOutcome::Erased);
     let expired = Operation {
         expires_at: NOW,
         ..fixture.accepted()
@@ -217,26 +217,32 @@ async fn what_has_expired_is_forgotten_with_all_its_items_and_by_its_owner_alone
     fixture.create(&operation).await;
     let (store, id) = (&fixture.store, &operation.id);
     let bob = Owner::new("jwt", "bob").unwrap();
-    assert_eq!(store.forget(id, &bob, NOW).await.unwrap(), Erased::Absent);
+    assert_eq!(
+        store.forget(id, &bob, NOW).await.unwrap(),
+        EraseOutcome::Absent
+    );
     assert_eq!(
         store
             .erase(id, &owner(), &Preconditions::NONE, NOW)
             .await
             .unwrap(),
-        Erased::Absent
+        EraseOutcome::Absent
     );
     // Live until then.
     let early = store.forget(id, &owner(), NOW - MOMENT).await;
-    assert_eq!(early.unwrap(), Erased::Live);
+    assert_eq!(early.unwrap(), EraseOutcome::Live);
     assert_eq!(fixture.items(id).await.len(), 2);
 
-    assert_eq!(store.forget(id, &owner(), NOW).await.unwrap(), Erased::Done);
+    assert_eq!(
+        store.forget(id, &owner(), NOW).await.unwrap(),
+        EraseOutcome::Erased
+    );
     let [mark] = fixture.items(id).await.try_into().expect("the mark alone");
     assert_eq!(mark.len(), 6);
     assert!(mark.contains_key("erased_at") && !mark.contains_key("owner"));
     assert_eq!(
         store.forget(id, &owner(), NOW).await.unwrap(),
-        Erased::Absent
+        EraseOutcome::Absent
     );
 }
 
@@ -246,9 +252,15 @@ async fn what_stands_is_forgotten_as_it_is_erased() {
     let store = &fixture.store;
     let held = fixture.held().await;
     let id = &held.operation().id;
-    assert_eq!(store.forget(id, &owner(), NOW).await.unwrap(), Erased::Live);
+    assert_eq!(
+        store.forget(id, &owner(), NOW).await.unwrap(),
+        EraseOutcome::Live
+    );
     store.complete(&held, &json("1"), NOW).await.unwrap();
-    assert_eq!(store.forget(id, &owner(), NOW).await.unwrap(), Erased::Done);
+    assert_eq!(
+        store.forget(id, &owner(), NOW).await.unwrap(),
+        EraseOutcome::Erased
+    );
     assert_eq!(fixture.items(id).await.len(), 1);
 }
 

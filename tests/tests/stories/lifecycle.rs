@@ -7,7 +7,7 @@ use shared::clock::Clock as _;
 use shared::domain::id::OperationId;
 use shared::domain::operation::Owner;
 use shared::domain::precondition::Preconditions;
-use shared::store::Erased;
+use shared::store::EraseOutcome;
 use tests::queues::QueueKind;
 use tests::samples::incompressible;
 use tests::world::World;
@@ -252,7 +252,7 @@ async fn a_submit_that_meets_a_later_mark_is_asked_to_try_again() {
         .erase(&id, &alice, &Preconditions::NONE, ahead)
         .await
         .unwrap();
-    assert_eq!(erased, Erased::Done);
+    assert_eq!(erased, EraseOutcome::Erased);
 
     let refused = world.request("POST", "/operations", &key, body).await;
     assert_eq!(

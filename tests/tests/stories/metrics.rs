@@ -12,7 +12,7 @@ use shared::domain::limits::{CALLBACK_ERASED_AGE_MAX, CALLBACK_RETENTION_SECS, O
 use shared::domain::operation::Owner;
 use shared::domain::precondition::Preconditions;
 use shared::metrics::Metric;
-use shared::store::Cancelled;
+use shared::store::CancelOutcome;
 use tests::metrics::{Counted, Key, key};
 use tests::queues::QueueKind;
 use tests::receiver::Receiver;
@@ -316,7 +316,7 @@ async fn a_callback_that_no_message_was_sent_for_is_dropped_visibly() {
         .store
         .cancel(&id, &alice, &Preconditions::NONE, now)
         .await;
-    assert!(matches!(cancelled, Ok(Cancelled::Done { .. })));
+    assert!(matches!(cancelled, Ok(CancelOutcome::Cancelled { .. })));
     world.clock.advance(too_late());
     let _ = counted.told();
     assert!(world.pump(QueueKind::Dispatch).await);

@@ -62,7 +62,7 @@ impl Handler {
         let (preconditions, repeated) = (&Preconditions::NONE, RepeatedCancel::Fails);
         let outcome = self.operations.cancel(id, owner, preconditions, repeated);
         let error = match outcome.await? {
-            CancelOutcome::Cancelled(operation) => return Ok(operation),
+            CancelOutcome::Cancelled { operation, .. } => return Ok(operation),
             CancelOutcome::Ended(operation) => {
                 let status = operation.status().as_str();
                 ErrorObject::cannot_cancel(operation.id.as_str(), status)

@@ -10,7 +10,7 @@ use shared::domain::precondition::Preconditions;
 use shared::domain::time::Timestamp;
 use shared::random::{Random, SeededRandom};
 use shared::store::{
-    Cancelled, Claimed, Created, Draft, Finished, GivenUp, Held, Renewed, Store, StoreError,
+    CancelOutcome, Claimed, Created, Draft, Finished, GivenUp, Held, Renewed, Store, StoreError,
 };
 use todc_utils::linearizability::history::Action;
 
@@ -318,13 +318,13 @@ impl Task {
         let made = race
             .store
             .cancel(&race.operation.id, &owner, &Preconditions::NONE, now);
-        let answer = |cancelled: &Cancelled| match cancelled {
-            Cancelled::Done { operation, by_us } => Answer::Cancelled {
+        let answer = |cancelled: &CancelOutcome| match cancelled {
+            CancelOutcome::Cancelled { operation, by_us } => Answer::Cancelled {
                 seen: seen(operation),
                 by_us: *by_us,
             },
-            Cancelled::Ended(_) | Cancelled::OtherVersion => Answer::CannotCancel,
-            Cancelled::Absent => Answer::Absent,
+            CancelOutcome::Ended(_) | CancelOutcome::OtherVersion => Answer::CannotCancel,
+            CancelOutcome::Absent => Answer::Absent,
         };
         self.call(Call::Cancel, made, answer).await;
     }

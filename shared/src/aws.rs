@@ -1,8 +1,9 @@
-//! The clients for AWS, configured by hand.
+//! The clients for AWS, with explicit settings.
 //!
-//! Loading the default configuration looks at profiles, metadata services and certificate stores, none of which a function
-//! has or needs; here everything comes from the environment that Lambda gives, and the TLS roots are compiled in. One HTTP
-//! client, and so one set of connections and one TLS configuration, serves all services.
+//! Loading the default configuration reads profiles, metadata services and certificate stores,
+//! which a function does not have. Here all settings come from the environment that Lambda
+//! provides, and the TLS roots are compiled in. One HTTP client, and so one set of connections and
+//! one TLS configuration, serves all services.
 
 use std::time::Duration;
 
@@ -30,17 +31,17 @@ use crate::domain::limits::{CALL_ATTEMPT_TIMEOUT, CALL_TIMEOUT, CALL_TRIES_MAX};
 use crate::queue::Queue;
 use crate::store::Store;
 
-/// The first wait between two tries of one call; the SDK doubles it and adds jitter.
+/// The first wait between two tries of one call. The SDK doubles it and adds jitter.
 const CALL_BACKOFF: Duration = Duration::from_millis(50);
-/// The roots that every certificate of AWS's endpoints goes back to (<https://www.amazontrust.com/repository/>). A file of their own:
-/// to look for them in Mozilla's whole list took longer than all else at start.
+/// The roots of every certificate of AWS's endpoints (<https://www.amazontrust.com/repository/>). A
+/// separate file: finding them in Mozilla's whole list took longer than the rest of the start.
 const AWS_ROOTS: &str = include_str!("aws/amazon_roots.pem");
 
-/// Where AWS is and how to reach it.
+/// The connection to AWS: credentials, region, endpoints and retries.
 #[derive(Debug, Clone)]
 pub struct Aws {
     config: SdkConfig,
-    /// What bounds the tries of all calls together; the SDK's own quota for the process when left out.
+    /// Limits the tries of all calls together; `None` means the SDK's quota for the process.
     retry_quota: Option<RetryPartition>,
     connector: SharedHttpConnector,
     dynamodb_endpoint: Option<String>,
@@ -49,12 +50,12 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// Takes region, credentials and, for another store, other queues or another Secrets Manager than AWS's, endpoints from
-    /// the environment.
+    /// Reads region and credentials from the environment, and endpoints when the store, the queues
+    /// or Secrets Manager are not AWS's.
     ///
     /// # Errors
     ///
-    /// When the region or the credentials are not there.
+    /// When the region or the credentials are missing.
     pub fn new(
         environment: &Environment,
         connector: SharedHttpConnector,
@@ -90,8 +91,9 @@ impl Aws {
         })
     }
 
-    /// The same, with no wait before a call is tried again, and no quota of such tries. For tests: a fault of theirs does not pass
-    /// with time, and the SDK's own quota is one for the process, so that the faults of one test would use up the tries of another.
+    /// Retries calls without a wait and without a quota. For tests: their faults do not pass with
+    /// time, and the SDK has one quota for the process, so the faults of one test would use up the
+    /// tries of another.
     #[must_use]
     pub fn retrying_at_once(self) -> Self {
         let unlimited = RetryPartition::custom("unlimited").token_bucket(TokenBucket::unlimited());
@@ -106,21 +108,23 @@ impl Aws {
         }
     }
 
-    /// Opens a connection to the store, so that the first invocation finds it open: one plain HTTP request, which costs nothing and
-    /// whose answer does not matter. What fails here fails again, and is told, when it is needed.
+    /// Opens a connection to the store before the first invocation needs it: one plain HTTP
+    /// request, which costs nothing and whose answer is ignored. If it fails, the first call fails
+    /// as well, and reports the error.
     pub async fn connect_to_store(&self) {
         self.open(self.dynamodb_endpoint.as_deref(), "dynamodb")
             .await;
     }
 
-    /// The same to the queues, for who speaks to them each time.
+    /// As [`Aws::connect_to_store`], to the queues, for functions that call them in each
+    /// invocation.
     pub async fn connect_to_queues(&self) {
         self.open(self.sqs_endpoint.as_deref(), "sqs").await;
     }
 
-    async fn open(&self, own_endpoint: Option<&str>, service: &str) {
-        let region = self.config.region().map(Region::as_ref).unwrap_or_default();
-        let endpoint = own_endpoint.map_or_else(
+    async fn open(&self, configured: Option<&str>, service: &str) {
+        let region = self.config.region().expect("the region is required");
+        let endpoint = configured.map_or_else(
             || format!("https://{service}.{region}.amazonaws.com"),
             str::to_owned,
         );
@@ -129,7 +133,6 @@ impl Aws {
         }
     }
 
-    /// A client for DynamoDB.
     #[must_use]
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         let mut config = aws_sdk_dynamodb::config::Builder::from(&self.config);
@@ -138,7 +141,6 @@ impl Aws {
         aws_sdk_dynamodb::Client::from_conf(config.build())
     }
 
-    /// A client for SQS.
     #[must_use]
     pub fn sqs(&self) -> aws_sdk_sqs::Client {
         let mut config = aws_sdk_sqs::config::Builder::from(&self.config);
@@ -171,7 +173,6 @@ impl Aws {
         Ok(Queue::new(self.sqs(), url))
     }
 
-    /// A client for Secrets Manager.
     #[must_use]
     pub fn secrets_manager(&self) -> aws_sdk_secretsmanager::Client {
         let mut config = aws_sdk_secretsmanager::config::Builder::from(&self.config);
@@ -187,7 +188,7 @@ fn retries(backoff: Duration) -> RetryConfig {
         .with_initial_backoff(backoff)
 }
 
-/// The TLS of all services: rustls on ring.
+/// The TLS implementation for all services.
 pub const TLS: Provider = Provider::Rustls(CryptoMode::Ring);
 
 /// The HTTP client for all services, with [`TLS`] and [`tls_context`].
@@ -208,57 +209,62 @@ pub fn http_connector(environment: &Environment) -> Result<SharedHttpConnector, 
     Ok(SharedHttpConnector::new(connector))
 }
 
-/// Trust in AWS's own roots, which are compiled in, and in no others; or in those of the PEM file that `AWS_CA_BUNDLE` names, and in
-/// no others, for endpoints of one's own (AWS SDKs and Tools Reference Guide, "General configuration").
+/// Trusts AWS's roots only, which are compiled in; or, for other endpoints, only the roots in the
+/// PEM file that `AWS_CA_BUNDLE` names (AWS SDKs and Tools Reference Guide, "General
+/// configuration").
 ///
 /// # Errors
 ///
-/// When that file cannot be read, or is none of certificates.
+/// When that file cannot be read, or has no valid certificates.
+///
+/// # Panics
+///
+/// Never: the TLS provider accepts a trust store.
 pub fn tls_context(environment: &Environment) -> Result<TlsContext, SettingError> {
     let roots = match environment.optional("AWS_CA_BUNDLE") {
         Some(path) => {
             let problem = |problem| SettingError::new("AWS_CA_BUNDLE", problem);
             let pem =
                 std::fs::read(path).map_err(|error| problem(format!("cannot be read: {error}")))?;
-            // The SDK takes what it is given for certificates, and panics when they are none.
+            // The SDK does not check the certificates, and panics later when they are invalid.
             add_certificates(&mut RootCertStore::empty(), &pem)
-                .map_err(|none| problem(none.to_string()))?;
+                .map_err(|error| problem(error.to_string()))?;
             TrustStore::empty().with_pem_certificate(pem)
         }
         None => TrustStore::empty().with_pem_certificate(AWS_ROOTS),
     };
-    // Only a provider without TLS support refuses a trust store.
     Ok(TlsContext::builder()
         .with_trust_store(roots)
         .build()
-        .unwrap_or_default())
+        .expect("only a provider without TLS refuses a trust store"))
 }
 
-/// A connector whose requests and connections `runtime` drives, whatever runtime they are made on. A kept connection dies
-/// with the runtime that drives it, and the request that another runtime has on it then fails.
+/// A connector whose requests and connections run on `runtime`, whichever runtime calls it.
+/// Otherwise a pooled connection closes with the runtime that opened it, and a request that another
+/// runtime has on it fails.
 #[must_use]
-pub fn driven_by(runtime: Handle, connector: SharedHttpConnector) -> SharedHttpConnector {
-    SharedHttpConnector::new(Driven { runtime, connector })
+pub fn on_runtime(runtime: Handle, connector: SharedHttpConnector) -> SharedHttpConnector {
+    SharedHttpConnector::new(OnRuntime { runtime, connector })
 }
 
 #[derive(Debug)]
-struct Driven {
+struct OnRuntime {
     runtime: Handle,
     connector: SharedHttpConnector,
 }
 
-impl HttpConnector for Driven {
+impl HttpConnector for OnRuntime {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let (runtime, connector) = (self.runtime.clone(), self.connector.clone());
         HttpConnectorFuture::new(async move {
-            drive(&runtime, async move { connector.call(request).await })
+            run_on(&runtime, async move { connector.call(request).await })
                 .await
                 .unwrap_or_else(|ended| Err(ConnectorError::other(ended.into(), None)))
         })
     }
 }
 
-/// Has `runtime` drive a future. It ends when the caller stops waiting for it.
+/// Runs a future on `runtime`. It is aborted when the caller stops waiting for it.
 ///
 /// # Errors
 ///
@@ -267,11 +273,11 @@ impl HttpConnector for Driven {
 /// # Panics
 ///
 /// Never: a set of one task has one to join.
-async fn drive<T: Send + 'static>(
+async fn run_on<T: Send + 'static>(
     runtime: &Handle,
     future: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, JoinError> {
-    // A set, since it ends its tasks when it is dropped.
+    // A set, since it aborts its tasks when it is dropped.
     let mut task = JoinSet::new();
     task.spawn_on(future, runtime);
     task.join_next()
@@ -279,7 +285,8 @@ async fn drive<T: Send + 'static>(
         .expect("a set of one task has one to join")
 }
 
-/// A client of the SDK's that makes all its requests through `connector`, whatever the settings of the service.
+/// An HTTP client of the SDK that makes all its requests through `connector`, whatever the settings
+/// of the service.
 #[must_use]
 pub fn http_client(connector: &SharedHttpConnector) -> SharedHttpClient {
     let connector = connector.clone();
@@ -297,10 +304,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bundle_is_a_file_of_certificates() {
+    fn a_ca_bundle_must_be_a_file_of_certificates() {
         let directory = std::env::temp_dir().join(format!("ferry-bundle-{}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
-        let told = |pem: &str| {
+        let connect = |pem: &str| {
             let path = directory.join("bundle.pem");
             std::fs::write(&path, pem).unwrap();
             let environment = Environment::from_iter([("AWS_CA_BUNDLE", path.to_str().unwrap())]);
@@ -308,11 +315,11 @@ mod tests {
                 .map(drop)
                 .map_err(|error| error.to_string())
         };
-        assert_eq!(told(AWS_ROOTS), Ok(()));
+        assert_eq!(connect(AWS_ROOTS), Ok(()));
         let empty = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         for bad in ["", "?", empty] {
             let problem = "AWS_CA_BUNDLE must be certificates in PEM".to_owned();
-            assert_eq!(told(bad), Err(problem), "{bad}");
+            assert_eq!(connect(bad), Err(problem), "{bad}");
         }
         std::fs::remove_dir_all(&directory).unwrap();
         let missing = Environment::from_iter([("AWS_CA_BUNDLE", "/nowhere")]);
@@ -323,9 +330,9 @@ mod tests {
         );
     }
 
-    /// As Mozilla has them, among all others.
+    /// The same certificates as in Mozilla's list.
     #[test]
-    fn amazons_roots_are_compiled_in() {
+    fn amazons_root_certificates_are_compiled_in() {
         let names: [&[u8]; 2] = [
             b"Amazon Root CA ",
             b"Starfield Services Root Certificate Authority - G2",
@@ -351,13 +358,13 @@ mod tests {
         assert_eq!(AWS_ROOTS, pem.concat());
     }
 
-    /// Otherwise it would run on after the invocation that it was made in, and thaw in the next.
+    /// Otherwise it would continue after its invocation, and resume in the next.
     #[tokio::test]
-    async fn a_call_that_is_not_waited_for_ends_on_the_runtime_that_drives_it() {
+    async fn a_call_is_aborted_on_its_runtime_when_its_caller_stops_waiting() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let connector = http_connector(&Environment::default()).unwrap();
-        let connector = driven_by(Handle::current(), connector);
+        let connector = on_runtime(Handle::current(), connector);
         let (give_up, gone) = oneshot::channel::<()>();
         let caller = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -376,7 +383,7 @@ mod tests {
             connection.read_buf(&mut request).await.unwrap();
         }
         drop(give_up);
-        // Until the connection's end.
+        // Until the connection closes.
         connection.read_to_end(&mut request).await.unwrap();
         caller.join().unwrap();
     }

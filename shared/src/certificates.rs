@@ -1,19 +1,19 @@
-//! Certificates of authorities, as settings have them.
+//! Certificates of authorities, from settings.
 
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
-/// What was to be certificates in PEM has none, or one that is none.
+/// The text is not PEM, has no certificate, or has an invalid one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be certificates in PEM")]
 pub struct NoCertificates;
 
-/// Adds the certificates in a text of PEM, one at least.
+/// Adds the certificates in a PEM text, which must have at least one.
 ///
 /// # Errors
 ///
-/// When there is none, or one that cannot be read; some may have been added then.
+/// When it has none, or an invalid one. Some certificates may have been added by then.
 pub fn add_certificates(roots: &mut RootCertStore, pem: &[u8]) -> Result<(), NoCertificates> {
     let count = roots.len();
     for certificate in CertificateDer::pem_slice_iter(pem) {

@@ -1,7 +1,7 @@
-//! Time, injected.
+//! The clock, injected.
 //!
-//! Leases, backoff, deadlines and expiry all hang on the clock, so nothing but a `main` may read the machine's own. Tests move
-//! a [`ManualClock`] by hand and never wait.
+//! Leases, backoff, deadlines and expiry depend on the clock, so only a `main` may create the
+//! machine's own. Tests advance a [`ManualClock`] and never wait.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,19 +12,17 @@ use tokio::sync::watch;
 
 use crate::domain::time::Timestamp;
 
-/// A boxed future, as trait objects need it.
+/// A boxed future, which a trait object needs.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Where a process gets its time from.
 pub trait Clock: Send + Sync {
-    /// The present moment.
     fn now(&self) -> Timestamp;
 
-    /// Completes once [`Clock::now`] has reached `wake`; at once when it already has. Safe to drop and start again.
+    /// Completes once [`Clock::now`] has reached `wake`; immediately when it already has. Safe to
+    /// drop and start again.
     fn sleep_until(&self, wake: Timestamp) -> BoxFuture<'_, ()>;
 }
 
-/// The machine's clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
@@ -45,14 +43,13 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is moved by hand. Clones share the same time.
+/// A clock that only [`ManualClock::advance`] moves. Clones share the same time.
 #[derive(Debug, Clone)]
 pub struct ManualClock {
     now: Arc<watch::Sender<Timestamp>>,
 }
 
 impl ManualClock {
-    /// A clock that stands at `start`.
     #[must_use]
     pub fn new(start: Timestamp) -> Self {
         Self {
@@ -60,7 +57,7 @@ impl ManualClock {
         }
     }
 
-    /// Moves the clock forward and wakes every sleeper whose time has come.
+    /// Moves the clock forward and wakes every sleeper that is due.
     pub fn advance(&self, by: Duration) {
         self.now.send_modify(|now| *now = *now + by);
     }
@@ -85,7 +82,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_sleeper_wakes_when_the_clock_is_moved_past_its_time() {
+    async fn a_sleeper_wakes_when_the_clock_reaches_its_time() {
         let clock = ManualClock::new(Timestamp::from_millis(0));
         let mut sleep = clock.sleep_until(Timestamp::from_millis(1000));
         clock.advance(Duration::from_millis(999));

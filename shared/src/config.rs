@@ -1,13 +1,14 @@
 //! Settings: environment variables, read once at start.
 //!
-//! A wrong setting stops the process at once, with one line that names it and, since some are secret, not its value.
+//! An invalid setting stops the process immediately, with one line that names the setting. The line
+//! does not show the value, which may be secret.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::RangeInclusive;
 
 use crate::domain::callback::SignatureVersion;
-use crate::domain::network::AllowedNetworks;
+use crate::domain::network::{AllowedNetworks, InvalidNetwork};
 
 /// The environment as it was at start.
 #[derive(Clone, Default)]
@@ -20,7 +21,6 @@ impl fmt::Debug for Environment {
     }
 }
 
-/// A setting that is missing or malformed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{name} {problem}")]
 pub struct SettingError {
@@ -29,7 +29,7 @@ pub struct SettingError {
 }
 
 impl SettingError {
-    /// What is wrong with which setting; `problem` reads on after its name and does not hold its value.
+    /// `problem` follows the setting's name in the message. It must not contain the value.
     #[must_use]
     pub fn new(name: &'static str, problem: impl Into<String>) -> Self {
         Self {
@@ -40,7 +40,7 @@ impl SettingError {
 }
 
 impl Environment {
-    /// The process's own. A variable that is not Unicode is as good as absent.
+    /// The process's environment. A variable that is not Unicode counts as absent.
     #[must_use]
     pub fn of_process() -> Self {
         let decode = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
@@ -49,7 +49,7 @@ impl Environment {
         Self(std::env::vars_os().filter_map(decode).collect())
     }
 
-    /// The environment with some settings put in, in place of those of the same names.
+    /// Adds settings, and replaces those of the same names.
     #[must_use]
     pub fn with<'a>(mut self, settings: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let settings = settings
@@ -59,7 +59,7 @@ impl Environment {
         self
     }
 
-    /// A setting that may be left out; an empty one is left out.
+    /// A setting that may be absent. An empty one counts as absent.
     #[must_use]
     pub fn optional(&self, name: &'static str) -> Option<&str> {
         self.0
@@ -68,11 +68,11 @@ impl Environment {
             .filter(|value| !value.is_empty())
     }
 
-    /// A setting that must be there.
+    /// A setting that must be present.
     ///
     /// # Errors
     ///
-    /// When it is not.
+    /// When it is absent.
     pub fn required(&self, name: &'static str) -> Result<&str, SettingError> {
         self.optional(name)
             .ok_or_else(|| SettingError::new(name, "is not set"))
@@ -82,7 +82,7 @@ impl Environment {
     ///
     /// # Errors
     ///
-    /// When it is none, or out of bounds.
+    /// When it is not a whole number, or out of bounds.
     pub fn number(
         &self,
         name: &'static str,
@@ -109,15 +109,15 @@ impl Environment {
     ///
     /// # Errors
     ///
-    /// When an entry is no network, or is all addresses. Also, except with `LOCAL_BUNDLE`, when one
-    /// contains loopback or link-local addresses: on Lambda the function's own runtime API listens on the
-    /// one, and credentials are served on the other.
+    /// When an entry is not a network, or contains all addresses. Also, except with `LOCAL_BUNDLE`,
+    /// when one contains loopback or link-local addresses: on Lambda the function's own runtime API
+    /// listens on the former, and credentials are served on the latter.
     pub fn allowed_networks(&self) -> Result<AllowedNetworks, SettingError> {
         const NAME: &str = "CALLBACK_ALLOWED_NETWORKS";
         let list = self.optional(NAME).unwrap_or_default();
-        let networks = AllowedNetworks::parse(list).map_err(|invalid| {
+        let networks: AllowedNetworks = list.parse().map_err(|invalid: InvalidNetwork| {
             let problem = format!(
-                "must be a list of networks such as 10.20.0.0/16; entry {} is none",
+                "must be a list of networks such as 10.20.0.0/16; entry {} is not one",
                 invalid.position
             );
             SettingError::new(NAME, problem)
@@ -135,12 +135,12 @@ impl Environment {
         Ok(networks)
     }
 
-    /// `WEBHOOK_SIGNATURE_VERSIONS`: how callbacks are signed, as callers are told; the first for those who do not choose. `v1` when
-    /// left out. Never empty.
+    /// `WEBHOOK_SIGNATURE_VERSIONS`: how callbacks are signed. Callers see the list, and get the
+    /// first unless they choose. `v1` by default; never empty.
     ///
     /// # Errors
     ///
-    /// When an entry is no version.
+    /// When an entry is not a version.
     pub fn signature_versions(&self) -> Result<Vec<SignatureVersion>, SettingError> {
         const NAME: &str = "WEBHOOK_SIGNATURE_VERSIONS";
         let versions: Option<Vec<_>> = self
@@ -152,11 +152,11 @@ impl Environment {
         versions.ok_or_else(|| SettingError::new(NAME, "must be v1, v1a, or both with a comma"))
     }
 
-    /// A switch: `1` or `0`; off when left out.
+    /// A switch: `1` or `0`; off by default.
     ///
     /// # Errors
     ///
-    /// When it is anything else.
+    /// When it has any other value.
     pub fn switch(&self, name: &'static str) -> Result<bool, SettingError> {
         match self.optional(name) {
             None | Some("0") => Ok(false),
@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wrong_setting_is_named_and_its_value_is_not() {
+    fn an_error_names_the_setting_and_not_its_value() {
         let environment =
             Environment::from_iter([("LEASE_SECONDS", "s3cret"), ("DEMO_FUNCTIONS", "yes")]);
         let lease = environment
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn callbacks_reach_the_host_itself_in_the_local_bundle_alone() {
+    fn callbacks_may_reach_the_host_itself_only_in_the_local_bundle() {
         let refusal = |local, list| {
             let settings = [("CALLBACK_ALLOWED_NETWORKS", list), ("LOCAL_BUNDLE", local)];
             let networks = Environment::from_iter(settings).allowed_networks();
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_setting_is_left_out() {
+    fn an_empty_setting_counts_as_absent() {
         let environment = Environment::from_iter([("LEASE_SECONDS", " ")]);
         assert_eq!(environment.number("LEASE_SECONDS", 5..=900, 60), Ok(60));
     }

@@ -1,7 +1,8 @@
-//! What an operation is: its identity, its states and the steps between them, and every bound on it.
+//! What an operation is: its identity, its states, the steps between them, and every limit.
 //!
-//! Nothing here waits, reads a clock or the environment, logs, or knows DynamoDB, SQS or HTTP. Values come in and values go
-//! out, so that each rule can be tested by itself and every race can be decided from data alone.
+//! The domain is pure: nothing here waits, reads a clock or the environment, logs, or knows
+//! DynamoDB, SQS or HTTP. Values come in and values go out, so each rule is tested in isolation and
+//! every race is decided from data.
 
 pub mod backoff;
 pub mod callback;

@@ -16,6 +16,7 @@ mod operation;
 mod prefer;
 mod problem;
 mod request;
+mod routes;
 
 pub use answer::{Answer, GatewayResponse};
 pub use body::read_object;
@@ -27,3 +28,4 @@ pub use operation::show;
 pub use prefer::Wait;
 pub use problem::Problem;
 pub use request::{Event, Request, RequestSettings};
+pub use routes::{HttpFunction, ROUTES, Route};

@@ -11,7 +11,7 @@ use tracing::Instrument as _;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Environment, SettingError};
 use crate::domain::time::Timestamp;
-use crate::metrics::{self, Destination, Gathered, Metric};
+use crate::metrics::{self, Metric, MetricsConfig, Recorder};
 use crate::queue::MessageGroup;
 use crate::telemetry;
 
@@ -53,9 +53,9 @@ where
     };
     let served = runtime.block_on(async {
         started.map_err(|error| error.to_string())?;
-        let gathered = Destination::of(&environment)
+        let recorder = MetricsConfig::from_environment(&environment)
             .map_err(|error| error.to_string())?
-            .map(Destination::gather)
+            .map(MetricsConfig::install)
             .unwrap_or_default();
         let mut handler = build(environment)
             .await
@@ -72,8 +72,8 @@ where
             async move {
                 let answer = telemetry::traced(trace_header.as_deref(), served).await;
                 match answer.as_ref().err().and_then(|error| error.downcast_ref()) {
-                    Some(end) => end_process(*end, &version, gathered, began_at),
-                    None => gathered.write(),
+                    Some(end) => end_process(*end, &version, recorder, began_at),
+                    None => recorder.flush(),
                 }
                 answer
             }
@@ -94,13 +94,13 @@ where
 
 /// Ends the process, with the invocation's metrics on the log. Lambda reports its own `Errors` of this
 /// invocation as of its beginning, so those that an alarm subtracts from them have the same time.
-fn end_process(end: EndProcess, version: &str, gathered: Gathered, began_at: Timestamp) -> ! {
+fn end_process(end: EndProcess, version: &str, recorder: Recorder, began_at: Timestamp) -> ! {
     tracing::error!("{end}");
     if end.is_caused_by_caller {
         metrics::count(Metric::CallerCausedExit);
         metrics::count(Metric::CallerCausedExitOfVersion(version));
     }
-    gathered.write_as_of(began_at);
+    recorder.flush_as_of(began_at);
     std::process::exit(1)
 }
 

@@ -1,12 +1,13 @@
 //! Metrics, as lines of CloudWatch's embedded metric format on standard output.
 //!
-//! CloudWatch takes them out of the log by itself, so that they cost no call and no time (Amazon CloudWatch User Guide,
-//! "Specification: Embedded metric format"). An invocation's numbers are added up and written at its end; one that dies before loses
-//! them, and nothing else may depend on them.
+//! CloudWatch extracts them from the log, so they cost no call and no time (Amazon CloudWatch User
+//! Guide, "Specification: Embedded metric format"). The counts of an invocation are added up and
+//! written at its end. An invocation that crashes loses its counts, so nothing else may depend on
+//! them.
 //!
-//! They go through the facade of the crate `metrics`, so that a function's work can count what is its own as easily. Each
-//! combination of a dimension's values is a metric of its own, billed by the month: a service, a function and an outcome are
-//! dimensions, an owner or an id never is.
+//! They go through the facade of the crate `metrics`, so that a function's work can count its own
+//! metrics just as easily. Each combination of dimension values is a separate metric, billed by the
+//! month. So a service, a function and an outcome are dimensions, but never an owner or an id.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -18,77 +19,81 @@ use serde_json::Value;
 use crate::config::{Environment, SettingError};
 use crate::domain::time::Timestamp;
 
-/// Where the metrics go in CloudWatch, unless `METRICS_NAMESPACE` says otherwise.
+/// The CloudWatch namespace, unless `METRICS_NAMESPACE` names another.
 pub const NAMESPACE_DEFAULT: &str = "Ferry";
-/// The dimension that every metric has: the service's name.
+/// The dimension of every metric: the service's name.
 pub const SERVICE: &str = "service";
-/// The dimension of those that are told by function: the called function's name.
+/// The dimension of metrics by function: the called function's name.
 pub const FUNCTION: &str = "function";
-/// The dimension of those that are told by outcome.
+/// The dimension of metrics by outcome.
 pub const OUTCOME: &str = "outcome";
-/// The dimension of those that a deployment is judged by: the version of the Lambda function.
+/// The dimension of metrics that decide about a deployment: the version of the Lambda function.
 pub const VERSION: &str = "version";
 
-/// As long as a stack's name. CloudWatch takes 255 characters for a namespace and 1,024 for a dimension's value.
+/// The length of a stack's name. CloudWatch accepts 255 characters for a namespace and 1,024 for a
+/// dimension's value.
 const NAME_BYTES_MAX: usize = 128;
 
-/// What is counted or timed. With a name, it is told by function.
+/// A counter or a timer. A parameter is a dimension's value: the called function's name, or the
+/// version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Metric<'a> {
-    /// A submit made an operation.
+    /// A submit created an operation.
     SubmitAccepted(&'a str),
-    /// A submit met the operation that an earlier one made under its key.
+    /// A submit found the operation that an earlier one had created under its key.
     SubmitReplayed(&'a str),
     /// A submit's key was used for another request.
     SubmitConflicted(&'a str),
-    /// An attempt's result was recorded.
+    /// A result was recorded.
     OperationCompleted(&'a str),
-    /// An attempt's errors were recorded, for good.
+    /// Errors were recorded, and the operation ended.
     OperationFailed(&'a str),
     /// An owner cancelled an operation.
     OperationCancelled(&'a str),
-    /// An operation's attempts were used up, or its deadline passed, while nobody held it.
+    /// An operation's attempts were used up, or its deadline passed, while no worker held it.
     OperationGivenUp(&'a str),
     /// An attempt completed its operation.
     AttemptCompleted(&'a str),
-    /// An attempt failed its operation.
+    /// An attempt failed, and its operation with it.
     AttemptFailed(&'a str),
-    /// An attempt failed, and there is to be another.
+    /// An attempt failed, and another will follow.
     AttemptRetried(&'a str),
     /// An attempt lost its operation to a cancel or another worker.
     AttemptLost(&'a str),
-    /// How long an operation waited from its creation to its first attempt.
+    /// The time from an operation's creation to its first attempt.
     QueueTime(&'a str),
-    /// How long an attempt's work took; not of one that lost its operation.
+    /// The time that an attempt's work took, except of an attempt that lost its operation.
     WorkDuration(&'a str),
     /// How long an operation has been claimable when its message is returned without a claim.
     UnclaimedTime,
-    /// A receiver took a callback.
+    /// A receiver accepted a callback.
     CallbackDelivered,
-    /// A receiver wants no more of a callback.
+    /// A receiver answered that it wants no more deliveries of a callback.
     CallbackGone,
     /// A callback's last attempt failed.
     CallbackExhausted,
-    /// A due callback was dropped: its operation's record is gone, and no mark says that it was erased.
+    /// A due callback was dropped: its operation's record is gone, and no tombstone shows that it
+    /// was erased.
     CallbackDropped,
     /// An attempt at a callback failed.
     CallbackAttemptFailed,
     /// An attempt at a callback waits for a later wake-up, because its receiver is slow.
     CallbackDeferred,
-    /// A write was refused because somebody else had been faster.
+    /// A write was refused because another process had written first.
     RaceLost,
-    /// A message without an operation was dropped: its submit died, or the operation is gone.
+    /// A message without an operation was dropped: its submit crashed, or the operation is gone.
     PhantomMessageDropped,
-    /// A message that nobody can read was dropped.
+    /// A message that cannot be parsed was dropped.
     MalformedMessageDropped,
-    /// A process ended because work went on after its caller cancelled it, or after its deadline.
+    /// A process exited because work continued after its caller cancelled it, or after its
+    /// deadline.
     CallerCausedExit,
     /// The same, by the version of the Lambda function.
     CallerCausedExitOfVersion(&'a str),
 }
 
 impl<'a> Metric<'a> {
-    /// All of them, with no function's name.
+    /// Every metric, with empty parameters.
     pub const ALL: [Metric<'static>; 25] = [
         Metric::SubmitAccepted(""),
         Metric::SubmitReplayed(""),
@@ -117,19 +122,19 @@ impl<'a> Metric<'a> {
         Metric::CallerCausedExitOfVersion(""),
     ];
 
-    /// Its name in CloudWatch.
+    /// The name in CloudWatch.
     #[must_use]
     pub const fn name(self) -> &'static str {
         self.parts().0
     }
 
-    /// The function that it is told of; `None` when it is told for all together.
+    /// The function, for metrics with the dimension `function`.
     #[must_use]
     pub const fn function(self) -> Option<&'a str> {
         self.parts().1
     }
 
-    /// What came of it, for those that are told by outcome.
+    /// The outcome, for metrics with the dimension `outcome`.
     #[must_use]
     pub const fn outcome(self) -> Option<&'static str> {
         self.parts().2
@@ -144,7 +149,6 @@ impl<'a> Metric<'a> {
         }
     }
 
-    /// Its unit.
     #[must_use]
     pub const fn unit(self) -> Unit {
         match self {
@@ -196,31 +200,32 @@ impl<'a> Metric<'a> {
     }
 }
 
-/// Counts one more.
+/// Increments a counter.
 pub fn count(metric: Metric<'_>) {
     metrics::counter!(metric.name(), metric.labels()).increment(1);
 }
 
-/// Tells how long something took, to the millisecond.
+/// Records a duration, to the millisecond.
 pub fn time(metric: Metric<'_>, duration: Duration) {
     let millis = u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
     metrics::histogram!(metric.name(), metric.labels()).record(millis);
 }
 
-/// Where a process tells its metrics: in the namespace `METRICS_NAMESPACE`, as the service `SERVICE_NAME`.
+/// Where a process reports its metrics: the namespace `METRICS_NAMESPACE`, and the service
+/// `SERVICE_NAME` as a dimension.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Destination {
+pub struct MetricsConfig {
     namespace: String,
     service: String,
 }
 
-impl Destination {
-    /// The destination that the settings name; none without a service.
+impl MetricsConfig {
+    /// Reads the settings; `None` without a service.
     ///
     /// # Errors
     ///
     /// When a name has characters that it must not have.
-    pub fn of(environment: &Environment) -> Result<Option<Self>, SettingError> {
+    pub fn from_environment(environment: &Environment) -> Result<Option<Self>, SettingError> {
         let namespace = name(environment, "METRICS_NAMESPACE")?.unwrap_or(NAMESPACE_DEFAULT);
         let service = name(environment, "SERVICE_NAME")?;
         Ok(service.map(|service| Self {
@@ -229,9 +234,10 @@ impl Destination {
         }))
     }
 
-    /// Gathers what this process counts from now on. Once in a process: a second time changes nothing, and gathers nothing.
+    /// Collects what this process counts from now on. Once in a process: a second call has no
+    /// effect, and its recorder has no metrics.
     #[must_use]
-    pub fn gather(self) -> Gathered {
+    pub fn install(self) -> Recorder {
         let collector = Builder::new()
             .cloudwatch_namespace(self.namespace)
             .with_dimension(SERVICE, self.service)
@@ -246,24 +252,25 @@ impl Destination {
                 }
             }
         }
-        Gathered(collector.ok())
+        Recorder(collector.ok())
     }
 }
 
-/// What a process has counted and not yet told.
+/// The metrics that a process has collected and not yet written.
 #[derive(Clone, Copy, Default)]
-pub struct Gathered(Option<&'static Collector>);
+pub struct Recorder(Option<&'static Collector>);
 
-impl Gathered {
-    /// Writes the gathered metrics, at the end of an invocation: a line for each function and outcome, none when nothing happened.
-    pub fn write(self) {
+impl Recorder {
+    /// Writes the collected metrics, at the end of an invocation: one line for each function and
+    /// outcome; none when nothing was counted.
+    pub fn flush(self) {
         write(&self.lines());
     }
 
-    /// Writes the gathered metrics with the time at which the invocation began. Lambda gives that
+    /// Writes the collected metrics with the time at which the invocation began. Lambda gives that
     /// time to its own metrics of an invocation (AWS Lambda Developer Guide, "Viewing metrics"), so
     /// an alarm can subtract one from the other, however long the invocation took.
-    pub fn write_as_of(self, began_at: Timestamp) {
+    pub fn flush_as_of(self, began_at: Timestamp) {
         let lines = self.lines();
         let parsed = serde_json::Deserializer::from_slice(&lines).into_iter::<Value>();
         let mut dated = Vec::new();
@@ -278,14 +285,14 @@ impl Gathered {
     fn lines(self) -> Vec<u8> {
         let mut lines = Vec::new();
         if let Some(collector) = self.0 {
-            // What cannot be written is lost, as the log around it is.
+            // Metrics that cannot be written are lost: nothing may depend on them.
             let _ = collector.flush(&mut lines);
         }
         lines
     }
 }
 
-/// In one piece, so that no other line gets in between.
+/// In one write, so that no other line comes between.
 fn write(lines: &[u8]) {
     let _ = std::io::stdout().lock().write_all(lines);
 }
@@ -314,13 +321,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_a_service_there_is_no_destination() {
+    fn without_a_service_no_metrics_are_written() {
         let environment = Environment::from_iter([("METRICS_NAMESPACE", "Mine")]);
-        assert_eq!(Destination::of(&environment), Ok(None));
+        assert_eq!(MetricsConfig::from_environment(&environment), Ok(None));
     }
 
     #[test]
-    fn a_name_that_cloudwatch_would_not_take_is_refused() {
+    fn a_name_that_cloudwatch_does_not_accept_is_refused() {
         let long = "x".repeat(NAME_BYTES_MAX + 1);
         for (name, value) in [
             ("SERVICE_NAME", ":orders"),
@@ -328,7 +335,7 @@ mod tests {
             ("METRICS_NAMESPACE", "Café"),
         ] {
             let environment = Environment::from_iter([(name, value)]);
-            let refused = Destination::of(&environment).unwrap_err();
+            let refused = MetricsConfig::from_environment(&environment).unwrap_err();
             assert!(
                 refused.to_string().starts_with(&format!("{name} must be")),
                 "{refused}"

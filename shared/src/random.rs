@@ -2,14 +2,12 @@
 
 use std::sync::Mutex;
 
-/// Where a process gets random bytes from.
 pub trait Random: Send + Sync {
     /// Fills the whole buffer.
     fn fill(&self, bytes: &mut [u8]);
 }
 
 impl dyn Random + '_ {
-    /// `N` random bytes.
     #[must_use]
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
@@ -17,14 +15,13 @@ impl dyn Random + '_ {
         bytes
     }
 
-    /// A number from 0 up to, not including, 1.
+    /// A number from 0 to 1, excluding 1.
     #[must_use]
     pub fn fraction(&self) -> f64 {
         f64::from(u32::from_ne_bytes(self.bytes())) / (f64::from(u32::MAX) + 1.0)
     }
 }
 
-/// The operating system's random bytes.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemRandom;
 
@@ -34,7 +31,8 @@ impl Random for SystemRandom {
         reason = "the one place that asks the system for random bytes"
     )]
     fn fill(&self, bytes: &mut [u8]) {
-        // On Linux this fails only where the system call is forbidden, and no id made without it would be safe to use.
+        // On Linux this fails only where the system call is forbidden, and an id made without it
+        // would not be safe to use.
         assert!(
             getrandom::fill(bytes).is_ok(),
             "the system has no random bytes"
@@ -42,12 +40,11 @@ impl Random for SystemRandom {
     }
 }
 
-/// Random bytes that are the same for the same seed, for tests (`SplitMix64`, Steele et al. 2014).
+/// Bytes that are the same for the same seed, for tests (`SplitMix64`, Steele et al. 2014).
 #[derive(Debug)]
 pub struct SeededRandom(Mutex<u64>);
 
 impl SeededRandom {
-    /// Begins the sequence that belongs to `seed`.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self(Mutex::new(seed))

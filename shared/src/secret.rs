@@ -1,45 +1,44 @@
-//! A secret that AWS Secrets Manager keeps.
+//! A secret in AWS Secrets Manager.
 //!
-//! What it holds goes to whoever asks here and nowhere else: the SDK leaves the answers of this call out of its logs, and no
-//! error quotes one.
+//! The secret's text is returned to the caller of [`StoredSecret::read`] only: the SDK does not log
+//! the answer of this call, and no error quotes it.
 
 use aws_sdk_secretsmanager::operation::RequestId as _;
 
-/// A secret, by its ARN or its name. Holds no copy of it.
+/// A secret, by its ARN or its name. Keeps no copy of its text.
 #[derive(Debug, Clone)]
 pub struct StoredSecret {
     client: aws_sdk_secretsmanager::Client,
     id: String,
 }
 
-/// Why a secret could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// Secrets Manager refused the call or did not answer it.
     #[error("GetSecretValue failed (AWS request {request_id})")]
     Unreachable {
-        /// AWS's id of the request, `-` when there was no answer.
+        /// AWS's id of the request; `-` when there was no answer.
         request_id: String,
-        /// What went wrong.
         source: Box<aws_sdk_secretsmanager::Error>,
     },
-    /// It holds bytes.
+    /// The secret is binary.
     #[error("the secret is not text")]
     NotText,
 }
 
 impl StoredSecret {
-    /// The secret of this ARN or name.
+    /// `id` is an ARN or a name.
     #[must_use]
     pub const fn new(client: aws_sdk_secretsmanager::Client, id: String) -> Self {
         Self { client, id }
     }
 
-    /// Its current text (version stage `AWSCURRENT`): one request, which AWS bills.
+    /// Reads the current text (version stage `AWSCURRENT`): one request, which AWS bills.
     ///
     /// # Errors
     ///
-    /// When Secrets Manager cannot be reached or does not hand the secret out, or it holds bytes.
+    /// When Secrets Manager cannot be reached or refuses to return the secret, or the secret is
+    /// binary.
     pub async fn read(&self) -> Result<String, SecretError> {
         let read = self.client.get_secret_value().secret_id(&self.id).send();
         let secret = read.await.map_err(|error| {

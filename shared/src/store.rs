@@ -1,10 +1,12 @@
 //! The table: every step of an operation as one conditional write.
 //!
-//! No write here reads first, but for an erase. Each carries its whole condition, asks for the old item when that fails, and tells from it what
-//! happened instead: a lost race is an outcome, not an error. An answer that was lost on the way is not a lost race either: the
-//! SDK sends the request again, the second meets what the first wrote, and the tokens in it say that it was ours.
+//! Only an erase reads before it writes. Every write carries its whole condition and asks for the
+//! old item when the condition fails. The old item shows what happened instead: a lost race is an
+//! outcome, not an error. A lost answer is not a lost race either: the SDK retries the request, the
+//! retry meets what the first request wrote, and the tokens in it show that the write was ours.
 //!
-//! If a condition here is wrong, a late worker overwrites a terminal state; nothing above this layer would notice.
+//! If a condition here is wrong, a late worker overwrites a terminal state, and no layer above this
+//! one would notice.
 
 mod callback;
 mod erase;
@@ -26,13 +28,13 @@ pub use error::StoreError;
 pub use inspect::{Inspected, InspectedHead, PayloadItem, Record};
 pub use list::{ListFilter, ListPage, OwnedPage, Position};
 pub use outcome::{
-    CancelOutcome, Claimed, Created, EraseOutcome, Finished, Found, GivenUp, Held, Renewed,
+    CancelOutcome, Claimed, Created, EraseOutcome, Finished, GivenUp, Held, Lookup, Renewed,
 };
 pub use payload::Draft;
 pub use read::Payloads;
 pub use scan::{HeadsPage, ScanPosition};
 
-/// The table that holds all operations. One for a process; cheap to clone.
+/// The table that holds all operations. One for each process; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
     client: aws_sdk_dynamodb::Client,
@@ -40,7 +42,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// The table of this name, reached through `client`, which sets the timeouts and retries of every call.
+    /// `client` sets the timeouts and retries of every call.
     #[must_use]
     pub const fn new(client: aws_sdk_dynamodb::Client, table: String) -> Self {
         Self { client, table }

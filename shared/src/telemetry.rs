@@ -1,10 +1,13 @@
-//! Logs: one line a record, on standard output, where Lambda collects them; and the traces that invocations belong to.
+//! Logs: one line for each record, on standard output, where Lambda collects them; and the traces
+//! that invocations belong to.
 //!
-//! Nothing of a caller's goes into a log: no arguments, results, metadata, secrets or query strings, and an owner's name into the
-//! audit alone. A failure is logged once, where it is handled.
+//! Nothing that a caller sent goes into a log: no arguments, results, metadata, secrets or query
+//! strings. An owner's name goes into the audit records only. A failure is logged once, where it is
+//! handled.
 //!
-//! What is logged while something is served says for whom, by the spans here. They are there at every log level: those of a lower
-//! one would be missing from the errors of a function that logs nothing else.
+//! Every record names the request or message during which it was logged, by the spans in this
+//! module. The spans exist at every log level: spans of a lower level would be missing from the
+//! errors of a function that logs errors only.
 
 mod json;
 
@@ -17,23 +20,24 @@ use crate::domain::id::OperationId;
 use crate::domain::operation::Operation;
 
 tokio::task_local! {
-    /// The X-Ray trace header of what is being served, which every message that is sent meanwhile passes on. As with a span, nobody
-    /// on the way there has to know of it.
+    /// The X-Ray trace header of the request or message in progress. Every message that is sent
+    /// meanwhile passes it on. Like a span, it needs no parameter on the way.
     static TRACE_HEADER: String;
 }
 
-/// Starts logging, in the format and from the level that Lambda's own advanced logging controls set (`AWS_LAMBDA_LOG_FORMAT`
-/// and `AWS_LAMBDA_LOG_LEVEL`; AWS Lambda Developer Guide, "Configuring advanced logging controls").
+/// Starts logging, in the format and from the level that Lambda's own advanced logging controls set
+/// (`AWS_LAMBDA_LOG_FORMAT` and `AWS_LAMBDA_LOG_LEVEL`; AWS Lambda Developer Guide, "Configuring
+/// advanced logging controls").
 ///
 /// # Errors
 ///
-/// When the level is not one. Logging has started all the same, since the error has to be logged.
+/// When the level is not valid. Logging has started nevertheless, so that the error can be logged.
 pub fn start(environment: &Environment) -> Result<(), SettingError> {
     let level = level(environment);
     let logs = tracing_subscriber::fmt()
         .with_max_level(*level.as_ref().unwrap_or(&Level::INFO))
         .with_target(false);
-    // A second start, in a test, leaves the first in place.
+    // A second call, in a test, has no effect.
     let _ = if environment.optional("AWS_LAMBDA_LOG_FORMAT") == Some("JSON") {
         let logs = logs.json().event_format(FlatJson);
         tracing::subscriber::set_global_default(logs.finish())
@@ -58,7 +62,8 @@ fn level(environment: &Environment) -> Result<Level, SettingError> {
     }
 }
 
-/// Makes a panic one log line that says where, and not what: the message may quote arguments.
+/// Logs a panic as one line with its location. Its message is left out, since it may quote
+/// arguments.
 pub fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let location = panic
@@ -69,8 +74,8 @@ pub fn log_panics() {
     }));
 }
 
-/// What everything that is logged in an invocation says: Lambda's id of it, by the name that Lambda's own records have for it, and
-/// its X-Ray trace.
+/// The fields of every record in an invocation: Lambda's id of the invocation, under the name that
+/// Lambda's own records use, and its X-Ray trace.
 #[must_use]
 pub fn invocation_span(request_id: &str, trace_header: Option<&str>) -> Span {
     tracing::error_span!(
@@ -80,8 +85,9 @@ pub fn invocation_span(request_id: &str, trace_header: Option<&str>) -> Span {
     )
 }
 
-/// What everything that is logged while an HTTP request is served says besides: the gateway's id of it, which its answer has as
-/// `Request-Id`, and what [`record_operation_id`] and [`record_trace`] say.
+/// The fields of every record while an HTTP request is handled: the gateway's id of the request,
+/// which the answer has as `Request-Id`, and the fields of [`record_operation_id`] and
+/// [`record_trace`].
 #[must_use]
 pub fn request_span(request_id: &str) -> Span {
     tracing::error_span!(
@@ -93,7 +99,8 @@ pub fn request_span(request_id: &str) -> Span {
     )
 }
 
-/// The same while a message is served, with the X-Ray trace that it was sent in.
+/// The fields of every record while a message is handled: its id, the X-Ray trace in which it was
+/// sent, and the fields of [`record_operation_id`] and [`record_trace`].
 #[must_use]
 pub fn message_span(message_id: &str, trace_header: Option<&str>) -> Span {
     tracing::error_span!(
@@ -111,12 +118,12 @@ fn root(trace_header: &str) -> Option<&str> {
     parts.find_map(|part| part.strip_prefix("Root="))
 }
 
-/// Says which operation the request or message that is being served is about, as soon as that is known.
+/// Adds the operation's id to the request's or message's span, as soon as the id is known.
 pub fn record_operation_id(id: &OperationId) {
     Span::current().record("operation_id", display(id));
 }
 
-/// Says which trace its caller named for the operation.
+/// Adds to the span the trace that the operation's caller named.
 pub fn record_trace(operation: &Operation) {
     if let Some(trace) = &operation.origin.trace {
         let span = Span::current();
@@ -125,15 +132,16 @@ pub fn record_trace(operation: &Operation) {
     }
 }
 
-/// Serves something as part of the X-Ray trace that this header names; without one, of whatever it is done in.
-pub async fn traced<T>(trace_header: Option<&str>, served: impl Future<Output = T>) -> T {
+/// Runs a future as part of the X-Ray trace that this header names; without one, as part of the
+/// trace in progress.
+pub async fn traced<T>(trace_header: Option<&str>, future: impl Future<Output = T>) -> T {
     match trace_header {
-        Some(header) => TRACE_HEADER.scope(header.to_owned(), served).await,
-        None => served.await,
+        Some(header) => TRACE_HEADER.scope(header.to_owned(), future).await,
+        None => future.await,
     }
 }
 
-/// The X-Ray trace header of what is being served.
+/// The X-Ray trace header of the request or message in progress.
 pub(crate) fn trace_header() -> Option<String> {
     TRACE_HEADER.try_with(Clone::clone).ok()
 }

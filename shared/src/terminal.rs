@@ -1,22 +1,22 @@
-//! Text from elsewhere on a terminal.
+//! Untrusted text on a terminal.
 //!
 //! What callers, functions and receivers sent is stored and shown as it came. A terminal obeys the
-//! control characters in it: it moves its cursor, changes its title, or types. Bidirectional
-//! controls and line separators make what follows read as something else (Unicode Technical Report
+//! control characters in it: it moves its cursor, changes its title, or types input. Bidirectional
+//! controls and line separators make the text after them look different (Unicode Technical Report
 //! 36, "Bidirectional Text Spoofing"). So the programs that print such text write all of these as
-//! JSON does, `\u001b`: a JSON document keeps its value.
+//! JSON escapes, `\u001b`: a JSON document keeps its value.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-/// Text within a line.
+/// Escapes text within a line.
 #[must_use]
 pub fn visible(text: &str) -> Cow<'_, str> {
     escape(text, is_invisible)
 }
 
-/// Lines, whose ends stay.
+/// Escapes lines, and keeps their ends.
 #[must_use]
 pub fn visible_lines(text: &str) -> Cow<'_, str> {
     escape(text, |character| {
@@ -24,7 +24,7 @@ pub fn visible_lines(text: &str) -> Cow<'_, str> {
     })
 }
 
-/// Writes what it is given as [`visible_lines`]. Characters may not be divided between two writes.
+/// Writes everything through [`visible_lines`]. A character must not be split between two writes.
 #[derive(Debug)]
 pub struct VisibleLines<W>(pub W);
 
@@ -47,7 +47,7 @@ fn escape(text: &str, is_escaped: fn(char) -> bool) -> Cow<'_, str> {
     let mut escaped = String::with_capacity(text.len() + 16);
     for character in text.chars() {
         if is_escaped(character) {
-            // A string takes whatever is written to it. All of these have four digits.
+            // Writing to a `String` cannot fail. All of these characters have four hex digits.
             let _ = write!(escaped, "\\u{:04x}", u32::from(character));
         } else {
             escaped.push(character);
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_terminal_obeys_is_escaped_and_all_else_is_not() {
+    fn only_characters_that_a_terminal_obeys_are_escaped() {
         let escaped = (0..=0x1f)
             .chain(0x7f..=0x9f)
             .chain([0x61c, 0x200e, 0x200f, 0x2028, 0x2029])
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_none_of_a_terminals_either() {
+    fn bytes_that_are_not_text_are_replaced() {
         let mut written = Vec::new();
         VisibleLines(&mut written)
             .write_all(b"a\x9b1m\x1b[1m\n")

@@ -11,25 +11,20 @@ use crate::bundle::RunningBundle;
 use crate::openapi;
 use crate::wait::until;
 
-/// See the module.
 pub struct Api {
     bundle: Arc<RunningBundle>,
     client: reqwest::Client,
     owner: String,
 }
 
-/// An answer.
 pub struct Answer {
-    /// Its status.
     pub status: u16,
-    /// Its headers.
     pub headers: HeaderMap,
-    /// Its body.
     pub text: String,
 }
 
 impl Api {
-    /// The caller of this name.
+    /// A caller who authenticates as this owner.
     #[must_use]
     pub fn new(bundle: Arc<RunningBundle>, owner: &str) -> Self {
         Self {
@@ -39,7 +34,7 @@ impl Api {
         }
     }
 
-    /// Sends a request, with a body of JSON unless it is empty or the headers say otherwise.
+    /// Sends a request. A body is JSON unless the headers name another content type.
     pub async fn send(
         &self,
         method: Method,
@@ -66,17 +61,16 @@ impl Api {
         }
     }
 
-    /// Reads.
     pub async fn get(&self, path: &str) -> Answer {
         self.send(Method::GET, path, &[], "").await
     }
 
-    /// Posts nothing.
+    /// Posts without a body.
     pub async fn post(&self, path: &str) -> Answer {
         self.send(Method::POST, path, &[], "").await
     }
 
-    /// Submits, with the headers besides.
+    /// Submits with additional headers.
     pub async fn submit_with(&self, headers: &[(&str, &str)], body: &Value) -> Answer {
         self.send(Method::POST, "/operations", headers, body.to_string())
             .await
@@ -89,13 +83,14 @@ impl Api {
         answer
     }
 
-    /// The id of an operation that runs until it is told to stop.
+    /// Submits an operation that runs until it is cancelled, and returns its id.
     pub async fn submit_endless(&self) -> String {
-        let endless = json!({"function": "demo.countdown", "arguments": {"steps": 10_000, "step_ms": 60_000}});
+        let arguments = json!({"steps": 10_000, "step_ms": 60_000});
+        let endless = json!({"function": "demo.countdown", "arguments": arguments});
         self.submit(&endless).await.id()
     }
 
-    /// The operation once it is `status`.
+    /// Waits until the operation is `status`.
     pub async fn reaches(&self, id: &str, status: &str) -> Answer {
         let what = format!("{id} {status}");
         until(&what, async || {
@@ -109,7 +104,7 @@ impl Api {
         .await
     }
 
-    /// The operation's callback once it is `status`.
+    /// Waits until the operation's callback is `status`.
     pub async fn callback_reaches(&self, id: &str, status: &str) -> Value {
         until(&format!("the callback of {id} {status}"), async || {
             let operation = self.get(&format!("/operations/{id}")).await.json();
@@ -121,13 +116,11 @@ impl Api {
 }
 
 impl Answer {
-    /// The body as JSON.
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }
 
-    /// A header's value.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
         let value = self.headers.get(name);
@@ -143,10 +136,10 @@ impl Answer {
         self.json()["id"].as_str().unwrap().to_owned()
     }
 
-    /// Expects an error of this status and code, in its form.
+    /// Expects an error of this status and code, in the form of RFC 9457.
     #[expect(
         clippy::must_use_candidate,
-        reason = "that it is the problem is mostly all there is to know"
+        reason = "most callers only check the status and the code"
     )]
     pub fn is_problem(&self, status: u16, code: &str) -> Value {
         assert_eq!(self.status, status, "{}", self.text);

@@ -1,4 +1,4 @@
-//! The whole bundle with the real function processes, shared by the tests of one program.
+//! The whole bundle with the functions' processes, shared by the tests of one binary.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Weak, mpsc};
@@ -13,14 +13,15 @@ use crate::api::Api;
 use crate::dynamodb::{OtherStore, other_store};
 use crate::logs::log_warnings;
 
-/// A bundle that runs for as long as a test uses it: nothing else would stop its processes when the tests are over.
+/// A bundle that runs while a test uses it. A bundle in a static is never dropped, so its processes
+/// would outlive the tests.
 pub struct SharedBundle {
     environment: fn() -> Vec<(&'static str, String)>,
     running: Mutex<Weak<RunningBundle>>,
 }
 
 impl SharedBundle {
-    /// One whose functions get these variables besides the bundle's own.
+    /// The functions get these variables in addition to the bundle's.
     #[must_use]
     pub const fn new(environment: fn() -> Vec<(&'static str, String)>) -> Self {
         Self {
@@ -29,13 +30,13 @@ impl SharedBundle {
         }
     }
 
-    /// A caller. Each test is one of its own, so that none sees another's operations.
+    /// A caller's API. Each test uses its own owner, so no test sees another's operations.
     #[must_use]
     pub fn caller(&self, owner: &str) -> Api {
         Api::new(self.running(), owner)
     }
 
-    /// The one that other tests use already, or a new one. It runs for as long as this is kept.
+    /// The bundle that other tests are using, or a new one.
     #[must_use]
     pub fn running(&self) -> Arc<RunningBundle> {
         let mut shared = self.running.lock().unwrap();
@@ -48,16 +49,16 @@ impl SharedBundle {
     }
 }
 
-/// A bundle on a thread of its own, and on another store than the embedded one when one is named.
+/// A bundle on its own thread, with the store that the environment names, else the embedded one.
 pub struct RunningBundle {
-    /// Where the API is.
+    /// The API's URL.
     pub url: String,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl RunningBundle {
-    /// Starts it, and waits until it answers.
+    /// Waits until the bundle is ready.
     #[must_use]
     pub fn start(mut settings: Settings) -> Self {
         log_warnings();
@@ -76,7 +77,7 @@ impl RunningBundle {
                 let bundle = Bundle::start(settings).await.unwrap();
                 bundle.ready().await.unwrap();
                 ready.send(bundle.url().to_owned()).unwrap();
-                // Told by being dropped.
+                // An error says that the sender was dropped, which stops the bundle too.
                 let _ = stopped.await;
                 bundle.stop().await;
             });
@@ -93,13 +94,13 @@ impl Drop for RunningBundle {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // A panic over there has been told.
+            // A panic of the thread has been printed.
             let _ = thread.join();
         }
     }
 }
 
-/// With the workspace's own functions, which get these variables besides the bundle's own.
+/// With the workspace's functions, which get these variables in addition to the bundle's.
 #[must_use]
 pub fn settings(environment: Vec<(&'static str, String)>) -> Settings {
     let environment = environment.into_iter();
@@ -121,14 +122,14 @@ pub fn settings(environment: Vec<(&'static str, String)>) -> Settings {
     }
 }
 
-/// Where cargo puts the workspace's binaries.
+/// The directory of the workspace's binaries.
 #[must_use]
 pub fn binaries() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let directory = test
         .ancestors()
         .nth(2)
-        .expect("tests lie in target/PROFILE/deps");
+        .expect("a test's binary is in target/PROFILE/deps");
     for name in FUNCTIONS.map(|function| function.name) {
         let binary = directory
             .join(name)

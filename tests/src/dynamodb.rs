@@ -1,4 +1,5 @@
-//! The store that `DYNAMODB_ENDPOINT` names, for the suites that can be held against another than the embedded one.
+//! The store that `DYNAMODB_ENDPOINT` names, for the suites that can also run on another store than
+//! the embedded one.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -7,19 +8,18 @@ use local::client::sdk_config;
 use shared::clock::{Clock as _, SystemClock};
 use shared::store::table;
 
-/// A table in it.
+/// A table in that store.
 pub struct OtherStore {
-    /// Where the store is.
     pub endpoint: String,
-    /// The table's name, which no other table has.
+    /// Unique to this table.
     pub table: String,
 }
 
-/// A new table in the store that is named; `None` when none is.
+/// Creates a table in the store that `DYNAMODB_ENDPOINT` names; `None` when it names none.
 pub async fn other_store() -> Option<OtherStore> {
     #[expect(
         clippy::disallowed_methods,
-        reason = "whoever runs the suites chooses their store"
+        reason = "the environment of a run chooses its store"
     )]
     let endpoint = std::env::var("DYNAMODB_ENDPOINT").ok()?;
     let table = unique_name();
@@ -29,7 +29,7 @@ pub async fn other_store() -> Option<OtherStore> {
     Some(OtherStore { endpoint, table })
 }
 
-/// The store may outlive this run.
+/// A unique name, since the store may outlive this run.
 fn unique_name() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!(

@@ -1,5 +1,5 @@
-//! The sample events in `events/`, and what each of them is answered with. Whoever drives them, in one process or through an emulator
-//! of Lambda, expects the same.
+//! The sample events in `events/`, with the expected answers. They are the same in one process and
+//! through an emulator of Lambda.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -18,14 +18,14 @@ use crate::world::Answer;
 
 use Stage::{Absent, Delivered, Due, Pending};
 
-/// How old the messages of an event are when it is served: older than any that a function still waits for, so that what comes of them
-/// does not depend on the day.
+/// The age of an event's messages when it is handled: older than any that a function still waits
+/// for, so that the outcome does not depend on the day.
 const MESSAGE_AGE: Duration = Duration::from_secs(30 * 86_400);
 
-/// How far the operation that the samples name has come.
+/// The state of the operation that the samples name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// There is none.
+    /// It does not exist.
     Absent,
     /// It was submitted.
     Pending,
@@ -35,26 +35,26 @@ pub enum Stage {
     Delivered,
 }
 
-/// An HTTP API's event.
+/// An event of the HTTP API.
 #[derive(Debug, Clone, Copy)]
 pub struct HttpSample {
-    /// Its function and its file, as `submit/accepted`.
+    /// The function and the file, as `submit/accepted`.
     pub name: &'static str,
-    /// How far the operation has come by then.
+    /// The operation's state before the event.
     pub stage: Stage,
     status: u16,
     pointer: &'static str,
     value: &'static str,
 }
 
-/// A queue's event.
+/// An event of a queue.
 #[derive(Debug, Clone, Copy)]
 pub struct QueueSample {
-    /// Its function and its file, as `worker/dispatch`.
+    /// The function and the file, as `worker/dispatch`.
     pub name: &'static str,
     /// The queue that it comes from.
     pub queue: QueueKind,
-    /// How far the operation has come by then.
+    /// The operation's state before the event.
     pub stage: Stage,
     returned: usize,
     posted: usize,
@@ -263,7 +263,7 @@ pub const HTTP: &[HttpSample] = &[
     ),
 ];
 
-/// The queues' events: how many records come back, and how many callbacks are posted.
+/// The queues' events: how many records are returned, and how many callbacks are posted.
 pub const QUEUED: &[QueueSample] = &[
     queued("worker/dispatch", QueueKind::Dispatch, Pending, 0, 0),
     queued(
@@ -287,7 +287,7 @@ pub const QUEUED: &[QueueSample] = &[
         1,
         0,
     ),
-    // At its age it is sent afresh and acknowledged.
+    // A message of this age is sent afresh and acknowledged.
     queued(
         "worker/dispatch_unknown_function",
         QueueKind::Dispatch,
@@ -388,7 +388,7 @@ const fn queued(
 }
 
 impl HttpSample {
-    /// Expects this to be the answer.
+    /// Checks the answer.
     pub fn check(&self, answer: &Answer) {
         let Self {
             name,
@@ -410,14 +410,15 @@ impl HttpSample {
 }
 
 impl QueueSample {
-    /// Expects this to be the answer, and as many posts.
+    /// Checks the answer and the number of posts.
     pub fn check(&self, answer: &Value, posted: usize) {
         let returned = answer["batchItemFailures"].as_array().unwrap().len();
         assert_eq!(returned, self.returned, "{}: {answer}", self.name);
         assert_eq!(posted, self.posted, "{}", self.name);
     }
 
-    /// The event, with the receipt handles of messages that are really in flight, and of their own age.
+    /// The event, with the receipt handles of messages that are in flight, and with
+    /// [`MESSAGE_AGE`].
     pub async fn event(&self, queue: &TestQueue, now: Timestamp) -> Value {
         let mut event = event(self.name);
         let sent_at = (now - MESSAGE_AGE).as_millis().to_string();
@@ -431,13 +432,13 @@ impl QueueSample {
     }
 }
 
-/// The sample that brings the operation from `Pending` to `Due`.
+/// The sample that takes the operation from `Pending` to `Due`.
 #[must_use]
 pub fn dispatch() -> QueueSample {
     sample("worker/dispatch")
 }
 
-/// The sample that brings the operation from `Due` to `Delivered`.
+/// The sample that takes the operation from `Due` to `Delivered`.
 #[must_use]
 pub fn wake_up() -> QueueSample {
     sample("callback/wake_up")
@@ -445,37 +446,39 @@ pub fn wake_up() -> QueueSample {
 
 fn sample(name: &str) -> QueueSample {
     let sample = QUEUED.iter().find(|sample| sample.name == name);
-    *sample.expect("it is one of them")
+    *sample.expect("the sample exists")
 }
 
 /// The operation that the samples name, as it is submitted, with a callback to this URL.
 #[must_use]
 pub fn operation(now: Timestamp, callback_url: &str) -> Operation {
     Operation {
-        id: OperationId::parse("op_5f0c1d9e8b7a6c4d3e2f1a0b").unwrap(),
+        id: "op_5f0c1d9e8b7a6c4d3e2f1a0b"
+            .parse::<OperationId>()
+            .unwrap(),
         create_id: CreateId::from_bytes([9; 16]),
         owner: Owner::new("jwt", "alice").unwrap(),
         function: "csv.summarize".into(),
-        arguments: Payload::Inline(Json::parse(r#"{"csv":"a\n1\n"}"#).unwrap()),
+        arguments: Payload::Inline(r#"{"csv":"a\n1\n"}"#.parse::<Json>().unwrap()),
         callback: Some(Callback::new(callback_url.into(), Event::ALL.to_vec())),
         ..pending_operation(now)
     }
 }
 
-/// An event as its file has it.
+/// The event in a file.
 #[must_use]
 pub fn event(name: &str) -> Value {
     let text = std::fs::read_to_string(file(name)).unwrap();
     serde_json::from_str(&text).unwrap()
 }
 
-/// An event's file.
+/// The path of an event's file.
 #[must_use]
 pub fn file(name: &str) -> PathBuf {
     directory().join(name).with_extension("json")
 }
 
-/// The names of all events that there are files of.
+/// The names of all event files.
 #[must_use]
 pub fn files() -> BTreeSet<String> {
     let mut names = BTreeSet::new();

@@ -1,5 +1,5 @@
-//! Logs: a test's own, and what functions' processes write to their standard output, which they share with the process that starts
-//! them.
+//! Logs: those of a test, and the standard output that the functions' processes share with the
+//! process that starts them.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -12,17 +12,17 @@ use shared::config::Environment;
 use shared::telemetry;
 use tracing::subscriber::DefaultGuard;
 
-/// Tells what goes wrong in this process in the output of the test that it goes wrong in.
+/// Logs warnings and errors of this process in the output of the test that causes them.
 ///
 /// # Panics
 ///
 /// Never.
 pub fn log_warnings() {
     let level = Environment::from_iter([("AWS_LAMBDA_LOG_LEVEL", "WARN")]);
-    telemetry::start(&level).expect("it is a level");
+    telemetry::start(&level).expect("WARN is a level");
 }
 
-/// What is logged on this thread while it lives, from INFO on.
+/// Records what this thread logs from INFO on, until it is dropped.
 pub struct Logged {
     written: Written,
     _guard: DefaultGuard,
@@ -42,9 +42,8 @@ impl Write for Written {
 }
 
 impl Logged {
-    /// From now on.
     #[must_use]
-    pub fn here() -> Self {
+    pub fn start() -> Self {
         let written = Written::default();
         let writer = written.clone();
         let logs = tracing_subscriber::fmt()
@@ -58,7 +57,7 @@ impl Logged {
         }
     }
 
-    /// The lines since this was last asked.
+    /// The lines since the last call.
     #[must_use]
     pub fn take(&self) -> Vec<String> {
         let written = std::mem::take(&mut *self.written.0.lock().unwrap());
@@ -67,7 +66,7 @@ impl Logged {
     }
 }
 
-/// Standard output led into a file, until this is ended.
+/// Standard output redirected into a file, until [`Logs::end`].
 #[derive(Debug)]
 pub struct Logs {
     file: File,
@@ -75,7 +74,6 @@ pub struct Logs {
 }
 
 impl Logs {
-    /// From now on.
     #[must_use]
     pub fn collect(file: &Path) -> Self {
         let file = File::create(file).unwrap();
@@ -84,13 +82,13 @@ impl Logs {
         Self { file, stdout }
     }
 
-    /// How much has been written so far, in bytes.
+    /// The length of the file so far, in bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.file.metadata().unwrap().len()
     }
 
-    /// Standard output is what it was.
+    /// Restores standard output.
     pub fn end(self) {
         dup2_stdout(&self.stdout).unwrap();
     }

@@ -1,9 +1,10 @@
-//! What AWS bills a request to the store or to a queue by, and what the request was for.
+//! The charges of AWS for a request to the store or to a queue, and what the request was for.
 //!
-//! Units are those that DynamoDB's own answer says were consumed. Two things it does not say, and AWS's documentation does: a refused
-//! conditional write consumes as much as the item that it met is large, one unit at least (Amazon DynamoDB Developer Guide,
-//! "Condition expressions"); and SQS bills each 64 KB of payload as a request (Amazon SQS pricing). Both are taken from what went
-//! over the wire.
+//! Units are those that DynamoDB reports as consumed. Two charges are not reported, and come from
+//! AWS's documentation: a refused conditional write consumes the size of the item that it met, at
+//! least one unit (Amazon DynamoDB Developer Guide, "Condition expressions"); and SQS bills each 64
+//! KB of payload as a request (Amazon SQS pricing). Both are computed from the request and its
+//! answer.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,19 +14,18 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
-/// What one billed SQS request may carry, in bytes.
+/// The payload that one billed SQS request may carry, in bytes.
 const QUEUE_REQUEST_BYTES: usize = 64 * 1024;
 /// What one write unit may write, in bytes.
 const WRITE_UNIT_BYTES: usize = 1024;
 
-/// What is billed.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Units {
     /// Write request units of the table.
     pub writes: f64,
     /// Write request units of its index.
     pub index_writes: f64,
-    /// Read request units, of table and index.
+    /// Read request units of table and index.
     pub reads: f64,
     /// SQS requests.
     pub queue_requests: u32,
@@ -63,18 +63,17 @@ impl fmt::Display for Units {
     }
 }
 
-/// One billed request.
+/// The charge of one request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Charge {
-    /// What it was for: a step of an operation, or what comes before and after one.
+    /// What the request was for: a step of an operation, or a call before or after one.
     pub step: &'static str,
     /// The request's name in AWS's API.
     pub call: String,
-    /// The operations that it was for, by their ids; none where the request does not tell.
+    /// The ids of the operations that it was for; empty when the request does not show them.
     pub operations: Vec<String>,
     /// Whether it was a write whose condition failed.
     pub is_refused: bool,
-    /// What it is billed as.
     pub units: Units,
 }
 
@@ -85,21 +84,23 @@ impl fmt::Display for Charge {
     }
 }
 
-/// Reads charges off requests and answers.
+/// Computes charges from requests and answers.
 #[derive(Debug, Default)]
 pub struct Meter {
-    /// Whose messages have been received by which handle: all that a visibility change or a deletion says of them.
+    /// The operation of each received message, by its receipt handle: a visibility change or a
+    /// delete names only the handle.
     receipts: HashMap<String, String>,
 }
 
-/// Has the store say what a request consumes, which the functions do not ask: the answer grows by it, and nobody there reads it.
+/// Makes the store report what a request consumes. The functions do not ask for it, since the
+/// answer grows by it and no function reads it.
 pub fn ask_for_capacity(request: &mut Value) {
     request["ReturnConsumedCapacity"] = Value::from("INDEXES");
 }
 
 impl Meter {
-    /// What a request is billed as that was sent to `target`, such as `DynamoDB_20120810.PutItem`, and answered so. `None` when it is
-    /// not billed: an error, but for a write whose condition failed.
+    /// The charge of a request to `target`, such as `DynamoDB_20120810.PutItem`, with this answer.
+    /// `None` when it is not billed: for any error except a failed condition.
     pub fn charge(
         &mut self,
         target: &str,
@@ -132,7 +133,7 @@ impl Meter {
         })
     }
 
-    /// Takes note of a message that was received.
+    /// Records a received message.
     pub fn received(&mut self, receipt_handle: &str, body: &str) {
         if let Some(id) = operation_of(body) {
             self.receipts.insert(receipt_handle.to_owned(), id);
@@ -153,7 +154,7 @@ impl Meter {
                 body.as_str().unwrap_or_default(),
             );
         }
-        // A request that is no batch is one of a single entry.
+        // A request that is not a batch has a single entry.
         let entries = match list(&request["Entries"]) {
             [] => std::slice::from_ref(request),
             entries => entries,
@@ -175,7 +176,7 @@ impl Meter {
                     "wake callback"
                 }
             }
-            "ChangeMessageVisibility" | "ChangeMessageVisibilityBatch" => "hide",
+            "ChangeMessageVisibility" | "ChangeMessageVisibilityBatch" => "change visibility",
             "ReceiveMessage" if received.is_empty() => "poll an empty queue",
             "ReceiveMessage" => "receive",
             "DeleteMessage" | "DeleteMessageBatch" => "acknowledge",
@@ -199,7 +200,7 @@ fn operation_of(body: &str) -> Option<String> {
     body["operation_id"].as_str().map(str::to_owned)
 }
 
-/// As DynamoDB's answer says it.
+/// As DynamoDB's answer reports it.
 fn consumed(call: &str, answer: &Value) -> Units {
     let several = match &answer["ConsumedCapacity"] {
         Value::Array(several) => several.as_slice(),
@@ -228,8 +229,8 @@ fn consumed(call: &str, answer: &Value) -> Units {
     }
 }
 
-/// By the size of what was met. The answer holds it where a write asks for it, as every write of a head does; a payload meets nothing
-/// but itself.
+/// By the size of the item that was met. The answer has it where a write asks for it, as every
+/// write of a head does. A payload item can only meet itself.
 fn refused(request: &Value, answer: &Value) -> Units {
     let met = answer["Item"].as_object();
     let item = met.or_else(|| request["Item"].as_object());
@@ -288,7 +289,7 @@ fn store_step(call: &str, request: &Value) -> &'static str {
     }
 }
 
-/// By what it sets, whose placeholders are named after the attributes.
+/// By the attributes that it sets, after which the placeholders are named.
 fn update_step(request: &Value) -> &'static str {
     let values = &request["ExpressionAttributeValues"];
     let sets = |attribute: &str| values.get(format!(":to_{attribute}")).is_some();
@@ -296,7 +297,7 @@ fn update_step(request: &Value) -> &'static str {
         Some("processing") if sets("claim_id") => "claim",
         Some("processing") => "retry",
         Some("completed") => "complete",
-        // A holder names its claim; who gives up has none.
+        // A holder sends its claim id; a worker that gives up has none.
         Some("failed") if values.get(":claim_id").is_some() => "fail",
         Some("failed") => "give up",
         Some("cancelled") => "cancel",

@@ -1,4 +1,4 @@
-//! Store and queues of which every request is metered: a proxy before each, for processes that reach them over HTTP.
+//! Store and queues with a metering proxy before each, for processes that reach them over HTTP.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -23,13 +23,13 @@ use crate::bundle::binaries;
 use crate::meter::{Charge, Meter, ask_for_capacity};
 use crate::queues::{QueueKind, TestQueue};
 
-/// How soon queues are looked at again that were not empty.
+/// How soon queues are checked again that were not empty.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(2);
 
-/// See the module. The proxies end with it.
+/// The proxies end when it is dropped.
 pub struct Metered {
     state: Arc<Mutex<Metering>>,
-    /// How long each answer takes besides, as the network on AWS would make it.
+    /// Added to the time of each answer, as the network on AWS would.
     latency: Duration,
     client: reqwest::Client,
     proxies: JoinSet<()>,
@@ -50,7 +50,6 @@ struct Proxy {
 }
 
 impl Metered {
-    /// Nothing metered yet.
     #[must_use]
     pub fn new(latency: Duration) -> Self {
         Self {
@@ -61,7 +60,7 @@ impl Metered {
         }
     }
 
-    /// Meters what is sent to an endpoint from now on: where to send it instead.
+    /// Starts a proxy before an endpoint, and returns the proxy's URL.
     pub async fn before(&mut self, endpoint: &str) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -80,7 +79,7 @@ impl Metered {
         url
     }
 
-    /// What was metered since this was last asked.
+    /// The charges since the last call.
     #[must_use]
     pub fn take(&self) -> Vec<Charge> {
         std::mem::take(&mut self.state.lock().unwrap().charges)
@@ -92,7 +91,7 @@ async fn pass(State(proxy): State<Proxy>, headers: HeaderMap, body: Bytes) -> Re
     let target = target.and_then(|target| target.to_str().ok());
     let target = target.unwrap_or_default().to_owned();
     let mut asked: Value = serde_json::from_slice(&body).unwrap_or_default();
-    // The local store checks no signature, so what was signed may be changed.
+    // The local store checks no signature, so the signed body may change.
     let body = if target.starts_with("DynamoDB") {
         ask_for_capacity(&mut asked);
         asked.to_string().into()
@@ -122,22 +121,21 @@ async fn pass(State(proxy): State<Proxy>, headers: HeaderMap, body: Bytes) -> Re
     (status, headers, body).into_response()
 }
 
-/// A bundle of released functions whose every request to store and queues is metered, for benchmarks.
+/// A bundle of released functions whose every request to store and queues is metered, for
+/// benchmarks.
 pub struct MeteredBundle {
-    /// What is metered.
     pub metered: Metered,
-    /// The bundle.
     pub bundle: Bundle,
-    /// Who calls it, for `local:anonymous`.
+    /// Calls the bundle as `local:anonymous`.
     pub caller: Caller,
     services: MeteredServices,
 }
 
-/// The store and the queues of one: they may be filled before it is started.
+/// The store and the queues of a bundle. They may be filled before the bundle starts.
 pub struct MeteredServices {
-    /// The store, past the meter.
+    /// The store, not metered.
     pub store: Store,
-    /// The dispatch queue, past the meter.
+    /// The dispatch queue, not metered.
     pub dispatch: Queue,
     queues: aws_sdk_sqs::Client,
     found: Environment,
@@ -145,7 +143,7 @@ pub struct MeteredServices {
 }
 
 impl MeteredServices {
-    /// Empty ones.
+    /// Starts an empty store and empty queues.
     pub async fn start() -> Self {
         let services = Services::start(Arc::new(SystemClock)).await.unwrap();
         let found = Environment::from_iter(services.environment.clone());
@@ -163,7 +161,8 @@ impl MeteredServices {
         }
     }
 
-    /// A bundle on them: each function has so many processes at most, and the worker gets so many messages at once.
+    /// Starts a bundle on them: at most `instances` processes of each function, and
+    /// `worker_batch_size` messages in a batch for the worker.
     pub async fn bundle(
         self,
         mut metered: Metered,
@@ -174,7 +173,7 @@ impl MeteredServices {
         let dynamodb = metered.before(endpoint("AWS_ENDPOINT_URL_DYNAMODB")).await;
         let sqs = metered.before(endpoint("AWS_ENDPOINT_URL_SQS")).await;
         let variables = [
-            // As the template sets them.
+            // As in the template.
             ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
             ("SERVICE_NAME", "ferry"),
             // For a receiver on this machine.
@@ -212,13 +211,13 @@ impl MeteredServices {
 }
 
 impl MeteredBundle {
-    /// The store and the queues, past the meter.
+    /// The store and the queues, not metered.
     #[must_use]
     pub const fn services(&self) -> &MeteredServices {
         &self.services
     }
 
-    /// Waits until no queue holds a message.
+    /// Waits until every queue is empty.
     pub async fn rest(&self) {
         for kind in QueueKind::ALL {
             let url = self.services.found.required(kind.setting()).unwrap();
@@ -230,14 +229,14 @@ impl MeteredBundle {
     }
 }
 
-/// Who calls a bundle, and holds its answers to nothing but their status.
+/// A caller of a bundle that checks only the status of answers.
 pub struct Caller {
     url: String,
     client: reqwest::Client,
 }
 
 impl Caller {
-    /// Submits; the operation's id.
+    /// Submits, and returns the operation's id.
     pub async fn submit(&self, body: &Value) -> String {
         let request = self.client.post(format!("{}/operations", self.url));
         let request = request.header(header::CONTENT_TYPE, "application/json");
@@ -245,13 +244,11 @@ impl Caller {
         operation["id"].as_str().unwrap().to_owned()
     }
 
-    /// Reads.
     pub async fn get(&self, path: &str) -> Value {
         let request = self.client.get(format!("{}{path}", self.url));
         answered(request, StatusCode::OK).await
     }
 
-    /// Cancels an operation.
     pub async fn cancel(&self, id: &str) {
         let request = self
             .client

@@ -1,4 +1,4 @@
-//! Metrics: as handlers count them in this process, and as CloudWatch reads them out of a log.
+//! Metrics: as handlers count them in this process, and as CloudWatch extracts them from a log.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,10 +7,10 @@ use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use serde_json::Value;
 use shared::metrics::{FUNCTION, Metric, OUTCOME, SERVICE, VERSION};
 
-/// A metric by its name and its dimensions besides the service.
+/// A metric's name, and its dimensions except the service.
 pub type Key = (String, BTreeMap<String, String>);
 
-/// How a metric is told.
+/// The key of a metric.
 #[must_use]
 pub fn key(metric: Metric<'_>) -> Key {
     let function = metric.function().map(|name| (FUNCTION, name));
@@ -21,16 +21,15 @@ pub fn key(metric: Metric<'_>) -> Key {
     (metric.name().to_owned(), dimensions.collect())
 }
 
-/// What is counted on this thread while it lives, whoever counts.
+/// Counts the metrics of this thread until it is dropped.
 pub struct Counted {
     snapshotter: Snapshotter,
     _guard: LocalRecorderGuard<'static>,
 }
 
 impl Counted {
-    /// Counts from now on.
     #[must_use]
-    pub fn here() -> Self {
+    pub fn start() -> Self {
         // It lives as long as the guard, which is as long as a test.
         let recorder: &'static DebuggingRecorder = Box::leak(Box::default());
         Self {
@@ -39,16 +38,16 @@ impl Counted {
         }
     }
 
-    /// What was counted since the last look, and every time that was told.
+    /// The counts and the durations since the last call.
     #[must_use]
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "times are whole milliseconds"
     )]
-    pub fn told(&self) -> BTreeMap<Key, Vec<u64>> {
+    pub fn take(&self) -> BTreeMap<Key, Vec<u64>> {
         let snapshot = self.snapshotter.snapshot().into_vec().into_iter();
-        let told = snapshot.filter_map(|(counted, _, _, value)| {
+        let counts = snapshot.filter_map(|(counted, _, _, value)| {
             let labels = counted.key().labels();
             let dimensions = labels.map(|label| (label.key().to_owned(), label.value().to_owned()));
             let values: Vec<u64> = match value {
@@ -59,24 +58,24 @@ impl Counted {
             let key = (counted.key().name().to_owned(), dimensions.collect());
             (!values.is_empty()).then_some((key, values))
         });
-        told.collect()
+        counts.collect()
     }
 }
 
-/// Reads lines of a log, and holds each to CloudWatch's format (Amazon CloudWatch User Guide, "Specification: Embedded metric
-/// format", which has a JSON schema of what a line must be) and to the metrics that there are: the sum of counts, and how many times
-/// there were.
+/// Sums the counts in the lines of a log, and counts the durations. Checks each line against
+/// CloudWatch's format (Amazon CloudWatch User Guide, "Specification: Embedded metric format",
+/// which has a JSON schema of a line) and against [`Metric::ALL`].
 #[must_use]
-pub fn told(lines: &[Value]) -> BTreeMap<Key, u64> {
-    let mut told = BTreeMap::new();
-    for (key, amount) in lines.iter().flat_map(read) {
-        *told.entry(key).or_default() += amount;
+pub fn read(lines: &[Value]) -> BTreeMap<Key, u64> {
+    let mut metrics = BTreeMap::new();
+    for (key, amount) in lines.iter().flat_map(read_line) {
+        *metrics.entry(key).or_default() += amount;
     }
-    told
+    metrics
 }
 
 /// The metrics of one line.
-fn read(line: &Value) -> Vec<(Key, u64)> {
+fn read_line(line: &Value) -> Vec<(Key, u64)> {
     let metadata = &line["_aws"];
     assert!(metadata["Timestamp"].as_u64().unwrap() > 1_600_000_000_000);
     let [directive] = metadata["CloudWatchMetrics"].as_array().unwrap().as_slice() else {
@@ -110,7 +109,7 @@ fn read(line: &Value) -> Vec<(Key, u64)> {
         metrics.push(((name.to_owned(), dimensions.clone()), amount));
     }
     assert!(!metrics.is_empty(), "{line}");
-    // Nothing else: what is not a metric or a dimension could be an owner or an id.
+    // No other members: they could be an owner or an id.
     let members: BTreeSet<_> = line.as_object().unwrap().keys().cloned().collect();
     assert_eq!(members, expected, "{line}");
     metrics
@@ -118,14 +117,14 @@ fn read(line: &Value) -> Vec<(Key, u64)> {
 
 /// The unit of a metric with these dimensions.
 fn unit(name: &str, dimensions: &BTreeMap<String, String>) -> String {
-    let is_told_so = |metric: &Metric<'_>| {
+    let is_it = |metric: &Metric<'_>| {
         metric.name() == name
             && metric.function().is_some() == dimensions.contains_key(FUNCTION)
             && metric.outcome() == dimensions.get(OUTCOME).map(String::as_str)
             && metric.version().is_some() == dimensions.contains_key(VERSION)
     };
-    let metric = Metric::ALL.into_iter().find(is_told_so);
-    let metric = metric.unwrap_or_else(|| panic!("there is no metric {name} of {dimensions:?}"));
+    let metric = Metric::ALL.into_iter().find(is_it);
+    let metric = metric.unwrap_or_else(|| panic!("no metric {name} with {dimensions:?}"));
     unit_name(metric)
 }
 

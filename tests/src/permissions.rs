@@ -1,5 +1,5 @@
-//! What each function may do, by its role in the template, held against what it does: a request that its role does not allow ends the
-//! test that it is made in.
+//! The permissions of each function's role in the template, checked against its requests: a request
+//! that the role does not allow fails the test.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock, Mutex};
@@ -13,10 +13,11 @@ use shared::config::Environment;
 
 use crate::template::{Template, each};
 
-/// Of a function, as `Submit`: an action, as `dynamodb:PutItem`, on a resource, as `Table` or `Table/by_owner`.
+/// A function such as `Submit`, an action such as `dynamodb:PutItem`, and a resource such as
+/// `Table` or `Table/by_owner`.
 pub type Permission = (&'static str, String, String);
 
-/// The functions, by the names that their resources in the template begin with.
+/// The functions, by the prefix of their resources in the template.
 pub const FUNCTIONS: [&str; 4] = ["Submit", "Status", "Worker", "Callback"];
 
 /// The settings that name a resource, with its name in the template.
@@ -29,8 +30,8 @@ const RESOURCES: [(&str, &str); 6] = [
     ("WEBHOOK_SECRETS_ARN", "WebhookSecret"),
 ];
 
-/// What Lambda does in a function's name: it writes logs, and feeds it from queues (AWS Lambda Developer Guide, "Creating and
-/// configuring an Amazon SQS event source mapping").
+/// Lambda's own actions under a function's role: it writes logs, and receives messages for it (AWS
+/// Lambda Developer Guide, "Creating and configuring an Amazon SQS event source mapping").
 const LOGS: [&str; 2] = ["logs:CreateLogStream", "logs:PutLogEvents"];
 const FEEDS: [&str; 3] = [
     "sqs:DeleteMessage",
@@ -40,16 +41,16 @@ const FEEDS: [&str; 3] = [
 
 static GRANTED: LazyLock<BTreeSet<Permission>> = LazyLock::new(granted);
 
-/// The permissions that the functions of a world use. Clones are the same.
+/// The permissions that the functions of a world use. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Permissions {
-    /// The names of resources in the template by those in requests.
+    /// The names of resources in the template, by their names in requests.
     resources: Arc<BTreeMap<String, &'static str>>,
     used: Arc<Mutex<BTreeSet<Permission>>>,
 }
 
 impl Permissions {
-    /// Of functions with these settings. None is used yet.
+    /// For functions with these settings.
     #[must_use]
     pub fn new(environment: &Environment) -> Self {
         let resources = RESOURCES.into_iter().filter_map(|(setting, resource)| {
@@ -62,7 +63,7 @@ impl Permissions {
         }
     }
 
-    /// Lets the requests of a function pass that its role allows.
+    /// A connector for a function. It panics at a request that the function's role does not allow.
     #[must_use]
     pub fn of(&self, function: &'static str, inner: SharedHttpConnector) -> SharedHttpConnector {
         SharedHttpConnector::new(Role {
@@ -72,7 +73,7 @@ impl Permissions {
         })
     }
 
-    /// What was used so far.
+    /// The permissions used so far.
     #[must_use]
     pub fn used(&self) -> BTreeSet<Permission> {
         self.used.lock().unwrap().clone()
@@ -80,11 +81,11 @@ impl Permissions {
 
     fn resource(&self, name: &str) -> String {
         let resource = self.resources.get(name);
-        (*resource.unwrap_or_else(|| panic!("{name} is no setting's"))).to_owned()
+        (*resource.unwrap_or_else(|| panic!("no setting names {name}"))).to_owned()
     }
 }
 
-/// What the template's roles allow the functions' own code.
+/// The permissions that the template's roles grant to the functions' own code.
 #[must_use]
 pub fn granted() -> BTreeSet<Permission> {
     let template = Template::read();
@@ -96,8 +97,8 @@ pub fn granted() -> BTreeSet<Permission> {
         let is_lambdas = |action: &str| LOGS.contains(&action) || is_fed && FEEDS.contains(&action);
         let policies = &template.resource(&format!("{function}Role"))["Policies"];
         for policy in each(policies) {
-            // Those that a parameter turns on are about the services behind the calls, and those for
-            // network interfaces are denied to the functions' own code.
+            // Statements that a parameter turns on are about services behind the calls, and those
+            // for network interfaces are denied to the functions' own code.
             let statements = each(&policy["PolicyDocument"]["Statement"]).iter();
             let is_for_code = |statement: &&Value| {
                 let without_function = &statement["Condition"]["Null"]["lambda:SourceFunctionArn"];
@@ -138,8 +139,8 @@ struct Role {
 }
 
 impl Role {
-    /// What a request needs (Service Authorization Reference: an index is a resource of its own; the batch calls of SQS need what
-    /// the single ones need).
+    /// The permissions that a request needs (Service Authorization Reference: an index is a
+    /// separate resource; SQS' batch calls need the permission of the single ones).
     fn needed(&self, request: &HttpRequest) -> Vec<Permission> {
         let target = request.headers().get("x-amz-target").unwrap();
         let (service, call) = target.split_once('.').unwrap();
@@ -155,7 +156,7 @@ impl Role {
                 let secret = text("SecretId").unwrap();
                 ("secretsmanager", vec![self.permissions.resource(secret)])
             }
-            other => panic!("{other} is new here"),
+            other => panic!("{other} is not a known service"),
         };
         let call = call.strip_suffix("Batch").unwrap_or(call);
         resources

@@ -1,19 +1,18 @@
-//! Processes of this machine, as `ps` and `kill` see them.
+//! Processes of this machine, by `ps` and `kill`.
 
 use tokio::process::Command;
 
-/// A process that runs, or is stopped.
+/// A running or stopped process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
-    /// Its number.
     pub id: u32,
-    /// Its binary's name.
+    /// The binary's name.
     pub name: String,
     parent: u32,
 }
 
 impl Process {
-    /// Every process that `parent` has started and that has not ended.
+    /// The live processes that `parent` has started.
     pub async fn children_of(parent: u32) -> Vec<Self> {
         Self::all()
             .await
@@ -22,7 +21,6 @@ impl Process {
             .collect()
     }
 
-    /// Every process.
     pub async fn all() -> Vec<Self> {
         let listed = Command::new("ps")
             .args(["-A", "-o", "pid=,ppid=,comm="])
@@ -39,7 +37,7 @@ impl Process {
         listed.lines().map(process).collect()
     }
 
-    /// Sends it a signal such as `KILL`; whether it was there to get it.
+    /// Sends a signal such as `KILL`. Returns whether the process existed.
     pub async fn signal(&self, name: &str) -> bool {
         let id = self.id.to_string();
         let sent = Command::new("kill").args(["-s", name, &id]).output();

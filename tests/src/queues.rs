@@ -1,24 +1,18 @@
-//! The queues, pumped by hand as Lambda's event source does it.
+//! The queues, with the steps of Lambda's event source as functions.
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
 use serde_json::{Value, json};
 
-/// A queue of the world's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QueueKind {
-    /// Dispatch messages.
     Dispatch,
-    /// Dispatch messages that were received too often.
     DispatchDeadLetter,
-    /// Wake-ups of callbacks.
     Callback,
-    /// Wake-ups that were received too often.
     CallbackDeadLetter,
 }
 
 impl QueueKind {
-    /// All of them.
     pub const ALL: [Self; 4] = [
         Self::Dispatch,
         Self::DispatchDeadLetter,
@@ -26,7 +20,7 @@ impl QueueKind {
         Self::CallbackDeadLetter,
     ];
 
-    /// The setting that holds its URL.
+    /// The setting that contains the queue's URL.
     #[must_use]
     pub const fn setting(self) -> &'static str {
         match self {
@@ -38,7 +32,7 @@ impl QueueKind {
     }
 }
 
-/// A queue with a client of the test's own, which no wire counts.
+/// A queue with a client whose requests no wire counts.
 #[derive(Debug, Clone)]
 pub struct TestQueue {
     client: Client,
@@ -46,13 +40,11 @@ pub struct TestQueue {
 }
 
 impl TestQueue {
-    /// The queue at this URL.
     #[must_use]
     pub const fn new(client: Client, url: String) -> Self {
         Self { client, url }
     }
 
-    /// Sends a body as it is.
     pub async fn send(&self, body: &str) {
         self.client
             .send_message()
@@ -63,13 +55,13 @@ impl TestQueue {
             .unwrap();
     }
 
-    /// Receives up to `most` messages that are visible now.
-    pub async fn receive(&self, most: i32) -> Vec<Message> {
+    /// Receives up to `limit` messages that are visible now.
+    pub async fn receive(&self, limit: i32) -> Vec<Message> {
         let received = self
             .client
             .receive_message()
             .queue_url(&self.url)
-            .max_number_of_messages(most)
+            .max_number_of_messages(limit)
             .message_system_attribute_names(MessageSystemAttributeName::All)
             .send()
             .await
@@ -77,7 +69,7 @@ impl TestQueue {
         received.messages.unwrap_or_default()
     }
 
-    /// The event that Lambda makes of messages.
+    /// Lambda's event for these messages.
     #[must_use]
     pub fn event(&self, messages: &[Message]) -> Value {
         let name = self.url.rsplit('/').next().unwrap();
@@ -105,7 +97,7 @@ impl TestQueue {
         json!({ "Records": records })
     }
 
-    /// Deletes what a partial-batch answer does not name, as Lambda does.
+    /// Deletes the messages that a partial batch response does not name, as Lambda does.
     pub async fn delete_acknowledged(&self, messages: &[Message], answer: &Value) {
         let failed: Vec<_> = answer["batchItemFailures"]
             .as_array()
@@ -127,13 +119,12 @@ impl TestQueue {
         }
     }
 
-    /// Deletes everything in it.
     pub async fn purge(&self) {
         let purge = self.client.purge_queue().queue_url(&self.url);
         purge.send().await.unwrap();
     }
 
-    /// How many messages it holds, visible, hidden and delayed.
+    /// The number of messages: visible, in flight and delayed.
     pub async fn len(&self) -> usize {
         let counts = [
             QueueAttributeName::ApproximateNumberOfMessages,
@@ -156,7 +147,6 @@ impl TestQueue {
             .sum()
     }
 
-    /// Whether it holds nothing.
     pub async fn is_empty(&self) -> bool {
         self.len().await == 0
     }

@@ -1,4 +1,4 @@
-//! What to begin a test with.
+//! Values that tests begin with.
 
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use shared::domain::operation::{Operation, Origin, Owner, Payload, State};
 use shared::domain::time::Timestamp;
 use shared::random::{Random, SeededRandom};
 
-/// `alice`'s, as a submit makes it `now`: for `demo.echo`, pending, with an hour to go and a callback for every end.
+/// An operation of `alice`'s for `demo.echo`, submitted `now`: pending, with a deadline in an hour
+/// and a callback for every event.
 #[must_use]
 pub fn pending_operation(now: Timestamp) -> Operation {
     Operation {
@@ -32,7 +33,7 @@ pub fn pending_operation(now: Timestamp) -> Operation {
         started_at: None,
         progress: None,
         last_error: None,
-        arguments: Payload::Inline(Json::parse(r#"{"a":1}"#).unwrap()),
+        arguments: Payload::Inline(r#"{"a":1}"#.parse::<Json>().unwrap()),
         metadata: Payload::Inline(Json::empty_object()),
         callback: Some(Callback::new(
             "https://example.com/".into(),
@@ -41,7 +42,7 @@ pub fn pending_operation(now: Timestamp) -> Operation {
     }
 }
 
-/// Text that deflate cannot shrink below its size in bytes.
+/// Text that deflate cannot compress.
 #[must_use]
 pub fn incompressible(characters: usize) -> String {
     let random: &dyn Random = &SeededRandom::new(1);

@@ -1,15 +1,16 @@
-//! What JSON should look like, where not every value is known beforehand.
+//! Matching JSON against a shape, where some values are not known in advance.
 //!
-//! A shape is JSON itself. An object may have members that the shape does not name, since answers may gain members; an array has just
-//! those elements. A member whose name ends in `?` may be missing. Text in angle brackets stands for any value of its kind:
-//! `<text>` (not empty), `<number>`, `<count>` (a whole number, not negative), `<boolean>`, `<object>`, `<array>`, `<time>` (RFC 3339)
-//! and `<anything>`. All else stands for itself.
+//! A shape is JSON. An object may have members that the shape does not name, since answers may gain
+//! members; an array must have exactly the shape's elements. A member whose name ends in `?` may be
+//! absent. Text in angle brackets matches any value of its kind: `<text>` (not empty), `<number>`,
+//! `<count>` (a whole number, not negative), `<boolean>`, `<object>`, `<array>`, `<time>` (RFC
+//! 3339) and `<anything>`. Any other value matches itself.
 
 use serde_json::Value;
 use shared::domain::json::push_token;
 use shared::domain::time::Timestamp;
 
-/// Expects that a value has a shape; `context` is told when it has not.
+/// Panics with `context` unless the value matches the shape.
 #[track_caller]
 pub fn assert_shape(shape: &Value, value: &Value, context: &impl std::fmt::Display) {
     if let Some(fault) = fault(shape, value) {
@@ -17,7 +18,7 @@ pub fn assert_shape(shape: &Value, value: &Value, context: &impl std::fmt::Displ
     }
 }
 
-/// The first place where a value has not the shape, and what is wrong there.
+/// The first place where a value does not match the shape, and why.
 #[must_use]
 pub fn fault(shape: &Value, value: &Value) -> Option<String> {
     let mut pointer = String::new();
@@ -32,7 +33,7 @@ fn fault_at(pointer: &mut String, shape: &Value, value: &Value) -> Option<String
         pointer.truncate(parent);
         fault
     };
-    let unlike = || Some(format!("{pointer}: {value} is not {shape}"));
+    let mismatch = || Some(format!("{pointer}: {value} is not {shape}"));
     match (shape, value) {
         (Value::Object(shapes), Value::Object(members)) => {
             shapes.iter().find_map(|(name, shape)| {
@@ -43,7 +44,7 @@ fn fault_at(pointer: &mut String, shape: &Value, value: &Value) -> Option<String
                 match members.get(name) {
                     Some(value) => within(pointer, name, shape, value),
                     None if optional => None,
-                    None => Some(format!("{pointer}: there is no {name}")),
+                    None => Some(format!("{pointer}: {name} is missing")),
                 }
             })
         }
@@ -57,11 +58,11 @@ fn fault_at(pointer: &mut String, shape: &Value, value: &Value) -> Option<String
             let kind = word
                 .strip_prefix('<')
                 .and_then(|word| word.strip_suffix('>'));
-            let alike = kind.map_or(shape == value, |kind| is_of(kind, value));
-            if alike { None } else { unlike() }
+            let matches = kind.map_or(shape == value, |kind| is_of(kind, value));
+            if matches { None } else { mismatch() }
         }
         (shape, value) if shape == value => None,
-        _ => unlike(),
+        _ => mismatch(),
     }
 }
 
@@ -73,9 +74,12 @@ fn is_of(kind: &str, value: &Value) -> bool {
         "boolean" => value.is_boolean(),
         "object" => value.is_object(),
         "array" => value.is_array(),
-        "time" => value.as_str().and_then(Timestamp::parse).is_some(),
+        "time" => value
+            .as_str()
+            .and_then(|text| text.parse::<Timestamp>().ok())
+            .is_some(),
         "anything" => true,
-        _ => panic!("there is no kind {kind}"),
+        _ => panic!("unknown kind {kind}"),
     }
 }
 
@@ -86,17 +90,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_there_may_be_more_and_must_be_alike() {
+    fn a_value_may_have_more_members_but_must_match() {
         let shape = json!({
-            "id": "<text>", "at": "<time>", "n": "<count>", "x": "<number>", "b": "<boolean>", "null": null,
-            "list": [{"word": "fixed"}, "<anything>"], "o": "<object>", "a": "<array>", "left_out?": 1,
+            "id": "<text>", "at": "<time>", "n": "<count>", "x": "<number>", "b": "<boolean>",
+            "null": null, "list": [{"word": "fixed"}, "<anything>"], "o": "<object>",
+            "a": "<array>", "left_out?": 1,
         });
         let value = json!({
-            "id": "a", "at": "2026-11-23T19:13:48.431Z", "n": 1, "x": 0.5, "b": false, "null": null,
-            "list": [{"word": "fixed", "besides": 1}, null], "o": {}, "a": [], "besides": true,
+            "id": "a", "at": "2026-11-23T19:13:48.431Z", "n": 1, "x": 0.5, "b": false,
+            "null": null, "list": [{"word": "fixed", "more": 1}, null], "o": {}, "a": [],
+            "more": true,
         });
         assert_eq!(fault(&shape, &value), None);
-        for (pointer, other, told) in [
+        for (pointer, other, message) in [
             ("/id", json!(""), "/id: \"\" is not"),
             ("/at", json!("yesterday"), "/at: "),
             ("/n", json!(1.5), "/n: "),
@@ -105,14 +111,14 @@ mod tests {
             ("/null", json!(0), "/null: 0 is not null"),
             ("/list/0/word", json!("free"), "/list/0/word: "),
             ("/list", json!([{"word": "fixed"}]), "/list: "),
-            ("/list/0", json!({}), "/list/0: there is no word"),
+            ("/list/0", json!({}), "/list/0: word is missing"),
             ("/o", json!([]), "/o: "),
             ("/a", json!({}), "/a: "),
         ] {
             let mut value = value.clone();
             *value.pointer_mut(pointer).unwrap() = other;
             let fault = fault(&shape, &value).unwrap();
-            assert!(fault.starts_with(told), "{fault}");
+            assert!(fault.starts_with(message), "{fault}");
         }
         let mut wrong = value;
         wrong["left_out"] = json!(2);

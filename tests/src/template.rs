@@ -1,4 +1,4 @@
-//! The template as JSON, and ways to find things in it.
+//! The template as JSON.
 
 use serde_json::{Map, Value};
 
@@ -6,11 +6,9 @@ use crate::yaml;
 
 const SOURCE: &str = include_str!("../../infra/template.yaml");
 
-/// The template.
 pub struct Template(Value);
 
 impl Template {
-    /// The template as it stands.
     #[must_use]
     pub fn read() -> Self {
         Self(yaml::read(SOURCE))
@@ -22,7 +20,7 @@ impl Template {
         self.0[name].as_object().unwrap()
     }
 
-    /// What all functions have.
+    /// The settings of all functions.
     #[must_use]
     pub fn globals(&self) -> &Value {
         &self.0["Globals"]["Function"]
@@ -73,13 +71,13 @@ impl Template {
         }
     }
 
-    /// A whole number, written or by default.
+    /// A whole number, literal or by default.
     #[must_use]
     pub fn number(&self, value: &Value) -> u32 {
         let number = self.default_of(value).as_u64();
         number
             .and_then(|number| number.try_into().ok())
-            .unwrap_or_else(|| panic!("{value} is no number"))
+            .unwrap_or_else(|| panic!("{value} is not a number"))
     }
 }
 
@@ -88,10 +86,10 @@ impl Template {
 pub fn arn_of(value: &Value) -> &str {
     let attribute = value["Fn::GetAtt"].as_str();
     let name = attribute.and_then(|attribute| attribute.strip_suffix(".Arn"));
-    name.unwrap_or_else(|| panic!("{value} is not the ARN of a resource here"))
+    name.unwrap_or_else(|| panic!("{value} is not the ARN of a resource in the template"))
 }
 
-/// One value, or each of several.
+/// A single value or a list, as a list.
 #[must_use]
 pub fn each(value: &Value) -> &[Value] {
     value

@@ -1,31 +1,31 @@
-//! How a test waits for what has to come.
+//! How a test waits for an event.
 
 use std::time::Duration;
 
-/// How long a test waits. It is only ever waited out by a test that fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a test waits for an expected event before it fails.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How often a test looks whether it has come.
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+/// How often [`until`] checks its condition.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Waits for something that has to happen, by looking for it.
-pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let looking = async {
-        let mut pace = tokio::time::interval(LOOK_INTERVAL);
+/// Polls a condition that must become true, and returns its value.
+pub async fn until<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
+    let polling = async {
+        let mut interval = tokio::time::interval(POLL_INTERVAL);
         loop {
-            pace.tick().await;
-            if let Some(seen) = look().await {
-                return seen;
+            interval.tick().await;
+            if let Some(value) = condition().await {
+                return value;
             }
         }
     };
-    soon(what, looking).await
+    soon(what, polling).await
 }
 
-/// Waits for something that has to happen.
-pub async fn soon<T>(what: &str, happening: impl Future<Output = T>) -> T {
-    let Ok(happened) = tokio::time::timeout(PATIENCE, happening).await else {
-        panic!("{what} did not happen within {} s", PATIENCE.as_secs());
+/// Waits for an event that must happen.
+pub async fn soon<T>(what: &str, event: impl Future<Output = T>) -> T {
+    let Ok(result) = tokio::time::timeout(TIMEOUT, event).await else {
+        panic!("{what} did not happen within {} s", TIMEOUT.as_secs());
     };
-    happened
+    result
 }

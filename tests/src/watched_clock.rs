@@ -1,4 +1,5 @@
-//! A clock that tells when somebody sleeps by it, so that a test lets time pass only for a caller who waits for that.
+//! A clock that reports when a caller sleeps on it, so that a test lets time pass only for a caller
+//! who waits for it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -7,7 +8,7 @@ use shared::clock::{BoxFuture, Clock, ManualClock};
 use shared::domain::time::Timestamp;
 use tokio::sync::watch;
 
-/// See the module. It shows the time of the clock that it was made of.
+/// Shows the time of the clock that it wraps.
 #[derive(Debug)]
 pub struct WatchedClock {
     clock: ManualClock,
@@ -24,7 +25,6 @@ impl Drop for Sleeper<'_> {
 }
 
 impl WatchedClock {
-    /// A clock with nobody asleep.
     #[must_use]
     pub fn new(clock: ManualClock) -> Self {
         Self {
@@ -34,16 +34,16 @@ impl WatchedClock {
         }
     }
 
-    /// Moves the clock by this much whenever somebody looks at it, from now on.
+    /// From now on, advances the clock by this much on every read.
     pub fn tick(&self, by: Duration) {
         let millis = u64::try_from(by.as_millis()).unwrap();
         self.tick_ms.store(millis, Ordering::Relaxed);
     }
 
-    /// Completes once somebody sleeps.
+    /// Completes once a caller sleeps.
     pub async fn asleep(&self) {
         let mut sleepers = self.sleepers.subscribe();
-        // The sender is ours, so waiting cannot fail.
+        // The sender lives in `self`, so waiting cannot fail.
         let _ = sleepers.wait_for(|sleepers| *sleepers > 0).await;
     }
 }

@@ -1,8 +1,9 @@
-//! The wire between the SDK and AWS: counts every request and what it is billed as, and does to it what the test has planned.
+//! The wire between the SDK and AWS: counts every request and its charges, and injects faults.
 //!
-//! Faults are injected here, below the SDK, so that its own retries take part. Requests are numbered as they are made, whichever
-//! process makes them, retries included; a plan names the numbers at which something goes wrong. They are carried out one at a
-//! time and in that order, so that a process which makes several side by side makes the same ones when it is told again.
+//! Faults are injected here, below the SDK, so that its own retries take part. Requests of all
+//! processes are numbered in the order in which they are made, retries included, and a plan names
+//! the numbers that fail. The wire carries out one request at a time, in that order, so a process
+//! that makes several concurrently makes the same ones when it runs again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -23,30 +24,29 @@ use tokio::sync::{Mutex as Turn, Notify};
 
 use crate::meter::{self, Charge, Meter, Units};
 
-/// What goes wrong with a request.
+/// A fault of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// The process dies before it has left.
-    Unsent,
-    /// It is carried out, and the process dies before the answer has come.
-    Unheard,
-    /// It is carried out, and the SDK learns of a broken connection instead of the answer.
+    /// The process crashes before it sends the request.
+    CrashBefore,
+    /// The request is carried out, and the process crashes before the answer arrives.
+    CrashAfter,
+    /// The request is carried out, and the SDK sees a broken connection instead of the answer.
     Lost,
-    /// The same, and again whenever the SDK tries again.
+    /// As [`Fault::Lost`], for every try of the call.
     AlwaysLost,
-    /// It is not carried out: AWS is too busy.
+    /// The request is not carried out: AWS is too busy.
     Throttled,
-    /// The same, and again whenever the SDK tries again.
+    /// As [`Fault::Throttled`], for every try of the call.
     AlwaysThrottled,
-    /// It is not carried out: AWS does not allow it, and the SDK does not try again.
+    /// The request is not carried out: AWS does not allow it, and the SDK does not retry it.
     Refused,
 }
 
 impl Fault {
-    /// Every fault.
     pub const ALL: [Self; 7] = [
-        Self::Unsent,
-        Self::Unheard,
+        Self::CrashBefore,
+        Self::CrashAfter,
         Self::Lost,
         Self::AlwaysLost,
         Self::Throttled,
@@ -58,14 +58,14 @@ impl Fault {
         matches!(self, Self::AlwaysLost | Self::AlwaysThrottled)
     }
 
-    /// Whether the process dies of it, with all else that it does.
+    /// Whether the process crashes, with everything that it does.
     #[must_use]
-    pub const fn is_deadly(self) -> bool {
-        matches!(self, Self::Unsent | Self::Unheard)
+    pub const fn is_crash(self) -> bool {
+        matches!(self, Self::CrashBefore | Self::CrashAfter)
     }
 }
 
-/// What the functions depend on.
+/// A service that the functions depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Service {
     /// `DynamoDB`.
@@ -74,42 +74,43 @@ pub enum Service {
     Queues,
 }
 
-/// A service out of reach.
+/// An outage of a service.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outage {
-    /// Which.
     pub service: Service,
-    /// What every request meets.
+    /// The fault of every request.
     pub fault: Fault,
-    /// For requests with this in their body alone, as of an operation whose partition is throttled; empty for all requests.
+    /// Affects only requests with this text in their body, such as those of an operation whose
+    /// partition is throttled; empty for all requests.
     pub only: String,
 }
 
-/// What is going on in a process besides its calls.
+/// What a process does besides its calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Work {
-    /// Nothing.
     None,
-    /// Something that gets on by itself.
-    GoesOn,
-    /// Something that waits for time to pass.
+    /// Work that continues without time passing.
+    Runs,
+    /// Work that waits for time to pass.
     Waits,
 }
 
-/// How far time is moved when a process waits for better days: what a worker waits before it makes a call again.
+/// How far the clock is advanced when a process waits after a failed call: a worker's wait before
+/// it repeats the call.
 const WAIT: Duration = Duration::from_secs(1);
 
-/// The name under which the acknowledgement of a message is numbered, which is Lambda's doing and not a process's.
+/// The name under which a message's acknowledgement is counted. Lambda sends it, not the process.
 pub const ACKNOWLEDGEMENT: &str = "acknowledgement";
 
-/// See the module. Clones are the same wire.
+/// Clones are the same wire.
 #[derive(Debug, Clone)]
 pub struct Wire {
     inner: SharedHttpConnector,
     state: Arc<Mutex<State>>,
-    /// Whose request is being carried out.
+    /// Held by the request that is being carried out.
     turn: Arc<Turn<()>>,
-    /// The process is to be looked at: a request of it has ended in some way, or its work has come to wait.
+    /// Wakes [`Wire::process`]: a request has ended in some way, or the work of the process has
+    /// begun to wait.
     happened: Arc<Notify>,
 }
 
@@ -121,24 +122,24 @@ struct State {
     unconditional_writes: usize,
     plan: BTreeMap<usize, Fault>,
     outages: Vec<Outage>,
-    /// How many batch reads leave the key of each of these operations unprocessed.
+    /// How many batch reads will leave the key of each of these operations unprocessed.
     unprocessed: BTreeMap<String, usize>,
-    /// The request that is on its way for longer than others.
+    /// The number of the request that is delayed.
     delayed: Option<(usize, Arc<Delay>)>,
-    /// The request that the process does not live to make.
+    /// The number of the request before which the process crashes.
     doomed: Option<usize>,
-    /// The number of the next request since the plan was made.
+    /// The number of the next request since the plan was set.
     next: usize,
-    /// Faults that go on, by the SDK's id of the call.
+    /// Faults that repeat, by the SDK's id of the call.
     repeated: BTreeMap<String, Fault>,
-    /// Calls that are under way, by the SDK's ids of them: between two tries as well.
-    under_way: BTreeSet<String>,
+    /// Calls in progress, by the SDK's ids of them, also between two tries.
+    in_progress: BTreeSet<String>,
     dead: bool,
-    /// A call has failed for good, and the process may wait since.
+    /// A call has failed after all its tries, so the process may be waiting.
     failed: bool,
 }
 
-/// Of one request.
+/// The delay of one request.
 #[derive(Debug, Default)]
 struct Delay {
     begun: Notify,
@@ -157,13 +158,13 @@ impl Default for Wire {
 }
 
 impl Wire {
-    /// The connector to give to the SDK.
+    /// The connector to pass to the SDK.
     #[must_use]
     pub fn connector(&self) -> SharedHttpConnector {
         SharedHttpConnector::new(self.clone())
     }
 
-    /// Forgets what was counted.
+    /// Clears all counts.
     pub fn reset(&self) {
         let mut state = self.state();
         state.calls.clear();
@@ -171,19 +172,19 @@ impl Wire {
         state.charges.clear();
     }
 
-    /// What the requests since the last reset are billed as, in their order.
+    /// The charges of the requests since the last reset, in order.
     #[must_use]
     pub fn charges(&self) -> Vec<Charge> {
         self.state().charges.clone()
     }
 
-    /// The same, all together.
+    /// The sum of [`Wire::charges`].
     #[must_use]
     pub fn units(&self) -> Units {
         self.state().charges.iter().map(|charge| charge.units).sum()
     }
 
-    /// Takes note of a message that was received over no wire.
+    /// Records a message that was not received over this wire.
     pub fn received(&self, receipt_handle: &str, body: &str) {
         self.state().meter.received(receipt_handle, body);
     }
@@ -194,8 +195,8 @@ impl Wire {
         self.state().calls.clone()
     }
 
-    /// The writes to the store since the last reset that asked for no condition. Deletes are not among them: a payload is deleted by
-    /// a name that no other write will use again.
+    /// The number of unconditional writes to the store since the last reset. Deletes do not count:
+    /// a payload item's key is never used again.
     #[must_use]
     pub fn unconditional_writes(&self) -> usize {
         self.state().unconditional_writes
@@ -211,7 +212,8 @@ impl Wire {
         counts
     }
 
-    /// What is to go wrong from now on, in place of what was planned before; the next request has the number 0.
+    /// Plans faults by the numbers of requests, in place of an earlier plan. The next request has
+    /// the number 0.
     pub fn plan(&self, faults: impl IntoIterator<Item = (usize, Fault)>) {
         let mut state = self.state();
         state.plan = faults.into_iter().collect();
@@ -219,26 +221,27 @@ impl Wire {
         state.repeated.clear();
     }
 
-    /// Besides what is planned: these last until this is said again, without them.
-    pub fn suffer(&self, outages: &[Outage]) {
+    /// Sets the outages, in addition to the plan. They last until the next call.
+    pub fn set_outages(&self, outages: &[Outage]) {
         self.state().outages = outages.to_vec();
     }
 
-    /// Besides what is planned: so many batch reads leave the key of this operation unprocessed, as
-    /// DynamoDB does when its partition is throttled.
+    /// Lets this many batch reads leave the key of this operation unprocessed, in addition to the
+    /// plan, as DynamoDB does when the operation's partition is throttled.
     pub fn leave_unprocessed(&self, operation: &str, batches: usize) {
         let unprocessed = &mut self.state().unprocessed;
         unprocessed.insert(operation.to_owned(), batches);
     }
 
-    /// Besides what is planned: the next process dies before its `n`-th request, from 0, if it comes to make it.
-    pub fn doom(&self, n: usize) {
+    /// Crashes the next process before its `n`-th request, from 0, in addition to the plan. Has no
+    /// effect if the process makes fewer requests.
+    pub fn crash_before(&self, n: usize) {
         let mut state = self.state();
         state.doomed = Some(state.next + n);
     }
 
-    /// Besides what is planned: the `n`-th request of a process, from 0 since the plan was made, is on its way while something else
-    /// happens.
+    /// Delays the `n`-th request of a process, from 0 since the plan was set, until `meanwhile` has
+    /// completed; in addition to the plan.
     pub async fn delay<T, U>(
         &self,
         n: usize,
@@ -256,8 +259,8 @@ impl Wire {
         futures_util::join!(process, meanwhile)
     }
 
-    /// Runs something as a process of its own; `None` when it died. Time passes for one that waits for a failed call to be made
-    /// again.
+    /// Runs a future as a process; `None` when it crashed. The clock advances while it waits after
+    /// a failed call.
     pub async fn process<T>(
         &self,
         clock: &ManualClock,
@@ -266,7 +269,8 @@ impl Wire {
         self.process_at_work(clock, process, || Work::None).await
     }
 
-    /// The same for one that does more than calls. Time passes as well whenever `work` waits for it and no call is under way.
+    /// As [`Wire::process`], for a process that also does other work. The clock also advances when
+    /// `work` waits for it and no call is in progress.
     pub async fn process_at_work<T>(
         &self,
         clock: &ManualClock,
@@ -276,7 +280,7 @@ impl Wire {
         {
             let mut state = self.state();
             state.failed = false;
-            state.under_way.clear();
+            state.in_progress.clear();
         }
         let mut process = std::pin::pin!(process);
         loop {
@@ -288,32 +292,33 @@ impl Wire {
                 }
                 () = self.happened.notified() => {}
             }
-            // The process has been polled since, and has neither ended nor made another request.
+            // The process has been polled since the event, and has neither ended nor made another
+            // request.
             let mut state = self.state();
             if std::mem::take(&mut state.dead) {
                 state.doomed = None;
                 return None;
             }
-            if !state.under_way.is_empty() {
+            if !state.in_progress.is_empty() {
                 continue;
             }
             match work() {
                 Work::None if std::mem::take(&mut state.failed) => clock.advance(WAIT),
-                Work::None | Work::GoesOn => {}
+                Work::None | Work::Runs => {}
                 Work::Waits => {
                     clock.advance(WAIT);
-                    self.look_again();
+                    self.wake_process();
                 }
             }
         }
     }
 
-    /// Has the process looked at, whose work has come to wait or has ended.
-    pub fn look_again(&self) {
+    /// Wakes [`Wire::process_at_work`], because the work has begun to wait or has ended.
+    pub fn wake_process(&self) {
         self.happened.notify_one();
     }
 
-    /// Whether an acknowledgement, a request of Lambda's own, is carried out.
+    /// Whether an acknowledgement, which Lambda sends, is carried out.
     #[must_use]
     pub fn acknowledges(&self) -> bool {
         let mut state = self.state();
@@ -334,15 +339,16 @@ impl State {
         n
     }
 
-    /// Whether the next request is delayed.
+    /// The delay of the next request, if it is delayed.
     fn delay(&mut self) -> Option<Arc<Delay>> {
         let is_next = |(n, _): &mut (usize, _)| *n == self.next;
         self.delayed.take_if(is_next).map(|(_, delay)| delay)
     }
 
-    /// Takes from a batch read the keys that it is to leave unprocessed; what its answer says of them.
-    fn take_unprocessed(&mut self, asked: &mut Value) -> Option<Value> {
-        let tables = asked.get_mut("RequestItems")?.as_object_mut()?;
+    /// Removes from a batch read the keys that it must leave unprocessed, and returns what the
+    /// answer says about them.
+    fn take_unprocessed(&mut self, request: &mut Value) -> Option<Value> {
+        let tables = request.get_mut("RequestItems")?.as_object_mut()?;
         let mut unprocessed = json!({});
         for (table, batch) in tables {
             let Some(keys) = batch.get_mut("Keys").and_then(Value::as_array_mut) else {
@@ -361,11 +367,11 @@ impl State {
         (unprocessed != json!({})).then_some(unprocessed)
     }
 
-    /// What goes wrong with this request.
+    /// The fault of this request, if it has one.
     fn fault(&mut self, request: &HttpRequest) -> Option<Fault> {
-        // A process that has died at one request makes no others.
+        // A process that has crashed makes no other requests.
         if self.dead {
-            return Some(Fault::Unsent);
+            return Some(Fault::CrashBefore);
         }
         let n = self.number(target(request));
         let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default());
@@ -375,16 +381,16 @@ impl State {
             self.unconditional_writes += 1;
         }
         let call = header(request, "amz-sdk-invocation-id");
-        self.under_way.insert(call.to_owned());
+        self.in_progress.insert(call.to_owned());
         let planned = self.plan.remove(&n);
         if let Some(fault) = planned.filter(|fault| fault.is_repeated()) {
             self.repeated.insert(call.to_owned(), fault);
         }
-        let doom = (self.doomed == Some(n)).then_some(Fault::Unsent);
-        let befalls = |outage: &&Outage| {
+        let doom = (self.doomed == Some(n)).then_some(Fault::CrashBefore);
+        let affects = |outage: &&Outage| {
             service(request) == Some(outage.service) && body.contains(&outage.only)
         };
-        let outage = self.outages.iter().find(befalls);
+        let outage = self.outages.iter().find(affects);
         planned
             .or(doom)
             .or(outage.map(|outage| outage.fault))
@@ -393,16 +399,17 @@ impl State {
 }
 
 impl Wire {
-    /// What becomes of a request that the test has no other plans for.
+    /// Carries out a request without a fault.
     async fn carry_out(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
         let Some(billed) = service(&request) else {
             return self.inner.call(request).await;
         };
         let target = header(&request, "x-amz-target").to_owned();
-        let mut asked: Value = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
-        let unprocessed = self.state().take_unprocessed(&mut asked);
-        if is_empty_batch(&asked) {
-            // The store would refuse it.
+        let mut request_body: Value =
+            serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
+        let unprocessed = self.state().take_unprocessed(&mut request_body);
+        if is_empty_batch(&request_body) {
+            // The store would refuse an empty batch.
             let answer = json!({"Responses": {}, "UnprocessedKeys": unprocessed});
             return Ok(HttpResponse::new(
                 200.try_into().unwrap(),
@@ -410,8 +417,8 @@ impl Wire {
             ));
         }
         let request = if billed == Service::Store {
-            meter::ask_for_capacity(&mut asked);
-            with_body(request, &asked)
+            meter::ask_for_capacity(&mut request_body);
+            with_body(request, &request_body)
         } else {
             request
         };
@@ -422,7 +429,7 @@ impl Wire {
         let mut answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         let mut state = self.state();
         let status = response.status().as_u16();
-        let charge = state.meter.charge(&target, &asked, status, &answer);
+        let charge = state.meter.charge(&target, &request_body, status, &answer);
         state.charges.extend(charge);
         *response.body_mut() = match unprocessed {
             None => SdkBody::from(bytes),
@@ -431,7 +438,7 @@ impl Wire {
                 let body = answer.to_string();
                 let headers = response.headers_mut();
                 headers.insert("content-length", body.len().to_string());
-                // It is of the answer as it came.
+                // The checksum of the original answer.
                 headers.remove("x-amz-crc32");
                 SdkBody::from(body)
             }
@@ -445,30 +452,31 @@ impl Wire {
         fault: Fault,
     ) -> Result<HttpResponse, ConnectorError> {
         let answer = match fault {
-            Fault::Unsent => None,
+            Fault::CrashBefore => None,
             Fault::Throttled | Fault::AlwaysThrottled => Some(Ok(too_busy(&request))),
             Fault::Refused => Some(Ok(denied())),
-            Fault::Unheard | Fault::Lost | Fault::AlwaysLost => {
+            Fault::CrashAfter | Fault::Lost | Fault::AlwaysLost => {
                 let _ = self.carry_out(request).await;
                 Some(Err(ConnectorError::io("the connection broke".into())))
             }
         };
-        if fault.is_deadly() {
+        if fault.is_crash() {
             self.state().dead = true;
-            self.look_again();
+            self.wake_process();
             return std::future::pending().await;
         }
         answer.unwrap()
     }
 
-    /// A try of a call has been answered, or has failed in a way that the SDK tries it again after.
+    /// Records that a try of a call has been answered or has failed; `is_again` when the SDK will
+    /// retry it.
     fn tried(&self, call: &str, is_again: bool, has_failed: bool) {
         let mut state = self.state();
         if !is_again {
-            state.under_way.remove(call);
+            state.in_progress.remove(call);
             state.failed |= has_failed;
         }
-        self.look_again();
+        self.wake_process();
     }
 }
 
@@ -482,12 +490,12 @@ fn target(request: &HttpRequest) -> &str {
     target.rsplit('.').next().unwrap_or_default()
 }
 
-fn is_empty_batch(asked: &Value) -> bool {
-    let mut batches = asked["RequestItems"].as_object().into_iter().flatten();
+fn is_empty_batch(body: &Value) -> bool {
+    let mut batches = body["RequestItems"].as_object().into_iter().flatten();
     batches.any(|(_, batch)| batch["Keys"] == json!([]))
 }
 
-/// Whom a request is for; `None` when it is neither.
+/// The service of a request; `None` for any other.
 fn service(request: &HttpRequest) -> Option<Service> {
     let target = header(request, "x-amz-target");
     match target.split(['_', '.']).next() {
@@ -497,7 +505,7 @@ fn service(request: &HttpRequest) -> Option<Service> {
     }
 }
 
-/// The SDK says how often it has tried and will try, as in `attempt=2; max=3`.
+/// The SDK sends the number of the try and the maximum, as in `attempt=2; max=3`.
 fn is_last_try(request: &HttpRequest) -> bool {
     let mut numbers = header(request, "amz-sdk-request")
         .split("; ")
@@ -505,7 +513,7 @@ fn is_last_try(request: &HttpRequest) -> bool {
     numbers.next() >= numbers.next()
 }
 
-/// What each service answers then.
+/// What each service answers when it is too busy.
 fn too_busy(request: &HttpRequest) -> HttpResponse {
     let (status, code) = match service(request) {
         Some(Service::Store) => (
@@ -518,7 +526,7 @@ fn too_busy(request: &HttpRequest) -> HttpResponse {
     refusal(status, code, "too busy")
 }
 
-/// What every service answers to a caller whose role does not name the action.
+/// What every service answers to a caller whose role does not allow the action.
 fn denied() -> HttpResponse {
     refusal(400, "AccessDeniedException", "not authorized")
 }
@@ -528,7 +536,7 @@ fn refusal(status: u16, code: &str, message: &str) -> HttpResponse {
     HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body))
 }
 
-/// The local store checks no signature, so the wire may change what was signed.
+/// Replaces the body. The local store checks no signature, so the signed body may change.
 fn with_body(mut request: HttpRequest, body: &Value) -> HttpRequest {
     let body = body.to_string();
     request

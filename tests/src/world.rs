@@ -1,4 +1,5 @@
-//! The whole system in one process, but for the processes.
+//! The whole system in one process, with a manual clock. The handlers run as futures, not as Lambda
+//! processes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,11 +10,13 @@ use base64::engine::general_purpose::STANDARD;
 use callback::Callback;
 use local::bundle::Services;
 use local::client::sdk_config;
+use local::gateway::{find_route, gateway_routes};
 use serde_json::{Value, json};
 use shared::aws::Aws;
 use shared::clock::{Clock, ManualClock};
 use shared::config::{Environment, SettingError};
 use shared::domain::time::Timestamp;
+use shared::http::HttpFunction;
 use shared::random::SeededRandom;
 use shared::store::Store;
 use worker::Worker;
@@ -26,25 +29,25 @@ use crate::receiver::SECRET;
 use crate::watched_clock::WatchedClock;
 use crate::wire::Wire;
 
-/// How long a world may go on before it counts as one that never comes to rest: past every age, backoff and schedule.
+/// The longest that [`World::rest`] lets pass before it fails: more than every message age, backoff
+/// and schedule.
 const REST_MAX: Duration = Duration::from_secs(30 * 86_400);
 
-/// See the module.
 pub struct World {
-    /// The time, everywhere in it.
+    /// The clock of all handlers, the store and the queues.
     pub clock: ManualClock,
-    /// What all handlers send their requests over.
+    /// The connection over which all handlers send their requests.
     pub wire: Wire,
     /// The settings of all functions.
     pub environment: Environment,
     /// The store, through a client that the wire does not count.
     pub store: Store,
-    /// The database, likewise.
+    /// DynamoDB, through a client that the wire does not count.
     pub dynamodb: aws_sdk_dynamodb::Client,
-    /// What the functions may do, and have done.
+    /// The permissions that the functions have, and those that they have used.
     pub permissions: Permissions,
     random: Arc<SeededRandom>,
-    /// Tells when a caller waits for an operation's end.
+    /// Reports when a caller waits for an operation's end.
     pub callers_clock: Arc<WatchedClock>,
     submit: submit::Handler,
     status: status::Handler,
@@ -57,18 +60,17 @@ pub struct World {
 /// An HTTP answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// The status.
     pub status: u16,
-    /// The headers, names in lower case.
+    /// With names in lower case.
     pub headers: Value,
-    /// The body; null when there is none.
+    /// The body; null when it is not JSON.
     pub json: Value,
     /// The body as text.
     pub text: String,
 }
 
 impl Answer {
-    /// What the gateway makes of a function's response.
+    /// Reads a function's response as the gateway does.
     #[must_use]
     pub fn of(response: &Value) -> Self {
         let text = response["body"].as_str().unwrap().to_owned();
@@ -87,7 +89,7 @@ impl World {
         Self::with([]).await
     }
 
-    /// A new world with some settings of its own.
+    /// A new world with these settings on top of the defaults.
     pub async fn with<const N: usize>(settings: [(&str, &str); N]) -> Self {
         log_warnings();
         let clock = ManualClock::new(Timestamp::from_secs(1_800_000_000));
@@ -147,13 +149,13 @@ impl World {
         }
     }
 
-    /// Another worker, as a second process would be one.
+    /// A second worker, like a second process.
     #[must_use]
     pub fn another_worker(&self) -> Arc<Worker> {
         Arc::new(self.worker_by(Arc::new(self.clock.clone())))
     }
 
-    /// The same, by a clock of its own.
+    /// A second worker, with a different clock.
     #[must_use]
     pub fn worker_by(&self, clock: Arc<dyn Clock>) -> Worker {
         let connector = self.permissions.of("Worker", self.wire.connector());
@@ -161,7 +163,7 @@ impl World {
         Worker::new(&self.environment, &aws, clock, self.random.clone()).unwrap()
     }
 
-    /// Another sender of callbacks, which starts as a new process does.
+    /// A second callback function, like a new process.
     ///
     /// # Errors
     ///
@@ -173,7 +175,6 @@ impl World {
         Callback::new(&self.environment, &aws, clock, self.random.clone()).await
     }
 
-    /// A queue.
     #[must_use]
     pub fn queue(&self, kind: QueueKind) -> TestQueue {
         TestQueue::new(
@@ -185,7 +186,7 @@ impl World {
         )
     }
 
-    /// When the first message of a queue can be received, now or later; `None` when it is empty.
+    /// When the first message of a queue becomes visible; `None` when the queue is empty.
     #[must_use]
     pub fn next_message_at(&self, kind: QueueKind) -> Option<Timestamp> {
         let url = self.environment.required(kind.setting()).unwrap();
@@ -201,7 +202,7 @@ impl World {
         answer
     }
 
-    /// Shows an operation to `alice`.
+    /// Reads an operation as `alice`.
     pub async fn show(&self, id: &str) -> Value {
         let answer = self
             .request("GET", &format!("/operations/{id}"), &[], "")
@@ -210,7 +211,7 @@ impl World {
         answer.json
     }
 
-    /// A request of `alice`'s.
+    /// Sends a request as `alice`.
     pub async fn request(
         &self,
         method: &str,
@@ -222,7 +223,7 @@ impl World {
             .await
     }
 
-    /// A request of anybody's.
+    /// Sends a request as this owner.
     pub async fn request_of(
         &self,
         owner: &str,
@@ -234,30 +235,31 @@ impl World {
         self.answer(event(owner, method, path, headers, body)).await
     }
 
-    /// The answer to an HTTP API's event, which is held to the document of the API.
+    /// Handles an HTTP API's event, and checks the exchange against `OpenAPI`.
     pub async fn answer(&self, event: Value) -> Answer {
         let exchange = Exchange::of_event(&event);
         let route = event["routeKey"].as_str().unwrap();
-        let submits = ["POST /operations", "ANY /forrst"].contains(&route);
+        let route = gateway_routes().iter().find(|known| known.key == route);
+        // A request without a route, which the gateway refuses, shows what `status` answers to it.
+        let function = route.map_or(HttpFunction::Status, |route| route.function);
         let event = serde_json::from_value(event).unwrap();
-        let response = if submits {
-            self.submit.handle(event).await
-        } else {
-            self.status.handle(event).await
+        let response = match function {
+            HttpFunction::Submit => self.submit.handle(event).await,
+            HttpFunction::Status => self.status.handle(event).await,
         };
         let response = serde_json::to_value(response).unwrap();
         exchange.with_response(&response).is_documented();
         Answer::of(&response)
     }
 
-    /// Lets time pass as long as a caller waits for an operation's end, and has the first message of the dispatch queue served once
-    /// this much has passed.
+    /// Advances the clock while a caller waits for an operation's end. Once `work_after` has
+    /// passed, the first message of the dispatch queue is handled.
     pub async fn while_waiting<T>(
         &self,
         work_after: Option<Duration>,
         answer: impl Future<Output = T>,
     ) -> T {
-        // Less than what lies between any two looks.
+        // Less than the time between any two reads of a wait.
         const STEP: Duration = Duration::from_millis(50);
         let mut answer = Box::pin(answer);
         let mut passed = Duration::ZERO;
@@ -275,12 +277,13 @@ impl World {
         }
     }
 
-    /// Has one message of a queue served; tells whether there was one.
+    /// Receives and handles one message of a queue; whether there was one.
     pub async fn pump(&self, kind: QueueKind) -> bool {
         self.pump_by(&self.worker, kind, 1).await
     }
 
-    /// Has up to `most` messages of a queue served in one batch, by this worker if it is the worker's queue.
+    /// Receives and handles up to `most` messages of a queue in one batch. A message of the
+    /// worker's queues is handled by `worker`.
     pub async fn pump_by(&self, worker: &Worker, kind: QueueKind, most: i32) -> bool {
         let queue = self.queue(kind);
         let messages = queue.receive(most).await;
@@ -296,7 +299,7 @@ impl World {
         true
     }
 
-    /// Gives an event to the function that the queue feeds; its answer.
+    /// Passes an event to the function that the queue feeds, and returns the answer.
     pub async fn serve(&self, worker: &Worker, kind: QueueKind, event: Value) -> Value {
         let event = serde_json::from_value(event).unwrap();
         let response = match kind {
@@ -311,39 +314,42 @@ impl World {
         serde_json::to_value(response).unwrap()
     }
 
-    /// Serves messages until none is visible.
+    /// Handles messages until none is visible.
     pub async fn pump_all(&self) {
         loop {
-            let mut served = false;
+            let mut handled = false;
             for kind in QueueKind::ALL {
-                served |= self.pump(kind).await;
+                handled |= self.pump(kind).await;
             }
-            if !served {
+            if !handled {
                 return;
             }
         }
     }
 
-    /// Serves messages and lets time pass until every queue is empty; how long that took.
+    /// Handles messages and lets time pass until every queue is empty; returns how long that took.
     pub async fn rest(&self) -> Duration {
         self.rest_by(Duration::from_secs(300)).await
     }
 
-    /// The same, looking at the queues at least once in `step_max`.
+    /// As [`World::rest`], with steps of at most `step_max`.
     pub async fn rest_by(&self, step_max: Duration) -> Duration {
         let start = self.clock.now();
         let mut step = Duration::from_secs(1);
         loop {
             self.pump_all().await;
-            let mut left = 0;
+            let mut messages = 0;
             for kind in QueueKind::ALL {
-                left += self.queue(kind).len().await;
+                messages += self.queue(kind).len().await;
             }
             let took = self.clock.now().since(start);
-            if left == 0 {
+            if messages == 0 {
                 return took;
             }
-            assert!(took < REST_MAX, "{left} messages never come to rest");
+            assert!(
+                took < REST_MAX,
+                "{messages} messages are left in the queues"
+            );
             self.clock.advance(step);
             step = (step * 2).min(step_max);
         }
@@ -355,7 +361,7 @@ fn aws(environment: &Environment, connector: SharedHttpConnector) -> Aws {
     aws.retrying_at_once()
 }
 
-/// An HTTP API's event. The route is found as the gateway finds it.
+/// An HTTP API's event, with the route that the gateway would find.
 #[must_use]
 pub fn event(
     owner: &str,
@@ -365,16 +371,9 @@ pub fn event(
     body: &[u8],
 ) -> Value {
     let (raw_path, query) = path.split_once('?').unwrap_or((path, ""));
-    let segments: Vec<_> = raw_path.split('/').skip(1).collect();
-    let (route, parameters) = match segments.as_slice() {
-        ["operations", id] => ("/operations/{id}".to_owned(), json!({ "id": id })),
-        ["operations", id, verb] => (format!("/operations/{{id}}/{verb}"), json!({ "id": id })),
-        _ => (raw_path.to_owned(), json!({})),
-    };
-    let key = if (method, raw_path) == ("POST", "/operations") {
-        method
-    } else {
-        "ANY"
+    let (route_key, parameters) = match find_route(method, raw_path) {
+        Some(matched) => (matched.route.key.clone(), json!(matched.parameters)),
+        None => (format!("ANY {raw_path}"), json!({})),
     };
     let mut all_headers = json!({ "content-type": "application/json" });
     for (name, value) in headers {
@@ -386,7 +385,7 @@ pub fn event(
     };
     json!({
         "version": "2.0",
-        "routeKey": format!("{key} {route}"),
+        "routeKey": route_key,
         "rawPath": raw_path,
         "rawQueryString": query,
         "headers": all_headers,

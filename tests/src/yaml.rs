@@ -1,9 +1,9 @@
-//! YAML as JSON, with `CloudFormation`'s short forms (`!Ref`) spelled out (`{"Ref": …}`).
+//! YAML as JSON, with `CloudFormation`'s short forms (`!Ref`) expanded (`{"Ref": …}`).
 
 use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
 use serde_json::{Value, json};
 
-/// Reads one document.
+/// Reads a file with one document.
 #[must_use]
 pub fn read(text: &str) -> Value {
     let documents = Yaml::load_from_str(text).unwrap();
@@ -30,7 +30,7 @@ fn to_json(yaml: &Yaml) -> Value {
             };
             json!({ name: to_json(value) })
         }
-        // CloudFormation does not support aliases, and readers of OpenAPI trip over them.
-        other => panic!("{other:?} has no place here"),
+        // CloudFormation does not support aliases, and some readers of OpenAPI do not either.
+        other => panic!("{other:?} is not allowed"),
     }
 }

@@ -18,7 +18,7 @@ use shared::domain::time::Timestamp;
 use shared::lambda::{Disposition, Record};
 use shared::metrics::{self, Metric};
 use shared::queue::{MessageError, QueueError, WakeUp};
-use shared::store::{AttemptRecord, Found, Payloads, Recorded, Settlement, StoreError};
+use shared::store::{AttemptRecord, Lookup, Payloads, Recorded, Settlement, StoreError};
 use shared::telemetry::{chain, record_operation_id, record_trace};
 
 use crate::Callback;
@@ -206,26 +206,28 @@ impl Callback {
             .find(&message.operation_id, &message.create_id, now)
             .await?;
         match found {
-            Found::Present(operation) => {
+            Lookup::Present(operation) => {
                 record_trace(&operation);
                 return Ok(Some(*operation));
             }
-            Found::Erased => tracing::info!("callback not made: its owner erased the operation"),
-            Found::Expired(operation) if is_wanted(message, &operation) => dropped(),
+            Lookup::Erased => tracing::info!("callback not made: its owner erased the operation"),
+            Lookup::Expired(operation) if is_wanted(message, &operation) => dropped(),
             // A surplus wake-up: the callback was delivered, gone or exhausted before its record
             // expired.
-            Found::Expired(_) => {}
+            Lookup::Expired(_) => {}
             // An operation that expired leaves no mark, nor does one that was erased once DynamoDB has
             // deleted the mark or another submit has replaced it. A record expires only after its
             // callback could have been sent for days, so it takes a message that was not served for
             // days.
-            Found::Absent | Found::Replaced(_) if now.since(sent_at) > CALLBACK_ERASED_AGE_MAX => {
+            Lookup::Absent | Lookup::Replaced(_)
+                if now.since(sent_at) > CALLBACK_ERASED_AGE_MAX =>
+            {
                 dropped();
             }
-            Found::Absent => {
+            Lookup::Absent => {
                 tracing::info!("callback not made: its operation is gone, probably erased");
             }
-            Found::Replaced(_) => {
+            Lookup::Replaced(_) => {
                 tracing::info!("callback not made: its operation's id is used by another");
             }
         }

@@ -15,7 +15,7 @@ use shared::clock::Clock;
 use shared::config::{Environment, SettingError};
 use shared::domain::operation::Operation;
 use shared::http::{
-    Answer, Event, GatewayResponse, Problem, Request, RequestError, RequestSettings, show,
+    Answer, Event, GatewayResponse, Problem, Request, RequestError, RequestSettings, Route, show,
 };
 use shared::operations::Operations;
 use shared::random::Random;
@@ -68,31 +68,24 @@ impl Handler {
         }
     }
 
-    /// Dispatches by the route's path and the method, never by the raw path. The answer to `HEAD`
-    /// has the body of `GET`, which an HTTP server does not pass on (RFC 9110, section 9.3.2), so
-    /// that its `content-length` is right.
+    /// Dispatches by the route key's path and the method, never by the raw path. `HEAD` is answered
+    /// with the body of `GET`, so that its `content-length` is right; no HTTP server sends the body
+    /// (RFC 9110, section 9.3.2).
     async fn route(&self, request: &Request) -> Result<Answer, RequestError> {
-        match (request.route.as_str(), request.method.as_str()) {
-            ("/operations", "GET" | "HEAD") => self.list(request).await,
-            ("/operations", _) => Err(Problem::method_not_allowed("GET, HEAD, POST").into()),
-            ("/operations/{id}", "GET" | "HEAD") => self.read(request).await,
-            ("/operations/{id}", "DELETE") => self.erase(request).await,
-            ("/operations/{id}", _) => Err(Problem::method_not_allowed("DELETE, GET, HEAD").into()),
-            ("/operations/{id}/cancel", "POST") => self.cancel(request).await,
-            ("/operations/{id}/redeliver", "POST") => self.redeliver(request).await,
-            ("/operations/{id}/cancel" | "/operations/{id}/redeliver", _) => {
-                Err(Problem::method_not_allowed("POST").into())
-            }
-            ("/functions", "GET" | "HEAD") => {
+        match Route::of(request)? {
+            Route::ListOperations => self.list(request).await,
+            Route::ReadOperation => self.read(request).await,
+            Route::EraseOperation => self.erase(request).await,
+            Route::CancelOperation => self.cancel(request).await,
+            Route::RedeliverCallback => self.redeliver(request).await,
+            Route::ListFunctions => {
                 request.owner()?;
                 Ok(self.functions())
             }
-            // Without the store: it shows that the function runs, and needs no owner.
-            ("/health", "GET" | "HEAD") => Ok(Answer::json(200, r#"{"status":"ok"}"#.to_owned())),
-            ("/functions" | "/health", _) => Err(Problem::method_not_allowed("GET, HEAD").into()),
-            // The gateway answers unknown paths itself. This is a route of the gateway's that this
-            // function does not serve.
-            _ => Err(Problem::no_such_operation().into()),
+            // It reports that the function runs; it needs neither the store nor an owner.
+            Route::Health => Ok(Answer::json(200, r#"{"status":"ok"}"#.to_owned())),
+            // The gateway sends these to `submit`.
+            Route::SubmitOperation | Route::CallForrst => Err(Problem::no_such_operation().into()),
         }
     }
 

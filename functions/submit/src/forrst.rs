@@ -14,7 +14,7 @@ use shared::domain::operation::{
     FailureCode, Operation, OperationError, Origin, Owner, State, Trace,
 };
 use shared::domain::time::Timestamp;
-use shared::http::{Answer, Problem, Request, RequestError};
+use shared::http::{Answer, Problem, Request, RequestError, Route};
 use shared::operations::{
     self, AcceptOutcome, Deadline, IdempotencyKey, RequestedCallback, SubmissionError,
     SubmissionParts,
@@ -283,9 +283,8 @@ impl Handler {
 }
 
 fn body(request: &Request) -> Result<&[u8], Problem> {
-    if request.method != "POST" {
-        return Err(Problem::method_not_allowed("POST"));
-    }
+    // Only POST has a route here; any other method is answered 405.
+    Route::of(request)?;
     request.json_body(BODY_BYTES_MAX)
 }
 

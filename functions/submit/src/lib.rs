@@ -13,7 +13,7 @@ use shared::clock::Clock;
 use shared::config::{Environment, SettingError};
 use shared::domain::callback::SignatureVersion;
 use shared::domain::limits::{FORRST_WAIT_SECS_DEFAULT, WAIT_SECS_MAX};
-use shared::http::{Answer, Event, GatewayResponse, Request, RequestSettings};
+use shared::http::{Answer, Event, GatewayResponse, Request, RequestSettings, Route};
 use shared::operations::{Operations, Submissions};
 use shared::queue::Queue;
 use shared::random::Random;
@@ -95,7 +95,7 @@ impl Handler {
     }
 
     async fn answer(&self, request: &Request) -> Answer {
-        if request.route == "/forrst" {
+        if request.route == Route::CallForrst.path() {
             return self.forrst(request).await;
         }
         match self.rest(request).await {

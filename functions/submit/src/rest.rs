@@ -12,8 +12,8 @@ use shared::domain::limits::{
 };
 use shared::domain::operation::Origin;
 use shared::http::{
-    Answer, IDEMPOTENCY_KEY_POINTER, Problem, Request, RequestError, idempotency_key, read_object,
-    show,
+    Answer, IDEMPOTENCY_KEY_POINTER, Problem, Request, RequestError, Route, idempotency_key,
+    read_object, show,
 };
 use shared::operations::{
     AcceptOutcome, Deadline, IdempotencyKey, RequestedCallback, SubmissionError, SubmissionParts,
@@ -50,7 +50,8 @@ impl Handler {
         } else {
             202
         };
-        let location = format!("{}/operations/{}", request.base_url, operation.id);
+        let path = Route::ReadOperation.path_of(operation.id.as_str());
+        let location = format!("{}{path}", request.base_url);
         let mut answer =
             show(&operation, &payloads, status, self.clock.now()).with("location", location);
         if !is_new {

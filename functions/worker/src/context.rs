@@ -170,7 +170,7 @@ impl Clients {
         }
         let mut connector = aws::http_connector(&self.environment)?;
         if let Some(runtime) = &self.runtime {
-            connector = aws::driven_by(runtime.clone(), connector);
+            connector = aws::on_runtime(runtime.clone(), connector);
         }
         let aws = Aws::new(&self.environment, connector)?;
         Ok(self.aws.get_or_init(|| aws))

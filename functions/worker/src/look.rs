@@ -6,7 +6,7 @@ use shared::domain::time::Timestamp;
 use shared::lambda::{Disposition, Record};
 use shared::metrics::{self, Metric};
 use shared::queue::Dispatch;
-use shared::store::Found;
+use shared::store::Lookup;
 
 use crate::Worker;
 use crate::dispatch::names_another_function;
@@ -29,12 +29,12 @@ impl Worker {
             .find(&message.operation_id, &message.create_id, now)
             .await;
         let operation = match found {
-            Ok(Found::Present(operation)) => operation,
-            Ok(Found::Replaced(_)) => return self.other_incarnation(record, message, now).await,
-            Ok(Found::Expired(operation)) if operation.callback_is_unannounced() => {
+            Ok(Lookup::Present(operation)) => operation,
+            Ok(Lookup::Replaced(_)) => return self.other_incarnation(record, message, now).await,
+            Ok(Lookup::Expired(operation)) if operation.callback_is_unannounced() => {
                 return self.expired_with_callback(record, message, now).await;
             }
-            Ok(Found::Expired(_) | Found::Erased | Found::Absent) => {
+            Ok(Lookup::Expired(_) | Lookup::Erased | Lookup::Absent) => {
                 return self.absent(record, message, now).await;
             }
             Err(error) => return self.return_after_error(record, message, &error).await,

@@ -1,7 +1,8 @@
-//! A function for the bundle's own tests: it does what its event tells it to.
+//! A function for this crate's tests: it does what its event says.
 //!
-//! The event's `probe` member says what; failing that the `probe` member of the JSON in `body`, as a gateway delivers it, or
-//! in the first record's `body`, as a queue does. Without one the event is the answer.
+//! It reads the member `probe` of the event, else of the JSON in the event's `body` (from a
+//! gateway) or in the `body` of the first record (from a queue). Without `probe` it answers with
+//! the event.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -19,21 +20,21 @@ enum Probe {
     Reply(Value),
     /// Answer with a string of this many bytes.
     ReplyBytes(usize),
-    /// Return an error that says this.
+    /// Return an error with this message.
     Fail(String),
-    /// Panic with this.
+    /// Panic with this message.
     Panic(String),
     /// End the process with this code.
     Exit(i32),
     /// Answer with the environment.
     Environment,
-    /// Answer with what the runtime told about the invocation.
+    /// Answer with the invocation's context.
     Context,
-    /// Give back the records at these places.
+    /// Report the records at these indexes as failed.
     FailRecords(Vec<usize>),
-    /// Connect to `at`, send the process id, `name` and the event in a line each, and wait until the other side hangs up;
-    /// then answer with the process id, or do as `then` says.
-    Meet {
+    /// Connect to `at`, send process id, `name` and event in a line each, and wait until the other
+    /// side closes the connection. Then do `then`; without it, answer with the process id.
+    Hold {
         at: SocketAddr,
         name: String,
         then: Option<Box<Probe>>,
@@ -43,7 +44,7 @@ enum Probe {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     if std::env::vars().any(|(name, _)| name == "PROBE_INIT_FAILS") {
-        return Err("the probe was told to fail in its init phase".into());
+        return Err("PROBE_INIT_FAILS is set".into());
     }
     lambda_runtime::run(service_fn(handle)).await
 }
@@ -51,8 +52,8 @@ async fn main() -> Result<(), Error> {
 async fn handle(event: LambdaEvent<Value>) -> Result<Value, Error> {
     match probe(&event.payload)? {
         None => Ok(event.payload),
-        Some(Probe::Meet { at, name, then }) => {
-            meet(at, &name, &event.payload).await?;
+        Some(Probe::Hold { at, name, then }) => {
+            hold(at, &name, &event.payload).await?;
             match then {
                 None => Ok(json!(std::process::id())),
                 Some(then) => act(*then, &event),
@@ -79,35 +80,35 @@ fn act(probe: Probe, event: &LambdaEvent<Value>) -> Result<Value, Error> {
             "trace_id": event.context.xray_trace_id,
             "deadline_ms": event.context.deadline,
         })),
-        Probe::FailRecords(places) => {
+        Probe::FailRecords(indexes) => {
             let records = &event.payload["Records"];
-            let failures = places.iter().map(|place| {
-                let identifier = &records[*place]["messageId"];
+            let failures = indexes.iter().map(|index| {
+                let identifier = &records[*index]["messageId"];
                 json!({ "itemIdentifier": identifier })
             });
             Ok(json!({"batchItemFailures": failures.collect::<Vec<_>>()}))
         }
-        Probe::Meet { .. } => Err("a meeting leads to no other meeting".into()),
+        Probe::Hold { .. } => Err("a hold cannot follow a hold".into()),
     }
 }
 
-async fn meet(at: SocketAddr, name: &str, event: &Value) -> Result<(), Error> {
+async fn hold(at: SocketAddr, name: &str, event: &Value) -> Result<(), Error> {
     let mut stream = TcpStream::connect(at).await?;
     let lines = format!("{}\n{name}\n{event}\n", std::process::id());
     stream.write_all(lines.as_bytes()).await?;
-    // Far longer than any test waits: a test that forgot this process must not leave it behind.
-    let hung_up = stream.read_u8();
-    let _ = tokio::time::timeout(Duration::from_mins(1), hung_up).await;
+    // Far longer than any test waits: the process ends even if its test does not end it.
+    let closed = stream.read_u8();
+    let _ = tokio::time::timeout(Duration::from_mins(1), closed).await;
     Ok(())
 }
 
 fn probe(event: &Value) -> Result<Option<Probe>, Error> {
-    let told = |event: &Value| event.get("probe").cloned();
+    let member = |event: &Value| event.get("probe").cloned();
     let body = ["/body", "/Records/0/body"]
         .into_iter()
         .find_map(|pointer| event.pointer(pointer)?.as_str())
         .and_then(|body| serde_json::from_str(body).ok());
-    match told(event).or_else(|| told(&body?)) {
+    match member(event).or_else(|| member(&body?)) {
         None => Ok(None),
         Some(probe) => Ok(Some(serde_json::from_value(probe)?)),
     }

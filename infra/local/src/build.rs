@@ -1,4 +1,4 @@
-//! Builds the functions' binaries, so that starting the bundle from its source is one command.
+//! Builds the functions' binaries, so that one command starts the bundle from its source.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,41 +7,39 @@ use tokio::process::Command;
 
 use crate::bundle::FUNCTIONS;
 
-/// Why there are no binaries.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// Cargo could not be run, or this program does not know where it is itself.
+    /// Cargo did not run, or this program's own path is unknown.
     #[error("cargo could not be run to build the functions")]
     Cargo(#[source] io::Error),
-    /// Cargo says why, in its own lines.
     #[error("the functions do not build\n{output}")]
     Failed {
-        /// What cargo wrote.
+        /// Cargo's standard error.
         output: String,
     },
 }
 
-/// Builds the functions in the profile of this program, and tells the directory that they are in: its own. `cargo` is the
-/// command to run, as `$CARGO` names it to what cargo runs.
+/// Builds the functions in this program's profile and returns their directory, which is this
+/// program's own. `cargo` is the command to run: the value of `$CARGO` under cargo.
 ///
 /// # Errors
 ///
-/// When they cannot be built; see [`BuildError`].
+/// See [`BuildError`].
 pub async fn build_functions(cargo: &str) -> Result<PathBuf, BuildError> {
     let program = std::env::current_exe().map_err(BuildError::Cargo)?;
-    // Together with this package, as `cargo run -p local` built it: with features unified otherwise, everything that is shared
-    // would be built once more.
+    // With this package, as in `cargo run -p local`: without it cargo unifies features differently
+    // and would build every shared dependency again.
     let mut packages = vec![env!("CARGO_PKG_NAME")];
     packages.extend(FUNCTIONS.map(|function| function.name));
     build(cargo, &packages, !cfg!(debug_assertions)).await?;
     Ok(program.parent().unwrap_or(Path::new(".")).to_owned())
 }
 
-/// Builds packages of the workspace, with the features that they need together.
+/// Builds packages of the workspace with one `cargo build`, so with the features of all of them.
 ///
 /// # Errors
 ///
-/// When they cannot be built; see [`BuildError`].
+/// See [`BuildError`].
 pub async fn build(cargo: &str, packages: &[&str], release: bool) -> Result<(), BuildError> {
     let mut command = Command::new(cargo);
     command
@@ -49,7 +47,7 @@ pub async fn build(cargo: &str, packages: &[&str], release: bool) -> Result<(), 
         .args(packages.iter().flat_map(|package| ["-p", package]))
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .kill_on_drop(true);
-    forget_package(&mut command);
+    remove_package_variables(&mut command);
     if release {
         command.arg("--release");
     }
@@ -61,12 +59,13 @@ pub async fn build(cargo: &str, packages: &[&str], release: bool) -> Result<(), 
     Err(BuildError::Failed { output })
 }
 
-/// Has a command that builds not hear of this program's own package, which cargo told this program. A build script that reads
-/// variables of the same names (ring's does) would be run again, and everything above it built again, on every start.
-pub fn forget_package(command: &mut Command) {
+/// Removes the variables that cargo sets for this program's own package from a command that
+/// builds. With them, a build script that reads variables of these names (ring's does) would run
+/// again on every start, and everything that depends on it would be built again.
+pub fn remove_package_variables(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
-        let told = name.to_string_lossy();
-        if told.starts_with("CARGO_PKG_") || told.starts_with("CARGO_MANIFEST_") {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
             command.env_remove(&name);
         }
     }

@@ -1,4 +1,4 @@
-//! Clients for what runs on this machine.
+//! Clients for the listeners on this machine.
 
 use std::time::Duration;
 
@@ -11,15 +11,15 @@ use shared::domain::limits::CALL_ATTEMPT_TIMEOUT;
 
 use crate::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 
-/// An HTTP client for plain-HTTP addresses on this machine: it trusts no certificate, follows no redirect and heeds no
-/// proxy setting.
+/// An HTTP client for plain-HTTP addresses on this machine: it trusts no certificate, follows no
+/// redirect and ignores proxy settings.
 ///
 /// # Panics
 ///
-/// Never: what it is built from is fixed.
+/// Never: its settings are constants.
 #[must_use]
 pub fn http_client() -> reqwest::Client {
-    // reqwest insists on a TLS set-up, and one that is its own keeps this process free of a global one.
+    // reqwest requires a TLS configuration. Its own one spares this process a global provider.
     let tls = rustls::ClientConfig::builder_with_provider(
         rustls::crypto::ring::default_provider().into(),
     )
@@ -32,11 +32,11 @@ pub fn http_client() -> reqwest::Client {
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .build()
-        .expect("every setting is fixed and supported")
+        .expect("every setting is a supported constant")
 }
 
-/// The AWS SDK's settings for a store or for queues at `endpoint`, with this bundle's own region and credentials, which
-/// no local service checks. One call may have a longer read timeout than the others: a long poll needs it.
+/// The AWS SDK's settings for a store or for queues at `endpoint`, with the bundle's region and
+/// credentials.
 ///
 /// # Panics
 ///
@@ -44,7 +44,7 @@ pub fn http_client() -> reqwest::Client {
 #[must_use]
 pub fn sdk_config(endpoint: &str) -> SdkConfig {
     let credentials = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "local");
-    let tls = tls_context(&Environment::default()).expect("no settings, no mistakes");
+    let tls = tls_context(&Environment::default()).expect("no setting is malformed");
     let http_client = aws_smithy_http_client::Builder::new()
         .tls_provider(TLS)
         .tls_context(tls)
@@ -59,7 +59,7 @@ pub fn sdk_config(endpoint: &str) -> SdkConfig {
         .build()
 }
 
-/// One try of one call: how long its connection may take, and then its answer.
+/// The timeouts of one attempt of a call. A long poll passes a longer `read` than other calls.
 pub(crate) fn timeouts(read: Duration) -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(CALL_ATTEMPT_TIMEOUT)

@@ -1,9 +1,9 @@
-//! The embedded store over HTTP, as DynamoDB is spoken to.
+//! The embedded store behind DynamoDB's HTTP interface.
 //!
-//! `dynoxide` has a server, which leaves no place for the guard: it answers every origin
-//! with `access-control-allow-origin: *`. What it makes of each operation is used here as it is. Of
-//! its server it lacks the exact words for a body that no SDK sends, such as a list where a text
-//! belongs; that is refused all the same.
+//! `dynoxide` has a server, which cannot be put behind the guard: it answers every
+//! origin with `access-control-allow-origin: *`. This module replaces that server and uses
+//! `dynoxide`'s operations as they are. It differs in one detail: the error message for a body that
+//! no SDK sends, such as a list in place of a string, is less exact.
 //!
 //! The protocol is AWS JSON 1.0: <https://smithy.io/2.0/aws/protocols/aws-json-1_0-protocol.html>.
 
@@ -24,10 +24,10 @@ use tokio::net::TcpListener;
 
 use crate::guard::{Allowed, guarded};
 
-/// The largest request that DynamoDB takes, a batch of 25 writes.
+/// DynamoDB's largest request, a batch of 25 writes.
 const REQUEST_MAX_BYTES: usize = 16 * 1024 * 1024;
 const CONTENT_TYPE_JSON: &str = "application/x-amz-json-1.0";
-/// What the header `X-Amz-Target` starts with, before the operation.
+/// The start of the header `X-Amz-Target`, before the operation's name.
 const TARGET_PREFIXES: [&str; 2] = ["DynamoDB_20120810.", "DynamoDBStreams_20120810."];
 const UNKNOWN_OPERATION: &str =
     r#"{"__type":"com.amazon.coral.service#UnknownOperationException"}"#;
@@ -61,7 +61,7 @@ async fn handle(
     let mut prefixes = TARGET_PREFIXES.into_iter();
     let operation = prefixes.find_map(|prefix| target.strip_prefix(prefix));
     let operation = operation.unwrap_or_default();
-    // No signature is checked, but that there is one.
+    // The signature must be present; it is not verified.
     let unsigned = auth_material::validate(AuthMaterial {
         authorization: header(AUTHORIZATION.as_str()),
         query: uri.query().unwrap_or_default(),
@@ -88,7 +88,7 @@ fn reply(status: StatusCode, body: String) -> Response {
 
 macro_rules! operations {
     ($($name:literal => $method:ident,)*) => {
-        /// `None` for an operation that there is not.
+        /// `None` for an unknown operation.
         fn run(
             database: &Database,
             operation: &str,
@@ -141,7 +141,7 @@ fn answer<Q: DeserializeOwned, A: Serialize>(
         .map_err(|error| DynoxideError::InternalServerError(error.to_string()))
 }
 
-/// `dynoxide` marks what DynamoDB would read and then refuse, such as a number without digits.
+/// `dynoxide` marks a value that DynamoDB reads and then refuses, such as a number without digits.
 fn unreadable(error: &serde_json::Error) -> DynoxideError {
     let text = error.to_string();
     let text = text

@@ -1,8 +1,9 @@
-//! The event source mapping between a queue and a function, as Lambda keeps one.
+//! Lambda's event source mapping between a queue and a function.
 //! <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>
 //!
-//! At-least-once delivery rests on this module deleting only what the function answered for. Whatever is in doubt is left
-//! alone and comes back when its visibility timeout ends; nothing here changes a message's visibility.
+//! At-least-once delivery relies on this module: it deletes only messages that the function reports
+//! as done. In case of doubt a message stays in the queue and becomes visible again when its
+//! visibility timeout ends; nothing here changes a message's visibility.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,39 +19,41 @@ use crate::REGION;
 use crate::client::timeouts;
 use crate::function::Function;
 
-/// The longest that SQS lets a receive wait.
+/// SQS's maximum.
 const RECEIVE_WAIT_SECS: u16 = 20;
 
-/// How long a receive may take: what it waits, and time for the answer. A client that gives up sooner leaves a message
-/// that was on its way to it in flight until its visibility timeout ends.
+/// How long a receive may take: its wait, and time for the answer. A client that gives up sooner
+/// may leave a message in flight that nothing processes until its visibility timeout ends.
 const RECEIVE_ANSWER_MAX: Duration = Duration::from_secs(RECEIVE_WAIT_SECS as u64 + 10);
 
-/// How long to leave a queue alone that could not be received from, so that one that is down is not hammered.
+/// The pause after a failed receive, so that a queue that is down gets no flood of requests.
 const RECEIVE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// Which queue feeds the function, and how.
 #[derive(Debug, Clone)]
 pub struct EventSourceSettings {
-    /// The queue to receive from.
     pub queue_url: String,
-    /// The queue as events name it.
+    /// The queue's name in events.
     pub queue_arn: String,
-    /// The most messages in one event: 1 to 10, more than which SQS does not hand out at once. Together they have to fit
-    /// into [`PAYLOAD_MAX_BYTES`](crate::function::PAYLOAD_MAX_BYTES); Lambda would split what does not.
+    /// The most messages in one event: 1 to 10, SQS's maximum for one receive. Together they must
+    /// fit into [`PAYLOAD_MAX_BYTES`](crate::function::PAYLOAD_MAX_BYTES); Lambda would split a
+    /// batch that does not.
     pub batch_size: i32,
-    /// The most invocations at once, Lambda's `MaximumConcurrency`. Messages are received only while one is to spare, so
-    /// that no receive is used up by waiting.
+    /// The most invocations at once, Lambda's `MaximumConcurrency`. Messages are received only
+    /// while an invocation is free, so that no message spends a receive on waiting.
     pub concurrency_max: usize,
 }
 
-/// A queue that feeds a function until it is stopped or dropped.
+/// The log message for messages that stay in the queue though the function is done with them.
+const NOT_DELETED: &str = "messages could not be deleted; they are delivered again";
+
+/// Invokes a function with a queue's messages until it is stopped or dropped.
 #[derive(Debug)]
 pub struct EventSource {
     poller: JoinSet<()>,
 }
 
 impl EventSource {
-    /// Starts to poll. Batches are reported on as with `ReportBatchItemFailures`.
+    /// Starts to poll, with `ReportBatchItemFailures`.
     #[must_use]
     pub fn start(
         client: aws_sdk_sqs::Client,
@@ -67,7 +70,7 @@ impl EventSource {
         Self { poller }
     }
 
-    /// Stops at once. Batches under way are not waited for, and their messages come back, as they do from a crash.
+    /// Stops at once. As after a crash, the messages of batches in progress become visible again.
     pub async fn stop(mut self) {
         self.poller.shutdown().await;
     }
@@ -96,7 +99,12 @@ async fn poll(mapping: Arc<Mapping>) {
             }
             Err(error) => {
                 let error = DisplayErrorContext(&error);
-                tracing::warn!(queue = mapping.settings.queue_arn, %error, "could not receive");
+                tracing::warn!(
+                    queue = mapping.settings.queue_arn,
+                    %error,
+                    retry_after_secs = RECEIVE_AGAIN_AFTER.as_secs(),
+                    "messages could not be received"
+                );
                 tokio::time::sleep(RECEIVE_AGAIN_AFTER).await;
             }
         }
@@ -105,7 +113,7 @@ async fn poll(mapping: Arc<Mapping>) {
 
 impl Mapping {
     async fn receive(&self) -> Result<Vec<Message>, aws_sdk_sqs::Error> {
-        let patient =
+        let long_timeout =
             aws_sdk_sqs::config::Builder::default().timeout_config(timeouts(RECEIVE_ANSWER_MAX));
         let received = self
             .client
@@ -115,7 +123,7 @@ impl Mapping {
             .wait_time_seconds(RECEIVE_WAIT_SECS.into())
             .message_system_attribute_names(MessageSystemAttributeName::All)
             .customize()
-            .config_override(patient)
+            .config_override(long_timeout)
             .send()
             .await?;
         Ok(received.messages.unwrap_or_default())
@@ -126,14 +134,22 @@ impl Mapping {
         let answer = match self.function.invoke(self.event(&messages)).await {
             Ok(answer) => answer,
             Err(error) => {
-                tracing::warn!(queue, %error, "the function failed; its messages come back");
+                tracing::warn!(
+                    queue,
+                    %error,
+                    "the function failed; its messages become visible again after their timeout"
+                );
                 return;
             }
         };
         match failed_items(&answer, &messages) {
-            Ok(failed) => self.delete(done(&messages, &failed)).await,
+            Ok(failed) => self.delete(succeeded(&messages, &failed)).await,
             Err(error) => {
-                tracing::warn!(queue, %error, "the function's answer counts as a failure of the whole batch");
+                tracing::warn!(
+                    queue,
+                    %error,
+                    "the function's answer is malformed; the whole batch counts as failed"
+                );
             }
         }
     }
@@ -158,7 +174,7 @@ impl Mapping {
             "receiptHandle": message.receipt_handle(),
             "body": message.body(),
             "attributes": attributes,
-            // Ferry's messages are their bodies.
+            // Ferry's messages have none.
             "messageAttributes": {},
             "md5OfBody": message.md5_of_body(),
             "eventSource": "aws:sqs",
@@ -167,7 +183,7 @@ impl Mapping {
         })
     }
 
-    /// A message that could not be deleted comes back; the function has to bear that anyway.
+    /// A message that could not be deleted is delivered again; the function handles duplicates.
     async fn delete(&self, receipt_handles: Vec<&str>) {
         if receipt_handles.is_empty() {
             return;
@@ -181,7 +197,7 @@ impl Mapping {
         });
         let entries: Vec<_> = match entries.collect() {
             Ok(entries) => entries,
-            Err(error) => return tracing::warn!(queue, %error, "could not delete"),
+            Err(error) => return tracing::warn!(queue, %error, "{NOT_DELETED}"),
         };
         let deleted = self
             .client
@@ -194,31 +210,31 @@ impl Mapping {
             Ok(deleted) => {
                 for failure in deleted.failed() {
                     let (code, message) = (failure.code(), failure.message());
-                    tracing::warn!(queue, code, message, "could not delete a message");
+                    tracing::warn!(queue, code, message, "{NOT_DELETED}");
                 }
             }
             Err(error) => {
                 let error = DisplayErrorContext(&error);
-                tracing::warn!(queue, %error, "could not delete");
+                tracing::warn!(queue, %error, "{NOT_DELETED}");
             }
         }
     }
 }
 
-/// Why an answer to a batch says nothing about any of its messages.
+/// Why an answer to a batch is malformed, which fails all of its messages.
 #[derive(Debug, thiserror::Error)]
 enum InvalidAnswer {
     #[error("it is not JSON: {0}")]
     Json(#[from] serde_json::Error),
-    #[error("it is no object with a list of batchItemFailures")]
+    #[error("it is not an object with a list batchItemFailures")]
     Shape,
     #[error("an entry of batchItemFailures has no itemIdentifier")]
     NoIdentifier,
-    #[error("the itemIdentifier {0:?} is no message of the batch")]
+    #[error("the itemIdentifier {0:?} is not a message of the batch")]
     UnknownIdentifier(String),
 }
 
-/// The ids of the messages that the function gives back.
+/// The ids of the messages that the function reports as failed.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html#services-sqs-batchfailurereporting>
 fn failed_items(answer: &[u8], messages: &[Message]) -> Result<Vec<String>, InvalidAnswer> {
     if answer.trim_ascii().is_empty() {
@@ -248,7 +264,7 @@ fn failed_items(answer: &[u8], messages: &[Message]) -> Result<Vec<String>, Inva
 }
 
 /// The receipt handles of the messages that are not among the failed.
-fn done<'a>(messages: &'a [Message], failed: &[String]) -> Vec<&'a str> {
+fn succeeded<'a>(messages: &'a [Message], failed: &[String]) -> Vec<&'a str> {
     messages
         .iter()
         .filter(|message| !failed.iter().any(|id| message.message_id() == Some(id)))
@@ -260,7 +276,7 @@ fn done<'a>(messages: &'a [Message], failed: &[String]) -> Vec<&'a str> {
 mod tests {
     use super::*;
 
-    /// What is deleted of a batch of `a` and `b`.
+    /// The messages of a batch of `a` and `b` that are deleted.
     fn deleted(answer: &str) -> Result<Vec<String>, InvalidAnswer> {
         let messages = ["a", "b"].map(|id| {
             Message::builder()
@@ -269,14 +285,14 @@ mod tests {
                 .build()
         });
         let failed = failed_items(answer.as_bytes(), &messages)?;
-        Ok(done(&messages, &failed)
+        Ok(succeeded(&messages, &failed)
             .into_iter()
             .map(|handle| handle.trim_start_matches("receipt-").to_owned())
             .collect())
     }
 
     #[test]
-    fn nothing_said_is_success() {
+    fn an_answer_without_failures_deletes_the_whole_batch() {
         for answer in [
             "",
             " \n",
@@ -291,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_back_stays() {
+    fn a_failed_message_is_not_deleted() {
         for (answer, expected) in [
             (
                 r#"{"batchItemFailures":[{"itemIdentifier":"a"}]}"#,
@@ -311,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_makes_no_sense_is_a_complete_failure() {
+    fn a_malformed_answer_fails_the_whole_batch() {
         for answer in [
             "{",
             "\"done\"",

@@ -1,8 +1,8 @@
-//! The four functions as AWS Lambda runs them: real processes of the real binaries, on the real Runtime API.
+//! Lambda's execution environments: processes of the deployed binaries, on the Runtime API.
 //!
-//! What is tested here is what is deployed, so this module may not be kinder than Lambda: one invocation at a time per
-//! process, a time limit that kills, and a process that dies takes its invocation down with it. If it were, a function
-//! could pass every test and fail on its first day.
+//! Tests run what is deployed, so this module must not be more lenient than Lambda, or a function
+//! could pass every test and fail on AWS: a process has one invocation at a time, the timeout kills
+//! the process, and a process that ends fails its invocation.
 
 mod instance;
 mod output;
@@ -16,36 +16,36 @@ use std::time::Duration;
 use axum::body::Bytes;
 use serde::Deserialize;
 
-pub use crate::function::instance::{Gone, Instance};
+pub use crate::function::instance::{Instance, NotReady};
 use crate::function::pool::Pool;
 use crate::function::remote::RemoteFunction;
 pub use crate::function::runtime_api::Invocation;
 
-/// The largest event, and the largest response, of a synchronous invocation: 6 MB, which Lambda counts as 6 MiB.
+/// Lambda's limit for the event and for the response of a synchronous invocation: 6 MB, which it
+/// counts as 6 MiB.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
 pub const PAYLOAD_MAX_BYTES: usize = 6 * 1024 * 1024;
 
-/// What a function is and how it runs.
 #[derive(Debug, Clone)]
 pub struct FunctionSettings {
-    /// The name it is invoked by, as `AWS_LAMBDA_FUNCTION_NAME` tells it.
+    /// The value of `AWS_LAMBDA_FUNCTION_NAME`.
     pub name: String,
-    /// The binary: what would be the zip's `bootstrap`.
+    /// The `bootstrap` of the zip on AWS.
     pub binary: PathBuf,
-    /// How long an invocation may take before its process is killed; at most 1,800 s on AWS.
+    /// An invocation that takes longer is killed with its process.
     pub timeout: Duration,
-    /// What `AWS_LAMBDA_FUNCTION_MEMORY_SIZE` says, in MB. Told to the process, not enforced.
+    /// The value of `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`. It is not enforced.
     pub memory_mb: u32,
     /// The most processes, hence the most invocations at once. At least 1.
     pub instances_max: usize,
-    /// Up to so many processes, one is started as soon as an invocation finds none idle. Beyond it an invocation first waits a
-    /// moment for one to come free, so that a burst of short ones does not start as many processes.
+    /// While fewer processes exist, an invocation that finds none idle starts one at once. Later
+    /// invocations first wait a moment for an idle process, so that a burst of short invocations
+    /// does not start as many processes.
     pub instances_eager: usize,
-    /// The function's own variables. A process gets these, Lambda's own, and nothing of its starter's environment.
+    /// A process gets these variables and Lambda's, and none of this process's environment.
     pub environment: Vec<(String, String)>,
 }
 
-/// A function that can be invoked.
 #[derive(Debug)]
 pub struct Function(Backend);
 
@@ -56,24 +56,25 @@ enum Backend {
 }
 
 impl Function {
-    /// A function run by processes on this machine. None is started before [`Function::start`] or the first invocation.
+    /// A function run by processes on this machine. [`Function::start`] or the first invocation
+    /// starts the first one.
     #[must_use]
     pub fn processes(settings: FunctionSettings) -> Self {
         Self(Backend::Processes(Pool::new(settings)))
     }
 
-    /// A function that somebody else runs behind the `Invoke` API at `endpoint`, over plain HTTP: `cargo lambda watch`, or
-    /// the Runtime Interface Emulator of an image.
+    /// A function behind the `Invoke` API at `endpoint`, over plain HTTP: of `cargo lambda watch`,
+    /// or of an image's Runtime Interface Emulator.
     #[must_use]
     pub fn remote(endpoint: &str, name: &str) -> Self {
         Self(Backend::Remote(RemoteFunction::new(endpoint, name)))
     }
 
-    /// Starts a process, which the first invocation then finds. A remote function is its owner's to start.
+    /// Starts a process for the first invocation. Does nothing for a remote function.
     ///
     /// # Errors
     ///
-    /// [`FunctionError::Init`], with the function's own words when it refused its settings.
+    /// [`FunctionError::Init`], with the function's own message when it refused its settings.
     pub async fn start(&self) -> Result<(), FunctionError> {
         match &self.0 {
             Backend::Processes(pool) => pool.start().await,
@@ -81,14 +82,15 @@ impl Function {
         }
     }
 
-    /// Invokes the function and waits for its answer (`RequestResponse`). When every process is busy and no further one
-    /// may be started, the invocation waits its turn.
+    /// Invokes the function and waits for its answer (`RequestResponse`). While all processes are
+    /// busy and [`FunctionSettings::instances_max`] is reached, the invocation waits.
     ///
-    /// Dropping the future does not end the invocation, as a caller that hangs up does not end one on AWS.
+    /// Dropping the future does not end the invocation: on AWS, too, it continues when its caller
+    /// hangs up.
     ///
     /// # Errors
     ///
-    /// When the function fails, or cannot be run at all; see [`FunctionError`].
+    /// When the function fails or cannot be run; see [`FunctionError`].
     pub async fn invoke(&self, event: Bytes) -> Result<Bytes, FunctionError> {
         if event.len() > PAYLOAD_MAX_BYTES {
             return Err(FunctionError::EventTooLarge { bytes: event.len() });
@@ -99,7 +101,7 @@ impl Function {
         }
     }
 
-    /// What it has used so far; nothing for a remote function, which is its owner's to measure.
+    /// Zero for a remote function.
     #[must_use]
     pub fn usage(&self) -> Usage {
         match &self.0 {
@@ -108,8 +110,8 @@ impl Function {
         }
     }
 
-    /// Kills every process and waits until none is left. Running and waiting invocations end with
-    /// [`FunctionError::Stopped`], and so does every later one. A remote function is its owner's to stop.
+    /// Kills every process and waits until none is left. Every invocation, running, waiting or
+    /// later, ends with [`FunctionError::Stopped`]. Does nothing for a remote function.
     pub async fn stop(&self) {
         if let Backend::Processes(pool) = &self.0 {
             pool.stop().await;
@@ -117,68 +119,46 @@ impl Function {
     }
 }
 
-/// What Lambda would bill a function by.
+/// What Lambda bills.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// How often it was invoked.
     pub invocations: u64,
-    /// How long it ran, starts included, each rounded up to a millisecond
+    /// The duration of invocations and starts, each rounded up to a millisecond
     /// (<https://aws.amazon.com/lambda/pricing/>).
     pub billed: Duration,
 }
 
-/// Why an invocation has no response. Each but the last three reaches an AWS caller as `X-Amz-Function-Error`.
+/// Why an invocation has no response. On AWS a caller gets all but the last three as
+/// `X-Amz-Function-Error`.
 #[derive(Debug, thiserror::Error)]
 pub enum FunctionError {
-    /// The function itself answered with an error: it returned one, or it panicked.
+    /// The function returned an error, or it panicked.
     #[error("{error_type}: {message}")]
-    Reported {
-        /// The runtime's name for the kind of error.
-        error_type: String,
-        /// What the function said.
-        message: String,
-    },
-    /// The time limit passed; the process was killed.
+    Reported { error_type: String, message: String },
+    /// The process was killed.
     #[error("Sandbox.Timedout: no answer within {} s", .timeout.as_secs_f64())]
-    TimedOut {
-        /// The function's time limit.
-        timeout: Duration,
-    },
-    /// The process died while it held the invocation.
+    TimedOut { timeout: Duration },
     #[error("Runtime.ExitError: the process ended ({status}) before it answered")]
-    Exited {
-        /// How it ended, as the operating system tells it.
-        status: String,
-    },
-    /// No process could be brought to the point where it asks for an invocation.
+    Exited { status: String },
+    /// The process ended, gave up, or was killed before it asked for an invocation.
     #[error("the function did not start: {reason}")]
-    Init {
-        /// What kept it from starting.
-        reason: String,
-    },
-    /// The response was broken off, or is larger than [`PAYLOAD_MAX_BYTES`].
-    #[error("the response could not be taken: {reason}")]
-    Response {
-        /// What was wrong with it.
-        reason: String,
-    },
-    /// The event is larger than [`PAYLOAD_MAX_BYTES`]; the function never saw it.
+    Init { reason: String },
+    /// The response is incomplete or larger than [`PAYLOAD_MAX_BYTES`].
+    #[error("the response could not be read: {reason}")]
+    Response { reason: String },
+    /// The event is larger than [`PAYLOAD_MAX_BYTES`]; the function was not invoked.
     #[error("an event of {bytes} bytes is too large to invoke a function with")]
-    EventTooLarge {
-        /// The event's size.
-        bytes: usize,
-    },
-    /// A remote function's endpoint could not be reached, or did not answer as one.
+    EventTooLarge { bytes: usize },
+    /// A remote function's endpoint did not answer, or answered with an HTTP error.
     #[error("the function's endpoint did not answer")]
     Unreachable(#[source] reqwest::Error),
-    /// The function was stopped.
     #[error("the function was stopped")]
     Stopped,
 }
 
 impl FunctionError {
-    /// From the error document that a runtime posts and an invoker gets. That the function failed is certain whatever the
-    /// document holds, so one that cannot be read only leaves the words empty.
+    /// Reads the error document that a runtime posts and `Invoke` returns. The function has failed
+    /// whatever the document contains, so an unreadable document leaves type and message empty.
     fn reported(document: &[u8]) -> Self {
         #[derive(Deserialize, Default)]
         #[serde(rename_all = "camelCase", default)]

@@ -1,8 +1,8 @@
-//! The API Gateway HTTP API: which requests reach which function, and what comes of it.
+//! The API Gateway HTTP API: routes each request to its function and turns the function's answer
+//! into a response. <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api.html>
 //!
-//! It may add nothing that API Gateway does not do, and takes no part in the API: a path or a method that only works here
-//! would be found out on AWS. Its own refusals have API Gateway's own bodies, `{"message": …}`.
-//! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api.html>
+//! It does nothing that API Gateway does not do: a path or a method that only works here would fail
+//! on AWS. Its own errors have API Gateway's bodies, `{"message": …}`.
 
 mod authorizer;
 mod cors;
@@ -22,42 +22,38 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use shared::clock::Clock;
+use shared::http::HttpFunction;
 use tokio::net::TcpListener;
 
 pub use crate::gateway::cors::CORS;
-pub use crate::gateway::route::{Handler, ROUTES, Route};
+pub use crate::gateway::route::{GatewayRoute, MatchedRoute, find_route, gateway_routes};
 
 use crate::function::{Function, FunctionError};
 use crate::gateway::authorizer::owner;
 use crate::gateway::event::Call;
 use crate::guard::{Allowed, guarded};
 
-/// How long an integration may take: the HTTP API's maximum.
+/// The HTTP API's limit for an integration.
 /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html>
 pub const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The largest request body: the HTTP API's payload limit, 10 MB, which it counts as 10 MiB.
+/// The HTTP API's limit for a request body: 10 MB, which it counts as 10 MiB.
 pub const BODY_MAX_BYTES: usize = 10 * 1024 * 1024;
 
-/// The gateway in front of the two functions that answer HTTP.
 #[derive(Clone)]
 pub struct Gateway {
-    /// Answers [`Handler::Submit`].
     pub submit: Arc<Function>,
-    /// Answers [`Handler::Status`].
     pub status: Arc<Function>,
     /// Whether a request without `Authorization` is refused; otherwise its owner is `anonymous`.
     pub require_token: bool,
-    /// Further hosts that it is called by, and origins whose pages may call it.
     pub allowed: Allowed,
-    /// Tells the time of requests.
     pub clock: Arc<dyn Clock>,
-    /// How long a function may take to answer; [`INTEGRATION_TIMEOUT`] but for tests.
+    /// [`INTEGRATION_TIMEOUT`] except in tests.
     pub integration_timeout: Duration,
 }
 
 impl Gateway {
-    /// Serves on `listener` until `shutdown` completes and every request under way is answered.
+    /// Serves until `shutdown` completes and every request in progress is answered.
     ///
     /// # Errors
     ///
@@ -117,66 +113,81 @@ impl Serving {
         request_id: String,
     ) -> Result<Response, Refusal> {
         let (request, body) = request.into_parts();
-        let found = route::find(&request.method, request.uri.path()).ok_or(Refusal::NotFound)?;
-        let owner = if found.route.authorized {
+        let MatchedRoute { route, parameters } =
+            find_route(request.method.as_str(), request.uri.path()).ok_or(Refusal::NotFound)?;
+        let owner = if route.is_public {
+            None
+        } else {
             let owner = owner(&request.headers, self.gateway.require_token);
             Some(owner.ok_or(Refusal::Unauthorized)?)
-        } else {
-            None
         };
         if body.size_hint().lower() > BODY_MAX_BYTES as u64 {
             return Err(Refusal::TooLarge);
         }
-        // A body that breaks off in the middle has nobody left to answer to, so the one reason that is told is the size.
+        // Reading fails at the limit, or because the caller hung up, which then gets no answer.
         let body = axum::body::to_bytes(body, BODY_MAX_BYTES)
             .await
             .map_err(|_| Refusal::TooLarge)?;
         let call = Call {
             request: &request,
             body,
-            route_key: found.route.key,
-            path_parameters: found.parameters,
+            route_key: &route.key,
+            path_parameters: parameters,
             owner,
             peer: peer.ip(),
             port: self.port,
             request_id,
             now: self.gateway.clock.now(),
         };
-        self.invoke(found.route, call.event()).await
+        self.invoke(route, call.event()).await
     }
 
-    async fn invoke(&self, route: &Route, event: Bytes) -> Result<Response, Refusal> {
-        let function = match route.handler {
-            Handler::Submit => &self.gateway.submit,
-            Handler::Status => &self.gateway.status,
+    async fn invoke(&self, route: &GatewayRoute, event: Bytes) -> Result<Response, Refusal> {
+        let function = match route.function {
+            HttpFunction::Submit => &self.gateway.submit,
+            HttpFunction::Status => &self.gateway.status,
         };
         let outcome =
             tokio::time::timeout(self.gateway.integration_timeout, function.invoke(event)).await;
         match outcome {
             Err(_) => {
-                tracing::error!(route = route.key, "the function did not answer in time");
+                let timeout_secs = self.gateway.integration_timeout.as_secs_f64();
+                tracing::error!(
+                    route = route.key,
+                    timeout_secs,
+                    "the function did not answer in time; the caller gets 503"
+                );
                 Err(Refusal::Unavailable)
             }
             Ok(Err(FunctionError::EventTooLarge { .. })) => Err(Refusal::TooLarge),
             Ok(Err(error)) => {
-                tracing::error!(route = route.key, %error, "the function failed");
+                tracing::error!(
+                    route = route.key,
+                    %error,
+                    "the function failed; the caller gets 500"
+                );
                 Err(Refusal::Failed)
             }
             Ok(Ok(answer)) => response::read(&answer).map_err(|error| {
-                tracing::error!(route = route.key, %error, "the function's answer is not a response");
+                tracing::error!(
+                    route = route.key,
+                    %error,
+                    "the function's answer is no HTTP response; the caller gets 500"
+                );
                 Refusal::Failed
             }),
         }
     }
 
-    /// In the form of API Gateway's own: sixteen characters that mean nothing. The time keeps one run's from another's.
+    /// Sixteen opaque characters, as API Gateway's ids have. The time makes the ids of two runs
+    /// differ.
     fn request_id(&self) -> String {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         format!("{:010x}{number:05x}=", self.gateway.clock.now().as_millis())
     }
 }
 
-/// What the gateway itself answers, in API Gateway's words.
+/// An error that the gateway itself answers with.
 enum Refusal {
     Unauthorized,
     NotFound,

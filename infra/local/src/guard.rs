@@ -1,18 +1,18 @@
-//! The local request guard: which requests the listeners of this crate read at all.
+//! The guard of every listener in this crate: it refuses the requests of web pages.
 //!
-//! No listener here checks who calls. The loopback interface keeps other machines out, but not the
-//! pages that this machine's browser shows:
+//! The listeners do not authenticate their callers. The loopback interface keeps other machines
+//! out, but not the pages in this machine's browser:
 //!
-//! - DNS rebinding: a page's host name resolves to 127.0.0.1 later on. To the browser the listener
-//!   is then of the page's origin, and the page reads every answer. `Host` still names the page's
-//!   host.
+//! - DNS rebinding: a page's host name later resolves to 127.0.0.1. The browser then takes the
+//!   listener for the page's origin, and the page can read every answer. `Host` still names the
+//!   page's host.
 //! - "Simple" cross-site requests, such as a POST of `text/plain`, need no preflight
-//!   (<https://fetch.spec.whatwg.org/#http-cors-protocol>): the page cannot read the answer, but what
-//!   it asks for is done. The browser names the page in `Origin`, and sends
-//!   `Sec-Fetch-Site: cross-site` (<https://www.w3.org/TR/fetch-metadata/>).
+//!   (<https://fetch.spec.whatwg.org/#http-cors-protocol>): the page cannot read the answer, but
+//!   the request takes effect. The browser names the page in `Origin`, and sends `Sec-Fetch-Site:
+//!   cross-site` (<https://www.w3.org/TR/fetch-metadata/>).
 //!
-//! What is in doubt is refused. That includes names below `localhost`, which not every resolver
-//! keeps on this machine (RFC 6761, section 6.3), and a request without `Host`.
+//! In case of doubt a request is refused. That includes subdomains of `localhost`, which some
+//! resolvers send to other machines (RFC 6761, section 6.3), and a request without `Host`.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -36,18 +36,17 @@ const LOOPBACK_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 /// The port that a browser leaves out of `Host`.
 const HTTP_PORT: u16 = 80;
 
-/// What may call besides programs and pages of this machine.
+/// The callers that the guard accepts besides programs and pages of this machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Allowed {
-    /// Further names in `Host`, at any port: of this machine to its containers, for example. An
+    /// More names in `Host`, with any port: for example this machine's name in its containers. An
     /// IPv6 address is in brackets.
     pub hosts: Vec<String>,
-    /// Origins whose pages may call, as browsers spell them.
+    /// Origins whose pages may call, in the form that browsers send.
     pub origins: Vec<String>,
 }
 
 impl Allowed {
-    /// The same hosts, and no pages.
     #[must_use]
     pub fn without_origins(&self) -> Self {
         Self {
@@ -57,7 +56,7 @@ impl Allowed {
     }
 }
 
-/// Puts the guard before all that `router` answers, its fallback included.
+/// Puts the guard in front of every route of `router`, and of its fallback.
 ///
 /// # Errors
 ///
@@ -79,7 +78,7 @@ async fn pass(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> 
 }
 
 struct Guard {
-    /// The loopback names as this listener's clients send them.
+    /// `Host` for this listener.
     own_hosts: Vec<String>,
     allowed: Allowed,
 }
@@ -118,7 +117,7 @@ impl Guard {
             return Err(Refusal::NoHost);
         };
         self.check_host(&text(host))?;
-        // A target in absolute form goes before `Host` (RFC 9112, section 3.2.2).
+        // A target in absolute form takes precedence over `Host` (RFC 9112, section 3.2.2).
         if let Some(authority) = request.uri.authority() {
             self.check_host(authority.as_str())?;
         }
@@ -153,7 +152,7 @@ impl Guard {
         self.allowed.origins.iter().any(|allowed| allowed == origin)
     }
 
-    /// Whatever answers behind the guard, only the allowed origins' pages may read it.
+    /// Only pages of allowed origins may read an answer, whatever its handler sets.
     fn restrict(&self, headers: &mut HeaderMap) {
         let named = headers.get(ACCESS_CONTROL_ALLOW_ORIGIN);
         let named = named.and_then(|origin| origin.to_str().ok());
@@ -179,7 +178,7 @@ fn text(value: &HeaderValue) -> String {
     String::from_utf8_lossy(value.as_bytes()).into_owned()
 }
 
-/// Whether a `Host` is this name, with any port or none.
+/// Whether `host` is `name`, with or without a port.
 fn is_named(host: &str, name: &str) -> bool {
     let Some((start, port)) = host.split_at_checked(name.len()) else {
         return false;
@@ -189,12 +188,12 @@ fn is_named(host: &str, name: &str) -> bool {
     start.eq_ignore_ascii_case(name) && (port.is_empty() || has_port)
 }
 
-/// Any port and scheme: such pages are served by this machine.
+/// With any port and scheme: this machine serves such pages.
 fn is_loopback_origin(origin: &str) -> bool {
     let Ok(url) = Url::parse(origin) else {
         return false;
     };
-    // Browsers spell an origin in one way, which `null` and a longer URL are not.
+    // An origin has one form in browsers; `null` and longer URLs have another.
     let is_origin = url.origin().ascii_serialization() == origin;
     let is_loopback = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
@@ -227,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_a_loopback_name_with_the_own_port_or_an_allowed_name() {
+    fn a_host_is_a_loopback_name_with_the_listeners_port_or_an_allowed_name() {
         let none = Guard::new(PORT, Allowed::default());
         let some = Guard::new(PORT, allowed());
         let port_80 = Guard::new(HTTP_PORT, Allowed::default());
@@ -280,9 +279,9 @@ mod tests {
         }
     }
 
-    /// Hyper reads these of a request line, in absolute form and in that of CONNECT.
+    /// Hyper accepts request lines in absolute form and in CONNECT's form.
     #[test]
-    fn a_target_that_names_a_host_names_one_that_may_be_called() {
+    fn a_host_in_the_target_is_checked_like_the_host_header() {
         let guard = Guard::new(PORT, allowed());
         for (target, passes) in [
             ("http://localhost:3000/operations", true),
@@ -300,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_of_this_machine_or_of_an_allowed_origin() {
+    fn a_page_must_be_of_this_machine_or_of_an_allowed_origin() {
         let none = Guard::new(PORT, Allowed::default());
         let some = Guard::new(PORT, allowed());
         let origin = |origin| vec![("origin", origin)];
@@ -363,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_names_no_origin_but_an_allowed_one() {
+    fn an_answer_allows_only_an_allowed_origin() {
         let guard = Guard::new(PORT, allowed());
         for (named, stays) in [
             ("*", false),

@@ -1,14 +1,16 @@
-//! The bundle's queues on one machine: standard SQS queues in memory, spoken to as SQS is.
+//! SQS standard queues, in memory, behind SQS's HTTP interface.
 //!
-//! It exists so that leases, backoff, delays, redrive and expiry can be tested by moving a clock rather than by waiting, and so
-//! that the bundle starts with nothing installed. The AWS SDK cannot tell it from SQS in what the bundle relies upon; where the two
-//! differ, a test that passes here may fail in AWS, so every behaviour is held to a suite that also runs against another
-//! implementation. It keeps nothing when its process ends and checks no signature, so it belongs on the
-//! loopback interface, behind the [guard](crate::guard).
+//! With them, tests of leases, backoff, delays, redrive and expiry move a clock instead of waiting,
+//! and the bundle starts with nothing installed. For everything that the bundle relies on, the AWS
+//! SDK cannot distinguish them from SQS. Where the two differ, a test that passes here may fail on
+//! AWS, so the tests in `tests/sqs` run against another implementation too. Messages are lost when
+//! the process ends, and signatures are not verified, so the listener must be on the loopback
+//! interface, behind the [guard](crate::guard).
 //!
-//! What SQS does and this does not: it never delivers a message twice by itself, never out of order, counts exactly, and lets
-//! a queue be purged or created again at once. Queues are fair as `tenant` says. There are no FIFO queues, policies, tags, encryption or message move tasks;
-//! what asks for them is refused.
+//! Differences from SQS: a message is delivered twice only after its visibility timeout, messages
+//! stay in order, counts are exact, and a queue can be purged or created again at once. Queues are
+//! fair, as `tenant` describes. There are no FIFO queues, policies, tags, encryption or message
+//! move tasks; requests for them are refused.
 //!
 //! The protocol is AWS JSON 1.0: <https://smithy.io/2.0/aws/protocols/aws-json-1_0-protocol.html>.
 
@@ -47,10 +49,10 @@ use error::SqsError;
 
 use crate::guard::{Allowed, guarded};
 
-/// A batch of 1 MiB can take several times as much as JSON, where it may be escaped or Base64.
+/// A batch of 1 MiB can be several times larger as JSON, with escapes or Base64.
 const MAXIMUM_REQUEST_BYTES: usize = 8 * 1024 * 1024;
 const CONTENT_TYPE_JSON: &str = "application/x-amz-json-1.0";
-/// What the header `X-Amz-Target` starts with, before the action.
+/// The start of the header `X-Amz-Target`, before the action's name.
 const TARGET_PREFIX: &str = "AmazonSQS.";
 
 /// The queues of one account. Clones share them.
@@ -64,7 +66,7 @@ struct Shared {
     broker: Mutex<Broker>,
 }
 
-/// The queues as they are reached at one address, which their URLs carry.
+/// The queues behind one listener, whose address is in their URLs.
 #[derive(Clone)]
 struct Endpoint {
     sqs: Sqs,
@@ -72,7 +74,7 @@ struct Endpoint {
 }
 
 impl Sqs {
-    /// No queues yet. Visibility, delays, retention and long polls all go by `clock`.
+    /// Without queues. `clock` governs visibility, delays, retention and long polls.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let broker = Mutex::new(Broker::new(clock.now()));
@@ -81,8 +83,8 @@ impl Sqs {
         }
     }
 
-    /// Accepts connections on `listener` until the future is dropped. Queue URLs are made from the listener's address:
-    /// `http://HOST:PORT/000000000000/NAME`.
+    /// Accepts connections on `listener` until the future is dropped. A queue's URL is
+    /// `http://HOST:PORT/000000000000/NAME`, with the listener's address.
     ///
     /// # Errors
     ///
@@ -100,18 +102,19 @@ impl Sqs {
         axum::serve(listener, router).await
     }
 
-    /// When the first message of this queue can be received, now or later; `None` when it holds none, or there is no such queue.
-    /// Not a part of SQS: it spares a test that moves the clock by hand the polls that find nothing.
+    /// The time from which the queue's first message can be received; `None` for an empty or
+    /// unknown queue. SQS has no such action: it spares tests with a manual clock polls that return
+    /// nothing.
     #[must_use]
     pub fn next_message_at(&self, queue: &str) -> Option<Timestamp> {
         let (mut broker, now) = self.broker();
         broker.queue(queue, now).ok()?.first_available_at()
     }
 
-    /// The queues and the present, which is read under the lock: what happens later in time then also happens later to the
-    /// queues, and messages are numbered in the order of their timestamps.
+    /// The queues and the current time. The clock is read under the lock, so that changes happen in
+    /// the order of their times and messages are numbered in the order of their timestamps.
     fn broker(&self) -> (MutexGuard<'_, Broker>, Timestamp) {
-        // A panic under the lock fails its own request; every change to a queue is one step, so the others can go on.
+        // A panic under the lock fails only its own request: each change to a queue is one step.
         let broker = self
             .shared
             .broker
@@ -121,7 +124,6 @@ impl Sqs {
     }
 }
 
-/// The ARN of the queue with that name, as an event source or a redrive policy names it.
 #[must_use]
 pub fn queue_arn(name: &str) -> String {
     broker::queue_arn(name)

@@ -116,7 +116,7 @@ impl Erase {
     /// `None` when the index still lists the id, but the operation is gone or has another owner.
     fn found(&self, record: &Record, erased_at: Option<Timestamp>) -> Option<Found> {
         match record {
-            Record::Mark { .. } => None,
+            Record::Tombstone { .. } => None,
             Record::Unreadable { .. } => Some(Found::Unreadable),
             Record::Operation(operation) if operation.owner != self.owner => None,
             Record::Operation(_) if erased_at.is_some() => Some(Found::HalfErased),

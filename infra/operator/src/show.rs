@@ -153,7 +153,7 @@ impl<'a> View<'a> {
                     result: inspected.result(operation),
                 });
             }
-            Record::Mark { create_id } => {
+            Record::Tombstone { create_id } => {
                 view.record = "mark";
                 view.create_id = create_id.as_deref();
             }

@@ -1,12 +1,13 @@
-//! Which URLs Ferry will post an outcome to.
+//! Which URLs Ferry may post an outcome to.
 //!
-//! A callback URL is judged twice: its text here, when it is submitted and whenever it is read back, and the addresses behind
-//! its name when a connection is made ([`Reach::judge`]). Neither looks names up here. If this module is wrong, a URL means one
-//! host to whoever checked it and another to the HTTP client that connects.
+//! A callback URL is judged twice: its text here, when it is submitted and whenever it is read
+//! back, and the addresses of its name when a connection is made ([`Reach::judge`]). This module
+//! does not resolve names. If it is wrong, a URL means one host to its check and another to the
+//! HTTP client that connects.
 //!
-//! The client reads URLs by the WHATWG rules, which repair: they drop tabs and new lines, turn backslashes into slashes, decode
-//! the host and read `0x7f.1` as an address. So the raw text is judged first, by a reader that repairs nothing, and then both
-//! readers have to have found the same host.
+//! The client reads URLs by the WHATWG rules, which repair them: they drop tabs and new lines, turn
+//! backslashes into slashes, decode the host and read `0x7f.1` as an address. So a reader that
+//! repairs nothing judges the raw text first, and then both readers must find the same host.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -18,19 +19,20 @@ use super::network::{AllowedNetworks, Reach, RefusedAddress};
 
 mod host_name;
 
-/// A URL that a callback may be sent to, as far as its text tells.
+/// A URL that a callback may be sent to, judged by its text.
 ///
 /// The query often holds a token, so `Debug` and `Display` show the URL without it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CallbackUrl {
     text: String,
-    /// The host when it is written as an address; otherwise it is a name.
+    /// The host, if it is written as an address. Otherwise it is a name.
     address: Option<IpAddr>,
     reach: Reach,
 }
 
-/// A refused URL. Reads as its caller may know it: what is wrong with the text, and of a host no more than that it is refused, whatever
-/// networks are allowed. Otherwise answers would be a map of the operator's network.
+/// A refused URL. It displays what its caller may know: what is wrong with the text, but of a host
+/// only that it is refused, whichever networks are allowed. Otherwise the answers would map the
+/// operator's network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{sentence}")]
 pub struct RefusedUrl {
@@ -39,7 +41,7 @@ pub struct RefusedUrl {
     sentence: Sentence,
 }
 
-/// What a caller reads behind the name of the member.
+/// What a caller reads after the name of the member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 enum Sentence {
     #[error("must have at most {CALLBACK_URL_CHARS_MAX} characters")]
@@ -66,8 +68,8 @@ pub enum RefusedUrlReason {
     /// Longer than [`CALLBACK_URL_CHARS_MAX`].
     #[error("longer than {CALLBACK_URL_CHARS_MAX} characters")]
     TooLong,
-    /// A control character, a space, a backslash, or anything outside ASCII.
-    #[error("a character that a URL cannot hold")]
+    /// A control character, a space, a backslash, or a character outside ASCII.
+    #[error("a character that a URL cannot have")]
     Character,
     /// A fragment, which is never sent.
     #[error("a fragment")]
@@ -75,88 +77,92 @@ pub enum RefusedUrlReason {
     /// Not `https:`, or `http:` where no network is allowed.
     #[error("a scheme that is not allowed")]
     Scheme,
-    /// Fewer or more than two slashes behind the scheme.
+    /// Fewer or more than two slashes after the scheme.
     #[error("missing or extra slashes after the scheme")]
     Slashes,
-    /// A user name or a password, empty ones included.
+    /// A user name or a password, even an empty one.
     #[error("user information")]
     UserInfo,
-    /// Port 0, an empty port, or one that is not written as a plain number.
+    /// Port 0, an empty port, or a port that is not a plain number.
     #[error("an unusable port")]
     Port,
     /// The host is neither a name of letters, digits and hyphens nor an address.
     #[error("an invalid host name")]
     HostName,
-    /// An IPv4 address in another notation than four plain numbers.
-    #[error("an IPv4 address in disguise")]
+    /// An IPv4 address that is not written as four plain numbers.
+    #[error("an IPv4 address that is not written as four plain numbers")]
     DisguisedAddress,
-    /// A name without a dot, which means what the local network makes it mean.
+    /// A name without a dot: its meaning depends on the local network.
     #[error("a single-label name")]
     SingleLabelName,
     /// A name that the public DNS does not serve.
     #[error("a special-use name")]
     SpecialUseName,
     /// A name under which a cloud serves credentials to the machine itself.
-    #[error("a name of the cloud's own services")]
+    #[error("a name under which a cloud serves credentials")]
     CloudServiceName,
-    /// A host written as an address that may not be reached.
+    /// A host written as an address that is refused.
     #[error(transparent)]
     Address(#[from] RefusedAddress),
-    /// The HTTP client's reader refuses the URL, or finds another host in it than ours does.
-    #[error("not read alike by two readers")]
+    /// The HTTP client's reader refuses the URL, or finds another host in it than this module's
+    /// reader.
+    #[error("a host that the HTTP client would read differently")]
     Ambiguous,
 }
 
 impl CallbackUrl {
     /// Judges the text of a callback URL.
     ///
-    /// Accepted is `https` with a public name or address. Where networks are allowed, so are: an address inside one of them;
-    /// `http`; and names of one label or for special use. Whatever the last two lead to must lie in an allowed network, which
-    /// [`CallbackUrl::reach`] asks of whoever connects.
+    /// `https` with a public name or address is accepted. Where networks are allowed, so are an
+    /// address inside one of them, `http`, and single-label and special-use names. The last two
+    /// must resolve to an allowed network: [`CallbackUrl::reach`] requires it of the code that
+    /// connects.
     ///
     /// # Errors
     ///
     /// One sentence for the caller, and the reason for the log.
     pub fn parse(text: &str, allowed: &AllowedNetworks) -> Result<Self, RefusedUrl> {
-        // Every fault of the text comes before any look at the networks, so that it is said alike whatever they are.
+        // All faults of the text are reported before the networks are checked, so the answer to
+        // them is the same whichever networks are allowed.
         let (scheme_reach, host) =
             split(text).map_err(|(reason, sentence)| RefusedUrl { reason, sentence })?;
         judge(text, scheme_reach, host, allowed).map_err(|reason| {
             let sentence = match scheme_reach {
                 Reach::Public => Sentence::Host,
-                // As where no network is allowed, and `http` to none.
+                // The same answer as where no network is allowed, and `http` is refused to every
+                // host.
                 Reach::AllowedNetworks => Sentence::Scheme,
             };
             RefusedUrl { reason, sentence }
         })
     }
 
-    /// The URL as it was written, query included: a secret as often as not.
+    /// The URL as it was written, with its query, which is often a secret.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The URL with its query replaced, fit to be shown and logged.
+    /// The URL with its query replaced, safe to show and log.
     #[must_use]
     pub fn redacted(&self) -> String {
         redacted(&self.text)
     }
 
-    /// The host, when it is written as an address and so will not be resolved.
+    /// The host, if it is written as an address and needs no resolution.
     #[must_use]
     pub fn address(&self) -> Option<IpAddr> {
         self.address
     }
 
-    /// Where the addresses of this URL may lie.
     #[must_use]
     pub fn reach(&self) -> Reach {
         self.reach
     }
 }
 
-/// The text of a callback URL with its query replaced: a stored one is shown as it was accepted, whatever would be accepted now.
+/// The text of a callback URL with its query replaced. Works on any stored URL, even one that would
+/// be refused now.
 #[must_use]
 pub fn redacted(text: &str) -> String {
     match text.split_once('?') {
@@ -214,7 +220,8 @@ fn judge(
     })
 }
 
-/// Splits a URL that needs no repair into what its scheme may reach and its host, brackets included.
+/// Splits a URL that needs no repair into what its scheme may reach and its host, brackets
+/// included.
 fn split(text: &str) -> Result<(Reach, &str), (RefusedUrlReason, Sentence)> {
     if text.chars().nth(CALLBACK_URL_CHARS_MAX).is_some() {
         return Err((RefusedUrlReason::TooLong, Sentence::TooLong));
@@ -256,7 +263,7 @@ fn host_of(authority: &str) -> Result<&str, (RefusedUrlReason, Sentence)> {
     let (host, port) = authority.split_at(end_of_literal + colon);
     let port = &port[1..];
     if port.contains(':') {
-        // No host and port, but an address without its brackets as often as not.
+        // Often an IPv6 address without its brackets.
         return Err((RefusedUrlReason::HostName, Sentence::Host));
     }
     match port.parse::<u16>() {
@@ -265,7 +272,7 @@ fn host_of(authority: &str) -> Result<&str, (RefusedUrlReason, Sentence)> {
     }
 }
 
-/// Reads `[…]`; a zone id is no part of it.
+/// Reads `[…]`. Refuses a zone id.
 fn bracketed_ipv6(host: &str) -> Option<Ipv6Addr> {
     host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
 }

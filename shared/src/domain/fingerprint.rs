@@ -1,7 +1,8 @@
-//! What makes two submits the same.
+//! When two submits are the same.
 //!
-//! An idempotent submit needs no second record: its key decides the operation's id, the conditional create finds the first
-//! operation under it, and the fingerprint of the request tells a replay from a conflict.
+//! An idempotent submit needs no second record. Its key determines the operation's id, the
+//! conditional create finds the first operation under that id, and the request's hash distinguishes
+//! a replay from a conflict.
 
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
@@ -10,14 +11,14 @@ use super::callback::Event;
 use super::id::OperationId;
 use super::json;
 
-/// What the request was, as far as a replay must repeat it: SHA-256.
+/// SHA-256 of all that a replay must repeat.
 pub type RequestHash = [u8; 32];
 
-/// The operation that `key` names for this owner, function and version *as requested*: leaving the
-/// version out and naming the latest are two requests.
+/// The id of the operation that `key` names for this owner, function and version *as requested*:
+/// leaving the version out and naming the latest are two requests.
 ///
-/// `salt` is the deployment's. Without it anyone could compute another owner's ids from guessed
-/// keys, and time requests for them to find out which exist.
+/// `salt` belongs to the deployment. Without it anyone could compute another owner's ids from
+/// guessed keys, and find out which exist by timing requests for them.
 #[must_use]
 pub fn operation_id(
     salt: &str,
@@ -38,8 +39,8 @@ pub fn operation_id(
     OperationId::from_bytes(bytes)
 }
 
-/// The fingerprint of what a replay must repeat: arguments by JSON value, callback URL and events. Metadata and times are not
-/// in it.
+/// The hash of all that a replay must repeat: arguments by JSON value, callback URL and events.
+/// Metadata and times are not included.
 #[must_use]
 pub fn request_hash(arguments: &RawValue, callback: Option<(&str, &[Event])>) -> RequestHash {
     let mut hash = Sha256::new();
@@ -52,7 +53,8 @@ pub fn request_hash(arguments: &RawValue, callback: Option<(&str, &[Event])>) ->
     hash.finalize().into()
 }
 
-/// Each part with its length, so that no two different lists of parts run together into one.
+/// Hashes each part with its length, so that two different lists of parts never yield the same
+/// bytes.
 fn put(hash: &mut Sha256, part: Option<&[u8]>) {
     match part {
         Some(bytes) => {
@@ -91,7 +93,7 @@ mod tests {
         ("[ab]{0,2}", "[ab]{0,3}", "[ab]{0,3}", version, "[ab]{0,3}")
     }
 
-    /// Replays find their operation by it, whatever release accepted that.
+    /// A replay must find its operation whichever release accepted it.
     #[test]
     fn an_id_is_the_first_96_bits_of_the_hash_of_its_parts_with_their_lengths() {
         let id = operation_id("salt", "jwt:alice", "demo.echo", None, "k");
@@ -99,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn order_and_white_space_of_arguments_do_not_count() {
+    fn the_hash_ignores_order_and_white_space_of_arguments() {
         assert_eq!(
             hash(r#"{"a":1,"b":2}"#, None),
             hash(r#"{ "b": 2.0, "a": 1 }"#, None)
@@ -108,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn the_callback_counts_and_the_order_of_its_events_does_not() {
+    fn the_hash_covers_the_callback_but_not_the_order_of_its_events() {
         let url = "https://example.com/";
         let some: &[Event] = &[Event::Failed, Event::Completed];
         assert_ne!(hash("{}", None), hash("{}", Some((url, some))));

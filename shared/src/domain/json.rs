@@ -1,7 +1,8 @@
 //! JSON that comes back exactly as it was sent.
 //!
-//! Arguments, metadata and results are kept as text, so that every number and key survives: a parse into floating point would
-//! turn 9007199254740993 into its neighbour. This module checks such text and compares it by value without parsing numbers.
+//! Arguments, metadata and results are kept as text, so that every number and key survives: a parse
+//! into floating point would turn 9007199254740993 into its neighbour. This module checks such text
+//! and compares it by value without parsing numbers.
 
 mod canonical;
 mod number;
@@ -11,6 +12,7 @@ mod token;
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
+use std::str::FromStr;
 
 use serde::de::{Deserializer as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -33,22 +35,12 @@ pub fn encode(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("Ferry's own types have string keys, so a JSON form")
 }
 
-/// One JSON value as text without insignificant white space, otherwise as sent.
+/// One JSON value as text, as sent except for insignificant white space.
 #[derive(Debug, Clone, Serialize)]
 #[serde(transparent)]
 pub struct Json(Box<RawValue>);
 
 impl Json {
-    /// Reads one JSON value.
-    ///
-    /// # Errors
-    ///
-    /// When `text` is not exactly one JSON value.
-    pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
-        let raw: &RawValue = serde_json::from_str(text)?;
-        Ok(Self::compact(raw))
-    }
-
     /// Writes a value as JSON.
     ///
     /// # Errors
@@ -58,13 +50,21 @@ impl Json {
         serde_json::value::to_raw_value(value).map(Self)
     }
 
-    /// The object without members.
+    /// `{}`.
+    ///
+    /// # Panics
+    ///
+    /// Never: it is JSON.
     #[must_use]
     pub fn empty_object() -> Self {
-        Self(RawValue::from_string("{}".to_owned()).unwrap_or_default())
+        Self(RawValue::from_string("{}".to_owned()).expect("an object without members is JSON"))
     }
 
-    /// Drops white space between tokens; strings are left alone.
+    /// Drops white space between tokens, and leaves strings unchanged.
+    ///
+    /// # Panics
+    ///
+    /// Never: JSON without this white space is the same JSON.
     #[must_use]
     pub fn compact(raw: &RawValue) -> Self {
         let mut text = String::with_capacity(raw.get().len());
@@ -80,16 +80,14 @@ impl Json {
             }
             text.push(character);
         }
-        Self(RawValue::from_string(text).unwrap_or_else(|_| raw.to_owned()))
+        Self(RawValue::from_string(text).expect("JSON without white space is JSON"))
     }
 
-    /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.get()
     }
 
-    /// The text, as one JSON value.
     #[must_use]
     pub fn raw(&self) -> &RawValue {
         &self.0
@@ -107,14 +105,24 @@ impl Json {
         self.as_str() == "{}"
     }
 
-    /// Whether this is an object at all.
+    /// Whether this is an object, with or without members.
     #[must_use]
     pub fn is_object(&self) -> bool {
         self.as_str().starts_with('{')
     }
 }
 
-/// Equality of text, not of value: `1.0` and `1` differ. See [`canonical`] for the other.
+/// Reads exactly one JSON value.
+impl FromStr for Json {
+    type Err = serde_json::Error;
+
+    fn from_str(text: &str) -> Result<Self, serde_json::Error> {
+        let raw: &RawValue = serde_json::from_str(text)?;
+        Ok(Self::compact(raw))
+    }
+}
+
+/// Equality of text, not of value: `1.0` and `1` differ. [`canonical`] compares by value.
 impl PartialEq for Json {
     fn eq(&self, other: &Self) -> bool {
         self.as_str() == other.as_str()
@@ -132,18 +140,17 @@ impl<'de> Deserialize<'de> for Json {
 pub struct Fault {
     /// RFC 6901 pointer from the root of the checked text.
     pub pointer: String,
-    /// What is wrong there.
     pub kind: FaultKind,
 }
 
-/// The ways in which syntactically valid JSON is refused.
+/// Why syntactically valid JSON is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FaultKind {
-    /// Arrays and objects inside one another, deeper than allowed.
+    /// Arrays and objects are nested deeper than allowed.
     TooDeep,
-    /// An object has two members of one name, of which different readers would see different ones.
+    /// An object has two members of one name: different readers would see different ones.
     DuplicateMember,
-    /// A string holds half of a surrogate pair, which has no form in UTF-8.
+    /// A string has an unpaired surrogate, which UTF-8 cannot represent.
     NotUnicode,
 }
 
@@ -157,9 +164,10 @@ impl fmt::Display for FaultKind {
     }
 }
 
-/// Checks what JSON's grammar leaves open: depth (the root counts as one), duplicate members, and strings that are no text.
+/// Checks what JSON's grammar leaves open: depth (the root counts as one), duplicate members, and
+/// strings that are not Unicode.
 ///
-/// `raw` is read once, whatever its depth.
+/// Reads `raw` once, whatever its depth.
 ///
 /// # Errors
 ///
@@ -190,7 +198,7 @@ pub fn check(raw: &RawValue, depth_max: usize) -> Result<(), Fault> {
                 };
                 *name = string;
                 let Some(text) = decoded(string) else {
-                    // A name that is no text cannot be pointed at; its object can.
+                    // A pointer cannot contain this name, so it points to the object.
                     open.pop();
                     return Err(Fault::at(&open, FaultKind::NotUnicode));
                 };
@@ -210,18 +218,18 @@ pub fn check(raw: &RawValue, depth_max: usize) -> Result<(), Fault> {
 /// An array or object that has begun and not ended.
 enum Open<'a> {
     Array {
-        /// Elements that have begun, the last of which is at hand.
+        /// Elements that have begun, including the current one.
         begun: usize,
     },
     Object {
         names: HashSet<Cow<'a, str>>,
-        /// The member at hand, as it was sent.
+        /// The current member's name, as it was sent.
         name: &'a str,
     },
 }
 
 impl Fault {
-    /// A fault of what is at hand in the innermost of these.
+    /// A fault of the current value in the innermost of these.
     fn at(open: &[Open<'_>], kind: FaultKind) -> Self {
         let mut pointer = String::new();
         for open in open {
@@ -238,7 +246,7 @@ impl Fault {
     }
 }
 
-/// Adds one reference token to an RFC 6901 pointer, escaped.
+/// Appends one reference token to an RFC 6901 pointer, escaped.
 pub fn push_token(pointer: &mut String, token: &str) {
     pointer.push('/');
     pointer.push_str(&token.replace('~', "~0").replace('/', "~1"));
@@ -269,7 +277,7 @@ pub fn members(raw: &RawValue) -> Option<Vec<(String, &RawValue)>> {
     deserializer.deserialize_map(Members).ok()
 }
 
-/// An array's first elements in order, so many at most; none when it is no array.
+/// An array's first `count_max` elements in order; empty when the value is not an array.
 #[must_use]
 pub fn elements(raw: &RawValue, count_max: usize) -> Vec<&RawValue> {
     struct Elements<'e, 'de> {
@@ -296,7 +304,7 @@ pub fn elements(raw: &RawValue, count_max: usize) -> Vec<&RawValue> {
 
     let mut found = Vec::new();
     let mut deserializer = serde_json::Deserializer::from_str(raw.get());
-    // It fails at elements that are left, which is as it should be.
+    // It fails when elements are left over, as intended.
     let _ = deserializer.deserialize_seq(Elements {
         found: &mut found,
         count_max,
@@ -331,12 +339,12 @@ mod tests {
                 "[9007199254740993,18446744073709551615]",
             ),
         ] {
-            assert_eq!(Json::parse(sent).unwrap().as_str(), kept);
+            assert_eq!(sent.parse::<Json>().unwrap().as_str(), kept);
         }
     }
 
     #[test]
-    fn faults_are_found_where_they_are() {
+    fn a_fault_is_reported_with_the_pointer_to_it() {
         assert_eq!(fault(r#"{"a":[[1]],"b":"x"}"#), None);
         assert_eq!(
             fault(r#"{"a":[[[]]]}"#),

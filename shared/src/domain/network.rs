@@ -1,78 +1,63 @@
 //! Which addresses a callback may be sent to.
 //!
-//! Ferry posts to URLs that its callers choose, from inside its operator's network. This module is the wall between the two:
-//! an address is refused unless it is globally routable unicast or the operator has named its network. It judges addresses
-//! only; texts are [`callback_url`](super::callback_url)'s. If it is wrong, a caller can make Ferry speak to the operator's
-//! private hosts or to the cloud's own services.
+//! Ferry posts to URLs that its callers choose, from inside its operator's network. This module
+//! separates the two: it refuses every address that is not globally routable unicast, unless the
+//! operator has allowed its network. It judges addresses only;
+//! [`callback_url`](super::callback_url) judges texts. If this module is wrong, a caller can make
+//! Ferry send requests to the operator's private hosts or to the cloud's own services.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-/// The networks that an operator has opened to callbacks, from the setting `CALLBACK_ALLOWED_NETWORKS`.
+/// The networks that an operator has opened to callbacks, from the setting
+/// `CALLBACK_ALLOWED_NETWORKS`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AllowedNetworks(Vec<IpNet>);
 
-/// An entry of `CALLBACK_ALLOWED_NETWORKS` that is not a network in CIDR notation, or has bits set behind its prefix.
+/// An entry of `CALLBACK_ALLOWED_NETWORKS` that is not a network in CIDR notation, or has bits set
+/// after its prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("CALLBACK_ALLOWED_NETWORKS: entry {position} is not a network such as 10.20.0.0/16")]
 pub struct InvalidNetwork {
-    /// Which entry, counted from 1.
+    /// From 1.
     pub position: usize,
 }
 
-/// Where the addresses of one URL may lie.
+/// Which addresses one URL may lead to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
-    /// Anywhere public, and in the allowed networks.
+    /// Public addresses, and addresses in the allowed networks.
     Public,
-    /// In the allowed networks alone: `http`, and names that mean something in a private network only.
+    /// Addresses in the allowed networks only: for `http`, and for names that have a meaning in a
+    /// private network only.
     AllowedNetworks,
 }
 
-/// Why an address was refused. For the log: callers are not told.
+/// Why an address was refused. For the log: callers do not see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RefusedAddress {
-    /// A link-local address or one where a cloud serves credentials; no setting opens these.
-    #[error("an address of the cloud's own services")]
+    /// A link-local address, or one at which a cloud serves credentials. No setting allows these.
+    #[error("an address at which a cloud serves credentials")]
     CloudService,
-    /// Not globally routable unicast, and in no allowed network.
+    /// Not globally routable unicast, and not in an allowed network.
     #[error("not a public address")]
     NotPublic,
-    /// In no allowed network, where nothing else would do.
+    /// Not in an allowed network, although the URL requires it.
     #[error("not in an allowed network")]
     OutsideAllowedNetworks,
 }
 
 impl AllowedNetworks {
-    /// Reads a list in CIDR notation, separated by commas, white space or both; an empty list allows nothing.
-    ///
-    /// # Errors
-    ///
-    /// Names the first entry that is not a network, by its position and not by its content.
-    pub fn parse(list: &str) -> Result<Self, InvalidNetwork> {
-        list.split(|c: char| c == ',' || c.is_whitespace())
-            .filter(|entry| !entry.is_empty())
-            .zip(1..)
-            .map(|(entry, position)| {
-                entry
-                    .parse()
-                    .ok()
-                    // `10.1.2.3/8` is a slip: one cannot tell which of its two halves was meant.
-                    .filter(|network: &IpNet| *network == network.trunc())
-                    .ok_or(InvalidNetwork { position })
-            })
-            .collect::<Result<_, _>>()
-            .map(Self)
-    }
-
-    /// The first entry that is every address of its kind, from 1.
+    /// The position, from 1, of the first entry that contains every address of its family.
     #[must_use]
     pub fn first_of_all_addresses(&self) -> Option<usize> {
         self.first(|network| network.prefix_len() == 0)
     }
 
-    /// The first entry with an address by which a host reaches itself or its own link, from 1.
+    /// The position, from 1, of the first entry that contains an address by which a host reaches
+    /// itself or its own link.
     #[must_use]
     pub fn first_of_own_host(&self) -> Option<usize> {
         // Two networks overlap when one contains the other.
@@ -81,34 +66,57 @@ impl AllowedNetworks {
         self.first(|network| OWN_HOST.iter().any(|own| overlaps(network, own)))
     }
 
-    fn first(&self, is_it: impl Fn(&IpNet) -> bool) -> Option<usize> {
-        self.0.iter().position(is_it).map(|index| index + 1)
+    fn first(&self, matches: impl Fn(&IpNet) -> bool) -> Option<usize> {
+        self.0.iter().position(matches).map(|index| index + 1)
     }
 
-    /// Whether no network is allowed, as it is by default.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// An IPv6 address is held against IPv6 networks only, whatever it embeds: 127.0.0.0/8 does
-    /// not contain `::ffff:127.0.0.1`.
+    /// Compares an IPv6 address with IPv6 networks only, whatever it embeds: 127.0.0.0/8 does not
+    /// contain `::ffff:127.0.0.1`.
     fn contains(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&address))
+    }
+}
+
+/// Reads a list in CIDR notation, separated by commas, white space or both. An empty list allows no
+/// network. The error has the position of the first entry that is not a network, and does not quote
+/// it.
+impl FromStr for AllowedNetworks {
+    type Err = InvalidNetwork;
+
+    fn from_str(list: &str) -> Result<Self, InvalidNetwork> {
+        list.split(|c: char| c == ',' || c.is_whitespace())
+            .filter(|entry| !entry.is_empty())
+            .zip(1..)
+            .map(|(entry, position)| {
+                entry
+                    .parse()
+                    .ok()
+                    // `10.1.2.3/8` is a mistake: either half may be the one that was meant.
+                    .filter(|network: &IpNet| *network == network.trunc())
+                    .ok_or(InvalidNetwork { position })
+            })
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 }
 
 impl Reach {
     /// Decides whether a callback may be sent to `address`.
     ///
-    /// An IPv6 address that carries an IPv4 address (mapped, compatible, translated, NAT64, 6to4, Teredo) is a second way to
-    /// write the latter, and some gateway along the way will unwrap it; a receiver reachable over IPv4 has no need to be
-    /// written so. It is refused unless an allowed network contains it, and then the address inside must be fit to be reached
-    /// too, so that opening `64:ff9b::/96` for a NAT64 gateway does not open 10.0.0.0/8 behind it.
+    /// An IPv6 address that embeds an IPv4 address (mapped, compatible, translated, NAT64, 6to4,
+    /// Teredo) is a second way to write the IPv4 address, and a gateway on the path may translate
+    /// it. A receiver that is reachable over IPv4 never needs this form. It is refused unless an
+    /// allowed network contains it, and then the embedded address must be allowed as well: opening
+    /// `64:ff9b::/96` for a NAT64 gateway does not open 10.0.0.0/8 behind it.
     ///
     /// # Errors
     ///
-    /// Says why not.
+    /// The reason for the refusal.
     pub fn judge(self, address: IpAddr, allowed: &AllowedNetworks) -> Result<(), RefusedAddress> {
         let embedded = embedded_ipv4(address).map(IpAddr::V4);
         if is_cloud_service(address) || embedded.is_some_and(is_cloud_service) {
@@ -130,10 +138,11 @@ impl Reach {
     }
 }
 
-/// Whether an address is globally routable unicast, by the IANA special-purpose address registries ([IPv4], [IPv6]).
+/// Whether an address is globally routable unicast, by the IANA special-purpose address registries
+/// ([IPv4], [IPv6]).
 ///
-/// Stricter than their column "globally reachable" where nobody could be running a receiver: relay and DNS anycast, and
-/// everything under `2001::/23`.
+/// Stricter than their column "globally reachable" where no receiver can run: relay and DNS
+/// anycast, and all of `2001::/23`.
 ///
 /// [IPv4]: https://www.iana.org/assignments/iana-ipv4-special-registry
 /// [IPv6]: https://www.iana.org/assignments/iana-ipv6-special-registry
@@ -150,7 +159,7 @@ pub fn is_globally_routable(address: IpAddr) -> bool {
     }
 }
 
-/// Where clouds serve credentials, configuration and their own health to the machine itself.
+/// The addresses at which clouds serve credentials, configuration and health to the machine itself.
 fn is_cloud_service(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => v4.is_link_local() || CLOUD_SERVICES_IPV4.contains(&v4),
@@ -163,7 +172,7 @@ fn is_cloud_service(address: IpAddr) -> bool {
     }
 }
 
-/// The IPv4 address that an IPv6 address carries, by those schemes whose layout is fixed.
+/// The IPv4 address that an IPv6 address embeds, by the schemes with a fixed layout.
 fn embedded_ipv4(address: IpAddr) -> Option<Ipv4Addr> {
     let IpAddr::V6(v6) = address else {
         return None;
@@ -182,20 +191,21 @@ fn embedded_ipv4(address: IpAddr) -> Option<Ipv4Addr> {
     match v6.segments() {
         // `::` and `::1` are not IPv4-compatible addresses (RFC 4291, 2.5).
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
-        // Compatible and mapped (RFC 4291), translated (RFC 2765), NAT64 (RFC 6052; RFC 8215 for networks of one's own).
+        // Compatible and mapped (RFC 4291), translated (RFC 2765), NAT64 (RFC 6052; RFC 8215 for
+        // local-use prefixes).
         [0, 0, 0, 0, 0, 0 | 0xffff, _, _]
         | [0, 0, 0, 0, 0xffff, 0, _, _]
         | [0x64, 0xff9b, 0, 0, 0, 0, _, _]
         | [0x64, 0xff9b, 1, ..] => Some(low.into()),
-        // Teredo hides the client's address by flipping its bits (RFC 4380, 4).
+        // Teredo inverts the bits of the client's address (RFC 4380, 4).
         [0x2001, 0, ..] => Some((!low).into()),
         [0x2002, ..] => Some(after_6to4_prefix.into()),
         _ => None,
     }
 }
 
-/// By which a host reaches itself or its own link. Linux takes the unspecified address for
-/// loopback.
+/// Addresses by which a host reaches itself or its own link. Linux treats the unspecified address
+/// as loopback.
 const OWN_HOST: [IpNet; 8] = [
     IpNet::V4(ipv4([0, 0, 0, 0], 8)),
     IpNet::V4(ipv4([127, 0, 0, 0], 8)),
@@ -207,17 +217,19 @@ const OWN_HOST: [IpNet; 8] = [
     IpNet::V6(mapped([169, 254, 0, 0], 16)),
 ];
 
-/// Outside the link-local networks, which count as a whole.
+/// Besides the link-local network, which is refused as a whole.
 const CLOUD_SERVICES_IPV4: [Ipv4Addr; 3] = [
     Ipv4Addr::new(168, 63, 129, 16), // Azure's platform address, otherwise public
     Ipv4Addr::new(100, 100, 100, 200), // Alibaba Cloud's metadata
     Ipv4Addr::new(192, 0, 0, 192),   // Oracle Cloud's metadata, first generation
 ];
 
-/// Outside the link-local network.
+/// Besides the link-local network.
 const CLOUD_SERVICES_IPV6: [Ipv6Net; 2] = [
-    ipv6([0xfd00, 0xec2, 0], 32), // AWS: metadata at ::254, DNS at ::253, time at ::123, EKS Pod Identity at ::23
-    ipv6([0xfd20, 0xce, 0], 32),  // Google Cloud: metadata at ::254
+    // AWS: metadata at ::254, DNS at ::253, time at ::123, EKS Pod Identity at ::23
+    ipv6([0xfd00, 0xec2, 0], 32),
+    // Google Cloud: metadata at ::254
+    ipv6([0xfd20, 0xce, 0], 32),
 ];
 
 const SPECIAL_IPV4: [Ipv4Net; 18] = [
@@ -241,7 +253,8 @@ const SPECIAL_IPV4: [Ipv4Net; 18] = [
     ipv4([240, 0, 0, 0], 4),     // reserved, RFC 1112, and the broadcast address
 ];
 
-/// Global unicast, RFC 4291. Everything else is reserved, local or multicast, and so refused without being named.
+/// Global unicast, RFC 4291. Every other address is reserved, local or multicast, and so refused
+/// without an entry below.
 const GLOBAL_UNICAST_IPV6: Ipv6Net = ipv6([0x2000, 0, 0], 3);
 
 const SPECIAL_IPV6: [Ipv6Net; 5] = [
@@ -260,7 +273,7 @@ const fn ipv6([a, b, c]: [u16; 3], prefix_bits: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0), prefix_bits)
 }
 
-/// A network of IPv4 addresses as IPv6 writes them, `::ffff:a.b.c.d`.
+/// A network of IPv4-mapped IPv6 addresses, `::ffff:a.b.c.d`.
 const fn mapped([a, b, c, d]: [u8; 4], prefix_bits: u8) -> Ipv6Net {
     let address = Ipv4Addr::new(a, b, c, d).to_ipv6_mapped();
     Ipv6Net::new_assert(address, 96 + prefix_bits)

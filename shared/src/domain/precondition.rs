@@ -1,13 +1,12 @@
-//! What a caller asks of the version that a write finds (RFC 9110, sections 13.1.1 and 13.1.2).
+//! Conditions of a caller on the version that a write finds (RFC 9110, sections 13.1.1 and 13.1.2).
 
 use super::operation::Operation;
 use super::time::Timestamp;
 
 /// A version of an operation. A transition or visible progress changes it, a bare heartbeat does
-/// not, and no two incarnations of an id share one.
+/// not. Two incarnations of an id never have the same version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Version {
-    /// When the operation was created.
     pub created_at: Timestamp,
     /// The number of its transitions, from 1.
     pub lock_version: u64,
@@ -32,12 +31,11 @@ impl Version {
 pub enum Versions {
     /// Any version: `*`.
     Any,
-    /// One of these. An empty list matches nothing.
+    /// One of these. An empty list matches no version.
     Listed(Vec<Version>),
 }
 
 impl Versions {
-    /// Whether a version is among them.
     #[must_use]
     pub fn contain(&self, version: &Version) -> bool {
         match self {
@@ -52,7 +50,7 @@ impl Versions {
 pub struct Preconditions {
     /// `If-Match`: the operation must be at one of these versions.
     pub if_match: Option<Versions>,
-    /// `If-None-Match`: the operation must be at none of these versions.
+    /// `If-None-Match`: the operation must not be at any of these versions.
     pub if_none_match: Option<Versions>,
 }
 
@@ -63,7 +61,6 @@ impl Preconditions {
         if_none_match: None,
     };
 
-    /// Whether an operation meets them.
     #[must_use]
     pub fn are_met_by(&self, operation: &Operation) -> bool {
         let version = Version::of(operation);
@@ -73,9 +70,9 @@ impl Preconditions {
         matches(&self.if_match) != Some(false) && matches(&self.if_none_match) != Some(true)
     }
 
-    /// Whether a cancelled operation meets them now, or may have met them when it was cancelled.
-    /// A cancel whose answer was lost is sent again with the version from before it, and RFC 9110
-    /// (section 13.1.1) lets it succeed.
+    /// Whether a cancelled operation meets the preconditions now, or may have met them when it was
+    /// cancelled. A client repeats a cancel whose answer was lost with the version from before it,
+    /// and RFC 9110 (section 13.1.1) lets the repeat succeed.
     #[must_use]
     pub fn allow_repeated_cancel(&self, cancelled: &Operation) -> bool {
         let precedes = |version: &Version| {

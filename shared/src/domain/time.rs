@@ -1,30 +1,29 @@
-//! Points in time, in whole milliseconds: the resolution that the stored records, the ETags and the wire share.
+//! Points in time, in whole milliseconds: the resolution of stored records, ETags and wire bodies.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
-/// A point in time: milliseconds since the Unix epoch, UTC.
+/// Milliseconds since the Unix epoch, UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// From milliseconds since the Unix epoch.
     #[must_use]
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
 
-    /// From whole seconds since the Unix epoch, as a TTL attribute holds them.
+    /// From whole seconds since the Unix epoch, the unit of a TTL attribute.
     #[must_use]
     pub const fn from_secs(secs: i64) -> Self {
         Self(secs.saturating_mul(1000))
     }
 
-    /// Milliseconds since the Unix epoch.
     #[must_use]
     pub const fn as_millis(self) -> i64 {
         self.0
@@ -36,27 +35,22 @@ impl Timestamp {
         self.0.div_euclid(1000)
     }
 
-    /// How long from `earlier` to this; zero when `earlier` is later.
+    /// The time from `earlier` to this; zero when `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// How many whole seconds to wait for this from `now` on, rounded up: who comes too early has to come again.
+    /// Whole seconds from `now` to this, rounded up: a caller who returns too early has to return
+    /// again.
     #[must_use]
     pub fn secs_from(self, now: Self) -> u32 {
         let millis = self.since(now).as_millis();
         u32::try_from(millis.div_ceil(1000)).unwrap_or(u32::MAX)
     }
-
-    /// Reads an RFC 3339 date and time with any offset; what is finer than a millisecond is cut off.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Moment::parse(text).map(Moment::floor)
-    }
 }
 
-/// A point in time as a caller writes it, to any precision: a [`Timestamp`], or between two of them.
+/// A time as a caller writes it, of any precision: a [`Timestamp`], or a time between two of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
     floor: Timestamp,
@@ -65,28 +59,6 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// Reads an RFC 3339 date and time with any offset and any number of decimals.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        // The parser takes any byte between date and time. RFC 3339 has `T`, and suggests a space.
-        if !matches!(text.as_bytes().get(10), Some(b'T' | b't' | b' ')) {
-            return None;
-        }
-        let nanos = OffsetDateTime::parse(text, &Rfc3339)
-            .ok()?
-            .unix_timestamp_nanos();
-        // The parser passes over what is finer than a nanosecond. There is one point in the grammar.
-        let finer = text.split_once('.').is_some_and(|(_, fraction)| {
-            let decimals = fraction.bytes().take_while(u8::is_ascii_digit);
-            decimals.skip(9).any(|decimal| decimal != b'0')
-        });
-        let millis = i64::try_from(nanos.div_euclid(1_000_000)).ok()?;
-        Some(Self {
-            floor: Timestamp(millis),
-            is_later: finer || nanos.rem_euclid(1_000_000) != 0,
-        })
-    }
-
     /// The latest timestamp that is not later than this.
     #[must_use]
     pub const fn floor(self) -> Timestamp {
@@ -97,6 +69,46 @@ impl Moment {
     #[must_use]
     pub const fn ceil(self) -> Timestamp {
         Timestamp(self.floor.0.saturating_add(self.is_later as i64))
+    }
+}
+
+/// The text is not a date and time of RFC 3339.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a date and time of RFC 3339")]
+pub struct InvalidTime;
+
+/// Reads an RFC 3339 date and time with any offset. Digits finer than a millisecond are cut off.
+impl FromStr for Timestamp {
+    type Err = InvalidTime;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTime> {
+        text.parse().map(Moment::floor)
+    }
+}
+
+/// Reads an RFC 3339 date and time with any offset and any number of decimals.
+impl FromStr for Moment {
+    type Err = InvalidTime;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTime> {
+        // The parser accepts any byte between date and time. RFC 3339 has `T`, and suggests a
+        // space.
+        if !matches!(text.as_bytes().get(10), Some(b'T' | b't' | b' ')) {
+            return Err(InvalidTime);
+        }
+        let nanos = OffsetDateTime::parse(text, &Rfc3339)
+            .map_err(|_| InvalidTime)?
+            .unix_timestamp_nanos();
+        // The parser ignores digits finer than a nanosecond. The grammar has one `.` only.
+        let finer = text.split_once('.').is_some_and(|(_, fraction)| {
+            let decimals = fraction.bytes().take_while(u8::is_ascii_digit);
+            decimals.skip(9).any(|decimal| decimal != b'0')
+        });
+        let millis = i64::try_from(nanos.div_euclid(1_000_000)).map_err(|_| InvalidTime)?;
+        Ok(Self {
+            floor: Timestamp(millis),
+            is_later: finer || nanos.rem_euclid(1_000_000) != 0,
+        })
     }
 }
 
@@ -139,25 +151,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn prints_three_decimals_and_z_and_reads_itself_back() {
+    fn a_timestamp_prints_three_decimals_and_z_and_survives_a_round_trip() {
         for (millis, text) in [
             (0, "1970-01-01T00:00:00.000Z"),
             (1_700_000_000_007, "2023-11-14T22:13:20.007Z"),
             (1_700_000_000_100, "2023-11-14T22:13:20.100Z"),
         ] {
             assert_eq!(Timestamp::from_millis(millis).to_string(), text);
-            assert_eq!(Timestamp::parse(text), Some(Timestamp::from_millis(millis)));
+            assert_eq!(text.parse(), Ok(Timestamp::from_millis(millis)));
         }
     }
 
     #[test]
-    fn reads_offsets_and_cuts_what_is_finer_than_a_millisecond() {
+    fn a_timestamp_is_read_with_any_offset_and_cut_to_the_millisecond() {
         assert_eq!(
-            Timestamp::parse("1970-01-01T01:00:00.0019+01:00"),
-            Some(Timestamp::from_millis(1))
+            "1970-01-01T01:00:00.0019+01:00".parse(),
+            Ok(Timestamp::from_millis(1))
         );
-        assert_eq!(Timestamp::parse("1970-01-01"), None);
-        assert_eq!(Timestamp::parse("yesterday"), None);
+        assert_eq!("1970-01-01".parse::<Timestamp>(), Err(InvalidTime));
+        assert_eq!("yesterday".parse::<Timestamp>(), Err(InvalidTime));
     }
 
     #[test]
@@ -180,14 +192,14 @@ mod tests {
             ("1972-06-30T23:59:60.5Z", 78_796_799_999, 78_796_800_000),
             ("1972-06-30T18:59:60-05:00", 78_796_799_999, 78_796_800_000),
         ] {
-            let moment = Moment::parse(text).unwrap();
+            let moment = text.parse::<Moment>().unwrap();
             assert_eq!(moment.floor(), Timestamp::from_millis(floor), "{text}");
             assert_eq!(moment.ceil(), Timestamp::from_millis(ceil), "{text}");
         }
     }
 
     #[test]
-    fn what_is_not_of_rfc_3339_is_no_moment() {
+    fn a_moment_is_read_only_from_rfc_3339() {
         for text in [
             "",
             "1970-01-01",
@@ -209,12 +221,12 @@ mod tests {
             "1970-01-0éT00:00:00Z",
             "0",
         ] {
-            assert_eq!(Moment::parse(text), None, "{text}");
+            assert_eq!(text.parse::<Moment>(), Err(InvalidTime), "{text}");
         }
     }
 
     #[test]
-    fn since_is_never_negative() {
+    fn the_time_since_a_later_timestamp_is_zero() {
         let (early, late) = (Timestamp::from_millis(5), Timestamp::from_millis(9));
         assert_eq!(late.since(early), Duration::from_millis(4));
         assert_eq!(early.since(late), Duration::ZERO);

@@ -1,17 +1,17 @@
 //! The state machine: which step may be taken from which state.
 //!
-//! [`verdict`] is the whole of it. It has no wildcard arm, and the conditions of the writes are derived from it, so that a new
-//! state or step does not compile until every pair has been decided. If it is wrong, a late worker overwrites a terminal state
-//! or two workers hold one operation.
+//! [`verdict`] is the complete table. It has no wildcard arm, and the conditions of the writes are
+//! derived from it, so a new state or step does not compile until every pair has been decided. If
+//! the table is wrong, a late worker overwrites a terminal state, or two workers hold one
+//! operation.
 
 use std::fmt;
 
-/// Where an operation stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Status {
     /// Accepted; no attempt has begun.
     Pending,
-    /// An attempt has begun. Whether somebody is at work on it tells `lease_until` alone.
+    /// An attempt has begun. Only `lease_until` says whether a worker holds the operation.
     Processing,
     /// Ended with a result.
     Completed,
@@ -22,7 +22,6 @@ pub enum Status {
 }
 
 impl Status {
-    /// Every state.
     pub const ALL: [Self; 5] = [
         Self::Pending,
         Self::Processing,
@@ -31,7 +30,7 @@ impl Status {
         Self::Cancelled,
     ];
 
-    /// The word for it, stored and on the wire.
+    /// The word on the wire and in the table.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -43,13 +42,13 @@ impl Status {
         }
     }
 
-    /// Reads [`Status::as_str`] back.
+    /// The inverse of [`Status::as_str`].
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == text)
     }
 
-    /// Whether nothing will ever change it.
+    /// Whether the state never changes again.
     #[must_use]
     pub const fn is_terminal(self) -> bool {
         match self {
@@ -68,7 +67,7 @@ impl fmt::Display for Status {
 /// What can be done to an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Step {
-    /// A submit brings it into being.
+    /// A submit creates it.
     Create,
     /// A worker begins an attempt.
     Claim,
@@ -76,18 +75,18 @@ pub enum Step {
     Heartbeat,
     /// The holder records the result.
     Complete,
-    /// The holder records an error for good.
+    /// The holder records errors and ends the operation.
     Fail,
-    /// The holder lets go, for another attempt after a wait.
+    /// The holder releases the operation, and another attempt follows after a backoff.
     Retry,
-    /// A worker that holds nothing ends it: its attempts are used up, or its deadline has passed.
+    /// A worker that does not hold the operation ends it: its attempts are used up, or its deadline
+    /// has passed.
     GiveUp,
     /// Its owner ends it.
     Cancel,
 }
 
 impl Step {
-    /// Every step.
     pub const ALL: [Self; 8] = [
         Self::Create,
         Self::Claim,
@@ -100,18 +99,19 @@ impl Step {
     ];
 }
 
-/// What the machine says of a step from a state. Conditions on values (the holder's token, attempts, the deadline) come on top.
+/// The table's decision on a step from a state. Conditions on values (the holder's token, the
+/// attempts left, the deadline) come on top.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verdict {
-    /// It may be taken, and leads there.
+    /// The step is allowed, and leads to this state.
     To(Status),
-    /// It may be taken once `lease_until` has passed, and leads there.
-    ToOnceFree(Status),
-    /// It may not be taken.
+    /// The step is allowed once `lease_until` has passed, and leads to this state.
+    ToAfterLease(Status),
     Refused,
 }
 
-/// What `step` does to an operation that stands at `from`; `None` is one that does not exist or has expired.
+/// The decision on `step` from state `from`; `None` stands for an operation that does not exist or
+/// has expired.
 #[must_use]
 #[expect(
     clippy::match_same_arms,
@@ -120,7 +120,7 @@ pub enum Verdict {
 pub const fn verdict(from: Option<Status>, step: Step) -> Verdict {
     use Status::{Cancelled, Completed, Failed, Pending, Processing};
     use Step::{Cancel, Claim, Complete, Create, Fail, GiveUp, Heartbeat, Retry};
-    use Verdict::{Refused, To, ToOnceFree};
+    use Verdict::{Refused, To, ToAfterLease};
 
     match (from, step) {
         (None, Create) => To(Pending),
@@ -131,11 +131,11 @@ pub const fn verdict(from: Option<Status>, step: Step) -> Verdict {
         (Some(Pending), Cancel) => To(Cancelled),
         (Some(Pending), Create | Heartbeat | Complete | Fail | Retry) => Refused,
 
-        (Some(Processing), Claim) => ToOnceFree(Processing),
+        (Some(Processing), Claim) => ToAfterLease(Processing),
         (Some(Processing), Heartbeat | Retry) => To(Processing),
         (Some(Processing), Complete) => To(Completed),
         (Some(Processing), Fail) => To(Failed),
-        (Some(Processing), GiveUp) => ToOnceFree(Failed),
+        (Some(Processing), GiveUp) => ToAfterLease(Failed),
         (Some(Processing), Cancel) => To(Cancelled),
         (Some(Processing), Create) => Refused,
 
@@ -146,27 +146,31 @@ pub const fn verdict(from: Option<Status>, step: Step) -> Verdict {
     }
 }
 
-/// The states from which `step` may be taken, each with whether that takes a lease that has passed.
+/// The states from which `step` is allowed, each with whether the lease must have passed.
 pub fn sources(step: Step) -> impl Iterator<Item = (Status, bool)> {
     Status::ALL
         .into_iter()
         .filter_map(move |from| match verdict(Some(from), step) {
             Verdict::To(_) => Some((from, false)),
-            Verdict::ToOnceFree(_) => Some((from, true)),
+            Verdict::ToAfterLease(_) => Some((from, true)),
             Verdict::Refused => None,
         })
 }
 
-/// The one state to which `step` leads, wherever it is taken from.
+/// The one state that `step` leads to, from any state.
+///
+/// # Panics
+///
+/// Never: the table allows every step from some state.
 #[must_use]
 pub fn target(step: Step) -> Status {
     std::iter::once(None)
         .chain(Status::ALL.map(Some))
         .find_map(|from| match verdict(from, step) {
-            Verdict::To(to) | Verdict::ToOnceFree(to) => Some(to),
+            Verdict::To(to) | Verdict::ToAfterLease(to) => Some(to),
             Verdict::Refused => None,
         })
-        .unwrap_or(Status::Failed)
+        .expect("the table allows every step from some state")
 }
 
 #[cfg(test)]
@@ -179,17 +183,17 @@ mod tests {
             .flat_map(|from| Step::ALL.map(|step| (from, step)))
     }
 
-    /// The table written out a second time, as a picture.
+    /// The table again, as text. `*`: once `lease_until` has passed.
     #[test]
     fn the_table_is_this_one() {
         let expected = "
-                       create   claim        heartbeat   complete   fail    retry       give-up  cancel
-            absent     pending  -            -           -          -       -           -        -
-            pending    -        processing   -           -          -       -           failed   cancelled
-            processing -        processing*  processing  completed  failed  processing  failed*  cancelled
-            completed  -        -            -           -          -       -           -        -
-            failed     -        -            -           -          -       -           -        -
-            cancelled  -        -            -           -          -       -           -        -
+                   create  claim       heartbeat  complete  fail   retry      give-up cancel
+        absent     pending -           -          -         -      -          -       -
+        pending    -       processing  -          -         -      -          failed  cancelled
+        processing -       processing* processing completed failed processing failed* cancelled
+        completed  -       -           -          -         -      -          -       -
+        failed     -       -           -          -         -      -          -       -
+        cancelled  -       -           -          -         -      -          -       -
         ";
         let mut pairs = every_pair();
         for line in expected.trim().lines().skip(1) {
@@ -200,7 +204,7 @@ mod tests {
                 assert_eq!(state, from.map_or("absent", Status::as_str));
                 let found = match verdict(from, step) {
                     Verdict::To(to) => to.to_string(),
-                    Verdict::ToOnceFree(to) => format!("{to}*"),
+                    Verdict::ToAfterLease(to) => format!("{to}*"),
                     Verdict::Refused => "-".to_owned(),
                 };
                 assert_eq!(found, cell, "{step:?} from {state}");
@@ -210,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_leaves_a_terminal_state() {
+    fn every_step_from_a_terminal_state_is_refused() {
         for (from, step) in every_pair() {
             if from.is_some_and(Status::is_terminal) {
                 assert_eq!(
@@ -225,7 +229,7 @@ mod tests {
     #[test]
     fn each_step_leads_to_one_state() {
         for (from, step) in every_pair() {
-            if let Verdict::To(to) | Verdict::ToOnceFree(to) = verdict(from, step) {
+            if let Verdict::To(to) | Verdict::ToAfterLease(to) = verdict(from, step) {
                 assert_eq!(to, target(step), "{step:?} from {from:?}");
             }
         }
@@ -243,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn words_read_themselves_back() {
+    fn a_status_survives_a_round_trip() {
         for status in Status::ALL {
             assert_eq!(Status::parse(status.as_str()), Some(status));
         }

@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn times_are_compared_exactly_whatever_their_precision() {
         let base = "2026-01-01T00:00:00";
-        let millis = Timestamp::parse(&format!("{base}Z")).unwrap().as_millis();
+        let millis = format!("{base}Z").parse::<Timestamp>().unwrap().as_millis();
         for (query, first, last) in [
             ("created_before=2026-01-01T00:00:00.000Z", None, Some(-1)),
             ("created_before=2026-01-01T00:00:00.0005Z", None, Some(0)),

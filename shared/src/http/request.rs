@@ -294,7 +294,7 @@ impl Request {
         let id = self
             .path_parameters
             .get("id")
-            .and_then(|id| OperationId::parse(id));
+            .and_then(|id| id.parse().ok());
         id.ok_or_else(Problem::no_such_operation)
     }
 

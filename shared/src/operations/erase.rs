@@ -60,7 +60,7 @@ pub async fn forget(
     owner: &Owner,
     now: Timestamp,
 ) -> Result<EraseOutcome, StoreError> {
-    let outcome = store.forget(id, owner, now).await?;
+    let outcome = store.erase_including_expired(id, owner, now).await?;
     if outcome == EraseOutcome::Erased {
         audit("erase", id, owner, None);
     }

@@ -126,8 +126,14 @@ impl Dispatch {
     pub fn parse(body: &str, group: Option<MessageGroup>) -> Result<Self, MessageError> {
         let body: DispatchBody = read(body)?;
         Ok(Self {
-            operation_id: OperationId::parse(&body.operation_id).ok_or(MessageError::Malformed)?,
-            create_id: CreateId::parse(&body.create_id).ok_or(MessageError::Malformed)?,
+            operation_id: body
+                .operation_id
+                .parse()
+                .map_err(|_| MessageError::Malformed)?,
+            create_id: body
+                .create_id
+                .parse()
+                .map_err(|_| MessageError::Malformed)?,
             function: body.function,
             function_version: body.function_version,
             group,
@@ -175,8 +181,14 @@ impl WakeUp {
     pub fn parse(body: &str, group: Option<MessageGroup>) -> Result<Self, MessageError> {
         let body: WakeUpBody = read(body)?;
         Ok(Self {
-            operation_id: OperationId::parse(&body.operation_id).ok_or(MessageError::Malformed)?,
-            create_id: CreateId::parse(&body.create_id).ok_or(MessageError::Malformed)?,
+            operation_id: body
+                .operation_id
+                .parse()
+                .map_err(|_| MessageError::Malformed)?,
+            create_id: body
+                .create_id
+                .parse()
+                .map_err(|_| MessageError::Malformed)?,
             redeliver_after_attempts: body.redeliver_after_attempts,
             deferrals: body.deferrals,
             group,

@@ -94,17 +94,17 @@ impl ListParameters {
                 ),
             },
             "function" => self.filter.function = Some(value.to_owned()),
-            "created_after" | "created_before" => match Moment::parse(value) {
+            "created_after" | "created_before" => match value.parse::<Moment>() {
                 // Creation times are whole milliseconds: one that is later than a moment is later
                 // than its floor.
-                Some(moment) if name == "created_after" => {
+                Ok(moment) if name == "created_after" => {
                     self.filter.created_after = Some(moment.floor());
                 }
-                Some(moment) => self.filter.created_before = Some(moment.ceil()),
-                None if self.in_query && value.contains(' ') => {
+                Ok(moment) => self.filter.created_before = Some(moment.ceil()),
+                Err(_) if self.in_query && value.contains(' ') => {
                     self.reject(name, format!("{TIME_RULE}; in a query a + is written %2B"));
                 }
-                None => self.reject(name, TIME_RULE),
+                Err(_) => self.reject(name, TIME_RULE),
             },
             "limit" => {
                 match whole_number(value).filter(|limit| (1..=LIST_LIMIT_MAX).contains(limit)) {

@@ -1,12 +1,14 @@
-//! What the callback's sender records. Not steps of the state machine: a delivery never changes the operation's own state.
+//! What the callback function records. These writes are not steps of the state machine: a delivery
+//! never changes the operation's own state.
 //!
-//! Each write is conditional on the incarnation and on the number of attempts recorded so far. Of two senders that were woken at
-//! once one is refused, so that no attempt counts twice, and no redelivery starts two rounds.
+//! Each write is conditional on the incarnation and on the number of attempts recorded so far. When
+//! two senders wake up at once, one of them is refused, so no attempt counts twice and no
+//! redelivery starts two rounds.
 
 use super::expression::Expression;
 use super::item::{self, name, number, text, time};
-use super::payload::{kept_with, result_key, submitted_key};
-use super::write::Written;
+use super::payload::{payload_expiry, result_key, submitted_key};
+use super::write::UpdateOutcome;
 use super::{Store, StoreError, outcome};
 use crate::domain::callback::{Attempt, Callback, CallbackStatus};
 use crate::domain::id::AttemptId;
@@ -17,36 +19,34 @@ use crate::domain::time::Timestamp;
 /// What an attempt led to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settlement {
-    /// Another attempt, not before this.
+    /// Another attempt, not before this time.
     Again(Timestamp),
-    /// The round is over: [`CallbackStatus::Delivered`], [`CallbackStatus::Gone`] or [`CallbackStatus::Exhausted`].
+    /// The round is over: [`CallbackStatus::Delivered`], [`CallbackStatus::Gone`] or
+    /// [`CallbackStatus::Exhausted`].
     Settled(CallbackStatus),
 }
 
 /// An attempt to record.
 #[derive(Debug)]
 pub struct AttemptRecord {
-    /// What tells this record from that of another sender.
+    /// Distinguishes this record from another sender's.
     pub id: AttemptId,
-    /// The attempt itself.
     pub attempt: Attempt,
-    /// What it led to.
     pub settlement: Settlement,
-    /// How many attempts are kept; the oldest go.
+    /// How many attempts the record keeps; the oldest are dropped.
     pub kept_max: usize,
 }
 
-/// Of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recorded {
-    /// Written.
     Written,
-    /// Somebody else has recorded meanwhile, or the operation is gone.
+    /// Another sender has recorded an attempt meanwhile, or the operation is gone.
     Refused,
 }
 
 impl Store {
-    /// Records an attempt: one write, refused unless the operation's callback still stands as `read`.
+    /// Records an attempt: one write, refused unless the operation's callback is unchanged since
+    /// `read`.
     ///
     /// # Errors
     ///
@@ -64,7 +64,7 @@ impl Store {
         attempts.push(record.attempt.clone());
         attempts.drain(..attempts.len().saturating_sub(record.kept_max));
 
-        let mut write = standing_as(read, callback, now);
+        let mut write = unchanged_since(read, callback, now);
         write.set(name::CALLBACK_ATTEMPTS, item::callback_attempts(&attempts));
         write.set(
             name::CALLBACK_ATTEMPTS_MADE,
@@ -85,14 +85,16 @@ impl Store {
                 write.remove(name::CALLBACK_NEXT_AT);
             }
         }
-        let Written::Refused(old) = self.update(item::head_key(&read.id), write).await? else {
+        let UpdateOutcome::Refused(old) = self.update(item::head_key(&read.id), write).await?
+        else {
             return Ok(Recorded::Written);
         };
-        // A refused write may be our own, whose answer was lost. Taken for somebody else's, the chain would end with the
-        // callback due and nobody to wake the next attempt.
-        let last_attempt_id = outcome::met(old.as_ref(), now)?
-            .filter(|standing| standing.create_id == read.create_id)
-            .and_then(|standing| standing.callback?.last_attempt_id);
+        // The refused write may be our own, applied by an earlier try whose answer was lost. If it
+        // were taken for another sender's, the callback would stay due with no message to trigger
+        // the next attempt.
+        let last_attempt_id = outcome::visible(old.as_ref(), now)?
+            .filter(|current| current.create_id == read.create_id)
+            .and_then(|current| current.callback?.last_attempt_id);
         Ok(if last_attempt_id.as_ref() == Some(&record.id) {
             Recorded::Written
         } else {
@@ -100,12 +102,14 @@ impl Store {
         })
     }
 
-    /// Starts a round of its own for a redelivery: one write, refused unless the operation's callback is settled with as many
-    /// attempts on record as `read` has, and one more for each payload item when the record has to be kept longer.
+    /// Starts a new round for a redelivery: one write, and one more for each payload item when the
+    /// record has to be kept longer. The write is refused unless the last round is over and the
+    /// record still has as many attempts as `read`.
     ///
-    /// What stands there then, if its callback is due: by this write, by this one before its answer was lost, or by that of another
-    /// receive of the same message, which may have made attempts since. Who that was does not matter, for any wake-up serves a
-    /// callback that is due; `None` once the round is over.
+    /// Returns the operation as it is now if its callback is due, and `None` once the round is
+    /// over. The callback may be due by this write, by an earlier try of it whose answer was lost,
+    /// or by another receive of the same message, which may have made attempts since. The caller
+    /// need not know which: any wake-up serves a callback that is due.
     ///
     /// # Errors
     ///
@@ -119,57 +123,62 @@ impl Store {
             return Ok(None);
         };
         let kept_until = now + std::time::Duration::from_secs(u64::from(CALLBACK_RETENTION_SECS));
-        let mut write = standing_as(read, callback, now);
-        write.require_settled();
+        let mut write = unchanged_since(read, callback, now);
+        write.require_round_over();
         write.set(name::CALLBACK_STATUS, text(CallbackStatus::Due.as_str()));
         write.set(name::CALLBACK_ROUND_ATTEMPTS, number(0));
         write.remove(name::CALLBACK_NEXT_AT);
         if read.expires_at < kept_until {
-            // First what the head names, then the head: it must not outlive its payloads.
-            self.keep_payloads(read, kept_until).await?;
+            // The payload items first, then the head: the head must not outlive the items that it
+            // names.
+            self.extend_payloads(read, kept_until).await?;
             write.set(name::DELETE_AT, item::delete_at(kept_until));
         }
-        let standing = match self.update(item::head_key(&read.id), write).await? {
-            Written::Now(started) => Some(item::operation(&started)?),
-            Written::Refused(old) => outcome::met(old.as_ref(), now)?,
+        let current = match self.update(item::head_key(&read.id), write).await? {
+            UpdateOutcome::Applied(started) => Some(item::operation(&started)?),
+            UpdateOutcome::Refused(old) => outcome::visible(old.as_ref(), now)?,
         };
-        Ok(standing
-            .filter(|standing| standing.create_id == read.create_id && standing.callback_is_due()))
+        Ok(current
+            .filter(|current| current.create_id == read.create_id && current.callback_is_due()))
     }
 
-    pub(super) async fn keep_payloads(
+    /// Extends the expiry of an operation's external metadata and result: one write each. Not of its
+    /// arguments: no worker will read them.
+    pub(super) async fn extend_payloads(
         &self,
         operation: &Operation,
         until: Timestamp,
     ) -> Result<(), StoreError> {
         let create_id = &operation.create_id;
-        let mut apart = Vec::new();
+        let mut keys = Vec::new();
         if operation.metadata == Payload::External {
-            apart.push(submitted_key(name::METADATA, create_id));
+            keys.push(submitted_key(name::METADATA, create_id));
         }
         if let State::Completed {
             result: Payload::External,
             ..
         } = operation.state
         {
-            apart.push(result_key(create_id, operation.attempt));
+            keys.push(result_key(create_id, operation.attempt));
         }
-        for sk in apart {
+        for sk in keys {
             let mut write = Expression::default();
-            // An erase may have come first; its payloads are not to be brought back as empty items.
+            // An erase may have deleted the item already: an update must not bring it back empty.
             write.require_present(name::BODY);
-            write.set(name::DELETE_AT, number(kept_with(until).as_secs()));
+            write.set(name::DELETE_AT, number(payload_expiry(until).as_secs()));
             self.update(item::key(&operation.id, &sk), write).await?;
         }
         Ok(())
     }
 }
 
-/// The record is the one that was read, and nobody has recorded an attempt of its callback since.
+/// The record is the one that was read, and no attempt of its callback has been recorded since.
 ///
-/// For whoever read it due, this says all: attempts are recorded while it is due and at no other time, so between a round's start
-/// and its first record the number stands still, and a settled callback never has the number that it had while it was due.
-fn standing_as(read: &Operation, callback: &Callback, now: Timestamp) -> Expression {
+/// For a caller who read the callback as due, this condition is enough. Attempts are recorded only
+/// while the callback is due, so the number does not change between a round's start and its first
+/// record, and once a round is over the callback never has the number again that it had while it
+/// was due.
+fn unchanged_since(read: &Operation, callback: &Callback, now: Timestamp) -> Expression {
     let mut write = Expression::on_record(now);
     write.require_ended();
     write.require(name::CREATE_ID, text(read.create_id.as_str()));

@@ -1,8 +1,9 @@
 //! Every expression that is sent to DynamoDB.
 //!
-//! What a step asks of the state is derived from the transition table; what it asks of values is added clause by clause by
-//! [`super::step`] and [`super::callback`] through the words below. All attribute names go through placeholders, since many
-//! of them (`status`, `owner`, `format`) are reserved words.
+//! The condition on a state is derived from the transition table. [`super::step`] and
+//! [`super::callback`] add conditions on values clause by clause, with the methods below. All
+//! attribute names go through placeholders, since many of them (`status`, `owner`, `format`) are
+//! reserved words.
 
 use std::collections::HashMap;
 
@@ -16,11 +17,12 @@ use crate::domain::precondition::{Preconditions, Version, Versions};
 use crate::domain::time::Timestamp;
 use crate::domain::transition::{self, Status, Step};
 
-/// The condition of a payload item's write: its key is drawn once, so it is never overwritten.
+/// The condition of a payload item's write. The item's key is random, so an item under it is never
+/// another's.
 pub(super) const ABSENT: &str = "attribute_not_exists(pk)";
 
-/// What makes an expression: clauses, and the placeholders that they use. DynamoDB refuses unused ones, so they are collected
-/// from use.
+/// The clauses of an expression and the placeholders that they use. DynamoDB refuses unused
+/// placeholders, so each is declared where it is used.
 #[derive(Debug, Default)]
 pub(super) struct Expression {
     conditions: Vec<String>,
@@ -30,7 +32,6 @@ pub(super) struct Expression {
     values: HashMap<String, AttributeValue>,
 }
 
-/// The parts of an [`Expression`] as a request takes them.
 pub(super) struct Rendered {
     pub(super) condition: String,
     pub(super) update: Option<String>,
@@ -39,14 +40,16 @@ pub(super) struct Rendered {
 }
 
 impl Expression {
-    /// The condition under which an operation may be created: there is none of its name, or only one that has expired or was
-    /// erased, and that the store has not deleted yet.
+    /// The condition under which an operation may be created: its id has no record, or only the
+    /// record of an operation that has expired or was erased and that DynamoDB has not deleted yet.
     ///
-    /// The SDK makes a create again whose answer was lost, with the time at which it was begun. Meanwhile the operation may have
-    /// ended, and its message with it, so that to create it afresh would leave it pending for ever. Hence not over an operation's
-    /// own mark, whatever the clocks say: it has been carried out before. And not over a mark that is later than `begun_at`, when
-    /// the submit began: this create's own incarnation may have come and gone before that erase, and the erase may have deleted the
-    /// payload items that this submit has written.
+    /// The SDK retries a create whose answer was lost, with the time of the first try. Meanwhile
+    /// the operation may have ended and its message may be gone, so a new record would stay pending
+    /// for ever. Hence two exceptions. A create never replaces the tombstone of its own operation,
+    /// whatever the clocks say: the create was applied before. And it never replaces a tombstone
+    /// that is later than `begun_at`, when the submit began: this create's own incarnation may have
+    /// come and gone before that erase, and the erase may have deleted the payload items that this
+    /// submit wrote.
     pub(super) fn creating(create_id: &CreateId, begun_at: Timestamp, now: Timestamp) -> Self {
         let mut this = Self::default();
         let (pk, other) = (this.name(name::PK), this.name(name::CREATE_ID));
@@ -54,7 +57,7 @@ impl Expression {
         let own = this.value("own", text(create_id.as_str()));
         let expired = this.value("expired", item::delete_at(now));
         let begun_at = this.value("begun_at", time(begun_at));
-        // A comparison with an attribute that is not there is false.
+        // A comparison with an absent attribute is false.
         this.conditions.push(format!(
             "(attribute_not_exists({pk}) OR ({other} <> {own} AND \
              ((attribute_not_exists({erased_at}) AND {delete_at} <= {expired}) \
@@ -63,7 +66,8 @@ impl Expression {
         this
     }
 
-    /// A record that this code can read and that has neither expired nor been erased: what every write to one asks for.
+    /// A record that this code can read and that has neither expired nor been erased: every write
+    /// to a record requires it.
     pub(super) fn on_record(now: Timestamp) -> Self {
         let mut this = Self::default();
         let (format, delete_at) = (this.name(name::FORMAT), this.name(name::DELETE_AT));
@@ -75,8 +79,8 @@ impl Expression {
         this
     }
 
-    /// A record that this code can read and that expired then, as was read. Nobody writes to it any more but a create over it, or
-    /// another erase.
+    /// A record that this code can read and that expired at the time that was read. Only a create
+    /// over it or another erase still writes to it.
     pub(super) fn on_expired(expires_at: Timestamp) -> Self {
         let mut this = Self::default();
         let (format, newest) = (
@@ -89,9 +93,10 @@ impl Expression {
         this
     }
 
-    /// What a scan passes on: heads that have neither expired nor been erased, whatever else is in them. A comparison with an
-    /// attribute that is not there, or is no number, is false: turned round, it does not hide a corrupt head.
-    pub(super) fn standing_heads(now: Timestamp) -> Self {
+    /// The filter of a scan: heads that have neither expired nor been erased, whatever else they
+    /// hold. A comparison with an attribute that is absent or not a number is false. The negated
+    /// comparison therefore keeps a corrupt head in the result.
+    pub(super) fn visible_heads(now: Timestamp) -> Self {
         let mut this = Self::default();
         this.require(name::SK, text(item::HEAD));
         this.require_optional(name::ERASED_AT, None);
@@ -104,20 +109,21 @@ impl Expression {
         this
     }
 
-    /// A step: the states from which it may be taken, by the transition table, and the state that it leads to.
+    /// A step: it requires a state from which the transition table allows the step.
     pub(super) fn step(step: Step, now: Timestamp) -> Self {
         let mut this = Self::on_record(now);
         let status = this.name(name::STATUS);
         let sources: Vec<_> = transition::sources(step)
-            .map(|(from, once_free)| {
+            .map(|(from, after_lease)| {
                 let is_from = format!(
                     "{status} = {}",
                     this.value(from.as_str(), text(from.as_str()))
                 );
-                if !once_free {
+                if !after_lease {
                     return is_from;
                 }
-                // A lease or a backoff, no matter which: `lease_until` alone says when somebody else may act.
+                // A lease or a backoff: in both cases `lease_until` alone says when another worker
+                // may act.
                 let lease_until = this.name(name::LEASE_UNTIL);
                 let now = this.value("now", time(now));
                 format!("({is_from} AND {lease_until} <= {now})")
@@ -127,7 +133,8 @@ impl Expression {
         this
     }
 
-    /// A step that is a transition: it sets the state, raises the version and stamps the change.
+    /// A step that is a transition: it also sets the state, increments the version and stamps the
+    /// change.
     pub(super) fn transition(step: Step, now: Timestamp) -> Self {
         let mut this = Self::step(step, now);
         let target = transition::target(step);
@@ -140,7 +147,7 @@ impl Expression {
         this
     }
 
-    /// Terminal: stamped, no longer leased, and kept from now for as long as was asked.
+    /// The end: it stamps the time, ends the lease and restarts the retention from now.
     fn end(&mut self, now: Timestamp) {
         self.set(name::ENDED_AT, time(now));
         self.remove(name::LEASE_UNTIL);
@@ -152,7 +159,7 @@ impl Expression {
             .push(format!("{delete_at} = {retention} + {expired}"));
     }
 
-    /// Terminal states only.
+    /// Requires a terminal state.
     pub(super) fn require_ended(&mut self) {
         let status = self.name(name::STATUS);
         let ended: Vec<_> = Status::ALL
@@ -164,8 +171,8 @@ impl Expression {
             .push(format!("{status} IN ({})", ended.join(", ")));
     }
 
-    /// Callbacks only whose round is over, in one of the ways from which a new one may be started.
-    pub(super) fn require_settled(&mut self) {
+    /// Requires that the callback's last round is over, with a status that allows a redelivery.
+    pub(super) fn require_round_over(&mut self) {
         let status = self.name(name::CALLBACK_STATUS);
         let settled: Vec<_> = CallbackStatus::ALL
             .into_iter()
@@ -183,7 +190,7 @@ impl Expression {
         self.conditions.push(format!("{name} = {value}"));
     }
 
-    /// The attribute has this value, or `None`: is absent.
+    /// The attribute has this value; with `None`, it is absent.
     pub(super) fn require_optional(
         &mut self,
         attribute: &'static str,
@@ -197,13 +204,12 @@ impl Expression {
             .push(format!("attribute_not_exists({name})"));
     }
 
-    /// The attribute is there.
     pub(super) fn require_present(&mut self, attribute: &str) {
         let name = self.name(attribute);
         self.conditions.push(format!("attribute_exists({name})"));
     }
 
-    /// There are attempts left, and time.
+    /// Attempts are left, and the deadline has not passed.
     pub(super) fn require_attempts_and_time(&mut self, now: Timestamp) {
         let (attempt, attempts_max) = (self.name(name::ATTEMPT), self.name(name::ATTEMPTS_MAX));
         let (deadline_at, now) = (self.name(name::DEADLINE_AT), self.value("now", time(now)));
@@ -211,8 +217,8 @@ impl Expression {
         self.conditions.push(format!("{deadline_at} > {now}"));
     }
 
-    /// There are no attempts left, or no time.
-    pub(super) fn require_spent(&mut self, now: Timestamp) {
+    /// No attempts are left, or the deadline has passed.
+    pub(super) fn require_exhausted(&mut self, now: Timestamp) {
         let (attempt, attempts_max) = (self.name(name::ATTEMPT), self.name(name::ATTEMPTS_MAX));
         let (deadline_at, now) = (self.name(name::DEADLINE_AT), self.value("now", time(now)));
         self.conditions.push(format!(
@@ -220,7 +226,8 @@ impl Expression {
         ));
     }
 
-    /// What a caller asks of the version that is there. More than [`VERSIONS_MAX`] versions are not met.
+    /// The caller's preconditions on the version. A list of more than [`VERSIONS_MAX`] versions is
+    /// never met.
     pub(super) fn require_preconditions(&mut self, preconditions: &Preconditions) {
         let Preconditions {
             if_match,
@@ -250,12 +257,12 @@ impl Expression {
         }
     }
 
-    /// Refuses the write. A record's version is at least 1.
+    /// Always refuses the write: a record's version is at least 1.
     fn require_never(&mut self) {
         self.require(name::LOCK_VERSION, number(0));
     }
 
-    /// True at one of these versions, and never when there are none.
+    /// True at one of these versions; never true for an empty list.
     fn any_version(&mut self, label: &str, versions: &[Version]) -> String {
         let lock_version = self.name(name::LOCK_VERSION);
         if versions.is_empty() {
@@ -269,7 +276,7 @@ impl Expression {
             .iter()
             .enumerate()
             .map(|(index, wanted)| {
-                // Short, for an expression has its limit, and there may be many.
+                // Short labels: an expression's length is limited, and the list may be long.
                 let mut value =
                     |part: &str, value| self.value(&format!("{label}{index}{part}"), value);
                 let created = value("c", time(wanted.created_at));
@@ -284,14 +291,13 @@ impl Expression {
         any_of(clauses)
     }
 
-    /// Sets an attribute.
     pub(super) fn set(&mut self, attribute: &str, value: AttributeValue) {
         let name = self.name(attribute);
         let value = self.value(&format!("to_{attribute}"), value);
         self.sets.push(format!("{name} = {value}"));
     }
 
-    /// Sets an attribute unless it is there.
+    /// Sets an attribute unless it is present.
     pub(super) fn set_once(&mut self, attribute: &str, value: AttributeValue) {
         let name = self.name(attribute);
         let value = self.value(&format!("to_{attribute}"), value);
@@ -299,27 +305,24 @@ impl Expression {
             .push(format!("{name} = if_not_exists({name}, {value})"));
     }
 
-    /// Sets an attribute that only ever grows: the write is refused where it would fall.
+    /// Sets an attribute that must never fall: a lower value refuses the write.
     pub(super) fn set_forward(&mut self, attribute: &str, value: AttributeValue) {
         self.set(attribute, value);
         let name = self.name(attribute);
         self.conditions.push(format!("{name} <= :to_{attribute}"));
     }
 
-    /// Raises a number by one.
     pub(super) fn increment(&mut self, attribute: &str) {
         let name = self.name(attribute);
         let one = self.value("one", number(1));
         self.sets.push(format!("{name} = {name} + {one}"));
     }
 
-    /// Removes an attribute.
     pub(super) fn remove(&mut self, attribute: &str) {
         let name = self.name(attribute);
         self.removes.push(name);
     }
 
-    /// The parts of a request.
     pub(super) fn render(self) -> Rendered {
         let mut update = String::new();
         if !self.sets.is_empty() {
@@ -351,7 +354,8 @@ impl Expression {
     }
 }
 
-/// One of the clauses, of which there is at least one. DynamoDB refuses redundant parentheses.
+/// Joins the clauses, of which there is at least one, with OR. DynamoDB refuses redundant
+/// parentheses.
 fn any_of(clauses: Vec<String>) -> String {
     match <[String; 1]>::try_from(clauses) {
         Ok([only]) => only,
@@ -404,7 +408,7 @@ mod tests {
         let now = Timestamp::from_secs(1);
         let mut round = Expression::on_record(now);
         round.require_ended();
-        round.require_settled();
+        round.require_round_over();
         let version = Version {
             created_at: now,
             lock_version: 1,
@@ -438,7 +442,7 @@ mod tests {
                     Expression::creating(&CreateId::from_bytes([1; 16]), now, now),
                 ),
                 ("expired".to_owned(), Expression::on_expired(now)),
-                ("heads".to_owned(), Expression::standing_heads(now)),
+                ("heads".to_owned(), Expression::visible_heads(now)),
             ])
             .chain(conditional);
         for (what, expression) in expressions {

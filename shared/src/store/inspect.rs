@@ -1,13 +1,14 @@
-//! Everything that is stored under an operation's name: expired, erased and unreadable records as well.
+//! Everything that is stored under an operation's id: expired, erased and unreadable records as
+//! well.
 //!
-//! For a person who has to find out what is wrong. No caller may ever be shown what this reads: it does not ask whose it is.
+//! For an operator who has to find out what is wrong. No caller may ever see what this reads,
+//! because it does not check the owner.
 
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::expression::Expression;
-use super::item::{self, Item, name, number_of, text};
+use super::item::{self, Item, name, number_of};
 use super::payload::{decode_text, result_key, submitted_key};
 use super::{Store, StoreError};
 use crate::domain::callback_url::redacted;
@@ -16,56 +17,50 @@ use crate::domain::json::Json;
 use crate::domain::operation::{Operation, Payload, State};
 use crate::domain::time::Timestamp;
 
-/// What is stored under a name.
+/// Everything stored under one id.
 #[derive(Debug, Default)]
 pub struct Inspected {
-    /// The operation's record. Without one there are payload items alone: their submit died before the record, or DynamoDB deleted
-    /// that first.
+    /// The operation's record. `None` when only payload items exist: their submit crashed before it
+    /// created the record, or DynamoDB deleted the record first.
     pub head: Option<InspectedHead>,
-    /// Arguments, metadata and results that are apart, of whatever incarnation and attempt.
+    /// The payload items with arguments, metadata and results, of any incarnation and attempt.
     pub payloads: Vec<PayloadItem>,
 }
 
 /// A record, as far as it can be read.
 #[derive(Debug)]
 pub struct InspectedHead {
-    /// What DynamoDB bills it by, in bytes.
+    /// The size that DynamoDB bills, in bytes.
     pub bytes: usize,
-    /// The number of its format; `None` when it has none.
+    /// The format number; `None` when the record has none.
     pub format: Option<u32>,
     /// When its owner erased it.
     pub erased_at: Option<Timestamp>,
-    /// From when on it is absent to everybody; `None` when it does not say.
+    /// When it becomes absent to callers; `None` when that cannot be read.
     pub expires_at: Option<Timestamp>,
-    /// What it says.
     pub record: Record,
 }
 
-/// What a record says.
 #[derive(Debug)]
 pub enum Record {
-    /// All of it; expired, or erased by a call that died, too.
+    /// A complete record, possibly expired, or erased by a call that crashed.
     Operation(Box<Operation>),
-    /// That there was an operation, which was erased.
-    Mark {
-        /// Which incarnation.
-        create_id: Option<String>,
-    },
-    /// It was written by newer code, or by none.
+    /// What is left of an operation that was erased.
+    Tombstone { create_id: Option<String> },
+    /// A record written by newer code, or corrupt.
     Unreadable {
-        /// Why it cannot be read.
         error: StoreError,
-        /// Its attributes by name: those that may be shown as they are, of all others the size.
+        /// Its attributes by name. An attribute that may hold a payload or a secret is replaced by
+        /// its size.
         attributes: BTreeMap<String, Json>,
     },
 }
 
-/// An item with a payload.
 #[derive(Debug)]
 pub struct PayloadItem {
-    /// What it is, and of which incarnation and attempt: its sort key.
+    /// The sort key: it names the kind of payload, the incarnation and the attempt.
     pub key: String,
-    /// What DynamoDB bills it by.
+    /// The size that DynamoDB bills, in bytes.
     pub bytes: usize,
     /// When DynamoDB may delete it.
     pub delete_at: Option<Timestamp>,
@@ -74,7 +69,7 @@ pub struct PayloadItem {
 }
 
 impl Store {
-    /// Reads everything that is stored under a name, at what all of it costs to read.
+    /// Reads everything that is stored under an id: as many read units as the items take.
     ///
     /// # Errors
     ///
@@ -83,22 +78,8 @@ impl Store {
         let mut inspected = Inspected::default();
         let mut from = None;
         loop {
-            let mut query = Expression::default();
-            query.require(name::PK, text(id.as_str()));
-            let query = query.render();
-            let page = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .key_condition_expression(query.condition)
-                .set_expression_attribute_names(Some(query.names))
-                .set_expression_attribute_values(Some(query.values))
-                .set_exclusive_start_key(from)
-                .consistent_read(true)
-                .send()
-                .await
-                .map_err(|error| StoreError::unreachable("Query", error))?;
-            for stored in page.items.unwrap_or_default() {
+            let (items, next) = self.query_items(id, &[], from).await?;
+            for stored in items {
                 match stored.get(name::SK) {
                     Some(AttributeValue::S(sk)) if sk != item::HEAD => {
                         inspected.payloads.push(payload_item(sk.clone(), &stored));
@@ -106,7 +87,7 @@ impl Store {
                     _ => inspected.head = Some(head(&stored)),
                 }
             }
-            from = page.last_evaluated_key;
+            from = next;
             if from.is_none() {
                 return Ok(inspected);
             }
@@ -129,7 +110,7 @@ impl Inspected {
         self.find(&operation.metadata, &key)
     }
 
-    /// Its result; `None` when there is none yet, or it is lost.
+    /// Its result; `None` when it has not completed, or the result is lost.
     #[must_use]
     pub fn result<'a>(&'a self, operation: &'a Operation) -> Option<&'a Json> {
         let State::Completed { result, .. } = &operation.state else {
@@ -139,16 +120,16 @@ impl Inspected {
     }
 
     fn find<'a>(&'a self, payload: &'a Payload, key: &str) -> Option<&'a Json> {
-        let apart = || self.payloads.iter().find(|item| item.key == key);
-        payload.json().or_else(|| apart()?.body.as_ref())
+        let stored = || self.payloads.iter().find(|item| item.key == key);
+        payload.json().or_else(|| stored()?.body.as_ref())
     }
 }
 
 fn head(stored: &Item) -> InspectedHead {
-    let record = if item::is_erased(stored) && item::beside_mark(stored).next().is_none() {
+    let record = if item::is_erased(stored) && item::attributes_to_erase(stored).next().is_none() {
         let create_id = stored.get(name::CREATE_ID);
         let create_id = create_id.and_then(|create_id| create_id.as_s().ok());
-        Record::Mark {
+        Record::Tombstone {
             create_id: create_id.cloned(),
         }
     } else {
@@ -178,7 +159,8 @@ fn payload_item(key: String, stored: &Item) -> PayloadItem {
     }
 }
 
-/// By the names that this code knows: what newer code adds may be as little for the eye as a callback's query is.
+/// Shows only attributes that this code knows: one that newer code adds may be as secret as a
+/// callback URL's query.
 fn attributes(stored: &Item) -> BTreeMap<String, Json> {
     let shown = |(attribute, value): (&String, &AttributeValue)| {
         let size = || Json::of(&format!("{} bytes", item::value_bytes(value)));
@@ -186,7 +168,7 @@ fn attributes(stored: &Item) -> BTreeMap<String, Json> {
             AttributeValue::S(url) if attribute == name::CALLBACK_URL => Json::of(&redacted(url)),
             _ if !item::is_shown(attribute) => size(),
             AttributeValue::S(text) => Json::of(text),
-            AttributeValue::N(digits) => Json::parse(digits),
+            AttributeValue::N(digits) => digits.parse(),
             _ => size(),
         };
         Some((attribute.clone(), json.ok()?))

@@ -1,4 +1,4 @@
-//! The items: the one place that spells their attributes.
+//! The items. No other module spells the name of a stored attribute.
 
 mod decode;
 mod stored;
@@ -16,7 +16,6 @@ use crate::domain::limits::{FORMAT, GONE_RETENTION};
 use crate::domain::operation::Operation;
 use crate::domain::time::Timestamp;
 
-/// An item as DynamoDB has it.
 pub(super) type Item = HashMap<String, AttributeValue>;
 
 /// Attribute names. They count towards the billed size, so they are plain but short.
@@ -34,8 +33,8 @@ pub(super) mod name {
     pub(in crate::store) const REQUEST_HASH: &str = "request_hash";
     pub(in crate::store) const ATTEMPT: &str = "attempt";
     pub(in crate::store) const ATTEMPTS_MAX: &str = "attempts_max";
-    /// From when on DynamoDB may delete the item: see [`delete_at`](super::delete_at). The only time in seconds, as DynamoDB wants
-    /// it; all others are in milliseconds.
+    /// When DynamoDB may delete the item: see [`delete_at`](super::delete_at). In seconds, as
+    /// DynamoDB requires; all other times are in milliseconds.
     pub(in crate::store) const DELETE_AT: &str = "delete_at";
     pub(in crate::store) const CREATED_AT: &str = "created_at";
     pub(in crate::store) const UPDATED_AT: &str = "updated_at";
@@ -63,43 +62,41 @@ pub(super) mod name {
     pub(in crate::store) const ORIGIN_REQUEST_ID: &str = "origin_request_id";
     pub(in crate::store) const TRACE_ID: &str = "trace_id";
     pub(in crate::store) const SPAN_ID: &str = "span_id";
-    /// When its owner erased it: on a head that is being erased, and on the mark that is left of it.
+    /// When the owner erased the operation: on a head that is being erased, and on the tombstone.
     pub(in crate::store) const ERASED_AT: &str = "erased_at";
-    /// Of a payload item: its text.
+    /// The payload of a payload item.
     pub(in crate::store) const BODY: &str = "body";
 }
 
 /// The sort key of heads.
 pub(super) const HEAD: &str = "head";
 
-/// A number as DynamoDB takes it.
 #[expect(clippy::needless_pass_by_value, reason = "numbers are copied")]
 pub(super) fn number(value: impl ToString) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
-/// The number in an attribute; `None` when there is none, or it is no number of this type.
+/// The number in an attribute; `None` when it is absent or not a number of this type.
 pub(super) fn number_of<T: std::str::FromStr>(item: &Item, attribute: &str) -> Option<T> {
     item.get(attribute)?.as_n().ok()?.parse().ok()
 }
 
-/// A string as DynamoDB takes it.
 pub(super) fn text(value: impl Into<String>) -> AttributeValue {
     AttributeValue::S(value.into())
 }
 
-/// A time as heads hold it.
+/// A time as heads store it.
 pub(super) fn time(value: Timestamp) -> AttributeValue {
     number(value.as_millis())
 }
 
-/// What [`name::DELETE_AT`] is for an item that expires then. Expired is absent to everybody at once; DynamoDB may delete the item
-/// [`GONE_RETENTION`] later at the earliest, so that a create that arrives late still meets it.
+/// The value of [`name::DELETE_AT`] for an item that expires at a time. At that time it becomes
+/// absent to every caller. DynamoDB may delete it [`GONE_RETENTION`] later at the earliest, so that
+/// a create that arrives late still meets it.
 pub(super) fn delete_at(expires_at: Timestamp) -> AttributeValue {
     number((expires_at + GONE_RETENTION).as_secs())
 }
 
-/// The head's key.
 pub(super) fn head_key(id: &OperationId) -> Item {
     key(id, HEAD)
 }
@@ -112,15 +109,15 @@ pub(super) fn key(id: &OperationId, sk: &str) -> Item {
     ])
 }
 
-/// What DynamoDB bills an item by: the bytes of its names and values
-/// (Amazon DynamoDB Developer Guide, "DynamoDB item sizes and formats").
+/// The size of an item that DynamoDB bills, in bytes of its names and values (Amazon DynamoDB
+/// Developer Guide, "DynamoDB item sizes and formats").
 pub(super) fn size_bytes(item: &Item) -> usize {
     item.iter()
         .map(|(name, value)| name.len() + value_bytes(value))
         .sum()
 }
 
-/// What DynamoDB bills a value by.
+/// The size of a value that DynamoDB bills, in bytes.
 pub(super) fn value_bytes(value: &AttributeValue) -> usize {
     match value {
         AttributeValue::S(text) => text.len(),
@@ -131,14 +128,15 @@ pub(super) fn value_bytes(value: &AttributeValue) -> usize {
     }
 }
 
-/// Whether a head is that of an operation that its owner erased, or the mark that is left of one.
+/// Whether a head is marked as erased; true for a tombstone as well.
 pub(super) fn is_erased(head: &Item) -> bool {
     head.contains_key(name::ERASED_AT)
 }
 
-/// The attributes of a head that are not left of it when it is erased: everything that tells whose it was, or what it was about.
-pub(super) fn beside_mark(head: &Item) -> impl Iterator<Item = &str> {
-    let left = [
+/// The attributes of a head that its tombstone does not keep: all that say whose operation it was,
+/// or what it was about.
+pub(super) fn attributes_to_erase(head: &Item) -> impl Iterator<Item = &str> {
+    let kept = [
         name::PK,
         name::SK,
         name::FORMAT,
@@ -147,11 +145,12 @@ pub(super) fn beside_mark(head: &Item) -> impl Iterator<Item = &str> {
         name::DELETE_AT,
     ];
     let attributes = head.keys().map(String::as_str);
-    attributes.filter(move |name| !left.contains(name))
+    attributes.filter(move |name| !kept.contains(name))
 }
 
-/// Whether an attribute of a head may be shown to whoever runs the table as it is: it holds no payload, and nothing secret. A
-/// function's own errors are shown, whatever it quotes in them: they are what a failed operation is looked into for.
+/// Whether an operator may see an attribute of a head: it holds no payload and no secret. The
+/// errors of a function are shown, although it may quote anything in them, because an operator
+/// needs them to find out why an operation failed.
 pub(super) fn is_shown(attribute: &str) -> bool {
     let shown = [
         name::PK,
@@ -193,7 +192,7 @@ pub(super) fn is_shown(attribute: &str) -> bool {
     shown.contains(&attribute)
 }
 
-/// The head of an operation that has just been accepted, without its payloads.
+/// The head of a newly accepted operation, without its payloads.
 pub(super) fn new_head(operation: &Operation) -> Item {
     let mut head = head_key(&operation.id);
     let mut put = |name: &str, value| head.insert(name.to_owned(), value);

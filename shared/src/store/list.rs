@@ -1,8 +1,8 @@
 //! An owner's operations, newest first.
 //!
-//! The index holds keys alone, so that transitions cost it nothing: a page is a query for keys and a batch read of the heads.
-//! The index follows the table with a delay, so a head may be gone, or of a later incarnation, by the time it is read; such keys
-//! are passed over.
+//! The index projects keys only, so transitions do not write to it: a page is a query for keys and
+//! a batch read of the heads. The index follows the table with a delay. By the time a head is read
+//! it may be gone, or belong to a later incarnation; the list skips such keys.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
@@ -21,35 +21,34 @@ use crate::domain::time::Timestamp;
 use crate::domain::transition::Status;
 use crate::random::Random;
 
-/// Keys on a page of everything that an owner has.
+/// Keys on a page of [`Store::owned`].
 const OWNED_MAX: usize = 100;
-/// Before all times that can be stored and asked for.
+/// Before every time that can be stored or asked for.
 const EARLIEST: Timestamp = Timestamp::from_millis(i64::MIN / 2);
-/// After all of them.
+/// After every time that can be stored or asked for.
 const LATEST: Timestamp = Timestamp::from_millis(i64::MAX / 2);
 
-/// Which operations a list shows.
+/// Which operations a list shows. A filter that is `None` excludes nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ListFilter {
-    /// Only those that stand here.
     pub status: Option<Status>,
-    /// Only those of this function.
     pub function: Option<String>,
-    /// Only those created later than this.
+    /// Exclusive.
     pub created_after: Option<Timestamp>,
-    /// Only those created earlier than this.
+    /// Exclusive.
     pub created_before: Option<Timestamp>,
 }
 
 impl ListFilter {
-    /// Whether an operation created then can be in the list.
+    /// Whether an operation created at this time can be in the list.
     #[must_use]
     pub fn spans(&self, created_at: Timestamp) -> bool {
         let (first, last) = self.bounds();
         (first..=last).contains(&created_at)
     }
 
-    /// The first and the last time of creation in the list. Times are whole milliseconds, and the filter's own are outside.
+    /// The first and the last creation time in the list, both included. Times are whole
+    /// milliseconds, and the filter's own bounds are exclusive.
     fn bounds(&self) -> (Timestamp, Timestamp) {
         let millisecond = Duration::from_millis(1);
         (
@@ -61,40 +60,37 @@ impl ListFilter {
     }
 }
 
-/// A place in a list: the operation after which it goes on.
+/// A position in a list: the last operation before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
-    /// The operation.
     pub id: OperationId,
-    /// When it was created.
     pub created_at: Timestamp,
 }
 
-/// A part of a list.
 #[derive(Debug)]
 pub struct ListPage {
-    /// Without payloads that are apart.
+    /// Without external payloads.
     pub operations: Vec<Operation>,
-    /// Where the list goes on; `None` at its end.
+    /// Where the list continues; `None` at its end.
     pub next: Option<Position>,
 }
 
-/// A part of what an owner has in the table.
+/// A page of the operations that an owner has in the table.
 #[derive(Debug)]
 pub struct OwnedPage {
-    /// The operations.
     pub keys: Vec<Position>,
-    /// Where it goes on; `None` at its end.
+    /// Where it continues; `None` at its end.
     pub next: Option<Position>,
 }
 
 impl Store {
-    /// Up to `limit` of an owner's operations from `from` on; examines at most
-    /// [`LIST_EXAMINED_MAX`], so a page may hold fewer while the list goes on. A query and a batch
-    /// read, and once more each when some of a page's first keys were passed over.
+    /// Returns up to `limit` of an owner's operations, starting at `from`. It examines at most
+    /// [`LIST_EXAMINED_MAX`] keys, so a page may hold fewer operations although the list continues.
+    /// Costs a query and a batch read, and once more each when some of the page's first keys were
+    /// skipped.
     ///
-    /// Pauses by `clock` and `random` before it asks again for keys that DynamoDB left unprocessed.
-    /// A key that stays unprocessed ends the page before it.
+    /// Before it retries keys that DynamoDB left unprocessed, it pauses, timed by `clock` and
+    /// `random`. A key that stays unprocessed ends the page before it.
     ///
     /// # Errors
     ///
@@ -116,9 +112,9 @@ impl Store {
         let mut next = from;
         let mut examined = 0;
         while operations.len() < limit && examined < LIST_EXAMINED_MAX {
-            // Without a filter nearly every key is shown, so the first query is for no more than the
-            // page has room for. The second is for all that is left to examine: a page that begins
-            // with expired operations would take a query for each of them otherwise.
+            // Without a filter nearly every key is shown, so the first query asks for as many keys
+            // as the page has room for. The second asks for all that are left to examine: otherwise
+            // a page that begins with expired operations would take one query for each of them.
             let keys_max = if is_narrow || examined > 0 {
                 LIST_EXAMINED_MAX - examined
             } else {
@@ -133,8 +129,8 @@ impl Store {
             } = batches.get(&keys).await?;
             for (index, key) in keys.iter().enumerate() {
                 if unprocessed.contains(key.id.as_str()) {
-                    // What is after it is read again by the request for the next page. The first key
-                    // leaves no place for a cursor to name.
+                    // The request for the next page reads this key and those after it again. Before
+                    // the first key there is no position that a cursor could name.
                     return if examined > 0 {
                         Ok(ListPage { operations, next })
                     } else {
@@ -146,8 +142,9 @@ impl Store {
                 let Some(head) = heads.remove(key.id.as_str()) else {
                     continue;
                 };
-                // One that cannot be read fails the page: without it the list would look complete, and hide an operation.
-                let Some(operation) = outcome::met(Some(&head), now)? else {
+                // A head that cannot be read fails the page: without it the list would look
+                // complete and hide an operation.
+                let Some(operation) = outcome::visible(Some(&head), now)? else {
                     continue;
                 };
                 if !shows(filter, owner, key, &operation) {
@@ -168,8 +165,9 @@ impl Store {
         Ok(ListPage { operations, next })
     }
 
-    /// A page of the keys of everything that the index has under an owner's name, newest first: expired, being erased and
-    /// unreadable ones too, and for a moment some that are gone. One query.
+    /// A page of all keys that the index has under an owner's name, newest first: those of expired,
+    /// erased and unreadable operations as well, and for a short time some that the table has no
+    /// longer. One query.
     ///
     /// # Errors
     ///
@@ -233,7 +231,7 @@ impl Store {
         Ok((positions?, ended))
     }
 
-    /// One batch read: the items that are there, and the keys that were left unprocessed.
+    /// One batch read. Returns the items that exist, and the keys that were left unprocessed.
     async fn batch_get(&self, keys: Vec<Item>) -> Result<(Vec<Item>, Vec<Item>), StoreError> {
         let request = KeysAndAttributes::builder()
             .set_keys(Some(keys))
@@ -257,11 +255,10 @@ impl Store {
     }
 }
 
-/// What a batch read found.
 struct Batch {
-    /// The heads of the operations, by id; those that are not there are left out.
+    /// The heads that exist, by operation id.
     heads: HashMap<String, Item>,
-    /// The ids of those that could not be read.
+    /// The ids of the heads that could not be read.
     unprocessed: HashSet<String>,
 }
 
@@ -283,12 +280,13 @@ impl<'a> Batches<'a> {
         }
     }
 
-    /// Reads the heads of these operations. Keys that are left unprocessed are asked for again after
-    /// a pause, as DynamoDB wants it: what throttles them would throttle an immediate retry too
-    /// (Amazon DynamoDB API Reference, `BatchGetItem`).
+    /// Reads the heads of these operations. It pauses before it retries keys that are left
+    /// unprocessed, as DynamoDB recommends: an immediate retry would be throttled as well (Amazon
+    /// DynamoDB API Reference, `BatchGetItem`).
     async fn get(&mut self, keys: &[Position]) -> Result<Batch, StoreError> {
         let mut heads = HashMap::new();
-        // The index may show one name twice for a moment, in two incarnations, and a batch may not name a key twice.
+        // For a short time the index may have one id twice, in two incarnations, and a batch may
+        // not name a key twice.
         let ids: BTreeSet<_> = keys.iter().map(|key| &key.id).collect();
         let mut pending: Vec<_> = ids.into_iter().map(item::head_key).collect();
         while !pending.is_empty() {
@@ -321,7 +319,7 @@ fn id_of(item: &Item) -> Option<&str> {
 }
 
 fn shows(filter: &ListFilter, owner: &Owner, key: &Position, operation: &Operation) -> bool {
-    // The index may still hold the key of an earlier incarnation of the name.
+    // The index may still hold the key of an earlier incarnation.
     operation.owner == *owner
         && operation.created_at == key.created_at
         && filter

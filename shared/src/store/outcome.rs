@@ -1,4 +1,4 @@
-//! What became of a write: told from the item that refused it.
+//! What became of a write, derived from the item that refused it.
 
 use super::StoreError;
 use super::item::{self, Item, name, number, text};
@@ -7,39 +7,37 @@ use crate::domain::operation::{Availability, Operation, Owner, State};
 use crate::domain::time::Timestamp;
 use crate::domain::transition::Status;
 
-/// Of [`super::Store::create`].
 #[derive(Debug)]
 pub enum Created {
-    /// The operation is there, by this call.
+    /// The operation was created, by this call.
     New,
-    /// The name was taken: by an earlier submit under the same key, or by chance.
+    /// The id was taken: by an earlier submit under the same key, or by chance.
     Existing(Box<Operation>),
-    /// The name was taken by an operation that was erased after this create was begun. Nothing was written; a create that is
-    /// begun now is not refused, clocks being right.
+    /// The id belonged to an operation that was erased after this create had begun. Nothing was
+    /// written. A create that begins now is not refused, provided that the clocks are right.
     Erased,
 }
 
 /// What a read finds of one incarnation of an operation.
 #[derive(Debug)]
-pub enum Found {
-    /// The operation.
+pub enum Lookup {
     Present(Box<Operation>),
-    /// It has expired. DynamoDB has not deleted its record yet.
+    /// DynamoDB has not deleted the expired record yet.
     Expired(Box<Operation>),
-    /// Its owner erased it: its mark is there.
+    /// Its owner erased it, and its tombstone still exists.
     Erased,
-    /// Another incarnation has taken its id. It had expired before, or was erased.
+    /// Another incarnation has taken its id, because it had expired or was erased.
     Replaced(Box<Operation>),
-    /// It is gone: it expired, or was erased, so long ago that DynamoDB has deleted the record.
+    /// DynamoDB has deleted the record, long after the operation expired or was erased.
     Absent,
 }
 
-/// An operation in the hands of one claim: the fencing token for everything that its holder writes.
+/// An operation held under one claim: the fencing token for all writes of its holder.
 #[derive(Debug, Clone)]
 pub struct Held {
     pub(super) operation: Operation,
     pub(super) claim_id: ClaimId,
-    /// The head's size when it was claimed: how much room it has for a result.
+    /// The head's size when it was claimed: it determines how much room a result has.
     pub(super) head_bytes: usize,
 }
 
@@ -51,101 +49,97 @@ impl Held {
     }
 }
 
-/// Of [`super::Store::claim`].
 #[derive(Debug)]
 pub enum Claimed {
-    /// Ours until the lease ends.
+    /// Held by this claim until the lease ends.
     Held(Box<Held>),
     /// There is no such operation, or it has expired.
     Absent,
-    /// It has expired with a callback that was due and for which no message was sent.
+    /// It expired while a callback was due for which no message was sent.
     ExpiredWithCallback,
-    /// The record is of another incarnation than the message. It is never touched.
+    /// The record is of another incarnation than the message. A worker never touches it.
     OtherIncarnation,
-    /// Somebody holds it, or it backs off.
+    /// Another worker holds it, or it is in backoff.
     Busy {
-        /// Until when.
         until: Timestamp,
     },
-    /// Nobody holds it, and it may not be claimed: its attempts are used up, or its deadline has passed.
+    /// No worker holds it, and it may not be claimed: its attempts are used up, or its deadline has
+    /// passed.
     Exhausted(Box<Operation>),
-    /// It has ended.
     Ended(Box<Operation>),
 }
 
-/// Of [`super::Store::renew`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Renewed {
-    /// The operation is ours, and the lease lasts as long as was asked or longer.
+    /// Still held, and the lease ends when this call asked for, or later.
     Held,
-    /// The operation is no longer ours: its owner cancelled it, and may have erased it since.
+    /// No longer held: the owner cancelled the operation, and may have erased it since.
     Cancelled,
-    /// The operation is no longer ours: another worker took it over after the lease had passed, or its
+    /// No longer held: another worker claimed the operation after the lease had passed, or its
     /// record is gone.
     Lost,
 }
 
-/// Of [`super::Store::complete`], [`super::Store::fail`] and [`super::Store::retry`].
 #[derive(Debug)]
 pub enum Finished {
-    /// Written, by this call or by one whose answer was lost. Not what is there now if it was let go for another attempt.
+    /// Written, by this call or by an earlier try whose answer was lost. When another attempt
+    /// follows, the operation may have changed since.
     Written(Box<Operation>),
-    /// The operation is no longer ours, and nothing was written.
+    /// No longer held. Nothing was written.
     Lost,
 }
 
-/// Of [`super::Store::give_up`].
 #[derive(Debug)]
 pub enum GivenUp {
-    /// It has ended.
     Ended {
-        /// The operation.
         operation: Box<Operation>,
-        /// Whether this call ended it. One that meets its own write, the answer to which was lost, takes it for another's.
+        /// Whether this call ended it. False for a call that meets its own write after a lost
+        /// answer, since it cannot be distinguished from another's.
         by_us: bool,
     },
-    /// It is not to be given up: it moved on meanwhile.
+    /// It changed meanwhile and must not be given up now.
     MovedOn,
 }
 
-/// Of [`super::Store::cancel`].
 #[derive(Debug)]
 pub enum CancelOutcome {
-    /// The operation is cancelled, by this call or before.
+    /// The operation as it is now.
     Cancelled {
-        /// The operation.
         operation: Box<Operation>,
-        /// Whether this call did it. A cancel that meets its own write, the answer to which was lost, takes it for another's.
+        /// Whether this call cancelled it. False for a call that meets its own write after a lost
+        /// answer, since it cannot be distinguished from another's.
         by_us: bool,
     },
     /// It had completed or failed before.
     Ended(Box<Operation>),
     /// It does not meet the preconditions.
     OtherVersion,
-    /// There is no such operation, it has expired, or it is another owner's.
+    /// There is no such operation, it has expired, or another owner has it.
     Absent,
 }
 
-/// Of [`super::Store::erase`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EraseOutcome {
-    /// The operation is gone with all its items, except for a mark that no read shows.
+    /// Only a tombstone is left, which no caller sees.
     Erased,
     /// It has not ended.
     Live,
     /// It does not meet the preconditions.
     OtherVersion,
-    /// There is no such operation, it has expired, or it is another owner's.
+    /// There is no such operation, it has expired, or another owner has it.
     Absent,
 }
 
-/// The operation that a read or a refused write met; `None` for one that is not there, was erased or has expired.
-pub(super) fn met(old: Option<&Item>, now: Timestamp) -> Result<Option<Operation>, StoreError> {
-    // Erased is absent whatever the clock says; and what is left of it in the end is no operation to be read.
+/// The operation that a read or a refused write met; `None` when it is absent, was erased or has
+/// expired.
+pub(super) fn visible(old: Option<&Item>, now: Timestamp) -> Result<Option<Operation>, StoreError> {
+    // An erased operation is absent whatever the clock says, and its tombstone cannot be read as an
+    // operation.
     let Some(old) = old.filter(|old| !old.is_empty() && !item::is_erased(old)) else {
         return Ok(None);
     };
-    // Expired is absent before its format matters: nobody will ever read it again.
+    // Expiry is checked before the format: an expired record is absent, so its format no longer
+    // matters.
     if item::expires_at(old)? <= now {
         return Ok(None);
     }
@@ -153,26 +147,26 @@ pub(super) fn met(old: Option<&Item>, now: Timestamp) -> Result<Option<Operation
 }
 
 /// What a read met of one incarnation.
-pub(super) fn found(
+pub(super) fn lookup(
     item: Option<&Item>,
     create_id: &CreateId,
     now: Timestamp,
-) -> Result<Found, StoreError> {
-    if let Some(operation) = met(item, now)? {
+) -> Result<Lookup, StoreError> {
+    if let Some(operation) = visible(item, now)? {
         let operation = Box::new(operation);
         return Ok(if operation.create_id == *create_id {
-            Found::Present(operation)
+            Lookup::Present(operation)
         } else {
-            Found::Replaced(operation)
+            Lookup::Replaced(operation)
         });
     }
     Ok(match item.filter(|item| is_of(item, create_id)) {
-        Some(mark) if item::is_erased(mark) => Found::Erased,
-        // Expired is absent before its format matters, so one that cannot be read is absent.
-        Some(expired) => item::operation(expired).map_or(Found::Absent, |operation| {
-            Found::Expired(Box::new(operation))
+        Some(mark) if item::is_erased(mark) => Lookup::Erased,
+        // An expired record that this code cannot read is absent.
+        Some(expired) => item::operation(expired).map_or(Lookup::Absent, |operation| {
+            Lookup::Expired(Box::new(operation))
         }),
-        None => Found::Absent,
+        None => Lookup::Absent,
     })
 }
 
@@ -180,16 +174,17 @@ fn is_of(item: &Item, create_id: &CreateId) -> bool {
     item.get(name::CREATE_ID) == Some(&text(create_id.as_str()))
 }
 
-/// An item, unless it is another owner's. Looked at before anything else of it is read: a record that this code cannot read
-/// is no more there for others than one that it can.
-pub(super) fn of_owner<'a>(item: Option<&'a Item>, owner: &Owner) -> Option<&'a Item> {
+/// The item, unless another owner has it. Checked before any other attribute is read: to another
+/// owner, a record that this code cannot read is as absent as one that it can read.
+pub(super) fn owned_by<'a>(item: Option<&'a Item>, owner: &Owner) -> Option<&'a Item> {
     item.filter(|item| item.get(name::OWNER) == Some(&text(owner.as_str())))
 }
 
 /// What a refused create met.
 pub(super) fn created(old: &Item, create_id: &CreateId) -> Result<Created, StoreError> {
     if old.get(name::CREATE_ID) == Some(&text(create_id.as_str())) {
-        // Our own write, whose answer was lost; whatever has become of it since, the mark of its erasure included.
+        // Our own write, whose answer was lost, whatever has become of the operation since. This
+        // includes its tombstone.
         return Ok(Created::New);
     }
     if item::is_erased(old) {
@@ -205,13 +200,13 @@ pub(super) fn claimed(
     claim_id: ClaimId,
     now: Timestamp,
 ) -> Result<Claimed, StoreError> {
-    let operation = match found(old, create_id, now)? {
-        Found::Present(operation) => *operation,
-        Found::Replaced(_) => return Ok(Claimed::OtherIncarnation),
-        Found::Expired(operation) if operation.callback_is_unannounced() => {
+    let operation = match lookup(old, create_id, now)? {
+        Lookup::Present(operation) => *operation,
+        Lookup::Replaced(_) => return Ok(Claimed::OtherIncarnation),
+        Lookup::Expired(operation) if operation.callback_is_unannounced() => {
             return Ok(Claimed::ExpiredWithCallback);
         }
-        Found::Expired(_) | Found::Erased | Found::Absent => return Ok(Claimed::Absent),
+        Lookup::Expired(_) | Lookup::Erased | Lookup::Absent => return Ok(Claimed::Absent),
     };
     if let State::Processing {
         claim_id: holder, ..
@@ -219,11 +214,11 @@ pub(super) fn claimed(
         && *holder == claim_id
     {
         // Our own claim, whose answer was lost.
-        let head_bytes = old.map(item::size_bytes).unwrap_or_default();
+        let head = old.expect("an operation was read from the head");
         return Ok(Claimed::Held(Box::new(Held {
             operation,
             claim_id,
-            head_bytes,
+            head_bytes: item::size_bytes(head),
         })));
     }
     Ok(match operation.availability(now) {
@@ -235,8 +230,9 @@ pub(super) fn claimed(
     })
 }
 
-/// What a refused heartbeat met. Ours still, if the claim and its version stand: then the lease was renewed for longer, by a later
-/// heartbeat that was faster or before the clock was set back, and this one has nothing to add.
+/// What a refused heartbeat met. The operation is still held if the record has the claim and its
+/// version. The lease was then extended further by a later heartbeat that arrived first, or before
+/// the clock was set back, and this heartbeat has nothing to add.
 pub(super) fn renewed(
     old: Option<&Item>,
     held: &Held,
@@ -244,21 +240,21 @@ pub(super) fn renewed(
 ) -> Result<Renewed, StoreError> {
     let claim_id = text(held.claim_id.as_str());
     let lock_version = number(held.operation.lock_version);
-    let ours = old.filter(|old| {
+    let held_head = old.filter(|old| {
         old.get(name::CLAIM_ID) == Some(&claim_id)
             && old.get(name::LOCK_VERSION) == Some(&lock_version)
     });
-    Ok(match met(ours, now)? {
+    Ok(match visible(held_head, now)? {
         Some(_) => Renewed::Held,
         None if old.is_some_and(|old| is_cancelled(old, held)) => Renewed::Cancelled,
         None => Renewed::Lost,
     })
 }
 
-/// Whether the owner ended what was held. A cancel may be followed by an erase and another submit
-/// under the same key before the next heartbeat. The bare mark of an erase and another operation's
-/// record do not say how this one ended. They count as the owner's: a caller who cancels, erases and
-/// submits again must not make it look like a lost lease.
+/// Whether the owner ended the held operation. An erase, and another submit under the same key, may
+/// follow a cancel before the next heartbeat. A tombstone and another operation's record do not say
+/// how this operation ended. Both count as ended by the owner: a caller who cancels, erases and
+/// submits again must not make this look like a lost lease.
 fn is_cancelled(old: &Item, held: &Held) -> bool {
     if !is_of(old, &held.operation.create_id) {
         return true;
@@ -269,7 +265,7 @@ fn is_cancelled(old: &Item, held: &Held) -> bool {
     }
 }
 
-/// What a refused outcome met: a success when the record says that we wrote just this.
+/// What a refused outcome met: a success when the record shows that this holder wrote this outcome.
 pub(super) fn finished(old: Option<Operation>, held: &Held, target: Status) -> Finished {
     match old {
         Some(operation)

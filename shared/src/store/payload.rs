@@ -1,10 +1,12 @@
-//! Arguments, metadata and results: inside the head while that stays within one billed unit, in items of their own otherwise.
+//! Arguments, metadata and results: inline in the head while it stays within one billed unit, in
+//! payload items otherwise.
 //!
-//! A payload item is written before the head names it, so the head is the commit point, and it is never overwritten: its key
-//! holds the incarnation, and a result's the attempt as well. One that no head came to name is deleted by its own expiry.
+//! A payload item is written before the head names it, so the head is the commit point. It is never
+//! overwritten: its key holds the incarnation and, for a result, the attempt. DynamoDB deletes an
+//! item that no head came to name by its expiry.
 //!
-//! In the head, an absent attribute is the empty object, NULL says that the payload is apart, a string is JSON text and a
-//! binary the same text deflated.
+//! In the head, an absent attribute is the empty object, NULL stands for an external payload, a
+//! string is JSON text, and a binary is the same text deflated.
 
 use std::io::{Read as _, Write as _};
 use std::time::Duration;
@@ -29,7 +31,7 @@ use crate::domain::operation::{Operation, Payload};
 use crate::domain::time::Timestamp;
 use crate::telemetry::chain;
 
-/// Shorter text gains nothing from compression.
+/// Compressing shorter text saves nothing.
 const COMPRESSED_BYTES_MIN: usize = 256;
 
 /// An accepted operation, laid out in items but not yet written.
@@ -43,8 +45,8 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Lays an operation out. Metadata has the first claim on the head's room, since every poll shows it and only the worker
-    /// reads the arguments.
+    /// Lays an operation out. Metadata take the room in the head first, since every poll shows them
+    /// and only the worker reads the arguments.
     #[must_use]
     pub fn new(operation: &Operation) -> Self {
         let mut head = item::new_head(operation);
@@ -60,11 +62,11 @@ impl Draft {
                 continue;
             };
             let sk = submitted_key(name, &operation.create_id);
-            let (inline, apart) = lay_out(json, name, room(&head), |body| {
-                payload_item(operation, &sk, body, submitted_until(operation))
+            let (inline, external) = lay_out(json, name, room(&head), |body| {
+                payload_item(operation, &sk, body, submitted_expiry(operation))
             });
             head.insert(name.to_owned(), inline);
-            payloads.extend(apart);
+            payloads.extend(external);
         }
         Self {
             create_id: operation.create_id.clone(),
@@ -76,8 +78,8 @@ impl Draft {
 }
 
 impl Store {
-    /// Writes the payload items of a draft, none for ordinary operations: one request each, all at once. To be done before
-    /// [`Store::create`].
+    /// Writes the payload items of a draft, in parallel: one request each, none for ordinary
+    /// operations. Call it before [`Store::create`].
     ///
     /// # Errors
     ///
@@ -90,25 +92,32 @@ impl Store {
         futures_util::future::try_join_all(writes).await.map(|_| ())
     }
 
-    /// Deletes the payload items of a draft whose create was refused: one request each, all at once,
-    /// none for ordinary operations. An item that cannot be deleted is left to its expiry.
+    /// Deletes the payload items of a draft whose create was refused, in parallel: one request
+    /// each, none for ordinary operations. DynamoDB deletes by its expiry an item that this call
+    /// could not delete.
     pub async fn delete_payloads(&self, draft: &Draft) {
         let deletes = draft.payloads.iter().map(async |payload| {
             let key = TABLE_KEYS.map(|name| (name.to_owned(), payload[name].clone()));
             if let Err(error) = self.delete(key.into()).await {
-                tracing::warn!("payload item left to its expiry: {}", chain(&error));
+                tracing::warn!(
+                    "payload item not deleted, DynamoDB deletes it by its expiry: {}",
+                    chain(&error)
+                );
             }
         });
         futures_util::future::join_all(deletes).await;
     }
 
-    /// Deletes the result item of an attempt whose operation is gone: one request. An item that
-    /// cannot be deleted is left to its expiry.
+    /// Deletes the result item of an attempt whose operation is gone: one request. DynamoDB deletes
+    /// it by its expiry if this call could not.
     pub(super) async fn delete_result(&self, held: &Held) {
         let operation = &held.operation;
         let sk = result_key(&operation.create_id, operation.attempt);
         if let Err(error) = self.delete(item::key(&operation.id, &sk)).await {
-            tracing::warn!("result item left to its expiry: {}", chain(&error));
+            tracing::warn!(
+                "result item not deleted, DynamoDB deletes it by its expiry: {}",
+                chain(&error)
+            );
         }
     }
 
@@ -125,7 +134,8 @@ impl Store {
         }
     }
 
-    /// Writes one payload item. A refused write is our own, whose answer was lost: nobody else draws the same key.
+    /// Writes one payload item. When it is refused, the item is our own, whose answer was lost: the
+    /// key is random.
     pub(super) async fn write_payload(&self, payload: Item) -> Result<(), StoreError> {
         let sent = self
             .client
@@ -141,7 +151,8 @@ impl Store {
     }
 }
 
-/// The attribute that stands in the head for a result, and the item that must be written first when it does not fit there.
+/// Returns the attribute for a result in the head, and the item that must be written first when the
+/// result does not fit there.
 pub(super) fn lay_out_result(
     held: &Held,
     result: &Json,
@@ -152,11 +163,11 @@ pub(super) fn lay_out_result(
     let expires_at = now + Duration::from_secs(u64::from(operation.retention_secs));
     lay_out(result, name::RESULT, room, |body| {
         let sk = result_key(&operation.create_id, operation.attempt);
-        payload_item(operation, &sk, body, kept_with(expires_at))
+        payload_item(operation, &sk, body, payload_expiry(expires_at))
     })
 }
 
-/// Reads an attribute that [`lay_out`] made; `None` when it is none.
+/// Reads an attribute that [`lay_out`] made; `None` when it is malformed.
 pub(super) fn decode(value: &AttributeValue) -> Option<Payload> {
     match value {
         AttributeValue::Null(true) => Some(Payload::External),
@@ -167,27 +178,27 @@ pub(super) fn decode(value: &AttributeValue) -> Option<Payload> {
 /// Reads the text of a payload item.
 pub(super) fn decode_text(value: &AttributeValue) -> Option<Json> {
     match value {
-        AttributeValue::S(text) => Json::parse(text).ok(),
+        AttributeValue::S(text) => text.parse().ok(),
         AttributeValue::B(blob) => {
             let mut text = String::new();
-            // Nothing larger was ever written; a corrupt item shall not fill the memory.
+            // No larger text was ever written: a corrupt item must not exhaust the memory.
             let bytes_max = ARGUMENTS_BYTES_MAX as u64 + 1;
             DeflateDecoder::new(blob.as_ref())
                 .take(bytes_max)
                 .read_to_string(&mut text)
                 .ok()?;
-            Json::parse(&text).ok()
+            text.parse().ok()
         }
         _ => None,
     }
 }
 
-/// The sort key of the arguments' or metadata's item.
+/// The sort key of an item with arguments or metadata.
 pub(super) fn submitted_key(name: &str, create_id: &CreateId) -> String {
     format!("{name}#{}", create_id.as_str())
 }
 
-/// The sort key of a result's item.
+/// The sort key of an item with a result.
 pub(super) fn result_key(create_id: &CreateId, attempt: u32) -> String {
     format!("{}#{}#{attempt}", name::RESULT, create_id.as_str())
 }
@@ -196,25 +207,25 @@ fn lay_out(
     json: &Json,
     name: &str,
     room_bytes: usize,
-    apart: impl FnOnce(AttributeValue) -> Item,
+    payload_item: impl FnOnce(AttributeValue) -> Item,
 ) -> (AttributeValue, Option<Item>) {
     let body = encode(json);
     if name.len() + item::value_bytes(&body) <= room_bytes {
         (body, None)
     } else {
-        (AttributeValue::Null(true), Some(apart(body)))
+        (AttributeValue::Null(true), Some(payload_item(body)))
     }
 }
 
-/// Until when arguments and metadata are kept. The retention counts from the operation's end, which
-/// is its deadline at the latest, unless no worker was there.
-pub(super) fn submitted_until(operation: &Operation) -> Timestamp {
+/// When arguments and metadata expire. The retention counts from the operation's end, which is its
+/// deadline at the latest, unless no worker was running.
+pub(super) fn submitted_expiry(operation: &Operation) -> Timestamp {
     let retention = Duration::from_secs(u64::from(operation.retention_secs));
     operation.deadline_at + retention + PAYLOAD_MARGIN
 }
 
-/// Until when a payload item is kept whose head expires then.
-pub(super) fn kept_with(head_expires_at: Timestamp) -> Timestamp {
+/// When a payload item expires whose head expires at this time.
+pub(super) fn payload_expiry(head_expires_at: Timestamp) -> Timestamp {
     head_expires_at + GONE_RETENTION + RESULT_MARGIN
 }
 
@@ -222,8 +233,8 @@ fn payload_item(operation: &Operation, sk: &str, body: AttributeValue, until: Ti
     let mut payload = item::key(&operation.id, sk);
     payload.insert(name::FORMAT.to_owned(), item::number(FORMAT));
     payload.insert(name::BODY.to_owned(), body);
-    // An erase deletes the items that are older than its mark; this is the time that it compares. The
-    // index leaves the item out, since it has no owner.
+    // An erase compares this time with its mark and deletes the items that are older. The index
+    // leaves payload items out, since they have no owner.
     let created_at = item::time(operation.created_at);
     payload.insert(name::CREATED_AT.to_owned(), created_at);
     let delete_at = item::number(until.as_secs());
@@ -234,7 +245,7 @@ fn payload_item(operation: &Operation, sk: &str, body: AttributeValue, until: Ti
 fn encode(json: &Json) -> AttributeValue {
     if json.len_bytes() >= COMPRESSED_BYTES_MIN {
         let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
-        // Writing to memory cannot fail; if it did, the text itself would be stored.
+        // Writing to memory cannot fail. If it did, the text would be stored uncompressed.
         let written = encoder.write_all(json.as_str().as_bytes());
         if let (Ok(()), Ok(deflated)) = (written, encoder.finish())
             && deflated.len() < json.len_bytes()
@@ -256,8 +267,8 @@ mod tests {
     }
 
     #[test]
-    fn short_text_is_kept_and_long_repetitive_text_deflated() {
-        assert!(round_trip(&Json::parse(r#"{"n":9007199254740993}"#).unwrap()).is_s());
+    fn short_text_is_stored_as_it_is_and_long_repetitive_text_deflated() {
+        assert!(round_trip(&r#"{"n":9007199254740993}"#.parse::<Json>().unwrap()).is_s());
         let long = Json::of(&"ferry ".repeat(1000)).unwrap();
         let AttributeValue::B(blob) = round_trip(&long) else {
             panic!("not deflated")
@@ -266,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_goes_apart() {
+    fn a_payload_that_does_not_fit_the_head_becomes_an_item() {
         let json = Json::of(&"abc").unwrap();
         let lay_out = |room| lay_out(&json, "result", room, |_| Item::new());
         assert_eq!(lay_out(11), (AttributeValue::S("\"abc\"".into()), None));
@@ -274,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn corrupt_payloads_are_none() {
+    fn a_corrupt_payload_decodes_to_none() {
         assert_eq!(decode(&AttributeValue::N("1".into())), None);
         assert_eq!(decode(&AttributeValue::S("{".into())), None);
         assert_eq!(decode(&AttributeValue::B(Blob::new([0xff, 0xff]))), None);

@@ -1,25 +1,25 @@
 //! Reading an operation.
 //!
-//! Reads are strongly consistent: a caller never gets a 404 after a 202, or sees a state go backwards. One is not, and only decides whether to
-//! make another that is.
+//! Reads are strongly consistent: a caller never gets a 404 after a 202, or sees a state go
+//! backwards. The one exception decides only whether to make a consistent read.
 
 use std::collections::HashMap;
 
+use super::expression::Expression;
 use super::item::{self, Item, name, text};
-use super::outcome::{self, Found};
-use super::payload::{result_key, submitted_key, submitted_until};
+use super::outcome::{self, Lookup};
+use super::payload::{result_key, submitted_expiry, submitted_key};
 use super::{Store, StoreError};
 use crate::domain::id::{CreateId, OperationId};
 use crate::domain::json::Json;
 use crate::domain::operation::{Operation, Owner, Payload, State};
 use crate::domain::time::Timestamp;
 
-/// What is shown of an operation besides its head. The arguments are the worker's alone.
+/// What callers see of an operation besides its head. Only the worker reads the arguments.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Payloads {
-    /// What the caller sent along.
     pub metadata: Json,
-    /// What the work returned, once it has completed.
+    /// `None` until the operation has completed.
     pub result: Option<Json>,
 }
 
@@ -35,11 +35,11 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<Operation>, StoreError> {
         let head = self.get_item(item::head_key(id)).await?;
-        outcome::met(head.as_ref(), now)
+        outcome::visible(head.as_ref(), now)
     }
 
-    /// What is there of one incarnation of an operation: one read unit. For a message, which needs to
-    /// know how its operation went.
+    /// What the table has of one incarnation of an operation: one read unit. For the handler of a
+    /// message, which needs to know what became of the message's operation.
     ///
     /// # Errors
     ///
@@ -49,12 +49,12 @@ impl Store {
         id: &OperationId,
         create_id: &CreateId,
         now: Timestamp,
-    ) -> Result<Found, StoreError> {
+    ) -> Result<Lookup, StoreError> {
         let head = self.get_item(item::head_key(id)).await?;
-        outcome::found(head.as_ref(), create_id, now)
+        outcome::lookup(head.as_ref(), create_id, now)
     }
 
-    /// An operation's head for its owner: one read unit. Another owner's is as absent as none.
+    /// An operation's head for its owner: one read unit. Another owner's operation is absent.
     ///
     /// # Errors
     ///
@@ -66,13 +66,14 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<Operation>, StoreError> {
         let head = self.get_item(item::head_key(id)).await?;
-        outcome::met(outcome::of_owner(head.as_ref(), owner), now)
+        outcome::visible(outcome::owned_by(head.as_ref(), owner), now)
     }
 
-    /// An owner's operation that an earlier submit may have made: half a read unit when there is none, since an eventually
-    /// consistent read finds it nearly always, and one unit more to answer from a consistent read.
+    /// An owner's operation that an earlier submit may have created. It costs half a read unit when
+    /// there is none, and one unit more to answer from a consistent read. The first read is
+    /// eventually consistent, which nearly always finds the operation.
     ///
-    /// `None` says nothing for sure: the create that follows has its condition.
+    /// `None` is not certain: the condition of the create that follows decides.
     ///
     /// # Errors
     ///
@@ -84,29 +85,30 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<Operation>, StoreError> {
         let head = self.get_item_at(item::head_key(id), false).await?;
-        match outcome::met(outcome::of_owner(head.as_ref(), owner), now)? {
+        match outcome::visible(outcome::owned_by(head.as_ref(), owner), now)? {
             Some(_) => self.get_for(id, owner, now).await,
             None => Ok(None),
         }
     }
 
-    /// The arguments of an operation, read if they are apart.
+    /// The arguments of an operation: one more read when they are external.
     ///
     /// # Errors
     ///
-    /// When the store cannot be reached, or they are not there.
+    /// When the store cannot be reached, or the arguments are missing.
     pub async fn arguments(&self, operation: &Operation) -> Result<Json, StoreError> {
         let sk = submitted_key(name::ARGUMENTS, &operation.create_id);
         self.payload(operation, &operation.arguments, name::ARGUMENTS, &sk)
             .await
     }
 
-    /// The metadata and the result of an operation, each read if it is apart; `None` when they have gone with it since its head was
-    /// read: it was erased, or has expired.
+    /// The metadata and the result of an operation: one more read for each that is external. `None`
+    /// when the operation was erased or has expired since its head was read, and its payloads are
+    /// gone.
     ///
     /// # Errors
     ///
-    /// When the store cannot be reached, or they are not there although the operation is.
+    /// When the store cannot be reached, or a payload is missing although the operation exists.
     pub async fn payloads(
         &self,
         operation: &Operation,
@@ -116,8 +118,8 @@ impl Store {
         match read {
             Ok((metadata, result)) => Ok(Some(Payloads { metadata, result })),
             Err(corrupt @ StoreError::Corrupt { .. }) => {
-                let there = self.get(&operation.id, now).await?;
-                match there.filter(|there| there.create_id == operation.create_id) {
+                let current = self.get(&operation.id, now).await?;
+                match current.filter(|current| current.create_id == operation.create_id) {
                     Some(_) => Err(corrupt),
                     None => Ok(None),
                 }
@@ -126,16 +128,19 @@ impl Store {
         }
     }
 
-    /// An operation that ended more than a day late outlives metadata that are an item of their own:
-    /// then there are none.
+    /// An operation that ended more than a day late outlives its external metadata. They are then
+    /// shown as empty.
     async fn metadata(&self, operation: &Operation, now: Timestamp) -> Result<Json, StoreError> {
         let sk = submitted_key(name::METADATA, &operation.create_id);
         let metadata = self
             .payload(operation, &operation.metadata, name::METADATA, &sk)
             .await;
         match metadata {
-            Err(StoreError::Corrupt { .. }) if submitted_until(operation) <= now => {
-                tracing::error!("metadata have expired: no worker was there for more than a day");
+            Err(StoreError::Corrupt { .. }) if submitted_expiry(operation) <= now => {
+                tracing::error!(
+                    "metadata expired before their operation and are shown as empty: no worker \
+                     was running for more than a day"
+                );
                 Ok(Json::empty_object())
             }
             metadata => metadata,
@@ -179,16 +184,49 @@ impl Store {
     ///
     /// When it does not.
     pub async fn check_reachable(&self) -> Result<(), StoreError> {
-        // No operation's name: theirs begin with `op_`.
-        let nothing = HashMap::from([
+        // Not an operation's id: those begin with `op_`.
+        let absent = HashMap::from([
             (name::PK.to_owned(), text("health")),
             (name::SK.to_owned(), text("health")),
         ]);
-        self.get_item(nothing).await.map(|_| ())
+        self.get_item(absent).await.map(|_| ())
     }
 
     pub(super) async fn get_item(&self, key: Item) -> Result<Option<Item>, StoreError> {
         self.get_item_at(key, true).await
+    }
+
+    /// One page of the items under an id, with the named attributes, or all if none is named; and
+    /// the key after which the next page begins.
+    pub(super) async fn query_items(
+        &self,
+        id: &OperationId,
+        attributes: &[&str],
+        from: Option<Item>,
+    ) -> Result<(Vec<Item>, Option<Item>), StoreError> {
+        let mut query = Expression::default();
+        query.require(name::PK, text(id.as_str()));
+        let projection: Vec<_> = attributes
+            .iter()
+            .map(|attribute| query.name(attribute))
+            .collect();
+        let projection = (!projection.is_empty()).then(|| projection.join(", "));
+        let query = query.render();
+        let sent = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression(query.condition)
+            .set_projection_expression(projection)
+            .set_expression_attribute_names(Some(query.names))
+            .set_expression_attribute_values(Some(query.values))
+            .set_exclusive_start_key(from)
+            .consistent_read(true)
+            .send();
+        let page = Box::pin(sent)
+            .await
+            .map_err(|error| StoreError::unreachable("Query", error))?;
+        Ok((page.items.unwrap_or_default(), page.last_evaluated_key))
     }
 
     async fn get_item_at(&self, key: Item, consistent: bool) -> Result<Option<Item>, StoreError> {

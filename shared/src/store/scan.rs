@@ -1,6 +1,7 @@
-//! Everything that stands in the table, for whoever has to see to all of it.
+//! All operations in the table, for the operator's tool.
 //!
-//! A scan reads the whole table and is billed for all of it, so no function makes one: they find what they need by its key.
+//! A scan reads the whole table and is billed for all of it, so no function makes one: the
+//! functions find what they need by its key.
 
 use super::expression::Expression;
 use super::item::{self, Item};
@@ -8,25 +9,25 @@ use super::{Store, StoreError};
 use crate::domain::operation::Operation;
 use crate::domain::time::Timestamp;
 
-/// A place in a scan, which says nothing to anybody else.
+/// A position in a scan. Opaque to callers.
 #[derive(Debug, Clone)]
 pub struct ScanPosition(Item);
 
-/// A part of a scan.
 #[derive(Debug)]
 pub struct HeadsPage {
-    /// Items that were read and are billed, those of other kinds included.
+    /// Items that were read and billed, payload items included.
     pub examined: usize,
-    /// The operations among them that have neither expired nor been erased, without payloads that are apart; in place of one that
-    /// cannot be read, why not.
+    /// The operations among them that have neither expired nor been erased, without external
+    /// payloads. A record that cannot be read is an error in its place.
     pub operations: Vec<Result<Operation, StoreError>>,
-    /// Where the scan goes on; `None` at its end.
+    /// Where the scan continues; `None` at its end.
     pub next: Option<ScanPosition>,
 }
 
 impl Store {
-    /// The operations among up to `items_max` items from `from` on: one request, of up to 1 MB (`Scan` in the Amazon DynamoDB API
-    /// Reference). What is created meanwhile may be seen or not; all else is seen as it is when its page is read.
+    /// The operations among up to `items_max` items, starting at `from`: one request, of up to 1 MB
+    /// (`Scan` in the Amazon DynamoDB API Reference). An operation that is created during the scan
+    /// may be missed; every other is read as it is when its page is read.
     ///
     /// # Errors
     ///
@@ -37,7 +38,7 @@ impl Store {
         from: Option<ScanPosition>,
         now: Timestamp,
     ) -> Result<HeadsPage, StoreError> {
-        let filter = Expression::standing_heads(now).render();
+        let filter = Expression::visible_heads(now).render();
         let page = self
             .client
             .scan()

@@ -7,8 +7,8 @@ use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use super::expression::Expression;
 use super::item::{self, name, number, text, time};
 use super::outcome::{self, CancelOutcome, Claimed, Created, Finished, GivenUp, Held, Renewed};
-use super::payload::{self, Draft, submitted_until};
-use super::write::Written;
+use super::payload::{self, Draft, submitted_expiry};
+use super::write::UpdateOutcome;
 use super::{Store, StoreError};
 use crate::domain::id::{ClaimId, CreateId, OperationId};
 use crate::domain::json::Json;
@@ -18,12 +18,12 @@ use crate::domain::time::Timestamp;
 use crate::domain::transition::{Status, Step, target};
 
 impl Store {
-    /// Creates an operation: one write. Its payload items must have been written ([`Store::write_payloads`]), and its message
-    /// sent, which is what makes a crash before this call harmless.
+    /// Creates an operation: one write. Write its payload items ([`Store::write_payloads`]) and
+    /// send its message first: that order makes a crash before this call harmless.
     ///
     /// # Errors
     ///
-    /// When the store cannot be reached, or the record under this name cannot be read.
+    /// When the store cannot be reached, or the record under this id cannot be read.
     pub async fn create(&self, draft: &Draft, now: Timestamp) -> Result<Created, StoreError> {
         let condition = Expression::creating(&draft.create_id, draft.begun_at, now).render();
         let sent = self
@@ -64,7 +64,7 @@ impl Store {
         write.set(name::LEASE_UNTIL, time(now + lease));
         write.set_once(name::STARTED_AT, time(now));
         match self.update(item::head_key(id), write).await? {
-            Written::Now(head) => {
+            UpdateOutcome::Applied(head) => {
                 let (operation, head_bytes) = (item::operation(&head)?, item::size_bytes(&head));
                 Ok(Claimed::Held(Box::new(Held {
                     operation,
@@ -72,16 +72,18 @@ impl Store {
                     head_bytes,
                 })))
             }
-            Written::Refused(old) => outcome::claimed(old.as_ref(), create_id, claim_id, now),
+            UpdateOutcome::Refused(old) => outcome::claimed(old.as_ref(), create_id, claim_id, now),
         }
     }
 
-    /// Renews the holder's lease, with progress or without: one write. It never moves the lease back, so that the late try of an
-    /// earlier heartbeat, whose progress is long out of date, changes nothing.
+    /// Renews the holder's lease, with or without progress: one write. It never moves the lease
+    /// back, so a late retry of an earlier heartbeat, whose progress is out of date, changes
+    /// nothing.
     ///
     /// # Errors
     ///
-    /// When the store cannot be reached, or the record cannot be read. The lease may or may not have been renewed.
+    /// When the store cannot be reached, or the record cannot be read. The lease may or may not
+    /// have been renewed.
     pub async fn renew(
         &self,
         held: &Held,
@@ -105,54 +107,56 @@ impl Store {
             .update(item::head_key(&held.operation.id), write)
             .await?
         {
-            Written::Now(_) => Ok(Renewed::Held),
-            Written::Refused(old) => outcome::renewed(old.as_ref(), held, now),
+            UpdateOutcome::Applied(_) => Ok(Renewed::Held),
+            UpdateOutcome::Refused(old) => outcome::renewed(old.as_ref(), held, now),
         }
     }
 
-    /// Records the holder's result: one write, and one before it for a result that does not fit the head, which is deleted again
-    /// when the operation is gone.
+    /// Records the holder's result: one write. A result that does not fit the head takes one write
+    /// more before it, which is deleted again when the operation is gone.
     ///
     /// # Errors
     ///
-    /// When the store cannot be reached. To be called again with the same result then; it tells its own write.
+    /// When the store cannot be reached. Call it again with the same result: it recognises its own
+    /// write.
     pub async fn complete(
         &self,
         held: &Held,
         result: &Json,
         now: Timestamp,
     ) -> Result<Finished, StoreError> {
-        let (inline, apart) = payload::lay_out_result(held, result, now);
-        let is_external = apart.is_some();
-        if let Some(apart) = apart {
-            // A crash after this leaves an item that no head names; its own expiry deletes it.
-            self.write_payload(apart).await?;
+        let (attribute, payload_item) = payload::lay_out_result(held, result, now);
+        let is_external = payload_item.is_some();
+        if let Some(payload_item) = payload_item {
+            // A crash after this write leaves an item that no head names; DynamoDB deletes it by
+            // its expiry.
+            self.write_payload(payload_item).await?;
         }
         let mut write = Expression::transition(Step::Complete, now);
         fence(&mut write, held);
-        write.set(name::RESULT, inline);
+        write.set(name::RESULT, attribute);
         write.set(name::PROGRESS, number(1));
         write.set(name::PROGRESS_AT, time(now));
         let head_key = item::head_key(&held.operation.id);
         let old = match self.update(head_key, write).await? {
-            Written::Now(completed) => {
+            UpdateOutcome::Applied(completed) => {
                 return Ok(Finished::Written(Box::new(item::operation(&completed)?)));
             }
-            Written::Refused(old) => outcome::met(old.as_ref(), now)?,
+            UpdateOutcome::Refused(old) => outcome::visible(old.as_ref(), now)?,
         };
         let is_gone = old
             .as_ref()
-            .is_none_or(|there| there.create_id != held.operation.create_id);
+            .is_none_or(|old| old.create_id != held.operation.create_id);
         if is_gone && is_external {
-            // Its owner erased it, or it has expired: no erase to come finds the item. On any other
-            // refusal it stays, since the head may name it: this write may have been applied, and
-            // its answer lost.
+            // Its owner erased it, or it has expired: no later erase will find the item. After any
+            // other refusal the item stays, since the head may name it: this write may have been
+            // applied and its answer lost.
             self.delete_result(held).await;
         }
         Ok(outcome::finished(old, held, target(Step::Complete)))
     }
 
-    /// Records the holder's errors for good: one write.
+    /// Records the holder's errors and ends the operation: one write.
     ///
     /// # Errors
     ///
@@ -169,8 +173,9 @@ impl Store {
         self.finish(held, Step::Fail, write, now).await
     }
 
-    /// Lets an operation go until `next_attempt_at`: one write. The claim's token stays in the record, so that a lost answer
-    /// is recognised; the raised version is what makes the holder stop holding.
+    /// Releases an operation until `next_attempt_at`: one write. The claim's token stays in the
+    /// record, so that a lost answer is recognised; the incremented version fences the former
+    /// holder off.
     ///
     /// # Errors
     ///
@@ -192,8 +197,8 @@ impl Store {
         self.finish(held, Step::Retry, write, now).await
     }
 
-    /// Ends an operation without a holder: one write, and one before it for metadata that would expire first. `exhausted` is what the
-    /// refused claim returned.
+    /// Ends an operation that no worker holds: one write, and one before it for metadata that would
+    /// expire first. `exhausted` is what the refused claim returned.
     ///
     /// # Errors
     ///
@@ -205,23 +210,25 @@ impl Store {
         now: Timestamp,
     ) -> Result<GivenUp, StoreError> {
         let kept_until = now + Duration::from_secs(u64::from(exhausted.retention_secs));
-        if kept_until > submitted_until(exhausted) {
-            // No worker was there for more than a day. Before the head, which must not outlive them.
-            self.keep_payloads(exhausted, kept_until).await?;
+        if kept_until > submitted_expiry(exhausted) {
+            // No worker was running for more than a day. The metadata first: the head must not
+            // outlive them.
+            self.extend_payloads(exhausted, kept_until).await?;
         }
         let mut write = Expression::transition(Step::GiveUp, now);
         write.require(name::CREATE_ID, text(exhausted.create_id.as_str()));
-        // The errors were chosen from what was met: they must still be true of what is there.
+        // The errors were chosen for the record that was read, so they must still be true of the
+        // record now.
         write.require(name::LOCK_VERSION, number(exhausted.lock_version));
-        write.require_spent(now);
+        write.require_exhausted(now);
         write.set(name::ERRORS, item::errors(errors));
         write.remove(name::CLAIM_ID);
         match self.update(item::head_key(&exhausted.id), write).await? {
-            Written::Now(head) => Ok(GivenUp::Ended {
+            UpdateOutcome::Applied(head) => Ok(GivenUp::Ended {
                 operation: Box::new(item::operation(&head)?),
                 by_us: true,
             }),
-            Written::Refused(old) => match outcome::met(old.as_ref(), now)? {
+            UpdateOutcome::Refused(old) => match outcome::visible(old.as_ref(), now)? {
                 Some(ended)
                     if ended.create_id == exhausted.create_id && ended.status().is_terminal() =>
                 {
@@ -235,7 +242,8 @@ impl Store {
         }
     }
 
-    /// Ends an operation for its owner: one write, and one after it for metadata that would expire before it.
+    /// Ends an operation for its owner: one write, and one after it for metadata that would expire
+    /// before it.
     ///
     /// # Errors
     ///
@@ -250,24 +258,25 @@ impl Store {
         let mut write = Expression::transition(Step::Cancel, now);
         write.require(name::OWNER, text(owner.as_str()));
         write.require_preconditions(preconditions);
-        // Without its claim in the record no holder can take this for its own write.
+        // Without its claim in the record no holder can take this write for its own.
         write.remove(name::CLAIM_ID);
         let old = match self.update(item::head_key(id), write).await? {
-            Written::Now(head) => {
+            UpdateOutcome::Applied(head) => {
                 let operation = item::operation(&head)?;
-                if operation.expires_at > submitted_until(&operation) {
-                    // Cancelled more than a day late, when no worker was there. A crash before this, or
-                    // an error, leaves the metadata to their expiry.
-                    self.keep_payloads(&operation, operation.expires_at).await?;
+                if operation.expires_at > submitted_expiry(&operation) {
+                    // Cancelled more than a day late, because no worker was running. After a crash
+                    // or an error before this write, the metadata expire first.
+                    self.extend_payloads(&operation, operation.expires_at)
+                        .await?;
                 }
                 return Ok(CancelOutcome::Cancelled {
                     operation: Box::new(operation),
                     by_us: true,
                 });
             }
-            Written::Refused(old) => old,
+            UpdateOutcome::Refused(old) => old,
         };
-        let Some(operation) = outcome::met(outcome::of_owner(old.as_ref(), owner), now)? else {
+        let Some(operation) = outcome::visible(outcome::owned_by(old.as_ref(), owner), now)? else {
             return Ok(CancelOutcome::Absent);
         };
         Ok(match operation.status() {
@@ -278,7 +287,7 @@ impl Store {
                     by_us: false,
                 }
             }
-            // Before any other refusal.
+            // Checked before any other refusal.
             _ if !preconditions.are_met_by(&operation) => CancelOutcome::OtherVersion,
             status if status.is_terminal() => CancelOutcome::Ended(Box::new(operation)),
             _ => CancelOutcome::OtherVersion,
@@ -296,11 +305,11 @@ impl Store {
             .update(item::head_key(&held.operation.id), write)
             .await?
         {
-            Written::Now(now_there) => {
-                Ok(Finished::Written(Box::new(item::operation(&now_there)?)))
+            UpdateOutcome::Applied(written) => {
+                Ok(Finished::Written(Box::new(item::operation(&written)?)))
             }
-            Written::Refused(old) => Ok(outcome::finished(
-                outcome::met(old.as_ref(), now)?,
+            UpdateOutcome::Refused(old) => Ok(outcome::finished(
+                outcome::visible(old.as_ref(), now)?,
                 held,
                 target(step),
             )),
@@ -308,7 +317,7 @@ impl Store {
     }
 }
 
-/// What everything that a holder writes asks for: its own claim, at the version that it made.
+/// The condition of every write by a holder: its own claim, at the version that the claim made.
 fn fence(write: &mut Expression, held: &Held) {
     write.require(name::CLAIM_ID, text(held.claim_id.as_str()));
     write.require(name::LOCK_VERSION, number(held.operation.lock_version));

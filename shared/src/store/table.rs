@@ -1,4 +1,4 @@
-//! The table's shape, for whoever makes one without the template: the local bundle and tests.
+//! The table's shape. The local bundle and tests create the table from it, without the template.
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::{
@@ -10,18 +10,18 @@ use super::item::name;
 
 /// The index of an owner's operations by creation time.
 pub const BY_OWNER: &str = "by_owner";
-/// The table's keys: partition and sort.
+/// Partition key and sort key of the table.
 pub const TABLE_KEYS: [&str; 2] = [name::PK, name::SK];
-/// The index's keys: partition and sort.
+/// Partition key and sort key of the index.
 pub const BY_OWNER_KEYS: [&str; 2] = [name::OWNER, name::CREATED_AT];
-/// The attribute that native TTL deletes by, in epoch seconds.
+/// The attribute by which native TTL deletes, in epoch seconds.
 pub const TTL_ATTRIBUTE: &str = name::DELETE_AT;
 
-/// Creates the table with its index and TTL; one that is there already is left as it is.
+/// Creates the table with its index and TTL. An existing table stays as it is.
 ///
 /// # Errors
 ///
-/// When DynamoDB refuses.
+/// When DynamoDB refuses the call.
 pub async fn create(
     client: &aws_sdk_dynamodb::Client,
     table: &str,

@@ -1,7 +1,7 @@
-//! One conditional update, and what refused it.
+//! One conditional update, and the item that refused it.
 //!
-//! Calls of the SDK's are put on the heap, here and wherever ordinary invocations make them: their futures are 6 KB each, which every
-//! future around one would hold and copy.
+//! Futures of SDK calls are boxed, here and on every path of an ordinary invocation: they take 6 KB
+//! each, and every future around one would hold and copy it.
 
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 
@@ -9,17 +9,20 @@ use super::expression::Expression;
 use super::item::Item;
 use super::{Store, StoreError};
 
-/// What an update left behind.
-pub(super) enum Written {
-    /// It was applied; the item as it is now.
-    Now(Item),
-    /// Its condition failed; the item as it was, if there is one.
+pub(super) enum UpdateOutcome {
+    /// The item after the update.
+    Applied(Item),
+    /// The condition failed: the item as it is, if it exists.
     Refused(Option<Item>),
 }
 
 impl Store {
-    /// Sends an update. Its answer holds the item either way, which costs no capacity.
-    pub(super) async fn update(&self, key: Item, write: Expression) -> Result<Written, StoreError> {
+    /// Sends an update. The answer holds the item in either case, which costs no capacity.
+    pub(super) async fn update(
+        &self,
+        key: Item,
+        write: Expression,
+    ) -> Result<UpdateOutcome, StoreError> {
         let write = write.render();
         let sent = self
             .client
@@ -34,8 +37,10 @@ impl Store {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send();
         match Box::pin(sent).await {
-            Ok(output) => Ok(Written::Now(output.attributes.unwrap_or_default())),
-            Err(error) => StoreError::refusal("UpdateItem", error).map(Written::Refused),
+            Ok(output) => Ok(UpdateOutcome::Applied(
+                output.attributes.unwrap_or_default(),
+            )),
+            Err(error) => StoreError::refusal("UpdateItem", error).map(UpdateOutcome::Refused),
         }
     }
 }

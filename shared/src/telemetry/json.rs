@@ -1,6 +1,7 @@
-//! Log records as Lambda writes them in its JSON format: one flat object a line, with `timestamp`, `level` and `message`.
+//! Log records in Lambda's JSON format: one flat object a line, with `timestamp`, `level` and
+//! `message`.
 //!
-//! Flat, so that one query finds a name wherever it was said: by the record itself, or by a span that it was logged in.
+//! Flat, so that one query finds a field whether the record itself or one of its spans has it.
 
 use std::fmt;
 
@@ -11,14 +12,13 @@ use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields as _, FormattedFields};
 use tracing_subscriber::registry::{LookupSpan, Scope};
 
-/// Where records become lines.
 pub(super) struct FlatJson;
 
 impl<S> FormatEvent<S, JsonFields> for FlatJson
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    /// An inner span's words go before an outer's, and the record's own before any.
+    /// A field of an inner span replaces an outer span's, and the record's own replace both.
     fn format_event(
         &self,
         context: &FmtContext<'_, S, JsonFields>,
@@ -44,7 +44,7 @@ where
     }
 }
 
-/// What [`JsonFields`] wrote; nothing for a span without fields.
+/// The fields that [`JsonFields`] wrote; empty for a span without fields.
 fn object(fields: &str) -> Map<String, Value> {
     serde_json::from_str(fields).unwrap_or_default()
 }

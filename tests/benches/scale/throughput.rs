@@ -91,7 +91,7 @@ async fn alone(instances: usize) -> Vec<Duration> {
 }
 
 pub(crate) async fn took(running: &MeteredBundle, id: &str) -> Duration {
-    let id = OperationId::parse(id).unwrap();
+    let id = id.parse::<OperationId>().unwrap();
     let store = &running.services().store;
     let operation = store.get(&id, Timestamp::from_secs(0)).await.unwrap();
     let operation = operation.unwrap();

@@ -198,7 +198,7 @@ impl Stage {
         let Claimed::Held(held) = claimed.await.unwrap() else {
             panic!("nobody else claims it");
         };
-        let result = Json::parse(r#"{"a":1}"#).unwrap();
+        let result = r#"{"a":1}"#.parse::<Json>().unwrap();
         self.store.complete(&held, &result, now).await.unwrap();
     }
 }

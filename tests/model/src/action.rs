@@ -1,22 +1,21 @@
-//! What can happen next.
+//! The actions: what can happen next.
 
 use crate::state::State;
 
-/// Something that happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// A process makes its next call, and goes on from there to the one after it.
+    /// A process makes its next call, and continues to the one after it.
     Call(Process, Choice, Wire),
-    /// A process is woken by a message: a fresh one, or one that is received again, whatever has become of whoever received it
-    /// before.
+    /// A process receives a message for the first time or again, whatever has become of an earlier
+    /// receiver.
     Receive(Process, usize),
-    /// Time passes for one thing and not yet for another.
+    /// One timer runs out, possibly before others that are due earlier.
     Pass(Passing),
-    /// Nobody has anything to do but to wait: whatever is waited for comes.
+    /// All processes only wait: everything that they wait for comes.
     Rest,
 }
 
-/// Whoever makes calls.
+/// A process that makes calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Process {
     /// `submit`.
@@ -25,86 +24,90 @@ pub enum Process {
     Worker(u8),
     /// `callback`.
     Sender(u8),
-    /// `status`, asked to cancel.
+    /// `status`, handling a cancel.
     Cancel,
-    /// `status`, asked to redeliver.
+    /// `status`, handling a redelivery.
     Redeliver(u8),
-    /// `status`, asked to erase.
+    /// `status`, handling an erase.
     Erase(u8),
 }
 
-/// What is not decided by the protocol.
+/// A choice that the protocol does not determine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Choice {
-    /// Nothing: the call has one course.
+    /// The call has only one course.
     None,
-    /// An eventually consistent read sees an operation that is there, or that was.
+    /// An eventually consistent read returns an operation that exists or existed.
     Sees,
-    /// It sees none, though one may be there.
+    /// It returns none, although one may exist.
     SeesNone,
-    /// The worker's message is younger than the age at which an absent record means that there will be none.
+    /// The worker's message is younger than the age from which on a missing record means that it
+    /// will never be created.
     Young,
     /// It is older.
     Old,
     /// The work returns a result.
     Returns,
-    /// The work fails for good.
+    /// The work fails permanently.
     Fails,
     /// The work fails, and another attempt may succeed.
-    FailsForNow,
-    /// The work goes on.
-    GoesOn,
+    FailsRetryably,
+    /// The work continues.
+    Continues,
     /// The receiver answers 2xx.
     Accepts,
     /// The receiver answers 410.
     Gone,
-    /// The receiver does not answer, or otherwise.
+    /// The receiver does not answer, or with another status.
     Refuses,
-    /// The receiver has enough deliveries from this sender, and this one waits.
+    /// The receiver has enough concurrent deliveries from this sender, and this one waits.
     Defers,
 }
 
-/// What becomes of a call on its way. A process that dies before a call leaves what one leaves whose call fails, and one that
-/// dies after it what one leaves that takes it for failed: no error path of the four functions does more than to put a message
-/// back. So there are no crashes besides.
+/// What happens to a call on the network. There are no crashes besides: a process that crashes
+/// before a call leaves the same state as one whose call fails, and a process that crashes after it
+/// the same as one that takes the call for failed. No error path of the four functions does more
+/// than return the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wire {
-    /// Carried out and answered.
+    /// Applied and answered.
     Answered,
-    /// Carried out, the answer lost; the SDK makes the call again, which may meet what it did, or what others did since.
+    /// Applied, the answer lost. The SDK retries the call, and the retry may meet the effects of
+    /// the first try, or of other processes since.
     Retried,
-    /// Carried out, and yet an error for the process; or the process dies.
+    /// Applied, but an error for the process; or the process crashes.
     Doubtful,
-    /// Not carried out, and an error for the process; or the process dies.
+    /// Not applied, and an error for the process; or the process crashes.
     Failed,
 }
 
-/// Something for which time passes.
+/// A timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Passing {
     /// A lease or a backoff ends: its holder is slow, or gone.
     Lease,
     /// The operation's deadline passes.
     Deadline,
-    /// The record of an operation that has ended expires.
+    /// The record of an ended operation expires.
     Expiry,
-    /// What nobody sees any more, expired or erased, has been kept for long enough: DynamoDB deletes it.
+    /// An expired or erased record has been kept for long enough, and DynamoDB deletes it.
     Retention,
-    /// The time of a callback's next attempt comes.
+    /// A callback's next attempt becomes due.
     NextAttempt,
 }
 
-/// Where a call leads its process.
+/// What a process does after a call.
 pub(crate) enum Then<T> {
-    /// To this call.
+    /// It makes this call.
     Next(T),
-    /// To its end. A message that it has not deleted comes back.
+    /// It ends. A message that it has not deleted is received again.
     End,
-    /// Where another way of the same call does.
+    /// The same state is reached by another variant of the call.
     Redundant,
 }
 
-/// Where a write leads that was carried out or refused but not answered: a refusal that nobody hears of is a failure.
+/// What follows a write that was applied or refused but not answered. A refusal whose answer is
+/// lost is equivalent to a failure.
 pub(crate) fn unanswered<T>(wire: Wire, applied: bool, again: T) -> Option<Then<T>> {
     match wire {
         Wire::Answered => None,
@@ -114,7 +117,7 @@ pub(crate) fn unanswered<T>(wire: Wire, applied: bool, again: T) -> Option<Then<
     }
 }
 
-/// Where a send leads: to acknowledge the message that it was for.
+/// What follows a send: acknowledging the message that it was made for.
 pub(crate) const fn after_send<T: Copy>(wire: Wire, again: T, acknowledge: T) -> Then<T> {
     match wire {
         Wire::Answered => Then::Next(acknowledge),
@@ -123,12 +126,12 @@ pub(crate) const fn after_send<T: Copy>(wire: Wire, again: T, acknowledge: T) ->
     }
 }
 
-/// Every way in which a call that sends or writes can go.
+/// The possible outcomes of a call that sends or writes.
 pub(crate) const WRITES: [Wire; 4] = [Wire::Answered, Wire::Retried, Wire::Doubtful, Wire::Failed];
-/// Every way in which a call can go that is the same when made again: a read, a delete.
+/// The possible outcomes of a call whose retry has the same result: a read, a delete.
 pub(crate) const READS: [Wire; 2] = [Wire::Answered, Wire::Failed];
 
-/// Offers a call in each of these ways, of which all but the first count as faults.
+/// Offers a call with each of these outcomes. All but the first count as faults.
 pub(crate) fn offer(
     state: &State,
     process: Process,
@@ -136,7 +139,7 @@ pub(crate) fn offer(
     wires: &[Wire],
     actions: &mut Vec<Action>,
 ) {
-    let count = if state.left.faults == 0 {
+    let count = if state.budget.faults == 0 {
         1
     } else {
         wires.len()

@@ -1,7 +1,8 @@
-//! Runs an exploration and tells what it found.
+//! Runs an exploration and reports its result.
 //!
-//! Moments are told apart by fingerprints of 64 bits, here and in the checker. Of a million moments two have the same with a
-//! probability of about one in forty million, and only then would one go unexplored.
+//! States are distinguished by fingerprints of 64 bits, both here and in the checker. Two of a
+//! million states share one with a probability of about one in forty million, and only then does a
+//! state stay unexplored.
 
 use std::collections::BTreeSet;
 use std::collections::hash_map::{Entry, HashMap};
@@ -14,22 +15,21 @@ use stateright::{Checker, HasDiscoveries, Model as _, Path};
 use crate::Ferry;
 use crate::action::Action;
 use crate::config::Config;
-use crate::property::WITNESSES;
+use crate::property::REACHABLE;
 use crate::state::State;
 
-/// Explores everything, prints how much that was, and panics with the course of events that breaks a property.
+/// Explores the whole state space, prints its size, and panics with the trace that breaks a
+/// property.
 ///
 /// # Panics
 ///
-/// When a property does not hold, when something that was to be seen was not, or when a course of events does not end.
+/// When a property does not hold, when a condition that must be reachable is not, or when a
+/// behaviour does not end.
 pub fn assert_holds(config: Config) {
     let (name, began_at) = (config.name, SystemClock.now());
-    for seen in config.seen {
-        let is_known = WITNESSES.iter().any(|(name, _)| name == seen);
-        assert!(
-            is_known,
-            "{name} asks for \"{seen}\", of which nothing is known"
-        );
+    for condition in config.reaches {
+        let is_known = REACHABLE.iter().any(|(name, _)| name == condition);
+        assert!(is_known, "{name} requires the unknown \"{condition}\"");
     }
     let checker = Ferry { config }.checker().spawn_bfs().join();
     println!(
@@ -44,20 +44,20 @@ pub fn assert_holds(config: Config) {
         property.expectation.discovery_is_failure()
     });
     if let Some((property, path)) = broken {
-        panic!("{name}, not so: {property}\n{}", tell(path));
+        panic!("{name} violates: {property}\n{}", trace(path));
     }
     checker.assert_properties();
     assert!(
-        every_course_ends(checker.model()),
-        "{name} goes in a circle"
+        every_behaviour_ends(checker.model()),
+        "{name} has a behaviour that does not end"
     );
 }
 
-/// Explores until `property` is broken, and tells how.
+/// Explores until `property` is broken, and prints the trace.
 ///
 /// # Panics
 ///
-/// When it is not.
+/// When the property holds.
 pub fn assert_breaks(config: Config, property: &'static str) {
     let name = config.name;
     let model = Ferry { config };
@@ -70,26 +70,26 @@ pub fn assert_breaks(config: Config, property: &'static str) {
         );
     };
     println!(
-        "{name}: not so in {} steps, after {} states: {property}\n{}",
+        "{name}: violated in {} steps, after {} states: {property}\n{}",
         path.clone().into_actions().len(),
         checker.unique_state_count(),
-        tell(path)
+        trace(path)
     );
 }
 
-/// A course of events, one a line.
-fn tell(path: Path<State, Action>) -> String {
-    let mut told = String::new();
+/// A trace, one action a line.
+fn trace(path: Path<State, Action>) -> String {
+    let mut trace = String::new();
     let steps = path.into_vec();
     for (number, (state, action)) in (1..).zip(&steps) {
         let Some(action) = action else { break };
-        // Writing to memory cannot fail.
-        let _ = writeln!(told, "  {number:>2}. {}", describe(state, *action));
+        // Writing to a `String` cannot fail.
+        let _ = writeln!(trace, "  {number:>2}. {}", describe(state, *action));
     }
     if let Some((last, _)) = steps.last() {
-        let _ = writeln!(told, "  {last:?}");
+        let _ = writeln!(trace, "  {last:?}");
     }
-    told
+    trace
 }
 
 fn describe(state: &State, action: Action) -> String {
@@ -114,29 +114,30 @@ fn describe(state: &State, action: Action) -> String {
     }
 }
 
-/// Whether every course of events comes to an end: no moment can be come to twice.
+/// Whether every behaviour is finite: the state graph has no cycle.
 #[must_use]
-pub fn every_course_ends(model: &Ferry) -> bool {
-    let mut seen = HashMap::new();
+pub fn every_behaviour_ends(model: &Ferry) -> bool {
+    let mut explored = HashMap::new();
     model
         .init_states()
         .into_iter()
-        .all(|state| ends_from(model, &state, &mut seen))
+        .all(|state| ends_from(model, &state, &mut explored))
 }
 
-/// Whether each moment seen has been left behind again, by a fingerprint of 64 bits as the checker's own.
-fn ends_from(model: &Ferry, state: &State, seen: &mut HashMap<u64, bool>) -> bool {
+/// Depth-first search. `explored` has the fingerprint of each state: `false` while the state is on
+/// the current path, `true` once all behaviours from it are known to end.
+fn ends_from(model: &Ferry, state: &State, explored: &mut HashMap<u64, bool>) -> bool {
     let mut hasher = DefaultHasher::new();
     state.hash(&mut hasher);
     let fingerprint = hasher.finish();
-    match seen.entry(fingerprint) {
-        Entry::Occupied(left) => return *left.get(),
+    match explored.entry(fingerprint) {
+        Entry::Occupied(ends) => return *ends.get(),
         Entry::Vacant(entry) => entry.insert(false),
     };
     let ends = model
         .next_states(state)
         .iter()
-        .all(|next| ends_from(model, next, seen));
-    seen.insert(fingerprint, ends);
+        .all(|next| ends_from(model, next, explored));
+    explored.insert(fingerprint, ends);
     ends
 }

@@ -1,4 +1,4 @@
-//! What is explored: how much of everything there is, and what is broken on purpose.
+//! What is explored: the bounds of each exploration, and the planted fault.
 
 use crate::state::Budget;
 
@@ -9,21 +9,20 @@ use crate::state::Budget;
     reason = "what may happen, each by itself"
 )]
 pub struct Config {
-    /// What it is printed as.
+    /// The name that it is printed under.
     pub name: &'static str,
-    /// Where it starts.
     pub start: Start,
-    /// Submits under one idempotency key, of which any may find another's operation.
+    /// Submits under one idempotency key. Each may find an operation that another created.
     pub submits: u8,
-    /// Whether the second submit asks for something else than the first.
+    /// Whether the second submit is a different request.
     pub conflicting: bool,
-    /// Invocations of the worker at a time, one or two.
+    /// Concurrent invocations of the worker, one or two.
     pub workers: usize,
-    /// Invocations of the callback function at a time, one or two.
+    /// Concurrent invocations of the callback function, one or two.
     pub senders: usize,
-    /// Attempts that an operation's work has.
+    /// Attempts of an operation's work.
     pub attempts_max: u8,
-    /// Attempts in a round of the callback; none was asked for when zero.
+    /// Attempts in a round of the callback; zero for an operation without a callback.
     pub callback_attempts_max: u8,
     /// Whether a receiver may answer 410.
     pub gone: bool,
@@ -31,75 +30,77 @@ pub struct Config {
     pub payloads: bool,
     /// Whether the owner may cancel.
     pub cancel: bool,
-    /// Erases that the owner may ask for.
+    /// Erases that the owner may request.
     pub erases: u8,
-    /// Redeliveries that the owner may ask for.
+    /// Redeliveries that the owner may request.
     pub redeliveries: u8,
     /// Whether the deadline may pass.
     pub deadline: bool,
-    /// Whether a record may expire, and what nobody sees any more be deleted.
+    /// Whether a record may expire, and DynamoDB may delete expired and erased records.
     pub expiry: bool,
-    /// Receives after which a message only comes back from its dead-letter queue, or when all else has come to rest.
+    /// Receives after which a message is received again only from its dead-letter queue, or when
+    /// every process waits.
     pub receives_max: u8,
-    /// What may happen out of the ordinary.
+    /// How many disturbances may happen.
     pub budget: Budget,
-    /// POSTs of one incarnation that are accounted for; not counted when zero.
+    /// The most POSTs for one incarnation. POSTs are not counted when it is zero.
     pub posts_max: u8,
-    /// What is broken on purpose.
+    /// The rule that is broken on purpose.
     pub fault: Option<Fault>,
-    /// What must be seen to happen, by the names of [`crate::property::WITNESSES`].
-    pub seen: &'static [&'static str],
+    /// What must be reachable, by the names of [`crate::property::REACHABLE`].
+    pub reaches: &'static [&'static str],
 }
 
-/// Where an exploration starts.
+/// The initial state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
     /// Nothing has happened.
     Nothing,
-    /// An operation has ended, its callback is due and nobody has been told: the dispatch message is there.
+    /// An operation has ended and its callback is due, but no attempt was made. The dispatch
+    /// message still exists.
     Ended,
-    /// The callback was delivered, and a second message for that is still there.
+    /// The callback was delivered, and a second message for it still exists.
     Delivered,
 }
 
-/// A rule that is broken on purpose, to see that it is missed.
+/// A rule that is broken on purpose, to show that it is necessary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// Submit creates the record before it sends the message.
     RecordBeforeMessage,
-    /// A worker acknowledges the message of an operation that another one holds.
+    /// A worker acknowledges the message of an operation that another worker holds.
     BusyAcknowledged,
     /// A worker whose outcome was refused acknowledges its message.
     FencedOffAcknowledges,
-    /// A worker acknowledges without sending the wake-up of a due callback.
+    /// A worker acknowledges without sending the message of a due callback.
     CallbackNotAnnounced,
-    /// The dead letters' consumer drops a message without a record, however young.
+    /// The dead-letter consumer drops a message without a record, however young.
     DeadLetterDropsYoung,
-    /// The dead letters' consumer acknowledges the message of an operation that somebody holds.
+    /// The dead-letter consumer acknowledges the message of an operation that a worker holds.
     DeadLetterAcknowledgesBusy,
-    /// The dead letters' consumer gives up an operation that has attempts and time left.
+    /// The dead-letter consumer gives up an operation that has attempts and time left.
     DeadLetterGivesUp,
-    /// Messages name the operation alone.
+    /// Messages carry the operation id, but no `create_id`.
     MessageWithoutCreateId,
-    /// Payload items are named after what they are alone.
+    /// The keys of payload items have neither incarnation nor attempt.
     PayloadsUnderOneName,
-    /// The record of an attempt asks for nothing.
+    /// The record of an attempt is unconditional.
     UnconditionalRecord,
-    /// A sender whose record was refused leaves no wake-up behind.
+    /// A sender whose record was refused sends no wake-up.
     RefusedSenderAcknowledges,
-    /// The record of an outcome asks for nothing but the incarnation.
+    /// The record of an outcome is conditional on the incarnation only.
     OutcomeNotFenced,
-    /// A sender takes a wake-up's word for it that the operation has ended.
+    /// A sender trusts a wake-up that the operation has ended.
     WakeUpTrusted,
-    /// A redelivery's wake-up names itself, and the record remembers the last.
+    /// A redelivery's wake-up carries its own number, and the record remembers only the last.
     RedeliveryNamesItself,
     /// A sender whose start of a round was refused acknowledges.
     RefusedStartAcknowledges,
-    /// An erase leaves nothing.
+    /// An erase leaves no tombstone.
     EraseDeletesHead,
-    /// An erase marks whatever has ended under the name.
+    /// An erase marks any incarnation that has ended under the id.
     EraseNamesNoIncarnation,
-    /// A create goes over a mark that is later than itself.
+    /// A create replaces a mark that is later than its own submit.
     CreateOverLaterMark,
     /// An erase deletes the payload items of submits that began after its mark.
     EraseDeletesLaterItems,
@@ -116,7 +117,7 @@ pub enum Fault {
 }
 
 impl Config {
-    /// The smallest: one submit of an operation with one attempt, nothing out of the ordinary.
+    /// The smallest: one submit of an operation with one attempt, without disturbances.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
         Self {
@@ -145,7 +146,7 @@ impl Config {
             },
             posts_max: 0,
             fault: None,
-            seen: &[],
+            reaches: &[],
         }
     }
 

@@ -1,10 +1,12 @@
-//! Ferry's protocol as a model that is explored exhaustively: every order of every call of the four functions, each of which may
-//! fail, or be carried out and seem to fail, with messages that are received twice, late, out of order and by dead-letter queues,
-//! leases that are lost at any moment, and names that are used again.
+//! A model of Ferry's protocol that is explored exhaustively. It covers every interleaving of the
+//! four functions' calls, each of which may fail, or be applied and seem to fail. Messages are
+//! received twice, late, out of order and from dead-letter queues, leases are lost at any time, and
+//! ids are reused.
 //!
-//! It is no second protocol. Which step leads where is asked of [`shared::domain::transition`], the very table that the functions
-//! are compiled with; the order of calls follows their code, file by file. What it leaves out: sizes, formats, secrets and
-//! networks, owners (there is one), lists, functions that a worker does not know, and how much time passes.
+//! The model is not a second protocol. The steps come from [`shared::domain::transition`], the same
+//! table that the functions are compiled with, and the order of calls follows their code file by
+//! file. It leaves out sizes, formats, secrets and networks, owners (there is one), lists,
+//! functions that a worker does not know, and durations.
 
 pub mod action;
 pub mod check;
@@ -28,10 +30,8 @@ use crate::state::{
     Submit, Worker,
 };
 
-/// The model.
 #[derive(Debug, Clone)]
 pub struct Ferry {
-    /// How much of everything there is.
     pub config: Config,
 }
 
@@ -41,38 +41,39 @@ impl Model for Ferry {
 
     fn init_states(&self) -> Vec<State> {
         let first = match self.config.start {
-            Start::Nothing => Submit::Unasked,
+            Start::Nothing => Submit::NotRequested,
             Start::Ended | Start::Delivered => Submit::Answered(Answer::Accepted),
         };
         let nothing = State {
             head: None,
-            mark: None,
+            tombstone: None,
             begun: 0,
-            ever: false,
+            has_existed: false,
             items: Vec::new(),
             messages: Vec::new(),
-            submits: [first, Submit::Unasked],
+            submits: [first, Submit::NotRequested],
             workers: [Worker::Idle; SLOTS],
             senders: [Sender::Idle; SLOTS],
-            cancel: Cancel::Unasked,
-            redeliveries: [Redeliver::Unasked; REDELIVERIES],
-            erases: [Erase::Unasked; ERASES],
-            left: self.config.budget,
+            cancel: Cancel::NotRequested,
+            redeliveries: [Redeliver::NotRequested; REDELIVERIES],
+            erases: [Erase::NotRequested; ERASES],
+            budget: self.config.budget,
             posts: 0,
             rounds: 0,
-            over: false,
+            is_final: false,
             breaches: 0,
         };
         vec![store::at_start(&self.config, nothing)]
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        if state.over || state.breaches != 0 {
+        if state.is_final || state.breaches != 0 {
             return;
         }
         self.calls_under_way(state, actions);
         self.receives(state, actions, |message| message.visible);
-        // What goes on by itself comes before rest; what may come from outside, or early, does not have to.
+        // Internal actions come before rest. External requests and early receives are optional, so
+        // they do not prevent it.
         if actions.is_empty() {
             actions.push(Action::Rest);
         }
@@ -88,7 +89,7 @@ impl Model for Ferry {
         match action {
             Action::Call(process, choice, wire) => {
                 if wire != Wire::Answered {
-                    next.left.faults -= 1;
+                    next.budget.faults -= 1;
                 }
                 match process {
                     Process::Submit(create) => {
@@ -108,7 +109,7 @@ impl Model for Ferry {
             Action::Pass(passing) => time::pass(&mut next, passing),
             Action::Rest => time::rest(&mut next),
         }
-        next.put_in_order();
+        next.normalize();
         Some(next)
     }
 
@@ -118,10 +119,10 @@ impl Model for Ferry {
 }
 
 impl Ferry {
-    /// The next calls of whoever has begun.
+    /// The next calls of the processes that have begun.
     fn calls_under_way(&self, state: &State, actions: &mut Vec<Action>) {
         for (create, submit) in (0..).zip(state.submits) {
-            if submit != Submit::Unasked {
+            if submit != Submit::NotRequested {
                 submit::offers(state, &self.config, create, actions);
             }
         }
@@ -129,47 +130,47 @@ impl Ferry {
             worker::offers(state, &self.config, slot, actions);
             sender::offers(state, &self.config, slot, actions);
         }
-        if state.cancel != Cancel::Unasked {
+        if state.cancel != Cancel::NotRequested {
             owner::offers_of_cancel(state, actions);
         }
         for (id, redelivery) in (0..).zip(state.redeliveries) {
-            if redelivery != Redeliver::Unasked {
+            if redelivery != Redeliver::NotRequested {
                 owner::offers_of_redelivery(state, id, actions);
             }
         }
         for (id, erase) in (0..).zip(state.erases) {
-            if erase != Erase::Unasked {
+            if erase != Erase::NotRequested {
                 owner::offers_of_erase(state, id, actions);
             }
         }
     }
 
-    /// The first calls of whoever may be asked to begin.
+    /// The first calls of the processes that may begin.
     fn requests(&self, state: &State, actions: &mut Vec<Action>) {
         let config = &self.config;
         for (create, submit) in (0..config.submits).zip(state.submits) {
-            if submit == Submit::Unasked {
+            if submit == Submit::NotRequested {
                 submit::offers(state, config, create, actions);
             }
         }
-        if config.cancel && state.cancel == Cancel::Unasked {
+        if config.cancel && state.cancel == Cancel::NotRequested {
             owner::offers_of_cancel(state, actions);
         }
-        // In order, since nothing else tells them apart.
+        // In order, since redeliveries differ only by their number.
         let redelivery = (0..config.redeliveries)
             .zip(state.redeliveries)
-            .find(|(_, redelivery)| *redelivery == Redeliver::Unasked);
+            .find(|(_, redelivery)| *redelivery == Redeliver::NotRequested);
         if let Some((id, _)) = redelivery {
             owner::offers_of_redelivery(state, id, actions);
         }
-        // Sorted, so that those who have not been asked come first.
-        let erases = state.erases.iter().filter(|it| **it != Erase::Unasked);
+        // Sorted, so that those that have not begun come first.
+        let erases = state.erases.iter().filter(|it| **it != Erase::NotRequested);
         if erases.count() < usize::from(config.erases) {
             owner::offers_of_erase(state, 0, actions);
         }
     }
 
-    /// Which of these messages may be received, by one of those who are idle.
+    /// The messages that an idle process may receive.
     fn receives(&self, state: &State, actions: &mut Vec<Action>, which: impl Fn(&Message) -> bool) {
         let idle_workers = state
             .workers
@@ -186,7 +187,7 @@ impl Ferry {
             if is_double || !which(message) {
                 continue;
             }
-            // Sorted, so that those who are idle come first.
+            // Sorted, so that idle processes come first.
             let process = match message.queue {
                 Queue::Dispatch | Queue::DispatchDeadLetters => {
                     (idle_workers + self.config.workers > SLOTS).then_some(Process::Worker(0))

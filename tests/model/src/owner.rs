@@ -1,4 +1,5 @@
-//! `status`, asked by an operation's owner to cancel, redeliver or erase: as in `functions/status/src/{cancel,redeliver,erase}.rs`.
+//! `status`, handling an owner's cancel, redelivery or erase, as in
+//! `functions/status/src/{cancel,redeliver,erase}.rs`.
 
 use shared::domain::callback::CallbackStatus;
 
@@ -8,20 +9,20 @@ use crate::queue;
 use crate::state::{Cancel, Erase, Queue, Redeliver, State};
 use crate::store;
 
-/// What may come next of a cancel.
+/// The possible next actions of a cancel.
 pub(crate) fn offers_of_cancel(state: &State, actions: &mut Vec<Action>) {
     if state.cancel != Cancel::Answered {
         offer(state, Process::Cancel, Choice::None, &WRITES, actions);
     }
 }
 
-/// Makes the next call of a cancel; `None` when it comes to the same as another.
+/// Makes the next call of a cancel; `None` when another action has the same effect.
 pub(crate) fn cancel(state: &mut State, wire: Wire) -> Option<()> {
     state.cancel = match (state.cancel, wire) {
-        // As if it had not been asked.
-        (Cancel::Unasked, Wire::Failed) | (Cancel::Answered, _) => return None,
+        // As if it had not been requested.
+        (Cancel::NotRequested, Wire::Failed) | (Cancel::Answered, _) => return None,
         (_, Wire::Failed) => Cancel::Answered,
-        (Cancel::Unasked | Cancel::Write, _) => {
+        (Cancel::NotRequested | Cancel::Write, _) => {
             let written = store::cancel(state);
             match (wire, written.applied, written.outcome) {
                 (Wire::Answered, _, Some(create)) => Cancel::Announce(create),
@@ -34,7 +35,7 @@ pub(crate) fn cancel(state: &mut State, wire: Wire) -> Option<()> {
             queue::send(state, Queue::Callback, create, None, false);
             match wire {
                 Wire::Retried => Cancel::Announce(create),
-                // What could not be sent is left to the dispatch message.
+                // If this send fails, the dispatch message triggers the callback.
                 Wire::Answered => Cancel::Answered,
                 Wire::Doubtful | Wire::Failed => return None,
             }
@@ -43,12 +44,12 @@ pub(crate) fn cancel(state: &mut State, wire: Wire) -> Option<()> {
     Some(())
 }
 
-/// What may come next of a redelivery.
+/// The possible next actions of a redelivery.
 pub(crate) fn offers_of_redelivery(state: &State, id: u8, actions: &mut Vec<Action>) {
     let process = Process::Redeliver(id);
     match state.redeliveries[usize::from(id)] {
-        // Only what is settled is sent again. A read that fails leads nowhere.
-        Redeliver::Unasked
+        // Only a callback whose round is over is redelivered. A failed read has no effect.
+        Redeliver::NotRequested
             if state.record().is_some_and(|head| {
                 head.callback_status()
                     .is_some_and(CallbackStatus::allows_redelivery)
@@ -57,14 +58,14 @@ pub(crate) fn offers_of_redelivery(state: &State, id: u8, actions: &mut Vec<Acti
             actions.push(Action::Call(process, Choice::None, Wire::Answered));
         }
         Redeliver::Send(..) => offer(state, process, Choice::None, &WRITES, actions),
-        Redeliver::Unasked | Redeliver::Failed | Redeliver::Sent(..) => {}
+        Redeliver::NotRequested | Redeliver::Failed | Redeliver::Sent(..) => {}
     }
 }
 
-/// Makes the next call of a redelivery; `None` when it comes to the same as another.
+/// Makes the next call of a redelivery; `None` when another action has the same effect.
 pub(crate) fn redeliver(state: &mut State, config: &Config, id: u8, wire: Wire) -> Option<()> {
     let next = match (state.redeliveries[usize::from(id)], wire) {
-        (Redeliver::Unasked, _) => {
+        (Redeliver::NotRequested, _) => {
             let head = state.record()?;
             let callback = head.callback.as_ref()?;
             Redeliver::Send(head.create, callback.attempts_made)
@@ -89,23 +90,23 @@ pub(crate) fn redeliver(state: &mut State, config: &Config, id: u8, wire: Wire) 
     Some(())
 }
 
-/// What may come next of an erase.
+/// The possible next actions of an erase.
 pub(crate) fn offers_of_erase(state: &State, id: u8, actions: &mut Vec<Action>) {
     let wires = match state.erases[usize::from(id)] {
-        // A read that fails leads nowhere, nor does one of what is not there or has not ended.
-        Erase::Unasked if store::erasable(state).is_some() => &READS[..1],
+        // Neither a failed read nor a read of an absent or live operation has an effect.
+        Erase::NotRequested if store::erasable(state).is_some() => &READS[..1],
         Erase::Mark(..) => &WRITES[..],
-        Erase::DeletePayloads(..) | Erase::LeaveMark(_) => &READS[..],
-        Erase::Unasked | Erase::Answered => return,
+        Erase::DeletePayloads(..) | Erase::LeaveTombstone(_) => &READS[..],
+        Erase::NotRequested | Erase::Answered => return,
     };
     offer(state, Process::Erase(id), Choice::None, wires, actions);
 }
 
-/// Makes the next call of an erase; `None` when it comes to the same as another.
+/// Makes the next call of an erase; `None` when another action has the same effect.
 pub(crate) fn erase(state: &mut State, config: &Config, id: u8, wire: Wire) -> Option<()> {
     let next = match (state.erases[usize::from(id)], wire) {
         (Erase::Answered, _) => return None,
-        (Erase::Unasked, _) => {
+        (Erase::NotRequested, _) => {
             let (create, is_marked) = store::erasable(state)?;
             if is_marked {
                 Erase::DeletePayloads(create, store::begun_before_mark(state, create))
@@ -127,10 +128,10 @@ pub(crate) fn erase(state: &mut State, config: &Config, id: u8, wire: Wire) -> O
         }
         (Erase::DeletePayloads(create, begun), _) => {
             store::delete_items(state, config, create, begun);
-            Erase::LeaveMark(create)
+            Erase::LeaveTombstone(create)
         }
-        (Erase::LeaveMark(create), _) => {
-            store::leave_mark(state, config, create);
+        (Erase::LeaveTombstone(create), _) => {
+            store::leave_tombstone(state, config, create);
             Erase::Answered
         }
     };

@@ -1,7 +1,7 @@
-//! What must hold in every moment, and what must be seen to happen.
+//! The properties that every state must have, and the conditions that must be reachable.
 //!
-//! What is due in the end is asked of the moments after which nothing happens. That says as much as that it happens in every
-//! course of events, since each of them comes to such a moment: [`crate::check::every_course_ends`].
+//! Liveness is checked in the final states, in which no action is enabled. That is enough, since
+//! every behaviour reaches a final state: [`crate::check::every_behaviour_ends`].
 
 use shared::domain::transition::Status;
 use stateright::{Expectation, Property};
@@ -16,33 +16,34 @@ type Condition = fn(&Ferry, &State) -> bool;
 
 /// "A terminal state never changes, and a late worker never overwrites what it refers to."
 pub const ONE_END: &str = "a terminal state never changes";
-/// The fence.
+/// The fencing token works.
 pub const STALE_HOLDER: &str = "a stale holder changes nothing";
 /// "Nothing is given up while it has attempts and time left."
 pub const NOT_GIVEN_UP_EARLY: &str = "nothing is given up with attempts and time left";
 /// "An accepted operation reaches a terminal state."
 pub const ENDS: &str = "every operation ends";
 /// "A due callback is delivered, or visibly given up."
-pub const CALLBACK_SETTLED: &str = "every due callback is settled";
+pub const CALLBACK_ENDS: &str = "every due callback is delivered or given up";
 /// "No callback before terminal."
-pub const NOT_TOLD_EARLY: &str = "nobody is told of an end that is not recorded";
-/// A delivery is not undone by another sender.
-pub const STAYS_SETTLED: &str = "a settled callback stays settled until it is redelivered";
+pub const NO_EARLY_CALLBACK: &str = "no callback is made before the end is recorded";
+/// No sender undoes another's delivery.
+pub const ROUND_STAYS_ENDED: &str = "a callback's ended round stays ended until a redelivery";
 /// "However often the message is received it starts one."
 pub const ONE_ROUND: &str = "a redelivery starts one round at most";
-/// An erase that is made again does not erase what came after it.
+/// A retried erase does not erase a successor.
 pub const ONE_ERASED: &str = "an erase erases one incarnation";
-/// A replay is answered by a consistent read.
-pub const REPLIED: &str = "a replay is answered with what is there";
-/// Where nothing fails; what a crash leaves is left to its expiry.
+/// A replay is answered from a consistent read.
+pub const REPLIED: &str = "a replay is answered with an existing operation";
+/// Only where nothing fails: what a crash leaves is deleted by its expiry.
 pub const NOTHING_LEFT: &str = "an erase leaves no payload items";
-/// None is lost; two that are asked for before a round has begun may share it.
+/// Every requested redelivery has a round. Two that are requested before a round has begun may
+/// share it.
 pub const REDELIVERED: &str = "a redelivery that was sent has its round";
-/// The number of attempts.
+/// Limits the attempts of a round.
 pub const SCHEDULE: &str = "attempts keep to the schedule";
-/// The number of POSTs.
-pub const POSTS: &str = "POSTs are accounted for";
-/// Payload items.
+/// Limits the POSTs.
+pub const POSTS: &str = "the number of POSTs is bounded";
+/// The payload items are those of the record's incarnation and attempt.
 pub const OWN_PAYLOADS: &str = "a record names its own payloads";
 
 const ALWAYS: [(&str, Condition); 15] = [
@@ -54,27 +55,29 @@ const ALWAYS: [(&str, Condition); 15] = [
         kept(state, Breach::GivenUpEarly)
     }),
     (ENDS, |_, state| {
-        !state.over || state.record().is_none_or(|head| head.status.is_terminal())
+        !state.is_final || state.record().is_none_or(|head| head.status.is_terminal())
     }),
-    (CALLBACK_SETTLED, |_, state| {
-        !state.over
+    (CALLBACK_ENDS, |_, state| {
+        !state.is_final
             || !state
                 .record()
                 .is_some_and(crate::state::Head::callback_is_due)
     }),
-    (NOT_TOLD_EARLY, |_, state| kept(state, Breach::ToldEarly)),
-    (STAYS_SETTLED, |_, state| {
-        kept(state, Breach::SettledChanged)
+    (NO_EARLY_CALLBACK, |_, state| {
+        kept(state, Breach::PostedEarly)
+    }),
+    (ROUND_STAYS_ENDED, |_, state| {
+        kept(state, Breach::EndedRoundChanged)
     }),
     (ONE_ROUND, |_, state| kept(state, Breach::RoundStartedAgain)),
     (ONE_ERASED, |_, state| kept(state, Breach::SuccessorErased)),
     (REPLIED, |_, state| kept(state, Breach::RepliedFromNothing)),
     (NOTHING_LEFT, |model, state| {
-        let undisturbed = model.config.budget.faults == 0;
-        !(undisturbed && state.over && state.mark.is_some()) || state.items.is_empty()
+        let is_faultless = model.config.budget.faults == 0;
+        !(is_faultless && state.is_final && state.tombstone.is_some()) || state.items.is_empty()
     }),
     (REDELIVERED, |_, state| {
-        !state.over
+        !state.is_final
             || state
                 .redeliveries
                 .iter()
@@ -89,8 +92,8 @@ const ALWAYS: [(&str, Condition); 15] = [
     (OWN_PAYLOADS, names_its_own_payloads),
 ];
 
-/// What a configuration may ask to be seen.
-pub const WITNESSES: [(&str, Condition); 21] = [
+/// The conditions that a configuration may require to be reachable.
+pub const REACHABLE: [(&str, Condition); 21] = [
     ("completed", |_, state| ended_as(state, Status::Completed)),
     ("failed", |_, state| ended_as(state, Status::Failed)),
     ("cancelled", |_, state| ended_as(state, Status::Cancelled)),
@@ -105,7 +108,7 @@ pub const WITNESSES: [(&str, Condition); 21] = [
                 matches!(serving, Serving::Work { attempt: 1, .. })
             })
     }),
-    ("zombie of an earlier incarnation", |_, state| {
+    ("fenced-off holder of an earlier incarnation", |_, state| {
         any_worker(state, |create, serving| {
             matches!(serving, Serving::Work { .. })
                 && state.record().is_some_and(|head| head.create != create)
@@ -142,7 +145,7 @@ pub const WITNESSES: [(&str, Condition); 21] = [
         recorded_as(state, Recorded::Exhausted)
     }),
     ("delivered after a deferral", |model, state| {
-        state.left.deferrals < model.config.budget.deferrals
+        state.budget.deferrals < model.config.budget.deferrals
             && recorded_as(state, Recorded::Delivered)
     }),
     ("exhausted by the dead letters", |_, state| {
@@ -158,33 +161,36 @@ pub const WITNESSES: [(&str, Condition); 21] = [
         })
     }),
     ("redelivered", |_, state| state.rounds != 0),
-    ("erased beside its successor", |_, state| {
+    ("erased with a successor", |_, state| {
         state.erases.iter().any(|erase| {
-            matches!(*erase, Erase::LeaveMark(create) if state.record().is_some_and(|head| head.create != create))
+            let Erase::LeaveTombstone(create) = *erase else {
+                return false;
+            };
+            state.record().is_some_and(|head| head.create != create)
         })
     }),
-    ("create meets its own mark", |_, state| {
-        meets_mark(state, |create, mark| create == mark)
+    ("create meets its own tombstone", |_, state| {
+        meets_tombstone(state, |create, erased| create == erased)
     }),
-    ("create meets its successor's mark", |_, state| {
-        meets_mark(state, |create, mark| create != mark)
+    ("create meets its successor's tombstone", |_, state| {
+        meets_tombstone(state, |create, erased| create != erased)
     }),
 ];
 
-/// What a configuration is checked for.
+/// The properties that are checked for a configuration.
 pub(crate) fn of(model: &Ferry) -> Vec<Property<Ferry>> {
     let always = ALWAYS
         .into_iter()
         .map(|(name, condition)| Property::always(name, condition));
-    let seen = WITNESSES
+    let reachable = REACHABLE
         .into_iter()
-        .filter(|(name, _)| model.config.seen.contains(name))
+        .filter(|(name, _)| model.config.reaches.contains(name))
         .map(|(name, condition)| Property {
             expectation: Expectation::Sometimes,
             name,
             condition,
         });
-    always.chain(seen).collect()
+    always.chain(reachable).collect()
 }
 
 const fn kept(state: &State, breach: Breach) -> bool {
@@ -217,8 +223,8 @@ fn had_its_round(state: &State, redelivery: Redeliver) -> bool {
     callback.is_none_or(|callback| callback.attempts_made > attempts_made)
 }
 
-fn meets_mark(state: &State, is: impl Fn(u8, u8) -> bool) -> bool {
-    state.mark.is_some_and(|mark| {
+fn meets_tombstone(state: &State, is: impl Fn(u8, u8) -> bool) -> bool {
+    state.tombstone.is_some_and(|mark| {
         (0..)
             .zip(state.submits)
             .any(|(create, submit)| submit == Submit::CreateAgain && is(create, mark))

@@ -1,4 +1,5 @@
-//! The queues, as SQS has them: at least once, in any order, and nothing lost but by a delete.
+//! The queues, as SQS has them: at least once, in any order, and no message is lost except by a
+//! delete.
 
 use crate::config::Config;
 use crate::state::{Message, Queue, SLOTS, Sender, Sending, Serving, State, Worker};
@@ -22,7 +23,7 @@ pub(crate) fn send(
     });
 }
 
-/// The bit of the worker in a slot among a message's holders.
+/// The bit of the worker in a slot, in [`Message::holders`].
 pub(crate) const fn worker_bit(slot: u8) -> u8 {
     1 << slot
 }
@@ -34,12 +35,13 @@ pub(crate) const fn sender_bit(slot: u8) -> u8 {
     1 << (slot + first)
 }
 
-/// A delete, by whatever receipt handle: a stale one may work after all.
+/// A delete, by any receipt handle: a stale one may still work.
 pub(crate) fn delete(state: &mut State, bit: u8) {
     state.messages.retain(|message| message.holders & bit == 0);
 }
 
-/// A process is no more: nobody has its receipt handle, and no token in the store is its own.
+/// Ends a process: its receipt handle is gone, and it can no longer recognise its token in the
+/// store.
 pub(crate) fn release_worker(state: &mut State, slot: u8) {
     state.workers[usize::from(slot)] = Worker::Idle;
     forget(state, worker_bit(slot));
@@ -63,10 +65,10 @@ fn forget(state: &mut State, bit: u8) {
     }
 }
 
-/// Wakes whoever is idle by the message at `index`.
+/// An idle process receives the message at `index`.
 pub(crate) fn receive(state: &mut State, config: &Config, slot: u8, index: usize) {
     if !state.messages[index].visible {
-        come_back(state, config, index);
+        charge_receive(state, config, index);
     }
     let message = &mut state.messages[index];
     message.visible = false;
@@ -81,7 +83,7 @@ pub(crate) fn receive(state: &mut State, config: &Config, slot: u8, index: usize
         create,
         redelivery,
         dead,
-        next: Sending::Look,
+        next: Sending::Read,
     };
     let at = usize::from(slot);
     match queue {
@@ -90,7 +92,7 @@ pub(crate) fn receive(state: &mut State, config: &Config, slot: u8, index: usize
             let serving = if queue == Queue::Dispatch {
                 Serving::Claim
             } else {
-                Serving::Look
+                Serving::Read
             };
             state.workers[at] = Worker::Serves(create, serving);
         }
@@ -110,25 +112,26 @@ const fn dead_letters(queue: Queue) -> Option<Queue> {
     }
 }
 
-/// Whether a message that was received often enough moves on to the dead-letter queue.
-fn dies(state: &State, config: &Config, message: Message) -> bool {
+/// Whether the next receive moves the message to the dead-letter queue.
+fn is_dead_letter_next(state: &State, config: &Config, message: Message) -> bool {
     message.receives >= config.receives_max
-        && state.left.dead_letters > 0
+        && state.budget.dead_letters > 0
         && dead_letters(message.queue).is_some()
 }
 
-/// Whether a message may be received again before all else has come to rest. A delayed one is not early, but for a hop.
+/// Whether a message may be received again while another process can still act. A delayed message
+/// may not be early, except for a hop.
 pub(crate) fn may_reappear(state: &State, config: &Config, message: Message) -> bool {
     if message.visible {
         return false;
     }
-    if is_early(state, message) && state.left.hops == 0 {
+    if is_early(state, message) && state.budget.hops == 0 {
         return false;
     }
-    message.receives < config.receives_max || dies(state, config, message)
+    message.receives < config.receives_max || is_dead_letter_next(state, config, message)
 }
 
-/// Whether a delayed wake-up would arrive before the attempt that it is for.
+/// Whether a delayed wake-up would arrive before its attempt is due.
 fn is_early(state: &State, message: Message) -> bool {
     message.receives == 0
         && state
@@ -137,14 +140,15 @@ fn is_early(state: &State, message: Message) -> bool {
             .is_some_and(|callback| callback.waits)
 }
 
-/// What a message is received for again costs: it comes from its dead-letter queue once it was received often enough.
-fn come_back(state: &mut State, config: &Config, index: usize) {
+/// Charges the budget for receiving a message again: it comes from its dead-letter queue once it
+/// was received often enough.
+fn charge_receive(state: &mut State, config: &Config, index: usize) {
     let message = state.messages[index];
     if is_early(state, message) {
-        state.left.hops -= 1;
+        state.budget.hops -= 1;
     }
-    if dies(state, config, message) {
-        state.left.dead_letters -= 1;
+    if is_dead_letter_next(state, config, message) {
+        state.budget.dead_letters -= 1;
         let message = &mut state.messages[index];
         message.queue = dead_letters(message.queue).unwrap_or(message.queue);
         message.receives = 0;

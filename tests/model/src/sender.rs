@@ -1,6 +1,7 @@
 //! `callback`, as in `functions/callback/src/deliver.rs`.
 //!
-//! A POST follows its read at once: nothing that others do in between changes what is posted.
+//! A POST follows its read at once, as one action: no other process's action in between would
+//! change what is posted.
 
 use shared::domain::callback::CallbackStatus;
 
@@ -12,7 +13,7 @@ use crate::queue;
 use crate::state::{Breach, Callback, Head, Queue, Read, Sender, Sending, Settlement, State};
 use crate::store::{self, RecordedAttempt};
 
-/// What a sender serves.
+/// The message that a sender handles.
 #[derive(Clone, Copy)]
 struct Wake {
     slot: u8,
@@ -21,24 +22,24 @@ struct Wake {
     dead: bool,
 }
 
-/// What may come next.
+/// The possible next actions.
 pub(crate) fn offers(state: &State, config: &Config, slot: u8, actions: &mut Vec<Action>) {
     let Sender::Serves { next, .. } = state.senders[usize::from(slot)] else {
         return;
     };
     let process = Process::Sender(slot);
     match next {
-        Sending::Look | Sending::StartRound(_) => {
-            let wires = if next == Sending::Look {
+        Sending::Read | Sending::StartRound(_) => {
+            let wires = if next == Sending::Read {
                 &READS[..]
             } else {
                 &WRITES[..]
             };
             offer(state, process, Choice::Accepts, wires, actions);
-            // Only a POST has other answers than this one.
+            // Only a POST has other answers.
             let mut answers = vec![Choice::Refuses];
             answers.extend(config.gone.then_some(Choice::Gone));
-            answers.extend((state.left.deferrals > 0).then_some(Choice::Defers));
+            answers.extend((state.budget.deferrals > 0).then_some(Choice::Defers));
             actions.extend(
                 answers
                     .into_iter()
@@ -52,7 +53,7 @@ pub(crate) fn offers(state: &State, config: &Config, slot: u8, actions: &mut Vec
     }
 }
 
-/// Makes the next call; `None` when it comes to the same as another.
+/// Makes the next call; `None` when another action has the same effect.
 pub(crate) fn call(
     state: &mut State,
     config: &Config,
@@ -76,7 +77,7 @@ pub(crate) fn call(
         dead,
     };
     let then = if wire == Wire::Failed {
-        // Whatever it was: the message comes back.
+        // The message is received again, whatever the call was.
         Then::End
     } else {
         serve(state, config, wake, next, choice, wire)
@@ -105,11 +106,13 @@ fn serve(
     wire: Wire,
 ) -> Then<Sending> {
     match next {
-        Sending::Look => look(state, config, wake, choice).map_or(Then::Redundant, Then::Next),
+        Sending::Read => {
+            read_record(state, config, wake, choice).map_or(Then::Redundant, Then::Next)
+        }
         Sending::StartRound(read) => start_round(state, config, wake, read, choice, wire),
         Sending::Record(read, settlement) => record(state, config, wake, (read, settlement), wire),
         Sending::Wake => {
-            // Not for a redelivery any more.
+            // The wake-up no longer asks for a redelivery.
             queue::send(state, Queue::Callback, wake.create, None, true);
             after_send(wire, next, Sending::Acknowledge)
         }
@@ -128,7 +131,7 @@ fn awaited<'a>(state: &'a State, config: &Config, create: u8) -> Option<&'a Head
 }
 
 /// `Callback::due_now`, with `Callback::in_a_round`.
-fn look(state: &mut State, config: &Config, wake: Wake, choice: Choice) -> Option<Sending> {
+fn read_record(state: &mut State, config: &Config, wake: Wake, choice: Choice) -> Option<Sending> {
     let unanswered = |sending| (choice == Choice::Accepts).then_some(sending);
     let Some(head) = awaited(state, config, wake.create) else {
         return unanswered(Sending::Acknowledge);
@@ -140,7 +143,7 @@ fn look(state: &mut State, config: &Config, wake: Wake, choice: Choice) -> Optio
         return unanswered(Sending::Acknowledge);
     };
     let read = read(callback);
-    let settled = head
+    let is_over = head
         .callback_status()
         .is_some_and(CallbackStatus::allows_redelivery);
     let is_new = if config.has(Fault::RedeliveryNamesItself) {
@@ -148,7 +151,7 @@ fn look(state: &mut State, config: &Config, wake: Wake, choice: Choice) -> Optio
     } else {
         read.attempts_made == redelivery
     };
-    unanswered(if settled && is_new {
+    unanswered(if is_over && is_new {
         Sending::StartRound(read)
     } else {
         Sending::Acknowledge
@@ -162,7 +165,7 @@ const fn read(callback: &Callback) -> Read {
     }
 }
 
-/// A callback that is due: its attempt, unless it is too early for that, or none can be made.
+/// The attempt of a callback that is due, unless the attempt is too early or cannot be made.
 fn attempt(state: &mut State, config: &Config, wake: Wake, choice: Choice) -> Option<Sending> {
     let head = state.record()?;
     let (callback, has_ended) = (head.callback.as_ref()?, head.status.is_terminal());
@@ -182,7 +185,7 @@ fn attempt(state: &mut State, config: &Config, wake: Wake, choice: Choice) -> Op
         return (choice == Choice::Accepts).then_some(instead);
     }
     if choice == Choice::Defers {
-        state.left.deferrals -= 1;
+        state.budget.deferrals -= 1;
         return Some(if config.has(Fault::DeferralSendsNothing) {
             Sending::Acknowledge
         } else {
@@ -190,7 +193,7 @@ fn attempt(state: &mut State, config: &Config, wake: Wake, choice: Choice) -> Op
         });
     }
     if !has_ended {
-        state.breach(Breach::ToldEarly);
+        state.breach(Breach::PostedEarly);
     }
     state.posts += u8::from(config.posts_max > 0);
     let settlement = match choice {
@@ -216,7 +219,8 @@ fn start_round(
     if let Some(then) = unanswered(wire, written.applied, Sending::StartRound(read)) {
         return then;
     }
-    // Whoever started it: as long as the callback is due, any wake-up serves it.
+    // It does not matter which process started the round: as long as the callback is due, any
+    // wake-up serves it.
     let goes_on = written.applied || !config.has(Fault::RefusedStartAcknowledges);
     let next = if goes_on && written.outcome {
         attempt(state, config, wake, choice)

@@ -1,7 +1,8 @@
-//! A moment of the protocol: the table, the queues, and how far each process has come.
+//! A state of the protocol: the table, the queues, and the progress of each process.
 //!
-//! Kept small, since it is held once for each of the moments that are explored. Values that only tell one thing from another
-//! (tokens, receipt handles) are held as which process has them, and are gone with it; times are held as what has passed.
+//! Kept small, since one is held for each explored state. A token or receipt handle, which is only
+//! ever compared, is represented by the process that has it, and disappears with the process. A
+//! time is represented by whether it has passed.
 
 mod process;
 
@@ -13,29 +14,29 @@ pub use self::process::{
     Worker,
 };
 
-/// Submits of one name, each with a `create_id` of its own: its index.
+/// Submits under one idempotency key. The index of each is its `create_id`.
 pub const SUBMITS: usize = 2;
-/// Invocations of the worker at a time; and of the callback function.
+/// Concurrent invocations of the worker, and of the callback function.
 pub const SLOTS: usize = 2;
-/// Redeliveries that may be asked for.
+/// Redeliveries that may be requested.
 pub const REDELIVERIES: usize = 2;
-/// Erases that may be asked for.
+/// Erases that may be requested.
 pub const ERASES: usize = 2;
 
-/// Everything at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct State {
     /// The item `head`.
     pub head: Option<Head>,
-    /// In its place, what is left of an incarnation that was erased.
-    pub mark: Option<u8>,
-    /// The submits, as bits, whose `created_at` is before the `erased_at` of what is erased there.
+    /// The tombstone of this incarnation, in place of the head.
+    pub tombstone: Option<u8>,
+    /// The submits, as bits, whose `created_at` is before the `erased_at` of the head or the
+    /// tombstone.
     pub begun: u8,
-    /// Whether an operation has ever been there, which an eventually consistent read may see.
-    pub ever: bool,
+    /// Whether an operation has ever existed: an eventually consistent read may return it.
+    pub has_existed: bool,
     /// The payload items, sorted.
     pub items: Vec<Item>,
-    /// What is in the four queues, sorted: they promise no order.
+    /// The messages in the four queues, sorted: the queues do not guarantee an order.
     pub messages: Vec<Message>,
     /// `submit`, once for each request.
     pub submits: [Submit; SUBMITS],
@@ -43,57 +44,57 @@ pub struct State {
     pub workers: [Worker; SLOTS],
     /// `callback`.
     pub senders: [Sender; SLOTS],
-    /// `status`, asked to cancel.
+    /// `status`, handling a cancel.
     pub cancel: Cancel,
-    /// `status`, asked to redeliver.
+    /// `status`, handling redeliveries.
     pub redeliveries: [Redeliver; REDELIVERIES],
-    /// `status`, asked to erase; sorted, since nothing tells these requests apart.
+    /// `status`, handling erases; sorted, since these requests are interchangeable.
     pub erases: [Erase; ERASES],
-    /// What may still happen out of the ordinary.
-    pub left: Budget,
-    /// POSTs that the receiver saw for the present incarnation.
+    /// The disturbances that may still happen.
+    pub budget: Budget,
+    /// POSTs that the receiver got for the present incarnation.
     pub posts: u8,
-    /// What the redeliveries that have started a round said, as bits.
+    /// The numbers of the redeliveries that have started a round, as bits.
     pub rounds: u16,
-    /// Nothing will ever happen again.
-    pub over: bool,
-    /// Promises that a step has broken, as bits of [`Breach`].
+    /// A final state.
+    pub is_final: bool,
+    /// Promises that an action has broken, as bits of [`Breach`].
     pub breaches: u8,
 }
 
-/// What may still happen out of the ordinary. Bounded, so that there is an end to what can happen.
+/// Disturbances that may still happen. Bounded, so that every behaviour ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Budget {
-    /// Calls that fail, answers that are lost, and deletes of messages that do not take.
+    /// Failed calls, lost answers, and deletes of messages without effect.
     pub faults: u8,
-    /// Heartbeats of workers that have come close to losing their lease.
+    /// Heartbeats of workers that were about to lose their lease.
     pub heartbeats: u8,
     /// Messages that move to a dead-letter queue.
     pub dead_letters: u8,
-    /// Wake-ups that arrive before their time, as those for long waits do.
+    /// Wake-ups that arrive before their attempt is due, as those for long waits do.
     pub hops: u8,
     /// Attempts that a sender defers to a later wake-up.
     pub deferrals: u8,
 }
 
-/// A promise that is seen broken at a step, not in what the step leaves.
+/// A broken promise that shows in an action, not in the state after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Breach {
-    /// A terminal state, or what it refers to, was changed.
+    /// A terminal state, or a payload that it refers to, was changed.
     TerminalChanged = 1,
-    /// A worker wrote as the holder of what another held, or nobody.
+    /// A worker wrote as the holder although it no longer held the operation.
     StaleHolderWrote = 2,
     /// An operation was given up that had attempts and time left.
     GivenUpEarly = 4,
-    /// The receiver was told of an end before it was recorded.
-    ToldEarly = 8,
-    /// A settled callback became another's without a redelivery.
-    SettledChanged = 16,
+    /// The receiver was called before the end was recorded.
+    PostedEarly = 8,
+    /// A callback's ended round was changed without a redelivery.
+    EndedRoundChanged = 16,
     /// A redelivery started a second round.
     RoundStartedAgain = 32,
-    /// An erase marked another incarnation than the one that it was for.
+    /// An erase marked another incarnation than its own.
     SuccessorErased = 64,
-    /// A replay was answered with an operation that was not there.
+    /// A replay was answered with an operation that did not exist.
     RepliedFromNothing = 128,
 }
 
@@ -106,13 +107,11 @@ pub enum Breach {
 pub struct Head {
     /// `create_id`: the submit's index.
     pub create: u8,
-    /// `status`.
     pub status: Status,
     /// `lock_version`.
     pub version: u8,
-    /// `attempt`.
     pub attempt: u8,
-    /// `claim_id`: the worker that drew it, while there is one that could compare it.
+    /// `claim_id`: the worker that drew it, while that worker can still compare it.
     pub claim: Option<u8>,
     /// Whether `lease_until` has passed.
     pub lease_over: bool,
@@ -120,11 +119,11 @@ pub struct Head {
     pub deadline_over: bool,
     /// Whether `expires_at` has passed.
     pub expired: bool,
-    /// Whether there is `erased_at`.
+    /// Whether the head has `erased_at`.
     pub erased: bool,
-    /// The result's item, once one is named.
+    /// The key of the result's item, if the head names one.
     pub result: Option<Key>,
-    /// The callback, when one was asked for.
+    /// `None` for an operation without a callback.
     pub callback: Option<Callback>,
 }
 
@@ -137,12 +136,12 @@ pub struct Callback {
     pub attempts_made: u8,
     /// `callback_round_attempts`.
     pub round_attempts: u8,
-    /// `callback_attempt_id`: the sender that drew it, while there is one that could compare it.
+    /// `callback_attempt_id`: the sender that drew it, while that sender can still compare it.
     pub last_by: Option<u8>,
-    /// Whether `callback_next_at` is to come.
+    /// Whether `callback_next_at` is in the future.
     pub waits: bool,
-    /// The last redelivery that started a round, where that is remembered:
-    /// [`Fault::RedeliveryNamesItself`](crate::config::Fault::RedeliveryNamesItself).
+    /// The last redelivery that started a round, with
+    /// [`Fault::RedeliveryNamesItself`](crate::config::Fault::RedeliveryNamesItself) only.
     pub last_redelivery: Option<u8>,
 }
 
@@ -155,7 +154,7 @@ pub enum Recorded {
     Delivered,
     /// The receiver answered 410.
     Gone,
-    /// No attempt is left, or none could be made.
+    /// No attempt is left, or no attempt could be made.
     Exhausted,
 }
 
@@ -168,43 +167,40 @@ pub enum Key {
     Result(u8, u8),
 }
 
-/// A payload item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Item {
-    /// Its name.
     pub key: Key,
-    /// The incarnation and the attempt whose payload it holds; attempt 0 is the submit.
+    /// The incarnation and the attempt whose payload it holds. Attempt 0 stands for the submit.
     pub of: (u8, u8),
 }
 
-/// A queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Queue {
     /// To the worker.
     Dispatch,
-    /// The dispatch queue's dead letters, to the worker as well.
+    /// The dispatch queue's dead-letter queue, also to the worker.
     DispatchDeadLetters,
     /// To the callback function.
     Callback,
-    /// The callback queue's dead letters, to the callback function as well.
+    /// The callback queue's dead-letter queue, also to the callback function.
     CallbackDeadLetters,
 }
 
-/// A message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Message {
-    /// Where it is.
     pub queue: Queue,
     /// The incarnation that it is for.
     pub create: u8,
-    /// `redeliver_after_attempts`; or which redelivery it is:
-    /// [`Fault::RedeliveryNamesItself`](crate::config::Fault::RedeliveryNamesItself).
+    /// `redeliver_after_attempts`; with
+    /// [`Fault::RedeliveryNamesItself`](crate::config::Fault::RedeliveryNamesItself) the
+    /// redelivery's number.
     pub redelivery: Option<u8>,
-    /// Whether it can be received: not delayed, in flight or put back.
+    /// Whether it can be received: not delayed, in flight or returned with a delay.
     pub visible: bool,
-    /// How often it was received from its queue, up to where that counts.
+    /// Receives from its queue, up to the number that matters.
     pub receives: u8,
-    /// Whether it is known to be older than the age at which an absent record means that there will be none.
+    /// Whether it is known to be older than the age from which on a missing record means that it
+    /// will never be created.
     pub old: bool,
     /// The processes, as bits, that have a receipt handle of it.
     pub holders: u8,
@@ -239,7 +235,7 @@ impl Head {
 }
 
 impl State {
-    /// The record, unless there is none, or it has expired or was erased, which is the same.
+    /// The record; `None` when it is absent, expired or erased, which are equivalent.
     #[must_use]
     pub fn record(&self) -> Option<&Head> {
         self.head
@@ -253,7 +249,7 @@ impl State {
         self.record().filter(|head| head.create == create)
     }
 
-    /// Whether this submit can no longer create anything.
+    /// Whether this submit can no longer create a record.
     #[must_use]
     pub fn submit_is_over(&self, create: u8) -> bool {
         matches!(self.submits[usize::from(create)], Submit::Answered(_))
@@ -263,8 +259,9 @@ impl State {
         self.breaches |= breach as u8;
     }
 
-    /// Brings what is the same but for its order into one order: messages, and invocations with what refers to them.
-    pub(crate) fn put_in_order(&mut self) {
+    /// Symmetry reduction: sorts the messages, and the interchangeable invocations with all
+    /// references to them.
+    pub(crate) fn normalize(&mut self) {
         if self.workers[0] > self.workers[1] {
             self.workers.swap(0, 1);
             self.swap_holders(0);

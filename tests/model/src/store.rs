@@ -1,13 +1,14 @@
-//! The table: each write with its condition, as in `shared/src/store/{step,outcome,callback,erase,payload}.rs`.
+//! The table: each write with its condition, as in
+//! `shared/src/store/{step,outcome,callback,erase,payload}.rs`.
 //!
-//! Which step may be taken from which state is asked of the transition table that the functions are compiled with.
+//! The steps are those of the transition table that the functions are compiled with.
 
 mod callback;
 mod payload;
 
 pub(crate) use self::callback::{RecordedAttempt, record_attempt, start_round};
 pub(crate) use self::payload::{
-    arguments_key, begun, begun_before_mark, delete_item, delete_items, erasable, leave_mark,
+    arguments_key, begun, begun_before_mark, delete_item, delete_items, erasable, leave_tombstone,
     mark_erased, result_key, write_payload,
 };
 
@@ -17,7 +18,7 @@ use crate::config::{Config, Fault, Start};
 use crate::queue;
 use crate::state::{Breach, Callback, Ending, Head, Queue, Read, Settlement, State, Submit};
 
-/// Whether a write was applied, and what its caller is told.
+/// Whether a write was applied, and what its caller learns.
 pub(crate) struct Written<T> {
     pub(crate) applied: bool,
     pub(crate) outcome: T,
@@ -70,16 +71,16 @@ pub(crate) enum Finished {
     Lost,
 }
 
-/// Where a step leads that the record's state and lease allow.
+/// The state that a step leads to, if the record's state and lease allow the step.
 fn target(head: Option<&Head>, step: Step) -> Option<Status> {
     match verdict(head.map(|head| head.status), step) {
         Verdict::To(to) => Some(to),
-        Verdict::ToOnceFree(to) => head.is_some_and(|head| head.lease_over).then_some(to),
+        Verdict::ToAfterLease(to) => head.is_some_and(|head| head.lease_over).then_some(to),
         Verdict::Refused => None,
     }
 }
 
-/// Changes the head, and sees to it that nothing changes what has ended.
+/// Changes the head, and checks that an ended operation does not change.
 fn change(state: &mut State, to: Option<Status>, change: impl FnOnce(&mut Head)) {
     let Some(head) = &mut state.head else { return };
     let identity = |head: &Head| (head.status, head.version, head.attempt, head.result);
@@ -88,7 +89,7 @@ fn change(state: &mut State, to: Option<Status>, change: impl FnOnce(&mut Head))
         head.status = to;
         head.version += 1;
         head.lease_over = false;
-        // It matters no more, and what does not matter shall not tell moments apart.
+        // The deadline no longer matters, and values that do not matter must not multiply states.
         head.deadline_over &= !to.is_terminal();
     }
     change(head);
@@ -97,7 +98,7 @@ fn change(state: &mut State, to: Option<Status>, change: impl FnOnce(&mut Head))
     }
 }
 
-/// A submit among others.
+/// A submit's bit.
 pub(crate) const fn bit(create: u8) -> u8 {
     1 << create
 }
@@ -105,10 +106,10 @@ pub(crate) const fn bit(create: u8) -> u8 {
 /// `Store::create`.
 pub(crate) fn create(state: &mut State, config: &Config, create: u8) -> Written<Created> {
     let head = state.head.as_ref();
-    let is_own = state.mark.or_else(|| head.map(|head| head.create)) == Some(create);
-    let is_erased = state.mark.is_some() || head.is_some_and(|head| head.erased);
-    // One that is made again names the time at which it was begun. Whatever is there of another incarnation was created since, so
-    // it has not expired before that time.
+    let is_own = state.tombstone.or_else(|| head.map(|head| head.create)) == Some(create);
+    let is_erased = state.tombstone.is_some() || head.is_some_and(|head| head.erased);
+    // A retry has the time of the first try. A record of another incarnation was created since, so
+    // by that time it has not expired.
     let is_again = state.submits[usize::from(create)] == Submit::CreateAgain;
     let begun_before_mark = state.begun & bit(create) != 0;
     if is_own {
@@ -121,9 +122,9 @@ pub(crate) fn create(state: &mut State, config: &Config, create: u8) -> Written<
     let Some(status) = target(met, Step::Create) else {
         return Written::refused(Created::Existing);
     };
-    state.mark = None;
+    state.tombstone = None;
     state.begun = 0;
-    state.ever = true;
+    state.has_existed = true;
     state.posts = 0;
     state.rounds = 0;
     state.head = Some(Head {
@@ -149,8 +150,8 @@ pub(crate) fn create(state: &mut State, config: &Config, create: u8) -> Written<
     Written::applied(Created::New)
 }
 
-/// What a worker that holds nothing finds: `Operation::standing`.
-pub(crate) fn look(state: &State, config: &Config, create: u8) -> Claimed {
+/// What a worker finds that does not hold the operation: `Operation::availability`.
+pub(crate) fn read_record(state: &State, config: &Config, create: u8) -> Claimed {
     let Some(head) = state.record() else {
         return Claimed::Absent;
     };
@@ -162,21 +163,21 @@ pub(crate) fn look(state: &State, config: &Config, create: u8) -> Claimed {
         Verdict::Refused => Claimed::Ended {
             unannounced: head.callback_is_unannounced(),
         },
-        Verdict::ToOnceFree(_) if !head.lease_over => Claimed::Busy,
-        Verdict::To(_) | Verdict::ToOnceFree(_) if is_spent(head, config) => {
+        Verdict::ToAfterLease(_) if !head.lease_over => Claimed::Busy,
+        Verdict::To(_) | Verdict::ToAfterLease(_) if is_exhausted(head, config) => {
             Claimed::Exhausted { version }
         }
-        Verdict::To(_) | Verdict::ToOnceFree(_) => Claimed::Claimable { version },
+        Verdict::To(_) | Verdict::ToAfterLease(_) => Claimed::Claimable { version },
     }
 }
 
-fn is_spent(head: &Head, config: &Config) -> bool {
+fn is_exhausted(head: &Head, config: &Config) -> bool {
     head.attempt >= config.attempts_max || head.deadline_over
 }
 
-/// `Store::claim` by the worker in a slot, whose token it is.
+/// `Store::claim` by the worker in a slot, which is the token.
 pub(crate) fn claim(state: &mut State, config: &Config, slot: u8, create: u8) -> Written<Claimed> {
-    let met = look(state, config, create);
+    let met = read_record(state, config, create);
     if matches!(met, Claimed::Claimable { .. }) {
         let to = target(state.record(), Step::Claim);
         change(state, to, |head| {
@@ -185,27 +186,27 @@ pub(crate) fn claim(state: &mut State, config: &Config, slot: u8, create: u8) ->
         });
     }
     let applied = matches!(met, Claimed::Claimable { .. });
-    // Applied now; or refused by our own, whose answer was lost.
-    let ours = state.record().filter(|head| {
+    // Applied now, or refused by this worker's own claim, whose answer was lost.
+    let own = state.record().filter(|head| {
         head.status == Status::Processing
             && head.claim == Some(slot)
             && !matches!(met, Claimed::Absent | Claimed::OtherIncarnation)
     });
-    let outcome = ours.map_or(met, |head| Claimed::Held {
+    let outcome = own.map_or(met, |head| Claimed::Held {
         attempt: head.attempt,
         version: head.version,
     });
     Written { applied, outcome }
 }
 
-/// Whether the fence lets the worker in a slot write what it held at this version.
+/// Whether the fencing token of the worker in a slot, with the version of its claim, is valid.
 fn passes_fence(state: &State, slot: u8, version: u8) -> bool {
     state
         .record()
         .is_some_and(|head| head.claim == Some(slot) && head.version == version)
 }
 
-/// Told apart by the attempt, which the fence does not look at.
+/// Compares the attempt, which the fencing token does not contain.
 fn check_holder(state: &mut State, create: u8, attempt: u8) {
     let holds = state.record().is_some_and(|head| {
         head.create == create && head.attempt == attempt && head.status == Status::Processing
@@ -215,7 +216,7 @@ fn check_holder(state: &mut State, create: u8, attempt: u8) {
     }
 }
 
-/// `Store::renew`; whether the lease lasts longer now.
+/// `Store::renew`. Returns whether the lease was extended.
 pub(crate) fn renew(state: &mut State, slot: u8, create: u8, attempt: u8, version: u8) -> bool {
     let may = passes_fence(state, slot, version)
         && target(state.record(), Step::Heartbeat).is_some()
@@ -254,11 +255,11 @@ pub(crate) fn finish(
             head.result = names_result.then(|| result_key(config, create, attempt));
         });
     }
-    let ours = state.record_of(create).filter(|head| {
+    let own = state.record_of(create).filter(|head| {
         let target = transition::target(step);
         head.version == version + 1 && head.status == target && head.claim == Some(slot)
     });
-    let outcome = ours.map_or(Finished::Lost, |head| Finished::Written {
+    let outcome = own.map_or(Finished::Lost, |head| Finished::Written {
         unannounced: head.callback_is_unannounced(),
     });
     Written {
@@ -267,7 +268,7 @@ pub(crate) fn finish(
     }
 }
 
-/// `Store::give_up` of what was met at this version.
+/// `Store::give_up` of the record that was met at this version.
 pub(crate) fn give_up(
     state: &mut State,
     config: &Config,
@@ -276,12 +277,12 @@ pub(crate) fn give_up(
 ) -> Written<GivenUp> {
     let met = state.record().filter(|head| {
         let same = head.create == create || config.has(Fault::MessageWithoutCreateId);
-        let spent = is_spent(head, config) || config.has(Fault::DeadLetterGivesUp);
-        same && head.version == version && spent
+        let exhausted = is_exhausted(head, config) || config.has(Fault::DeadLetterGivesUp);
+        same && head.version == version && exhausted
     });
     let to = met.and_then(|head| target(Some(head), Step::GiveUp));
     if to.is_some() {
-        if !met.is_some_and(|head| is_spent(head, config)) {
+        if !met.is_some_and(|head| is_exhausted(head, config)) {
             state.breach(Breach::GivenUpEarly);
         }
         change(state, to, |head| head.claim = None);
@@ -298,7 +299,8 @@ pub(crate) fn give_up(
     }
 }
 
-/// `Store::cancel`: the incarnation whose callback is to be announced, if this is the call that cancelled it.
+/// `Store::cancel`. Returns the incarnation whose callback message must be sent, if this call
+/// cancelled it.
 pub(crate) fn cancel(state: &mut State) -> Written<Option<u8>> {
     let Some(to) = state
         .record()
@@ -311,7 +313,7 @@ pub(crate) fn cancel(state: &mut State) -> Written<Option<u8>> {
     Written::applied(unannounced.map(|head| head.create))
 }
 
-/// The table and the queues at the start.
+/// The table and the queues in the initial state.
 pub(crate) fn at_start(config: &Config, mut state: State) -> State {
     if config.start == Start::Nothing {
         return state;

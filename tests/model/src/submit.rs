@@ -1,10 +1,12 @@
 //! `submit`, as in `functions/submit/src/accept.rs`: a read, message, payload items, record.
 //!
-//! The message and the payload items are sent side by side there; here they follow each other, since neither looks at what the
-//! other did. A submit that has waited for long sends its message again, which is what keeps its message young as long as it may
-//! create: [`crate::worker`] takes no message for old before its submit is over.
+//! The code sends the message and the payload items concurrently. Here they follow each other,
+//! since neither depends on the other's effects. A submit that was delayed for long sends its
+//! message again. That keeps its message young as long as it may create its record:
+//! [`crate::worker`] takes no message for old before its submit has ended.
 //!
-//! The first read is eventually consistent: it may see anything that ever stood there, or nothing.
+//! The first read is eventually consistent: it may return any operation that ever existed under the
+//! id, or none.
 
 use crate::action::{Action, Choice, Process, READS, WRITES, Wire, offer};
 use crate::config::{Config, Fault};
@@ -12,12 +14,14 @@ use crate::queue;
 use crate::state::{Answer, Breach, Queue, State, Submit};
 use crate::store::{self, Created};
 
-/// What may come next.
+/// The possible next actions.
 pub(crate) fn offers(state: &State, config: &Config, create: u8, actions: &mut Vec<Action>) {
     let process = Process::Submit(create);
     let (choices, wires) = match next(state, config, create) {
-        Submit::Unasked if state.ever => (&[Choice::SeesNone, Choice::Sees][..], &READS[..1]),
-        Submit::Unasked => (&[Choice::SeesNone][..], &READS[..1]),
+        Submit::NotRequested if state.has_existed => {
+            (&[Choice::SeesNone, Choice::Sees][..], &READS[..1])
+        }
+        Submit::NotRequested => (&[Choice::SeesNone][..], &READS[..1]),
         Submit::Send | Submit::Create | Submit::CreateAgain => (&[Choice::None][..], &WRITES[..]),
         Submit::ReadAgain | Submit::WriteArguments | Submit::Discard(_) => {
             (&[Choice::None][..], &READS[..])
@@ -31,14 +35,14 @@ pub(crate) fn offers(state: &State, config: &Config, create: u8, actions: &mut V
 
 fn next(state: &State, config: &Config, create: u8) -> Submit {
     match state.submits[usize::from(create)] {
-        Submit::Unasked if config.has(Fault::RecordBeforeMessage) => Submit::Create,
-        // Without a second submit of its key there is nothing to be found.
-        Submit::Unasked if config.submits == 1 => Submit::Send,
+        Submit::NotRequested if config.has(Fault::RecordBeforeMessage) => Submit::Create,
+        // Without a second submit under the key there is nothing to find.
+        Submit::NotRequested if config.submits == 1 => Submit::Send,
         next => next,
     }
 }
 
-/// Makes the next call; `None` when it comes to the same as another.
+/// Makes the next call; `None` when another action has the same effect.
 pub(crate) fn call(
     state: &mut State,
     config: &Config,
@@ -46,15 +50,15 @@ pub(crate) fn call(
     choice: Choice,
     wire: Wire,
 ) -> Option<()> {
-    if wire == Wire::Failed && state.submits[usize::from(create)] == Submit::Unasked {
-        // As if it had not been asked.
+    if wire == Wire::Failed && state.submits[usize::from(create)] == Submit::NotRequested {
+        // As if it had not been requested.
         return None;
     }
     let now = next(state, config, create);
     let then = match (now, wire) {
         (Submit::Discard(answer), Wire::Failed) => Submit::Answered(answer),
         (_, Wire::Failed) => Submit::Answered(Answer::None),
-        (Submit::Unasked, _) if choice == Choice::Sees => {
+        (Submit::NotRequested, _) if choice == Choice::Sees => {
             if config.has(Fault::RepliedFromStaleRead) {
                 reply(state, config)
             } else {
@@ -62,7 +66,7 @@ pub(crate) fn call(
             }
         }
         (Submit::ReadAgain, _) if state.record().is_some() => reply(state, config),
-        (Submit::Unasked | Submit::ReadAgain, _) => Submit::Send,
+        (Submit::NotRequested | Submit::ReadAgain, _) => Submit::Send,
         (Submit::Send, _) => {
             queue::send(state, Queue::Dispatch, create, None, false);
             match wire {
@@ -125,7 +129,7 @@ fn after_create(config: &Config, created: Created) -> Submit {
         Created::New if config.has(Fault::RecordBeforeMessage) => return Submit::Send,
         Created::New => return Submit::Answered(Answer::Accepted),
         Created::Existing => repeated(config),
-        // To be asked again.
+        // The caller has to submit again.
         Created::Erased => Answer::None,
     };
     if config.payloads && !config.has(Fault::RefusedSubmitLeavesItems) {

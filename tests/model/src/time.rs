@@ -1,16 +1,17 @@
-//! Time: not how much of it passes, but what has passed. A timer may run out at any moment, early or late, in any order with the
-//! others; so whatever the protocol is found to keep, it keeps for all leases, backoffs, deadlines and lifetimes.
+//! Time: which timers have run out, not durations. A timer may run out at any time, early or late,
+//! and in any order with the others. So a property that holds here holds for all leases, backoffs,
+//! deadlines and retentions.
 //!
-//! Some relations between times are taken for granted, as `shared/src/domain/limits.rs` has them: no submit lasts as long as
-//! messages count as young, nor as long as a record that has expired or was erased is kept before DynamoDB may delete it; and a
-//! record outlasts its callback's schedule.
+//! Some relations between times are assumed, as `shared/src/domain/limits.rs` guarantees them: no
+//! submit lasts longer than messages count as young, nor longer than an expired or erased record is
+//! kept before DynamoDB may delete it; and a record outlasts its callback's schedule.
 
 use crate::action::{Action, Passing};
 use crate::config::{Config, Fault};
 use crate::state::{Queue, State, Submit};
 use crate::store::bit;
 
-/// What may pass next.
+/// The timers that may run out next.
 pub(crate) fn offers(state: &State, config: &Config, actions: &mut Vec<Action>) {
     if let Some(head) = state.record() {
         let is_live = !head.status.is_terminal();
@@ -35,11 +36,10 @@ pub(crate) fn offers(state: &State, config: &Config, actions: &mut Vec<Action>) 
     }
 }
 
-/// Whether DynamoDB may delete what is there of an operation that nobody sees. A submit that began
-/// before it was marked, and a create that may be made again, are over by the end of the time for which
-/// it is kept.
+/// Whether DynamoDB may delete an expired or erased record. By the end of its retention, every
+/// submit that began before its mark has ended, and every create that may be retried.
 fn is_deletable(state: &State, config: &Config) -> bool {
-    let is_gone = state.head.is_some() || state.mark.is_some();
+    let is_gone = state.head.is_some() || state.tombstone.is_some();
     let began_before = (0..)
         .zip(state.submits)
         .any(|(create, _)| state.begun & bit(create) != 0 && !state.submit_is_over(create));
@@ -52,16 +52,16 @@ fn is_leased(state: &State) -> bool {
     state.record().is_some_and(|head| {
         let of_lease = matches!(
             verdict(Some(head.status), Step::Claim),
-            Verdict::ToOnceFree(_)
+            Verdict::ToAfterLease(_)
         );
         of_lease && !head.lease_over
     })
 }
 
-/// Lets one thing pass.
+/// Lets one timer run out.
 pub(crate) fn pass(state: &mut State, passing: Passing) {
     if passing == Passing::Retention {
-        (state.head, state.mark) = (None, None);
+        (state.head, state.tombstone) = (None, None);
         state.begun = 0;
     }
     let Some(head) = &mut state.head else { return };
@@ -80,11 +80,11 @@ fn end_wait(state: &mut State) {
     }
 }
 
-/// Everything that is waited for comes: leases and backoffs end, delays and visibility timeouts as well, and messages grow old.
-/// Deadlines do not pass by this: an operation has to end without them, too.
+/// Everything that processes wait for comes: leases, backoffs, delays and visibility timeouts end,
+/// and messages grow old. Deadlines do not pass: an operation has to end without them, too.
 pub(crate) fn rest(state: &mut State) {
     if state.messages.is_empty() {
-        state.over = true;
+        state.is_final = true;
         return;
     }
     if is_leased(state) {
@@ -93,7 +93,7 @@ pub(crate) fn rest(state: &mut State) {
     end_wait(state);
     for message in &mut state.messages {
         message.visible = true;
-        // Only this queue's messages are asked for their age.
+        // Only the age of these queues' messages matters.
         message.old = matches!(message.queue, Queue::Dispatch | Queue::DispatchDeadLetters);
     }
 }

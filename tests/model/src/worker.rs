@@ -1,7 +1,9 @@
-//! `worker`, as in `functions/worker/src/{dispatch,attempt,attempt/outcome,settle,dead_letter,look}.rs`.
+//! `worker`, as in
+//! `functions/worker/src/{dispatch,attempt,attempt/outcome,settle,dead_letter,look}.rs`.
 //!
-//! Whoever puts a message back does nothing more, so a worker ends there; when the message is seen again is left open. The
-//! visibility that it sets and renews is no more than a wish: a message may be seen again at any time.
+//! A worker that returns its message does nothing more, so it ends. When the message is received
+//! again is open. The visibility timeout that it sets and renews guarantees nothing: the message
+//! may be received again at any time.
 
 use crate::action::{
     Action, Choice, Process, READS, Then, WRITES, Wire, after_send, offer, unanswered,
@@ -11,14 +13,14 @@ use crate::queue;
 use crate::state::{Ending, Queue, Serving, State, Worker};
 use crate::store::{self, Claimed, Finished, GivenUp};
 
-/// What may come next.
+/// The possible next actions.
 pub(crate) fn offers(state: &State, config: &Config, slot: u8, actions: &mut Vec<Action>) {
     let Worker::Serves(create, serving) = state.workers[usize::from(slot)] else {
         return;
     };
     let process = Process::Worker(slot);
     match serving {
-        Serving::Look => {
+        Serving::Read => {
             for choice in ages(state, config, slot, create) {
                 offer(state, process, *choice, &READS, actions);
             }
@@ -29,11 +31,11 @@ pub(crate) fn offers(state: &State, config: &Config, slot: u8, actions: &mut Vec
             }
         }
         Serving::Work { .. } => {
-            for choice in [Choice::Returns, Choice::Fails, Choice::FailsForNow] {
+            for choice in [Choice::Returns, Choice::Fails, Choice::FailsRetryably] {
                 offer(state, process, choice, &WRITES, actions);
             }
-            if state.left.heartbeats > 0 {
-                let renewal = Action::Call(process, Choice::GoesOn, Wire::Answered);
+            if state.budget.heartbeats > 0 {
+                let renewal = Action::Call(process, Choice::Continues, Wire::Answered);
                 actions.push(renewal);
             }
         }
@@ -49,9 +51,10 @@ pub(crate) fn offers(state: &State, config: &Config, slot: u8, actions: &mut Vec
     }
 }
 
-/// How old the message may be, where that matters: no submit lasts as long as messages are young (`PHANTOM_AGE`).
+/// How old the message may be, where that matters: messages stay young for longer than any submit
+/// lasts (`PHANTOM_AGE`).
 fn ages(state: &State, config: &Config, slot: u8, create: u8) -> &'static [Choice] {
-    let met = store::look(state, config, create);
+    let met = store::read_record(state, config, create);
     if !matches!(met, Claimed::Absent | Claimed::OtherIncarnation) {
         return &[Choice::None];
     }
@@ -67,7 +70,7 @@ fn ages(state: &State, config: &Config, slot: u8, create: u8) -> &'static [Choic
     }
 }
 
-/// Makes the next call; `None` when it comes to the same as another.
+/// Makes the next call; `None` when another action has the same effect.
 pub(crate) fn call(
     state: &mut State,
     config: &Config,
@@ -79,7 +82,7 @@ pub(crate) fn call(
         return None;
     };
     let then = if wire == Wire::Failed {
-        // Whatever it was: the message comes back.
+        // The message is received again, whatever the call was.
         Then::End
     } else {
         serve(state, config, (slot, create), serving, choice, wire)
@@ -102,13 +105,13 @@ fn serve(
 ) -> Then<Serving> {
     let worker = (slot, create);
     match serving {
-        Serving::Look => look(state, config, create, choice),
+        Serving::Read => read_record(state, config, create, choice),
         Serving::Claim => claim(state, config, worker, choice, wire),
-        Serving::Work { attempt, version } if choice == Choice::GoesOn => {
+        Serving::Work { attempt, version } if choice == Choice::Continues => {
             if !store::renew(state, slot, create, attempt, version) {
                 return Then::Redundant;
             }
-            state.left.heartbeats -= 1;
+            state.budget.heartbeats -= 1;
             Then::Next(serving)
         }
         Serving::Work { attempt, version } => {
@@ -156,16 +159,16 @@ fn claim(
         Claimed::Held { attempt, version } => Then::Next(Serving::Work { attempt, version }),
         Claimed::Absent | Claimed::OtherIncarnation => aged(choice),
         Claimed::Busy if config.has(Fault::BusyAcknowledged) => Then::Next(Serving::Acknowledge),
-        // Claimable it cannot be, having been refused.
+        // A claim that was refused did not meet a claimable operation.
         Claimed::Busy | Claimed::Claimable { .. } => Then::End,
         Claimed::Exhausted { version } => Then::Next(Serving::GiveUp { version }),
         Claimed::Ended { unannounced } => Then::Next(settle(config, unannounced)),
     }
 }
 
-/// `Worker::look`, from the dead-letter queue.
-fn look(state: &State, config: &Config, create: u8, choice: Choice) -> Then<Serving> {
-    match store::look(state, config, create) {
+/// `Worker::look`, for a message from the dead-letter queue.
+fn read_record(state: &State, config: &Config, create: u8, choice: Choice) -> Then<Serving> {
+    match store::read_record(state, config, create) {
         Claimed::Absent if config.has(Fault::DeadLetterDropsYoung) => {
             Then::Next(Serving::Acknowledge)
         }
@@ -208,12 +211,12 @@ fn ending(state: &State, config: &Config, (create, attempt): (u8, u8), choice: C
         .is_some_and(|head| head.deadline_over);
     match choice {
         Choice::Returns => Ending::Complete,
-        Choice::FailsForNow if attempt < config.attempts_max && !out_of_time => Ending::Retry,
+        Choice::FailsRetryably if attempt < config.attempts_max && !out_of_time => Ending::Retry,
         _ => Ending::Fail,
     }
 }
 
-/// The work has ended: a result that does not fit the head is written before the head names it.
+/// The work has ended. A result that does not fit the head is written before the head names it.
 fn finish(
     state: &mut State,
     config: &Config,
@@ -275,7 +278,8 @@ fn record(
     }
 }
 
-/// Whether a result was written whose operation is gone, or another incarnation's.
+/// Whether a result was written although its operation is gone, or another incarnation has replaced
+/// it.
 fn leaves_result(state: &State, config: &Config, create: u8, ending: Ending) -> bool {
     let is_gone = state.record_of(create).is_none();
     config.payloads && ending == Ending::Complete && is_gone && !config.has(Fault::LateResultStays)

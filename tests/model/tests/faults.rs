@@ -1,11 +1,12 @@
-//! What the protocol's rules are for: each is broken here, and the model shows what comes of it.
+//! Why the protocol has its rules: each test breaks one, and the model finds the trace that
+//! follows.
 
 use model::check::assert_breaks;
 use model::config::{Config, Fault, Start};
 use model::property;
 use model::state::Budget;
 
-/// A protocol with one rule broken, and these many things that may go wrong besides.
+/// The protocol with one rule broken, and with budgets of faults and dead letters.
 fn broken(name: &'static str, fault: Fault, faults: u8, dead_letters: u8) -> Config {
     Config {
         fault: Some(fault),
@@ -47,7 +48,7 @@ fn a_message_is_acknowledged_without_the_due_callback() {
         callback_attempts_max: 1,
         ..broken("acknowledged without the due callback", fault, 0, 0)
     };
-    assert_breaks(config, property::CALLBACK_SETTLED);
+    assert_breaks(config, property::CALLBACK_ENDS);
 }
 
 #[test]
@@ -72,7 +73,7 @@ fn the_dead_letters_consumer_gives_up_with_attempts_left() {
 }
 
 #[test]
-fn messages_do_not_tell_incarnations_apart() {
+fn messages_do_not_distinguish_incarnations() {
     let fault = Fault::MessageWithoutCreateId;
     let config = Config {
         submits: 2,
@@ -83,7 +84,7 @@ fn messages_do_not_tell_incarnations_apart() {
 }
 
 #[test]
-fn payloads_are_under_one_name() {
+fn payloads_of_all_attempts_have_one_key() {
     let fault = Fault::PayloadsUnderOneName;
     let config = Config {
         payloads: true,
@@ -93,7 +94,7 @@ fn payloads_are_under_one_name() {
 }
 
 #[test]
-fn the_record_of_an_attempt_asks_for_nothing() {
+fn the_record_of_an_attempt_is_unconditional() {
     let config = Config {
         start: Start::Ended,
         callback_attempts_max: 2,
@@ -104,11 +105,11 @@ fn the_record_of_an_attempt_asks_for_nothing() {
             0,
         )
     };
-    assert_breaks(config, property::STAYS_SETTLED);
+    assert_breaks(config, property::ROUND_STAYS_ENDED);
 }
 
 #[test]
-fn the_record_of_an_outcome_asks_for_nothing() {
+fn the_record_of_an_outcome_is_not_fenced() {
     let fault = Fault::OutcomeNotFenced;
     let config = broken("outcome not fenced", fault, 0, 0);
     assert_breaks(config.clone(), property::STALE_HOLDER);
@@ -127,11 +128,12 @@ fn a_sender_trusts_a_wake_up() {
         callback_attempts_max: 1,
         ..broken("wake-up trusted", Fault::WakeUpTrusted, 0, 0)
     };
-    assert_breaks(config, property::NOT_TOLD_EARLY);
+    assert_breaks(config, property::NO_EARLY_CALLBACK);
 }
 
-/// Two senders have one message, and both post. One records an attempt that failed and dies before it sends the next wake-up; the
-/// other, whose record is refused, acknowledges, and with that deletes the message that would have healed the first.
+/// Two senders have one message, and both post. One records a failed attempt and crashes before it
+/// sends the next wake-up. The other, whose record is refused, acknowledges and so deletes the
+/// message that would have recovered the first.
 #[test]
 fn a_refused_sender_acknowledges_the_message_that_another_relies_on() {
     let config = Config {
@@ -145,7 +147,7 @@ fn a_refused_sender_acknowledges_the_message_that_another_relies_on() {
             0,
         )
     };
-    assert_breaks(config, property::CALLBACK_SETTLED);
+    assert_breaks(config, property::CALLBACK_ENDS);
 }
 
 #[test]
@@ -160,13 +162,14 @@ fn a_sender_defers_an_attempt_and_sends_no_wake_up() {
         },
         ..broken
     };
-    assert_breaks(config, property::CALLBACK_SETTLED);
+    assert_breaks(config, property::CALLBACK_ENDS);
 }
 
-/// Two redeliveries are asked for. The sender of the first one's round dies before it acknowledges, the second one's round
-/// follows, and when the first one's message comes back, the record knows of the second alone: a third round begins.
+/// Two redeliveries are requested. The sender of the first one's round crashes before it
+/// acknowledges, and the second one's round follows. When the first one's message is received
+/// again, the record knows only of the second, and a third round begins.
 #[test]
-fn a_redelivery_names_itself_and_the_record_remembers_the_last() {
+fn a_redelivery_carries_its_number_and_the_record_remembers_the_last() {
     let config = Config {
         start: Start::Delivered,
         senders: 1,
@@ -182,8 +185,9 @@ fn a_redelivery_names_itself_and_the_record_remembers_the_last() {
     assert_breaks(config, property::ONE_ROUND);
 }
 
-/// Two senders have one redelivery, and both have read that its round has not begun. One starts it, records an attempt that failed
-/// and dies before it sends the next wake-up; the other, whose start is refused, acknowledges.
+/// Two senders have one redelivery, and both have read that its round has not begun. One starts it,
+/// records a failed attempt and crashes before it sends the next wake-up; the other, whose start is
+/// refused, acknowledges.
 #[test]
 fn a_sender_whose_start_was_refused_acknowledges() {
     let fault = Fault::RefusedStartAcknowledges;
@@ -194,14 +198,14 @@ fn a_sender_whose_start_was_refused_acknowledges() {
         redeliveries: 1,
         ..broken("refused start acknowledges", fault, 1, 0)
     };
-    assert_breaks(config, property::CALLBACK_SETTLED);
+    assert_breaks(config, property::CALLBACK_ENDS);
 }
 
-/// A create is carried out and its answer lost. Before the SDK makes it again, the operation ends, its message is acknowledged,
-/// and its owner, who knows it from a replay, erases it. The second create then finds nothing, and creates an operation that has
-/// no message.
+/// A create is applied and its answer lost. Before the SDK retries it, the operation ends, its
+/// message is acknowledged, and its owner, who knows it from a replay, erases it. The retry then
+/// finds no record, and creates an operation that has no message.
 #[test]
-fn an_erase_leaves_nothing() {
+fn an_erase_leaves_no_tombstone() {
     let config = Config {
         submits: 2,
         erases: 1,
@@ -210,7 +214,7 @@ fn an_erase_leaves_nothing() {
     assert_breaks(config, property::ENDS);
 }
 
-/// The same with an operation that expires, and that DynamoDB deletes before the create is made again.
+/// The same with an operation that expires and that DynamoDB deletes before the create is retried.
 #[test]
 fn a_record_is_deleted_as_soon_as_it_has_expired() {
     let config = Config {
@@ -220,7 +224,8 @@ fn a_record_is_deleted_as_soon_as_it_has_expired() {
     assert_breaks(config, property::ENDS);
 }
 
-/// The mark is carried out and its answer lost. Before the SDK makes it again, a second operation is created and ends.
+/// The mark is applied and its answer lost. Before the SDK retries it, a second operation is
+/// created and ends.
 #[test]
 fn an_erase_names_no_incarnation() {
     let fault = Fault::EraseNamesNoIncarnation;
@@ -232,9 +237,10 @@ fn an_erase_names_no_incarnation() {
     assert_breaks(config, property::ONE_ERASED);
 }
 
-/// An operation is erased, and before its create is made again a second one comes and is erased as well: the mark is that one's.
+/// An operation is erased, and before its create is retried a second one is created and erased as
+/// well: the mark is the second one's.
 #[test]
-fn a_create_goes_over_a_mark_that_is_later_than_itself() {
+fn a_create_replaces_a_later_mark() {
     let fault = Fault::CreateOverLaterMark;
     let config = Config {
         submits: 2,
@@ -244,10 +250,10 @@ fn a_create_goes_over_a_mark_that_is_later_than_itself() {
     assert_breaks(config, property::ENDS);
 }
 
-/// An erase has marked the head. A second submit writes its arguments, the erase deletes them, and the
-/// submit creates.
+/// An erase has marked the head. A second submit writes its arguments, the erase deletes them, and
+/// the submit creates its record.
 #[test]
-fn an_erase_deletes_what_a_later_submit_has_written() {
+fn an_erase_deletes_the_payload_items_of_a_later_submit() {
     let config = Config {
         submits: 2,
         erases: 1,
@@ -262,9 +268,9 @@ fn an_erase_deletes_what_a_later_submit_has_written() {
     assert_breaks(config, property::OWN_PAYLOADS);
 }
 
-/// The same with one that began before the mark, and that the mark does not refuse.
+/// The same with a submit that began before the mark, and that the mark does not refuse.
 #[test]
-fn a_submit_that_began_before_a_mark_creates_over_it() {
+fn a_submit_that_began_before_a_mark_replaces_it() {
     let config = Config {
         submits: 2,
         erases: 1,

@@ -1,10 +1,10 @@
-//! The protocol holds: each test explores one part of it with everything that may go wrong there.
+//! The protocol holds: each test explores one part of it with all faults that may happen there.
 
 use model::check::assert_holds;
 use model::config::{Config, Start};
 use model::state::Budget;
 
-/// Nothing out of the ordinary.
+/// No disturbances.
 const ORDINARY: Budget = Budget {
     faults: 0,
     heartbeats: 0,
@@ -14,7 +14,7 @@ const ORDINARY: Budget = Budget {
 };
 
 #[test]
-fn an_operation_is_worked_on() {
+fn an_operation_runs() {
     assert_holds(Config {
         attempts_max: 2,
         cancel: true,
@@ -25,7 +25,7 @@ fn an_operation_is_worked_on() {
             heartbeats: 1,
             ..ORDINARY
         },
-        seen: &[
+        reaches: &[
             "completed",
             "failed",
             "cancelled",
@@ -39,7 +39,7 @@ fn an_operation_is_worked_on() {
 }
 
 #[test]
-fn a_name_is_used_again() {
+fn an_id_is_reused() {
     assert_holds(Config {
         submits: 2,
         attempts_max: 2,
@@ -49,11 +49,11 @@ fn a_name_is_used_again() {
             faults: 1,
             ..ORDINARY
         },
-        seen: &[
+        reaches: &[
             "replayed",
             "id reused",
             "claimed after a lost lease",
-            "zombie of an earlier incarnation",
+            "fenced-off holder of an earlier incarnation",
             "create meets itself",
         ],
         ..Config::new("reuse")
@@ -61,7 +61,7 @@ fn a_name_is_used_again() {
 }
 
 #[test]
-fn a_name_is_used_for_something_else() {
+fn a_key_is_reused_for_another_request() {
     assert_holds(Config {
         submits: 2,
         conflicting: true,
@@ -71,13 +71,13 @@ fn a_name_is_used_for_something_else() {
             faults: 1,
             ..ORDINARY
         },
-        seen: &["conflict", "id reused", "cancelled"],
+        reaches: &["conflict", "id reused", "cancelled"],
         ..Config::new("conflict")
     });
 }
 
 #[test]
-fn an_operation_is_erased_and_its_name_used_again() {
+fn an_operation_is_erased_and_its_id_reused() {
     assert_holds(Config {
         submits: 2,
         expiry: true,
@@ -87,19 +87,19 @@ fn an_operation_is_erased_and_its_name_used_again() {
             faults: 1,
             ..ORDINARY
         },
-        seen: &[
+        reaches: &[
             "id reused",
-            "erased beside its successor",
-            "create meets its own mark",
-            "create meets its successor's mark",
+            "erased with a successor",
+            "create meets its own tombstone",
+            "create meets its successor's tombstone",
         ],
         ..Config::new("erase")
     });
 }
 
-/// Nothing fails, so that nothing is left to its expiry.
+/// Without faults, so that no item is left to its expiry.
 #[test]
-fn an_operation_is_erased_with_everything_under_its_name() {
+fn an_operation_is_erased_with_all_items_under_its_id() {
     assert_holds(Config {
         submits: 2,
         attempts_max: 2,
@@ -107,13 +107,13 @@ fn an_operation_is_erased_with_everything_under_its_name() {
         erases: 2,
         payloads: true,
         budget: ORDINARY,
-        seen: &["replayed", "id reused", "cancelled"],
+        reaches: &["replayed", "id reused", "cancelled"],
         ..Config::new("erase, undisturbed")
     });
 }
 
 #[test]
-fn dispatch_messages_die() {
+fn dispatch_messages_move_to_the_dead_letter_queue() {
     assert_holds(Config {
         attempts_max: 2,
         cancel: true,
@@ -124,13 +124,13 @@ fn dispatch_messages_die() {
             dead_letters: 2,
             ..ORDINARY
         },
-        seen: &["dead letter sent afresh", "given up", "completed"],
+        reaches: &["dead letter sent afresh", "given up", "completed"],
         ..Config::new("dead letters")
     });
 }
 
 #[test]
-fn a_cancelled_operation_is_told_of() {
+fn a_cancelled_operation_has_a_callback() {
     assert_holds(Config {
         cancel: true,
         callback_attempts_max: 1,
@@ -138,18 +138,18 @@ fn a_cancelled_operation_is_told_of() {
             faults: 1,
             ..ORDINARY
         },
-        seen: &["cancelled", "completed", "delivered", "exhausted"],
+        reaches: &["cancelled", "completed", "delivered", "exhausted"],
         ..Config::new("cancel and callback")
     });
 }
 
 #[test]
-fn a_name_is_used_again_and_both_are_told_of() {
+fn an_id_is_reused_and_both_operations_have_a_callback() {
     assert_holds(Config {
         submits: 2,
         callback_attempts_max: 1,
         expiry: true,
-        seen: &["id reused", "delivered", "exhausted"],
+        reaches: &["id reused", "delivered", "exhausted"],
         ..Config::new("reuse and callbacks")
     });
 }
@@ -168,7 +168,7 @@ fn a_callback_is_made_by_one_sender() {
             hops: 1,
             ..ORDINARY
         },
-        seen: &[
+        reaches: &[
             "delivered",
             "gone",
             "exhausted",
@@ -179,9 +179,9 @@ fn a_callback_is_made_by_one_sender() {
     });
 }
 
-/// No message is received again before all else has come to rest.
+/// No message is received again while another process can still act.
 #[test]
-fn a_callback_is_made_of_two_wake_ups() {
+fn a_callback_has_two_wake_ups() {
     assert_holds(Config {
         start: Start::Ended,
         callback_attempts_max: 3,
@@ -191,7 +191,7 @@ fn a_callback_is_made_of_two_wake_ups() {
             hops: 1,
             ..ORDINARY
         },
-        seen: &["delivered", "exhausted"],
+        reaches: &["delivered", "exhausted"],
         ..Config::new("callback, two wake-ups")
     });
 }
@@ -206,7 +206,7 @@ fn a_callback_is_made_by_two_senders() {
             hops: 1,
             ..ORDINARY
         },
-        seen: &["delivered", "exhausted", "message received twice at once"],
+        reaches: &["delivered", "exhausted", "message received twice at once"],
         ..Config::new("callback, two senders")
     });
 }
@@ -221,7 +221,7 @@ fn a_callback_is_deferred_while_its_receiver_is_busy() {
             deferrals: 2,
             ..ORDINARY
         },
-        seen: &["delivered after a deferral", "exhausted"],
+        reaches: &["delivered after a deferral", "exhausted"],
         ..Config::new("deferral")
     });
     assert_holds(Config {
@@ -234,13 +234,13 @@ fn a_callback_is_deferred_while_its_receiver_is_busy() {
             deferrals: 1,
             ..ORDINARY
         },
-        seen: &["redelivered", "delivered after a deferral"],
+        reaches: &["redelivered", "delivered after a deferral"],
         ..Config::new("deferral of a redelivery")
     });
 }
 
 #[test]
-fn undisturbed_every_attempt_is_one_post() {
+fn without_faults_every_attempt_is_one_post() {
     assert_holds(Config {
         start: Start::Ended,
         callback_attempts_max: 3,
@@ -251,7 +251,7 @@ fn undisturbed_every_attempt_is_one_post() {
 }
 
 #[test]
-fn a_fault_makes_no_more_than_one_post_more_for_each_attempt() {
+fn a_fault_adds_at_most_one_post_for_each_attempt() {
     assert_holds(Config {
         start: Start::Ended,
         callback_attempts_max: 3,
@@ -270,7 +270,7 @@ fn a_callback_is_redelivered_twice() {
     let config = Config {
         start: Start::Delivered,
         redeliveries: 2,
-        seen: &["redelivered", "exhausted", "delivered"],
+        reaches: &["redelivered", "exhausted", "delivered"],
         ..Config::new("redelivery")
     };
     assert_holds(Config {
@@ -299,13 +299,13 @@ fn an_operation_is_erased_while_its_callback_is_redelivered() {
             faults: 1,
             ..ORDINARY
         },
-        seen: &["redelivered", "exhausted"],
+        reaches: &["redelivered", "exhausted"],
         ..Config::new("redelivery and erase")
     });
 }
 
 #[test]
-fn wake_ups_die() {
+fn wake_ups_move_to_the_dead_letter_queue() {
     assert_holds(Config {
         start: Start::Delivered,
         callback_attempts_max: 2,
@@ -315,7 +315,7 @@ fn wake_ups_die() {
             dead_letters: 1,
             ..ORDINARY
         },
-        seen: &["exhausted by the dead letters", "redelivered"],
+        reaches: &["exhausted by the dead letters", "redelivered"],
         ..Config::new("dead wake-ups")
     });
 }

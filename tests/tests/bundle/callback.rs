@@ -1,4 +1,4 @@
-//! Callbacks, from the end of an operation to a receiver.
+//! Callbacks, from an operation's end to the receiver.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ async fn delivery(receiver: &Receiver, count: usize) -> Delivery {
 }
 
 #[tokio::test]
-async fn every_end_is_told_with_a_signature() {
+async fn every_terminal_state_is_called_back_with_a_signature() {
     let api = BUNDLE.caller("callback");
     let receiver = Receiver::start().await;
     let ends = [
@@ -70,14 +70,15 @@ async fn every_end_is_told_with_a_signature() {
         assert_eq!(attempts.len(), 1, "{callback}");
         assert_eq!(attempts[0]["status_code"], 200, "{callback}");
     }
-    // Whoever cancels wakes the sender, and so may the worker, who finds a cancelled operation in its hands: then it comes twice.
+    // The cancel sends a callback message, and so may the worker that held the operation. Then the
+    // same callback is delivered twice.
     let deliveries = receiver.received().into_iter();
     let ids: BTreeSet<_> = deliveries.map(|one| one.header("webhook-id")).collect();
     assert_eq!(ids.len(), 3);
 }
 
 #[tokio::test]
-async fn a_redelivery_is_the_same_message_again() {
+async fn a_redelivery_has_the_same_id_and_body() {
     let api = BUNDLE.caller("redeliver");
     let receiver = Receiver::start().await;
     let body = json!({"function": "demo.echo", "callback_url": receiver.url});
@@ -99,15 +100,15 @@ async fn a_redelivery_is_the_same_message_again() {
 }
 
 #[tokio::test]
-async fn what_was_not_asked_for_is_neither_sent_nor_redelivered() {
+async fn a_callback_without_url_event_or_end_is_neither_sent_nor_redelivered() {
     let api = BUNDLE.caller("redeliver-not");
     let receiver = Receiver::start().await;
-    let unasked = json!({
+    let other_event = json!({
         "function": "demo.echo",
         "callback_url": receiver.url,
         "callback_events": ["failed"],
     });
-    for body in [unasked, json!({"function": "demo.echo"})] {
+    for body in [other_event, json!({"function": "demo.echo"})] {
         let id = api.submit(&body).await.id();
         api.reaches(&id, "completed").await;
         let refused = api.post(&format!("/operations/{id}/redeliver")).await;

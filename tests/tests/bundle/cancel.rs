@@ -1,4 +1,4 @@
-//! Cancelling.
+//! Cancels.
 
 use reqwest::Method;
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::BUNDLE;
 
 #[tokio::test]
-async fn a_running_operation_is_cancelled_once_and_for_all() {
+async fn a_running_operation_is_cancelled_and_a_repeated_cancel_answers_the_same() {
     let api = BUNDLE.caller("cancel");
     let id = api.submit_endless().await;
     let running = api.reaches(&id, "processing").await;
@@ -26,7 +26,7 @@ async fn a_running_operation_is_cancelled_once_and_for_all() {
     assert!(operation["cancelled_at"].is_string());
     assert!(operation.get("completed_at").is_none());
 
-    // The tag is of another version by now, which a repeated cancel need not care about.
+    // A repeated cancel ignores that the version has changed.
     let again = api
         .send(
             Method::POST,
@@ -52,7 +52,7 @@ async fn a_cancel_of_another_version_changes_nothing() {
 }
 
 #[tokio::test]
-async fn what_has_ended_cannot_be_cancelled() {
+async fn a_completed_or_failed_operation_cannot_be_cancelled() {
     let api = BUNDLE.caller("cancel-ended");
     for (function, status) in [("demo.echo", "completed"), ("demo.fail", "failed")] {
         let id = api.submit(&json!({"function": function})).await.id();

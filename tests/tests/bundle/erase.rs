@@ -1,4 +1,4 @@
-//! Erasing.
+//! Erases.
 
 use reqwest::Method;
 use serde_json::json;
@@ -21,9 +21,9 @@ async fn an_ended_operation_is_erased_and_its_key_is_free_again() {
         gone.is_problem(404, "ASYNC_OPERATION_NOT_FOUND");
     }
 
-    let afresh = api.submit_with(&key, &body).await;
-    assert_eq!((afresh.status, afresh.id()), (202, id.clone()));
-    assert!(!afresh.headers.contains_key("idempotent-replayed"));
+    let again = api.submit_with(&key, &body).await;
+    assert_eq!((again.status, again.id()), (202, id.clone()));
+    assert!(!again.headers.contains_key("idempotent-replayed"));
     let completed = api.reaches(&id, "completed").await;
     assert_eq!(completed.json()["result"], body["arguments"]);
 }

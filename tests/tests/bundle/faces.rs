@@ -1,4 +1,4 @@
-//! Two faces of one core: what came in by one can be read, cancelled and listed by the other.
+//! REST and Forrst have the same operations: each reads, cancels and lists those of the other.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ async fn begin(api: &Api, function: &str, arguments: &Value) -> String {
 }
 
 #[tokio::test]
-async fn what_came_in_by_one_is_read_by_the_other() {
+async fn each_face_reads_the_operations_of_the_other() {
     let api = BUNDLE.caller("faces-read");
     let by_forrst = begin(&api, "demo.echo", &json!({"n": 1.50})).await;
     let by_rest = api
@@ -69,7 +69,7 @@ async fn what_came_in_by_one_is_read_by_the_other() {
 }
 
 #[tokio::test]
-async fn what_came_in_by_one_is_cancelled_by_the_other() {
+async fn each_face_cancels_the_operations_of_the_other() {
     let api = BUNDLE.caller("faces-cancel");
     let id = api.submit_endless().await;
     let cancelled = result(&api, CANCEL, &json!({ "operation_id": id })).await;
@@ -83,7 +83,7 @@ async fn what_came_in_by_one_is_cancelled_by_the_other() {
     assert_eq!(cancelled.status, 200, "{}", cancelled.text);
     let shown = result(&api, STATUS, &json!({ "operation_id": id })).await;
     assert_eq!(shown["cancelled_at"], cancelled.json()["cancelled_at"]);
-    // Once more is a success by REST and an error by Forrst: each as its own callers expect.
+    // A repeated cancel succeeds in REST and is an error in Forrst, as each protocol defines.
     let again = api.post(&format!("/operations/{id}/cancel")).await;
     assert_eq!(again.status, 200, "{}", again.text);
     let again = call(&api, CANCEL, &json!({ "operation_id": id })).await;
@@ -92,7 +92,7 @@ async fn what_came_in_by_one_is_cancelled_by_the_other() {
 }
 
 #[tokio::test]
-async fn a_list_that_one_has_begun_is_continued_by_the_other() {
+async fn each_face_continues_a_list_of_the_other() {
     let api = BUNDLE.caller("faces-list");
     let mut newest_first = Vec::new();
     for number in 0..4 {
@@ -103,7 +103,7 @@ async fn a_list_that_one_has_begun_is_continued_by_the_other() {
         } else {
             api.submit(&body).await.id()
         };
-        // The order is that of times, which have milliseconds.
+        // Creation times order the list, in milliseconds, so they must differ.
         api.reaches(&id, "completed").await;
         newest_first.insert(0, id);
     }
@@ -112,17 +112,17 @@ async fn a_list_that_one_has_begun_is_continued_by_the_other() {
         let id = |operation: &Value| operation["id"].as_str().unwrap().to_owned();
         operations.iter().map(id).collect()
     };
-    // A new operation may appear a moment late.
+    // The index is eventually consistent.
     until("the whole list", async || {
         let page = api.get("/operations?function=demo.echo").await.json();
         (ids(&page) == newest_first).then_some(())
     })
     .await;
 
-    // Turn and turn about, beginning with either.
-    for begins in [0, 1] {
-        let (mut walked, mut cursor) = (Vec::new(), None::<String>);
-        for turn in begins.. {
+    // The faces alternate, and each is first once.
+    for first in [0, 1] {
+        let (mut listed, mut cursor) = (Vec::new(), None::<String>);
+        for turn in first.. {
             let page = if turn % 2 == 0 {
                 let mut query = "function=demo.echo&limit=1".to_owned();
                 if let Some(cursor) = &cursor {
@@ -136,12 +136,12 @@ async fn a_list_that_one_has_begun_is_continued_by_the_other() {
                 }
                 result(&api, LIST, &arguments).await
             };
-            walked.extend(ids(&page));
+            listed.extend(ids(&page));
             cursor = page["next_cursor"].as_str().map(str::to_owned);
             if cursor.is_none() {
                 break;
             }
         }
-        assert_eq!(walked, newest_first);
+        assert_eq!(listed, newest_first);
     }
 }

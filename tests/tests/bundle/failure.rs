@@ -1,4 +1,4 @@
-//! Work that fails, in every way that work can.
+//! Work that fails, in every way.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -17,10 +17,10 @@ enum Expected {
 
 use Expected::{Completed, Failed};
 
-/// One test, so that what has to wait for a lease, a time limit or a backoff waits side by side, and beside work that has nothing
-/// to do with it.
+/// One test, so that the waits for leases, timeouts and backoffs overlap, and overlap with work
+/// that succeeds.
 #[tokio::test]
-async fn every_failure_ends_is_told_and_leaves_its_neighbours_alone() {
+async fn every_failure_ends_its_operation_with_a_callback_and_no_other_operation() {
     let api = BUNDLE.caller("failure");
     let fail = |arguments: Value| json!({"function": "demo.fail", "arguments": arguments});
     let cases = [
@@ -36,19 +36,19 @@ async fn every_failure_ends_is_told_and_leaves_its_neighbours_alone() {
             fail(json!({"mode": "panic"})),
             Failed(3, &["INTERNAL_ERROR", "ATTEMPTS_EXHAUSTED"]),
         ),
-        // The process dies with the operation in its hands.
+        // The process ends while it holds the operation.
         (
             fail(json!({"mode": "exit", "succeed_on_attempt": 2})),
             Completed(2),
         ),
         (fail(json!({"mode": "exit"})), Failed(3, &["WORKER_LOST"])),
-        // It never returns, and is ended by the attempt's time limit.
+        // It never returns; the attempt's timeout ends it.
         (
             fail(json!({"mode": "hang", "succeed_on_attempt": 2})),
             Completed(2),
         ),
         (
-            // Time enough for the attempt to begin on a busy machine.
+            // Long enough for the attempt to start on a busy machine.
             json!({
                 "function": "demo.countdown",
                 "arguments": {"steps": 100, "step_ms": 60_000},
@@ -77,9 +77,9 @@ async fn every_failure_ends_is_told_and_leaves_its_neighbours_alone() {
 
 async fn ends(api: &Api, body: &Value, expected: &Expected) {
     let receiver = Receiver::start().await;
-    let mut told_of = body.clone();
-    told_of["callback_url"] = json!(receiver.url);
-    let id = api.submit(&told_of).await.id();
+    let mut with_callback = body.clone();
+    with_callback["callback_url"] = json!(receiver.url);
+    let id = api.submit(&with_callback).await.id();
     match expected {
         Completed(attempt) => {
             let operation = api.reaches(&id, "completed").await.json();
@@ -92,11 +92,11 @@ async fn ends(api: &Api, body: &Value, expected: &Expected) {
         Failed(attempt, codes) => {
             let operation = api.reaches(&id, "failed").await.json();
             let errors = operation["errors"].as_array().unwrap();
-            let told: Vec<_> = errors
+            let shown: Vec<_> = errors
                 .iter()
                 .map(|error| error["code"].as_str().unwrap())
                 .collect();
-            assert_eq!(told, *codes, "{operation}");
+            assert_eq!(shown, *codes, "{operation}");
             assert_eq!(operation["attempt"], *attempt, "{operation}");
             assert!(operation.get("result").is_none(), "{operation}");
             assert!(operation["completed_at"].is_string(), "{operation}");
@@ -105,14 +105,14 @@ async fn ends(api: &Api, body: &Value, expected: &Expected) {
     api.callback_reaches(&id, "delivered").await;
     let operation = api.get(&format!("/operations/{id}")).await.json();
     let [delivery] = receiver.received().try_into().unwrap();
-    let told = &delivery.verified()["data"];
+    let data = &delivery.verified()["data"];
     for member in ["status", "attempt", "result", "errors"] {
-        assert_eq!(told.get(member), operation.get(member), "{body}: {member}");
+        assert_eq!(data.get(member), operation.get(member), "{body}: {member}");
     }
 }
 
 #[tokio::test]
-async fn a_functions_own_error_comes_with_its_message_and_details() {
+async fn a_functions_error_has_its_message_and_details() {
     let api = BUNDLE.caller("failure-details");
     let body = json!({"function": "csv.summarize", "arguments": {"csv": "a,b\n1,2\n3\n"}});
     let id = api.submit(&body).await.id();

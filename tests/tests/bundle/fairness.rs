@@ -1,4 +1,4 @@
-//! One owner's load and another owner's single request, on the program as it starts by default.
+//! One owner's load and another owner's single request, on the program with its default settings.
 
 use std::time::Duration;
 
@@ -11,18 +11,18 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::TIMED;
-use crate::laptop::{Local, answered};
+use crate::local_program::{LocalProgram, answer};
 
-/// Submits that are under way at once.
+/// Concurrent submits.
 const AT_ONCE: usize = 20;
 
-/// Submits as `owner`, so many times; the ids.
-async fn submit(local: &Local, owner: &str, body: &Value, count: usize) -> Vec<String> {
+/// Submits `count` times as `owner`, and returns the ids.
+async fn submit(local: &LocalProgram, owner: &str, body: &Value, count: usize) -> Vec<String> {
     let mut ids = Vec::new();
     while ids.len() < count {
         let submits = (ids.len()..count).take(AT_ONCE).map(|_| {
             let request = local.post("/operations", body);
-            answered(request.bearer_auth(owner))
+            answer(request.bearer_auth(owner))
         });
         for (status, operation) in join_all(submits).await {
             assert_eq!(status, 202, "{operation}");
@@ -32,20 +32,20 @@ async fn submit(local: &Local, owner: &str, body: &Value, count: usize) -> Vec<S
     ids
 }
 
-async fn status(local: &Local, owner: &str, id: &str) -> Value {
+async fn status(local: &LocalProgram, owner: &str, id: &str) -> Value {
     let request = local.get(&format!("/operations/{id}"));
-    answered(request.bearer_auth(owner)).await.1["status"].clone()
+    answer(request.bearer_auth(owner)).await.1["status"].clone()
 }
 
-/// Takes connections and never answers.
+/// A receiver that accepts connections and never answers.
 async fn silent_receiver() -> (String, JoinSet<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
-        let mut taken = Vec::new();
+        let mut connections = Vec::new();
         loop {
-            taken.push(listener.accept().await.unwrap());
+            connections.push(listener.accept().await.unwrap());
         }
     });
     (url, tasks)
@@ -54,7 +54,7 @@ async fn silent_receiver() -> (String, JoinSet<()>) {
 #[tokio::test]
 async fn a_receiver_that_does_not_answer_delays_no_other_owners_callback() {
     let _timed = TIMED.lock().await;
-    let local = Local::start(&[], &[("CALLBACK_ALLOWED_NETWORKS", "127.0.0.0/8")]).await;
+    let local = LocalProgram::start(&[], &[("CALLBACK_ALLOWED_NETWORKS", "127.0.0.0/8")]).await;
     let (silent_url, _silent) = silent_receiver().await;
     let stuck = json!({"function": "demo.echo", "callback_url": silent_url});
     let ids = submit(&local, "alice", &stuck, 150).await;
@@ -76,13 +76,13 @@ async fn a_receiver_that_does_not_answer_delays_no_other_owners_callback() {
     let took = watch.took();
     println!("bob's callback after {took:?}");
     assert!(took < Duration::from_secs(10), "{took:?}");
-    assert_eq!(local.said().await, "");
+    assert_eq!(local.stop().await, "");
 }
 
 #[tokio::test]
 async fn an_owners_thousand_operations_delay_another_owners_one_by_less_than_three_seconds() {
     let _timed = TIMED.lock().await;
-    let local = Local::start(&[], &[]).await;
+    let local = LocalProgram::start(&[], &[]).await;
     let half_a_second =
         json!({"function": "demo.countdown", "arguments": {"steps": 1, "step_ms": 500}});
     let ids = submit(&local, "alice", &half_a_second, 1000).await;
@@ -96,6 +96,6 @@ async fn an_owners_thousand_operations_delay_another_owners_one_by_less_than_thr
     println!("bob's operation after {took:?}");
     assert!(took < Duration::from_secs(3), "{took:?}");
     let last = status(&local, "alice", &ids[999]).await;
-    assert_eq!(last, "pending", "there was a backlog all the time");
-    assert_eq!(local.said().await, "");
+    assert_eq!(last, "pending", "the backlog outlasts bob's operation");
+    assert_eq!(local.stop().await, "");
 }

@@ -1,5 +1,5 @@
-//! A receiver that answers with interim responses for ever, to a sender that has a small function's
-//! share of a processor.
+//! A receiver that sends interim responses without end, to a callback function that has a small
+//! function's share of a processor.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -15,20 +15,20 @@ use tests::receiver::{Receiver, SECRET};
 use tests::wait::until;
 
 use crate::TIMED;
-use crate::laptop::{Local, answered};
+use crate::local_program::{LocalProgram, answer};
 
-/// `CALLBACK_TIMEOUT_SECONDS` when it is not set.
+/// The default of `CALLBACK_TIMEOUT_SECONDS`.
 const TIMEOUT_MS: u64 = 5000;
 
-/// What a recorded duration may have over the timeout: a few of a throttled process's pauses, on a
+/// How far a recorded duration may exceed the timeout: a few pauses of a throttled process, on a
 /// busy machine.
 const SCHEDULING_MS: u64 = 500;
 
-/// Callbacks to a receiver that answers at once, in the same batch as the one that is flooded.
+/// Callbacks in the batch of the flooded one, to a receiver that answers at once.
 const NEIGHBOURS: usize = 3;
 
-/// Where a receiver listens that answers 103 (Early Hints, RFC 8297) with large headers, without
-/// end and as fast as they are read.
+/// The URL of a receiver that sends 103 (Early Hints, RFC 8297) with large headers, without end and
+/// as fast as they are read.
 fn start_flood() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -51,7 +51,7 @@ fn flood(mut stream: TcpStream) -> std::io::Result<()> {
     }
 }
 
-/// Holds a process to 15 % of a processor until it is dropped.
+/// Limits a process to 15 % of a processor until it is dropped.
 struct Throttled {
     process_id: Pid,
     stop: Option<Sender<()>>,
@@ -62,7 +62,7 @@ impl Throttled {
     const RUNS: Duration = Duration::from_millis(15);
     const PAUSES: Duration = Duration::from_millis(85);
 
-    /// The process is stopped until [`Throttled::run`].
+    /// Stops the process until [`Throttled::run`].
     fn stopped(process: &Process) -> Self {
         let process_id = Pid::from_raw(i32::try_from(process.id).unwrap());
         kill(process_id, Signal::SIGSTOP).unwrap();
@@ -93,7 +93,7 @@ impl Throttled {
 }
 
 impl Drop for Throttled {
-    /// A process that stays stopped would outlive the test.
+    /// Continues the process: a stopped one would outlive the test.
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
@@ -103,34 +103,34 @@ impl Drop for Throttled {
     }
 }
 
-/// The path of an operation that has ended, and whose callback is due.
-async fn completed(local: &Local, callback_url: Option<&str>) -> String {
+/// The path of a completed operation, whose callback is due if it has one.
+async fn completed(local: &LocalProgram, callback_url: Option<&str>) -> String {
     let mut body = json!({"function": "demo.echo"});
     if let Some(url) = callback_url {
         body["callback_url"] = url.into();
     }
     let request = local.post("/operations", &body);
-    let (status, operation) = answered(request.header("prefer", "wait=20")).await;
+    let (status, operation) = answer(request.header("prefer", "wait=20")).await;
     assert_eq!(status, 200, "{operation}");
     format!("/operations/{}", operation["id"].as_str().unwrap())
 }
 
-/// The first attempt at an operation's callback.
-async fn attempt(local: &Local, path: &str) -> Value {
+/// The first delivery attempt of an operation's callback.
+async fn attempt(local: &LocalProgram, path: &str) -> Value {
     until("an attempt", async || {
-        let (_, operation) = answered(local.get(path)).await;
+        let (_, operation) = answer(local.get(path)).await;
         operation["callback"]["attempts"].get(0).cloned()
     })
     .await
 }
 
 #[tokio::test]
-async fn a_flood_of_interim_responses_ends_in_time_and_takes_none_from_its_neighbours() {
+async fn a_flood_of_interim_responses_ends_by_the_timeout_and_delays_no_other_callback() {
     let _timed = TIMED.lock().await;
     let flood = start_flood();
     let (gate, prompt) = (Receiver::start().await, Receiver::start().await);
-    // One batch at a time, and one attempt at each callback.
-    let local = Local::start(
+    // One batch at a time, and one attempt of each callback.
+    let local = LocalProgram::start(
         &["--instances", "1"],
         &[
             ("CALLBACK_ALLOWED_NETWORKS", "127.0.0.0/8"),
@@ -142,7 +142,7 @@ async fn a_flood_of_interim_responses_ends_in_time_and_takes_none_from_its_neigh
     let children = Process::children_of(local.child.id().unwrap()).await;
     let sender = children.iter().find(|child| child.name == "callback");
 
-    // While the sender is stopped in a batch of one, the next one fills.
+    // While the sender is stopped in a batch of one message, the next batch fills.
     gate.hold();
     completed(&local, Some(&gate.url)).await;
     until("a batch", async || gate.received().pop()).await;
@@ -153,8 +153,8 @@ async fn a_flood_of_interim_responses_ends_in_time_and_takes_none_from_its_neigh
     for _ in 0..NEIGHBOURS {
         neighbours.push(completed(&local, Some(&prompt.url)).await);
     }
-    // An operation ends before its callback's message is sent, and that before the worker's next
-    // operation.
+    // The worker sends an operation's callback message before it takes the next operation, so after
+    // this one every message has been sent.
     completed(&local, None).await;
     sender.run();
 
@@ -172,5 +172,5 @@ async fn a_flood_of_interim_responses_ends_in_time_and_takes_none_from_its_neigh
         "{attempt_at_flood}"
     );
     drop(sender);
-    drop(local.said().await);
+    drop(local.stop().await);
 }

@@ -1,4 +1,5 @@
-//! The pages that this machine's browser shows: none but an allowed one reaches any listener of the program.
+//! The guard of each of the program's listeners: only programs, this machine's pages and allowed
+//! pages pass.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -8,51 +9,36 @@ use local::client::{http_client, sdk_config};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use shared::config::Environment;
-use tests::bundle::binaries;
 use tests::wait::soon;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::process::{Child, ChildStdout};
 
-use crate::program::program;
+use crate::local_program::LocalProgram;
 
 const EVIL: &str = "https://evil.example";
 const LOCAL_PAGE: &str = "http://localhost:5173";
 const ALLOW_ORIGIN: &str = "access-control-allow-origin";
 
+/// The program, with the variables of its functions.
 struct Local {
-    url: String,
+    program: LocalProgram,
     environment: Environment,
-    child: Child,
-    _stdout: Lines<BufReader<ChildStdout>>,
 }
 
 impl Local {
     async fn start(name: &str, options: &[&str]) -> Self {
-        let directory = binaries().display().to_string();
         let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.env"));
         let file = file.display().to_string();
-        let arguments = [
-            "--port",
-            "0",
-            "--functions",
-            &directory,
-            "--environment",
-            &file,
-        ];
-        let mut child = program(&[&arguments, options].concat()).spawn().unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
-        let first = soon("the first line", stdout.next_line()).await.unwrap();
+        let options = [&["--environment", &file], options].concat();
+        let program = LocalProgram::start(&options, &[]).await;
         let variables = std::fs::read_to_string(&file).unwrap();
         let variables = variables.lines().map(|line| {
             let (name, value) = line.split_once('=').unwrap();
             (name, value.trim_matches('"'))
         });
         Self {
-            url: first.unwrap().strip_prefix("ready ").unwrap().to_owned(),
+            program,
             environment: variables.collect(),
-            child,
-            _stdout: stdout,
         }
     }
 
@@ -60,9 +46,8 @@ impl Local {
         self.environment.required(name).unwrap()
     }
 
-    /// How many items the table holds, and delayed messages the callback queue: as programs of this
-    /// machine see them.
-    async fn holds(&self) -> (i32, String) {
+    /// The number of items in the table, and of delayed messages in the callback queue.
+    async fn counts(&self) -> (i32, String) {
         let store = sdk_config(self.setting("AWS_ENDPOINT_URL_DYNAMODB"));
         let scan = aws_sdk_dynamodb::Client::new(&store).scan();
         let scanned = scan.table_name(self.setting("TABLE_NAME")).send().await;
@@ -80,7 +65,7 @@ impl Local {
     }
 }
 
-/// Every port of 127.0.0.1 that the process listens on.
+/// The ports that the process listens on, which must be on 127.0.0.1.
 fn ports(process_id: u32) -> Vec<u16> {
     let files = std::fs::read_dir(format!("/proc/{process_id}/fd")).unwrap();
     let files = files.filter_map(|file| std::fs::read_link(file.unwrap().path()).ok());
@@ -132,10 +117,10 @@ async fn refused(request: RequestBuilder, words: &str) {
 }
 
 #[tokio::test]
-async fn no_listener_answers_another_host_or_another_sites_page() {
+async fn every_listener_refuses_other_hosts_and_pages_of_other_sites() {
     let local = Local::start("guard", &[]).await;
-    let ports = ports(local.child.id().unwrap());
-    // The gateway, store, queues, and the Runtime API of each function's process.
+    let ports = ports(local.program.child.id().unwrap());
+    // Gateway, store, queues, and the Runtime API of each function's process.
     assert!(ports.len() >= 7, "{ports:?}");
     for port in ports {
         let url = format!("http://127.0.0.1:{port}/");
@@ -173,9 +158,9 @@ async fn no_listener_answers_another_host_or_another_sites_page() {
     }
 }
 
-/// Requests that the parts carry out when a program of this machine sends them.
+/// The same requests take effect when a page of this machine sends them.
 #[tokio::test]
-async fn what_another_sites_page_asks_for_is_not_done() {
+async fn requests_from_pages_of_other_sites_have_no_effect() {
     let local = Local::start("pages", &[]).await;
     let store = format!("{}/", local.setting("AWS_ENDPOINT_URL_DYNAMODB"));
     let queues = format!("{}/", local.setting("AWS_ENDPOINT_URL_SQS"));
@@ -194,7 +179,7 @@ async fn what_another_sites_page_asks_for_is_not_done() {
         ("content-type", "application/x-amz-json-1.0"),
     ];
     let target = |name| [&signed[..], &[("x-amz-target", name)]].concat();
-    let operations = format!("{}/operations", local.url);
+    let operations = format!("{}/operations", local.program.url);
     let submit = json!({"function": "demo.echo"});
     let plain = vec![("content-type", "text/plain")];
     let requests = [
@@ -216,7 +201,7 @@ async fn what_another_sites_page_asks_for_is_not_done() {
             .await;
         }
     }
-    assert_eq!(local.holds().await, (0, "0".to_owned()));
+    assert_eq!(local.counts().await, (0, "0".to_owned()));
 
     for (url, headers, body) in [
         (&store, target("DynamoDB_20120810.PutItem"), &put),
@@ -231,13 +216,13 @@ async fn what_another_sites_page_asks_for_is_not_done() {
         let done = send(request(Method::POST, url, &headers).body(body.to_string())).await;
         assert!(done.status().is_success(), "{url}: {}", done.status());
     }
-    let (items, messages) = local.holds().await;
+    let (items, messages) = local.counts().await;
     assert!(items >= 2, "{items}");
     assert_eq!(messages, "1");
 }
 
 #[tokio::test]
-async fn an_allowed_host_is_every_parts_and_an_allowed_origin_the_gateways() {
+async fn an_allowed_host_is_for_every_listener_and_an_allowed_origin_for_the_gateway() {
     let origin = "https://app.example.com";
     let options = [
         "--allowed-host",
@@ -248,7 +233,7 @@ async fn an_allowed_host_is_every_parts_and_an_allowed_origin_the_gateways() {
     let local = Local::start("allowed", &options).await;
     let store = local.setting("AWS_ENDPOINT_URL_DYNAMODB");
     let queues = local.setting("AWS_ENDPOINT_URL_SQS");
-    for url in [&local.url, store, queues] {
+    for url in [&local.program.url, store, queues] {
         for host in ["host.docker.internal:8080", "Host.Docker.Internal"] {
             let passed = send(request(Method::GET, url, &[("host", host)])).await;
             assert_ne!(passed.status(), 403, "{url}");
@@ -260,7 +245,7 @@ async fn an_allowed_host_is_every_parts_and_an_allowed_origin_the_gateways() {
     for url in [store, queues] {
         refused(request(Method::POST, url, &page), "--cors-origin").await;
     }
-    let operations = format!("{}/operations", local.url);
+    let operations = format!("{}/operations", local.program.url);
     let submit = request(Method::POST, &operations, &page).body(r#"{"function":"demo.echo"}"#);
     let submitted = send(submit).await;
     assert_eq!(submitted.status(), 202);

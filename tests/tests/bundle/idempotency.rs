@@ -1,4 +1,4 @@
-//! A submit that is sent more than once.
+//! Submits with an idempotency key.
 
 use futures_util::future::join_all;
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::BUNDLE;
 
 #[tokio::test]
-async fn a_replay_finds_the_operation_as_it_is_now() {
+async fn a_replay_answers_with_the_operation_in_its_current_state() {
     let api = BUNDLE.caller("replay");
     let key = [("idempotency-key", "order 1")];
     let quoted = [("idempotency-key", "\"order 1\"")];
@@ -24,7 +24,7 @@ async fn a_replay_finds_the_operation_as_it_is_now() {
     assert_eq!(replay.text, completed.text);
     assert_eq!(replay.header("location"), first.header("location"));
 
-    // Somebody else's key is another key.
+    // Another owner's key is another key.
     let other = BUNDLE.caller("replay-other").submit_with(&key, &body).await;
     assert_eq!(other.status, 202);
     assert_ne!(other.id(), first.id());
@@ -52,10 +52,10 @@ async fn a_key_used_for_another_request_is_a_conflict() {
 }
 
 #[tokio::test]
-async fn sixteen_at_once_are_one_operation() {
+async fn sixteen_concurrent_submits_with_one_key_are_one_operation() {
     let key = [("idempotency-key", "at-once")];
     let body = json!({"function": "demo.echo", "arguments": {"a": 1}});
-    // Kept, or the bundle ends with the last of the submits.
+    // Keeps the bundle running after the last submit.
     let api = BUNDLE.caller("sixteen");
     let submits = (0..16).map(|_| async {
         let answer = BUNDLE.caller("sixteen").submit_with(&key, &body).await;

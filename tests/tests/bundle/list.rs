@@ -1,4 +1,4 @@
-//! Listing one's own operations.
+//! Lists of an owner's operations.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ fn ids(page: &Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn one_sees_ones_own_newest_first_filtered_and_page_by_page() {
+async fn an_owners_operations_are_listed_newest_first_filtered_and_in_pages() {
     let api = BUNDLE.caller("list");
     let mut submitted = Vec::new();
     for function in [
@@ -45,7 +45,7 @@ async fn one_sees_ones_own_newest_first_filtered_and_page_by_page() {
     };
     let all = named("");
 
-    // A new operation may appear a moment late.
+    // The index is eventually consistent.
     let page = until("the whole list", async || {
         let page = api.get("/operations").await.json();
         (ids(&page).len() == all.len()).then_some(page)
@@ -74,23 +74,25 @@ async fn one_sees_ones_own_newest_first_filtered_and_page_by_page() {
     }
 
     let first = api.get("/operations?limit=2").await.json();
-    let mut walked = ids(&first);
-    assert_eq!(walked, all[..2]);
+    let mut listed = ids(&first);
+    assert_eq!(listed, all[..2]);
     let mut cursor = first["next_cursor"].as_str().map(str::to_owned);
     while let Some(next) = cursor {
         let page = api
             .get(&format!("/operations?limit=2&cursor={next}"))
             .await
             .json();
-        walked.extend(ids(&page));
+        listed.extend(ids(&page));
         cursor = page["next_cursor"].as_str().map(str::to_owned);
     }
-    assert_eq!(walked, all);
+    assert_eq!(listed, all);
 
     let cursor = first["next_cursor"].as_str().unwrap();
-    let elsewhere = BUNDLE.caller("list-elsewhere");
+    let other_owner = BUNDLE.caller("list-elsewhere");
     for answer in [
-        elsewhere.get(&format!("/operations?cursor={cursor}")).await,
+        other_owner
+            .get(&format!("/operations?cursor={cursor}"))
+            .await,
         api.get(&format!("/operations?status=failed&cursor={cursor}"))
             .await,
         api.get("/operations?cursor=AAAA").await,
@@ -101,7 +103,7 @@ async fn one_sees_ones_own_newest_first_filtered_and_page_by_page() {
 }
 
 #[tokio::test]
-async fn every_wrong_parameter_is_named() {
+async fn every_invalid_parameter_is_named() {
     let api = BUNDLE.caller("list-wrong");
     let answer = api
         .get("/operations?limit=0&status=done&created_after=now&colour=red")

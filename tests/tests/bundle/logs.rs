@@ -1,20 +1,20 @@
-//! What the functions log, and what they must not.
+//! What the functions log, and what they must not log.
 
 use local::client::http_client;
 use serde_json::{Value, json};
 use shared::metrics::Metric;
 use tests::bundle::binaries;
-use tests::metrics::{key, told};
+use tests::metrics::{key, read};
 use tests::receiver::{Delivery, Receiver, SECRET};
 use tests::wait::{soon, until};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::program::program;
+use crate::local_program::{program, signal};
 
-/// A bundle whose whole output is read.
+/// The program, with its whole output.
 struct Logged {
     url: String,
     child: Child,
@@ -32,14 +32,14 @@ impl Logged {
             .unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut stderr = child.stderr.take().unwrap();
-        let (told, url) = oneshot::channel();
-        // Read all along, or the functions would wait for room in the pipes.
+        let (ready, url) = oneshot::channel();
+        // Read continuously, because full pipes would block the functions.
         let log = tokio::spawn(async move {
-            let (mut told, mut log, mut errors) = (Some(told), String::new(), String::new());
+            let (mut ready, mut log, mut errors) = (Some(ready), String::new(), String::new());
             let lines = async {
                 while let Some(line) = stdout.next_line().await.unwrap() {
                     if let Some(url) = line.strip_prefix("ready ") {
-                        told.take().unwrap().send(url.to_owned()).unwrap();
+                        ready.take().unwrap().send(url.to_owned()).unwrap();
                     }
                     log.push_str(&line);
                     log.push('\n');
@@ -64,18 +64,16 @@ impl Logged {
         (status, serde_json::from_str(&text).unwrap())
     }
 
-    /// Everything that was logged, after its end.
-    async fn end(mut self) -> String {
-        let process_id = self.child.id().unwrap().to_string();
-        let sent = Command::new("kill").args(["-TERM", &process_id]).status();
-        assert!(sent.await.unwrap().success());
+    /// Ends the program and returns its output.
+    async fn stop(mut self) -> String {
+        signal(&self.child, "-TERM").await;
         soon("the end", self.child.wait()).await.unwrap();
         self.log.await.unwrap()
     }
 }
 
-/// What a caller says and nobody else is to read.
-const SAID: [&str; 4] = [
+/// Text from a caller that must not be in a log.
+const SECRETS: [&str; 4] = [
     "s3cret-argument",
     "s3cret-metadata",
     "s3cret-token",
@@ -83,17 +81,17 @@ const SAID: [&str; 4] = [
 ];
 
 fn callback_url(receiver: &Receiver) -> String {
-    receiver.url.replace("secret", SAID[2])
+    receiver.url.replace("secret", SECRETS[2])
 }
 
 async fn delivery(receiver: &Receiver) -> Delivery {
     let delivery = until("a callback", async || receiver.received().pop()).await;
-    assert_eq!(delivery.verified()["data"]["result"]["a"], SAID[0]);
+    assert_eq!(delivery.verified()["data"]["result"]["a"], SECRETS[0]);
     delivery
 }
 
-fn assert_holds_nothing_said(log: &str) {
-    for secret in SAID
+fn assert_has_no_secret(log: &str) {
+    for secret in SECRETS
         .into_iter()
         .chain([SECRET.trim_start_matches("whsec_")])
     {
@@ -101,46 +99,51 @@ fn assert_holds_nothing_said(log: &str) {
     }
 }
 
-/// Whatever level is asked for: the runtime would log events, and the SDK requests and answers.
+/// Even at `TRACE`, where the runtime could log events, and the SDK requests and answers.
 #[tokio::test]
-async fn no_log_holds_what_callers_send() {
+async fn no_log_has_text_from_callers() {
     let receiver = Receiver::start().await;
     let bundle = Logged::start(&[("AWS_LAMBDA_LOG_LEVEL", "TRACE")]).await;
     let body = json!({
-        "function": "demo.echo", "arguments": {"a": SAID[0]}, "metadata": {"m": SAID[1]},
+        "function": "demo.echo", "arguments": {"a": SECRETS[0]}, "metadata": {"m": SECRETS[1]},
         "callback_url": callback_url(&receiver),
     });
-    let headers = [("idempotency-key", SAID[3])];
+    let headers = [("idempotency-key", SECRETS[3])];
     let (status, _) = bundle.post("/operations", &headers, &body).await;
     assert_eq!(status, 202);
     delivery(&receiver).await;
 
-    let log = bundle.end().await;
+    let log = bundle.stop().await;
     assert!(log.contains("DEBUG"), "{log}");
-    assert_holds_nothing_said(&log);
+    assert_has_no_secret(&log);
 }
 
-/// From the call to the callback, in lines that a program reads.
+/// From the call to the callback, in JSON lines.
 #[tokio::test]
-async fn a_trace_is_found_in_the_lines_of_worker_and_callback() {
+async fn a_callers_trace_is_in_the_lines_of_submit_worker_and_callback() {
     let receiver = Receiver::start().await;
     let bundle = Logged::start(&[
         ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
         ("AWS_LAMBDA_LOG_LEVEL", "DEBUG"),
     ])
     .await;
-    let extension = |name: &str, options: Value| json!({"urn": format!("urn:cline:forrst:ext:{name}"), "options": options});
+    let extension = |name: &str, options: Value| {
+        let urn = format!("urn:cline:forrst:ext:{name}");
+        json!({"urn": urn, "options": options})
+    };
     let call = json!({
         "protocol": {"name": "forrst", "version": "0.1.0"},
         "id": "req_traced",
-        "call": {"function": "demo.echo", "arguments": {"a": SAID[0]}},
-        "context": {"note": SAID[1]},
+        "call": {"function": "demo.echo", "arguments": {"a": SECRETS[0]}},
+        "context": {"note": SECRETS[1]},
         "extensions": [
             extension("async", json!({"preferred": true})),
             extension("tracing", json!({
-                "trace_id": "trace-of-the-order", "span_id": "span-of-the-shop", "baggage": {"note": SAID[1]},
+                "trace_id": "trace-of-the-order",
+                "span_id": "span-of-the-shop",
+                "baggage": {"note": SECRETS[1]},
             })),
-            extension("idempotency", json!({"key": SAID[3]})),
+            extension("idempotency", json!({"key": SECRETS[3]})),
             extension("webhook", json!({"callback_url": callback_url(&receiver)})),
         ],
     });
@@ -154,20 +157,20 @@ async fn a_trace_is_found_in_the_lines_of_worker_and_callback() {
     };
     delivery(&receiver).await;
 
-    let log = bundle.end().await;
-    assert_holds_nothing_said(&log);
-    // One of submit's, one of the worker's and one of the callback function's.
+    let log = bundle.stop().await;
+    assert_has_no_secret(&log);
+    // One line each of submit, worker and callback.
     for message in ["submitted", "attempt ended", "callback attempted"] {
-        let line = &said(&lines(&log), message)[0];
+        let line = &lines_with(&lines(&log), message)[0];
         assert_eq!(line["operation_id"], data("async")["operation_id"], "{log}");
         assert_eq!(line["trace_id"], "trace-of-the-order", "{log}");
         assert_eq!(line["span_id"], data("tracing")["span_id"], "{log}");
     }
 }
 
-/// As an operator follows an operation: by its id, by a request's, by a trace's.
+/// An operator finds an operation's lines by its id, by a request's id and by a trace's id.
 #[tokio::test]
-async fn every_line_says_for_whom_and_what_owners_do_is_audited() {
+async fn every_line_names_request_and_operation_and_owners_actions_are_audited() {
     let receiver = Receiver::start().await;
     let bundle = Logged::start(&[
         ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
@@ -176,7 +179,7 @@ async fn every_line_says_for_whom_and_what_owners_do_is_audited() {
     ])
     .await;
     let body = json!({
-        "function": "demo.echo", "arguments": {"a": SAID[0]}, "metadata": {"m": SAID[1]},
+        "function": "demo.echo", "arguments": {"a": SECRETS[0]}, "metadata": {"m": SECRETS[1]},
         "callback_url": callback_url(&receiver),
     });
     let (_, submitted) = bundle.post("/operations", &[], &body).await;
@@ -198,8 +201,8 @@ async fn every_line_says_for_whom_and_what_owners_do_is_audited() {
     let erased = http_client().delete(url).send().await.unwrap();
     assert_eq!(erased.status(), 204);
 
-    let log = bundle.end().await;
-    assert_holds_nothing_said(&log);
+    let log = bundle.stop().await;
+    assert_has_no_secret(&log);
     let (metrics, lines): (Vec<_>, Vec<_>) = lines(&log)
         .into_iter()
         .partition(|line| line.get("_aws").is_some());
@@ -211,12 +214,16 @@ async fn every_line_says_for_whom_and_what_owners_do_is_audited() {
         );
         assert_eq!(line["operation_id"], id, "{line}");
     }
-    let trace = &said(&lines, "submitted")[0]["xray_trace_id"];
+    let trace = &lines_with(&lines, "submitted")[0]["xray_trace_id"];
     assert!(trace.as_str().unwrap().starts_with("1-"), "{trace}");
     for message in ["attempt ended", "callback attempted"] {
-        assert_eq!(&said(&lines, message)[0]["xray_trace_id"], trace, "{log}");
+        assert_eq!(
+            &lines_with(&lines, message)[0]["xray_trace_id"],
+            trace,
+            "{log}"
+        );
     }
-    let audited = said(&lines, "audited");
+    let audited = lines_with(&lines, "audited");
     let audited: Vec<_> = audited
         .iter()
         .map(|line| ["audit", "outcome", "owner"].map(|name| line[name].as_str().unwrap()))
@@ -231,7 +238,7 @@ async fn every_line_says_for_whom_and_what_owners_do_is_audited() {
             ["erase", "done", "local:anonymous"],
         ]
     );
-    let cancel = said(&lines, "audited")
+    let cancel = lines_with(&lines, "audited")
         .into_iter()
         .find(|line| line["audit"] == "cancel");
     assert_eq!(cancel.unwrap()["gateway_request_id"], refused["request_id"]);
@@ -240,7 +247,8 @@ async fn every_line_says_for_whom_and_what_owners_do_is_audited() {
         assert_eq!(line["service"], "orders");
         assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Namespace"], "Shop");
     }
-    // One line each of submit's and, for each callback, the callback function's; two of the worker's, by function and by outcome, too.
+    // One line of submit, one of callback for each delivery, and two of worker: by function, and by
+    // function and outcome.
     assert_eq!(metrics.len(), 5, "{log}");
     let expected = [
         (Metric::CallbackDelivered, 2),
@@ -251,12 +259,12 @@ async fn every_line_says_for_whom_and_what_owners_do_is_audited() {
         (Metric::WorkDuration("demo.echo"), 1),
     ];
     let expected = expected.map(|(metric, amount)| (key(metric), amount));
-    assert_eq!(told(&metrics), expected.into_iter().collect());
+    assert_eq!(read(&metrics), expected.into_iter().collect());
 }
 
-/// A function that logs nothing but trouble has nothing else to tell whose it was.
+/// At `WARN` there is no other line that names the operation.
 #[tokio::test]
-async fn trouble_says_for_whom_at_every_log_level() {
+async fn a_warning_names_request_and_operation_at_every_log_level() {
     let receiver = Receiver::start().await;
     receiver.answer_next([(500, None), (500, None)]);
     let bundle = Logged::start(&[
@@ -274,8 +282,8 @@ async fn trouble_says_for_whom_at_every_log_level() {
         (shown["callback"]["status"] == "exhausted").then_some(())
     })
     .await;
-    let log = bundle.end().await;
-    let line = &said(&lines(&log), "callback exhausted")[0];
+    let log = bundle.stop().await;
+    let line = &lines_with(&lines(&log), "callback exhausted")[0];
     assert_eq!(line["operation_id"], submitted["id"]);
     for name in ["requestId", "message_id", "xray_trace_id"] {
         assert!(line[name].is_string(), "{name}: {log}");
@@ -283,7 +291,7 @@ async fn trouble_says_for_whom_at_every_log_level() {
     assert!(!log.contains("INFO"), "{log}");
 }
 
-/// What the functions logged; what the program itself says is not JSON.
+/// The functions' lines. The program's own lines are not JSON.
 fn lines(log: &str) -> Vec<Value> {
     let lines = log.lines();
     lines
@@ -291,12 +299,12 @@ fn lines(log: &str) -> Vec<Value> {
         .collect()
 }
 
-fn said(lines: &[Value], message: &str) -> Vec<Value> {
-    let said: Vec<_> = lines
+fn lines_with(lines: &[Value], message: &str) -> Vec<Value> {
+    let found: Vec<_> = lines
         .iter()
         .filter(|line| line["message"] == message)
         .cloned()
         .collect();
-    assert!(!said.is_empty(), "no {message} in {lines:?}");
-    said
+    assert!(!found.is_empty(), "no {message} in {lines:?}");
+    found
 }

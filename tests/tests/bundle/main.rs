@@ -1,4 +1,4 @@
-//! Stories over HTTP: the whole bundle with the real function processes, as a caller sees it.
+//! Stories over HTTP, on the whole bundle with the functions' processes.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -17,6 +17,7 @@ mod idempotency;
 #[cfg(unix)]
 mod laptop;
 mod list;
+mod local_program;
 #[cfg(unix)]
 mod logs;
 mod program;
@@ -30,14 +31,14 @@ use tests::bundle::SharedBundle;
 use tests::receiver::SECRET;
 use tokio::sync::Mutex;
 
-/// Held by tests that say how long something takes, so that none is slowed by another one's load.
+/// Held by tests that measure durations, so that they do not slow each other down.
 static TIMED: Mutex<()> = Mutex::const_new(());
 
 static BUNDLE: SharedBundle = SharedBundle::new(|| {
     let environment = [
         ("AWS_LAMBDA_LOG_LEVEL", "WARN"),
         ("CALLBACK_ALLOWED_NETWORKS", "127.0.0.0/8"),
-        // The shortest: what a crash leaves behind is waited for.
+        // The shortest, because tests wait for the leases of crashed workers.
         ("LEASE_SECONDS", "5"),
         ("WEBHOOK_SECRETS", SECRET),
     ];

@@ -1,120 +1,79 @@
-//! The program `local`, with the real functions.
+//! The program `local`, with the workspace's functions.
 
 use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::Output;
 
-use local::client::http_client;
 use serde_json::{Value, json};
 use tests::bundle::binaries;
 use tests::processes::Process;
 use tests::wait::{soon, until};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::process::Command;
 
-pub(crate) fn program(arguments: &[&str]) -> Command {
-    let mut command = Command::new(binaries().join("local"));
-    command
-        .args(arguments)
-        .env_remove("AWS_LAMBDA_LOG_FORMAT")
-        .env_remove("AWS_LAMBDA_LOG_LEVEL")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    command
-}
+use crate::local_program::{LocalProgram, answer, program, run, signal};
 
-async fn run(arguments: &[&str], input: &str) -> Output {
-    let mut child = program(arguments).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(input.as_bytes()).await.unwrap();
-    drop(stdin);
-    soon("the end", child.wait_with_output()).await.unwrap()
-}
-
-fn refusal(output: &Output) -> &str {
-    let said = std::str::from_utf8(&output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{said}");
+/// The single line of a failed run.
+fn error_line(output: &Output) -> &str {
+    let stderr = std::str::from_utf8(&output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(output.stdout.is_empty());
-    assert_eq!(said.lines().count(), 1, "{said}");
-    said.trim_end()
-}
-
-fn demo(path: &[&str]) -> Vec<String> {
-    let directory = binaries().display().to_string();
-    let arguments = ["demo", "--functions", &directory];
-    let words = arguments.iter().chain(path);
-    words.map(|word| (*word).to_owned()).collect()
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    stderr.trim_end()
 }
 
 async fn run_demo(path: &[&str]) -> Output {
-    let arguments = demo(path);
-    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let directory = binaries().display().to_string();
+    let arguments = [&["demo", "--functions", &directory], path].concat();
     run(&arguments, "").await
 }
 
 #[cfg(unix)]
 #[tokio::test]
-async fn either_signal_ends_it_with_every_process_that_it_started() {
-    let directory = binaries().display().to_string();
-    for signal in ["-INT", "-TERM"] {
-        let mut child = program(&["--port", "0", "--functions", &directory])
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line = soon("the first line", lines.next_line()).await;
-        let line = line.unwrap().unwrap();
-        let url = line.strip_prefix("ready ").unwrap();
+async fn either_signal_ends_the_program_and_every_process_that_it_started() {
+    for name in ["-INT", "-TERM"] {
+        let mut local = LocalProgram::start(&[], &[]).await;
         let body =
             json!({"function": "demo.countdown", "arguments": {"steps": 100, "step_ms": 60_000}});
-        let submitted = http_client()
-            .post(format!("{url}/operations"))
-            .body(body.to_string())
-            .send()
-            .await
-            .unwrap();
-        assert_eq!(submitted.status(), 202);
-        let process_id = child.id().unwrap();
+        assert_eq!(answer(local.post("/operations", &body)).await.0, 202);
+        let process_id = local.child.id().unwrap();
         let children = until("three functions", async || {
             let children = Process::children_of(process_id).await;
             (children.len() >= 3).then_some(children)
         })
         .await;
 
-        let sent = Command::new("kill")
-            .args([signal, &process_id.to_string()])
-            .status();
-        assert!(sent.await.unwrap().success());
-        let status = soon("the end", child.wait()).await.unwrap();
-        assert!(status.success(), "{signal}: {status}");
-        let left = Process::all().await;
+        signal(&local.child, name).await;
+        let status = soon("the end", local.child.wait()).await.unwrap();
+        assert!(status.success(), "{name}: {status}");
+        let processes = Process::all().await;
         for child in children {
-            let gone = left.iter().all(|process| process.id != child.id);
-            assert!(gone, "{signal} left {child:?} behind");
+            let has_ended = processes.iter().all(|process| process.id != child.id);
+            assert!(has_ended, "{name} left {child:?} running");
         }
     }
 }
 
 #[tokio::test]
-async fn the_demonstration_shows_result_and_verified_callback() {
+async fn the_demonstration_shows_the_result_and_the_verified_callback() {
     let output = run_demo(&[]).await;
-    let said = String::from_utf8(output.stdout).unwrap();
-    let logged = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{said}{logged}");
-    assert_eq!(logged, "");
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{stdout}{stderr}");
+    assert_eq!(stderr, "");
     for words in [
         "submitted  csv.summarize of time_zones.csv as op_",
         "completed  1672 rows",
         "utc_offset_hours",
         "callback   forrst.operation.completed as msg_",
     ] {
-        assert!(said.contains(words), "{said}");
+        assert!(stdout.contains(words), "{stdout}");
     }
-    assert!(said.trim_end().ends_with("signature verified"), "{said}");
+    assert!(
+        stdout.trim_end().ends_with("signature verified"),
+        "{stdout}"
+    );
 }
 
 #[tokio::test]
-async fn a_demonstration_that_cannot_be_is_one_line() {
+async fn a_demonstration_that_fails_prints_one_line() {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let file = |name: &str, content: &[u8]| {
         let path = directory.join(name);
@@ -126,13 +85,13 @@ async fn a_demonstration_that_cannot_be_is_one_line() {
         (missing, "cannot be read: No such file"),
         (file("latin1.csv", b"city\nZ\xfcrich\n"), "is not UTF-8"),
         (
-            // Each line feed takes two bytes of JSON.
+            // Each line feed takes two bytes in JSON.
             file("large.csv", "1\n".repeat(100_000).as_bytes()),
             "is too large: its 200000 bytes are 300010 bytes of arguments, more than the 262144 \
              bytes (256 KiB) that a call takes",
         ),
         (
-            // Whose byte 262,145 is within a character.
+            // Byte 262,145 is within a character.
             file("larger.csv", "aäää".repeat(100_000).as_bytes()),
             "is too large: its 700000 bytes are 700010 bytes of arguments, more than the 262144 \
              bytes (256 KiB) that a call takes",
@@ -149,25 +108,26 @@ async fn a_demonstration_that_cannot_be_is_one_line() {
         ),
     ] {
         let output = run_demo(&[&path]).await;
-        let said = refusal(&output);
+        let line = error_line(&output);
         assert!(
-            said.starts_with("error: ") && said.contains(words),
-            "{said}"
+            line.starts_with("error: ") && line.contains(words),
+            "{line}"
         );
     }
 
     let malformed = file("malformed.csv", b"a,b\n1\n");
     let output = run_demo(&[&malformed]).await;
-    let said = String::from_utf8(output.stderr).unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
-        said,
-        "error: the operation failed: MALFORMED_CSV: line 2, column 2: the record has 1 fields, the first one 2\n"
+        stderr,
+        "error: the operation failed: MALFORMED_CSV: line 2, column 2: the record has 1 fields, \
+         the first one 2\n"
     );
 }
 
 #[tokio::test]
-async fn a_function_runs_by_itself() {
+async fn the_run_command_prints_progress_and_the_exact_result() {
     let output = run(
         &["run", "demo.countdown", "-"],
         r#"{"steps": 2, "step_ms": 1}"#,
@@ -189,17 +149,19 @@ async fn a_function_runs_by_itself() {
 }
 
 #[tokio::test]
-async fn a_function_that_fails_by_itself_says_why_in_one_line() {
-    for (name, arguments, said) in [
+async fn the_run_command_prints_an_error_in_one_line() {
+    for (name, arguments, expected) in [
         (
             "csv.summarize",
             r#"{"csv": "a,b\n1"}"#,
-            r#"error: MALFORMED_CSV: line 2, column 2: the record has 1 fields, the first one 2 {"line":2,"column":2}"#,
+            "error: MALFORMED_CSV: line 2, column 2: the record has 1 fields, the first one 2 \
+             {\"line\":2,\"column\":2}",
         ),
         (
             "csv.summarize",
             r#"{"csv": "city,note\r\nRiga,ok\r\nOslo,\"cap\r\nBergen,x\r\n"}"#,
-            r#"error: MALFORMED_CSV: line 3, column 2: the quote that opens here is never closed {"line":3,"column":2}"#,
+            "error: MALFORMED_CSV: line 3, column 2: the quote that opens here is never closed \
+             {\"line\":3,\"column\":2}",
         ),
         (
             "demo.countdown",
@@ -223,14 +185,14 @@ async fn a_function_that_fails_by_itself_says_why_in_one_line() {
         ),
     ] {
         let output = run(&["run", name, "-"], arguments).await;
-        assert_eq!(refusal(&output), said);
+        assert_eq!(error_line(&output), expected);
     }
 }
 
-/// The file is for a shell to read, and may hold secrets.
+/// A shell reads the file, and it may contain secrets.
 #[cfg(unix)]
 #[tokio::test]
-async fn its_variables_are_written_for_the_one_user_and_for_a_shell_to_take_as_they_are() {
+async fn the_file_of_variables_is_private_and_has_no_value_that_a_shell_would_interpret() {
     use std::fs::Permissions;
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 
@@ -238,24 +200,17 @@ async fn its_variables_are_written_for_the_one_user_and_for_a_shell_to_take_as_t
     let _ = std::fs::remove_file(&file);
     let directory = binaries().display().to_string();
     let path = file.display().to_string();
-    let arguments = [
-        "--port",
-        "0",
-        "--functions",
-        &directory,
-        "--environment",
-        &path,
-    ];
-    let child = program(&arguments)
-        .env("PUBLIC_URL", "https://api.example.com/$(id)")
-        .spawn()
-        .unwrap();
-    let output = soon("the end", child.wait_with_output()).await.unwrap();
-    let expected = "PUBLIC_URL has a character that a shell would not take as it is";
-    assert!(refusal(&output).ends_with(expected), "{}", refusal(&output));
+    let options = ["--environment", &path];
+    let mut refused =
+        program(&[&["--port", "0", "--functions", &directory], &options[..]].concat());
+    let refused = refused.env("PUBLIC_URL", "https://api.example.com/$(id)");
+    let output = soon("the end", refused.output()).await.unwrap();
+    let line = error_line(&output);
+    let expected = "PUBLIC_URL has a character that a shell would interpret";
+    assert!(line.ends_with(expected), "{line}");
     assert!(!file.exists());
 
-    // Nothing, a file that others can read, and a link to one of the user's.
+    // No file, a file that others can read, and a link to one of the user's files.
     let other = file.with_extension("other");
     for state in ["absent", "readable", "link"] {
         std::fs::write(&other, "kept").unwrap();
@@ -268,10 +223,7 @@ async fn its_variables_are_written_for_the_one_user_and_for_a_shell_to_take_as_t
             }
             _ => {}
         }
-        let mut child = program(&arguments).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line = soon("the first line", lines.next_line()).await;
-        assert!(line.unwrap().unwrap().starts_with("ready "));
+        let _local = LocalProgram::start(&options, &[]).await;
         let written = std::fs::symlink_metadata(&file).unwrap();
         assert!(written.is_file(), "{state}");
         assert_eq!(written.permissions().mode() & 0o777, 0o600, "{state}");
@@ -281,7 +233,7 @@ async fn its_variables_are_written_for_the_one_user_and_for_a_shell_to_take_as_t
     }
     let names = std::fs::read_dir(file.parent().unwrap()).unwrap();
     let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut left: Vec<_> = names.filter(|name| name.starts_with("bundle.")).collect();
-    left.sort();
-    assert_eq!(left, ["bundle.env", "bundle.other"]);
+    let mut names: Vec<_> = names.filter(|name| name.starts_with("bundle.")).collect();
+    names.sort();
+    assert_eq!(names, ["bundle.env", "bundle.other"]);
 }

@@ -1,4 +1,4 @@
-//! Requests that come to nothing.
+//! Requests that are refused.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::BUNDLE;
 const ECHO: &str = r#"{"function":"demo.echo"}"#;
 
 #[tokio::test]
-async fn another_method_is_told_which_ones_there_are() {
+async fn a_method_that_a_path_does_not_have_is_405_with_allow() {
     let api = BUNDLE.caller("method");
     for (method, path, allow) in [
         (Method::PUT, "/operations", "GET, HEAD, POST"),
@@ -25,7 +25,7 @@ async fn another_method_is_told_which_ones_there_are() {
 }
 
 #[tokio::test]
-async fn only_json_is_read_and_not_too_much_of_it() {
+async fn a_body_must_be_json_of_at_most_one_mebibyte() {
     let api = BUNDLE.caller("body");
     for header in [
         ("content-type", "text/plain"),
@@ -47,7 +47,7 @@ async fn only_json_is_read_and_not_too_much_of_it() {
 }
 
 #[tokio::test]
-async fn a_wrong_body_is_pointed_at() {
+async fn an_invalid_body_is_answered_with_a_pointer_to_the_member() {
     let api = BUNDLE.caller("wrong");
     for (body, status, code, pointer) in [
         ("{", 400, "PARSE_ERROR", None),
@@ -92,15 +92,15 @@ async fn a_wrong_body_is_pointed_at() {
     ] {
         let answer = api.send(Method::POST, "/operations", &[], body).await;
         let problem = answer.is_problem(status, code);
-        let told = problem["errors"][0]["pointer"].as_str();
-        assert_eq!(told, pointer, "{body}: {problem}");
+        let named = problem["errors"][0]["pointer"].as_str();
+        assert_eq!(named, pointer, "{body}: {problem}");
     }
     let listed = api.get("/operations").await.json();
     assert_eq!(listed["operations"], json!([]));
 }
 
 #[tokio::test]
-async fn what_no_route_serves_the_gateway_refuses_in_its_own_words() {
+async fn a_path_without_a_route_gets_the_gateways_404() {
     let api = BUNDLE.caller("route");
     for path in ["/", "/operation", "/operations/", "/operations/op_1/start"] {
         let answer = api.get(path).await;

@@ -7,12 +7,12 @@ use tests::wait::until;
 
 use crate::BUNDLE;
 
-/// What a reader of JSON into floats and sorted maps would change.
+/// JSON that a parser with floats and sorted maps would change.
 const EXACT: &str =
     r#"{"z":9007199254740993,"a":18446744073709551615,"m":{"b":1.0e5,"a":-0.0},"e":"\u00e9"}"#;
 
 #[tokio::test]
-async fn numbers_and_keys_come_back_as_they_were_sent() {
+async fn a_result_keeps_the_callers_numbers_and_order_of_keys() {
     let api = BUNDLE.caller("exact");
     let body = format!(r#"{{"function":"demo.echo","arguments":{EXACT},"metadata":{EXACT}}}"#);
     let submitted = api.send(Method::POST, "/operations", &[], body).await;
@@ -63,7 +63,7 @@ async fn an_accepted_operation_says_where_it_is_and_when_to_look() {
 }
 
 #[tokio::test]
-async fn who_has_seen_a_version_is_not_shown_it_again() {
+async fn a_read_with_the_current_etag_is_304() {
     let api = BUNDLE.caller("seen");
     let submitted = api.submit(&json!({"function": "demo.echo"})).await;
     let path = format!("/operations/{}", submitted.id());
@@ -90,7 +90,7 @@ async fn who_has_seen_a_version_is_not_shown_it_again() {
 }
 
 #[tokio::test]
-async fn progress_grows_and_says_which_step_it_is_at() {
+async fn progress_grows_and_names_its_step() {
     let api = BUNDLE.caller("progress");
     let submitted = api
         .submit(&json!({"function": "demo.countdown", "arguments": {"steps": 25, "step_ms": 100}}))
@@ -112,7 +112,7 @@ async fn progress_grows_and_says_which_step_it_is_at() {
     );
     let last = seen.pop().unwrap();
     assert!((last.0 - 1.0).abs() < f64::EPSILON, "{last:?}");
-    // Progress is written once a second at most.
+    // Progress is written at most once a second.
     assert!(seen.len() >= 2, "{seen:?}");
     for (progress, message) in seen {
         let step = (progress * 25.0).round();
@@ -121,7 +121,7 @@ async fn progress_grows_and_says_which_step_it_is_at() {
 }
 
 #[tokio::test]
-async fn another_owners_operation_is_as_absent_as_one_that_never_was() {
+async fn another_owners_operation_is_answered_like_a_missing_one() {
     let alice = BUNDLE.caller("alice");
     let id = alice.submit(&json!({"function": "demo.echo"})).await.id();
     alice.reaches(&id, "completed").await;
@@ -150,7 +150,7 @@ async fn another_owners_operation_is_as_absent_as_one_that_never_was() {
 }
 
 #[tokio::test]
-async fn head_answers_as_get_without_the_body() {
+async fn head_is_answered_like_get_without_the_body() {
     let api = BUNDLE.caller("head");
     let id = api.submit(&json!({"function": "demo.echo"})).await.id();
     api.reaches(&id, "completed").await;

@@ -1,4 +1,4 @@
-//! A thousand submits that are one.
+//! A thousand submits with one idempotency key.
 
 use std::collections::BTreeSet;
 
@@ -14,22 +14,21 @@ const CLIENTS: usize = 32;
 const SUBMITS: usize = 1000;
 const KEY: &str = "storm";
 
-/// What one of them was answered.
-struct Told {
+struct Submitted {
     operation_id: String,
     is_first: bool,
-    /// The first call's own id, where this face shows it.
+    /// The id of the first call; null in REST.
     original_request_id: Value,
     by_forrst: bool,
 }
 
-async fn submit(api: &Api) -> Told {
+async fn submit(api: &Api) -> Submitted {
     let headers = [("idempotency-key", KEY)];
     let body = json!({"function": "demo.echo", "arguments": {"n": 1}});
     let answer = api.submit_with(&headers, &body).await;
     let replayed = answer.headers.contains_key("idempotent-replayed");
     assert!(matches!(answer.status, 200 | 202), "{}", answer.text);
-    Told {
+    Submitted {
         operation_id: answer.id(),
         is_first: !replayed,
         original_request_id: Value::Null,
@@ -37,7 +36,7 @@ async fn submit(api: &Api) -> Told {
     }
 }
 
-async fn call(api: &Api, number: usize) -> Told {
+async fn call(api: &Api, number: usize) -> Submitted {
     let body = json!({
         "protocol": {"name": "forrst", "version": "0.1.0"},
         "id": format!("req_{number}"),
@@ -52,7 +51,7 @@ async fn call(api: &Api, number: usize) -> Told {
         .await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     let json = answer.json();
-    let data = |place: usize| json["extensions"][place]["data"].clone();
+    let data = |index: usize| json["extensions"][index]["data"].clone();
     let (asynchronous, idempotency) = (data(0), data(1));
     let status = idempotency["status"].as_str().unwrap();
     let known = ["processed", "processing", "cached"].contains(&status);
@@ -63,7 +62,7 @@ async fn call(api: &Api, number: usize) -> Told {
         Value::Null
     };
     assert_eq!(json["result"], result, "{}", answer.text);
-    Told {
+    Submitted {
         operation_id: asynchronous["operation_id"].as_str().unwrap().to_owned(),
         is_first: status == "processed",
         original_request_id: idempotency["original_request_id"].clone(),
@@ -71,42 +70,42 @@ async fn call(api: &Api, number: usize) -> Told {
     }
 }
 
-async fn client(client: usize) -> Vec<Told> {
+async fn client(client: usize) -> Vec<Submitted> {
     let api = BUNDLE.caller("storm");
-    let mut told = Vec::new();
+    let mut submitted = Vec::new();
     for number in (client..SUBMITS).step_by(CLIENTS) {
-        // Each client changes face with each submit, and half of them begin with either.
-        told.push(if (number / CLIENTS + client).is_multiple_of(2) {
+        // Each client alternates between the faces; half of the clients start with each.
+        submitted.push(if (number / CLIENTS + client).is_multiple_of(2) {
             submit(&api).await
         } else {
             call(&api, number).await
         });
     }
-    told
+    submitted
 }
 
 #[tokio::test]
 async fn a_thousand_submits_by_both_faces_are_one_operation() {
     let api = BUNDLE.caller("storm");
-    let told: Vec<Told> = join_all((0..CLIENTS).map(client))
+    let all: Vec<Submitted> = join_all((0..CLIENTS).map(client))
         .await
         .into_iter()
         .flatten()
         .collect();
-    assert_eq!(told.len(), SUBMITS);
-    let ids: BTreeSet<_> = told.iter().map(|one| one.operation_id.as_str()).collect();
+    assert_eq!(all.len(), SUBMITS);
+    let ids: BTreeSet<_> = all.iter().map(|one| one.operation_id.as_str()).collect();
     assert_eq!(ids.len(), 1, "{ids:?}");
-    let firsts: Vec<_> = told.iter().filter(|one| one.is_first).collect();
+    let firsts: Vec<_> = all.iter().filter(|one| one.is_first).collect();
     assert_eq!(firsts.len(), 1, "{} first answers", firsts.len());
-    // Whose it was is known to everybody, and nobody's when REST was first.
-    for one in told.iter().filter(|one| one.by_forrst) {
+    // Every Forrst answer has the id of the first call, or null when that was a REST submit.
+    for one in all.iter().filter(|one| one.by_forrst) {
         assert_eq!(one.original_request_id, firsts[0].original_request_id);
     }
 
-    let id = &told[0].operation_id;
+    let id = &all[0].operation_id;
     let completed = api.reaches(id, "completed").await.json();
     assert_eq!(completed["attempt"], 1);
-    // Created, claimed, completed: each once.
+    // One create, one claim and one completion.
     assert_eq!(completed["lock_version"], 3);
     let listed = |answer: Answer| {
         let json = answer.json();

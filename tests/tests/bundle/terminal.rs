@@ -1,4 +1,4 @@
-//! What the program prints of others' text on a terminal.
+//! Text from callers and functions that the program prints to a terminal.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -13,11 +13,10 @@ use serde_json::{Value, json};
 use tests::bundle::binaries;
 use tests::terminal::{HOSTILE, assert_visible};
 use tests::wait::soon;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::TcpListener;
-use tokio::process::Command;
 
-use crate::program::program;
+use crate::local_program::{program, run, signal};
 
 fn directory(name: &str) -> PathBuf {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -25,19 +24,15 @@ fn directory(name: &str) -> PathBuf {
     directory
 }
 
-async fn run(arguments: &[&str], input: &str) -> Output {
-    let mut child = program(arguments).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(input.as_bytes()).await.unwrap();
-    drop(stdin);
-    let output = soon("the end", child.wait_with_output()).await.unwrap();
+async fn run_visible(arguments: &[&str], input: &str) -> Output {
+    let output = run(arguments, input).await;
     assert_visible(&output);
     output
 }
 
-/// Functions that say it on standard output and error, and one that is refused with it.
+/// On standard output, on standard error, and in the reason why a function cannot run.
 #[tokio::test]
-async fn what_functions_write_is_escaped() {
+async fn the_output_of_functions_is_escaped() {
     let directory = directory("hostile-functions");
     for function in FUNCTIONS {
         let text = match function.name {
@@ -50,21 +45,21 @@ async fn what_functions_write_is_escaped() {
         std::fs::set_permissions(&binary, Permissions::from_mode(0o755)).unwrap();
     }
     let functions = directory.display().to_string();
-    let output = run(&["--port", "0", "--functions", &functions], "").await;
-    let said = |bytes: &[u8], words: &str| {
-        let said = String::from_utf8_lossy(bytes).into_owned();
-        assert!(said.contains(words), "{words}: {said}");
+    let output = run_visible(&["--port", "0", "--functions", &functions], "").await;
+    let assert_contains = |bytes: &[u8], words: &str| {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        assert!(text.contains(words), "{words}: {text}");
     };
-    said(
+    assert_contains(
         &output.stdout,
         "out \\u001b]0;title\\u0007\\u009b1m\\u202e\\u007f\\u2028\n",
     );
-    said(&output.stderr, "err \\u001b]0;title");
-    said(&output.stderr, "worker cannot run: \\u001b]0;title");
+    assert_contains(&output.stderr, "err \\u001b]0;title");
+    assert_contains(&output.stderr, "worker cannot run: \\u001b]0;title");
 }
 
 #[tokio::test]
-async fn what_a_function_is_said_to_have_failed_with_is_escaped() {
+async fn the_error_of_an_invocation_is_escaped() {
     let error = json!({"errorType": HOSTILE, "errorMessage": HOSTILE}).to_string();
     let routes = Router::new()
         .route(
@@ -89,9 +84,7 @@ async fn what_a_function_is_said_to_have_failed_with_is_escaped() {
     let url = line.strip_prefix("ready ").unwrap();
     let submitted = http_client().post(format!("{url}/operations")).send().await;
     assert_eq!(submitted.unwrap().status(), 500);
-    let process_id = child.id().unwrap().to_string();
-    let sent = Command::new("kill").args(["-TERM", &process_id]).status();
-    assert!(sent.await.unwrap().success());
+    signal(&child, "-TERM").await;
     let output = soon("the end", child.wait_with_output()).await.unwrap();
     assert_visible(&output);
     server.abort();
@@ -100,15 +93,15 @@ async fn what_a_function_is_said_to_have_failed_with_is_escaped() {
 #[tokio::test]
 async fn a_functions_result_and_error_are_escaped_and_json_keeps_its_value() {
     let arguments = json!({ "a": HOSTILE, HOSTILE: [] });
-    let output = run(&["run", "demo.echo", "-"], &arguments.to_string()).await;
+    let output = run_visible(&["run", "demo.echo", "-"], &arguments.to_string()).await;
     let result: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(result, arguments);
     let arguments = json!({"code": "MINE", "message": format!("{HOSTILE}\n{HOSTILE}")});
-    let output = run(&["run", "demo.fail", "-"], &arguments.to_string()).await;
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(said.lines().count(), 1, "{said}");
+    let output = run_visible(&["run", "demo.fail", "-"], &arguments.to_string()).await;
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
     let name = format!("demo.{HOSTILE}");
-    run(&["run", &name, "-"], "{}").await;
+    run_visible(&["run", &name, "-"], "{}").await;
 }
 
 #[tokio::test]
@@ -117,8 +110,11 @@ async fn the_demonstration_escapes_the_tables_name_and_columns() {
     std::fs::write(&table, format!("\"{HOSTILE}\",b\n1,2\n")).unwrap();
     let path = table.display().to_string();
     let functions = binaries().display().to_string();
-    let output = run(&["demo", "--functions", &functions, &path], "").await;
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.contains("hostile-tables/\\u001b]0;title"), "{said}");
-    assert!(said.contains("│ \\u001b]0;title"), "{said}");
+    let output = run_visible(&["demo", "--functions", &functions, &path], "").await;
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        stdout.contains("hostile-tables/\\u001b]0;title"),
+        "{stdout}"
+    );
+    assert!(stdout.contains("│ \\u001b]0;title"), "{stdout}");
 }

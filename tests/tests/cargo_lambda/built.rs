@@ -1,4 +1,4 @@
-//! What `cargo lambda build` has built, in the bundle.
+//! The binaries of `cargo lambda build`, in the bundle.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tests::receiver::{Receiver, SECRET};
 
 use crate::variable;
 
-/// A bundle of each.
+/// A bundle for each directory of binaries.
 fn bundles() -> Vec<Arc<RunningBundle>> {
     let directories = variable("BUILT_FUNCTIONS");
     let start = |directory: &str| {
@@ -19,7 +19,7 @@ fn bundles() -> Vec<Arc<RunningBundle>> {
         let environment = [
             ("AWS_LAMBDA_LOG_LEVEL", "WARN"),
             ("CALLBACK_ALLOWED_NETWORKS", "127.0.0.0/8"),
-            // A process that aborts leaves its lease behind.
+            // The shortest, because a test would wait for the lease of an aborted process.
             ("LEASE_SECONDS", "5"),
             ("WEBHOOK_SECRETS", SECRET),
         ];
@@ -35,7 +35,8 @@ fn bundles() -> Vec<Arc<RunningBundle>> {
     directories.split(':').map(start).collect()
 }
 
-/// cargo-lambda's own profile aborts on a panic. Then the worker would die of it, and the error would be `WORKER_LOST`.
+/// cargo-lambda's default profile aborts on a panic. The worker would end, and the error would be
+/// `WORKER_LOST`.
 #[tokio::test]
 async fn a_panic_is_a_failed_attempt() {
     for bundle in bundles() {
@@ -49,7 +50,7 @@ async fn a_panic_is_a_failed_attempt() {
 }
 
 #[tokio::test]
-async fn all_four_do_their_part() {
+async fn an_operation_completes_and_is_called_back() {
     let receiver = Receiver::start().await;
     for bundle in bundles() {
         let api = Api::new(bundle, "built");
@@ -62,7 +63,7 @@ async fn all_four_do_their_part() {
         let operation = api.reaches(&id, "completed").await.json();
         assert_eq!(operation["result"]["rows"], 2, "{operation}");
         api.callback_reaches(&id, "delivered").await;
-        let told: Value = receiver.received().pop().unwrap().verified();
-        assert_eq!(told["data"]["operation_id"], json!(id));
+        let body: Value = receiver.received().pop().unwrap().verified();
+        assert_eq!(body["data"]["operation_id"], json!(id));
     }
 }

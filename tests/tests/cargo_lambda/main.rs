@@ -1,7 +1,8 @@
-//! Holds what cargo-lambda makes of the functions, and how its emulator serves them, to what they are.
+//! The functions as cargo-lambda builds them, and as its emulator serves them.
 //!
-//! No part of `cargo test`, since it takes more than Rust: `tests/cargo_lambda.sh` runs it. `CARGO_LAMBDA` names the program, and
-//! `BUILT_FUNCTIONS` the directories, divided by colons, of the functions that it has built.
+//! `tests/cargo_lambda.sh` runs these tests, since `cargo test` has only Rust. `CARGO_LAMBDA` is
+//! the path of the program, and `BUILT_FUNCTIONS` the directories of the functions that it has
+//! built, separated by colons.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -10,10 +11,10 @@ mod routes;
 mod samples;
 mod watch;
 
-/// A variable that has to be there: a run that leaves something out fails.
+/// A variable that must be set, so that no run skips a part.
 #[expect(
     clippy::disallowed_methods,
-    reason = "whoever runs the suite says what it is run on"
+    reason = "the environment selects what the suite tests"
 )]
 fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set; see tests/cargo_lambda.sh"))

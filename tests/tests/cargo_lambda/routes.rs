@@ -1,26 +1,26 @@
-//! The routes, by the emulator's own router, and by the local gateway before the emulator.
+//! The routes: by the emulator's router, and by the local gateway in front of the emulator.
 
 use local::bundle::Bundle;
 use local::client::http_client;
-use local::gateway::{ROUTES, Route};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
+use shared::http::{ROUTES, Route};
 use tests::bundle::settings;
 use tests::wait::until;
 
 use crate::watch::Watch;
 
-/// An id that no operation has.
+/// The id of no operation.
 const ID: &str = "op_000000000000000000000000";
 
-/// The emulator with all functions, and the local gateway before it.
-struct Stand {
+/// The emulator with all functions, and the local gateway in front of it.
+struct Emulated {
     watch: Watch,
     bundle: Bundle,
     client: reqwest::Client,
 }
 
-impl Stand {
+impl Emulated {
     async fn start() -> Self {
         let port = Watch::free_port();
         let mut settings = settings(vec![]);
@@ -34,14 +34,14 @@ impl Stand {
         }
     }
 
-    /// By the emulator's router.
+    /// Sends a request to the emulator's router.
     async fn routed(&self, method: &Method, path: &str) -> Response {
         let url = format!("{}{path}", self.watch.url());
         let request = self.client.request(method.clone(), url);
         request.body("{}").send().await.unwrap()
     }
 
-    /// By the local gateway.
+    /// Sends a request to the local gateway.
     async fn call(&self, method: Method, path: &str, body: &Value) -> Value {
         let url = format!("{}{path}", self.bundle.url());
         let request = self.client.request(method, url);
@@ -55,29 +55,26 @@ impl Stand {
     }
 }
 
-/// What a route answers to a request with the body `{}` that names nobody, as the emulator has no authorizer: `/forrst` in the
-/// protocol's words, which come first there.
-fn expected(route: &Route) -> (Method, u16, &'static str, &'static str) {
-    match route.key {
-        "ANY /forrst" => (Method::POST, 400, "/errors/0/code", "INVALID_REQUEST"),
-        "ANY /health" => (Method::GET, 200, "/status", "ok"),
-        "POST /operations" | "ANY /operations/{id}/cancel" | "ANY /operations/{id}/redeliver" => {
-            (Method::POST, 401, "/code", "UNAUTHORIZED")
-        }
-        _ => (Method::GET, 401, "/code", "UNAUTHORIZED"),
+/// Status, and a member of the body with its value, of the answer to a request with the body `{}`.
+/// The emulator has no authorizer, so the request has no owner; `/forrst` reads the body first.
+fn expected(route: Route) -> (u16, &'static str, &'static str) {
+    match route {
+        Route::CallForrst => (400, "/errors/0/code", "INVALID_REQUEST"),
+        Route::Health => (200, "/status", "ok"),
+        _ => (401, "/code", "UNAUTHORIZED"),
     }
 }
 
 #[tokio::test]
-async fn the_emulators_router_leads_where_the_gateway_does() {
-    let stand = Stand::start().await;
+async fn the_emulators_router_reaches_the_function_of_each_route() {
+    let emulated = Emulated::start().await;
     for route in ROUTES {
-        let (method, status, pointer, value) = expected(route);
-        let (_, path) = route.key.split_once(' ').unwrap();
-        let answer = stand.routed(&method, &path.replace("{id}", ID)).await;
+        let (status, pointer, value) = expected(route);
+        let method = Method::from_bytes(route.method().as_bytes()).unwrap();
+        let answer = emulated.routed(&method, &route.path_of(ID)).await;
         let answered = answer.status();
         let text = answer.text().await.unwrap();
-        assert_eq!(answered, status, "{}: {text}", route.key);
+        assert_eq!(answered, status, "{route:?}: {text}");
         let body: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(body.pointer(pointer), Some(&json!(value)), "{body}");
     }
@@ -89,25 +86,25 @@ async fn the_emulators_router_leads_where_the_gateway_does() {
         (Method::GET, "/operations/", 404, None),
         (Method::GET, "/other", 404, None),
     ] {
-        let answer = stand.routed(&method, path).await;
+        let answer = emulated.routed(&method, path).await;
         let allowed = answer.headers().get("allow").map(|value| value.to_str());
         assert_eq!(answer.status(), status, "{method} {path}");
         assert_eq!(allowed.transpose().unwrap(), allow, "{method} {path}");
     }
-    stand.stop().await;
+    emulated.stop().await;
 }
 
 #[tokio::test]
-async fn behind_the_local_gateway_an_operation_is_carried_out() {
-    let stand = Stand::start().await;
+async fn the_local_gateway_runs_operations_on_the_emulators_functions() {
+    let emulated = Emulated::start().await;
     let body = json!({"function": "demo.echo", "arguments": {"ripe": true}});
-    let submitted = stand.call(Method::POST, "/operations", &body).await;
+    let submitted = emulated.call(Method::POST, "/operations", &body).await;
     let path = format!("/operations/{}", submitted["id"].as_str().unwrap());
     let result = until("the result", async || {
-        let operation = stand.call(Method::GET, &path, &Value::Null).await;
+        let operation = emulated.call(Method::GET, &path, &Value::Null).await;
         operation.get("result").cloned()
     })
     .await;
     assert_eq!(result, json!({"ripe": true}));
-    stand.stop().await;
+    emulated.stop().await;
 }

@@ -1,4 +1,4 @@
-//! Every sample event, by `cargo lambda invoke`.
+//! Every sample event, with `cargo lambda invoke`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use tests::world::Answer;
 
 use crate::watch::Watch;
 
-/// The functions in the emulator, on a store and queues that nobody else reads.
-struct Stand {
+/// The functions in the emulator, with a store and queues that have no other consumer.
+struct Emulated {
     watch: Watch,
     receiver: Receiver,
     environment: Environment,
@@ -26,7 +26,7 @@ struct Stand {
     _services: Services,
 }
 
-impl Stand {
+impl Emulated {
     async fn start() -> Self {
         let services = Services::start(Arc::new(SystemClock)).await.unwrap();
         let mut variables = services.environment.clone();
@@ -51,7 +51,7 @@ impl Stand {
         TestQueue::new(self.sqs.clone(), self.setting(kind.setting()).to_owned())
     }
 
-    /// Empty but for the samples' operation.
+    /// Brings the samples' operation to a stage, and deletes everything else.
     async fn bring_to(&self, stage: Stage) {
         self.clear().await;
         if stage == Stage::Absent {
@@ -104,27 +104,27 @@ impl Stand {
     }
 }
 
-/// The function that an event is for.
+/// The function of an event.
 fn function(sample: &str) -> &str {
     sample.split('/').next().unwrap()
 }
 
 #[tokio::test]
-async fn every_sample_is_answered() {
-    let stand = Stand::start().await;
+async fn every_sample_has_its_answer() {
+    let emulated = Emulated::start().await;
     for sample in HTTP {
-        stand.bring_to(sample.stage).await;
-        let answer = stand
+        emulated.bring_to(sample.stage).await;
+        let answer = emulated
             .watch
             .invoke(function(sample.name), &events::file(sample.name))
             .await;
         sample.check(&Answer::of(&answer));
     }
     for sample in QUEUED {
-        stand.bring_to(sample.stage).await;
-        let posts = stand.receiver.received().len();
-        let answer = stand.serve(sample).await;
-        sample.check(&answer, stand.receiver.received().len() - posts);
+        emulated.bring_to(sample.stage).await;
+        let posts = emulated.receiver.received().len();
+        let answer = emulated.serve(sample).await;
+        sample.check(&answer, emulated.receiver.received().len() - posts);
     }
-    stand.watch.stop().await;
+    emulated.watch.stop().await;
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use local::build::forget_package;
+use local::build::remove_package_variables;
 use serde_json::Value;
 use tests::wait::{soon, until};
 use tokio::net::TcpStream;
@@ -11,20 +11,20 @@ use tokio::process::{Child, Command};
 
 use crate::variable;
 
-/// The emulator, with the functions that it builds and starts when they are first invoked.
+/// The emulator. It builds and starts a function at the first invocation.
 pub(crate) struct Watch {
     port: u16,
     process: Child,
 }
 
 impl Watch {
-    /// A port for it, which it has to be told. Nothing listens there.
+    /// A port on which nothing listens: the emulator cannot pick one.
     pub(crate) fn free_port() -> u16 {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap().port()
     }
 
-    /// Starts it on this port, for functions that get these variables.
+    /// Waits until the emulator listens. The functions get these variables.
     pub(crate) async fn start(port: u16, environment: &[(String, String)]) -> Self {
         let lines: Vec<_> = environment
             .iter()
@@ -45,12 +45,11 @@ impl Watch {
         Self { port, process }
     }
 
-    /// Where it listens.
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// What a function answers to the event in a file.
+    /// The function's answer to the event in a file.
     pub(crate) async fn invoke(&self, function: &str, file: &Path) -> Value {
         let invoked = command("invoke", self.port)
             .arg("--data-file")
@@ -68,18 +67,18 @@ impl Watch {
         serde_json::from_slice(&invoked.stdout).unwrap()
     }
 
-    /// Ends it with its functions, which a kill would leave behind.
+    /// Ends the emulator with SIGINT, so that it ends the functions.
     pub(crate) async fn stop(mut self) {
         let id = self.process.id().unwrap().to_string();
-        let told = Command::new("kill").args(["-s", "INT", &id]).status();
-        assert!(told.await.unwrap().success());
+        let sent = Command::new("kill").args(["-s", "INT", &id]).status();
+        assert!(sent.await.unwrap().success());
         soon("the emulator's end", self.process.wait())
             .await
             .unwrap();
     }
 }
 
-/// In the workspace, as somebody would type it there.
+/// A command of cargo-lambda, in the workspace's root.
 fn command(subcommand: &str, port: u16) -> Command {
     let mut command = Command::new(variable("CARGO_LAMBDA"));
     command
@@ -87,6 +86,6 @@ fn command(subcommand: &str, port: u16) -> Command {
         .args(["--invoke-port", &port.to_string()])
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
         .kill_on_drop(true);
-    forget_package(&mut command);
+    remove_package_variables(&mut command);
     command
 }

@@ -1,4 +1,5 @@
-//! Callers, who submit, ask again until they are answered, cancel some, and in the end look at everything that was accepted.
+//! Callers: they submit with retries, cancel some operations, and in the end check every accepted
+//! operation.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -12,13 +13,14 @@ use tests::receiver::Receiver;
 
 use crate::Chance;
 
-/// Callers at once.
+/// Concurrent callers.
 const CALLERS: usize = 8;
-/// Between two looks of a caller who waits.
+/// Between two requests of a caller that retries or polls.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How long everything may take to come to rest, once it is left alone: leases, hidden messages and schedules run out in less.
-const SETTLE_MAX: Duration = Duration::from_secs(180);
-/// The part of the operations that is cancelled.
+/// How long operations and callbacks may take to end after the last fault: longer than every lease,
+/// visibility timeout and schedule.
+const END_MAX: Duration = Duration::from_secs(180);
+/// The share of operations that is cancelled.
 const CANCELLED: f64 = 0.15;
 
 pub(crate) struct Callers<'a> {
@@ -28,14 +30,14 @@ pub(crate) struct Callers<'a> {
     chance: Chance,
 }
 
-/// An operation as its caller knows it.
+/// An accepted operation.
 pub(crate) struct Accepted {
     id: String,
-    /// It was cancelled before any attempt, so none may ever begin.
-    is_never_to_run: bool,
+    /// The operation was cancelled before any attempt, so no attempt may start.
+    must_not_run: bool,
 }
 
-/// What came of a run.
+/// The results of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
     pub(crate) operations: usize,
@@ -46,9 +48,9 @@ pub(crate) struct Figures {
     attempts: u64,
     deliveries: usize,
     /// Operations that were cancelled before their first attempt.
-    never_to_run: usize,
-    settle_secs: u64,
-    /// What broke a promise, and how.
+    cancelled_early: usize,
+    end_secs: u64,
+    /// Operations that broke a promise, and which one.
     lost: Vec<String>,
 }
 
@@ -62,7 +64,7 @@ impl<'a> Callers<'a> {
         }
     }
 
-    /// Everything that was accepted until then.
+    /// Submits until `ends_at` and returns every accepted operation.
     pub(crate) async fn until(&self, ends_at: Timestamp) -> Vec<Accepted> {
         let callers = (0..CALLERS).map(|caller| self.call_until(caller, ends_at));
         let accepted = futures_util::future::join_all(callers).await;
@@ -74,22 +76,22 @@ impl<'a> Callers<'a> {
         while SystemClock.now() < ends_at {
             let key = format!("{caller}-{}", accepted.len());
             let id = self.submit(&key).await;
-            let is_never_to_run = self.chance.is(CANCELLED) && self.cancel(&id).await;
-            accepted.push(Accepted {
-                id,
-                is_never_to_run,
-            });
+            let must_not_run = self.chance.is(CANCELLED) && self.cancel(&id).await;
+            accepted.push(Accepted { id, must_not_run });
         }
         accepted
     }
 
-    /// Asks until it is answered; the key makes one operation of all that.
+    /// Retries until there is an answer. All attempts have one idempotency key.
     async fn submit(&self, key: &str) -> String {
         let work = [
             json!({"function": "demo.echo", "arguments": {"key": key}}),
             json!({"function": "demo.echo", "arguments": {"key": key, "text": "x".repeat(3000)}}),
             json!({"function": "demo.countdown", "arguments": {"steps": 3, "step_ms": 100}}),
-            json!({"function": "demo.fail", "arguments": {"retryable": true, "succeed_on_attempt": 2}}),
+            json!({
+                "function": "demo.fail",
+                "arguments": {"retryable": true, "succeed_on_attempt": 2},
+            }),
             json!({"function": "demo.fail", "arguments": {"retryable": false}}),
         ];
         let mut body = self.chance.of(&work).unwrap().clone();
@@ -111,7 +113,7 @@ impl<'a> Callers<'a> {
         }
     }
 
-    /// Cancels; whether that was before any attempt had begun.
+    /// Returns whether the cancel came before any attempt.
     async fn cancel(&self, id: &str) -> bool {
         loop {
             let path = format!("{}/operations/{id}/cancel", self.url);
@@ -134,30 +136,30 @@ impl<'a> Callers<'a> {
         }
     }
 
-    /// Waits until everything that was accepted has come to its end, its callback as well, and holds it to the promises.
-    pub(crate) async fn settle(&self, accepted: &[Accepted]) -> Figures {
+    /// Waits until every operation and its callback have ended, and checks the promises.
+    pub(crate) async fn check(&self, accepted: &[Accepted]) -> Figures {
         let began_at = SystemClock.now();
         let mut figures = Figures {
             operations: accepted.len(),
-            never_to_run: accepted
+            cancelled_early: accepted
                 .iter()
-                .filter(|operation| operation.is_never_to_run)
+                .filter(|operation| operation.must_not_run)
                 .count(),
             ..Figures::default()
         };
         let mut ended = Vec::new();
         for operation in accepted {
             let mut seen = self.read(&operation.id).await;
-            while !is_at_rest(&seen) && SystemClock.now() < began_at + SETTLE_MAX {
+            while !has_ended(&seen) && SystemClock.now() < began_at + END_MAX {
                 tokio::time::sleep(PAUSE).await;
                 seen = self.read(&operation.id).await;
             }
             ended.push(seen);
         }
-        figures.settle_secs = SystemClock.now().since(began_at).as_secs();
+        figures.end_secs = SystemClock.now().since(began_at).as_secs();
         let deliveries = self.receiver.received();
         figures.deliveries = deliveries.len();
-        let told: HashSet<(String, String)> = deliveries
+        let delivered: HashSet<(String, String)> = deliveries
             .iter()
             .map(|delivery| {
                 let data = delivery.verified()["data"].clone();
@@ -168,19 +170,19 @@ impl<'a> Callers<'a> {
         for (operation, seen) in accepted.iter().zip(ended) {
             let status = seen["status"].as_str().unwrap().to_owned();
             figures.attempts += seen["attempt"].as_u64().unwrap_or_default();
-            let delivered = told.contains(&(operation.id.clone(), status.clone()));
-            let told_otherwise = told
+            let is_delivered = delivered.contains(&(operation.id.clone(), status.clone()));
+            let has_other_status = delivered
                 .iter()
-                .any(|(id, told)| *id == operation.id && *told != status);
-            let ran = operation.is_never_to_run
+                .any(|(id, other)| *id == operation.id && *other != status);
+            let ran = operation.must_not_run
                 && (seen["attempt"] != 0
                     || !seen["progress"].is_null()
                     || !seen["started_at"].is_null());
             let changed = self.read(&operation.id).await != seen;
-            if !is_at_rest(&seen) || !delivered || told_otherwise || ran || changed {
+            if !has_ended(&seen) || !is_delivered || has_other_status || ran || changed {
                 let faults = [
-                    ("undelivered", !delivered),
-                    ("told otherwise", told_otherwise),
+                    ("undelivered", !is_delivered),
+                    ("delivered with another status", has_other_status),
                     ("ran", ran),
                     ("changed", changed),
                 ];
@@ -195,10 +197,10 @@ impl<'a> Callers<'a> {
 impl Figures {
     pub(crate) fn assert_nothing_lost(&self) {
         assert!(self.lost.is_empty(), "{:#?}", self.lost);
-        // What never happened was not held to its promise.
+        // A run without one of these has not tested its promise.
         let happened = [
             self.operations,
-            self.never_to_run,
+            self.cancelled_early,
             self.kills,
             self.duplicates,
             self.faults,
@@ -211,27 +213,29 @@ impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "operations {} {:?}, {} cancelled before any attempt, attempts {}, kills {}, duplicates {}, store faults {}, deliveries {}, at rest after {} s, lost {}",
+            "operations {} {:?}, {} cancelled before any attempt, attempts {}, kills {}, \
+             duplicates {}, store faults {}, deliveries {}, at rest after {} s, lost {}",
             self.operations,
             self.ends,
-            self.never_to_run,
+            self.cancelled_early,
             self.attempts,
             self.kills,
             self.duplicates,
             self.faults,
             self.deliveries,
-            self.settle_secs,
+            self.end_secs,
             self.lost.len()
         )
     }
 }
 
-fn is_at_rest(operation: &Value) -> bool {
+/// Whether operation and callback have ended.
+fn has_ended(operation: &Value) -> bool {
     let ended = ["completed", "failed", "cancelled"].map(Value::from);
     ended.contains(&operation["status"]) && operation["callback"]["status"] == "delivered"
 }
 
-/// Status and body, when there was an answer.
+/// Status and body; `None` without an answer.
 async fn answer(request: reqwest::RequestBuilder) -> Option<(u16, Value)> {
     let response = request.send().await.ok()?;
     let status = response.status().as_u16();

@@ -1,4 +1,4 @@
-//! Messages that are delivered more than once.
+//! Duplicated messages.
 
 use std::time::Duration;
 
@@ -16,7 +16,8 @@ use crate::Chance;
 /// Between two messages that are duplicated.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What a process that died leaves hidden is waited for. It bears no less than a process's own calls.
+/// Short, because the run waits for the messages of killed processes, but longer than an attempt's
+/// own calls take.
 const VISIBILITY_SECS: &str = "6";
 
 /// The bundle's four queues.
@@ -36,7 +37,8 @@ impl Queues {
         }
     }
 
-    /// A function whose timeout is shorter than the template's could have this; a run need not wait for 15 minutes.
+    /// With the template's visibility timeouts a run would wait for 15 minutes. Functions with
+    /// shorter timeouts could have these.
     pub(crate) async fn shorten_visibility(&self) {
         for url in &self.urls {
             let queue = self.client.set_queue_attributes().queue_url(url);
@@ -45,7 +47,8 @@ impl Queues {
         }
     }
 
-    /// Sends again what it finds, and leaves what it found; how many messages.
+    /// Sends copies of the messages that it receives, which it does not delete. Returns the number
+    /// of copies.
     pub(crate) async fn duplicate_until(&self, ends_at: Timestamp, chance: Chance) -> usize {
         let mut duplicates = 0;
         let mut pace = tokio::time::interval(PAUSE);

@@ -1,4 +1,4 @@
-//! Processes of functions that die without a word.
+//! Kills of the functions' processes.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use tests::processes::Process;
 
 use crate::Chance;
 
-/// Between two kills: time for a process to start and get into its work.
+/// Between two kills: enough for a process to start and to begin its work.
 const PAUSE: Duration = Duration::from_millis(150);
 
-/// All four, and no other child of the tests' process.
+/// The functions, and no other child of this process.
 const VICTIMS: [&str; 4] = ["submit", "status", "worker", "callback"];
 
-/// Kills one process after the other, with SIGKILL; how many.
+/// Kills one process after the other with SIGKILL. Returns the number of kills.
 pub(crate) async fn until(ends_at: Timestamp, chance: Chance) -> usize {
     let mut kills = 0;
     let mut pace = tokio::time::interval(PAUSE);
@@ -26,7 +26,7 @@ pub(crate) async fn until(ends_at: Timestamp, chance: Chance) -> usize {
             .filter(|process| VICTIMS.contains(&process.name.as_str()))
             .collect();
         if let Some(victim) = chance.of(&alive) {
-            // It may have died by itself meanwhile.
+            // The process may have ended meanwhile.
             kills += usize::from(victim.signal("KILL").await);
         }
     }

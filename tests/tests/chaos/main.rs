@@ -1,8 +1,9 @@
-//! Chaos on the real bundle: operations are submitted, cancelled and called back while the functions' processes are killed,
-//! messages are duplicated and the store throttles, stalls and loses answers. Nothing that was accepted may be lost.
+//! Chaos on the bundle: operations are submitted, cancelled and called back while the functions'
+//! processes are killed, messages are duplicated, and the store throttles, stalls and loses
+//! answers. No accepted operation may be lost.
 //!
-//! The run of the tests is short; `CHAOS_SECONDS` makes it as long as one likes, and `CHAOS_SEED` repeats the choices of another.
-//! It prints its figures.
+//! `cargo test` runs it for a few seconds; `CHAOS_SECONDS` sets another duration, and `CHAOS_SEED`
+//! repeats the choices of an earlier run. It prints its figures.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -28,13 +29,14 @@ use crate::store::FaultyStore;
 
 const SECONDS_DEFAULT: u64 = 5;
 
-/// What may be chosen at random, and by how much: enough that each happens many times in a short run.
+/// The random choices of a run.
 #[derive(Clone)]
 struct Chance(Arc<dyn Random>);
 
 impl Chance {
-    fn is(&self, part: f64) -> bool {
-        self.0.fraction() < part
+    /// True for this share of the calls.
+    fn is(&self, share: f64) -> bool {
+        self.0.fraction() < share
     }
 
     fn of<'a, T>(&self, choices: &'a [T]) -> Option<&'a T> {
@@ -56,31 +58,31 @@ async fn nothing_that_was_accepted_is_lost() {
         let number = environment.optional(name).map(|text| text.parse().unwrap());
         number.unwrap_or(default)
     };
-    let lasts = Duration::from_secs(seconds("CHAOS_SECONDS", SECONDS_DEFAULT));
+    let duration = Duration::from_secs(seconds("CHAOS_SECONDS", SECONDS_DEFAULT));
     let seed = seconds(
         "CHAOS_SEED",
         u64::try_from(SystemClock.now().as_millis()).unwrap(),
     );
-    println!("CHAOS_SEED={seed} CHAOS_SECONDS={}", lasts.as_secs());
+    println!("CHAOS_SEED={seed} CHAOS_SECONDS={}", duration.as_secs());
     let chance = Chance(Arc::new(SeededRandom::new(seed)));
 
     let receiver = Receiver::start().await;
     let store = FaultyStore::start(chance.clone()).await;
     let bundle = Bundle::start(settings(&store)).await.unwrap();
-    store.stands_before(&bundle);
+    store.forward_to(&bundle);
     let queues = Queues::of(&bundle);
     queues.shorten_visibility().await;
 
     let callers = Callers::new(bundle.url(), &receiver, chance.clone());
-    let ends_at = SystemClock.now() + lasts;
-    store.rage();
+    let ends_at = SystemClock.now() + duration;
+    store.start_faults();
     let (operations, kills, duplicates) = tokio::join!(
         callers.until(ends_at),
         kills::until(ends_at, chance.clone()),
         queues.duplicate_until(ends_at, chance),
     );
-    let faults = store.calm();
-    let mut figures = callers.settle(&operations).await;
+    let faults = store.stop_faults();
+    let mut figures = callers.check(&operations).await;
     (figures.kills, figures.duplicates, figures.faults) = (kills, duplicates, faults);
     println!("{figures}");
     bundle.stop().await;
@@ -89,7 +91,7 @@ async fn nothing_that_was_accepted_is_lost() {
 
 fn settings(store: &FaultyStore) -> Settings {
     let environment = [
-        // What is done to them is what they would complain of.
+        // The functions would log an error for each fault.
         ("AWS_LAMBDA_LOG_LEVEL", "FATAL"),
         ("AWS_ENDPOINT_URL_DYNAMODB", store.url.as_str()),
         ("CALLBACK_ALLOWED_NETWORKS", "127.0.0.0/8"),

@@ -1,4 +1,4 @@
-//! A store that throttles, stalls and loses answers: a proxy before the embedded one.
+//! A store that throttles, stalls and loses answers: a proxy in front of the embedded store.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -16,12 +16,14 @@ use tokio::task::JoinSet;
 
 use crate::Chance;
 
-/// Parts of the requests that are throttled; that are not carried out and never answered; that are carried out and never answered.
+/// The share of requests that are throttled.
 const THROTTLED: f64 = 0.04;
+/// The share of requests that are neither executed nor answered.
 const STALLED: f64 = 0.01;
+/// The share of requests that are executed and not answered.
 const UNANSWERED: f64 = 0.02;
 
-/// See the module. It ends when it is dropped.
+/// Dropping it closes the listener.
 pub(crate) struct FaultyStore {
     pub(crate) url: String,
     proxy: Arc<Proxy>,
@@ -31,7 +33,7 @@ pub(crate) struct FaultyStore {
 struct Proxy {
     store: OnceLock<String>,
     client: reqwest::Client,
-    raging: AtomicBool,
+    has_faults: AtomicBool,
     faults: AtomicUsize,
     chance: Chance,
 }
@@ -43,7 +45,7 @@ impl FaultyStore {
         let proxy = Arc::new(Proxy {
             store: OnceLock::new(),
             client: http_client(),
-            raging: AtomicBool::new(false),
+            has_faults: AtomicBool::new(false),
             faults: AtomicUsize::new(0),
             chance,
         });
@@ -57,25 +59,24 @@ impl FaultyStore {
         }
     }
 
-    /// Passes requests on to this bundle's own store.
-    pub(crate) fn stands_before(&self, bundle: &Bundle) {
+    pub(crate) fn forward_to(&self, bundle: &Bundle) {
         self.proxy.store.set(bundle.store_url().to_owned()).unwrap();
     }
 
-    pub(crate) fn rage(&self) {
-        self.proxy.raging.store(true, Ordering::Relaxed);
+    pub(crate) fn start_faults(&self) {
+        self.proxy.has_faults.store(true, Ordering::Relaxed);
     }
 
-    /// Passes everything on from now on; how many faults there were.
-    pub(crate) fn calm(&self) -> usize {
-        self.proxy.raging.store(false, Ordering::Relaxed);
+    /// Returns the number of faults.
+    pub(crate) fn stop_faults(&self) -> usize {
+        self.proxy.has_faults.store(false, Ordering::Relaxed);
         self.proxy.faults.load(Ordering::Relaxed)
     }
 }
 
 impl Proxy {
-    fn fails(&self, part: f64) -> bool {
-        let fails = self.raging.load(Ordering::Relaxed) && self.chance.is(part);
+    fn fails(&self, share: f64) -> bool {
+        let fails = self.has_faults.load(Ordering::Relaxed) && self.chance.is(share);
         self.faults.fetch_add(usize::from(fails), Ordering::Relaxed);
         fails
     }
@@ -89,7 +90,7 @@ async fn pass(State(proxy): State<Arc<Proxy>>, mut headers: HeaderMap, body: Byt
     if proxy.fails(STALLED) {
         return std::future::pending().await;
     }
-    // The store's own is another.
+    // The client sets the store's.
     headers.remove(HOST);
     let request = proxy
         .client

@@ -1,4 +1,4 @@
-//! What an invocation leaves on the log when its process has to end.
+//! The metrics in the log of an invocation whose process must end.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -11,9 +11,9 @@ use local::function::{FunctionSettings, Instance, Invocation};
 use serde_json::Value;
 use shared::clock::{Clock as _, SystemClock};
 use shared::metrics::Metric;
-use tests::metrics::{Key, key, told};
+use tests::metrics::{Key, key, read};
 
-/// What the local runtime says that the function's version is.
+/// The version that the local Runtime API reports.
 const VERSION: &str = "$LATEST";
 
 #[tokio::test]
@@ -25,7 +25,7 @@ async fn an_exit_that_a_caller_caused_is_counted_before_the_process_ends() {
         (Metric::CallerCausedExit, 1),
         (Metric::CallerCausedExitOfVersion(VERSION), 1),
     ];
-    assert_eq!(told(&lines), counts(&expected));
+    assert_eq!(read(&lines), counts(&expected));
     for line in lines {
         let timestamp = line["_aws"]["Timestamp"].as_i64().unwrap();
         assert!((began..=SystemClock.now().as_millis()).contains(&timestamp));
@@ -33,9 +33,9 @@ async fn an_exit_that_a_caller_caused_is_counted_before_the_process_ends() {
 }
 
 #[tokio::test]
-async fn an_exit_that_is_the_versions_own_fault_is_lambdas_error_alone() {
+async fn an_exit_that_the_version_caused_is_counted_only_by_lambda() {
     let lines = log_of("version").await;
-    assert_eq!(told(&lines), counts(&[(Metric::RaceLost, 1)]));
+    assert_eq!(read(&lines), counts(&[(Metric::RaceLost, 1)]));
 }
 
 fn counts(metrics: &[(Metric<'_>, u64)]) -> BTreeMap<Key, u64> {
@@ -43,7 +43,7 @@ fn counts(metrics: &[(Metric<'_>, u64)]) -> BTreeMap<Key, u64> {
     counts.collect()
 }
 
-/// The metrics that a process writes in one invocation, which ends it.
+/// The metrics that a process writes in the invocation that ends it.
 async fn log_of(cause: &str) -> Vec<Value> {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("exits-{cause}"));
     std::fs::create_dir_all(&directory).unwrap();

@@ -132,7 +132,7 @@ impl Here {
             .lock()
             .unwrap()
             .insert(self.name.clone(), stand);
-        self.wire.look_again();
+        self.wire.wake_process();
         opened.await.unwrap();
     }
 }
@@ -140,7 +140,7 @@ impl Here {
 impl Drop for Leaves {
     fn drop(&mut self) {
         self.works.0.lock().unwrap().remove(&self.name);
-        self.wire.look_again();
+        self.wire.wake_process();
     }
 }
 
@@ -162,7 +162,7 @@ impl Works {
         }
         let waits = |work: &Stand| work.gate.is_some() && !work.context.is_cancelled();
         if works.len() != begun || !works.values().all(waits) {
-            return AtWork::GoesOn;
+            return AtWork::Runs;
         }
         let now = clock.now();
         let due = works
@@ -172,7 +172,7 @@ impl Works {
             Some(gate) => {
                 // One that was dropped meanwhile goes nowhere.
                 let _ = gate.open.send(());
-                AtWork::GoesOn
+                AtWork::Runs
             }
             None => AtWork::Waits,
         }

@@ -167,7 +167,7 @@ impl Stage {
     fn neighbours(&self, schedule: &Schedule, ends: &[(String, u32)]) -> Option<String> {
         let pairs = self.undisturbed.iter().zip(ends);
         let disturbed = pairs.filter(|(before, now)| before != now).count();
-        let is_shared = schedule.faults().any(|(_, fault)| fault.is_deadly());
+        let is_shared = schedule.faults().any(|(_, fault)| fault.is_crash());
         (!is_shared && disturbed > schedule.len())
             .then(|| format!("neighbours were disturbed: {ends:?}"))
     }
@@ -251,7 +251,7 @@ impl Runner<'_> {
             Process::Worker => self.serve_soon(QueueKind::Dispatch).await,
             Process::LostWorker => {
                 // Hide, claim, and the outcome that is never written.
-                self.world.wire.doom(2);
+                self.world.wire.crash_before(2);
                 self.serve_soon(QueueKind::Dispatch).await;
             }
             Process::Callback => self.serve_soon(QueueKind::Callback).await,

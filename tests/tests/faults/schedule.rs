@@ -14,8 +14,8 @@ pub(crate) struct Schedule(BTreeMap<usize, Fault>);
 /// The word for a fault.
 pub(crate) fn word(fault: Fault) -> &'static str {
     match fault {
-        Fault::Unsent => "unsent",
-        Fault::Unheard => "unheard",
+        Fault::CrashBefore => "unsent",
+        Fault::CrashAfter => "unheard",
         Fault::Lost => "lost",
         Fault::AlwaysLost => "always-lost",
         Fault::Throttled => "throttled",

@@ -1,4 +1,5 @@
-//! Leases of real workers: one that is killed in the middle of its work, and one that stands still past its lease and wakes up.
+//! Leases of real workers: one is killed in the middle of its work, and one is stopped past its
+//! lease and continues.
 
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -17,7 +18,7 @@ const LEASE: Duration = Duration::from_secs(5);
 
 static BUNDLE: SharedBundle = SharedBundle::new(|| {
     [
-        // A worker that lost its lease says so.
+        // A worker that lost its lease logs a warning.
         ("AWS_LAMBDA_LOG_LEVEL", "ERROR"),
         ("CALLBACK_ALLOWED_NETWORKS", "127.0.0.0/8"),
         ("LEASE_SECONDS", "5"),
@@ -27,15 +28,15 @@ static BUNDLE: SharedBundle = SharedBundle::new(|| {
     .into()
 });
 
-/// One after the other: each has the only worker that runs.
+/// One test, because each part needs to know the workers that run.
 #[tokio::test]
 async fn a_lease_is_lost_with_its_worker_and_a_worker_with_its_lease() {
     let api = BUNDLE.caller("leases");
-    a_killed_workers_operation_is_taken_up_within_about_a_lease(&api).await;
-    a_zombie_changes_nothing_and_acknowledges_nothing(&api).await;
+    a_killed_workers_operation_is_claimed_again_after_its_lease(&api).await;
+    a_fenced_off_worker_changes_nothing_and_acknowledges_nothing(&api).await;
 }
 
-async fn a_killed_workers_operation_is_taken_up_within_about_a_lease(api: &Api) {
+async fn a_killed_workers_operation_is_claimed_again_after_its_lease(api: &Api) {
     let long =
         json!({"function": "demo.countdown", "arguments": {"steps": 10_000, "step_ms": 100}});
     let id = api.submit(&long).await.id();
@@ -44,15 +45,14 @@ async fn a_killed_workers_operation_is_taken_up_within_about_a_lease(api: &Api) 
     let killed_at = SystemClock.now();
     at_work(api, &id, 2).await;
     let took = SystemClock.now().since(killed_at);
-    // The lease was renewed a third of it ago at the most, and a queue is not looked at all the time.
+    // The lease is renewed every third of it, and the queue is not received from at every moment.
     assert!(LEASE / 3 < took && took < LEASE * 3, "{took:?}");
     let cancelled = api.post(&format!("/operations/{id}/cancel")).await;
     assert_eq!(cancelled.status, 200);
 }
 
-async fn a_zombie_changes_nothing_and_acknowledges_nothing(api: &Api) {
-    // Nobody is at work any more.
-    until("an idle worker", async || {
+async fn a_fenced_off_worker_changes_nothing_and_acknowledges_nothing(api: &Api) {
+    until("the end of all other work", async || {
         let list = api.get("/operations?status=processing").await.json();
         list["operations"]
             .as_array()
@@ -63,7 +63,9 @@ async fn a_zombie_changes_nothing_and_acknowledges_nothing(api: &Api) {
     .await;
     let receiver = Receiver::start().await;
     let body = json!({
-        "function": "demo.countdown", "arguments": {"steps": 40, "step_ms": 100}, "callback_url": receiver.url,
+        "function": "demo.countdown",
+        "arguments": {"steps": 40, "step_ms": 100},
+        "callback_url": receiver.url,
     });
     let id = api.submit(&body).await.id();
     let stopped = at_work(api, &id, 1).await;
@@ -74,15 +76,15 @@ async fn a_zombie_changes_nothing_and_acknowledges_nothing(api: &Api) {
     successors.retain(|worker| !stopped.contains(worker));
     assert!(!successors.is_empty());
 
-    // It wakes while its successor holds the operation, with a heartbeat that is long due.
+    // It continues while its successor holds the operation, and its heartbeat is long due.
     for worker in &stopped {
         assert!(worker.signal("CONT").await);
     }
-    // Time for it to answer for its message: work that the other workers do meanwhile, and it as well once it is free.
+    // Time for it to answer for its message, filled with work for all workers.
     let others = futures_util::future::join_all((0..8).map(|_| async {
-        let sleeper =
+        let short =
             json!({"function": "demo.countdown", "arguments": {"steps": 5, "step_ms": 100}});
-        let id = api.submit(&sleeper).await.id();
+        let id = api.submit(&short).await.id();
         api.reaches(&id, "completed").await.json()["attempt"].clone()
     }));
     assert!(others.await.iter().all(|attempt| *attempt == 1));
@@ -90,7 +92,7 @@ async fn a_zombie_changes_nothing_and_acknowledges_nothing(api: &Api) {
     let seen = (&held["status"], &held["attempt"]);
     assert_eq!(seen, (&json!("processing"), &json!(2)));
 
-    // Were the message acknowledged by the zombie, nobody would take up what its successor leaves.
+    // If the fenced-off worker had acknowledged the message, no worker would receive it again.
     for worker in &successors {
         assert!(worker.signal("KILL").await);
     }
@@ -100,7 +102,7 @@ async fn a_zombie_changes_nothing_and_acknowledges_nothing(api: &Api) {
     assert_eq!(receiver.received().len(), 1);
 }
 
-/// The workers that live once an attempt has begun and come some way.
+/// The live workers once an attempt has made progress.
 async fn at_work(api: &Api, id: &str, attempt: u64) -> Vec<Process> {
     until(&format!("attempt {attempt}"), async || {
         let operation = api.get(&format!("/operations/{id}")).await.json();

@@ -2,35 +2,32 @@
 
 use std::collections::BTreeSet;
 
-use local::gateway::ROUTES;
 use serde_json::{Value, json};
 use shared::domain::callback::{CallbackStatus, Event};
 use shared::domain::operation::FailureCode;
 use shared::domain::transition::Status;
+use shared::http::ROUTES;
 use shared::request::Code;
 use submit::forrst::protocol::{ExtensionName, Spelling};
 use tests::openapi::{Document, EXTENSIBLE, Route};
 
-/// Both ways, with whether an authorizer stands before each. The template's routes are held to the local gateway's by a test of their own.
+/// The document's routes and the code's, both ways, with whether each needs an authorizer.
 pub(crate) fn route_faults(document: &Document) -> Vec<String> {
     let documented: BTreeSet<_> = document
         .routes()
         .into_iter()
         .map(|route| {
             let operation = document.operation(&route).unwrap_or_default();
-            let is_open = document.at(&operation)["security"] == json!([]);
+            let is_public = document.at(&operation)["security"] == json!([]);
             let Route { method, path } = route;
-            let own = format!("{method} {path}");
-            let has_own = ROUTES.iter().any(|route| route.key == own);
-            let key = if has_own { own } else { format!("ANY {path}") };
-            (key, !is_open)
+            (format!("{method} {path}"), is_public)
         })
         .collect();
-    let served = ROUTES
-        .iter()
-        .map(|route| (route.key.to_owned(), route.authorized))
-        .collect();
-    differences("the gateway's routes", &documented, &served)
+    let served = ROUTES.map(|route| {
+        let name = format!("{} {}", route.method(), route.path());
+        (name, route.is_public())
+    });
+    differences("the code's routes", &documented, &BTreeSet::from(served))
 }
 
 /// The version, and every list of codes, both ways.

@@ -356,7 +356,7 @@ fn suffer(world: &World, is_out_of_reach: bool) {
     } else {
         Vec::new()
     };
-    world.wire.suffer(&outages);
+    world.wire.set_outages(&outages);
 }
 
 /// Removes a required attribute from a record.

@@ -281,7 +281,7 @@ const VERSIONS: [&str; 20] = [
 ];
 
 fn is_url(text: &str) -> bool {
-    let everywhere = AllowedNetworks::parse("0.0.0.0/0, ::/0").unwrap();
+    let everywhere = "0.0.0.0/0, ::/0".parse::<AllowedNetworks>().unwrap();
     CallbackUrl::parse(text, &everywhere).is_ok()
 }
 

@@ -71,7 +71,11 @@ fn aws(world: &World) -> Aws {
 async fn submit(world: &World, body: Value) -> OperationId {
     // Boxed, so that the compiler need not resolve the types of all futures inside.
     let answer = Box::pin(world.submit(body)).await;
-    OperationId::parse(answer.json["id"].as_str().unwrap()).unwrap()
+    answer.json["id"]
+        .as_str()
+        .unwrap()
+        .parse::<OperationId>()
+        .unwrap()
 }
 
 async fn get(world: &World, id: &OperationId) -> Operation {

@@ -103,7 +103,7 @@ impl Local {
     }
 
     async fn wait_for_status(&self, id: &str, expected: &str) {
-        let id = OperationId::parse(id).unwrap();
+        let id = id.parse::<OperationId>().unwrap();
         until("the status", async || {
             let read = self.store.get(&id, SystemClock.now()).await.unwrap();
             let status = read.unwrap().status();
@@ -114,7 +114,7 @@ impl Local {
 
     /// Claims the operation as a worker that reports progress and then crashes.
     async fn report_progress(&self, id: &str) {
-        let id = OperationId::parse(id).unwrap();
+        let id = id.parse::<OperationId>().unwrap();
         let (now, lease) = (SystemClock.now(), Duration::from_secs(1));
         let operation = self.store.get(&id, now).await.unwrap().unwrap();
         let claim_id = ClaimId::from_bytes([9; 16]);

@@ -100,7 +100,7 @@ async fn assert_all_ended(world: &World, receiver: &Receiver, ids: &[OperationId
         .iter()
         .map(|delivery| {
             let id = delivery.verified()["data"]["operation_id"].clone();
-            OperationId::parse(id.as_str().unwrap()).unwrap()
+            id.as_str().unwrap().parse::<OperationId>().unwrap()
         })
         .collect();
     assert_eq!(delivered, ids.iter().cloned().collect());
@@ -315,7 +315,7 @@ async fn after_an_outage_a_second_run_continues() {
         (Service::Store, "the table cannot be read"),
         (Service::Queues, "cannot send to the queue ferry-dispatch"),
     ] {
-        world.wire.suffer(&[Outage {
+        world.wire.set_outages(&[Outage {
             service,
             fault: Fault::AlwaysThrottled,
             only: String::new(),
@@ -323,7 +323,7 @@ async fn after_an_outage_a_second_run_continues() {
         let error = tool(&world).run(&mut |_| {}).await.unwrap_err();
         assert_eq!(error.to_string(), expected);
     }
-    world.wire.suffer(&[]);
+    world.wire.set_outages(&[]);
     assert_eq!(requeue(&world).await.sent, 3);
     world.rest().await;
     assert_eq!(requeue(&world).await.live, 0);

@@ -12,9 +12,9 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use local::bundle::{FUNCTIONS, PASSED_ON};
-use local::gateway::{Handler, ROUTES};
 use shared::domain::limits as bounds;
 use shared::domain::transition::{Status, Step, Verdict, verdict};
+use shared::http::ROUTES;
 use shared::metrics::{FUNCTION, Metric, NAMESPACE_DEFAULT, OUTCOME, SERVICE, VERSION};
 use tests::metrics::unit_name;
 use tests::readme::{part, root};
@@ -46,10 +46,10 @@ fn the_states_are_those_of_the_transition_table() {
                 .into_iter()
                 .filter_map(|step| match verdict(from, step) {
                     Verdict::To(reached) if reached == to => Some(label(step).to_owned()),
-                    Verdict::ToOnceFree(reached) if reached == to => {
+                    Verdict::ToAfterLease(reached) if reached == to => {
                         Some(format!("{}*", label(step)))
                     }
-                    Verdict::To(_) | Verdict::ToOnceFree(_) | Verdict::Refused => None,
+                    Verdict::To(_) | Verdict::ToAfterLease(_) | Verdict::Refused => None,
                 })
                 .collect();
             if !labels.is_empty() {
@@ -81,21 +81,11 @@ const fn label(step: Step) -> &'static str {
 }
 
 #[test]
-fn the_routes_are_those_of_the_gateway() {
-    let mut written: BTreeSet<_> = BTreeSet::new();
-    for row in rows(README, "routes") {
-        let (method, path) = row[0].trim_matches('`').split_once(' ').unwrap();
-        let submits = ROUTES.iter().any(|route| {
-            route.handler == Handler::Submit && route.key == format!("{method} {path}")
-        });
-        written.insert(if submits {
-            format!("{method} {path}")
-        } else {
-            format!("ANY {path}")
-        });
-    }
-    let routes = ROUTES.iter().map(|route| route.key.to_owned());
-    assert_eq!(written, routes.collect());
+fn the_routes_are_those_of_the_list_of_routes() {
+    let rows = rows(README, "routes");
+    let written = rows.iter().map(|row| row[0].trim_matches('`').to_owned());
+    let routes = ROUTES.map(|route| format!("{} {}", route.method(), route.path()));
+    assert_eq!(written.collect::<BTreeSet<_>>(), BTreeSet::from(routes));
 }
 
 #[test]

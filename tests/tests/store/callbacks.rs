@@ -1,4 +1,4 @@
-//! What is recorded of callbacks.
+//! What the store records about callbacks.
 
 use shared::domain::callback::{Attempt, CallbackStatus};
 use shared::domain::id::AttemptId;
@@ -26,7 +26,7 @@ fn record(number: u8, settlement: Settlement) -> AttemptRecord {
     }
 }
 
-async fn again(
+async fn record_next(
     fixture: &Fixture,
     operation: &Operation,
     number: u8,
@@ -42,12 +42,12 @@ async fn again(
 }
 
 #[tokio::test]
-async fn tries_are_kept_as_many_as_a_round_has() {
+async fn the_record_keeps_the_last_attempts_only() {
     let fixture = Fixture::start().await;
     let mut operation = fixture.completed().await;
     let before = operation.clone();
     for number in 1..=4 {
-        operation = again(
+        operation = record_next(
             &fixture,
             &operation,
             number,
@@ -56,7 +56,7 @@ async fn tries_are_kept_as_many_as_a_round_has() {
         .await;
         assert_eq!(operation.callback_status(), Some(CallbackStatus::Due));
     }
-    operation = again(
+    operation = record_next(
         &fixture,
         &operation,
         5,
@@ -87,10 +87,10 @@ async fn tries_are_kept_as_many_as_a_round_has() {
 }
 
 #[tokio::test]
-async fn a_round_keeps_the_record_for_as_long_as_it_can_take() {
+async fn a_new_round_extends_the_record_for_its_longest_duration() {
     let fixture = Fixture::start().await;
     let operation = fixture.completed().await;
-    let operation = again(
+    let operation = record_next(
         &fixture,
         &operation,
         1,
@@ -100,7 +100,7 @@ async fn a_round_keeps_the_record_for_as_long_as_it_can_take() {
     let late = operation.expires_at - secs(1);
     let started = fixture.store.start_round(&operation, late).await.unwrap();
     let operation = fixture.store.get(&operation.id, late).await.unwrap();
-    assert_eq!(started, operation, "it is told as it stands then");
+    assert_eq!(started, operation, "the current operation is returned");
     let operation = operation.unwrap();
     assert_eq!(
         operation.expires_at,
@@ -118,9 +118,10 @@ async fn a_round_keeps_the_record_for_as_long_as_it_can_take() {
     assert!(operation.callback_is_due());
 }
 
-/// Its owner erases it between the sender's read and the start of the round, which first keeps the payloads for longer.
+/// The owner erases the operation between the sender's read and the start of the round, which first
+/// extends the payloads' expiry.
 #[tokio::test]
-async fn a_round_of_what_was_erased_brings_no_payload_back() {
+async fn a_round_does_not_bring_back_payloads_of_an_erased_operation() {
     let fixture = Fixture::start().await;
     let large = Json::of(&incompressible(2000)).unwrap();
     let operation = Operation {
@@ -132,7 +133,7 @@ async fn a_round_of_what_was_erased_brings_no_payload_back() {
     fixture.store.complete(&held, &large, NOW).await.unwrap();
     let settlement = Settlement::Settled(CallbackStatus::Delivered);
     let due = fixture.get(&operation.id).await;
-    let read = again(&fixture, &due, 1, settlement).await;
+    let read = record_next(&fixture, &due, 1, settlement).await;
     assert_eq!(fixture.items(&read.id).await.len(), 3);
     let erased = fixture
         .store
@@ -142,30 +143,26 @@ async fn a_round_of_what_was_erased_brings_no_payload_back() {
 
     let late = read.expires_at - secs(1);
     assert_eq!(fixture.store.start_round(&read, late).await.unwrap(), None);
-    assert_eq!(fixture.items(&read.id).await.len(), 1, "the mark alone");
+    assert_eq!(fixture.items(&read.id).await.len(), 1, "only the tombstone");
 }
 
 #[tokio::test]
-async fn a_round_is_started_only_from_a_settled_callback_with_the_attempts_that_were_read() {
+async fn a_round_starts_only_after_the_last_ended_with_the_attempts_that_were_read() {
     let fixture = Fixture::start().await;
     let store = &fixture.store;
-    // Due, before its first attempt and between two.
+    // Due, before the first attempt and between two.
     let due = fixture.completed().await;
     assert_eq!(
         store.start_round(&due, NOW).await.unwrap().as_ref(),
         Some(&due)
     );
     let settlement = Settlement::Again(NOW + secs(100));
-    let waiting = again(&fixture, &due, 1, settlement).await;
+    let waiting = record_next(&fixture, &due, 1, settlement).await;
     assert_eq!(
         store.start_round(&waiting, NOW).await.unwrap().as_ref(),
         Some(&waiting)
     );
-    assert_eq!(
-        fixture.get(&due.id).await,
-        waiting,
-        "and nothing is written"
-    );
+    assert_eq!(fixture.get(&due.id).await, waiting, "nothing was written");
 
     for (number, status) in [
         (2, CallbackStatus::Delivered),
@@ -173,38 +170,39 @@ async fn a_round_is_started_only_from_a_settled_callback_with_the_attempts_that_
         (4, CallbackStatus::Exhausted),
     ] {
         let due = fixture.get(&due.id).await;
-        let settled = again(&fixture, &due, number, Settlement::Settled(status)).await;
+        let ended = record_next(&fixture, &due, number, Settlement::Settled(status)).await;
         assert_eq!(
             store.start_round(&due, NOW).await.unwrap(),
             None,
             "read before the last attempt"
         );
-        let started = store.start_round(&settled, NOW).await.unwrap().unwrap();
+        let started = store.start_round(&ended, NOW).await.unwrap().unwrap();
         assert_eq!(started, fixture.get(&due.id).await);
         assert_eq!(started.callback.unwrap().round_attempts, 0);
     }
 }
 
-/// One redelivery, received twice, and both have read that its round has not begun. One starts it, records an attempt that failed
-/// and dies before it sends the next wake-up; the other must not acknowledge the message and leave nobody to go on.
+/// One redelivery is received twice, and both receivers have read that its round has not begun. One
+/// starts it, records a failed attempt and crashes before it sends the next wake-up. The other must
+/// not acknowledge the message, or no process continues the round.
 #[tokio::test]
-async fn whoever_finds_the_round_started_by_another_is_told_how_it_stands() {
+async fn a_sender_that_finds_its_round_started_gets_the_current_operation() {
     let fixture = Fixture::start().await;
     let store = &fixture.store;
     let due = fixture.completed().await;
     let settlement = Settlement::Settled(CallbackStatus::Delivered);
-    let settled = again(&fixture, &due, 1, settlement).await;
-    let started = store.start_round(&settled, NOW).await.unwrap().unwrap();
+    let ended = record_next(&fixture, &due, 1, settlement).await;
+    let started = store.start_round(&ended, NOW).await.unwrap().unwrap();
     let settlement = Settlement::Again(NOW + secs(5));
-    let waiting = again(&fixture, &started, 2, settlement).await;
-    let standing = store.start_round(&settled, NOW).await.unwrap();
-    assert_eq!(standing.as_ref(), Some(&waiting));
+    let waiting = record_next(&fixture, &started, 2, settlement).await;
+    let current = store.start_round(&ended, NOW).await.unwrap();
+    assert_eq!(current.as_ref(), Some(&waiting));
     let callback = waiting.callback.unwrap();
     assert_eq!((callback.attempts_made, callback.round_attempts), (2, 1));
 }
 
 #[tokio::test]
-async fn nothing_is_recorded_on_what_lives_or_is_gone() {
+async fn an_attempt_of_a_live_or_absent_operation_is_refused() {
     let fixture = Fixture::start().await;
     let live = fixture.created().await;
     let settlement = Settlement::Settled(CallbackStatus::Delivered);

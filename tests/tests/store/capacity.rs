@@ -1,4 +1,4 @@
-//! What a call costs, in the units that the store itself says it has consumed.
+//! What a call costs, in the capacity units that the store reports.
 
 use shared::domain::json::Json;
 use shared::domain::operation::{Operation, Payload, Progress};
@@ -9,7 +9,7 @@ use tests::samples::incompressible;
 
 use super::{Fixture, LEASE, NOW, json, owner};
 
-/// What was consumed since this was last asked.
+/// Units consumed since the last call.
 fn consumed(fixture: &Fixture) -> (f64, f64) {
     let Units {
         writes,
@@ -21,7 +21,7 @@ fn consumed(fixture: &Fixture) -> (f64, f64) {
     (writes + index_writes, reads)
 }
 
-/// One that fits a kilobyte.
+/// An operation that fits a kilobyte.
 fn ordinary(fixture: &Fixture) -> Operation {
     Operation {
         callback: None,
@@ -45,7 +45,7 @@ async fn an_ordinary_operation_costs_four_write_units_and_one_read_unit_a_poll()
 }
 
 #[tokio::test]
-async fn no_step_after_the_create_costs_the_index_anything() {
+async fn no_step_after_the_create_writes_to_the_index() {
     let fixture = Fixture::start().await;
     let store = &fixture.store;
     let operation = ordinary(&fixture);
@@ -71,7 +71,7 @@ async fn no_step_after_the_create_costs_the_index_anything() {
 
 /// AWS bills reads and writes by the whole item's size.
 #[tokio::test]
-async fn what_is_large_lies_beside_the_record_and_makes_no_later_step_dearer() {
+async fn a_large_payload_does_not_make_later_steps_more_expensive() {
     let fixture = Fixture::start().await;
     let large = Json::of(&incompressible(200_000)).unwrap();
     let operation = Operation {

@@ -1,5 +1,5 @@
-//! What an erase leaves, and that nothing comes back from it: neither to readers, whatever their clocks say, nor by a create that
-//! is made again.
+//! What an erase leaves, and that it is final: readers do not see the operation again, whatever
+//! their clocks say, and a retried create does not bring it back.
 
 use std::time::Duration;
 
@@ -22,14 +22,14 @@ use tests::wire::Fault;
 
 use super::{Fixture, LEASE, NOW, json, owner, secs};
 
-/// Time between two calls of the same second.
+/// Less than a second, so that two calls may fall into the same second.
 const MOMENT: Duration = Duration::from_millis(1);
 
 fn large() -> Payload {
     Payload::Inline(Json::of(&incompressible(2000)).unwrap())
 }
 
-/// Has an operation end, as a worker does, and erases it.
+/// Completes an operation as a worker does, and erases it.
 async fn end_and_erase(fixture: &Fixture, operation: &Operation, now: Timestamp) {
     let held = fixture.hold(operation, now).await;
     let completed = fixture.store.complete(&held, &json("1"), now).await;
@@ -45,15 +45,15 @@ async fn erase(fixture: &Fixture, operation: &Operation, now: Timestamp) {
     assert_eq!(erased.unwrap(), EraseOutcome::Erased);
 }
 
-/// A create that was carried out and whose answer was lost.
-async fn create_unheard(fixture: &Fixture, draft: &Draft) {
+/// A create that was applied and whose answer was lost.
+async fn create_with_lost_answer(fixture: &Fixture, draft: &Draft) {
     fixture.wire.plan([(0, Fault::AlwaysLost)]);
     assert!(fixture.store.create(draft, NOW).await.is_err());
     fixture.wire.plan([]);
 }
 
 #[tokio::test]
-async fn only_a_mark_is_left() {
+async fn an_erase_leaves_only_a_tombstone() {
     let fixture = Fixture::start().await;
     let operation = Operation {
         arguments: large(),
@@ -71,12 +71,12 @@ async fn only_a_mark_is_left() {
     assert_eq!(fixture.items(&operation.id).await.len(), 5);
     erase(&fixture, &operation, NOW + MOMENT).await;
 
-    let [mark] = fixture
+    let [tombstone] = fixture
         .items(&operation.id)
         .await
         .try_into()
-        .expect("the mark alone");
-    let mut attributes: Vec<_> = mark.iter().collect();
+        .expect("only the tombstone");
+    let mut attributes: Vec<_> = tombstone.iter().collect();
     attributes.sort_by_key(|(name, _)| *name);
     let text = |value: &str| aws_sdk_dynamodb::types::AttributeValue::S(value.into());
     let number = |value: i64| aws_sdk_dynamodb::types::AttributeValue::N(value.to_string());
@@ -91,15 +91,15 @@ async fn only_a_mark_is_left() {
     ]) {
         assert_eq!((name.as_str(), value), (expected.0, &expected.1));
     }
-    assert_eq!(mark.len(), 6);
+    assert_eq!(tombstone.len(), 6);
     let index = fixture.dynamodb.scan().table_name(&fixture.table);
     let index = index.index_name("by_owner").send().await.unwrap();
     assert_eq!(index.count(), 0);
 }
 
-/// By an erase that was cut short after its first write, and by one that came to its end.
+/// Tests an erase that crashed after its first write, and one that finished.
 #[tokio::test]
-async fn what_is_erased_is_absent_to_everybody_even_by_a_clock_that_is_behind() {
+async fn an_erased_operation_is_absent_even_by_a_clock_that_is_behind() {
     let fixture = Fixture::start().await;
     let store = &fixture.store;
     let clock = ManualClock::new(NOW);
@@ -120,15 +120,15 @@ async fn what_is_erased_is_absent_to_everybody_even_by_a_clock_that_is_behind() 
     };
     let due = fixture.get(&operation.id).await;
     store.record_attempt(&due, &record, NOW).await.unwrap();
-    let settled = fixture.get(&operation.id).await;
+    let ended = fixture.get(&operation.id).await;
 
     let alice = owner();
-    fixture.wire.plan([(1, Fault::Unheard)]);
-    let cut_short = store.erase(&operation.id, &alice, &Preconditions::NONE, NOW);
-    assert!(fixture.wire.process(&clock, cut_short).await.is_none());
-    for is_cut_short in [true, false] {
+    fixture.wire.plan([(1, Fault::CrashAfter)]);
+    let crashed = store.erase(&operation.id, &alice, &Preconditions::NONE, NOW);
+    assert!(fixture.wire.process(&clock, crashed).await.is_none());
+    for has_crashed in [true, false] {
         let stored = fixture.record(&operation.id).await.unwrap();
-        assert_eq!(stored.contains_key("owner"), is_cut_short);
+        assert_eq!(stored.contains_key("owner"), has_crashed);
         for now in [NOW - secs(600), NOW - secs(1), NOW, NOW + secs(600)] {
             assert_eq!(store.get(&operation.id, now).await.unwrap(), None);
             let read = store.get_for(&operation.id, &alice, now).await;
@@ -146,16 +146,16 @@ async fn what_is_erased_is_absent_to_everybody_even_by_a_clock_that_is_behind() 
                 .cancel(&operation.id, &alice, &Preconditions::NONE, now)
                 .await;
             assert!(matches!(cancelled.unwrap(), CancelOutcome::Absent));
-            let recorded = store.record_attempt(&settled, &record, now).await;
+            let recorded = store.record_attempt(&ended, &record, now).await;
             assert_eq!(recorded.unwrap(), Recorded::Refused);
-            assert_eq!(store.start_round(&settled, now).await.unwrap(), None);
+            assert_eq!(store.start_round(&ended, now).await.unwrap(), None);
         }
         assert_eq!(fixture.record(&operation.id).await, Some(stored));
         let again = store
             .erase(&operation.id, &alice, &Preconditions::NONE, NOW)
             .await
             .unwrap();
-        let expected = if is_cut_short {
+        let expected = if has_crashed {
             EraseOutcome::Erased
         } else {
             EraseOutcome::Absent
@@ -165,7 +165,7 @@ async fn what_is_erased_is_absent_to_everybody_even_by_a_clock_that_is_behind() 
 }
 
 #[tokio::test]
-async fn payloads_that_are_missing_are_gone_with_their_operation_or_corrupt() {
+async fn missing_payloads_are_corrupt_unless_their_operation_is_gone() {
     let fixture = Fixture::start().await;
     let operation = Operation {
         metadata: large(),
@@ -177,9 +177,9 @@ async fn payloads_that_are_missing_are_gone_with_their_operation_or_corrupt() {
     fixture.store.complete(&held, &result, NOW).await.unwrap();
     let read = fixture.get(&operation.id).await;
     let payloads = async || fixture.store.payloads(&read, NOW).await;
-    let there = payloads().await.unwrap().unwrap();
-    assert_eq!(Some(&there.metadata), operation.metadata.json());
-    assert_eq!(there.result, Some(result));
+    let found = payloads().await.unwrap().unwrap();
+    assert_eq!(Some(&found.metadata), operation.metadata.json());
+    assert_eq!(found.result, Some(result));
 
     let [pk, sk] = TABLE_KEYS;
     let lost = fixture.items(&operation.id).await.into_iter();
@@ -202,10 +202,10 @@ async fn payloads_that_are_missing_are_gone_with_their_operation_or_corrupt() {
     assert_eq!(payloads().await.unwrap(), None);
 }
 
-/// The mark is carried out and its answer lost. Before the SDK makes it again, a second operation of the name is created, and may
-/// have ended.
+/// The mark is applied and its answer lost. Before the SDK retries it, a second operation with the
+/// same id is created, and may have ended.
 #[tokio::test]
-async fn an_erase_that_is_made_again_erases_no_successor() {
+async fn a_retried_erase_does_not_erase_a_successor() {
     for has_ended in [false, true] {
         let fixture = Fixture::start().await;
         let large = || Operation {
@@ -226,7 +226,7 @@ async fn an_erase_that_is_made_again_erases_no_successor() {
         let erase = fixture
             .store
             .erase(&first.id, &alice, &Preconditions::NONE, NOW);
-        let succeed = async {
+        let replace = async {
             fixture.create(&second).await;
             if has_ended {
                 let held = fixture.hold(&second, NOW).await;
@@ -236,39 +236,41 @@ async fn an_erase_that_is_made_again_erases_no_successor() {
             fixture.get(&second.id).await
         };
         fixture.wire.plan([(1, Fault::Lost)]);
-        let (erased, there) = fixture.wire.delay(2, erase, succeed).await;
+        let (erased, successor) = fixture.wire.delay(2, erase, replace).await;
         assert_eq!(erased.unwrap(), EraseOutcome::Erased);
-        assert_eq!(fixture.get(&second.id).await, there);
-        assert_eq!(fixture.items(&second.id).await.len(), 3, "its own");
+        assert_eq!(fixture.get(&second.id).await, successor);
+        assert_eq!(fixture.items(&second.id).await.len(), 3, "its own items");
     }
 }
 
-/// A create's answer is lost, its operation ends and its owner erases it, all before the SDK makes the create again.
+/// A create's answer is lost, its operation ends, and its owner erases it, all before the SDK
+/// retries the create.
 #[tokio::test]
-async fn a_create_that_is_made_again_does_not_bring_back_what_was_erased() {
+async fn a_retried_create_does_not_bring_back_an_erased_operation() {
     let fixture = Fixture::start().await;
     // At once, within the same second, later, and by a clock that is behind.
     for erased_at in [NOW, NOW + MOMENT, NOW + secs(4), NOW - secs(2)] {
         let operation = fixture.accepted();
         let draft = Draft::new(&operation);
-        create_unheard(&fixture, &draft).await;
+        create_with_lost_answer(&fixture, &draft).await;
         end_and_erase(&fixture, &operation, erased_at).await;
-        let mark = fixture.record(&operation.id).await;
+        let tombstone = fixture.record(&operation.id).await;
 
         let again = fixture.store.create(&draft, NOW).await.unwrap();
         assert!(matches!(again, Created::New), "{again:?}");
-        assert_eq!(fixture.record(&operation.id).await, mark);
+        assert_eq!(fixture.record(&operation.id).await, tombstone);
         assert_eq!(fixture.store.get(&operation.id, NOW).await.unwrap(), None);
     }
 }
 
-/// The same, and a second operation of the name comes and goes as well before the first create is made again.
+/// The same, and a second operation with the same id is created and erased as well, before the SDK
+/// retries the first create.
 #[tokio::test]
-async fn a_create_that_is_made_again_does_not_come_after_its_successor() {
+async fn a_retried_create_does_not_replace_a_later_tombstone() {
     let fixture = Fixture::start().await;
     let first = fixture.accepted();
     let draft = Draft::new(&first);
-    create_unheard(&fixture, &draft).await;
+    create_with_lost_answer(&fixture, &draft).await;
     end_and_erase(&fixture, &first, NOW + MOMENT).await;
     let second = Operation {
         id: first.id.clone(),
@@ -286,11 +288,11 @@ async fn a_create_that_is_made_again_does_not_come_after_its_successor() {
     assert!(matches!(again, Created::Erased), "{again:?}");
     let (id, later) = (&first.id, NOW + 4 * MOMENT);
     assert_eq!(fixture.store.get(id, later).await.unwrap(), None);
-    // Nor does the successor.
+    // The successor does not come back either.
     let again = fixture.store.create(&Draft::new(&second), later).await;
     assert!(matches!(again.unwrap(), Created::New));
     assert_eq!(fixture.store.get(id, later).await.unwrap(), None);
-    // A new submit finds the name free.
+    // A new submit finds the id free.
     let third = Operation {
         id: first.id.clone(),
         created_at: later,
@@ -301,10 +303,10 @@ async fn a_create_that_is_made_again_does_not_come_after_its_successor() {
     assert_eq!(fixture.store.get(id, later).await.unwrap(), Some(third));
 }
 
-/// Copies that other submits under the same key have left: one that was refused and died before it
-/// deleted them, one of a release that did not say when it began.
+/// Copies that other submits under the same key have left: one that was refused and crashed before
+/// it deleted them, and one of a release whose payload items have no time.
 #[tokio::test]
-async fn payload_items_of_other_submits_go_with_the_operation() {
+async fn an_erase_deletes_the_payload_items_of_other_submits() {
     let fixture = Fixture::start().await;
     let operation = Operation {
         arguments: large(),
@@ -337,7 +339,7 @@ async fn payload_items_of_other_submits_go_with_the_operation() {
 /// The erase has marked the head when a submit under the same key begins, and deletes the payload
 /// items only after that submit has written its own.
 #[tokio::test]
-async fn an_erase_leaves_a_later_submit_its_payload_items() {
+async fn an_erase_keeps_the_payload_items_of_a_later_submit() {
     let fixture = Fixture::start().await;
     let first = Operation {
         arguments: large(),
@@ -377,19 +379,19 @@ async fn an_erase_leaves_a_later_submit_its_payload_items() {
             .await
             .unwrap()
     };
-    // Its arguments may be gone by now, so it has to begin again.
+    // Its arguments may have been deleted by now, so the submit has to begin again.
     assert!(matches!(create(&early).await, Created::Erased));
     assert!(matches!(create(&late).await, Created::New));
     let created = fixture.get(&late.id).await;
     let arguments = fixture.store.arguments(&created).await.unwrap();
     assert_eq!(Some(&arguments), late.arguments.json());
-    assert_eq!(fixture.items(&late.id).await.len(), 2, "its own");
+    assert_eq!(fixture.items(&late.id).await.len(), 2, "its own items");
 }
 
-/// A holder writes its result after its operation was cancelled and erased, or erased and its name
-/// used again.
+/// A holder writes its result after its operation was cancelled and erased, or erased and its id
+/// taken by another operation.
 #[tokio::test]
-async fn a_result_whose_operation_is_gone_is_deleted_again() {
+async fn a_result_item_is_deleted_when_its_operation_is_gone() {
     let result = Json::of(&incompressible(2000)).unwrap();
     for is_reused in [false, true] {
         let fixture = Fixture::start().await;
@@ -404,7 +406,7 @@ async fn a_result_whose_operation_is_gone_is_deleted_again() {
             cancelled.unwrap(),
             CancelOutcome::Cancelled { .. }
         ));
-        // The record is there, and this may be a write of its own whose answer was lost.
+        // The record still exists, so this may be an own write whose answer was lost.
         let refused = fixture.store.complete(&held, &result, NOW).await;
         assert!(matches!(refused.unwrap(), Finished::Lost));
         assert_eq!(fixture.items(&operation.id).await.len(), 2);

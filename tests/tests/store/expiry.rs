@@ -1,4 +1,5 @@
-//! Expired is absent, on reads and on writes: DynamoDB deletes up to days late, and the stores here do not delete at all.
+//! An expired operation is absent, on reads and on writes: DynamoDB deletes up to days late, and
+//! the stores in these tests do not delete at all.
 
 use std::time::Duration;
 
@@ -21,11 +22,12 @@ use tests::samples::incompressible;
 use super::{Fixture, LEASE, NOW, json, owner, secs};
 
 fn error() -> OperationError {
-    OperationError::of(FailureCode::InternalError, "so it goes")
+    OperationError::of(FailureCode::InternalError, "failed")
 }
 
-/// The first moment at which a record is absent, and one at which DynamoDB should have deleted it long since.
-fn from_then_on(expires_at: Timestamp) -> [Timestamp; 2] {
+/// The first moment at which a record is absent, and a moment at which DynamoDB should have deleted
+/// it long ago.
+fn after_expiry(expires_at: Timestamp) -> [Timestamp; 2] {
     [expires_at, expires_at + secs(30 * 86_400)]
 }
 
@@ -53,7 +55,7 @@ async fn cancel(fixture: &Fixture, id: &OperationId, now: Timestamp) -> CancelOu
 }
 
 #[tokio::test]
-async fn expired_is_absent_to_its_owner_however_late_the_store_deletes_it() {
+async fn an_expired_operation_is_absent_to_its_owner_until_the_store_deletes_it() {
     let fixture = Fixture::start().await;
     let operation = fixture.completed().await;
     let record = fixture.record(&operation.id).await;
@@ -69,7 +71,7 @@ async fn expired_is_absent_to_its_owner_however_late_the_store_deletes_it() {
         CancelOutcome::Ended(_)
     ));
 
-    for late in from_then_on(expired) {
+    for late in after_expiry(expired) {
         assert_eq!(fixture.store.get(id, late).await.unwrap(), None);
         let page = list(&fixture, 10, late).await;
         assert!(page.operations.is_empty() && page.next.is_none());
@@ -85,7 +87,7 @@ async fn expired_is_absent_to_its_owner_however_late_the_store_deletes_it() {
         assert_eq!(erased, EraseOutcome::Absent);
     }
     assert!(record.is_some());
-    assert_eq!(fixture.record(id).await, record, "it lies there as it was");
+    assert_eq!(fixture.record(id).await, record, "the record is unchanged");
 }
 
 #[tokio::test]
@@ -96,7 +98,7 @@ async fn a_live_operation_whose_record_expired_is_absent_to_workers() {
     let operation = held.operation();
     let record = fixture.record(&operation.id).await;
 
-    for late in from_then_on(operation.expires_at) {
+    for late in after_expiry(operation.expires_at) {
         assert!(matches!(
             fixture.claim(operation, late).await,
             Claimed::Absent
@@ -122,7 +124,7 @@ async fn a_live_operation_whose_record_expired_is_absent_to_workers() {
 }
 
 #[tokio::test]
-async fn nothing_is_recorded_of_the_callback_of_an_expired_operation() {
+async fn an_attempt_of_an_expired_operation_is_refused() {
     let fixture = Fixture::start().await;
     let operation = fixture.completed().await;
     let record = fixture.record(&operation.id).await;
@@ -137,7 +139,7 @@ async fn nothing_is_recorded_of_the_callback_of_an_expired_operation() {
         settlement: Settlement::Settled(CallbackStatus::Delivered),
         kept_max: 6,
     };
-    for late in from_then_on(operation.expires_at) {
+    for late in after_expiry(operation.expires_at) {
         let recorded = fixture
             .store
             .record_attempt(&operation, &attempt, late)
@@ -151,7 +153,7 @@ async fn nothing_is_recorded_of_the_callback_of_an_expired_operation() {
 }
 
 #[tokio::test]
-async fn a_replay_meets_nothing_that_has_expired() {
+async fn a_replay_does_not_find_an_expired_operation() {
     let fixture = Fixture::start().await;
     let operation = fixture.completed().await;
     let expired = operation.expires_at;
@@ -169,7 +171,7 @@ async fn a_replay_meets_nothing_that_has_expired() {
         fixture.store.create(&draft, expired).await.unwrap(),
         Created::New
     ));
-    // The earlier incarnation's message means nothing to the new one.
+    // The earlier incarnation's message does not claim the new one.
     assert!(matches!(
         fixture.claim(&operation, NOW).await,
         Claimed::OtherIncarnation
@@ -178,7 +180,7 @@ async fn a_replay_meets_nothing_that_has_expired() {
 }
 
 #[tokio::test]
-async fn a_list_passes_over_what_has_expired() {
+async fn a_list_skips_expired_operations() {
     let fixture = Fixture::start().await;
     let mut live = Vec::new();
     for number in 0..6 {
@@ -215,17 +217,17 @@ async fn a_list_passes_over_what_has_expired() {
 }
 
 #[tokio::test]
-async fn an_operation_at_work_does_not_expire() {
+async fn a_live_operation_does_not_expire() {
     let fixture = Fixture::start().await;
     let store = &fixture.store;
-    // Kept for a minute after its end, and nearly a day from that.
+    // Its retention is a minute, and its deadline nearly a day away.
     let operation = Operation {
         retention_secs: 60,
         deadline_at: NOW + secs(80_000),
         ..fixture.accepted()
     };
     fixture.create(&operation).await;
-    let there = async |after_secs| {
+    let read_at = async |after_secs| {
         let now = NOW + secs(after_secs);
         let read = store.get(&operation.id, now).await.unwrap().unwrap();
         let listed = list(&fixture, 1, now).await.operations;
@@ -233,10 +235,10 @@ async fn an_operation_at_work_does_not_expire() {
         assert_eq!(read.expires_at, operation.expires_at);
         read
     };
-    assert_eq!(there(20_000).await.state, State::Pending);
+    assert_eq!(read_at(20_000).await.state, State::Pending);
 
     let held = fixture.hold(&operation, NOW + secs(20_000)).await;
-    there(30_000).await;
+    read_at(30_000).await;
     let progress = Progress {
         fraction: 0.5,
         message: None,
@@ -246,15 +248,15 @@ async fn an_operation_at_work_does_not_expire() {
         .renew(&held, LEASE, Some(&progress), progress.at)
         .await;
     assert_eq!(renewed.unwrap(), Renewed::Held);
-    there(50_000).await;
+    read_at(50_000).await;
     let again_at = NOW + secs(60_000);
     let retried = store
         .retry(&held, &error(), again_at, NOW + secs(50_000))
         .await;
     assert!(matches!(retried.unwrap(), Finished::Written(_)));
-    there(60_000).await;
+    read_at(60_000).await;
     let held = fixture.hold(&operation, again_at).await;
-    there(70_000).await;
+    read_at(70_000).await;
 
     let end = NOW + secs(79_999);
     let completed = store.complete(&held, &json("1"), end).await.unwrap();
@@ -268,10 +270,10 @@ async fn an_operation_at_work_does_not_expire() {
     );
 }
 
-/// A create is carried out and its answer lost; the operation ends and expires as early as it may, all before the network delivers a
-/// try of the create that was on its way all the time.
+/// A create is applied and its answer lost. The operation ends and expires as early as possible,
+/// all before the network delivers a try of the create that was in flight all the time.
 #[tokio::test]
-async fn a_create_that_arrives_late_does_not_bring_back_what_has_expired() {
+async fn a_late_create_does_not_bring_back_an_expired_operation() {
     let fixture = Fixture::start().await;
     let operation = Operation {
         retention_secs: TTL_SECS_MIN,
@@ -288,9 +290,10 @@ async fn a_create_that_arrives_late_does_not_bring_back_what_has_expired() {
         None
     );
 
-    // Until then DynamoDB does not delete the record, and no create that was begun by now is still on its way.
+    // Until then DynamoDB does not delete the record, and afterwards no create that had begun can
+    // still be in flight.
     fixture
-        .delete_what_may_be(expired + GONE_RETENTION - secs(1))
+        .delete_expired(expired + GONE_RETENTION - secs(1))
         .await;
     let again = fixture.store.create(&draft, NOW).await.unwrap();
     assert!(matches!(again, Created::New), "{again:?}");
@@ -300,19 +303,19 @@ async fn a_create_that_arrives_late_does_not_bring_back_what_has_expired() {
         id: operation.id.clone(),
         ..fixture.accepted()
     };
-    // The name is free for all that.
+    // Nevertheless the id is free.
     let created = fixture.store.create(&Draft::new(&next), expired).await;
     assert!(matches!(created.unwrap(), Created::New));
     let read = fixture.store.get(&operation.id, expired).await;
     assert_eq!(read.unwrap(), Some(next.clone()));
 
     fixture
-        .delete_what_may_be(next.expires_at + GONE_RETENTION)
+        .delete_expired(next.expires_at + GONE_RETENTION)
         .await;
     assert_eq!(fixture.record(&next.id).await, None);
 }
 
-/// When DynamoDB may delete each item of an operation, by what its sort key begins with.
+/// When DynamoDB may delete an operation's item, found by the start of its sort key.
 async fn delete_at(fixture: &Fixture, operation: &Operation, kind: &str) -> Timestamp {
     let items = fixture.items(&operation.id).await;
     let item = items
@@ -323,7 +326,7 @@ async fn delete_at(fixture: &Fixture, operation: &Operation, kind: &str) -> Time
 }
 
 #[tokio::test]
-async fn payload_items_expire_with_what_needs_them() {
+async fn payload_items_expire_after_the_head_that_names_them() {
     let fixture = Fixture::start().await;
     let large = || Payload::Inline(Json::of(&incompressible(2000)).unwrap());
     let operation = Operation {
@@ -351,16 +354,16 @@ async fn payload_items_expire_with_what_needs_them() {
         let a_day_late = operation.deadline_at + secs(60 + 86_400);
         assert_eq!(at, a_day_late, "{submitted}");
     }
-    // The head's write may come after the result's by as long as it is tried.
+    // The head's write may follow the result's by as long as it is retried.
     let result_until = delete_at(&fixture, &operation, "result#").await;
     assert_eq!(result_until, head_until + secs(LEASE_SECS_MAX.into()));
 }
 
-/// No worker was there for three days.
+/// No worker was running for three days.
 #[tokio::test]
-async fn an_operation_that_is_given_up_late_keeps_its_metadata_if_they_are_there() {
+async fn an_operation_given_up_late_keeps_its_metadata_unless_they_have_expired() {
     let large = || Payload::Inline(Json::of(&incompressible(2000)).unwrap());
-    for was_deleted in [false, true] {
+    for have_expired in [false, true] {
         let fixture = Fixture::start().await;
         let operation = Operation {
             metadata: large(),
@@ -369,12 +372,12 @@ async fn an_operation_that_is_given_up_late_keeps_its_metadata_if_they_are_there
         };
         fixture.create(&operation).await;
         let late = operation.deadline_at + secs(3 * 86_400);
-        if was_deleted {
-            fixture.delete_what_may_be(late).await;
+        if have_expired {
+            fixture.delete_expired(late).await;
         }
-        let spent = fixture.get(&operation.id).await;
-        let errors = spent.give_up_errors(late).unwrap();
-        let given_up = fixture.store.give_up(&spent, &errors, late).await;
+        let exhausted = fixture.get(&operation.id).await;
+        let errors = exhausted.give_up_errors(late).unwrap();
+        let given_up = fixture.store.give_up(&exhausted, &errors, late).await;
         let GivenUp::Ended {
             operation: ended, ..
         } = given_up.unwrap()
@@ -382,10 +385,10 @@ async fn an_operation_that_is_given_up_late_keeps_its_metadata_if_they_are_there
             panic!("not given up")
         };
         let last = ended.expires_at - Duration::from_millis(1);
-        fixture.delete_what_may_be(last).await;
+        fixture.delete_expired(last).await;
         let payloads = fixture.store.payloads(&ended, last).await;
         let metadata = payloads.unwrap().unwrap().metadata;
-        if was_deleted {
+        if have_expired {
             assert!(metadata.is_empty_object());
         } else {
             assert_eq!(Some(&metadata), operation.metadata.json());

@@ -1,7 +1,8 @@
-//! Many tasks call the store for one operation at once; whatever they are answered must agree with some order of their calls, one
-//! after the other, in which none comes before a call that had been answered when it was made (Herlihy and Wing 1990).
+//! Many tasks call the store for one operation concurrently. Their answers must be consistent with
+//! some sequential order of the calls, in which no call precedes another that had been answered
+//! before it was made (Herlihy and Wing 1990).
 //!
-//! A call whose answer was lost for good may have been carried out or not, at any time from then on.
+//! A call whose answer was lost may have been applied or not, at any time after it was made.
 
 mod model;
 mod task;
@@ -16,17 +17,17 @@ use todc_utils::linearizability::WGLChecker;
 use todc_utils::linearizability::history::{Action, History};
 
 use super::{Fixture, LEASE, NOW, secs};
-use model::{Answer, Call, Fence, Model, Seen};
+use model::{Answer, Call, Fence, Model, Observed};
 use task::{CALLS, Log, TASKS, race};
 
-/// Histories, of the seeds from 0. The order of calls within one is the machine's choice all the same.
+/// Histories, one for each seed from 0. The order of calls within a history still depends on the
+/// machine.
 const HISTORIES: u64 = 40;
-/// The deadline is passed in some histories.
+/// Some histories pass the deadline.
 const DEADLINE_SECS: u64 = 300;
-/// Calls that are carried out and never answered, at most.
+/// The most calls in a history that are applied and never answered.
 const LOST_MAX: usize = 4;
 
-/// The history of one operation.
 async fn history(seed: u64) -> Log {
     let fixture = Fixture::start().await;
     let operation = Operation {
@@ -41,13 +42,13 @@ async fn history(seed: u64) -> Log {
     race(fixture.store.clone(), operation, seed).await
 }
 
-/// Whether some order explains what was answered.
+/// Whether some order explains the answers.
 fn is_linearizable(log: &Log) -> bool {
     WGLChecker::<Model>::is_linearizable(History::from_actions(log.clone()))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_racing_callers_are_answered_agrees_with_some_order() {
+async fn concurrent_answers_agree_with_some_sequential_order() {
     let mut answers = BTreeMap::<String, usize>::new();
     for seed in 0..HISTORIES {
         let log = history(seed).await;
@@ -66,7 +67,7 @@ async fn what_racing_callers_are_answered_agrees_with_some_order() {
         }
     }
     println!("answers in histories of the seeds 0 to {HISTORIES}: {answers:?}");
-    // Races that never came to something would prove nothing.
+    // Races without these outcomes would prove nothing.
     for answer in [
         "Busy",
         "Cancelled",
@@ -79,12 +80,12 @@ async fn what_racing_callers_are_answered_agrees_with_some_order() {
         "Written",
         "unknown",
     ] {
-        assert!(answers.contains_key(answer), "nobody was answered {answer}");
+        assert!(answers.contains_key(answer), "no call returned {answer}");
     }
 }
 
 /// A history in which every call is answered before the next is made.
-fn one_after_the_other(calls: impl IntoIterator<Item = (Call, Answer)>) -> Log {
+fn sequential(calls: impl IntoIterator<Item = (Call, Answer)>) -> Log {
     let answered = |(call, answer): (Call, Answer)| {
         let made = Action::Call((call.clone(), None));
         [(0, made), (0, Action::Response((call, Some(answer))))]
@@ -92,8 +93,8 @@ fn one_after_the_other(calls: impl IntoIterator<Item = (Call, Answer)>) -> Log {
     calls.into_iter().flat_map(answered).collect()
 }
 
-fn at(status: Status, lock_version: u64, attempt: u32) -> Seen {
-    Seen {
+fn at(status: Status, lock_version: u64, attempt: u32) -> Observed {
+    Observed {
         create_id: 1,
         status,
         lock_version,
@@ -101,7 +102,7 @@ fn at(status: Status, lock_version: u64, attempt: u32) -> Seen {
     }
 }
 
-/// A history begun with a create and a claim, as they should be.
+/// A history that begins with a create and a claim, both correct.
 fn begun() -> Vec<(Call, Answer)> {
     vec![
         (Call::Create { create_id: 1 }, Answer::Created),
@@ -123,7 +124,7 @@ const FENCE: Fence = Fence {
 };
 
 #[test]
-fn a_right_history_is_explained() {
+fn a_correct_history_is_accepted() {
     let mut calls = begun();
     calls.push((claim(3), Answer::Busy { until: NOW + LEASE }));
     calls.push((
@@ -131,47 +132,53 @@ fn a_right_history_is_explained() {
         Answer::Written(at(Status::Completed, 3, 1)),
     ));
     calls.push((Call::Cancel, Answer::CannotCancel));
-    assert!(is_linearizable(&one_after_the_other(calls)));
+    assert!(is_linearizable(&sequential(calls)));
 }
 
 /// Two holders at once.
 #[test]
-fn a_claim_that_two_won_is_refused() {
+fn a_claim_with_two_winners_is_rejected() {
     let both = |version, attempt| Answer::Claimed(at(Status::Processing, version, attempt));
     for second in [both(2, 1), both(3, 2)] {
         let mut calls = begun();
         calls.push((claim(3), second));
-        assert!(!is_linearizable(&one_after_the_other(calls)));
+        assert!(!is_linearizable(&sequential(calls)));
     }
 }
 
-/// A zombie's outcome over a cancel.
+/// A fenced-off holder's outcome over a cancel.
 #[test]
-fn an_end_that_was_overwritten_is_refused() {
+fn an_overwritten_end_is_rejected() {
     let mut calls = begun();
-    let seen = at(Status::Cancelled, 3, 1);
-    calls.push((Call::Cancel, Answer::Cancelled { seen, by_us: true }));
+    let observed = at(Status::Cancelled, 3, 1);
+    calls.push((
+        Call::Cancel,
+        Answer::Cancelled {
+            observed,
+            by_us: true,
+        },
+    ));
     for (status, version) in [(Status::Completed, 3), (Status::Completed, 4)] {
         let mut calls = calls.clone();
         calls.push((
             Call::Complete { fence: FENCE },
             Answer::Written(at(status, version, 1)),
         ));
-        assert!(!is_linearizable(&one_after_the_other(calls)));
+        assert!(!is_linearizable(&sequential(calls)));
     }
 }
 
-/// What was answered before a call was made must show in it.
+/// An answer must reflect every call that was answered before.
 #[test]
-fn a_read_that_goes_back_is_refused() {
+fn a_stale_read_is_rejected() {
     let mut calls = begun();
     calls.push((Call::Get, Answer::Is(at(Status::Pending, 1, 0))));
-    assert!(!is_linearizable(&one_after_the_other(calls)));
-    // While the claim is under way, either is right.
-    for seen in [at(Status::Pending, 1, 0), at(Status::Processing, 2, 1)] {
+    assert!(!is_linearizable(&sequential(calls)));
+    // While the claim is in progress, either answer is correct.
+    for observed in [at(Status::Pending, 1, 0), at(Status::Processing, 2, 1)] {
         let (create, claimed) = (begun().remove(0), begun().remove(1).1);
-        let read = one_after_the_other([(Call::Get, Answer::Is(seen))]);
-        let mut log = one_after_the_other([create]);
+        let read = sequential([(Call::Get, Answer::Is(observed))]);
+        let mut log = sequential([create]);
         log.push((7, Action::Call((claim(2), None))));
         log.extend(read);
         log.push((7, Action::Response((claim(2), Some(claimed)))));

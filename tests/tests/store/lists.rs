@@ -1,5 +1,5 @@
-//! Lists: what one request examines, where its page ends, and keys that the store leaves
-//! unprocessed.
+//! Lists: how much one request examines, where its page ends, and what happens to keys that the
+//! store leaves unprocessed.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::{Fixture, NOW, owner};
 /// More batch reads than a request makes.
 const ALWAYS: usize = 1000;
 
-/// A clock that passes over every pause and keeps its length.
+/// A clock that skips every pause and records its length.
 #[derive(Default)]
 struct Pauses(Mutex<Vec<Duration>>);
 
@@ -31,7 +31,8 @@ impl Clock for Pauses {
 }
 
 impl Fixture {
-    /// So many operations, newest first. The oldest is the only one of its function.
+    /// Creates `count` operations, and returns them newest first. Only the oldest is of the
+    /// function `oldest`.
     async fn listed(&self, count: u64) -> Vec<Operation> {
         let mut operations = Vec::new();
         for number in 0..count {
@@ -82,7 +83,7 @@ async fn a_page_ends_at_the_hundredth_operation_that_it_examines() {
         let operations = fixture.listed(count).await;
         let page = fixture.page(&filter, None, &pauses).await.unwrap();
         assert_eq!(page.operations, operations[operations.len() - 1..]);
-        // A query that ends at its own limit does not know whether there is more.
+        // A query that ends at its own limit does not know whether more keys follow.
         let last = (count == 100).then(|| position(operations.last().unwrap()));
         assert_eq!(page.next, last, "{count}");
         if page.next.is_some() {
@@ -101,10 +102,10 @@ async fn a_page_ends_at_the_hundredth_operation_that_it_examines() {
 }
 
 #[tokio::test]
-async fn unprocessed_keys_are_asked_for_again_after_pauses_that_grow_and_differ() {
+async fn unprocessed_keys_are_retried_after_growing_random_pauses() {
     let fixture = Fixture::start().await;
     let operations = fixture.listed(3).await;
-    let mut seen = Vec::new();
+    let mut rounds = Vec::new();
     for _ in 0..2 {
         fixture.wire.reset();
         for operation in &operations {
@@ -120,9 +121,9 @@ async fn unprocessed_keys_are_asked_for_again_after_pauses_that_grow_and_differ(
         for (pause, full) in pauses.iter().zip(full) {
             assert!((full / 2..=full).contains(pause), "{pause:?} of {full:?}");
         }
-        seen.push(pauses);
+        rounds.push(pauses);
     }
-    assert_ne!(seen[0], seen[1], "they are drawn");
+    assert_ne!(rounds[0], rounds[1], "the pauses are random");
 }
 
 #[tokio::test]
@@ -139,9 +140,9 @@ async fn a_key_that_stays_unprocessed_ends_the_page_before_it() {
     assert_eq!(first.next, Some(position(&operations[1])));
     assert_eq!(fixture.wire.counts()["BatchGetItem"], 4);
 
-    // A page that would hold nothing and end where it began is an error: its caller may try again.
-    let stuck = fixture.page(&everything, first.next.clone(), &pauses).await;
-    assert!(matches!(stuck, Err(StoreError::Throttled)), "{stuck:?}");
+    // A page that would be empty and end where it began is an error, which its caller may retry.
+    let retried = fixture.page(&everything, first.next.clone(), &pauses).await;
+    assert!(matches!(retried, Err(StoreError::Throttled)), "{retried:?}");
 
     fixture.wire.leave_unprocessed(operations[2].id.as_str(), 0);
     let rest = fixture.page(&everything, first.next, &pauses).await;

@@ -1,4 +1,5 @@
-//! A lost answer is not a lost race: the SDK sends the request again, and the second meets what the first wrote.
+//! A lost answer is not a lost race: the SDK retries the request, and the retry meets what the
+//! first try wrote.
 
 use shared::clock::ManualClock;
 use shared::domain::callback::{Attempt, CallbackStatus};
@@ -15,7 +16,7 @@ use tests::wire::Fault;
 use super::{Fixture, LEASE, NOW, json, owner, secs};
 
 fn error() -> OperationError {
-    OperationError::of(FailureCode::InternalError, "so it goes")
+    OperationError::of(FailureCode::InternalError, "failed")
 }
 
 #[tokio::test]
@@ -63,11 +64,11 @@ async fn a_lost_answer_is_not_a_lost_race() {
         store.fail(&held, &[error()], NOW).await.unwrap(),
         Finished::Written(_)
     ));
-    let spent = fixture.created().await;
+    let exhausted = fixture.created().await;
     lose();
     assert!(matches!(
         store
-            .give_up(&spent, &[error()], spent.deadline_at)
+            .give_up(&exhausted, &[error()], exhausted.deadline_at)
             .await
             .unwrap(),
         GivenUp::Ended { .. }
@@ -94,7 +95,7 @@ async fn a_lost_answer_is_not_a_lost_race() {
 }
 
 #[tokio::test]
-async fn a_large_result_is_written_once_however_often_it_is_sent() {
+async fn a_retried_large_result_is_written_once() {
     let fixture = Fixture::start().await;
     let held = fixture.held().await;
     let large = shared::domain::json::Json::of(&"x1y2".repeat(50_000)).unwrap();
@@ -109,7 +110,7 @@ async fn a_large_result_is_written_once_however_often_it_is_sent() {
 }
 
 #[tokio::test]
-async fn records_of_callbacks_know_their_own_and_nobody_elses() {
+async fn a_retried_record_of_an_attempt_recognises_only_its_own_write() {
     let fixture = Fixture::start().await;
     let read = fixture.completed().await;
     let record = |id: u8| AttemptRecord {
@@ -148,15 +149,15 @@ async fn records_of_callbacks_know_their_own_and_nobody_elses() {
     let read = fixture.get(&read.id).await;
     let recorded = fixture.store.record_attempt(&read, &delivered, NOW).await;
     assert_eq!(recorded.unwrap(), Recorded::Written);
-    let settled = fixture.get(&read.id).await;
+    let ended = fixture.get(&read.id).await;
     fixture.wire.plan([(0, Fault::Lost)]);
-    let started = fixture.store.start_round(&settled, NOW).await.unwrap();
+    let started = fixture.store.start_round(&ended, NOW).await.unwrap();
     assert_eq!(started, Some(fixture.get(&read.id).await));
     assert!(started.unwrap().callback_is_due());
 }
 
 #[tokio::test]
-async fn an_erase_that_was_cut_short_is_finished_by_the_next() {
+async fn the_next_erase_finishes_one_that_crashed() {
     let fixture = Fixture::start().await;
     let operation = fixture.completed().await;
     fixture.wire.plan([(1, Fault::Lost)]);
@@ -172,12 +173,12 @@ async fn an_erase_that_was_cut_short_is_finished_by_the_next() {
     let erase = fixture
         .store
         .erase(&operation.id, &alice, &Preconditions::NONE, NOW);
-    fixture.wire.plan([(1, Fault::Unheard)]);
+    fixture.wire.plan([(1, Fault::CrashAfter)]);
     assert!(fixture.wire.process(&clock, erase).await.is_none());
     assert_eq!(
         fixture.store.get(&operation.id, NOW).await.unwrap(),
         None,
-        "nobody sees it any more"
+        "no caller sees it"
     );
     let bob = Owner::new("jwt", "bob").unwrap();
     assert_eq!(
@@ -207,7 +208,7 @@ async fn an_erase_that_was_cut_short_is_finished_by_the_next() {
 }
 
 #[tokio::test]
-async fn a_store_that_answers_nothing_is_an_error_with_its_cause() {
+async fn an_unreachable_store_is_an_error_with_its_cause() {
     let fixture = Fixture::start().await;
     let operation = fixture.created().await;
     fixture.wire.plan([(0, Fault::AlwaysLost)]);

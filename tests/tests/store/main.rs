@@ -1,9 +1,10 @@
-//! The store by itself: every step's outcomes, races, lost answers, expiry and costs.
+//! The store in isolation: every step's outcomes, races, lost answers, expiry and costs.
 //!
-//! It runs on the embedded store, and on the one that `DYNAMODB_ENDPOINT` names, which shares no code with that: what both pass
-//! is less likely to be the embedded store's own idea of DynamoDB.
+//! The tests run on the embedded store, and on the store that `DYNAMODB_ENDPOINT` names, which
+//! shares no code with it. What passes on both is less likely to depend on the embedded store's own
+//! reading of DynamoDB.
 
-#![expect(clippy::unwrap_used, reason = "a test has nobody to hand an error to")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod callbacks;
 mod capacity;
@@ -38,10 +39,11 @@ use tests::samples::pending_operation;
 use tests::wire::Wire;
 
 const LEASE: Duration = Duration::from_secs(60);
-/// In 2100, so that no store that goes by the machine's own time ever finds a record of ours expired and deletes it.
+/// In 2100, so that a store that deletes by the machine's clock never finds a record of these tests
+/// expired.
 const NOW: Timestamp = Timestamp::from_secs(4_102_444_800);
 
-/// A store with nothing in it, behind a wire.
+/// An empty store, behind a [`Wire`].
 struct Fixture {
     store: Store,
     dynamodb: Client,
@@ -83,7 +85,7 @@ impl Fixture {
         random.bytes()
     }
 
-    /// An operation as a submit makes it, not yet created.
+    /// A newly submitted operation that is not yet created.
     fn accepted(&self) -> Operation {
         Operation {
             id: OperationId::from_bytes(self.bytes()),
@@ -132,7 +134,7 @@ impl Fixture {
         self.store.get(id, NOW).await.unwrap().unwrap()
     }
 
-    /// The record itself, whatever the store under test makes of it.
+    /// The stored head, whatever the store under test reads from it.
     async fn record(&self, id: &OperationId) -> Option<HashMap<String, AttributeValue>> {
         let [pk, sk] = TABLE_KEYS;
         let record = self
@@ -145,7 +147,7 @@ impl Fixture {
         record.send().await.unwrap().item
     }
 
-    /// Everything that is stored of an operation.
+    /// All items of an operation.
     async fn items(&self, id: &OperationId) -> Vec<HashMap<String, AttributeValue>> {
         let [pk, _] = TABLE_KEYS;
         let items = self
@@ -158,8 +160,8 @@ impl Fixture {
         items.send().await.unwrap().items.unwrap()
     }
 
-    /// Deletes everything that DynamoDB's TTL may have deleted by then.
-    async fn delete_what_may_be(&self, now: Timestamp) {
+    /// Deletes every item that DynamoDB's TTL may have deleted at that time.
+    async fn delete_expired(&self, now: Timestamp) {
         let scanned = self.dynamodb.scan().table_name(&self.table);
         for item in scanned.send().await.unwrap().items() {
             let delete_at: i64 = item[TTL_ATTRIBUTE].as_n().unwrap().parse().unwrap();
@@ -171,7 +173,7 @@ impl Fixture {
         }
     }
 
-    /// An operation that has completed, its callback due.
+    /// A completed operation whose callback is due.
     async fn completed(&self) -> Operation {
         let held = self.held().await;
         self.store.complete(&held, &json("1"), NOW).await.unwrap();
@@ -184,7 +186,7 @@ fn owner() -> Owner {
 }
 
 fn json(text: &str) -> Json {
-    Json::parse(text).unwrap()
+    text.parse::<Json>().unwrap()
 }
 
 fn secs(secs: u64) -> Duration {

@@ -1,4 +1,4 @@
-//! What each step answers, by what it meets.
+//! What each step returns, for each state that it meets.
 
 use shared::domain::id::{ClaimId, CreateId, OperationId};
 use shared::domain::json::Json;
@@ -14,11 +14,7 @@ use shared::store::{
 use super::{Fixture, LEASE, NOW, json, owner, secs};
 
 fn error() -> OperationError {
-    OperationError::new(
-        "MINE",
-        "so it goes",
-        Some(json(r#"{"n":9007199254740993}"#)),
-    )
+    OperationError::new("MINE", "failed", Some(json(r#"{"n":9007199254740993}"#)))
 }
 
 #[tokio::test]
@@ -37,7 +33,7 @@ async fn an_operation_is_read_as_it_was_created() {
 }
 
 #[tokio::test]
-async fn large_payloads_are_kept_apart_and_read_when_asked_for() {
+async fn large_payloads_are_external_and_read_on_demand() {
     let fixture = Fixture::start().await;
     let large = Json::of(&"x".repeat(200_000)).unwrap();
     let operation = Operation {
@@ -60,9 +56,9 @@ async fn large_payloads_are_kept_apart_and_read_when_asked_for() {
 }
 
 #[tokio::test]
-async fn the_largest_payloads_that_are_allowed_fit() {
+async fn the_largest_allowed_payloads_fit() {
     let fixture = Fixture::start().await;
-    // Deflate cannot shrink these digits to less than the limit that the text is held to.
+    // Deflate cannot compress these digits below the limit for the text.
     let digits: String = (0..)
         .flat_map(|n: u64| (n * 7_919 % 999_983).to_string().into_bytes())
         .map(char::from)
@@ -115,7 +111,7 @@ async fn a_claim_raises_version_and_attempt_and_starts_once() {
 }
 
 #[tokio::test]
-async fn a_claim_tells_what_it_met() {
+async fn a_claim_returns_what_it_met() {
     let fixture = Fixture::start().await;
     let operation = fixture.created().await;
     let missing = fixture.accepted();
@@ -138,10 +134,10 @@ async fn a_claim_tells_what_it_met() {
     for attempt in 0..3 {
         fixture.hold(&operation, NOW + secs(60 * attempt)).await;
     }
-    let Claimed::Exhausted(spent) = fixture.claim(&operation, NOW + secs(180)).await else {
+    let Claimed::Exhausted(exhausted) = fixture.claim(&operation, NOW + secs(180)).await else {
         panic!()
     };
-    let codes: Vec<_> = spent
+    let codes: Vec<_> = exhausted
         .give_up_errors(NOW)
         .unwrap()
         .into_iter()
@@ -160,7 +156,7 @@ async fn a_claim_tells_what_it_met() {
 }
 
 #[tokio::test]
-async fn progress_is_seen_and_a_bare_heartbeat_is_not() {
+async fn progress_changes_the_version_and_a_bare_heartbeat_does_not() {
     let fixture = Fixture::start().await;
     let held = fixture.held().await;
     let id = &held.operation().id;
@@ -197,22 +193,23 @@ async fn progress_is_seen_and_a_bare_heartbeat_is_not() {
         (after.progress, after.updated_at),
         (Some(progress), NOW + secs(21))
     );
-    let silent = Progress {
+    let without_message = Progress {
         fraction: 0.5,
         message: None,
         at: NOW + secs(22),
     };
     fixture
         .store
-        .renew(&held, LEASE, Some(&silent), NOW + secs(22))
+        .renew(&held, LEASE, Some(&without_message), NOW + secs(22))
         .await
         .unwrap();
-    assert_eq!(fixture.get(id).await.progress, Some(silent));
+    assert_eq!(fixture.get(id).await.progress, Some(without_message));
 }
 
-/// The first try of a heartbeat is slow, its second is applied, and the next heartbeat as well, before the first arrives.
+/// The first try of a heartbeat is slow. The SDK's second try is applied, and then the next
+/// heartbeat, before the first try arrives.
 #[tokio::test]
-async fn a_late_try_of_a_heartbeat_moves_neither_lease_nor_progress_back() {
+async fn a_late_heartbeat_moves_neither_lease_nor_progress_back() {
     let fixture = Fixture::start().await;
     let held = fixture.held().await;
     let renew = async |fraction, at| {
@@ -222,7 +219,7 @@ async fn a_late_try_of_a_heartbeat_moves_neither_lease_nor_progress_back() {
             at,
         };
         let renewed = fixture.store.renew(&held, LEASE, Some(&progress), at).await;
-        // The late one as well: nothing is lost by it.
+        // The late one as well: the holder loses nothing by it.
         assert_eq!(renewed.unwrap(), Renewed::Held);
     };
     renew(0.3, NOW + secs(1)).await;
@@ -233,7 +230,7 @@ async fn a_late_try_of_a_heartbeat_moves_neither_lease_nor_progress_back() {
     let shown = fixture.get(&held.operation().id).await.progress.unwrap();
     assert!(shown.fraction > 0.4, "progress fell to {}", shown.fraction);
 
-    // Nor is one that comes when the operation is another's taken for a mere late one.
+    // A heartbeat that finds another holder is not taken for a late one.
     let operation = held.operation();
     fixture.hold(operation, NOW + secs(2) + LEASE).await;
     let late = fixture.store.renew(&held, LEASE, None, NOW + secs(1)).await;
@@ -242,7 +239,7 @@ async fn a_late_try_of_a_heartbeat_moves_neither_lease_nor_progress_back() {
 
 /// A worker has to know whether its caller or another worker took its operation.
 #[tokio::test]
-async fn a_heartbeat_tells_a_cancel_from_a_lost_lease() {
+async fn a_heartbeat_distinguishes_a_cancel_from_a_lost_lease() {
     let fixture = Fixture::start().await;
     let store = &fixture.store;
     let held = fixture.held().await;
@@ -255,7 +252,7 @@ async fn a_heartbeat_tells_a_cancel_from_a_lost_lease() {
     assert_eq!(renewed(expires_at).await, Renewed::Cancelled, "expired");
     let erased = store.erase(id, owner, &Preconditions::NONE, NOW).await;
     assert_eq!(erased.unwrap(), EraseOutcome::Erased);
-    assert_eq!(renewed(NOW).await, Renewed::Cancelled, "its mark is there");
+    assert_eq!(renewed(NOW).await, Renewed::Cancelled, "erased");
     let again = Operation {
         create_id: CreateId::from_bytes([9; 16]),
         ..fixture.accepted()
@@ -276,7 +273,7 @@ async fn a_heartbeat_tells_a_cancel_from_a_lost_lease() {
 }
 
 #[tokio::test]
-async fn an_end_is_stamped_and_kept_for_as_long_as_was_asked() {
+async fn an_end_is_stamped_and_kept_for_its_retention() {
     let fixture = Fixture::start().await;
     let at = NOW + secs(5);
     let held = fixture.held().await;
@@ -313,7 +310,7 @@ async fn an_end_is_stamped_and_kept_for_as_long_as_was_asked() {
 }
 
 #[tokio::test]
-async fn a_retry_lets_go_until_its_time_and_keeps_the_error() {
+async fn a_retry_releases_the_operation_until_its_time_and_keeps_the_error() {
     let fixture = Fixture::start().await;
     let held = fixture.held().await;
     let operation = held.operation();
@@ -339,7 +336,7 @@ async fn a_retry_lets_go_until_its_time_and_keeps_the_error() {
 }
 
 #[tokio::test]
-async fn a_cancel_asks_for_the_owner_and_the_version() {
+async fn a_cancel_checks_the_owner_and_the_version() {
     let fixture = Fixture::start().await;
     let operation = fixture.created().await;
     let bob = Owner::new("jwt", "bob").unwrap();
@@ -391,7 +388,7 @@ async fn a_cancel_asks_for_the_owner_and_the_version() {
         first,
         CancelOutcome::Cancelled { by_us: true, .. }
     ));
-    // As when the answer to the first was lost.
+    // As if the answer to the first cancel was lost.
     for repeated in [if_match(&[current]), Preconditions::NONE] {
         let again = cancel(&owner(), &repeated).await;
         assert!(matches!(
@@ -416,12 +413,17 @@ async fn a_cancel_asks_for_the_owner_and_the_version() {
 }
 
 #[tokio::test]
-async fn only_what_is_spent_and_unchanged_is_given_up() {
+async fn only_an_exhausted_and_unchanged_operation_is_given_up() {
     let fixture = Fixture::start().await;
     let operation = fixture.created().await;
     let errors = [OperationError::of(FailureCode::DeadlineExceeded, "late")];
-    let give_up =
-        async |spent: &Operation, now| fixture.store.give_up(spent, &errors, now).await.unwrap();
+    let give_up = async |exhausted: &Operation, now| {
+        fixture
+            .store
+            .give_up(exhausted, &errors, now)
+            .await
+            .unwrap()
+    };
     assert!(
         matches!(give_up(&operation, NOW).await, GivenUp::MovedOn),
         "time and attempts are left"
@@ -430,24 +432,25 @@ async fn only_what_is_spent_and_unchanged_is_given_up() {
     fixture.hold(&operation, NOW).await;
     assert!(
         matches!(give_up(&operation, late).await, GivenUp::MovedOn),
-        "it is not what was looked at"
+        "it has changed since it was read"
     );
-    let now_there = fixture.get(&operation.id).await;
+    let current = fixture.get(&operation.id).await;
     assert!(
-        matches!(give_up(&now_there, NOW + secs(59)).await, GivenUp::MovedOn),
+        matches!(give_up(&current, NOW + secs(59)).await, GivenUp::MovedOn),
         "it is held"
     );
     let GivenUp::Ended {
         operation: ended,
         by_us: true,
-    } = give_up(&now_there, late).await
+    } = give_up(&current, late).await
     else {
         panic!()
     };
     assert_eq!(ended.status(), Status::Failed);
 }
 
-/// One operation in every state, and every step tried on each: what the transition table refuses changes nothing.
+/// Tries every step on an operation in every state: a step that the transition table refuses
+/// changes nothing.
 #[tokio::test]
 async fn the_store_refuses_exactly_what_the_table_refuses() {
     let fixture = Fixture::start().await;
@@ -474,9 +477,9 @@ async fn the_store_refuses_exactly_what_the_table_refuses() {
             let before = fixture.get(&operation.id).await;
             let applied = take(&fixture, step, &operation, &held).await;
             let expected = match verdict(Some(from), step) {
-                // The leases here have not passed; what waits for one is refused.
-                Verdict::ToOnceFree(_) | Verdict::Refused => false,
-                // Only a spent operation is given up, and these are not.
+                // The leases have not passed, so a step that waits for one is refused.
+                Verdict::ToAfterLease(_) | Verdict::Refused => false,
+                // Only an exhausted operation is given up, and these are not exhausted.
                 Verdict::To(_) => step != Step::GiveUp,
             };
             assert_eq!(applied, expected, "{step:?} from {from}");
@@ -491,7 +494,7 @@ async fn the_store_refuses_exactly_what_the_table_refuses() {
     }
 }
 
-/// Takes a step on an operation; whether it was applied.
+/// Takes a step on an operation, and returns whether it was applied.
 async fn take(fixture: &Fixture, step: Step, operation: &Operation, held: &Held) -> bool {
     let store = &fixture.store;
     match step {
@@ -529,7 +532,8 @@ async fn take(fixture: &Fixture, step: Step, operation: &Operation, held: &Held)
     }
 }
 
-/// Whether a write raised the operation's version. The holder holds another operation where this one has no holder.
+/// Whether a write raised the operation's version. Where the operation has no holder, the write is
+/// another operation's holder's.
 async fn changes<T: std::fmt::Debug>(
     fixture: &Fixture,
     operation: &Operation,

@@ -1,4 +1,4 @@
-//! Sixty-four writers at once for every step: one wins, and all others are told what happened.
+//! Sixty-four concurrent writers for every step: one wins, and every other learns what happened.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use super::{Fixture, LEASE, NOW, json, owner, secs};
 
 const WRITERS: u8 = 64;
 
-/// Runs one writer for each number, all at once, on several threads.
+/// Runs one writer for each number, concurrently, on several threads.
 async fn race<T, F>(writer: impl Fn(u8) -> F) -> Vec<T>
 where
     T: Send + 'static,
@@ -38,11 +38,11 @@ fn count<T>(outcomes: &[T], is: impl Fn(&T) -> bool) -> usize {
 }
 
 fn error() -> OperationError {
-    OperationError::of(FailureCode::InternalError, "so it goes")
+    OperationError::of(FailureCode::InternalError, "failed")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn create_has_one_winner_and_the_others_meet_it() {
+async fn one_create_wins_and_the_others_meet_it() {
     let fixture = Fixture::start().await;
     let operation = fixture.accepted();
     let store = fixture.store.clone();
@@ -60,7 +60,7 @@ async fn create_has_one_winner_and_the_others_meet_it() {
         match outcome {
             Created::New => assert_eq!(*create_id, winner),
             Created::Existing(existing) => assert_eq!(existing.create_id, winner),
-            Created::Erased => panic!("nobody erases here"),
+            Created::Erased => panic!("this test erases nothing"),
         }
     }
     assert_eq!(
@@ -70,7 +70,7 @@ async fn create_has_one_winner_and_the_others_meet_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn claim_has_one_winner_and_the_others_wait_for_it() {
+async fn one_claim_wins_and_the_others_wait_for_it() {
     let fixture = Fixture::start().await;
     let operation = fixture.created().await;
     let store = fixture.store.clone();
@@ -120,17 +120,18 @@ async fn heartbeats_never_undo_an_end() {
         fixture.get(&held.operation().id).await.status(),
         Status::Completed
     );
-    let told = count(&outcomes, |outcome| {
+    let answered = count(&outcomes, |outcome| {
         matches!(outcome, Some(Renewed::Held | Renewed::Lost))
     });
-    assert_eq!(told, 63);
+    assert_eq!(answered, 63);
     assert_eq!(
         store.renew(&held, LEASE, None, NOW).await.unwrap(),
         Renewed::Lost
     );
 }
 
-/// The same holder's outcome, many times over: written once, and known for its own by all.
+/// The same holder's outcome, many times: it is written once, and every call recognises it as its
+/// own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn complete_fail_and_retry_are_written_once() {
     for step in 0..3 {
@@ -185,7 +186,7 @@ async fn give_up_is_written_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_first_cancel_wins_and_the_others_find_it() {
+async fn one_cancel_is_written_and_the_others_find_it() {
     let fixture = Fixture::start().await;
     let operation = fixture.created().await;
     let store = fixture.store.clone();
@@ -209,10 +210,10 @@ async fn the_first_cancel_wins_and_the_others_find_it() {
     assert_eq!(fixture.get(&operation.id).await.lock_version, 2);
 }
 
-/// Complete, fail, retry, cancel and claim against each other: the version tells that exactly one of those that end it, or let
-/// it go, was applied.
+/// Complete, fail, retry, cancel and claim against each other. The version shows that exactly one
+/// of the writes that end or release the operation was applied.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lost_race_is_an_outcome_and_one_end_wins() {
+async fn one_end_wins_and_every_lost_race_is_an_outcome() {
     let fixture = Fixture::start().await;
     let held = Arc::new(fixture.held().await);
     let store = fixture.store.clone();
@@ -254,12 +255,12 @@ async fn a_lost_race_is_an_outcome_and_one_end_wins() {
     .await;
     let ended = fixture.get(&held.operation().id).await;
     assert_eq!(ended.lock_version, 3);
-    // All sixteen of the kind that won know it; nobody else believes to have won.
+    // All sixteen writers of the winning kind report a success, and no other writer does.
     assert_eq!(count(&wrote, |wrote| *wrote), 16);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn erase_leaves_nothing_and_says_so_to_whoever_took_part() {
+async fn concurrent_erases_leave_no_operation() {
     let fixture = Fixture::start().await;
     let operation = fixture.completed().await;
     let store = fixture.store.clone();
@@ -309,21 +310,22 @@ async fn an_attempt_of_a_callback_is_recorded_once() {
     );
 }
 
-/// As of one message, received by all of them at once: each starts the round that it asks for and makes the attempt that is due then.
+/// As if all of them received one message: each starts the round that the message asks for, and
+/// then makes the attempt that is due.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_redelivery_is_one_round() {
+async fn a_redelivery_starts_one_round() {
     let fixture = Fixture::start().await;
     let operation = fixture.completed().await;
     let store = fixture.store.clone();
     let delivered = Settlement::Settled(CallbackStatus::Delivered);
     let first = record(WRITERS, delivered);
     store.record_attempt(&operation, &first, NOW).await.unwrap();
-    let settled = fixture.get(&operation.id).await;
+    let ended = fixture.get(&operation.id).await;
     let outcomes = race(|number| {
-        let (store, settled) = (store.clone(), settled.clone());
+        let (store, ended) = (store.clone(), ended.clone());
         let record = record(number, delivered);
         async move {
-            let Some(due) = store.start_round(&settled, NOW).await.unwrap() else {
+            let Some(due) = store.start_round(&ended, NOW).await.unwrap() else {
                 return Recorded::Refused;
             };
             store.record_attempt(&due, &record, NOW).await.unwrap()

@@ -1,4 +1,4 @@
-//! What is only for whoever runs the table: scans, records as they are, and the end of what has expired.
+//! What the operator's tool uses: scans, records as they are stored, and erasing what has expired.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -21,7 +21,8 @@ fn large() -> Payload {
     Payload::Inline(Json::of(&incompressible(2000)).unwrap())
 }
 
-/// Scans in pages of this many items: the operations, and why records cannot be read.
+/// Scans in pages of this many items. Returns the operations, and the errors of records that cannot
+/// be read.
 async fn scan(
     fixture: &Fixture,
     items_max: u32,
@@ -49,7 +50,7 @@ async fn scan(
     (operations, unreadable)
 }
 
-/// Writes an attribute of a head past every rule, or takes it away.
+/// Sets or removes an attribute of a head directly, without any condition.
 async fn tamper(fixture: &Fixture, id: &OperationId, name: &str, value: Option<AttributeValue>) {
     let [pk, sk] = TABLE_KEYS;
     let update = fixture
@@ -76,7 +77,7 @@ async fn inspect(fixture: &Fixture, id: &OperationId) -> Inspected {
 }
 
 #[tokio::test]
-async fn a_scan_shows_every_operation_that_stands_once_and_no_more() {
+async fn a_scan_returns_every_visible_operation_once() {
     let fixture = Fixture::start().await;
     let pending = Operation {
         arguments: large(),
@@ -87,22 +88,22 @@ async fn a_scan_shows_every_operation_that_stands_once_and_no_more() {
     let held = fixture.held().await;
     let completed = fixture.completed().await;
     let erased = fixture.completed().await;
-    let forgotten = fixture
+    let outcome = fixture
         .store
         .erase(&erased.id, &owner(), &Preconditions::NONE, NOW)
         .await;
-    assert_eq!(forgotten.unwrap(), EraseOutcome::Erased);
+    assert_eq!(outcome.unwrap(), EraseOutcome::Erased);
     let expired = Operation {
         expires_at: NOW,
         ..fixture.accepted()
     };
     fixture.create(&expired).await;
 
-    let standing = [&pending.id, &held.operation().id, &completed.id];
-    let standing: BTreeSet<_> = standing.into_iter().cloned().collect();
+    let visible = [&pending.id, &held.operation().id, &completed.id];
+    let visible: BTreeSet<_> = visible.into_iter().cloned().collect();
     for items_max in [1, 3, 1000] {
         let (operations, unreadable) = scan(&fixture, items_max, NOW).await;
-        assert_eq!(operations, standing);
+        assert_eq!(operations, visible);
         assert!(unreadable.is_empty(), "{unreadable:?}");
     }
     let (operations, _) = scan(&fixture, 1000, NOW - MOMENT * 1000).await;
@@ -110,12 +111,12 @@ async fn a_scan_shows_every_operation_that_stands_once_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_scan_overlooks_no_record_that_cannot_be_read() {
+async fn a_scan_reports_every_record_that_cannot_be_read() {
     let fixture = Fixture::start().await;
     let number = |digits: &str| AttributeValue::N(digits.to_owned());
     let text = |text: &str| AttributeValue::S(text.to_owned());
     let mut expected = BTreeSet::new();
-    for (name, value, said) in [
+    for (name, value, problem) in [
         ("format", Some(number("2")), "has the newer format 2"),
         ("status", Some(text("asleep")), "is corrupt at status"),
         ("delete_at", None, "is corrupt at delete_at"),
@@ -123,16 +124,16 @@ async fn a_scan_overlooks_no_record_that_cannot_be_read() {
     ] {
         let operation = fixture.created().await;
         tamper(&fixture, &operation.id, name, value).await;
-        expected.insert(format!("operation {} {said}", operation.id));
+        expected.insert(format!("operation {} {problem}", operation.id));
     }
     let (operations, unreadable) = scan(&fixture, 1000, NOW).await;
     assert_eq!(operations, BTreeSet::new());
-    let told: BTreeSet<_> = unreadable.iter().map(ToString::to_string).collect();
-    assert_eq!(told, expected);
+    let problems: BTreeSet<_> = unreadable.iter().map(ToString::to_string).collect();
+    assert_eq!(problems, expected);
 }
 
 #[tokio::test]
-async fn an_inspection_shows_what_is_apart_and_what_no_head_names() {
+async fn an_inspection_shows_external_payloads_even_without_a_head() {
     let fixture = Fixture::start().await;
     let operation = Operation {
         arguments: large(),
@@ -176,7 +177,7 @@ async fn an_inspection_shows_what_is_apart_and_what_no_head_names() {
 }
 
 #[tokio::test]
-async fn an_inspection_of_an_unreadable_record_shows_neither_payloads_nor_what_it_does_not_know() {
+async fn an_inspection_of_an_unreadable_record_hides_payloads_and_unknown_attributes() {
     let fixture = Fixture::start().await;
     let operation = fixture.created().await;
     let secret = || Some(AttributeValue::S("secret".to_owned()));
@@ -207,7 +208,7 @@ async fn an_inspection_of_an_unreadable_record_shows_neither_payloads_nor_what_i
 }
 
 #[tokio::test]
-async fn what_has_expired_is_forgotten_with_all_its_items_and_by_its_owner_alone() {
+async fn the_operators_erase_deletes_an_expired_operation_of_its_owner() {
     let fixture = Fixture::start().await;
     let operation = Operation {
         arguments: large(),
@@ -218,7 +219,7 @@ async fn what_has_expired_is_forgotten_with_all_its_items_and_by_its_owner_alone
     let (store, id) = (&fixture.store, &operation.id);
     let bob = Owner::new("jwt", "bob").unwrap();
     assert_eq!(
-        store.forget(id, &bob, NOW).await.unwrap(),
+        store.erase_including_expired(id, &bob, NOW).await.unwrap(),
         EraseOutcome::Absent
     );
     assert_eq!(
@@ -228,44 +229,62 @@ async fn what_has_expired_is_forgotten_with_all_its_items_and_by_its_owner_alone
             .unwrap(),
         EraseOutcome::Absent
     );
-    // Live until then.
-    let early = store.forget(id, &owner(), NOW - MOMENT).await;
+    // It has not expired a moment before.
+    let early = store
+        .erase_including_expired(id, &owner(), NOW - MOMENT)
+        .await;
     assert_eq!(early.unwrap(), EraseOutcome::Live);
     assert_eq!(fixture.items(id).await.len(), 2);
 
     assert_eq!(
-        store.forget(id, &owner(), NOW).await.unwrap(),
+        store
+            .erase_including_expired(id, &owner(), NOW)
+            .await
+            .unwrap(),
         EraseOutcome::Erased
     );
-    let [mark] = fixture.items(id).await.try_into().expect("the mark alone");
-    assert_eq!(mark.len(), 6);
-    assert!(mark.contains_key("erased_at") && !mark.contains_key("owner"));
+    let [tombstone] = fixture
+        .items(id)
+        .await
+        .try_into()
+        .expect("only the tombstone");
+    assert_eq!(tombstone.len(), 6);
+    assert!(tombstone.contains_key("erased_at") && !tombstone.contains_key("owner"));
     assert_eq!(
-        store.forget(id, &owner(), NOW).await.unwrap(),
+        store
+            .erase_including_expired(id, &owner(), NOW)
+            .await
+            .unwrap(),
         EraseOutcome::Absent
     );
 }
 
 #[tokio::test]
-async fn what_stands_is_forgotten_as_it_is_erased() {
+async fn the_operators_erase_refuses_a_live_operation() {
     let fixture = Fixture::start().await;
     let store = &fixture.store;
     let held = fixture.held().await;
     let id = &held.operation().id;
     assert_eq!(
-        store.forget(id, &owner(), NOW).await.unwrap(),
+        store
+            .erase_including_expired(id, &owner(), NOW)
+            .await
+            .unwrap(),
         EraseOutcome::Live
     );
     store.complete(&held, &json("1"), NOW).await.unwrap();
     assert_eq!(
-        store.forget(id, &owner(), NOW).await.unwrap(),
+        store
+            .erase_including_expired(id, &owner(), NOW)
+            .await
+            .unwrap(),
         EraseOutcome::Erased
     );
     assert_eq!(fixture.items(id).await.len(), 1);
 }
 
 #[tokio::test]
-async fn whatever_an_owner_has_is_in_the_index_until_it_is_forgotten() {
+async fn the_index_has_every_operation_of_an_owner_until_it_is_erased() {
     let fixture = Fixture::start().await;
     let mut expected = BTreeSet::new();
     let expired = Operation {

@@ -29,7 +29,7 @@ async fn the_audit_record_has_the_code_of_the_answer() {
     let absent = json!("op_000000000000000000000000");
     let stale: &[_] = &[("if-match", "\"1.1.1\"")];
     let fault = Some(Fault::Refused);
-    let logged = Logged::here();
+    let logged = Logged::start();
     for (id, action, headers, fault, expected) in [
         (&completed, "cancel", &[][..], None, "ASYNC_CANNOT_CANCEL"),
         (&completed, "forrst", &[], None, "ASYNC_CANNOT_CANCEL"),

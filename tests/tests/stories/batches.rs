@@ -78,14 +78,14 @@ async fn names_each_that_met_an_error(kind: QueueKind) {
                 .iter()
                 .map(|&service| outage(service, fault))
                 .collect();
-            world.wire.suffer(&outages);
+            world.wire.set_outages(&outages);
             let (messages, named) = answered(&world, kind).await;
             assert_eq!(messages.len(), 2, "{kind:?} {outages:?}");
             assert_eq!(named, ids(&messages), "{kind:?} {outages:?}");
             world.clock.advance(HOUR);
         }
     }
-    world.wire.suffer(&[]);
+    world.wire.set_outages(&[]);
     // Those that cannot be read, whether the queue can be told to hide them or not, beside those that can.
     let (malformed, newer) = ("not JSON", r#"{"format":2}"#);
     for body in [malformed, newer, ""] {
@@ -99,7 +99,7 @@ async fn names_each_that_met_an_error(kind: QueueKind) {
         QueueKind::DispatchDeadLetter | QueueKind::CallbackDeadLetter
     );
     for outages in [vec![], vec![outage(Service::Queues, Fault::Refused)]] {
-        world.wire.suffer(&outages);
+        world.wire.set_outages(&outages);
         let (messages, named) = answered(&world, kind).await;
         // What nobody will ever read ends among the dead letters.
         let unread = messages.iter().filter(|message| {

@@ -156,7 +156,7 @@ async fn work_that_ignores_its_callers_deadline_is_told_from_work_that_ignores_i
 #[tokio::test]
 async fn work_that_another_worker_took_over_is_no_callers_doing() {
     let world = Arc::new(World::start().await);
-    let id = OperationId::parse(&busy_operation(&world).await).unwrap();
+    let id = busy_operation(&world).await.parse::<OperationId>().unwrap();
     let taken_over = async {
         // The other worker's clock is past the lease: what this one's heartbeats have not renewed.
         let now = world.clock.now() + Duration::from_secs(600);

@@ -42,7 +42,7 @@ async fn message_before_record() {
     assert_eq!(world.wire.calls(), ["SendMessage", "PutItem"]);
     // Without the message there is no record.
     world.wire.reset();
-    world.wire.suffer(&[Outage {
+    world.wire.set_outages(&[Outage {
         service: Service::Queues,
         fault: Fault::Refused,
         only: String::new(),
@@ -78,7 +78,7 @@ async fn outcome_before_callback_message_before_acknowledgement() {
     world.clock.advance(Duration::from_secs(10));
     let sent = world.queue(QueueKind::Callback).len().await;
     assert_eq!(
-        serve(&world, QueueKind::Dispatch, &[(2, Fault::Unsent)]).await,
+        serve(&world, QueueKind::Dispatch, &[(2, Fault::CrashBefore)]).await,
         None
     );
     assert_eq!(world.show(&id).await["status"], "processing");
@@ -98,7 +98,7 @@ async fn post_before_record_before_next_wake_up_before_acknowledgement() {
     };
     // Read, record, next wake-up. The process dies before the record: the POST has been made.
     assert_eq!(
-        serve(&world, QueueKind::Callback, &[(1, Fault::Unsent)]).await,
+        serve(&world, QueueKind::Callback, &[(1, Fault::CrashBefore)]).await,
         None
     );
     assert_eq!(world.wire.calls(), ["GetItem", "UpdateItem"]);
@@ -118,7 +118,10 @@ async fn post_before_record_before_next_wake_up_before_acknowledgement() {
 async fn no_callback_before_the_end() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
-    let id = OperationId::parse(&submit(&world, &receiver).await).unwrap();
+    let id = submit(&world, &receiver)
+        .await
+        .parse::<OperationId>()
+        .unwrap();
     let operation = || async {
         world
             .store

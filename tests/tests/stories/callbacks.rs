@@ -333,7 +333,8 @@ async fn receivers_that_failed_together_are_not_called_together() {
         let callback = world.show(&id).await["callback"].clone();
         let next_attempt_at = callback["next_attempt_at"].as_str().unwrap();
         waits.insert(
-            Timestamp::parse(next_attempt_at)
+            next_attempt_at
+                .parse::<Timestamp>()
                 .unwrap()
                 .since(world.clock.now()),
         );

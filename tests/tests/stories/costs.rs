@@ -50,7 +50,7 @@ async fn an_ordinary_operation_is_three_writes_and_one_of_the_index_no_read_and_
     assert_eq!(
         bill(&world, Some(&id)),
         [
-            "hide: 1 message request",
+            "change visibility: 1 message request",
             "claim: 1 write",
             "complete: 1 write"
         ]
@@ -86,7 +86,13 @@ async fn a_poll_is_one_read_at_any_size_of_the_arguments_until_there_is_a_large_
         .collect();
     assert_eq!(
         steps,
-        ["hide", "claim", "read payload", "write payload", "complete"]
+        [
+            "change visibility",
+            "claim",
+            "read payload",
+            "write payload",
+            "complete"
+        ]
     );
     assert_eq!(world.show(&id).await["result"], arguments);
     let [read, payload] = <[String; 2]>::try_from(bill(&world, Some(&id))).unwrap();
@@ -157,7 +163,7 @@ async fn a_callback_is_one_message_and_one_read_and_one_write_for_each_try() {
     assert_eq!(
         bill(&world, Some(&id)),
         [
-            "hide: 1 message request",
+            "change visibility: 1 message request",
             "claim: 1 write",
             "complete: 1 write",
             "wake callback: 1 message request"
@@ -182,7 +188,7 @@ async fn neighbours_in_a_batch_hide_their_messages_by_one_request() {
     assert!(world.pump_by(&worker, QueueKind::Dispatch, 3).await);
     let charges = world.wire.charges();
     ids.sort();
-    for (step, requests) in [("hide", 1), ("claim", 3), ("complete", 3)] {
+    for (step, requests) in [("change visibility", 1), ("claim", 3), ("complete", 3)] {
         let of_step = charges.iter().filter(|charge| charge.step == step);
         assert_eq!(of_step.clone().count(), requests, "{step}");
         let mut operations: Vec<_> = of_step

@@ -87,7 +87,7 @@ async fn an_operation_at_work_does_not_expire() {
     world.clock.advance(3 * DAY);
     stands("pending").await;
 
-    let parsed = OperationId::parse(&id).unwrap();
+    let parsed = id.parse::<OperationId>().unwrap();
     let now = world.clock.now();
     let operation = world.store.get(&parsed, now).await.unwrap().unwrap();
     let claim_id = ClaimId::from_bytes([9; 16]);

@@ -31,7 +31,7 @@ async fn a_failed_request_logs_one_error_with_its_cause() {
         ("POST", "/forrst".to_owned(), call(HEALTH, &json!({}))),
         ("POST", "/forrst".to_owned(), call("demo.echo", &json!({}))),
     ];
-    let logged = Logged::here();
+    let logged = Logged::start();
     for (method, path, body) in requests {
         world.wire.reset();
         world.wire.plan([(0, Fault::Refused)]);

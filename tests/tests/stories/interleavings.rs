@@ -28,7 +28,7 @@ async fn replay_after<F: Future<Output = ()>>(ends: impl FnOnce(String) -> F, wo
     let id = first.json["id"].as_str().unwrap().to_owned();
     assert!(world.pump(QueueKind::Dispatch).await);
 
-    let parsed = OperationId::parse(&id).unwrap();
+    let parsed = id.parse::<OperationId>().unwrap();
     let ended = world
         .store
         .get(&parsed, world.clock.now())
@@ -200,7 +200,7 @@ async fn delivered(world: &World, receiver: &Receiver) -> (String, Operation) {
         .unwrap()
         .to_owned();
     world.rest().await;
-    let parsed = OperationId::parse(&id).unwrap();
+    let parsed = id.parse::<OperationId>().unwrap();
     let operation = world
         .store
         .get(&parsed, world.clock.now())
@@ -374,7 +374,7 @@ async fn a_refusal_is_small_whatever_it_refuses() {
 #[tokio::test]
 async fn a_submit_that_dies_and_is_not_repeated_leaves_nothing_or_an_operation() {
     for call in 0..2 {
-        for fault in [Fault::Unsent, Fault::Unheard] {
+        for fault in [Fault::CrashBefore, Fault::CrashAfter] {
             let world = World::start().await;
             world.wire.plan([(call, fault)]);
             let body = json!({"function": "demo.echo"}).to_string();
@@ -384,7 +384,7 @@ async fn a_submit_that_dies_and_is_not_repeated_leaves_nothing_or_an_operation()
             world.rest().await;
             let list = world.request("GET", "/operations", &[], "").await.json;
             let operations = list["operations"].as_array().unwrap();
-            if (call, fault) == (1, Fault::Unheard) {
+            if (call, fault) == (1, Fault::CrashAfter) {
                 assert_eq!(operations[0]["status"], "completed");
             } else {
                 assert!(operations.is_empty(), "{operations:?}");

@@ -244,7 +244,11 @@ async fn a_submit_that_meets_a_later_mark_is_asked_to_try_again() {
     let first = world.request("POST", "/operations", &key, body).await;
     assert_eq!(first.status, 202);
     world.pump_all().await;
-    let id = OperationId::parse(first.json["id"].as_str().unwrap()).unwrap();
+    let id = first.json["id"]
+        .as_str()
+        .unwrap()
+        .parse::<OperationId>()
+        .unwrap();
     let alice = Owner::new("local", "alice").unwrap();
     let ahead = world.clock.now() + Duration::from_secs(2);
     let erased = world

@@ -38,7 +38,7 @@ pub(super) async fn leave_submitted(world: &World, operation: &Operation) {
 
 pub(super) fn message(operation_id: &str, create_id: CreateId) -> String {
     Dispatch {
-        operation_id: OperationId::parse(operation_id).unwrap(),
+        operation_id: operation_id.parse::<OperationId>().unwrap(),
         create_id,
         function: "demo.echo".into(),
         function_version: "1.0.0".into(),
@@ -53,7 +53,7 @@ pub(super) fn nobodys_message() -> String {
 
 pub(super) async fn create_id(world: &World, id: &str) -> CreateId {
     use shared::clock::Clock as _;
-    let id = OperationId::parse(id).unwrap();
+    let id = id.parse::<OperationId>().unwrap();
     world
         .store
         .get(&id, world.clock.now())
@@ -68,7 +68,7 @@ pub(super) async fn claim_and_vanish(world: &World, id: &str) -> Box<Held> {
     use shared::clock::Clock as _;
     let create_id = create_id(world, id).await;
     let (id, claim_id) = (
-        OperationId::parse(id).unwrap(),
+        id.parse::<OperationId>().unwrap(),
         ClaimId::from_bytes([9; 16]),
     );
     let claimed = world
@@ -303,7 +303,7 @@ async fn submit_falsified(world: &World, function: &str) -> String {
 
 async fn send_false(world: &World, id: &str, function: &str) {
     let message = Dispatch {
-        operation_id: OperationId::parse(id).unwrap(),
+        operation_id: id.parse::<OperationId>().unwrap(),
         create_id: create_id(world, id).await,
         function: function.to_owned(),
         function_version: "1.0.0".to_owned(),
@@ -315,7 +315,7 @@ async fn send_false(world: &World, id: &str, function: &str) {
 
 #[tokio::test]
 async fn the_function_that_is_run_is_the_records_and_not_the_messages() {
-    let (world, logged) = (World::start().await, Logged::here());
+    let (world, logged) = (World::start().await, Logged::start());
     let id = submit_falsified(&world, "demo.fail").await;
     assert!(world.pump(QueueKind::Dispatch).await);
     let done = world.show(&id).await;
@@ -382,7 +382,7 @@ async fn a_record_whose_function_the_worker_does_not_know_waits_for_one_that_doe
 #[tokio::test]
 async fn an_operation_whose_only_message_names_an_unknown_function_runs_its_records() {
     for kind in [QueueKind::Dispatch, QueueKind::DispatchDeadLetter] {
-        let (world, logged) = (World::start().await, Logged::here());
+        let (world, logged) = (World::start().await, Logged::start());
         let id = submit_falsified(&world, "unheard.of").await;
         let queue = world.queue(QueueKind::Dispatch);
         let [message] = queue.receive(1).await.try_into().unwrap();

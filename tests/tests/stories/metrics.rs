@@ -36,7 +36,7 @@ async fn submit(world: &World, key: &str, arguments: Value) -> u16 {
 
 #[tokio::test]
 async fn a_submit_is_accepted_replayed_or_in_conflict() {
-    let (world, counted) = (World::start().await, Counted::here());
+    let (world, counted) = (World::start().await, Counted::start());
     assert_eq!(submit(&world, "key-1", json!({})).await, 202);
     assert_eq!(submit(&world, "key-1", json!({})).await, 202);
     assert_eq!(submit(&world, "key-1", json!({})).await, 202);
@@ -44,7 +44,7 @@ async fn a_submit_is_accepted_replayed_or_in_conflict() {
     let refused = world.request("POST", "/operations", &[], "{}").await;
     assert_eq!(refused.status, 400);
     assert_eq!(
-        counted.told(),
+        counted.take(),
         expected([
             (Metric::SubmitAccepted("demo.echo"), &[1]),
             (Metric::SubmitReplayed("demo.echo"), &[2]),
@@ -55,19 +55,19 @@ async fn a_submit_is_accepted_replayed_or_in_conflict() {
 
 #[tokio::test]
 async fn an_attempt_its_end_and_its_callback_are_each_counted_where_they_happen() {
-    let (world, counted) = (World::start().await, Counted::here());
+    let (world, counted) = (World::start().await, Counted::start());
     let receiver = Receiver::start().await;
     let body = json!({"function": "demo.echo", "callback_url": receiver.url});
     let submitted = world.submit(body).await.json;
     let id = submitted["id"].as_str().unwrap();
     assert_eq!(
-        counted.told(),
+        counted.take(),
         expected([(Metric::SubmitAccepted("demo.echo"), &[1])])
     );
     world.clock.advance(Duration::from_millis(1_234));
     assert!(world.pump(QueueKind::Dispatch).await);
     assert_eq!(
-        counted.told(),
+        counted.take(),
         expected([
             (Metric::AttemptCompleted("demo.echo"), &[1]),
             (Metric::OperationCompleted("demo.echo"), &[1]),
@@ -77,22 +77,22 @@ async fn an_attempt_its_end_and_its_callback_are_each_counted_where_they_happen(
     );
     world.rest().await;
     assert_eq!(
-        counted.told(),
+        counted.take(),
         expected([(Metric::CallbackDelivered, &[1])])
     );
     world.show(id).await;
-    assert_eq!(counted.told(), expected([]), "a read is nothing to count");
+    assert_eq!(counted.take(), expected([]), "a read is nothing to count");
 }
 
 #[tokio::test]
 async fn failures_are_told_from_attempts_that_are_retried() {
-    let (world, counted) = (World::start().await, Counted::here());
+    let (world, counted) = (World::start().await, Counted::start());
     let fail = async |arguments: Value| {
         world
             .submit(json!({"function": "demo.fail", "arguments": arguments}))
             .await;
         world.rest().await;
-        counted.told()
+        counted.take()
     };
     assert_eq!(
         fail(json!({"retryable": true, "succeed_on_attempt": 2})).await,
@@ -120,14 +120,14 @@ async fn failures_are_told_from_attempts_that_are_retried() {
 
 #[tokio::test]
 async fn what_is_never_begun_is_given_up_once() {
-    let (world, counted) = (World::start().await, Counted::here());
+    let (world, counted) = (World::start().await, Counted::start());
     world
         .submit(json!({"function": "demo.echo", "deadline_seconds": 1}))
         .await;
     world.clock.advance(Duration::from_secs(2));
     world.rest().await;
     assert_eq!(
-        counted.told(),
+        counted.take(),
         expected([
             (Metric::SubmitAccepted("demo.echo"), &[1]),
             (Metric::OperationGivenUp("demo.echo"), &[1]),
@@ -137,7 +137,7 @@ async fn what_is_never_begun_is_given_up_once() {
 
 #[tokio::test]
 async fn a_cancel_counts_once_and_takes_the_attempt_with_it() {
-    let (world, counted) = (Arc::new(World::start().await), Counted::here());
+    let (world, counted) = (Arc::new(World::start().await), Counted::start());
     let body = json!({"function": "demo.countdown", "arguments": {"steps": 100, "step_ms": 1000}});
     let id = world.submit(body).await.json["id"]
         .as_str()
@@ -153,7 +153,7 @@ async fn a_cancel_counts_once_and_takes_the_attempt_with_it() {
     }
     assert!(at_work.returned().await);
     assert_eq!(
-        counted.told(),
+        counted.take(),
         expected([
             (Metric::SubmitAccepted("demo.countdown"), &[1]),
             (Metric::OperationCancelled("demo.countdown"), &[1]),
@@ -166,7 +166,7 @@ async fn a_cancel_counts_once_and_takes_the_attempt_with_it() {
 
 #[tokio::test]
 async fn callbacks_are_delivered_refused_for_good_or_exhausted() {
-    let (world, counted) = (World::start().await, Counted::here());
+    let (world, counted) = (World::start().await, Counted::start());
     let receiver = Receiver::start().await;
     let called = async |answers: &[u16]| {
         receiver.answer_next(answers.iter().map(|status| (*status, None)));
@@ -174,9 +174,9 @@ async fn callbacks_are_delivered_refused_for_good_or_exhausted() {
             .submit(json!({"function": "demo.echo", "callback_url": receiver.url}))
             .await;
         assert!(world.pump(QueueKind::Dispatch).await);
-        let _ = counted.told();
+        let _ = counted.take();
         world.rest().await;
-        counted.told()
+        counted.take()
     };
     assert_eq!(
         called(&[503, 200]).await,
@@ -200,7 +200,7 @@ async fn callbacks_are_delivered_refused_for_good_or_exhausted() {
 
 #[tokio::test]
 async fn what_is_dropped_is_counted() {
-    let (world, counted) = (World::start().await, Counted::here());
+    let (world, counted) = (World::start().await, Counted::start());
     world
         .queue(QueueKind::Dispatch)
         .send(&nobodys_message())
@@ -210,7 +210,7 @@ async fn what_is_dropped_is_counted() {
     }
     world.rest().await;
     assert_eq!(
-        counted.told(),
+        counted.take(),
         expected([
             (Metric::PhantomMessageDropped, &[1]),
             (Metric::MalformedMessageDropped, &[2]),
@@ -220,7 +220,7 @@ async fn what_is_dropped_is_counted() {
 
 #[tokio::test]
 async fn a_due_callback_is_dropped_visibly_unless_its_owner_erased_it() {
-    let (world, counted) = (World::start().await, Counted::here());
+    let (world, counted) = (World::start().await, Counted::start());
     let receiver = Receiver::start().await;
     let due = async |key: &str| {
         let body = json!({"function": "demo.echo", "callback_url": receiver.url}).to_string();
@@ -228,7 +228,7 @@ async fn a_due_callback_is_dropped_visibly_unless_its_owner_erased_it() {
         let answer = world.request("POST", "/operations", &headers, &body).await;
         assert_eq!(answer.status, 202, "{}", answer.text);
         assert!(world.pump(QueueKind::Dispatch).await);
-        let _ = counted.told();
+        let _ = counted.take();
         answer.json["id"].as_str().unwrap().to_owned()
     };
     let erase = async |id: &str| {
@@ -237,7 +237,7 @@ async fn a_due_callback_is_dropped_visibly_unless_its_owner_erased_it() {
     };
     let told = async || {
         assert!(world.pump(QueueKind::Callback).await);
-        let mut told = counted.told();
+        let mut told = counted.take();
         told.remove(&key(Metric::QueueTime("demo.echo")));
         told
     };
@@ -303,11 +303,11 @@ fn too_late() -> Duration {
 
 #[tokio::test]
 async fn a_callback_that_no_message_was_sent_for_is_dropped_visibly() {
-    let (world, counted) = (World::start().await, Counted::here());
+    let (world, counted) = (World::start().await, Counted::start());
     let body = json!({"function": "demo.echo", "callback_url": "https://example.com/"});
     let id = world.submit(body).await.json["id"]
         .as_str()
-        .and_then(OperationId::parse)
+        .and_then(|text| text.parse::<OperationId>().ok())
         .unwrap();
     let alice = Owner::new("local", "alice").unwrap();
     let now = world.clock.now();
@@ -318,27 +318,27 @@ async fn a_callback_that_no_message_was_sent_for_is_dropped_visibly() {
         .await;
     assert!(matches!(cancelled, Ok(CancelOutcome::Cancelled { .. })));
     world.clock.advance(too_late());
-    let _ = counted.told();
+    let _ = counted.take();
     assert!(world.pump(QueueKind::Dispatch).await);
     let lost = expected([(Metric::CallbackDropped, &[1])]);
-    assert_eq!(counted.told(), lost, "and not as a phantom message too");
+    assert_eq!(counted.take(), lost, "and not as a phantom message too");
 }
 
 #[tokio::test]
 async fn a_due_callback_outlasts_the_longest_outage() {
-    let (world, counted) = (World::start().await, Counted::here());
+    let (world, counted) = (World::start().await, Counted::start());
     let receiver = Receiver::start().await;
     receiver.answer_next([(503, None); 6]);
     let body = json!({"function": "demo.echo", "callback_url": receiver.url, "ttl_seconds": 60});
     let id = world.submit(body).await.json["id"].clone();
     assert!(world.pump(QueueKind::Dispatch).await);
-    let _ = counted.told();
+    let _ = counted.take();
     world
         .clock
         .advance(Duration::from_secs(OUTAGE_SECS_MAX.into()));
     world.rest().await;
     assert_eq!(
-        counted.told(),
+        counted.take(),
         expected([
             (Metric::CallbackAttemptFailed, &[6]),
             (Metric::CallbackExhausted, &[1]),
@@ -350,27 +350,27 @@ async fn a_due_callback_outlasts_the_longest_outage() {
 
 #[tokio::test]
 async fn an_operation_that_waits_for_a_worker_of_its_function_tells_how_long() {
-    let (world, counted) = (World::start().await, Counted::here());
+    let (world, counted) = (World::start().await, Counted::start());
     let stranger = world
         .worker_by(Arc::new(world.clock.clone()))
         .with_work(&[]);
     let unclaimed = |millis| expected([(Metric::UnclaimedTime, &[millis])]);
     let body = json!({"function": "demo.fail", "arguments": {"retryable": true}, "deadline_seconds": 3600});
     world.submit(body).await;
-    let _ = counted.told();
+    let _ = counted.take();
     world.clock.advance(Duration::from_secs(7));
     assert!(world.pump_by(&stranger, QueueKind::Dispatch, 1).await);
-    assert_eq!(counted.told(), unclaimed(7_000), "since its creation");
+    assert_eq!(counted.take(), unclaimed(7_000), "since its creation");
     world.clock.advance(Duration::from_secs(60));
     assert!(world.pump(QueueKind::Dispatch).await);
-    let _ = counted.told();
+    let _ = counted.take();
 
     let next_attempt_at = world.next_message_at(QueueKind::Dispatch).unwrap();
     let wait = next_attempt_at.since(world.clock.now());
     world.clock.advance(wait + Duration::from_secs(40));
     let told = async |kind| {
         assert!(world.pump_by(&stranger, kind, 1).await);
-        counted.told()
+        counted.take()
     };
     let since_retry = told(QueueKind::Dispatch).await;
     // The queue counts whole seconds, the record milliseconds.
@@ -384,7 +384,7 @@ async fn an_operation_that_waits_for_a_worker_of_its_function_tells_how_long() {
         world.clock.advance(Duration::from_secs(60));
         let _ = world.pump_by(&stranger, QueueKind::Dispatch, 1).await;
     }
-    let _ = counted.told();
+    let _ = counted.take();
     let [waited] = told(QueueKind::DispatchDeadLetter).await[&key(Metric::UnclaimedTime)][..]
     else {
         panic!()

@@ -85,7 +85,7 @@ async fn ends_after_an_outage(fault: Fault, deadline_secs: u32) -> Value {
         ids.push(submit(&world, receiver, deadline_secs).await);
     }
     let back_at = world.clock.now() + OUTAGE;
-    world.wire.suffer(&[outage_of(&ids[1], fault)]);
+    world.wire.set_outages(&[outage_of(&ids[1], fault)]);
     serve_until(&world, Some(back_at)).await;
     assert_eq!(
         world.queue(QueueKind::DispatchDeadLetter).len().await,
@@ -100,7 +100,7 @@ async fn ends_after_an_outage(fault: Fault, deadline_secs: u32) -> Value {
             1
         );
     }
-    world.wire.suffer(&[]);
+    world.wire.set_outages(&[]);
     let later = submit(&world, &receivers[0], deadline_secs).await;
     serve_until(&world, None).await;
     assert_eq!(end(&world.show(&later).await), ("completed", 1, vec![]));
@@ -144,7 +144,7 @@ async fn a_callback_is_delivered_after_the_dead_letters() {
         let other = submit(&world, &others, 86_400).await;
         while world.pump(QueueKind::Dispatch).await {}
         let back_at = world.clock.now() + OUTAGE;
-        world.wire.suffer(&[outage_of(&id, fault)]);
+        world.wire.set_outages(&[outage_of(&id, fault)]);
         serve_until(&world, Some(back_at)).await;
         assert_eq!(
             world.queue(QueueKind::CallbackDeadLetter).len().await,
@@ -153,7 +153,7 @@ async fn a_callback_is_delivered_after_the_dead_letters() {
         );
         assert_eq!(others.received().len(), 1);
         assert_eq!(world.show(&other).await["callback"]["status"], "delivered");
-        world.wire.suffer(&[]);
+        world.wire.set_outages(&[]);
         serve_until(&world, None).await;
         let callback = &world.show(&id).await["callback"];
         assert_eq!(callback["status"], "delivered", "{fault:?}");

@@ -163,7 +163,7 @@ async fn traces(
         }
     };
     world.wire.reset();
-    let _ = (logged.take(), counted.told());
+    let _ = (logged.take(), counted.take());
     let request = world.request_of("bob", method, &path, headers, body.as_bytes());
     let answer = world.while_waiting(None, request).await;
     assert_eq!(answer.status, 404, "{named:?} {}", answer.text);
@@ -172,7 +172,7 @@ async fn traces(
         &world.wire.calls(),
         &world.wire.charges(),
         &logged.take(),
-        &counted.told(),
+        &counted.take(),
     ];
     format!("{parts:#?}").replace(id, "ID")
 }
@@ -182,7 +182,7 @@ async fn traces(
 #[tokio::test]
 async fn another_owners_record_is_judged_by_its_owner_alone() {
     let world = World::start().await;
-    let (logged, counted) = (Logged::here(), Counted::here());
+    let (logged, counted) = (Logged::start(), Counted::start());
     let mut missing = Vec::new();
     for named in NAMED {
         missing.push(traces(&world, &logged, &counted, named, MISSING).await);

@@ -73,7 +73,7 @@ async fn a_submit_whose_create_is_refused_leaves_no_payload_items() {
 #[tokio::test]
 async fn a_submit_whose_message_cannot_be_sent_leaves_no_payload_items() {
     let world = World::start().await;
-    world.wire.suffer(&[Outage {
+    world.wire.set_outages(&[Outage {
         service: Service::Queues,
         fault: Fault::Refused,
         only: String::new(),

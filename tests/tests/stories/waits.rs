@@ -50,13 +50,13 @@ async fn a_result_that_cannot_be_read_hides_nothing_that_was_accepted() {
             () = world.callers_clock.asleep() => {}
         }
         assert!(world.pump(QueueKind::Dispatch).await);
-        world.wire.suffer(&[Outage {
+        world.wire.set_outages(&[Outage {
             service: Service::Store,
             fault: Fault::Refused,
             only: "result#".to_owned(),
         }]);
         let answer = world.while_waiting(None, request).await;
-        world.wire.suffer(&[]);
+        world.wire.set_outages(&[]);
         assert_eq!(answer.status, status, "{}", answer.text);
         let told = match path {
             "/forrst" => &answer.json["extensions"][0]["data"],

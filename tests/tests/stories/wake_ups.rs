@@ -45,7 +45,7 @@ async fn a_refused_sender_does_not_take_away_the_message_that_another_relies_on(
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let id = ended(&world, &receiver, json!({})).await;
-    let operation_id = OperationId::parse(&id).unwrap();
+    let operation_id = id.parse::<OperationId>().unwrap();
     let now = world.clock.now();
     let read = world.store.get(&operation_id, now).await.unwrap().unwrap();
     receiver.answer_next([(500, None)]);
@@ -262,7 +262,7 @@ async fn a_wake_up_of_another_incarnation_does_nothing() {
     let id = ended(&world, &receiver, json!({})).await;
     world.rest().await;
     let another = WakeUp {
-        operation_id: OperationId::parse(&id).unwrap(),
+        operation_id: id.parse::<OperationId>().unwrap(),
         create_id: CreateId::from_bytes([9; 16]),
         redeliver_after_attempts: Some(1),
         deferrals: 0,

@@ -55,7 +55,7 @@ impl AtWork {
         step: Duration,
         done: impl Fn(&Operation) -> bool,
     ) -> Operation {
-        let id = OperationId::parse(id).unwrap();
+        let id = id.parse::<OperationId>().unwrap();
         let reached = tokio::time::timeout(PATIENCE, async {
             loop {
                 let now = self.world.clock.now();
@@ -218,7 +218,7 @@ async fn a_stale_holder_changes_nothing_and_acknowledges_nothing() {
         .until(&id, |operation| lease_until(operation) > 0)
         .await;
     // Another worker takes the operation over behind the zombie's back, as after a long freeze.
-    let parsed = OperationId::parse(&id).unwrap();
+    let parsed = id.parse::<OperationId>().unwrap();
     let operation = world
         .store
         .get(&parsed, world.clock.now())

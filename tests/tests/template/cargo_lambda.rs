@@ -1,17 +1,17 @@
-//! Holds what `Cargo.toml` tells cargo-lambda, by which SAM builds the functions, to the code.
+//! Holds cargo-lambda's settings in `Cargo.toml`, with which SAM builds the functions, to the code.
 
 use std::collections::BTreeMap;
 use std::process::Command;
 
 use local::bundle::FUNCTIONS;
-use local::gateway::{Handler, ROUTES};
+use local::gateway::gateway_routes;
 use serde_json::{Value, json};
 
-/// The methods that a route for any is spelled out as where another route shares its path. A router that is told methods knows no
-/// others.
+/// The methods that the router lists for a path with two functions. It knows no method that is not
+/// listed, so these replace `ANY`.
 const METHODS: [&str; 7] = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
 
-fn told() -> Value {
+fn settings() -> Value {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version", "1", "--no-deps"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -26,39 +26,37 @@ fn told() -> Value {
 fn the_functions_are_built_and_nothing_else() {
     let mut names = FUNCTIONS.map(|function| function.name);
     names.sort_unstable();
-    assert_eq!(told()["build"], json!({ "packages": names, "bin": names }));
+    let expected = json!({ "packages": names, "bin": names });
+    assert_eq!(settings()["build"], expected);
 }
 
 #[test]
-fn its_router_leads_where_the_gateway_does() {
-    let mut routes: BTreeMap<&str, BTreeMap<&str, &str>> = BTreeMap::new();
-    for route in ROUTES {
+fn its_router_has_the_gateways_routes() {
+    let mut by_path: BTreeMap<&str, BTreeMap<&str, &str>> = BTreeMap::new();
+    for route in gateway_routes() {
         let (method, path) = route.key.split_once(' ').unwrap();
-        let function = match route.handler {
-            Handler::Submit => "submit",
-            Handler::Status => "status",
-        };
-        routes.entry(path).or_default().insert(method, function);
+        let functions = by_path.entry(path).or_default();
+        functions.insert(method, route.function.name());
     }
-    let told = told()["watch"]["router"].clone();
-    let paths: Vec<_> = told.as_object().unwrap().keys().collect();
-    assert_eq!(paths, routes.keys().collect::<Vec<_>>());
-    for (path, functions) in routes {
+    let router = settings()["watch"]["router"].clone();
+    let paths: Vec<_> = router.as_object().unwrap().keys().collect();
+    assert_eq!(paths, by_path.keys().collect::<Vec<_>>());
+    for (path, functions) in by_path {
         let any = functions["ANY"];
         if functions.len() == 1 {
-            assert_eq!(told[path], any, "{path}");
+            assert_eq!(router[path], any, "{path}");
             continue;
         }
         let expected = METHODS.map(|method| {
             let function = functions.get(method).unwrap_or(&any);
             (method, *function)
         });
-        let told = told[path].as_array().unwrap().iter().map(|entry| {
+        let listed = router[path].as_array().unwrap().iter().map(|entry| {
             let word = |name| entry[name].as_str().unwrap();
             (word("method"), word("function"))
         });
         assert_eq!(
-            told.collect::<BTreeMap<_, _>>(),
+            listed.collect::<BTreeMap<_, _>>(),
             BTreeMap::from(expected),
             "{path}"
         );

@@ -9,13 +9,14 @@ mod settings;
 use std::collections::BTreeSet;
 
 use local::bundle::FUNCTIONS;
-use local::gateway::{CORS, Handler, ROUTES};
+use local::gateway::{CORS, gateway_routes};
 use serde_json::{Value, json};
 use shared::domain::limits::{
     CALLBACK_FUNCTION_TIMEOUT_SECS, CALLBACK_VISIBILITY_SECS, DEAD_LETTER_RETENTION_SECS,
     DISPATCH_VISIBILITY_SECS, HTTP_FUNCTION_TIMEOUT_SECS, QUEUE_RETENTION_SECS, RECEIVES_MAX,
     WORKER_TIMEOUT_SECS,
 };
+use shared::http::HttpFunction;
 use shared::store::table;
 
 use tests::template::{Template, arn_of, each};
@@ -219,7 +220,7 @@ fn every_queue_has_one_reader_with_partial_batch_responses() {
 }
 
 #[test]
-fn the_routes_are_those_of_the_local_gateway() {
+fn the_routes_are_those_of_the_list_of_routes() {
     let template = Template::read();
     let mut routes = BTreeSet::new();
     for (name, route) in template.resources(ROUTE) {
@@ -236,14 +237,14 @@ fn the_routes_are_those_of_the_local_gateway() {
         let key = route["RouteKey"].as_str().unwrap().to_owned();
         routes.insert((key, function, route["AuthorizationType"] != "NONE"));
     }
-    let local = ROUTES.iter().map(|route| {
-        let function = match route.handler {
-            Handler::Submit => "SubmitFunction",
-            Handler::Status => "StatusFunction",
+    let derived = gateway_routes().iter().map(|route| {
+        let function = match route.function {
+            HttpFunction::Submit => "SubmitFunction",
+            HttpFunction::Status => "StatusFunction",
         };
-        (route.key.to_owned(), function, route.authorized)
+        (route.key.clone(), function, !route.is_public)
     });
-    assert_eq!(routes, local.collect());
+    assert_eq!(routes, derived.collect());
 }
 
 #[test]

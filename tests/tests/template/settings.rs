@@ -15,7 +15,7 @@ use shared::domain::limits::{
     FORRST_WAIT_SECS_DEFAULT, LEASE_SECS_DEFAULT, LEASE_SECS_MAX, LEASE_SECS_MIN, WAIT_SECS_MAX,
     WAIT_SECS_MAX_DEFAULT,
 };
-use shared::metrics::Destination;
+use shared::metrics::MetricsConfig;
 use shared::random::SystemRandom;
 use tests::secrets_manager::SecretsManager;
 use worker::Worker;
@@ -154,7 +154,7 @@ async fn start(function: &str, variables: &Variables) -> Result<(), String> {
     )]);
     let aws = Aws::new(&environment, aws::http_connector(&environment).unwrap()).unwrap();
     let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
-    Destination::of(&environment).map_err(|error| error.to_string())?;
+    MetricsConfig::from_environment(&environment).map_err(|error| error.to_string())?;
     let started = match function {
         "SubmitFunction" => submit::Handler::new(&environment, &aws, clock, random).map(drop),
         "StatusFunction" => status::Handler::new(&environment, &aws, clock, random).map(drop),

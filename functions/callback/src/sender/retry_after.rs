@@ -26,7 +26,7 @@ mod tests {
 
     #[test]
     fn reads_seconds_and_dates_and_ignores_the_rest() {
-        let now = Timestamp::parse("1994-11-06T08:49:00Z").unwrap();
+        let now = "1994-11-06T08:49:00Z".parse::<Timestamp>().unwrap();
         for (value, expected_secs) in [
             ("0", Some(0)),
             ("120", Some(120)),

@@ -65,7 +65,7 @@ fn signer() -> Signer {
 }
 
 fn allowed(list: &str) -> AllowedNetworks {
-    AllowedNetworks::parse(list).unwrap()
+    list.parse::<AllowedNetworks>().unwrap()
 }
 
 /// A URL as it would have been accepted with everything allowed, so that only the sender stands in its way.

@@ -1,4 +1,5 @@
-//! The four functions: their shapes, their environment, and where they run.
+//! The four functions with the template's settings: processes of their binaries, or another
+//! endpoint's.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,23 +9,22 @@ use shared::domain::limits::{
     CALLBACK_FUNCTION_TIMEOUT_SECS, HTTP_FUNCTION_TIMEOUT_SECS, WORKER_TIMEOUT_SECS,
 };
 
-use crate::bundle::queues::{self, Queues};
-use crate::bundle::{Settings, StartError, TABLE_NAME};
+use crate::bundle::queues::Queues;
+use crate::bundle::{Settings, StartError, TABLE_NAME, event_sources};
 use crate::function::{Function, FunctionError, FunctionSettings, Usage};
 use crate::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 
 /// A function as the template configures it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FunctionShape {
-    /// Its name, which is its binary's too.
+    /// The name of the function and of its binary.
     pub name: &'static str,
-    /// Its time limit.
     pub timeout: Duration,
-    /// Its memory, in MB.
     pub memory_mb: u32,
 }
 
-/// Below the gateway's 30 s, so that it is the function that ends a request, in its own words.
+/// Below the gateway's 30 s, so that a slow request gets the function's answer and not the
+/// gateway's.
 const HTTP_TIMEOUT: Duration = Duration::from_secs(HTTP_FUNCTION_TIMEOUT_SECS as u64);
 
 const SUBMIT: FunctionShape = FunctionShape {
@@ -48,14 +48,13 @@ const CALLBACK: FunctionShape = FunctionShape {
     memory_mb: 256,
 };
 
-/// The most processes of `submit` and of `status`, so the most callers that may wait at once. Each takes memory and a few
-/// file descriptors, so it is far from AWS's 1,000.
+/// The most processes of `submit` and of `status`, hence the most callers that can wait at once.
+/// Each takes memory and a few file descriptors, so this is far below AWS's 1,000.
 pub const HTTP_INSTANCES_MAX: usize = 100;
 
-/// All four.
 pub const FUNCTIONS: [FunctionShape; 4] = [SUBMIT, STATUS, WORKER, CALLBACK];
 
-/// The variables of the starter's own environment that its functions get as well, when they are set.
+/// The variables that the program `local` passes on from its own environment to the functions.
 pub const PASSED_ON: [&str; 15] = [
     "AWS_LAMBDA_LOG_FORMAT",
     "AWS_LAMBDA_LOG_LEVEL",
@@ -74,14 +73,14 @@ pub const PASSED_ON: [&str; 15] = [
     "WEBHOOK_SIGNATURE_VERSIONS",
 ];
 
-/// What callbacks are signed with when nobody says otherwise. It is known to everybody and good for nothing but trying out.
+/// The default secret for callback signatures. It is public, so it is for development only.
 pub const DEVELOPMENT_WEBHOOK_SECRET: &str = "whsec_ZmVycnktbG9jYWwtZGV2ZWxvcG1lbnQtb25seS1rZXk=";
 
-/// A constant, so that idempotency keys still find their operations after a restart with a store
-/// that outlives the bundle (`--dynamodb`). Owners are unchecked here: no id has to be hidden.
+/// A constant, so that after a restart with a store that outlives the bundle (`--dynamodb`)
+/// idempotency keys still find their operations. Owners are not authenticated here, so ids need not
+/// be secret.
 const ID_SALT: &str = "local";
 
-/// The functions, ready to be invoked.
 pub(super) struct Functions {
     pub(super) submit: Arc<Function>,
     pub(super) status: Arc<Function>,
@@ -103,20 +102,20 @@ impl Functions {
             environment.push((name.clone(), value.clone()));
         }
         let http = settings.http_instances.max(settings.instances);
-        let fed = queues::invocations_max(settings.instances);
+        let events = event_sources::invocations_max(settings.instances);
         let function =
             |shape, instances_max| function(settings, shape, instances_max, &environment);
         Ok(Self {
             submit: function(SUBMIT, http)?,
             status: function(STATUS, http)?,
-            worker: function(WORKER, fed)?,
-            callback: function(CALLBACK, fed)?,
+            worker: function(WORKER, events)?,
+            callback: function(CALLBACK, events)?,
             environment,
         })
     }
 
-    /// Starts a process of each, as the deployment of a version with provisioned concurrency does, so that a wrong setting is
-    /// found before the first caller finds it.
+    /// Starts a process of each, as a deployment with provisioned concurrency does, so that a
+    /// malformed setting is reported before the first request.
     pub(super) async fn start(&self) -> Result<(), StartError> {
         let functions = [
             (SUBMIT.name, &self.submit),
@@ -127,7 +126,7 @@ impl Functions {
         let started =
             functions.map(|(name, function)| async move { (name, function.start().await) });
         let started = futures_util::future::join_all(started).await;
-        // Several functions may refuse one setting, which is then reported once.
+        // A setting that several functions refuse is reported once.
         let mut refusals: Vec<(String, String)> = Vec::new();
         for (name, started) in started {
             let Err(error) = started else { continue };
@@ -221,7 +220,7 @@ pub(super) fn environment(
         ("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID),
         ("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY),
         ("DEMO_FUNCTIONS", "1"),
-        // The gateway here speaks plain HTTP on a port of its own, which no function could tell from its event.
+        // Functions derive an `https` URL from an event; the local gateway speaks plain HTTP.
         ("PUBLIC_URL", url),
         ("ID_SALT", ID_SALT),
         ("LOCAL_BUNDLE", "1"),

@@ -1,4 +1,4 @@
-//! The two queues, their dead-letter queues, and the event sources that read all four.
+//! The two queues and their dead-letter queues: in this process, or behind another endpoint.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,46 +12,37 @@ use shared::domain::limits::{
 };
 use tokio::task::JoinSet;
 
-use crate::bundle::functions::Functions;
 use crate::bundle::{Settings, StartError, address, listen};
 use crate::client::sdk_config;
-use crate::event_source::{EventSource, EventSourceSettings};
 use crate::sqs::Sqs;
 
-/// What a dead-letter queue's name adds to its queue's.
+/// A dead-letter queue's name is its queue's name with this suffix.
 pub const DEAD_LETTER_SUFFIX: &str = "-dead-letter";
 
-/// A queue and its dead-letter queue, which is made alike but keeps messages for longer and has none of its own.
+/// A queue and its dead-letter queue, which has the same settings but a longer retention, and no
+/// dead-letter queue itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueShape {
-    /// The queue's name.
     pub name: &'static str,
-    /// How long a received message stays hidden; at least the time limit of the function that reads it.
+    /// At least the timeout of the function that reads the queue.
     pub visibility_timeout_secs: u32,
 }
 
-/// What the worker reads.
+/// The worker reads it.
 pub const DISPATCH_QUEUE: QueueShape = QueueShape {
     name: "ferry-dispatch",
     visibility_timeout_secs: DISPATCH_VISIBILITY_SECS,
 };
 
-/// What the callback function reads.
+/// The callback function reads it.
 pub const CALLBACK_QUEUE: QueueShape = QueueShape {
     name: "ferry-callback",
     visibility_timeout_secs: CALLBACK_VISIBILITY_SECS,
 };
 
-/// The most callback messages in one event. They are independent of each other, and each is short.
-const CALLBACK_BATCH_SIZE: i32 = 10;
-
-/// Dead letters are few, and nobody waits for them.
-const DEAD_LETTER_CONCURRENCY: usize = 1;
-
-/// The queues as they are reached.
 pub(super) struct Queues {
-    client: Client,
-    /// What answers at the endpoint, when it is in this process.
+    pub(super) client: Client,
+    /// `None` for queues behind another endpoint.
     pub(super) embedded: Option<Sqs>,
     pub(super) endpoint: String,
     pub(super) dispatch: QueuePair,
@@ -65,11 +56,11 @@ pub(super) struct QueuePair {
 
 pub(super) struct Queue {
     pub(super) url: String,
-    arn: String,
+    pub(super) arn: String,
 }
 
 impl Queues {
-    /// Makes the queues ready. Those that are there already have to be of the same shape.
+    /// Creates the queues that do not exist. An existing queue must have the same settings.
     pub(super) async fn start(
         settings: &Settings,
         services: &mut JoinSet<()>,
@@ -88,46 +79,6 @@ impl Queues {
             endpoint,
         })
     }
-
-    /// Starts the event sources.
-    pub(super) fn feed(&self, settings: &Settings, functions: &Functions) -> Vec<EventSource> {
-        let pairs = [
-            (
-                &self.dispatch,
-                &functions.worker,
-                settings.worker_batch_size,
-            ),
-            (&self.callback, &functions.callback, CALLBACK_BATCH_SIZE),
-        ];
-        let sources = pairs.into_iter().flat_map(|(pair, function, batch_size)| {
-            [
-                (&pair.queue, function, batch_size, settings.instances),
-                (
-                    &pair.dead_letters,
-                    function,
-                    batch_size,
-                    DEAD_LETTER_CONCURRENCY,
-                ),
-            ]
-        });
-        sources
-            .map(|(queue, function, batch_size, concurrency_max)| {
-                let settings = EventSourceSettings {
-                    queue_url: queue.url.clone(),
-                    queue_arn: queue.arn.clone(),
-                    batch_size,
-                    concurrency_max,
-                };
-                EventSource::start(self.client.clone(), Arc::clone(function), settings)
-            })
-            .collect()
-    }
-}
-
-/// How many invocations the event sources of one function can have under way. A function that could not bear as many would
-/// throttle its own event source, and throttled receives count towards the dead-letter queue.
-pub(super) const fn invocations_max(instances: usize) -> usize {
-    instances + DEAD_LETTER_CONCURRENCY
 }
 
 async fn embedded(
@@ -141,7 +92,7 @@ async fn embedded(
     let allowed = settings.allowed.without_origins();
     services.spawn(async move {
         if let Err(error) = sqs.serve(listener, allowed).await {
-            tracing::error!(%error, "the queues ended");
+            tracing::error!(%error, "the queues ended; the bundle must be started again");
         }
     });
     Ok((endpoint, Some(embedded)))
@@ -187,13 +138,13 @@ async fn create(
         .send()
         .await?;
     let url = created.queue_url.unwrap_or_default();
-    let told = client
+    let attributes = client
         .get_queue_attributes()
         .queue_url(&url)
         .attribute_names(QueueAttributeName::QueueArn)
         .send()
         .await?;
-    let arn = told
+    let arn = attributes
         .attributes()
         .and_then(|attributes| attributes.get(&QueueAttributeName::QueueArn))
         .cloned()

@@ -1,4 +1,4 @@
-//! Store and queues by themselves, for tests that call the functions' handlers in their own process.
+//! The store and the queues without functions, for tests that call handlers in their own process.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,29 +12,29 @@ use crate::bundle::{Settings, StartError, functions, store};
 use crate::guard::Allowed;
 use crate::sqs::Sqs;
 
-/// A running store with its table, and the queues. They end when this is dropped.
+/// A running store with its table, and running queues. They end when this is dropped.
 pub struct Services {
-    /// The variables that a function needs to find them.
+    /// The environment variables for functions that use them.
     pub environment: Vec<(String, String)>,
     queues: Option<Sqs>,
     _tasks: JoinSet<()>,
 }
 
 impl Services {
-    /// Starts them, on free ports and by this clock.
+    /// Starts both on free ports.
     ///
     /// # Errors
     ///
-    /// When one of them cannot be started.
+    /// When one of them does not start.
     pub async fn start(clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         Self::start_allowing(Allowed::default(), clock).await
     }
 
-    /// The same for programs that reach them by further names, such as those of a proxy.
+    /// [`Services::start`] for clients that use other host names, such as a proxy's.
     ///
     /// # Errors
     ///
-    /// As [`Services::start`].
+    /// When one of them does not start.
     pub async fn start_allowing(
         allowed: Allowed,
         clock: Arc<dyn Clock>,
@@ -63,7 +63,7 @@ impl Services {
         })
     }
 
-    /// When the first message of the queue with this name can be received, now or later; `None` when it holds none.
+    /// The time from which the queue's first message can be received; `None` for an empty queue.
     #[must_use]
     pub fn next_message_at(&self, queue: &str) -> Option<Timestamp> {
         self.queues.as_ref()?.next_message_at(queue)

@@ -1,4 +1,4 @@
-//! The table: in an embedded store, or in one that somebody else runs.
+//! The table: in the embedded store, or behind another endpoint.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::bundle::{Settings, StartError, TABLE_NAME, address, listen};
 use crate::client::sdk_config;
 use crate::dynamodb;
 
-/// Makes the table ready, and tells the endpoint that it is reached by.
+/// Creates the table unless it exists, and returns the store's endpoint.
 pub(super) async fn start(
     settings: &Settings,
     services: &mut JoinSet<()>,
@@ -35,13 +35,13 @@ async fn embedded(settings: &Settings, services: &mut JoinSet<()>) -> Result<Str
     let allowed = settings.allowed.without_origins();
     services.spawn(async move {
         if let Err(error) = dynamodb::serve(database, listener, allowed).await {
-            tracing::error!(%error, "the store ended");
+            tracing::error!(%error, "the store ended; the bundle must be started again");
         }
     });
     Ok(endpoint)
 }
 
-/// The bundle's clock, as the store asks for it.
+/// The bundle's clock behind `dynoxide`'s trait.
 struct StoreClock(Arc<dyn Clock>);
 
 impl dynoxide::storage_backend::Clock for StoreClock {

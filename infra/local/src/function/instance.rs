@@ -1,7 +1,7 @@
 //! One process of a function, from its start to its end.
 //!
-//! An instance is owned by whoever invokes it, so two invocations cannot meet in one process; that is the whole of the
-//! isolation that the functions count on. Nothing here outlives the instance: dropping it kills the process.
+//! An invocation owns the instance that runs it, so a process has one invocation at a time, as the
+//! functions rely on. Dropping an instance kills its process.
 
 use std::io;
 use std::process::ExitStatus;
@@ -15,17 +15,18 @@ use crate::function::output::{self, Output};
 use crate::function::runtime_api::{Event, Invocation, RuntimeApi};
 use crate::function::{FunctionError, FunctionSettings};
 
-/// A process that was started, with the endpoint that it speaks to.
+/// A process with its Runtime API.
 #[derive(Debug)]
 pub struct Instance {
     process: Child,
     api: RuntimeApi,
     output: Output,
-    waiting: Option<oneshot::Sender<Invocation>>,
+    /// The process's request for an invocation.
+    request: Option<oneshot::Sender<Invocation>>,
 }
 
 impl Instance {
-    /// Starts a process. `number` tells it from others of the function, in the name of its log.
+    /// Starts a process. `number` is unique within the function and names the log stream.
     ///
     /// # Errors
     ///
@@ -39,75 +40,78 @@ impl Instance {
             process,
             api,
             output,
-            waiting: None,
+            request: None,
         })
     }
 
-    /// The process's id; `None` once it has ended.
+    /// `None` once the process has ended.
     #[must_use]
     pub fn process_id(&self) -> Option<u32> {
         self.process.id()
     }
 
-    /// Waits until the process asks for an invocation. A process that ended instead has lost nothing: it held none.
+    /// Waits until the process asks for an invocation. A process that ends instead has no
+    /// invocation to lose.
     ///
     /// # Errors
     ///
-    /// When it will ask for none.
-    pub async fn ready(&mut self) -> Result<(), Gone> {
-        // A process that died while nobody looked left its request behind; only its exit status tells.
+    /// When the process has ended or has reported that it cannot start.
+    pub async fn ready(&mut self) -> Result<(), NotReady> {
+        // `request` may be that of a process that has ended since.
         if let Ok(Some(status)) = self.process.try_wait() {
-            return Err(Gone::Ended(status.to_string()));
+            return Err(NotReady::Ended(status.to_string()));
         }
-        while self.waiting.is_none() {
+        while self.request.is_none() {
             match self.step().await {
-                Step::Said(Event::Next(waiting)) => {
-                    self.output.pass_on();
-                    self.waiting = Some(waiting);
+                Step::Event(Event::Next(request)) => {
+                    self.output.release();
+                    self.request = Some(request);
                 }
-                Step::Said(Event::Answer { accepted, .. }) => refuse(accepted),
-                Step::Said(Event::InitError(error)) => return Err(Gone::GaveUp(error)),
-                Step::Ended(status) => return Err(Gone::Ended(describe(status))),
+                Step::Event(Event::Answer { accepted, .. }) => refuse(accepted),
+                Step::Event(Event::InitError(error)) => return Err(NotReady::InitError(error)),
+                Step::Ended(status) => return Err(NotReady::Ended(describe(status))),
             }
         }
         Ok(())
     }
 
-    /// Hands the invocation to the process and waits for its answer.
+    /// Sends the invocation to the process and waits for its answer.
     ///
     /// # Errors
     ///
-    /// [`FunctionError::Exited`] when the process ended first, else what it reported.
+    /// [`FunctionError::Exited`] when the process ended first, else the function's error.
     pub async fn invoke(&mut self, mut invocation: Invocation) -> Result<Bytes, FunctionError> {
         let held = invocation.request_id.clone();
         loop {
-            self.ready().await.map_err(|gone| FunctionError::Exited {
-                status: gone.to_string(),
+            let ready = self.ready().await;
+            ready.map_err(|error| FunctionError::Exited {
+                status: error.to_string(),
             })?;
-            let Some(waiting) = self.waiting.take() else {
+            let Some(request) = self.request.take() else {
                 continue;
             };
-            match waiting.send(invocation) {
+            match request.send(invocation) {
                 Ok(()) => break,
-                // The request was broken off, so the process never saw it: either it asks again or it has ended.
+                // The request was aborted, so the process did not get the invocation: it asks
+                // again, or it has ended.
                 Err(returned) => invocation = returned,
             }
         }
         loop {
             match self.step().await {
-                Step::Said(Event::Answer {
+                Step::Event(Event::Answer {
                     request_id,
                     outcome,
                     accepted,
                 }) if request_id == held => {
-                    // The process may have ended since; what it answered stands.
+                    // An error says that the process has ended since. Its answer is valid.
                     let _ = accepted.send(true);
                     return outcome;
                 }
-                Step::Said(Event::Answer { accepted, .. }) => refuse(accepted),
-                // It asks for more without having answered: it gets nothing more until the time limit ends it.
-                Step::Said(Event::Next(waiting)) => self.waiting = Some(waiting),
-                Step::Said(Event::InitError(error)) => return Err(error),
+                Step::Event(Event::Answer { accepted, .. }) => refuse(accepted),
+                // A request before the answer gets no invocation; the timeout ends the process.
+                Step::Event(Event::Next(request)) => self.request = Some(request),
+                Step::Event(Event::InitError(error)) => return Err(error),
                 Step::Ended(status) => {
                     return Err(FunctionError::Exited {
                         status: describe(status),
@@ -117,47 +121,49 @@ impl Instance {
         }
     }
 
-    /// Kills the process and waits until it is gone, as Lambda does: with `SIGKILL`, since nothing may depend on more.
+    /// Kills the process and waits for its end. As on Lambda this is `SIGKILL`: functions must not
+    /// depend on a signal that they can handle.
     pub async fn kill(self) {
         output::print(&self.end().await);
     }
 
-    /// The same of a process that did not start; what it logged, which is printed nowhere else.
+    /// [`Instance::kill`] for a process that did not start. Returns its log, which is not printed.
     pub(super) async fn end(mut self) -> Vec<u8> {
         if let Err(error) = self.process.kill().await {
-            tracing::warn!(%error, "a function's process could not be killed");
+            tracing::warn!(%error, "a function's process could not be killed and may still run");
         }
         self.output.rest().await
     }
 
-    /// The next thing that happens to the process. What it said before it ended comes first.
+    /// The next request or the end of the process. Requests sent before the end come first.
     async fn step(&mut self) -> Step {
         tokio::select! {
             biased;
-            Some(event) = self.api.events.recv() => Step::Said(event),
+            Some(event) = self.api.events.recv() => Step::Event(event),
             status = self.process.wait() => Step::Ended(status),
         }
     }
 }
 
-/// Why a process will ask for no invocation.
+/// Why a process does not ask for an invocation.
 #[derive(Debug, thiserror::Error)]
-pub enum Gone {
-    /// It ended, in these words of the operating system.
+pub enum NotReady {
+    /// With the operating system's description of the exit status.
     #[error("{0}")]
     Ended(String),
-    /// It reported that it could not start.
+    /// The process reported that it cannot start.
     #[error("{0}")]
-    GaveUp(FunctionError),
+    InitError(FunctionError),
 }
 
 enum Step {
-    Said(Event),
+    Event(Event),
     Ended(io::Result<ExitStatus>),
 }
 
-/// The environment is Lambda's and the function's, and nothing of this process's own: a function that leans on a
-/// developer's shell would fail on AWS. <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
+/// The environment has the function's variables and Lambda's, and none of this process: a function
+/// that depends on a developer's shell would fail on AWS.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
 fn command(settings: &FunctionSettings, number: usize, api: &RuntimeApi) -> Command {
     let mut command = Command::new(&settings.binary);
     command
@@ -188,15 +194,15 @@ fn command(settings: &FunctionSettings, number: usize, api: &RuntimeApi) -> Comm
         .env("AWS_DEFAULT_REGION", REGION)
         .env("TZ", ":UTC")
         .kill_on_drop(true);
-    // Ctrl-C reaches a terminal's whole foreground group. In a group of their own the processes are ended by whoever
-    // started them, in order, and not in the middle of an invocation.
+    // Ctrl-C goes to the terminal's whole foreground process group. In another group the functions
+    // do not get it in the middle of an invocation: the bundle ends them in order.
     #[cfg(unix)]
     command.process_group(0);
     command
 }
 
 fn refuse(accepted: oneshot::Sender<bool>) {
-    // Whoever asked may be gone; then there is nobody to tell.
+    // An error says that the process has ended.
     let _ = accepted.send(false);
 }
 

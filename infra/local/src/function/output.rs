@@ -1,11 +1,12 @@
-//! What a process writes: its standard output is held back until it has started, then passed on
-//! line by line; its standard error is passed on at once.
+//! The output of a process. Its standard output is buffered until the process has started, then
+//! printed line by line; its standard error is printed at once.
 //!
-//! A process that does not start says why in its log. Its starter reports that, so it must not be printed as well.
+//! A process that does not start logs why. The error of its start reports that line, so the log is
+//! not printed as well.
 //!
-//! What functions write may quote what callers sent. A log line in JSON escapes some of what a
-//! terminal obeys, and a panic's text none of it, so all of it is escaped here
-//! ([`shared::terminal`]), which leaves JSON its value.
+//! Functions may log text from callers. JSON escapes some of the control sequences that a terminal
+//! interprets, and a panic's text none, so all output is escaped here ([`shared::terminal`]). JSON
+//! keeps its value.
 
 use std::io::{self, BufRead, BufReader, PipeWriter, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,55 +17,59 @@ use shared::lambda::CANNOT_RUN;
 use shared::terminal::VisibleLines;
 use tokio::sync::oneshot;
 
-/// The most that is held back, in bytes: what a start says at the lowest log level is less. More is passed on at once.
-const HELD_BYTES_MAX: usize = 1024 * 1024;
+/// More than a start logs at the lowest log level. Anything more is printed at once.
+const BUFFER_BYTES_MAX: usize = 1024 * 1024;
 
-/// How long the last lines of an ended process are waited for. Only a process that it started itself keeps them back.
+/// How long to wait for the last lines of an ended process. A child of that process may keep its
+/// pipes open.
 const END_MAX: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Output {
-    held: Held,
+    stdout: Buffer,
     ended: [oneshot::Receiver<()>; 2],
 }
 
-/// What is held back; `None` once everything is passed on.
+/// The lines until the start; `None` once lines are printed at once.
 #[derive(Debug, Clone)]
-struct Held(Arc<Mutex<Option<Vec<u8>>>>);
+struct Buffer(Arc<Mutex<Option<Vec<u8>>>>);
 
 impl Output {
-    /// Starts to read, and returns what the process is to write to: its standard output and error.
+    /// Starts to read, and returns the process's standard output and standard error.
     pub(super) fn open() -> io::Result<(Self, [PipeWriter; 2])> {
-        let held = Held(Arc::new(Mutex::new(Some(Vec::new()))));
-        let taking = held.clone();
-        let (stdout, stdout_ended) = read("output", move |line| taking.take(line))?;
+        let buffer = Buffer(Arc::new(Mutex::new(Some(Vec::new()))));
+        let writer = buffer.clone();
+        let (stdout, stdout_ended) = read("output", move |line| writer.write(line))?;
         let (stderr, stderr_ended) = read("errors", |line| print_to(io::stderr().lock(), line))?;
-        let ended = [stdout_ended, stderr_ended];
-        Ok((Self { held, ended }, [stdout, stderr]))
+        let output = Self {
+            stdout: buffer,
+            ended: [stdout_ended, stderr_ended],
+        };
+        Ok((output, [stdout, stderr]))
     }
 
-    /// Passes on what is held back, and from now on everything at once.
-    pub(super) fn pass_on(&self) {
-        let mut held = self.held.lock();
-        if let Some(held) = held.take() {
-            print(&held);
+    /// Prints the buffered lines, and from now on every line at once.
+    pub(super) fn release(&self) {
+        let mut buffer = self.stdout.lock();
+        if let Some(lines) = buffer.take() {
+            print(&lines);
         }
     }
 
-    /// What is still held back once the process has ended.
+    /// The lines in the buffer once the process has ended.
     pub(super) async fn rest(mut self) -> Vec<u8> {
         // An error says that the thread has ended.
         let ended = futures_util::future::join_all(&mut self.ended);
         let _ = tokio::time::timeout(END_MAX, ended).await;
-        self.held.lock().take().unwrap_or_default()
+        self.stdout.lock().take().unwrap_or_default()
     }
 }
 
-/// Gives each line to `take`, on a thread: a terminal that accepts no more must hold up the
-/// functions' logs alone.
+/// Passes each line to `write`, on a thread, because a terminal that accepts no more output must
+/// block nothing but the functions' logs.
 fn read(
     name: &str,
-    take: impl Fn(&[u8]) + Send + 'static,
+    write: impl Fn(&[u8]) + Send + 'static,
 ) -> io::Result<(PipeWriter, oneshot::Receiver<()>)> {
     let (reader, writer) = io::pipe()?;
     let (end, ended) = oneshot::channel();
@@ -73,9 +78,9 @@ fn read(
         .spawn(move || {
             let mut lines = BufReader::new(reader);
             let mut line = Vec::new();
-            // An error is an end like any other: nothing more can be read.
+            // Nothing can be read after an error either.
             while let Ok(1..) = lines.read_until(b'\n', &mut line) {
-                take(&line);
+                write(&line);
                 line.clear();
             }
             drop(end);
@@ -83,27 +88,28 @@ fn read(
     Ok((writer, ended))
 }
 
-impl Held {
-    fn take(&self, line: &[u8]) {
-        let mut held = self.lock();
-        match held.as_mut() {
-            Some(bytes) if bytes.len() + line.len() <= HELD_BYTES_MAX => bytes.extend(line),
-            Some(bytes) => {
-                print(bytes);
+impl Buffer {
+    fn write(&self, line: &[u8]) {
+        let mut buffer = self.lock();
+        match buffer.as_mut() {
+            Some(lines) if lines.len() + line.len() <= BUFFER_BYTES_MAX => lines.extend(line),
+            Some(lines) => {
+                print(lines);
                 print(line);
-                *held = None;
+                *buffer = None;
             }
             None => print(line),
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Vec<u8>>> {
-        // Bytes are whole between any two calls.
+        // Each change is one step, so a panic leaves the buffer complete.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Takes out of a log why a function refused to start, in the function's own words. The rest of the log stays.
+/// Removes from a log the line in which a function reports why it cannot run, and returns the
+/// reason. The other lines stay.
 pub(super) fn take_refusal(log: &mut Vec<u8>) -> Option<String> {
     let text = String::from_utf8_lossy(log).into_owned();
     let refusal = text.lines().rev().find_map(|line| {
@@ -119,7 +125,7 @@ pub(super) fn take_refusal(log: &mut Vec<u8>) -> Option<String> {
     Some(problem)
 }
 
-/// The message of a line: lines are text, or JSON.
+/// The message of a log line in either format, text or JSON.
 fn message(line: &str) -> String {
     let message = serde_json::from_str::<Value>(line)
         .ok()
@@ -131,7 +137,7 @@ pub(super) fn print(lines: &[u8]) {
     print_to(io::stdout().lock(), lines);
 }
 
-/// An output that is no longer read must not end the bundle.
+/// Errors are ignored: an output that nothing reads any more must not end the bundle.
 fn print_to(mut output: impl Write, lines: &[u8]) {
     if !lines.is_empty() {
         let written = VisibleLines(&mut output).write_all(lines);
@@ -144,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_is_found_in_either_format_and_the_rest_is_kept() {
+    fn a_refusal_is_taken_from_a_log_in_either_format_and_other_lines_stay() {
         for (log, problem, rest) in [
             (
                 "2026-11-23T19:13:50.652Z ERROR cannot run: TABLE_NAME is not set\n",
@@ -152,7 +158,9 @@ mod tests {
                 "",
             ),
             (
-                "first\n{\"level\":\"ERROR\",\"message\":\"cannot run: X must be \\\"y\\\"\"}\nlast",
+                "first\n\
+                 {\"level\":\"ERROR\",\"message\":\"cannot run: X must be \\\"y\\\"\"}\n\
+                 last",
                 Some("X must be \"y\""),
                 "first\nlast\n",
             ),
@@ -166,7 +174,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_an_ended_process_said_before_it_had_started_is_held_back() {
+    async fn the_output_of_a_process_that_ends_before_it_has_started_is_not_printed() {
         let (output, [mut stdout, stderr]) = Output::open().unwrap();
         stdout.write_all(b"one\ntwo").unwrap();
         drop((stdout, stderr));

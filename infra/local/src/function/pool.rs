@@ -1,8 +1,9 @@
-//! The processes of one function: how many there are, whose turn it is, and how long each may take.
+//! The processes of one function: how many exist, which invocation gets one, and the timeouts.
 //!
-//! There is a turn for each process that may exist, and invocations get one first come, first served. One that has its turn
-//! takes an idle process, or waits for one that comes free or has started. The latest is served first then: an invocation that
-//! waits for an operation's end has time, and the next caller is not to wait behind the starts of twenty processes.
+//! At most `instances_max` invocations are active; the others queue, first come, first served. An
+//! active invocation takes an idle process, or waits for one that becomes idle or has started. Of
+//! several that wait, the latest is served first: waits are long while many processes start, and
+//! the next caller must not wait behind the starts of twenty processes.
 
 use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -14,21 +15,21 @@ use shared::clock::{Clock, SystemClock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::function::instance::{Gone, Instance};
+use crate::function::instance::{Instance, NotReady};
 use crate::function::output;
 use crate::function::runtime_api::Invocation;
 use crate::function::{FunctionError, FunctionSettings, Usage};
 use crate::{ACCOUNT_ID, REGION};
 
-/// How long a process may take until it asks for its first invocation: Lambda's own limit of the init phase.
+/// Lambda's limit for the init phase: the time until a process asks for its first invocation.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>
 const INIT_MAX: Duration = Duration::from_secs(10);
 
-/// How long an invocation waits for a process to come free before one beyond the eager ones is started: longer than short
-/// invocations take, and too short for a caller to notice.
+/// How long an invocation waits for an idle process before it starts one beyond `instances_eager`:
+/// longer than a short invocation takes, and too short for a caller to notice.
 const EXTRA_INSTANCE_AFTER: Duration = Duration::from_millis(100);
 
-/// How many invocations there have been, of all functions: what tells their traces apart.
+/// The number of traces of all functions, which makes trace ids unique.
 static TRACES: AtomicU64 = AtomicU64::new(0);
 
 #[derive(Debug)]
@@ -37,11 +38,12 @@ pub(super) struct Pool(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     settings: FunctionSettings,
-    /// A permit for each invocation that has its turn.
-    turns: Semaphore,
-    /// A permit for each process, from its start until it is gone.
-    places: Arc<Semaphore>,
-    /// A permit for each start under way: a start is work for a processor, and more at once only take longer.
+    /// A permit for each active invocation.
+    active: Semaphore,
+    /// A permit for each process, from its start to its end.
+    processes: Arc<Semaphore>,
+    /// A permit for each start in progress: a start keeps a processor busy, so more starts at once
+    /// take longer each.
     starts: Semaphore,
     free: Mutex<Free>,
     stopping: watch::Sender<bool>,
@@ -50,14 +52,14 @@ struct Shared {
     billed_millis: AtomicU64,
 }
 
-/// A process with its place.
 #[derive(Debug)]
 struct Member {
     instance: Instance,
-    place: OwnedSemaphorePermit,
+    /// Of [`Shared::processes`].
+    permit: OwnedSemaphorePermit,
 }
 
-/// Processes that no invocation has, or else invocations that have no process.
+/// Processes without an invocation, or invocations without a process.
 #[derive(Debug, Default)]
 struct Free {
     idle: Vec<Member>,
@@ -68,8 +70,8 @@ impl Pool {
     pub(super) fn new(settings: FunctionSettings) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
         Self(Arc::new(Shared {
-            turns: Semaphore::new(settings.instances_max),
-            places: Arc::new(Semaphore::new(settings.instances_max)),
+            active: Semaphore::new(settings.instances_max),
+            processes: Arc::new(Semaphore::new(settings.instances_max)),
             starts: Semaphore::new(processors),
             settings,
             free: Mutex::default(),
@@ -86,7 +88,7 @@ impl Pool {
 
     pub(super) async fn invoke(&self, event: Bytes) -> Result<Bytes, FunctionError> {
         let shared = Arc::clone(&self.0);
-        // In a task of its own, so that a caller who stops waiting does not end the invocation.
+        // A task, so that a caller that stops waiting does not end the invocation.
         tokio::spawn(async move { shared.invoke(event).await })
             .await
             .unwrap_or(Err(FunctionError::Stopped))
@@ -101,19 +103,20 @@ impl Pool {
 
     pub(super) async fn stop(&self) {
         self.0.stopping.send_replace(true);
-        let everyone = u32::try_from(self.0.settings.instances_max).unwrap_or(u32::MAX);
-        // Every permit is back once every running invocation has ended its process and every waiting one has been refused.
-        let _turns = self.0.turns.acquire_many(everyone).await;
+        let all = u32::try_from(self.0.settings.instances_max).unwrap_or(u32::MAX);
+        // Every permit is free once every active invocation has ended its process and every queued
+        // one has been refused.
+        let _active = self.0.active.acquire_many(all).await;
         for member in self.0.take_idle() {
             member.instance.kill().await;
         }
-        // And once every start under way has been given up.
-        let _places = self.0.places.acquire_many(everyone).await;
+        // And once every start in progress has been aborted.
+        let _processes = self.0.processes.acquire_many(all).await;
     }
 }
 
 impl Drop for Pool {
-    /// Running invocations hold what they need alive; this tells them to end their processes.
+    /// Active invocations keep `Shared` alive. This makes them end their processes.
     fn drop(&mut self) {
         self.0.stopping.send_replace(true);
     }
@@ -121,7 +124,7 @@ impl Drop for Pool {
 
 impl Shared {
     async fn invoke(self: &Arc<Self>, event: Bytes) -> Result<Bytes, FunctionError> {
-        let Ok(_turn) = self.turns.acquire().await else {
+        let Ok(_active) = self.active.acquire().await else {
             return Err(FunctionError::Stopped);
         };
         if *self.stopping.borrow() {
@@ -138,61 +141,65 @@ impl Shared {
         self.bill(began.elapsed());
         match &outcome {
             Ok(_) | Err(FunctionError::Reported { .. } | FunctionError::Response { .. }) => {
-                self.hand_over(member);
+                self.release(member);
             }
             Err(_) => member.instance.kill().await,
         }
         outcome
     }
 
-    /// A process that asks for an invocation: the one that was used last and still lives, else the next that comes free or
-    /// has started.
+    /// A process that asks for an invocation: the idle one that was used last, else the next that
+    /// becomes idle or has started.
     async fn member(self: &Arc<Self>) -> Result<Member, FunctionError> {
         loop {
             let member = match self.idle_or_wait() {
                 Ok(idle) => idle,
-                Err(handed_over) => self.next_member(handed_over).await?,
+                Err(released) => self.next_member(released).await?,
             };
             match self.ready(member.instance).await {
                 Ok(instance) => {
-                    let place = member.place;
-                    return Ok(Member { instance, place });
+                    let permit = member.permit;
+                    return Ok(Member { instance, permit });
                 }
                 Err(FunctionError::Init { reason }) => {
-                    tracing::warn!(function = %self.settings.name, reason, "a process was lost between two invocations");
+                    tracing::warn!(
+                        function = %self.settings.name,
+                        reason,
+                        "an idle process has ended; the invocation gets another"
+                    );
                 }
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// Waits for a process, and has one started: at once while there are few, else after a moment.
+    /// Waits for a process, and starts one: at once below `instances_eager`, else after a moment.
     async fn next_member(
         self: &Arc<Self>,
-        mut handed_over: oneshot::Receiver<Member>,
+        mut released: oneshot::Receiver<Member>,
     ) -> Result<Member, FunctionError> {
-        let mut patience = std::pin::pin!(tokio::time::sleep(EXTRA_INSTANCE_AFTER));
+        let mut wait = std::pin::pin!(tokio::time::sleep(EXTRA_INSTANCE_AFTER));
         loop {
-            if self.places_taken() >= self.settings.instances_eager && !patience.is_elapsed() {
+            if self.process_count() >= self.settings.instances_eager && !wait.is_elapsed() {
                 tokio::select! {
                     biased;
-                    Ok(member) = &mut handed_over => return Ok(member),
+                    Ok(member) = &mut released => return Ok(member),
                     () = self.stopped() => return Err(FunctionError::Stopped),
-                    () = &mut patience => continue,
+                    () = &mut wait => continue,
                 }
             }
             let mut start = self.spawn_start();
             tokio::select! {
                 biased;
-                Ok(member) = &mut handed_over => return Ok(member),
+                Ok(member) = &mut released => return Ok(member),
                 started = &mut start => started.unwrap_or(Err(FunctionError::Stopped))?,
             }
-            // A later invocation got what was started, or there are as many as may be. Then one of them comes free, unless it
-            // dies: so this is checked again.
-            if self.places.available_permits() == 0 {
+            // A later invocation got the started process, or the maximum is reached. In the second
+            // case a process becomes idle, or it ends: the loop finds both.
+            if self.processes.available_permits() == 0 {
                 tokio::select! {
                     biased;
-                    Ok(member) = &mut handed_over => return Ok(member),
+                    Ok(member) = &mut released => return Ok(member),
                     () = self.stopped() => return Err(FunctionError::Stopped),
                     () = tokio::time::sleep(EXTRA_INSTANCE_AFTER) => {}
                 }
@@ -200,14 +207,14 @@ impl Shared {
         }
     }
 
-    /// In a task, since the start goes on when the invocation gets another process meanwhile.
+    /// A task, because the start continues when the invocation gets another process meanwhile.
     fn spawn_start(self: &Arc<Self>) -> JoinHandle<Result<(), FunctionError>> {
         let shared = Arc::clone(self);
         tokio::spawn(async move {
             let Ok(_start) = shared.starts.acquire().await else {
                 return Err(FunctionError::Stopped);
             };
-            if shared.is_waited_for() {
+            if shared.has_waiting() {
                 shared.start().await
             } else {
                 Ok(())
@@ -215,9 +222,9 @@ impl Shared {
         })
     }
 
-    /// Starts a process and hands it over, if there is a place for one more.
+    /// Starts and releases a process, unless `instances_max` is reached.
     async fn start(&self) -> Result<(), FunctionError> {
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+        let Ok(permit) = Arc::clone(&self.processes).try_acquire_owned() else {
             return Ok(());
         };
         let number = self.started.fetch_add(1, Ordering::Relaxed);
@@ -229,63 +236,69 @@ impl Shared {
         let ready = self.ready(instance).await;
         self.bill(began.elapsed());
         let instance = ready?;
-        self.hand_over(Member { instance, place });
+        self.release(Member { instance, permit });
         Ok(())
     }
 
     fn idle_or_wait(&self) -> Result<Member, oneshot::Receiver<Member>> {
         let mut free = self.lock_free();
         free.idle.pop().ok_or_else(|| {
-            let (waiting, handed_over) = oneshot::channel();
+            let (waiting, released) = oneshot::channel();
             free.waiting.push(waiting);
-            handed_over
+            released
         })
     }
 
-    /// To the latest invocation that waits for one, or to the idle ones.
-    fn hand_over(&self, mut member: Member) {
+    /// Gives a process to the latest invocation that waits for one; without any it becomes idle.
+    fn release(&self, mut member: Member) {
         let mut free = self.lock_free();
         while let Some(waiting) = free.waiting.pop() {
             match waiting.send(member) {
                 Ok(()) => return,
-                // It has given up.
+                // That invocation no longer waits.
                 Err(returned) => member = returned,
             }
         }
         free.idle.push(member);
     }
 
-    fn is_waited_for(&self) -> bool {
+    fn has_waiting(&self) -> bool {
         let mut free = self.lock_free();
         free.waiting.retain(|waiting| !waiting.is_closed());
         !free.waiting.is_empty()
     }
 
-    fn places_taken(&self) -> usize {
-        self.settings.instances_max - self.places.available_permits()
+    fn process_count(&self) -> usize {
+        self.settings.instances_max - self.processes.available_permits()
     }
 
-    /// As Lambda does, a start like an invocation: by the millisecond, rounded up.
+    /// Lambda bills starts and invocations in milliseconds, rounded up.
     fn bill(&self, took: Duration) {
         let millis = u64::try_from(took.as_micros().div_ceil(1000)).unwrap_or(u64::MAX);
         self.billed_millis.fetch_add(millis, Ordering::Relaxed);
     }
 
-    /// Waits until the process asks for an invocation, and kills it if it does not.
+    /// Waits until the process asks for an invocation, and kills it when it does not.
     async fn ready(&self, mut instance: Instance) -> Result<Instance, FunctionError> {
         let failed = tokio::select! {
             biased;
             () = self.stopped() => FunctionError::Stopped,
             ready = instance.ready() => match ready {
                 Ok(()) => return Ok(instance),
-                Err(Gone::Ended(status)) => FunctionError::Init {
-                    reason: format!("the process ended ({status}) before it asked for an invocation"),
-                },
-                Err(Gone::GaveUp(error)) => FunctionError::Init { reason: error.to_string() },
+                Err(NotReady::Ended(status)) => {
+                    let reason =
+                        format!("the process ended ({status}) before it asked for an invocation");
+                    FunctionError::Init { reason }
+                }
+                Err(NotReady::InitError(error)) => {
+                    FunctionError::Init { reason: error.to_string() }
+                }
             },
-            () = tokio::time::sleep(INIT_MAX) => FunctionError::Init {
-                reason: format!("the process asked for no invocation within {} s", INIT_MAX.as_secs()),
-            },
+            () = tokio::time::sleep(INIT_MAX) => {
+                let secs = INIT_MAX.as_secs();
+                let reason = format!("the process asked for no invocation within {secs} s");
+                FunctionError::Init { reason }
+            }
         };
         let mut log = instance.end().await;
         let refusal = output::take_refusal(&mut log);
@@ -305,14 +318,14 @@ impl Shared {
             .await;
     }
 
-    /// The deadline is told in the machine's own time, whatever clock the bundle runs on: a process has no other.
+    /// The deadline is in system time, whatever the bundle's clock: a process has no other clock.
     fn invocation(&self, event: Bytes) -> Invocation {
         let now = SystemClock.now();
         let number = self.invocations.fetch_add(1, Ordering::Relaxed);
         let millis = now.as_millis();
         let trace = TRACES.fetch_add(1, Ordering::Relaxed);
         Invocation {
-            // A UUID in form. Time and number keep it from meeting another of the same function.
+            // In the form of a UUID. Time and number make it unique within the function.
             request_id: format!(
                 "{:08x}-{:04x}-4000-8000-{number:012x}",
                 (millis >> 16) & 0xffff_ffff,
@@ -336,7 +349,7 @@ impl Shared {
     }
 
     fn lock_free(&self) -> std::sync::MutexGuard<'_, Free> {
-        // A list of processes is whole between any two of its calls, whoever panicked while holding it.
+        // Each change is one step, so a panic leaves the lists complete.
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

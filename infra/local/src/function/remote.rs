@@ -1,7 +1,8 @@
-//! A function that somebody else runs: `cargo lambda watch`, or the Runtime Interface Emulator.
+//! A function behind another program: `cargo lambda watch`, or the Runtime Interface Emulator.
 //!
-//! Both offer Lambda's `Invoke` API (<https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>) without
-//! authentication, so it is spoken here without the SDK and over plain HTTP.
+//! Both serve Lambda's `Invoke` API
+//! (<https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>) without authentication, so
+//! this client needs no SDK and uses plain HTTP.
 
 use axum::body::Bytes;
 
@@ -25,7 +26,7 @@ impl RemoteFunction {
         }
     }
 
-    /// The function's time limit is its host's to enforce.
+    /// The other program enforces the function's timeout.
     pub(super) async fn invoke(&self, event: Bytes) -> Result<Bytes, FunctionError> {
         let response = self
             .client

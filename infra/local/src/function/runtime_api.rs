@@ -1,9 +1,9 @@
 //! The Lambda Runtime API, one endpoint for each process.
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
 //!
-//! A listener of its own for each process means that an answer can only come from the process that holds the invocation,
-//! and that a late process of an earlier invocation has nowhere to speak to. The endpoint decides nothing: each request
-//! becomes an [`Event`] for the instance that owns the process, which alone knows what it is waiting for.
+//! With one listener for each process, an answer can come only from the process that has the
+//! invocation, never from a process of an earlier one. The endpoint decides nothing: each request
+//! becomes an [`Event`] for the [`Instance`](super::Instance), which has the invocation's state.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -23,43 +23,39 @@ use tokio::task::JoinSet;
 use crate::function::{FunctionError, PAYLOAD_MAX_BYTES};
 use crate::guard::{Allowed, guarded};
 
-/// The largest error document that is read from a runtime: far more than a type and a message need.
+/// A limit for error documents: far more than a type and a message need.
 const ERROR_MAX_BYTES: usize = 256 * 1024;
 
-/// A process asks and answers one thing at a time; a little room keeps its requests from waiting on each other.
+/// A process sends one request at a time; a few more do not block each other.
 const EVENTS_WAITING: usize = 4;
 
-/// One invocation, as `GET /runtime/invocation/next` hands it out.
+/// The answer to `GET /runtime/invocation/next`.
 #[derive(Debug)]
 pub struct Invocation {
-    /// Names it, in the answer as well.
     pub request_id: String,
-    /// Which function was invoked.
     pub function_arn: String,
-    /// The X-Ray trace that it belongs to.
     pub trace_id: String,
     /// When the process is killed.
     pub deadline: Timestamp,
-    /// What the function gets.
     pub event: Bytes,
 }
 
-/// What a process told its Runtime API.
+/// A request of a process.
 #[derive(Debug)]
 pub(super) enum Event {
-    /// It asks for an invocation, and waits until one is sent.
+    /// The process asks for an invocation, and waits until it gets one.
     Next(oneshot::Sender<Invocation>),
-    /// It answers one. `accepted` is to be told whether that invocation is the one it holds.
+    /// The process answers an invocation. `accepted` gets whether it is the process's own.
     Answer {
         request_id: String,
         outcome: Result<Bytes, FunctionError>,
         accepted: oneshot::Sender<bool>,
     },
-    /// It gives up before its first invocation.
+    /// The process reports that it cannot start.
     InitError(FunctionError),
 }
 
-/// One process's endpoint. Dropping it closes the listener.
+/// The endpoint of one process. Dropping it closes the listener.
 #[derive(Debug)]
 pub(super) struct RuntimeApi {
     pub(super) address: SocketAddr,
@@ -104,7 +100,7 @@ async fn next(State(events): Events) -> Response {
     }
     match invocation.await {
         Ok(invocation) => invocation.into_response(),
-        // The instance is gone, and its process is being killed.
+        // The instance was dropped, which kills the process.
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
@@ -123,7 +119,7 @@ impl IntoResponse for Invocation {
             ("lambda-runtime-invoked-function-arn", self.function_arn),
             ("lambda-runtime-trace-id", self.trace_id),
         ] {
-            // Made by this crate from names and digits, so each is a legal header value.
+            // This crate makes them of names and digits, which are valid in a header value.
             if let Ok(value) = HeaderValue::try_from(value) {
                 headers.insert(name, value);
             }
@@ -176,15 +172,15 @@ async fn answer(
     if events.send(event).await.is_ok() && accepted.await.unwrap_or(false) {
         status.into_response()
     } else {
-        // Lambda's own words for an answer to an invocation that the process does not hold.
+        // Lambda's body for an answer to an invocation that the process does not have.
         let body =
             r#"{"errorMessage":"Invalid request ID","errorType":"InvalidRequestID"}"#.to_owned();
         (StatusCode::BAD_REQUEST, body).into_response()
     }
 }
 
-/// Reads a response to its end even when it is too large, since a runtime that is cut off in the middle takes that for the
-/// end of its Runtime API and ends.
+/// Reads a response to its end even when it is too large: a runtime whose request is aborted takes
+/// that for the end of the Runtime API and ends.
 async fn read(body: Body) -> Result<Bytes, (StatusCode, String)> {
     let mut response = Vec::new();
     let mut total_bytes = 0;

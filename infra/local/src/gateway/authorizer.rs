@@ -1,14 +1,15 @@
-//! The authorizer before the local gateway. It believes what it is told, which is the one thing here that must never be
-//! reachable from another machine.
+//! The authorizer of the local gateway. It believes the name that a request gives, so the gateway
+//! must never be reachable from another machine.
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 
-/// Who calls without saying a name.
+/// The owner of a request without `Authorization`.
 const ANONYMOUS: &str = "anonymous";
 
-/// The owner that a request names: `Authorization: Bearer NAME`, or nobody in particular. `None` when the header is there
-/// and says neither, as a request without a valid token is refused on AWS; with `require_token`, also when it is not there.
+/// The owner of a request, from `Authorization: Bearer NAME`. `None` refuses the request, as AWS
+/// refuses one without a valid token: the header is malformed, or it is absent and `require_token`
+/// is set.
 pub(super) fn owner(headers: &HeaderMap, require_token: bool) -> Option<String> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else {
@@ -27,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_believed_and_anything_else_refused() {
+    fn a_bearer_name_is_the_owner_and_a_malformed_header_is_refused() {
         for (values, expected) in [
             (&[][..], Some("anonymous")),
             (&["Bearer alice"], Some("alice")),

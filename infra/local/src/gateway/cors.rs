@@ -1,9 +1,9 @@
-//! What the HTTP API's CORS configuration does for pages of allowed origins.
+//! The HTTP API's CORS configuration, for pages of allowed origins.
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-cors.html>
 //!
-//! It is answered before the authorizer and writes over what a function says of CORS, as on AWS.
-//! There a preflight's status is 200 for the sake of the template's routes, which browsers take
-//! alike. Without allowed origins there is no configuration.
+//! As on AWS, a preflight is answered before the authorizer, and the configuration overwrites the
+//! CORS headers of a function. On AWS the template's routes answer a preflight with 200, here it is
+//! 204; browsers accept both. Without allowed origins there is no configuration.
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -14,20 +14,16 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::Response;
 
-/// The configuration but for the origins.
+/// The configuration without its origins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CorsConfiguration {
-    /// `AllowMethods`
     pub allow_methods: &'static [&'static str],
-    /// `AllowHeaders`
     pub allow_headers: &'static [&'static str],
-    /// `ExposeHeaders`
     pub expose_headers: &'static [&'static str],
-    /// `MaxAge`
     pub max_age_secs: u32,
 }
 
-/// As the template has it.
+/// The template's configuration.
 pub const CORS: CorsConfiguration = CorsConfiguration {
     allow_methods: &["DELETE", "GET", "HEAD", "OPTIONS", "POST"],
     allow_headers: &[
@@ -54,7 +50,7 @@ pub const CORS: CorsConfiguration = CorsConfiguration {
     max_age_secs: 3600,
 };
 
-/// The origin of a request's page, when it is an allowed one.
+/// The origin of a request's page, if it is allowed.
 pub(super) fn origin(headers: &HeaderMap, allowed: &[String]) -> Option<HeaderValue> {
     let origin = headers.get(ORIGIN)?;
     let is_allowed = allowed.iter().any(|allowed| origin == allowed.as_str());
@@ -78,7 +74,7 @@ pub(super) fn preflight() -> Response {
     response
 }
 
-/// Lets the origin's pages read a response, with the headers that are not readable by themselves.
+/// Lets the origin's pages read a response, and the headers that CORS hides by default.
 pub(super) fn allow(origin: HeaderValue, headers: &mut HeaderMap) {
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     insert_list(headers, ACCESS_CONTROL_EXPOSE_HEADERS, CORS.expose_headers);

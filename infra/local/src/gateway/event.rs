@@ -1,9 +1,9 @@
-//! The event that a function gets for a request: payload format 2.0.
+//! The event that a function receives for a request: payload format 2.0.
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
 //!
-//! Where that page is silent, this follows what was seen on AWS: a path is delivered decoded
-//! (<https://github.com/middleapi/standard-server/pull/93>), members that would be empty are left out, cookies are in
-//! `cookies` and no longer among the headers.
+//! Where that page is silent, this does what was observed on AWS: a path is delivered decoded
+//! (<https://github.com/middleapi/standard-server/pull/93>), empty members are left out, and
+//! cookies are in `cookies` and not in `headers`.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -22,7 +22,7 @@ use time::macros::format_description;
 
 use crate::ACCOUNT_ID;
 
-/// Headers that belong to a connection and not to a request (RFC 9110, section 7.6.1), which a proxy consumes.
+/// Headers of a connection, not of a request (RFC 9110, section 7.6.1), which a proxy consumes.
 const CONNECTION_HEADERS: [&str; 7] = [
     "connection",
     "keep-alive",
@@ -33,31 +33,32 @@ const CONNECTION_HEADERS: [&str; 7] = [
     "upgrade",
 ];
 
-/// Content types whose bodies arrive as text besides `text/*`. The rest is base64, forms and bodies without a type
-/// included: AWS's pages do not say, but so it was seen there (<https://github.com/ministackorg/ministack/pull/766>).
+/// Content types whose bodies arrive as text, besides `text/*`. All other bodies arrive as base64,
+/// including forms and bodies without a type. AWS does not document it; it was observed there
+/// (<https://github.com/ministackorg/ministack/pull/766>).
 const TEXT_TYPES: [&str; 3] = [
     "application/javascript",
     "application/json",
     "application/xml",
 ];
 
-/// A request that found its route and passed the authorizer.
+/// A request that has a route and passed the authorizer.
 pub(super) struct Call<'a> {
     pub(super) request: &'a Parts,
     pub(super) body: Bytes,
     pub(super) route_key: &'static str,
     pub(super) path_parameters: BTreeMap<&'static str, String>,
-    /// What the authorizer says, where there is one.
+    /// `None` on a public route, which has no authorizer.
     pub(super) owner: Option<String>,
     pub(super) peer: IpAddr,
-    /// The gateway's own port.
+    /// The gateway's port.
     pub(super) port: u16,
     pub(super) request_id: String,
     pub(super) now: Timestamp,
 }
 
 impl Call<'_> {
-    /// The event, as JSON.
+    /// As JSON.
     pub(super) fn event(&self) -> Bytes {
         let query = self.request.uri.query().unwrap_or_default();
         let mut event = json!({
@@ -116,7 +117,7 @@ impl Call<'_> {
         context
     }
 
-    /// Names in lower case, as they come from the parser; the values of a repeated one joined.
+    /// Names are in lower case, as hyper delivers them. The values of a repeated header are joined.
     fn headers(&self) -> Map<String, Value> {
         let sent = &self.request.headers;
         let mut headers: BTreeMap<&str, String> = BTreeMap::new();
@@ -163,7 +164,7 @@ impl Call<'_> {
     }
 }
 
-/// A header's value as text; JSON can carry no other bytes.
+/// JSON carries text only, so bytes that are not UTF-8 are replaced.
 fn text(value: &HeaderValue) -> String {
     String::from_utf8_lossy(value.as_bytes()).into_owned()
 }
@@ -193,7 +194,7 @@ fn is_text(content_type: Option<&HeaderValue>) -> bool {
     essence.starts_with("text/") || TEXT_TYPES.contains(&essence.as_str())
 }
 
-/// As `12/Mar/2020:19:03:58 +0000`.
+/// For example `12/Mar/2020:19:03:58 +0000`.
 fn common_log_time(moment: Timestamp) -> String {
     let format =
         format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");

@@ -1,7 +1,7 @@
-//! What a function's answer means to the caller: the response of payload format 2.0.
+//! The HTTP response that a function's answer describes: payload format 2.0.
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
 //!
-//! That format has no `multiValueHeaders`, so they are not looked at: a header that is only there would be lost on AWS.
+//! That format has no `multiValueHeaders`, so they are ignored here as on AWS.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Headers that describe the connection to the caller, which is the gateway's own: what a function says of it is dropped.
+/// Headers of the connection to the caller, which the gateway sets: a function's are dropped.
 const GATEWAY_HEADERS: [&str; 5] = [
     "connection",
     "content-length",
@@ -25,9 +25,9 @@ const GATEWAY_HEADERS: [&str; 5] = [
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum MalformedResponse {
-    #[error("it is not JSON of the expected form: {0}")]
+    #[error("it is not JSON of payload format 2.0: {0}")]
     Json(#[from] serde_json::Error),
-    #[error("the status code {0} is none that a response can have")]
+    #[error("a response cannot have the status code {0}")]
     StatusCode(u16),
     #[error("the body is not base64: {0}")]
     Base64(#[from] base64::DecodeError),
@@ -45,11 +45,11 @@ struct FunctionResponse {
     is_base64_encoded: Option<bool>,
 }
 
-/// Reads a function's answer. One without `statusCode` is a body by itself: 200, and JSON.
+/// Reads a function's answer. An answer without `statusCode` is the body of a 200, as JSON.
 pub(super) fn read(answer: &[u8]) -> Result<Response, MalformedResponse> {
     let answer: Value = serde_json::from_slice(answer)?;
     if answer.get("statusCode").is_none() {
-        return Ok(inferred(&answer));
+        return Ok(body_only(&answer));
     }
     let answer: FunctionResponse = serde_json::from_value(answer)?;
     let status = StatusCode::from_u16(answer.status_code)
@@ -85,7 +85,7 @@ pub(super) fn read(answer: &[u8]) -> Result<Response, MalformedResponse> {
     Ok(response)
 }
 
-fn inferred(answer: &Value) -> Response {
+fn body_only(answer: &Value) -> Response {
     let body = match answer {
         Value::String(text) => text.clone(),
         other => other.to_string(),

@@ -1,87 +1,93 @@
-//! The route table, and how a request finds its route.
+//! The route keys of the HTTP API, and how a request finds its route.
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html>
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
-use axum::http::Method;
 use percent_encoding::percent_decode_str;
+use shared::http::{HttpFunction, ROUTES, Route};
 
-/// One route of the HTTP API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Route {
-    /// Method, or `ANY`, and path, as the template and the event spell it.
-    pub key: &'static str,
-    /// The function behind it.
-    pub handler: Handler,
-    /// Whether the authorizer stands before it.
-    pub authorized: bool,
+/// The method in the key of a route that takes every method.
+const ANY: &str = "ANY";
+
+/// A route as the template configures it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct GatewayRoute {
+    /// Method, or `ANY`, and path.
+    pub key: String,
+    pub function: HttpFunction,
+    /// Whether requests need no authorizer.
+    pub is_public: bool,
+    method: &'static str,
+    path: &'static str,
 }
 
-/// A function that answers HTTP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Handler {
-    /// `functions/submit`.
-    Submit,
-    /// `functions/status`.
-    Status,
+/// A request's route, with the values of its path parameters.
+#[derive(Debug, PartialEq, Eq)]
+pub struct MatchedRoute {
+    pub route: &'static GatewayRoute,
+    pub parameters: BTreeMap<&'static str, String>,
 }
 
-/// Every route. Methods that a path does not know reach `status` too, which answers 405 with `Allow`.
-pub const ROUTES: &[Route] = &[
-    Route::new("POST /operations", Handler::Submit),
-    Route::new("ANY /forrst", Handler::Submit),
-    Route::new("ANY /operations", Handler::Status),
-    Route::new("ANY /operations/{id}", Handler::Status),
-    Route::new("ANY /operations/{id}/cancel", Handler::Status),
-    Route::new("ANY /operations/{id}/redeliver", Handler::Status),
-    Route::new("ANY /functions", Handler::Status),
-    Route {
-        authorized: false,
-        ..Route::new("ANY /health", Handler::Status)
-    },
-];
+static GATEWAY_ROUTES: LazyLock<Vec<GatewayRoute>> = LazyLock::new(derive);
 
-impl Route {
-    const fn new(key: &'static str, handler: Handler) -> Self {
-        Self {
-            key,
-            handler,
-            authorized: true,
+/// Every route of the HTTP API.
+#[must_use]
+pub fn gateway_routes() -> &'static [GatewayRoute] {
+    &GATEWAY_ROUTES
+}
+
+/// Each path takes every method, so that a function answers 405 with `Allow` to one that the path
+/// does not have. Where both functions serve a path, that is `status`, and a route of `submit` has
+/// a key with its own method.
+fn derive() -> Vec<GatewayRoute> {
+    let mut routes: Vec<GatewayRoute> = Vec::new();
+    for route in ROUTES {
+        let has_own_key =
+            route.function() == HttpFunction::Submit && serves(HttpFunction::Status, route.path());
+        let method = if has_own_key { route.method() } else { ANY };
+        let key = format!("{method} {}", route.path());
+        match routes.iter_mut().find(|derived| derived.key == key) {
+            Some(derived) => derived.is_public &= route.is_public(),
+            None => routes.push(GatewayRoute {
+                key,
+                function: route.function(),
+                is_public: route.is_public(),
+                method,
+                path: route.path(),
+            }),
         }
     }
+    routes
 }
 
-/// A route that was found, with what its variables stand for.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Found {
-    pub(super) route: &'static Route,
-    pub(super) parameters: BTreeMap<&'static str, String>,
+fn serves(function: HttpFunction, path: &str) -> bool {
+    let is_one = |route: Route| route.function() == function && route.path() == path;
+    ROUTES.into_iter().any(is_one)
 }
 
-/// The route for a request. A route with the request's own method wins over `ANY`.
-pub(super) fn find(method: &Method, path: &str) -> Option<Found> {
+/// The route of a request. A route with the request's own method wins over `ANY`.
+#[must_use]
+pub fn find_route(method: &str, path: &str) -> Option<MatchedRoute> {
     let mut fallback = None;
-    for route in ROUTES {
-        let Some((route_method, template)) = route.key.split_once(' ') else {
+    for route in gateway_routes() {
+        let Some(parameters) = capture(route.path, path) else {
             continue;
         };
-        let Some(parameters) = capture(template, path) else {
-            continue;
-        };
-        let found = Found { route, parameters };
-        if route_method == method.as_str() {
-            return Some(found);
+        let matched = MatchedRoute { route, parameters };
+        if route.method == method {
+            return Some(matched);
         }
-        if route_method == "ANY" {
-            fallback = Some(found);
+        if route.method == ANY {
+            fallback = Some(matched);
         }
     }
     fallback
 }
 
-/// Matches segment by segment, each decoded after the split, so that an encoded slash stays within its segment. Nothing is
-/// tidied up: a trailing or a double slash makes an empty segment, and no route has one, since a variable does not match
-/// an empty one.
+/// Compares segment by segment and decodes each after the split, so that an encoded slash stays
+/// within its segment. Nothing is normalized: a trailing or a double slash makes an empty segment,
+/// which no route matches, since a variable does not match an empty segment.
 fn capture(template: &'static str, path: &str) -> Option<BTreeMap<&'static str, String>> {
     let mut parameters = BTreeMap::new();
     let mut segments = path.split('/');
@@ -106,7 +112,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_finds_the_route_of_its_method_else_the_one_for_any() {
+    fn each_path_has_one_route_for_any_method_and_a_submit_its_own() {
+        let routes = gateway_routes().iter();
+        let routes = routes.map(|route| (route.key.as_str(), route.function, route.is_public));
+        let expected = [
+            ("POST /operations", HttpFunction::Submit, false),
+            ("ANY /forrst", HttpFunction::Submit, false),
+            ("ANY /operations", HttpFunction::Status, false),
+            ("ANY /operations/{id}", HttpFunction::Status, false),
+            ("ANY /operations/{id}/cancel", HttpFunction::Status, false),
+            (
+                "ANY /operations/{id}/redeliver",
+                HttpFunction::Status,
+                false,
+            ),
+            ("ANY /functions", HttpFunction::Status, false),
+            ("ANY /health", HttpFunction::Status, true),
+        ];
+        assert_eq!(routes.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_route_with_the_method_of_the_request_wins_over_any() {
         for (method, path, expected) in [
             ("POST", "/operations", Some(("POST /operations", ""))),
             ("GET", "/operations", Some(("ANY /operations", ""))),
@@ -147,13 +174,12 @@ mod tests {
             ("GET", "/Operations", None),
             ("OPTIONS", "*", None),
         ] {
-            let method = Method::from_bytes(method.as_bytes()).unwrap();
-            let found = find(&method, path);
-            let seen = found.as_ref().map(|found| {
-                let id = found.parameters.get("id").map_or("", String::as_str);
-                (found.route.key, id)
+            let matched = find_route(method, path);
+            let key_and_id = matched.as_ref().map(|matched| {
+                let id = matched.parameters.get("id").map_or("", String::as_str);
+                (matched.route.key.as_str(), id)
             });
-            assert_eq!(seen, expected, "{method} {path}");
+            assert_eq!(key_and_id, expected, "{method} {path}");
         }
     }
 }

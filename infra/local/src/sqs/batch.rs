@@ -1,6 +1,7 @@
-//! What the three batch actions share: the checks that refuse a whole batch, and the answer that tells entry from entry.
+//! What the three batch actions share: the checks that refuse a whole batch, and the answer with a
+//! result for each entry.
 //!
-//! A batch that is refused as a whole does nothing; past these checks each entry stands for itself.
+//! A refused batch has no effect. After these checks each entry succeeds or fails independently.
 
 use std::collections::HashSet;
 
@@ -8,9 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::SqsError;
 
-/// A batch has at most ten entries.
 const MAXIMUM_ENTRIES: usize = 10;
-/// An entry's id has at most 80 characters.
 const MAXIMUM_ID_CHARS: usize = 80;
 
 /// The entries of a batch request for one queue.
@@ -23,7 +22,7 @@ pub(super) struct Batch<E> {
     pub(super) entries: Vec<Entry<E>>,
 }
 
-/// One entry, under an id that is unique in its batch.
+/// The id is unique in its batch.
 #[derive(Debug, Deserialize)]
 pub(super) struct Entry<E> {
     #[serde(rename = "Id")]
@@ -32,7 +31,7 @@ pub(super) struct Entry<E> {
     pub(super) request: E,
 }
 
-/// What became of each entry.
+/// The result of each entry.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Answer<T> {
@@ -58,7 +57,7 @@ struct Failure {
 }
 
 impl<E> Batch<E> {
-    /// Refuses a batch whose number of entries or ids are wrong.
+    /// Checks the number of entries and their ids.
     pub(super) fn check(&self) -> Result<(), SqsError> {
         if self.entries.is_empty() {
             return Err(SqsError::EmptyBatchRequest);
@@ -81,7 +80,6 @@ impl<E> Batch<E> {
         Ok(())
     }
 
-    /// Does `act` with each entry.
     pub(super) fn each<T>(self, mut act: impl FnMut(E) -> Result<T, SqsError>) -> Answer<T> {
         let mut answer = Answer {
             successful: Vec::new(),

@@ -1,7 +1,7 @@
-//! All queues of one account, by name, and what happens between them.
+//! All queues of one account, by name, and the moves between them.
 //!
-//! A dead letter leaves one queue and enters another in one step under the one lock that guards this, so that it is never in
-//! both or in neither.
+//! One lock protects all queues, so a message moves to its dead-letter queue in one step: it is
+//! never in both queues or in neither.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -15,24 +15,22 @@ use super::queue::{Delivery, Message, Queue, Take};
 use super::settings::Settings;
 use crate::{ACCOUNT_ID, REGION};
 
-/// A name has 1 to 80 characters.
 const MAXIMUM_NAME_CHARS: usize = 80;
 
-/// The queues, and the number that the next message gets.
 #[derive(Debug)]
 pub(super) struct Broker {
     queues: BTreeMap<String, Queue>,
     next_number: u64,
 }
 
-/// The ARN of the queue with that name.
 pub(super) fn queue_arn(name: &str) -> String {
     format!("{}{name}", arn_prefix())
 }
 
 impl Broker {
-    /// No queues. Messages are numbered from the start time on, so that a receipt handle that outlived a restart names no
-    /// message of the new life: 2^20 leaves room for a million messages per millisecond between restarts.
+    /// Without queues. Message numbers begin at the start time, so that a receipt handle from
+    /// before a restart matches no message sent after it: 2^20 leaves room for a million messages
+    /// per millisecond between restarts.
     pub(super) fn new(now: Timestamp) -> Self {
         Self {
             queues: BTreeMap::new(),
@@ -40,7 +38,7 @@ impl Broker {
         }
     }
 
-    /// Creates the queue; a queue that is already there and agrees with every attribute given is left alone.
+    /// Creates the queue. An existing queue is accepted when it has all the given attributes.
     pub(super) fn create(
         &mut self,
         name: &str,
@@ -81,7 +79,7 @@ impl Broker {
     }
 
     pub(super) fn delete(&mut self, name: &str) -> Result<(), SqsError> {
-        // Dropping the queue wakes its long polls, which then find it gone.
+        // Dropping the queue wakes its long polls, which then fail because it does not exist.
         self.queues
             .remove(name)
             .map(drop)
@@ -100,7 +98,7 @@ impl Broker {
             .filter(move |name| name.starts_with(prefix) && *name > after)
     }
 
-    /// The queue, as it is by now.
+    /// The queue in its state at `now`.
     pub(super) fn queue(&mut self, name: &str, now: Timestamp) -> Result<&mut Queue, SqsError> {
         let queue = self
             .queues
@@ -110,7 +108,7 @@ impl Broker {
         Ok(queue)
     }
 
-    /// Puts a message into the queue; its number is its id.
+    /// Returns the message's number, from which its id is made.
     pub(super) fn send(
         &mut self,
         name: &str,
@@ -127,8 +125,8 @@ impl Broker {
         Ok(number)
     }
 
-    /// Receives what is available now, and moves what has been received too often to the dead-letter queue. While that queue
-    /// does not exist, such a message stays where it is and goes on being delivered.
+    /// Receives available messages, and moves those with `maxReceiveCount` receives to the
+    /// dead-letter queue. If that queue does not exist, they stay and are delivered again.
     pub(super) fn take(
         &mut self,
         name: &str,
@@ -150,7 +148,8 @@ impl Broker {
         Ok(deliveries)
     }
 
-    /// A queue is not its own dead-letter queue: what moved would be in front of the same consumer again.
+    /// A queue cannot be its own dead-letter queue: its consumer would receive the moved message
+    /// again.
     fn check_redrive(&self, name: &str, settings: &Settings) -> Result<(), SqsError> {
         let Some(redrive) = &settings.redrive else {
             return Ok(());

@@ -1,10 +1,12 @@
-//! What SQS refuses, and the names by which an SDK knows each refusal.
+//! SQS's errors, and their names on the wire.
 //!
-//! An SDK tells its typed errors apart by the code in the header `x-amzn-query-error`, which is the older Query protocol's
-//! name, and falls back to the shape in the body's `__type`. A wrong name here turns a typed error into an unhandled one.
-//! Names: <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/>, "Errors" of each action.
+//! An SDK recognizes its typed errors by the code in the header `x-amzn-query-error`, the name in
+//! the older Query protocol, and falls back to the shape in the body's `__type`. With a wrong name
+//! here, a typed error becomes an unhandled one. Source of the names: "Errors" of each action in
+//! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/>.
 
-/// A refused request, or a refused entry of a batch. Every one is the sender's fault: nothing here can fail by itself.
+/// A refused request, or a refused entry of a batch. Each is the sender's fault: no action can fail
+/// for another reason.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SqsError {
     #[error("The specified queue does not exist.")]
@@ -28,7 +30,8 @@ pub(super) enum SqsError {
     #[error("The message attribute '{name}' is invalid. Reason: {reason}.")]
     InvalidMessageAttribute { name: String, reason: &'static str },
     #[error(
-        "Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF."
+        "Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 to \
+         #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF."
     )]
     InvalidMessageContents,
     #[error("The input receipt handle is invalid.")]
@@ -36,7 +39,8 @@ pub(super) enum SqsError {
     #[error("The message referred to isn't in flight.")]
     MessageNotInflight,
     #[error(
-        "Value for parameter ReceiptHandle is invalid. Reason: Message does not exist or is not available for visibility timeout change."
+        "Value for parameter ReceiptHandle is invalid. Reason: Message does not exist or is not \
+         available for visibility timeout change."
     )]
     MessageDoesNotExist,
     #[error("The batch request doesn't contain any entries.")]
@@ -46,7 +50,8 @@ pub(super) enum SqsError {
     #[error("Id {0} repeated.")]
     BatchEntryIdsNotDistinct(String),
     #[error(
-        "A batch entry id can only contain alphanumeric characters, hyphens and underscores. It can be at most 80 letters long."
+        "A batch entry id can only contain alphanumeric characters, hyphens and underscores. It \
+         can be at most 80 letters long."
     )]
     InvalidBatchEntryId,
     #[error("Batch requests cannot be longer than {limit} bytes. You have sent {sent} bytes.")]
@@ -58,7 +63,7 @@ pub(super) enum SqsError {
 }
 
 impl SqsError {
-    /// The shape's name in the JSON protocol, for `__type`.
+    /// The name in the JSON protocol, for `__type`.
     pub(super) fn shape(&self) -> &'static str {
         match self {
             Self::QueueDoesNotExist => "QueueDoesNotExist",
@@ -83,7 +88,7 @@ impl SqsError {
         }
     }
 
-    /// The code in the Query protocol, for `x-amzn-query-error` and for a batch's failed entries.
+    /// The name in the Query protocol, for `x-amzn-query-error` and for failed entries of a batch.
     pub(super) fn code(&self) -> String {
         match self {
             Self::QueueDoesNotExist => "AWS.SimpleQueueService.NonExistentQueue".to_owned(),
@@ -101,7 +106,6 @@ impl SqsError {
         }
     }
 
-    /// A parameter outside of its range.
     pub(super) fn out_of_range(
         parameter: &'static str,
         value: i64,

@@ -1,8 +1,11 @@
-//! What a sender puts into a message: body and attributes, their limits, their size and their MD5 digests.
+//! The content of a message: body and attributes, with their limits, sizes and MD5 digests.
 //!
-//! Senders and receivers compare the digests with their own, so a wrong byte here is a message that an SDK refuses. Sources:
-//! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html> for the limits, and
-//! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-metadata.html> for attributes and the digest.
+//! SDKs compare the digests with their own and refuse a message whose digest differs. Sources:
+//!
+//! - limits:
+//!   <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
+//! - attributes and digest:
+//!   <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-metadata.html>
 
 use std::collections::BTreeMap;
 
@@ -13,19 +16,17 @@ use serde::{Deserialize, Serialize};
 
 use super::error::SqsError;
 
-/// A message has at most ten attributes.
 const MAXIMUM_ATTRIBUTES: usize = 10;
-/// An attribute's name and its type each have at most 256 characters.
+/// Of an attribute's name, and of its type.
 const MAXIMUM_NAME_CHARS: usize = 256;
-/// A message's group has 1 to 128 characters.
 const MAXIMUM_GROUP_CHARS: usize = 128;
-/// The one system attribute that a sender may set.
+/// The only system attribute that a sender may set.
 pub(super) const TRACE_HEADER: &str = "AWSTraceHeader";
 
-/// Attributes by name, in the order in which the digest takes them.
+/// By name, which is the digest's order.
 pub(super) type Attributes = BTreeMap<String, Attribute>;
 
-/// What was sent. It stays the same for as long as the message lives.
+/// It never changes once the message is sent.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Content {
     #[serde(rename = "MessageBody", default)]
@@ -38,7 +39,7 @@ pub(super) struct Content {
     pub(super) group: Option<String>,
 }
 
-/// A typed attribute; exactly one of the values is there once it has been checked.
+/// A typed attribute. [`Attribute::check`] ensures that it has exactly one value.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Attribute {
@@ -49,13 +50,14 @@ pub(super) struct Attribute {
     binary_value: Option<Binary>,
 }
 
-/// Bytes, which travel as Base64.
+/// Bytes; Base64 on the wire.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 struct Binary(Vec<u8>);
 
 impl Content {
-    /// Refuses an empty or overlong message, characters that XML cannot carry, and attributes that break their rules.
+    /// Refuses an empty or too long message, characters that XML does not allow, and invalid
+    /// attributes.
     pub(super) fn check(&self, maximum_bytes: u32) -> Result<(), SqsError> {
         if self.body.is_empty() {
             return Err(SqsError::MissingParameter("MessageBody"));
@@ -74,7 +76,8 @@ impl Content {
         Ok(())
     }
 
-    /// What counts towards the limits: the body, and each attribute's name, type and value. System attributes do not count.
+    /// The size for SQS's limits: the body, and each attribute's name, type and value. System
+    /// attributes do not count.
     pub(super) fn bytes(&self) -> usize {
         let attributes: usize = self
             .attributes
@@ -90,7 +93,6 @@ impl Content {
         hex(Md5::digest(&self.body).as_slice())
     }
 
-    /// The X-Ray trace header, when the sender set one.
     pub(super) fn trace_header(&self) -> Option<&str> {
         self.system_attributes
             .get(TRACE_HEADER)?
@@ -119,18 +121,18 @@ impl Attribute {
         if self.value().is_none_or(<[u8]>::is_empty) {
             return Err(refused("it must contain one non-empty value"));
         }
-        // What follows the first period is the sender's own label.
+        // The sender's label follows the first period.
         let logical = self.data_type.split('.').next().unwrap_or_default();
         let fits = match (logical, &self.string_value) {
             ("String", Some(text)) => text.chars().all(is_allowed),
             ("Number", Some(text)) => is_number(text),
             ("Binary", None) => true,
-            _ => return Err(refused("the value does not have the type that it names")),
+            _ => return Err(refused("the value does not match its type")),
         };
         if fits {
             Ok(())
         } else {
-            Err(refused("the value cannot be read as its type"))
+            Err(refused("the value is not valid for its type"))
         }
     }
 }
@@ -149,8 +151,8 @@ impl From<Binary> for String {
     }
 }
 
-/// The message's number in the form of a UUID, of the version that leaves its bits to the application:
-/// <https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-8>.
+/// The message's number as a UUID of version 8, whose bits the application defines
+/// (<https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-8>).
 pub(super) fn message_id(number: u64) -> String {
     format!(
         "{:08x}-{:04x}-8000-8000-{:012x}",
@@ -160,8 +162,9 @@ pub(super) fn message_id(number: u64) -> String {
     )
 }
 
-/// The digest over `attributes`, absent when there are none: for each, sorted by name, the name, the type, one byte for the way
-/// the value travels (1 as text, 2 as bytes) and the value, each but that byte preceded by its length in four bytes.
+/// The digest of `attributes`; `None` when there are none. It covers, for each attribute in the
+/// order of names: name, type, one byte for the encoding (1 text, 2 bytes) and value. A length of
+/// four bytes precedes each of them except that byte.
 pub(super) fn attributes_md5<'a>(
     attributes: impl IntoIterator<Item = (&'a String, &'a Attribute)>,
 ) -> Option<String> {
@@ -181,7 +184,7 @@ pub(super) fn attributes_md5<'a>(
     any.then(|| hex(md5.finalize().as_slice()))
 }
 
-/// Whether a receiver that asked for `wanted` gets the attribute `name`: by its name, by `All`, or by `PREFIX.*`.
+/// Whether `wanted` selects the attribute `name`: by its name, by `All`, or by `PREFIX.*`.
 pub(super) fn is_wanted(name: &str, wanted: &[String]) -> bool {
     wanted.iter().any(|wanted| {
         wanted == "All"
@@ -255,11 +258,14 @@ fn is_attribute_name(name: &str) -> bool {
 
 /// The XML 1.0 characters: <https://www.w3.org/TR/REC-xml/#charsets>.
 fn is_allowed(character: char) -> bool {
-    matches!(character,
-        '\u{9}' | '\u{A}' | '\u{D}' | '\u{20}'..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..='\u{10FFFF}')
+    matches!(
+        character,
+        '\u{9}' | '\u{A}' | '\u{D}' | '\u{20}'..='\u{D7FF}'
+            | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..='\u{10FFFF}'
+    )
 }
 
-/// Rust's own parser would also take `inf` and `nan`.
+/// Rust's parser also accepts `inf` and `nan`.
 fn is_number(text: &str) -> bool {
     text.bytes()
         .all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte))

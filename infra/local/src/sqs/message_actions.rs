@@ -1,4 +1,4 @@
-//! The actions on messages other than receiving them, as they are asked for and answered on the wire.
+//! The actions on messages except `ReceiveMessage`: their requests, effects and answers.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -11,7 +11,6 @@ use super::queue_actions::queue_name;
 use super::receipt::Receipt;
 use super::settings::{DELAY_SECS, MAXIMUM_MESSAGE_BYTES, VISIBILITY_TIMEOUT_SECS, bounded};
 
-/// A request that names its queue.
 #[derive(Debug, Deserialize)]
 pub(super) struct ForQueue<R> {
     #[serde(rename = "QueueUrl", default)]
@@ -167,7 +166,8 @@ impl Sqs {
         Ok(json!({}))
     }
 
-    /// The name of a queue that is there, so that a batch for none fails as a whole.
+    /// The name of the queue with this URL. A batch for a queue that does not exist fails as a
+    /// whole.
     fn existing<'a>(&self, queue_url: &'a str) -> Result<&'a str, SqsError> {
         let name = queue_name(queue_url)?;
         let (mut broker, now) = self.broker();

@@ -1,7 +1,7 @@
-//! One queue and its messages: who may see which message when.
+//! One queue and its messages: which message can be received when.
 //!
-//! Nothing here waits or reads a clock; the present comes in with each call. A message's state is derived from
-//! `available_at` and its receives alone, so no timer has to run for it to change.
+//! Nothing here waits or reads a clock; each call passes the current time. A message's state
+//! follows from `available_at` and its receives, so it changes without a timer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,62 +16,60 @@ use super::receipt::Receipt;
 use super::settings::{Settings, VISIBILITY_TIMEOUT_SECS};
 use super::tenant::{Load, Recent, Tenant};
 
-/// A queue. Messages are kept by number, which is the order in which they were sent: the oldest
-/// come first, expire first and, of one tenant, are delivered first.
+/// Messages are ordered by number, which is the order in which they were sent: the oldest come
+/// first, expire first and, of one tenant, are delivered first.
 #[derive(Debug)]
 pub(super) struct Queue {
     pub(super) settings: Settings,
     pub(super) created_at: Timestamp,
     pub(super) modified_at: Timestamp,
     messages: BTreeMap<u64, Message>,
-    /// The messages that are delayed or in flight, by when they become available.
+    /// Delayed messages and messages in flight, by the time at which they become available.
     hidden: BTreeSet<(Timestamp, u64)>,
     /// By message group. Messages without one share an entry and are never noisy.
     tenants: BTreeMap<Option<String>, Tenant>,
-    /// Of all tenants.
+    /// The processing time of all tenants.
     processing: Recent,
     changes: watch::Sender<()>,
 }
 
-/// A message in a queue.
 #[derive(Debug, Clone)]
 pub(super) struct Message {
     pub(super) content: Arc<Content>,
-    /// Stays the same when the message moves to a dead-letter queue; retention counts from it.
+    /// Kept when the message moves to a dead-letter queue. Retention counts from it.
     pub(super) sent_at: Timestamp,
-    /// Nobody receives it before: it is delayed until then, or hidden by a receive.
+    /// The message cannot be received before: it is delayed, or hidden by a receive.
     available_at: Timestamp,
-    /// Receives across all queues, as consumers see them.
+    /// Receives from all queues, which is the count that consumers get.
     pub(super) receives: u32,
-    /// Receives from the present queue, which redrive goes by. Counting those of an earlier queue would send a message round
-    /// and round between two queues that are each other's dead-letter queue.
+    /// Receives from this queue, which is the count for redrive. If receives from an earlier queue
+    /// counted, two queues that are each other's dead-letter queue would move a message forever.
     receives_here: u32,
     pub(super) first_received_at: Option<Timestamp>,
     last_received_at: Option<Timestamp>,
-    /// The ARN of the queue it was moved from.
+    /// The ARN of the queue that the message was moved from.
     pub(super) dead_letter_source: Option<String>,
 }
 
-/// A message as one receive saw it.
+/// A message in its state at one receive.
 #[derive(Debug)]
 pub(super) struct Delivery {
     pub(super) receipt: Receipt,
     pub(super) message: Message,
 }
 
-/// A message that is leaving its queue, with its number.
+/// A message removed from its queue, with its number.
 pub(super) type DeadLetter = (u64, Message);
 
-/// How much one receive takes.
+/// The parameters of one receive.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Take {
-    /// At most so many messages.
+    /// The most messages.
     pub(super) limit: usize,
-    /// How long they are hidden.
-    pub(super) visibility: Duration,
+    pub(super) visibility_timeout: Duration,
 }
 
-/// How many messages are in which state.
+/// The number of messages in each state.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     pub(super) visible: usize,
@@ -80,7 +78,6 @@ pub(super) struct Counts {
 }
 
 impl Message {
-    /// A message sent now, that becomes visible after `delay`.
     pub(super) fn new(content: Content, now: Timestamp, delay: Duration) -> Self {
         Self {
             content: Arc::new(content),
@@ -94,7 +91,7 @@ impl Message {
         }
     }
 
-    /// The same message as it arrives in a dead-letter queue: visible, with its history.
+    /// The message for a dead-letter queue: visible, with its receives.
     pub(super) fn moved_from(self, source_arn: String) -> Self {
         Self {
             receives_here: 0,
@@ -119,7 +116,7 @@ impl Message {
         self.content.group.clone()
     }
 
-    /// For how long it has been in flight since its last receive.
+    /// The time in flight since the last receive.
     fn in_flight_time(&self, now: Timestamp) -> Duration {
         match self.last_received_at {
             Some(received_at) => self.available_at.min(now).since(received_at),
@@ -142,8 +139,8 @@ impl Queue {
         }
     }
 
-    /// Told whenever a message may have become available sooner than [`Queue::next_available_at`] said, and when the queue
-    /// is gone.
+    /// Notifies when a message may be available before [`Queue::next_available_at`], and when the
+    /// queue is dropped.
     pub(super) fn changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
     }
@@ -177,7 +174,7 @@ impl Queue {
         Some(message)
     }
 
-    /// Counts the time for which a message was in flight, if it was.
+    /// Counts the processing time of a message, if it was in flight.
     fn end_flight(&mut self, number: u64, message: &Message, now: Timestamp) {
         let Some(tenant) = self.tenants.get_mut(&message.group()) else {
             return;
@@ -189,8 +186,8 @@ impl Queue {
         }
     }
 
-    /// Drops what has outlived the retention period, and shows what is available by now. Called
-    /// before anything looks at the messages.
+    /// Removes messages whose retention period has ended, and makes hidden messages visible whose
+    /// time has come. Called before each use of the messages.
     pub(super) fn advance(&mut self, now: Timestamp) {
         let retention = self.settings.retention();
         while let Some((&number, oldest)) = self.messages.first_key_value() {
@@ -214,9 +211,8 @@ impl Queue {
         }
     }
 
-    /// Receives what is available, a quiet tenant's before a noisy one's and the oldest first. A
-    /// message that has already been delivered `max_receive_count` times is removed instead, as a
-    /// dead letter for another queue.
+    /// Receives available messages: a quiet tenant's before a noisy one's, and the oldest first. A
+    /// message with `max_receive_count` receives is removed instead, for the dead-letter queue.
     pub(super) fn take(
         &mut self,
         now: Timestamp,
@@ -237,8 +233,8 @@ impl Queue {
                 dead.extend(self.remove(number, now).map(|message| (number, message)));
                 continue;
             }
-            message.receive(now, now + take.visibility);
-            // Even one that is not hidden for any time, so that it is not received twice at once.
+            message.receive(now, now + take.visibility_timeout);
+            // Even with a visibility timeout of 0, so that one receive does not return it twice.
             self.hidden.insert((message.available_at, number));
             if let Some(tenant) = self.tenants.get_mut(&message.group()) {
                 tenant.visible.remove(&number);
@@ -256,8 +252,8 @@ impl Queue {
         (deliveries, dead)
     }
 
-    /// The message that comes first: the oldest that is available of all quiet tenants, or else of
-    /// the noisy one with the fewest messages in flight.
+    /// The next message to receive: the oldest available one of all quiet tenants, else of the
+    /// noisy tenant with the fewest messages in flight.
     fn next(&self, now: Timestamp) -> Option<u64> {
         let in_flight_secs: BTreeMap<_, _> = self
             .tenants
@@ -296,12 +292,12 @@ impl Queue {
             .sum()
     }
 
-    /// The next moment at which a message becomes available by the passing of time.
+    /// The next time at which a hidden message becomes available.
     pub(super) fn next_available_at(&self) -> Option<Timestamp> {
         self.hidden.first().map(|(available_at, _)| *available_at)
     }
 
-    /// When the first message is available, now or later.
+    /// The time from which the first message is available.
     pub(super) fn first_available_at(&self) -> Option<Timestamp> {
         self.messages
             .values()
@@ -309,9 +305,9 @@ impl Queue {
             .min()
     }
 
-    /// Deletes the message unless it was received again since. Either way the request succeeds, as it does for a message that
-    /// is already gone:
-    /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_DeleteMessage.html>.
+    /// Deletes the message unless it was received again since. The request succeeds in both cases,
+    /// and for a message that was deleted before:
+    /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_DeleteMessage.html>
     pub(super) fn delete(&mut self, receipt: Receipt, now: Timestamp) {
         if self
             .messages
@@ -322,7 +318,7 @@ impl Queue {
         }
     }
 
-    /// Hides a message in flight for another `timeout_secs` from now, or shows it at once with 0.
+    /// Hides a message in flight for `timeout_secs` from now; 0 makes it visible at once.
     pub(super) fn change_visibility(
         &mut self,
         receipt: Receipt,
@@ -338,7 +334,7 @@ impl Queue {
         }
         let limit = Duration::from_secs((*VISIBILITY_TIMEOUT_SECS.end()).into());
         let hidden_until = now + Duration::from_secs(timeout_secs.into());
-        // Extending does not start the twelve hours again: they count from the receive.
+        // The limit counts from the receive, not from the change.
         if hidden_until.since(message.last_received_at.unwrap_or(now)) > limit {
             return Err(SqsError::InvalidParameterValue {
                 parameter: "VisibilityTimeout",

@@ -1,4 +1,4 @@
-//! The actions on queues, as they are asked for and answered on the wire.
+//! The actions on queues: their requests, effects and answers.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -11,7 +11,7 @@ use super::settings::bounded;
 use super::{Endpoint, Sqs, queue_arn};
 use crate::ACCOUNT_ID;
 
-/// A page of `ListQueues` holds at most 1,000 queues.
+/// On a page of `ListQueues`.
 const MAXIMUM_QUEUES: usize = 1_000;
 const MAX_RESULTS: RangeInclusive<u32> = 1..=1_000;
 
@@ -52,12 +52,12 @@ pub(super) struct ListQueues {
     #[serde(default)]
     queue_name_prefix: String,
     max_results: Option<i64>,
-    /// The last name of the page before.
+    /// The last name on the previous page.
     #[serde(default)]
     next_token: String,
 }
 
-/// An action that takes a queue and nothing else.
+/// A request with no parameter but the queue.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct OneQueue {
@@ -79,7 +79,7 @@ pub(super) struct QueueUrls {
     next_token: Option<String>,
 }
 
-/// The name in a queue's URL. The host is not looked at: a queue may be reached by several.
+/// The name in a queue's URL. The host is ignored: a queue can be reached by several.
 pub(super) fn queue_name(queue_url: &str) -> Result<&str, SqsError> {
     if queue_url.is_empty() {
         return Err(SqsError::MissingParameter("QueueUrl"));
@@ -175,7 +175,7 @@ impl Sqs {
             ("QueueArn", queue_arn(name)),
         ]);
         let wanted = &request.attribute_names;
-        // Asking for a policy that is not set is no mistake.
+        // A request for a policy that is not set is valid.
         if let Some(unknown) = wanted.iter().find(|name| {
             !matches!(name.as_str(), "All" | "RedrivePolicy")
                 && !attributes.contains_key(name.as_str())

@@ -1,7 +1,7 @@
-//! Receipt handles: which receive of which message a consumer acts upon.
+//! Receipt handles: each names one receive of one message.
 //!
-//! A handle is good until its message is received again. If an older one still deleted or hid the message, a consumer that
-//! came too late would take it away from the one that holds it now.
+//! A handle is valid until its message is received again. If an older handle could still delete or
+//! hide the message, a late consumer would take it away from the current one.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -11,19 +11,19 @@ use super::error::SqsError;
 /// One receive of one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Receipt {
-    /// The message's number, which it keeps when it moves to another queue.
+    /// The message's number, which stays the same when the message moves to another queue.
     pub(super) number: u64,
-    /// Which of the message's receives this was, counted across queues.
+    /// The message's receive count at that receive, across queues.
     pub(super) receive: u32,
 }
 
 impl Receipt {
-    /// The opaque text for a consumer of `queue`.
+    /// The opaque handle for a consumer of `queue`.
     pub(super) fn handle(self, queue: &str) -> String {
         BASE64_STANDARD.encode(format!("{queue}/{}/{}", self.number, self.receive))
     }
 
-    /// Reads a handle that a receive from `queue` gave out.
+    /// Reads a handle that a receive from `queue` returned.
     pub(super) fn parse(handle: &str, queue: &str) -> Result<Self, SqsError> {
         Self::read(handle, queue).ok_or(SqsError::ReceiptHandleIsInvalid)
     }

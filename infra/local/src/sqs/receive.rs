@@ -1,7 +1,7 @@
 //! `ReceiveMessage` and its long poll.
 //!
-//! A long poll waits for an event, never for a while: it is woken by its queue or by the clock, and at no other time. A wake-up
-//! that is missed here would hang a consumer for up to 20 seconds with a message in front of it.
+//! A long poll never checks at intervals: only its queue or the clock wakes it. A missed wake-up
+//! would leave a consumer waiting for up to 20 seconds while a message is available.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -16,12 +16,12 @@ use super::queue::{Delivery, Take};
 use super::queue_actions::queue_name;
 use super::settings::{Settings, VISIBILITY_TIMEOUT_SECS, WAIT_SECS, bounded};
 
-/// One receive takes ten messages at most.
+/// The messages of one receive.
 const LIMIT: RangeInclusive<u32> = 1..=10;
-/// Nobody signs in here, so every message has the same sender.
+/// Senders are not authenticated, so every message has the same one.
 const SENDER_ID: &str = "AIDALOCAL";
-/// What can be asked for by `MessageSystemAttributeNames`; no message here has a sequence number or
-/// a deduplication id, which are those of FIFO queues.
+/// The valid `MessageSystemAttributeNames`. Sequence numbers and deduplication ids are accepted,
+/// but only messages of FIFO queues have them.
 const SYSTEM_ATTRIBUTES: [&str; 10] = [
     "All",
     "ApproximateFirstReceiveTimestamp",
@@ -78,7 +78,7 @@ struct Received {
     attributes_md5: Option<String>,
 }
 
-/// The request's numbers, each in its range; what is absent is the queue's to say.
+/// The request's numbers, each in its range. The queue's settings replace absent ones.
 struct Limits {
     messages: usize,
     visibility_secs: Option<u32>,
@@ -86,9 +86,10 @@ struct Limits {
 }
 
 impl Sqs {
-    /// Waits until a message is there or the wait time is over. A wait ends early for two reasons only: the queue says that it
-    /// changed, or the clock reaches the moment at which a message becomes available. Whoever comes second to a message goes back
-    /// to waiting. A caller that hangs up drops this future, and with it no message: none is taken before the last step.
+    /// Waits until a message is available or the wait time is over. Two things end a wait early:
+    /// the queue notifies a change, or the clock reaches the time at which a message becomes
+    /// available. A poll that finds the message taken waits again. When a caller hangs up, dropping
+    /// this future loses no message: messages are taken in the last step, without a later await.
     pub(super) async fn receive_message(
         &self,
         request: &ReceiveMessage,
@@ -118,7 +119,7 @@ impl Sqs {
                 (queue.changes(), wake)
             };
             tokio::select! {
-                // An error says that the queue was deleted, which the next round finds out by itself.
+                // An error says that the queue was deleted; the next iteration reports that.
                 _ = changes.changed() => {}
                 () = self.shared.clock.sleep_until(wake) => {}
             }
@@ -133,7 +134,7 @@ impl Limits {
             .unwrap_or(settings.visibility_timeout_secs);
         Take {
             limit: self.messages,
-            visibility: Duration::from_secs(secs.into()),
+            visibility_timeout: Duration::from_secs(secs.into()),
         }
     }
 
@@ -173,8 +174,8 @@ impl ReceiveMessage {
             .map(String::as_str)
     }
 
-    /// The message as this request asked to see it. The digest is over the attributes that it gets, which are what an SDK can
-    /// compare it with.
+    /// The message with the attributes that this request selects. The digest covers those only, so
+    /// that an SDK can compare it.
     fn received(&self, queue: &str, delivery: &Delivery) -> Received {
         let content = &delivery.message.content;
         let message_attributes: BTreeMap<_, _> = content
@@ -201,7 +202,7 @@ impl ReceiveMessage {
             ("SentTimestamp", message.sent_at.as_millis().to_string()),
             ("ApproximateReceiveCount", message.receives.to_string()),
         ]);
-        let sometimes = [
+        let optional = [
             (
                 "ApproximateFirstReceiveTimestamp",
                 message
@@ -219,7 +220,7 @@ impl ReceiveMessage {
             ),
         ];
         attributes.extend(
-            sometimes
+            optional
                 .into_iter()
                 .filter_map(|(name, value)| Some((name, value?))),
         );
@@ -231,7 +232,7 @@ impl ReceiveMessage {
     }
 }
 
-/// Polled by hand, so that each test knows that the poll is waiting before it moves the clock.
+/// `now_or_never` polls a receive, so that each test moves the clock only once the receive waits.
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -273,86 +274,86 @@ mod tests {
         .unwrap()
     }
 
-    fn bodies(answer: Option<Result<Messages, SqsError>>) -> Option<usize> {
+    fn count(answer: Option<Result<Messages, SqsError>>) -> Option<usize> {
         answer.map(|answer| answer.unwrap().messages.len())
     }
 
     #[test]
-    fn a_poll_ends_empty_when_its_time_is_over_and_not_before() {
+    fn a_poll_ends_without_messages_exactly_when_its_wait_time_is_over() {
         let (sqs, clock) = queue();
         let request = request(20, 30);
         let mut poll = pin!(sqs.receive_message(&request));
-        assert_eq!(bodies(poll.as_mut().now_or_never()), None);
+        assert_eq!(count(poll.as_mut().now_or_never()), None);
         clock.advance(Duration::from_millis(19_999));
-        assert_eq!(bodies(poll.as_mut().now_or_never()), None);
+        assert_eq!(count(poll.as_mut().now_or_never()), None);
         clock.advance(Duration::from_millis(1));
-        assert_eq!(bodies(poll.now_or_never()), Some(0));
+        assert_eq!(count(poll.now_or_never()), Some(0));
     }
 
     #[test]
-    fn a_poll_is_woken_by_a_message_and_the_second_one_goes_on_waiting() {
+    fn a_message_wakes_one_poll_and_the_other_keeps_waiting() {
         let (sqs, _clock) = queue();
         let request = request(20, 30);
         let mut first = pin!(sqs.receive_message(&request));
         let mut second = pin!(sqs.receive_message(&request));
-        assert_eq!(bodies(first.as_mut().now_or_never()), None);
-        assert_eq!(bodies(second.as_mut().now_or_never()), None);
+        assert_eq!(count(first.as_mut().now_or_never()), None);
+        assert_eq!(count(second.as_mut().now_or_never()), None);
         send(&sqs, 0);
-        assert_eq!(bodies(first.now_or_never()), Some(1));
-        assert_eq!(bodies(second.as_mut().now_or_never()), None);
+        assert_eq!(count(first.now_or_never()), Some(1));
+        assert_eq!(count(second.as_mut().now_or_never()), None);
         send(&sqs, 0);
-        assert_eq!(bodies(second.now_or_never()), Some(1));
+        assert_eq!(count(second.now_or_never()), Some(1));
     }
 
     #[test]
-    fn a_poll_is_woken_when_a_delay_or_a_visibility_timeout_is_over() {
+    fn the_end_of_a_delay_or_of_a_visibility_timeout_wakes_a_poll() {
         let (sqs, clock) = queue();
         send(&sqs, 5);
         let request = request(20, 3);
         for secs in [5, 3] {
             let mut poll = pin!(sqs.receive_message(&request));
-            assert_eq!(bodies(poll.as_mut().now_or_never()), None);
+            assert_eq!(count(poll.as_mut().now_or_never()), None);
             clock.advance(Duration::from_millis(secs * 1_000 - 1));
-            assert_eq!(bodies(poll.as_mut().now_or_never()), None);
+            assert_eq!(count(poll.as_mut().now_or_never()), None);
             clock.advance(Duration::from_millis(1));
-            assert_eq!(bodies(poll.now_or_never()), Some(1));
+            assert_eq!(count(poll.now_or_never()), Some(1));
         }
     }
 
     #[test]
-    fn a_poll_waits_for_a_message_that_somebody_else_took_first() {
+    fn a_poll_keeps_waiting_when_another_consumer_took_its_message() {
         let (sqs, clock) = queue();
         send(&sqs, 5);
         let (waiting, other) = (request(20, 30), request(0, 7));
         let mut poll = pin!(sqs.receive_message(&waiting));
-        assert_eq!(bodies(poll.as_mut().now_or_never()), None);
+        assert_eq!(count(poll.as_mut().now_or_never()), None);
         clock.advance(Duration::from_secs(5));
         let taken = sqs.receive_message(&other).now_or_never();
-        assert_eq!(bodies(taken), Some(1));
-        assert_eq!(bodies(poll.as_mut().now_or_never()), None);
+        assert_eq!(count(taken), Some(1));
+        assert_eq!(count(poll.as_mut().now_or_never()), None);
         clock.advance(Duration::from_secs(7));
-        assert_eq!(bodies(poll.now_or_never()), Some(1));
+        assert_eq!(count(poll.now_or_never()), Some(1));
     }
 
     #[test]
-    fn a_poll_that_is_given_up_takes_nothing() {
+    fn a_dropped_poll_takes_no_message() {
         let (sqs, _clock) = queue();
         let (waiting, other) = (request(20, 30), request(0, 30));
         {
             let mut poll = pin!(sqs.receive_message(&waiting));
-            assert_eq!(bodies(poll.as_mut().now_or_never()), None);
+            assert_eq!(count(poll.as_mut().now_or_never()), None);
             send(&sqs, 0);
         }
         let taken = sqs.receive_message(&other).now_or_never();
-        assert_eq!(bodies(taken), Some(1));
+        assert_eq!(count(taken), Some(1));
     }
 
     #[test]
-    fn a_poll_ends_with_its_queue() {
+    fn a_poll_ends_when_its_queue_is_deleted() {
         let (sqs, _clock) = queue();
         let request = request(20, 30);
         let mut poll = pin!(sqs.receive_message(&request));
-        assert_eq!(bodies(poll.as_mut().now_or_never()), None);
+        assert_eq!(count(poll.as_mut().now_or_never()), None);
         sqs.broker().0.delete("q").unwrap();
         let answer = poll.now_or_never();
         assert!(matches!(answer, Some(Err(SqsError::QueueDoesNotExist))));

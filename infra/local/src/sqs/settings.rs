@@ -1,8 +1,8 @@
-//! A queue's settings: which attributes can be set, their ranges and defaults.
+//! A queue's settings: the attributes, their ranges and defaults.
+//! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html>
 //!
-//! Source: <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html>. An attribute that is
-//! not offered here is refused by name rather than silently ignored, so that nobody relies on encryption, a policy or FIFO
-//! order that is not there.
+//! Attributes that are not implemented are refused, not ignored, so that no caller relies on
+//! encryption, a policy or FIFO order without having it.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 
 use super::error::SqsError;
 
-/// A message and a whole batch may have as many bytes: 1 MiB.
+/// The limit for a message, and for a whole batch: 1 MiB.
 pub(super) const MAXIMUM_MESSAGE_BYTES: u32 = 1_048_576;
-/// A message can be held back for 15 minutes at most.
+/// Up to 15 minutes.
 pub(super) const DELAY_SECS: RangeInclusive<u32> = 0..=900;
-/// A received message can be hidden for 12 hours at most.
+/// Up to 12 hours.
 pub(super) const VISIBILITY_TIMEOUT_SECS: RangeInclusive<u32> = 0..=43_200;
-/// A long poll can wait for 20 seconds at most.
+/// The wait of a long poll.
 pub(super) const WAIT_SECS: RangeInclusive<u32> = 0..=20;
 
 const MESSAGE_BYTES: RangeInclusive<u32> = 1_024..=MAXIMUM_MESSAGE_BYTES;
@@ -26,7 +26,6 @@ const MESSAGE_BYTES: RangeInclusive<u32> = 1_024..=MAXIMUM_MESSAGE_BYTES;
 const RETENTION_SECS: RangeInclusive<u32> = 60..=1_209_600;
 const MAX_RECEIVE_COUNT: RangeInclusive<u32> = 1..=1_000;
 
-/// What [`Settings::apply`] accepts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Settings {
     pub(super) delay_secs: u32,
@@ -37,18 +36,18 @@ pub(super) struct Settings {
     pub(super) redrive: Option<Redrive>,
 }
 
-/// Where a message goes that has been received too often.
+/// When a message moves to the dead-letter queue, and which queue that is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Redrive {
     #[serde(rename = "deadLetterTargetArn")]
     pub(super) target_arn: String,
-    /// How often a message is delivered from this queue before it moves.
+    /// A message moves at the next receive after this many receives from this queue.
     #[serde(deserialize_with = "number_or_text")]
     pub(super) max_receive_count: u32,
 }
 
-/// A whole number that was sent, when it was and lies in `range`.
+/// The parameter's value, if the request has it; an error when it is not in `range`.
 pub(super) fn bounded(
     parameter: &'static str,
     value: Option<i64>,
@@ -78,7 +77,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Takes over `attributes`, or nothing when one of them is refused.
+    /// Sets all `attributes`, or none when one of them is refused.
     pub(super) fn apply(&mut self, attributes: &BTreeMap<String, String>) -> Result<(), SqsError> {
         let mut changed = self.clone();
         for (name, value) in attributes {
@@ -117,7 +116,7 @@ impl Settings {
         Ok(())
     }
 
-    /// The settings as `GetQueueAttributes` shows them; a policy that is not set is absent.
+    /// For `GetQueueAttributes`. A policy that is not set is absent.
     pub(super) fn attributes(&self) -> Result<BTreeMap<&'static str, String>, SqsError> {
         let mut attributes = BTreeMap::from([
             ("DelaySeconds", self.delay_secs.to_string()),
@@ -141,7 +140,7 @@ impl Settings {
 }
 
 impl Redrive {
-    /// An empty text removes the policy.
+    /// An empty string removes the policy.
     fn parse(text: &str) -> Result<Option<Self>, SqsError> {
         if text.is_empty() {
             return Ok(None);
@@ -164,7 +163,7 @@ impl Redrive {
     }
 }
 
-/// AWS accepts `5` and `"5"`; templates write both.
+/// AWS accepts `5` and `"5"`; templates use both.
 fn number_or_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]

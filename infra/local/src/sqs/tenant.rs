@@ -1,48 +1,48 @@
-//! Tenants of a fair queue: whose messages are delivered first.
+//! The tenants of a fair queue: which tenant's messages are delivered first.
 //!
-//! A tenant is a `MessageGroupId`; messages without one are a tenant each. The rule is AWS's as far
+//! A tenant is a `MessageGroupId`; each message without one is a tenant. This is AWS's rule as far
 //! as it is published (Amazon SQS Developer Guide, "How Amazon SQS fair queues work"): a noisy
-//! tenant's messages wait while a quiet one has any, and of several noisy tenants the one with the
-//! fewest messages in flight comes first. AWS calls its thresholds approximate and does not say how
-//! long "recent" is; here they are exact, and processing time loses half its weight in a minute.
+//! tenant's messages wait while a quiet tenant has any, and of several noisy tenants the one with
+//! the fewest messages in flight comes first. AWS calls its thresholds approximate and does not
+//! define "recent"; here thresholds are exact, and processing time loses half its weight in a
+//! minute.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use shared::domain::time::Timestamp;
 
-/// A tenant is noisy with more than this part of the messages in flight, or of the recent
+/// A tenant is noisy with more than this share of the messages in flight, or of the recent
 /// processing time.
 const NOISY_SHARE: f64 = 0.1;
-/// Its share of the messages in flight counts only from this many messages on.
+/// With fewer messages in flight a tenant's share of them does not count.
 const NOISY_IN_FLIGHT_MIN: usize = 30;
-/// A tenant that has sent nothing for so long is quiet again.
+/// A tenant that has sent nothing for this long is quiet again.
 const SILENCE: Duration = Duration::from_secs(300);
-/// How long until processing time counts half.
+/// Of processing time's weight.
 const HALF_LIFE: Duration = Duration::from_secs(60);
 
-/// What a queue knows of one tenant.
 #[derive(Debug, Default)]
 pub(super) struct Tenant {
-    /// Its messages in the queue, delayed ones included.
+    /// The number of messages in the queue, including delayed ones.
     pub(super) messages: usize,
-    /// Those that can be received, by number.
+    /// By number.
     pub(super) visible: BTreeSet<u64>,
     pub(super) in_flight: BTreeSet<u64>,
-    /// Of messages that are no longer in flight.
+    /// Of messages that were in flight.
     pub(super) processing: Recent,
     last_sent_at: Option<Timestamp>,
 }
 
-/// What a tenant takes of the consumers at one moment.
+/// A tenant's use of the consumers at one moment.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Load {
     pub(super) in_flight: usize,
-    /// Seconds for which its messages have been in flight, the recent ones above all.
+    /// The time its messages have been in flight, weighted by [`Recent`].
     pub(super) processing_secs: f64,
 }
 
-/// A sum of seconds whose older parts count less.
+/// A sum of seconds in which older seconds have less weight.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Recent {
     secs: f64,
@@ -50,8 +50,8 @@ pub(super) struct Recent {
 }
 
 impl Tenant {
-    /// Counts a message that is sent. A tenant that has used up its backlog is quiet: what it took
-    /// before no longer counts.
+    /// Counts a sent message. A tenant without visible messages has no backlog, so it is quiet: its
+    /// earlier processing time no longer counts.
     pub(super) fn send(&mut self, now: Timestamp) {
         if self.visible.is_empty() {
             self.processing = Recent::default();
@@ -60,7 +60,7 @@ impl Tenant {
         self.last_sent_at = Some(now);
     }
 
-    /// Processing time of messages that are no longer in flight, as far as it still counts.
+    /// The weighted processing time of messages that were in flight; 0 after [`SILENCE`].
     pub(super) fn processing_secs(&self, now: Timestamp) -> f64 {
         let is_silent = self
             .last_sent_at
@@ -79,8 +79,8 @@ impl Load {
             clippy::cast_precision_loss,
             reason = "no queue here holds 2^52 messages"
         )]
-        let part_in_flight = self.in_flight as f64 / all.in_flight.max(1) as f64;
-        (self.in_flight >= NOISY_IN_FLIGHT_MIN && part_in_flight > NOISY_SHARE)
+        let share = self.in_flight as f64 / all.in_flight.max(1) as f64;
+        (self.in_flight >= NOISY_IN_FLIGHT_MIN && share > NOISY_SHARE)
             || self.processing_secs > NOISY_SHARE * all.processing_secs
     }
 }
@@ -105,7 +105,7 @@ mod tests {
     use super::super::settings::Settings;
     use super::*;
 
-    /// A queue with a clock of its own, whose messages name their tenant.
+    /// A queue with a clock. A message's body is its tenant's name.
     struct FairQueue {
         queue: Queue,
         now: Timestamp,
@@ -137,10 +137,12 @@ mod tests {
             }
         }
 
-        /// The tenants of the next messages, which are in flight from now on.
+        /// Receives messages and returns their tenants.
         fn receive(&mut self, limit: usize) -> Vec<String> {
-            let visibility = Duration::from_secs(12 * 3600);
-            let take = Take { limit, visibility };
+            let take = Take {
+                limit,
+                visibility_timeout: Duration::from_secs(12 * 3600),
+            };
             let (taken, _) = self.queue.take(self.now, take, None);
             self.receipts
                 .extend(taken.iter().map(|delivery| delivery.receipt));
@@ -160,7 +162,7 @@ mod tests {
             self.now = self.now + Duration::from_secs(secs);
         }
 
-        /// Of one more message of each tenant, whose is received first.
+        /// Sends one message of each tenant and returns the tenant whose message comes first.
         fn first_of(&mut self, tenants: [&str; 2]) -> String {
             for tenant in tenants {
                 self.send(tenant, 1);
@@ -170,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn thirty_in_flight_and_more_than_a_tenth_of_all_make_a_tenant_noisy() {
+    fn a_tenant_with_thirty_and_more_than_a_tenth_of_the_messages_in_flight_is_noisy() {
         for (of_a, of_others, first) in [
             (29, 0, "a"),
             (30, 0, "b"),
@@ -190,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_a_tenth_of_the_processing_time_makes_a_tenant_noisy() {
+    fn a_tenant_with_more_than_a_tenth_of_the_processing_time_is_noisy() {
         for (secs_of_a, first) in [(10, "a"), (11, "b")] {
             let mut queue = FairQueue::new();
             queue.send("a", 1);
@@ -229,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tenant_is_quiet_again_when_its_backlog_is_used_up() {
+    fn a_tenant_without_a_backlog_is_quiet_again() {
         let mut queue = FairQueue::new();
         queue.send("a", 2);
         for _ in 0..2 {
@@ -241,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tenant_is_quiet_again_when_it_has_sent_nothing_for_five_minutes() {
+    fn a_tenant_that_has_sent_nothing_for_five_minutes_is_quiet_again() {
         for (secs, first) in [(299, "b"), (300, "a")] {
             let mut queue = FairQueue::new();
             queue.send("a", 3);

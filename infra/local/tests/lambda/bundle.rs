@@ -1,4 +1,4 @@
-//! The bundle as a whole, with probes in the place of the functions: what is wired to what.
+//! The bundle's wiring, with probes in place of the functions.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use serde_json::json;
 use shared::clock::SystemClock;
 use tokio::net::TcpListener;
 
-use crate::probe::{self, MeetingPoint};
+use crate::probe::{self, ProbeListener};
 
 fn settings(functions_directory: PathBuf) -> Settings {
     Settings {
@@ -31,7 +31,7 @@ fn settings(functions_directory: PathBuf) -> Settings {
     }
 }
 
-/// A directory in which each function is a probe.
+/// A directory with a probe under each function's name.
 fn functions(test: &str) -> PathBuf {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
     let _ = std::fs::remove_dir_all(&directory);
@@ -57,24 +57,24 @@ async fn environment(bundle: &Bundle, method: reqwest::Method) -> BTreeMap<Strin
 }
 
 #[tokio::test]
-async fn every_part_is_started_wired_and_stopped() {
-    let point = MeetingPoint::open().await;
+async fn a_bundle_starts_wires_and_stops_every_part() {
+    let listener = ProbeListener::open().await;
     let bundle = Bundle::start(settings(functions("every_part")))
         .await
         .unwrap();
     bundle.ready().await.unwrap();
 
-    let seen = environment(&bundle, reqwest::Method::POST).await;
-    assert_eq!(seen["AWS_LAMBDA_FUNCTION_NAME"], "submit");
-    assert_eq!(seen["PUBLIC_URL"], bundle.url());
-    assert_eq!(seen["DEMO_FUNCTIONS"], "1");
-    assert_eq!(seen["LEASE_SECONDS"], "2");
+    let variables = environment(&bundle, reqwest::Method::POST).await;
+    assert_eq!(variables["AWS_LAMBDA_FUNCTION_NAME"], "submit");
+    assert_eq!(variables["PUBLIC_URL"], bundle.url());
+    assert_eq!(variables["DEMO_FUNCTIONS"], "1");
+    assert_eq!(variables["LEASE_SECONDS"], "2");
     for (name, value) in bundle.function_environment() {
-        assert_eq!(&seen[name], value);
+        assert_eq!(&variables[name], value);
     }
 
-    let store = aws_sdk_dynamodb::Client::new(&sdk_config(&seen["AWS_ENDPOINT_URL_DYNAMODB"]));
-    assert_eq!(seen["TABLE_NAME"], TABLE_NAME);
+    let store = aws_sdk_dynamodb::Client::new(&sdk_config(&variables["AWS_ENDPOINT_URL_DYNAMODB"]));
+    assert_eq!(variables["TABLE_NAME"], TABLE_NAME);
     let described = store
         .describe_table()
         .table_name(TABLE_NAME)
@@ -91,8 +91,8 @@ async fn every_part_is_started_wired_and_stopped() {
     let index = table.global_secondary_indexes()[0].index_name();
     assert_eq!(index, Some("by_owner"));
 
-    let queues = aws_sdk_sqs::Client::new(&sdk_config(&seen["AWS_ENDPOINT_URL_SQS"]));
-    let mut visitors = Vec::new();
+    let queues = aws_sdk_sqs::Client::new(&sdk_config(&variables["AWS_ENDPOINT_URL_SQS"]));
+    let mut all_held = Vec::new();
     for (variable, queue, function) in [
         ("DISPATCH_QUEUE_URL", "ferry-dispatch", "worker"),
         (
@@ -109,47 +109,47 @@ async fn every_part_is_started_wired_and_stopped() {
     ] {
         queues
             .send_message()
-            .queue_url(&seen[variable])
-            .message_body(point.invitation(function).to_string())
+            .queue_url(&variables[variable])
+            .message_body(listener.hold(function).to_string())
             .send()
             .await
             .unwrap();
-        // Each is held, so that the dead letters are seen to have an invocation to spare.
-        let visitor = point.next().await;
-        assert_eq!(visitor.name, function);
+        // All are held at once, which shows that the dead letters have an invocation of their own.
+        let held = listener.accept().await;
+        assert_eq!(held.name, function);
         assert_eq!(
-            visitor.event["Records"][0]["eventSourceARN"],
+            held.event["Records"][0]["eventSourceARN"],
             format!("arn:aws:sqs:us-east-1:000000000000:{queue}")
         );
-        visitors.push(visitor);
+        all_held.push(held);
     }
 
     bundle.stop().await;
-    for visitor in visitors {
-        visitor.gone().await;
+    for held in all_held {
+        held.ended().await;
     }
 }
 
 #[tokio::test]
-async fn a_bundle_that_is_dropped_takes_its_processes_along() {
-    let point = MeetingPoint::open().await;
+async fn dropping_a_bundle_kills_its_processes() {
+    let listener = ProbeListener::open().await;
     let bundle = Bundle::start(settings(functions("dropped"))).await.unwrap();
-    let seen = environment(&bundle, reqwest::Method::PUT).await;
-    let queues = aws_sdk_sqs::Client::new(&sdk_config(&seen["AWS_ENDPOINT_URL_SQS"]));
+    let variables = environment(&bundle, reqwest::Method::PUT).await;
+    let queues = aws_sdk_sqs::Client::new(&sdk_config(&variables["AWS_ENDPOINT_URL_SQS"]));
     queues
         .send_message()
-        .queue_url(&seen["DISPATCH_QUEUE_URL"])
-        .message_body(point.invitation("worker").to_string())
+        .queue_url(&variables["DISPATCH_QUEUE_URL"])
+        .message_body(listener.hold("worker").to_string())
         .send()
         .await
         .unwrap();
-    let visitor = point.next().await;
+    let held = listener.accept().await;
     drop(bundle);
-    visitor.gone().await;
+    held.ended().await;
 }
 
 #[tokio::test]
-async fn a_port_in_use_and_a_function_that_was_not_built_are_told() {
+async fn a_port_in_use_and_a_missing_binary_are_errors_that_name_them() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = taken.local_addr().unwrap().port();
     let started = Bundle::start(Settings {
@@ -157,7 +157,9 @@ async fn a_port_in_use_and_a_function_that_was_not_built_are_told() {
         ..settings(functions("port_in_use"))
     })
     .await;
-    assert!(matches!(started.err(), Some(StartError::Listen { port: told, .. }) if told == port));
+    assert!(
+        matches!(started.err(), Some(StartError::Listen { port: refused, .. }) if refused == port)
+    );
 
     let directory = functions("not_built");
     std::fs::remove_file(

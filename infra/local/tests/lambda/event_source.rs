@@ -1,4 +1,4 @@
-//! The event source mapping, between the local queues and real processes.
+//! The event source mapping, with local queues and real processes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,11 +18,11 @@ use shared::domain::time::Timestamp;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::probe::{self, MeetingPoint, soon};
+use crate::probe::{self, ProbeListener, soon};
 
 const VISIBILITY: Duration = Duration::from_secs(30);
 
-/// A queue on a clock that stands still.
+/// A queue with a manual clock.
 struct Queue {
     clock: ManualClock,
     client: Client,
@@ -66,9 +66,9 @@ impl Queue {
         sent.message_id.unwrap()
     }
 
-    /// How many messages are visible, and how many are not.
+    /// The numbers of visible messages and of messages in flight.
     async fn counts(&self) -> (String, String) {
-        let told = self
+        let answer = self
             .client
             .get_queue_attributes()
             .queue_url(&self.url)
@@ -77,15 +77,14 @@ impl Queue {
             .send()
             .await
             .unwrap();
-        let mut told = told.attributes.unwrap();
-        (
-            told.remove(&ApproximateNumberOfMessages).unwrap(),
-            told.remove(&ApproximateNumberOfMessagesNotVisible).unwrap(),
-        )
+        let mut counts = answer.attributes.unwrap();
+        let mut count = |name| counts.remove(&name).unwrap();
+        let visible = count(ApproximateNumberOfMessages);
+        (visible, count(ApproximateNumberOfMessagesNotVisible))
     }
 
     async fn is_empty(&self) {
-        soon("the queue's emptying", async {
+        soon("the deletion of all messages", async {
             while self.counts().await != ("0".to_owned(), "0".to_owned()) {
                 tokio::task::yield_now().await;
             }
@@ -93,7 +92,7 @@ impl Queue {
         .await;
     }
 
-    fn feed(
+    fn source(
         &self,
         function: &Arc<Function>,
         batch_size: i32,
@@ -128,18 +127,18 @@ fn message_ids(event: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn a_batch_becomes_an_event_and_is_deleted_when_all_went_well() {
-    let (queue, point, function) = (Queue::open().await, MeetingPoint::open().await, probes(1));
-    let body = point
-        .invitation_and("batch", &json!({"reply": {"batchItemFailures": []}}))
+async fn a_batch_becomes_one_event_and_is_deleted_after_success() {
+    let (queue, listener, function) = (Queue::open().await, ProbeListener::open().await, probes(1));
+    let body = listener
+        .hold_then("batch", &json!({"reply": {"batchItemFailures": []}}))
         .to_string();
     let first = queue.send(&body).await;
     let second = queue.send("second").await;
     queue.clock.advance(Duration::from_secs(5));
-    let source = queue.feed(&function, 10, 1);
+    let source = queue.source(&function, 10, 1);
 
-    let visitor = point.next().await;
-    let mut event = visitor.event.clone();
+    let held = listener.accept().await;
+    let mut event = held.event.clone();
     let mut handles = Vec::new();
     for record in event["Records"].as_array_mut().unwrap() {
         handles.push(record["receiptHandle"].take());
@@ -167,59 +166,62 @@ async fn a_batch_becomes_an_event_and_is_deleted_when_all_went_well() {
             "awsRegion": "us-east-1",
         })
     };
-    // The first body holds a port that differs each time.
+    // The first body contains a port, so its digest differs between runs.
     let first_md5 = event["Records"][0]["md5OfBody"].clone();
     assert_eq!(first_md5.as_str().unwrap().len(), 32);
     let second_md5 = json!("a9f0e61a137d86aa9db53465e0801612");
     assert_eq!(
         event,
-        json!({"Records": [record(&first, &body, first_md5), record(&second, "second", second_md5)]})
+        json!({"Records": [
+            record(&first, &body, first_md5),
+            record(&second, "second", second_md5),
+        ]})
     );
 
-    drop(visitor);
+    drop(held);
     queue.is_empty().await;
     source.stop().await;
     function.stop().await;
 }
 
 #[tokio::test]
-async fn what_the_function_gives_back_comes_again_and_the_rest_is_deleted() {
-    let (queue, point, function) = (Queue::open().await, MeetingPoint::open().await, probes(1));
-    let invitation = |name| {
-        point
-            .invitation_and(name, &json!({"fail_records": [1, 2]}))
+async fn failed_messages_are_delivered_again_and_the_others_are_deleted() {
+    let (queue, listener, function) = (Queue::open().await, ProbeListener::open().await, probes(1));
+    let event = |name| {
+        listener
+            .hold_then(name, &json!({"fail_records": [1, 2]}))
             .to_string()
     };
-    queue.send(&invitation("first")).await;
+    queue.send(&event("first")).await;
     let second = queue
         .send(
-            &point
-                .invitation_and("again", &json!({"reply": null}))
+            &listener
+                .hold_then("again", &json!({"reply": null}))
                 .to_string(),
         )
         .await;
     let third = queue.send("third").await;
     queue.send("fourth").await;
-    let source = queue.feed(&function, 10, 1);
+    let source = queue.source(&function, 10, 1);
 
-    let visitor = point.next().await;
-    assert_eq!(message_ids(&visitor.event).len(), 4);
-    drop(visitor);
+    let held = listener.accept().await;
+    assert_eq!(message_ids(&held.event).len(), 4);
+    drop(held);
     queue.clock.advance(VISIBILITY);
-    let visitor = point.next().await;
-    assert_eq!(visitor.name, "again");
-    assert_eq!(message_ids(&visitor.event), [second, third]);
-    for record in visitor.event["Records"].as_array().unwrap() {
+    let held = listener.accept().await;
+    assert_eq!(held.name, "again");
+    assert_eq!(message_ids(&held.event), [second, third]);
+    for record in held.event["Records"].as_array().unwrap() {
         assert_eq!(record["attributes"]["ApproximateReceiveCount"], "2");
     }
-    drop(visitor);
+    drop(held);
     queue.is_empty().await;
     source.stop().await;
     function.stop().await;
 }
 
 #[tokio::test]
-async fn after_a_complete_failure_the_whole_batch_comes_again() {
+async fn after_a_complete_failure_the_whole_batch_is_delivered_again() {
     for failure in [
         json!({"fail": "no luck"}),
         json!({"exit": 1}),
@@ -228,55 +230,56 @@ async fn after_a_complete_failure_the_whole_batch_comes_again() {
         json!({"reply": {"batchItemFailures": [{"itemIdentifier": "unknown"}]}}),
         json!({"reply": {"batchItemFailures": [{}]}}),
     ] {
-        let (queue, point, function) = (Queue::open().await, MeetingPoint::open().await, probes(1));
+        let (queue, listener, function) =
+            (Queue::open().await, ProbeListener::open().await, probes(1));
         let sent = [
             queue
-                .send(&point.invitation_and("first", &failure).to_string())
+                .send(&listener.hold_then("first", &failure).to_string())
                 .await,
             queue.send("second").await,
         ];
-        let source = queue.feed(&function, 10, 1);
-        drop(point.next().await);
-        // With one invocation at a time, a second visit means that the first batch was done with.
+        let source = queue.source(&function, 10, 1);
+        drop(listener.accept().await);
+        // With one invocation at a time, the second one starts after the first batch is done.
         queue.clock.advance(VISIBILITY);
-        let visitor = point.next().await;
-        assert_eq!(message_ids(&visitor.event), sent, "{failure}");
+        let held = listener.accept().await;
+        assert_eq!(message_ids(&held.event), sent, "{failure}");
         source.stop().await;
         function.stop().await;
     }
 }
 
 #[tokio::test]
-async fn no_more_is_received_than_there_are_invocations_to_spare() {
-    let (queue, point, function) = (Queue::open().await, MeetingPoint::open().await, probes(4));
+async fn messages_are_received_only_while_an_invocation_is_free() {
+    let (queue, listener, function) = (Queue::open().await, ProbeListener::open().await, probes(4));
     for name in ["first", "second", "third", "fourth"] {
-        queue.send(&point.invitation(name).to_string()).await;
+        queue.send(&listener.hold(name).to_string()).await;
     }
-    let source = queue.feed(&function, 1, 2);
-    let first = point.next().await;
-    let second = point.next().await;
-    // The poller shares this thread, so it had its turns between these.
+    let source = queue.source(&function, 1, 2);
+    let first = listener.accept().await;
+    let second = listener.accept().await;
+    // The poller runs on this thread, so it gets time at each await.
     for _ in 0..20 {
         assert_eq!(queue.counts().await, ("2".to_owned(), "2".to_owned()));
     }
     drop(first);
-    let third = point.next().await;
+    let third = listener.accept().await;
     assert_eq!(message_ids(&third.event).len(), 1);
     drop((second, third));
-    drop(point.next().await);
+    drop(listener.accept().await);
     source.stop().await;
     function.stop().await;
 }
 
 #[tokio::test]
-async fn stopping_waits_for_nobody() {
-    let (queue, point, function) = (Queue::open().await, MeetingPoint::open().await, probes(1));
-    queue.send(&point.invitation("running").to_string()).await;
-    let source = queue.feed(&function, 1, 2);
-    // One invocation is under way, and with the clock standing still the next receive would wait for ever.
-    let visitor = point.next().await;
+async fn stopping_does_not_wait_for_invocations_or_receives() {
+    let (queue, listener, function) = (Queue::open().await, ProbeListener::open().await, probes(1));
+    queue.send(&listener.hold("running").to_string()).await;
+    let source = queue.source(&function, 1, 2);
+    // One invocation runs, and the next receive would wait forever, since the clock does not move.
+    let held = listener.accept().await;
     soon("the stop", source.stop()).await;
     function.stop().await;
-    visitor.gone().await;
+    held.ended().await;
     assert_eq!(queue.counts().await, ("0".to_owned(), "1".to_owned()));
 }

@@ -1,4 +1,4 @@
-//! Functions: their processes, their Runtime API and their ends.
+//! Functions: their processes, the Runtime API, timeouts and failures.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,23 +15,23 @@ use shared::clock::{Clock, SystemClock};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::probe::{self, MeetingPoint, invoke};
+use crate::probe::{self, ProbeListener, invoke};
 
 fn begin(function: &Arc<Function>, event: Value) -> JoinHandle<Result<Value, FunctionError>> {
     let function = Arc::clone(function);
     tokio::spawn(async move { invoke(&function, event).await })
 }
 
-async fn process_of(function: &Function, point: &MeetingPoint) -> u64 {
-    let (answer, visitor) = tokio::join!(invoke(function, point.invitation("which")), async {
-        point.next().await.process_id
+async fn process_of(function: &Function, listener: &ProbeListener) -> u64 {
+    let (answer, held) = tokio::join!(invoke(function, listener.hold("which")), async {
+        listener.accept().await.process_id
     });
-    assert_eq!(answer.unwrap(), json!(visitor));
-    visitor
+    assert_eq!(answer.unwrap(), json!(held));
+    held
 }
 
 #[tokio::test]
-async fn an_event_comes_back_as_it_was_sent() {
+async fn a_function_receives_the_event_unchanged() {
     let function = Function::processes(probe::settings());
     let event = json!({"text": "ä\u{0}\"", "number": 1.5, "nothing": null});
     assert_eq!(invoke(&function, event.clone()).await.unwrap(), event);
@@ -39,18 +39,18 @@ async fn an_event_comes_back_as_it_was_sent() {
 }
 
 #[tokio::test]
-async fn a_process_sees_lambdas_environment_and_its_own_variables_and_nothing_else() {
+async fn a_process_has_lambdas_and_the_functions_variables_only() {
     let function = Function::processes(FunctionSettings {
         environment: vec![("TABLE_NAME".to_owned(), "ferry".to_owned())],
         ..probe::settings()
     });
-    let seen = invoke(&function, json!({"probe": "environment"}))
+    let answer = invoke(&function, json!({"probe": "environment"}))
         .await
         .unwrap();
-    let mut seen: BTreeMap<String, String> = serde_json::from_value(seen).unwrap();
-    assert!(seen.remove("AWS_LAMBDA_RUNTIME_API").is_some());
-    // Set by the runtime for each invocation.
-    assert!(seen.remove("_X_AMZN_TRACE_ID").is_some());
+    let mut variables: BTreeMap<String, String> = serde_json::from_value(answer).unwrap();
+    assert!(variables.remove("AWS_LAMBDA_RUNTIME_API").is_some());
+    // The runtime sets it for each invocation.
+    assert!(variables.remove("_X_AMZN_TRACE_ID").is_some());
     let expected = [
         ("AWS_DEFAULT_REGION", "us-east-1"),
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
@@ -64,12 +64,12 @@ async fn a_process_sees_lambdas_environment_and_its_own_variables_and_nothing_el
         ("TZ", ":UTC"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()));
-    assert_eq!(seen, BTreeMap::from(expected));
+    assert_eq!(variables, BTreeMap::from(expected));
     function.stop().await;
 }
 
 #[tokio::test]
-async fn an_invocation_has_an_id_of_its_own_a_deadline_and_the_functions_arn() {
+async fn an_invocation_has_a_unique_id_a_deadline_and_the_functions_arn() {
     let function = Function::processes(probe::settings());
     let before = SystemClock.now().as_millis();
     let first = invoke(&function, json!({"probe": "context"}))
@@ -92,77 +92,75 @@ async fn an_invocation_has_an_id_of_its_own_a_deadline_and_the_functions_arn() {
 }
 
 #[tokio::test]
-async fn processes_grow_to_the_limit_and_later_invocations_wait_their_turn_in_order() {
-    let point = MeetingPoint::open().await;
+async fn processes_start_up_to_the_limit_and_later_invocations_wait_in_order() {
+    let listener = ProbeListener::open().await;
     let function = Arc::new(Function::processes(FunctionSettings {
         instances_max: 2,
         ..probe::settings()
     }));
-    let first = begin(&function, point.invitation("first"));
-    let first_visitor = point.next().await;
-    let second = begin(&function, point.invitation("second"));
-    let second_visitor = point.next().await;
-    assert_ne!(first_visitor.process_id, second_visitor.process_id);
+    let first = begin(&function, listener.hold("first"));
+    let first_held = listener.accept().await;
+    let second = begin(&function, listener.hold("second"));
+    let second_held = listener.accept().await;
+    assert_ne!(first_held.process_id, second_held.process_id);
 
     let waiting: Vec<_> = ["third", "fourth", "fifth"]
-        .map(|name| begin(&function, point.invitation(name)))
+        .map(|name| begin(&function, listener.hold(name)))
         .into();
-    let busy = [first_visitor.process_id, second_visitor.process_id];
-    let mut held = vec![first_visitor, second_visitor];
+    let processes = [first_held.process_id, second_held.process_id];
+    let mut all_held = vec![first_held, second_held];
     for name in ["third", "fourth", "fifth"] {
-        let free = held.remove(0).process_id;
-        let visitor = point.next().await;
-        assert_eq!(visitor.name, name);
-        assert_eq!(
-            visitor.process_id, free,
-            "the process that came free takes the next"
-        );
-        assert!(busy.contains(&visitor.process_id));
-        held.push(visitor);
+        let released = all_held.remove(0).process_id;
+        let held = listener.accept().await;
+        assert_eq!(held.name, name);
+        assert_eq!(held.process_id, released, "{name}");
+        assert!(processes.contains(&held.process_id));
+        all_held.push(held);
     }
-    drop(held);
+    drop(all_held);
     for invocation in [first, second].into_iter().chain(waiting) {
-        assert!(busy.contains(&invocation.await.unwrap().unwrap().as_u64().unwrap()));
+        let process_id = invocation.await.unwrap().unwrap().as_u64().unwrap();
+        assert!(processes.contains(&process_id));
     }
     function.stop().await;
 }
 
 #[tokio::test]
-async fn a_lone_caller_is_served_by_one_process_again_and_again() {
-    let point = MeetingPoint::open().await;
+async fn successive_invocations_use_one_process() {
+    let listener = ProbeListener::open().await;
     let function = Function::processes(FunctionSettings {
         instances_max: 5,
         ..probe::settings()
     });
-    let process_id = process_of(&function, &point).await;
+    let process_id = process_of(&function, &listener).await;
     for _ in 0..3 {
-        assert_eq!(process_of(&function, &point).await, process_id);
+        assert_eq!(process_of(&function, &listener).await, process_id);
     }
     function.stop().await;
 }
 
 #[tokio::test]
-async fn a_process_past_its_time_limit_is_killed_and_replaced() {
-    let point = MeetingPoint::open().await;
+async fn a_process_past_the_timeout_is_killed_and_replaced() {
+    let listener = ProbeListener::open().await;
     let function = Arc::new(Function::processes(FunctionSettings {
         timeout: Duration::from_millis(300),
         ..probe::settings()
     }));
-    let invocation = begin(&function, point.invitation("slow"));
-    let visitor = point.next().await;
-    let process_id = visitor.process_id;
+    let invocation = begin(&function, listener.hold("slow"));
+    let held = listener.accept().await;
+    let process_id = held.process_id;
     let error = invocation.await.unwrap().unwrap_err();
     assert!(matches!(error, FunctionError::TimedOut { .. }), "{error}");
-    visitor.gone().await;
-    assert_ne!(process_of(&function, &point).await, process_id);
+    held.ended().await;
+    assert_ne!(process_of(&function, &listener).await, process_id);
     function.stop().await;
 }
 
 #[tokio::test]
-async fn a_process_that_dies_is_answered_for_at_once_and_replaced() {
-    let point = MeetingPoint::open().await;
+async fn the_end_of_a_process_fails_its_invocation_at_once_and_a_new_process_starts() {
+    let listener = ProbeListener::open().await;
     let function = Function::processes(probe::settings());
-    let process_id = process_of(&function, &point).await;
+    let process_id = process_of(&function, &listener).await;
     let error = invoke(&function, json!({"probe": {"exit": 3}}))
         .await
         .unwrap_err();
@@ -170,15 +168,15 @@ async fn a_process_that_dies_is_answered_for_at_once_and_replaced() {
         matches!(&error, FunctionError::Exited { status } if status.contains('3')),
         "{error}"
     );
-    assert_ne!(process_of(&function, &point).await, process_id);
+    assert_ne!(process_of(&function, &listener).await, process_id);
     function.stop().await;
 }
 
 #[tokio::test]
-async fn a_reported_error_or_a_panic_leaves_the_process_as_it_was() {
-    let point = MeetingPoint::open().await;
+async fn a_process_survives_a_reported_error_and_a_panic() {
+    let listener = ProbeListener::open().await;
     let function = Function::processes(probe::settings());
-    let process_id = process_of(&function, &point).await;
+    let process_id = process_of(&function, &listener).await;
     for (event, words) in [
         (json!({"probe": {"fail": "no luck"}}), "no luck"),
         (json!({"probe": {"panic": "no nerves"}}), "no nerves"),
@@ -189,12 +187,12 @@ async fn a_reported_error_or_a_panic_leaves_the_process_as_it_was() {
             "{error}"
         );
     }
-    assert_eq!(process_of(&function, &point).await, process_id);
+    assert_eq!(process_of(&function, &listener).await, process_id);
     function.stop().await;
 }
 
 #[tokio::test]
-async fn a_function_that_cannot_start_is_told_with_its_reason() {
+async fn an_invocation_of_a_function_that_cannot_start_fails_with_the_reason() {
     let failing = Function::processes(FunctionSettings {
         environment: vec![("PROBE_INIT_FAILS".to_owned(), "1".to_owned())],
         ..probe::settings()
@@ -216,19 +214,19 @@ async fn a_function_that_cannot_start_is_told_with_its_reason() {
 }
 
 #[tokio::test]
-async fn stopping_leaves_no_process_and_answers_everybody() {
-    let point = MeetingPoint::open().await;
+async fn stopping_ends_every_process_and_every_invocation() {
+    let listener = ProbeListener::open().await;
     let function = Arc::new(Function::processes(FunctionSettings {
         instances_max: 2,
         ..probe::settings()
     }));
-    let running = [(); 2].map(|()| begin(&function, point.invitation("running")));
-    let visitors = [point.next().await, point.next().await];
-    let waiting = begin(&function, point.invitation("waiting"));
+    let running = [(); 2].map(|()| begin(&function, listener.hold("running")));
+    let all_held = [listener.accept().await, listener.accept().await];
+    let waiting = begin(&function, listener.hold("waiting"));
 
     function.stop().await;
-    for visitor in visitors {
-        visitor.gone().await;
+    for held in all_held {
+        held.ended().await;
     }
     for invocation in running.into_iter().chain([waiting]) {
         let error = invocation.await.unwrap().unwrap_err();
@@ -239,36 +237,36 @@ async fn stopping_leaves_no_process_and_answers_everybody() {
 }
 
 #[tokio::test]
-async fn a_function_that_is_dropped_takes_its_processes_along() {
-    let point = MeetingPoint::open().await;
+async fn dropping_a_function_kills_its_processes() {
+    let listener = ProbeListener::open().await;
     let function = Function::processes(probe::settings());
-    let visitor = tokio::select! {
-        _ = invoke(&function, point.invitation("running")) => unreachable!("it waits to be let go"),
-        visitor = point.next() => visitor,
+    let held = tokio::select! {
+        _ = invoke(&function, listener.hold("running")) => unreachable!("the probe is held"),
+        held = listener.accept() => held,
     };
     drop(function);
-    visitor.gone().await;
+    held.ended().await;
 }
 
 #[tokio::test]
 async fn a_caller_that_hangs_up_does_not_end_the_invocation() {
-    let point = MeetingPoint::open().await;
+    let listener = ProbeListener::open().await;
     let function = Function::processes(probe::settings());
-    let visitor = tokio::select! {
-        _ = invoke(&function, point.invitation("running")) => unreachable!("it waits to be let go"),
-        visitor = point.next() => visitor,
+    let held = tokio::select! {
+        _ = invoke(&function, listener.hold("running")) => unreachable!("the probe is held"),
+        held = listener.accept() => held,
     };
-    let process_id = visitor.process_id;
-    drop(visitor);
-    assert_eq!(process_of(&function, &point).await, process_id);
+    let process_id = held.process_id;
+    drop(held);
+    assert_eq!(process_of(&function, &listener).await, process_id);
     function.stop().await;
 }
 
 #[tokio::test]
-async fn events_and_responses_past_six_megabytes_are_refused() {
-    let point = MeetingPoint::open().await;
+async fn events_and_responses_over_six_mebibytes_are_refused() {
+    let listener = ProbeListener::open().await;
     let function = Function::processes(probe::settings());
-    let process_id = process_of(&function, &point).await;
+    let process_id = process_of(&function, &listener).await;
     let event = Bytes::from(vec![b' '; PAYLOAD_MAX_BYTES + 1]);
     let error = function.invoke(event).await.unwrap_err();
     assert!(
@@ -276,18 +274,18 @@ async fn events_and_responses_past_six_megabytes_are_refused() {
         "{error}"
     );
 
-    // The quotation marks count.
+    // Two bytes are the string's quotation marks.
     let largest = json!({"probe": {"reply_bytes": PAYLOAD_MAX_BYTES - 2}});
     assert!(invoke(&function, largest).await.is_ok());
     let larger = json!({"probe": {"reply_bytes": PAYLOAD_MAX_BYTES - 1}});
     let error = invoke(&function, larger).await.unwrap_err();
     assert!(matches!(error, FunctionError::Response { .. }), "{error}");
-    assert_eq!(process_of(&function, &point).await, process_id);
+    assert_eq!(process_of(&function, &listener).await, process_id);
     function.stop().await;
 }
 
 #[tokio::test]
-async fn a_remote_function_is_invoked_by_name_and_its_error_header_is_heeded() {
+async fn a_remote_function_is_invoked_by_name_and_its_error_header_is_an_error() {
     let routes = Router::new().route(
         "/2015-03-31/functions/{name}/invocations",
         post(async |Path(name): Path<String>, event: Bytes| {

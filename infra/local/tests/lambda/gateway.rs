@@ -1,98 +1,18 @@
-//! The gateway: requests as events, answers as responses, and what it refuses by itself.
+//! The gateway: the events it makes of requests, the responses it makes of answers, and its errors.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use local::client::http_client;
-use local::function::{Function, FunctionSettings};
-use local::gateway::{BODY_MAX_BYTES, CORS, Gateway, INTEGRATION_TIMEOUT};
+use local::gateway::{BODY_MAX_BYTES, CORS, INTEGRATION_TIMEOUT};
 use local::guard::Allowed;
-use reqwest::{Method, StatusCode};
+use reqwest::StatusCode;
 use serde_json::{Value, json};
-use shared::clock::ManualClock;
-use shared::domain::time::Timestamp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::net::TcpStream;
 
-use crate::probe::{self, MeetingPoint};
-
-/// A gateway before two probes. It ends with the test that holds it.
-struct Served {
-    address: SocketAddr,
-    client: reqwest::Client,
-    _server: JoinSet<()>,
-}
-
-async fn serve(integration_timeout: Duration) -> Served {
-    serve_allowing(Allowed::default(), integration_timeout).await
-}
-
-async fn serve_allowing(allowed: Allowed, integration_timeout: Duration) -> Served {
-    let function = |name: &str| {
-        let name = name.to_owned();
-        Arc::new(Function::processes(FunctionSettings {
-            name,
-            ..probe::settings()
-        }))
-    };
-    let gateway = Gateway {
-        submit: function("submit"),
-        status: function("status"),
-        require_token: false,
-        allowed,
-        clock: Arc::new(ManualClock::new(
-            Timestamp::parse("2020-03-12T19:03:58.390Z").unwrap(),
-        )),
-        integration_timeout,
-    };
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let mut server = JoinSet::new();
-    server.spawn(async move {
-        gateway
-            .serve(listener, std::future::pending())
-            .await
-            .unwrap();
-    });
-    Served {
-        address,
-        client: http_client(),
-        _server: server,
-    }
-}
-
-impl Served {
-    fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
-        let method = Method::from_bytes(method.as_bytes()).unwrap();
-        self.client
-            .request(method, format!("http://{}{path}", self.address))
-    }
-
-    /// The event that a request becomes: the probe's own answer is the event, and the gateway passes it on.
-    async fn event(&self, request: reqwest::RequestBuilder) -> Value {
-        let response = request.send().await.unwrap();
-        assert_eq!(response.status(), StatusCode::OK);
-        serde_json::from_slice(&response.bytes().await.unwrap()).unwrap()
-    }
-
-    /// What comes of it when the function answers with `answer`.
-    async fn answered(&self, answer: Value) -> reqwest::Response {
-        self.told(&json!({"probe": {"reply": answer}})).await
-    }
-
-    async fn told(&self, body: &Value) -> reqwest::Response {
-        self.request("PUT", "/operations")
-            .header("content-type", "application/json")
-            .body(body.to_string())
-            .send()
-            .await
-            .unwrap()
-    }
-}
+use crate::probe::ProbeListener;
+use crate::served_gateway::{serve, serve_allowing};
 
 async fn assert_refused(response: reqwest::Response, status: u16, message: &str) {
     assert_eq!(response.status().as_u16(), status);
@@ -106,7 +26,7 @@ async fn assert_refused(response: reqwest::Response, status: u16, message: &str)
 async fn a_request_becomes_an_event_of_format_2() {
     let served = serve(INTEGRATION_TIMEOUT).await;
     let host = served.address.to_string();
-    // Written out by hand, so that nothing but these headers is sent.
+    // Without a client, which would add headers.
     let request = format!(
         "POST /operations/op%20%C3%A4%2F1/cancel?tag=a&tag=b%20c&plain HTTP/1.1\r\n\
          Host: {host}\r\n\
@@ -181,7 +101,7 @@ async fn a_request_becomes_an_event_of_format_2() {
 }
 
 #[tokio::test]
-async fn what_a_request_does_not_have_its_event_leaves_out() {
+async fn an_event_has_no_members_for_absent_parts_of_a_request() {
     let served = serve(INTEGRATION_TIMEOUT).await;
     let event = served.event(served.request("GET", "/operations")).await;
     for absent in ["cookies", "queryStringParameters", "pathParameters", "body"] {
@@ -192,7 +112,7 @@ async fn what_a_request_does_not_have_its_event_leaves_out() {
 }
 
 #[tokio::test]
-async fn a_body_is_text_by_its_content_type_and_base64_else() {
+async fn a_body_is_text_for_text_types_and_base64_for_all_others() {
     let served = serve(INTEGRATION_TIMEOUT).await;
     let binary: &[u8] = &[0xff, 0x00];
     for (content_type, body, is_text) in [
@@ -222,7 +142,7 @@ async fn a_body_is_text_by_its_content_type_and_base64_else() {
 }
 
 #[tokio::test]
-async fn each_route_reaches_its_function_and_no_other_path_does() {
+async fn a_route_reaches_its_function_and_a_path_without_a_route_is_404() {
     let served = serve(INTEGRATION_TIMEOUT).await;
     for (method, expected) in [("POST", "submit"), ("PUT", "status")] {
         let request = served
@@ -245,7 +165,7 @@ async fn each_route_reaches_its_function_and_no_other_path_does() {
 }
 
 #[tokio::test]
-async fn an_owner_is_who_the_request_says_and_health_asks_nobody() {
+async fn a_request_names_its_owner_and_health_needs_none() {
     let served = serve(INTEGRATION_TIMEOUT).await;
     let owner = |event: Value| event["requestContext"]["authorizer"].clone();
     let anonymous = served.event(served.request("GET", "/functions")).await;
@@ -261,7 +181,7 @@ async fn an_owner_is_who_the_request_says_and_health_asks_nobody() {
     };
     let response = malformed("/functions").send().await.unwrap();
     assert_refused(response, 401, "Unauthorized").await;
-    // The route comes first, as on AWS: who may not call learns no more from it than that there is nothing.
+    // As on AWS, the route is found first, so an unauthorized caller learns which routes exist.
     let response = malformed("/other").send().await.unwrap();
     assert_refused(response, 404, "Not Found").await;
     let health = served.event(malformed("/health")).await;
@@ -269,12 +189,16 @@ async fn an_owner_is_who_the_request_says_and_health_asks_nobody() {
 }
 
 #[tokio::test]
-async fn an_answer_becomes_the_response_that_it_describes() {
+async fn an_answer_of_format_2_becomes_the_response_that_it_describes() {
     let served = serve(INTEGRATION_TIMEOUT).await;
     let response = served
-        .answered(json!({
+        .respond(json!({
             "statusCode": 202,
-            "headers": {"Location": "/operations/op_1", "content-type": "application/json", "content-length": "99"},
+            "headers": {
+                "Location": "/operations/op_1",
+                "content-type": "application/json",
+                "content-length": "99",
+            },
             "multiValueHeaders": {"x-lost": ["on AWS too"]},
             "cookies": ["a=1", "b=2; HttpOnly"],
             "body": "{}",
@@ -290,7 +214,7 @@ async fn an_answer_becomes_the_response_that_it_describes() {
     assert_eq!(response.text().await.unwrap(), "{}");
 
     let response = served
-        .answered(json!({"statusCode": 200, "body": "/wA=", "isBase64Encoded": true}))
+        .respond(json!({"statusCode": 200, "body": "/wA=", "isBase64Encoded": true}))
         .await;
     assert_eq!(
         response.headers()["content-type"],
@@ -299,18 +223,18 @@ async fn an_answer_becomes_the_response_that_it_describes() {
     assert_eq!(response.bytes().await.unwrap().as_ref(), [0xff, 0x00]);
 
     let response = served
-        .answered(json!({"statusCode": 304, "headers": {"etag": "\"1\""}}))
+        .respond(json!({"statusCode": 304, "headers": {"etag": "\"1\""}}))
         .await;
     assert_eq!(response.status(), StatusCode::NOT_MODIFIED);
     assert_eq!(response.headers()["etag"], "\"1\"");
 
-    let response = served.answered(json!({"no": "status"})).await;
+    let response = served.respond(json!({"no": "status"})).await;
     assert_eq!(response.headers()["content-type"], "application/json");
     assert_eq!(response.text().await.unwrap(), r#"{"no":"status"}"#);
 }
 
 #[tokio::test]
-async fn head_is_answered_as_get_without_the_body() {
+async fn a_response_to_head_has_no_body() {
     let served = serve(INTEGRATION_TIMEOUT).await;
     let request = format!(
         "HEAD /health HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
@@ -327,9 +251,9 @@ async fn head_is_answered_as_get_without_the_body() {
 }
 
 #[tokio::test]
-async fn a_function_that_fails_or_answers_nonsense_is_an_internal_error() {
+async fn a_failure_or_a_malformed_answer_of_a_function_is_500() {
     let served = serve(INTEGRATION_TIMEOUT).await;
-    for told in [
+    for event in [
         json!({"probe": {"fail": "secret"}}),
         json!({"probe": {"exit": 1}}),
         json!({"probe": {"reply": {"statusCode": "two hundred"}}}),
@@ -340,23 +264,23 @@ async fn a_function_that_fails_or_answers_nonsense_is_an_internal_error() {
         json!({"probe": {"reply": {"statusCode": 200, "body": "%", "isBase64Encoded": true}}}),
         json!({"probe": {"reply": {"statusCode": 200, "body": {"not": "text"}}}}),
     ] {
-        assert_refused(served.told(&told).await, 500, "Internal Server Error").await;
+        assert_refused(served.put(&event).await, 500, "Internal Server Error").await;
     }
 }
 
 #[tokio::test]
-async fn a_function_that_takes_too_long_is_unavailable() {
+async fn a_function_that_exceeds_the_integration_timeout_is_503() {
     let served = serve(Duration::from_millis(300)).await;
-    let point = MeetingPoint::open().await;
-    let invitation = point.invitation("slow");
-    let (response, _visitor) = tokio::join!(served.told(&invitation), point.next());
+    let listener = ProbeListener::open().await;
+    let event = listener.hold("slow");
+    let (response, _held) = tokio::join!(served.put(&event), listener.accept());
     assert_refused(response, 503, "Service Unavailable").await;
 }
 
 #[tokio::test]
-async fn bodies_that_are_too_large_are_refused() {
+async fn a_body_that_is_too_large_is_413() {
     let served = serve(INTEGRATION_TIMEOUT).await;
-    // Refused by what it announces: not one byte of it is sent.
+    // Refused by its content-length: no byte of it is sent.
     let request = format!(
         "POST /operations HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
         served.address,
@@ -369,7 +293,7 @@ async fn bodies_that_are_too_large_are_refused() {
     assert!(response.starts_with("HTTP/1.1 413"), "{response}");
     assert!(response.ends_with(r#"{"message":"Request Entity Too Large"}"#));
 
-    // Within the gateway's limit, and past what a function can be invoked with.
+    // Within the gateway's limit, but too large for an invocation.
     let request = served
         .request("POST", "/operations")
         .body(vec![b'x'; 6 * 1024 * 1024]);
@@ -382,7 +306,7 @@ async fn bodies_that_are_too_large_are_refused() {
 }
 
 #[tokio::test]
-async fn pages_of_an_allowed_origin_get_what_the_cors_configuration_says() {
+async fn pages_of_an_allowed_origin_get_the_configured_cors_headers() {
     let origin = "https://app.example.com";
     let another = "http://localhost:5173";
     let allowed = Allowed {
@@ -396,7 +320,7 @@ async fn pages_of_an_allowed_origin_get_what_the_cors_configuration_says() {
     };
     let allow_origin = "access-control-allow-origin";
 
-    // The authorizer would refuse it, and no function is asked.
+    // The authorizer would refuse this token, and a function would answer otherwise.
     let preflight = |page| {
         let request = served.request("OPTIONS", "/operations");
         request

@@ -1,4 +1,4 @@
-//! The Lambda side of the local bundle, held against the services that it stands for, with real processes.
+//! Tests of gateway, functions, event sources, bundle and program, with real processes.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -8,3 +8,4 @@ mod function;
 mod gateway;
 mod probe;
 mod program;
+mod served_gateway;

@@ -1,5 +1,5 @@
-//! The probe function and a place to meet its processes, so that a test knows what is under way without waiting for time
-//! to pass.
+//! The probe function, and a listener that holds its invocations, so that a test knows which
+//! invocations are running without a sleep.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-/// The example that cargo builds beside the tests.
+/// The example `probe_function`, which cargo builds with the tests.
 pub(crate) fn binary() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own path");
     let binary = test
@@ -38,35 +38,35 @@ pub(crate) fn settings() -> FunctionSettings {
     }
 }
 
-/// Invokes with an event and reads the answer as JSON.
+/// Returns the answer as JSON.
 pub(crate) async fn invoke(function: &Function, event: Value) -> Result<Value, FunctionError> {
     let answer = function.invoke(event.to_string().into()).await?;
     Ok(serde_json::from_slice(&answer).expect("the probe answers with JSON"))
 }
 
-/// How long a test waits for what has to come. It is only ever waited out by a test that fails.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a test waits for an expected event before it fails.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Waits for something that has to happen.
-pub(crate) async fn soon<T>(what: &str, happening: impl Future<Output = T>) -> T {
-    let Ok(happened) = tokio::time::timeout(PATIENCE, happening).await else {
-        panic!("{what} did not happen within {} s", PATIENCE.as_secs());
+/// Waits for an event that must happen.
+pub(crate) async fn soon<T>(what: &str, event: impl Future<Output = T>) -> T {
+    let Ok(result) = tokio::time::timeout(TIMEOUT, event).await else {
+        panic!("{what} did not happen within {} s", TIMEOUT.as_secs());
     };
-    happened
+    result
 }
 
-/// Where probes report that they hold an invocation, and wait to be let go.
-pub(crate) struct MeetingPoint(TcpListener);
+/// Probes connect to it during an invocation, and are held until the connection closes.
+pub(crate) struct ProbeListener(TcpListener);
 
-/// A probe in the middle of an invocation. Dropping it lets the probe go on.
-pub(crate) struct Visitor {
+/// A probe in the middle of an invocation. Dropping it lets the probe answer.
+pub(crate) struct HeldProbe {
     pub(crate) process_id: u64,
     pub(crate) name: String,
     pub(crate) event: Value,
     stream: BufReader<TcpStream>,
 }
 
-impl MeetingPoint {
+impl ProbeListener {
     pub(crate) async fn open() -> Self {
         Self(TcpListener::bind("127.0.0.1:0").await.unwrap())
     }
@@ -75,21 +75,22 @@ impl MeetingPoint {
         self.0.local_addr().unwrap()
     }
 
-    pub(crate) fn invitation(&self, name: &str) -> Value {
-        json!({"probe": {"meet": {"at": self.address(), "name": name}}})
+    /// An event that holds the probe, which then answers with its process id.
+    pub(crate) fn hold(&self, name: &str) -> Value {
+        json!({"probe": {"hold": {"at": self.address(), "name": name}}})
     }
 
-    /// An invitation with something to do afterwards.
-    pub(crate) fn invitation_and(&self, name: &str, then: &Value) -> Value {
-        json!({"probe": {"meet": {"at": self.address(), "name": name, "then": then}}})
+    /// An event that holds the probe, which then does `then`.
+    pub(crate) fn hold_then(&self, name: &str, then: &Value) -> Value {
+        json!({"probe": {"hold": {"at": self.address(), "name": name, "then": then}}})
     }
 
-    pub(crate) async fn next(&self) -> Visitor {
-        soon("a visit", async {
+    pub(crate) async fn accept(&self) -> HeldProbe {
+        soon("an invocation", async {
             let (stream, _) = self.0.accept().await.unwrap();
             let mut lines = BufReader::new(stream).lines();
             let mut line = async || lines.next_line().await.unwrap().unwrap();
-            Visitor {
+            HeldProbe {
                 process_id: line().await.parse().unwrap(),
                 name: line().await,
                 event: serde_json::from_str(&line().await).unwrap(),
@@ -100,11 +101,11 @@ impl MeetingPoint {
     }
 }
 
-impl Visitor {
-    /// Completes once the probe's process is gone: nothing else ends its side of the connection.
-    pub(crate) async fn gone(mut self) {
+impl HeldProbe {
+    /// Completes when the probe's process has ended, which alone closes its end of the connection.
+    pub(crate) async fn ended(mut self) {
         let mut rest = Vec::new();
-        // A killed process's socket is closed or reset, as the system likes.
-        let _ = soon("the end", self.stream.read_to_end(&mut rest)).await;
+        // The operating system closes or resets the socket of a killed process.
+        let _ = soon("the end of the process", self.stream.read_to_end(&mut rest)).await;
     }
 }

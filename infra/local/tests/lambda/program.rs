@@ -1,5 +1,5 @@
-//! The program: what it prints, how it ends and what it refuses. The functions are run by the test, as `cargo lambda watch`
-//! would run them, so that nothing has to be built.
+//! The program `local`: its output, its exit and its errors. The test serves the functions, as
+//! `cargo lambda watch` does, so nothing has to be built.
 
 use std::process::Stdio;
 
@@ -24,7 +24,7 @@ fn program(arguments: &[&str]) -> Command {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn it_says_when_it_is_ready_and_ends_well_when_told_to() {
+async fn the_program_prints_its_url_when_ready_and_succeeds_after_a_signal() {
     let routes = Router::new().route(
         "/2015-03-31/functions/status/invocations",
         post(async || r#"{"statusCode": 200, "body": "well"}"#),
@@ -62,7 +62,7 @@ async fn it_says_when_it_is_ready_and_ends_well_when_told_to() {
 }
 
 #[tokio::test]
-async fn what_keeps_it_from_starting_is_one_line() {
+async fn an_error_at_the_start_is_one_line() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     for (arguments, words) in [
@@ -100,12 +100,12 @@ async fn what_keeps_it_from_starting_is_one_line() {
         (&["--port", "0", "demo"], "'--port <PORT>'"),
     ] {
         let output = soon("the end", program(arguments).output()).await.unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{said}");
-        assert_eq!(said.lines().count(), 1, "{said}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
         assert!(
-            said.starts_with("error: ") && said.contains(words),
-            "{said}"
+            stderr.starts_with("error: ") && stderr.contains(words),
+            "{stderr}"
         );
         assert!(output.stdout.is_empty());
     }

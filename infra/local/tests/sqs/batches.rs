@@ -1,4 +1,4 @@
-//! Batches: what fails for an entry, and what fails for all.
+//! Batches: errors of one entry, and errors of the whole batch.
 
 use aws_sdk_sqs::error::SdkError;
 use aws_sdk_sqs::operation::send_message_batch::{SendMessageBatchError, SendMessageBatchOutput};
@@ -69,7 +69,7 @@ async fn a_batch_is_sent_received_and_deleted() {
 }
 
 #[tokio::test]
-async fn visibility_is_changed_entry_by_entry() {
+async fn a_batch_changes_the_visibility_of_each_entry() {
     let service = Service::start().await;
     let queue = service.queue(&[(Name::VisibilityTimeout, "600")]).await;
     let entries = vec![entry("a", "back"), entry("b", "kept"), entry("c", "kept")];
@@ -100,7 +100,7 @@ async fn visibility_is_changed_entry_by_entry() {
 }
 
 #[tokio::test]
-async fn one_entrys_delay_is_its_own() {
+async fn each_entry_has_its_delay() {
     let service = Service::start().await;
     let queue = service.queue(&[]).await;
     let late = Send::builder().id("late").message_body("late");
@@ -119,8 +119,9 @@ async fn one_entrys_delay_is_its_own() {
 }
 
 #[tokio::test]
-async fn an_entry_that_cannot_be_sent_does_not_stop_its_neighbours() {
-    let Some(service) = Service::ours_only("moto refuses the whole batch, or nothing").await else {
+async fn an_entry_that_cannot_be_sent_does_not_stop_the_others() {
+    let Some(service) = Service::local_only("moto refuses the whole batch, or nothing").await
+    else {
         return;
     };
     let queue = service.queue(&[(Name::MaximumMessageSize, "1024")]).await;
@@ -144,7 +145,7 @@ async fn an_entry_that_cannot_be_sent_does_not_stop_its_neighbours() {
 }
 
 #[tokio::test]
-async fn a_batch_that_is_wrong_as_a_whole_sends_nothing() {
+async fn a_batch_that_is_invalid_as_a_whole_sends_nothing() {
     let service = Service::start().await;
     let queue = service.queue(&[]).await;
     let error = send(&queue, vec![]).await.unwrap_err();
@@ -170,7 +171,7 @@ async fn a_batch_that_is_wrong_as_a_whole_sends_nothing() {
 }
 
 #[tokio::test]
-async fn the_other_batches_are_checked_as_a_whole_too() {
+async fn batches_of_deletes_are_checked_as_a_whole_too() {
     let service = Service::start().await;
     let queue = service.queue(&[]).await;
     let delete = service.client.delete_message_batch().queue_url(&queue.url);

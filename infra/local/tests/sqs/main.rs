@@ -1,13 +1,12 @@
-//! What the bundle relies upon in SQS, asked through the real SDK of the local queues, and of any other server that
-//! `SQS_ENDPOINT` names. A case that only one of them passes shows where one of them is not SQS.
+//! What the bundle relies on in SQS, tested through the AWS SDK on the local queues, or on the
+//! server at `SQS_ENDPOINT`. A test that only one of the two passes shows a difference from SQS in
+//! the other.
 //!
-//! `tests/references.sh`, at the top of the repository, runs it against moto.
+//! `tests/references.sh` in the repository's root runs these tests against moto.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "what a case needs on its way and does not get fails it"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod attributes;
 mod batches;
 mod messages;
 mod queues;

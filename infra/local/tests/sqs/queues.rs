@@ -1,4 +1,4 @@
-//! Queues: made, found, set, counted, emptied and deleted.
+//! Queues: created, found, configured, counted, purged and deleted.
 
 use aws_sdk_sqs::types::QueueAttributeName as Name;
 
@@ -30,7 +30,7 @@ async fn a_queue_is_created_found_listed_and_deleted() {
 }
 
 #[tokio::test]
-async fn every_action_on_a_missing_queue_says_that_it_is_missing() {
+async fn every_action_on_a_missing_queue_is_queue_does_not_exist() {
     let service = Service::start().await;
     let queue = service.queue(&[]).await;
     let client = &service.client;
@@ -51,7 +51,7 @@ async fn every_action_on_a_missing_queue_says_that_it_is_missing() {
 }
 
 #[tokio::test]
-async fn settings_have_defaults_and_can_be_changed() {
+async fn attributes_have_defaults_and_can_be_changed() {
     let service = Service::start().await;
     let queue = service.queue(&[(Name::VisibilityTimeout, "7")]).await;
     let expect = [
@@ -88,7 +88,7 @@ async fn settings_have_defaults_and_can_be_changed() {
 }
 
 #[tokio::test]
-async fn creating_a_queue_again_must_agree_with_what_is_there() {
+async fn creating_an_existing_queue_requires_the_same_attributes() {
     let service = Service::start().await;
     let queue = service.queue(&[(Name::VisibilityTimeout, "7")]).await;
     let again = |timeout| {
@@ -101,7 +101,7 @@ async fn creating_a_queue_again_must_agree_with_what_is_there() {
 }
 
 #[tokio::test]
-async fn names_that_aws_would_not_take_are_refused() {
+async fn invalid_queue_names_are_refused() {
     let service = Service::start().await;
     for name in ["with space", "with/slash", &"x".repeat(81)] {
         let result = service.client.create_queue().queue_name(name).send().await;
@@ -110,8 +110,8 @@ async fn names_that_aws_would_not_take_are_refused() {
 }
 
 #[tokio::test]
-async fn settings_out_of_range_are_refused_by_type() {
-    let Some(service) = Service::ours_only("moto takes any value").await else {
+async fn attributes_out_of_range_are_typed_errors() {
+    let Some(service) = Service::local_only("moto takes any value").await else {
         return;
     };
     let queue = service.queue(&[]).await;
@@ -139,7 +139,7 @@ async fn settings_out_of_range_are_refused_by_type() {
 }
 
 #[tokio::test]
-async fn an_unknown_attribute_cannot_be_asked_for() {
+async fn a_request_for_an_unknown_attribute_is_refused() {
     let service = Service::start().await;
     let queue = service.queue(&[]).await;
     let request = service.client.get_queue_attributes().queue_url(&queue.url);
@@ -149,8 +149,8 @@ async fn an_unknown_attribute_cannot_be_asked_for() {
 }
 
 #[tokio::test]
-async fn an_action_that_is_not_offered_is_refused() {
-    let Some(service) = Service::ours_only("moto has tags").await else {
+async fn an_action_that_is_not_implemented_is_refused() {
+    let Some(service) = Service::local_only("moto has tags").await else {
         return;
     };
     let queue = service.queue(&[]).await;

@@ -1,10 +1,10 @@
-//! Dead letters and retention.
+//! Dead-letter queues and retention.
 
 use aws_sdk_sqs::types::{MessageSystemAttributeName as System, QueueAttributeName as Name};
 
 use crate::service::{Queue, Service, code, number};
 
-/// A queue whose messages move to the other after two receives.
+/// A queue, and the dead-letter queue to which its messages move after two receives.
 async fn source_and_dead_letters(service: &Service) -> (Queue, Queue) {
     let dead_letters = service.queue(&[]).await;
     let policy = policy(&dead_letters, "2").await;
@@ -18,7 +18,7 @@ async fn policy(target: &Queue, max_receive_count: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_message_moves_when_it_would_be_received_once_too_often() {
+async fn a_message_moves_at_the_receive_after_the_maximum() {
     let service = Service::start().await;
     let (source, dead_letters) = source_and_dead_letters(&service).await;
     let id = source.send("poison").await;
@@ -42,8 +42,8 @@ async fn a_message_moves_when_it_would_be_received_once_too_often() {
 }
 
 #[tokio::test]
-async fn a_dead_letter_names_the_queue_that_it_comes_from() {
-    let Some(service) = Service::ours_only("moto has no DeadLetterQueueSourceArn").await else {
+async fn a_dead_letter_names_its_source_queue() {
+    let Some(service) = Service::local_only("moto has no DeadLetterQueueSourceArn").await else {
         return;
     };
     let (source, dead_letters) = source_and_dead_letters(&service).await;
@@ -70,8 +70,8 @@ async fn a_dead_letter_wakes_a_long_poll_on_its_queue() {
 }
 
 #[tokio::test]
-async fn a_handle_from_before_the_move_is_of_no_use_after_it() {
-    let Some(service) = Service::ours_only("moto calls the handle invalid on the source").await
+async fn a_receipt_handle_from_before_the_move_does_not_delete_the_dead_letter() {
+    let Some(service) = Service::local_only("moto calls the handle invalid on the source").await
     else {
         return;
     };
@@ -85,8 +85,9 @@ async fn a_handle_from_before_the_move_is_of_no_use_after_it() {
 }
 
 #[tokio::test]
-async fn two_queues_that_are_each_others_dead_letters_count_for_themselves() {
-    let Some(service) = Service::ours_only("moto redrives by the count of all queues").await else {
+async fn two_queues_that_are_each_others_dead_letter_queue_count_their_own_receives() {
+    let Some(service) = Service::local_only("moto redrives by the count of all queues").await
+    else {
         return;
     };
     let (source, dead_letters) = source_and_dead_letters(&service).await;
@@ -107,7 +108,7 @@ async fn two_queues_that_are_each_others_dead_letters_count_for_themselves() {
 }
 
 #[tokio::test]
-async fn a_redrive_policy_is_shown_as_it_works_and_can_be_removed() {
+async fn a_redrive_policy_is_shown_as_numbers_and_can_be_removed() {
     let service = Service::start().await;
     let dead_letters = service.queue(&[]).await;
     let text = policy(&dead_letters, "\"1\"").await;
@@ -126,8 +127,8 @@ async fn a_redrive_policy_is_shown_as_it_works_and_can_be_removed() {
 }
 
 #[tokio::test]
-async fn a_redrive_policy_that_cannot_work_is_refused() {
-    let Some(service) = Service::ours_only("moto refuses some of these, by other codes").await
+async fn an_invalid_redrive_policy_is_refused() {
+    let Some(service) = Service::local_only("moto refuses some of these, by other codes").await
     else {
         return;
     };
@@ -154,8 +155,8 @@ async fn a_redrive_policy_that_cannot_work_is_refused() {
 }
 
 #[tokio::test]
-async fn a_message_vanishes_when_its_retention_is_over() {
-    let Some(service) = Service::ours_only("the shortest retention is a minute").await else {
+async fn a_message_is_deleted_when_its_retention_period_ends() {
+    let Some(service) = Service::local_only("the shortest retention is a minute").await else {
         return;
     };
     let queue = service.queue(&[(Name::MessageRetentionPeriod, "60")]).await;
@@ -168,8 +169,8 @@ async fn a_message_vanishes_when_its_retention_is_over() {
 }
 
 #[tokio::test]
-async fn a_dead_letters_retention_counts_from_when_it_was_sent() {
-    let Some(service) = Service::ours_only("the shortest retention is a minute").await else {
+async fn a_dead_letters_retention_counts_from_its_first_send() {
+    let Some(service) = Service::local_only("the shortest retention is a minute").await else {
         return;
     };
     let dead_letters = service.queue(&[(Name::MessageRetentionPeriod, "60")]).await;

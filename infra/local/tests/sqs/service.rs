@@ -1,4 +1,4 @@
-//! The server under test, and time as it passes for it.
+//! The server under test, and its clock.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,48 +16,47 @@ use shared::clock::{Clock, ManualClock, SystemClock};
 use shared::domain::time::Timestamp;
 use tokio::net::TcpListener;
 
-/// Long enough for anything that a case awaits; a case that meets it has failed.
-const PATIENCE_SECS: i32 = 10;
-/// A long poll on the manual clock would otherwise wait for ever for a message that does not come.
+/// How long a test waits for an expected message before it fails.
+const EXPECTED_WAIT_SECS: i32 = 10;
+/// Without it a long poll on the manual clock would wait forever for a message that does not come.
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
-/// Where the manual clock starts: some day, so that no test hangs on the epoch.
+/// Not the epoch, so that no test depends on a time of 0.
 const START_MILLIS: i64 = 1_700_000_000_000;
 
-/// How time passes for the server: by hand on ours, by itself on another.
+/// The server's clock: manual on the local queues, real on another server.
 #[derive(Clone)]
-pub(crate) enum Passage {
+pub(crate) enum ServerClock {
     Manual(ManualClock),
     Real,
 }
 
-/// A server and a client of it.
 pub(crate) struct Service {
     pub(crate) client: Client,
-    passage: Passage,
+    clock: ServerClock,
 }
 
-/// One queue of a case's own.
+/// A queue of one test.
 pub(crate) struct Queue {
     pub(crate) client: Client,
     pub(crate) url: String,
     pub(crate) name: String,
-    passage: Passage,
+    clock: ServerClock,
 }
 
 impl Service {
     pub(crate) async fn start() -> Self {
-        let (endpoint, passage) = match other_server() {
-            Some(endpoint) => (endpoint, Passage::Real),
-            None => start_ours().await,
+        let (endpoint, clock) = match other_server() {
+            Some(endpoint) => (endpoint, ServerClock::Real),
+            None => start_local().await,
         };
         Self {
             client: client(&endpoint),
-            passage,
+            clock,
         }
     }
 
-    /// For a case that another server cannot pass: nothing there, and the reason on the way.
-    pub(crate) async fn ours_only(reason: &str) -> Option<Self> {
+    /// For a test that another server cannot pass: there it prints the reason and returns `None`.
+    pub(crate) async fn local_only(reason: &str) -> Option<Self> {
         if other_server().is_some() {
             println!("skipped: {reason}");
             return None;
@@ -65,7 +64,7 @@ impl Service {
         Some(Self::start().await)
     }
 
-    /// A queue under a name that no other case has.
+    /// A queue with a unique name.
     pub(crate) async fn queue(&self, attributes: &[(QueueAttributeName, &str)]) -> Queue {
         let name = unique_name();
         let url = self
@@ -82,14 +81,14 @@ impl Service {
             client: self.client.clone(),
             url,
             name,
-            passage: self.passage.clone(),
+            clock: self.clock.clone(),
         }
     }
 }
 
-impl Passage {
-    /// Moves the manual clock. Real time passes by itself, and whoever wants to see what it brings awaits that with a long poll.
-    fn pass(&self, secs: u64) {
+impl ServerClock {
+    /// Moves the manual clock. On a real clock a long poll does the waiting.
+    fn advance(&self, secs: u64) {
         if let Self::Manual(clock) = self {
             clock.advance(Duration::from_secs(secs));
         }
@@ -103,30 +102,30 @@ impl Queue {
         sent.message_id.unwrap()
     }
 
-    /// What is there now, up to ten messages, hidden for `visibility_timeout` seconds.
+    /// Up to ten messages that are available now, hidden for `visibility_timeout` seconds.
     pub(crate) async fn receive(&self, visibility_timeout: i32) -> Vec<Message> {
         self.poll(Some(visibility_timeout), 0).await
     }
 
-    /// The one message that is there or will be soon, hidden for as long as the queue says.
+    /// The only message, hidden for the queue's visibility timeout.
     pub(crate) async fn next(&self) -> Message {
-        let mut messages = self.poll(None, PATIENCE_SECS).await;
+        let mut messages = self.poll(None, EXPECTED_WAIT_SECS).await;
         assert_eq!(messages.len(), 1, "expected one message");
         messages.remove(0)
     }
 
-    /// Lets `secs` pass, after which there is a message.
+    /// The only message, which is available after `secs`.
     pub(crate) async fn next_after(&self, secs: u64) -> Message {
-        self.passage.pass(secs);
+        self.clock.advance(secs);
         self.next().await
     }
 
-    /// Lets `secs` pass, in which and after which there is no message.
+    /// Fails when a message is available within `secs`.
     pub(crate) async fn nothing_for(&self, secs: u64) {
-        self.passage.pass(secs);
-        let wait_secs = match self.passage {
-            Passage::Manual(_) => 0,
-            Passage::Real => i32::try_from(secs).unwrap(),
+        self.clock.advance(secs);
+        let wait_secs = match self.clock {
+            ServerClock::Manual(_) => 0,
+            ServerClock::Real => i32::try_from(secs).unwrap(),
         };
         assert_eq!(self.poll(None, wait_secs).await, [], "expected no message");
     }
@@ -160,17 +159,15 @@ impl Queue {
     }
 }
 
-/// The system attribute as a number.
 pub(crate) fn number(message: &Message, name: &MessageSystemAttributeName) -> i64 {
     message.attributes.as_ref().unwrap()[name].parse().unwrap()
 }
 
-/// The code of a refusal.
 pub(crate) fn code<T: std::fmt::Debug, E: ProvideErrorMetadata + std::fmt::Debug>(
     result: Result<T, SdkError<E>>,
 ) -> String {
-    let error = result.expect_err("expected a refusal");
-    error.code().expect("a refusal has a code").to_owned()
+    let error = result.expect_err("the request is refused");
+    error.code().expect("an error has a code").to_owned()
 }
 
 pub(crate) fn settings(
@@ -182,24 +179,24 @@ pub(crate) fn settings(
         .collect()
 }
 
-/// A name that no other queue has, on a server that outlives this run too.
+/// Unique even on a server that keeps the queues of earlier runs.
 pub(crate) fn unique_name() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!(
-        "case-{}-{}-{}",
+        "test-{}-{}-{}",
         SystemClock.now().as_millis(),
         std::process::id(),
         NEXT.fetch_add(1, Ordering::Relaxed)
     )
 }
 
-async fn start_ours() -> (String, Passage) {
+async fn start_local() -> (String, ServerClock) {
     let clock = ManualClock::new(Timestamp::from_millis(START_MILLIS));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let sqs = Sqs::new(Arc::new(clock.clone()));
     tokio::spawn(async move { sqs.serve(listener, Allowed::default()).await });
-    (endpoint, Passage::Manual(clock))
+    (endpoint, ServerClock::Manual(clock))
 }
 
 fn client(endpoint: &str) -> Client {
@@ -219,7 +216,7 @@ fn client(endpoint: &str) -> Client {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "whoever runs the suite chooses its server"
+    reason = "the environment selects the server under test"
 )]
 fn other_server() -> Option<String> {
     std::env::var("SQS_ENDPOINT").ok()

@@ -1,4 +1,4 @@
-//! Received messages: hidden, shown again, held longer, deleted, and whose handle still counts.
+//! Received messages: visibility timeouts, deletes, and which receipt handle is valid.
 
 use aws_sdk_sqs::error::SdkError;
 use aws_sdk_sqs::operation::change_message_visibility::{
@@ -24,7 +24,7 @@ async fn change(
 }
 
 #[tokio::test]
-async fn a_received_message_is_hidden_and_comes_back_when_its_time_is_over() {
+async fn a_received_message_is_hidden_until_its_visibility_timeout_ends() {
     let service = Service::start().await;
     let queue = service.queue(VISIBILITY).await;
     let id = queue.send("again").await;
@@ -48,7 +48,7 @@ async fn a_received_message_is_hidden_and_comes_back_when_its_time_is_over() {
 }
 
 #[tokio::test]
-async fn a_receive_may_set_its_own_timeout() {
+async fn a_receive_can_set_the_visibility_timeout() {
     let service = Service::start().await;
     let queue = service.queue(&[]).await;
     queue.send("briefly").await;
@@ -58,7 +58,7 @@ async fn a_receive_may_set_its_own_timeout() {
 }
 
 #[tokio::test]
-async fn a_timeout_of_zero_does_not_hide_at_all() {
+async fn a_visibility_timeout_of_zero_does_not_hide_the_message() {
     let service = Service::start().await;
     let queue = service.queue(&[]).await;
     queue.send("shown").await;
@@ -67,19 +67,19 @@ async fn a_timeout_of_zero_does_not_hide_at_all() {
 }
 
 #[tokio::test]
-async fn a_deleted_message_does_not_come_back() {
+async fn a_deleted_message_is_not_delivered_again() {
     let service = Service::start().await;
     let queue = service.queue(VISIBILITY).await;
     queue.send("done").await;
     let message = queue.next().await;
     queue.delete(&message).await;
     queue.nothing_for(3).await;
-    // Deleting is idempotent.
+    // A delete is idempotent.
     queue.delete(&message).await;
 }
 
 #[tokio::test]
-async fn a_message_in_flight_can_be_held_longer() {
+async fn the_visibility_timeout_of_a_message_in_flight_can_be_extended() {
     let service = Service::start().await;
     let queue = service.queue(VISIBILITY).await;
     queue.send("long work").await;
@@ -90,7 +90,7 @@ async fn a_message_in_flight_can_be_held_longer() {
 }
 
 #[tokio::test]
-async fn a_message_in_flight_can_be_given_back_at_once_or_soon() {
+async fn the_visibility_timeout_of_a_message_in_flight_can_be_shortened() {
     let service = Service::start().await;
     let queue = service.queue(&[(Name::VisibilityTimeout, "600")]).await;
     queue.send("not now").await;
@@ -102,7 +102,7 @@ async fn a_message_in_flight_can_be_given_back_at_once_or_soon() {
 }
 
 #[tokio::test]
-async fn giving_a_message_back_wakes_a_long_poll() {
+async fn a_visibility_timeout_set_to_zero_wakes_a_long_poll() {
     let service = Service::start().await;
     let queue = service.queue(&[(Name::VisibilityTimeout, "600")]).await;
     queue.send("who wants it").await;
@@ -113,7 +113,7 @@ async fn giving_a_message_back_wakes_a_long_poll() {
 }
 
 #[tokio::test]
-async fn the_latest_handle_deletes_even_after_its_time_is_over() {
+async fn the_latest_receipt_handle_deletes_even_after_the_visibility_timeout() {
     let service = Service::start().await;
     let queue = service.queue(&[]).await;
     queue.send("late").await;
@@ -123,8 +123,8 @@ async fn the_latest_handle_deletes_even_after_its_time_is_over() {
 }
 
 #[tokio::test]
-async fn an_older_handle_neither_deletes_nor_holds_the_message() {
-    let Some(service) = Service::ours_only("moto honours every handle a message ever had").await
+async fn an_older_receipt_handle_neither_deletes_nor_hides_the_message() {
+    let Some(service) = Service::local_only("moto honours every handle a message ever had").await
     else {
         return;
     };
@@ -143,8 +143,8 @@ async fn an_older_handle_neither_deletes_nor_holds_the_message() {
 }
 
 #[tokio::test]
-async fn a_message_that_nobody_holds_cannot_be_held_longer() {
-    let Some(service) = Service::ours_only("moto hides a message that is not in flight").await
+async fn the_visibility_timeout_of_a_visible_message_cannot_be_changed() {
+    let Some(service) = Service::local_only("moto hides a message that is not in flight").await
     else {
         return;
     };
@@ -156,8 +156,8 @@ async fn a_message_that_nobody_holds_cannot_be_held_longer() {
 }
 
 #[tokio::test]
-async fn a_message_that_is_gone_cannot_be_held_longer() {
-    let Some(service) = Service::ours_only("moto calls its handle invalid").await else {
+async fn the_visibility_timeout_of_a_deleted_message_cannot_be_changed() {
+    let Some(service) = Service::local_only("moto calls its handle invalid").await else {
         return;
     };
     let queue = service.queue(&[]).await;
@@ -169,7 +169,7 @@ async fn a_message_that_is_gone_cannot_be_held_longer() {
 }
 
 #[tokio::test]
-async fn a_handle_that_the_queue_never_gave_out_is_invalid() {
+async fn a_receipt_handle_from_another_queue_is_invalid() {
     let service = Service::start().await;
     let queue = service.queue(&[]).await;
     let other = service.queue(&[]).await;
@@ -187,7 +187,7 @@ async fn a_handle_that_the_queue_never_gave_out_is_invalid() {
 }
 
 #[tokio::test]
-async fn nothing_is_held_for_more_than_twelve_hours() {
+async fn a_visibility_timeout_is_at_most_twelve_hours() {
     let service = Service::start().await;
     let queue = service.queue(&[]).await;
     queue.send("for ever").await;
@@ -198,7 +198,7 @@ async fn nothing_is_held_for_more_than_twelve_hours() {
 
 #[tokio::test]
 async fn the_twelve_hours_count_from_the_receive() {
-    let Some(service) = Service::ours_only("twelve hours cannot be waited for").await else {
+    let Some(service) = Service::local_only("twelve hours cannot be waited for").await else {
         return;
     };
     let queue = service.queue(&[(Name::VisibilityTimeout, "7200")]).await;

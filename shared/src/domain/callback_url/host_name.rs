@@ -1,4 +1,4 @@
-//! Host names: their form, and those that lead nowhere in public.
+//! Host names: their form, and the names that are not public.
 
 use super::RefusedUrlReason;
 
@@ -8,11 +8,13 @@ const MAX_NAME_BYTES: usize = 253;
 /// RFC 1035, 2.3.4.
 const MAX_LABEL_BYTES: usize = 63;
 
-/// Domains, with all names under them, that the public DNS does not serve or that nobody receives callbacks in.
+/// Domains, with all names under them, that the public DNS does not serve or where no receiver of
+/// callbacks can be.
 ///
-/// From the IANA registry of special-use domain names (RFC 6761 and later), as far as it is not under `.arpa`; names that ICANN
-/// has set aside for private use or will not delegate; and what RFC 6762, appendix G, found in use on private networks.
-/// `example.com` and its siblings are in the registry too, but are ordinary public hosts.
+/// From the IANA registry of special-use domain names (RFC 6761 and later), except those under
+/// `.arpa`; names that ICANN has reserved for private use or will not delegate; and the names that
+/// RFC 6762, appendix G, found in use on private networks. `example.com` and its siblings are in
+/// the registry too, but are ordinary public hosts.
 const SPECIAL_USE_DOMAINS: [&str; 16] = [
     "alt",         // RFC 9476
     "arpa",        // RFC 3172: infrastructure, with `home.arpa` (RFC 8375)
@@ -32,8 +34,8 @@ const SPECIAL_USE_DOMAINS: [&str; 16] = [
     "test",        // RFC 6761
 ];
 
-/// Names, with all names under them, of the services that hand out credentials to the machine itself. Most have no other form
-/// than a special-use name; they are listed because no setting opens these.
+/// Names, with all names under them, of the services that serve credentials to the machine itself.
+/// Most are special-use names anyway; they are listed because no setting allows these.
 const CLOUD_SERVICE_NAMES: [&str; 10] = [
     "instance-data",
     "instance-data.ec2.internal",
@@ -47,10 +49,11 @@ const CLOUD_SERVICE_NAMES: [&str; 10] = [
     "metadata.tencentyun.com",
 ];
 
-/// Judges a host name. `Ok(Some(_))` is a sound name that means something in a private network only, and why.
+/// Judges a host name. `Ok(Some(_))` is a well-formed name that has a meaning in a private network
+/// only, with the reason.
 pub(super) fn judge(host: &str) -> Result<Option<RefusedUrlReason>, RefusedUrlReason> {
     let name = host.to_ascii_lowercase();
-    // The root's dot makes a name absolute, and leaves it the same name.
+    // The root's dot makes a name absolute. The name stays the same.
     let name = name.strip_suffix('.').unwrap_or(&name);
     if name.len() > MAX_NAME_BYTES || !name.split('.').all(is_label) {
         return Err(RefusedUrlReason::HostName);
@@ -67,7 +70,7 @@ pub(super) fn judge(host: &str) -> Result<Option<RefusedUrlReason>, RefusedUrlRe
     })
 }
 
-/// Letters, digits and hyphens, the latter neither first nor last (RFC 5890, 2.3.1).
+/// Letters, digits and hyphens, a hyphen neither first nor last (RFC 5890, 2.3.1).
 fn is_label(label: &str) -> bool {
     (1..=MAX_LABEL_BYTES).contains(&label.len())
         && label

@@ -8,7 +8,7 @@ use super::*;
 mod accepted;
 mod refused;
 
-/// What the operator of the local tables has opened.
+/// The networks that are allowed in the tests of local URLs.
 const LOCAL: &str = "127.0.0.0/8, ::1/128, 10.1.0.0/16";
 
 fn none() -> AllowedNetworks {
@@ -16,7 +16,7 @@ fn none() -> AllowedNetworks {
 }
 
 fn local() -> AllowedNetworks {
-    AllowedNetworks::parse(LOCAL).unwrap()
+    LOCAL.parse::<AllowedNetworks>().unwrap()
 }
 
 fn reason(text: &str, allowed: &AllowedNetworks) -> Option<RefusedUrlReason> {
@@ -25,7 +25,7 @@ fn reason(text: &str, allowed: &AllowedNetworks) -> Option<RefusedUrlReason> {
         .map(|url| url.reason)
 }
 
-/// Collects every URL of a table that is judged otherwise, so that one run shows them all.
+/// Collects every URL of a table that is judged differently, so that one run shows them all.
 fn assert_refused(table: &[(RefusedUrlReason, &[&str])], allowed: &AllowedNetworks) {
     let mut wrong = String::new();
     for (why, urls) in table {
@@ -58,7 +58,7 @@ fn accepts_public_https() {
 }
 
 #[test]
-fn accepts_what_the_operator_has_opened() {
+fn accepts_a_local_url_only_where_its_network_is_allowed() {
     assert_accepted(accepted::LOCAL, &local());
     for url in accepted::LOCAL {
         assert!(reason(url, &none()).is_some(), "{url}");
@@ -66,26 +66,26 @@ fn accepts_what_the_operator_has_opened() {
 }
 
 #[test]
-fn refuses_all_else_and_knows_why() {
+fn refuses_every_other_url_with_its_reason() {
     assert_refused(refused::ALWAYS, &none());
     assert_refused(refused::PRIVATE_NAMES, &none());
 }
 
 #[test]
-fn refuses_the_services_of_the_cloud_whatever_is_allowed() {
-    let everything = AllowedNetworks::parse("0.0.0.0/0 ::/0").unwrap();
+fn refuses_cloud_services_whichever_networks_are_allowed() {
+    let everything = "0.0.0.0/0 ::/0".parse::<AllowedNetworks>().unwrap();
     for allowed in [none(), local(), everything] {
         assert_refused(refused::CLOUD, &allowed);
     }
 }
 
 #[test]
-fn an_allowed_network_opens_itself_and_no_more() {
+fn an_allowed_network_allows_no_other_network() {
     assert_refused(refused::WITH_LOCAL_ALLOWED, &local());
 }
 
 #[test]
-fn the_tables_are_as_long_as_they_are_meant_to_be() {
+fn the_tables_are_complete_and_list_each_url_once() {
     let refused = [refused::ALWAYS, refused::CLOUD, refused::PRIVATE_NAMES];
     let mut urls: Vec<_> = refused
         .iter()
@@ -103,7 +103,7 @@ fn the_tables_are_as_long_as_they_are_meant_to_be() {
 }
 
 #[test]
-fn only_https_to_a_public_name_or_address_may_reach_the_public() {
+fn only_https_with_a_public_name_or_address_reaches_public_addresses() {
     for (url, reach) in [
         ("https://example.com/", Reach::Public),
         ("https://1.1.1.1/", Reach::Public),
@@ -122,7 +122,7 @@ fn only_https_to_a_public_name_or_address_may_reach_the_public() {
 }
 
 #[test]
-fn knows_an_address_from_a_name() {
+fn distinguishes_an_address_from_a_name() {
     for (url, address) in [
         ("https://example.com/", None),
         ("https://1.1.1.1:8443/", Some("1.1.1.1")),
@@ -141,7 +141,7 @@ fn knows_an_address_from_a_name() {
 }
 
 #[test]
-fn holds_to_the_limits_of_length() {
+fn refuses_a_url_or_a_host_name_that_is_too_long() {
     let fill = |chars: usize| {
         let start = "https://example.com/";
         format!("{start}{}", "a".repeat(chars - start.len()))
@@ -169,7 +169,7 @@ fn holds_to_the_limits_of_length() {
 }
 
 #[test]
-fn shows_no_query() {
+fn hides_the_query() {
     for (text, shown) in [
         (
             "https://example.com/p?token=secret&x=?",
@@ -186,10 +186,10 @@ fn shows_no_query() {
     }
 }
 
-/// What a caller reads, in every network alike.
+/// What a caller reads, which must be the same whichever networks are allowed.
 #[track_caller]
 fn sentence(url: &str) -> String {
-    let everything = AllowedNetworks::parse("0.0.0.0/0 ::/0").unwrap();
+    let everything = "0.0.0.0/0 ::/0".parse::<AllowedNetworks>().unwrap();
     let mut sentences: Vec<_> = [none(), local(), everything]
         .iter()
         .filter_map(|allowed| CallbackUrl::parse(url, allowed).err())
@@ -201,7 +201,7 @@ fn sentence(url: &str) -> String {
 }
 
 #[test]
-fn what_is_wrong_with_the_text_is_said_and_of_a_host_only_that_it_is_refused() {
+fn the_answer_names_a_fault_of_the_text_but_not_why_a_host_is_refused() {
     use RefusedUrlReason::{Character, Fragment, Port, Scheme, Slashes, UserInfo};
 
     let tables = [refused::ALWAYS, refused::CLOUD, refused::PRIVATE_NAMES];
@@ -223,9 +223,9 @@ fn what_is_wrong_with_the_text_is_said_and_of_a_host_only_that_it_is_refused() {
     assert_eq!(sentence(&long), "must have at most 2048 characters");
 }
 
-/// Whether `http` is allowed at all depends on the networks, so what is said of it may not.
+/// Whether `http` is allowed depends on the networks, so the answer about it must not.
 #[test]
-fn http_is_refused_in_the_same_words_whatever_is_allowed() {
+fn the_answer_to_http_is_the_same_whichever_networks_are_allowed() {
     for (url, expected) in [
         ("http://10.0.0.1/", "must be an https URL"),
         ("http://10.1.0.1/", "must be an https URL"),
@@ -251,7 +251,8 @@ fn http_is_refused_in_the_same_words_whatever_is_allowed() {
     }
 }
 
-/// Every notation of an IPv4 address that `inet_aton` reads: one to four parts, each decimal, octal or hexadecimal.
+/// Every notation of an IPv4 address that `inet_aton` reads: one to four parts, each decimal, octal
+/// or hexadecimal.
 fn notation() -> impl Strategy<Value = (Ipv4Addr, String)> {
     (
         any::<u32>(),
@@ -276,7 +277,7 @@ fn notation() -> impl Strategy<Value = (Ipv4Addr, String)> {
                     0 => format!("0x{number:x}"),
                     1 => format!("0X{number:08X}"),
                     2 => format!("0{number:o}"),
-                    // More often than the rest, so that canonical addresses come up too.
+                    // More frequent than the others, so that canonical addresses are generated too.
                     _ => number.to_string(),
                 })
                 .collect();
@@ -286,23 +287,27 @@ fn notation() -> impl Strategy<Value = (Ipv4Addr, String)> {
 
 proptest! {
     #[test]
-    fn an_ipv4_address_is_accepted_in_its_own_notation_and_only_when_public((address, written) in notation()) {
+    fn an_ipv4_address_is_accepted_only_in_plain_notation_and_only_when_public(
+        (address, written) in notation(),
+    ) {
         let canonical = written == address.to_string();
         let public = Reach::Public.judge(address.into(), &none()).is_ok();
         for url in [format!("https://{written}/"), format!("https://{written}:8443/x")] {
-            prop_assert_eq!(CallbackUrl::parse(&url, &none()).is_ok(), canonical && public, "{}", url);
+            let is_accepted = CallbackUrl::parse(&url, &none()).is_ok();
+            prop_assert_eq!(is_accepted, canonical && public, "{}", url);
         }
     }
 
     #[test]
     fn an_ipv6_address_is_judged_in_any_notation(bits: u128, zeros in 0..8_usize) {
-        // Runs of zeros at the front bring the embedding prefixes up.
+        // Leading zeros produce the prefixes of embedded addresses.
         let address = Ipv6Addr::from_bits(bits >> (16 * zeros));
         let public = Reach::Public.judge(address.into(), &none()).is_ok();
         let segments = address.segments();
         let full = segments.map(|segment| format!("{segment:04X}")).join(":");
         let [.., high, low] = segments;
-        let dotted = format!("{}:{}", &full[..29], Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)));
+        let low = Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low));
+        let dotted = format!("{}:{low}", &full[..29]);
         for host in [address.to_string(), full, dotted] {
             let url = format!("https://[{host}]/");
             prop_assert_eq!(CallbackUrl::parse(&url, &none()).is_ok(), public, "{}", url);
@@ -310,7 +315,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_accepted_reads_the_same_to_the_client(text in any_url()) {
+    fn the_client_reads_the_same_host_in_an_accepted_url(text in any_url()) {
         for allowed in [none(), local()] {
             let Ok(accepted) = CallbackUrl::parse(&text, &allowed) else { continue };
             let read = Url::parse(accepted.as_str()).unwrap();
@@ -330,17 +335,23 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_it_panic(text in any::<String>(), tail in any::<String>()) {
-        for text in [text, format!("https://{tail}"), format!("https://[{tail}"), format!("https://a:{tail}")] {
+    fn no_text_makes_the_parser_panic(text in any::<String>(), tail in any::<String>()) {
+        let starts = ["https://", "https://[", "https://a:"];
+        for text in starts.map(|start| format!("{start}{tail}")).into_iter().chain([text]) {
             let _ = CallbackUrl::parse(&text, &none());
             let _ = CallbackUrl::parse(&text, &local());
         }
     }
 }
 
-/// Texts close enough to URLs that a good part of them is accepted.
+/// Texts so similar to URLs that a good part of them is accepted.
 fn any_url() -> impl Strategy<Value = String> {
-    let scheme = prop_oneof![4 => Just("https://"), 1 => Just("http://"), 1 => Just("HTTPS://"), 1 => Just("https:/")];
+    let scheme = prop_oneof![
+        4 => Just("https://"),
+        1 => Just("http://"),
+        1 => Just("HTTPS://"),
+        1 => Just("https:/"),
+    ];
     let host = prop_oneof![
         "[a-zA-Z0-9-]{1,5}(\\.[a-z0-9-]{1,5}){0,3}\\.?",
         "[0-9]{1,3}(\\.[0-9]{1,3}){3}",

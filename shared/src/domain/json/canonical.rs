@@ -7,10 +7,11 @@ use serde_json::value::RawValue;
 use super::number::Decimal;
 use super::token::{Token, Tokens, decoded};
 
-/// The text that is the same for two JSON values exactly when they are equal: members sorted, strings decoded, numbers reduced
-/// to significant digits and exponent, so that `1`, `1.0` and `10e-1` agree and no two different integers do.
+/// A text that is the same for two JSON values exactly when they are equal: members are sorted,
+/// strings decoded, numbers reduced to significant digits and exponent. `1`, `1.0` and `10e-1` are
+/// equal, and two different integers never are.
 ///
-/// Expects text that [`check`](super::check) has passed; the output is for hashing, not for reading.
+/// Expects text that [`check`](super::check) has passed. The output is meant for hashing only.
 #[must_use]
 pub fn canonical(raw: &RawValue) -> String {
     let mut out = String::with_capacity(raw.get().len());
@@ -21,7 +22,7 @@ pub fn canonical(raw: &RawValue) -> String {
     out
 }
 
-/// Writes the value that `token` begins. Its depth is one that [`check`](super::check) allows.
+/// Writes the value that `token` begins. [`check`](super::check) limits the depth of the recursion.
 fn write_canonical<'a>(token: Token<'a>, tokens: &mut Tokens<'a>, out: &mut String) {
     match token {
         Token::Scalar(text) => out.push_str(&canonical_scalar(text)),
@@ -59,7 +60,7 @@ fn write_canonical<'a>(token: Token<'a>, tokens: &mut Tokens<'a>, out: &mut Stri
     }
 }
 
-/// A string with its length in front, so that no text can pass for the tokens around it.
+/// A string with its length before it, so that no text looks like the tokens around it.
 fn push_text(out: &mut String, text: &str) {
     out.push_str(&text.len().to_string());
     out.push('"');
@@ -92,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn canonical_text_agrees_exactly_for_equal_values() {
+    fn canonical_texts_are_equal_exactly_when_the_values_are() {
         for (left, right, equal) in [
             (
                 r#"{"a":1,"b":[true,null]}"#,
@@ -124,9 +125,9 @@ mod tests {
         }
     }
 
-    /// A hash of it is stored with an operation, for whichever release reads it next.
+    /// A hash of this text is stored with an operation, and later releases compare with it.
     #[test]
-    fn the_form_stays_what_it_is() {
+    fn the_canonical_form_never_changes() {
         let text = r#"{"b":[1.50,"\u0041",{}],"a":{"é":null}, "c":[[]]}"#;
         assert_eq!(
             canonical(raw(text)),
@@ -136,9 +137,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn integers_agree_only_with_themselves(left: u64, right: u64) {
+        fn two_integers_are_equal_exactly_when_their_values_are(left: u64, right: u64) {
             let (left_text, right_text) = (left.to_string(), format!("{right}.0"));
-            prop_assert_eq!(canonical(raw(&left_text)) == canonical(raw(&right_text)), left == right);
+            let is_equal = canonical(raw(&left_text)) == canonical(raw(&right_text));
+            prop_assert_eq!(is_equal, left == right);
         }
     }
 }

@@ -1,9 +1,9 @@
-//! JSON numbers by their digits. A parse into floating point would take one number for its neighbour.
+//! JSON numbers by their digits: a parse into floating point would confuse neighbouring numbers.
 
 use serde_json::value::RawValue;
 
-/// A number as its significant digits, without zeros at either end, times ten to the power of `exponent`.
-/// Zero has no digits.
+/// A number as its significant digits, without zeros at either end, times ten to the power of
+/// `exponent`. Zero has no digits.
 pub(super) struct Decimal {
     pub(super) is_negative: bool,
     pub(super) digits: String,
@@ -11,8 +11,7 @@ pub(super) struct Decimal {
 }
 
 impl Decimal {
-    /// Reads a number of JSON's grammar; `None` when its exponent has so many digits that the number is
-    /// none that anything here could hold.
+    /// Reads a number of JSON's grammar; `None` when its exponent exceeds 64 bits.
     pub(super) fn read(text: &str) -> Option<Self> {
         let (is_negative, magnitude) = match text.strip_prefix('-') {
             Some(magnitude) => (true, magnitude),
@@ -25,7 +24,7 @@ impl Decimal {
         digits.truncate(digits.trim_end_matches('0').len());
         let trailing_zeros = written - digits.len();
         let digits = digits.trim_start_matches('0').to_owned();
-        // The exponent of zero says nothing, however long it is.
+        // Zero times any power of ten is zero.
         let exponent = match exponent.parse::<i64>() {
             Ok(exponent) => exponent,
             Err(_) if digits.is_empty() => 0,
@@ -39,8 +38,8 @@ impl Decimal {
     }
 }
 
-/// A whole number that is not negative, however it is written: `5`, `5.0`, `50e-1` and `0.5E+1` are one.
-/// That is what JSON Schema calls an `integer`. `None` for any other value, and past [`u64::MAX`].
+/// A whole number that is not negative, in any spelling: `5`, `5.0`, `50e-1` and `0.5E+1` are the
+/// same. This is JSON Schema's `integer`. `None` for any other value, and above [`u64::MAX`].
 #[must_use]
 pub fn whole_number(raw: &RawValue) -> Option<u64> {
     let text = raw.get();
@@ -50,7 +49,7 @@ pub fn whole_number(raw: &RawValue) -> Option<u64> {
     whole(text)?.parse().ok()
 }
 
-/// The digits of a whole number; `None` for one with a fraction, and past 64 bits.
+/// The digits of a whole number; `None` for a number with a fraction, and beyond 64 bits.
 fn whole(number: &str) -> Option<String> {
     let Decimal {
         is_negative,
@@ -61,7 +60,7 @@ fn whole(number: &str) -> Option<String> {
         return Some("0".to_owned());
     }
     let zeros = usize::try_from(exponent).ok()?;
-    // The largest has 20 digits; more zeros than that are not worth the writing.
+    // The largest has 20 digits, so a number with more zeros is out of range.
     if zeros >= 20 {
         return None;
     }
@@ -69,16 +68,16 @@ fn whole(number: &str) -> Option<String> {
     Some(format!("{sign}{digits}{}", "0".repeat(zeros)))
 }
 
-/// JSON text whose whole numbers are written in digits alone, for a reader to whom `5.0` is no
-/// integer; `None` when they are already.
+/// JSON text whose whole numbers are written in digits only, for a reader that does not accept
+/// `5.0` as an integer; `None` when they already are.
 pub(crate) fn with_plain_integers(json: &str) -> Option<String> {
     map_numbers(json, |number| {
         number.contains(['.', 'e', 'E']).then(|| whole(number))?
     })
 }
 
-/// JSON text whose numbers floating point can hold, for a reader that fails at others: the largest
-/// number in place of a larger one; `None` when it can hold all of them.
+/// JSON text whose numbers all fit floating point, for a reader that fails at others: a number that
+/// is too large becomes the largest that fits; `None` when all fit already.
 pub(crate) fn with_finite_numbers(json: &str) -> Option<String> {
     map_numbers(json, |number| {
         let value: f64 = number.parse().ok()?;
@@ -87,10 +86,10 @@ pub(crate) fn with_finite_numbers(json: &str) -> Option<String> {
     })
 }
 
-/// JSON text with some numbers replaced; `None` when none was. Strings are left alone.
+/// JSON text with some numbers replaced; `None` when none was. Strings stay unchanged.
 fn map_numbers(json: &str, replace: impl Fn(&str) -> Option<String>) -> Option<String> {
     let mut mapped = String::new();
-    // What comes before it is in `mapped`.
+    // `mapped` has the text before this position.
     let mut copied = 0;
     let bytes = json.as_bytes();
     let mut at = 0;
@@ -132,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_number_is_one_in_every_spelling() {
+    fn a_whole_number_is_read_in_every_spelling() {
         for (text, number) in [
             ("0", 0),
             ("-0", 0),
@@ -167,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_none() {
+    fn any_other_value_is_not_a_whole_number() {
         for text in [
             "-1",
             "-1.0",

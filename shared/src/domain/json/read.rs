@@ -1,28 +1,27 @@
-//! From bytes to one JSON value: where they are none, and nothing else.
+//! Reading one JSON value from bytes, with the position of the first error.
 
 use std::str;
 
 use serde_json::value::RawValue;
 
-/// Bytes that are no JSON. Reads on after what they were, such as "the body".
+/// Bytes that are not JSON. The text follows the name of what they are, such as "the body".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotJson {
-    /// They are not UTF-8.
     #[error("is not UTF-8 from byte {position_bytes} on")]
     NotUtf8 {
-        /// The first byte that is wrong, from 0.
+        /// The first invalid byte, from 0.
         position_bytes: usize,
     },
     /// They are text, but not one JSON value.
     #[error("is not JSON at byte {position_bytes}")]
     NotJson {
-        /// Where the reader stopped, from 0; the length when the text ends too early.
+        /// Where the parser stopped, from 0; the length when the text ends too early.
         position_bytes: usize,
     },
 }
 
 impl NotJson {
-    /// The byte that is wrong, from 0; the length when something is missing at the end.
+    /// The first invalid byte, from 0; the length when the text ends too early.
     #[must_use]
     pub const fn position_bytes(self) -> usize {
         match self {
@@ -35,7 +34,7 @@ impl NotJson {
 ///
 /// # Errors
 ///
-/// The byte that is wrong.
+/// The position of the first invalid byte.
 pub fn read(bytes: &[u8]) -> Result<&RawValue, NotJson> {
     let text = str::from_utf8(bytes).map_err(|error| NotJson::NotUtf8 {
         position_bytes: error.valid_up_to(),
@@ -49,7 +48,7 @@ pub fn read(bytes: &[u8]) -> Result<&RawValue, NotJson> {
     })
 }
 
-/// The parser counts lines and columns from 1; callers are told bytes from 0.
+/// The parser counts lines and columns from 1. Callers see bytes from 0.
 fn position_bytes(text: &str, line: usize, column: usize) -> usize {
     let lines_before: usize = text
         .split_inclusive('\n')
@@ -64,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_byte_that_is_wrong_is_named() {
+    fn an_error_has_the_position_of_the_first_invalid_byte() {
         for (bytes, position_bytes) in [
             (&b""[..], 0),
             (b"x", 0),

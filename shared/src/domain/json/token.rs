@@ -1,7 +1,6 @@
-//! JSON text as a stream of tokens, of which each byte is read once.
+//! JSON text as a stream of tokens. It reads each byte once.
 //!
-//! A reader that takes a value apart level by level reads the innermost level as often as there are
-//! levels around it.
+//! A reader that descends level by level reads the innermost level once for each level around it.
 
 use std::borrow::Cow;
 
@@ -21,7 +20,7 @@ pub(super) enum Token<'a> {
     Scalar(&'a str),
 }
 
-/// The tokens of one value, in their order.
+/// The tokens of one value, in order.
 #[derive(Debug)]
 pub(super) struct Tokens<'a> {
     text: &'a str,
@@ -36,7 +35,7 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// Passes over bytes; the first that is another.
+    /// Skips bytes, and returns the first that is not skipped.
     fn skip(&mut self, passed: impl Fn(u8) -> bool) -> Option<u8> {
         let bytes = self.text.as_bytes();
         while bytes.get(self.at).is_some_and(|byte| passed(*byte)) {
@@ -45,12 +44,12 @@ impl<'a> Tokens<'a> {
         bytes.get(self.at).copied()
     }
 
-    /// Passes over a string, whose opening quote is next.
+    /// Skips a string, whose opening quote is next, and returns it.
     fn string(&mut self) -> &'a str {
         let start = self.at;
         self.at += 1;
         while let Some(byte) = self.skip(|byte| byte != b'"' && byte != b'\\') {
-            // An escape has one more character; those of `\u` are no quotes.
+            // An escape has at least one more character; the hex digits of `\u` are not quotes.
             self.at += if byte == b'\\' { 2 } else { 1 };
             if byte == b'"' {
                 break;
@@ -92,7 +91,7 @@ impl<'a> Iterator for Tokens<'a> {
     }
 }
 
-/// What a string says; `None` when it holds half of a surrogate pair.
+/// The text of a string; `None` when it has an unpaired surrogate.
 pub(super) fn decoded(string: &str) -> Option<Cow<'_, str>> {
     if string.contains('\\') {
         return serde_json::from_str(string).ok().map(Cow::Owned);
@@ -106,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_token_comes_once_in_the_order_of_the_text() {
+    fn each_token_appears_once_in_the_order_of_the_text() {
         use Token::{BeginArray, BeginObject, EndArray, EndObject, Name, Scalar, Text};
         let text =
             " { \"a\\\"\" : [1e5,-2 ,\"b\\\\\", \":\"],\r\n\"c\":{\"d\" :null} , \"e\":[] } ";

@@ -9,10 +9,10 @@ fn ip(text: &str) -> IpAddr {
 }
 
 fn allowed(list: &str) -> AllowedNetworks {
-    AllowedNetworks::parse(list).unwrap()
+    list.parse::<AllowedNetworks>().unwrap()
 }
 
-/// Blocks with public addresses, if any, right before and right behind them.
+/// Special blocks. The addresses directly before and after each, if any, are public.
 const SPECIAL_BLOCKS: &[&str] = &[
     "0.0.0.0/8",
     "10.0.0.0/8",
@@ -69,7 +69,7 @@ fn every_special_block_ends_where_the_registry_says() {
 }
 
 #[test]
-fn nothing_behind_ipv6_global_unicast_is_public() {
+fn an_ipv6_address_after_global_unicast_is_not_public() {
     assert!(is_globally_routable(ip("3fff:ffff::")));
     for address in [
         "4000::", "5f00::1", "fc00::1", "fd00::1", "fe80::1", "fec0::1", "ff02::1",
@@ -79,7 +79,7 @@ fn nothing_behind_ipv6_global_unicast_is_public() {
 }
 
 #[test]
-fn an_allowed_network_opens_what_it_contains_and_nothing_else() {
+fn an_allowed_network_allows_only_the_addresses_that_it_contains() {
     let allowed = allowed("127.0.0.1/32, ::1/128 10.20.0.0/16,fd12::/16");
     for address in ["127.0.0.1", "::1", "10.20.255.255", "fd12:3456::1"] {
         assert_eq!(
@@ -122,7 +122,7 @@ fn an_allowed_network_opens_what_it_contains_and_nothing_else() {
 }
 
 #[test]
-fn an_embedded_address_must_be_named_in_both_its_forms() {
+fn an_embedded_address_must_be_allowed_in_both_its_forms() {
     let nat64 = allowed("64:ff9b::/96");
     assert_eq!(Reach::Public.judge(ip("64:ff9b::1.1.1.1"), &nat64), Ok(()));
     assert_eq!(
@@ -153,7 +153,7 @@ fn an_embedded_address_must_be_named_in_both_its_forms() {
 }
 
 #[test]
-fn no_setting_opens_the_services_of_the_cloud() {
+fn no_setting_allows_the_addresses_of_cloud_services() {
     let everything = allowed("0.0.0.0/0 ::/0");
     for address in [
         "169.254.169.254",
@@ -198,7 +198,7 @@ fn an_error_names_the_entry_by_its_position_and_not_by_its_content() {
         ("10.0.0.0/8,,secret", 2),
         ("10.0.0.0/8 ::/0\t127.1/8", 3),
     ] {
-        let error = AllowedNetworks::parse(list).unwrap_err();
+        let error = list.parse::<AllowedNetworks>().unwrap_err();
         assert_eq!(error, InvalidNetwork { position }, "{list}");
         assert!(!error.to_string().contains("secret"));
     }
@@ -217,7 +217,7 @@ fn a_network_of_all_addresses_is_found_by_its_position() {
 }
 
 #[test]
-fn a_network_that_leads_to_the_host_itself_is_found_by_its_position() {
+fn a_network_that_contains_the_host_itself_is_found_by_its_position() {
     for list in [
         "",
         "1.0.0.0/8 126.0.0.0/8 128.0.0.0/3 169.253.0.0/16 169.255.0.0/16 10.20.0.0/16",
@@ -258,7 +258,7 @@ fn a_network_that_leads_to_the_host_itself_is_found_by_its_position() {
 
 proptest! {
     #[test]
-    fn nothing_that_carries_an_ipv4_address_is_public(bits: u32) {
+    fn an_address_that_embeds_an_ipv4_address_is_not_public(bits: u32) {
         let (high, low) = ((bits >> 16) as u16, (bits & 0xffff) as u16);
         for segments in [
             [0, 0, 0, 0, 0, 0, high, low],
@@ -274,7 +274,7 @@ proptest! {
     }
 
     #[test]
-    fn without_allowed_networks_the_public_is_all_there_is(v4: u32, v6: u128) {
+    fn without_allowed_networks_only_public_addresses_are_allowed(v4: u32, v6: u128) {
         for address in [IpAddr::V4(v4.into()), IpAddr::V6(v6.into())] {
             let none = AllowedNetworks::default();
             prop_assert_eq!(

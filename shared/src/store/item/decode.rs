@@ -1,6 +1,9 @@
-//! Reading a head: by matching what its state must and must not have.
+//! Reading a head: by matching the attributes that its state must have and must not have.
 //!
-//! Anything else is corrupt, and the error names the attribute. It is never repaired by guessing.
+//! Any other combination is corrupt, and the error names the attribute. It is never repaired by
+//! guessing.
+
+use std::str::FromStr;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Deserialize;
@@ -9,7 +12,6 @@ use super::stored::{StoredAttempt, StoredError, StoredLastError};
 use super::{Item, name};
 use crate::domain::callback::{Attempt, Callback, CallbackStatus, Event};
 use crate::domain::fingerprint::RequestHash;
-use crate::domain::id::{AttemptId, ClaimId, CreateId, OperationId};
 use crate::domain::json::Json;
 use crate::domain::limits::{FORMAT, GONE_RETENTION};
 use crate::domain::operation::{
@@ -25,7 +27,7 @@ use crate::store::payload;
 ///
 /// # Errors
 ///
-/// When it is of a newer format, or corrupt.
+/// When it has a newer format, or is corrupt.
 pub(in crate::store) fn operation(item: &Item) -> Result<Operation, StoreError> {
     let fields = Fields { item };
     let format: u32 = fields.number(name::FORMAT)?;
@@ -36,8 +38,8 @@ pub(in crate::store) fn operation(item: &Item) -> Result<Operation, StoreError> 
         });
     }
     Ok(Operation {
-        id: fields.parsed(name::PK, OperationId::parse)?,
-        create_id: fields.parsed(name::CREATE_ID, CreateId::parse)?,
+        id: fields.parsed(name::PK)?,
+        create_id: fields.parsed(name::CREATE_ID)?,
         owner: Owner::from_stored(fields.text(name::OWNER)?.to_owned()),
         function: fields.text(name::FUNCTION)?.to_owned(),
         function_version: fields.text(name::FUNCTION_VERSION)?.to_owned(),
@@ -65,16 +67,16 @@ fn empty() -> Payload {
     Payload::Inline(Json::empty_object())
 }
 
-/// When a head that may be of a newer format expires.
+/// When a head expires, also one of a newer format.
 pub(in crate::store) fn expires_at(item: &Item) -> Result<Timestamp, StoreError> {
     Fields { item }.expires_at()
 }
 
-/// The place in a list that a key of the index names.
+/// The position in a list that a key of the index names.
 pub(in crate::store) fn position(key: &Item) -> Result<Position, StoreError> {
     let fields = Fields { item: key };
     Ok(Position {
-        id: fields.parsed(name::PK, OperationId::parse)?,
+        id: fields.parsed(name::PK)?,
         created_at: fields.time(name::CREATED_AT)?,
     })
 }
@@ -123,11 +125,21 @@ impl<'a> Fields<'a> {
         self.optional_text(name)?.ok_or_else(|| self.corrupt(name))
     }
 
-    fn parsed<T>(&self, name: &'static str, parse: fn(&str) -> Option<T>) -> Result<T, StoreError> {
+    fn parsed<T: FromStr>(&self, name: &'static str) -> Result<T, StoreError> {
+        self.text(name)?.parse().map_err(|_| self.corrupt(name))
+    }
+
+    fn optional_parsed<T: FromStr>(&self, name: &'static str) -> Result<Option<T>, StoreError> {
+        let text = self.optional_text(name)?;
+        let parsed = text.map(str::parse).transpose();
+        parsed.map_err(|_| self.corrupt(name))
+    }
+
+    fn word<T>(&self, name: &'static str, parse: fn(&str) -> Option<T>) -> Result<T, StoreError> {
         parse(self.text(name)?).ok_or_else(|| self.corrupt(name))
     }
 
-    fn optional_parsed<T>(
+    fn optional_word<T>(
         &self,
         name: &'static str,
         parse: fn(&str) -> Option<T>,
@@ -138,10 +150,7 @@ impl<'a> Fields<'a> {
         parse(text).map(Some).ok_or_else(|| self.corrupt(name))
     }
 
-    fn optional_number<T: std::str::FromStr>(
-        &self,
-        name: &'static str,
-    ) -> Result<Option<T>, StoreError> {
+    fn optional_number<T: FromStr>(&self, name: &'static str) -> Result<Option<T>, StoreError> {
         match self.item.get(name) {
             None => Ok(None),
             Some(AttributeValue::N(digits)) => {
@@ -151,7 +160,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn number<T: std::str::FromStr>(&self, name: &'static str) -> Result<T, StoreError> {
+    fn number<T: FromStr>(&self, name: &'static str) -> Result<T, StoreError> {
         self.optional_number(name)?
             .ok_or_else(|| self.corrupt(name))
     }
@@ -164,7 +173,7 @@ impl<'a> Fields<'a> {
         self.number(name).map(Timestamp::from_millis)
     }
 
-    /// What [`delete_at`](super::delete_at) was made of.
+    /// The inverse of [`delete_at`](super::delete_at).
     fn expires_at(&self) -> Result<Timestamp, StoreError> {
         let delete_at = Timestamp::from_secs(self.number(name::DELETE_AT)?);
         Ok(delete_at - GONE_RETENTION)
@@ -201,10 +210,11 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The state, from all attributes that belong to one: what a state must have is there, and nothing else.
+    /// The state, from all attributes that belong to one: those that the state must have are
+    /// present, and no others.
     fn state(&self) -> Result<State, StoreError> {
-        let status = self.parsed(name::STATUS, Status::parse)?;
-        let claim_id = self.optional_parsed(name::CLAIM_ID, ClaimId::parse)?;
+        let status = self.word(name::STATUS, Status::parse)?;
+        let claim_id = self.optional_parsed(name::CLAIM_ID)?;
         let lease_until = self.optional_time(name::LEASE_UNTIL)?;
         let ended_at = self.optional_time(name::ENDED_AT)?;
         let result = self.payload(name::RESULT)?;
@@ -270,7 +280,7 @@ impl<'a> Fields<'a> {
         Ok(Some(Callback {
             url: url.to_owned(),
             events: events.ok_or_else(|| self.corrupt(name::CALLBACK_EVENTS))?,
-            recorded: self.optional_parsed(name::CALLBACK_STATUS, CallbackStatus::parse)?,
+            recorded: self.optional_word(name::CALLBACK_STATUS, CallbackStatus::parse)?,
             attempts_made: self
                 .optional_number(name::CALLBACK_ATTEMPTS_MADE)?
                 .unwrap_or(0),
@@ -287,7 +297,7 @@ impl<'a> Fields<'a> {
                     duration_ms: attempt.ms,
                 })
                 .collect(),
-            last_attempt_id: self.optional_parsed(name::CALLBACK_ATTEMPT_ID, AttemptId::parse)?,
+            last_attempt_id: self.optional_parsed(name::CALLBACK_ATTEMPT_ID)?,
             next_attempt_at: self.optional_time(name::CALLBACK_NEXT_AT)?,
         }))
     }

@@ -1,4 +1,4 @@
-//! What stands in a head as JSON text: errors, and a callback's attempts.
+//! Errors and a callback's attempts, which a head stores as JSON text.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,6 @@ use crate::domain::callback::Attempt;
 use crate::domain::json::{Json, encode};
 use crate::domain::operation::OperationError;
 
-/// Error objects as they are stored, in one attribute of JSON text.
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredError {
     pub(super) code: String,
@@ -68,13 +67,12 @@ fn json_text(value: &impl Serialize) -> AttributeValue {
     text(encode(value))
 }
 
-/// The attribute that holds a failed operation's errors.
 pub(in crate::store) fn errors(errors: &[OperationError]) -> AttributeValue {
     let stored: Vec<_> = errors.iter().map(StoredError::from).collect();
     json_text(&stored)
 }
 
-/// The attribute that holds the error of an attempt that was let go.
+/// The error of an attempt that will be retried.
 pub(in crate::store) fn last_error(attempt: u32, error: &OperationError) -> AttributeValue {
     json_text(&StoredLastError {
         attempt,
@@ -82,7 +80,6 @@ pub(in crate::store) fn last_error(attempt: u32, error: &OperationError) -> Attr
     })
 }
 
-/// The attribute that holds a callback's attempts.
 pub(in crate::store) fn callback_attempts(attempts: &[Attempt]) -> AttributeValue {
     let stored: Vec<_> = attempts
         .iter()

@@ -1,4 +1,4 @@
-//! How far each process has come: the call that it makes next, and what it knows for that.
+//! The progress of each process: its next call, and what it knows.
 
 /// How a submit was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -9,16 +9,16 @@ pub enum Answer {
     Replayed,
     /// 409.
     Conflict,
-    /// Not at all, or 5xx.
+    /// With an error, or not at all.
     None,
 }
 
-/// How far a submit has come.
+/// A submit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Submit {
-    /// Not asked yet.
-    Unasked,
-    /// Has found an operation by an eventually consistent read, and reads it again.
+    /// Not requested yet.
+    NotRequested,
+    /// Reads again, consistently, an operation that an eventually consistent read returned.
     ReadAgain,
     /// Sends its message.
     Send,
@@ -26,11 +26,11 @@ pub enum Submit {
     WriteArguments,
     /// Creates its record.
     Create,
-    /// Creates its record, which it may have done.
+    /// Retries its create, which may have been applied.
     CreateAgain,
-    /// Was refused, and deletes its payload items before it answers this.
+    /// Was refused: deletes its payload items, then gives this answer.
     Discard(Answer),
-    /// Over.
+    /// Ended.
     Answered(Answer),
 }
 
@@ -39,48 +39,42 @@ pub enum Submit {
 pub enum Worker {
     /// Waits for a message.
     Idle,
-    /// Serves the message of this incarnation.
+    /// Handles a message of this incarnation.
     Serves(u8, Serving),
 }
 
-/// What a worker does next.
+/// A worker's next call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Serving {
     /// Reads the record, for a message from the dead-letter queue.
-    Look,
+    Read,
     /// Claims.
     Claim,
-    /// Holds the attempt, at this version.
+    /// Runs the attempt, at this version.
     Work {
-        /// `attempt`.
         attempt: u8,
         /// `lock_version`.
         version: u8,
     },
     /// Records how the attempt ended.
     Finish {
-        /// `attempt`.
         attempt: u8,
         /// `lock_version`.
         version: u8,
-        /// How it ended.
         ending: Ending,
     },
     /// Deletes the result of this attempt, whose operation is gone.
-    Discard {
-        /// `attempt`.
-        attempt: u8,
-    },
-    /// Gives up what it met at this version.
+    Discard { attempt: u8 },
+    /// Gives up the operation that it met at this version.
     GiveUp {
         /// `lock_version`.
         version: u8,
     },
-    /// Sends the wake-up of a due callback.
+    /// Sends the message of a due callback.
     Announce,
-    /// Sends a fresh message for the one that it has.
+    /// Sends a fresh message in place of its own.
     SendAfresh,
-    /// Has Lambda delete the message.
+    /// Lets Lambda delete the message.
     Acknowledge,
 }
 
@@ -89,9 +83,9 @@ pub enum Serving {
 pub enum Ending {
     /// With a result.
     Complete,
-    /// With an error for good, or without attempts or time left.
+    /// With a permanent error, or without attempts or time left.
     Fail,
-    /// With an error, and there is another attempt.
+    /// With an error, and another attempt follows.
     Retry,
 }
 
@@ -109,31 +103,30 @@ pub struct Read {
 pub enum Sender {
     /// Waits for a message.
     Idle,
-    /// Serves a message.
+    /// Handles a message.
     Serves {
-        /// The incarnation that it is for.
+        /// The incarnation that the message is for.
         create: u8,
-        /// What it says of a redelivery that it asks for.
+        /// The message's `redeliver_after_attempts`, if it asks for a redelivery.
         redelivery: Option<u8>,
         /// Whether it came from the dead-letter queue.
         dead: bool,
-        /// What comes next.
         next: Sending,
     },
 }
 
-/// What a sender does next.
+/// A sender's next call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Sending {
-    /// Reads the record, and posts if that is due.
-    Look,
-    /// Starts the round that the message asks for, and posts if it is due then.
+    /// Reads the record, and posts if the callback is due.
+    Read,
+    /// Starts the round that the message asks for, and posts if the callback is due then.
     StartRound(Read),
     /// Records an attempt.
     Record(Read, Settlement),
     /// Sends the next wake-up.
     Wake,
-    /// Has Lambda delete the message.
+    /// Lets Lambda delete the message.
     Acknowledge,
 }
 
@@ -150,44 +143,45 @@ pub enum Settlement {
     Exhausted,
 }
 
-/// How far a cancel has come.
+/// A cancel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Cancel {
-    /// Not asked yet.
-    Unasked,
+    /// Not requested yet.
+    NotRequested,
     /// Cancels.
     Write,
-    /// Sends the wake-up of the callback of this incarnation.
+    /// Sends the message of this incarnation's callback.
     Announce(u8),
-    /// Over.
+    /// Ended.
     Answered,
 }
 
-/// How far a redelivery has come.
+/// A redelivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Redeliver {
-    /// Not asked yet.
-    Unasked,
-    /// Sends its wake-up, for this incarnation and after these many attempts.
+    /// Not requested yet.
+    NotRequested,
+    /// Sends its wake-up, for this incarnation and after this number of attempts.
     Send(u8, u8),
-    /// Over, and nothing sent.
+    /// Ended without sending.
     Failed,
-    /// Over; what it sent.
+    /// Ended; what it sent.
     Sent(u8, u8),
 }
 
-/// How far an erase has come.
+/// An erase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Erase {
-    /// Not asked yet.
-    Unasked,
-    /// Marks the head of the incarnation that it has read, when these submits, as bits, had begun.
+    /// Not requested yet.
+    NotRequested,
+    /// Marks the head of the incarnation that it has read. The second value: the submits, as bits,
+    /// that had begun by then.
     Mark(u8, u8),
     /// Deletes the payload items of this incarnation, and those of these submits, as bits: they
     /// began before the mark.
     DeletePayloads(u8, u8),
-    /// Replaces the head of this incarnation by a mark.
-    LeaveMark(u8),
-    /// Over.
+    /// Reduces the head of this incarnation to a tombstone.
+    LeaveTombstone(u8),
+    /// Ended.
     Answered,
 }

@@ -1,4 +1,4 @@
-//! What the callback's sender records, as in `shared/src/store/callback.rs`.
+//! What the callback function records, as in `shared/src/store/callback.rs`.
 
 use shared::domain::callback::CallbackStatus;
 
@@ -12,7 +12,7 @@ pub(crate) enum RecordedAttempt {
     Refused { due: bool },
 }
 
-/// `Store::record_attempt`, by a sender in a slot.
+/// `Store::record_attempt`, by the sender in a slot.
 pub(crate) fn record_attempt(
     state: &mut State,
     config: &Config,
@@ -20,14 +20,14 @@ pub(crate) fn record_attempt(
     create: u8,
     (read, settlement): (Read, Settlement),
 ) -> Written<RecordedAttempt> {
-    let stands = stands_as(state, config, create, read);
-    if stands {
-        let was_settled = state
+    let unchanged = unchanged_since(state, config, create, read);
+    if unchanged {
+        let was_over = state
             .record()
             .and_then(Head::callback_status)
             .is_some_and(CallbackStatus::allows_redelivery);
-        if was_settled {
-            state.breach(Breach::SettledChanged);
+        if was_over {
+            state.breach(Breach::EndedRoundChanged);
         }
         if let Some(callback) = state.head.as_mut().and_then(|head| head.callback.as_mut()) {
             callback.attempts_made = read.attempts_made + 1;
@@ -42,14 +42,14 @@ pub(crate) fn record_attempt(
             });
         }
     }
-    let standing = state.record_of(create);
-    let ours = standing
+    let current = state.record_of(create);
+    let own = current
         .and_then(|head| head.callback.as_ref())
         .is_some_and(|callback| callback.last_by == Some(slot));
-    let due = standing.is_some_and(Head::callback_is_due);
+    let due = current.is_some_and(Head::callback_is_due);
     Written {
-        applied: stands,
-        outcome: if ours {
+        applied: unchanged,
+        outcome: if own {
             RecordedAttempt::Written
         } else {
             RecordedAttempt::Refused { due }
@@ -57,7 +57,7 @@ pub(crate) fn record_attempt(
     }
 }
 
-/// `Store::start_round`: whether the callback is due then, by this write or another.
+/// `Store::start_round`. Returns whether the callback is due then, by this write or another.
 pub(crate) fn start_round(
     state: &mut State,
     config: &Config,
@@ -65,11 +65,11 @@ pub(crate) fn start_round(
     read: Read,
     redelivery: u8,
 ) -> Written<bool> {
-    let settled = state
+    let is_over = state
         .record()
         .and_then(Head::callback_status)
         .is_some_and(CallbackStatus::allows_redelivery);
-    let applied = settled && stands_as(state, config, create, read);
+    let applied = is_over && unchanged_since(state, config, create, read);
     if applied && state.rounds & 1 << redelivery != 0 {
         state.breach(Breach::RoundStartedAgain);
     }
@@ -90,8 +90,9 @@ pub(crate) fn start_round(
     }
 }
 
-/// The condition of both: the record is the one that was read, and nobody has recorded an attempt of its callback since.
-fn stands_as(state: &State, config: &Config, create: u8, read: Read) -> bool {
+/// The condition of both: the record is the one that was read, and no attempt of its callback has
+/// been recorded since.
+fn unchanged_since(state: &State, config: &Config, create: u8, read: Read) -> bool {
     let record = state.record_of(create);
     let Some(head) = record.filter(|head| head.status.is_terminal()) else {
         return false;

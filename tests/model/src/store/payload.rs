@@ -1,10 +1,11 @@
-//! Payload items, and erasing an operation with all of them, as in `shared/src/store/{payload,erase}.rs`.
+//! Payload items, and erasing an operation with all of them, as in
+//! `shared/src/store/{payload,erase}.rs`.
 
 use super::{bit, change};
 use crate::config::{Config, Fault};
 use crate::state::{Breach, Item, Key, State, Submit};
 
-/// The name of an incarnation's arguments.
+/// The key of an incarnation's arguments.
 pub(crate) fn arguments_key(config: &Config, create: u8) -> Key {
     match config.fault {
         Some(Fault::PayloadsUnderOneName) => Key::Arguments(0),
@@ -12,7 +13,7 @@ pub(crate) fn arguments_key(config: &Config, create: u8) -> Key {
     }
 }
 
-/// The name of an attempt's result.
+/// The key of an attempt's result.
 pub(crate) fn result_key(config: &Config, create: u8, attempt: u8) -> Key {
     match config.fault {
         Some(Fault::PayloadsUnderOneName) => Key::Result(0, 0),
@@ -20,14 +21,16 @@ pub(crate) fn result_key(config: &Config, create: u8, attempt: u8) -> Key {
     }
 }
 
-/// `Store::write_payload`: never over another, which is taken for our own, whose answer was lost.
+/// `Store::write_payload`: an existing item is never overwritten. It is taken for an own write
+/// whose answer was lost.
 pub(crate) fn write_payload(state: &mut State, key: Key, of: (u8, u8)) {
     if !state.items.iter().any(|item| item.key == key) {
         state.items.push(Item { key, of });
     }
 }
 
-/// What `Store::erase` reads: the incarnation that it is to erase, and whether it is marked, by one that died.
+/// What `Store::erase` reads: the incarnation to erase, and whether an erase that crashed has
+/// marked it.
 pub(crate) fn erasable(state: &State) -> Option<(u8, bool)> {
     let ended = state.record().is_some_and(|head| head.status.is_terminal());
     let head = state.head.as_ref().filter(|head| ended || head.erased)?;
@@ -38,13 +41,13 @@ pub(crate) fn erasable(state: &State) -> Option<(u8, bool)> {
 pub(crate) fn begun(state: &State) -> u8 {
     let begun = (0..)
         .zip(state.submits)
-        .filter(|(_, submit)| *submit != Submit::Unasked);
+        .filter(|(_, submit)| *submit != Submit::NotRequested);
     begun.fold(0, |bits, (create, _)| bits | bit(create))
 }
 
-/// `Store::mark_erased`, of what was read when these submits had begun; whether it was applied. When it
-/// is refused, the incarnation is marked or gone. An erase goes by the time of its read, so that what
-/// has expired since is marked as well.
+/// `Store::mark_erased`, when these submits had begun. Returns whether it was applied; when it was
+/// refused, the incarnation is marked or gone. An erase uses the time of its read, so an operation
+/// that has expired since is marked as well.
 pub(crate) fn mark_erased(state: &mut State, config: &Config, create: u8, begun: u8) -> bool {
     let unnamed = config.has(Fault::EraseNamesNoIncarnation);
     let marked = state
@@ -66,7 +69,7 @@ pub(crate) fn mark_erased(state: &mut State, config: &Config, create: u8, begun:
 /// The submits that had begun before the mark of an incarnation; none when the mark is gone.
 pub(crate) fn begun_before_mark(state: &State, create: u8) -> u8 {
     let marked = state.head.as_ref().filter(|head| head.erased);
-    let marked = marked.map(|head| head.create).or(state.mark);
+    let marked = marked.map(|head| head.create).or(state.tombstone);
     if marked == Some(create) {
         state.begun
     } else {
@@ -76,9 +79,9 @@ pub(crate) fn begun_before_mark(state: &State, create: u8) -> u8 {
 
 /// `Store::delete_items` of an erase.
 pub(crate) fn delete_items(state: &mut State, config: &Config, create: u8, begun: u8) {
-    let goes = |of: u8| of == create || begun & bit(of) != 0;
+    let is_deleted = |of: u8| of == create || begun & bit(of) != 0;
     let all = config.has(Fault::EraseDeletesLaterItems);
-    state.items.retain(|item| !all && !goes(item.of.0));
+    state.items.retain(|item| !all && !is_deleted(item.of.0));
 }
 
 /// `Store::delete_payloads` of a refused submit, and `Store::delete_result`.
@@ -86,14 +89,14 @@ pub(crate) fn delete_item(state: &mut State, key: Key) {
     state.items.retain(|item| item.key != key);
 }
 
-/// `Store::leave_mark`, unless a new incarnation has taken the head's place.
-pub(crate) fn leave_mark(state: &mut State, config: &Config, create: u8) {
+/// `Store::leave_tombstone`, unless a new incarnation has taken the head's place.
+pub(crate) fn leave_tombstone(state: &mut State, config: &Config, create: u8) {
     if state
         .head
         .as_ref()
         .is_some_and(|head| head.create == create)
     {
         state.head = None;
-        state.mark = (!config.has(Fault::EraseDeletesHead)).then_some(create);
+        state.tombstone = (!config.has(Fault::EraseDeletesHead)).then_some(create);
     }
 }

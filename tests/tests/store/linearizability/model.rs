@@ -1,6 +1,8 @@
-//! One operation, one call after the other: what every call would answer if it had the store to itself.
+//! The sequential specification: what each call would return if the calls for one operation ran one
+//! after the other.
 //!
-//! Which steps are legal is asked of the transition table; that the conditional writes say the same is what is being tested.
+//! The transition table decides which steps are legal. The test checks that the conditional writes
+//! agree with it.
 
 use shared::domain::operation::Operation;
 use shared::domain::time::Timestamp;
@@ -10,7 +12,7 @@ use todc_utils::specifications::Specification;
 use super::super::{LEASE, NOW, secs};
 use super::DEADLINE_SECS;
 
-/// A call of the store, with the time that it was given. Tokens are numbers here.
+/// A call of the store, with the time that it was given. Tokens are numbers.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Call {
     Create {
@@ -44,43 +46,42 @@ pub(super) enum Call {
     Get,
 }
 
-/// What a holder holds.
+/// What a holder's writes must match.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Fence {
     pub(super) claim_id: u8,
     pub(super) lock_version: u64,
 }
 
-/// What a call answers.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Answer {
     Created,
-    Existing(Seen),
-    Claimed(Seen),
+    Existing(Observed),
+    Claimed(Observed),
     Busy { until: Timestamp },
-    Exhausted(Seen),
-    Ended(Seen),
+    Exhausted(Observed),
+    Ended(Observed),
     OtherIncarnation,
     Absent,
     Renewed,
-    Written(Seen),
+    Written(Observed),
     Lost,
     MovedOn,
-    Cancelled { seen: Seen, by_us: bool },
+    Cancelled { observed: Observed, by_us: bool },
     CannotCancel,
-    Is(Seen),
+    Is(Observed),
 }
 
-/// An operation as an answer shows it.
+/// The parts of an operation that answers are compared by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Seen {
+pub(super) struct Observed {
     pub(super) create_id: u8,
     pub(super) status: Status,
     pub(super) lock_version: u64,
     pub(super) attempt: u32,
 }
 
-impl Seen {
+impl Observed {
     pub(super) fn of(operation: &Operation, create_id: u8) -> Self {
         Self {
             create_id,
@@ -91,10 +92,9 @@ impl Seen {
     }
 }
 
-/// Claims that an operation may have here, as the sample says.
+/// The sample operation's limit of claims.
 const ATTEMPTS_MAX: u32 = 3;
 
-/// What is in the store.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct Model {
     record: Option<Record>,
@@ -102,37 +102,38 @@ pub(super) struct Model {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Record {
-    seen: Seen,
+    observed: Observed,
     claim_id: Option<u8>,
-    free_from: Timestamp,
+    lease_until: Timestamp,
 }
 
-fn is_spent(attempt: u32, now: Timestamp) -> bool {
+fn is_exhausted(attempt: u32, now: Timestamp) -> bool {
     attempt >= ATTEMPTS_MAX || NOW + secs(DEADLINE_SECS) <= now
 }
 
 impl Model {
     fn create(&mut self, create_id: u8) -> Answer {
-        let from = self.record.as_ref().map(|record| record.seen);
-        let Verdict::To(status) = verdict(from.map(|seen| seen.status), Step::Create) else {
+        let from = self.record.as_ref().map(|record| record.observed);
+        let Verdict::To(status) = verdict(from.map(|observed| observed.status), Step::Create)
+        else {
             let existing = from.unwrap();
-            // Its own, made before.
+            // Its own record, created before.
             return if existing.create_id == create_id {
                 Answer::Created
             } else {
                 Answer::Existing(existing)
             };
         };
-        let seen = Seen {
+        let observed = Observed {
             create_id,
             status,
             lock_version: 1,
             attempt: 0,
         };
         self.record = Some(Record {
-            seen,
+            observed,
             claim_id: None,
-            free_from: Timestamp::from_millis(0),
+            lease_until: Timestamp::from_millis(0),
         });
         Answer::Created
     }
@@ -141,53 +142,53 @@ impl Model {
         let Some(record) = &mut self.record else {
             return Answer::Absent;
         };
-        if record.seen.create_id != create_id {
+        if record.observed.create_id != create_id {
             return Answer::OtherIncarnation;
         }
-        if !is_spent(record.seen.attempt, now) && record.take(Step::Claim, now) {
-            record.seen.attempt += 1;
+        if !is_exhausted(record.observed.attempt, now) && record.take(Step::Claim, now) {
+            record.observed.attempt += 1;
             record.claim_id = Some(claim_id);
-            record.free_from = now + LEASE;
-            return Answer::Claimed(record.seen);
+            record.lease_until = now + LEASE;
+            return Answer::Claimed(record.observed);
         }
-        if record.seen.status.is_terminal() {
-            Answer::Ended(record.seen)
-        } else if record.seen.status == Status::Processing && record.free_from > now {
+        if record.observed.status.is_terminal() {
+            Answer::Ended(record.observed)
+        } else if record.observed.status == Status::Processing && record.lease_until > now {
             Answer::Busy {
-                until: record.free_from,
+                until: record.lease_until,
             }
         } else {
-            Answer::Exhausted(record.seen)
+            Answer::Exhausted(record.observed)
         }
     }
 
     fn renew(&mut self, fence: Fence, now: Timestamp) -> Answer {
         match &mut self.record {
             Some(record)
-                if record.is_held_by(fence) && record.may(Step::Heartbeat, now).is_some() =>
+                if record.is_held_by(fence) && record.target(Step::Heartbeat, now).is_some() =>
             {
-                record.free_from = record.free_from.max(now + LEASE);
+                record.lease_until = record.lease_until.max(now + LEASE);
                 Answer::Renewed
             }
             _ => Answer::Lost,
         }
     }
 
-    fn finish(&mut self, step: Step, fence: Fence, free_from: Option<Timestamp>) -> Answer {
+    fn finish(&mut self, step: Step, fence: Fence, lease_until: Option<Timestamp>) -> Answer {
         let Some(record) = &mut self.record else {
             return Answer::Lost;
         };
-        // A holder's steps do not ask for the time.
+        // A holder's steps do not depend on the time.
         let now = Timestamp::from_millis(0);
         if record.is_held_by(fence) && record.take(step, now) {
-            record.free_from = free_from.unwrap_or(record.free_from);
-            return Answer::Written(record.seen);
+            record.lease_until = lease_until.unwrap_or(record.lease_until);
+            return Answer::Written(record.observed);
         }
         let is_its_own = record.claim_id == Some(fence.claim_id)
-            && record.seen.lock_version == fence.lock_version + 1
-            && record.seen.status == shared::domain::transition::target(step);
+            && record.observed.lock_version == fence.lock_version + 1
+            && record.observed.status == shared::domain::transition::target(step);
         if is_its_own {
-            Answer::Written(record.seen)
+            Answer::Written(record.observed)
         } else {
             Answer::Lost
         }
@@ -197,18 +198,18 @@ impl Model {
         let Some(record) = self
             .record
             .as_mut()
-            .filter(|record| record.seen.create_id == create_id)
+            .filter(|record| record.observed.create_id == create_id)
         else {
             return Answer::MovedOn;
         };
-        if record.seen.lock_version == lock_version
-            && is_spent(record.seen.attempt, now)
+        if record.observed.lock_version == lock_version
+            && is_exhausted(record.observed.attempt, now)
             && record.take(Step::GiveUp, now)
         {
             record.claim_id = None;
         }
-        if record.seen.status.is_terminal() {
-            Answer::Ended(record.seen)
+        if record.observed.status.is_terminal() {
+            Answer::Ended(record.observed)
         } else {
             Answer::MovedOn
         }
@@ -222,9 +223,9 @@ impl Model {
         if by_us {
             record.claim_id = None;
         }
-        if record.seen.status == Status::Cancelled {
+        if record.observed.status == Status::Cancelled {
             Answer::Cancelled {
-                seen: record.seen,
+                observed: record.observed,
                 by_us,
             }
         } else {
@@ -235,24 +236,24 @@ impl Model {
 
 impl Record {
     fn is_held_by(&self, fence: Fence) -> bool {
-        self.claim_id == Some(fence.claim_id) && self.seen.lock_version == fence.lock_version
+        self.claim_id == Some(fence.claim_id) && self.observed.lock_version == fence.lock_version
     }
 
-    fn may(&self, step: Step, now: Timestamp) -> Option<Status> {
-        match verdict(Some(self.seen.status), step) {
+    fn target(&self, step: Step, now: Timestamp) -> Option<Status> {
+        match verdict(Some(self.observed.status), step) {
             Verdict::To(to) => Some(to),
-            Verdict::ToOnceFree(to) => (self.free_from <= now).then_some(to),
+            Verdict::ToAfterLease(to) => (self.lease_until <= now).then_some(to),
             Verdict::Refused => None,
         }
     }
 
-    /// Takes a step, if it may be taken; whether it was.
+    /// Takes a step if it is allowed, and returns whether it was.
     fn take(&mut self, step: Step, now: Timestamp) -> bool {
-        let Some(to) = self.may(step, now) else {
+        let Some(to) = self.target(step, now) else {
             return false;
         };
-        self.seen.status = to;
-        self.seen.lock_version += 1;
+        self.observed.status = to;
+        self.observed.lock_version += 1;
         true
     }
 }
@@ -282,14 +283,14 @@ impl Model {
             Call::Get => self
                 .record
                 .as_ref()
-                .map_or(Answer::Absent, |record| Answer::Is(record.seen)),
+                .map_or(Answer::Absent, |record| Answer::Is(record.observed)),
         }
     }
 }
 
 impl Specification for Model {
     type State = Self;
-    /// With its answer; `None` for one that was lost.
+    /// A call with its answer; `None` when the answer was lost.
     type Operation = (Call, Option<Answer>);
 
     fn init() -> Self {

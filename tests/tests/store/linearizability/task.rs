@@ -1,4 +1,4 @@
-//! The callers of one operation, each a task of its own, and the log of what they were answered.
+//! The concurrent callers of one operation, one task each, and the log of their calls and answers.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,19 +15,20 @@ use shared::store::{
 use todc_utils::linearizability::history::Action;
 
 use super::super::{LEASE, NOW, json, owner, secs};
-use super::model::{Answer, Call, Fence, Seen};
+use super::model::{Answer, Call, Fence, Observed};
 
 /// Callers of one operation.
 pub(super) const TASKS: u8 = 8;
 /// Calls of each.
 pub(super) const CALLS: usize = 6;
-/// How far time moves on with each call at most, in seconds: a lease passes now and then.
+/// The most that time advances with each call, in seconds: some leases pass.
 const STEP_SECS_MAX: u64 = 15;
 
-/// Calls and answers in the order in which they were made, by whom.
+/// Calls and answers in the order in which they were made, each with its caller.
 pub(super) type Log = Vec<(usize, Action<(Call, Option<Answer>)>)>;
 
-/// Has all tasks call at once, for an operation that none of them has created yet; what they were answered.
+/// Runs all tasks concurrently, for an operation that none of them has created yet. Returns the
+/// log.
 pub(super) async fn race(store: Store, operation: Operation, seed: u64) -> Log {
     let race = Arc::new(Race {
         store,
@@ -44,7 +45,8 @@ pub(super) async fn race(store: Store, operation: Operation, seed: u64) -> Log {
     }
     let mut log = std::mem::take(&mut *race.log.lock().unwrap());
     let unanswered = std::mem::take(&mut *race.unanswered.lock().unwrap());
-    // As if they were answered at the very end: one that was not carried out comes after all others then, and nobody sees it.
+    // Logged as if answered at the very end: one that was never applied is then ordered after all
+    // others, where no call observes it.
     log.extend(
         unanswered
             .into_iter()
@@ -58,42 +60,41 @@ struct Race {
     store: Store,
     operation: Operation,
     log: Mutex<Log>,
-    /// Who waits for an answer that will not come, and to what.
+    /// Callers whose answer was lost, with their calls.
     unanswered: Mutex<Vec<(usize, Call)>>,
     tasks: AtomicU64,
     tokens: AtomicU64,
     now_secs: AtomicU64,
 }
 
-/// One caller.
 struct Task {
     race: Arc<Race>,
-    /// Its name in the history; another after a call whose end is not known.
+    /// Its name in the history. It takes a new one after a call whose outcome is unknown.
     thread: usize,
     random: SeededRandom,
-    /// Of the record that it would create.
+    /// The `create_id` of the record that it would create.
     own: u8,
-    /// Of the record that is there, once it knows.
+    /// The `create_id` of the existing record, once it knows it.
     create_id: u8,
     held: Option<(Held, u8)>,
-    spent: Option<Operation>,
+    exhausted: Option<Operation>,
 }
 
 fn error() -> OperationError {
-    OperationError::of(FailureCode::InternalError, "so it goes")
+    OperationError::of(FailureCode::InternalError, "failed")
 }
 
 fn create_id(number: u8) -> CreateId {
     CreateId::from_bytes([number; 16])
 }
 
-/// The number that an id was made of.
+/// The number that [`create_id`] made an id from.
 fn number_of(id: &CreateId) -> u8 {
     (0..TASKS).find(|number| create_id(*number) == *id).unwrap()
 }
 
-fn seen(operation: &Operation) -> Seen {
-    Seen::of(operation, number_of(&operation.create_id))
+fn observe(operation: &Operation) -> Observed {
+    Observed::of(operation, number_of(&operation.create_id))
 }
 
 impl Race {
@@ -115,7 +116,7 @@ impl Task {
             own: number,
             create_id: number,
             held: None,
-            spent: None,
+            exhausted: None,
         }
     }
 
@@ -124,7 +125,8 @@ impl Task {
         u64::from(u32::from_ne_bytes(random.bytes())) % bound
     }
 
-    /// The time of a call. Of two calls at once either may be carried out first, whatever their times.
+    /// The time of a call. Of two concurrent calls either may be applied first, whatever their
+    /// times.
     fn now(&self) -> Timestamp {
         let step = self.below(STEP_SECS_MAX + 1);
         NOW + secs(self.race.now_secs.fetch_add(step, Ordering::Relaxed) + step)
@@ -138,7 +140,7 @@ impl Task {
                 0 => self.create().await,
                 1 => self.get().await,
                 2 if self.below(8) == 0 => self.cancel().await,
-                2 | 3 if self.spent.is_some() => self.give_up().await,
+                2 | 3 if self.exhausted.is_some() => self.give_up().await,
                 4 | 5 if holds => self.renew().await,
                 6..=8 if holds => self.finish().await,
                 _ => self.claim().await,
@@ -146,7 +148,7 @@ impl Task {
         }
     }
 
-    /// Makes a call and records it; `None` when the answer was lost for good.
+    /// Makes a call and logs it; `None` when the answer was lost.
     async fn call<T>(
         &mut self,
         call: Call,
@@ -157,7 +159,8 @@ impl Task {
         let log = |action| race.log.lock().unwrap().push((self.thread, action));
         log(Action::Call((call.clone(), None)));
         let Ok(made) = made.await else {
-            // Whoever knows not what became of a call makes his next one as somebody else.
+            // A caller that does not know the outcome of a call makes its next call under a new
+            // name.
             race.unanswered.lock().unwrap().push((self.thread, call));
             self.thread = race.thread();
             return None;
@@ -176,8 +179,8 @@ impl Task {
         let draft = Draft::new(&operation);
         let answer = |created: &Created| match created {
             Created::New => Answer::Created,
-            Created::Existing(existing) => Answer::Existing(seen(existing)),
-            Created::Erased => unreachable!("nobody erases here"),
+            Created::Existing(existing) => Answer::Existing(observe(existing)),
+            Created::Erased => unreachable!("these tasks erase nothing"),
         };
         let call = Call::Create { create_id: number };
         let created = self
@@ -193,7 +196,7 @@ impl Task {
         let answer = |found: &Option<Operation>| {
             found
                 .as_ref()
-                .map_or(Answer::Absent, |found| Answer::Is(seen(found)))
+                .map_or(Answer::Absent, |found| Answer::Is(observe(found)))
         };
         let found = self
             .call(Call::Get, race.store.get(&race.operation.id, NOW), answer)
@@ -206,9 +209,9 @@ impl Task {
     async fn claim(&mut self) {
         let race = Arc::clone(&self.race);
         let claim_id = u8::try_from(Race::next(&race.tokens)).unwrap();
-        // Now and then for a message whose own create was refused.
-        let is_of_another = self.below(8) == 0;
-        let number = if is_of_another {
+        // Sometimes for a message whose own create was refused.
+        let is_of_refused_create = self.below(8) == 0;
+        let number = if is_of_refused_create {
             self.own
         } else {
             self.create_id
@@ -228,16 +231,16 @@ impl Task {
             now,
         );
         let answer = |claimed: &Claimed| match claimed {
-            Claimed::Held(held) => Answer::Claimed(seen(held.operation())),
+            Claimed::Held(held) => Answer::Claimed(observe(held.operation())),
             Claimed::Absent | Claimed::ExpiredWithCallback => Answer::Absent,
             Claimed::OtherIncarnation => Answer::OtherIncarnation,
             Claimed::Busy { until } => Answer::Busy { until: *until },
-            Claimed::Exhausted(operation) => Answer::Exhausted(seen(operation)),
-            Claimed::Ended(operation) => Answer::Ended(seen(operation)),
+            Claimed::Exhausted(operation) => Answer::Exhausted(observe(operation)),
+            Claimed::Ended(operation) => Answer::Ended(observe(operation)),
         };
         match self.call(call, made, answer).await {
             Some(Claimed::Held(held)) => self.held = Some((*held, claim_id)),
-            Some(Claimed::Exhausted(operation)) => self.spent = Some(*operation),
+            Some(Claimed::Exhausted(operation)) => self.exhausted = Some(*operation),
             _ => {}
         }
     }
@@ -257,12 +260,12 @@ impl Task {
         .await;
     }
 
-    /// The holder's outcome; now and then a second one, which must not be taken for the first.
+    /// Writes a holder's outcome, sometimes a second one, which must not be taken for the first.
     async fn finish(&mut self) {
         let race = Arc::clone(&self.race);
         let ((held, fence), now) = (self.hold(), self.now());
         let answer = |finished: &Finished| match finished {
-            Finished::Written(operation) => Answer::Written(seen(operation)),
+            Finished::Written(operation) => Answer::Written(observe(operation)),
             Finished::Lost => Answer::Lost,
         };
         let (errors, next_attempt_at) = ([error()], now + secs(20));
@@ -297,19 +300,23 @@ impl Task {
 
     async fn give_up(&mut self) {
         let race = Arc::clone(&self.race);
-        let (spent, now) = (self.spent.clone().unwrap(), self.now());
-        let seen_spent = seen(&spent);
+        let (exhausted, now) = (self.exhausted.clone().unwrap(), self.now());
+        let exhausted_as_observed = observe(&exhausted);
         let call = Call::GiveUp {
-            create_id: seen_spent.create_id,
-            lock_version: seen_spent.lock_version,
+            create_id: exhausted_as_observed.create_id,
+            lock_version: exhausted_as_observed.lock_version,
             now,
         };
         let answer = |given_up: &GivenUp| match given_up {
-            GivenUp::Ended { operation, .. } => Answer::Ended(seen(operation)),
+            GivenUp::Ended { operation, .. } => Answer::Ended(observe(operation)),
             GivenUp::MovedOn => Answer::MovedOn,
         };
-        self.call(call, race.store.give_up(&spent, &[error()], now), answer)
-            .await;
+        self.call(
+            call,
+            race.store.give_up(&exhausted, &[error()], now),
+            answer,
+        )
+        .await;
     }
 
     async fn cancel(&mut self) {
@@ -320,7 +327,7 @@ impl Task {
             .cancel(&race.operation.id, &owner, &Preconditions::NONE, now);
         let answer = |cancelled: &CancelOutcome| match cancelled {
             CancelOutcome::Cancelled { operation, by_us } => Answer::Cancelled {
-                seen: seen(operation),
+                observed: observe(operation),
                 by_us: *by_us,
             },
             CancelOutcome::Ended(_) | CancelOutcome::OtherVersion => Answer::CannotCancel,

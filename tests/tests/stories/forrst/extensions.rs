@@ -245,7 +245,7 @@ async fn a_trace_is_kept_with_the_operation() {
         json!({"value": 0, "unit": "millisecond"})
     );
     let id = data(&answer, "async")["operation_id"].as_str().unwrap();
-    let id = OperationId::parse(id).unwrap();
+    let id = id.parse::<OperationId>().unwrap();
     let kept = world
         .store
         .get(&id, world.clock.now())

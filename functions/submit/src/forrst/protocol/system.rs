@@ -149,7 +149,8 @@ fn push(ArgumentFault { pointer, detail }: ArgumentFault, faults: &mut Faults) -
 /// A malformed id is answered as an unknown one, and costs no read.
 fn operation_id(arguments: &Json, faults: &mut Faults) -> Result<OperationId, Invalid> {
     let OperationArguments { operation_id } = read(arguments, faults)?;
-    OperationId::parse(&operation_id).ok_or_else(|| faults.push(ErrorObject::no_such_operation()))
+    let id = operation_id.parse();
+    id.map_err(|_| faults.push(ErrorObject::no_such_operation()))
 }
 
 /// Finds the faults of those parameters of a list that are texts, when the schema refuses others.

@@ -1,6 +1,8 @@
-//! The demonstration: what a caller of Ferry does, on a bundle of its own, with a real table.
+//! `local demo`: a caller of Ferry, with a bundle, a receiver of callbacks and a table to
+//! summarize.
 //!
-//! It speaks to the bundle over HTTP alone, as any caller would, and believes a callback only when the signature verifies.
+//! It uses only the HTTP API, as any caller does, and accepts a callback only if the signature
+//! verifies.
 
 mod caller;
 mod receiver;
@@ -22,25 +24,23 @@ use tokio::time::timeout;
 use crate::demo::caller::{Caller, Operation};
 use crate::demo::receiver::Receiver;
 use crate::demo::table::Table;
-use crate::{Binaries, Ended, interrupted, passed_on};
+use crate::{Binaries, CommandResult, interrupted, passed_on};
 
-/// How long the operation may take, the longest that the whole demonstration could be waited for.
+/// How long to wait for the operation's end.
 const OPERATION_MAX: Duration = Duration::from_secs(30);
 
-/// How long the callback may take after the operation's end: its first two tries.
+/// How long to wait for the callback after the operation's end: enough for two attempts.
 const CALLBACK_MAX: Duration = Duration::from_secs(15);
 
-/// What to summarize.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArguments {
-    /// A table as CSV, in UTF-8; time zones and their offsets in 2025 when left out.
+    /// A CSV file in UTF-8. The default is a table of time zones and their UTC offsets in 2025.
     path: Option<PathBuf>,
 
     #[command(flatten)]
     binaries: Binaries,
 }
 
-/// Why the demonstration did not come to its end.
 #[derive(Debug, thiserror::Error)]
 enum DemoError {
     #[error("interrupted")]
@@ -51,24 +51,24 @@ enum DemoError {
     OperationLate,
     #[error("no callback came within {} s", CALLBACK_MAX.as_secs())]
     CallbackLate,
-    #[error("the callback is of {0}, another operation")]
+    #[error("the callback is for {0}, another operation")]
     CallbackOfAnother(String),
 }
 
-/// Runs it, on a bundle of its own that is gone afterwards.
-pub(crate) async fn demo(arguments: DemoArguments, environment: &Environment) -> Ended {
+/// Starts a bundle, runs the demonstration and stops the bundle.
+pub(crate) async fn demo(arguments: DemoArguments, environment: &Environment) -> CommandResult {
     let mut interrupted = std::pin::pin!(interrupted()?);
     let table = Table::read(arguments.path)?;
     let bundle = tokio::select! {
         () = &mut interrupted => return Err(DemoError::Interrupted.into()),
         bundle = start(arguments.binaries, environment) => bundle?,
     };
-    let shown = tokio::select! {
+    let result = tokio::select! {
         () = &mut interrupted => Err(DemoError::Interrupted.into()),
-        shown = show(&bundle, &table) => shown,
+        result = run(&bundle, &table) => result,
     };
     bundle.stop().await;
-    shown
+    result
 }
 
 async fn start(
@@ -92,8 +92,9 @@ async fn start(
     Ok(Bundle::start(settings).await?)
 }
 
-/// The settings of this process's own environment, with what the demonstration needs: few log lines unless they are asked
-/// for, and callbacks that its own receiver gets and verifies.
+/// The settings from this process's environment, and those of the demonstration: callbacks may go
+/// to its receiver, signed with a secret that it knows, and only warnings are logged unless a log
+/// level is set.
 fn variables(environment: &Environment) -> Vec<(String, String)> {
     let mut variables = passed_on(environment);
     for (name, own) in [
@@ -112,25 +113,25 @@ fn variables(environment: &Environment) -> Vec<(String, String)> {
     variables
 }
 
-async fn show(bundle: &Bundle, table: &Table) -> Ended {
+async fn run(bundle: &Bundle, table: &Table) -> CommandResult {
     bundle.ready().await?;
-    say("ready", bundle.url());
+    print_line("ready", bundle.url());
     let mut receiver = Receiver::start(DEVELOPMENT_WEBHOOK_SECRET).await?;
     let caller = Caller::new(bundle.url());
 
     let submitted = caller.submit(table, &receiver.url).await?;
-    say(
+    print_line(
         "submitted",
         &format!("csv.summarize of {} as {}", table.name, submitted.id),
     );
 
-    let ended = timeout(OPERATION_MAX, follow(&caller, submitted))
+    let ended = timeout(OPERATION_MAX, poll(&caller, submitted))
         .await
         .map_err(|_| DemoError::OperationLate)??;
     let Some(summary) = &ended.result else {
         return Err(DemoError::Failed(ended.failure()).into());
     };
-    say(&ended.status, &format!("{} rows", summary.rows));
+    print_line(&ended.status, &format!("{} rows", summary.rows));
     println!("{}", summary.table());
 
     let delivery = timeout(CALLBACK_MAX, receiver.next())
@@ -139,7 +140,7 @@ async fn show(bundle: &Bundle, table: &Table) -> Ended {
     if delivery.operation_id != ended.id {
         return Err(DemoError::CallbackOfAnother(delivery.operation_id).into());
     }
-    say(
+    print_line(
         "callback",
         &format!(
             "{} as {}, signature verified",
@@ -149,8 +150,8 @@ async fn show(bundle: &Bundle, table: &Table) -> Ended {
     Ok(())
 }
 
-/// Polls until the operation has ended, and shows how far it is.
-async fn follow(caller: &Caller, submitted: Operation) -> Result<Operation, caller::CallError> {
+/// Polls until the operation has ended, and shows its progress.
+async fn poll(caller: &Caller, submitted: Operation) -> Result<Operation, caller::CallError> {
     let style = ProgressStyle::with_template("{prefix:10} {bar:40} {percent:>3} %  {msg}");
     let bar = ProgressBar::new(1000).with_style(style.unwrap_or(ProgressStyle::default_bar()));
     let mut operation = submitted;
@@ -165,11 +166,11 @@ async fn follow(caller: &Caller, submitted: Operation) -> Result<Operation, call
             return Ok(operation);
         }
         tokio::time::sleep(operation.poll_again_after(polls)).await;
-        operation = caller.look(&operation.id).await?;
+        operation = caller.read(&operation.id).await?;
         polls += 1;
     }
 }
 
-fn say(what: &str, text: &str) {
-    println!("{:10} {}", visible(what), visible(text));
+fn print_line(label: &str, text: &str) {
+    println!("{:10} {}", visible(label), visible(text));
 }

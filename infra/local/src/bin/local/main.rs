@@ -1,4 +1,5 @@
-//! The program: the bundle on this machine, a demonstration of it, and one function by itself.
+//! The program `local`: the bundle on this machine, a demonstration of it, and a command that runs
+//! one function.
 
 mod demo;
 mod private_file;
@@ -23,7 +24,8 @@ use crate::demo::DemoArguments;
 use crate::run::RunArguments;
 use crate::serve::ServeArguments;
 
-/// Open files of this process with as many processes as there may be of each function. Systems allow more without asking.
+/// Enough open files for the most processes of each function. A process may raise its limit this
+/// far on common systems.
 const OPEN_FILES_MAX: u64 = 4096;
 
 /// Ferry on this machine: store, queues, gateway and the four functions.
@@ -41,14 +43,14 @@ struct Arguments {
 enum Command {
     /// Summarize a table: submit, progress, result, signed callback.
     Demo(DemoArguments),
-    /// Run one function by itself, without HTTP, store or queue.
+    /// Run one function, without HTTP, store or queue.
     Run(RunArguments),
 }
 
-/// Where the functions' binaries come from.
 #[derive(Debug, Args)]
 struct Binaries {
-    /// Use the functions' binaries in this directory, each by its function's name, instead of building them.
+    /// Use the functions' binaries in this directory instead of building them. Each has its
+    /// function's name.
     #[arg(long, value_name = "DIR")]
     functions: Option<PathBuf>,
 }
@@ -58,11 +60,11 @@ async fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) if error.use_stderr() => {
-            // The first paragraph says what is wrong; the rest is usage, which `--help` has in full.
+            // The error is the first paragraph; the rest is usage, which `--help` prints in full.
             let text = error.to_string();
-            let wrong = text.lines().take_while(|line| !line.is_empty());
-            let wrong = wrong.map(str::trim).collect::<Vec<_>>().join(" ");
-            eprintln!("{}", visible(&wrong));
+            let lines = text.lines().take_while(|line| !line.is_empty());
+            let line = lines.map(str::trim).collect::<Vec<_>>().join(" ");
+            eprintln!("{}", visible(&line));
             return ExitCode::FAILURE;
         }
         Err(help) => {
@@ -73,16 +75,16 @@ async fn main() -> ExitCode {
     start_logging();
     allow_many_processes();
     let environment = Environment::of_process();
-    let ended = match arguments.command {
+    let result = match arguments.command {
         None => serve::serve(arguments.serve, &environment).await,
         Some(Command::Demo(arguments)) => demo::demo(arguments, &environment).await,
         Some(Command::Run(arguments)) => run::run(&arguments, environment).await,
     };
-    match ended {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let text = chain(error.as_ref());
-            // Cargo says why in lines.
+            // It contains cargo's output, which has several lines.
             let text = if error.is::<BuildError>() {
                 visible_lines(&text)
             } else {
@@ -95,21 +97,21 @@ async fn main() -> ExitCode {
 }
 
 impl Binaries {
-    /// The directory that they are in, once they are.
+    /// The binaries' directory. Builds them unless a directory is given.
     async fn directory(self, environment: &Environment) -> Result<PathBuf, BuildError> {
         if let Some(directory) = self.functions {
             return Ok(directory);
         }
-        // It shows on a terminal only, and leaves nothing behind.
-        let building = ProgressBar::new_spinner().with_message("building the functions");
-        building.enable_steady_tick(std::time::Duration::from_millis(100));
+        // Only a terminal shows it, until the build has ended.
+        let spinner = ProgressBar::new_spinner().with_message("building the functions");
+        spinner.enable_steady_tick(std::time::Duration::from_millis(100));
         let built = build_functions(environment.optional("CARGO").unwrap_or("cargo")).await;
-        building.finish_and_clear();
+        spinner.finish_and_clear();
         built
     }
 }
 
-/// Completes when this process is told to end, with Ctrl-C or by `SIGTERM`. From the call on, neither ends it by itself.
+/// Completes at Ctrl-C or `SIGTERM`. From the call on, neither signal ends the process.
 #[cfg(unix)]
 fn interrupted() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -126,12 +128,12 @@ fn interrupted() -> io::Result<impl Future<Output = ()>> {
 #[cfg(not(unix))]
 fn interrupted() -> io::Result<impl Future<Output = ()>> {
     Ok(async {
-        // Without a handler nothing can be told; then the process ends as any other.
+        // After an error there is no handler, so Ctrl-C ends the process.
         let _ = tokio::signal::ctrl_c().await;
     })
 }
 
-/// The functions' settings in this process's own environment.
+/// The functions' settings in this process's environment.
 fn passed_on(environment: &Environment) -> Vec<(String, String)> {
     PASSED_ON
         .into_iter()
@@ -139,7 +141,8 @@ fn passed_on(environment: &Environment) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Raises the soft limit of open files, which is 256 on some systems: each process of a function takes half a dozen.
+/// Raises the soft limit of open files, which is 256 on some systems: each process of a function
+/// needs about six.
 #[cfg(unix)]
 fn allow_many_processes() {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -151,20 +154,23 @@ fn allow_many_processes() {
         setrlimit(Resource::RLIMIT_NOFILE, wanted, hard)
     });
     if let Err(error) = raised {
-        tracing::warn!(%error, "the limit of open files stays as it is: few callers can wait at once");
+        tracing::warn!(
+            %error,
+            "the limit of open files could not be raised: fewer callers can wait at once"
+        );
     }
 }
 
 #[cfg(not(unix))]
 const fn allow_many_processes() {}
 
-/// How a command ended: well, or with what its user is told in one line.
-type Ended = Result<(), Box<dyn Error>>;
+/// An error is printed as one line.
+type CommandResult = Result<(), Box<dyn Error>>;
 
 fn start_logging() {
     tracing_subscriber::fmt()
         .with_max_level(Level::WARN)
-        // Colours would be escaped.
+        // `VisibleLines` would escape colours.
         .with_ansi(false)
         .with_writer(|| VisibleLines(io::stderr()))
         .init();

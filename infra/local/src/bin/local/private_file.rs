@@ -1,4 +1,4 @@
-//! Files for the user of this program alone.
+//! Files that only the user of this program can read.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -7,16 +7,16 @@ use std::path::Path;
 
 use shared::random::{Random, SystemRandom};
 
-/// Writes a file that its user alone can read, in the place of what the path names: a file that is
-/// there may be another's to read, and a symbolic link may lead to any file of this user's. The name
-/// of the new file cannot be guessed, so no other user can create it first.
+/// Writes a file that only its user can read, and replaces what `path` names. It never writes into
+/// an existing file, which others may be able to read, or through a symbolic link, which may name
+/// any file of the user. The temporary name is random, so no other user can create it first.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let Some(name) = path.file_name() else {
         return Err(io::ErrorKind::IsADirectory.into());
     };
-    // A device, or a link to one such as /dev/stdout, whose place no file may take.
-    let is_other = |found: fs::Metadata| !found.is_file() && !found.is_dir();
-    if fs::metadata(path).is_ok_and(is_other) {
+    // A device, or a link to one such as /dev/stdout, must not be replaced.
+    let is_special = |found: fs::Metadata| !found.is_file() && !found.is_dir();
+    if fs::metadata(path).is_ok_and(is_special) {
         return Err(io::Error::other("it is not a file"));
     }
     let random: &dyn Random = &SystemRandom;
@@ -25,7 +25,7 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let new = path.with_file_name(new_name);
     let written = write_new(&new, content).and_then(|()| fs::rename(&new, path));
     if written.is_err() {
-        // The first failure is the one to report.
+        // The first error is returned.
         let _ = fs::remove_file(&new);
     }
     written
@@ -44,7 +44,7 @@ mod tests {
     #[test]
     fn a_failure_leaves_no_file() {
         let directory = std::env::temp_dir().join(format!("ferry-{}", std::process::id()));
-        // A file is written and cannot take a directory's place.
+        // The temporary file is written, but cannot replace a directory.
         let path = directory.join("taken.env");
         fs::create_dir_all(&path).unwrap();
         let error = replace(&path, b"secret").unwrap_err();

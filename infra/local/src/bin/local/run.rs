@@ -1,4 +1,4 @@
-//! One function by itself: for writing one, and for looking at what it does.
+//! `local run`: runs one function, for its author.
 
 use std::io::{self, Read};
 use std::path::PathBuf;
@@ -11,19 +11,17 @@ use shared::domain::json::Json;
 use shared::terminal::visible;
 use worker::{Context, WorkError, run_by_name};
 
-use crate::Ended;
+use crate::CommandResult;
 
-/// Which function, with what.
 #[derive(Debug, Args)]
 pub(crate) struct RunArguments {
-    /// The function, in its latest stable version.
+    /// The function's name. Its latest stable version runs.
     name: String,
 
-    /// A file with its arguments, a JSON object; `-` is standard input.
+    /// A file with the arguments, a JSON object; `-` reads standard input.
     file: PathBuf,
 }
 
-/// Why a function did not run, or what it failed with.
 #[derive(Debug, thiserror::Error)]
 enum RunError {
     #[error("{} cannot be read", .file.display())]
@@ -37,8 +35,8 @@ enum RunError {
     Failed(WorkError),
 }
 
-/// Runs it: progress to standard error, the result to standard output.
-pub(crate) async fn run(arguments: &RunArguments, environment: Environment) -> Ended {
+/// Prints progress to standard error, and the result to standard output.
+pub(crate) async fn run(arguments: &RunArguments, environment: Environment) -> CommandResult {
     let context = Context::detached(environment, Arc::new(SystemClock), |fraction, message| {
         eprintln!("{:3.0} % {}", fraction * 100.0, visible(message));
     });
@@ -62,13 +60,13 @@ fn read(file: &PathBuf) -> Result<Json, RunError> {
         file: file(),
         source,
     })?;
-    Json::parse(&text).map_err(|source| RunError::NotJson {
+    text.parse::<Json>().map_err(|source| RunError::NotJson {
         file: file(),
         source,
     })
 }
 
-/// Code, message and details, as callers would see them.
+/// Code, message and details, as callers get them.
 fn failure(error: &WorkError) -> String {
     let error = error.error();
     let details = error

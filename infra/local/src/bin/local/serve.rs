@@ -1,4 +1,4 @@
-//! The bundle, served until it is told to stop.
+//! `local`: runs the bundle until a signal stops it.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -12,36 +12,41 @@ use shared::clock::SystemClock;
 use shared::config::Environment;
 use shared::terminal::visible_lines;
 
-use crate::{Binaries, Ended, interrupted, passed_on, private_file};
+use crate::{Binaries, CommandResult, interrupted, passed_on, private_file};
 
-/// How often a function that somebody else runs is asked whether it answers yet.
+/// How often to send `GET /health` until the functions behind `--lambda` answer.
 const REMOTE_PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What to start, and what to use of others'.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArguments {
-    /// The port that the API is served on; 0 takes a free one.
+    /// The API's port; 0 picks a free one.
     #[arg(long, default_value_t = 3000)]
     port: u16,
 
-    /// The most processes of worker and callback, so the most operations that run at once. Submit and status have one more
-    /// for each caller who waits, up to 100.
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=100))]
+    /// The most processes of worker and of callback, hence the most operations that run at once.
+    /// Submit and status have one more process for each caller that waits, up to 100.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 2,
+        value_parser = clap::value_parser!(u16).range(1..=100)
+    )]
     instances: u16,
 
-    /// Refuse requests without `Authorization: Bearer NAME` with 401, as AWS does; `/health` stays public.
+    /// Answer requests without `Authorization: Bearer NAME` with 401, as AWS does; `/health` stays
+    /// public.
     #[arg(long)]
     require_token: bool,
 
-    /// Also accept this name in `Host`, at any port. By default only localhost, 127.0.0.1 and
-    /// `[::1]` with the listener's own port are accepted. Whatever reaches this machine by the name,
-    /// such as a container by host.docker.internal, can then use API, table and queues. May be
-    /// repeated.
+    /// Also accept this name in `Host`, with any port. By default only localhost, 127.0.0.1 and
+    /// `[::1]` with the listener's port are accepted. Anything that reaches this machine by the
+    /// name, such as a container by host.docker.internal, can then use API, table and queues. May
+    /// be repeated.
     #[arg(long, value_name = "NAME", value_parser = host_name)]
     allowed_host: Vec<String>,
 
-    /// Let pages of this origin, such as `https://app.example.com`, call the API, with the CORS
-    /// headers that the template has. Pages of other sites are refused. May be repeated.
+    /// Let pages of this origin, such as `https://app.example.com`, call the API, with the
+    /// template's CORS headers. Pages of other sites are refused. May be repeated.
     #[arg(long, value_name = "ORIGIN", value_parser = origin)]
     cors_origin: Vec<String>,
 
@@ -53,12 +58,12 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "URL", value_parser = endpoint)]
     sqs: Option<String>,
 
-    /// Invoke the functions at this endpoint, as `cargo lambda watch` serves them.
+    /// Invoke the functions at this endpoint, for example that of `cargo lambda watch`.
     #[arg(long, value_name = "URL", value_parser = plain_endpoint, conflicts_with = "functions")]
     lambda: Option<String>,
 
-    /// Write the variables that the functions get to this file, for a shell or a program that reaches
-    /// the same store and queues. A file or link that is there is replaced; only its user can read it.
+    /// Write the functions' variables to this file, for a shell or a program that uses the same
+    /// store and queues. Replaces an existing file or link; only the user can read the file.
     #[arg(long, value_name = "FILE")]
     environment: Option<PathBuf>,
 
@@ -66,8 +71,8 @@ pub(crate) struct ServeArguments {
     binaries: Binaries,
 }
 
-/// Starts the bundle, says where it is, and stops it when told to.
-pub(crate) async fn serve(arguments: ServeArguments, environment: &Environment) -> Ended {
+/// Starts the bundle, prints its URL, and stops it at Ctrl-C or `SIGTERM`.
+pub(crate) async fn serve(arguments: ServeArguments, environment: &Environment) -> CommandResult {
     let mut interrupted = std::pin::pin!(interrupted()?);
     let remote = arguments.lambda.is_some();
     let file = arguments.environment.clone();
@@ -92,7 +97,7 @@ async fn start(
     environment: &Environment,
 ) -> Result<Bundle, Box<dyn Error>> {
     let functions_directory = if arguments.lambda.is_some() {
-        // There is nothing to build, and no directory to look into.
+        // Nothing has to be built, and the directory is not used.
         PathBuf::new()
     } else {
         arguments.binaries.directory(environment).await?
@@ -117,9 +122,9 @@ async fn start(
     Ok(Bundle::start(settings).await?)
 }
 
-/// Waits until the first request can be answered. A function that somebody else runs may be started after the bundle,
-/// which alone knows what to give it.
-async fn ready(bundle: &Bundle, remote: bool, file: Option<PathBuf>) -> Ended {
+/// Waits until the bundle can answer requests. Remote functions may start after the bundle, with
+/// the variables that it prints.
+async fn ready(bundle: &Bundle, remote: bool, file: Option<PathBuf>) -> CommandResult {
     let variables = bundle.function_environment();
     let lines: Vec<_> = variables
         .iter()
@@ -128,11 +133,9 @@ async fn ready(bundle: &Bundle, remote: bool, file: Option<PathBuf>) -> Ended {
     let lines = lines.concat();
     if let Some(file) = file {
         if let Some((name, _)) = variables.iter().find(|(_, value)| is_special(value)) {
-            return Err(
-                format!("{name} has a character that a shell would not take as it is").into(),
-            );
+            return Err(format!("{name} has a character that a shell would interpret").into());
         }
-        // Secrets may be among the lines.
+        // The values may be secrets.
         private_file::replace(&file, lines.as_bytes())
             .map_err(|error| format!("{} cannot be written: {error}", file.display()))?;
     }
@@ -149,7 +152,7 @@ async fn ready(bundle: &Bundle, remote: bool, file: Option<PathBuf>) -> Ended {
     Ok(())
 }
 
-/// Whether a shell makes something else of a value between double quotes.
+/// Whether a shell would interpret the value between double quotes.
 fn is_special(value: &str) -> bool {
     value.contains(['"', '$', '`', '\\'])
 }
@@ -161,7 +164,7 @@ fn host_name(text: &str) -> Result<String, String> {
     }
 }
 
-/// As browsers send it, so that it can be compared.
+/// In the form that browsers send, which the guard compares.
 fn origin(text: &str) -> Result<String, String> {
     let origin = url::Url::parse(text).map(|url| url.origin());
     match origin {
@@ -177,7 +180,7 @@ fn origin(text: &str) -> Result<String, String> {
 fn endpoint(text: &str) -> Result<String, String> {
     match url::Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(text.to_owned()),
-        Ok(_) => Err("it is neither http nor https".to_owned()),
+        Ok(_) => Err("must be http or https".to_owned()),
         Err(error) => Err(error.to_string()),
     }
 }
@@ -187,6 +190,6 @@ fn plain_endpoint(text: &str) -> Result<String, String> {
     if text.starts_with("http:") {
         Ok(text)
     } else {
-        Err("functions are invoked over plain http".to_owned())
+        Err("must be plain http".to_owned())
     }
 }

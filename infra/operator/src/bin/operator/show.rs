@@ -32,5 +32,6 @@ pub(crate) async fn show(arguments: &ShowArguments, services: &Services) -> Comm
 }
 
 fn operation_id(text: &str) -> Result<OperationId, &'static str> {
-    OperationId::parse(text).ok_or("an operation's id is op_ and 24 digits of 0-9 and a-f")
+    text.parse()
+        .map_err(|_| "an operation's id is op_ and 24 digits of 0-9 and a-f")
 }

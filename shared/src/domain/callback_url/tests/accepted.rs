@@ -1,6 +1,6 @@
 //! URLs that are accepted, with no network allowed and with some.
 
-/// Accepted by everybody.
+/// Accepted whichever networks are allowed.
 pub(super) const PUBLIC: &[&str] = &[
     // Names.
     "https://example.com",
@@ -23,7 +23,7 @@ pub(super) const PUBLIC: &[&str] = &[
     "https://example.app/",
     "https://abc123.execute-api.eu-central-1.amazonaws.com/prod/hook",
     "https://abc123.lambda-url.eu-central-1.on.aws/",
-    // Names that only look like refused ones.
+    // Names that only resemble refused ones.
     "https://localhost.example.com/",
     "https://local.example.com/",
     "https://internal.example.com/",
@@ -58,7 +58,7 @@ pub(super) const PUBLIC: &[&str] = &[
     "https://example.com:65535/",
     "https://example.com:8443",
     "https://example.com:8443?a=b",
-    // What follows the authority is the receiver's business.
+    // What follows the authority is not judged.
     "https://example.com/?token=secret",
     "https://example.com?token=secret",
     "https://example.com?",
@@ -89,7 +89,7 @@ pub(super) const PUBLIC: &[&str] = &[
     "https://[2a00:1450:4001::1.2.3.4]/",
 ];
 
-/// Accepted where [`super::LOCAL`] is allowed, and by nobody else.
+/// Accepted only where [`super::LOCAL`] is allowed.
 pub(super) const LOCAL: &[&str] = &[
     // Addresses inside, by either scheme.
     "http://127.0.0.1/",
@@ -102,7 +102,7 @@ pub(super) const LOCAL: &[&str] = &[
     "https://10.1.2.3/",
     "http://10.1.2.3/",
     "HTTP://10.1.2.3/",
-    // Names, whose addresses the resolver holds to the allowed networks.
+    // Names: when a connection is made, their addresses must be in the allowed networks.
     "http://example.com/",
     "http://example.com./",
     "http://localhost:9000/hook",

@@ -274,12 +274,12 @@ pub(super) const ALWAYS: &[(RefusedUrlReason, &[&str])] = &[
             "https://[v1.x]/",
             "https://[example.com]/",
             "https://[ffff:127.0.0.1]/",
-            // Punycode that decodes to nothing sound.
+            // Punycode that does not decode to a valid label.
             "https://xn--/",
             "https://xn--a.example.com/",
             "https://xn--localhost-.com/",
             "https://xn--example-.com/",
-            // The last label is a number, so the client takes it for an address.
+            // The last label is a number, so the client reads the host as an address.
             "https://example.1/",
             "https://example.com.127/",
             "https://example.0x7f/",
@@ -349,7 +349,8 @@ pub(super) const ALWAYS: &[(RefusedUrlReason, &[&str])] = &[
             "https://100.127.255.255/",
             "https://127.0.0.1/",
             "https://127.0.0.1:8443/",
-            "https://127.0.0.1:9001/2018-06-01/runtime/invocation/next", // the function's own runtime
+            // The function's own runtime API.
+            "https://127.0.0.1:9001/2018-06-01/runtime/invocation/next",
             "https://127.0.0.1?a",
             "https://127.1.2.3/",
             "https://127.255.255.255/",
@@ -401,7 +402,8 @@ pub(super) const ALWAYS: &[(RefusedUrlReason, &[&str])] = &[
             "https://[5f00::1]/",
             "https://[4000::1]/",
             "https://[e000::1]/",
-            // IPv4 inside IPv6, public ones too: compatible, mapped, translated, NAT64, 6to4, Teredo.
+            // IPv4 inside IPv6, public addresses too: compatible, mapped, translated, NAT64, 6to4,
+            // Teredo.
             "https://[::127.0.0.1]/",
             "https://[::7f00:1]/",
             "https://[::1.1.1.1]/",
@@ -425,7 +427,7 @@ pub(super) const ALWAYS: &[(RefusedUrlReason, &[&str])] = &[
     ),
 ];
 
-/// Refused whatever is allowed.
+/// Refused whichever networks are allowed.
 pub(super) const CLOUD: &[(RefusedUrlReason, &[&str])] = &[
     (
         Address(CloudService),
@@ -435,7 +437,8 @@ pub(super) const CLOUD: &[(RefusedUrlReason, &[&str])] = &[
             "https://169.254.170.23/v1/credentials",
             "https://169.254.78.1/",        // Lambda: name server
             "https://169.254.79.129:2000/", // Lambda: X-Ray daemon
-            "https://169.254.100.1:9001/2018-06-01/runtime/init/error", // Lambda: the runtime, where it is not at 127.0.0.1
+            // Lambda's runtime API where it does not listen on 127.0.0.1.
+            "https://169.254.100.1:9001/2018-06-01/runtime/init/error",
             "https://169.254.0.1/",
             "https://169.254.255.255/",
             "https://168.63.129.16/",
@@ -476,7 +479,7 @@ pub(super) const CLOUD: &[(RefusedUrlReason, &[&str])] = &[
     ),
 ];
 
-/// Names that mean something in a private network only: refused where none is allowed.
+/// Names that have a meaning in a private network only: refused where no network is allowed.
 pub(super) const PRIVATE_NAMES: &[(RefusedUrlReason, &[&str])] = &[
     (
         SingleLabelName,

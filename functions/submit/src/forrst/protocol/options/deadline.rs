@@ -57,7 +57,7 @@ impl DeadlineOptions {
         let limit = if unit == "iso8601" {
             value.and_then(|raw| {
                 let text: Option<String> = serde_json::from_str(raw.get()).ok();
-                let time = text.as_deref().and_then(Timestamp::parse);
+                let time = text.and_then(|text| text.parse::<Timestamp>().ok());
                 time.map(DeadlineLimit::At)
                     .ok_or_else(|| fields.reject("value", "must be an RFC 3339 date and time"))
             })

@@ -32,7 +32,7 @@ fn header<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
 
 #[test]
 fn a_result_is_sent_as_it_was_stored() {
-    let result = Json::parse(r#"{"b":1.0e5,"a":9007199254740993}"#).unwrap();
+    let result = r#"{"b":1.0e5,"a":9007199254740993}"#.parse::<Json>().unwrap();
     let answer = Response::result(echo("req_1"), result).into_answer(TOOK);
     assert_eq!(
         answer.body,
@@ -117,7 +117,7 @@ fn wrong_fields_become_errors_with_their_pointers() {
 
 #[test]
 fn a_failed_operation_answers_with_the_status_of_its_code() {
-    let error = |code: &str| OperationError::new(code, "no", Json::parse("[1]").ok());
+    let error = |code: &str| OperationError::new(code, "no", "[1]".parse::<Json>().ok());
     for (errors, status) in [
         (vec![error("ORDERS_SOLD_OUT")], 400),
         (vec![error("DEADLINE_EXCEEDED")], 408),
@@ -337,7 +337,7 @@ fn a_deadline_is_answered_with_its_remaining_time() {
 
 #[test]
 fn an_operation_is_shown_by_the_rules_of_rest() {
-    let result = Json::parse("[1.0]").unwrap();
+    let result = "[1.0]".parse::<Json>().unwrap();
     let mut completed = operation(State::Completed {
         at: NOW,
         result: Payload::Inline(result.clone()),
@@ -357,7 +357,7 @@ fn an_operation_is_shown_by_the_rules_of_rest() {
         "deadline_at": NOW.to_string(), "expires_at": NOW.to_string(), "metadata": {"order": 7},
     });
     let payloads = Payloads {
-        metadata: Json::parse(r#"{"order":7}"#).unwrap(),
+        metadata: r#"{"order":7}"#.parse::<Json>().unwrap(),
         result: Some(result),
     };
     let whole = StatusView::whole(&completed, &payloads, NOW);

@@ -1,4 +1,4 @@
-//! A caller of the API: submits, and looks.
+//! A caller of the API: submits an operation and polls it.
 
 use std::time::Duration;
 
@@ -7,32 +7,32 @@ use local::client::http_client;
 use reqwest::{RequestBuilder, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
+use shared::http::Route;
 use shared::terminal::visible;
 
 use crate::demo::table;
 
-/// The first wait between two looks. Each further one is twice as long, until it is what the server asks for: the end of a
-/// short operation is seen at once, and a long one is not asked for in vain.
+/// The first wait between two polls. Each later one is twice as long, up to the wait that the
+/// server asks for: a short operation's end is seen at once, and a long one is not polled too
+/// often.
 const POLL_FIRST: Duration = Duration::from_millis(50);
 
-/// A caller, by nobody's name in particular.
 pub(super) struct Caller {
     url: String,
     client: reqwest::Client,
 }
 
-/// Why a call brought no operation.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CallError {
     #[error("the API does not answer")]
     Unanswered(#[from] reqwest::Error),
     #[error("the API answers {status}: {body}")]
     Refused { status: StatusCode, body: String },
-    #[error("the API answers with something else than an operation")]
+    #[error("the API's answer is not an operation")]
     Malformed(#[from] serde_json::Error),
 }
 
-/// An operation as the API shows it, as far as it is looked at here.
+/// The members of an operation that the demonstration uses.
 #[derive(Debug, Deserialize)]
 pub(super) struct Operation {
     pub(super) id: String,
@@ -77,7 +77,7 @@ struct Column {
 impl Caller {
     pub(super) fn new(url: &str) -> Self {
         Self {
-            url: format!("{url}/operations"),
+            url: url.to_owned(),
             client: http_client(),
         }
     }
@@ -93,16 +93,18 @@ impl Caller {
             "metadata": { "table": table.name },
             "callback_url": callback_url,
         });
+        let url = format!("{}{}", self.url, Route::SubmitOperation.path());
         let request = self
             .client
-            .post(&self.url)
+            .post(url)
             .header("content-type", "application/json")
             .body(body.to_string());
         operation(request).await
     }
 
-    pub(super) async fn look(&self, id: &str) -> Result<Operation, CallError> {
-        operation(self.client.get(format!("{}/{id}", self.url))).await
+    pub(super) async fn read(&self, id: &str) -> Result<Operation, CallError> {
+        let url = format!("{}{}", self.url, Route::ReadOperation.path_of(id));
+        operation(self.client.get(url)).await
     }
 }
 
@@ -117,15 +119,15 @@ async fn operation(request: RequestBuilder) -> Result<Operation, CallError> {
 }
 
 impl Operation {
-    /// The server asks to be left alone for a while only as long as there is something to wait for.
+    /// An operation has `retry_after` until it has ended.
     pub(super) const fn has_ended(&self) -> bool {
         self.retry_after.is_none()
     }
 
     pub(super) fn poll_again_after(&self, polls: u32) -> Duration {
-        let asked_secs = self.retry_after.as_ref().map_or(0, |after| after.value);
-        let eager = POLL_FIRST.saturating_mul(2_u32.saturating_pow(polls));
-        eager.min(Duration::from_secs(asked_secs))
+        let retry_after_secs = self.retry_after.as_ref().map_or(0, |after| after.value);
+        let backoff = POLL_FIRST.saturating_mul(2_u32.saturating_pow(polls));
+        backoff.min(Duration::from_secs(retry_after_secs))
     }
 
     #[expect(
@@ -137,7 +139,7 @@ impl Operation {
         (self.progress.unwrap_or_default().clamp(0.0, 1.0) * 1000.0) as u64
     }
 
-    /// Why there is no result: the function's own error, which comes first, or the state alone.
+    /// Why there is no result: the first error, which is the function's, or the status.
     pub(super) fn failure(&self) -> String {
         match self.errors.first() {
             Some(error) => format!("{}: {}", error.code, error.message),
@@ -181,8 +183,8 @@ impl Summary {
     }
 }
 
-/// Three decimals at most, and none for the sake of it; with an exponent where these would be all
-/// zeros, or the digits before them would not fit a table.
+/// At most three decimals, without trailing zeros; with an exponent where the decimals would be all
+/// zeros, or the integer part too long for a table.
 fn rounded(number: f64) -> String {
     let plain = number == 0.0 || (0.001..1e16).contains(&number.abs());
     let text = if plain {

@@ -1,5 +1,5 @@
-//! A receiver of callbacks on the loopback interface. It verifies with the reference library of Standard Webhooks, which has
-//! nothing in common with the code that signs, and takes only what verifies.
+//! A receiver of callbacks on the loopback interface. It accepts a callback only if the reference
+//! library of Standard Webhooks verifies the signature; that library shares no code with Ferry's.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -17,17 +17,17 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// Deliveries that may wait to be looked at; the demonstration is sent one.
+/// More than the single delivery of the demonstration.
 const DELIVERIES_WAITING: usize = 4;
 
-/// A receiver until it is dropped.
+/// Dropping it closes the listener.
 pub(super) struct Receiver {
     pub(super) url: String,
     deliveries: mpsc::Receiver<Result<Delivery, ReceiveError>>,
     _server: JoinSet<io::Result<()>>,
 }
 
-/// A callback whose signature is right.
+/// A verified callback.
 #[derive(Debug)]
 pub(super) struct Delivery {
     pub(super) webhook_id: String,
@@ -35,18 +35,17 @@ pub(super) struct Delivery {
     pub(super) operation_id: String,
 }
 
-/// Why a callback was refused.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReceiveError {
     #[error("the callback's signature does not verify")]
     Signature(#[from] WebhookError),
-    #[error("the callback's body is not what it should be")]
+    #[error("the callback's body is malformed")]
     Body(#[from] serde_json::Error),
     #[error("the receiver ended")]
     Ended,
 }
 
-struct Desk {
+struct Handler {
     verifier: Webhook,
     deliveries: mpsc::Sender<Result<Delivery, ReceiveError>>,
 }
@@ -56,13 +55,13 @@ impl Receiver {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let url = format!("http://{}/callbacks", listener.local_addr()?);
         let (sender, deliveries) = mpsc::channel(DELIVERIES_WAITING);
-        let desk = Desk {
+        let handler = Handler {
             verifier: Webhook::new(secret)?,
             deliveries: sender,
         };
         let routes = Router::new()
             .route("/callbacks", post(receive))
-            .with_state(Arc::new(desk));
+            .with_state(Arc::new(handler));
         let routes = guarded(routes, &listener, Allowed::default())?;
         let mut server = JoinSet::new();
         server.spawn(async move { axum::serve(listener, routes).await });
@@ -81,18 +80,22 @@ impl Receiver {
     }
 }
 
-async fn receive(State(desk): State<Arc<Desk>>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    let delivery = desk.verify(&headers, &body);
+async fn receive(
+    State(handler): State<Arc<Handler>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> StatusCode {
+    let delivery = handler.verify(&headers, &body);
     let status = match &delivery {
         Ok(_) => StatusCode::NO_CONTENT,
         Err(_) => StatusCode::UNAUTHORIZED,
     };
-    // Nobody may be waiting any more.
-    let _ = desk.deliveries.send(delivery).await;
+    // An error says that the receiver was dropped.
+    let _ = handler.deliveries.send(delivery).await;
     status
 }
 
-impl Desk {
+impl Handler {
     fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Result<Delivery, ReceiveError> {
         #[derive(Deserialize)]
         struct Body {

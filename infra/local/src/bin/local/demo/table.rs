@@ -1,4 +1,4 @@
-//! The table that is summarized.
+//! The table that the demonstration summarizes.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -7,22 +7,23 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use shared::domain::limits::ARGUMENTS_BYTES_MAX;
 
-/// Time zones, where they are, and their offsets from UTC in 2025 on four days, from the time zone database 2025b of the
-/// Internet Assigned Numbers Authority (<https://www.iana.org/time-zones>), which is in the public domain.
+/// Time zones, their locations, and their UTC offsets on four days of 2025. Source: the time zone
+/// database 2025b of the Internet Assigned Numbers Authority (<https://www.iana.org/time-zones>),
+/// which is in the public domain.
 const SAMPLE: &str = include_str!("../../../../data/time_zones.csv");
 
-/// What is read of a file, in bytes. It is far beyond what a call takes, so that the size of nearly
-/// every file that is too large is known, and files without an end are as well.
+/// The most bytes read of a file. It bounds the read of an endless file, and is far more than a
+/// call takes, so that the error can state the exact size of nearly every file that is too large.
 const FILE_BYTES_READ_MAX: usize = 16 * 1024 * 1024;
 
-/// A table that fits into a call.
+/// A table that fits into a call's arguments.
 #[derive(Debug)]
 pub(super) struct Table {
     pub(super) name: String,
     csv: String,
 }
 
-/// Why a file is no table to call with. What is in it, the function says.
+/// Why a file cannot be an argument. The function validates the CSV.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TableError {
     #[error("{} cannot be read", .0.display())]
@@ -50,7 +51,7 @@ pub(super) enum TableError {
 }
 
 impl Table {
-    /// The table in this file, or the one that comes with the program.
+    /// The table in this file, or the program's sample.
     pub(super) fn read(path: Option<PathBuf>) -> Result<Self, TableError> {
         let Some(path) = path else {
             return Ok(Self {
@@ -62,7 +63,7 @@ impl Table {
             Ok(read) => read,
             Err(error) => return Err(TableError::Unreadable(path, error)),
         };
-        // Not UTF-8 yet: its end may be within a character.
+        // Before the check for UTF-8, since the last character may be cut off.
         if bytes.len() > FILE_BYTES_READ_MAX {
             return Err(TableError::FarTooLarge { path, bytes_min });
         }
@@ -82,13 +83,13 @@ impl Table {
         Ok(table)
     }
 
-    /// What `csv.summarize` is called with.
+    /// The arguments for `csv.summarize`.
     pub(super) fn arguments(&self) -> Value {
         json!({ "csv": self.csv })
     }
 }
 
-/// One byte more than [`FILE_BYTES_READ_MAX`] at most, and how many there are at least.
+/// Up to [`FILE_BYTES_READ_MAX`] bytes and one more, and a lower bound of the file's size.
 fn read(path: &Path) -> io::Result<(Vec<u8>, u64)> {
     let file = File::open(path)?;
     // A device or a pipe has a length of 0.

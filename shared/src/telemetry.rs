@@ -17,7 +17,7 @@ use tracing::{Level, Span};
 use self::json::FlatJson;
 use crate::config::{Environment, SettingError};
 use crate::domain::id::OperationId;
-use crate::domain::operation::{Operation, Owner};
+use crate::domain::operation::Operation;
 
 tokio::task_local! {
     /// The X-Ray trace header of the request or message in progress. Every message that is sent
@@ -144,18 +144,6 @@ pub async fn traced<T>(trace_header: Option<&str>, future: impl Future<Output = 
 /// The X-Ray trace header of the request or message in progress.
 pub(crate) fn trace_header() -> Option<String> {
     TRACE_HEADER.try_with(Clone::clone).ok()
-}
-
-/// Logs an audit record of what an owner did to an operation beyond submitting and reading it:
-/// done, or refused with the error code that the owner received.
-pub fn audit(action: &str, id: &OperationId, owner: &Owner, refused: Option<&str>) {
-    tracing::info!(
-        audit = action,
-        operation_id = %id,
-        owner = owner.as_str(),
-        outcome = refused.unwrap_or("done"),
-        "audited"
-    );
 }
 
 /// An error with its causes, for a log line.

@@ -9,8 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::sqs::BATCH_MAX;
 use crate::clock::BoxFuture;
+
+/// Entries of one batch request (`SendMessageBatch` in the Amazon SQS API Reference). Ten of Ferry's
+/// messages are far smaller than the 1 MiB that a request may have.
+pub const BATCH_MAX: usize = 10;
 
 /// The entries that wait to be sent. Clones share them.
 #[derive(Debug)]

@@ -1,5 +1,5 @@
 //! `worker`, as in
-//! `functions/worker/src/{dispatch,attempt,attempt/outcome,settle,dead_letter,look}.rs`.
+//! `functions/worker/src/{dispatch,attempt,attempt/outcome,ended,dead_letter,inspect}.rs`.
 //!
 //! A worker that returns its message does nothing more, so it ends. When the message is received
 //! again is open. The visibility timeout that it sets and renews guarantees nothing: the message
@@ -162,11 +162,11 @@ fn claim(
         // A claim that was refused did not meet a claimable operation.
         Claimed::Busy | Claimed::Claimable { .. } => Then::End,
         Claimed::Exhausted { version } => Then::Next(Serving::GiveUp { version }),
-        Claimed::Ended { unannounced } => Then::Next(settle(config, unannounced)),
+        Claimed::Ended { unannounced } => Then::Next(acknowledge_ended(config, unannounced)),
     }
 }
 
-/// `Worker::look`, for a message from the dead-letter queue.
+/// `Handler::inspect`, for a message from the dead-letter queue.
 fn read_record(state: &State, config: &Config, create: u8, choice: Choice) -> Then<Serving> {
     match store::read_record(state, config, create) {
         Claimed::Absent if config.has(Fault::DeadLetterDropsYoung) => {
@@ -182,7 +182,7 @@ fn read_record(state: &State, config: &Config, create: u8, choice: Choice) -> Th
         }
         Claimed::Claimable { .. } | Claimed::Held { .. } => Then::Next(Serving::SendAfresh),
         Claimed::Exhausted { version } => Then::Next(Serving::GiveUp { version }),
-        Claimed::Ended { unannounced } => Then::Next(settle(config, unannounced)),
+        Claimed::Ended { unannounced } => Then::Next(acknowledge_ended(config, unannounced)),
     }
 }
 
@@ -195,8 +195,8 @@ fn aged(choice: Choice) -> Then<Serving> {
     }
 }
 
-/// `Worker::settle`.
-fn settle(config: &Config, unannounced: bool) -> Serving {
+/// `Handler::acknowledge_ended`.
+fn acknowledge_ended(config: &Config, unannounced: bool) -> Serving {
     if unannounced && !config.has(Fault::CallbackNotAnnounced) {
         Serving::Announce
     } else {
@@ -267,7 +267,7 @@ fn record(
     }
     match written.outcome {
         Finished::Written { .. } if ending == Ending::Retry => Then::End,
-        Finished::Written { unannounced } => Then::Next(settle(config, unannounced)),
+        Finished::Written { unannounced } => Then::Next(acknowledge_ended(config, unannounced)),
         Finished::Lost if config.has(Fault::FencedOffAcknowledges) => {
             Then::Next(Serving::Acknowledge)
         }
@@ -299,7 +299,7 @@ fn give_up(
         return then;
     }
     match written.outcome {
-        GivenUp::Ended { unannounced } => Then::Next(settle(config, unannounced)),
+        GivenUp::Ended { unannounced } => Then::Next(acknowledge_ended(config, unannounced)),
         GivenUp::MovedOn => Then::End,
     }
 }

@@ -164,18 +164,3 @@ impl Operations {
             .await
     }
 }
-
-/// The target of audit records, for programs that log nothing else at this level.
-pub const AUDIT_TARGET: &str = "audit";
-
-/// Writes the audit record of a request to change an operation: `done`, or the code of the refusal.
-fn audit(action: &str, id: &OperationId, owner: &Owner, refusal: Option<Code>) {
-    tracing::info!(
-        target: AUDIT_TARGET,
-        audit = action,
-        operation_id = %id,
-        owner = owner.as_str(),
-        outcome = refusal.map_or("done", Code::as_str),
-        "audited"
-    );
-}

@@ -17,7 +17,7 @@ use tracing::{Level, Span};
 use self::json::FlatJson;
 use crate::config::{Environment, SettingError};
 use crate::domain::id::OperationId;
-use crate::domain::operation::Operation;
+use crate::domain::operation::{Operation, Owner};
 
 tokio::task_local! {
     /// The X-Ray trace header of the request or message in progress. Every message that is sent
@@ -144,6 +144,18 @@ pub async fn traced<T>(trace_header: Option<&str>, future: impl Future<Output = 
 /// The X-Ray trace header of the request or message in progress.
 pub(crate) fn trace_header() -> Option<String> {
     TRACE_HEADER.try_with(Clone::clone).ok()
+}
+
+/// Logs an audit record of a request to change an operation: done, or refused with the error code
+/// that the owner receives.
+pub(crate) fn audit(action: &str, id: &OperationId, owner: &Owner, refusal: Option<&str>) {
+    tracing::info!(
+        audit = action,
+        operation_id = %id,
+        owner = owner.as_str(),
+        outcome = refusal.unwrap_or("done"),
+        "audited"
+    );
 }
 
 /// An error with its causes, for a log line.

@@ -251,7 +251,9 @@ impl Handler {
             (State::Completed { .. }, Some(result), _) => (Response::result(echo, result), false),
             // The answer is the same whether the worker or this wait finds first that the deadline
             // has passed.
-            (State::Failed { errors, .. }, _, late) if late.is_none() || !has_exceeded(errors) => {
+            (State::Failed { errors, .. }, _, late)
+                if late.is_none() || !missed_deadline(errors) =>
+            {
                 (failed(Errors::of_operation(errors)), false)
             }
             (.., Some(deadline)) => {
@@ -289,7 +291,7 @@ fn body(request: &Request) -> Result<&[u8], Problem> {
 }
 
 /// Whether an operation failed because of its deadline.
-fn has_exceeded(errors: &[OperationError]) -> bool {
+fn missed_deadline(errors: &[OperationError]) -> bool {
     let code = FailureCode::DeadlineExceeded.as_str();
     errors.iter().any(|error| error.code == code)
 }

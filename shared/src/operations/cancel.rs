@@ -1,6 +1,6 @@
 //! Cancelling an operation.
 
-use super::{Operations, audit, code_of};
+use super::{Operations, code_of};
 use crate::domain::id::OperationId;
 use crate::domain::operation::{Operation, Owner};
 use crate::domain::precondition::Preconditions;
@@ -8,7 +8,7 @@ use crate::metrics::{self, Metric};
 use crate::queue::WakeUp;
 use crate::request::Code;
 use crate::store::{CancelOutcome, StoreError};
-use crate::telemetry::chain;
+use crate::telemetry::{audit, chain};
 
 /// What becomes of a cancel of an operation that is cancelled already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Operations {
             Ok(CancelOutcome::Absent) => Some(Code::AsyncOperationNotFound),
             Err(error) => Some(code_of(error)),
         };
-        audit("cancel", id, owner, refusal);
+        audit("cancel", id, owner, refusal.map(Code::as_str));
         outcome
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Error, Operations, audit};
+use super::{Error, Operations};
 use crate::domain::id::OperationId;
 use crate::domain::limits::ERASE_SECS_MAX;
 use crate::domain::operation::Owner;
@@ -10,6 +10,7 @@ use crate::domain::precondition::Preconditions;
 use crate::domain::time::Timestamp;
 use crate::request::Code;
 use crate::store::{EraseOutcome, Store, StoreError};
+use crate::telemetry::audit;
 
 impl Operations {
     /// Erases an operation that has ended, within [`ERASE_SECS_MAX`]. See [`Store::erase`] for its
@@ -42,7 +43,7 @@ impl Operations {
             Ok(EraseOutcome::Absent) => Some(Code::AsyncOperationNotFound),
             Err(error) => Some(error.code()),
         };
-        audit("erase", id, owner, refusal);
+        audit("erase", id, owner, refusal.map(Code::as_str));
         outcome
     }
 }

@@ -1,12 +1,13 @@
 //! Asking for another round of a callback.
 
-use super::{Error, Operations, audit};
+use super::{Error, Operations};
 use crate::domain::callback::CallbackStatus;
 use crate::domain::id::OperationId;
 use crate::domain::operation::{Operation, Owner};
 use crate::domain::precondition::Preconditions;
 use crate::queue::WakeUp;
 use crate::request::Code;
+use crate::telemetry::audit;
 
 #[derive(Debug)]
 pub enum RedeliverOutcome {
@@ -53,7 +54,7 @@ impl Operations {
             Ok(outcome) => outcome.refusal(),
             Err(error) => Some(error.code()),
         };
-        audit("redeliver", id, owner, refusal);
+        audit("redeliver", id, owner, refusal.map(Code::as_str));
         outcome
     }
 

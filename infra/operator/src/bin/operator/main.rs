@@ -16,7 +16,6 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use operator::services::sdk_config;
 use shared::config::{Environment, SettingError};
-use shared::operations::AUDIT_TARGET;
 use shared::queue::Queue;
 use shared::store::Store;
 use shared::telemetry::chain;
@@ -143,6 +142,6 @@ fn start_logging() {
         // It warns at length of every place without credentials. When no place has any, the
         // command's error says so.
         .with_target("aws_config", Level::ERROR)
-        .with_target(AUDIT_TARGET, Level::INFO);
+        .with_target("shared::telemetry", Level::INFO);
     logs.with(levels).init();
 }

@@ -1,5 +1,5 @@
 //! `worker`, as in
-//! `functions/worker/src/{dispatch,attempt,attempt/outcome,ended,dead_letter,inspect}.rs`.
+//! `functions/worker/src/{dispatch,attempt,attempt/outcome,dead_letter,inspect,absent,ended}.rs`.
 //!
 //! A worker that returns its message does nothing more, so it ends. When the message is received
 //! again is open. The visibility timeout that it sets and renews guarantees nothing: the message
@@ -143,7 +143,7 @@ fn serve(
     }
 }
 
-/// `Worker::claim` in `dispatch.rs`.
+/// `Handler::claim`.
 fn claim(
     state: &mut State,
     config: &Config,
@@ -186,7 +186,7 @@ fn read_record(state: &State, config: &Config, create: u8, choice: Choice) -> Th
     }
 }
 
-/// `Worker::absent` and `Worker::other_incarnation`.
+/// `ReceivedDispatch::wait_for_record` and `ReceivedDispatch::wait_for_incarnation`.
 fn aged(choice: Choice) -> Then<Serving> {
     if choice == Choice::Old {
         Then::Next(Serving::Acknowledge)
@@ -204,7 +204,7 @@ fn acknowledge_ended(config: &Config, unannounced: bool) -> Serving {
     }
 }
 
-/// `Outcome::write`.
+/// `AttemptOutcome::into_write`.
 fn ending(state: &State, config: &Config, (create, attempt): (u8, u8), choice: Choice) -> Ending {
     let out_of_time = state
         .record_of(create)
@@ -247,7 +247,7 @@ fn finish(
     })
 }
 
-/// `Worker::record_outcome`.
+/// `Handler::record_outcome`.
 fn record(
     state: &mut State,
     config: &Config,
@@ -285,7 +285,7 @@ fn leaves_result(state: &State, config: &Config, create: u8, ending: Ending) -> 
     config.payloads && ending == Ending::Complete && is_gone && !config.has(Fault::LateResultStays)
 }
 
-/// `Worker::give_up`.
+/// `Handler::give_up`.
 fn give_up(
     state: &mut State,
     config: &Config,

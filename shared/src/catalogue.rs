@@ -173,7 +173,7 @@ pub fn read_arguments<F: Function>(arguments: &Json) -> Result<F::Args, Argument
 /// # Errors
 ///
 /// Names the first wrong member.
-pub(crate) fn read_as<T: DeserializeOwned>(arguments: &Json) -> Result<T, ArgumentFault> {
+pub fn read_as<T: DeserializeOwned>(arguments: &Json) -> Result<T, ArgumentFault> {
     let read = |json: &str| {
         let mut json = serde_json::Deserializer::from_str(json);
         serde_path_to_error::deserialize(&mut json)
@@ -198,7 +198,7 @@ pub(crate) fn read_as<T: DeserializeOwned>(arguments: &Json) -> Result<T, Argume
         })
 }
 
-pub(crate) fn schema_of<T: JsonSchema>() -> Schema {
+pub fn schema_of<T: JsonSchema>() -> Schema {
     let mut schema = SchemaGenerator::default().into_root_schema_for::<T>();
     RecursiveTransform(bound_integers).transform(&mut schema);
     schema

@@ -1,11 +1,13 @@
-//! REST: what callers send and are answered, as `functions/submit` and `functions/status` need it.
+//! REST: what callers send and what they are answered, for `functions/submit` and
+//! `functions/status`.
 //!
-//! Handlers route by route key and path parameters, never by the raw path. Nothing here decides anything about operations.
+//! Functions route by route key and path parameters, never by the raw path. Nothing here decides
+//! anything about operations.
 
 mod answer;
 mod body;
 mod content;
-mod cursor;
+mod error;
 mod etag;
 mod grammar;
 mod idempotency;
@@ -17,17 +19,13 @@ mod request;
 mod routes;
 
 pub use answer::{Answer, GatewayResponse};
-pub(crate) use body::VERSION_RULE;
-pub use body::{Fields, Members};
-pub use cursor::Cursor;
-pub use etag::{ETag, none_match, preconditions};
-pub use idempotency::idempotency_key;
-pub(crate) use idempotency::{IDEMPOTENCY_KEY_RULE, is_idempotency_key};
-pub(crate) use list::Parameters;
-pub use list::{ListRequest, list_body};
-pub use operation::{ErrorView, OperationView, show, show_read};
-pub(crate) use operation::{Quantity, retry_after_secs};
+pub use body::read_object;
+pub use error::RequestError;
+pub use etag::{ETag, none_match};
+pub use idempotency::{IDEMPOTENCY_KEY_POINTER, idempotency_key};
+pub use list::{list_body, list_request};
+pub use operation::show;
 pub use prefer::Wait;
-pub use problem::{Code, FieldError, Problem};
+pub use problem::Problem;
 pub use request::{Event, Request, RequestSettings};
 pub use routes::{HttpFunction, ROUTES, Route};

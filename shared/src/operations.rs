@@ -1,28 +1,77 @@
-//! What callers may do with operations, by whichever face they come.
+//! What an owner may do with operations: submit, read, wait, list, cancel, erase and redeliver.
 //!
-//! The rules that hold for REST and Forrst alike stand here once: both are translations to and from these calls. Nothing here
-//! knows how a request looked or how its answer will.
+//! The rules that REST, Forrst and the operator tool share are here, with the audit record: a face
+//! translates its requests to these calls, and their outcomes to its answers. Nothing here knows
+//! how a request arrived or how its answer looks.
+
+mod accept;
+mod cancel;
+mod erase;
+mod redeliver;
+mod submission;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::accept::{AcceptOutcome, Submissions};
+pub use self::cancel::RepeatedCancel;
+pub use self::erase::forget;
+pub use self::redeliver::RedeliverOutcome;
+pub use self::submission::{
+    Deadline, IdempotencyKey, RequestedCallback, Submission, SubmissionError, SubmissionParts,
+};
 use crate::clock::Clock;
 use crate::domain::id::OperationId;
+use crate::domain::limits::ERASE_SECS_MAX;
 use crate::domain::operation::{Operation, Owner};
-use crate::domain::precondition::Preconditions;
 use crate::domain::time::Timestamp;
-use crate::metrics::{self, Metric};
-use crate::queue::{Queue, WakeUp};
+use crate::queue::{Queue, QueueError};
 use crate::random::Random;
-use crate::store::{CancelOutcome, ListFilter, ListPage, Position, Store, StoreError};
+use crate::request::{Code, ListRequest};
+use crate::store::{ListPage, Payloads, Store, StoreError};
 use crate::telemetry::chain;
 
-/// How long a caller who waits for an operation's end is left alone before the first look.
-const LOOK_AFTER: Duration = Duration::from_millis(100);
-/// Each look comes after twice the wait of the one before, up to this: a wait of twenty seconds takes fourteen reads.
-const LOOK_AFTER_MAX: Duration = Duration::from_secs(2);
+/// The pause before the first read of a wait.
+const READ_AFTER: Duration = Duration::from_millis(100);
+/// Each pause is twice the one before, up to this: a wait of twenty seconds takes fourteen reads.
+const READ_AFTER_MAX: Duration = Duration::from_secs(2);
 
-/// Operations, for their owners. One for a process; cheap to clone.
+pub use crate::store::{CancelOutcome, EraseOutcome};
+
+/// Why a call has no outcome. Whether anything was written or sent is not known.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// Reads do not find the operation any more, but not all of its items are deleted. A repeated
+    /// erase continues.
+    #[error("erase not finished within {ERASE_SECS_MAX} s")]
+    EraseTooLong,
+}
+
+impl Error {
+    /// The code that callers get, and that the audit record has.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::Store(error) => code_of(error),
+            Self::Queue(_) | Self::EraseTooLong => Code::Unavailable,
+        }
+    }
+}
+
+const fn code_of(error: &StoreError) -> Code {
+    match error {
+        StoreError::Corrupt { .. } => Code::InternalError,
+        StoreError::Unreachable { .. } | StoreError::Throttled | StoreError::NewerFormat { .. } => {
+            Code::Unavailable
+        }
+    }
+}
+
+/// Operations, for their owners. One per process; cheap to clone.
 #[derive(Clone)]
 pub struct Operations {
     store: Store,
@@ -32,7 +81,7 @@ pub struct Operations {
 }
 
 impl Operations {
-    /// Operations in this table, whose callbacks wait in this queue.
+    /// Operations in this table, whose callback messages go to this queue.
     #[must_use]
     pub fn new(
         store: Store,
@@ -48,7 +97,7 @@ impl Operations {
         }
     }
 
-    /// An operation: one read, of the head alone. Another owner's is as absent as none.
+    /// An operation: one read, of the head alone. Another owner's operation is absent.
     ///
     /// # Errors
     ///
@@ -61,55 +110,45 @@ impl Operations {
         self.store.get_for(id, owner, self.clock.now()).await
     }
 
-    /// Waits for an operation's end, until `until` at the latest: the operation as it was last seen. One read a look, none when
-    /// it has ended already; the looks grow apart, so that waiting costs little however many wait.
+    /// The metadata and the result of an operation that was read: one read for each that is not in
+    /// its head, so none for an ordinary operation. `None` when the operation has expired or was
+    /// erased since.
     ///
-    /// A look that fails is none: whoever submitted the operation has to learn its name, or would submit it once more.
+    /// # Errors
+    ///
+    /// As [`Operations::read`].
+    pub async fn payloads(&self, operation: &Operation) -> Result<Option<Payloads>, StoreError> {
+        self.store.payloads(operation, self.clock.now()).await
+    }
+
+    /// Waits for an operation's end, until `until` at the latest, and returns the operation as it
+    /// was last read. Reads after growing pauses, so that a wait costs little; not at all when the
+    /// operation has ended.
+    ///
+    /// A read that fails is skipped: a caller who submitted the operation has to get its id, or
+    /// would submit it again.
     pub async fn wait(&self, mut operation: Operation, until: Timestamp) -> Operation {
-        let mut pause = LOOK_AFTER;
+        let mut pause = READ_AFTER;
         while !operation.status().is_terminal() && self.clock.now() < until {
-            // The last look is at the very end, so that what ends within the wait is seen.
-            let wake = (self.clock.now() + pause).min(until);
-            self.clock.sleep_until(wake).await;
-            pause = (pause * 2).min(LOOK_AFTER_MAX);
-            let seen = match self.read(&operation.id, &operation.owner).await {
-                Ok(seen) => seen,
+            // The last read is at the very end, so that it finds what ends within the wait.
+            let read_at = (self.clock.now() + pause).min(until);
+            self.clock.sleep_until(read_at).await;
+            pause = (pause * 2).min(READ_AFTER_MAX);
+            let read = match self.read(&operation.id, &operation.owner).await {
+                Ok(read) => read,
                 Err(error) => {
-                    tracing::warn!("to be looked at again: {}", chain(&error));
+                    tracing::warn!("read failed, the wait goes on: {}", chain(&error));
                     continue;
                 }
             };
-            match seen.filter(|seen| seen.create_id == operation.create_id) {
-                Some(seen) => operation = seen,
-                // Ended, and erased by its owner since: what was known of it is all that is left to tell.
+            match read.filter(|read| read.create_id == operation.create_id) {
+                Some(read) => operation = read,
+                // It ended, and its owner has erased it since: the last read is all there is to
+                // answer with.
                 None => break,
             }
         }
         operation
-    }
-
-    /// Cancels an operation: one write, and a message when somebody is to be told.
-    ///
-    /// # Errors
-    ///
-    /// As [`Operations::read`]. The operation may or may not have been cancelled.
-    pub async fn cancel(
-        &self,
-        id: &OperationId,
-        owner: &Owner,
-        preconditions: &Preconditions,
-        now: Timestamp,
-    ) -> Result<CancelOutcome, StoreError> {
-        let cancelled = self.store.cancel(id, owner, preconditions, now).await?;
-        if let CancelOutcome::Cancelled { operation, by_us } = &cancelled
-            && *by_us
-        {
-            metrics::count(Metric::OperationCancelled(&operation.function));
-            if operation.callback_is_unannounced() {
-                self.wake_callback(operation).await;
-            }
-        }
-        Ok(cancelled)
     }
 
     /// A page of an owner's operations, newest first. See [`Store::list`].
@@ -117,25 +156,11 @@ impl Operations {
     /// # Errors
     ///
     /// As [`Operations::read`].
-    pub async fn list(
-        &self,
-        owner: &Owner,
-        filter: &ListFilter,
-        limit: usize,
-        from: Option<Position>,
-    ) -> Result<ListPage, StoreError> {
+    pub async fn list(&self, owner: &Owner, request: &ListRequest) -> Result<ListPage, StoreError> {
         let (clock, random) = (&*self.clock, &*self.random);
+        let (filter, limit, from) = (&request.filter, request.limit, request.from.clone());
         self.store
             .list(owner, filter, limit, from, clock, random)
             .await
-    }
-
-    /// Outcome first, then the callback's message. A crash in between, a lost answer to the cancel, or a queue that cannot be
-    /// reached is healed by the dispatch message: it is still somewhere, and the worker that receives it finds the callback
-    /// due and sends this message. So a failure here is logged and does not undo the answer: the operation is cancelled.
-    async fn wake_callback(&self, operation: &Operation) {
-        if let Err(error) = self.callbacks.send(&WakeUp::of(operation), 0).await {
-            tracing::warn!("callback left to the dispatch message: {}", chain(&error));
-        }
     }
 }

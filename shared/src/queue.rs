@@ -5,6 +5,7 @@ mod group;
 mod message;
 mod sqs;
 
+pub use self::batcher::BATCH_MAX;
 pub use self::group::{MessageGroup, host};
 pub use self::message::{Dispatch, Message, MessageError, WakeUp};
-pub use self::sqs::{BATCH_MAX, Delayed, Queue, QueueError, Unsent};
+pub use self::sqs::{Delayed, Queue, QueueError, Unsent};

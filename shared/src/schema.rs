@@ -45,7 +45,7 @@ impl Validators {
     /// # Errors
     ///
     /// As [`Validators::check`].
-    pub(crate) fn check_by(
+    pub fn check_by(
         &self,
         function: (&'static str, &'static str),
         schema: impl FnOnce() -> Schema,

@@ -146,14 +146,14 @@ pub(crate) fn trace_header() -> Option<String> {
     TRACE_HEADER.try_with(Clone::clone).ok()
 }
 
-/// Logs an audit record of what an owner did to an operation beyond submitting and reading it:
-/// done, or refused with the error code that the owner received.
-pub fn audit(action: &str, id: &OperationId, owner: &Owner, refused: Option<&str>) {
+/// Logs an audit record of a request to change an operation: done, or refused with the error code
+/// that the owner receives.
+pub(crate) fn audit(action: &str, id: &OperationId, owner: &Owner, refusal: Option<&str>) {
     tracing::info!(
         audit = action,
         operation_id = %id,
         owner = owner.as_str(),
-        outcome = refused.unwrap_or("done"),
+        outcome = refusal.unwrap_or("done"),
         "audited"
     );
 }

@@ -1,13 +1,16 @@
-//! What the stories across functions stand on, in two forms.
+//! What the test suites share.
 //!
-//! A [`world::World`] is the real handlers in one process, on the embedded store and queues, with a clock that is moved by hand
-//! and queues that are pumped by hand. Every request to AWS goes through a [`wire::Wire`] below the SDK, which counts it, and can lose
-//! it, its answer or the process that sends it, and none passes that the template's [`permissions`] do not allow. A
-//! [`bundle::SharedBundle`] is the real processes in real time, called over HTTP by an [`api::Api`]. Every answer of either, and every
-//! callback, is held to the [`openapi`] document. Besides: [`receiver`]s of callbacks, the [`shape`] of JSON, another store by way of
-//! [`dynamodb`], the sample [`events`], and the parts of the [`readme`].
+//! [`world::World`] runs the real handlers in one process, on the embedded store and queues. Tests
+//! move its clock and receive its messages. Every request to AWS passes a [`wire::Wire`] below the
+//! SDK, which counts it, can lose it, its answer or the process that sends it, and refuses what the
+//! template's [`permissions`] do not allow. [`bundle::SharedBundle`] runs the real processes in real
+//! time, and [`api::Api`] calls them over HTTP. Both compare every answer and every callback with
+//! the [`openapi`] document.
+//!
+//! Also here: [`receiver`]s of callbacks, the [`shape`] of JSON values, DynamoDB Local in
+//! [`dynamodb`], the sample [`events`], and the parts of the pages in [`readme`].
 
-#![expect(clippy::unwrap_used, reason = "a test has nobody to hand an error to")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::missing_panics_doc, reason = "a test panics when it fails")]
 
 pub mod api;

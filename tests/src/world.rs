@@ -18,8 +18,6 @@ use shared::domain::time::Timestamp;
 use shared::http::HttpFunction;
 use shared::random::SeededRandom;
 use shared::store::Store;
-use status::Status;
-use submit::Submit;
 
 use crate::logs::log_warnings;
 use crate::openapi::Exchange;
@@ -49,8 +47,8 @@ pub struct World {
     random: Arc<SeededRandom>,
     /// Reports when a caller waits for an operation's end.
     pub callers_clock: Arc<WatchedClock>,
-    submit: Submit,
-    status: Status,
+    submit: submit::Handler,
+    status: status::Handler,
     worker: Arc<worker::Handler>,
     callback: callback::Handler,
     sqs: aws_sdk_sqs::Client,
@@ -111,14 +109,14 @@ impl World {
         let sqs = aws_sdk_sqs::Client::new(&endpoint("AWS_ENDPOINT_URL_SQS"));
         let table = environment.required("TABLE_NAME").unwrap().to_owned();
         Self {
-            submit: Submit::new(
+            submit: submit::Handler::new(
                 &environment,
                 &aws("Submit"),
                 callers_clock.clone(),
                 random.clone(),
             )
             .unwrap(),
-            status: Status::new(
+            status: status::Handler::new(
                 &environment,
                 &aws("Status"),
                 callers_clock.clone(),

@@ -6,6 +6,7 @@
     reason = "a test's futures live on its own thread"
 )]
 
+mod audit;
 mod bad_input;
 mod batches;
 mod busy_work;
@@ -15,6 +16,7 @@ mod costs;
 mod dead_letters;
 mod deferrals;
 mod expiry;
+mod failures;
 mod forrst;
 mod groups;
 mod interleavings;

@@ -4,7 +4,7 @@ use serde::Serialize;
 use shared::domain::delivery::DueCallback;
 use shared::domain::json::{Json, encode};
 use shared::domain::limits::CALLBACK_BODY_BYTES_MAX;
-use shared::http::ErrorView;
+use shared::view::ErrorView;
 
 #[derive(Serialize)]
 struct Body<'a> {

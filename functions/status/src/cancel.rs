@@ -1,34 +1,31 @@
 //! `POST /operations/{id}/cancel`.
 
-use shared::http::{Answer, Code, Problem, Request, preconditions, show};
-use shared::store::CancelOutcome;
+use shared::http::{Answer, Problem, Request, RequestError};
+use shared::operations::{CancelOutcome, RepeatedCancel};
+use shared::request::Code;
 
-use crate::Status;
+use crate::Handler;
 
-impl Status {
-    /// One write, and a message when somebody is to be told.
-    pub(crate) async fn cancel(&self, request: &Request) -> Result<Answer, Problem> {
+impl Handler {
+    pub(crate) async fn cancel(&self, request: &Request) -> Result<Answer, RequestError> {
         let owner = request.owner()?;
         let id = request.operation_id()?;
-        let preconditions =
-            preconditions(request.header("if-match"), request.header("if-none-match"));
-        let now = self.clock.now();
+        let preconditions = request.preconditions();
+        let repeated = RepeatedCancel::Succeeds;
 
-        let cancelled = self
+        let outcome = self
             .operations
-            .cancel(&id, owner, &preconditions, now)
+            .cancel(&id, owner, &preconditions, repeated)
             .await?;
 
-        match cancelled {
-            CancelOutcome::Cancelled { operation, .. } => {
-                show(&self.store, &operation, 200, now).await
+        match outcome {
+            CancelOutcome::Cancelled { operation, .. } => self.show(&operation, 200).await,
+            CancelOutcome::Ended(_) => {
+                let detail = "the operation has completed or failed";
+                Err(Problem::new(Code::AsyncCannotCancel, detail).into())
             }
-            CancelOutcome::Ended(_) => Err(Problem::new(
-                Code::AsyncCannotCancel,
-                "the operation has completed or failed",
-            )),
-            CancelOutcome::OtherVersion => Err(Problem::other_version()),
-            CancelOutcome::Absent => Err(Problem::no_such_operation()),
+            CancelOutcome::OtherVersion => Err(Problem::other_version().into()),
+            CancelOutcome::Absent => Err(Problem::no_such_operation().into()),
         }
     }
 }

@@ -6,7 +6,7 @@ use shared::domain::json::encode;
 use shared::domain::limits::{ARGUMENTS_BYTES_MAX, RESULT_BYTES_MAX};
 use shared::http::Answer;
 
-use crate::Status;
+use crate::Handler;
 
 #[derive(Serialize)]
 struct Body {
@@ -32,8 +32,7 @@ struct Limits {
     deadline_seconds_default: u32,
 }
 
-impl Status {
-    /// From the catalogue; no request.
+impl Handler {
     pub(crate) fn functions(&self) -> Answer {
         let view = |entry: &shared::catalogue::Entry| FunctionView {
             name: entry.name,

@@ -1,4 +1,4 @@
-//! Shows, lists, cancels, erases and redelivers: every HTTP route but the submit.
+//! Shows, lists, cancels, erases and redelivers operations: every HTTP route but the submit.
 
 mod cancel;
 mod erase;
@@ -13,27 +13,24 @@ use shared::aws::Aws;
 use shared::catalogue::Catalogue;
 use shared::clock::Clock;
 use shared::config::{Environment, SettingError};
-use shared::http::{Answer, Event, GatewayResponse, Problem, Request, RequestSettings, Route};
+use shared::domain::operation::Operation;
+use shared::http::{
+    Answer, Event, GatewayResponse, Problem, Request, RequestError, RequestSettings, Route, show,
+};
 use shared::operations::Operations;
-use shared::queue::Queue;
 use shared::random::Random;
-use shared::store::Store;
-use shared::telemetry::{audit, record_operation_id, request_span};
+use shared::telemetry::{record_operation_id, request_span};
 use tracing::Instrument as _;
 
-/// The function. One for a process.
-pub struct Status {
+/// The function `status`. One per process.
+pub struct Handler {
     operations: Operations,
-    store: Store,
-    callbacks: Queue,
     catalogue: Catalogue,
     requests: RequestSettings,
     clock: Arc<dyn Clock>,
 }
 
-impl Status {
-    /// The function with its settings, the clients and what comes from outside.
-    ///
+impl Handler {
     /// # Errors
     ///
     /// When a setting is missing or malformed.
@@ -46,14 +43,7 @@ impl Status {
         let store = aws.store(environment)?;
         let callbacks = aws.queue(environment, "CALLBACK_QUEUE_URL")?;
         Ok(Self {
-            operations: Operations::new(
-                store.clone(),
-                callbacks.clone(),
-                Arc::clone(&clock),
-                random,
-            ),
-            store,
-            callbacks,
+            operations: Operations::new(store, callbacks, Arc::clone(&clock), random),
             catalogue: Catalogue::new(environment.switch("DEMO_FUNCTIONS")?),
             requests: RequestSettings::new(environment)?,
             clock,
@@ -74,22 +64,20 @@ impl Status {
         }
         match self.route(request).await {
             Ok(answer) => answer,
-            Err(problem) => Answer::problem(&problem, &request.id),
+            Err(error) => Answer::problem(&error.into_problem(), &request.id),
         }
     }
 
     /// Dispatches by the route key's path and the method, never by the raw path. `HEAD` is answered
     /// with the body of `GET`, so that its `content-length` is right; no HTTP server sends the body
     /// (RFC 9110, section 9.3.2).
-    async fn route(&self, request: &Request) -> Result<Answer, Problem> {
+    async fn route(&self, request: &Request) -> Result<Answer, RequestError> {
         match Route::of(request)? {
             Route::ListOperations => self.list(request).await,
             Route::ReadOperation => self.read(request).await,
-            Route::EraseOperation => audited("erase", request, self.erase(request).await),
-            Route::CancelOperation => audited("cancel", request, self.cancel(request).await),
-            Route::RedeliverCallback => {
-                audited("redeliver", request, self.redeliver(request).await)
-            }
+            Route::EraseOperation => self.erase(request).await,
+            Route::CancelOperation => self.cancel(request).await,
+            Route::RedeliverCallback => self.redeliver(request).await,
             Route::ListFunctions => {
                 request.owner()?;
                 Ok(self.functions())
@@ -97,21 +85,14 @@ impl Status {
             // It reports that the function runs; it needs neither the store nor an owner.
             Route::Health => Ok(Answer::json(200, r#"{"status":"ok"}"#.to_owned())),
             // The gateway sends these to `submit`.
-            Route::SubmitOperation | Route::CallForrst => Err(Problem::no_such_operation()),
+            Route::SubmitOperation | Route::CallForrst => Err(Problem::no_such_operation().into()),
         }
     }
-}
 
-/// Logs for the record what was asked of an operation, and what came of it. A request that names no owner or no operation asks
-/// nothing of any.
-fn audited(
-    action: &str,
-    request: &Request,
-    answer: Result<Answer, Problem>,
-) -> Result<Answer, Problem> {
-    if let (Ok(owner), Ok(id)) = (request.owner(), request.operation_id()) {
-        let refused = answer.as_ref().err().map(|problem| problem.code.as_str());
-        audit(action, &id, owner, refused);
+    /// Shows an operation with everything.
+    async fn show(&self, operation: &Operation, status: u16) -> Result<Answer, RequestError> {
+        let payloads = self.operations.payloads(operation).await?;
+        let payloads = payloads.ok_or_else(Problem::no_such_operation)?;
+        Ok(show(operation, &payloads, status, self.clock.now()))
     }
-    answer
 }

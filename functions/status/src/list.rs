@@ -1,19 +1,15 @@
 //! `GET /operations`.
 
-use shared::http::{Answer, ListRequest, Problem, Request, list_body};
+use shared::http::{Answer, Request, RequestError, list_body, list_request};
 
-use crate::Status;
+use crate::Handler;
 
-impl Status {
-    /// See [`shared::store::Store::list`].
-    pub(crate) async fn list(&self, request: &Request) -> Result<Answer, Problem> {
+impl Handler {
+    pub(crate) async fn list(&self, request: &Request) -> Result<Answer, RequestError> {
         let owner = request.owner()?;
-        let list = ListRequest::parse(&request.query, owner)?;
+        let list = list_request(&request.query, owner)?;
 
-        let page = self
-            .operations
-            .list(owner, &list.filter, list.limit, list.from.clone())
-            .await?;
+        let page = self.operations.list(owner, &list).await?;
 
         let body = list_body(&page, &list, owner, self.clock.now());
         Ok(Answer::json(200, body).with("cache-control", "private, no-cache"))

@@ -9,12 +9,12 @@ use shared::clock::SystemClock;
 use shared::http::Event;
 use shared::lambda;
 use shared::random::SystemRandom;
-use status::Status;
+use status::Handler;
 
 fn main() -> ExitCode {
     lambda::run(async |environment| {
         let aws = Aws::new(&environment, aws::http_connector(&environment)?)?;
-        let status = Arc::new(Status::new(
+        let handler = Arc::new(Handler::new(
             &environment,
             &aws,
             Arc::new(SystemClock),
@@ -22,8 +22,8 @@ fn main() -> ExitCode {
         )?);
         aws.connect_to_store().await;
         Ok(service_fn(move |event: LambdaEvent<Event>| {
-            let status = Arc::clone(&status);
-            async move { Ok::<_, Error>(status.handle(event.payload).await) }
+            let handler = Arc::clone(&handler);
+            async move { Ok::<_, Error>(handler.handle(event.payload).await) }
         }))
     })
 }

@@ -1,14 +1,14 @@
 //! `GET /operations/{id}`.
 
 use shared::domain::precondition::Version;
-use shared::http::{Answer, ETag, Problem, Request, none_match, show};
+use shared::http::{Answer, ETag, Problem, Request, RequestError, none_match};
 
-use crate::Status;
+use crate::Handler;
 
-impl Status {
-    /// One read, of the head alone until there is a result that does not fit there. More for a caller who prefers to wait for the
-    /// operation's end.
-    pub(crate) async fn read(&self, request: &Request) -> Result<Answer, Problem> {
+impl Handler {
+    /// One read, of the head alone, until there is a result that does not fit in it. More reads for
+    /// a caller who prefers to wait for the operation's end.
+    pub(crate) async fn read(&self, request: &Request) -> Result<Answer, RequestError> {
         let owner = request.owner()?;
         let id = request.operation_id()?;
         let wait = request.wait();
@@ -21,16 +21,15 @@ impl Status {
             Some(wait) => self.operations.wait(operation, now + wait.time()).await,
             None => operation,
         };
-        let tag = ETag::of(&operation);
-        let seen = request
+        let is_known = request
             .header("if-none-match")
             .is_some_and(|header| none_match(header, Version::of(&operation)));
-        let answer = if seen {
+        let answer = if is_known {
             Answer::empty(304)
-                .with("etag", tag.to_string())
+                .with("etag", ETag::of(&operation).to_string())
                 .with("cache-control", "private, no-cache")
         } else {
-            show(&self.store, &operation, 200, self.clock.now()).await?
+            self.show(&operation, 200).await?
         };
         Ok(match wait {
             Some(wait) => answer.with("preference-applied", wait.to_string()),

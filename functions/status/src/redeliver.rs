@@ -1,46 +1,35 @@
 //! `POST /operations/{id}/redeliver`.
 
-use shared::http::{Answer, Code, Problem, Request, preconditions, show};
-use shared::queue::WakeUp;
+use shared::http::{Answer, Problem, Request, RequestError};
+use shared::operations::RedeliverOutcome;
+use shared::request::Code;
 
-use crate::Status;
+use crate::Handler;
 
-impl Status {
-    /// One read and one message. Writes nothing: the message says how many attempts are on record, and the sender starts the round
-    /// if that is still so. However often the message is received it starts one, and two requests that find the same number
-    /// ask for the same round.
-    pub(crate) async fn redeliver(&self, request: &Request) -> Result<Answer, Problem> {
+impl Handler {
+    pub(crate) async fn redeliver(&self, request: &Request) -> Result<Answer, RequestError> {
         let owner = request.owner()?;
         let id = request.operation_id()?;
-        let preconditions =
-            preconditions(request.header("if-match"), request.header("if-none-match"));
-        let now = self.clock.now();
+        let preconditions = request.preconditions();
 
-        let operation = self.store.get_for(&id, owner, now).await?;
+        let outcome = self
+            .operations
+            .redeliver(&id, owner, &preconditions)
+            .await?;
 
-        let operation = operation.ok_or_else(Problem::no_such_operation)?;
-        if !preconditions.are_met_by(&operation) {
-            return Err(Problem::other_version());
-        }
-        let Some(callback) = &operation.callback else {
-            return Err(Problem::new(
-                Code::Conflict,
-                "the operation has no callback",
-            ));
+        let problem = match outcome {
+            RedeliverOutcome::Requested(operation) => return self.show(&operation, 202).await,
+            RedeliverOutcome::NoCallback => {
+                Problem::new(Code::Conflict, "the operation has no callback")
+            }
+            RedeliverOutcome::RoundNotOver(status) => {
+                let status = status.as_str();
+                let detail = format!("the callback is {status}, and no round of it is over");
+                Problem::new(Code::Conflict, detail)
+            }
+            RedeliverOutcome::OtherVersion => Problem::other_version(),
+            RedeliverOutcome::Absent => Problem::no_such_operation(),
         };
-        let status = callback.status(operation.status());
-        if !status.allows_redelivery() {
-            let detail = format!(
-                "the callback is {}, and no round of it is over",
-                status.as_str()
-            );
-            return Err(Problem::new(Code::Conflict, detail));
-        }
-        let message = WakeUp {
-            redeliver_after_attempts: Some(callback.attempts_made),
-            ..WakeUp::of(&operation)
-        };
-        self.callbacks.send(&message, 0).await?;
-        show(&self.store, &operation, 202, now).await
+        Err(problem.into())
     }
 }

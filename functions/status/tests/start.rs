@@ -1,10 +1,10 @@
-//! How the process starts, or rather does not: a setting that is wrong ends it at once.
+//! A wrong setting ends the process at its start.
 //!
-//! Naming the binary here is also what makes `cargo test --workspace` build it for the stories in `tests`.
+//! The test names the binary, so `cargo test --workspace` builds it for the stories in `tests`.
 
 use std::process::Command;
 
-/// Everything that it needs; nothing listens there.
+/// Every required setting. Nothing listens at these addresses.
 const SETTINGS: &[(&str, &str)] = &[
     ("AWS_ACCESS_KEY_ID", "test"),
     ("AWS_REGION", "us-east-1"),
@@ -14,21 +14,22 @@ const SETTINGS: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn a_switch_that_is_neither_is_told_in_one_line_without_its_value() {
+fn a_malformed_switch_is_reported_in_one_line_without_its_value() {
     let output = Command::new(env!("CARGO_BIN_EXE_status"))
         .env_clear()
         .envs(SETTINGS.iter().copied())
         .env("DEMO_FUNCTIONS", "maybe")
         .output()
         .unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert_eq!(said.lines().count(), 1, "{said}");
+    let logged = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{logged}");
+    assert_eq!(logged.lines().count(), 1, "{logged}");
     assert!(
-        said.trim_end()
+        logged
+            .trim_end()
             .ends_with("cannot run: DEMO_FUNCTIONS must be 0 or 1"),
-        "{said}"
+        "{logged}"
     );
-    assert!(!said.contains("maybe"), "{said}");
+    assert!(!logged.contains("maybe"), "{logged}");
     assert!(output.stderr.is_empty());
 }

@@ -1,7 +1,9 @@
-//! `POST /forrst`: calls of the catalogue's functions, and by [`system`] those of the protocol's own.
+//! `POST /forrst`: calls of the catalogue's functions, and in [`system`] those of the protocol's
+//! own.
 //!
-//! Whatever arrives, a well-formed response goes out, with the request's id as soon as one could be read.
+//! Every request gets a well-formed response, with the request's id as soon as it can be read.
 
+pub mod protocol;
 mod system;
 
 use std::time::Duration;
@@ -12,27 +14,80 @@ use shared::domain::operation::{
     FailureCode, Operation, OperationError, Origin, Owner, State, Trace,
 };
 use shared::domain::time::Timestamp;
-use shared::forrst::{
+use shared::http::{Answer, Problem, Request, RequestError, Route};
+use shared::operations::{
+    self, AcceptOutcome, Deadline, IdempotencyKey, RequestedCallback, SubmissionError,
+    SubmissionParts,
+};
+use shared::request::Fields;
+use shared::store::StoreError;
+
+use self::protocol::{
     AsyncAnswer, DeadlineAnswer, Echo, ErrorObject, Errors, IdempotencyAnswer, Reading,
     Request as Call, Response, SystemCall, TracingAnswer, WebhookAnswer,
 };
-use shared::http::{Answer, Fields, Problem, Request, Route};
+use crate::Handler;
 
-use crate::Submit;
-use crate::accept::Accepted;
-use crate::submission::{Deadline, Parts, Refused, Submission, WantedCallback};
-
-/// What a call is answered from, besides the operation that it has become.
+/// What a response needs besides the operation.
 struct Context<'a> {
     echo: &'a Echo,
-    /// When the request came: its deadline and its wait count from here.
+    /// When the request arrived: its deadline and its wait count from here.
     start: Timestamp,
-    /// Our own place in the caller's trace, when there is one.
+    /// Ferry's span in the caller's trace, when there is one.
     trace: Option<&'a Trace>,
 }
 
-impl Submit {
-    /// See [`Submit::accept`]; reads besides while it waits for the result.
+/// Why a call does not get the response that it asks for.
+enum CallError {
+    /// The call is refused, and these say why.
+    Refused(Errors),
+    /// The store or a queue failed.
+    Failed(operations::Error),
+}
+
+impl CallError {
+    /// This is the edge: it logs a failure, with its causes.
+    fn into_response(self, echo: &Echo) -> Response {
+        let errors = match self {
+            Self::Refused(errors) => errors,
+            Self::Failed(error) => RequestError::from(error).into_problem().into(),
+        };
+        Response::errors(echo.clone(), errors)
+    }
+}
+
+impl From<Errors> for CallError {
+    fn from(errors: Errors) -> Self {
+        Self::Refused(errors)
+    }
+}
+
+impl From<ErrorObject> for CallError {
+    fn from(error: ErrorObject) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+impl From<Problem> for CallError {
+    fn from(problem: Problem) -> Self {
+        Self::Refused(problem.into())
+    }
+}
+
+impl From<operations::Error> for CallError {
+    fn from(error: operations::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<StoreError> for CallError {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl Handler {
+    /// Serves a call. Accepting costs what it does by REST; the wait for the result adds reads.
     pub(crate) async fn forrst(&self, request: &Request) -> Answer {
         let start = self.clock.now();
         let reading = match body(request) {
@@ -54,9 +109,9 @@ impl Submit {
         };
         let response = match reading.request {
             Ok(call) => self.call(&context, request, call).await,
-            Err(errors) => Err(errors),
+            Err(errors) => Err(errors.into()),
         };
-        let response = response.unwrap_or_else(|errors| Response::errors(echo.clone(), errors));
+        let response = response.unwrap_or_else(|error| error.into_response(&echo));
         let took = self.clock.now().since(start);
         let response = match &trace {
             Some(trace) => response.with(TracingAnswer::new(&trace.trace_id, &trace.span_id, took)),
@@ -70,15 +125,15 @@ impl Submit {
         context: &Context<'_>,
         request: &Request,
         call: Call,
-    ) -> Result<Response, Errors> {
+    ) -> Result<Response, CallError> {
         let owner = request.owner()?;
-        if let Some(system) = SystemCall::read(&call, context.echo, owner, &self.validators) {
+        let spellings = &context.echo.spellings;
+        if let Some(system) = SystemCall::read(&call, spellings, owner, &self.validators) {
             return self.system(context, owner, system?).await;
         }
         let deadline = call.extensions.deadline.clone();
         let response = self.function(context, owner, call).await;
-        let response =
-            response.unwrap_or_else(|errors| Response::errors(context.echo.clone(), errors));
+        let response = response.unwrap_or_else(|error| error.into_response(context.echo));
         Ok(match deadline {
             Some(deadline) => {
                 let (start, now) = (context.start, self.clock.now());
@@ -93,31 +148,24 @@ impl Submit {
         context: &Context<'_>,
         owner: &Owner,
         call: Call,
-    ) -> Result<Response, Errors> {
+    ) -> Result<Response, CallError> {
         let deadline = call.extensions.deadline.as_ref();
         let (parts, fields) = self.parts(context, &call);
-        let (catalogue, networks) = (self.catalogue, &self.allowed_networks);
-        let submission = Submission::new(parts, fields, catalogue, &self.validators, networks)
-            .map_err(|refused| match refused {
-                Refused::Faulty(problem) => Errors::from(problem),
-                Refused::Unknown {
-                    function,
-                    version,
-                    unknown,
-                } => ErrorObject::unknown_function("/call", &function, version.as_ref(), &unknown)
-                    .into(),
-            })?;
+        let submission = self.submissions.check(parts, fields).map_err(errors)?;
 
         if let Some(passed) = deadline.and_then(|deadline| deadline.passed(context.start)) {
-            return Err(passed);
+            return Err(passed.into());
         }
 
-        let accepted = self.accept(owner, &submission).await?;
+        let accepted = self.submissions.accept(owner, &submission).await?;
 
         let (operation, is_new) = match accepted {
-            Accepted::New(operation) => (operation, true),
-            Accepted::Replayed(operation) => (operation, false),
-            Accepted::Conflict(existing) => return Ok(conflict(context, &call, &existing)),
+            AcceptOutcome::New(operation) => (operation, true),
+            AcceptOutcome::Replayed(operation) => (operation, false),
+            AcceptOutcome::Conflict { key, existing } => {
+                return Ok(conflict(context, &key, &existing));
+            }
+            AcceptOutcome::Unavailable => return Err(Problem::unavailable().into()),
         };
         let wait = if call.extensions.prefers_async() {
             Duration::ZERO
@@ -128,53 +176,57 @@ impl Submit {
         let until = deadline.map_or(until, |deadline| {
             deadline.options.at(context.start).min(until)
         });
-        let (operation, payloads) = Box::pin(self.told(*operation, is_new, Some(until))).await?;
+        let read = self
+            .submissions
+            .read_accepted(*operation, is_new, Some(until));
+        let (operation, payloads) = Box::pin(read).await?.ok_or_else(Problem::unavailable)?;
         Ok(self.respond(context, &call, (&operation, payloads.result), is_new))
     }
 
-    fn parts(&self, context: &Context<'_>, call: &Call) -> (Parts, Fields) {
+    fn parts(&self, context: &Context<'_>, call: &Call) -> (SubmissionParts, Fields) {
         let mut fields = Fields::default();
         let deadline = call.extensions.deadline.as_ref();
         if let Some((pointer, detail)) =
             deadline.and_then(|deadline| deadline.too_far(context.start))
         {
-            fields.wrong_at(pointer, detail);
+            fields.reject_at(pointer, detail);
         }
         if let Some(webhook) = &call.extensions.webhook
             && let Some(version) = webhook.options.signature_version
             && !self.signature_versions.contains(&version)
         {
             let pointer = webhook.pointer_to("signature_version");
-            fields.wrong_at(pointer, "is not one that callbacks are signed with here");
+            fields.reject_at(pointer, "is not a version that callbacks are signed with");
         }
         let callback = call.extensions.callback();
-        let parts = Parts {
-            function: Some(call.function.clone()),
+        let idempotency = call.extensions.idempotency.as_ref();
+        let parts = SubmissionParts {
+            function: Ok(call.function.clone()),
             version: call.version.clone(),
-            arguments: Some(call.arguments.clone()),
-            metadata: Some(Json::empty_object()),
-            callback: callback.map(|callback| WantedCallback {
+            arguments: Ok(call.arguments.clone()),
+            arguments_pointer: "/call/arguments",
+            metadata: Ok(Json::empty_object()),
+            callback: callback.map(|callback| RequestedCallback {
                 url: callback.url.to_owned(),
                 url_pointer: callback.pointer,
-                events: callback.events,
+                events: Ok(callback.events),
             }),
             ttl_secs: None,
             deadline: deadline.map(|deadline| Deadline::At(deadline.options.at(context.start))),
-            idempotency_key: call
-                .extensions
-                .idempotency
-                .as_ref()
-                .map(|idempotency| idempotency.options.key.clone()),
+            idempotency_key: idempotency.map(|idempotency| IdempotencyKey {
+                key: idempotency.options.key.clone(),
+                pointer: idempotency.pointer_to("key"),
+            }),
             origin: Origin {
                 request_id: Some(call.id.clone()),
                 trace: context.trace.cloned(),
             },
-            arguments_pointer: "/call/arguments",
         };
         (parts, fields)
     }
 
-    /// The result when it is there, the errors when it failed, and otherwise where to ask for it.
+    /// The result of a completed operation, the errors of a failed one, and otherwise how to poll
+    /// it.
     fn respond(
         &self,
         context: &Context<'_>,
@@ -189,7 +241,7 @@ impl Submit {
             .deadline
             .as_ref()
             .filter(|deadline| deadline.options.at(context.start) <= now);
-        // Under its key a call whose operation has ended has failed for good: it would be told the same again.
+        // A retry under the key of an operation that has ended gets the same answer.
         let is_lasting = extensions.idempotency.is_some() && operation.status().is_terminal();
         let failed = |errors: Errors| {
             let errors = if is_lasting { errors.lasting() } else { errors };
@@ -197,8 +249,11 @@ impl Submit {
         };
         let (mut response, is_open) = match (&operation.state, result, late) {
             (State::Completed { .. }, Some(result), _) => (Response::result(echo, result), false),
-            // Whoever is the first to see that the time is up, the worker or this wait, the caller is told the same.
-            (State::Failed { errors, .. }, _, late) if late.is_none() || !ran_out(errors) => {
+            // The answer is the same whether the worker or this wait finds first that the deadline
+            // has passed.
+            (State::Failed { errors, .. }, _, late)
+                if late.is_none() || !missed_deadline(errors) =>
+            {
                 (failed(Errors::of_operation(errors)), false)
             }
             (.., Some(deadline)) => {
@@ -236,21 +291,30 @@ fn body(request: &Request) -> Result<&[u8], Problem> {
 }
 
 /// Whether an operation failed because of its deadline.
-fn ran_out(errors: &[OperationError]) -> bool {
+fn missed_deadline(errors: &[OperationError]) -> bool {
     let code = FailureCode::DeadlineExceeded.as_str();
     errors.iter().any(|error| error.code == code)
 }
 
-fn conflict(context: &Context<'_>, call: &Call, existing: &Operation) -> Response {
-    let echo = context.echo.clone();
-    let Some(idempotency) = &call.extensions.idempotency else {
-        // Without a key there is nothing to conflict with.
-        return Response::errors(echo, Problem::unavailable());
-    };
-    let error = idempotency.conflict(existing.request_hash.as_ref());
+fn errors(error: SubmissionError) -> Errors {
+    match error {
+        SubmissionError::Invalid(errors) => Problem::fields(errors).into(),
+        SubmissionError::UnknownFunction {
+            function,
+            version,
+            unknown,
+        } => ErrorObject::unknown_function("/call", &function, version.as_ref(), &unknown).into(),
+    }
+}
+
+fn conflict(
+    context: &Context<'_>,
+    IdempotencyKey { key, pointer }: &IdempotencyKey,
+    existing: &Operation,
+) -> Response {
+    let hash = existing.request_hash.as_ref();
+    let error = ErrorObject::idempotency_conflict(pointer, key, hash);
     let original_request_id = existing.origin.request_id.as_deref();
-    Response::errors(echo, error).with(IdempotencyAnswer::conflict(
-        &idempotency.options.key,
-        original_request_id,
-    ))
+    Response::errors(context.echo.clone(), error)
+        .with(IdempotencyAnswer::conflict(key, original_request_id))
 }

@@ -1,14 +1,8 @@
-//! Accepts operations: `POST /operations`, and `POST /forrst` with all that the protocol can do besides.
-//!
-//! The order of the calls is what makes a crash harmless: first the dispatch message, then the record. A crash in between
-//! leaves a message without a record, which the worker drops in time; it never leaves a record without a message, which
-//! nobody would ever work on.
+//! Accepts operations: `POST /operations`, and `POST /forrst` with everything that the Forrst
+//! protocol can do.
 
-mod accept;
-mod forrst;
+pub mod forrst;
 mod rest;
-mod submission;
-mod told;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,9 +13,8 @@ use shared::clock::Clock;
 use shared::config::{Environment, SettingError};
 use shared::domain::callback::SignatureVersion;
 use shared::domain::limits::{FORRST_WAIT_SECS_DEFAULT, WAIT_SECS_MAX};
-use shared::domain::network::AllowedNetworks;
 use shared::http::{Answer, Event, GatewayResponse, Request, RequestSettings, Route};
-use shared::operations::Operations;
+use shared::operations::{Operations, Submissions};
 use shared::queue::Queue;
 use shared::random::Random;
 use shared::schema::Validators;
@@ -29,26 +22,27 @@ use shared::store::Store;
 use shared::telemetry::request_span;
 use tracing::Instrument as _;
 
-/// The function. One for a process.
-pub struct Submit {
+/// The function `submit`. One per process.
+pub struct Handler {
     operations: Operations,
-    store: Store,
-    dispatch: Queue,
+    submissions: Submissions,
     catalogue: Catalogue,
+    /// The schemas of Forrst's own functions; [`Submissions`] has those of the catalogue.
     validators: Validators,
-    allowed_networks: AllowedNetworks,
+    /// Only Forrst's health check uses it.
+    store: Store,
+    /// Only Forrst's health check uses it.
+    dispatch: Queue,
     requests: RequestSettings,
-    id_salt: String,
     forrst_wait: Duration,
-    /// Never empty. This function does not see the secrets, which would tell.
+    /// A setting, since this function does not see the secrets. Never empty; the first is the
+    /// default.
     signature_versions: Vec<SignatureVersion>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 }
 
-impl Submit {
-    /// The function with its settings, the clients and what comes from outside.
-    ///
+impl Handler {
     /// # Errors
     ///
     /// When a setting is missing or malformed.
@@ -61,22 +55,31 @@ impl Submit {
         let store = aws.store(environment)?;
         let callbacks = aws.queue(environment, "CALLBACK_QUEUE_URL")?;
         let requests = RequestSettings::new(environment)?;
+        let operations = Operations::new(
+            store.clone(),
+            callbacks,
+            Arc::clone(&clock),
+            Arc::clone(&random),
+        );
+        let dispatch = aws.queue(environment, "DISPATCH_QUEUE_URL")?;
+        let catalogue = Catalogue::new(environment.switch("DEMO_FUNCTIONS")?);
+        let submissions = Submissions::new(
+            operations.clone(),
+            dispatch.clone(),
+            catalogue,
+            environment.allowed_networks()?,
+            environment.required("ID_SALT")?.to_owned(),
+        );
         Ok(Self {
-            operations: Operations::new(
-                store.clone(),
-                callbacks,
-                Arc::clone(&clock),
-                Arc::clone(&random),
-            ),
-            store,
-            dispatch: aws.queue(environment, "DISPATCH_QUEUE_URL")?,
-            catalogue: Catalogue::new(environment.switch("DEMO_FUNCTIONS")?),
+            operations,
+            submissions,
+            catalogue,
             validators: Validators::default(),
-            allowed_networks: environment.allowed_networks()?,
-            // By a maximum of 0 no caller waits, though the other setting has its default.
+            store,
+            dispatch,
+            // With a maximum of 0 no caller waits, although the other setting has its default.
             forrst_wait: forrst_wait(environment)?.min(requests.wait_max()),
             requests,
-            id_salt: environment.required("ID_SALT")?.to_owned(),
             signature_versions: environment.signature_versions()?,
             clock,
             random,
@@ -97,7 +100,7 @@ impl Submit {
         }
         match self.rest(request).await {
             Ok(answer) => answer,
-            Err(problem) => Answer::problem(&problem, &request.id),
+            Err(error) => Answer::problem(&error.into_problem(), &request.id),
         }
     }
 }

@@ -9,12 +9,12 @@ use shared::clock::SystemClock;
 use shared::http::Event;
 use shared::lambda;
 use shared::random::SystemRandom;
-use submit::Submit;
+use submit::Handler;
 
 fn main() -> ExitCode {
     lambda::run(async |environment| {
         let aws = Aws::new(&environment, aws::http_connector(&environment)?)?;
-        let submit = Arc::new(Submit::new(
+        let handler = Arc::new(Handler::new(
             &environment,
             &aws,
             Arc::new(SystemClock),
@@ -22,8 +22,8 @@ fn main() -> ExitCode {
         )?);
         futures_util::join!(aws.connect_to_store(), aws.connect_to_queues());
         Ok(service_fn(move |event: LambdaEvent<Event>| {
-            let submit = Arc::clone(&submit);
-            async move { Ok::<_, Error>(submit.handle(event.payload).await) }
+            let handler = Arc::clone(&handler);
+            async move { Ok::<_, Error>(handler.handle(event.payload).await) }
         }))
     })
 }

@@ -12,41 +12,39 @@ use shared::domain::limits::{
 };
 use shared::domain::operation::Origin;
 use shared::http::{
-    Answer, Code, Fields, Members, Problem, Request, Route, idempotency_key, show_read,
+    Answer, IDEMPOTENCY_KEY_POINTER, Problem, Request, RequestError, Route, idempotency_key,
+    read_object, show,
 };
+use shared::operations::{
+    AcceptOutcome, Deadline, IdempotencyKey, RequestedCallback, SubmissionError, SubmissionParts,
+};
+use shared::request::{Code, Fields, Invalid, Members};
 
-use crate::Submit;
-use crate::accept::Accepted;
-use crate::submission::{Deadline, Parts, Refused, Submission, WantedCallback};
+use crate::Handler;
 
 const ARGUMENTS: &str = "/arguments";
 
-impl Submit {
-    /// See [`Submit::accept`]; reads besides for a caller who prefers to wait for the operation's end.
-    pub(crate) async fn rest(&self, request: &Request) -> Result<Answer, Problem> {
+impl Handler {
+    /// Accepts an operation, and reads it again while a caller prefers to wait for its end.
+    pub(crate) async fn rest(&self, request: &Request) -> Result<Answer, RequestError> {
         let now = self.clock.now();
         let owner = request.owner()?;
         let body = request.json_body(BODY_BYTES_MAX)?;
         let (parts, fields) = read(body, request.header("idempotency-key"))?;
-        let (catalogue, networks) = (self.catalogue, &self.allowed_networks);
-        let submission = Submission::new(parts, fields, catalogue, &self.validators, networks)
-            .map_err(|refused| match refused {
-                Refused::Faulty(problem) => problem,
-                Refused::Unknown {
-                    function, unknown, ..
-                } => unknown_function(&function, &unknown),
-            })?;
+        let submission = self.submissions.check(parts, fields).map_err(problem)?;
         let wait = request.wait();
 
-        let accepted = self.accept(owner, &submission).await?;
+        let accepted = self.submissions.accept(owner, &submission).await?;
 
         let (operation, is_new) = match accepted {
-            Accepted::New(operation) => (operation, true),
-            Accepted::Replayed(operation) => (operation, false),
-            Accepted::Conflict(_) => return Err(conflict()),
+            AcceptOutcome::New(operation) => (operation, true),
+            AcceptOutcome::Replayed(operation) => (operation, false),
+            AcceptOutcome::Conflict { .. } => return Err(conflict().into()),
+            AcceptOutcome::Unavailable => return Err(Problem::unavailable().into()),
         };
         let until = wait.map(|wait| now + wait.time());
-        let (operation, payloads) = Box::pin(self.told(*operation, is_new, until)).await?;
+        let read = Box::pin(self.submissions.read_accepted(*operation, is_new, until)).await?;
+        let (operation, payloads) = read.ok_or_else(Problem::unavailable)?;
         let status = if operation.status().is_terminal() {
             200
         } else {
@@ -55,7 +53,7 @@ impl Submit {
         let path = Route::ReadOperation.path_of(operation.id.as_str());
         let location = format!("{}{path}", request.base_url);
         let mut answer =
-            show_read(&operation, &payloads, status, self.clock.now()).with("location", location);
+            show(&operation, &payloads, status, self.clock.now()).with("location", location);
         if !is_new {
             answer = answer.with("idempotent-replayed", "true");
         }
@@ -66,90 +64,86 @@ impl Submit {
     }
 }
 
-/// Reads a body and the `Idempotency-Key`; what is wrong with the key and with single
-/// members goes with what is right.
-fn read(body: &[u8], key: Option<&str>) -> Result<(Parts, Fields), Problem> {
-    let mut members = Members::read(body)?;
+/// Reads a body and the `Idempotency-Key`. The faults of the key and of single members are in the
+/// [`Fields`].
+fn read(body: &[u8], key: Option<&str>) -> Result<(SubmissionParts, Fields), Problem> {
+    let mut members = read_object(body)?;
     let mut fields = Fields::default();
-    let idempotency_key = key.and_then(|header| {
-        idempotency_key(header)
-            .map_err(|fault| fields.wrong_at(fault.pointer, fault.detail))
-            .ok()
+    let idempotency_key = key.and_then(|header| match idempotency_key(header) {
+        Ok(key) => Some(IdempotencyKey {
+            key,
+            pointer: IDEMPOTENCY_KEY_POINTER.to_owned(),
+        }),
+        Err(fault) => {
+            fields.reject_at(fault.pointer, fault.detail);
+            None
+        }
     });
     let function = fields
         .required(&mut members, "function")
         .and_then(|raw| fields.function_name("function", raw));
     let version = members
         .take("version")
-        .and_then(|raw| fields.version("version", raw));
+        .and_then(|raw| fields.version("version", raw).ok());
     let arguments = object(&mut fields, &mut members, "arguments")
         .and_then(|arguments| fields.bound(ARGUMENTS, arguments, ARGUMENTS_BYTES_MAX));
     let metadata = object(&mut fields, &mut members, "metadata")
         .and_then(|metadata| fields.bound("/metadata", metadata, METADATA_BYTES_MAX));
     let callback = callback(&mut fields, &mut members);
-    let ttl_secs = members
-        .take("ttl_seconds")
-        .and_then(|raw| fields.number("ttl_seconds", raw, TTL_SECS_MIN..=TTL_SECS_MAX));
-    let deadline_secs = members.take("deadline_seconds").and_then(|raw| {
-        fields.number(
-            "deadline_seconds",
-            raw,
-            DEADLINE_SECS_MIN..=DEADLINE_SECS_MAX,
-        )
+    let ttl_secs = members.take("ttl_seconds").and_then(|raw| {
+        let bounds = TTL_SECS_MIN..=TTL_SECS_MAX;
+        fields.number("ttl_seconds", raw, bounds).ok()
     });
-    members.refuse_the_rest(&mut fields);
-    let parts = Parts {
+    let deadline_secs = members.take("deadline_seconds").and_then(|raw| {
+        let bounds = DEADLINE_SECS_MIN..=DEADLINE_SECS_MAX;
+        fields.number("deadline_seconds", raw, bounds).ok()
+    });
+    members.reject_unknown(&mut fields);
+    let parts = SubmissionParts {
         function,
         version,
         arguments,
+        arguments_pointer: ARGUMENTS,
         metadata,
         callback,
         ttl_secs,
         deadline: deadline_secs.map(|secs| Deadline::After(Duration::from_secs(secs.into()))),
         idempotency_key,
-        // The gateway's id of a request is told with every answer; it means nothing to whoever sent it.
+        // Every answer has the gateway's id of its request, which means nothing to the caller.
         origin: Origin::default(),
-        arguments_pointer: ARGUMENTS,
     };
     Ok((parts, fields))
 }
 
-fn object(fields: &mut Fields, members: &mut Members<'_>, name: &str) -> Option<Json> {
+fn object(fields: &mut Fields, members: &mut Members<'_>, name: &str) -> Result<Json, Invalid> {
     match members.take(name) {
         Some(raw) => fields.object(name, raw),
-        None => Some(Json::empty_object()),
+        None => Ok(Json::empty_object()),
     }
 }
 
-fn callback(fields: &mut Fields, members: &mut Members<'_>) -> Option<WantedCallback> {
+fn callback(fields: &mut Fields, members: &mut Members<'_>) -> Option<RequestedCallback> {
     let events = match members.take("callback_events") {
-        None => Some(Event::ALL.to_vec()),
-        Some(raw) => {
-            let events = callback_events(raw);
-            if events.is_none() {
-                fields.wrong(
-                    "callback_events",
-                    "must be some of completed, failed and cancelled",
-                );
-            }
-            events
-        }
+        None => Ok(Event::ALL.to_vec()),
+        Some(raw) => callback_events(raw).ok_or_else(|| {
+            let detail = "must be some of completed, failed and cancelled";
+            fields.reject("callback_events", detail)
+        }),
     };
     let Some(raw) = members.take("callback_url") else {
-        if events.is_none_or(|events| events != Event::ALL) {
-            fields.wrong("callback_events", "needs a callback_url");
+        if !events.is_ok_and(|events| events == Event::ALL) {
+            fields.reject("callback_events", "needs a callback_url");
         }
         return None;
     };
-    Some(WantedCallback {
-        url: fields.text("callback_url", raw)?,
+    Some(RequestedCallback {
+        url: fields.text("callback_url", raw).ok()?,
         url_pointer: "/callback_url".to_owned(),
-        // None was told above, and the submit ends there; the URL is judged all the same.
-        events: events.unwrap_or_default(),
+        events,
     })
 }
 
-/// The events in their own order, each once.
+/// The events in the order of [`Event::ALL`], each once.
 fn callback_events(raw: &RawValue) -> Option<Vec<Event>> {
     let words: Vec<String> = serde_json::from_str(raw.get()).ok()?;
     let named: Option<Vec<_>> = words.iter().map(|word| word.parse().ok()).collect();
@@ -160,6 +154,15 @@ fn callback_events(raw: &RawValue) -> Option<Vec<Event>> {
             .filter(|event| named.contains(event))
             .collect(),
     )
+}
+
+fn problem(error: SubmissionError) -> Problem {
+    match error {
+        SubmissionError::Invalid(errors) => Problem::fields(errors),
+        SubmissionError::UnknownFunction {
+            function, unknown, ..
+        } => unknown_function(&function, &unknown),
+    }
 }
 
 fn unknown_function(name: &str, unknown: &Unknown) -> Problem {

@@ -1,10 +1,10 @@
-//! How the process starts, or rather does not: a setting that is wrong ends it at once.
+//! A missing setting ends the process at its start.
 //!
-//! Naming the binary here is also what makes `cargo test --workspace` build it for the stories in `tests`.
+//! The test names the binary, so `cargo test --workspace` builds it for the stories in `tests`.
 
 use std::process::Command;
 
-/// Everything that it needs; nothing listens there.
+/// Every required setting but the table's name. Nothing listens at these addresses.
 const SETTINGS: &[(&str, &str)] = &[
     ("AWS_ACCESS_KEY_ID", "test"),
     ("AWS_REGION", "us-east-1"),
@@ -14,19 +14,20 @@ const SETTINGS: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn a_missing_table_name_is_told_in_one_line() {
+fn a_missing_table_name_is_reported_in_one_line() {
     let output = Command::new(env!("CARGO_BIN_EXE_submit"))
         .env_clear()
         .envs(SETTINGS.iter().copied())
         .output()
         .unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert_eq!(said.lines().count(), 1, "{said}");
+    let logged = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{logged}");
+    assert_eq!(logged.lines().count(), 1, "{logged}");
     assert!(
-        said.trim_end()
+        logged
+            .trim_end()
             .ends_with("cannot run: TABLE_NAME is not set"),
-        "{said}"
+        "{logged}"
     );
     assert!(output.stderr.is_empty());
 }

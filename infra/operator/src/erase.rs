@@ -16,9 +16,8 @@ use shared::domain::id::OperationId;
 use shared::domain::operation::{Operation, Owner, State};
 use shared::domain::precondition::Preconditions;
 use shared::domain::time::Timestamp;
-use shared::operations::Operations;
-use shared::store::{CancelOutcome, EraseOutcome, Record, Store, StoreError};
-use shared::telemetry::audit;
+use shared::operations::{CancelOutcome, EraseOutcome, Operations, RepeatedCancel, forget};
+use shared::store::{Record, Store, StoreError};
 
 use crate::pace::Pace;
 
@@ -182,14 +181,9 @@ impl Erase {
     }
 
     async fn end(&self, id: &OperationId, pass: &mut Pass) -> Result<(), StoreError> {
-        let erased = self
-            .store
-            .erase_including_expired(id, &self.owner, self.clock.now());
-        match (erased.await?, &self.cancel) {
-            (EraseOutcome::Erased, _) => {
-                audit("erase", id, &self.owner, None);
-                pass.erased += 1;
-            }
+        let outcome = forget(&self.store, id, &self.owner, self.clock.now());
+        match (outcome.await?, &self.cancel) {
+            (EraseOutcome::Erased, _) => pass.erased += 1,
             // Gone, and in the index for a moment longer.
             (EraseOutcome::Absent | EraseOutcome::OtherVersion, _) => pass.unclear += 1,
             (EraseOutcome::Live, None) => pass.live.push(id.clone()),
@@ -209,12 +203,16 @@ impl Erase {
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let live = self.store.get_for(id, &self.owner, now).await?;
-        let cancelled = operations
-            .cancel(id, &self.owner, &Preconditions::NONE, now)
+        let outcome = operations
+            .cancel(
+                id,
+                &self.owner,
+                &Preconditions::NONE,
+                RepeatedCancel::Succeeds,
+            )
             .await?;
-        match cancelled {
+        match outcome {
             CancelOutcome::Cancelled { .. } => {
-                audit("cancel", id, &self.owner, None);
                 pass.cancelled += 1;
                 pass.held_until = pass.held_until.max(live.as_ref().and_then(held_until));
             }

@@ -12,8 +12,8 @@ use shared::domain::json::Json;
 use shared::domain::limits::GONE_RETENTION;
 use shared::domain::operation::{Availability, LastError, Operation, State};
 use shared::domain::time::Timestamp;
-use shared::http::{ErrorView, OperationView};
 use shared::store::{Inspected, InspectedHead, PayloadItem, Record};
+use shared::view::{ErrorView, OperationView};
 
 #[derive(Debug, Serialize)]
 pub struct View<'a> {

@@ -253,7 +253,8 @@ pub fn push_token(pointer: &mut String, token: &str) {
 }
 
 /// An object's members in order, duplicates included; `None` when a name is not valid Unicode.
-pub(crate) fn members(raw: &RawValue) -> Option<Vec<(String, &RawValue)>> {
+#[must_use]
+pub fn members(raw: &RawValue) -> Option<Vec<(String, &RawValue)>> {
     struct Members;
 
     impl<'de> Visitor<'de> for Members {
@@ -277,7 +278,8 @@ pub(crate) fn members(raw: &RawValue) -> Option<Vec<(String, &RawValue)>> {
 }
 
 /// An array's first `count_max` elements in order; empty when the value is not an array.
-pub(crate) fn elements(raw: &RawValue, count_max: usize) -> Vec<&RawValue> {
+#[must_use]
+pub fn elements(raw: &RawValue, count_max: usize) -> Vec<&RawValue> {
     struct Elements<'e, 'de> {
         found: &'e mut Vec<&'de RawValue>,
         count_max: usize,

@@ -174,7 +174,6 @@ pub fn sources(step: Step) -> impl Iterator<Item = (Status, bool)> {
 ///
 /// Never: the table allows every step from some state.
 #[must_use]
-#[expect(clippy::missing_panics_doc, reason = "it cannot panic")]
 pub fn target(step: Step) -> Status {
     std::iter::once(None)
         .chain(Status::ALL.map(Some))

@@ -1,4 +1,4 @@
-//! What goes back to the caller.
+//! Answers to HTTP requests.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,8 @@ use serde::Serialize;
 
 use super::problem::Problem;
 
-/// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// The HTTP status.
     pub status: u16,
     /// Headers, names in lower case.
     pub headers: BTreeMap<&'static str, String>,
@@ -17,20 +15,22 @@ pub struct Answer {
     pub body: String,
 }
 
-/// An answer as API Gateway takes it (AWS, "Lambda proxy integrations for HTTP APIs", payload format 2.0).
+/// An answer as API Gateway takes it (AWS, "Lambda proxy integrations for HTTP APIs", payload
+/// format 2.0).
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GatewayResponse {
     status_code: u16,
     headers: BTreeMap<&'static str, String>,
-    /// Ferry sets none. API Gateway does not ask for them; cargo-lambda refuses a response that does not say so.
+    /// Ferry sets none. API Gateway does not need the member; cargo-lambda refuses a response
+    /// without it.
     cookies: [&'static str; 0],
     body: String,
     is_base64_encoded: bool,
 }
 
 impl Answer {
-    /// JSON that is not to be kept by anybody.
+    /// JSON that no cache may keep.
     #[must_use]
     pub fn json(status: u16, body: String) -> Self {
         Self {
@@ -39,7 +39,6 @@ impl Answer {
         }
     }
 
-    /// No body.
     #[must_use]
     pub fn empty(status: u16) -> Self {
         let headers = BTreeMap::from([("cache-control", "no-store".to_owned())]);
@@ -50,7 +49,6 @@ impl Answer {
         }
     }
 
-    /// An error.
     #[must_use]
     pub fn problem(problem: &Problem, request_id: &str) -> Self {
         let mut answer = Self::json(problem.status(), problem.to_body(request_id))
@@ -59,14 +57,14 @@ impl Answer {
         answer
     }
 
-    /// The answer with one more header, in place of one of the same name.
+    /// Sets a header, in place of one of the same name.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.insert(name, value.into());
         self
     }
 
-    /// The answer as API Gateway takes it, with the request's id.
+    /// Adds the request's id.
     #[must_use]
     pub fn into_response(self, request_id: &str) -> GatewayResponse {
         let Self {

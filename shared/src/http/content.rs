@@ -1,12 +1,12 @@
-//! The headers that say what a body is: `Content-Type` and `Content-Encoding`.
+//! The headers that describe a body: `Content-Type` and `Content-Encoding`.
 
 use super::grammar::{Reader, list_members};
 
-/// What the body may be encoded in. Every US-ASCII text is UTF-8, and `utf8` is how many spell it.
+/// The charsets that Ferry reads. Every US-ASCII text is UTF-8, and `utf8` is a common misspelling.
 const CHARSETS: [&str; 3] = ["utf-8", "utf8", "us-ascii"];
 
-/// Whether a `Content-Type` (RFC 9110, section 8.3.1) is JSON in UTF-8. Each `charset` counts, since readers
-/// differ in which of two they follow; no other parameter changes how JSON is read.
+/// Whether a `Content-Type` (RFC 9110, section 8.3.1) is JSON in UTF-8. Each `charset` counts,
+/// since readers differ in which of two they follow; no other parameter changes how JSON is read.
 pub(super) fn is_json(content_type: &str) -> bool {
     let mut reader = Reader::new(content_type);
     let kind = reader.token();
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn any_other_type_or_charset_is_none() {
+    fn other_types_and_charsets_are_not_json() {
         for content_type in [
             "",
             "json",

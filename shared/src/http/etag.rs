@@ -1,6 +1,7 @@
-//! ETags: which version of an operation a caller has seen.
+//! ETags: the version of an operation that a caller has.
 
 use std::fmt;
+use std::str::FromStr;
 
 use crate::domain::operation::Operation;
 use crate::domain::precondition::{Preconditions, Version, Versions};
@@ -11,26 +12,42 @@ use crate::domain::time::Timestamp;
 pub struct ETag(Version);
 
 impl ETag {
-    /// The tag of an operation as it was read.
     #[must_use]
     pub const fn of(operation: &Operation) -> Self {
         Self(Version::of(operation))
     }
+}
 
-    fn parse(opaque: &str) -> Option<Self> {
-        let mut parts = opaque.split('.');
-        let (created, version, updated) = (parts.next()?, parts.next()?, parts.next()?);
+/// A tag that Ferry did not write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ForeignTag;
+
+/// Reads a strong tag as the header has it, with its quotes.
+impl FromStr for ETag {
+    type Err = ForeignTag;
+
+    fn from_str(quoted: &str) -> Result<Self, ForeignTag> {
+        let hex = |part: Option<&str>| {
+            let number = i64::from_str_radix(part.ok_or(ForeignTag)?, 16);
+            number.map_err(|_| ForeignTag)
+        };
+        let mut parts = quoted.trim_matches('"').split('.');
+        let (created_at, lock_version) = (hex(parts.next())?, hex(parts.next())?);
         let tag = Self(Version {
-            created_at: Timestamp::from_millis(i64::from_str_radix(created, 16).ok()?),
-            lock_version: u64::from_str_radix(version, 16).ok()?,
-            updated_at: Timestamp::from_millis(i64::from_str_radix(updated, 16).ok()?),
+            created_at: Timestamp::from_millis(created_at),
+            lock_version: u64::try_from(lock_version).map_err(|_| ForeignTag)?,
+            updated_at: Timestamp::from_millis(hex(parts.next())?),
         });
-        // Only what this code writes: one tag has one spelling.
-        (tag.to_string() == format!("\"{opaque}\"")).then_some(tag)
+        // A tag has one spelling, the one that this code writes.
+        if tag.to_string() == quoted {
+            Ok(tag)
+        } else {
+            Err(ForeignTag)
+        }
     }
 }
 
-/// As in the header, quotes included.
+/// As the header has it, with its quotes.
 impl fmt::Display for ETag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Version {
@@ -44,17 +61,17 @@ impl fmt::Display for ETag {
 }
 
 /// Whether `If-None-Match` names the version that a read found (RFC 9110, section 13.1.2). The
-/// comparison is weak; tags that are not ours match nothing.
+/// comparison is weak; foreign tags match nothing.
 #[must_use]
 pub fn none_match(header: &str, version: Version) -> bool {
     versions(header, |_| true).contain(&version)
 }
 
-/// Reads the preconditions of a request that writes. `If-Match` is compared strongly, so that a weak
-/// tag matches nothing; `If-None-Match` weakly (RFC 9110, section 13.1). Tags that are not ours match
+/// Reads the preconditions of a request that writes. `If-Match` is compared strongly, so that a
+/// weak tag matches nothing; `If-None-Match` weakly (RFC 9110, section 13.1). Foreign tags match
 /// nothing.
 #[must_use]
-pub fn preconditions(if_match: Option<&str>, if_none_match: Option<&str>) -> Preconditions {
+pub(super) fn preconditions(if_match: Option<&str>, if_none_match: Option<&str>) -> Preconditions {
     Preconditions {
         if_match: if_match.map(|header| versions(header, |weak| !weak)),
         if_none_match: if_none_match.map(|header| versions(header, |_| true)),
@@ -66,8 +83,8 @@ fn versions(header: &str, counts: fn(bool) -> bool) -> Versions {
         return Versions::Any;
     };
     let mut versions: Vec<Version> = Vec::new();
-    for (weak, opaque) in tags {
-        if let Some(ETag(version)) = ETag::parse(opaque).filter(|_| counts(weak))
+    for (_, tag) in tags.filter(|(weak, _)| counts(*weak)) {
+        if let Ok(ETag(version)) = tag.parse()
             && !versions.contains(&version)
         {
             versions.push(version);
@@ -76,16 +93,15 @@ fn versions(header: &str, counts: fn(bool) -> bool) -> Versions {
     Versions::Listed(versions)
 }
 
-/// The tags in a header, each with whether it is weak; `None` for `*`.
+/// The tags in a header, each with whether it is weak, and without that mark; `None` for `*`.
 fn entity_tags(header: &str) -> Option<impl Iterator<Item = (bool, &str)>> {
     if header.trim() == "*" {
         return None;
     }
-    let tags = header.split(',').map(str::trim).filter_map(|tag| {
-        let (weak, quoted) = tag
-            .strip_prefix("W/")
-            .map_or((false, tag), |quoted| (true, quoted));
-        Some((weak, quoted.strip_prefix('"')?.strip_suffix('"')?))
+    let tags = header.split(',').map(|tag| {
+        let tag = tag.trim();
+        tag.strip_prefix("W/")
+            .map_or((false, tag), |tag| (true, tag))
     });
     Some(tags)
 }
@@ -101,13 +117,16 @@ mod tests {
     });
 
     #[test]
-    fn a_tag_reads_itself_back_and_has_one_spelling() {
+    fn a_tag_is_read_back_and_has_one_spelling() {
         let text = TAG.to_string();
-        assert_eq!(ETag::parse(text.trim_matches('"')), Some(TAG));
+        assert_eq!(text.parse(), Ok(TAG));
+        let unquoted = text.trim_matches('"');
+        assert_eq!(unquoted.parse::<ETag>(), Err(ForeignTag));
         for other in [
             "", "1", "1.2", "1.2.3.4", "01.2.3", "1.2.G", "+1.2.3", "A.2.3",
         ] {
-            assert_eq!(ETag::parse(other), None, "{other}");
+            let tag = format!("\"{other}\"").parse::<ETag>();
+            assert_eq!(tag, Err(ForeignTag), "{other}");
         }
     }
 

@@ -1,13 +1,13 @@
-//! The grammar that header fields share (RFC 9110, section 5.6): lists, tokens, quoted strings and parameters.
+//! The grammar that header fields share (RFC 9110, section 5.6): lists, tokens, quoted strings and
+//! parameters.
 //!
-//! Every field that has a grammar is read with it, from left to right, so that text inside a quoted
-//! string is never taken for syntax.
+//! Reading from left to right by the grammar never takes text inside a quoted string for syntax.
 
 use std::borrow::Cow;
 
-/// The members of a list, without the empty ones, which a recipient has to ignore (RFC 9110, section
-/// 5.6.1.2). A comma inside a quoted string does not separate. A member may be malformed: it ends at the
-/// next comma that separates, and the ones after it can still be read.
+/// The members of a list, without the empty ones, which a recipient has to ignore (RFC 9110,
+/// section 5.6.1.2). A comma inside a quoted string does not separate. A member may be malformed:
+/// it ends at the next comma that separates, and the ones after it can still be read.
 pub(super) fn list_members(value: &str) -> Vec<&str> {
     let mut members = Vec::new();
     let (mut start, mut in_quotes, mut escaped) = (0, false, false);
@@ -31,7 +31,8 @@ pub(super) fn list_members(value: &str) -> Vec<&str> {
         .collect()
 }
 
-/// A name with a value, or without one: a parameter of a media type, a preference, or a parameter of one.
+/// A name with or without a value: a parameter of a media type, a preference, or a parameter of a
+/// preference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Parameter<'a> {
     name: &'a str,
@@ -40,13 +41,13 @@ pub(super) struct Parameter<'a> {
 }
 
 impl Parameter<'_> {
-    /// Whether this is its name. Names have no case (RFC 9110, section 5.6.6; RFC 7240, section 2).
+    /// Whether it has this name, in any case (RFC 9110, section 5.6.6; RFC 7240, section 2).
     pub(super) fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name)
     }
 }
 
-/// Reads one value from left to right. What a method returns was there, and the next one reads on behind it.
+/// Reads one value from left to right: each method continues after what the one before returned.
 #[derive(Debug)]
 pub(super) struct Reader<'a> {
     rest: &'a str,
@@ -61,7 +62,7 @@ impl<'a> Reader<'a> {
         self.rest.is_empty()
     }
 
-    /// Whether this character comes next; it is taken then.
+    /// Takes this character if it comes next; whether it does.
     pub(super) fn take(&mut self, character: char) -> bool {
         let rest = self.rest.strip_prefix(character);
         self.rest = rest.unwrap_or(self.rest);
@@ -93,9 +94,9 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A name, and behind `=` a token or a quoted string. White space around `=` is wrong in a parameter
-    /// and allowed in a preference, and cannot be misread in either. Nothing behind `=` is no value (RFC
-    /// 7240, section 2).
+    /// A name, and after `=` a token or a quoted string. White space around `=` is wrong in a
+    /// parameter and allowed in a preference, and cannot be misread in either. Nothing after `=` is
+    /// no value (RFC 7240, section 2).
     pub(super) fn parameter(&mut self) -> Option<Parameter<'a>> {
         let name = self.token()?;
         self.skip_whitespace();
@@ -112,8 +113,8 @@ impl<'a> Reader<'a> {
         Some(Parameter { name, value })
     }
 
-    /// What follows up to the end of the value, each behind a semicolon; empty ones do not count. `None` when
-    /// something else follows.
+    /// The parameters up to the end of the value, each after a semicolon; empty ones do not count.
+    /// `None` when anything else follows.
     pub(super) fn parameters(mut self) -> Option<Vec<Parameter<'a>>> {
         let mut parameters = Vec::new();
         loop {
@@ -146,7 +147,8 @@ fn is_token(character: char) -> bool {
     character.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(character)
 }
 
-/// What a quoted string may hold: no control characters but the tab. What is not ASCII is `obs-text`.
+/// Whether a quoted string may have this: no control characters but the tab. A character that is
+/// not ASCII is `obs-text`.
 const fn is_text(character: char) -> bool {
     character == '\t' || !character.is_ascii_control()
 }
@@ -206,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_of_the_grammar_is_no_parameter() {
+    fn text_outside_the_grammar_is_not_a_parameter() {
         for value in [
             "a=b",
             ";=b",

@@ -1,36 +1,34 @@
 //! The `Idempotency-Key` header.
 
-use super::problem::FieldError;
-use crate::domain::limits::IDEMPOTENCY_KEY_CHARS_MAX;
+use crate::request::{FieldError, IDEMPOTENCY_KEY_RULE, is_idempotency_key};
 
-const POINTER: &str = "/headers/idempotency-key";
+/// The pointer to a key in the faults of a request.
+pub const IDEMPOTENCY_KEY_POINTER: &str = "/headers/idempotency-key";
 
-/// What a caller is told of a key that is none.
-pub(crate) const IDEMPOTENCY_KEY_RULE: &str = "must have 1 to 255 printable ASCII characters";
-
-/// Reads the header: 1 to 255 printable ASCII characters. A quoted string (RFC 8941, section 3.3.3) counts as its content, so
-/// that `abc` and `"abc"` are one key.
+/// Reads the header: 1 to 255 printable ASCII characters. A quoted string (RFC 8941, section 3.3.3)
+/// counts as its content, so that `abc` and `"abc"` are one key.
 ///
 /// # Errors
 ///
 /// When it is anything else.
 pub fn idempotency_key(header: &str) -> Result<String, FieldError> {
     let key = match header.strip_prefix('"') {
-        Some(rest) => unquote(rest)
-            .ok_or_else(|| FieldError::new(POINTER, "is not a well-formed quoted string"))?,
+        Some(rest) => unquote(rest).ok_or_else(|| {
+            FieldError::new(
+                IDEMPOTENCY_KEY_POINTER,
+                "is not a well-formed quoted string",
+            )
+        })?,
         None => header.to_owned(),
     };
     if is_idempotency_key(&key) {
         Ok(key)
     } else {
-        Err(FieldError::new(POINTER, IDEMPOTENCY_KEY_RULE))
+        Err(FieldError::new(
+            IDEMPOTENCY_KEY_POINTER,
+            IDEMPOTENCY_KEY_RULE,
+        ))
     }
-}
-
-/// Whether this is 1 to 255 printable ASCII characters.
-pub(crate) fn is_idempotency_key(key: &str) -> bool {
-    let printable = key.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-    printable && (1..=IDEMPOTENCY_KEY_CHARS_MAX).contains(&key.len())
 }
 
 fn unquote(rest: &str) -> Option<String> {
@@ -68,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused() {
+    fn a_header_that_is_not_a_key_is_refused() {
         let long = "x".repeat(256);
         for header in [
             "",
@@ -81,7 +79,7 @@ mod tests {
             &long,
         ] {
             let fault = idempotency_key(header).unwrap_err();
-            assert_eq!(fault.pointer, POINTER, "{header}");
+            assert_eq!(fault.pointer, IDEMPOTENCY_KEY_POINTER, "{header}");
         }
     }
 }

@@ -2,161 +2,28 @@
 
 use serde::Serialize;
 
-use super::cursor::Cursor;
-use super::operation::OperationView;
-use super::problem::{FieldError, Problem};
+use super::problem::Problem;
 use crate::domain::json::encode;
-use crate::domain::limits::{FAULTS_MAX, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX};
 use crate::domain::operation::Owner;
-use crate::domain::time::{Moment, Timestamp};
-use crate::domain::transition::Status;
-use crate::store::{ListFilter, ListPage, Position};
+use crate::domain::time::Timestamp;
+use crate::request::{ListParameters, ListRequest};
+use crate::store::ListPage;
+use crate::view::OperationView;
 
-/// What the pointer to a parameter of a query begins with.
-const QUERY: &str = "/query";
-const TIME_RULE: &str = "must be an RFC 3339 date and time";
-
-/// What a caller wants to see.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListRequest {
-    /// Which operations.
-    pub filter: ListFilter,
-    /// How many at most.
-    pub limit: usize,
-    /// From where on.
-    pub from: Option<Position>,
+/// Reads a query string. Unknown and repeated parameters are refused: a misspelt filter would show
+/// everything.
+///
+/// # Errors
+///
+/// Every parameter that is wrong.
+pub fn list_request(query: &str, owner: &Owner) -> Result<ListRequest, Problem> {
+    let mut parameters = ListParameters::in_query();
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        parameters.set(&name, &value);
+    }
+    parameters.finish(owner).map_err(Problem::fields)
 }
 
-impl ListRequest {
-    /// Reads a query string. Unknown and repeated parameters are refused: a misspelt filter would show everything.
-    ///
-    /// # Errors
-    ///
-    /// Every parameter that is wrong.
-    pub fn parse(query: &str, owner: &Owner) -> Result<Self, Problem> {
-        let mut parameters = Parameters::at(QUERY);
-        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-            parameters.set(&name, &value);
-        }
-        parameters.finish(owner).map_err(Problem::fields)
-    }
-
-    /// Where a page leaves off, for whoever asks for the next one.
-    pub(crate) fn next_cursor(&self, page: &ListPage, owner: &Owner) -> Option<String> {
-        let cursor = Cursor {
-            owner,
-            filter: &self.filter,
-        };
-        page.next.as_ref().map(|position| cursor.encode(position))
-    }
-}
-
-/// The parameters of a list as they are read, one by one, wherever they stand in the request.
-#[derive(Debug, Default)]
-pub(crate) struct Parameters {
-    /// What the pointer to a parameter begins with.
-    base: &'static str,
-    filter: ListFilter,
-    limit: Option<usize>,
-    cursor: Option<String>,
-    seen: Vec<String>,
-    errors: Vec<FieldError>,
-}
-
-impl Parameters {
-    pub(crate) fn at(base: &'static str) -> Self {
-        Self {
-            base,
-            ..Self::default()
-        }
-    }
-
-    fn wrong(&mut self, name: &str, detail: impl Into<String>) {
-        let pointer = format!("{}/{name}", self.base);
-        self.errors.push(FieldError::new(pointer, detail));
-    }
-
-    /// Reads one, as text.
-    pub(crate) fn set(&mut self, name: &str, value: &str) {
-        // One more than are named, which says that there are more.
-        if self.errors.len() > FAULTS_MAX {
-            return;
-        }
-        if self.seen.iter().any(|seen| seen == name) {
-            return self.wrong(name, "is given more than once");
-        }
-        self.seen.push(name.to_owned());
-        match name {
-            "status" => match value.parse::<Status>() {
-                Ok(status) => self.filter.status = Some(status),
-                Err(_) => self.wrong(
-                    name,
-                    "must be pending, processing, completed, failed or cancelled",
-                ),
-            },
-            "function" => self.filter.function = Some(value.to_owned()),
-            "created_after" | "created_before" => match value.parse::<Moment>() {
-                // Creation times are whole milliseconds: one that is later than a moment is later than its floor.
-                Ok(moment) if name == "created_after" => {
-                    self.filter.created_after = Some(moment.floor());
-                }
-                Ok(moment) => self.filter.created_before = Some(moment.ceil()),
-                Err(_) if self.base == QUERY && value.contains(' ') => {
-                    self.wrong(name, format!("{TIME_RULE}; in a query a + is written %2B"));
-                }
-                Err(_) => self.wrong(name, TIME_RULE),
-            },
-            "limit" => {
-                match whole_number(value).filter(|limit| (1..=LIST_LIMIT_MAX).contains(limit)) {
-                    Some(limit) => self.limit = Some(limit),
-                    None => self.wrong(
-                        name,
-                        format!("must be a whole number from 1 to {LIST_LIMIT_MAX}"),
-                    ),
-                }
-            }
-            "cursor" => self.cursor = Some(value.to_owned()),
-            _ => self.wrong(name, "is not a parameter of this request"),
-        }
-    }
-
-    /// The list that they ask for.
-    ///
-    /// # Errors
-    ///
-    /// Every parameter that is wrong.
-    pub(crate) fn finish(mut self, owner: &Owner) -> Result<ListRequest, Vec<FieldError>> {
-        // Last, since it is bound to all the others.
-        let from = self.cursor.take().and_then(|text| {
-            let cursor = Cursor {
-                owner,
-                filter: &self.filter,
-            };
-            let position = cursor.decode(&text);
-            if position.is_none() {
-                self.wrong("cursor", "is not a cursor of this list");
-            }
-            position
-        });
-        if self.errors.is_empty() {
-            Ok(ListRequest {
-                filter: self.filter,
-                limit: self.limit.unwrap_or(LIST_LIMIT_DEFAULT),
-                from,
-            })
-        } else {
-            Err(self.errors)
-        }
-    }
-}
-
-/// Digits alone: a query has no other form of a number.
-fn whole_number(value: &str) -> Option<usize> {
-    let digits = value.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then(|| value.parse().ok()).flatten()
-}
-
-/// The body of a page.
 #[must_use]
 pub fn list_body(page: &ListPage, request: &ListRequest, owner: &Owner, now: Timestamp) -> String {
     #[derive(Serialize)]
@@ -179,10 +46,12 @@ pub fn list_body(page: &ListPage, request: &ListRequest, owner: &Owner, now: Tim
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::transition::Status;
+    use crate::store::ListFilter;
 
     fn parse(query: &str) -> Result<ListRequest, Vec<String>> {
         let owner = Owner::new("jwt", "alice").unwrap();
-        ListRequest::parse(query, &owner).map_err(|problem| {
+        list_request(query, &owner).map_err(|problem| {
             problem
                 .errors
                 .into_iter()
@@ -259,29 +128,29 @@ mod tests {
     }
 
     #[test]
-    fn a_plus_that_was_not_encoded_is_named() {
+    fn an_unencoded_plus_is_explained() {
         let owner = Owner::new("jwt", "alice").unwrap();
         let detail =
-            |parameters: Parameters| parameters.finish(&owner).unwrap_err()[0].detail.clone();
-        for (query, is_named) in [
+            |parameters: ListParameters| parameters.finish(&owner).unwrap_err()[0].detail.clone();
+        for (query, is_explained) in [
             ("created_after=2026-01-01T00:00:00+01:00", true),
             ("created_before=2026-01-01T00:00:00.5+01:00", true),
             ("created_before=2026-01-01T00:00+01:00", true),
             ("created_after=yesterday", false),
             ("created_after=2026-01-01T00:00:00%2B0100", false),
         ] {
-            let problem = ListRequest::parse(query, &owner).unwrap_err();
+            let problem = list_request(query, &owner).unwrap_err();
             let is_in = problem.errors[0].detail.contains("%2B");
-            assert_eq!(is_in, is_named, "{query}");
+            assert_eq!(is_in, is_explained, "{query}");
         }
         // JSON knows no percent-encoding.
-        let mut parameters = Parameters::at("/call/arguments");
+        let mut parameters = ListParameters::at("/call/arguments");
         parameters.set("created_after", "2026-01-01T00:00:00 01:00");
         assert!(!detail(parameters).contains("%2B"));
     }
 
     #[test]
-    fn whatever_is_wrong_is_named() {
+    fn every_wrong_parameter_is_listed() {
         for (query, pointers) in [
             ("limit=0", vec!["/query/limit"]),
             ("limit=101", vec!["/query/limit"]),

@@ -1,25 +1,25 @@
-//! The `Prefer` header (RFC 7240): how long a caller would rather wait for the end than be told to come back.
+//! The `Prefer` header (RFC 7240): how long a caller prefers to wait for an operation's end.
 
 use std::fmt;
 use std::time::Duration;
 
 use super::grammar::{Parameter, Reader, list_members};
 
-/// How long a caller is kept waiting at most.
+/// The longest wait for an operation's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wait {
     secs: u32,
 }
 
 impl Wait {
-    /// The time itself.
     #[must_use]
     pub fn time(self) -> Duration {
         Duration::from_secs(u64::from(self.secs))
     }
 }
 
-/// As in `Preference-Applied`: what was granted, which may be less than was asked for.
+/// The value of `Preference-Applied`: the wait that Ferry grants, which may be shorter than the
+/// caller prefers.
 impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "wait={}", self.secs)
@@ -27,8 +27,8 @@ impl fmt::Display for Wait {
 }
 
 /// The preference `wait` (RFC 7240, section 4.3), held to `secs_max`. A preference that is
-/// malformed is ignored, as section 2 asks; of several `wait`s the first alone counts, whatever it
-/// says.
+/// malformed is ignored, as section 2 asks; of several `wait`s only the first counts, whatever its
+/// value.
 pub(super) fn prefer_wait(header: &str, secs_max: u32) -> Option<Wait> {
     let wait = list_members(header)
         .into_iter()
@@ -36,12 +36,12 @@ pub(super) fn prefer_wait(header: &str, secs_max: u32) -> Option<Wait> {
         .find(|preference| preference.is("wait"))?;
     let digits = wait.value?;
     let number = digits.bytes().all(|byte| byte.is_ascii_digit());
-    // Digits that are no `u32` are merely many.
+    // Digits that do not fit in a `u32` are a long wait.
     let secs = digits.parse().unwrap_or(u32::MAX).min(secs_max);
     number.then_some(Wait { secs })
 }
 
-/// One preference. Its own parameters mean nothing to `wait`, but have to be well formed.
+/// One preference. The parameters of `wait` have no meaning, but have to be well formed.
 fn preference(member: &str) -> Option<Parameter<'_>> {
     let mut reader = Reader::new(member);
     let preference = reader.parameter()?;
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_wait_is_found_among_other_preferences_and_held_to_its_limit() {
+    fn the_wait_is_found_among_other_preferences_and_limited() {
         for (header, wait) in [
             ("wait=5", Some("wait=5")),
             ("respond-async, wait=10", Some("wait=10")),
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quoted_string_is_a_value_and_nothing_else() {
+    fn a_quoted_string_is_only_a_value() {
         for (header, wait) in [
             ("note=\"please, wait=1, thanks\"", None),
             ("note=\"please, wait=1, thanks\", wait=2", Some("wait=2")),

@@ -1,7 +1,7 @@
-//! What API Gateway hands over (AWS, "Lambda proxy integrations for HTTP APIs", payload format 2.0).
+//! The event of API Gateway (AWS, "Lambda proxy integrations for HTTP APIs", payload format 2.0).
 //!
-//! Only what is needed is read, and no header is judged here: the event types that are at hand refuse a whole event for one
-//! header that is not ASCII, which would make a caller's mistake our error.
+//! Reads only what is needed, and checks no header: the public crates' event types refuse a whole
+//! event for one header that is not ASCII, which would turn a caller's mistake into a 500.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,14 +12,17 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::content::{is_identity, is_json};
+use super::etag::preconditions;
 use super::prefer::{Wait, prefer_wait};
-use super::problem::{Code, Problem};
+use super::problem::Problem;
 use crate::config::{Environment, SettingError};
 use crate::domain::id::OperationId;
 use crate::domain::limits::{WAIT_SECS_MAX, WAIT_SECS_MAX_DEFAULT};
 use crate::domain::operation::Owner;
+use crate::domain::precondition::Preconditions;
+use crate::request::Code;
 
-/// What a function needs to know to read requests.
+/// The settings by which a function reads requests.
 #[derive(Debug, Clone)]
 pub struct RequestSettings {
     public_url: Option<String>,
@@ -56,23 +59,22 @@ impl RequestSettings {
         })
     }
 
-    /// How long a request may wait for an operation's end at most.
+    /// The longest wait of a request for an operation's end.
     #[must_use]
     pub fn wait_max(&self) -> Duration {
         Duration::from_secs(u64::from(self.wait_secs_max))
     }
 }
 
-/// A request.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// Its id, given by the gateway.
+    /// The gateway's id of the request.
     pub id: String,
-    /// Its method, in upper case.
+    /// In upper case.
     pub method: String,
-    /// The path of the route that it came by, such as `/operations/{id}`.
+    /// The path of the route, such as `/operations/{id}`.
     pub route: String,
-    /// What follows the question mark, undecoded.
+    /// The query string, undecoded, without its question mark.
     pub query: String,
     /// Where callers reach the API, without a slash at the end.
     pub base_url: String,
@@ -90,7 +92,7 @@ pub struct Event {
     route_key: String,
     #[serde(default)]
     raw_path: String,
-    /// Absent, empty or null when there is none, by who tells.
+    /// Absent, empty or null without a query string: it depends on the gateway.
     #[serde(default)]
     raw_query_string: Option<String>,
     #[serde(default)]
@@ -123,7 +125,7 @@ struct Http {
     method: String,
 }
 
-/// Who the gateway's authorizer says the caller is. Which members there are depends on the authorizer's kind.
+/// The caller, as the gateway's authorizer names them. The members depend on the authorizer's kind.
 #[derive(Debug, Deserialize)]
 struct Authorizer {
     #[serde(default)]
@@ -153,18 +155,20 @@ struct Iam {
 }
 
 impl Iam {
-    /// What `userId` is depends on the principal (AWS Identity and Access Management User Guide, "IAM policy elements: Variables and
-    /// tags", the value of `aws:userid`).
+    /// The form of `userId` depends on the principal (AWS Identity and Access Management User
+    /// Guide, "IAM policy elements: Variables and tags", the value of `aws:userid`).
     fn owner(&self) -> Option<Owner> {
         if let Some(identity) = &self.cognito_identity {
-            // One role serves every user of a pool. Without a user there is no owner: the role is everybody's.
+            // One role serves every user of a pool. Without a user there is no owner: all users
+            // share the role.
             return Owner::new("cognito", identity.get("identityId")?.as_str()?);
         }
         let account_id = self.account_id.as_deref().filter(|id| !id.is_empty())?;
         let user_id = self.user_id.as_deref().filter(|id| !id.is_empty())?;
         let unique_id = match user_id.split_once(':') {
             Some(("", _) | (_, "")) => return None,
-            // `ACCOUNT:NAME` of a federated user, who has no unique id. The account stays, since a name may read like one.
+            // `ACCOUNT:NAME` of a federated user, who has no unique id. The account stays, since a
+            // name may read like a unique id.
             Some((account, _)) if is_account_id(account) => user_id,
             // `ROLE_ID:SESSION`: one role is one owner whatever its session.
             Some((role_id, _)) => role_id,
@@ -175,7 +179,8 @@ impl Iam {
     }
 }
 
-/// Unique ids begin with letters (IAM User Guide, "Understanding unique ID prefixes"), and accounts have digits alone.
+/// Unique ids begin with letters (IAM User Guide, "Understanding unique ID prefixes"), and account
+/// ids have digits only.
 fn is_account_id(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
@@ -184,8 +189,8 @@ impl Authorizer {
     fn owner(&self, settings: &RequestSettings) -> Option<Owner> {
         if let Some(jwt) = &self.jwt {
             let claim = jwt.claims.get(&settings.owner_claim)?.as_str()?;
-            // API Gateway hands an array over as text, `[a b]`, in which one of two members and one
-            // of a member with a space read alike.
+            // API Gateway passes an array as text, `[a b]`, which is the same for an array of two
+            // members and for one of a member with a space.
             let was_array = claim.starts_with('[') && claim.ends_with(']');
             return if was_array {
                 None
@@ -197,7 +202,7 @@ impl Authorizer {
             return iam.owner();
         }
         let context = self.lambda.as_ref()?;
-        // From the local gateway alone. An authorizer function on AWS may have a member of this
+        // Only the local gateway sets it. An authorizer function on AWS may have a member of this
         // name too, even one that it copies from a caller's token.
         let local_owner = context.get("local_owner");
         if let Some(name) = local_owner.filter(|_| settings.takes_local_owners) {
@@ -249,7 +254,8 @@ impl Request {
         }
     }
 
-    /// A header's value; `name` in lower case. The gateway joins several of one name with commas.
+    /// A header's value; `name` is in lower case. The gateway joins several of one name with
+    /// commas.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.trim())
@@ -262,17 +268,24 @@ impl Request {
         prefer_wait(header, self.wait_secs_max)
     }
 
-    /// Who is asking.
+    /// The preconditions of a request that writes.
+    #[must_use]
+    pub fn preconditions(&self) -> Preconditions {
+        preconditions(self.header("if-match"), self.header("if-none-match"))
+    }
+
+    /// The caller.
     ///
     /// # Errors
     ///
-    /// When the authorizer does not say.
+    /// When the authorizer names none.
     pub fn owner(&self) -> Result<&Owner, Problem> {
         let unauthorized = || Problem::new(Code::Unauthorized, "the request names no caller");
         self.owner.as_ref().ok_or_else(unauthorized)
     }
 
-    /// The operation that the path names. A malformed name is as good as an unknown one, and costs no read.
+    /// The operation that the path names. A malformed id is answered as an unknown one, and costs
+    /// no read.
     ///
     /// # Errors
     ///
@@ -285,11 +298,11 @@ impl Request {
         id.ok_or_else(Problem::no_such_operation)
     }
 
-    /// The body of a request that must have one of JSON, as it came.
+    /// The body of a request that must have one of JSON, not parsed yet.
     ///
     /// # Errors
     ///
-    /// When it is too large, coded, or of another type.
+    /// When it is too large, has a content coding, or has another type.
     pub fn json_body(&self, bytes_max: usize) -> Result<&[u8], Problem> {
         if !self.header("content-encoding").is_none_or(is_identity) {
             return Err(Problem::unsupported_type(
@@ -312,12 +325,13 @@ impl Request {
     }
 }
 
-/// The path of a route whose key does not tell it: the raw path, with its parameter's name in the place of the value. That is so
-/// with `cargo lambda watch`, whose router tells what it matched but not by which route, and calls every one `$default`. Behind an
-/// API Gateway every route of Ferry's has a key, and the raw path, which differs behind a stage or a mapping, is not looked at.
+/// The path of a route whose key does not have it: the raw path, with its parameter's name in the
+/// place of the value. `cargo lambda watch` needs this: its router passes the parameters but not
+/// the route, and names every route `$default`. Behind API Gateway every route of Ferry's has a
+/// key, and the raw path, which differs behind a stage or a mapping, is ignored.
 fn matched_path(raw_path: &str, parameters: &HashMap<String, String>) -> String {
     let mut segments: Vec<_> = raw_path.split('/').collect();
-    // Each route has one parameter at most, and it stands second.
+    // Each route has one parameter at most, which is the second segment.
     if let (Some(segment), true) = (segments.get_mut(2), parameters.contains_key("id")) {
         *segment = "{id}";
     }
@@ -339,7 +353,8 @@ mod tests {
             "routeKey": "GET /operations/{id}",
             "headers": {},
             "requestContext": {
-                "domainName": "api.example.com", "stage": "$default", "requestId": "r", "http": {"method": "GET"}
+                "domainName": "api.example.com", "stage": "$default", "requestId": "r",
+                "http": {"method": "GET"},
             },
         });
         merge(&mut event, patch);
@@ -371,13 +386,13 @@ mod tests {
         let patch = json!({"requestContext": {"authorizer": authorizer}});
         let request = request_with(settings, patch);
         let owner = request.owner().ok()?;
-        // As whoever erases for an owner has to spell them.
+        // The operator tool takes an owner in this spelling.
         assert_eq!(owner.as_str().parse().as_ref(), Ok(owner));
         Some(owner.as_str().to_owned())
     }
 
     #[test]
-    fn the_owner_is_who_the_authorizer_says_with_its_kind() {
+    fn the_owner_is_the_authorizers_caller_with_its_kind() {
         assert_eq!(
             owner(&json!({"jwt": {"claims": {"sub": "alice"}}})).as_deref(),
             Some("jwt:alice")
@@ -394,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn the_local_gateway_names_owners_in_the_local_bundle_alone() {
+    fn only_the_local_bundle_takes_the_local_gateways_owners() {
         let local = json!({"lambda": {"local_owner": "alice"}});
         let both = json!({"lambda": {"local_owner": "alice", "owner": "bob"}});
         for settings in [[("LOCAL_BUNDLE", "")], [("LOCAL_BUNDLE", "0")]] {
@@ -409,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn distinct_people_by_iam_are_distinct_owners() {
+    fn distinct_iam_users_are_distinct_owners() {
         const ACCOUNT: &str = "123456789012";
         let iam = |user_id: &str, identity: Value| {
             let iam = json!({
@@ -448,7 +463,7 @@ mod tests {
                 Value::Null,
                 "iam:123456789012:123456789012:bob",
             ),
-            // A federated user's name is anybody's choice.
+            // A federated user's name can be any text.
             (
                 "123456789012:AROAEXAMPLE",
                 Value::Null,
@@ -479,7 +494,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_usable_owner_there_is_none() {
+    fn an_unusable_owner_is_none() {
         let long = "x".repeat(257);
         for authorizer in [
             Value::Null,
@@ -518,7 +533,7 @@ mod tests {
     }
 
     #[test]
-    fn the_raw_path_counts_only_for_a_route_without_one() {
+    fn only_a_route_without_a_path_uses_the_raw_path() {
         for (route_key, raw_path, id, expected) in [
             (
                 "ANY /operations/{id}",
@@ -550,13 +565,13 @@ mod tests {
     }
 
     #[test]
-    fn odd_headers_are_the_callers_affair() {
+    fn a_header_that_is_not_ascii_does_not_refuse_the_request() {
         let request = request(json!({"headers": {"X-Name": "Zoë", "If-Match": " \"a\" "}}));
         assert_eq!(request.header("if-match"), Some("\"a\""));
     }
 
     #[test]
-    fn a_body_is_read_when_it_is_plain_json_within_its_limit() {
+    fn only_uncoded_json_within_its_limit_is_read() {
         let latin1 =
             request(json!({"headers": {"content-type": "application/json; charset=latin1"}}));
         assert_eq!(latin1.json_body(10).unwrap_err().status(), 415);

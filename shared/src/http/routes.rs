@@ -1,7 +1,7 @@
 //! The routes of the HTTP API, in one list.
 //!
-//! `submit` and `status` dispatch by it, and the local gateway derives its route keys from it. Tests
-//! hold the template, `infra/openapi.yaml`, cargo-lambda's router and the README to it.
+//! `submit` and `status` dispatch by it, and the local gateway derives its route keys from it.
+//! Tests hold the template, `infra/openapi.yaml`, cargo-lambda's router and the README to it.
 
 use super::problem::Problem;
 use super::request::Request;

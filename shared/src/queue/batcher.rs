@@ -9,8 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::sqs::BATCH_MAX;
 use crate::clock::BoxFuture;
+
+/// Entries of one batch request (`SendMessageBatch` in the Amazon SQS API Reference). Ten of
+/// Ferry's messages are far smaller than the 1 MiB that a request may have.
+pub const BATCH_MAX: usize = 10;
 
 /// The entries that wait to be sent. Clones share them.
 #[derive(Debug)]
@@ -27,8 +30,9 @@ struct Waiting<E, R> {
 }
 
 impl<E, R> Batcher<E, R> {
-    /// Sends an entry, by this caller's `send` or by another caller's, and returns its outcome. None
-    /// when the caller that sent it was dropped first: the entry may or may not have been sent.
+    /// Sends an entry, by this caller's `send` or by another caller's, and returns its outcome.
+    /// None when the caller that sent it was dropped first: the entry may or may not have been
+    /// sent.
     ///
     /// The request starts when `turn` is ready, and holds its output until it is answered. With a
     /// lock, entries submitted during a request share the next one; with a future that is ready at
@@ -128,7 +132,7 @@ mod tests {
     }
 
     impl Doubler {
-        /// Sends at once, beside any other request.
+        /// Sends at once, whether another request is in flight or not.
         async fn twice(&self, entry: u32) -> Option<u32> {
             self.double(entry, ready(())).await
         }

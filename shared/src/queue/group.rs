@@ -11,9 +11,9 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::operation::Owner;
 
-/// The number of groups that one owner's callbacks are divided into. SQS counts a group as noisy when
-/// it takes a tenth of the consumers' time. An owner who takes all of it with fewer than ten groups
-/// has a noisy one; an owner with one group for each of a hundred hosts would have none.
+/// The number of groups that one owner's callbacks are divided into. SQS counts a group as noisy
+/// when it takes a tenth of the consumers' time. An owner who takes all of it with fewer than ten
+/// groups has a noisy one; an owner with one group for each of a hundred hosts would have none.
 const CALLBACK_GROUPS: u8 = 8;
 
 /// How many bytes of the hash are used: enough that no owner can find another with the same group.

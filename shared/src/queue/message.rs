@@ -1,7 +1,7 @@
 //! The messages of the two queues.
 //!
-//! A message names an operation and its incarnation, and nothing that the record holds: it may arrive
-//! twice, late, out of order or after its operation has ended, and none of that may matter.
+//! A message names an operation and its incarnation, and nothing that the record holds: it may
+//! arrive twice, late, out of order or after its operation has ended, and none of that may matter.
 
 use serde::{Deserialize, Serialize};
 
@@ -52,9 +52,9 @@ pub struct WakeUp {
     /// The incarnation of the operation.
     pub create_id: CreateId,
     /// Requests a redelivery, which starts only while exactly this many attempts are on record, the
-    /// number when it was requested. A round of attempts records at least one, so the message starts
-    /// at most one round however often it is received, and several requests at the same count start
-    /// one between them.
+    /// number when it was requested. A round of attempts records at least one, so the message
+    /// starts at most one round however often it is received, and several requests at the same
+    /// count start one between them.
     pub redeliver_after_attempts: Option<u32>,
     /// How often this attempt was deferred because its receiver was busy.
     pub deferrals: u32,

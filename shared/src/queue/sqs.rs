@@ -19,19 +19,15 @@ use super::message::Message;
 use crate::domain::limits::{QUEUE_DELAY_SECS_MAX, VISIBILITY_SECS_MAX};
 use crate::telemetry::trace_header;
 
-/// Entries of one batch request (`SendMessageBatch` in the Amazon SQS API Reference). Ten of Ferry's
-/// messages are far smaller than the 1 MiB that a request may have.
-pub const BATCH_MAX: usize = 10;
-
-/// An SQS queue. One per process; cheap to clone. Calls that are made at the same moment share a batch
-/// request, which SQS bills as one.
+/// An SQS queue. One per process; cheap to clone. Calls that are made at the same moment share a
+/// batch request, which SQS bills as one.
 #[derive(Debug, Clone)]
 pub struct Queue {
     client: aws_sdk_sqs::Client,
     url: String,
     sends: Batcher<Sending, Result<(), QueueError>>,
-    /// Serialises the requests of [`Queue::send`], so that messages which become ready while one is in
-    /// flight share the next.
+    /// Serialises the requests of [`Queue::send`], so that messages which become ready while one is
+    /// in flight share the next.
     send_turn: Arc<Mutex<()>>,
     /// Not serialised: a heartbeat must not wait for another request.
     visibility_changes: Batcher<VisibilityChange, Result<(), QueueError>>,
@@ -133,9 +129,10 @@ impl Queue {
         self.url.rsplit('/').next().unwrap_or_default()
     }
 
-    /// Sends a message with a delay of `delay_secs`, at most 900: one request, which messages sent at
-    /// the same moment share. It starts when the previous one has ended, so a send takes the time of
-    /// two requests at most: an invocation serves no more than [`BATCH_MAX`] messages at once.
+    /// Sends a message with a delay of `delay_secs`, at most 900: one request, which messages sent
+    /// at the same moment share. It starts when the previous one has ended, so a send takes the
+    /// time of two requests at most: an invocation serves no more than
+    /// [`BATCH_MAX`](super::BATCH_MAX) messages at once.
     ///
     /// The message carries the X-Ray trace header of the current invocation, which does not count
     /// towards its size (Amazon SQS Developer Guide, "Message system attributes").
@@ -215,7 +212,8 @@ impl Queue {
         })
     }
 
-    /// Sends up to [`BATCH_MAX`] messages, each with a delay as in [`Queue::send`]: one request.
+    /// Sends up to [`BATCH_MAX`](super::BATCH_MAX) messages, each with a delay as in
+    /// [`Queue::send`]: one request.
     /// Returns the messages that SQS rejected, since it accepts or rejects each on its own.
     ///
     /// # Errors
@@ -339,8 +337,8 @@ struct BatchAnswer {
     rejected: Vec<BatchResultErrorEntry>,
 }
 
-/// The outcome of each entry of a batch. A rejected entry is not tried again here, as the SDK retries
-/// a rejected request: the caller tries again when its own message comes back.
+/// The outcome of each entry of a batch. A rejected entry is not tried again here, as the SDK
+/// retries a rejected request: the caller tries again when its own message comes back.
 fn outcomes(
     call: &'static str,
     count: usize,

@@ -130,8 +130,8 @@ impl Store {
             .and_then(DueCallback::of))
     }
 
-    /// Extends the expiry of an operation's external metadata and result: one write each. Not of its
-    /// arguments: no worker will read them.
+    /// Extends the expiry of an operation's external metadata and result: one write each. Not of
+    /// its arguments: no worker will read them.
     pub(super) async fn extend_payloads(
         &self,
         operation: &Operation,

@@ -174,13 +174,13 @@ impl Expression {
     /// Requires that the callback's last round is over, with a status that allows a redelivery.
     pub(super) fn require_round_over(&mut self) {
         let status = self.name(name::CALLBACK_STATUS);
-        let settled: Vec<_> = CallbackStatus::ALL
+        let ended: Vec<_> = CallbackStatus::ALL
             .into_iter()
             .filter(|status| status.allows_redelivery())
-            .map(|settled| self.value(settled.as_str(), text(settled.as_str())))
+            .map(|status| self.value(status.as_str(), text(status.as_str())))
             .collect();
         self.conditions
-            .push(format!("{status} IN ({})", settled.join(", ")));
+            .push(format!("{status} IN ({})", ended.join(", ")));
     }
 
     /// The attribute has this value.

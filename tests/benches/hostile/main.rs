@@ -22,8 +22,6 @@ use shared::clock::SystemClock;
 use shared::config::Environment;
 use shared::http::Event;
 use shared::random::SystemRandom;
-use status::Status;
-use submit::Submit;
 use tests::benchmark::table;
 
 use crate::kinds::{Function, Kind};
@@ -48,8 +46,8 @@ struct Arguments {
 }
 
 struct Functions {
-    submit: Submit,
-    status: Status,
+    submit: submit::Handler,
+    status: status::Handler,
 }
 
 /// The measurements of one kind of request.
@@ -120,8 +118,9 @@ impl Functions {
             .retrying_at_once();
         let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
         Self {
-            submit: Submit::new(&environment, &aws, clock.clone(), random.clone()).unwrap(),
-            status: Status::new(&environment, &aws, clock, random).unwrap(),
+            submit: submit::Handler::new(&environment, &aws, clock.clone(), random.clone())
+                .unwrap(),
+            status: status::Handler::new(&environment, &aws, clock, random).unwrap(),
         }
     }
 

@@ -1,4 +1,5 @@
-//! `callback`, as in `functions/callback/src/deliver.rs`.
+//! `callback`, as in `functions/callback/src/{deliver,due}.rs` and
+//! `shared/src/domain/delivery.rs`.
 //!
 //! A POST follows its read at once, as one action: no other process's action in between would
 //! change what is posted.
@@ -10,7 +11,7 @@ use crate::action::{
 };
 use crate::config::{Config, Fault};
 use crate::queue;
-use crate::state::{Breach, Callback, Head, Queue, Read, Sender, Sending, Settlement, State};
+use crate::state::{Breach, Callback, DeliveryOutcome, Head, Queue, Read, Sender, Sending, State};
 use crate::store::{self, RecordedAttempt};
 
 /// The message that a sender handles.
@@ -110,7 +111,7 @@ fn serve(
             read_record(state, config, wake, choice).map_or(Then::Redundant, Then::Next)
         }
         Sending::StartRound(read) => start_round(state, config, wake, read, choice, wire),
-        Sending::Record(read, settlement) => record(state, config, wake, (read, settlement), wire),
+        Sending::Record(read, outcome) => record(state, config, wake, (read, outcome), wire),
         Sending::Wake => {
             // The wake-up no longer asks for a redelivery.
             queue::send(state, Queue::Callback, wake.create, None, true);
@@ -123,14 +124,14 @@ fn serve(
     }
 }
 
-/// `Callback::awaited`.
+/// `Handler::find`.
 fn awaited<'a>(state: &'a State, config: &Config, create: u8) -> Option<&'a Head> {
     state
         .record()
         .filter(|head| head.create == create || config.has(Fault::WakeUpTrusted))
 }
 
-/// `Callback::due_now`, with `Callback::in_a_round`.
+/// `Handler::due_callback`, with `Handler::in_round`.
 fn read_record(state: &mut State, config: &Config, wake: Wake, choice: Choice) -> Option<Sending> {
     let unanswered = |sending| (choice == Choice::Accepts).then_some(sending);
     let Some(head) = awaited(state, config, wake.create) else {
@@ -171,9 +172,9 @@ fn attempt(state: &mut State, config: &Config, wake: Wake, choice: Choice) -> Op
     let (callback, has_ended) = (head.callback.as_ref()?, head.status.is_terminal());
     let (read, waits) = (read(callback), callback.waits);
     let failed = if read.round_attempts + 1 < config.callback_attempts_max {
-        Settlement::Again
+        DeliveryOutcome::Retry
     } else {
-        Settlement::Exhausted
+        DeliveryOutcome::Exhausted
     };
     if wake.dead || waits {
         let instead = if waits {
@@ -196,12 +197,12 @@ fn attempt(state: &mut State, config: &Config, wake: Wake, choice: Choice) -> Op
         state.breach(Breach::PostedEarly);
     }
     state.posts += u8::from(config.posts_max > 0);
-    let settlement = match choice {
-        Choice::Accepts => Settlement::Delivered,
-        Choice::Gone => Settlement::Gone,
+    let outcome = match choice {
+        Choice::Accepts => DeliveryOutcome::Delivered,
+        Choice::Gone => DeliveryOutcome::Gone,
         _ => failed,
     };
-    Some(Sending::Record(read, settlement))
+    Some(Sending::Record(read, outcome))
 }
 
 fn start_round(
@@ -230,21 +231,21 @@ fn start_round(
     next.map_or(Then::Redundant, Then::Next)
 }
 
-/// `Callback::conclude`.
+/// `Handler::record_attempt`.
 fn record(
     state: &mut State,
     config: &Config,
     wake: Wake,
-    (read, settlement): (Read, Settlement),
+    (read, outcome): (Read, DeliveryOutcome),
     wire: Wire,
 ) -> Then<Sending> {
-    let written = store::record_attempt(state, config, wake.slot, wake.create, (read, settlement));
-    if let Some(then) = unanswered(wire, written.applied, Sending::Record(read, settlement)) {
+    let written = store::record_attempt(state, config, wake.slot, wake.create, (read, outcome));
+    if let Some(then) = unanswered(wire, written.applied, Sending::Record(read, outcome)) {
         return then;
     }
     let leaves_a_wake_up = match written.outcome {
-        RecordedAttempt::Written => settlement == Settlement::Again,
-        // `Callback::follow`.
+        RecordedAttempt::Written => outcome == DeliveryOutcome::Retry,
+        // `Handler::schedule_fallback`.
         RecordedAttempt::Refused { due } => due && !config.has(Fault::RefusedSenderAcknowledges),
     };
     Then::Next(if leaves_a_wake_up {

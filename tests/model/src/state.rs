@@ -10,8 +10,8 @@ use shared::domain::callback::CallbackStatus;
 use shared::domain::transition::Status;
 
 pub use self::process::{
-    Answer, Cancel, Ending, Erase, Read, Redeliver, Sender, Sending, Serving, Settlement, Submit,
-    Worker,
+    Answer, Cancel, DeliveryOutcome, Ending, Erase, Read, Redeliver, Sender, Sending, Serving,
+    Submit, Worker,
 };
 
 /// Submits under one idempotency key. The index of each is its `create_id`.

@@ -16,7 +16,7 @@ use shared::domain::transition::{self, Status, Step, Verdict, verdict};
 
 use crate::config::{Config, Fault, Start};
 use crate::queue;
-use crate::state::{Breach, Callback, Ending, Head, Queue, Read, Settlement, State, Submit};
+use crate::state::{Breach, Callback, DeliveryOutcome, Ending, Head, Queue, Read, State, Submit};
 
 /// Whether a write was applied, and what its caller learns.
 pub(crate) struct Written<T> {
@@ -330,7 +330,13 @@ pub(crate) fn at_start(config: &Config, mut state: State) -> State {
         attempts_made: 0,
         round_attempts: 0,
     };
-    record_attempt(&mut state, config, 0, 0, (unread, Settlement::Delivered));
+    record_attempt(
+        &mut state,
+        config,
+        0,
+        0,
+        (unread, DeliveryOutcome::Delivered),
+    );
     queue::release_sender(&mut state, 0);
     queue::send(&mut state, Queue::Callback, 0, None, true);
     state

@@ -1,5 +1,5 @@
 //! `worker`, as in
-//! `functions/worker/src/{dispatch,attempt,attempt/outcome,settle,dead_letter,look}.rs`.
+//! `functions/worker/src/{dispatch,attempt,attempt/outcome,dead_letter,inspect,absent,ended}.rs`.
 //!
 //! A worker that returns its message does nothing more, so it ends. When the message is received
 //! again is open. The visibility timeout that it sets and renews guarantees nothing: the message
@@ -143,7 +143,7 @@ fn serve(
     }
 }
 
-/// `Worker::claim` in `dispatch.rs`.
+/// `Handler::claim`.
 fn claim(
     state: &mut State,
     config: &Config,
@@ -162,11 +162,11 @@ fn claim(
         // A claim that was refused did not meet a claimable operation.
         Claimed::Busy | Claimed::Claimable { .. } => Then::End,
         Claimed::Exhausted { version } => Then::Next(Serving::GiveUp { version }),
-        Claimed::Ended { unannounced } => Then::Next(settle(config, unannounced)),
+        Claimed::Ended { unannounced } => Then::Next(acknowledge_ended(config, unannounced)),
     }
 }
 
-/// `Worker::look`, for a message from the dead-letter queue.
+/// `Handler::inspect`, for a message from the dead-letter queue.
 fn read_record(state: &State, config: &Config, create: u8, choice: Choice) -> Then<Serving> {
     match store::read_record(state, config, create) {
         Claimed::Absent if config.has(Fault::DeadLetterDropsYoung) => {
@@ -182,11 +182,11 @@ fn read_record(state: &State, config: &Config, create: u8, choice: Choice) -> Th
         }
         Claimed::Claimable { .. } | Claimed::Held { .. } => Then::Next(Serving::SendAfresh),
         Claimed::Exhausted { version } => Then::Next(Serving::GiveUp { version }),
-        Claimed::Ended { unannounced } => Then::Next(settle(config, unannounced)),
+        Claimed::Ended { unannounced } => Then::Next(acknowledge_ended(config, unannounced)),
     }
 }
 
-/// `Worker::absent` and `Worker::other_incarnation`.
+/// `ReceivedDispatch::wait_for_record` and `ReceivedDispatch::wait_for_incarnation`.
 fn aged(choice: Choice) -> Then<Serving> {
     if choice == Choice::Old {
         Then::Next(Serving::Acknowledge)
@@ -195,8 +195,8 @@ fn aged(choice: Choice) -> Then<Serving> {
     }
 }
 
-/// `Worker::settle`.
-fn settle(config: &Config, unannounced: bool) -> Serving {
+/// `Handler::acknowledge_ended`.
+fn acknowledge_ended(config: &Config, unannounced: bool) -> Serving {
     if unannounced && !config.has(Fault::CallbackNotAnnounced) {
         Serving::Announce
     } else {
@@ -204,7 +204,7 @@ fn settle(config: &Config, unannounced: bool) -> Serving {
     }
 }
 
-/// `Outcome::write`.
+/// `AttemptOutcome::into_write`.
 fn ending(state: &State, config: &Config, (create, attempt): (u8, u8), choice: Choice) -> Ending {
     let out_of_time = state
         .record_of(create)
@@ -247,7 +247,7 @@ fn finish(
     })
 }
 
-/// `Worker::record_outcome`.
+/// `Handler::record_outcome`.
 fn record(
     state: &mut State,
     config: &Config,
@@ -267,7 +267,7 @@ fn record(
     }
     match written.outcome {
         Finished::Written { .. } if ending == Ending::Retry => Then::End,
-        Finished::Written { unannounced } => Then::Next(settle(config, unannounced)),
+        Finished::Written { unannounced } => Then::Next(acknowledge_ended(config, unannounced)),
         Finished::Lost if config.has(Fault::FencedOffAcknowledges) => {
             Then::Next(Serving::Acknowledge)
         }
@@ -285,7 +285,7 @@ fn leaves_result(state: &State, config: &Config, create: u8, ending: Ending) -> 
     config.payloads && ending == Ending::Complete && is_gone && !config.has(Fault::LateResultStays)
 }
 
-/// `Worker::give_up`.
+/// `Handler::give_up`.
 fn give_up(
     state: &mut State,
     config: &Config,
@@ -299,7 +299,7 @@ fn give_up(
         return then;
     }
     match written.outcome {
-        GivenUp::Ended { unannounced } => Then::Next(settle(config, unannounced)),
+        GivenUp::Ended { unannounced } => Then::Next(acknowledge_ended(config, unannounced)),
         GivenUp::MovedOn => Then::End,
     }
 }

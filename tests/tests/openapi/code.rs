@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 use shared::domain::callback::{CallbackStatus, Event};
 use shared::domain::operation::FailureCode;
 use shared::domain::transition::Status;
-use shared::forrst::{ExtensionName, Spelling};
-use shared::http::{Code, ROUTES};
+use shared::http::ROUTES;
+use shared::request::Code;
+use submit::forrst::protocol::{ExtensionName, Spelling};
 use tests::openapi::{Document, EXTENSIBLE, Route};
 
 /// The document's routes and the code's, both ways, with whether each needs an authorizer.

@@ -1,7 +1,8 @@
 //! Compares the bounds in the document with the code's.
 
 use shared::domain::limits as bounds;
-use shared::http::{FieldError, Problem};
+use shared::http::Problem;
+use shared::request::FieldError;
 use tests::openapi::Document;
 
 /// Every bound: in a schema's keywords where one exists for it, otherwise in its description.

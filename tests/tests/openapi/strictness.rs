@@ -7,9 +7,10 @@ use shared::domain::limits::CALLBACK_URL_CHARS_MAX;
 use shared::domain::network::AllowedNetworks;
 use shared::domain::operation::Owner;
 use shared::domain::time::Timestamp;
-use shared::forrst::Reading;
-use shared::http::{Cursor, ListRequest, idempotency_key};
+use shared::http::{idempotency_key, list_request};
+use shared::request::Cursor;
 use shared::store::{ListFilter, Position};
+use submit::forrst::protocol::Reading;
 use tests::openapi::{Document, Side};
 
 #[path = "../../../shared/src/domain/callback_url/tests/accepted.rs"]
@@ -303,7 +304,7 @@ fn cursor() -> String {
 fn is_cursor(text: &str) -> bool {
     let mut url = reqwest::Url::parse("http://localhost").unwrap();
     url.query_pairs_mut().append_pair("cursor", text);
-    ListRequest::parse(url.query().unwrap(), &owner()).is_ok()
+    list_request(url.query().unwrap(), &owner()).is_ok()
 }
 
 fn is_call(call: &Value) -> bool {

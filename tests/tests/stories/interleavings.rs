@@ -341,7 +341,7 @@ async fn a_cursor_outside_its_filter_is_refused() {
         id: OperationId::from_bytes([1; 12]),
         created_at: now,
     };
-    let cursor = shared::http::Cursor {
+    let cursor = shared::request::Cursor {
         owner: &owner,
         filter: &filter,
     }

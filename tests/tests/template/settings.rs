@@ -16,8 +16,6 @@ use shared::domain::limits::{
 };
 use shared::metrics::MetricsConfig;
 use shared::random::SystemRandom;
-use status::Status;
-use submit::Submit;
 use tests::secrets_manager::SecretsManager;
 
 use super::FUNCTION;
@@ -156,8 +154,8 @@ async fn start(function: &str, variables: &Variables) -> Result<(), String> {
     let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
     MetricsConfig::from_environment(&environment).map_err(|error| error.to_string())?;
     let started = match function {
-        "SubmitFunction" => Submit::new(&environment, &aws, clock, random).map(drop),
-        "StatusFunction" => Status::new(&environment, &aws, clock, random).map(drop),
+        "SubmitFunction" => submit::Handler::new(&environment, &aws, clock, random).map(drop),
+        "StatusFunction" => status::Handler::new(&environment, &aws, clock, random).map(drop),
         "WorkerFunction" => worker::Handler::new(&environment, &aws, clock, random).map(drop),
         "CallbackFunction" => callback::Handler::new(&environment, &aws, clock, random)
             .await

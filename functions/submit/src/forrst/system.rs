@@ -5,26 +5,25 @@ use std::collections::BTreeMap;
 use shared::domain::id::OperationId;
 use shared::domain::operation::{Operation, Owner};
 use shared::domain::precondition::Preconditions;
-use shared::domain::time::Timestamp;
-use shared::forrst::{
-    CancelView, CapabilitiesView, ComponentHealth, DescribeView, ErrorObject, Errors,
-    HealthArguments, HealthComponent, HealthStatus, HealthView, ListView, PingView, Response,
-    StatusView, SystemCall,
+use shared::operations::{CancelOutcome, RepeatedCancel};
+use shared::telemetry::{chain, record_operation_id};
+
+use super::protocol::{
+    CancelView, CapabilitiesView, ComponentHealth, ErrorObject, HealthArguments, HealthComponent,
+    HealthStatus, HealthView, ListView, PingView, Response, StatusView, SystemCall, describe,
 };
-use shared::store::CancelOutcome;
-use shared::telemetry::{audit, chain, record_operation_id};
+use super::{CallError, Context};
+use crate::Handler;
 
-use super::Context;
-use crate::Submit;
-
-impl Submit {
-    /// What REST's routes cost; nothing for what stands in the code; a request for each part that is looked at.
+impl Handler {
+    /// Costs what REST's routes do; a health check one request for each part; nothing for what the
+    /// code knows.
     pub(super) async fn system(
         &self,
         context: &Context<'_>,
         owner: &Owner,
         call: SystemCall,
-    ) -> Result<Response, Errors> {
+    ) -> Result<Response, CallError> {
         let echo = context.echo.clone();
         let now = self.clock.now();
         Ok(match call {
@@ -32,24 +31,17 @@ impl Submit {
                 record_operation_id(&id);
                 let operation = self.operations.read(&id, owner).await?;
                 let operation = operation.ok_or_else(ErrorObject::no_such_operation)?;
-                let payloads = self.store.payloads(&operation, now).await?;
+                let payloads = self.operations.payloads(&operation).await?;
                 let payloads = payloads.ok_or_else(ErrorObject::no_such_operation)?;
-                let (metadata, result) = (&payloads.metadata, payloads.result.as_ref());
-                let view = StatusView::whole(&operation, metadata, result, now);
-                Response::view(echo, &view)
+                Response::view(echo, &StatusView::whole(&operation, &payloads, now))
             }
             SystemCall::Cancel(id) => {
                 record_operation_id(&id);
-                let cancelled = self.cancel(&id, owner, now).await;
-                let refused = cancelled.as_ref().err().map(Errors::code);
-                audit("cancel", &id, owner, refused);
-                Response::view(echo, &CancelView::new(&*cancelled?))
+                let operation = self.cancel(&id, owner).await?;
+                Response::view(echo, &CancelView::new(&operation))
             }
             SystemCall::List(list) => {
-                let page = self
-                    .operations
-                    .list(owner, &list.filter, list.limit, list.from.clone())
-                    .await?;
+                let page = self.operations.list(owner, &list).await?;
                 Response::view(echo, &ListView::new(&page, &list, owner, now))
             }
             SystemCall::Ping => Response::view(echo, &PingView::new(now)),
@@ -57,7 +49,7 @@ impl Submit {
                 Response::view(echo, &CapabilitiesView::new(self.catalogue))
             }
             SystemCall::Describe(arguments) => {
-                Response::view(echo, &DescribeView::find(&arguments, self.catalogue)?)
+                Response::view(echo, &describe(&arguments, self.catalogue)?)
             }
             SystemCall::Health(arguments) => {
                 let view = Box::pin(self.health(&arguments)).await;
@@ -66,47 +58,34 @@ impl Submit {
         })
     }
 
-    async fn cancel(
-        &self,
-        id: &OperationId,
-        owner: &Owner,
-        now: Timestamp,
-    ) -> Result<Box<Operation>, Errors> {
-        match self
-            .operations
-            .cancel(id, owner, &Preconditions::NONE, now)
-            .await?
-        {
-            // By this call, though its answer may have been lost and the store asked again: the time is this call's own.
-            CancelOutcome::Cancelled { operation, by_us }
-                if by_us || operation.cancelled_at() == Some(now) =>
-            {
-                Ok(operation)
+    async fn cancel(&self, id: &OperationId, owner: &Owner) -> Result<Box<Operation>, CallError> {
+        let (preconditions, repeated) = (&Preconditions::NONE, RepeatedCancel::Fails);
+        let outcome = self.operations.cancel(id, owner, preconditions, repeated);
+        let error = match outcome.await? {
+            CancelOutcome::Cancelled { operation, .. } => return Ok(operation),
+            CancelOutcome::Ended(operation) => {
+                let status = operation.status().as_str();
+                ErrorObject::cannot_cancel(operation.id.as_str(), status)
             }
-            CancelOutcome::Cancelled { operation, .. } | CancelOutcome::Ended(operation) => {
-                let (id, status) = (operation.id.as_str(), operation.status().as_str());
-                Err(ErrorObject::cannot_cancel(id, status).into())
-            }
-            CancelOutcome::Absent | CancelOutcome::OtherVersion => {
-                Err(ErrorObject::no_such_operation().into())
-            }
-        }
+            CancelOutcome::Absent | CancelOutcome::OtherVersion => ErrorObject::no_such_operation(),
+        };
+        Err(error.into())
     }
 
-    /// Looks at the parts; nothing else ever does.
+    /// Checks the parts that the caller asks for; no other request checks them.
     async fn health(&self, arguments: &HealthArguments) -> HealthView {
         let asked_for = |component| arguments.component.is_none_or(|only| only == component);
         let (database, queue) = futures_util::join!(
             async {
                 if asked_for(HealthComponent::Database) {
-                    Some(self.look(self.store.check_reachable()).await)
+                    Some(self.check(self.store.check_reachable()).await)
                 } else {
                     None
                 }
             },
             async {
                 if asked_for(HealthComponent::Queue) {
-                    Some(self.look(self.dispatch.check_reachable()).await)
+                    Some(self.check(self.dispatch.check_reachable()).await)
                 } else {
                     None
                 }
@@ -122,12 +101,12 @@ impl Submit {
         HealthView::new(arguments, components, self.clock.now())
     }
 
-    async fn look<E: std::error::Error>(
+    async fn check<E: std::error::Error>(
         &self,
-        look: impl Future<Output = Result<(), E>>,
+        check: impl Future<Output = Result<(), E>>,
     ) -> ComponentHealth {
         let start = self.clock.now();
-        match look.await {
+        match check.await {
             Ok(()) => {
                 let latency = self.clock.now().since(start);
                 ComponentHealth::new(HealthStatus::Healthy, Some(latency))

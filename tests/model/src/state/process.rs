@@ -123,7 +123,7 @@ pub enum Sending {
     /// Starts the round that the message asks for, and posts if the callback is due then.
     StartRound(Read),
     /// Records an attempt.
-    Record(Read, Settlement),
+    Record(Read, DeliveryOutcome),
     /// Sends the next wake-up.
     Wake,
     /// Lets Lambda delete the message.
@@ -132,13 +132,13 @@ pub enum Sending {
 
 /// What an attempt led to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Settlement {
+pub enum DeliveryOutcome {
     /// 2xx.
     Delivered,
     /// 410.
     Gone,
     /// Another is due.
-    Again,
+    Retry,
     /// It was the last.
     Exhausted,
 }

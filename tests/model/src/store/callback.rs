@@ -4,7 +4,7 @@ use shared::domain::callback::CallbackStatus;
 
 use super::Written;
 use crate::config::{Config, Fault};
-use crate::state::{Breach, Head, Read, Recorded, Settlement, State};
+use crate::state::{Breach, DeliveryOutcome, Head, Read, Recorded, State};
 
 /// `store::Recorded`.
 pub(crate) enum RecordedAttempt {
@@ -18,7 +18,7 @@ pub(crate) fn record_attempt(
     config: &Config,
     slot: u8,
     create: u8,
-    (read, settlement): (Read, Settlement),
+    (read, outcome): (Read, DeliveryOutcome),
 ) -> Written<RecordedAttempt> {
     let unchanged = unchanged_since(state, config, create, read);
     if unchanged {
@@ -33,12 +33,12 @@ pub(crate) fn record_attempt(
             callback.attempts_made = read.attempts_made + 1;
             callback.round_attempts = read.round_attempts + 1;
             callback.last_by = Some(slot);
-            callback.waits = settlement == Settlement::Again;
-            callback.recorded = Some(match settlement {
-                Settlement::Again => Recorded::Due,
-                Settlement::Delivered => Recorded::Delivered,
-                Settlement::Gone => Recorded::Gone,
-                Settlement::Exhausted => Recorded::Exhausted,
+            callback.waits = outcome == DeliveryOutcome::Retry;
+            callback.recorded = Some(match outcome {
+                DeliveryOutcome::Retry => Recorded::Due,
+                DeliveryOutcome::Delivered => Recorded::Delivered,
+                DeliveryOutcome::Gone => Recorded::Gone,
+                DeliveryOutcome::Exhausted => Recorded::Exhausted,
             });
         }
     }

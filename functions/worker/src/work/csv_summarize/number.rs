@@ -1,6 +1,6 @@
 //! Fields that are numbers.
 
-/// 2^53. From here on, doubles are further apart than whole numbers.
+/// 2^53. From here on, the distance between two doubles is more than 1.
 const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// The number in a field: digits with a point and an exponent, and blanks around them. `None` for

@@ -134,6 +134,7 @@ fn confirmed(owner: &Owner, table: &str) -> Result<bool, Box<dyn std::error::Err
 
 fn owner(text: &str) -> Result<Owner, &'static str> {
     text.parse().map_err(|_| {
-        "an owner is jwt:, iam:, cognito:, lambda: or local: and a name of 1 to 256 bytes, as `show` prints it"
+        "an owner is jwt:, iam:, cognito:, lambda: or local: and a name of 1 to 256 bytes, \
+         as `show` prints it"
     })
 }

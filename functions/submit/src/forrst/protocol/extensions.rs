@@ -1,0 +1,260 @@
+//! The extensions of a request.
+
+use std::collections::HashSet;
+
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::error::{ErrorObject, Faults};
+use super::extension::Extension;
+use super::options::{
+    AsyncOptions, DeadlineOptions, IdempotencyOptions, TracingOptions, WebhookOptions,
+};
+use super::urn::{ExtensionName, ExtensionUrn, Spelling, Spellings, is_urn};
+use shared::domain::callback::Event;
+use shared::domain::json::elements;
+use shared::domain::limits::{EXTENSION_URN_CHARS_MAX, EXTENSIONS_MAX, FAULTS_MAX};
+use shared::request::{Code, Fields, Invalid, Members};
+
+/// What a caller asked for. The extension `retry` has no options and is answered when it applies,
+/// so it is not here.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Extensions {
+    /// The extension `async`.
+    pub asynchronous: Option<Extension<AsyncOptions>>,
+    pub webhook: Option<Extension<WebhookOptions>>,
+    pub idempotency: Option<Extension<IdempotencyOptions>>,
+    pub deadline: Option<Extension<DeadlineOptions>>,
+    pub tracing: Option<Extension<TracingOptions>>,
+}
+
+/// The callback that a call asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallbackRequest<'a> {
+    /// Not checked yet.
+    pub url: &'a str,
+    /// RFC 6901 pointer to the URL.
+    pub pointer: String,
+    /// In the order of [`Event::ALL`], each once.
+    pub events: Vec<Event>,
+}
+
+impl Extensions {
+    /// Whether the caller wants the answer at once.
+    #[must_use]
+    pub fn prefers_async(&self) -> bool {
+        let asynchronous = self.asynchronous.as_ref();
+        asynchronous.is_some_and(|asynchronous| asynchronous.options.preferred)
+    }
+
+    /// The callback that the call asks for. `webhook` wins over `async`.
+    #[must_use]
+    pub fn callback(&self) -> Option<CallbackRequest<'_>> {
+        const URL: &str = "callback_url";
+        if let Some(webhook) = &self.webhook {
+            let WebhookOptions {
+                callback_url,
+                events,
+                ..
+            } = &webhook.options;
+            let events = Event::ALL
+                .into_iter()
+                .filter(|event| events.iter().any(|asked_for| asked_for.event == *event))
+                .collect();
+            return Some(CallbackRequest {
+                url: callback_url,
+                pointer: webhook.pointer_to(URL),
+                events,
+            });
+        }
+        let asynchronous = self.asynchronous.as_ref()?;
+        Some(CallbackRequest {
+            url: asynchronous.options.callback_url.as_deref()?,
+            pointer: asynchronous.pointer_to(URL),
+            events: Event::ALL.to_vec(),
+        })
+    }
+
+    /// Rejects the extensions that apply to operations only: this function answers at once.
+    pub(super) fn reject_those_of_operations(
+        &self,
+        function: &str,
+        spellings: &Spellings,
+        faults: &mut Faults,
+    ) {
+        let mut rejected = [
+            (
+                self.webhook.as_ref().map(|webhook| webhook.index),
+                ExtensionName::Webhook,
+            ),
+            (
+                self.idempotency
+                    .as_ref()
+                    .map(|idempotency| idempotency.index),
+                ExtensionName::Idempotency,
+            ),
+            (
+                self.deadline.as_ref().map(|deadline| deadline.index),
+                ExtensionName::Deadline,
+            ),
+        ];
+        rejected.sort_by_key(|(index, _)| *index);
+        for (index, name) in rejected {
+            let Some(index) = index else { continue };
+            let pointer = format!("/extensions/{index}");
+            let detail = "does not go with a function that answers at once";
+            faults.push(
+                ErrorObject::at(Code::ExtensionNotApplicable, pointer, detail)
+                    .with_details(&json!({"extension": spellings.urn(name), "function": function})),
+            );
+        }
+    }
+
+    /// Reads the member `extensions`, and how the names in it are spelled.
+    pub(super) fn read(raw: Option<&RawValue>, faults: &mut Faults) -> (Self, Spellings) {
+        let (mut extensions, mut spellings) = (Self::default(), Spellings::default());
+        let Some(raw) = raw else {
+            return (extensions, spellings);
+        };
+        if !raw.get().starts_with('[') {
+            let detail = "must be an array";
+            faults.push(ErrorObject::at(Code::InvalidRequest, "/extensions", detail));
+            return (extensions, spellings);
+        }
+        let elements = elements(raw, EXTENSIONS_MAX + 1);
+        if elements.len() > EXTENSIONS_MAX {
+            let detail = format!("must have at most {EXTENSIONS_MAX} elements");
+            faults.push(ErrorObject::at(
+                Code::InvalidRequest,
+                "/extensions",
+                &detail,
+            ));
+            return (extensions, spellings);
+        }
+        let mut seen = HashSet::new();
+        let mut unknown = Vec::new();
+        for (index, element) in elements.into_iter().enumerate() {
+            let Some((urn, options)) = read_element(index, element, faults) else {
+                continue;
+            };
+            let known: Option<ExtensionUrn> = urn.parse().ok();
+            if let Some(known) = known {
+                spellings.record(known);
+            }
+            let canonical = known.map(|known| known.name.urn(Spelling::Canonical));
+            if !seen.insert(canonical.unwrap_or_else(|| urn.clone())) {
+                let pointer = format!("/extensions/{index}/urn");
+                let detail = "is given more than once";
+                faults.push(ErrorObject::at(Code::InvalidRequest, pointer, detail));
+                continue;
+            }
+            match (known, options) {
+                (None, _) => unknown.push((index, urn)),
+                (Some(known), Some(options)) => {
+                    extensions.put(known.name, index, options, faults);
+                }
+                (Some(_), None) => {}
+            }
+        }
+        reject_unknown(&unknown, faults);
+        (extensions, spellings)
+    }
+
+    fn put(
+        &mut self,
+        name: ExtensionName,
+        index: usize,
+        mut options: Members<'_>,
+        faults: &mut Faults,
+    ) {
+        fn read<T>(
+            index: usize,
+            members: &mut Members<'_>,
+            faults: &mut Faults,
+            read: fn(&mut Members<'_>, &mut Fields) -> Result<T, Invalid>,
+        ) -> Option<Extension<T>> {
+            let mut fields = Fields::at(format!("/extensions/{index}/options"));
+            let options = read(members, &mut fields);
+            faults.extend(Code::InvalidArguments, fields.into_errors());
+            let options = options.ok()?;
+            Some(Extension { index, options })
+        }
+
+        let members = &mut options;
+        match name {
+            ExtensionName::Async => {
+                self.asynchronous = read(index, members, faults, |members, fields| {
+                    Ok(AsyncOptions::read(members, fields))
+                });
+            }
+            ExtensionName::Webhook => {
+                self.webhook = read(index, members, faults, WebhookOptions::read);
+            }
+            ExtensionName::Idempotency => {
+                self.idempotency = read(index, members, faults, IdempotencyOptions::read);
+            }
+            ExtensionName::Deadline => {
+                self.deadline = read(index, members, faults, DeadlineOptions::read);
+            }
+            ExtensionName::Tracing => {
+                self.tracing = read(index, members, faults, TracingOptions::read);
+            }
+            ExtensionName::Retry => {}
+        }
+    }
+}
+
+/// An element's name and options; `None` for options that are wrong.
+fn read_element<'a>(
+    index: usize,
+    element: &'a RawValue,
+    faults: &mut Faults,
+) -> Option<(String, Option<Members<'a>>)> {
+    let pointer = format!("/extensions/{index}");
+    let Some(mut members) = Members::of(element) else {
+        let detail = "must be an object";
+        faults.push(ErrorObject::at(Code::InvalidRequest, pointer, detail));
+        return None;
+    };
+    let mut fields = Fields::at(pointer);
+    let urn = fields
+        .required(&mut members, "urn")
+        .and_then(|raw| fields.text("urn", raw))
+        .and_then(|urn| {
+            let detail = if !is_urn(&urn) {
+                "must be a URN".to_owned()
+            } else if urn.len() > EXTENSION_URN_CHARS_MAX {
+                format!("must have at most {EXTENSION_URN_CHARS_MAX} characters")
+            } else {
+                return Ok(urn);
+            };
+            Err(fields.reject("urn", detail))
+        });
+    let options = match members.take("options") {
+        None => Some(Members::default()),
+        Some(raw) => {
+            let options = Members::of(raw);
+            if options.is_none() {
+                fields.reject("options", "must be an object");
+            }
+            options
+        }
+    };
+    faults.extend(Code::InvalidRequest, fields.into_errors());
+    Some((urn.ok()?, options))
+}
+
+/// Records one fault for all of them, at the first.
+fn reject_unknown(unknown: &[(usize, String)], faults: &mut Faults) {
+    let Some((first, _)) = unknown.first() else {
+        return;
+    };
+    let urns = unknown.iter().take(FAULTS_MAX).map(|(_, urn)| urn);
+    let urns: Vec<_> = urns.collect();
+    let pointer = format!("/extensions/{first}/urn");
+    faults.push(
+        ErrorObject::at(Code::ExtensionNotSupported, pointer, "is not supported").with_details(
+            &json!({"unsupported": urns, "supported": ExtensionName::canonical_urns()}),
+        ),
+    );
+}

@@ -1,0 +1,132 @@
+//! The deadline that a caller sets for a call.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::json;
+
+use shared::domain::json::{Json, whole_number};
+use shared::domain::limits::DEADLINE_SECS_MAX;
+use shared::domain::time::Timestamp;
+use shared::request::{Code, Fields, Invalid, Members};
+use shared::view::Quantity;
+
+use crate::forrst::protocol::error::{ErrorObject, Errors};
+use crate::forrst::protocol::extension::Extension;
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeadlineOptions {
+    pub limit: DeadlineLimit,
+    specified: Specified,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeadlineLimit {
+    /// After the request arrived, from 1 ms to seven days.
+    After(Duration),
+    At(Timestamp),
+}
+
+/// A deadline as the caller wrote it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Specified {
+    value: Json,
+    unit: String,
+}
+
+/// The milliseconds of a unit; `None` for an unknown unit.
+fn unit_millis(unit: &str) -> Option<u64> {
+    match unit {
+        "millisecond" => Some(1),
+        "second" => Some(1000),
+        "minute" => Some(60_000),
+        "hour" => Some(3_600_000),
+        _ => None,
+    }
+}
+
+impl DeadlineOptions {
+    pub(in crate::forrst::protocol) fn read(
+        members: &mut Members<'_>,
+        fields: &mut Fields,
+    ) -> Result<Self, Invalid> {
+        let value = fields.required(members, "value");
+        let unit = fields
+            .required(members, "unit")
+            .and_then(|raw| fields.text("unit", raw))?;
+        let limit = if unit == "iso8601" {
+            value.and_then(|raw| {
+                let text: Option<String> = serde_json::from_str(raw.get()).ok();
+                let time = text.and_then(|text| text.parse::<Timestamp>().ok());
+                time.map(DeadlineLimit::At)
+                    .ok_or_else(|| fields.reject("value", "must be an RFC 3339 date and time"))
+            })
+        } else if let Some(unit_millis) = unit_millis(&unit) {
+            let most = u64::from(DEADLINE_SECS_MAX) * 1000 / unit_millis;
+            value.and_then(|raw| {
+                let count = whole_number(raw).filter(|count| (1..=most).contains(count));
+                count
+                    .map(|count| Duration::from_millis(count * unit_millis))
+                    .map(DeadlineLimit::After)
+                    .ok_or_else(|| {
+                        fields.reject("value", format!("must be a whole number from 1 to {most}"))
+                    })
+            })
+        } else {
+            let detail = "must be millisecond, second, minute, hour or iso8601";
+            Err(fields.reject("unit", detail))
+        };
+        Ok(Self {
+            limit: limit?,
+            specified: Specified {
+                value: Json::compact(value?),
+                unit,
+            },
+        })
+    }
+
+    /// The deadline of a request that arrived at `start`.
+    #[must_use]
+    pub fn at(&self, start: Timestamp) -> Timestamp {
+        match self.limit {
+            DeadlineLimit::After(duration) => start + duration,
+            DeadlineLimit::At(time) => time,
+        }
+    }
+
+    /// As the caller wrote it.
+    #[must_use]
+    pub const fn specified(&self) -> &Specified {
+        &self.specified
+    }
+
+    /// The error of a call whose deadline has passed by `now`.
+    #[must_use]
+    pub fn exceeded(&self, start: Timestamp, now: Timestamp) -> ErrorObject {
+        ErrorObject::new(Code::DeadlineExceeded, "the deadline has passed").with_details(&json!({
+            "deadline": self.specified,
+            "elapsed": Quantity::of(now.since(start)),
+        }))
+    }
+}
+
+impl Extension<DeadlineOptions> {
+    /// The pointer to a deadline more than seven days after its request arrived, at `start`, and
+    /// what is wrong with it.
+    #[must_use]
+    pub fn too_far(&self, start: Timestamp) -> Option<(String, String)> {
+        let latest = start + Duration::from_secs(u64::from(DEADLINE_SECS_MAX));
+        (self.options.at(start) > latest).then(|| {
+            let detail = format!("must be within {DEADLINE_SECS_MAX} seconds");
+            (self.pointer_to("value"), detail)
+        })
+    }
+
+    /// The error of a deadline that had passed when its request arrived, at `start`. Such a
+    /// deadline is a point in time, so a retry meets the same error.
+    #[must_use]
+    pub fn passed(&self, start: Timestamp) -> Option<Errors> {
+        let passed = self.options.at(start) <= start;
+        passed.then(|| Errors::from(self.options.exceeded(start, start)).lasting())
+    }
+}

@@ -1,0 +1,213 @@
+//! Requests: the envelope that a caller sends.
+
+use semver::Version;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::error::{ErrorObject, Errors, Faults, Source};
+use super::extension::Extension;
+use super::extensions::Extensions;
+use super::options::TracingOptions;
+use super::urn::Spellings;
+use super::version::{PROTOCOL_MAJOR, PROTOCOL_NAME, PROTOCOL_VERSION};
+use shared::domain::json::{self, Fault, Json};
+use shared::domain::limits::{ARGUMENTS_BYTES_MAX, NESTING_MAX, REQUEST_ID_CHARS_MAX};
+use shared::request::{Code, Fields, Invalid, Members};
+
+const ARGUMENTS: &str = "/call/arguments";
+
+/// A body as far as it could be read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reading {
+    pub echo: Echo,
+    /// The request, or its faults.
+    pub request: Result<Request, Errors>,
+}
+
+/// What the answer to a request repeats of it, whatever else is wrong. The default is for a request
+/// that could not be read.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Echo {
+    /// The request's id, when it is valid.
+    pub id: Option<String>,
+    /// The extension `tracing`, when it is valid.
+    pub tracing: Option<Extension<TracingOptions>>,
+    pub spellings: Spellings,
+}
+
+/// A request with a valid envelope. Whether there is such a function, and whether it takes these
+/// arguments, is not checked here.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// The caller chose it.
+    pub id: String,
+    /// At `/call/function`.
+    pub function: String,
+    /// As requested, at `/call/version`.
+    pub version: Option<Version>,
+    /// An object within its limit, at `/call/arguments`.
+    pub arguments: Json,
+    pub extensions: Extensions,
+}
+
+impl Reading {
+    /// Reads a body.
+    #[must_use]
+    pub fn of(body: &[u8]) -> Self {
+        let mut echo = Echo::default();
+        let request = json::read(body)
+            .map_err(|not_json| {
+                ErrorObject::new(Code::ParseError, format!("the body {not_json}"))
+                    .with_source(Source::Position(not_json.position_bytes()))
+                    .into()
+            })
+            .and_then(|raw| read_envelope(raw, &mut echo));
+        Self { echo, request }
+    }
+}
+
+fn read_envelope(raw: &RawValue, echo: &mut Echo) -> Result<Request, Errors> {
+    let mut faults = Faults::default();
+    if !raw.get().starts_with('{') {
+        let detail = "must be a JSON object";
+        return Err(ErrorObject::at(Code::InvalidRequest, "", detail).into());
+    }
+    if let Err(Fault { pointer, kind }) = json::check(raw, NESTING_MAX) {
+        let code = code_of_structure(&pointer);
+        faults.push(ErrorObject::at(code, pointer, &kind.to_string()));
+    }
+    let Some(mut members) = Members::of(raw) else {
+        // A name in the envelope is not valid Unicode, which the check has found.
+        return faults.finish(Err(Invalid));
+    };
+    let mut fields = Fields::default();
+
+    let protocol = fields.required(&mut members, "protocol");
+    let id = read_id(&mut fields, &mut members);
+    let call = fields.required(&mut members, "call");
+    if let Some(context) = members.take("context")
+        && !context.get().starts_with('{')
+    {
+        fields.reject("context", "must be an object");
+    }
+    let extensions = members.take("extensions");
+    echo.id = id.clone().ok();
+
+    faults.extend(Code::InvalidRequest, fields.into_errors());
+    if let Ok(raw) = protocol {
+        check_protocol(raw, &mut faults);
+    }
+    let call = call.and_then(|raw| Call::read(raw, &mut faults));
+    let (extensions, spellings) = Extensions::read(extensions, &mut faults);
+    echo.tracing.clone_from(&extensions.tracing);
+    echo.spellings = spellings;
+    let request = id.and_then(|id| {
+        let Call {
+            function,
+            version,
+            arguments,
+        } = call?;
+        Ok(Request {
+            id,
+            function,
+            version,
+            arguments,
+            extensions,
+        })
+    });
+    faults.finish(request)
+}
+
+/// The code of a fault that JSON's grammar allows.
+fn code_of_structure(pointer: &str) -> Code {
+    let mut tokens = pointer.split('/').skip(1);
+    match [tokens.next(), tokens.next(), tokens.next()] {
+        [Some("call"), Some("arguments"), _] | [Some("extensions"), Some(_), Some("options")] => {
+            Code::InvalidArguments
+        }
+        _ => Code::InvalidRequest,
+    }
+}
+
+/// Reads the id. One that is given twice is invalid.
+fn read_id(fields: &mut Fields, members: &mut Members<'_>) -> Result<String, Invalid> {
+    let raw = fields.required(members, "id")?;
+    if members.take_any("id").is_some() {
+        return Err(fields.reject("id", "is given more than once"));
+    }
+    let id = fields.text("id", raw)?;
+    if (1..=REQUEST_ID_CHARS_MAX).contains(&id.chars().count()) {
+        return Ok(id);
+    }
+    let detail = format!("must have 1 to {REQUEST_ID_CHARS_MAX} characters");
+    Err(fields.reject("id", detail))
+}
+
+fn check_protocol(raw: &RawValue, faults: &mut Faults) {
+    const POINTER: &str = "/protocol";
+    let Some(mut members) = Members::of(raw) else {
+        let detail = "must be an object";
+        faults.push(ErrorObject::at(Code::InvalidRequest, POINTER, detail));
+        return;
+    };
+    let mut fields = Fields::at(POINTER);
+    let name = fields
+        .required(&mut members, "name")
+        .and_then(|raw| fields.text("name", raw));
+    if name.is_ok_and(|name| name != PROTOCOL_NAME) {
+        fields.reject("name", format!("must be {PROTOCOL_NAME}"));
+    }
+    let version = fields
+        .required(&mut members, "version")
+        .and_then(|raw| fields.version("version", raw));
+    faults.extend(Code::InvalidRequest, fields.into_errors());
+    if let Ok(version) = version
+        && version.major != PROTOCOL_MAJOR
+    {
+        let pointer = "/protocol/version";
+        let detail = format!("must be of the major version {PROTOCOL_MAJOR}");
+        faults.push(
+            ErrorObject::at(Code::InvalidProtocolVersion, pointer, &detail).with_details(
+                &json!({"requested": version.to_string(), "supported": [PROTOCOL_VERSION]}),
+            ),
+        );
+    }
+}
+
+struct Call {
+    function: String,
+    version: Option<Version>,
+    arguments: Json,
+}
+
+impl Call {
+    fn read(raw: &RawValue, faults: &mut Faults) -> Result<Self, Invalid> {
+        const POINTER: &str = "/call";
+        let Some(mut members) = Members::of(raw) else {
+            let detail = "must be an object";
+            return Err(faults.push(ErrorObject::at(Code::InvalidRequest, POINTER, detail)));
+        };
+        let mut fields = Fields::at(POINTER);
+        let function = fields
+            .required(&mut members, "function")
+            .and_then(|raw| fields.function_name("function", raw));
+        let version = members
+            .take("version")
+            .and_then(|raw| fields.version("version", raw).ok());
+        faults.extend(Code::InvalidRequest, fields.into_errors());
+
+        let mut fields = Fields::at(POINTER);
+        let arguments = match members.take("arguments") {
+            Some(raw) => fields
+                .object("arguments", raw)
+                .and_then(|json| fields.bound(ARGUMENTS, json, ARGUMENTS_BYTES_MAX)),
+            None => Ok(Json::empty_object()),
+        };
+        faults.extend(Code::InvalidArguments, fields.into_errors());
+        Ok(Self {
+            function: function?,
+            version,
+            arguments: arguments?,
+        })
+    }
+}

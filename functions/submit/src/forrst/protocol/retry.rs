@@ -1,0 +1,70 @@
+//! Which errors a retry can overcome.
+
+use serde::Serialize;
+
+use shared::request::Code;
+use shared::view::Quantity;
+
+/// Whether a retry can succeed, and how to retry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RetryAnswer {
+    allowed: bool,
+    strategy: RetryStrategy,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<Quantity>,
+    max_attempts: u32,
+}
+
+/// How the waits between retries grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RetryStrategy {
+    /// There are no waits.
+    Immediate,
+    /// All are the same.
+    Fixed,
+    /// Each is twice the one before.
+    Exponential,
+}
+
+impl RetryAnswer {
+    /// For an error with this code; `None` for one that a retry would meet again. The numbers are
+    /// the protocol's (`extensions/retry.md` of its specification, which both leaves this answer
+    /// out for such codes and shows it with `"allowed": false`; Ferry leaves it out).
+    #[must_use]
+    pub const fn of(code: Code) -> Option<Self> {
+        let (strategy, after_secs, max_attempts) = match code {
+            Code::RateLimited => (RetryStrategy::Fixed, Some(60), 3),
+            Code::Unavailable => (RetryStrategy::Exponential, Some(1), 5),
+            Code::DeadlineExceeded => (RetryStrategy::Immediate, None, 1),
+            Code::InternalError => (RetryStrategy::Exponential, Some(1), 3),
+            Code::DependencyError => (RetryStrategy::Exponential, Some(2), 3),
+            Code::ParseError
+            | Code::InvalidRequest
+            | Code::InvalidArguments
+            | Code::InvalidProtocolVersion
+            | Code::ExtensionNotSupported
+            | Code::ExtensionNotApplicable
+            | Code::Unauthorized
+            | Code::Forbidden
+            | Code::FunctionNotFound
+            | Code::VersionNotFound
+            | Code::AsyncOperationNotFound
+            | Code::IdempotencyConflict
+            | Code::AsyncCannotCancel
+            | Code::Conflict
+            | Code::AsyncVersionConflict
+            | Code::AsyncQuotaExceeded => return None,
+        };
+        let after = match after_secs {
+            Some(secs) => Some(Quantity::seconds(secs)),
+            None => None,
+        };
+        Some(Self {
+            allowed: true,
+            strategy,
+            after,
+            max_attempts,
+        })
+    }
+}

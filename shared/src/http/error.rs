@@ -1,0 +1,61 @@
+//! Why a request does not get the answer that it asks for.
+
+use super::problem::Problem;
+use crate::operations;
+use crate::queue::QueueError;
+use crate::request::Code;
+use crate::store::StoreError;
+use crate::telemetry::chain;
+
+#[derive(Debug)]
+pub enum RequestError {
+    /// The request is refused, and this says why.
+    Refused(Problem),
+    /// Ferry cannot serve it.
+    Failed(operations::Error),
+}
+
+impl RequestError {
+    /// What the caller is answered. This is the edge: it logs a failure, with its causes.
+    #[must_use]
+    pub fn into_problem(self) -> Problem {
+        match self {
+            Self::Refused(problem) => problem,
+            Self::Failed(error) => {
+                match &error {
+                    // A repeated erase continues, so this needs no operator.
+                    operations::Error::EraseTooLong => tracing::warn!("{}", chain(&error)),
+                    error => tracing::error!("{}", chain(error)),
+                }
+                match error.code() {
+                    Code::Unavailable => Problem::unavailable(),
+                    code => Problem::new(code, "the operation cannot be read"),
+                }
+            }
+        }
+    }
+}
+
+impl From<Problem> for RequestError {
+    fn from(problem: Problem) -> Self {
+        Self::Refused(problem)
+    }
+}
+
+impl From<operations::Error> for RequestError {
+    fn from(error: operations::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<StoreError> for RequestError {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<QueueError> for RequestError {
+    fn from(error: QueueError) -> Self {
+        Self::Failed(error.into())
+    }
+}

@@ -1,0 +1,272 @@
+//! Accepting a submission: message, then record.
+//!
+//! The order of the calls is what makes a crash harmless. A crash in between leaves a message
+//! without a record, which the worker drops in time. It never leaves a record without a message,
+//! which no worker would ever find.
+
+use super::submission::{Deadline, Idempotency, IdempotencyKey, Submission};
+use super::{Error, Operations};
+use crate::catalogue::Catalogue;
+use crate::domain::callback::Callback;
+use crate::domain::fingerprint;
+use crate::domain::id::{CreateId, OperationId};
+use crate::domain::limits::{CALLBACK_RETENTION_SECS, EXPIRY_MARGIN, SEND_TO_CREATE_MAX};
+use crate::domain::network::AllowedNetworks;
+use crate::domain::operation::{Operation, Owner, Payload, State};
+use crate::domain::time::Timestamp;
+use crate::metrics::{self, Metric};
+use crate::queue::{Dispatch, Queue};
+use crate::schema::Validators;
+use crate::store::{Created, Draft, Payloads, StoreError};
+use crate::telemetry::{chain, record_operation_id, record_trace};
+
+/// Draws of a random id before giving up. A second is needed about once in 10¹⁹ submits.
+const DRAWS_MAX: u32 = 3;
+
+/// Turns submissions into operations. One per process.
+///
+/// Only `submit` may use it: it links the crate `jsonschema`. See [`crate::schema`].
+pub struct Submissions {
+    operations: Operations,
+    dispatch: Queue,
+    pub(super) catalogue: Catalogue,
+    pub(super) validators: Validators,
+    pub(super) allowed_networks: AllowedNetworks,
+    id_salt: String,
+}
+
+#[derive(Debug)]
+pub enum AcceptOutcome {
+    /// The submission is a new operation.
+    New(Box<Operation>),
+    /// It was accepted before, under the same key. The operation as it is now.
+    Replayed(Box<Operation>),
+    /// Its key was used for another request.
+    Conflict {
+        key: IdempotencyKey,
+        /// That request's operation as it is now.
+        existing: Box<Operation>,
+    },
+    /// Nothing was accepted; the caller should submit again.
+    Unavailable,
+}
+
+impl Submissions {
+    #[must_use]
+    pub fn new(
+        operations: Operations,
+        dispatch: Queue,
+        catalogue: Catalogue,
+        allowed_networks: AllowedNetworks,
+        id_salt: String,
+    ) -> Self {
+        Self {
+            operations,
+            dispatch,
+            catalogue,
+            validators: Validators::default(),
+            allowed_networks,
+            id_salt,
+        }
+    }
+
+    /// Makes a submission an operation: one message and one write, and one more write for each
+    /// payload that is large; with an idempotency key, half a read unit before them. A replay costs
+    /// a read and a half, and sends and writes nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the store or the queue cannot be reached, or an existing record cannot be read. The
+    /// operation may or may not exist.
+    pub async fn accept(
+        &self,
+        owner: &Owner,
+        submission: &Submission,
+    ) -> Result<AcceptOutcome, Error> {
+        for _ in 0..DRAWS_MAX {
+            let now = self.operations.clock.now();
+            let operation = self.operation(owner, submission, now);
+            record_operation_id(&operation.id);
+            if let Some(idempotency) = &submission.idempotency {
+                // Only half of the race: the create meets a submit of the same key that creates
+                // after this read.
+                let store = &self.operations.store;
+                let existing = store.existing_for(&operation.id, owner, now).await?;
+                if let Some(existing) = existing {
+                    return Ok(repeated(Box::new(existing), idempotency));
+                }
+            }
+            let existing = match self.send_and_create(&operation).await? {
+                Created::New => {
+                    report(Metric::SubmitAccepted(&operation.function), &operation);
+                    return Ok(AcceptOutcome::New(Box::new(operation)));
+                }
+                Created::Existing(existing) => existing,
+                Created::Erased => {
+                    tracing::warn!("submit met the mark of an operation just erased");
+                    return Ok(AcceptOutcome::Unavailable);
+                }
+            };
+            let is_ours = existing.owner == *owner;
+            let Some(idempotency) = submission.idempotency.as_ref().filter(|_| is_ours) else {
+                // A random id that is taken, or a key's id that is another owner's by a collision
+                // of hashes. The message just sent names another incarnation, so the worker drops
+                // it.
+                continue;
+            };
+            return Ok(repeated(existing, idempotency));
+        }
+        tracing::error!("no free operation id in {DRAWS_MAX} draws");
+        Ok(AcceptOutcome::Unavailable)
+    }
+
+    /// Reads an accepted operation and its payloads for the answer: at its end, or at `wait_until`.
+    ///
+    /// A new operation that cannot be read is returned as it was accepted; a poll may read it
+    /// later. From here on nothing may turn the answer into an error: a caller who gets one submits
+    /// again, and without an idempotency key that is a second operation.
+    ///
+    /// `None` for an operation that was accepted before and was erased or has expired since: its
+    /// key lets the caller submit again.
+    ///
+    /// # Errors
+    ///
+    /// When the payloads of an operation that was accepted before cannot be read.
+    pub async fn read_accepted(
+        &self,
+        accepted: Operation,
+        is_new: bool,
+        wait_until: Option<Timestamp>,
+    ) -> Result<Option<(Operation, Payloads)>, StoreError> {
+        let operation = match wait_until {
+            Some(until) => self.operations.wait(accepted.clone(), until).await,
+            None => accepted.clone(),
+        };
+        match self.operations.payloads(&operation).await {
+            Ok(Some(payloads)) => return Ok(Some((operation, payloads))),
+            // Erased by its owner.
+            Ok(None) if is_new => {}
+            Ok(None) => return Ok(None),
+            Err(error) if is_new => {
+                tracing::warn!(
+                    "answered as accepted, the end cannot be read: {}",
+                    chain(&error)
+                );
+            }
+            Err(error) => return Err(error),
+        }
+        // A submission that was just accepted has all payloads inline, so nothing is read.
+        let payloads = self.operations.payloads(&accepted).await?;
+        Ok(payloads.map(|payloads| (accepted, payloads)))
+    }
+
+    async fn send_and_create(&self, operation: &Operation) -> Result<Created, Error> {
+        let Operations { store, clock, .. } = &self.operations;
+        let message = Dispatch::of(operation);
+        let draft = Draft::new(operation);
+        let mut sent_at = clock.now();
+        let announced = async {
+            let (sent, written) = futures_util::join!(
+                self.dispatch.send(&message, 0),
+                store.write_payloads(&draft)
+            );
+            sent?;
+            written?;
+            // A crash here leaves a message without a record, and perhaps payload items without a
+            // head. The worker drops the message once no submit can still create the record; the
+            // items expire.
+            while clock.now().since(sent_at) > SEND_TO_CREATE_MAX {
+                // The worker may be about to drop that message as one whose submit died: this
+                // record needs a younger one.
+                sent_at = clock.now();
+                self.dispatch.send(&message, 0).await?;
+            }
+            Ok(())
+        };
+        if let Err(error) = announced.await {
+            // No record will name the payload items, and without a record their owner cannot erase
+            // them.
+            store.delete_payloads(&draft).await;
+            return Err(error);
+        }
+        let created = store.create(&draft, clock.now()).await?;
+        match created {
+            Created::New => {}
+            // As above. A crash here leaves the items to their expiry.
+            Created::Existing(_) | Created::Erased => store.delete_payloads(&draft).await,
+        }
+        Ok(created)
+    }
+
+    fn operation(&self, owner: &Owner, submission: &Submission, now: Timestamp) -> Operation {
+        let random = &self.operations.random;
+        let entry = submission.entry;
+        let idempotency = submission.idempotency.as_ref();
+        let id = match idempotency {
+            Some(idempotency) => {
+                let (salt, owner) = (&self.id_salt, owner.as_str());
+                let (version, key) = (submission.version.as_deref(), &idempotency.key.key);
+                fingerprint::operation_id(salt, owner, entry.name, version, key)
+            }
+            None => OperationId::from_bytes(random.bytes()),
+        };
+        let callback = submission
+            .callback
+            .clone()
+            .map(|(url, events)| Callback::new(url, events));
+        let retention_secs = match &callback {
+            Some(_) => submission.ttl_secs.max(CALLBACK_RETENTION_SECS),
+            None => submission.ttl_secs,
+        };
+        let deadline_at = match submission.deadline {
+            Deadline::After(time) => now + time,
+            Deadline::At(deadline_at) => deadline_at,
+        };
+        Operation {
+            id,
+            create_id: CreateId::from_bytes(random.bytes()),
+            owner: owner.clone(),
+            function: entry.name.to_owned(),
+            function_version: entry.version.to_owned(),
+            request_hash: idempotency.map(|idempotency| idempotency.request_hash),
+            state: State::Pending,
+            lock_version: 1,
+            attempt: 0,
+            attempts_max: entry.attempts_max,
+            created_at: now,
+            updated_at: now,
+            deadline_at,
+            expires_at: Timestamp::from_secs((deadline_at + EXPIRY_MARGIN).as_secs()),
+            retention_secs,
+            started_at: None,
+            progress: None,
+            last_error: None,
+            arguments: Payload::Inline(submission.arguments.clone()),
+            metadata: Payload::Inline(submission.metadata.clone()),
+            callback,
+            origin: submission.origin.clone(),
+        }
+    }
+}
+
+/// The outcome of a submission whose key an earlier one has used.
+fn repeated(existing: Box<Operation>, idempotency: &Idempotency) -> AcceptOutcome {
+    if existing.request_hash == Some(idempotency.request_hash) {
+        report(Metric::SubmitReplayed(&existing.function), &existing);
+        AcceptOutcome::Replayed(existing)
+    } else {
+        report(Metric::SubmitConflicted(&existing.function), &existing);
+        let key = idempotency.key.clone();
+        AcceptOutcome::Conflict { key, existing }
+    }
+}
+
+fn report(what: Metric<'_>, operation: &Operation) {
+    metrics::count(what);
+    record_trace(operation);
+    tracing::info!(
+        function = operation.function,
+        outcome = what.outcome(),
+        "submitted"
+    );
+}

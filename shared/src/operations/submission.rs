@@ -1,0 +1,181 @@
+//! What a caller submits, whichever protocol it speaks.
+//!
+//! A face reads its own form into [`SubmissionParts`] and records the faults that it finds in
+//! [`Fields`]; the rules that hold for every face are here.
+
+use std::time::Duration;
+
+use semver::Version;
+
+use super::Submissions;
+use crate::catalogue::{Entry, Unknown};
+use crate::domain::callback::Event;
+use crate::domain::callback_url::CallbackUrl;
+use crate::domain::fingerprint::{RequestHash, request_hash};
+use crate::domain::json::Json;
+use crate::domain::limits::TTL_SECS_DEFAULT;
+use crate::domain::network::AllowedNetworks;
+use crate::domain::operation::Origin;
+use crate::domain::time::Timestamp;
+use crate::request::{FieldError, Fields, Invalid};
+
+/// A submission that has passed every check that needs no store.
+#[derive(Debug)]
+pub struct Submission {
+    pub(super) entry: &'static Entry,
+    /// As requested: it is part of what an idempotency key names.
+    pub(super) version: Option<String>,
+    pub(super) arguments: Json,
+    pub(super) metadata: Json,
+    pub(super) callback: Option<(String, Vec<Event>)>,
+    pub(super) ttl_secs: u32,
+    pub(super) deadline: Deadline,
+    pub(super) idempotency: Option<Idempotency>,
+    pub(super) origin: Origin,
+}
+
+/// What makes a submission repeatable.
+#[derive(Debug)]
+pub(super) struct Idempotency {
+    pub(super) key: IdempotencyKey,
+    pub(super) request_hash: RequestHash,
+}
+
+/// What a caller sent, as far as a face could read it. The fault of each [`Invalid`] part, and of
+/// an optional part that was sent and could not be read, is in the [`Fields`] that go with the
+/// parts.
+#[derive(Debug)]
+pub struct SubmissionParts {
+    pub function: Result<String, Invalid>,
+    pub version: Option<Version>,
+    pub arguments: Result<Json, Invalid>,
+    /// The pointer to the arguments in the request.
+    pub arguments_pointer: &'static str,
+    pub metadata: Result<Json, Invalid>,
+    pub callback: Option<RequestedCallback>,
+    pub ttl_secs: Option<u32>,
+    pub deadline: Option<Deadline>,
+    pub idempotency_key: Option<IdempotencyKey>,
+    pub origin: Origin,
+}
+
+#[derive(Debug)]
+pub struct RequestedCallback {
+    pub url: String,
+    /// The pointer to the URL in the request.
+    pub url_pointer: String,
+    /// In the order of [`Event::ALL`], each once.
+    pub events: Result<Vec<Event>, Invalid>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    pub key: String,
+    /// The pointer to the key in the request.
+    pub pointer: String,
+}
+
+/// The time that an operation has.
+#[derive(Debug, Clone, Copy)]
+pub enum Deadline {
+    /// From when it is accepted.
+    After(Duration),
+    At(Timestamp),
+}
+
+/// Why parts do not make a submission.
+#[derive(Debug)]
+pub enum SubmissionError {
+    /// Every fault of the parts.
+    Invalid(Vec<FieldError>),
+    /// The parts are valid, but there is no such function.
+    UnknownFunction {
+        function: String,
+        version: Option<Version>,
+        unknown: Unknown,
+    },
+}
+
+impl Submissions {
+    /// Holds parts to the rules. `fields` has the faults that the face found.
+    ///
+    /// # Errors
+    ///
+    /// Every fault at once, those of `fields` included.
+    pub fn check(
+        &self,
+        parts: SubmissionParts,
+        mut fields: Fields,
+    ) -> Result<Submission, SubmissionError> {
+        if let Some(callback) = &parts.callback {
+            check_url(&mut fields, callback, &self.allowed_networks);
+        }
+        let found = parts.function.map(|function| {
+            let found = self.catalogue.find(&function, parts.version.as_ref());
+            (function, found)
+        });
+        // An unknown function has no type to check arguments against. That it is unknown is
+        // reported only when nothing else is wrong.
+        if let (Ok((_, Ok(entry))), Ok(arguments)) = (&found, &parts.arguments)
+            && let Err(faults) = self.validators.check(entry, arguments)
+        {
+            for fault in faults {
+                let pointer = format!("{}{}", parts.arguments_pointer, fault.pointer);
+                fields.reject_at(pointer, fault.detail);
+            }
+        }
+        let callback = parts
+            .callback
+            .map(|callback| Ok((callback.url, callback.events?)));
+        let read = found.and_then(|found| {
+            let (arguments, metadata) = (parts.arguments?, parts.metadata?);
+            Ok((found, arguments, metadata, callback.transpose()?))
+        });
+        let ((function, found), arguments, metadata, callback) =
+            fields.finish(read).map_err(SubmissionError::Invalid)?;
+        let entry = match found {
+            Ok(entry) => entry,
+            Err(unknown) => {
+                return Err(SubmissionError::UnknownFunction {
+                    function,
+                    version: parts.version,
+                    unknown,
+                });
+            }
+        };
+
+        let idempotency = parts.idempotency_key.map(|key| {
+            let callback = callback
+                .as_ref()
+                .map(|(url, events)| (url.as_str(), events.as_slice()));
+            Idempotency {
+                key,
+                request_hash: request_hash(arguments.raw(), callback),
+            }
+        });
+        let deadline_default = Deadline::After(Duration::from_secs(entry.deadline_secs.into()));
+        Ok(Submission {
+            entry,
+            version: parts.version.map(|version| version.to_string()),
+            arguments,
+            metadata,
+            callback,
+            ttl_secs: parts.ttl_secs.unwrap_or(TTL_SECS_DEFAULT),
+            deadline: parts.deadline.unwrap_or(deadline_default),
+            idempotency,
+            origin: parts.origin,
+        })
+    }
+}
+
+fn check_url(
+    fields: &mut Fields,
+    callback: &RequestedCallback,
+    allowed_networks: &AllowedNetworks,
+) {
+    if let Err(refused) = CallbackUrl::parse(&callback.url, allowed_networks) {
+        // The reason may name the operator's networks; what the caller reads does not.
+        tracing::info!(reason = %refused.reason, "callback URL refused");
+        fields.reject_at(&callback.url_pointer, refused.to_string());
+    }
+}

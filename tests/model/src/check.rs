@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::collections::hash_map::{Entry, HashMap};
 use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::thread;
 
 use shared::clock::{Clock as _, SystemClock};
 use stateright::{Checker, HasDiscoveries, Model as _, Path};
@@ -31,7 +32,13 @@ pub fn assert_holds(config: Config) {
         let is_known = REACHABLE.iter().any(|(name, _)| name == condition);
         assert!(is_known, "{name} requires the unknown \"{condition}\"");
     }
-    let checker = Ferry { config }.checker().spawn_bfs().join();
+    let model = Ferry { config };
+    // Side by side, since either goes through the whole state space.
+    let (checker, ends) = thread::scope(|scope| {
+        let ends = scope.spawn(|| every_behaviour_ends(&model));
+        let checker = model.clone().checker().spawn_bfs().join();
+        (checker, ends.join().expect("a search does not panic"))
+    });
     println!(
         "{name}: {} states, {} steps between them, at most {} in a row, {:.1} s",
         checker.unique_state_count(),
@@ -47,10 +54,7 @@ pub fn assert_holds(config: Config) {
         panic!("{name} violates: {property}\n{}", trace(path));
     }
     checker.assert_properties();
-    assert!(
-        every_behaviour_ends(checker.model()),
-        "{name} has a behaviour that does not end"
-    );
+    assert!(ends, "{name} has a behaviour that does not end");
 }
 
 /// Explores until `property` is broken, and prints the trace.

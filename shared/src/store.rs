@@ -1,9 +1,10 @@
 //! The table: every step of an operation as one conditional write.
 //!
-//! Only an erase reads before it writes. Every write carries its whole condition and asks for the
-//! old item when the condition fails. The old item shows what happened instead: a lost race is an
-//! outcome, not an error. A lost answer is not a lost race either: the SDK retries the request, the
-//! retry meets what the first request wrote, and the tokens in it show that the write was ours.
+//! Of this module's methods, only an erase reads before it writes. Every write to a head carries
+//! its whole condition and asks for the old item when the condition fails. The old item shows what
+//! happened instead: a lost race is an outcome, not an error. A lost response is not a lost race
+//! either: the SDK retries the request, the retry finds what the first request wrote, and the
+//! tokens in it show that the write was ours.
 //!
 //! If a condition here is wrong, a late worker overwrites a terminal state, and no layer above this
 //! one would notice.

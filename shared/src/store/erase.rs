@@ -5,10 +5,10 @@
 //! deletes the payload items; it reduces the head to the tombstone. If no erase finishes, DynamoDB
 //! deletes the items by their expiry, and the tombstone as well.
 //!
-//! An erase is the only write of the store that reads first, because its mark must name the
-//! incarnation that it means. Suppose the mark named none, and the SDK retried it after a lost
-//! answer. It could erase a second operation that was created over the first meanwhile, or find
-//! that one live and report so, although the first was erased.
+//! An erase reads first, because its mark must name the incarnation that it means. Suppose the mark
+//! named none, and the SDK retried it after a lost answer. It could erase a second operation that
+//! was created over the first meanwhile, or find that one live and report so, although the first
+//! was erased.
 //!
 //! Without a tombstone, a create whose answer was lost, and which the SDK retries, would bring the
 //! operation back after all its messages are gone. It would stay pending for ever: see

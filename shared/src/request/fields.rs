@@ -87,7 +87,7 @@ impl<'a> Members<'a> {
         }
         self.left.sort_by(by_name);
         for (name, _) in self.left {
-            fields.reject(&name, "is not a member of this request");
+            fields.reject(&name, "is not a known member");
         }
     }
 }
@@ -193,8 +193,8 @@ impl Fields {
             return Ok(name);
         }
         let detail = format!(
-            "must be letters, digits and . _ : -, beginning with a letter or digit, \
-             at most {FUNCTION_NAME_CHARS_MAX}"
+            "must be 1 to {FUNCTION_NAME_CHARS_MAX} letters, digits or . _ : - \
+             and begin with a letter or digit"
         );
         Err(self.reject(member, detail))
     }
@@ -242,7 +242,7 @@ impl Fields {
     pub fn bound(&mut self, pointer: &str, json: Json, bytes_max: usize) -> Result<Json, Invalid> {
         let bytes = json.len_bytes();
         if bytes > bytes_max {
-            let detail = format!("must have at most {bytes_max} bytes, and has {bytes}");
+            let detail = format!("must be at most {bytes_max} bytes, but is {bytes}");
             return Err(self.reject_at(pointer, detail));
         }
         Ok(json)

@@ -165,7 +165,7 @@ fn check_protocol(raw: &RawValue, faults: &mut Faults) {
         && version.major != PROTOCOL_MAJOR
     {
         let pointer = "/protocol/version";
-        let detail = format!("must be of the major version {PROTOCOL_MAJOR}");
+        let detail = format!("must have major version {PROTOCOL_MAJOR}");
         faults.push(
             ErrorObject::at(Code::InvalidProtocolVersion, pointer, &detail).with_details(
                 &json!({"requested": version.to_string(), "supported": [PROTOCOL_VERSION]}),

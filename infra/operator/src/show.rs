@@ -1,4 +1,4 @@
-//! Everything that is stored of an operation, as JSON.
+//! Everything that is stored for an operation, as JSON.
 //!
 //! The operations that need an operator are seldom ordinary ones, so this shows as much as there
 //! is of an operation that has expired, was erased or cannot be read. It never shows a callback's

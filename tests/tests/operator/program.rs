@@ -201,7 +201,7 @@ async fn every_command_works_with_a_running_bundle() {
     let shown: Value = serde_json::from_str(stdout(&shown, 0)).unwrap();
     assert_eq!(shown["result"], json!({"private": true}));
     let absent = local.operator(&["show", NO_SUCH_OPERATION]).await;
-    let expected = format!("error: nothing is stored of {NO_SUCH_OPERATION} in ferry");
+    let expected = format!("error: nothing is stored under {NO_SUCH_OPERATION} in ferry");
     assert_eq!(stderr(&absent, 1), expected);
 
     let restored = local.restored(1).await;

@@ -50,7 +50,7 @@ where
     {
         Ok(runtime) => runtime,
         Err(error) => {
-            tracing::error!(%error, "no runtime");
+            tracing::error!("cannot create the async runtime; the function stops: {error}");
             return ExitCode::FAILURE;
         }
     };

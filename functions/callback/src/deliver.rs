@@ -30,9 +30,9 @@ const RETURN_SECS_MAX: u32 = 900;
 /// Why a wake-up could not be served. Its message comes back.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServeError {
-    #[error("store")]
+    #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("queue")]
+    #[error(transparent)]
     Queue(#[from] QueueError),
 }
 
@@ -113,7 +113,7 @@ impl Handler {
         tracing::info!(
             deferrals,
             delay_secs = delay.as_secs(),
-            "callback deferred: its receiver is slow"
+            "callback deferred: its receiver is busy"
         );
         let wake_up = WakeUp {
             deferrals,
@@ -131,7 +131,7 @@ impl Handler {
         let Some(due) = self.due_callback(message, sent_at).await? else {
             return Ok(());
         };
-        tracing::warn!("callback attempt recorded as failed: its message is a dead letter");
+        tracing::warn!("callback attempt counts as failed: its message is a dead letter");
         let attempt = attempt_without_post(self.clock.now(), "the callback could not be made");
         self.record_attempt(&due, attempt, None).await
     }
@@ -249,7 +249,7 @@ impl Handler {
     /// a callback that is due has missed an attempt.
     async fn return_after_error(&self, record: &Record, error: &str) -> Disposition {
         let secs = doubling_secs(RETURN_SECS_FIRST, RETURN_SECS_MAX, record.receive_count);
-        tracing::error!("wake-up not served, it comes back after {secs} s: {error}");
+        tracing::error!("wake-up not served; it becomes visible again after {secs} s: {error}");
         let queue = if self.is_dead_letter(record) {
             &self.dead_letters
         } else {

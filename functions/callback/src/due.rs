@@ -52,7 +52,7 @@ impl Handler {
                 record_trace(&operation);
                 return Ok(Some(*operation));
             }
-            Lookup::Erased => tracing::info!("callback not made: its owner erased the operation"),
+            Lookup::Erased => tracing::info!("callback not sent: the owner erased the operation"),
             Lookup::Expired(operation)
                 if operation.callback_is_due() || starts_round(message, &operation) =>
             {
@@ -71,10 +71,10 @@ impl Handler {
                 drop_callback();
             }
             Lookup::Absent => {
-                tracing::info!("callback not made: its operation is gone, probably erased");
+                tracing::info!("callback not sent: the operation is gone, probably erased");
             }
             Lookup::Replaced(_) => {
-                tracing::info!("callback not made: its operation's id is used by another");
+                tracing::info!("callback not sent: another operation now has this id");
             }
         }
         Ok(None)
@@ -107,5 +107,5 @@ fn starts_round(message: &WakeUp, operation: &Operation) -> bool {
 /// owner erased it.
 fn drop_callback() {
     metrics::count(Metric::CallbackDropped);
-    tracing::error!("callback dropped: its operation is gone, and was not erased");
+    tracing::error!("callback dropped: the operation is gone, and no tombstone shows an erase");
 }

@@ -24,7 +24,7 @@ impl ReceivedDispatch<'_> {
     pub(crate) async fn expired_with_callback(&self, now: Timestamp) -> Disposition {
         if self.is_past_creation(now) {
             metrics::count(Metric::CallbackDropped);
-            tracing::error!("callback dropped: its operation expired before it was announced");
+            tracing::error!("callback dropped: the operation expired before its wake-up was sent");
             return Disposition::Acknowledge;
         }
         self.return_with_backoff().await

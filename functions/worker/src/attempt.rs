@@ -158,7 +158,7 @@ impl Handler {
                 // that.
                 Err(error) => {
                     tracing::warn!(
-                        "lease not renewed, the next heartbeat tries again: {}",
+                        "lease not renewed; the next heartbeat tries again: {}",
                         chain(&error)
                     );
                 }
@@ -181,7 +181,7 @@ impl Handler {
         }
         if let Err(error) = received.extend_visibility(self.lease).await {
             tracing::warn!(
-                "the message's visibility was not extended, the next heartbeat tries again: {}",
+                "the message's visibility was not extended; the next heartbeat tries again: {}",
                 chain(&error)
             );
         }

@@ -137,7 +137,7 @@ pub(crate) fn log_other_function(message: &Dispatch, operation: &Operation) {
             version = operation.function_version,
             message_function = message.function,
             message_version = message.function_version,
-            "the message names another function than the operation's record; the record's counts"
+            "the message and the record name different functions; the record's is used"
         );
     }
 }

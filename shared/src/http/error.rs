@@ -24,8 +24,10 @@ impl RequestError {
             Self::Failed(error) => {
                 match &error {
                     // A repeated erase continues, so this needs no operator.
-                    operations::Error::EraseTooLong => tracing::warn!("{}", chain(&error)),
-                    error => tracing::error!("{}", chain(error)),
+                    operations::Error::EraseTooLong => {
+                        tracing::warn!("request failed: {}", chain(&error));
+                    }
+                    error => tracing::error!("request failed: {}", chain(error)),
                 }
                 match error.code() {
                     Code::Unavailable => Problem::unavailable(),

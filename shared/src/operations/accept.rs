@@ -103,7 +103,10 @@ impl Submissions {
                 }
                 Created::Existing(existing) => existing,
                 Created::Erased => {
-                    tracing::warn!("submit met the mark of an operation just erased");
+                    tracing::warn!(
+                        "submit refused with 503: the operation under this key was erased after \
+                         the submit began; a retry succeeds"
+                    );
                     return Ok(AcceptOutcome::Unavailable);
                 }
             };
@@ -116,7 +119,7 @@ impl Submissions {
             };
             return Ok(repeated(existing, idempotency));
         }
-        tracing::error!("no free operation id in {DRAWS_MAX} draws");
+        tracing::error!("no unused operation id after {DRAWS_MAX} tries; submit refused with 503");
         Ok(AcceptOutcome::Unavailable)
     }
 
@@ -149,7 +152,7 @@ impl Submissions {
             Ok(None) => return Ok(None),
             Err(error) if is_new => {
                 tracing::warn!(
-                    "answered as accepted, the end cannot be read: {}",
+                    "could not read the new operation; responded with it as accepted: {}",
                     chain(&error)
                 );
             }

@@ -81,7 +81,7 @@ impl Operations {
     async fn wake_callback(&self, operation: &Operation) {
         if let Err(error) = self.callbacks.send(&WakeUp::of(operation), 0).await {
             tracing::warn!(
-                "callback message not sent, the dispatch message triggers it: {}",
+                "wake-up not sent; the worker that receives the dispatch message sends it: {}",
                 chain(&error)
             );
         }

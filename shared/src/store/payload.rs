@@ -100,7 +100,7 @@ impl Store {
             let key = TABLE_KEYS.map(|name| (name.to_owned(), payload[name].clone()));
             if let Err(error) = self.delete(key.into()).await {
                 tracing::warn!(
-                    "payload item not deleted, DynamoDB deletes it by its expiry: {}",
+                    "payload item not deleted; DynamoDB's TTL deletes it: {}",
                     chain(&error)
                 );
             }
@@ -115,7 +115,7 @@ impl Store {
         let sk = result_key(&operation.create_id, operation.attempt);
         if let Err(error) = self.delete(item::key(&operation.id, &sk)).await {
             tracing::warn!(
-                "result item not deleted, DynamoDB deletes it by its expiry: {}",
+                "result item not deleted; DynamoDB's TTL deletes it: {}",
                 chain(&error)
             );
         }

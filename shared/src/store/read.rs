@@ -138,8 +138,8 @@ impl Store {
         match metadata {
             Err(StoreError::Corrupt { .. }) if submitted_expiry(operation) <= now => {
                 tracing::error!(
-                    "metadata expired before their operation and are shown as empty: no worker \
-                     was running for more than a day"
+                    "metadata expired before its operation and is shown as empty: no worker was \
+                     running for more than a day"
                 );
                 Ok(Json::empty_object())
             }

@@ -162,7 +162,8 @@ impl Handler {
                 Err(error @ (StoreError::Unreachable { .. } | StoreError::Throttled))
                     if next < give_up_at =>
                 {
-                    tracing::warn!("the store's call is made again: {}", chain(&error));
+                    let secs = UNAVAILABLE_RETRY_INTERVAL.as_secs();
+                    tracing::warn!("store unavailable, retrying in {secs} s: {}", chain(&error));
                     self.clock.sleep_until(next).await;
                 }
                 outcome => return outcome,
@@ -175,7 +176,7 @@ const fn log_name(write: &AttemptWrite) -> &'static str {
     match write {
         AttemptWrite::Complete(_) => "completed",
         AttemptWrite::Fail(_) => "failed",
-        AttemptWrite::Retry { .. } => "to be retried",
+        AttemptWrite::Retry { .. } => "retried",
     }
 }
 

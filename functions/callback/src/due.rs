@@ -61,10 +61,10 @@ impl Handler {
             // A surplus wake-up: the callback was delivered, gone or exhausted before its record
             // expired.
             Lookup::Expired(_) => {}
-            // An operation that expired leaves no mark. Nor does one that was erased, once DynamoDB
-            // has deleted the mark or another submit has replaced it. A record expires only after
-            // its callback could have been sent for days, so a callback that is lost with it had a
-            // message that was not served for days.
+            // An operation that expired leaves no tombstone. Nor does one that was erased, once
+            // DynamoDB has deleted the tombstone or another submit has replaced it. Records outlive
+            // their callbacks by days, so a callback lost with its record had a message that went
+            // unserved for days.
             Lookup::Absent | Lookup::Replaced(_)
                 if now.since(sent_at) > CALLBACK_ERASED_AGE_MAX =>
             {
@@ -103,8 +103,8 @@ fn starts_round(message: &WakeUp, operation: &Operation) -> bool {
     attempts_made.is_some_and(|attempts_made| operation.starts_round(attempts_made))
 }
 
-/// Counts a due callback that can never be made: its record is gone, and no mark says that its
-/// owner erased it.
+/// Counts a due callback that can never be sent: its record is gone, and no tombstone shows that
+/// its owner erased it.
 fn drop_callback() {
     metrics::count(Metric::CallbackDropped);
     tracing::error!("callback dropped: the operation is gone, and no tombstone shows an erase");

@@ -161,7 +161,7 @@ pub(super) fn lookup(
         });
     }
     Ok(match item.filter(|item| is_of(item, create_id)) {
-        Some(mark) if item::is_erased(mark) => Lookup::Erased,
+        Some(head) if item::is_erased(head) => Lookup::Erased,
         // An expired record that this code cannot read is absent.
         Some(expired) => item::operation(expired).map_or(Lookup::Absent, |operation| {
             Lookup::Expired(Box::new(operation))

@@ -224,10 +224,10 @@ fn had_its_round(state: &State, redelivery: Redeliver) -> bool {
 }
 
 fn meets_tombstone(state: &State, is: impl Fn(u8, u8) -> bool) -> bool {
-    state.tombstone.is_some_and(|mark| {
+    state.tombstone.is_some_and(|erased| {
         (0..)
             .zip(state.submits)
-            .any(|(create, submit)| submit == Submit::CreateAgain && is(create, mark))
+            .any(|(create, submit)| submit == Submit::CreateAgain && is(create, erased))
     })
 }
 

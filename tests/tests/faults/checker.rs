@@ -178,7 +178,7 @@ impl Checker {
         }
     }
 
-    /// An erase leaves only the bare mark. A submit that died may have left payloads that no head
+    /// An erase leaves only the tombstone. A submit that died may have left payloads that no head
     /// ever named: they belong to another incarnation and expire by themselves.
     async fn check_erased_items(&mut self, world: &World) {
         let items = world
@@ -192,8 +192,8 @@ impl Checker {
         let create_id = self.create_id.clone().unwrap_or_default();
         let is_right = |item: &HashMap<String, AttributeValue>| {
             let sk = item["sk"].as_s().unwrap();
-            let is_bare_mark = item.contains_key("erased_at") && item.len() == 6;
-            (sk == "head" && is_bare_mark) || (sk != "head" && !sk.contains(&create_id))
+            let is_tombstone = item.contains_key("erased_at") && item.len() == 6;
+            (sk == "head" && is_tombstone) || (sk != "head" && !sk.contains(&create_id))
         };
         self.require(items.iter().all(is_right), || {
             format!("the erase left {items:?}")

@@ -245,7 +245,7 @@ async fn every_command_works_with_a_running_bundle() {
     assert_eq!(stdout(&all, 0), summary);
     let shown = local.operator(&["show", &live]).await;
     let shown: Value = serde_json::from_str(stdout(&shown, 0)).unwrap();
-    assert_eq!(shown["record"], "mark");
+    assert_eq!(shown["record"], "tombstone");
     let shown = local.operator(&["show", &id]).await;
     assert_eq!(shown.status.code(), Some(0));
     local.stop().await;

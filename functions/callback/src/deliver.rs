@@ -1,7 +1,8 @@
 //! Serves a wake-up: POST, record the attempt, send the next wake-up if one is needed, acknowledge.
 //!
-//! A crash after the POST posts again when the message comes back. A crash after the record leaves
-//! the message to find the attempt recorded, and to send the next wake-up.
+//! After a crash between POST and record, the returned message is POSTed again. After a crash
+//! between record and next wake-up, the returned message finds the attempt recorded and sends the
+//! next wake-up.
 
 use std::time::Duration;
 
@@ -79,7 +80,7 @@ impl Handler {
         };
         let now = self.clock.now();
         let Some(payloads) = self.store.payloads(operation, now).await? else {
-            // The operation went after its head was read. A second read logs how.
+            // Erased or expired since the head was read; `find` logs which.
             self.find(message, sent_at, self.clock.now()).await?;
             return Ok(());
         };
@@ -171,10 +172,9 @@ impl Handler {
         Ok(())
     }
 
-    /// Sends a wake-up that arrives after the sender which recorded its attempt first. That sender
-    /// may have been woken by this very message, received twice, and have crashed before it sent
-    /// the next wake-up: then this message's acknowledgement takes away what would have recovered
-    /// that. While the callback is due, no message ends without another one in its place.
+    /// Sends another wake-up, due after the winning sender's next attempt. The winner may have
+    /// received this same message and crashed before it sent the next wake-up; acknowledging this
+    /// message would then leave a due callback without one.
     async fn schedule_fallback(&self, due: &DueCallback) -> Result<(), ServeError> {
         let now = self.clock.now();
         let message = WakeUp::of(due.operation());
@@ -245,8 +245,8 @@ impl Handler {
         }
     }
 
-    /// Returns a message for ever longer: ten receives have to outlast an outage, since after them
-    /// a callback that is due has missed an attempt.
+    /// Returns a message with increasing delays, up to [`RETURN_SECS_MAX`]: ten receives have to
+    /// outlast an outage, since after them a callback that is due has missed an attempt.
     async fn return_after_error(&self, record: &Record, error: &str) -> Disposition {
         let secs = doubling_secs(RETURN_SECS_FIRST, RETURN_SECS_MAX, record.receive_count);
         tracing::error!("wake-up not served; it becomes visible again after {secs} s: {error}");

@@ -13,7 +13,8 @@ use crate::Handler;
 use crate::deliver::ServeError;
 
 impl Handler {
-    /// The callback of a wake-up whose next attempt may be made now.
+    /// The callback of a wake-up whose next attempt may be made now. If it is too early, schedules
+    /// a later wake-up and returns `None`.
     pub(crate) async fn due_callback(
         &self,
         message: &WakeUp,

@@ -123,8 +123,8 @@ impl Handler {
     }
 }
 
-/// Whether a message names another function than its operation's record. That is an error of its
-/// sender: the record's function never changes.
+/// Whether a message and its operation's record name different functions. That is an error of the
+/// message's sender: the record's function never changes.
 pub(crate) fn names_another_function(message: &Dispatch, operation: &Operation) -> bool {
     (&message.function, &message.function_version)
         != (&operation.function, &operation.function_version)

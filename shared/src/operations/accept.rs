@@ -20,7 +20,7 @@ use crate::schema::Validators;
 use crate::store::{Created, Draft, Payloads, StoreError};
 use crate::telemetry::{chain, record_operation_id, record_trace};
 
-/// Draws of a random id before giving up. A second is needed about once in 10¹⁹ submits.
+/// Random ids that one submit generates at most. A second is needed about once in 10¹⁹ submits.
 const DRAWS_MAX: u32 = 3;
 
 /// Turns submissions into operations. One per process.
@@ -88,8 +88,8 @@ impl Submissions {
             let operation = self.operation(owner, submission, now);
             record_operation_id(&operation.id);
             if let Some(idempotency) = &submission.idempotency {
-                // Only half of the race: the create meets a submit of the same key that creates
-                // after this read.
+                // Finds earlier submits only. One that creates after this read is caught by the
+                // create's condition.
                 let store = &self.operations.store;
                 let existing = store.existing_for(&operation.id, owner, now).await?;
                 if let Some(existing) = existing {

@@ -63,7 +63,7 @@ impl Operations {
                 self.wake_callback(&operation).await;
             }
         }
-        // A lost answer makes the SDK repeat the write, which then meets its own: the time in the
+        // A lost answer makes the SDK repeat the write, which then finds its own: the time in the
         // record is this call's.
         let is_first = by_us || operation.cancelled_at() == Some(now);
         Ok(match repeated {

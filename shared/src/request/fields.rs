@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use crate::domain::json::{self, Json, push_token};
 use crate::domain::limits::{FAULTS_MAX, FUNCTION_NAME_CHARS_MAX, VERSION_CHARS_MAX};
 
-/// The fault of a text that is not a version. Reads on after the version's pointer.
+/// The fault of a text that is not a version. Completes a sentence that begins with the pointer.
 pub const VERSION_RULE: &str = "must be a semantic version such as 1.0.0";
 
 /// The longest pointer that an answer shows, in characters: names in it are the caller's, and an
@@ -24,7 +24,7 @@ pub struct FieldError {
     /// RFC 6901 pointer: from the body's root, or `/query/NAME` or `/headers/NAME` for what is not
     /// in the body.
     pub pointer: String,
-    /// Reads on after the pointer.
+    /// Completes a sentence that begins with the pointer.
     pub detail: String,
 }
 
@@ -80,7 +80,7 @@ impl<'a> Members<'a> {
     /// Every member that was not taken is unknown, which is a fault.
     pub fn reject_unknown(mut self, fields: &mut Fields) {
         let by_name = |a: &(String, _), b: &(String, _)| a.0.cmp(&b.0);
-        // Of very many, only those that an answer lists need an order.
+        // Sort only as many as a response lists.
         if self.left.len() > FAULTS_MAX + 1 {
             self.left.select_nth_unstable_by(FAULTS_MAX, by_name);
             self.left.truncate(FAULTS_MAX + 1);

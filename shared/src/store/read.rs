@@ -128,7 +128,7 @@ impl Store {
         }
     }
 
-    /// An operation that ended more than a day late outlives its external metadata. They are then
+    /// An operation that ended more than a day late outlives its external metadata, which is then
     /// shown as empty.
     async fn metadata(&self, operation: &Operation, now: Timestamp) -> Result<Json, StoreError> {
         let sk = submitted_key(name::METADATA, &operation.create_id);

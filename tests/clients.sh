@@ -20,7 +20,7 @@ document="${document:-$PWD/infra/openapi.yaml}"
 target="$(realpath --canonicalize-missing "${CARGO_TARGET_DIR:-target}")"
 work="$target/clients"
 
-# All packages are pinned, those that others need too; tests/README.md names the generators with these versions.
+# All packages are pinned, indirect ones included; tests/README.md names the generators' versions.
 python_environment "$work" tests/requirements/clients.txt
 # Written last, as for Python's packages.
 installed="$work/node-packages"

@@ -216,10 +216,7 @@ pub fn http_connector(environment: &Environment) -> Result<SharedHttpConnector, 
 /// # Errors
 ///
 /// When that file cannot be read, or has no valid certificates.
-///
-/// # Panics
-///
-/// Never: the TLS provider accepts a trust store.
+#[expect(clippy::missing_panics_doc, reason = "it cannot panic")]
 pub fn tls_context(environment: &Environment) -> Result<TlsContext, SettingError> {
     let roots = match environment.optional("AWS_CA_BUNDLE") {
         Some(path) => {
@@ -269,10 +266,6 @@ impl HttpConnector for OnRuntime {
 /// # Errors
 ///
 /// When the runtime has ended, or the future panicked.
-///
-/// # Panics
-///
-/// Never: a set of one task has one to join.
 async fn run_on<T: Send + 'static>(
     runtime: &Handle,
     future: impl Future<Output = T> + Send + 'static,

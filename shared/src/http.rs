@@ -1,5 +1,4 @@
-//! REST: what callers send and what they are answered, for `functions/submit` and
-//! `functions/status`.
+//! REST: requests and responses, for `functions/submit` and `functions/status`.
 //!
 //! Functions route by route key and path parameters, never by the raw path. Nothing here decides
 //! anything about operations.

@@ -16,7 +16,8 @@ use crate::metrics::{self, Metric, MetricsConfig, Recorder};
 use crate::queue::{MessageGroup, Queue};
 use crate::telemetry;
 
-/// The prefix of the log line with the reason why a function cannot start.
+/// The prefix of the log line with the reason why a function cannot start, or why Lambda's runtime
+/// client failed later.
 pub const CANNOT_RUN: &str = "cannot run: ";
 
 /// The error of an invocation after which its process must not serve another. Lambda counts it as
@@ -50,7 +51,7 @@ where
     {
         Ok(runtime) => runtime,
         Err(error) => {
-            tracing::error!(%error, "no runtime");
+            tracing::error!("cannot create the async runtime; the function stops: {error}");
             return ExitCode::FAILURE;
         }
     };
@@ -108,10 +109,9 @@ fn end_process(end: EndProcess, version: &str, recorder: Recorder, began_at: Tim
     std::process::exit(1)
 }
 
-/// When Lambda ends an invocation. `millis` is the deadline of the invocation event, since 1970. A
-/// deadline long past is not Lambda's, which never starts an invocation that is over: some runtime
-/// emulators count from another time (cargo-lambda's says 600000). The function's own `timeout`
-/// counts instead. A deadline of this moment is not one of those: no time is left.
+/// The invocation's deadline. `millis` is the event's, since 1970. Some emulators send one in 1970
+/// (cargo-lambda: 600000). A deadline more than `timeout` in the past is therefore replaced by
+/// `now + timeout`; a later one is kept, even if no time is left.
 #[must_use]
 pub fn invocation_deadline(millis: u64, timeout: Duration, now: Timestamp) -> Timestamp {
     let deadline = Timestamp::from_millis(i64::try_from(millis).unwrap_or(i64::MAX));
@@ -157,11 +157,11 @@ impl Record {
     }
 }
 
-/// A record has no identifier, so a batch response could not name it, and the event source would
-/// delete a message that the response does not name. So there is no response: Lambda takes that for
-/// complete failure, and every message of the batch comes back.
+/// An SQS message has no identifier, so a batch response could not name it, and the event source
+/// would delete a message that the response does not name. So there is no response: Lambda treats
+/// that as complete failure, and every message of the batch comes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a record has no messageId")]
+#[error("an SQS message has no messageId")]
 pub struct MissingMessageId;
 
 /// Serves the messages of a batch concurrently, each in its own log span and X-Ray trace.
@@ -227,8 +227,8 @@ pub enum Disposition {
 
 /// The response that makes the event source delete the acknowledged messages and no others.
 ///
-/// Lambda takes a response without failures for complete success and deletes every message. It
-/// takes a failure without an identifier, or with an unknown one, for complete failure (AWS Lambda
+/// Lambda treats a response without failures as complete success and deletes every message. It
+/// treats a failure without an identifier, or with an unknown one, as complete failure (AWS Lambda
 /// Developer Guide, "Implementing partial batch responses").
 fn batch_response(
     dispositions: impl IntoIterator<Item = (String, Disposition)>,

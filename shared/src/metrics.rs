@@ -27,11 +27,11 @@ pub const SERVICE: &str = "service";
 pub const FUNCTION: &str = "function";
 /// The dimension of metrics by outcome.
 pub const OUTCOME: &str = "outcome";
-/// The dimension of metrics that decide about a deployment: the version of the Lambda function.
+/// The dimension of metrics that can roll a deployment back: the version of the Lambda function.
 pub const VERSION: &str = "version";
 
-/// The length of a stack's name. CloudWatch accepts 255 characters for a namespace and 1,024 for a
-/// dimension's value.
+/// CloudFormation's limit on a stack's name. CloudWatch accepts 255 characters for a namespace and
+/// 1,024 for a dimension's value.
 const NAME_BYTES_MAX: usize = 128;
 
 /// A counter or a timer. A parameter is a dimension's value: the called function's name, or the
@@ -68,7 +68,7 @@ pub enum Metric<'a> {
     UnclaimedTime,
     /// A receiver accepted a callback.
     CallbackDelivered,
-    /// A receiver answered that it wants no more deliveries of a callback.
+    /// A receiver responded to a callback with 410.
     CallbackGone,
     /// A callback's last attempt failed.
     CallbackExhausted,
@@ -77,7 +77,7 @@ pub enum Metric<'a> {
     CallbackDropped,
     /// An attempt at a callback failed.
     CallbackAttemptFailed,
-    /// An attempt at a callback waits for a later wake-up, because its receiver is slow.
+    /// An attempt at a callback waits for a later wake-up, because its receiver is busy.
     CallbackDeferred,
     /// A write was refused because another process had written first.
     RaceLost,

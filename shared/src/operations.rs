@@ -137,7 +137,7 @@ impl Operations {
             let read = match self.read(&operation.id, &operation.owner).await {
                 Ok(read) => read,
                 Err(error) => {
-                    tracing::warn!("read failed, the wait goes on: {}", chain(&error));
+                    tracing::warn!("read failed; the wait continues: {}", chain(&error));
                     continue;
                 }
             };

@@ -85,11 +85,12 @@ fn faults(validator: &Validator, arguments: &Json) -> Vec<ArgumentFault> {
     let value: Value = serde_json::from_str(text)
         .or_else(|_| {
             let finite = with_finite_numbers(text)
-                .expect("JSON that a value cannot hold has a number that floating point cannot");
+                .expect("only a number beyond f64's range keeps `Value` from parsing JSON");
             serde_json::from_str(&finite)
         })
-        .expect("a value can hold JSON whose numbers floating point can");
-    // It stops at the first fault, so that refused arguments are not read twice.
+        .expect("every number is now finite");
+    // `is_valid` stops at the first error, so that invalid arguments are not validated twice in
+    // full.
     if validator.is_valid(&value) {
         return Vec::new();
     }

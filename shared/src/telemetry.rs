@@ -154,7 +154,7 @@ pub(crate) fn audit(action: &str, id: &OperationId, owner: &Owner, refusal: Opti
         operation_id = %id,
         owner = owner.as_str(),
         outcome = refusal.unwrap_or("done"),
-        "audited"
+        "owner's request"
     );
 }
 

@@ -1,6 +1,6 @@
-//! Every suite that can share a process with the others, each in a module. Apart from them are
-//! `openapi`, which holds every answer of its process to the API's description, and `faults`, whose
-//! long runs are built with a profile of their own; and `cargo_lambda`, which takes cargo-lambda.
+//! All suites that can share one process, one module each. Three have their own binary: `openapi`
+//! checks every response of its process, `faults` uses another build profile, and `cargo_lambda`
+//! needs cargo-lambda.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,7 +1,8 @@
 //! Serves a wake-up: POST, record the attempt, send the next wake-up if one is needed, acknowledge.
 //!
-//! A crash after the POST posts again when the message comes back. A crash after the record leaves
-//! the message to find the attempt recorded, and to send the next wake-up.
+//! After a crash between POST and record, the returned message is POSTed again. After a crash
+//! between record and next wake-up, the returned message finds the attempt recorded and sends the
+//! next wake-up.
 
 use std::time::Duration;
 
@@ -30,9 +31,9 @@ const RETURN_SECS_MAX: u32 = 900;
 /// Why a wake-up could not be served. Its message comes back.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServeError {
-    #[error("store")]
+    #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("queue")]
+    #[error(transparent)]
     Queue(#[from] QueueError),
 }
 
@@ -79,7 +80,7 @@ impl Handler {
         };
         let now = self.clock.now();
         let Some(payloads) = self.store.payloads(operation, now).await? else {
-            // The operation went after its head was read. A second read logs how.
+            // Erased or expired since the head was read; `find` logs which.
             self.find(message, sent_at, self.clock.now()).await?;
             return Ok(());
         };
@@ -113,7 +114,7 @@ impl Handler {
         tracing::info!(
             deferrals,
             delay_secs = delay.as_secs(),
-            "callback deferred: its receiver is slow"
+            "callback deferred: its receiver is busy"
         );
         let wake_up = WakeUp {
             deferrals,
@@ -131,7 +132,7 @@ impl Handler {
         let Some(due) = self.due_callback(message, sent_at).await? else {
             return Ok(());
         };
-        tracing::warn!("callback attempt recorded as failed: its message is a dead letter");
+        tracing::warn!("callback attempt counts as failed: its message is a dead letter");
         let attempt = attempt_without_post(self.clock.now(), "the callback could not be made");
         self.record_attempt(&due, attempt, None).await
     }
@@ -171,10 +172,9 @@ impl Handler {
         Ok(())
     }
 
-    /// Sends a wake-up that arrives after the sender which recorded its attempt first. That sender
-    /// may have been woken by this very message, received twice, and have crashed before it sent
-    /// the next wake-up: then this message's acknowledgement takes away what would have recovered
-    /// that. While the callback is due, no message ends without another one in its place.
+    /// Sends another wake-up, due after the winning sender's next attempt. The winner may have
+    /// received this same message and crashed before it sent the next wake-up; acknowledging this
+    /// message would then leave a due callback without one.
     async fn schedule_fallback(&self, due: &DueCallback) -> Result<(), ServeError> {
         let now = self.clock.now();
         let message = WakeUp::of(due.operation());
@@ -245,11 +245,11 @@ impl Handler {
         }
     }
 
-    /// Returns a message for ever longer: ten receives have to outlast an outage, since after them
-    /// a callback that is due has missed an attempt.
+    /// Returns a message with increasing delays, up to [`RETURN_SECS_MAX`]: ten receives have to
+    /// outlast an outage, since after them a callback that is due has missed an attempt.
     async fn return_after_error(&self, record: &Record, error: &str) -> Disposition {
         let secs = doubling_secs(RETURN_SECS_FIRST, RETURN_SECS_MAX, record.receive_count);
-        tracing::error!("wake-up not served, it comes back after {secs} s: {error}");
+        tracing::error!("wake-up not served; it becomes visible again after {secs} s: {error}");
         let queue = if self.is_dead_letter(record) {
             &self.dead_letters
         } else {

@@ -13,7 +13,8 @@ use crate::Handler;
 use crate::deliver::ServeError;
 
 impl Handler {
-    /// The callback of a wake-up whose next attempt may be made now.
+    /// The callback of a wake-up whose next attempt may be made now. If it is too early, schedules
+    /// a later wake-up and returns `None`.
     pub(crate) async fn due_callback(
         &self,
         message: &WakeUp,
@@ -52,7 +53,7 @@ impl Handler {
                 record_trace(&operation);
                 return Ok(Some(*operation));
             }
-            Lookup::Erased => tracing::info!("callback not made: its owner erased the operation"),
+            Lookup::Erased => tracing::info!("callback not sent: the owner erased the operation"),
             Lookup::Expired(operation)
                 if operation.callback_is_due() || starts_round(message, &operation) =>
             {
@@ -61,20 +62,20 @@ impl Handler {
             // A surplus wake-up: the callback was delivered, gone or exhausted before its record
             // expired.
             Lookup::Expired(_) => {}
-            // An operation that expired leaves no mark. Nor does one that was erased, once DynamoDB
-            // has deleted the mark or another submit has replaced it. A record expires only after
-            // its callback could have been sent for days, so a callback that is lost with it had a
-            // message that was not served for days.
+            // An operation that expired leaves no tombstone. Nor does one that was erased, once
+            // DynamoDB has deleted the tombstone or another submit has replaced it. Records outlive
+            // their callbacks by days, so a callback lost with its record had a message that went
+            // unserved for days.
             Lookup::Absent | Lookup::Replaced(_)
                 if now.since(sent_at) > CALLBACK_ERASED_AGE_MAX =>
             {
                 drop_callback();
             }
             Lookup::Absent => {
-                tracing::info!("callback not made: its operation is gone, probably erased");
+                tracing::info!("callback not sent: the operation is gone, probably erased");
             }
             Lookup::Replaced(_) => {
-                tracing::info!("callback not made: its operation's id is used by another");
+                tracing::info!("callback not sent: another operation now has this id");
             }
         }
         Ok(None)
@@ -103,9 +104,9 @@ fn starts_round(message: &WakeUp, operation: &Operation) -> bool {
     attempts_made.is_some_and(|attempts_made| operation.starts_round(attempts_made))
 }
 
-/// Counts a due callback that can never be made: its record is gone, and no mark says that its
-/// owner erased it.
+/// Counts a due callback that can never be sent: its record is gone, and no tombstone shows that
+/// its owner erased it.
 fn drop_callback() {
     metrics::count(Metric::CallbackDropped);
-    tracing::error!("callback dropped: its operation is gone, and was not erased");
+    tracing::error!("callback dropped: the operation is gone, and no tombstone shows an erase");
 }

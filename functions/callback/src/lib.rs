@@ -2,9 +2,9 @@
 //! the attempt, and schedules the next one.
 //!
 //! A message is only a wake-up: the operation's record says whether its callback is due. Every
-//! record of an attempt is conditional on the number of attempts before it, so of senders that were
-//! woken at the same moment all but one are refused, and come back after the other. Several chains
-//! of wake-ups may continue until the callback has ended; the record takes one chain of attempts.
+//! record of an attempt is conditional on the number of attempts before it: if several senders wake
+//! at once, one record succeeds, and the others schedule a fallback. Several chains of wake-ups may
+//! continue until the callback has ended; the record takes one chain of attempts.
 
 mod body;
 mod deliver;

@@ -38,10 +38,10 @@ struct LastRead {
 
 #[derive(Debug, thiserror::Error)]
 enum ReadError {
-    #[error("names a secret that cannot be read")]
+    #[error("refers to a secret that cannot be read")]
     Unreadable(#[from] SecretError),
     // Part of the message, so it is not the source as well.
-    #[error("names a secret that {0}")]
+    #[error("refers to a secret that {0}")]
     Invalid(InvalidSecrets),
 }
 

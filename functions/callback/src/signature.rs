@@ -39,12 +39,12 @@ enum Key {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSecrets {
-    #[error("holds no secret")]
+    #[error("is empty")]
     Missing,
     /// `position` counts from 1.
     #[error(
-        "holds as secret {position} neither whsec_ with 24 to 64 bytes in base64 \
-         nor whsk_ with an Ed25519 key in base64"
+        "is malformed: secret {position} must be whsec_ followed by 24 to 64 bytes in base64, \
+         or whsk_ followed by an Ed25519 key in base64"
     )]
     Malformed { position: usize },
 }
@@ -297,8 +297,8 @@ mod tests {
             assert_eq!(error, InvalidSecrets::Malformed { position: 2 }, "{bad}");
             assert_eq!(
                 error.to_string(),
-                "holds as secret 2 neither whsec_ with 24 to 64 bytes in base64 \
-                 nor whsk_ with an Ed25519 key in base64"
+                "is malformed: secret 2 must be whsec_ followed by 24 to 64 bytes in base64, \
+                 or whsk_ followed by an Ed25519 key in base64"
             );
         }
     }

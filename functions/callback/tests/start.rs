@@ -45,8 +45,8 @@ async fn log_of_failed_start(settings: &[(&str, &str)]) -> String {
 async fn a_malformed_secret_is_logged_in_one_line_without_its_value() {
     let log = log_of_failed_start(&[("WEBHOOK_SECRETS", "whsec_c2hvcnQ=")]).await;
     assert_eq!(log.lines().count(), 1, "{log}");
-    let expected = "cannot run: WEBHOOK_SECRETS holds as secret 1 neither whsec_ with 24 to 64 \
-        bytes in base64 nor whsk_ with an Ed25519 key in base64";
+    let expected = "cannot run: WEBHOOK_SECRETS is malformed: secret 1 must be whsec_ followed by \
+        24 to 64 bytes in base64, or whsk_ followed by an Ed25519 key in base64";
     assert!(log.trim_end().ends_with(expected), "{log}");
     assert!(!log.contains("c2hvcnQ="), "{log}");
 }
@@ -83,7 +83,8 @@ async fn the_most_verbose_log_has_no_secret_from_secrets_manager() {
         log.contains("GetSecretValue"),
         "the call is in the log: {log}"
     );
-    assert!(log.contains("WEBHOOK_SECRETS_ARN names a secret that holds as secret 2 neither"));
+    let expected = "WEBHOOK_SECRETS_ARN refers to a secret that is malformed: secret 2 must be";
+    assert!(log.contains(expected), "{log}");
     for secret in ["MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "t0psecret"] {
         assert!(!log.contains(secret), "{log}");
     }

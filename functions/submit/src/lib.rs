@@ -77,7 +77,7 @@ impl Handler {
             validators: Validators::default(),
             store,
             dispatch,
-            // With a maximum of 0 no caller waits, although the other setting has its default.
+            // `WAIT_SECONDS_MAX=0` also turns off Forrst's default wait.
             forrst_wait: forrst_wait(environment)?.min(requests.wait_max()),
             requests,
             signature_versions: environment.signature_versions()?,

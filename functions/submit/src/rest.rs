@@ -25,7 +25,7 @@ use crate::Handler;
 const ARGUMENTS: &str = "/arguments";
 
 impl Handler {
-    /// Accepts an operation, and reads it again while a caller prefers to wait for its end.
+    /// Accepts an operation, then polls it while the caller prefers to wait.
     pub(crate) async fn rest(&self, request: &Request) -> Result<Answer, RequestError> {
         let now = self.clock.now();
         let owner = request.owner()?;
@@ -109,7 +109,8 @@ fn read(body: &[u8], key: Option<&str>) -> Result<(SubmissionParts, Fields), Pro
         ttl_secs,
         deadline: deadline_secs.map(|secs| Deadline::After(Duration::from_secs(secs.into()))),
         idempotency_key,
-        // Every answer has the gateway's id of its request, which means nothing to the caller.
+        // REST callers choose no request id, and the gateway's means nothing to them, so none is
+        // stored.
         origin: Origin::default(),
     };
     Ok((parts, fields))

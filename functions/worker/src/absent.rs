@@ -24,21 +24,21 @@ impl ReceivedDispatch<'_> {
     pub(crate) async fn expired_with_callback(&self, now: Timestamp) -> Disposition {
         if self.is_past_creation(now) {
             metrics::count(Metric::CallbackDropped);
-            tracing::error!("callback dropped: its operation expired before it was announced");
+            tracing::error!("callback dropped: the operation expired before its wake-up was sent");
             return Disposition::Acknowledge;
         }
         self.return_with_backoff().await
     }
 
     /// The record is another incarnation's: this message is a replay's, whose create was refused,
-    /// or an earlier incarnation's, whose record is gone. Only the message's age says that its
-    /// submit can no longer create anything: the present record may be erased, or end early and
-    /// expire, and then that create succeeds and this message is its only one.
+    /// or an earlier incarnation's, whose record is gone. Only age proves that its submit can no
+    /// longer create: the present record may be erased, or end early and expire, and then that
+    /// create succeeds and this is its only message.
     pub(crate) async fn wait_for_incarnation(&self, now: Timestamp) -> Disposition {
         if self.is_past_creation(now) {
             return Disposition::Acknowledge;
         }
-        // In one hop: the message is hardly ever needed, and each receive costs a refused claim.
+        // In one return: the message is hardly ever needed, and each receive costs a refused claim.
         let past_creation = self.sent_at() + PHANTOM_AGE;
         self.return_after(past_creation.secs_from(now) + 1).await
     }

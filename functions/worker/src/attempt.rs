@@ -123,7 +123,7 @@ impl Handler {
     ) -> HoldEnd {
         let heartbeat_interval = self.lease / HEARTBEATS_PER_LEASE;
         let mut shown = held.operation().progress.clone();
-        // The time of the claim, from which its lease counts, and not that of its answer.
+        // The claim's time, not its response's: the lease runs from it.
         let mut written_at = held.operation().updated_at;
         loop {
             // A report that is already marked as seen is still written once its second has come.
@@ -158,7 +158,7 @@ impl Handler {
                 // that.
                 Err(error) => {
                     tracing::warn!(
-                        "lease not renewed, the next heartbeat tries again: {}",
+                        "lease not renewed; the next heartbeat tries again: {}",
                         chain(&error)
                     );
                 }
@@ -181,7 +181,7 @@ impl Handler {
         }
         if let Err(error) = received.extend_visibility(self.lease).await {
             tracing::warn!(
-                "the message's visibility was not extended, the next heartbeat tries again: {}",
+                "the message's visibility was not extended; the next heartbeat tries again: {}",
                 chain(&error)
             );
         }

@@ -123,8 +123,8 @@ impl Handler {
     }
 }
 
-/// Whether a message names another function than its operation's record. That is an error of its
-/// sender: the record's function never changes.
+/// Whether a message and its operation's record name different functions. That is an error of the
+/// message's sender: the record's function never changes.
 pub(crate) fn names_another_function(message: &Dispatch, operation: &Operation) -> bool {
     (&message.function, &message.function_version)
         != (&operation.function, &operation.function_version)
@@ -137,7 +137,7 @@ pub(crate) fn log_other_function(message: &Dispatch, operation: &Operation) {
             version = operation.function_version,
             message_function = message.function,
             message_version = message.function_version,
-            "the message names another function than the operation's record; the record's counts"
+            "the message and the record name different functions; the record's is used"
         );
     }
 }

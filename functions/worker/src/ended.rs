@@ -21,9 +21,9 @@ impl Handler {
         self.announce_and_acknowledge(operation, 0).await
     }
 
-    /// Another process ended the operation, and crashed before its callback got its message or is
-    /// about to send it, as a cancel of an operation that waited for a worker does. The message is
-    /// sent in its place, with a delay in which the other's serves the callback.
+    /// Another process ended the operation. It may have crashed before it sent the callback's
+    /// wake-up, or be about to send it, as a cancel is. So this sends one with a delay: normally
+    /// the other's arrives first, and this one finds nothing to do.
     pub(crate) async fn acknowledge_ended_by_another(&self, operation: &Operation) -> Disposition {
         self.announce_and_acknowledge(operation, CALLBACK_ANNOUNCEMENT_SECS)
             .await
@@ -51,8 +51,8 @@ impl Handler {
         }
     }
 
-    /// Ends an operation that no worker holds or may claim, with these errors. `None` is of an
-    /// operation that has attempts and time left after all.
+    /// Ends an operation that no worker holds or may claim. `errors` is `None` when the operation
+    /// has attempts and time left after all.
     pub(crate) async fn give_up(
         &self,
         received: &ReceivedDispatch<'_>,

@@ -48,10 +48,9 @@ impl Handler {
                 self.give_up(received, &operation, errors, now).await
             }
             Availability::Claimable => {
-                // Of all returns of a message, only this one knows that the operation could be
-                // claimed. The others have not read the record, or failed to read it, and lead to
-                // the dead-letter queue after ten receives, whose messages come here or keep its
-                // alarm on.
+                // `UnclaimedTime` is recorded here only: other returns have not read the record.
+                // Their messages become dead letters after ten receives, and then arrive here or
+                // keep the dead-letter alarm on.
                 if let Some(since) = operation.claimable_since(now) {
                     metrics::time(Metric::UnclaimedTime, now.since(since));
                 }
@@ -63,8 +62,8 @@ impl Handler {
 
 /// The operation has attempts and time left, so it is not given up. In the dispatch queue the
 /// message waits for a worker that has the function; from the dead-letter queue it goes back there
-/// as a fresh message of the same incarnation. A message that names another function than the
-/// record is replaced by one that names the record's.
+/// as a fresh message of the same incarnation. If message and record name different functions, a
+/// message that names the record's replaces it.
 async fn requeue(received: &ReceivedDispatch<'_>, operation: &Operation) -> Disposition {
     if names_another_function(&received.message, operation) {
         log_other_function(&received.message, operation);

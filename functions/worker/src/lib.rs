@@ -4,6 +4,12 @@
 //! A message is acknowledged only when its operation has ended and its due callback has a message
 //! in the callback queue. Until then it comes back, and the worker that receives it continues where
 //! a crash stopped the last one. There is no sweeper.
+//!
+//! The way of a message through [`Handler`]: `dispatch` claims its operation, `attempt` runs the
+//! work, `attempt::outcome` records how it ended, and `ended` sends the callback's wake-up and
+//! acknowledges. `absent` serves a message whose record is missing or another incarnation's;
+//! `dead_letter` one from the dead-letter queue; `inspect` acts on a record without a claim, for
+//! `dead_letter` and for functions that this worker does not have. `received` returns messages.
 
 mod absent;
 mod attempt;

@@ -1,5 +1,5 @@
 //! What an operator needs besides the API: replace lost messages, show everything that is stored
-//! of an operation, and erase everything that belongs to an owner.
+//! for an operation, and erase everything that belongs to an owner.
 //!
 //! It uses the store and the queues of [`shared`], so it follows the functions' rules and is safe
 //! while they run. Unlike the functions it has a person's credentials and time: it may read a

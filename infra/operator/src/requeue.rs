@@ -156,8 +156,8 @@ impl Requeue {
             let now = self.clock.now();
             let page = self.store.heads(PAGE_ITEMS_MAX, from, now).await?;
             run.requeued.examined += page.examined;
-            // Sent before the next page is read: the older the reading, the likelier the message
-            // is unnecessary by now.
+            // Sent before the next page is read: the staler a page, the more of its messages are
+            // unnecessary.
             run.send_needed(&page.operations, now).await?;
             (run.report)(Progress::Page(&run.requeued));
             from = page.next;

@@ -1,4 +1,4 @@
-//! Everything that is stored of an operation, as JSON.
+//! Everything that is stored for an operation, as JSON.
 //!
 //! The operations that need an operator are seldom ordinary ones, so this shows as much as there
 //! is of an operation that has expired, was erased or cannot be read. It never shows a callback's
@@ -18,7 +18,7 @@ use shared::view::{ErrorView, OperationView};
 #[derive(Debug, Serialize)]
 pub struct View<'a> {
     id: &'a str,
-    /// The kind of record: `operation`, `mark`, `unreadable` or `none`.
+    /// The kind of record: `operation`, `tombstone`, `unreadable` or `none`.
     record: &'static str,
     /// Why the record cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,7 +60,7 @@ struct InternalView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     claim_id: Option<&'a str>,
     /// What a worker could do with the operation now.
-    standing: &'static str,
+    availability: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     lease_until: Option<String>,
     attempts_max: u32,
@@ -154,7 +154,7 @@ impl<'a> View<'a> {
                 });
             }
             Record::Tombstone { create_id } => {
-                view.record = "mark";
+                view.record = "tombstone";
                 view.create_id = create_id.as_deref();
             }
             Record::Unreadable { error, attributes } => {
@@ -194,7 +194,7 @@ impl<'a> InternalView<'a> {
         };
         Self {
             claim_id: claim_id.map(ClaimId::as_str),
-            standing: match operation.availability(now) {
+            availability: match operation.availability(now) {
                 Availability::Busy { .. } => "busy",
                 Availability::Claimable => "claimable",
                 Availability::Exhausted => "exhausted",

@@ -15,7 +15,7 @@ pub enum AttemptOutcome {
     PermanentFailure(OperationError),
     /// Another attempt may succeed.
     RetryableFailure(OperationError),
-    /// The attempt was aborted: its own time ran out, the invocation's or the operation's.
+    /// The attempt, the invocation or the operation ran out of time; the work was aborted.
     TimedOut,
 }
 
@@ -147,7 +147,7 @@ impl Operation {
         now: Timestamp,
     ) -> Option<Vec<OperationError>> {
         let mut errors = self.give_up_errors(now)?;
-        // A claim by a worker without the function has recorded the same as the last error.
+        // An attempt that failed for this reason already recorded it as the last error.
         if errors[0].code != missing.code().as_str() {
             let message = format!("no worker had the {} before the deadline", missing.noun());
             let reason = errors.len() - 1;
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn each_outcome_has_one_write_by_attempts_and_time_left() {
-        let first = operation();
+        let second = operation();
         let last = Operation {
             attempt: 3,
             ..operation()
@@ -243,7 +243,7 @@ mod tests {
         ];
         for (operation, now, expected) in [
             (
-                &first,
+                &second,
                 early,
                 [
                     "complete",
@@ -253,7 +253,7 @@ mod tests {
                 ],
             ),
             (
-                &first,
+                &second,
                 close,
                 [
                     "complete",
@@ -273,7 +273,7 @@ mod tests {
                 ],
             ),
             (
-                &first,
+                &second,
                 DEADLINE,
                 [
                     "complete",

@@ -1,5 +1,5 @@
-//! How long to wait before the next attempt. Jitter comes in as a fraction from 0 to 1, drawn by
-//! the caller.
+//! How long to wait before the next attempt. Jitter comes in as a fraction from 0 to 1, generated
+//! by the caller.
 
 use std::time::Duration;
 

@@ -98,7 +98,7 @@ pub enum CallbackStatus {
     Due,
     /// The receiver answered 2xx.
     Delivered,
-    /// The receiver answered 410: it does not want this callback, now or later.
+    /// The receiver responded with 410: no further attempts.
     Gone,
     /// Every attempt of the round failed.
     Exhausted,

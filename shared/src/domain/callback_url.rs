@@ -46,7 +46,7 @@ pub struct RefusedUrl {
 enum Sentence {
     #[error("must have at most {CALLBACK_URL_CHARS_MAX} characters")]
     TooLong,
-    #[error("must be ASCII without spaces, control characters and backslashes")]
+    #[error("must be ASCII without spaces, control characters or backslashes")]
     Character,
     #[error("must not have a fragment (#)")]
     Fragment,

@@ -11,7 +11,6 @@ use super::limits::{
 use super::operation::Operation;
 use super::time::Timestamp;
 
-/// HTTP 410: the receiver does not want this callback, now or later.
 const GONE: u16 = 410;
 /// How far a second chain of wake-ups stays behind the first: an attempt has been made and recorded
 /// by then, unless it was deferred. Then both chains continue, and the record takes each attempt
@@ -47,7 +46,7 @@ pub struct CallbackSchedule {
 
 impl Operation {
     /// Whether a redelivery that was requested when `attempts_made` attempts were on record starts
-    /// a round now. With more attempts on record, its round has been.
+    /// a round now. With more attempts on record, that round has already started.
     #[must_use]
     pub fn starts_round(&self, attempts_made: u32) -> bool {
         self.callback.as_ref().is_some_and(|callback| {
@@ -104,7 +103,7 @@ impl DueCallback {
     }
 
     /// What an attempt leads to. `retry_after` is the wait that the receiver asked for; `jitter` is
-    /// drawn when the attempt failed.
+    /// called when the attempt failed.
     #[must_use]
     pub fn outcome_of(
         &self,
@@ -139,10 +138,9 @@ impl DeliveryOutcome {
     }
 }
 
-/// How long an attempt waits whose receiver is busy and rests for at least `rest`, when it is
-/// deferred for the `deferrals`-th time (from 1). `None` when it has been deferred often enough: it
-/// counts as failed then, for its receiver has more callbacks than it can take, and to send them
-/// all the same would occupy the senders that others need.
+/// The delay of the `deferrals`-th deferral (from 1), at least `rest`. `None` after the last one:
+/// the attempt then fails, because a receiver with more callbacks than it can take must not occupy
+/// the senders that others need.
 #[must_use]
 pub fn deferral(deferrals: u32, rest: Duration, jitter: f64) -> Option<Duration> {
     (deferrals <= CALLBACK_DEFERRALS_MAX).then(|| DEFERRAL.delay(deferrals, jitter).max(rest))

@@ -353,9 +353,8 @@ impl Operation {
     }
 
     /// Whether its callback is due and may have no message in the callback queue yet. Once an
-    /// attempt is on record, as one is before any redelivery, there is a message that is not
-    /// acknowledged before the next one is sent; a second chain of messages would double every
-    /// attempt.
+    /// attempt is on record, as one is before any redelivery, the chain of wake-ups sustains
+    /// itself; a second chain would double every attempt.
     #[must_use]
     pub fn callback_is_unannounced(&self) -> bool {
         let has_no_attempt = |callback: &Callback| callback.attempts_made == 0;

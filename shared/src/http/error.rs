@@ -1,4 +1,4 @@
-//! Why a request does not get the answer that it asks for.
+//! Why a request failed.
 
 use super::problem::Problem;
 use crate::operations;
@@ -9,14 +9,14 @@ use crate::telemetry::chain;
 
 #[derive(Debug)]
 pub enum RequestError {
-    /// The request is refused, and this says why.
+    /// Ferry refuses the request.
     Refused(Problem),
-    /// Ferry cannot serve it.
+    /// Ferry cannot serve the request.
     Failed(operations::Error),
 }
 
 impl RequestError {
-    /// What the caller is answered. This is the edge: it logs a failure, with its causes.
+    /// The problem to respond with. Logs a failure with its causes: this is the edge.
     #[must_use]
     pub fn into_problem(self) -> Problem {
         match self {
@@ -24,8 +24,10 @@ impl RequestError {
             Self::Failed(error) => {
                 match &error {
                     // A repeated erase continues, so this needs no operator.
-                    operations::Error::EraseTooLong => tracing::warn!("{}", chain(&error)),
-                    error => tracing::error!("{}", chain(error)),
+                    operations::Error::EraseTooLong => {
+                        tracing::warn!("request failed: {}", chain(&error));
+                    }
+                    error => tracing::error!("request failed: {}", chain(error)),
                 }
                 match error.code() {
                     Code::Unavailable => Problem::unavailable(),

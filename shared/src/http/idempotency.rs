@@ -5,8 +5,8 @@ use crate::request::{FieldError, IDEMPOTENCY_KEY_RULE, is_idempotency_key};
 /// The pointer to a key in the faults of a request.
 pub const IDEMPOTENCY_KEY_POINTER: &str = "/headers/idempotency-key";
 
-/// Reads the header: 1 to 255 printable ASCII characters. A quoted string (RFC 8941, section 3.3.3)
-/// counts as its content, so that `abc` and `"abc"` are one key.
+/// Reads the header. A quoted string (RFC 8941, section 3.3.3) counts as its content, so that `abc`
+/// and `"abc"` are one key.
 ///
 /// # Errors
 ///

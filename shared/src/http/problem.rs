@@ -15,7 +15,7 @@ impl Code {
             Self::InvalidProtocolVersion => "The protocol version is not supported",
             Self::ExtensionNotSupported => "The extension is not supported",
             Self::ExtensionNotApplicable => "The function does not support this extension",
-            Self::Unauthorized => "The caller is not known",
+            Self::Unauthorized => "The request is not authenticated",
             Self::Forbidden => "The caller may not do this",
             Self::FunctionNotFound => "There is no such function",
             Self::VersionNotFound => "There is no such version of the function",
@@ -160,10 +160,7 @@ impl Problem {
     /// The path exists, but not with this method.
     #[must_use]
     pub fn method_not_allowed(allow: &str) -> Self {
-        let problem = Self::new(
-            Code::InvalidRequest,
-            format!("this path answers to {allow}"),
-        );
+        let problem = Self::new(Code::InvalidRequest, format!("this path allows {allow}"));
         Self {
             status: Some(405),
             headers: vec![("allow", allow.to_owned())],

@@ -280,7 +280,8 @@ impl Request {
     ///
     /// When the authorizer names none.
     pub fn owner(&self) -> Result<&Owner, Problem> {
-        let unauthorized = || Problem::new(Code::Unauthorized, "the request names no caller");
+        let detail = "the authorizer identified no caller";
+        let unauthorized = || Problem::new(Code::Unauthorized, detail);
         self.owner.as_ref().ok_or_else(unauthorized)
     }
 

@@ -19,9 +19,6 @@ pub const ROUTES: [Route; 9] = [
     Route::Health,
 ];
 
-/// The methods that an `Allow` header can name, in its order.
-const METHODS: [&str; 4] = ["DELETE", "GET", "HEAD", "POST"];
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Route {
     SubmitOperation,
@@ -125,16 +122,13 @@ fn find(method: &str, path: &str) -> Option<Route> {
 
 /// The value of `Allow` for a path; empty when no route has it.
 fn allow(path: &str) -> String {
-    let mut allow = String::new();
-    for method in METHODS {
-        if find(method, path).is_some() {
-            if !allow.is_empty() {
-                allow.push_str(", ");
-            }
-            allow.push_str(method);
-        }
+    let of_path = ROUTES.into_iter().filter(|route| route.path() == path);
+    let mut methods: Vec<_> = of_path.map(Route::method).collect();
+    if methods.contains(&"GET") {
+        methods.push("HEAD");
     }
-    allow
+    methods.sort_unstable();
+    methods.join(", ")
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use crate::schema::Validators;
 use crate::store::{Created, Draft, Payloads, StoreError};
 use crate::telemetry::{chain, record_operation_id, record_trace};
 
-/// Draws of a random id before giving up. A second is needed about once in 10¹⁹ submits.
+/// Random ids that one submit generates at most. A second is needed about once in 10¹⁹ submits.
 const DRAWS_MAX: u32 = 3;
 
 /// Turns submissions into operations. One per process.
@@ -88,8 +88,8 @@ impl Submissions {
             let operation = self.operation(owner, submission, now);
             record_operation_id(&operation.id);
             if let Some(idempotency) = &submission.idempotency {
-                // Only half of the race: the create meets a submit of the same key that creates
-                // after this read.
+                // Finds earlier submits only. One that creates after this read is caught by the
+                // create's condition.
                 let store = &self.operations.store;
                 let existing = store.existing_for(&operation.id, owner, now).await?;
                 if let Some(existing) = existing {
@@ -103,7 +103,10 @@ impl Submissions {
                 }
                 Created::Existing(existing) => existing,
                 Created::Erased => {
-                    tracing::warn!("submit met the mark of an operation just erased");
+                    tracing::warn!(
+                        "submit refused with 503: the operation under this key was erased after \
+                         the submit began; a retry succeeds"
+                    );
                     return Ok(AcceptOutcome::Unavailable);
                 }
             };
@@ -116,7 +119,7 @@ impl Submissions {
             };
             return Ok(repeated(existing, idempotency));
         }
-        tracing::error!("no free operation id in {DRAWS_MAX} draws");
+        tracing::error!("no unused operation id after {DRAWS_MAX} tries; submit refused with 503");
         Ok(AcceptOutcome::Unavailable)
     }
 
@@ -149,7 +152,7 @@ impl Submissions {
             Ok(None) => return Ok(None),
             Err(error) if is_new => {
                 tracing::warn!(
-                    "answered as accepted, the end cannot be read: {}",
+                    "could not read the new operation; responded with it as accepted: {}",
                     chain(&error)
                 );
             }

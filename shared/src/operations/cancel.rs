@@ -63,7 +63,7 @@ impl Operations {
                 self.wake_callback(&operation).await;
             }
         }
-        // A lost answer makes the SDK repeat the write, which then meets its own: the time in the
+        // A lost answer makes the SDK repeat the write, which then finds its own: the time in the
         // record is this call's.
         let is_first = by_us || operation.cancelled_at() == Some(now);
         Ok(match repeated {
@@ -81,7 +81,7 @@ impl Operations {
     async fn wake_callback(&self, operation: &Operation) {
         if let Err(error) = self.callbacks.send(&WakeUp::of(operation), 0).await {
             tracing::warn!(
-                "callback message not sent, the dispatch message triggers it: {}",
+                "wake-up not sent; the worker that receives the dispatch message sends it: {}",
                 chain(&error)
             );
         }

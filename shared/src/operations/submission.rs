@@ -97,7 +97,7 @@ pub enum SubmissionError {
 }
 
 impl Submissions {
-    /// Holds parts to the rules. `fields` has the faults that the face found.
+    /// Validates a submission. `fields` has the faults that the face found.
     ///
     /// # Errors
     ///

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use crate::domain::json::{self, Json, push_token};
 use crate::domain::limits::{FAULTS_MAX, FUNCTION_NAME_CHARS_MAX, VERSION_CHARS_MAX};
 
-/// The fault of a text that is not a version. Reads on after the version's pointer.
+/// The fault of a text that is not a version. Completes a sentence that begins with the pointer.
 pub const VERSION_RULE: &str = "must be a semantic version such as 1.0.0";
 
 /// The longest pointer that an answer shows, in characters: names in it are the caller's, and an
@@ -24,7 +24,7 @@ pub struct FieldError {
     /// RFC 6901 pointer: from the body's root, or `/query/NAME` or `/headers/NAME` for what is not
     /// in the body.
     pub pointer: String,
-    /// Reads on after the pointer.
+    /// Completes a sentence that begins with the pointer.
     pub detail: String,
 }
 
@@ -80,14 +80,14 @@ impl<'a> Members<'a> {
     /// Every member that was not taken is unknown, which is a fault.
     pub fn reject_unknown(mut self, fields: &mut Fields) {
         let by_name = |a: &(String, _), b: &(String, _)| a.0.cmp(&b.0);
-        // Of very many, only those that an answer lists need an order.
+        // Sort only as many as a response lists.
         if self.left.len() > FAULTS_MAX + 1 {
             self.left.select_nth_unstable_by(FAULTS_MAX, by_name);
             self.left.truncate(FAULTS_MAX + 1);
         }
         self.left.sort_by(by_name);
         for (name, _) in self.left {
-            fields.reject(&name, "is not a member of this request");
+            fields.reject(&name, "is not a known member");
         }
     }
 }
@@ -193,8 +193,8 @@ impl Fields {
             return Ok(name);
         }
         let detail = format!(
-            "must be letters, digits and . _ : -, beginning with a letter or digit, \
-             at most {FUNCTION_NAME_CHARS_MAX}"
+            "must be 1 to {FUNCTION_NAME_CHARS_MAX} letters, digits or . _ : - \
+             and begin with a letter or digit"
         );
         Err(self.reject(member, detail))
     }
@@ -242,7 +242,7 @@ impl Fields {
     pub fn bound(&mut self, pointer: &str, json: Json, bytes_max: usize) -> Result<Json, Invalid> {
         let bytes = json.len_bytes();
         if bytes > bytes_max {
-            let detail = format!("must have at most {bytes_max} bytes, and has {bytes}");
+            let detail = format!("must be at most {bytes_max} bytes, but is {bytes}");
             return Err(self.reject_at(pointer, detail));
         }
         Ok(json)

@@ -88,10 +88,10 @@ impl ListParameters {
         match name {
             "status" => match value.parse::<Status>() {
                 Ok(status) => self.filter.status = Some(status),
-                Err(_) => self.reject(
-                    name,
-                    "must be pending, processing, completed, failed or cancelled",
-                ),
+                Err(_) => {
+                    let [most @ .., last] = Status::ALL.map(Status::as_str);
+                    self.reject(name, format!("must be {} or {last}", most.join(", ")));
+                }
             },
             "function" => self.filter.function = Some(value.to_owned()),
             "created_after" | "created_before" => match value.parse::<Moment>() {

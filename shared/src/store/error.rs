@@ -50,7 +50,7 @@ impl StoreError {
         }
     }
 
-    /// The item that refused a conditional write; `None` when the write met no item. Any other
+    /// The item that refused a conditional write; `None` when the write found no item. Any other
     /// failure is an error.
     pub(super) fn refusal<E>(call: &'static str, error: SdkError<E>) -> Result<Option<Item>, Self>
     where

@@ -17,10 +17,6 @@ use crate::domain::precondition::{Preconditions, Version, Versions};
 use crate::domain::time::Timestamp;
 use crate::domain::transition::{self, Status, Step};
 
-/// The condition of a payload item's write. The item's key is random, so an item under it is never
-/// another's.
-pub(super) const ABSENT: &str = "attribute_not_exists(pk)";
-
 /// The clauses of an expression and the placeholders that they use. DynamoDB refuses unused
 /// placeholders, so each is declared where it is used.
 #[derive(Debug, Default)]
@@ -106,6 +102,14 @@ impl Expression {
         );
         this.conditions
             .push(format!("NOT {delete_at} <= {expired}"));
+        this
+    }
+
+    /// The condition of a payload item's write. The item's key is random, so an item under it is
+    /// never another's.
+    pub(super) fn on_absent() -> Self {
+        let mut this = Self::default();
+        this.require_optional(name::PK, None);
         this
     }
 
@@ -257,19 +261,24 @@ impl Expression {
         }
     }
 
-    /// Always refuses the write: a record's version is at least 1.
     fn require_never(&mut self) {
-        self.require(name::LOCK_VERSION, number(0));
+        let never = self.never();
+        self.conditions.push(never);
+    }
+
+    /// A clause that refuses every write: a record's version is at least 1.
+    fn never(&mut self) -> String {
+        let lock_version = self.name(name::LOCK_VERSION);
+        let never = self.value("never", number(0));
+        format!("{lock_version} = {never}")
     }
 
     /// True at one of these versions; never true for an empty list.
     fn any_version(&mut self, label: &str, versions: &[Version]) -> String {
-        let lock_version = self.name(name::LOCK_VERSION);
         if versions.is_empty() {
-            // A record's version is at least 1.
-            let never = self.value(&format!("{label}_never"), number(0));
-            return format!("{lock_version} = {never}");
+            return self.never();
         }
+        let lock_version = self.name(name::LOCK_VERSION);
         let created_at = self.name(name::CREATED_AT);
         let updated_at = self.name(name::UPDATED_AT);
         let clauses: Vec<_> = versions

@@ -92,7 +92,7 @@ pub(super) fn time(value: Timestamp) -> AttributeValue {
 
 /// The value of [`name::DELETE_AT`] for an item that expires at a time. At that time it becomes
 /// absent to every caller. DynamoDB may delete it [`GONE_RETENTION`] later at the earliest, so that
-/// a create that arrives late still meets it.
+/// a create that arrives late still finds it.
 pub(super) fn delete_at(expires_at: Timestamp) -> AttributeValue {
     number((expires_at + GONE_RETENTION).as_secs())
 }

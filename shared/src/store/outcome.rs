@@ -93,7 +93,7 @@ pub enum Finished {
 pub enum GivenUp {
     Ended {
         operation: Box<Operation>,
-        /// Whether this call ended it. False for a call that meets its own write after a lost
+        /// Whether this call ended it. False for a call that finds its own write after a lost
         /// answer, since it cannot be distinguished from another's.
         by_us: bool,
     },
@@ -106,7 +106,7 @@ pub enum CancelOutcome {
     /// The operation as it is now.
     Cancelled {
         operation: Box<Operation>,
-        /// Whether this call cancelled it. False for a call that meets its own write after a lost
+        /// Whether this call cancelled it. False for a call that finds its own write after a lost
         /// answer, since it cannot be distinguished from another's.
         by_us: bool,
     },
@@ -130,7 +130,7 @@ pub enum EraseOutcome {
     Absent,
 }
 
-/// The operation that a read or a refused write met; `None` when it is absent, was erased or has
+/// The operation that a read or a refused write found; `None` when it is absent, was erased or has
 /// expired.
 pub(super) fn visible(old: Option<&Item>, now: Timestamp) -> Result<Option<Operation>, StoreError> {
     // An erased operation is absent whatever the clock says, and its tombstone cannot be read as an
@@ -146,7 +146,7 @@ pub(super) fn visible(old: Option<&Item>, now: Timestamp) -> Result<Option<Opera
     item::operation(old).map(Some)
 }
 
-/// What a read met of one incarnation.
+/// What a read found of one incarnation.
 pub(super) fn lookup(
     item: Option<&Item>,
     create_id: &CreateId,
@@ -160,8 +160,8 @@ pub(super) fn lookup(
             Lookup::Replaced(operation)
         });
     }
-    Ok(match item.filter(|item| is_of(item, create_id)) {
-        Some(mark) if item::is_erased(mark) => Lookup::Erased,
+    Ok(match item.filter(|item| has_create_id(item, create_id)) {
+        Some(head) if item::is_erased(head) => Lookup::Erased,
         // An expired record that this code cannot read is absent.
         Some(expired) => item::operation(expired).map_or(Lookup::Absent, |operation| {
             Lookup::Expired(Box::new(operation))
@@ -170,7 +170,7 @@ pub(super) fn lookup(
     })
 }
 
-fn is_of(item: &Item, create_id: &CreateId) -> bool {
+pub(super) fn has_create_id(item: &Item, create_id: &CreateId) -> bool {
     item.get(name::CREATE_ID) == Some(&text(create_id.as_str()))
 }
 
@@ -180,9 +180,9 @@ pub(super) fn owned_by<'a>(item: Option<&'a Item>, owner: &Owner) -> Option<&'a 
     item.filter(|item| item.get(name::OWNER) == Some(&text(owner.as_str())))
 }
 
-/// What a refused create met.
+/// What a refused create found.
 pub(super) fn created(old: &Item, create_id: &CreateId) -> Result<Created, StoreError> {
-    if old.get(name::CREATE_ID) == Some(&text(create_id.as_str())) {
+    if has_create_id(old, create_id) {
         // Our own write, whose answer was lost, whatever has become of the operation since. This
         // includes its tombstone.
         return Ok(Created::New);
@@ -193,7 +193,7 @@ pub(super) fn created(old: &Item, create_id: &CreateId) -> Result<Created, Store
     item::operation(old).map(|existing| Created::Existing(Box::new(existing)))
 }
 
-/// What a refused claim met.
+/// What a refused claim found.
 pub(super) fn claimed(
     old: Option<&Item>,
     create_id: &CreateId,
@@ -230,7 +230,7 @@ pub(super) fn claimed(
     })
 }
 
-/// What a refused heartbeat met. The operation is still held if the record has the claim and its
+/// What a refused heartbeat found. The operation is still held if the record has the claim and its
 /// version. The lease was then extended further by a later heartbeat that arrived first, or before
 /// the clock was set back, and this heartbeat has nothing to add.
 pub(super) fn renewed(
@@ -256,7 +256,7 @@ pub(super) fn renewed(
 /// how this operation ended. Both count as ended by the owner: a caller who cancels, erases and
 /// submits again must not make this look like a lost lease.
 fn is_cancelled(old: &Item, held: &Held) -> bool {
-    if !is_of(old, &held.operation.create_id) {
+    if !has_create_id(old, &held.operation.create_id) {
         return true;
     }
     match old.get(name::STATUS) {
@@ -265,7 +265,8 @@ fn is_cancelled(old: &Item, held: &Held) -> bool {
     }
 }
 
-/// What a refused outcome met: a success when the record shows that this holder wrote this outcome.
+/// What a refused outcome found: a success when the record shows that this holder wrote this
+/// outcome.
 pub(super) fn finished(old: Option<Operation>, held: &Held, target: Status) -> Finished {
     match old {
         Some(operation)

@@ -2,8 +2,8 @@
 //! payload items otherwise.
 //!
 //! A payload item is written before the head names it, so the head is the commit point. It is never
-//! overwritten: its key holds the incarnation and, for a result, the attempt. DynamoDB deletes an
-//! item that no head came to name by its expiry.
+//! overwritten: its key holds the incarnation and, for a result, the attempt. DynamoDB's TTL
+//! deletes an item that no head came to name.
 //!
 //! In the head, an absent attribute is the empty object, NULL stands for an external payload, a
 //! string is JSON text, and a binary is the same text deflated.
@@ -17,10 +17,11 @@ use flate2::Compression;
 use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
 
+use super::expression::Expression;
 use super::item::{self, Item, name};
 use super::outcome::Held;
 use super::table::TABLE_KEYS;
-use super::{Store, StoreError, expression};
+use super::{Store, StoreError};
 use crate::domain::id::CreateId;
 use crate::domain::json::Json;
 use crate::domain::limits::{
@@ -45,7 +46,7 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Lays an operation out. Metadata take the room in the head first, since every poll shows them
+    /// Lays an operation out. Metadata takes the room in the head first, since every poll shows it
     /// and only the worker reads the arguments.
     #[must_use]
     pub fn new(operation: &Operation) -> Self {
@@ -93,14 +94,14 @@ impl Store {
     }
 
     /// Deletes the payload items of a draft whose create was refused, in parallel: one request
-    /// each, none for ordinary operations. DynamoDB deletes by its expiry an item that this call
-    /// could not delete.
+    /// each, none for ordinary operations. DynamoDB's TTL deletes an item that this call could not
+    /// delete.
     pub async fn delete_payloads(&self, draft: &Draft) {
         let deletes = draft.payloads.iter().map(async |payload| {
             let key = TABLE_KEYS.map(|name| (name.to_owned(), payload[name].clone()));
             if let Err(error) = self.delete(key.into()).await {
                 tracing::warn!(
-                    "payload item not deleted, DynamoDB deletes it by its expiry: {}",
+                    "payload item not deleted; DynamoDB's TTL deletes it: {}",
                     chain(&error)
                 );
             }
@@ -108,14 +109,14 @@ impl Store {
         futures_util::future::join_all(deletes).await;
     }
 
-    /// Deletes the result item of an attempt whose operation is gone: one request. DynamoDB deletes
-    /// it by its expiry if this call could not.
+    /// Deletes the result item of an attempt whose operation is gone: one request. DynamoDB's TTL
+    /// deletes it if this call could not.
     pub(super) async fn delete_result(&self, held: &Held) {
         let operation = &held.operation;
         let sk = result_key(&operation.create_id, operation.attempt);
         if let Err(error) = self.delete(item::key(&operation.id, &sk)).await {
             tracing::warn!(
-                "result item not deleted, DynamoDB deletes it by its expiry: {}",
+                "result item not deleted; DynamoDB's TTL deletes it: {}",
                 chain(&error)
             );
         }
@@ -137,12 +138,14 @@ impl Store {
     /// Writes one payload item. When it is refused, the item is our own, whose answer was lost: the
     /// key is random.
     pub(super) async fn write_payload(&self, payload: Item) -> Result<(), StoreError> {
+        let absent = Expression::on_absent().render();
         let sent = self
             .client
             .put_item()
             .table_name(&self.table)
             .set_item(Some(payload))
-            .condition_expression(expression::ABSENT)
+            .condition_expression(absent.condition)
+            .set_expression_attribute_names(Some(absent.names))
             .send();
         match Box::pin(sent).await {
             Ok(_) => Ok(()),

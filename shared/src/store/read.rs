@@ -128,7 +128,7 @@ impl Store {
         }
     }
 
-    /// An operation that ended more than a day late outlives its external metadata. They are then
+    /// An operation that ended more than a day late outlives its external metadata, which is then
     /// shown as empty.
     async fn metadata(&self, operation: &Operation, now: Timestamp) -> Result<Json, StoreError> {
         let sk = submitted_key(name::METADATA, &operation.create_id);
@@ -138,8 +138,8 @@ impl Store {
         match metadata {
             Err(StoreError::Corrupt { .. }) if submitted_expiry(operation) <= now => {
                 tracing::error!(
-                    "metadata expired before their operation and are shown as empty: no worker \
-                     was running for more than a day"
+                    "metadata expired before its operation and is shown as empty: no worker was \
+                     running for more than a day"
                 );
                 Ok(Json::empty_object())
             }

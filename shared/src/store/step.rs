@@ -128,8 +128,8 @@ impl Store {
         let (attribute, payload_item) = payload::lay_out_result(held, result, now);
         let is_external = payload_item.is_some();
         if let Some(payload_item) = payload_item {
-            // A crash after this write leaves an item that no head names; DynamoDB deletes it by
-            // its expiry.
+            // A crash after this write leaves an item that no head names; DynamoDB's TTL deletes
+            // it.
             self.write_payload(payload_item).await?;
         }
         let mut write = Expression::transition(Step::Complete, now);
@@ -212,7 +212,7 @@ impl Store {
         let kept_until = now + Duration::from_secs(u64::from(exhausted.retention_secs));
         if kept_until > submitted_expiry(exhausted) {
             // No worker was running for more than a day. The metadata first: the head must not
-            // outlive them.
+            // outlive it.
             self.extend_payloads(exhausted, kept_until).await?;
         }
         let mut write = Expression::transition(Step::GiveUp, now);
@@ -265,7 +265,7 @@ impl Store {
                 let operation = item::operation(&head)?;
                 if operation.expires_at > submitted_expiry(&operation) {
                     // Cancelled more than a day late, because no worker was running. After a crash
-                    // or an error before this write, the metadata expire first.
+                    // or an error before this write, the metadata expires first.
                     self.extend_payloads(&operation, operation.expires_at)
                         .await?;
                 }

@@ -1,4 +1,5 @@
-//! The properties that every state must have, and the conditions that must be reachable.
+//! The properties that every state must have, and the conditions that must be reachable. Quoted are
+//! the promises and rules of `tests/README.md`.
 //!
 //! Liveness is checked in the final states, in which no action is enabled. That is enough, since
 //! every behaviour reaches a final state: [`crate::check::every_behaviour_ends`].
@@ -14,27 +15,27 @@ use crate::store::{arguments_key, result_key};
 
 type Condition = fn(&Ferry, &State) -> bool;
 
-/// "A terminal state never changes, and a late worker never overwrites what it refers to."
+/// "A terminal state never changes."
 pub const ONE_END: &str = "a terminal state never changes";
-/// The fencing token works.
+/// "A stale holder changes nothing."
 pub const STALE_HOLDER: &str = "a stale holder changes nothing";
-/// "Nothing is given up while it has attempts and time left."
+/// "No operation is given up while it has attempts and time left."
 pub const NOT_GIVEN_UP_EARLY: &str = "nothing is given up with attempts and time left";
 /// "An accepted operation reaches a terminal state."
 pub const ENDS: &str = "every operation ends";
-/// "A due callback is delivered, or visibly given up."
+/// "A due callback is delivered, or visibly given up, unless its owner erases the operation first."
 pub const CALLBACK_ENDS: &str = "every due callback is delivered or given up";
-/// "No callback before terminal."
+/// "No callback comes before the end."
 pub const NO_EARLY_CALLBACK: &str = "no callback is made before the end is recorded";
 /// No sender undoes another's delivery.
 pub const ROUND_STAYS_ENDED: &str = "a callback's ended round stays ended until a redelivery";
-/// "However often the message is received it starts one."
+/// However often its message is received.
 pub const ONE_ROUND: &str = "a redelivery starts one round at most";
 /// A retried erase does not erase a successor.
 pub const ONE_ERASED: &str = "an erase erases one incarnation";
 /// A replay is answered from a consistent read.
 pub const REPLIED: &str = "a replay is answered with an existing operation";
-/// Only where nothing fails: what a crash leaves is deleted by its expiry.
+/// Only where nothing fails: what a crash leaves is deleted by TTL.
 pub const NOTHING_LEFT: &str = "an erase leaves no payload items";
 /// Every requested redelivery has a round. Two that are requested before a round has begun may
 /// share it.
@@ -224,10 +225,10 @@ fn had_its_round(state: &State, redelivery: Redeliver) -> bool {
 }
 
 fn meets_tombstone(state: &State, is: impl Fn(u8, u8) -> bool) -> bool {
-    state.tombstone.is_some_and(|mark| {
+    state.tombstone.is_some_and(|erased| {
         (0..)
             .zip(state.submits)
-            .any(|(create, submit)| submit == Submit::CreateAgain && is(create, mark))
+            .any(|(create, submit)| submit == Submit::CreateAgain && is(create, erased))
     })
 }
 

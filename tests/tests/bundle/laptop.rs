@@ -76,8 +76,8 @@ async fn a_malformed_setting_ends_the_program_before_it_is_ready_with_one_line_t
         ),
         (
             &[("WEBHOOK_SECRETS", "whsec_c2hvcnQ=")],
-            "callback cannot run: WEBHOOK_SECRETS holds as secret 1 neither whsec_ with 24 to 64 \
-             bytes in base64 nor whsk_ with an Ed25519 key in base64",
+            "callback cannot run: WEBHOOK_SECRETS is malformed: secret 1 must be whsec_ followed \
+             by 24 to 64 bytes in base64, or whsk_ followed by an Ed25519 key in base64",
         ),
         (
             &[("DEMO_FUNCTIONS", "2")],

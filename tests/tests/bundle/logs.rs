@@ -223,7 +223,7 @@ async fn every_line_names_request_and_operation_and_owners_actions_are_audited()
             "{log}"
         );
     }
-    let audited = lines_with(&lines, "audited");
+    let audited = lines_with(&lines, "owner's request");
     let audited: Vec<_> = audited
         .iter()
         .map(|line| ["audit", "outcome", "owner"].map(|name| line[name].as_str().unwrap()))
@@ -238,7 +238,7 @@ async fn every_line_names_request_and_operation_and_owners_actions_are_audited()
             ["erase", "done", "local:anonymous"],
         ]
     );
-    let cancel = lines_with(&lines, "audited")
+    let cancel = lines_with(&lines, "owner's request")
         .into_iter()
         .find(|line| line["audit"] == "cancel");
     assert_eq!(cancel.unwrap()["gateway_request_id"], refused["request_id"]);

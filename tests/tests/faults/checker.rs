@@ -11,6 +11,7 @@ use shared::domain::id::OperationId;
 use shared::domain::limits::CALLBACK_RETRY_SECS;
 use shared::domain::operation::{Operation, Payload, State};
 use shared::domain::transition::Status;
+use shared::store::table::TABLE_KEYS;
 use tests::receiver::Receiver;
 use tests::world::World;
 
@@ -178,22 +179,23 @@ impl Checker {
         }
     }
 
-    /// An erase leaves only the bare mark. A submit that died may have left payloads that no head
+    /// An erase leaves only the tombstone. A submit that died may have left payloads that no head
     /// ever named: they belong to another incarnation and expire by themselves.
     async fn check_erased_items(&mut self, world: &World) {
+        let [pk, sk] = TABLE_KEYS;
         let items = world
             .dynamodb
             .query()
             .table_name("ferry")
-            .key_condition_expression("pk = :id")
+            .key_condition_expression(format!("{pk} = :id"))
             .expression_attribute_values(":id", AttributeValue::S(self.id.to_string()))
             .consistent_read(true);
         let items = items.send().await.unwrap().items.unwrap();
         let create_id = self.create_id.clone().unwrap_or_default();
         let is_right = |item: &HashMap<String, AttributeValue>| {
-            let sk = item["sk"].as_s().unwrap();
-            let is_bare_mark = item.contains_key("erased_at") && item.len() == 6;
-            (sk == "head" && is_bare_mark) || (sk != "head" && !sk.contains(&create_id))
+            let sk = item[sk].as_s().unwrap();
+            let is_tombstone = item.contains_key("erased_at") && item.len() == 6;
+            (sk == "head" && is_tombstone) || (sk != "head" && !sk.contains(&create_id))
         };
         self.require(items.iter().all(is_right), || {
             format!("the erase left {items:?}")

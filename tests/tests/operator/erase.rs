@@ -115,9 +115,9 @@ async fn nothing_of_the_owner_is_left_and_nothing_of_others_changes() {
     assert_eq!(bobs_items(&world).await, before);
     let stored = stored(&world).await;
     assert_eq!(stored.len(), 2 + 5);
-    for mark in stored.iter().filter(|item| !item.contains_key("owner")) {
-        assert_eq!(mark.len(), 6, "{mark:?}");
-        assert!(!format!("{mark:?}").contains("alice"));
+    for tombstone in stored.iter().filter(|item| !item.contains_key("owner")) {
+        assert_eq!(tombstone.len(), 6, "{tombstone:?}");
+        assert!(!format!("{tombstone:?}").contains("alice"));
     }
     let gone = world.store.get(&held, world.clock.now()).await;
     assert_eq!(gone.unwrap(), None);

@@ -201,7 +201,7 @@ async fn every_command_works_with_a_running_bundle() {
     let shown: Value = serde_json::from_str(stdout(&shown, 0)).unwrap();
     assert_eq!(shown["result"], json!({"private": true}));
     let absent = local.operator(&["show", NO_SUCH_OPERATION]).await;
-    let expected = format!("error: nothing is stored of {NO_SUCH_OPERATION} in ferry");
+    let expected = format!("error: nothing is stored under {NO_SUCH_OPERATION} in ferry");
     assert_eq!(stderr(&absent, 1), expected);
 
     let restored = local.restored(1).await;
@@ -245,7 +245,7 @@ async fn every_command_works_with_a_running_bundle() {
     assert_eq!(stdout(&all, 0), summary);
     let shown = local.operator(&["show", &live]).await;
     let shown: Value = serde_json::from_str(stdout(&shown, 0)).unwrap();
-    assert_eq!(shown["record"], "mark");
+    assert_eq!(shown["record"], "tombstone");
     let shown = local.operator(&["show", &id]).await;
     assert_eq!(shown.status.code(), Some(0));
     local.stop().await;

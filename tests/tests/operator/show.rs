@@ -50,7 +50,7 @@ async fn it_shows_what_the_owner_sees_and_what_only_the_record_has() {
         ("/expired", json!(false)),
         ("/operation/status", json!("pending")),
         ("/operation/lock_version", json!(1)),
-        ("/internal/standing", json!("claimable")),
+        ("/internal/availability", json!("claimable")),
         ("/internal/attempts_max", json!(3)),
         ("/internal/idempotent", json!(false)),
         ("/internal/callback/attempts_made", json!(0)),
@@ -67,7 +67,7 @@ async fn it_shows_what_the_owner_sees_and_what_only_the_record_has() {
 
     claim_and_vanish(&world, &id).await;
     let held = show(&world, &id).await;
-    assert_eq!(held["internal"]["standing"], "busy");
+    assert_eq!(held["internal"]["availability"], "busy");
     assert_eq!(held["internal"]["lease_until"], "2027-01-15T08:01:00.000Z");
     assert!(held["internal"]["claim_id"].is_string());
 
@@ -129,10 +129,10 @@ async fn expired_half_erased_and_erased_operations_are_shown() {
     assert!(half_erased["erased_at"].is_string());
 
     assert_eq!(world.request("DELETE", &path, &[], "").await.status, 204);
-    let mark = show(&world, &id).await;
-    assert_eq!(mark["record"], "mark");
-    assert!(mark["erased_at"].is_string() && mark["create_id"].is_string());
-    assert!(mark["owner"].is_null() && mark["operation"].is_null());
+    let tombstone = show(&world, &id).await;
+    assert_eq!(tombstone["record"], "tombstone");
+    assert!(tombstone["erased_at"].is_string() && tombstone["create_id"].is_string());
+    assert!(tombstone["owner"].is_null() && tombstone["operation"].is_null());
 }
 
 #[tokio::test]

@@ -74,7 +74,7 @@ async fn the_audit_record_has_the_code_of_the_answer() {
         let lines = logged.take();
         let lines: Vec<_> = lines
             .iter()
-            .filter(|line| line.contains("audited"))
+            .filter(|line| line.contains("owner's request"))
             .collect();
         let [line] = lines.as_slice() else {
             panic!("{id} {action} {headers:?}: {lines:?}");

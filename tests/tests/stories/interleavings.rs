@@ -309,7 +309,7 @@ async fn a_dead_redelivery_counts_as_a_failed_attempt_of_its_round() {
 }
 
 #[tokio::test]
-async fn an_erase_whose_answer_was_lost_leaves_only_the_mark() {
+async fn an_erase_whose_answer_was_lost_leaves_only_the_tombstone() {
     let world = World::start().await;
     let text = incompressible(2000);
     let body = json!({"function": "demo.echo", "metadata": {"t": text}, "arguments": {"t": text}});
@@ -324,8 +324,8 @@ async fn an_erase_whose_answer_was_lost_leaves_only_the_mark() {
         .await;
     assert_eq!(erased.status, 204);
     let left = world.dynamodb.scan().table_name("ferry").send().await;
-    let [mark] = left.unwrap().items.unwrap().try_into().unwrap();
-    assert!(!mark.contains_key("owner"));
+    let [tombstone] = left.unwrap().items.unwrap().try_into().unwrap();
+    assert!(!tombstone.contains_key("owner"));
 }
 
 #[tokio::test]

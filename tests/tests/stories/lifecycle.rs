@@ -225,7 +225,7 @@ async fn an_ended_operation_cannot_be_cancelled_and_an_active_one_cannot_be_eras
 }
 
 #[tokio::test]
-async fn an_erase_leaves_a_mark_without_the_callers_data() {
+async fn an_erase_leaves_a_tombstone_without_the_callers_data() {
     let world = World::start().await;
     let text = incompressible(2000);
     let body = json!({"function": "demo.echo", "arguments": {"t": text}, "metadata": {"t": text}});
@@ -238,8 +238,8 @@ async fn an_erase_leaves_a_mark_without_the_callers_data() {
     );
     assert_eq!(world.request("DELETE", &path, &[], "").await.status, 204);
     let left = world.dynamodb.scan().table_name("ferry").send().await;
-    let [mark] = left.unwrap().items.unwrap().try_into().unwrap();
-    let mut names: Vec<_> = mark.keys().map(String::as_str).collect();
+    let [tombstone] = left.unwrap().items.unwrap().try_into().unwrap();
+    let mut names: Vec<_> = tombstone.keys().map(String::as_str).collect();
     names.sort_unstable();
     assert_eq!(
         names,
@@ -250,7 +250,7 @@ async fn an_erase_leaves_a_mark_without_the_callers_data() {
 /// As when the clock of the process that erased is ahead: the submit may have started before the
 /// erase.
 #[tokio::test]
-async fn a_submit_that_finds_a_mark_from_the_future_is_refused_as_retryable() {
+async fn a_submit_that_began_before_the_erase_gets_503_with_retry_after() {
     let world = World::start().await;
     let (body, key) = (r#"{"function":"demo.echo"}"#, [("idempotency-key", "k")]);
     let first = world.request("POST", "/operations", &key, body).await;

@@ -247,7 +247,7 @@ async fn a_dropped_callback_is_counted_unless_its_owner_erased_the_operation() {
     assert_eq!(
         served().await,
         expected([]),
-        "its mark shows that it was erased"
+        "its tombstone shows that it was erased"
     );
 
     let replaced = due("replaced").await;
@@ -267,11 +267,11 @@ async fn a_dropped_callback_is_counted_unless_its_owner_erased_the_operation() {
         let delete = world.dynamodb.delete_item().table_name(table);
         delete.set_key(Some(key.into())).send().await.unwrap();
     };
-    let erased = due("erased, and its mark deleted").await;
+    let erased = due("erased, and its tombstone deleted").await;
     erase(&erased).await;
     world.clock.advance(CALLBACK_ERASED_AGE_MAX);
     delete_record(&erased).await;
-    assert_eq!(served().await, expected([]), "DynamoDB deletes marks");
+    assert_eq!(served().await, expected([]), "DynamoDB deletes tombstones");
 
     let deleted = due("deleted").await;
     world.clock.advance(too_late());

@@ -28,7 +28,7 @@ fn large() -> String {
 }
 
 #[tokio::test]
-async fn an_erase_leaves_only_a_mark_even_after_replays_and_conflicts() {
+async fn an_erase_leaves_only_a_tombstone_even_after_replays_and_conflicts() {
     let world = World::start().await;
     let submit = async |body: &str| world.request("POST", "/operations", &KEY, body).await;
     let first = submit(&large()).await;
@@ -46,8 +46,8 @@ async fn an_erase_leaves_only_a_mark_even_after_replays_and_conflicts() {
     assert_eq!(world.request("DELETE", &path, &[], "").await.status, 204);
 
     let left = world.dynamodb.scan().table_name("ferry").send().await;
-    let [mark] = left.unwrap().items.unwrap().try_into().unwrap();
-    assert!(mark.contains_key("erased_at") && !mark.contains_key("owner"));
+    let [tombstone] = left.unwrap().items.unwrap().try_into().unwrap();
+    assert!(tombstone.contains_key("erased_at") && !tombstone.contains_key("owner"));
 }
 
 /// Both submits have read that the key has no operation.

@@ -163,13 +163,13 @@ async fn a_missing_or_unusable_secret_fails_the_start_without_showing_its_text()
     let in_secrets_manager =
         async |arn| start(&[("WEBHOOK_SECRETS", ""), ("WEBHOOK_SECRETS_ARN", arn)]).await;
     let error = in_secrets_manager(&unusable).await;
-    let known = "WEBHOOK_SECRETS_ARN names a secret that holds as secret 2 neither whsec_";
+    let known = "WEBHOOK_SECRETS_ARN refers to a secret that is malformed: secret 2 must be";
     assert!(
         error.starts_with(known) && !error.contains("s3cret"),
         "{error}"
     );
     let error = in_secrets_manager("no-such-secret").await;
-    let known = "WEBHOOK_SECRETS_ARN names a secret that cannot be read: GetSecretValue failed";
+    let known = "WEBHOOK_SECRETS_ARN refers to a secret that cannot be read: GetSecretValue failed";
     assert!(
         error.starts_with(known) && error.contains("ResourceNotFoundException"),
         "{error}"

@@ -87,8 +87,8 @@ fn is_end(cause: &(dyn Error + 'static)) -> bool {
         // The sender ended the connection, since too many bytes came before an answer.
         return false;
     }
-    // TLS errors are I/O errors. By an alert the receiver ends the connection; any other one is an
-    // invalid answer.
+    // TLS errors are I/O errors. An alert means that the receiver closed the connection; any other
+    // one is an invalid answer.
     let tls = fault.downcast_ref::<rustls::Error>();
     tls.is_none_or(|fault| matches!(fault, rustls::Error::AlertReceived(_)))
 }

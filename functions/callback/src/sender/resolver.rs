@@ -56,7 +56,7 @@ impl Service<Name> for JudgingResolver {
     }
 
     /// One address that is not allowed refuses the whole name: no honest receiver mixes public and
-    /// private addresses, and a name that does speculates on which of them the client chooses.
+    /// private addresses, and a name that does is betting on which one the client chooses.
     fn call(&mut self, name: Name) -> Self::Future {
         let lookup = self.names.resolve(name);
         let (reach, allowed) = (self.reach, Arc::clone(&self.allowed));
@@ -68,7 +68,7 @@ impl Service<Name> for JudgingResolver {
             for address in &addresses {
                 reach.judge(*address, &allowed)?;
             }
-            // The client replaces port 0 by the URL's.
+            // The client replaces port 0 with the URL's.
             let judged = addresses.into_iter().map(|ip| SocketAddr::new(ip, 0));
             Ok(judged.collect::<Vec<_>>().into_iter())
         })

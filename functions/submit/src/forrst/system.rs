@@ -112,7 +112,7 @@ impl Handler {
                 ComponentHealth::new(HealthStatus::Healthy, Some(latency))
             }
             Err(error) => {
-                tracing::error!("{}", chain(&error));
+                tracing::error!("health check failed: {}", chain(&error));
                 ComponentHealth::new(HealthStatus::Unhealthy, None)
             }
         }

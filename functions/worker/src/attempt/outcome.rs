@@ -72,11 +72,11 @@ impl Handler {
         }
     }
 
-    /// Fails the attempt of an operation whose record names a function that this worker does not
-    /// have, although its message named one that it has. No step takes a claim back, so the attempt
-    /// counts, and the last one ends the operation. But a false message costs one attempt and not
-    /// all that are left: a true one takes its place, which waits for a worker with the function
-    /// without a claim, until the deadline ([`Handler::wait_for_deployment`]).
+    /// Fails an attempt whose message named a function that this worker has, while the record names
+    /// one that it lacks. A claim cannot be undone, so the attempt counts, and the last one ends
+    /// the operation. To lose one attempt and not all, this replaces the message with one that
+    /// names the record's function, which then waits unclaimed until the deadline for a worker that
+    /// has it ([`Handler::wait_for_deployment`]).
     pub(crate) async fn fail_not_deployed(
         &self,
         received: &ReceivedDispatch<'_>,
@@ -84,10 +84,10 @@ impl Handler {
         missing: NotDeployed,
     ) -> Disposition {
         let outcome = AttemptOutcome::not_deployed(missing);
-        // Without a backoff: the true message waits.
+        // Without a backoff: the message that replaces this one waits.
         match self.record(held, outcome, Duration::ZERO).await {
             Ok(Recorded::Ended(operation)) => self.acknowledge_ended(&operation).await,
-            // A crash here brings the false message back, for another attempt.
+            // A crash here brings the received message back, for another attempt.
             Ok(Recorded::Retried { .. }) => {
                 received.replace(&Dispatch::of(held.operation()), 0).await
             }
@@ -95,8 +95,8 @@ impl Handler {
         }
     }
 
-    /// Writes the outcome of an attempt. The error is what becomes of the message when that was not
-    /// possible.
+    /// Writes the outcome of an attempt. `Err` is the message's disposition if the outcome was not
+    /// written.
     async fn record(
         &self,
         held: &Held,
@@ -162,7 +162,8 @@ impl Handler {
                 Err(error @ (StoreError::Unreachable { .. } | StoreError::Throttled))
                     if next < give_up_at =>
                 {
-                    tracing::warn!("the store's call is made again: {}", chain(&error));
+                    let secs = UNAVAILABLE_RETRY_INTERVAL.as_secs();
+                    tracing::warn!("store unavailable, retrying in {secs} s: {}", chain(&error));
                     self.clock.sleep_until(next).await;
                 }
                 outcome => return outcome,
@@ -175,7 +176,7 @@ const fn log_name(write: &AttemptWrite) -> &'static str {
     match write {
         AttemptWrite::Complete(_) => "completed",
         AttemptWrite::Fail(_) => "failed",
-        AttemptWrite::Retry { .. } => "to be retried",
+        AttemptWrite::Retry { .. } => "retried",
     }
 }
 

@@ -10,6 +10,7 @@ use local::client::{http_client, sdk_config};
 use local::guard::Allowed;
 use serde_json::json;
 use shared::clock::SystemClock;
+use shared::store::table::{BY_OWNER, TABLE_KEYS};
 use tokio::net::TcpListener;
 
 use crate::probe::{self, ProbeListener};
@@ -87,9 +88,9 @@ async fn a_bundle_starts_wires_and_stops_every_part() {
         .iter()
         .map(KeySchemaElement::attribute_name)
         .collect();
-    assert_eq!(keys, ["pk", "sk"]);
+    assert_eq!(keys, TABLE_KEYS);
     let index = table.global_secondary_indexes()[0].index_name();
-    assert_eq!(index, Some("by_owner"));
+    assert_eq!(index, Some(BY_OWNER));
 
     let queues = aws_sdk_sqs::Client::new(&sdk_config(&variables["AWS_ENDPOINT_URL_SQS"]));
     let mut all_held = Vec::new();

@@ -207,7 +207,7 @@ fn the_answer_names_a_fault_of_the_text_but_not_why_a_host_is_refused() {
     let tables = [refused::ALWAYS, refused::CLOUD, refused::PRIVATE_NAMES];
     for (reason, urls) in tables.iter().copied().flatten() {
         let expected = match reason {
-            Character => "must be ASCII without spaces, control characters and backslashes",
+            Character => "must be ASCII without spaces, control characters or backslashes",
             Fragment => "must not have a fragment (#)",
             Scheme => "must be an https URL",
             Slashes => "must have two slashes after the scheme",

@@ -66,7 +66,7 @@ pub(crate) fn mark_erased(state: &mut State, config: &Config, create: u8, begun:
     marked.is_some()
 }
 
-/// The submits that had begun before the mark of an incarnation; none when the mark is gone.
+/// The submits that had begun before the mark of an incarnation; none once its tombstone is gone.
 pub(crate) fn begun_before_mark(state: &State, create: u8) -> u8 {
     let marked = state.head.as_ref().filter(|head| head.erased);
     let marked = marked.map(|head| head.create).or(state.tombstone);

@@ -58,7 +58,7 @@ impl ErrorObject {
     }
 
     /// An error with the place of its cause: an RFC 6901 pointer from the request's root. `detail`
-    /// reads on after it.
+    /// completes a sentence that begins with the pointer.
     #[must_use]
     pub fn at(code: Code, pointer: impl Into<String>, detail: &str) -> Self {
         // A field error truncates pointers that are too long.

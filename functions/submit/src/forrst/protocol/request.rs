@@ -24,8 +24,8 @@ pub struct Reading {
     pub request: Result<Request, Errors>,
 }
 
-/// What the answer to a request repeats of it, whatever else is wrong. The default is for a request
-/// that could not be read.
+/// What the response echoes, even when the rest is invalid. The default is for a request that could
+/// not be read.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Echo {
     /// The request's id, when it is valid.
@@ -77,7 +77,7 @@ fn read_envelope(raw: &RawValue, echo: &mut Echo) -> Result<Request, Errors> {
         faults.push(ErrorObject::at(code, pointer, &kind.to_string()));
     }
     let Some(mut members) = Members::of(raw) else {
-        // A name in the envelope is not valid Unicode, which the check has found.
+        // `json::check` has reported it: a member name is not valid Unicode.
         return faults.finish(Err(Invalid));
     };
     let mut fields = Fields::default();
@@ -118,7 +118,7 @@ fn read_envelope(raw: &RawValue, echo: &mut Echo) -> Result<Request, Errors> {
     faults.finish(request)
 }
 
-/// The code of a fault that JSON's grammar allows.
+/// The code for a structural error (a duplicate name, too deep) in valid JSON.
 fn code_of_structure(pointer: &str) -> Code {
     let mut tokens = pointer.split('/').skip(1);
     match [tokens.next(), tokens.next(), tokens.next()] {
@@ -165,7 +165,7 @@ fn check_protocol(raw: &RawValue, faults: &mut Faults) {
         && version.major != PROTOCOL_MAJOR
     {
         let pointer = "/protocol/version";
-        let detail = format!("must be of the major version {PROTOCOL_MAJOR}");
+        let detail = format!("must have major version {PROTOCOL_MAJOR}");
         faults.push(
             ErrorObject::at(Code::InvalidProtocolVersion, pointer, &detail).with_details(
                 &json!({"requested": version.to_string(), "supported": [PROTOCOL_VERSION]}),
@@ -196,6 +196,7 @@ impl Call {
             .and_then(|raw| fields.version("version", raw).ok());
         faults.extend(Code::InvalidRequest, fields.into_errors());
 
+        // Arguments have their own error code.
         let mut fields = Fields::at(POINTER);
         let arguments = match members.take("arguments") {
             Some(raw) => fields

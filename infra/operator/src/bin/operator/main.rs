@@ -44,7 +44,7 @@ struct Arguments {
 enum Command {
     /// Send a message for every operation that has not ended, and for every callback that is due.
     Requeue(RequeueArguments),
-    /// Show everything that is stored of an operation, as JSON.
+    /// Show everything that is stored for an operation, as JSON.
     Show(ShowArguments),
     /// Erase every operation of an owner, expired ones included.
     Erase(EraseArguments),

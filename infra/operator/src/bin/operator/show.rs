@@ -24,7 +24,7 @@ pub(crate) async fn show(arguments: &ShowArguments, services: &Services) -> Comm
     let inspected = services.store().inspect(id).await?;
     let view = View::new(id, &inspected, arguments.payloads, SystemClock.now());
     let Some(view) = view else {
-        return Err(format!("nothing is stored of {id} in {}", services.table).into());
+        return Err(format!("nothing is stored under {id} in {}", services.table).into());
     };
     let text = serde_json::to_string_pretty(&view)?;
     writeln!(stdout(), "{}", visible_lines(&text))?;

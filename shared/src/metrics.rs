@@ -30,8 +30,8 @@ pub const OUTCOME: &str = "outcome";
 /// The dimension of metrics that can roll a deployment back: the version of the Lambda function.
 pub const VERSION: &str = "version";
 
-/// CloudFormation's limit on a stack's name. CloudWatch accepts 255 characters for a namespace and
-/// 1,024 for a dimension's value.
+/// AWS's limit on a stack's name. CloudWatch accepts 255 characters for a namespace and 1,024 for a
+/// dimension's value.
 const NAME_BYTES_MAX: usize = 128;
 
 /// A counter or a timer. A parameter is a dimension's value: the called function's name, or the

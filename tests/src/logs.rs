@@ -13,10 +13,7 @@ use shared::telemetry;
 use tracing::subscriber::DefaultGuard;
 
 /// Logs warnings and errors of this process in the output of the test that causes them.
-///
-/// # Panics
-///
-/// Never.
+#[expect(clippy::missing_panics_doc, reason = "it cannot panic")]
 pub fn log_warnings() {
     let level = Environment::from_iter([("AWS_LAMBDA_LOG_LEVEL", "WARN")]);
     telemetry::start(&level).expect("WARN is a level");

@@ -1,8 +1,7 @@
 //! Serves a wake-up: POST, record the attempt, send the next wake-up if one is needed, acknowledge.
 //!
-//! After a crash between POST and record, the returned message is POSTed again. After a crash
-//! between record and next wake-up, the returned message finds the attempt recorded and sends the
-//! next wake-up.
+//! After a crash between POST and record, the returned message makes the POST again. After a
+//! crash between record and next wake-up, it finds the attempt recorded and sends the wake-up.
 
 use std::time::Duration;
 

@@ -23,7 +23,7 @@ use shared::request::Fields;
 use shared::store::StoreError;
 
 use self::protocol::{
-    AsyncAnswer, DeadlineAnswer, Echo, ErrorObject, Errors, IdempotencyAnswer, Reading,
+    AsyncAnswer, DeadlineAnswer, Echo, ErrorObject, Errors, IdempotencyAnswer, ParsedBody,
     Request as Call, Response, SystemCall, TracingAnswer, WebhookAnswer,
 };
 use crate::Handler;
@@ -90,14 +90,14 @@ impl Handler {
     /// Serves a call. Accepting costs what it does by REST; the wait for the result adds reads.
     pub(crate) async fn forrst(&self, request: &Request) -> Answer {
         let start = self.clock.now();
-        let reading = match body(request) {
-            Ok(body) => Reading::of(body),
-            Err(problem) => Reading {
+        let parsed = match body(request) {
+            Ok(body) => ParsedBody::of(body),
+            Err(problem) => ParsedBody {
                 echo: Echo::default(),
                 request: Err(problem.into()),
             },
         };
-        let echo = reading.echo;
+        let echo = parsed.echo;
         let trace = echo.tracing.as_ref().map(|tracing| Trace {
             trace_id: tracing.options.trace_id.clone(),
             span_id: format!("{:016x}", u64::from_be_bytes(self.random.bytes())),
@@ -107,7 +107,7 @@ impl Handler {
             start,
             trace: trace.as_ref(),
         };
-        let response = match reading.request {
+        let response = match parsed.request {
             Ok(call) => self.call(&context, request, call).await,
             Err(errors) => Err(errors.into()),
         };

@@ -13,11 +13,8 @@ use crate::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 
 /// An HTTP client for plain-HTTP addresses on this machine: it trusts no certificate, follows no
 /// redirect and ignores proxy settings.
-///
-/// # Panics
-///
-/// Never: its settings are constants.
 #[must_use]
+#[expect(clippy::missing_panics_doc, reason = "it cannot panic")]
 pub fn http_client() -> reqwest::Client {
     // reqwest requires a TLS configuration. Its own one spares this process a global provider.
     let tls = rustls::ClientConfig::builder_with_provider(
@@ -37,11 +34,8 @@ pub fn http_client() -> reqwest::Client {
 
 /// The AWS SDK's settings for a store or for queues at `endpoint`, with the bundle's region and
 /// credentials.
-///
-/// # Panics
-///
-/// Never, as [`http_client`].
 #[must_use]
+#[expect(clippy::missing_panics_doc, reason = "it cannot panic")]
 pub fn sdk_config(endpoint: &str) -> SdkConfig {
     let credentials = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "local");
     let tls = tls_context(&Environment::default()).expect("no setting is malformed");

@@ -93,7 +93,7 @@ impl Submissions {
                 let store = &self.operations.store;
                 let existing = store.existing_for(&operation.id, owner, now).await?;
                 if let Some(existing) = existing {
-                    return Ok(repeated(Box::new(existing), idempotency));
+                    return Ok(replay_or_conflict(Box::new(existing), idempotency));
                 }
             }
             let existing = match self.send_and_create(&operation).await? {
@@ -117,7 +117,7 @@ impl Submissions {
                 // it.
                 continue;
             };
-            return Ok(repeated(existing, idempotency));
+            return Ok(replay_or_conflict(existing, idempotency));
         }
         tracing::error!("no unused operation id after {DRAWS_MAX} tries; submit refused with 503");
         Ok(AcceptOutcome::Unavailable)
@@ -253,7 +253,7 @@ impl Submissions {
 }
 
 /// The outcome of a submission whose key an earlier one has used.
-fn repeated(existing: Box<Operation>, idempotency: &Idempotency) -> AcceptOutcome {
+fn replay_or_conflict(existing: Box<Operation>, idempotency: &Idempotency) -> AcceptOutcome {
     if existing.request_hash == Some(idempotency.request_hash) {
         report(Metric::SubmitReplayed(&existing.function), &existing);
         AcceptOutcome::Replayed(existing)

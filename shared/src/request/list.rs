@@ -88,10 +88,7 @@ impl ListParameters {
         match name {
             "status" => match value.parse::<Status>() {
                 Ok(status) => self.filter.status = Some(status),
-                Err(_) => {
-                    let [most @ .., last] = Status::ALL.map(Status::as_str);
-                    self.reject(name, format!("must be {} or {last}", most.join(", ")));
-                }
+                Err(_) => self.reject(name, status_rule()),
             },
             "function" => self.filter.function = Some(value.to_owned()),
             "created_after" | "created_before" => match value.parse::<Moment>() {
@@ -148,6 +145,11 @@ impl ListParameters {
             Err(self.errors)
         }
     }
+}
+
+fn status_rule() -> String {
+    let [most @ .., last] = Status::ALL.map(Status::as_str);
+    format!("must be {} or {last}", most.join(", "))
 }
 
 /// Digits only: a query has no other form of a number.

@@ -57,7 +57,7 @@ pub enum Claimed {
     Absent,
     /// It expired while a callback was due for which no message was sent.
     ExpiredWithCallback,
-    /// The record is of another incarnation than the message. A worker never touches it.
+    /// Message and record are of different incarnations. A worker never touches such a record.
     OtherIncarnation,
     /// Another worker holds it, or it is in backoff.
     Busy {

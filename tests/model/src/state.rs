@@ -92,7 +92,7 @@ pub enum Breach {
     EndedRoundChanged = 16,
     /// A redelivery started a second round.
     RoundStartedAgain = 32,
-    /// An erase marked another incarnation than its own.
+    /// An erase marked an incarnation that it had not read.
     SuccessorErased = 64,
     /// A replay was answered with an operation that did not exist.
     RepliedFromNothing = 128,

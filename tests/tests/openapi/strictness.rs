@@ -10,7 +10,7 @@ use shared::domain::time::Timestamp;
 use shared::http::{idempotency_key, list_request};
 use shared::request::Cursor;
 use shared::store::{ListFilter, Position};
-use submit::forrst::protocol::Reading;
+use submit::forrst::protocol::ParsedBody;
 use tests::openapi::{Document, Side};
 
 #[path = "../../../shared/src/domain/callback_url/tests/accepted.rs"]
@@ -58,7 +58,7 @@ fn request_faults(document: &Document) -> Vec<String> {
         let allowed = document
             .schema_faults(Side::Theirs, SCHEMA, &value)
             .is_empty();
-        let accepted = Reading::of(text.as_bytes()).request.is_ok();
+        let accepted = ParsedBody::of(text.as_bytes()).request.is_ok();
         if allowed != accepted {
             faults.push(format!(
                 "{SCHEMA}: {members} is allowed: {allowed}, and accepted: {accepted}"
@@ -313,5 +313,7 @@ fn is_call(call: &Value) -> bool {
 
 fn is_request(protocol: &Value, call: &Value) -> bool {
     let request = json!({"protocol": protocol, "id": "r", "call": call});
-    Reading::of(request.to_string().as_bytes()).request.is_ok()
+    ParsedBody::of(request.to_string().as_bytes())
+        .request
+        .is_ok()
 }

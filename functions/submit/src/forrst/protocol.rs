@@ -52,7 +52,7 @@ pub use self::options::{
     AsyncOptions, DeadlineLimit, DeadlineOptions, IdempotencyOptions, Specified, TracingOptions,
     WebhookEvent, WebhookOptions,
 };
-pub use self::request::{Echo, Reading, Request};
+pub use self::request::{Echo, ParsedBody, Request};
 pub use self::response::Response;
 pub use self::retry::{RetryAnswer, RetryStrategy};
 pub use self::system::{SystemCall, describe};

@@ -18,7 +18,7 @@ const ARGUMENTS: &str = "/call/arguments";
 
 /// A body as far as it could be read.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Reading {
+pub struct ParsedBody {
     pub echo: Echo,
     /// The request, or its faults.
     pub request: Result<Request, Errors>,
@@ -50,7 +50,7 @@ pub struct Request {
     pub extensions: Extensions,
 }
 
-impl Reading {
+impl ParsedBody {
     /// Reads a body.
     #[must_use]
     pub fn of(body: &[u8]) -> Self {

@@ -8,7 +8,7 @@ mod system;
 
 use serde_json::{Value, json};
 
-use super::{Errors, Reading, Source};
+use super::{Errors, ParsedBody, Source};
 use shared::domain::id::{CreateId, OperationId};
 use shared::domain::json::Json;
 use shared::domain::operation::{Operation, Origin, Owner, Payload, State};
@@ -39,8 +39,8 @@ fn with_extension(options: &Value, name: &str) -> Value {
     envelope
 }
 
-fn read(envelope: &Value) -> Reading {
-    Reading::of(envelope.to_string().as_bytes())
+fn read(envelope: &Value) -> ParsedBody {
+    ParsedBody::of(envelope.to_string().as_bytes())
 }
 
 /// The codes and places of errors.

@@ -183,10 +183,10 @@ fn only_errors_that_a_retry_can_overcome_say_how_to_retry() {
 #[test]
 fn extensions_are_answered_in_order_and_as_spelled() {
     let mut pending = operation(State::Pending);
-    let reading = read(&envelope());
-    let options = reading.echo.tracing.clone().unwrap().options;
+    let parsed = read(&envelope());
+    let options = parsed.echo.tracing.clone().unwrap().options;
     let respond = |operation: &Operation| {
-        Response::null(reading.echo.clone())
+        Response::null(parsed.echo.clone())
             .with(TracingAnswer::new(&options.trace_id, "span_2", TOOK))
             .with(AsyncAnswer::new(operation, NOW))
             .into_answer(TOOK)

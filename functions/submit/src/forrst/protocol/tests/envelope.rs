@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::{ExtensionName, Reading};
+use super::super::{ExtensionName, ParsedBody};
 use super::{assert_faults, codes_and_places, envelope, read};
 
 /// The envelope with the value at `pointer` replaced, or left out.
@@ -19,14 +19,14 @@ fn altered(pointer: &str, value: Option<Value>) -> Value {
 
 #[test]
 fn a_valid_request_is_read_whole() {
-    let reading = read(&envelope());
-    let request = reading.request.unwrap();
+    let parsed = read(&envelope());
+    let request = parsed.request.unwrap();
     assert_eq!(request.id, "req_1");
     assert_eq!(request.function, "demo.echo");
     assert_eq!(request.version.unwrap().to_string(), "1.0.0");
     assert_eq!(request.arguments.as_str(), r#"{"n":1}"#);
     assert!(request.extensions.prefers_async());
-    assert_eq!(reading.echo.tracing, request.extensions.tracing);
+    assert_eq!(parsed.echo.tracing, request.extensions.tracing);
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn unknown_members_of_a_newer_version_are_ignored() {
 fn arguments_are_kept_as_they_were_sent() {
     let sent = r#"{"protocol":{"name":"forrst","version":"0.1.0"},"id":"1",
         "call":{"function":"f","arguments":{"b":1.0e5,"a":9007199254740993}}}"#;
-    let request = Reading::of(sent.as_bytes()).request.unwrap();
+    let request = ParsedBody::of(sent.as_bytes()).request.unwrap();
     assert_eq!(
         request.arguments.as_str(),
         r#"{"b":1.0e5,"a":9007199254740993}"#
@@ -190,15 +190,15 @@ fn every_fault_is_reported_at_once_and_a_valid_id_is_echoed() {
             ("EXTENSION_NOT_SUPPORTED", "/extensions/2/urn"),
         ],
     );
-    let reading = read(&wrong);
-    assert_eq!(reading.request.unwrap_err().status(), 400);
-    assert_eq!(reading.echo.id.as_deref(), Some("req_1"));
+    let parsed = read(&wrong);
+    assert_eq!(parsed.request.unwrap_err().status(), 400);
+    assert_eq!(parsed.echo.id.as_deref(), Some("req_1"));
     assert_eq!(
-        reading.echo.tracing.as_ref().unwrap().options.trace_id,
+        parsed.echo.tracing.as_ref().unwrap().options.trace_id,
         "trace"
     );
     assert_eq!(
-        reading.echo.spellings.urn(ExtensionName::Retry),
+        parsed.echo.spellings.urn(ExtensionName::Retry),
         "urn:forrst:ext:retry"
     );
 }
@@ -218,14 +218,14 @@ fn a_body_that_is_not_json_is_refused_at_its_byte() {
         (b"{\"id\":\"1\"", "9"),
         (b"{\n\"id\":\"\xff\"}", "8"),
     ] {
-        let reading = Reading::of(bytes);
-        let errors = reading.request.unwrap_err();
+        let parsed = ParsedBody::of(bytes);
+        let errors = parsed.request.unwrap_err();
         assert_eq!(
             codes_and_places(&errors),
             [("PARSE_ERROR".to_owned(), position.to_owned())]
         );
         assert_eq!(errors.status(), 400);
-        assert_eq!(reading.echo.id, None);
+        assert_eq!(parsed.echo.id, None);
     }
 }
 
@@ -286,10 +286,10 @@ fn faults_that_the_grammar_allows_are_refused_at_their_place() {
         ),
     ] {
         assert!(right.contains(from), "{right}");
-        let reading = Reading::of(right.replace(from, &to).as_bytes());
-        let faults = codes_and_places(&reading.request.unwrap_err());
+        let parsed = ParsedBody::of(right.replace(from, &to).as_bytes());
+        let faults = codes_and_places(&parsed.request.unwrap_err());
         assert_eq!(faults, [(code.to_owned(), place.to_owned())]);
-        assert_eq!(reading.echo.id.as_deref(), Some("req_1"), "{place}");
+        assert_eq!(parsed.echo.id.as_deref(), Some("req_1"), "{place}");
     }
 }
 
@@ -302,9 +302,9 @@ fn an_invalid_id_is_not_echoed() {
         r#""id":"req_1","a":1,"a":1,"id":"req_1""#,
         r#""id":"\ud800""#,
     ] {
-        let reading = Reading::of(right.replace(id, to).as_bytes());
-        assert_eq!(reading.echo.id, None);
-        let faults = codes_and_places(&reading.request.unwrap_err());
+        let parsed = ParsedBody::of(right.replace(id, to).as_bytes());
+        assert_eq!(parsed.echo.id, None);
+        let faults = codes_and_places(&parsed.request.unwrap_err());
         assert!(faults.contains(&("INVALID_REQUEST".to_owned(), "/id".to_owned())));
     }
 }

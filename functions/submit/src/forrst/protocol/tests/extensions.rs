@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::super::{
-    CallbackRequest, DeadlineLimit, DeadlineOptions, Extension, ExtensionName, Extensions, Reading,
-    Spelling, Spellings,
+    CallbackRequest, DeadlineLimit, DeadlineOptions, Extension, ExtensionName, Extensions,
+    ParsedBody, Spelling, Spellings,
 };
 use super::{NOW, assert_faults, envelope, read, with_extension};
 use shared::domain::callback::Event;
@@ -167,7 +167,7 @@ fn the_value_of_a_deadline_is_a_whole_number_in_any_spelling() {
         let envelope = with_extension(&json!({"value": 0, "unit": "second"}), "deadline");
         let envelope = envelope.to_string();
         let envelope = envelope.replace(r#""value":0"#, &format!(r#""value":{value}"#));
-        let request = Reading::of(envelope.as_bytes()).request;
+        let request = ParsedBody::of(envelope.as_bytes()).request;
         let limit = request
             .ok()
             .map(|request| request.extensions.deadline.unwrap().options.limit);

@@ -7,7 +7,7 @@ use proptest::sample::Index;
 use serde_json::{Value, json};
 
 use super::super::{
-    DeadlineAnswer, Echo, Errors, Reading, Response, SystemCall, SystemFunction, TracingAnswer,
+    DeadlineAnswer, Echo, Errors, ParsedBody, Response, SystemCall, SystemFunction, TracingAnswer,
     describe,
 };
 use super::{NOW, alice, body, envelope};
@@ -199,7 +199,7 @@ fn changed(mut value: Value, changes: &[Change]) -> String {
 
 /// Reads as the handler does, and answers as far as that needs no store.
 fn answer(sent: &[u8]) -> (Option<String>, Answer) {
-    let Reading { echo, request } = Reading::of(sent);
+    let ParsedBody { echo, request } = ParsedBody::of(sent);
     let id = echo.id.clone();
     let outcome = request.and_then(|request| {
         match SystemCall::read(&request, &echo.spellings, &alice(), &Validators::default()) {

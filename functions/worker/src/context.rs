@@ -22,7 +22,7 @@ const PROGRESS_STEPS: f64 = 1e6;
 pub struct Context {
     attempt: u32,
     deadline: Timestamp,
-    cancelled: watch::Receiver<bool>,
+    aborted: watch::Receiver<bool>,
     report: Arc<dyn Fn(Report) + Send + Sync>,
     clients: Arc<Clients>,
     clock: Arc<dyn Clock>,
@@ -40,7 +40,7 @@ impl Context {
     pub(crate) fn new(
         attempt: u32,
         deadline: Timestamp,
-        cancelled: watch::Receiver<bool>,
+        aborted: watch::Receiver<bool>,
         report: impl Fn(Report) + Send + Sync + 'static,
         clients: Arc<Clients>,
         clock: Arc<dyn Clock>,
@@ -48,7 +48,7 @@ impl Context {
         Self {
             attempt,
             deadline,
-            cancelled,
+            aborted,
             report: Arc::new(report),
             clients,
             clock,
@@ -56,7 +56,7 @@ impl Context {
     }
 
     /// The context of work that runs without an operation: in its first attempt, with the longest
-    /// time that an attempt can have, and never cancelled. `report` receives the fraction and the
+    /// time that an attempt can have, and never aborted. `report` receives the fraction and the
     /// message of each report.
     #[must_use]
     pub fn detached(
@@ -64,11 +64,11 @@ impl Context {
         clock: Arc<dyn Clock>,
         report: impl Fn(f64, &str) + Send + Sync + 'static,
     ) -> Self {
-        let (_, never_cancelled) = watch::channel(false);
+        let (_, never_aborted) = watch::channel(false);
         Self::new(
             1,
             clock.now() + Duration::from_secs(u64::from(WORKER_TIMEOUT_SECS)) - INVOCATION_MARGIN,
-            never_cancelled,
+            never_aborted,
             move |made| report(made.fraction, made.message.as_deref().unwrap_or_default()),
             Arc::new(Clients::new(environment)),
             clock,
@@ -102,18 +102,19 @@ impl Context {
         (self.report)(report);
     }
 
-    /// Whether the attempt was aborted and its result is no longer needed. Work that awaits is
-    /// dropped by then. Work that computes for long should check this now and then: the process has
-    /// to end when work ignores its abort.
+    /// Whether the attempt was aborted: by a cancel, by a time limit, or because its lease was lost.
+    /// What work returns after that is discarded. Work that awaits is dropped by then. Work that
+    /// computes for long must check this regularly: if it is still running five seconds after its
+    /// abort, the worker process exits.
     #[must_use]
-    pub fn is_cancelled(&self) -> bool {
-        *self.cancelled.borrow()
+    pub fn is_aborted(&self) -> bool {
+        *self.aborted.borrow()
     }
 
     /// Completes when the attempt is aborted.
-    pub async fn cancelled(&self) {
-        let mut cancelled = self.cancelled.clone();
-        if cancelled.wait_for(|cancelled| *cancelled).await.is_err() {
+    pub async fn aborted(&self) {
+        let mut aborted = self.aborted.clone();
+        if aborted.wait_for(|aborted| *aborted).await.is_err() {
             // The sender is gone, so nothing can abort the attempt any more.
             std::future::pending::<()>().await;
         }

@@ -16,13 +16,13 @@ pub struct CsvSummarize;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Args {
-    /// The table as CSV (RFC 4180), its first record the names of its columns. A byte order mark
-    /// before it is skipped, and so is a first line such as `sep=;`, which names the delimiter.
-    /// Empty lines are skipped, but below a header of one column each is an empty field.
+    /// The table as CSV (RFC 4180). The first record names the columns. A byte order mark before it
+    /// is skipped, and so is a first line such as `sep=;`, which names the delimiter. Empty lines
+    /// are skipped, but below a header of one column each is an empty field.
     pub csv: String,
-    /// What separates fields. When left out: what a `sep=` line names, else the one that splits the
-    /// header into the most fields. Of several, the one that splits the second record into as many,
-    /// then the first of `,` `;` tab `|`.
+    /// The field separator. Default: the one that a `sep=` line names; otherwise the one that splits
+    /// the header into the most fields. Ties go to the one that splits the second record into as
+    /// many, then to the first of `,` `;` tab `|`.
     pub delimiter: Option<Delimiter>,
 }
 
@@ -84,7 +84,7 @@ impl JsonSchema for Delimiter {
 /// The result of `csv.summarize`.
 #[derive(Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Output {
-    /// The number of records without the first.
+    /// The number of records, not counting the header.
     pub rows: u64,
     /// The columns, in their order.
     pub columns: Vec<Column>,
@@ -97,9 +97,9 @@ pub struct Column {
     pub name: String,
     /// The number of fields that are not empty.
     pub count: u64,
-    /// The number of different fields among them.
+    /// The number of distinct non-empty values.
     pub distinct: u64,
-    /// Only of a column whose fields are all numbers or empty.
+    /// Present only if every field is a number or empty.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub numbers: Option<Numbers>,
 }
@@ -116,7 +116,7 @@ pub struct Numbers {
     pub max: f64,
     /// The double nearest to the exact mean.
     pub mean: f64,
-    /// The standard deviation of the whole population.
+    /// The population standard deviation.
     pub standard_deviation: f64,
 }
 
@@ -128,8 +128,8 @@ impl Function for CsvSummarize {
     const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(300);
     const DEADLINE_SECS: u32 = 3600;
     const RETRY: RetryPolicy = RetryPolicy {
-        first: Duration::from_secs(2),
-        longest: Duration::from_secs(60),
+        initial: Duration::from_secs(2),
+        max: Duration::from_secs(60),
     };
 
     type Args = Args;

@@ -11,8 +11,8 @@ use crate::domain::backoff::RetryPolicy;
 use crate::domain::json::Json;
 
 const RETRY: RetryPolicy = RetryPolicy {
-    first: Duration::from_secs(1),
-    longest: Duration::from_secs(10),
+    initial: Duration::from_secs(1),
+    max: Duration::from_secs(10),
 };
 
 /// Any JSON object, exactly as sent.

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-/// Waits between attempts that double from `first` to at most `longest`.
+/// Waits between attempts that double from `initial` to at most `max`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
-    pub first: Duration,
-    pub longest: Duration,
+    pub initial: Duration,
+    pub max: Duration,
 }
 
 impl RetryPolicy {
@@ -16,7 +16,7 @@ impl RetryPolicy {
     #[must_use]
     pub fn delay(&self, attempt: u32, jitter: f64) -> Duration {
         let doublings = attempt.saturating_sub(1).min(31);
-        let full = self.first.saturating_mul(1 << doublings).min(self.longest);
+        let full = self.initial.saturating_mul(1 << doublings).min(self.max);
         full.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0))
     }
 }
@@ -44,8 +44,8 @@ mod tests {
             jitter in 0.0..1.0,
         ) {
             let policy = RetryPolicy {
-                first: Duration::from_secs(2),
-                longest: Duration::from_secs(300),
+                initial: Duration::from_secs(2),
+                max: Duration::from_secs(300),
             };
             let delay = policy.delay(attempt, jitter);
             let full = Duration::from_secs(300.min(2 << (attempt - 1).min(20)));

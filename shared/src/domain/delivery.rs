@@ -18,8 +18,8 @@ const GONE: u16 = 410;
 /// once.
 const FALLBACK_DELAY: Duration = Duration::from_secs(CALLBACK_ANNOUNCEMENT_SECS as u64);
 const DEFERRAL: RetryPolicy = RetryPolicy {
-    first: Duration::from_secs(CALLBACK_DEFERRAL_SECS as u64),
-    longest: Duration::from_secs(CALLBACK_DEFERRAL_SECS_MAX as u64),
+    initial: Duration::from_secs(CALLBACK_DEFERRAL_SECS as u64),
+    max: Duration::from_secs(CALLBACK_DEFERRAL_SECS_MAX as u64),
 };
 
 /// An operation whose callback is due.

@@ -79,8 +79,8 @@ pub const BATCH_GET_MAX: usize = 100;
 pub const BATCH_RETRIES_MAX: u32 = 3;
 /// The pauses before them.
 pub const BATCH_RETRY: RetryPolicy = RetryPolicy {
-    first: Duration::from_millis(100),
-    longest: Duration::from_millis(400),
+    initial: Duration::from_millis(100),
+    max: Duration::from_millis(400),
 };
 
 /// The unit in which DynamoDB bills a write, in bytes: an ordinary operation's head stays within
@@ -263,7 +263,7 @@ const _: () = {
     // Two queries, a batch read after each, and the retries with their pauses.
     assert!(
         (4 + BATCH_RETRIES_MAX as u128) * CALL_TIMEOUT.as_millis()
-            + ((1 << BATCH_RETRIES_MAX) - 1) * BATCH_RETRY.first.as_millis()
+            + ((1 << BATCH_RETRIES_MAX) - 1) * BATCH_RETRY.initial.as_millis()
             < HTTP_FUNCTION_TIMEOUT_SECS as u128 * 1000
     );
     // A call ends within the shortest lease: otherwise one slow call could lose it.

@@ -27,8 +27,8 @@ const OTHERS_EVERY: Duration = Duration::from_secs(2);
 const OTHERS_FROM: Duration = Duration::from_secs(1);
 const TIMEOUT: Duration = Duration::from_secs(CALLBACK_TIMEOUT_SECS_DEFAULT as u64);
 const DEFERRAL: RetryPolicy = RetryPolicy {
-    first: Duration::from_secs(CALLBACK_DEFERRAL_SECS as u64),
-    longest: Duration::from_secs(CALLBACK_DEFERRAL_SECS_MAX as u64),
+    initial: Duration::from_secs(CALLBACK_DEFERRAL_SECS as u64),
+    max: Duration::from_secs(CALLBACK_DEFERRAL_SECS_MAX as u64),
 };
 
 /// The messages of one owner.

@@ -163,7 +163,7 @@ impl RunningWork {
         if started == 0 && works.is_empty() {
             return AtWork::None;
         }
-        let waits = |work: &Waiting| work.gate.is_some() && !work.context.is_cancelled();
+        let waits = |work: &Waiting| work.gate.is_some() && !work.context.is_aborted();
         if works.len() != started || !works.values().all(waits) {
             return AtWork::Runs;
         }

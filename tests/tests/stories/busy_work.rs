@@ -51,8 +51,8 @@ mod busy {
         const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(600);
         const DEADLINE_SECS: u32 = 3600;
         const RETRY: RetryPolicy = RetryPolicy {
-            first: Duration::from_secs(1),
-            longest: Duration::from_secs(1),
+            initial: Duration::from_secs(1),
+            max: Duration::from_secs(1),
         };
 
         type Args = Object;

@@ -1,5 +1,5 @@
-//! A context for tests of work. Its clock is manual, it records progress, and it can cancel at a
-//! chosen report.
+//! A context for tests of work. Its clock is manual, it records progress, and it can abort the
+//! attempt at a chosen report.
 
 use std::sync::{Arc, Mutex};
 
@@ -13,8 +13,8 @@ use super::{Clients, Context};
 pub(crate) struct TestContext {
     pub(crate) clock: ManualClock,
     attempt: u32,
-    cancel_at: Option<usize>,
-    cancel: Arc<watch::Sender<bool>>,
+    abort_at: Option<usize>,
+    abort: Arc<watch::Sender<bool>>,
     reports: Arc<Mutex<Vec<(f64, String)>>>,
 }
 
@@ -24,8 +24,8 @@ impl TestContext {
         Self {
             clock: ManualClock::new(Timestamp::from_secs(1_700_000_000)),
             attempt: 1,
-            cancel_at: None,
-            cancel: Arc::new(watch::Sender::new(false)),
+            abort_at: None,
+            abort: Arc::new(watch::Sender::new(false)),
             reports: Arc::default(),
         }
     }
@@ -35,23 +35,23 @@ impl TestContext {
         self
     }
 
-    /// Cancels at the `report`-th report, from 1.
-    pub(crate) fn cancel_at(mut self, report: usize) -> Self {
-        self.cancel_at = Some(report);
+    /// Aborts the attempt at the `report`-th report, from 1.
+    pub(crate) fn abort_at(mut self, report: usize) -> Self {
+        self.abort_at = Some(report);
         self
     }
 
     pub(crate) fn context(&self) -> Context {
-        let (reports, cancel, cancel_at) = (
+        let (reports, abort, abort_at) = (
             Arc::clone(&self.reports),
-            Arc::clone(&self.cancel),
-            self.cancel_at,
+            Arc::clone(&self.abort),
+            self.abort_at,
         );
         let record = move |report: super::Report| {
             let mut reports = reports.lock().unwrap();
             reports.push((report.fraction, report.message.unwrap_or_default()));
-            if Some(reports.len()) == cancel_at {
-                cancel.send_replace(true);
+            if Some(reports.len()) == abort_at {
+                abort.send_replace(true);
             }
         };
         let deadline = Timestamp::from_secs(1_700_003_600);
@@ -59,7 +59,7 @@ impl TestContext {
         Context::new(
             self.attempt,
             deadline,
-            self.cancel.subscribe(),
+            self.abort.subscribe(),
             record,
             clients,
             Arc::new(self.clock.clone()),

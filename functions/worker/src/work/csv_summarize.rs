@@ -13,13 +13,11 @@ use csv::StringRecord;
 use shared::catalogue::csv_summarize::{Args, Column, CsvSummarize, Output};
 
 use self::exact_sum::ExactSum;
-use self::number::number;
-use self::statistics::statistics;
 use self::table::{Malformed, Table};
 use super::{Work, WorkError};
 use crate::context::Context;
 
-/// Rows between two reports of progress, and between two checks whether the attempt was cancelled.
+/// Rows between two reports of progress, and between two checks whether the attempt was aborted.
 const ROWS_PER_REPORT: u64 = 1000;
 
 impl Work for CsvSummarize {
@@ -27,32 +25,32 @@ impl Work for CsvSummarize {
         let mut table = Table::new(&args.csv, args.delimiter)?;
         let mut record = StringRecord::new();
         table.read(&mut record)?;
-        let mut columns: Vec<_> = record.iter().map(Tally::new).collect();
+        let mut tallies: Vec<_> = record.iter().map(Tally::new).collect();
         let mut rows = 0;
         let mut report_at = ROWS_PER_REPORT;
         loop {
             // In a table of one column, an empty line is an empty field.
-            if columns.len() == 1 {
+            if tallies.len() == 1 {
                 rows += table.blank_lines();
             }
             if !table.read(&mut record)? {
                 break;
             }
             rows += 1;
-            for (column, field) in columns.iter_mut().zip(&record) {
-                column.add(field);
+            for (tally, field) in tallies.iter_mut().zip(&record) {
+                tally.add(field);
             }
             if rows >= report_at {
-                if context.is_cancelled() {
-                    let message = "the attempt was cancelled";
-                    return Err(WorkError::permanent("CANCELLED", message));
+                if context.is_aborted() {
+                    let message = "the attempt was aborted";
+                    return Err(WorkError::permanent("ABORTED", message));
                 }
                 report_at = rows + ROWS_PER_REPORT;
                 context.progress(table.fraction(), &format!("{rows} rows"));
             }
         }
         let mut sum = ExactSum::new();
-        let columns = columns.into_iter().map(|column| column.finish(&mut sum));
+        let columns = tallies.into_iter().map(|tally| tally.finish(&mut sum));
         Ok(Output {
             rows,
             columns: columns.collect(),
@@ -67,7 +65,7 @@ impl From<Malformed> for WorkError {
     }
 }
 
-/// A column as far as the table was read.
+/// Counts for one column so far.
 struct Tally {
     name: String,
     count: u64,
@@ -95,7 +93,7 @@ impl Tally {
             self.distinct.insert(field.to_owned());
         }
         if let Some(numbers) = &mut self.numbers {
-            match number(field) {
+            match number::parse(field) {
                 Some(number) => numbers.push(number),
                 None => self.numbers = None,
             }
@@ -107,7 +105,9 @@ impl Tally {
             name: self.name,
             count: self.count,
             distinct: self.distinct.len() as u64,
-            numbers: self.numbers.and_then(|numbers| statistics(&numbers, sum)),
+            numbers: self
+                .numbers
+                .and_then(|numbers| statistics::of(&numbers, sum)),
         }
     }
 }

@@ -8,7 +8,7 @@ const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 ///
 /// A field that starts with a zero and another digit is a name (a postal code, an account), and so
 /// is a number with more digits than a double can represent.
-pub(super) fn number(field: &str) -> Option<f64> {
+pub(super) fn parse(field: &str) -> Option<f64> {
     let written = field.trim();
     let digits = written.strip_prefix(['+', '-']).unwrap_or(written);
     let mut first = digits.bytes();
@@ -105,7 +105,7 @@ mod tests {
             ("1.7976931348623157e308", f64::MAX),
             ("5e-324", 5e-324),
         ] {
-            let read = number(field);
+            let read = parse(field);
             assert_eq!(read, Some(expected), "{field}");
             assert_eq!(
                 read.map(f64::is_sign_negative),
@@ -152,10 +152,10 @@ mod tests {
             "true",
             "2025-01-01",
         ] {
-            assert_eq!(number(field), None, "{field}");
+            assert_eq!(parse(field), None, "{field}");
         }
         for field in ["007", "-007", "+007", " 007 ", "00", "00.5", "01e5", "0000"] {
-            assert_eq!(number(field), None, "{field} is a name");
+            assert_eq!(parse(field), None, "{field} is a name");
         }
         for field in [
             "9007199254740993",
@@ -176,7 +176,7 @@ mod tests {
             "0.1e-999",
             "1e-99999999999999999999",
         ] {
-            assert_eq!(number(field), None, "{field} would be shown as another");
+            assert_eq!(parse(field), None, "{field} would be shown as another");
         }
     }
 }

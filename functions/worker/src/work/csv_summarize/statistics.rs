@@ -9,7 +9,7 @@ use super::exact_sum::{ExactSum, parts, power_of_two};
 /// The mean is the double nearest to the exact mean. The deviation takes a second pass (Chan, Golub
 /// and `LeVeque`, "Algorithms for Computing the Sample Variance", 1983: the corrected two-pass
 /// algorithm), scaled by a power of two so that no square is too large or too small.
-pub(super) fn statistics(numbers: &[f64], sum: &mut ExactSum) -> Option<Numbers> {
+pub(super) fn of(numbers: &[f64], sum: &mut ExactSum) -> Option<Numbers> {
     let first = *numbers.first()?;
     let (min, max) = numbers.iter().fold((first, first), |(min, max), number| {
         (min.min(*number), max.max(*number))
@@ -57,14 +57,14 @@ fn deviation(numbers: &[f64], mean: f64, largest: f64) -> f64 {
 mod tests {
     use super::*;
 
-    fn of(numbers: &[f64]) -> Option<[f64; 4]> {
-        let numbers = statistics(numbers, &mut ExactSum::new());
+    fn described(numbers: &[f64]) -> Option<[f64; 4]> {
+        let numbers = of(numbers, &mut ExactSum::new());
         numbers.map(|n| [n.min, n.max, n.mean, n.standard_deviation])
     }
 
     #[test]
     fn what_is_exact_stays_exact() {
-        assert_eq!(of(&[]), None);
+        assert_eq!(described(&[]), None);
         for (numbers, expected) in [
             (vec![0.0], [0.0, 0.0, 0.0, 0.0]),
             (vec![600_000.0, 700_000.0], [6e5, 7e5, 6.5e5, 5e4]),
@@ -84,7 +84,7 @@ mod tests {
                 [1e9 + 4.0, 1e9 + 16.0, 1e9 + 10.0, 22.5_f64.sqrt()],
             ),
         ] {
-            assert_eq!(of(&numbers), Some(expected), "{numbers:?}");
+            assert_eq!(described(&numbers), Some(expected), "{numbers:?}");
         }
     }
 
@@ -100,7 +100,7 @@ mod tests {
         ] {
             for count in [1, 3, 7, 10, 49, 1000] {
                 let expected = [constant, constant, constant, 0.0];
-                assert_eq!(of(&vec![constant; count]), Some(expected), "{count}");
+                assert_eq!(described(&vec![constant; count]), Some(expected), "{count}");
             }
         }
     }
@@ -112,7 +112,7 @@ mod tests {
             vec![f64::MAX, f64::MAX, -f64::MAX, 1.0, 5e-324],
             vec![1.7e308, -1.7e308, -1.7e308, -1.7e308],
         ] {
-            let [min, max, mean, deviation] = of(&numbers).unwrap();
+            let [min, max, mean, deviation] = described(&numbers).unwrap();
             assert!(min <= mean && mean <= max, "{numbers:?}");
             assert!(deviation > 1e307 && deviation.is_finite(), "{numbers:?}");
         }

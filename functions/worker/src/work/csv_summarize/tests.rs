@@ -385,7 +385,7 @@ fn a_malformed_table_is_a_permanent_error_with_line_and_column() {
 }
 
 #[test]
-fn progress_is_reported_by_rows_and_a_cancel_ends_the_work() {
+fn progress_is_reported_by_rows_and_an_abort_ends_the_work() {
     let csv = format!("a\n{}", "1\n".repeat(2500));
     let run = |test: &TestContext| {
         let args = Args {
@@ -405,10 +405,7 @@ fn progress_is_reported_by_rows_and_a_cancel_ends_the_work() {
         .collect();
     assert_eq!(messages, ["1000 rows", "2000 rows"]);
     assert_eq!(
-        run(&TestContext::new().cancel_at(1))
-            .unwrap_err()
-            .error
-            .code,
-        "CANCELLED"
+        run(&TestContext::new().abort_at(1)).unwrap_err().error.code,
+        "ABORTED"
     );
 }

@@ -1,6 +1,6 @@
 //! SQS's errors, and their names on the wire.
 //!
-//! An SDK recognizes its typed errors by the code in the header `x-amzn-query-error`, the name in
+//! An SDK recognises its typed errors by the code in the header `x-amzn-query-error`, the name in
 //! the older Query protocol, and falls back to the shape in the body's `__type`. With a wrong name
 //! here, a typed error becomes an unhandled one. Source of the names: "Errors" of each action in
 //! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/>.

@@ -39,9 +39,9 @@ pub(crate) struct ServeArguments {
     require_token: bool,
 
     /// Also accept this name in `Host`, with any port. By default only localhost, 127.0.0.1 and
-    /// `[::1]` with the listener's port are accepted. Anything that reaches this machine by the
-    /// name, such as a container by host.docker.internal, can then use API, table and queues. May
-    /// be repeated.
+    /// `[::1]` with the listener's port are accepted. Any client that reaches this machine by that
+    /// name, such as a container by host.docker.internal, can then use the API, the table and the
+    /// queues. May be repeated.
     #[arg(long, value_name = "NAME", value_parser = host_name)]
     allowed_host: Vec<String>,
 

@@ -1,12 +1,26 @@
 //! The table: every step of an operation as one conditional write.
 //!
-//! Only an erase reads before it writes. Every write carries its whole condition and asks for the
-//! old item when the condition fails. The old item shows what happened instead: a lost race is an
-//! outcome, not an error. A lost answer is not a lost race either: the SDK retries the request, the
-//! retry meets what the first request wrote, and the tokens in it show that the write was ours.
+//! Of this module's methods, only an erase reads before it writes. Every write to a head carries
+//! its whole condition and asks for the old item when the condition fails. The old item shows what
+//! happened instead: a lost race is an outcome, not an error. A lost response is not a lost race
+//! either: the SDK retries the request, the retry finds what the first request wrote, and the
+//! tokens in it show that the write was ours. Payload items are written once under a random key,
+//! and deleted without a condition.
 //!
 //! If a condition here is wrong, a late worker overwrites a terminal state, and no layer above this
 //! one would notice.
+//!
+//! - `step`: the steps of the state machine: create, claim, renew, outcome, give up, cancel
+//! - `callback`: records a callback's attempts and starts its rounds
+//! - `erase`: marks the head, deletes the payload items, leaves the tombstone
+//! - `read`, `list`, `scan`, `inspect`: one operation, an owner's operations, every operation, and
+//!   all that is stored under an id
+//! - `outcome`: what became of a write, derived from the item that refused it
+//! - `expression`: the conditions and updates, built from the transition table
+//! - `item`: an operation as an item; the attributes' names are spelled here only
+//! - `payload`: arguments, metadata and results, in the head or in items
+//! - `write`: sends an update
+//! - `table`: keys, index and TTL
 
 mod callback;
 mod erase;

@@ -3,12 +3,12 @@
 //! An erase takes three steps, so that a repeated erase can finish after a crash between any two of
 //! them: it marks the head as erased, and from then on the operation is absent to every caller; it
 //! deletes the payload items; it reduces the head to the tombstone. If no erase finishes, DynamoDB
-//! deletes the items by their expiry, and the tombstone as well.
+//! deletes the items by TTL, and the tombstone as well.
 //!
-//! An erase is the only write of the store that reads first, because its mark must name the
-//! incarnation that it means. Suppose the mark named none, and the SDK retried it after a lost
-//! answer. It could erase a second operation that was created over the first meanwhile, or find
-//! that one live and report so, although the first was erased.
+//! An erase reads before it writes, because its mark must name the incarnation that it means.
+//! Suppose the mark named none, and the SDK retried it after a lost answer. It could erase a second
+//! operation that was created over the first meanwhile, or find that one live and report so,
+//! although the first was erased.
 //!
 //! Without a tombstone, a create whose answer was lost, and which the SDK retries, would bring the
 //! operation back after all its messages are gone. It would stay pending for ever: see
@@ -39,7 +39,7 @@ impl Store {
     /// Deletes an operation that has ended, with all items under its id: a read, two writes for the
     /// head, a query of the items, and a delete for each payload item. It leaves a tombstone with
     /// the operation's id, its [`CreateId`](crate::domain::id::CreateId) and the time of the erase,
-    /// which DynamoDB deletes by its expiry.
+    /// which DynamoDB's TTL deletes.
     ///
     /// Safe to drop at any time: a repeated call continues where this one stopped.
     ///
@@ -138,7 +138,7 @@ impl Store {
             UpdateOutcome::Refused(old) => old,
         };
         let head = outcome::owned_by(old.as_ref(), &read.owner)
-            .filter(|old| old.get(name::CREATE_ID) == Some(&text(read.create_id.as_str())));
+            .filter(|old| outcome::has_create_id(old, &read.create_id));
         match head {
             // An operation that has ended does not change, unless newer code has rewritten its
             // record.

@@ -34,7 +34,7 @@ pub struct Submission {
     pub(super) origin: Origin,
 }
 
-/// What makes a submission repeatable.
+/// What makes a submission idempotent.
 #[derive(Debug)]
 pub(super) struct Idempotency {
     pub(super) key: IdempotencyKey,

@@ -72,7 +72,7 @@ async fn main() {
 }
 
 fn print(measured: &[Measured], shown: usize) {
-    let mut worst = table(["kind", "status", "bytes", "CPU ms", "answer bytes"], 1);
+    let mut worst = table(["kind", "status", "bytes", "CPU ms", "response bytes"], 1);
     for kind in measured.iter().take(shown) {
         worst.add_row([
             kind.name.clone(),
@@ -88,7 +88,7 @@ fn print(measured: &[Measured], shown: usize) {
         .max_by_key(|kind| kind.answer_bytes)
         .unwrap();
     println!(
-        "{} kinds; the largest answer has {} bytes: {}",
+        "{} kinds; the largest response has {} bytes: {}",
         measured.len(),
         answer.answer_bytes,
         answer.name

@@ -32,7 +32,7 @@ fn callers_limits() -> Vec<(&'static str, String)> {
             ),
         ),
         (
-            "faults that an answer names",
+            "errors that a response lists",
             format!(
                 "{}; in arguments of more than {values} values, those among the first {values}",
                 limits::FAULTS_MAX,
@@ -71,7 +71,7 @@ fn callers_limits() -> Vec<(&'static str, String)> {
         (
             "wait for an operation's end",
             format!(
-                "{} (`WAIT_SECONDS_MAX`); a longer one is held to it",
+                "{} (`WAIT_SECONDS_MAX`); longer waits are capped",
                 time(limits::WAIT_SECS_MAX_DEFAULT.into())
             ),
         ),
@@ -95,7 +95,7 @@ fn callers_limits() -> Vec<(&'static str, String)> {
             ),
         ),
         (
-            "headers of a callback's answer",
+            "headers of a receiver's response",
             format!(
                 "{}, interim responses included",
                 bytes(limits::CALLBACK_ANSWER_HEAD_BYTES_MAX)
@@ -132,7 +132,7 @@ fn works_limits() -> Vec<(&'static str, String)> {
         (
             "end of work after it is aborted",
             format!(
-                "{}; beyond it the process ends",
+                "{}; beyond it the process exits",
                 time(limits::ABORT_GRACE.as_secs())
             ),
         ),
@@ -153,7 +153,7 @@ fn works_limits() -> Vec<(&'static str, String)> {
             limits::RECEIVES_MAX.to_string(),
         ),
         (
-            "life of a message",
+            "message retention",
             format!(
                 "{}, {} with its time as a dead letter; sent afresh after {}",
                 time(limits::QUEUE_RETENTION_SECS.into()),

@@ -55,12 +55,12 @@ async fn message_before_record() {
 }
 
 #[tokio::test]
-async fn outcome_before_callback_message_before_acknowledgement() {
+async fn outcome_before_wake_up_before_acknowledgement() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let id = submit(&world, &receiver).await;
-    // Visibility change, claim, outcome, callback message. If the message cannot be sent, the
-    // dispatch message is not acknowledged, and the outcome remains.
+    // Visibility change, claim, outcome, wake-up. If the wake-up cannot be sent, the dispatch message
+    // is not acknowledged, and the outcome remains.
     let acknowledged = serve(&world, QueueKind::Dispatch, &[(3, Fault::Refused)]).await;
     let calls = world.wire.calls();
     assert_eq!(
@@ -75,7 +75,7 @@ async fn outcome_before_callback_message_before_acknowledgement() {
     assert_eq!(serve(&world, QueueKind::Dispatch, &[]).await, Some(true));
     assert_eq!(world.wire.calls().last().unwrap(), "SendMessage");
 
-    // If the outcome is not written, no message is sent.
+    // If the outcome is not written, no wake-up is sent.
     let id = submit(&world, &receiver).await;
     world.clock.advance(Duration::from_secs(10));
     let sent = world.queue(QueueKind::Callback).len().await;

@@ -418,7 +418,7 @@ impl QueueSample {
     }
 
     /// The event, with the receipt handles of messages that are in flight, and with
-    /// [`MESSAGE_AGE`].
+    /// `MESSAGE_AGE`.
     pub async fn event(&self, queue: &TestQueue, now: Timestamp) -> Value {
         let mut event = event(self.name);
         let sent_at = (now - MESSAGE_AGE).as_millis().to_string();

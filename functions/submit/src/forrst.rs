@@ -1,4 +1,4 @@
-//! `POST /forrst`: calls of the catalogue's functions, and in [`system`] those of the protocol's
+//! `POST /forrst`: calls of the catalogue's functions, and in `system` those of the protocol's
 //! own.
 //!
 //! Every request gets a well-formed response, with the request's id as soon as it can be read.

@@ -10,11 +10,11 @@
 //!
 //! Each of these modules uses only those before it:
 //!
-//! - [`version`], [`urn`], [`retry`], [`error`]: names and errors;
-//! - [`extension`], [`options`], [`extensions`]: what a call asks for;
-//! - [`request`], [`function`], [`arguments`]: what a caller sends;
-//! - [`answers`], [`response`], [`operation`], [`health`], [`describe`]: what a caller is answered;
-//! - [`system`]: calls of the protocol's own functions.
+//! - `version`, `urn`, `retry`, `error`: names and errors;
+//! - `extension`, `options`, `extensions`: what a call asks for;
+//! - `request`, `function`, `arguments`: what a caller sends;
+//! - `answers`, `response`, `operation`, `health`, `describe`: what a caller is answered;
+//! - `system`: calls of the protocol's own functions.
 
 mod answers;
 mod arguments;

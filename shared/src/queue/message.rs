@@ -3,6 +3,8 @@
 //! A message names an operation and its incarnation, and nothing that the record holds: it may
 //! arrive twice, late, out of order or after its operation has ended, and none of that may matter.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use super::group::MessageGroup;
@@ -105,6 +107,10 @@ fn read<'a, T: Deserialize<'a>>(body: &'a str) -> Result<T, MessageError> {
     serde_json::from_str(body).map_err(|_| MessageError::Malformed)
 }
 
+fn parsed<T: FromStr>(id: &str) -> Result<T, MessageError> {
+    id.parse().map_err(|_| MessageError::Malformed)
+}
+
 impl Dispatch {
     /// The message for an operation that has not ended.
     #[must_use]
@@ -126,14 +132,8 @@ impl Dispatch {
     pub fn parse(body: &str, group: Option<MessageGroup>) -> Result<Self, MessageError> {
         let body: DispatchBody = read(body)?;
         Ok(Self {
-            operation_id: body
-                .operation_id
-                .parse()
-                .map_err(|_| MessageError::Malformed)?,
-            create_id: body
-                .create_id
-                .parse()
-                .map_err(|_| MessageError::Malformed)?,
+            operation_id: parsed(&body.operation_id)?,
+            create_id: parsed(&body.create_id)?,
             function: body.function,
             function_version: body.function_version,
             group,
@@ -181,14 +181,8 @@ impl WakeUp {
     pub fn parse(body: &str, group: Option<MessageGroup>) -> Result<Self, MessageError> {
         let body: WakeUpBody = read(body)?;
         Ok(Self {
-            operation_id: body
-                .operation_id
-                .parse()
-                .map_err(|_| MessageError::Malformed)?,
-            create_id: body
-                .create_id
-                .parse()
-                .map_err(|_| MessageError::Malformed)?,
+            operation_id: parsed(&body.operation_id)?,
+            create_id: parsed(&body.create_id)?,
             redeliver_after_attempts: body.redeliver_after_attempts,
             deferrals: body.deferrals,
             group,

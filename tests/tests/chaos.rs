@@ -14,12 +14,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use local::bundle::{Bundle, HTTP_INSTANCES_MAX, Settings};
-use local::guard::Allowed;
+use local::bundle::{Bundle, Settings};
 use shared::clock::{Clock as _, SystemClock};
 use shared::config::Environment;
 use shared::random::{Random, SeededRandom};
-use tests::bundle::linked_functions;
+use tests::bundle::{self, linked_functions};
 use tests::receiver::{Receiver, SECRET};
 
 use callers::Callers;
@@ -101,19 +100,12 @@ fn settings(store: &FaultyStore, functions_directory: PathBuf) -> Settings {
         ("WEBHOOK_SECRETS", SECRET),
     ];
     Settings {
-        port: 0,
-        instances: 4,
-        http_instances: HTTP_INSTANCES_MAX,
-        require_token: false,
-        allowed: Allowed::default(),
         worker_batch_size: 2,
-        dynamodb: None,
-        sqs: None,
-        lambda: None,
         functions_directory,
-        environment: environment
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into(),
-        clock: Arc::new(SystemClock),
+        ..bundle::settings(
+            environment
+                .map(|(name, value)| (name, value.to_owned()))
+                .into(),
+        )
     }
 }

@@ -365,7 +365,9 @@ mod tests {
                 .unwrap();
             runtime.block_on(async {
                 tokio::select! {
-                    answer = connector.call(HttpRequest::get(url).unwrap()) => panic!("{answer:?}"),
+                    response = connector.call(HttpRequest::get(url).unwrap()) => {
+                        panic!("{response:?}")
+                    }
                     _ = gone => {}
                 }
             });

@@ -69,7 +69,7 @@ pub trait Function {
     /// # Errors
     ///
     /// Names the wrong member.
-    fn validate(_args: &Self::Args) -> Result<(), ArgumentFault> {
+    fn validate(_args: &Self::Args) -> Result<(), ArgumentError> {
         Ok(())
     }
 }
@@ -83,16 +83,16 @@ pub enum SideEffect {
     Delete,
 }
 
-/// A fault in the arguments of a submit.
+/// An error in the arguments of a submit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ArgumentFault {
+pub struct ArgumentError {
     /// RFC 6901 pointer from the arguments' root.
     pub pointer: String,
     /// For the caller.
     pub detail: String,
 }
 
-impl ArgumentFault {
+impl ArgumentError {
     #[must_use]
     pub fn of_member(name: &str, detail: impl Into<String>) -> Self {
         let mut pointer = String::new();
@@ -116,7 +116,7 @@ pub struct Entry {
     pub retry: RetryPolicy,
     pub side_effects: &'static [SideEffect],
     pub demo: bool,
-    validate: fn(&Json) -> Result<(), ArgumentFault>,
+    validate: fn(&Json) -> Result<(), ArgumentError>,
     arguments_schema: fn() -> Schema,
     result_schema: fn() -> Schema,
 }
@@ -145,7 +145,7 @@ impl Entry {
     /// # Errors
     ///
     /// Names the first wrong member.
-    pub fn validate(&self, arguments: &Json) -> Result<(), ArgumentFault> {
+    pub fn validate(&self, arguments: &Json) -> Result<(), ArgumentError> {
         (self.validate)(arguments)
     }
 
@@ -163,7 +163,7 @@ impl Entry {
 /// # Errors
 ///
 /// Names the first wrong member.
-pub fn read_arguments<F: Function>(arguments: &Json) -> Result<F::Args, ArgumentFault> {
+pub fn read_arguments<F: Function>(arguments: &Json) -> Result<F::Args, ArgumentError> {
     read_as(arguments)
 }
 
@@ -173,7 +173,7 @@ pub fn read_arguments<F: Function>(arguments: &Json) -> Result<F::Args, Argument
 /// # Errors
 ///
 /// Names the first wrong member.
-pub fn read_as<T: DeserializeOwned>(arguments: &Json) -> Result<T, ArgumentFault> {
+pub fn read_as<T: DeserializeOwned>(arguments: &Json) -> Result<T, ArgumentError> {
     let read = |json: &str| {
         let mut json = serde_json::Deserializer::from_str(json);
         serde_path_to_error::deserialize(&mut json)
@@ -194,7 +194,7 @@ pub fn read_as<T: DeserializeOwned>(arguments: &Json) -> Result<T, ArgumentFault
             }
             // The parser's own message names Rust types.
             let detail = "is not what this function takes".to_owned();
-            ArgumentFault { pointer, detail }
+            ArgumentError { pointer, detail }
         })
 }
 
@@ -346,7 +346,7 @@ mod tests {
                         Some("boolean") => true.into(),
                         Some("integer" | "number") => 1.into(),
                         Some("string") => "a".into(),
-                        // Without a value that the function accepts, the fault names the member,
+                        // Without a value that the function accepts, the error names the member,
                         // which is required.
                         _ => return None,
                     };
@@ -355,9 +355,9 @@ mod tests {
                 .collect();
             let arguments = Json::of(&arguments).unwrap();
             let checked = Validators::default().check(entry, &arguments);
-            for fault in checked.err().unwrap_or_default() {
-                let name = fault.pointer.trim_start_matches('/');
-                assert!(is_required(name), "{} {fault:?}", entry.name);
+            for error in checked.err().unwrap_or_default() {
+                let name = error.pointer.trim_start_matches('/');
+                assert!(is_required(name), "{} {error:?}", entry.name);
             }
         }
     }

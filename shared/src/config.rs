@@ -42,7 +42,7 @@ impl SettingError {
 impl Environment {
     /// The process's environment. A variable that is not Unicode counts as absent.
     #[must_use]
-    pub fn of_process() -> Self {
+    pub fn from_process() -> Self {
         let decode = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };
@@ -122,12 +122,15 @@ impl Environment {
             );
             SettingError::new(NAME, problem)
         })?;
-        if let Some(position) = networks.first_of_all_addresses() {
+        if let Some(position) = networks.position_of_all_addresses() {
             let problem = format!("must not allow every address; entry {position} does");
             return Err(SettingError::new(NAME, problem));
         }
         let is_local = self.switch("LOCAL_BUNDLE")?;
-        if let Some(position) = networks.first_of_own_host().filter(|_| !is_local) {
+        if let Some(position) = networks
+            .position_of_loopback_or_link_local()
+            .filter(|_| !is_local)
+        {
             let problem =
                 format!("must not contain loopback or link-local addresses; entry {position} does");
             return Err(SettingError::new(NAME, problem));

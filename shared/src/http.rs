@@ -3,7 +3,6 @@
 //! Functions route by route key and path parameters, never by the raw path. Nothing here decides
 //! anything about operations.
 
-mod answer;
 mod body;
 mod content;
 mod error;
@@ -15,9 +14,9 @@ mod operation;
 mod prefer;
 mod problem;
 mod request;
+mod response;
 mod routes;
 
-pub use answer::{Answer, GatewayResponse};
 pub use body::read_object;
 pub use error::RequestError;
 pub use etag::{ETag, none_match};
@@ -26,5 +25,6 @@ pub use list::{list_body, list_request};
 pub use operation::show;
 pub use prefer::Wait;
 pub use problem::Problem;
-pub use request::{Event, Request, RequestSettings};
+pub use request::{GatewayEvent, Request, RequestSettings};
+pub use response::{GatewayResponse, Response};
 pub use routes::{HttpFunction, ROUTES, Route};

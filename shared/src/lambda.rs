@@ -42,7 +42,7 @@ where
     H: Service<LambdaEvent<E>, Response = R, Error = Error>,
     H::Future: Future<Output = Result<R, Error>>,
 {
-    let environment = Environment::of_process();
+    let environment = Environment::from_process();
     let started = telemetry::start(&environment);
     telemetry::log_panics();
     let runtime = match tokio::runtime::Builder::new_current_thread()
@@ -74,12 +74,16 @@ where
             // On the heap, since each of the layers around it would copy the whole future.
             let served = Box::pin(handler.call(event)).instrument(span);
             async move {
-                let answer = telemetry::traced(trace_header.as_deref(), served).await;
-                match answer.as_ref().err().and_then(|error| error.downcast_ref()) {
+                let outcome = telemetry::traced(trace_header.as_deref(), served).await;
+                match outcome
+                    .as_ref()
+                    .err()
+                    .and_then(|error| error.downcast_ref())
+                {
                     Some(end) => end_process(*end, &version, recorder, began_at),
                     None => recorder.flush(),
                 }
-                answer
+                outcome
             }
         });
         Runtime::new(invocation)
@@ -124,7 +128,7 @@ pub fn invocation_deadline(millis: u64, timeout: Duration, now: Timestamp) -> Ti
 
 /// A received message of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
+pub struct ReceivedMessage {
     /// Names the message in the batch response.
     pub message_id: String,
     /// Names this receive of the message to SQS.
@@ -143,10 +147,10 @@ pub struct Record {
     pub group: Option<MessageGroup>,
 }
 
-impl Record {
+impl ReceivedMessage {
     /// Makes the message visible again after `secs`: one request, shared with others of the batch.
     /// If that fails, it becomes visible when its present visibility timeout ends.
-    pub async fn return_after(&self, queue: &Queue, secs: u32) -> Disposition {
+    pub async fn return_to(&self, queue: &Queue, secs: u32) -> Disposition {
         if let Err(error) = queue.change_visibility(&self.receipt_handle, secs).await {
             tracing::warn!(
                 "the message's visibility was not changed, so it comes back at its timeout: {}",
@@ -166,29 +170,32 @@ pub struct MissingMessageId;
 
 /// Serves the messages of a batch concurrently, each in its own log span and X-Ray trace.
 pub async fn serve_batch<'a, F>(
-    records: &'a [Record],
-    serve: impl Fn(&'a Record) -> F,
+    messages: &'a [ReceivedMessage],
+    serve: impl Fn(&'a ReceivedMessage) -> F,
 ) -> SqsBatchResponse
 where
     F: Future<Output = Disposition>,
 {
-    let served = records.iter().map(|record| {
-        let trace_header = record.trace_header.as_deref();
-        let span = telemetry::message_span(&record.message_id, trace_header);
-        telemetry::traced(trace_header, serve(record).instrument(span))
+    let served = messages.iter().map(|message| {
+        let trace_header = message.trace_header.as_deref();
+        let span = telemetry::message_span(&message.message_id, trace_header);
+        telemetry::traced(trace_header, serve(message).instrument(span))
     });
     let dispositions = join_all(served).await;
-    let message_ids = records.iter().map(|record| record.message_id.clone());
+    let message_ids = messages.iter().map(|message| message.message_id.clone());
     batch_response(message_ids.zip(dispositions))
 }
 
-/// The records of an event. One without a send time counts as sent `now`, so that it is never taken
-/// for an old message.
+/// The messages of an event. One without a send time counts as sent `now`, so that it is never
+/// taken for an old message.
 ///
 /// # Errors
 ///
 /// When one has no identifier.
-pub fn records(event: SqsEvent, now: Timestamp) -> Result<Vec<Record>, MissingMessageId> {
+pub fn received_messages(
+    event: SqsEvent,
+    now: Timestamp,
+) -> Result<Vec<ReceivedMessage>, MissingMessageId> {
     let read = |mut message: aws_lambda_events::sqs::SqsMessage| {
         let trace_header = message.attributes.remove("AWSTraceHeader");
         let group = message.attributes.remove("MessageGroupId");
@@ -200,7 +207,7 @@ pub fn records(event: SqsEvent, now: Timestamp) -> Result<Vec<Record>, MissingMe
         };
         let queue_arn = message.event_source_arn.as_deref().unwrap_or_default();
         let message_id = message.message_id.filter(|id| !id.is_empty());
-        Ok(Record {
+        Ok(ReceivedMessage {
             sent_at: attribute("SentTimestamp").map_or(now, Timestamp::from_millis),
             receive_count: attribute("ApproximateReceiveCount")
                 .and_then(|count| u32::try_from(count).ok())
@@ -283,10 +290,10 @@ mod tests {
     }
 
     #[test]
-    fn a_record_without_attributes_counts_as_sent_and_received_now() {
+    fn a_message_without_attributes_counts_as_sent_and_received_now() {
         let event = serde_json::from_str(r#"{"Records":[{"messageId":"m","body":"{"}]}"#).unwrap();
         let now = Timestamp::from_secs(5);
-        let records = records(event, now).unwrap();
-        assert_eq!((records[0].sent_at, records[0].receive_count), (now, 1));
+        let messages = received_messages(event, now).unwrap();
+        assert_eq!((messages[0].sent_at, messages[0].receive_count), (now, 1));
     }
 }

@@ -78,7 +78,7 @@ pub enum Metric<'a> {
     /// An attempt at a callback failed.
     CallbackAttemptFailed,
     /// An attempt at a callback waits for a later wake-up, because its receiver is busy.
-    CallbackDeferred,
+    CallbackAttemptDeferred,
     /// A write was refused because another process had written first.
     RaceLost,
     /// A message without an operation was dropped: its submit crashed, or the operation is gone.
@@ -114,7 +114,7 @@ impl<'a> Metric<'a> {
         Metric::CallbackExhausted,
         Metric::CallbackDropped,
         Metric::CallbackAttemptFailed,
-        Metric::CallbackDeferred,
+        Metric::CallbackAttemptDeferred,
         Metric::RaceLost,
         Metric::PhantomMessageDropped,
         Metric::MalformedMessageDropped,
@@ -178,7 +178,7 @@ impl<'a> Metric<'a> {
             Self::CallbackExhausted => ("Callbacks", None, Some("exhausted")),
             Self::CallbackDropped => ("Callbacks", None, Some("dropped")),
             Self::CallbackAttemptFailed => ("CallbackAttemptsFailed", None, None),
-            Self::CallbackDeferred => ("CallbackAttemptsDeferred", None, None),
+            Self::CallbackAttemptDeferred => ("CallbackAttemptsDeferred", None, None),
             Self::RaceLost => ("RacesLost", None, None),
             Self::PhantomMessageDropped => ("PhantomMessagesDropped", None, None),
             Self::MalformedMessageDropped => ("MalformedMessagesDropped", None, None),
@@ -206,7 +206,7 @@ pub fn count(metric: Metric<'_>) {
 }
 
 /// Records a duration, to the millisecond.
-pub fn time(metric: Metric<'_>, duration: Duration) {
+pub fn record_duration(metric: Metric<'_>, duration: Duration) {
     let millis = u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
     metrics::histogram!(metric.name(), metric.labels()).record(millis);
 }
@@ -226,8 +226,9 @@ impl MetricsConfig {
     ///
     /// When a name has characters that it must not have.
     pub fn from_environment(environment: &Environment) -> Result<Option<Self>, SettingError> {
-        let namespace = name(environment, "METRICS_NAMESPACE")?.unwrap_or(NAMESPACE_DEFAULT);
-        let service = name(environment, "SERVICE_NAME")?;
+        let namespace =
+            name_setting(environment, "METRICS_NAMESPACE")?.unwrap_or(NAMESPACE_DEFAULT);
+        let service = name_setting(environment, "SERVICE_NAME")?;
         Ok(service.map(|service| Self {
             namespace: namespace.to_owned(),
             service: service.to_owned(),
@@ -297,7 +298,7 @@ fn write(lines: &[u8]) {
     let _ = std::io::stdout().lock().write_all(lines);
 }
 
-fn name<'a>(
+fn name_setting<'a>(
     environment: &'a Environment,
     setting: &'static str,
 ) -> Result<Option<&'a str>, SettingError> {

@@ -1,8 +1,8 @@
 //! What an owner may do with operations: submit, read, wait, list, cancel, erase and redeliver.
 //!
-//! The rules that REST, Forrst and the operator tool share are here, with the audit record: a face
-//! translates its requests to these calls, and their outcomes to its answers. Nothing here knows
-//! how a request arrived or how its answer looks.
+//! The rules that REST, Forrst and the operator tool share are here, with the audit record: a
+//! protocol translates its requests to these calls, and their outcomes to its answers. Nothing here
+//! knows how a request arrived or how its answer looks.
 
 mod accept;
 mod cancel;
@@ -27,7 +27,7 @@ use crate::domain::operation::{Operation, Owner};
 use crate::domain::time::Timestamp;
 use crate::queue::{Queue, QueueError};
 use crate::random::Random;
-use crate::request::{Code, ListRequest};
+use crate::request::{ErrorCode, ListRequest};
 use crate::store::{ListPage, Payloads, Store, StoreError};
 use crate::telemetry::chain;
 
@@ -54,19 +54,19 @@ pub enum Error {
 impl Error {
     /// The code that callers get, and that the audit record has.
     #[must_use]
-    pub const fn code(&self) -> Code {
+    pub const fn code(&self) -> ErrorCode {
         match self {
             Self::Store(error) => code_of(error),
-            Self::Queue(_) | Self::EraseTooLong => Code::Unavailable,
+            Self::Queue(_) | Self::EraseTooLong => ErrorCode::Unavailable,
         }
     }
 }
 
-const fn code_of(error: &StoreError) -> Code {
+const fn code_of(error: &StoreError) -> ErrorCode {
     match error {
-        StoreError::Corrupt { .. } => Code::InternalError,
+        StoreError::Corrupt { .. } => ErrorCode::InternalError,
         StoreError::Unreachable { .. } | StoreError::Throttled | StoreError::NewerFormat { .. } => {
-            Code::Unavailable
+            ErrorCode::Unavailable
         }
     }
 }

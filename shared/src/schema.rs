@@ -1,6 +1,6 @@
 //! Validation of arguments against the JSON Schema that callers see.
 //!
-//! Every fault is reported, each with its own pointer, in JSON's terms. The crate `jsonschema`
+//! Every error is reported, each with its own pointer, in JSON's terms. The crate `jsonschema`
 //! makes up a third of `submit`, so the other functions must not use this module.
 
 use std::collections::HashMap;
@@ -12,11 +12,11 @@ use jsonschema::{JsonType, PatternOptions, ValidationError, Validator};
 use schemars::Schema;
 use serde_json::Value;
 
-use crate::catalogue::{ArgumentFault, Entry};
+use crate::catalogue::{ArgumentError, Entry};
 use crate::domain::json::{Json, push_token, with_finite_numbers};
-use crate::domain::limits::{FAULTS_MAX, FAULTY_VALUES_MAX};
+use crate::domain::limits::{ARGUMENT_VALUES_CHECKED_MAX, ERRORS_LISTED_MAX};
 
-/// Values of an enumeration that a fault lists.
+/// Values of an enumeration that an error lists.
 const NAMED_VALUES_MAX: usize = 20;
 
 /// The schemas of functions, each compiled when its function is first called. One for each process.
@@ -31,13 +31,13 @@ impl Validators {
     ///
     /// # Errors
     ///
-    /// Every fault, up to one more than are shown ([`FAULTS_MAX`]). Of arguments with more than
-    /// [`FAULTY_VALUES_MAX`] values, only the faults among the first values, or the first fault if
-    /// those have none.
-    pub fn check(&self, entry: &Entry, arguments: &Json) -> Result<(), Vec<ArgumentFault>> {
+    /// Every error, up to one more than are shown ([`ERRORS_LISTED_MAX`]). Of arguments with more
+    /// than [`ARGUMENT_VALUES_CHECKED_MAX`] values, only the errors among the first values, or the
+    /// first error if those have none.
+    pub fn check(&self, entry: &Entry, arguments: &Json) -> Result<(), Vec<ArgumentError>> {
         let function = (entry.name, entry.version);
-        self.check_by(function, || entry.arguments_schema(), arguments)?;
-        entry.validate(arguments).map_err(|fault| vec![fault])
+        self.check_schema(function, || entry.arguments_schema(), arguments)?;
+        entry.validate(arguments).map_err(|error| vec![error])
     }
 
     /// Checks arguments against the schema of the function of this name and version.
@@ -45,12 +45,12 @@ impl Validators {
     /// # Errors
     ///
     /// As [`Validators::check`].
-    pub fn check_by(
+    pub fn check_schema(
         &self,
         function: (&'static str, &'static str),
         schema: impl FnOnce() -> Schema,
         arguments: &Json,
-    ) -> Result<(), Vec<ArgumentFault>> {
+    ) -> Result<(), Vec<ArgumentError>> {
         let validator = {
             // Compiled under the lock: one instance serves one request at a time.
             let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
@@ -59,11 +59,11 @@ impl Validators {
                 .or_insert_with(|| Arc::new(compile(&schema())));
             Arc::clone(validator)
         };
-        let faults = faults(&validator, arguments);
-        if faults.is_empty() {
+        let errors = argument_errors(&validator, arguments);
+        if errors.is_empty() {
             Ok(())
         } else {
-            Err(faults)
+            Err(errors)
         }
     }
 }
@@ -80,7 +80,7 @@ fn compile(schema: &Schema) -> Validator {
         .expect("the schema of a type is a schema")
 }
 
-fn faults(validator: &Validator, arguments: &Json) -> Vec<ArgumentFault> {
+fn argument_errors(validator: &Validator, arguments: &Json) -> Vec<ArgumentError> {
     let text = arguments.as_str();
     let value: Value = serde_json::from_str(text)
         .or_else(|_| {
@@ -94,39 +94,40 @@ fn faults(validator: &Validator, arguments: &Json) -> Vec<ArgumentFault> {
     if validator.is_valid(&value) {
         return Vec::new();
     }
-    let mut faults = Vec::new();
-    let (head, cut) = head(&value);
+    let mut errors = Vec::new();
+    let (prefix, cut) = prefix(&value);
     // The crate collects every error before it returns the first, so it gets a limited part only.
-    for error in validator.iter_errors(&head) {
+    for error in validator.iter_errors(&prefix) {
         // The part may lack what the whole value has, but it has no member that the whole value
         // lacks.
-        let is_of_whole =
-            |cut: &String| !is_within(cut, error.instance_path().as_str()) || is_of_members(&error);
-        if cut.as_ref().is_none_or(is_of_whole) {
-            push(&mut faults, &error, &head);
+        let holds_for_whole = |cut: &String| {
+            !is_within(cut, error.instance_path().as_str()) || is_about_unexpected_members(&error)
+        };
+        if cut.as_ref().is_none_or(holds_for_whole) {
+            push(&mut errors, &error, &prefix);
         }
-        if faults.len() > FAULTS_MAX {
+        if errors.len() > ERRORS_LISTED_MAX {
             break;
         }
     }
-    if faults.is_empty()
+    if errors.is_empty()
         && let Err(error) = validator.validate(&value)
     {
-        push(&mut faults, &error, &value);
+        push(&mut errors, &error, &value);
     }
-    faults.truncate(FAULTS_MAX + 1);
-    faults
+    errors.truncate(ERRORS_LISTED_MAX + 1);
+    errors
 }
 
-/// The first [`FAULTY_VALUES_MAX`] values in one, members in the order of their names. When there
-/// are more, also a pointer to the innermost array or object that was cut.
-fn head(value: &Value) -> (Value, Option<String>) {
-    let (mut left, mut cut) = (FAULTY_VALUES_MAX, None);
-    let head = take_head(value, &mut left, &mut String::new(), &mut cut);
-    (head, cut)
+/// The first [`ARGUMENT_VALUES_CHECKED_MAX`] values in one, members in the order of their names.
+/// When there are more, also a pointer to the innermost array or object that was cut.
+fn prefix(value: &Value) -> (Value, Option<String>) {
+    let (mut left, mut cut) = (ARGUMENT_VALUES_CHECKED_MAX, None);
+    let prefix = take_prefix(value, &mut left, &mut String::new(), &mut cut);
+    (prefix, cut)
 }
 
-fn take_head(
+fn take_prefix(
     value: &Value,
     left: &mut usize,
     pointer: &mut String,
@@ -140,9 +141,9 @@ fn take_head(
             return None;
         }
         push_token(pointer, token);
-        let head = take_head(value, left, pointer, cut);
+        let prefix = take_prefix(value, left, pointer, cut);
         pointer.truncate(parent_len);
-        Some(head)
+        Some(prefix)
     };
     match value {
         Value::Array(elements) => {
@@ -166,16 +167,16 @@ fn is_within(pointer: &str, other: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Adds the fault that an error reports; several faults for an error about several members.
-fn push(faults: &mut Vec<ArgumentFault>, error: &ValidationError<'_>, root: &Value) {
+/// Adds the argument error for a validation error; several for one about several members.
+fn push(errors: &mut Vec<ArgumentError>, error: &ValidationError<'_>, root: &Value) {
     let mut add = |member: Option<&str>, detail: String| {
         let mut pointer = error.instance_path().as_str().to_owned();
         if let Some(member) = member {
             push_token(&mut pointer, member);
         }
-        let fault = ArgumentFault { pointer, detail };
-        if !faults.contains(&fault) {
-            faults.push(fault);
+        let argument_error = ArgumentError { pointer, detail };
+        if !errors.contains(&argument_error) {
+            errors.push(argument_error);
         }
     };
     match error.kind() {
@@ -184,25 +185,25 @@ fn push(faults: &mut Vec<ArgumentFault>, error: &ValidationError<'_>, root: &Val
         }
         ValidationErrorKind::AdditionalProperties { unexpected }
         | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
-            for member in unexpected.iter().take(FAULTS_MAX + 1) {
+            for member in unexpected.iter().take(ERRORS_LISTED_MAX + 1) {
                 add(Some(member), "is not a known member".to_owned());
             }
         }
         ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
             if let Some(values) = values(error, context) {
                 add(None, format!("must be {}", one_of(&values)));
-            } else if let Some(branch) = likely(error, context) {
+            } else if let Some(branch) = intended_branch(error, context) {
                 for error in branch {
-                    push(faults, error, root);
+                    push(errors, error, root);
                 }
             } else {
                 add(None, "has none of the allowed forms".to_owned());
             }
         }
-        ValidationErrorKind::FalseSchema if is_of_members(error) => {
+        ValidationErrorKind::FalseSchema if is_about_unexpected_members(error) => {
             let object = root.pointer(error.instance_path().as_str());
             let members = object.and_then(Value::as_object).into_iter().flatten();
-            for (member, _) in members.take(FAULTS_MAX + 1) {
+            for (member, _) in members.take(ERRORS_LISTED_MAX + 1) {
                 add(Some(member), "is not a known member".to_owned());
             }
         }
@@ -215,7 +216,7 @@ fn push(faults: &mut Vec<ArgumentFault>, error: &ValidationError<'_>, root: &Val
 }
 
 /// Whether an error is about members that an object has and must not have.
-fn is_of_members(error: &ValidationError<'_>) -> bool {
+fn is_about_unexpected_members(error: &ValidationError<'_>) -> bool {
     match error.kind() {
         ValidationErrorKind::AdditionalProperties { .. }
         | ValidationErrorKind::PropertyNames { .. } => true,
@@ -247,19 +248,19 @@ fn values(error: &ValidationError<'_>, context: &[Vec<ValidationError<'_>>]) -> 
 }
 
 /// The branch that the value was meant for: the only one that allows its type.
-fn likely<'a, 'e>(
+fn intended_branch<'a, 'e>(
     error: &ValidationError<'_>,
     context: &'a [Vec<ValidationError<'e>>],
 ) -> Option<&'a [ValidationError<'e>]> {
-    let is_of_other_type = |branch: &&Vec<ValidationError<'_>>| {
+    let rejects_type = |branch: &&Vec<ValidationError<'_>>| {
         branch.iter().any(|inner| {
             matches!(inner.kind(), ValidationErrorKind::Type { .. })
                 && inner.instance_path() == error.instance_path()
         })
     };
-    let mut likely = context.iter().filter(|branch| !is_of_other_type(branch));
-    let first = likely.next()?;
-    likely.next().is_none().then_some(first)
+    let mut possible = context.iter().filter(|branch| !rejects_type(branch));
+    let first = possible.next()?;
+    possible.next().is_none().then_some(first)
 }
 
 /// What is wrong, as a sentence that follows the pointer.
@@ -326,10 +327,14 @@ fn types(kind: &TypeKind) -> String {
         TypeKind::Multiple(several) => several.iter().collect(),
     };
     kinds.sort_by_key(|kind| *kind == JsonType::Null);
-    kinds.into_iter().map(word).collect::<Vec<_>>().join(" or ")
+    kinds
+        .into_iter()
+        .map(type_phrase)
+        .collect::<Vec<_>>()
+        .join(" or ")
 }
 
-const fn word(kind: JsonType) -> &'static str {
+const fn type_phrase(kind: JsonType) -> &'static str {
     match kind {
         JsonType::Array => "an array",
         JsonType::Boolean => "true or false",
@@ -362,11 +367,11 @@ mod tests {
     use super::*;
     use crate::catalogue::Catalogue;
 
-    fn messages(faults: Result<(), Vec<ArgumentFault>>) -> Vec<String> {
-        let faults = faults.err().unwrap_or_default();
-        faults
+    fn messages(errors: Result<(), Vec<ArgumentError>>) -> Vec<String> {
+        let errors = errors.err().unwrap_or_default();
+        errors
             .into_iter()
-            .map(|fault| format!("{} {}", fault.pointer, fault.detail))
+            .map(|error| format!("{} {}", error.pointer, error.detail))
             .collect()
     }
 
@@ -380,7 +385,7 @@ mod tests {
         let schema = Schema::try_from(schema).unwrap();
         let arguments = Json::of(arguments).unwrap();
         let validators = Validators::default();
-        messages(validators.check_by(("a", "1.0.0"), || schema, &arguments))
+        messages(validators.check_schema(("a", "1.0.0"), || schema, &arguments))
     }
 
     #[test]
@@ -407,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_is_reported_with_its_pointer_in_plain_words() {
+    fn every_error_is_reported_with_its_pointer_in_plain_words() {
         for (name, arguments, expected) in [
             ("csv.summarize", "{}", &["/csv is required"][..]),
             (
@@ -446,11 +451,11 @@ mod tests {
                 ],
             ),
         ] {
-            let mut faults = check(name, arguments);
-            faults.sort();
+            let mut errors = check(name, arguments);
+            errors.sort();
             let mut expected = expected.to_vec();
             expected.sort_unstable();
-            assert_eq!(faults, expected, "{arguments}");
+            assert_eq!(errors, expected, "{arguments}");
         }
     }
 
@@ -526,39 +531,39 @@ mod tests {
                 ],
             ),
         ] {
-            let mut faults = check_schema(orders.clone(), &arguments);
-            faults.sort();
-            assert_eq!(faults, expected, "{arguments}");
+            let mut errors = check_schema(orders.clone(), &arguments);
+            errors.sort();
+            assert_eq!(errors, expected, "{arguments}");
         }
     }
 
     #[test]
-    fn one_fault_more_than_are_shown_is_collected() {
+    fn one_error_more_than_are_shown_is_collected() {
         let schema = json!({"properties": {"n": {"items": {"type": "string"}}}});
-        let faults = check_schema(schema, &json!({"n": vec![1; 1000]}));
-        assert_eq!(faults.len(), FAULTS_MAX + 1);
+        let errors = check_schema(schema, &json!({"n": vec![1; 1000]}));
+        assert_eq!(errors.len(), ERRORS_LISTED_MAX + 1);
         let schema = json!({"additionalProperties": false});
         let names: serde_json::Map<_, _> =
             (0..1000).map(|n| (n.to_string(), Value::Null)).collect();
-        let faults = check_schema(schema, &Value::Object(names));
-        assert_eq!(faults.len(), FAULTS_MAX + 1);
+        let errors = check_schema(schema, &Value::Object(names));
+        assert_eq!(errors.len(), ERRORS_LISTED_MAX + 1);
     }
 
     /// The validator makes every error before the first can be read.
     #[test]
     fn a_validator_gets_the_first_thousand_values_of_invalid_arguments() {
         let all = json!({"a": [[1, 2], {"b": vec![1; 131_000]}, 3], "c": 4});
-        let (head, cut) = head(&all);
+        let (prefix, cut) = prefix(&all);
         assert_eq!(cut.as_deref(), Some("/a/1/b"));
         // Values before those elements: the object, /a, /a/0 with two, /a/1, and /a/1/b.
-        let elements = FAULTY_VALUES_MAX - 7;
-        assert_eq!(head, json!({"a": [[1, 2], {"b": vec![1; elements]}]}));
-        let few = json!({"a": vec![1; FAULTY_VALUES_MAX - 2]});
-        assert_eq!(super::head(&few), (few.clone(), None));
+        let elements = ARGUMENT_VALUES_CHECKED_MAX - 7;
+        assert_eq!(prefix, json!({"a": [[1, 2], {"b": vec![1; elements]}]}));
+        let few = json!({"a": vec![1; ARGUMENT_VALUES_CHECKED_MAX - 2]});
+        assert_eq!(super::prefix(&few), (few.clone(), None));
     }
 
     #[test]
-    fn large_arguments_get_faults_only_for_values_that_the_validator_gets() {
+    fn large_arguments_get_errors_only_for_values_that_the_validator_gets() {
         let schema = json!({
             "type": "object",
             "required": ["items", "last"],
@@ -586,6 +591,6 @@ mod tests {
         );
         assert_eq!(check(&[], json!("x")), ["/last must be a whole number"]);
         let many: Vec<_> = (0..5000).collect();
-        assert_eq!(check(&many, json!(1)).len(), FAULTS_MAX + 1);
+        assert_eq!(check(&many, json!(1)).len(), ERRORS_LISTED_MAX + 1);
     }
 }

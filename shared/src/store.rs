@@ -37,16 +37,17 @@ mod step;
 pub mod table;
 mod write;
 
-pub use callback::{AttemptRecord, Recorded};
+pub use callback::{AttemptRecord, RecordOutcome};
 pub use error::StoreError;
 pub use inspect::{Inspected, InspectedHead, PayloadItem, Record};
-pub use list::{ListFilter, ListPage, OwnedPage, Position};
+pub use list::{ListFilter, ListPage, OwnedKeysPage, Position};
 pub use outcome::{
-    CancelOutcome, Claimed, Created, EraseOutcome, Finished, GivenUp, Held, Lookup, Renewed,
+    CancelOutcome, ClaimOutcome, CreateOutcome, EraseOutcome, FinishOutcome, GiveUpOutcome, Held,
+    Lookup, RenewOutcome,
 };
 pub use payload::Draft;
 pub use read::Payloads;
-pub use scan::{HeadsPage, ScanPosition};
+pub use scan::{ScanPage, ScanPosition};
 
 /// The table that holds all operations. One for each process; cheap to clone.
 #[derive(Debug, Clone)]

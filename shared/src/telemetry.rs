@@ -1,11 +1,11 @@
-//! Logs: one line for each record, on standard output, where Lambda collects them; and the traces
+//! Logs: one line for each event, on standard output, where Lambda collects them; and the traces
 //! that invocations belong to.
 //!
 //! Nothing that a caller sent goes into a log: no arguments, results, metadata, secrets or query
-//! strings. An owner's name goes into the audit records only. A failure is logged once, where it is
+//! strings. An owner's name goes into the audit lines only. A failure is logged once, where it is
 //! handled.
 //!
-//! Every record names the request or message during which it was logged, by the spans in this
+//! Every log line names the request or message during which it was logged, by the spans in this
 //! module. The spans exist at every log level: spans of a lower level would be missing from the
 //! errors of a function that logs errors only.
 
@@ -74,8 +74,8 @@ pub fn log_panics() {
     }));
 }
 
-/// The fields of every record in an invocation: Lambda's id of the invocation, under the name that
-/// Lambda's own records use, and its X-Ray trace.
+/// The fields of every log line in an invocation: Lambda's id of the invocation, under the name
+/// that Lambda's own log lines use, and its X-Ray trace.
 #[must_use]
 pub fn invocation_span(request_id: &str, trace_header: Option<&str>) -> Span {
     tracing::error_span!(
@@ -85,7 +85,7 @@ pub fn invocation_span(request_id: &str, trace_header: Option<&str>) -> Span {
     )
 }
 
-/// The fields of every record while an HTTP request is handled: the gateway's id of the request,
+/// The fields of every log line while an HTTP request is handled: the gateway's id of the request,
 /// which the answer has as `Request-Id`, and the fields of [`record_operation_id`] and
 /// [`record_trace`].
 #[must_use]
@@ -99,7 +99,7 @@ pub fn request_span(request_id: &str) -> Span {
     )
 }
 
-/// The fields of every record while a message is handled: its id, the X-Ray trace in which it was
+/// The fields of every log line while a message is handled: its id, the X-Ray trace in which it was
 /// sent, and the fields of [`record_operation_id`] and [`record_trace`].
 #[must_use]
 pub fn message_span(message_id: &str, trace_header: Option<&str>) -> Span {

@@ -18,7 +18,7 @@ pub struct Api {
     owner: String,
 }
 
-pub struct Answer {
+pub struct Response {
     pub status: u16,
     pub headers: HeaderMap,
     pub text: String,
@@ -42,7 +42,7 @@ impl Api {
         path: &str,
         headers: &[(&str, &str)],
         body: impl Into<String>,
-    ) -> Answer {
+    ) -> Response {
         let mut request = self
             .client
             .request(method, format!("{}{path}", self.bundle.url))
@@ -55,33 +55,33 @@ impl Api {
             request = request.header(*name, *value);
         }
         let (status, headers, text) = openapi::sent(&self.client, request.body(body)).await;
-        Answer {
+        Response {
             status,
             headers,
             text,
         }
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub async fn get(&self, path: &str) -> Response {
         self.send(Method::GET, path, &[], "").await
     }
 
     /// Sends a POST without a body.
-    pub async fn post(&self, path: &str) -> Answer {
+    pub async fn post(&self, path: &str) -> Response {
         self.send(Method::POST, path, &[], "").await
     }
 
     /// Submits with additional headers.
-    pub async fn submit_with(&self, headers: &[(&str, &str)], body: &Value) -> Answer {
+    pub async fn submit_with(&self, headers: &[(&str, &str)], body: &Value) -> Response {
         self.send(Method::POST, "/operations", headers, body.to_string())
             .await
     }
 
     /// Submits and expects 202.
-    pub async fn submit(&self, body: &Value) -> Answer {
-        let answer = self.submit_with(&[], body).await;
-        assert_eq!(answer.status, 202, "{}", answer.text);
-        answer
+    pub async fn submit(&self, body: &Value) -> Response {
+        let response = self.submit_with(&[], body).await;
+        assert_eq!(response.status, 202, "{}", response.text);
+        response
     }
 
     /// Submits an operation that runs until it is cancelled or times out, and returns its id.
@@ -92,21 +92,21 @@ impl Api {
     }
 
     /// Polls until the operation has this status, and returns that answer.
-    pub async fn reaches(&self, id: &str, status: &str) -> Answer {
+    pub async fn wait_for_status(&self, id: &str, status: &str) -> Response {
         let what = format!("{id} {status}");
         until(&what, async || {
-            let answer = self.get(&format!("/operations/{id}")).await;
-            assert_eq!(answer.status, 200, "{}", answer.text);
-            let ended = !answer.headers.contains_key("retry-after");
-            let reached = answer.json()["status"] == status;
-            assert!(reached || !ended, "{what}: {}", answer.text);
-            reached.then_some(answer)
+            let response = self.get(&format!("/operations/{id}")).await;
+            assert_eq!(response.status, 200, "{}", response.text);
+            let ended = !response.headers.contains_key("retry-after");
+            let reached = response.json()["status"] == status;
+            assert!(reached || !ended, "{what}: {}", response.text);
+            reached.then_some(response)
         })
         .await
     }
 
     /// Polls until the operation's callback has this status, and returns the callback.
-    pub async fn callback_reaches(&self, id: &str, status: &str) -> Value {
+    pub async fn wait_for_callback_status(&self, id: &str, status: &str) -> Value {
         until(&format!("the callback of {id} {status}"), async || {
             let operation = self.get(&format!("/operations/{id}")).await.json();
             let callback = operation["callback"].clone();
@@ -116,7 +116,7 @@ impl Api {
     }
 }
 
-impl Answer {
+impl Response {
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
@@ -141,7 +141,7 @@ impl Answer {
         clippy::must_use_candidate,
         reason = "most tests need no more than the check"
     )]
-    pub fn is_problem(&self, status: u16, code: &str) -> Value {
+    pub fn assert_problem(&self, status: u16, code: &str) -> Value {
         assert_eq!(self.status, status, "{}", self.text);
         assert_eq!(self.header("content-type"), "application/problem+json");
         assert_eq!(self.header("cache-control"), "no-store");

@@ -10,7 +10,7 @@ use shared::config::Environment;
 /// Builds the functions as they are deployed, in release mode and with only the features that they
 /// need, together with these packages.
 pub async fn build_functions_and(packages: &[&str]) {
-    let environment = Environment::of_process();
+    let environment = Environment::from_process();
     let mut all = packages.to_vec();
     all.extend(FUNCTIONS.map(|function| function.name));
     eprintln!("building {}", all.join(", "));

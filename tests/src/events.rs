@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shared::domain::callback::{Callback, Event};
+use shared::domain::callback::{Callback, CallbackEvent};
 use shared::domain::id::{CreateId, OperationId};
 use shared::domain::json::Json;
 use shared::domain::operation::{Operation, Owner, Payload};
@@ -14,7 +14,7 @@ use shared::domain::time::Timestamp;
 
 use crate::queues::{QueueKind, TestQueue};
 use crate::samples::pending_operation;
-use crate::world::Answer;
+use crate::world::Response;
 
 use Stage::{Absent, Delivered, Due, Pending};
 
@@ -389,21 +389,21 @@ const fn queued(
 
 impl HttpSample {
     /// Checks the answer.
-    pub fn check(&self, answer: &Answer) {
+    pub fn check(&self, response: &Response) {
         let Self {
             name,
             pointer,
             value,
             ..
         } = *self;
-        assert_eq!(answer.status, self.status, "{name}: {}", answer.text);
-        match answer.json.pointer(pointer) {
+        assert_eq!(response.status, self.status, "{name}: {}", response.text);
+        match response.json.pointer(pointer) {
             Some(Value::Array(_)) => assert_eq!(pointer, "/operations"),
             Some(Value::String(found)) => assert_eq!(found, value, "{name}"),
             found => assert!(
                 pointer.is_empty() && found == Some(&Value::Null),
                 "{name}: {}",
-                answer.text
+                response.text
             ),
         }
     }
@@ -411,9 +411,9 @@ impl HttpSample {
 
 impl QueueSample {
     /// Checks the answer and the number of posts.
-    pub fn check(&self, answer: &Value, posted: usize) {
-        let returned = answer["batchItemFailures"].as_array().unwrap().len();
-        assert_eq!(returned, self.returned, "{}: {answer}", self.name);
+    pub fn check(&self, response: &Value, posted: usize) {
+        let returned = response["batchItemFailures"].as_array().unwrap().len();
+        assert_eq!(returned, self.returned, "{}: {response}", self.name);
         assert_eq!(posted, self.posted, "{}", self.name);
     }
 
@@ -460,7 +460,10 @@ pub fn operation(now: Timestamp, callback_url: &str) -> Operation {
         owner: Owner::new("jwt", "alice").unwrap(),
         function: "csv.summarize".into(),
         arguments: Payload::Inline(r#"{"csv":"a\n1\n"}"#.parse::<Json>().unwrap()),
-        callback: Some(Callback::new(callback_url.into(), Event::ALL.to_vec())),
+        callback: Some(Callback::new(
+            callback_url.into(),
+            CallbackEvent::ALL.to_vec(),
+        )),
         ..pending_operation(now)
     }
 }

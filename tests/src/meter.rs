@@ -106,21 +106,21 @@ impl Meter {
         target: &str,
         request: &Value,
         status: u16,
-        answer: &Value,
+        response: &Value,
     ) -> Option<Charge> {
         let (service, call) = target.split_once('.')?;
-        let kind = answer["__type"].as_str().unwrap_or_default();
+        let kind = response["__type"].as_str().unwrap_or_default();
         let is_refused = kind.ends_with("ConditionalCheckFailedException");
         if status >= 400 && !is_refused {
             return None;
         }
         let (step, operations, units) = if service == "AmazonSQS" {
-            self.messages(call, request, answer)
+            self.messages(call, request, response)
         } else {
             let units = if is_refused {
-                refused(request, answer)
+                refused(request, response)
             } else {
-                consumed(call, answer)
+                consumed(call, response)
             };
             (store_step(call, request), store_operations(request), units)
         };
@@ -144,9 +144,9 @@ impl Meter {
         &mut self,
         call: &str,
         request: &Value,
-        answer: &Value,
+        response: &Value,
     ) -> (&'static str, Vec<String>, Units) {
-        let received = list(&answer["Messages"]);
+        let received = list(&response["Messages"]);
         for message in received {
             let (handle, body) = (&message["ReceiptHandle"], &message["Body"]);
             self.received(
@@ -201,15 +201,15 @@ fn operation_of(body: &str) -> Option<String> {
 }
 
 /// As DynamoDB's answer reports it.
-fn consumed(call: &str, answer: &Value) -> Units {
-    let several = match &answer["ConsumedCapacity"] {
+fn consumed(call: &str, response: &Value) -> Units {
+    let several = match &response["ConsumedCapacity"] {
         Value::Array(several) => several.as_slice(),
         one => std::slice::from_ref(one),
     };
     let units = |of: &Value| {
         of["CapacityUnits"]
             .as_f64()
-            .unwrap_or_else(|| panic!("{call} does not say what it consumed: {answer}"))
+            .unwrap_or_else(|| panic!("{call} does not say what it consumed: {response}"))
     };
     let total: f64 = several.iter().map(units).sum();
     let indexes = several
@@ -231,8 +231,8 @@ fn consumed(call: &str, answer: &Value) -> Units {
 
 /// By the size of the item that was met. The answer has it where a write asks for it, as every
 /// write of a head does. A payload item can only meet itself.
-fn refused(request: &Value, answer: &Value) -> Units {
-    let met = answer["Item"].as_object();
+fn refused(request: &Value, response: &Value) -> Units {
+    let met = response["Item"].as_object();
     let item = met.or_else(|| request["Item"].as_object());
     let bytes: usize = item
         .into_iter()

@@ -218,7 +218,7 @@ impl MeteredBundle {
     }
 
     /// Waits until every queue is empty.
-    pub async fn rest(&self) {
+    pub async fn drain(&self) {
         for kind in QueueKind::ALL {
             let url = self.services.found.required(kind.setting()).unwrap();
             let queue = TestQueue::new(self.services.queues.clone(), url.to_owned());

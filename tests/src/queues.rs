@@ -98,8 +98,8 @@ impl TestQueue {
     }
 
     /// Deletes the messages that a partial batch response does not name, as Lambda does.
-    pub async fn delete_acknowledged(&self, messages: &[Message], answer: &Value) {
-        let failed: Vec<_> = answer["batchItemFailures"]
+    pub async fn delete_acknowledged(&self, messages: &[Message], response: &Value) {
+        let failed: Vec<_> = response["batchItemFailures"]
             .as_array()
             .unwrap()
             .iter()

@@ -52,7 +52,7 @@ struct Log {
     received: Vec<Delivery>,
     /// Where callbacks differ from the `OpenAPI` document.
     faults: Vec<String>,
-    answers: VecDeque<(u16, Option<String>)>,
+    responses: VecDeque<(u16, Option<String>)>,
 }
 
 /// A receiver that stops when it is dropped. The drop fails the test if a callback differs from the
@@ -88,11 +88,11 @@ impl Receiver {
 
     /// Sets its next answers, in this order: status and `Retry-After`. After them it answers 200
     /// again.
-    pub fn answer_next(&self, answers: impl IntoIterator<Item = (u16, Option<&'static str>)>) {
-        let answers = answers
+    pub fn answer_next(&self, responses: impl IntoIterator<Item = (u16, Option<&'static str>)>) {
+        let responses = responses
             .into_iter()
             .map(|(status, after)| (status, after.map(str::to_owned)));
-        self.log.lock().unwrap().answers.extend(answers);
+        self.log.lock().unwrap().responses.extend(responses);
     }
 
     /// From now on, receives callbacks and does not answer them.
@@ -141,7 +141,7 @@ async fn receive(
     // The wait fails once the receiver is dropped.
     let _ = held.wait_for(|held| !held).await;
     let mut log = log.lock().unwrap();
-    let (status, retry_after) = log.answers.pop_front().unwrap_or((200, None));
+    let (status, retry_after) = log.responses.pop_front().unwrap_or((200, None));
     let mut headers = HeaderMap::new();
     if let Some(retry_after) = retry_after {
         headers.insert(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shared::domain::callback::{Callback, Event};
+use shared::domain::callback::{Callback, CallbackEvent};
 use shared::domain::id::{CreateId, OperationId};
 use shared::domain::json::Json;
 use shared::domain::operation::{Operation, Origin, Owner, Payload, State};
@@ -37,7 +37,7 @@ pub fn pending_operation(now: Timestamp) -> Operation {
         metadata: Payload::Inline(Json::empty_object()),
         callback: Some(Callback::new(
             "https://example.com/".into(),
-            Event::ALL.to_vec(),
+            CallbackEvent::ALL.to_vec(),
         )),
     }
 }

@@ -40,7 +40,7 @@ pub enum Fault {
     /// As [`Fault::Throttled`], for every try of the call.
     AlwaysThrottled,
     /// The request is not carried out: AWS does not allow it, and the SDK does not retry it.
-    Refused,
+    AccessDenied,
 }
 
 impl Fault {
@@ -51,7 +51,7 @@ impl Fault {
         Self::AlwaysLost,
         Self::Throttled,
         Self::AlwaysThrottled,
-        Self::Refused,
+        Self::AccessDenied,
     ];
 
     const fn is_repeated(self) -> bool {
@@ -454,7 +454,7 @@ impl Wire {
         let answer = match fault {
             Fault::CrashBefore => None,
             Fault::Throttled | Fault::AlwaysThrottled => Some(Ok(too_busy(&request))),
-            Fault::Refused => Some(Ok(denied())),
+            Fault::AccessDenied => Some(Ok(denied())),
             Fault::CrashAfter | Fault::Lost | Fault::AlwaysLost => {
                 let _ = self.carry_out(request).await;
                 Some(Err(ConnectorError::io("the connection broke".into())))
@@ -564,7 +564,8 @@ impl HttpConnector for Wire {
                 Some(fault) => this.fail(request, fault).await,
             };
             drop(turn);
-            let is_tried_again = fault.is_some_and(|fault| fault != Fault::Refused) && !is_last_try;
+            let is_tried_again =
+                fault.is_some_and(|fault| fault != Fault::AccessDenied) && !is_last_try;
             this.tried(&call, is_tried_again, fault.is_some());
             answer
         })

@@ -27,9 +27,9 @@ use crate::receiver::SECRET;
 use crate::watched_clock::WatchedClock;
 use crate::wire::Wire;
 
-/// The longest that [`World::rest`] lets pass before it fails: more than every message age, backoff
-/// and schedule.
-const REST_MAX: Duration = Duration::from_secs(30 * 86_400);
+/// The longest that [`World::drain`] lets pass before it fails: more than every message age,
+/// backoff and schedule.
+const DRAIN_MAX: Duration = Duration::from_secs(30 * 86_400);
 
 pub struct World {
     /// The clock of all handlers, the store and the queues.
@@ -57,7 +57,7 @@ pub struct World {
 
 /// An HTTP answer.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct Response {
     pub status: u16,
     /// With names in lower case.
     pub headers: Value,
@@ -67,7 +67,7 @@ pub struct Answer {
     pub text: String,
 }
 
-impl Answer {
+impl Response {
     /// Reads a function's response as the gateway does.
     #[must_use]
     pub fn of(response: &Value) -> Self {
@@ -193,7 +193,7 @@ impl World {
     }
 
     /// Submits as `alice`, and expects to be accepted.
-    pub async fn submit(&self, body: Value) -> Answer {
+    pub async fn submit(&self, body: Value) -> Response {
         let answer = self
             .request("POST", "/operations", &[], &body.to_string())
             .await;
@@ -217,7 +217,7 @@ impl World {
         path: &str,
         headers: &[(&str, &str)],
         body: &str,
-    ) -> Answer {
+    ) -> Response {
         self.request_of("alice", method, path, headers, body.as_bytes())
             .await
     }
@@ -230,12 +230,12 @@ impl World {
         path: &str,
         headers: &[(&str, &str)],
         body: &[u8],
-    ) -> Answer {
+    ) -> Response {
         self.answer(event(owner, method, path, headers, body)).await
     }
 
     /// Handles an HTTP API's event, and checks the exchange against `OpenAPI`.
-    pub async fn answer(&self, event: Value) -> Answer {
+    pub async fn answer(&self, event: Value) -> Response {
         let exchange = Exchange::of_event(&event);
         let route = event["routeKey"].as_str().unwrap();
         let route = gateway_routes().iter().find(|known| known.key == route);
@@ -248,7 +248,7 @@ impl World {
         };
         let response = serde_json::to_value(response).unwrap();
         exchange.with_response(&response).is_documented();
-        Answer::of(&response)
+        Response::of(&response)
     }
 
     /// Advances the clock while a caller waits for an operation's end. Once `work_after` has
@@ -327,12 +327,12 @@ impl World {
     }
 
     /// Handles messages and lets time pass until every queue is empty; returns how long that took.
-    pub async fn rest(&self) -> Duration {
-        self.rest_by(Duration::from_secs(300)).await
+    pub async fn drain(&self) -> Duration {
+        self.drain_in_steps(Duration::from_secs(300)).await
     }
 
-    /// As [`World::rest`], with steps of at most `step_max`.
-    pub async fn rest_by(&self, step_max: Duration) -> Duration {
+    /// As [`World::drain`], with steps of at most `step_max`.
+    pub async fn drain_in_steps(&self, step_max: Duration) -> Duration {
         let start = self.clock.now();
         let mut step = Duration::from_secs(1);
         loop {
@@ -346,7 +346,7 @@ impl World {
                 return took;
             }
             assert!(
-                took < REST_MAX,
+                took < DRAIN_MAX,
                 "{messages} messages are left in the queues"
             );
             self.clock.advance(step);

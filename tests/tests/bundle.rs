@@ -2,26 +2,26 @@
 
 mod callback;
 mod cancel;
+mod concurrent_submits;
 mod erase;
-mod faces;
 mod failure;
 #[cfg(unix)]
 mod fairness;
-#[cfg(unix)]
-mod flood;
 #[cfg(target_os = "linux")]
 mod guard;
 mod idempotency;
 #[cfg(unix)]
-mod laptop;
+mod interim_responses;
 mod list;
 mod local_program;
 #[cfg(unix)]
 mod logs;
 mod program;
+#[cfg(unix)]
+mod program_waits;
+mod protocols;
 mod refusal;
 mod status;
-mod storm;
 #[cfg(unix)]
 mod terminal;
 

@@ -51,7 +51,7 @@ impl Chance {
 
 #[tokio::test]
 async fn nothing_that_was_accepted_is_lost() {
-    let environment = Environment::of_process();
+    let environment = Environment::from_process();
     let seconds = |name, default| {
         let number = environment.optional(name).map(|text| text.parse().unwrap());
         number.unwrap_or(default)

@@ -24,10 +24,10 @@ async fn world(stage: Stage, receiver: &Receiver) -> World {
     if stage != Stage::Pending {
         let queue = world.queue(QueueKind::Dispatch);
         let event = events::dispatch().event(&queue, now).await;
-        let answer = world
+        let response = world
             .serve(&world.another_worker(), QueueKind::Dispatch, event)
             .await;
-        assert_eq!(answer, json!({"batchItemFailures": []}));
+        assert_eq!(response, json!({"batchItemFailures": []}));
     }
     if stage == Stage::Delivered {
         assert!(world.pump(QueueKind::Callback).await);
@@ -52,10 +52,10 @@ async fn queue_events_are_answered() {
         let posts = receiver.received().len();
         let queue = world.queue(sample.queue);
         let event = sample.event(&queue, world.clock.now()).await;
-        let answer = world
+        let response = world
             .serve(&world.another_worker(), sample.queue, event)
             .await;
-        sample.check(&answer, receiver.received().len() - posts);
+        sample.check(&response, receiver.received().len() - posts);
     }
 }
 

@@ -90,7 +90,7 @@ async fn a_fenced_off_worker_changes_nothing_and_acknowledges_nothing(api: &Api)
         let short =
             json!({"function": "demo.countdown", "arguments": {"steps": 5, "step_ms": 100}});
         let id = api.submit(&short).await.id();
-        api.reaches(&id, "completed").await.json()["attempt"].clone()
+        api.wait_for_status(&id, "completed").await.json()["attempt"].clone()
     }));
     assert!(others.await.iter().all(|attempt| *attempt == 1));
     let held = api.get(&format!("/operations/{id}")).await.json();
@@ -101,9 +101,9 @@ async fn a_fenced_off_worker_changes_nothing_and_acknowledges_nothing(api: &Api)
     for worker in &successors {
         assert!(worker.signal("KILL").await);
     }
-    let ended = api.reaches(&id, "completed").await.json();
+    let ended = api.wait_for_status(&id, "completed").await.json();
     assert_eq!(ended["attempt"], 3, "{ended}");
-    api.callback_reaches(&id, "delivered").await;
+    api.wait_for_callback_status(&id, "delivered").await;
     assert_eq!(receiver.received().len(), 1);
 }
 

@@ -23,7 +23,7 @@ use shared::domain::time::Timestamp;
 use shared::queue::Queue;
 use shared::random::{Random, SeededRandom};
 use shared::store::table::TABLE_KEYS;
-use shared::store::{Claimed, Created, Draft, Store};
+use shared::store::{ClaimOutcome, CreateOutcome, Draft, Store};
 use tests::queues::QueueKind;
 use tests::samples::pending_operation;
 use tests::world::World;
@@ -68,8 +68,8 @@ fn aws(world: &World) -> Aws {
 
 async fn submit(world: &World, body: Value) -> OperationId {
     // Boxed, so that the compiler need not resolve the types of all futures inside.
-    let answer = Box::pin(world.submit(body)).await;
-    answer.json["id"]
+    let response = Box::pin(world.submit(body)).await;
+    response.json["id"]
         .as_str()
         .unwrap()
         .parse::<OperationId>()
@@ -89,7 +89,7 @@ async fn claim_and_vanish(world: &World, id: &OperationId) {
     let claimed = world
         .store
         .claim(id, &operation.create_id, claim_id, LEASE, now);
-    assert!(matches!(claimed.await.unwrap(), Claimed::Held(_)));
+    assert!(matches!(claimed.await.unwrap(), ClaimOutcome::Held(_)));
 }
 
 /// An operation of `alice`'s without a message. Each `n` gives another id.
@@ -104,7 +104,7 @@ async fn created(world: &World, n: u8, with: impl FnOnce(&mut Operation)) -> Ope
     let draft = Draft::new(&operation);
     world.store.write_payloads(&draft).await.unwrap();
     let created = world.store.create(&draft, world.clock.now()).await;
-    assert!(matches!(created.unwrap(), Created::New));
+    assert!(matches!(created.unwrap(), CreateOutcome::New));
     operation
 }
 

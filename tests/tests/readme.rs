@@ -173,7 +173,7 @@ fn the_settings_have_the_bounds_of_the_code() {
 }
 
 #[test]
-fn the_settings_that_are_handed_on_are_those_of_the_local_bundle() {
+fn the_settings_passed_on_are_those_of_the_local_bundle() {
     let written: Vec<_> = part(SETTINGS, "passed on")
         .split(',')
         .map(|name| name.trim().trim_matches('`'))

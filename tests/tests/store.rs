@@ -10,7 +10,7 @@ mod erasure;
 mod expiry;
 mod linearizability;
 mod lists;
-mod lost_answers;
+mod lost_responses;
 mod outcomes;
 mod races;
 mod upkeep;
@@ -33,7 +33,7 @@ use shared::domain::operation::{Operation, Owner, State};
 use shared::domain::time::Timestamp;
 use shared::random::{Random, SeededRandom};
 use shared::store::table::{TABLE_KEYS, TTL_ATTRIBUTE};
-use shared::store::{Claimed, Created, Draft, Held, Store};
+use shared::store::{ClaimOutcome, CreateOutcome, Draft, Held, Store};
 use tests::dynamodb::{OtherStore, other_store};
 use tests::samples::pending_operation;
 use tests::wire::Wire;
@@ -100,7 +100,7 @@ impl Fixture {
         self.store.write_payloads(&draft).await.unwrap();
         assert!(matches!(
             self.store.create(&draft, NOW).await.unwrap(),
-            Created::New
+            CreateOutcome::New
         ));
     }
 
@@ -110,7 +110,7 @@ impl Fixture {
         operation
     }
 
-    async fn claim(&self, operation: &Operation, now: Timestamp) -> Claimed {
+    async fn claim(&self, operation: &Operation, now: Timestamp) -> ClaimOutcome {
         let claim_id = ClaimId::from_bytes(self.bytes());
         self.store
             .claim(&operation.id, &operation.create_id, claim_id, LEASE, now)
@@ -125,7 +125,7 @@ impl Fixture {
 
     async fn hold(&self, operation: &Operation, now: Timestamp) -> Held {
         match self.claim(operation, now).await {
-            Claimed::Held(held) => *held,
+            ClaimOutcome::Held(held) => *held,
             other => panic!("not held: {other:?}"),
         }
     }

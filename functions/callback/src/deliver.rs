@@ -6,15 +6,15 @@
 use std::time::Duration;
 
 use shared::domain::backoff::doubling_secs;
-use shared::domain::callback::Attempt;
+use shared::domain::callback::DeliveryAttempt;
 use shared::domain::callback_url::CallbackUrl;
 use shared::domain::delivery::{DeliveryOutcome, DueCallback, deferral};
-use shared::domain::id::AttemptId;
+use shared::domain::id::DeliveryAttemptId;
 use shared::domain::time::Timestamp;
-use shared::lambda::{Disposition, Record};
+use shared::lambda::{Disposition, ReceivedMessage};
 use shared::metrics::{self, Metric};
 use shared::queue::{MessageError, QueueError, WakeUp};
-use shared::store::{AttemptRecord, Payloads, Recorded, StoreError};
+use shared::store::{AttemptRecord, Payloads, RecordOutcome, StoreError};
 use shared::telemetry::{chain, record_operation_id};
 
 use crate::Handler;
@@ -37,24 +37,24 @@ pub(crate) enum ServeError {
 }
 
 impl Handler {
-    pub(crate) async fn serve_wake_up(&self, record: &Record) -> Disposition {
-        let message = match WakeUp::parse(&record.body, record.group.clone()) {
+    pub(crate) async fn serve_wake_up(&self, received: &ReceivedMessage) -> Disposition {
+        let message = match WakeUp::parse(&received.body, received.group.clone()) {
             Ok(message) => message,
-            Err(error) => return self.return_after_error(record, &error.to_string()).await,
+            Err(error) => return self.return_after_error(received, &error.to_string()).await,
         };
         record_operation_id(&message.operation_id);
-        let outcome = self.deliver_due(&message, record.sent_at).await;
-        self.acknowledge_if_served(record, outcome).await
+        let outcome = self.deliver_due(&message, received.sent_at).await;
+        self.acknowledge_if_served(received, outcome).await
     }
 
     /// Serves a wake-up that ten receives failed to serve. Its callback may have been delivered by
     /// another wake-up. If it is still due, this counts as a failed attempt and the schedule goes
     /// on, so that trouble on Ferry's side does not give up a callback at once.
-    pub(crate) async fn serve_dead_letter(&self, record: &Record) -> Disposition {
-        let message = match WakeUp::parse(&record.body, record.group.clone()) {
+    pub(crate) async fn serve_dead_letter(&self, received: &ReceivedMessage) -> Disposition {
+        let message = match WakeUp::parse(&received.body, received.group.clone()) {
             Ok(message) => message,
             Err(error @ MessageError::NewerFormat(_)) => {
-                return self.return_after_error(record, &error.to_string()).await;
+                return self.return_after_error(received, &error.to_string()).await;
             }
             Err(MessageError::Malformed) => {
                 // No release can read it, so the log line is all that remains of it.
@@ -64,8 +64,8 @@ impl Handler {
             }
         };
         record_operation_id(&message.operation_id);
-        let outcome = self.record_missed_attempt(&message, record.sent_at).await;
-        self.acknowledge_if_served(record, outcome).await
+        let outcome = self.record_missed_attempt(&message, received.sent_at).await;
+        self.acknowledge_if_served(received, outcome).await
     }
 
     async fn deliver_due(&self, message: &WakeUp, sent_at: Timestamp) -> Result<(), ServeError> {
@@ -105,11 +105,11 @@ impl Handler {
     ) -> Result<(), ServeError> {
         let deferrals = message.deferrals.saturating_add(1);
         let now = self.clock.now();
-        let Some(delay) = deferral(deferrals, busy.rest, self.random.fraction()) else {
+        let Some(delay) = deferral(deferrals, busy.pause, self.random.fraction()) else {
             let attempt = attempt_without_post(now, "the receiver was busy with other callbacks");
             return self.record_attempt(due, attempt, None).await;
         };
-        metrics::count(Metric::CallbackDeferred);
+        metrics::count(Metric::CallbackAttemptDeferred);
         tracing::info!(
             deferrals,
             delay_secs = delay.as_secs(),
@@ -140,21 +140,21 @@ impl Handler {
     async fn record_attempt(
         &self,
         due: &DueCallback,
-        attempt: Attempt,
+        attempt: DeliveryAttempt,
         retry_after: Option<Duration>,
     ) -> Result<(), ServeError> {
         let now = self.clock.now();
         let jitter = || self.random.fraction();
         let outcome = due.outcome_of(&attempt, retry_after, &self.schedule, jitter, now);
-        let record = AttemptRecord {
-            id: AttemptId::from_bytes(self.random.bytes()),
+        let attempt_record = AttemptRecord {
+            id: DeliveryAttemptId::from_bytes(self.random.bytes()),
             attempt,
             outcome,
             kept_max: self.schedule.attempts(),
         };
-        match self.store.record_attempt(due, &record, now).await? {
-            Recorded::Written => {}
-            Recorded::Refused => {
+        match self.store.record_attempt(due, &attempt_record, now).await? {
+            RecordOutcome::Written => {}
+            RecordOutcome::Refused => {
                 metrics::count(Metric::RaceLost);
                 return self.schedule_fallback(due).await;
             }
@@ -199,8 +199,12 @@ impl Handler {
     }
 
     /// Posts the callback. The answer may ask for a wait before the next attempt.
-    async fn attempt(&self, due: &DueCallback, payloads: &Payloads) -> (Attempt, Option<Duration>) {
-        // Judged again: the allowed networks may have changed since the submit.
+    async fn attempt(
+        &self,
+        due: &DueCallback,
+        payloads: &Payloads,
+    ) -> (DeliveryAttempt, Option<Duration>) {
+        // Checked again: the allowed networks may have changed since the submit.
         let url = match CallbackUrl::parse(&due.callback().url, &self.allowed_networks) {
             Ok(url) => url,
             Err(refused) => {
@@ -224,7 +228,7 @@ impl Handler {
             }
         };
         let duration_ms = u64::try_from(exchange.duration.as_millis()).unwrap_or(u64::MAX);
-        let attempt = Attempt {
+        let attempt = DeliveryAttempt {
             at: exchange.started_at,
             status_code,
             error,
@@ -235,26 +239,26 @@ impl Handler {
 
     async fn acknowledge_if_served(
         &self,
-        record: &Record,
+        received: &ReceivedMessage,
         outcome: Result<(), ServeError>,
     ) -> Disposition {
         match outcome {
             Ok(()) => Disposition::Acknowledge,
-            Err(error) => self.return_after_error(record, &chain(&error)).await,
+            Err(error) => self.return_after_error(received, &chain(&error)).await,
         }
     }
 
     /// Returns a message with increasing delays, up to [`RETURN_SECS_MAX`]: ten receives have to
     /// outlast an outage, since after them a callback that is due has missed an attempt.
-    async fn return_after_error(&self, record: &Record, error: &str) -> Disposition {
-        let secs = doubling_secs(RETURN_SECS_FIRST, RETURN_SECS_MAX, record.receive_count);
+    async fn return_after_error(&self, received: &ReceivedMessage, error: &str) -> Disposition {
+        let secs = doubling_secs(RETURN_SECS_FIRST, RETURN_SECS_MAX, received.receive_count);
         tracing::error!("wake-up not served; it becomes visible again after {secs} s: {error}");
-        let queue = if self.is_dead_letter(record) {
+        let queue = if self.is_dead_letter(received) {
             &self.dead_letters
         } else {
             &self.callbacks
         };
-        record.return_after(queue, secs).await
+        received.return_to(queue, secs).await
     }
 }
 
@@ -271,8 +275,8 @@ fn count(outcome: DeliveryOutcome) {
 }
 
 /// A failed attempt in which nothing was sent.
-fn attempt_without_post(at: Timestamp, reason: &str) -> Attempt {
-    Attempt {
+fn attempt_without_post(at: Timestamp, reason: &str) -> DeliveryAttempt {
+    DeliveryAttempt {
         at,
         status_code: None,
         error: Some(reason.to_owned()),

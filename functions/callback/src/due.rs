@@ -66,7 +66,7 @@ impl Handler {
             // DynamoDB has deleted the tombstone or another submit has replaced it. Records outlive
             // their callbacks by days, so a callback lost with its record had a message that went
             // unserved for days.
-            Lookup::Absent | Lookup::Replaced(_)
+            Lookup::Absent | Lookup::OtherIncarnation(_)
                 if now.since(sent_at) > CALLBACK_ERASED_AGE_MAX =>
             {
                 drop_callback();
@@ -74,7 +74,7 @@ impl Handler {
             Lookup::Absent => {
                 tracing::info!("callback not sent: the operation is gone, probably erased");
             }
-            Lookup::Replaced(_) => {
+            Lookup::OtherIncarnation(_) => {
                 tracing::info!("callback not sent: another operation now has this id");
             }
         }

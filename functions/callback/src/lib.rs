@@ -25,7 +25,9 @@ use shared::config::{Environment, SettingError};
 use shared::domain::delivery::CallbackSchedule;
 use shared::domain::limits::{CALLBACK_TIMEOUT_SECS_DEFAULT, CALLBACK_TIMEOUT_SECS_MAX};
 use shared::domain::network::AllowedNetworks;
-use shared::lambda::{Disposition, MissingMessageId, Record, records, serve_batch};
+use shared::lambda::{
+    Disposition, MissingMessageId, ReceivedMessage, received_messages, serve_batch,
+};
 use shared::queue::Queue;
 use shared::random::Random;
 use shared::store::Store;
@@ -97,19 +99,19 @@ impl Handler {
     ///
     /// When a message has no identifier.
     pub async fn handle(&self, event: SqsEvent) -> Result<SqsBatchResponse, MissingMessageId> {
-        let records = records(event, self.clock.now())?;
-        Ok(serve_batch(&records, |record| self.serve(record)).await)
+        let messages = received_messages(event, self.clock.now())?;
+        Ok(serve_batch(&messages, |received| self.serve(received)).await)
     }
 
-    async fn serve(&self, record: &Record) -> Disposition {
-        if self.is_dead_letter(record) {
-            self.serve_dead_letter(record).await
+    async fn serve(&self, received: &ReceivedMessage) -> Disposition {
+        if self.is_dead_letter(received) {
+            self.serve_dead_letter(received).await
         } else {
-            self.serve_wake_up(record).await
+            self.serve_wake_up(received).await
         }
     }
 
-    fn is_dead_letter(&self, record: &Record) -> bool {
-        record.queue_name == self.dead_letters.name()
+    fn is_dead_letter(&self, received: &ReceivedMessage) -> bool {
+        received.queue_name == self.dead_letters.name()
     }
 }

@@ -10,13 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use shared::clock::Clock;
-use shared::domain::limits::{CALLBACK_REST_FACTOR, CALLBACK_SLOW, CALLBACKS_AT_ONCE_MAX};
+use shared::domain::limits::{CALLBACK_PAUSE_FACTOR, CALLBACK_SLOW, CALLBACKS_AT_ONCE_MAX};
 use shared::domain::operation::Owner;
 use shared::domain::time::Timestamp;
 use shared::queue::host;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The receivers that have a delivery in progress, or rest. One per process.
+/// The receivers that have a delivery in progress, or are paused. One per process.
 pub(crate) struct Receivers {
     by_name: Mutex<HashMap<Name, Arc<Receiver>>>,
     slow: Duration,
@@ -28,7 +28,7 @@ type Name = (Owner, String);
 
 struct Receiver {
     turns: Arc<Semaphore>,
-    rests_until: Mutex<Timestamp>,
+    paused_until: Mutex<Timestamp>,
 }
 
 /// Permission for one delivery, until it is dropped.
@@ -41,8 +41,9 @@ pub(crate) struct Turn {
 /// The receiver cannot take another delivery from this process now.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Busy {
-    /// How much longer the receiver rests. Zero when it does not rest but has too many deliveries.
-    pub(crate) rest: Duration,
+    /// How much longer the receiver is paused. Zero when it is not paused but has too many
+    /// deliveries.
+    pub(crate) pause: Duration,
 }
 
 impl Receivers {
@@ -68,7 +69,7 @@ impl Receivers {
             biased;
             permit = turns.acquire_owned() => permit,
             () = self.clock.sleep_until(now + self.slow) => {
-                return Err(Busy { rest: Duration::ZERO });
+                return Err(Busy { pause: Duration::ZERO });
             }
         };
         let permit = permit.expect("the semaphore is never closed");
@@ -83,12 +84,12 @@ impl Receivers {
     fn receiver(&self, name: Name, now: Timestamp) -> Arc<Receiver> {
         let mut receivers = lock(&self.by_name);
         receivers.retain(|_, receiver| {
-            Arc::strong_count(receiver) > 1 || *lock(&receiver.rests_until) > now
+            Arc::strong_count(receiver) > 1 || *lock(&receiver.paused_until) > now
         });
         let receiver = receivers.entry(name).or_insert_with(|| {
             Arc::new(Receiver {
                 turns: Arc::new(Semaphore::new(CALLBACKS_AT_ONCE_MAX)),
-                rests_until: Mutex::new(now),
+                paused_until: Mutex::new(now),
             })
         });
         Arc::clone(receiver)
@@ -97,20 +98,20 @@ impl Receivers {
 
 impl Receiver {
     fn is_ready(&self, now: Timestamp) -> Result<(), Busy> {
-        let rest = lock(&self.rests_until).since(now);
-        if rest > Duration::ZERO {
-            return Err(Busy { rest });
+        let pause = lock(&self.paused_until).since(now);
+        if pause > Duration::ZERO {
+            return Err(Busy { pause });
         }
         Ok(())
     }
 }
 
 impl Turn {
-    /// Ends the turn. After a slow delivery the receiver rests, which limits the part of this
+    /// Ends the turn. After a slow delivery the receiver is paused, which limits the part of this
     /// process's time that it occupies.
     pub(crate) fn end(self, took: Duration, now: Timestamp) {
         if took >= self.slow {
-            *lock(&self.receiver.rests_until) = now + took * CALLBACK_REST_FACTOR;
+            *lock(&self.receiver.paused_until) = now + took * CALLBACK_PAUSE_FACTOR;
         }
     }
 }
@@ -182,32 +183,32 @@ mod tests {
         assert_eq!(
             busy,
             Some(Busy {
-                rest: Duration::ZERO
+                pause: Duration::ZERO
             })
         );
     }
 
     #[test]
-    fn a_receiver_rests_after_a_slow_delivery_and_others_do_not() {
+    fn a_receiver_is_paused_after_a_slow_delivery_and_others_are_not() {
         let (receivers, clock) = receivers();
         let (alice, bob) = (owner("alice"), owner("bob"));
         let turn = |owner| receivers.turn(owner, URL).now_or_never().unwrap();
-        for (took_millis, rest_secs) in [(1_999, 0), (2_000, 6), (5_000, 15)] {
+        for (took_millis, pause_secs) in [(1_999, 0), (2_000, 6), (5_000, 15)] {
             let took = Duration::from_millis(took_millis);
             turn(&alice).unwrap().end(took, clock.now());
-            let rest = Duration::from_secs(rest_secs);
+            let pause = Duration::from_secs(pause_secs);
             assert_eq!(
-                turn(&alice).err().map_or(Duration::ZERO, |busy| busy.rest),
-                rest
+                turn(&alice).err().map_or(Duration::ZERO, |busy| busy.pause),
+                pause
             );
             assert!(turn(&bob).is_ok());
-            clock.advance(rest);
+            clock.advance(pause);
             assert!(turn(&alice).is_ok());
         }
     }
 
     #[test]
-    fn a_delivery_whose_receiver_began_to_rest_while_it_waited_is_deferred() {
+    fn a_delivery_whose_receiver_was_paused_while_it_waited_is_deferred() {
         let (receivers, clock) = receivers();
         let alice = owner("alice");
         let mut turns: Vec<_> = (0..CALLBACKS_AT_ONCE_MAX)
@@ -223,13 +224,13 @@ mod tests {
         assert_eq!(
             busy,
             Some(Busy {
-                rest: Duration::from_secs(6)
+                pause: Duration::from_secs(6)
             })
         );
     }
 
     #[test]
-    fn a_receiver_without_deliveries_and_rest_is_removed() {
+    fn a_receiver_without_deliveries_or_pause_is_removed() {
         let (receivers, clock) = receivers();
         for n in 0..100 {
             let turn = receivers.turn(&owner(&n.to_string()), URL).now_or_never();

@@ -2,7 +2,7 @@
 //!
 //! Callers choose the URL, so a receiver cannot be trusted: it may stall, redirect, answer without
 //! end, or have a name whose address changes between two lookups. One [`Sender::post`] is one
-//! request to an address that was judged, within one deadline, and its outcome is a value to
+//! request to an address that was checked, within one deadline, and its outcome is a value to
 //! record, never an error. It does not decide whether a callback is due or when to post again. If
 //! it is wrong, callers can make Ferry send requests into its operator's private network.
 
@@ -28,13 +28,13 @@ use url::Url;
 
 use self::connector::Connector;
 pub use self::failure::{Failure, TlsFailure};
-use self::kept::KeptConnections;
-use self::resolver::{JudgingResolver, Resolve, SystemResolver};
+use self::keep_alive::ReusableConnections;
+use self::resolver::{CheckingResolver, Resolve, SystemResolver};
 use crate::signature::Signer;
 
 mod connector;
 mod failure;
-mod kept;
+mod keep_alive;
 mod resolver;
 mod retry_after;
 
@@ -64,7 +64,7 @@ pub struct Sender {
     /// For [`Reach::AllowedNetworks`]. `None` without such a network, so that no client can send
     /// plain `http`.
     allowed_only: Option<Box<Clients>>,
-    kept: KeptConnections,
+    reusable: ReusableConnections,
     allowed: Arc<AllowedNetworks>,
     timeout: Duration,
     clock: Arc<dyn Clock>,
@@ -73,8 +73,8 @@ pub struct Sender {
 /// Two clients that reach the same receivers.
 struct Clients {
     /// Keeps connections and reuses them.
-    keeping: HttpClient,
-    /// Opens a connection for each request, so that a second try cannot get another kept one that
+    keep_alive: HttpClient,
+    /// Opens a connection for each request, so that a second try cannot get another reused one that
     /// has ended.
     fresh: HttpClient,
 }
@@ -135,13 +135,13 @@ impl Sender {
             .with_no_client_auth();
         let clients = |reach| {
             let resolver =
-                JudgingResolver::new(Arc::clone(&network.names), reach, Arc::clone(&allowed));
+                CheckingResolver::new(Arc::clone(&network.names), reach, Arc::clone(&allowed));
             let https_only = reach == Reach::Public;
             let connect_timeout = timeout.mul_f64(CONNECT_PART);
             let connector = Connector::new(resolver, tls.clone(), https_only, connect_timeout);
             // Boxed: a client is large, and start-up moves a sender several times.
             Box::new(Clients {
-                keeping: client(connector.clone(), usize::MAX),
+                keep_alive: client(connector.clone(), usize::MAX),
                 fresh: client(connector, 0),
             })
         };
@@ -150,14 +150,14 @@ impl Sender {
             allowed_only: (!allowed.is_empty()).then(|| clients(Reach::AllowedNetworks)),
             // A POST that begins when its connection is about to become too old ends at its
             // deadline at the latest.
-            kept: KeptConnections::new(IDLE_TIMEOUT + timeout),
+            reusable: ReusableConnections::new(IDLE_TIMEOUT + timeout),
             allowed,
             timeout,
             clock,
         })
     }
 
-    /// Signs `body` and posts it to `url`, and once more if a kept connection ended before an
+    /// Signs `body` and posts it to `url`, and once more if a reused connection ended before an
     /// answer. `webhook_id` is the same on every attempt of one callback and contains no full stop.
     /// The time, and so the signature, are those of this attempt.
     pub async fn post(
@@ -181,7 +181,7 @@ impl Sender {
                 .header("webhook-timestamp", timestamp_secs)
                 .header("webhook-signature", signature)
                 .body(Full::from(body))
-                .map_err(|_| Failure::NoAnswer)?;
+                .map_err(|_| Failure::NoResponse)?;
             let answer = self.send(clients, request).await;
             answer.map_err(|error| Failure::of(&error))
         };
@@ -207,7 +207,7 @@ impl Sender {
         }
     }
 
-    /// Sends a request, and once more on a fresh connection if a kept one ended before an answer,
+    /// Sends a request, and once more on a fresh connection if a reused one ended before an answer,
     /// as it does when its receiver has closed it. The receiver may have processed the first
     /// request: it recognises the second by its `webhook-id`.
     ///
@@ -219,15 +219,15 @@ impl Sender {
         request: Request<Full<Bytes>>,
     ) -> Result<Response<Incoming>, legacy::Error> {
         let again = request.clone();
-        match clients.keeping.request(request).await {
+        match clients.keep_alive.request(request).await {
             Ok(response) => {
                 let extensions = response.extensions();
                 connector::has_answered(extensions);
-                self.kept.answered(extensions, self.clock.now());
+                self.reusable.answered(extensions, self.clock.now());
                 Ok(response)
             }
-            Err(error) if self.kept.ended(&error) => {
-                tracing::debug!("a kept connection ended, so the POST is sent on a fresh one");
+            Err(error) if self.reusable.ended(&error) => {
+                tracing::debug!("a reused connection ended, so the POST is sent on a fresh one");
                 clients.fresh.request(again).await
             }
             Err(error) => Err(error),
@@ -236,9 +236,9 @@ impl Sender {
 
     /// The clients for a URL. Refuses one whose host is an address that is not allowed.
     fn clients_for(&self, url: &CallbackUrl) -> Result<&Clients, Failure> {
-        // The HTTP client resolves names only, so the resolver does not judge an address.
+        // The HTTP client resolves names only, so the resolver does not check an address.
         if let Some(address) = url.address() {
-            url.reach().judge(address, &self.allowed)?;
+            url.reach().check(address, &self.allowed)?;
         }
         match url.reach() {
             Reach::Public => Ok(&self.public),
@@ -265,9 +265,9 @@ fn client(connector: Connector, idle_max: usize) -> HttpClient {
         .build(connector)
 }
 
-/// The URL as parsed by the library that judged its host: with a path, and escaped where needed.
+/// The URL as parsed by the library that checked its host: with a path, and escaped where needed.
 fn wire_form(url: &CallbackUrl) -> Result<String, Failure> {
-    let parsed = Url::parse(url.as_str()).map_err(|_| Failure::NoAnswer)?;
+    let parsed = Url::parse(url.as_str()).map_err(|_| Failure::NoResponse)?;
     Ok(parsed.into())
 }
 

@@ -70,8 +70,8 @@ async fn a_promised_signature_that_no_secret_makes_is_logged() {
 async fn the_most_verbose_log_has_no_secret_from_secrets_manager() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let answer = r#"{"SecretString": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw t0psecret"}"#;
-    let server = Router::new().fallback(async move || answer);
+    let response = r#"{"SecretString": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw t0psecret"}"#;
+    let server = Router::new().fallback(async move || response);
     tokio::spawn(async move { axum::serve(listener, server).await });
     let log = log_of_failed_start(&[
         ("AWS_ENDPOINT_URL_SECRETS_MANAGER", &endpoint),

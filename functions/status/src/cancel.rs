@@ -1,13 +1,13 @@
 //! `POST /operations/{id}/cancel`.
 
-use shared::http::{Answer, Problem, Request, RequestError};
+use shared::http::{Problem, Request, RequestError, Response};
 use shared::operations::{CancelOutcome, RepeatedCancel};
-use shared::request::Code;
+use shared::request::ErrorCode;
 
 use crate::Handler;
 
 impl Handler {
-    pub(crate) async fn cancel(&self, request: &Request) -> Result<Answer, RequestError> {
+    pub(crate) async fn cancel(&self, request: &Request) -> Result<Response, RequestError> {
         let owner = request.owner()?;
         let id = request.operation_id()?;
         let preconditions = request.preconditions();
@@ -22,9 +22,9 @@ impl Handler {
             CancelOutcome::Cancelled { operation, .. } => self.show(&operation, 200).await,
             CancelOutcome::Ended(_) => {
                 let detail = "the operation has completed or failed";
-                Err(Problem::new(Code::AsyncCannotCancel, detail).into())
+                Err(Problem::new(ErrorCode::AsyncCannotCancel, detail).into())
             }
-            CancelOutcome::OtherVersion => Err(Problem::other_version().into()),
+            CancelOutcome::PreconditionFailed => Err(Problem::precondition_failed().into()),
             CancelOutcome::Absent => Err(Problem::no_such_operation().into()),
         }
     }

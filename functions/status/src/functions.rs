@@ -4,7 +4,7 @@ use schemars::Schema;
 use serde::Serialize;
 use shared::domain::json::encode;
 use shared::domain::limits::{ARGUMENTS_BYTES_MAX, RESULT_BYTES_MAX};
-use shared::http::Answer;
+use shared::http::Response;
 
 use crate::Handler;
 
@@ -33,7 +33,7 @@ struct Limits {
 }
 
 impl Handler {
-    pub(crate) fn functions(&self) -> Answer {
+    pub(crate) fn functions(&self) -> Response {
         let view = |entry: &shared::catalogue::Entry| FunctionView {
             name: entry.name,
             version: entry.version,
@@ -51,6 +51,6 @@ impl Handler {
         let body = Body {
             functions: self.catalogue.entries().map(view).collect(),
         };
-        Answer::json(200, encode(&body))
+        Response::json(200, encode(&body))
     }
 }

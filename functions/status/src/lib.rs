@@ -15,7 +15,8 @@ use shared::clock::Clock;
 use shared::config::{Environment, SettingError};
 use shared::domain::operation::Operation;
 use shared::http::{
-    Answer, Event, GatewayResponse, Problem, Request, RequestError, RequestSettings, Route, show,
+    GatewayEvent, GatewayResponse, Problem, Request, RequestError, RequestSettings, Response,
+    Route, show,
 };
 use shared::operations::Operations;
 use shared::random::Random;
@@ -51,27 +52,27 @@ impl Handler {
     }
 
     /// Serves one request.
-    pub async fn handle(&self, event: Event) -> GatewayResponse {
+    pub async fn handle(&self, event: GatewayEvent) -> GatewayResponse {
         let request = Request::new(event, &self.requests);
         let span = request_span(&request.id);
-        let answer = self.answer(&request).instrument(span).await;
-        answer.into_response(&request.id)
+        let response = self.answer(&request).instrument(span).await;
+        response.into_gateway_response(&request.id)
     }
 
-    async fn answer(&self, request: &Request) -> Answer {
+    async fn answer(&self, request: &Request) -> Response {
         if let Ok(id) = request.operation_id() {
             record_operation_id(&id);
         }
         match self.route(request).await {
-            Ok(answer) => answer,
-            Err(error) => Answer::problem(&error.into_problem(), &request.id),
+            Ok(response) => response,
+            Err(error) => Response::problem(&error.into_problem(), &request.id),
         }
     }
 
     /// Dispatches by the route key's path and the method, never by the raw path. `HEAD` is answered
     /// with the body of `GET`, so that its `content-length` is right; no HTTP server sends the body
     /// (RFC 9110, section 9.3.2).
-    async fn route(&self, request: &Request) -> Result<Answer, RequestError> {
+    async fn route(&self, request: &Request) -> Result<Response, RequestError> {
         match Route::of(request)? {
             Route::ListOperations => self.list(request).await,
             Route::ReadOperation => self.read(request).await,
@@ -83,14 +84,14 @@ impl Handler {
                 Ok(self.functions())
             }
             // It reports that the function runs; it needs neither the store nor an owner.
-            Route::Health => Ok(Answer::json(200, r#"{"status":"ok"}"#.to_owned())),
+            Route::Health => Ok(Response::json(200, r#"{"status":"ok"}"#.to_owned())),
             // The gateway sends these to `submit`.
             Route::SubmitOperation | Route::CallForrst => Err(Problem::no_such_operation().into()),
         }
     }
 
     /// Shows an operation with everything.
-    async fn show(&self, operation: &Operation, status: u16) -> Result<Answer, RequestError> {
+    async fn show(&self, operation: &Operation, status: u16) -> Result<Response, RequestError> {
         let payloads = self.operations.payloads(operation).await?;
         let payloads = payloads.ok_or_else(Problem::no_such_operation)?;
         Ok(show(operation, &payloads, status, self.clock.now()))

@@ -14,7 +14,7 @@ use shared::domain::operation::{
     FailureCode, Operation, OperationError, Origin, Owner, State, Trace,
 };
 use shared::domain::time::Timestamp;
-use shared::http::{Answer, Problem, Request, RequestError, Route};
+use shared::http::{Problem, Request, RequestError, Response, Route};
 use shared::operations::{
     self, AcceptOutcome, Deadline, IdempotencyKey, RequestedCallback, SubmissionError,
     SubmissionParts,
@@ -23,8 +23,8 @@ use shared::request::Fields;
 use shared::store::StoreError;
 
 use self::protocol::{
-    AsyncAnswer, DeadlineAnswer, Echo, ErrorObject, Errors, IdempotencyAnswer, ParsedBody,
-    Request as Call, Response, SystemCall, TracingAnswer, WebhookAnswer,
+    AsyncData, DeadlineData, Echo, ErrorObject, Errors, ForrstRequest, ForrstResponse,
+    IdempotencyData, ParsedBody, SystemCall, TracingData, WebhookData,
 };
 use crate::Handler;
 
@@ -47,12 +47,12 @@ enum CallError {
 
 impl CallError {
     /// This is the edge: it logs a failure, with its causes.
-    fn into_response(self, echo: &Echo) -> Response {
+    fn into_response(self, echo: &Echo) -> ForrstResponse {
         let errors = match self {
             Self::Refused(errors) => errors,
             Self::Failed(error) => RequestError::from(error).into_problem().into(),
         };
-        Response::errors(echo.clone(), errors)
+        ForrstResponse::errors(echo.clone(), errors)
     }
 }
 
@@ -88,7 +88,7 @@ impl From<StoreError> for CallError {
 
 impl Handler {
     /// Serves a call. Accepting costs what it does by REST; the wait for the result adds reads.
-    pub(crate) async fn forrst(&self, request: &Request) -> Answer {
+    pub(crate) async fn forrst(&self, request: &Request) -> Response {
         let start = self.clock.now();
         let parsed = match body(request) {
             Ok(body) => ParsedBody::of(body),
@@ -114,18 +114,18 @@ impl Handler {
         let response = response.unwrap_or_else(|error| error.into_response(&echo));
         let took = self.clock.now().since(start);
         let response = match &trace {
-            Some(trace) => response.with(TracingAnswer::new(&trace.trace_id, &trace.span_id, took)),
+            Some(trace) => response.with(TracingData::new(&trace.trace_id, &trace.span_id, took)),
             None => response,
         };
-        response.into_answer(took)
+        response.into_http_response(took)
     }
 
     async fn call(
         &self,
         context: &Context<'_>,
         request: &Request,
-        call: Call,
-    ) -> Result<Response, CallError> {
+        call: ForrstRequest,
+    ) -> Result<ForrstResponse, CallError> {
         let owner = request.owner()?;
         let spellings = &context.echo.spellings;
         if let Some(system) = SystemCall::read(&call, spellings, owner, &self.validators) {
@@ -137,7 +137,7 @@ impl Handler {
         Ok(match deadline {
             Some(deadline) => {
                 let (start, now) = (context.start, self.clock.now());
-                response.with(DeadlineAnswer::new(&deadline.options, start, now))
+                response.with(DeadlineData::new(&deadline.options, start, now))
             }
             None => response,
         })
@@ -147,8 +147,8 @@ impl Handler {
         &self,
         context: &Context<'_>,
         owner: &Owner,
-        call: Call,
-    ) -> Result<Response, CallError> {
+        call: ForrstRequest,
+    ) -> Result<ForrstResponse, CallError> {
         let deadline = call.extensions.deadline.as_ref();
         let (parts, fields) = self.parts(context, &call);
         let submission = self.submissions.check(parts, fields).map_err(errors)?;
@@ -183,7 +183,7 @@ impl Handler {
         Ok(self.respond(context, &call, (&operation, payloads.result), is_new))
     }
 
-    fn parts(&self, context: &Context<'_>, call: &Call) -> (SubmissionParts, Fields) {
+    fn parts(&self, context: &Context<'_>, call: &ForrstRequest) -> (SubmissionParts, Fields) {
         let mut fields = Fields::default();
         let deadline = call.extensions.deadline.as_ref();
         if let Some((pointer, detail)) =
@@ -230,10 +230,10 @@ impl Handler {
     fn respond(
         &self,
         context: &Context<'_>,
-        call: &Call,
+        call: &ForrstRequest,
         (operation, result): (&Operation, Option<Json>),
         is_new: bool,
-    ) -> Response {
+    ) -> ForrstResponse {
         let echo = context.echo.clone();
         let extensions = &call.extensions;
         let now = self.clock.now();
@@ -242,13 +242,19 @@ impl Handler {
             .as_ref()
             .filter(|deadline| deadline.options.at(context.start) <= now);
         // A retry under the key of an operation that has ended gets the same answer.
-        let is_lasting = extensions.idempotency.is_some() && operation.status().is_terminal();
+        let is_permanent = extensions.idempotency.is_some() && operation.status().is_terminal();
         let failed = |errors: Errors| {
-            let errors = if is_lasting { errors.lasting() } else { errors };
-            Response::errors(context.echo.clone(), errors)
+            let errors = if is_permanent {
+                errors.permanent()
+            } else {
+                errors
+            };
+            ForrstResponse::errors(context.echo.clone(), errors)
         };
         let (mut response, is_open) = match (&operation.state, result, late) {
-            (State::Completed { .. }, Some(result), _) => (Response::result(echo, result), false),
+            (State::Completed { .. }, Some(result), _) => {
+                (ForrstResponse::result(echo, result), false)
+            }
             // The answer is the same whether the worker or this wait finds first that the deadline
             // has passed.
             (State::Failed { errors, .. }, _, late)
@@ -260,13 +266,13 @@ impl Handler {
                 let exceeded = deadline.options.exceeded(context.start, now);
                 (failed(exceeded.into()), true)
             }
-            _ => (Response::null(echo), true),
+            _ => (ForrstResponse::null(echo), true),
         };
         if is_open || extensions.asynchronous.is_some() {
-            response = response.with(AsyncAnswer::new(operation, now));
+            response = response.with(AsyncData::new(operation, now));
         }
         if let Some(webhook) = &extensions.webhook {
-            response = response.with(WebhookAnswer::new(
+            response = response.with(WebhookData::new(
                 &webhook.options,
                 self.signature_versions[0],
             ));
@@ -274,10 +280,10 @@ impl Handler {
         if let Some(idempotency) = &extensions.idempotency {
             let key = &idempotency.options.key;
             response = response.with(if is_new {
-                IdempotencyAnswer::first(key, &call.id, operation, now)
+                IdempotencyData::first(key, &call.id, operation, now)
             } else {
                 let original_request_id = operation.origin.request_id.as_deref();
-                IdempotencyAnswer::repeated(key, original_request_id, operation, now)
+                IdempotencyData::repeated(key, original_request_id, operation, now)
             });
         }
         response
@@ -311,10 +317,10 @@ fn conflict(
     context: &Context<'_>,
     IdempotencyKey { key, pointer }: &IdempotencyKey,
     existing: &Operation,
-) -> Response {
+) -> ForrstResponse {
     let hash = existing.request_hash.as_ref();
     let error = ErrorObject::idempotency_conflict(pointer, key, hash);
     let original_request_id = existing.origin.request_id.as_deref();
-    Response::errors(context.echo.clone(), error)
-        .with(IdempotencyAnswer::conflict(key, original_request_id))
+    ForrstResponse::errors(context.echo.clone(), error)
+        .with(IdempotencyData::conflict(key, original_request_id))
 }

@@ -13,7 +13,7 @@ use shared::clock::Clock;
 use shared::config::{Environment, SettingError};
 use shared::domain::callback::SignatureVersion;
 use shared::domain::limits::{FORRST_WAIT_SECS_DEFAULT, WAIT_SECS_MAX};
-use shared::http::{Answer, Event, GatewayResponse, Request, RequestSettings, Route};
+use shared::http::{GatewayEvent, GatewayResponse, Request, RequestSettings, Response, Route};
 use shared::operations::{Operations, Submissions};
 use shared::queue::Queue;
 use shared::random::Random;
@@ -87,20 +87,20 @@ impl Handler {
     }
 
     /// Serves one request.
-    pub async fn handle(&self, event: Event) -> GatewayResponse {
+    pub async fn handle(&self, event: GatewayEvent) -> GatewayResponse {
         let request = Request::new(event, &self.requests);
         let span = request_span(&request.id);
-        let answer = self.answer(&request).instrument(span).await;
-        answer.into_response(&request.id)
+        let response = self.answer(&request).instrument(span).await;
+        response.into_gateway_response(&request.id)
     }
 
-    async fn answer(&self, request: &Request) -> Answer {
+    async fn answer(&self, request: &Request) -> Response {
         if request.route == Route::CallForrst.path() {
             return self.forrst(request).await;
         }
         match self.rest(request).await {
-            Ok(answer) => answer,
-            Err(error) => Answer::problem(&error.into_problem(), &request.id),
+            Ok(response) => response,
+            Err(error) => Response::problem(&error.into_problem(), &request.id),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use shared::aws::{self, Aws};
 use shared::clock::SystemClock;
-use shared::http::Event;
+use shared::http::GatewayEvent;
 use shared::lambda;
 use shared::random::SystemRandom;
 use submit::Handler;
@@ -21,7 +21,7 @@ fn main() -> ExitCode {
             Arc::new(SystemRandom),
         )?);
         futures_util::join!(aws.connect_to_store(), aws.connect_to_queues());
-        Ok(service_fn(move |event: LambdaEvent<Event>| {
+        Ok(service_fn(move |event: LambdaEvent<GatewayEvent>| {
             let handler = Arc::clone(&handler);
             async move { Ok::<_, Error>(handler.handle(event.payload).await) }
         }))

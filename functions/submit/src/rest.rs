@@ -4,21 +4,21 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 use shared::catalogue::Unknown;
-use shared::domain::callback::Event;
+use shared::domain::callback::CallbackEvent;
 use shared::domain::json::Json;
 use shared::domain::limits::{
     ARGUMENTS_BYTES_MAX, BODY_BYTES_MAX, DEADLINE_SECS_MAX, DEADLINE_SECS_MIN, METADATA_BYTES_MAX,
-    TTL_SECS_MAX, TTL_SECS_MIN,
+    RETENTION_SECS_MAX, RETENTION_SECS_MIN,
 };
 use shared::domain::operation::Origin;
 use shared::http::{
-    Answer, IDEMPOTENCY_KEY_POINTER, Problem, Request, RequestError, Route, idempotency_key,
+    IDEMPOTENCY_KEY_POINTER, Problem, Request, RequestError, Response, Route, idempotency_key,
     read_object, show,
 };
 use shared::operations::{
     AcceptOutcome, Deadline, IdempotencyKey, RequestedCallback, SubmissionError, SubmissionParts,
 };
-use shared::request::{Code, Fields, Invalid, Members};
+use shared::request::{ErrorCode, Fields, Invalid, Members};
 
 use crate::Handler;
 
@@ -26,7 +26,7 @@ const ARGUMENTS: &str = "/arguments";
 
 impl Handler {
     /// Accepts an operation, then polls it while the caller prefers to wait.
-    pub(crate) async fn rest(&self, request: &Request) -> Result<Answer, RequestError> {
+    pub(crate) async fn rest(&self, request: &Request) -> Result<Response, RequestError> {
         let now = self.clock.now();
         let owner = request.owner()?;
         let body = request.json_body(BODY_BYTES_MAX)?;
@@ -52,19 +52,19 @@ impl Handler {
         };
         let path = Route::ReadOperation.path_of(operation.id.as_str());
         let location = format!("{}{path}", request.base_url);
-        let mut answer =
+        let mut response =
             show(&operation, &payloads, status, self.clock.now()).with("location", location);
         if !is_new {
-            answer = answer.with("idempotent-replayed", "true");
+            response = response.with("idempotent-replayed", "true");
         }
         if let Some(wait) = wait {
-            answer = answer.with("preference-applied", wait.to_string());
+            response = response.with("preference-applied", wait.to_string());
         }
-        Ok(answer)
+        Ok(response)
     }
 }
 
-/// Reads a body and the `Idempotency-Key`. The faults of the key and of single members are in the
+/// Reads a body and the `Idempotency-Key`. The errors of the key and of single members are in the
 /// [`Fields`].
 fn read(body: &[u8], key: Option<&str>) -> Result<(SubmissionParts, Fields), Problem> {
     let mut members = read_object(body)?;
@@ -91,7 +91,7 @@ fn read(body: &[u8], key: Option<&str>) -> Result<(SubmissionParts, Fields), Pro
         .and_then(|metadata| fields.bound("/metadata", metadata, METADATA_BYTES_MAX));
     let callback = callback(&mut fields, &mut members);
     let ttl_secs = members.take("ttl_seconds").and_then(|raw| {
-        let bounds = TTL_SECS_MIN..=TTL_SECS_MAX;
+        let bounds = RETENTION_SECS_MIN..=RETENTION_SECS_MAX;
         fields.number("ttl_seconds", raw, bounds).ok()
     });
     let deadline_secs = members.take("deadline_seconds").and_then(|raw| {
@@ -125,14 +125,14 @@ fn object(fields: &mut Fields, members: &mut Members<'_>, name: &str) -> Result<
 
 fn callback(fields: &mut Fields, members: &mut Members<'_>) -> Option<RequestedCallback> {
     let events = match members.take("callback_events") {
-        None => Ok(Event::ALL.to_vec()),
+        None => Ok(CallbackEvent::ALL.to_vec()),
         Some(raw) => callback_events(raw).ok_or_else(|| {
             let detail = "must be some of completed, failed and cancelled";
             fields.reject("callback_events", detail)
         }),
     };
     let Some(raw) = members.take("callback_url") else {
-        if !events.is_ok_and(|events| events == Event::ALL) {
+        if !events.is_ok_and(|events| events == CallbackEvent::ALL) {
             fields.reject("callback_events", "needs a callback_url");
         }
         return None;
@@ -144,13 +144,13 @@ fn callback(fields: &mut Fields, members: &mut Members<'_>) -> Option<RequestedC
     })
 }
 
-/// The events in the order of [`Event::ALL`], each once.
-fn callback_events(raw: &RawValue) -> Option<Vec<Event>> {
+/// The events in the order of [`CallbackEvent::ALL`], each once.
+fn callback_events(raw: &RawValue) -> Option<Vec<CallbackEvent>> {
     let words: Vec<String> = serde_json::from_str(raw.get()).ok()?;
     let named: Option<Vec<_>> = words.iter().map(|word| word.parse().ok()).collect();
     let named = named.filter(|named| !named.is_empty())?;
     Some(
-        Event::ALL
+        CallbackEvent::ALL
             .into_iter()
             .filter(|event| named.contains(event))
             .collect(),
@@ -169,13 +169,13 @@ fn problem(error: SubmissionError) -> Problem {
 fn unknown_function(name: &str, unknown: &Unknown) -> Problem {
     match unknown {
         Unknown::Function => Problem::new(
-            Code::FunctionNotFound,
+            ErrorCode::FunctionNotFound,
             format!("there is no function {name}"),
         ),
         Unknown::Version { available } => {
             let available = available.join(", ");
             Problem::new(
-                Code::VersionNotFound,
+                ErrorCode::VersionNotFound,
                 format!("there is no such version of {name}; there is {available}"),
             )
         }
@@ -185,5 +185,5 @@ fn unknown_function(name: &str, unknown: &Unknown) -> Problem {
 fn conflict() -> Problem {
     let detail =
         "this Idempotency-Key was used with other arguments, callback_url or callback_events";
-    Problem::new(Code::IdempotencyConflict, detail)
+    Problem::new(ErrorCode::IdempotencyConflict, detail)
 }

@@ -18,7 +18,7 @@ use shared::domain::operation::{FailureCode, Operation, OperationError, Progress
 use shared::domain::time::Timestamp;
 use shared::lambda::Disposition;
 use shared::metrics::{self, Metric};
-use shared::store::{Held, Renewed, StoreError};
+use shared::store::{Held, RenewOutcome, StoreError};
 use shared::telemetry::chain;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -26,19 +26,28 @@ use tokio::task::JoinHandle;
 use crate::Handler;
 use crate::context::{Context, Report};
 use crate::received::ReceivedDispatch;
-use crate::thread::{self, Ended};
+use crate::thread::{self, WorkEnd};
 use crate::work::Runner;
 
 /// Why a worker stopped holding an operation.
 enum HoldEnd {
     /// The work ended by itself.
-    Ended(Ended),
+    WorkEnded(WorkEnd),
     /// The time of the attempt, the operation or the invocation ran out.
     TimedOut,
     /// The operation's owner cancelled it.
     Cancelled,
     /// Another worker claimed the operation, or its record is gone.
     Lost,
+}
+
+/// Who is to blame if work ignores its abort.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum AbortCause {
+    /// The caller's cancel or deadline.
+    Caller,
+    /// A limit of this version of the function, or its late heartbeats.
+    Version,
 }
 
 impl Handler {
@@ -90,25 +99,29 @@ impl Handler {
 
         abort.send_replace(true);
         let outcome = match hold_end {
-            HoldEnd::Ended(ended) => AttemptOutcome::from(ended),
+            HoldEnd::WorkEnded(ended) => AttemptOutcome::from(ended),
             HoldEnd::TimedOut => {
                 // The caller chose the operation's deadline; this version set the other two limits.
-                let is_caused_by_caller = deadline == operation.deadline_at;
-                self.join_aborted(&mut work, is_caused_by_caller).await;
+                let cause = if deadline == operation.deadline_at {
+                    AbortCause::Caller
+                } else {
+                    AbortCause::Version
+                };
+                self.join_aborted(&mut work, cause).await;
                 AttemptOutcome::TimedOut
             }
             HoldEnd::Cancelled => {
-                self.join_aborted(&mut work, true).await;
+                self.join_aborted(&mut work, AbortCause::Caller).await;
                 return abandon(operation);
             }
             HoldEnd::Lost => {
                 // A version whose heartbeats come too late loses its leases to other workers.
-                self.join_aborted(&mut work, false).await;
+                self.join_aborted(&mut work, AbortCause::Version).await;
                 return abandon(operation);
             }
         };
         let took = self.clock.now().since(began_at);
-        metrics::time(Metric::WorkDuration(&operation.function), took);
+        metrics::record_duration(Metric::WorkDuration(&operation.function), took);
         self.record_outcome(received, runner, &held, outcome).await
     }
 
@@ -117,7 +130,7 @@ impl Handler {
         &self,
         received: &ReceivedDispatch<'_>,
         held: &Held,
-        work: &mut JoinHandle<Ended>,
+        work: &mut JoinHandle<WorkEnd>,
         mut reports: watch::Receiver<Option<Report>>,
         deadline: Timestamp,
     ) -> HoldEnd {
@@ -138,7 +151,7 @@ impl Handler {
                 biased;
                 // The process's panic hook has logged where a panic was. Here it is a failed
                 // attempt.
-                ended = &mut *work => return HoldEnd::Ended(ended.unwrap_or(Ended::Panicked)),
+                ended = &mut *work => return HoldEnd::WorkEnded(ended.unwrap_or(WorkEnd::Panicked)),
                 () = self.clock.sleep_until(deadline) => return HoldEnd::TimedOut,
                 () = self.clock.sleep_until(written_at + wait.min(heartbeat_interval)) => {}
                 Ok(()) = reports.changed() => continue,
@@ -150,9 +163,9 @@ impl Handler {
                 at: now,
             });
             match self.renew(received, held, progress.as_ref(), now).await {
-                Ok(Renewed::Held) => shown = progress.or(shown),
-                Ok(Renewed::Cancelled) => return HoldEnd::Cancelled,
-                Ok(Renewed::Lost) => return HoldEnd::Lost,
+                Ok(RenewOutcome::Held) => shown = progress.or(shown),
+                Ok(RenewOutcome::Cancelled) => return HoldEnd::Cancelled,
+                Ok(RenewOutcome::Lost) => return HoldEnd::Lost,
                 // The next heartbeat writes it again, with the progress. If the lease runs out
                 // meanwhile and another worker claims the operation, the fencing token reveals
                 // that.
@@ -174,9 +187,9 @@ impl Handler {
         held: &Held,
         progress: Option<&Progress>,
         now: Timestamp,
-    ) -> Result<Renewed, StoreError> {
+    ) -> Result<RenewOutcome, StoreError> {
         let renewed = self.store.renew(held, self.lease, progress, now).await;
-        if matches!(renewed, Ok(Renewed::Cancelled | Renewed::Lost)) {
+        if matches!(renewed, Ok(RenewOutcome::Cancelled | RenewOutcome::Lost)) {
             return renewed;
         }
         if let Err(error) = received.extend_visibility(self.lease).await {
@@ -190,14 +203,14 @@ impl Handler {
 
     /// Waits for work that was aborted. Work that awaits ends at once. Work that goes on computing
     /// gets [`ABORT_GRACE`]; after that the process must end, since a thread cannot be ended.
-    async fn join_aborted(&self, work: &mut JoinHandle<Ended>, is_caused_by_caller: bool) {
+    async fn join_aborted(&self, work: &mut JoinHandle<WorkEnd>, cause: AbortCause) {
         tokio::select! {
             biased;
             _ = work => {}
             () = self.clock.sleep_until(self.clock.now() + ABORT_GRACE) => {
-                self.has_leaked.store(true, Ordering::Relaxed);
-                self.has_leaked_without_caller
-                    .fetch_or(!is_caused_by_caller, Ordering::Relaxed);
+                self.has_stuck_work.store(true, Ordering::Relaxed);
+                self.has_stuck_work_without_caller
+                    .fetch_or(cause == AbortCause::Version, Ordering::Relaxed);
             }
         }
     }

@@ -2,18 +2,18 @@
 //! received often, which says nothing about its operation.
 
 use shared::domain::operation::Operation;
-use shared::lambda::{Disposition, Record};
+use shared::lambda::{Disposition, ReceivedMessage};
 use shared::metrics::{self, Metric};
 use shared::queue::MessageError;
 
 use crate::Handler;
 
 impl Handler {
-    pub(crate) async fn serve_dead_letter(&self, record: &Record) -> Disposition {
-        let received = match self.read(record) {
+    pub(crate) async fn serve_dead_letter(&self, received: &ReceivedMessage) -> Disposition {
+        let received = match self.read(received) {
             Ok(received) => received,
             Err(error @ MessageError::NewerFormat(_)) => {
-                return self.return_unread(record, &error).await;
+                return self.return_unread(received, &error).await;
             }
             Err(MessageError::Malformed) => {
                 // No release can read it, so the log line is all that remains of it.

@@ -5,20 +5,24 @@ use shared::domain::id::ClaimId;
 use shared::domain::limits::INVOCATION_MARGIN;
 use shared::domain::operation::Operation;
 use shared::domain::time::Timestamp;
-use shared::lambda::{Disposition, Record};
+use shared::lambda::{Disposition, ReceivedMessage};
 use shared::metrics::{self, Metric};
 use shared::queue::Dispatch;
-use shared::store::{Claimed, Held};
+use shared::store::{ClaimOutcome, Held};
 use shared::telemetry::{chain, record_trace};
 
 use crate::Handler;
 use crate::received::{INSPECT_AGAIN_SECS, ReceivedDispatch};
 
 impl Handler {
-    pub(crate) async fn serve_dispatch(&self, record: &Record, deadline: Timestamp) -> Disposition {
-        let received = match self.read(record) {
+    pub(crate) async fn serve_dispatch(
+        &self,
+        received: &ReceivedMessage,
+        deadline: Timestamp,
+    ) -> Disposition {
+        let received = match self.read(received) {
             Ok(received) => received,
-            Err(error) => return self.return_unread(record, &error).await,
+            Err(error) => return self.return_unread(received, &error).await,
         };
         // By the message's function: a claim to find out the record's would use up an attempt.
         if let Err(missing) = self.runners.find_for(&received.message) {
@@ -64,16 +68,20 @@ impl Handler {
             })
             .await;
         match claimed {
-            Ok(Claimed::Held(held)) => self.begin_attempt(received, *held, now, deadline).await,
-            Ok(Claimed::Absent) => received.wait_for_record(now).await,
-            Ok(Claimed::ExpiredWithCallback) => received.expired_with_callback(now).await,
-            Ok(Claimed::OtherIncarnation) => received.wait_for_incarnation(now).await,
-            Ok(Claimed::Busy { until }) => received.return_until(until, now).await,
-            Ok(Claimed::Exhausted(operation)) => {
+            Ok(ClaimOutcome::Held(held)) => {
+                self.begin_attempt(received, *held, now, deadline).await
+            }
+            Ok(ClaimOutcome::Absent) => received.wait_for_record(now).await,
+            Ok(ClaimOutcome::ExpiredWithCallback) => received.expired_with_callback(now).await,
+            Ok(ClaimOutcome::OtherIncarnation) => received.wait_for_incarnation(now).await,
+            Ok(ClaimOutcome::Busy { until }) => received.return_until(until, now).await,
+            Ok(ClaimOutcome::Exhausted(operation)) => {
                 let errors = operation.give_up_errors(now);
                 self.give_up(received, &operation, errors, now).await
             }
-            Ok(Claimed::Ended(operation)) => self.acknowledge_ended_by_another(&operation).await,
+            Ok(ClaimOutcome::Ended(operation)) => {
+                self.acknowledge_ended_by_another(&operation).await
+            }
             Err(error) => received.return_after_error(&error).await,
         }
     }
@@ -91,7 +99,7 @@ impl Handler {
         record_trace(operation);
         if operation.attempt == 1 {
             let waited = claimed_at.since(operation.created_at);
-            metrics::time(Metric::QueueTime(&operation.function), waited);
+            metrics::record_duration(Metric::QueueTime(&operation.function), waited);
         }
         log_other_function(&received.message, operation);
         let runner = self

@@ -1,13 +1,13 @@
 //! The end of an operation: its callback's message, and then the acknowledgement of the dispatch
 //! message.
 
-use shared::domain::limits::CALLBACK_ANNOUNCEMENT_SECS;
+use shared::domain::limits::CALLBACK_FALLBACK_DELAY_SECS;
 use shared::domain::operation::{Operation, OperationError};
 use shared::domain::time::Timestamp;
 use shared::lambda::Disposition;
 use shared::metrics::{self, Metric};
 use shared::queue::WakeUp;
-use shared::store::GivenUp;
+use shared::store::GiveUpOutcome;
 use shared::telemetry::chain;
 
 use crate::Handler;
@@ -18,24 +18,24 @@ impl Handler {
     /// dispatch message acknowledged: a crash in between brings the dispatch message back, to find
     /// the callback still due.
     pub(crate) async fn acknowledge_ended(&self, operation: &Operation) -> Disposition {
-        self.announce_and_acknowledge(operation, 0).await
+        self.send_wake_up_and_acknowledge(operation, 0).await
     }
 
     /// Another process ended the operation. It may have crashed before it sent the callback's
     /// wake-up, or be about to send it, as a cancel is. So this sends one with a delay: normally
     /// the other's arrives first, and this one finds nothing to do.
     pub(crate) async fn acknowledge_ended_by_another(&self, operation: &Operation) -> Disposition {
-        self.announce_and_acknowledge(operation, CALLBACK_ANNOUNCEMENT_SECS)
+        self.send_wake_up_and_acknowledge(operation, CALLBACK_FALLBACK_DELAY_SECS)
             .await
     }
 
     /// Sends nothing for a callback with an attempt on record, whose messages follow one another.
-    async fn announce_and_acknowledge(
+    async fn send_wake_up_and_acknowledge(
         &self,
         operation: &Operation,
         delay_secs: u32,
     ) -> Disposition {
-        if !operation.callback_is_unannounced() {
+        if !operation.needs_first_wake_up() {
             return Disposition::Acknowledge;
         }
         let wake_up = WakeUp::of(operation);
@@ -64,7 +64,7 @@ impl Handler {
             return received.return_after(INSPECT_AGAIN_SECS).await;
         };
         match self.store.give_up(exhausted, &errors, now).await {
-            Ok(GivenUp::Ended {
+            Ok(GiveUpOutcome::Ended {
                 operation,
                 by_us: true,
             }) => {
@@ -74,14 +74,14 @@ impl Handler {
                 self.acknowledge_ended(&operation).await
             }
             // Cancelled since it was read, or given up by the receiver of another message.
-            Ok(GivenUp::Ended {
+            Ok(GiveUpOutcome::Ended {
                 operation,
                 by_us: false,
             }) => {
                 metrics::count(Metric::RaceLost);
                 self.acknowledge_ended_by_another(&operation).await
             }
-            Ok(GivenUp::MovedOn) => {
+            Ok(GiveUpOutcome::Changed) => {
                 metrics::count(Metric::RaceLost);
                 received.return_after(INSPECT_AGAIN_SECS).await
             }

@@ -31,8 +31,8 @@ impl Handler {
         } = &received.message;
         let operation = match self.store.find(operation_id, create_id, now).await {
             Ok(Lookup::Present(operation)) => operation,
-            Ok(Lookup::Replaced(_)) => return received.wait_for_incarnation(now).await,
-            Ok(Lookup::Expired(operation)) if operation.callback_is_unannounced() => {
+            Ok(Lookup::OtherIncarnation(_)) => return received.wait_for_incarnation(now).await,
+            Ok(Lookup::Expired(operation)) if operation.needs_first_wake_up() => {
                 return received.expired_with_callback(now).await;
             }
             Ok(Lookup::Expired(_) | Lookup::Erased | Lookup::Absent) => {
@@ -52,7 +52,7 @@ impl Handler {
                 // Their messages become dead letters after ten receives, and then arrive here or
                 // keep the dead-letter alarm on.
                 if let Some(since) = operation.claimable_since(now) {
-                    metrics::time(Metric::UnclaimedTime, now.since(since));
+                    metrics::record_duration(Metric::UnclaimedTime, now.since(since));
                 }
                 requeue(received, &operation).await
             }

@@ -19,6 +19,7 @@ mod dispatch;
 mod ended;
 mod inspect;
 mod received;
+mod retry;
 mod thread;
 pub mod work;
 
@@ -32,7 +33,9 @@ use shared::clock::Clock;
 use shared::config::{Environment, SettingError};
 use shared::domain::limits::{LEASE_SECS_DEFAULT, LEASE_SECS_MAX, LEASE_SECS_MIN};
 use shared::domain::time::Timestamp;
-use shared::lambda::{Disposition, EndProcess, MissingMessageId, Record, records, serve_batch};
+use shared::lambda::{
+    Disposition, EndProcess, MissingMessageId, ReceivedMessage, received_messages, serve_batch,
+};
 use shared::queue::Queue;
 use shared::random::Random;
 use shared::store::Store;
@@ -53,9 +56,9 @@ pub struct Handler {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     /// Some work ignored its abort.
-    has_leaked: AtomicBool,
+    has_stuck_work: AtomicBool,
     /// Some work ignored an abort that no caller's cancel or deadline caused.
-    has_leaked_without_caller: AtomicBool,
+    has_stuck_work_without_caller: AtomicBool,
 }
 
 /// Why a batch has no response. No message is acknowledged, so all come back.
@@ -66,7 +69,7 @@ pub enum BatchError {
     /// Some work ignored its abort: its thread is still running and would continue inside the next
     /// invocation, so the process must end.
     #[error(transparent)]
-    Leaked(#[from] EndProcess),
+    WorkStillRunning(#[from] EndProcess),
 }
 
 impl Handler {
@@ -95,8 +98,8 @@ impl Handler {
             lease: Duration::from_secs(u64::from(lease_secs)),
             clock,
             random,
-            has_leaked: AtomicBool::new(false),
-            has_leaked_without_caller: AtomicBool::new(false),
+            has_stuck_work: AtomicBool::new(false),
+            has_stuck_work_without_caller: AtomicBool::new(false),
         })
     }
 
@@ -121,22 +124,22 @@ impl Handler {
         event: SqsEvent,
         deadline: Timestamp,
     ) -> Result<SqsBatchResponse, BatchError> {
-        let records = records(event, self.clock.now())?;
-        let response = serve_batch(&records, |record| self.serve(record, deadline)).await;
-        if self.has_leaked.load(Ordering::Relaxed) {
+        let messages = received_messages(event, self.clock.now())?;
+        let response = serve_batch(&messages, |received| self.serve(received, deadline)).await;
+        if self.has_stuck_work.load(Ordering::Relaxed) {
             // Lambda counts one error for the batch: a fault of this version outweighs a caller's.
-            return Err(BatchError::Leaked(EndProcess {
-                is_caused_by_caller: !self.has_leaked_without_caller.load(Ordering::Relaxed),
+            return Err(BatchError::WorkStillRunning(EndProcess {
+                is_caused_by_caller: !self.has_stuck_work_without_caller.load(Ordering::Relaxed),
             }));
         }
         Ok(response)
     }
 
-    async fn serve(&self, record: &Record, deadline: Timestamp) -> Disposition {
-        if self.is_dead_letter(record) {
-            self.serve_dead_letter(record).await
+    async fn serve(&self, received: &ReceivedMessage, deadline: Timestamp) -> Disposition {
+        if self.is_dead_letter(received) {
+            self.serve_dead_letter(received).await
         } else {
-            self.serve_dispatch(record, deadline).await
+            self.serve_dispatch(received, deadline).await
         }
     }
 }

@@ -32,7 +32,7 @@ fn main() -> ExitCode {
                 match handler.handle(event.payload, deadline).await {
                     Ok(response) => Ok::<_, Error>(response),
                     // Unwrapped, since the runtime recognises it by its type.
-                    Err(BatchError::Leaked(end)) => Err(end.into()),
+                    Err(BatchError::WorkStillRunning(end)) => Err(end.into()),
                     Err(error @ BatchError::MissingMessageId(_)) => Err(error.into()),
                 }
             }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use shared::clock::Clock;
 use shared::domain::backoff::doubling_secs;
-use shared::domain::limits::{ABSENT_RETURN_SECS_MAX, MESSAGE_AGE_MAX, PHANTOM_AGE};
+use shared::domain::limits::{MESSAGE_AGE_MAX, PHANTOM_AGE, RETURN_BACKOFF_SECS_MAX};
 use shared::domain::time::Timestamp;
-use shared::lambda::{Disposition, Record};
+use shared::lambda::{Disposition, ReceivedMessage};
 use shared::queue::{Dispatch, MessageError, Queue, QueueError};
 use shared::store::StoreError;
 use shared::telemetry::{chain, record_operation_id};
@@ -23,7 +23,7 @@ const STORE_RETURN_SECS: u32 = 10;
 pub(crate) struct ReceivedDispatch<'a> {
     pub(crate) message: Dispatch,
     pub(crate) is_dead_letter: bool,
-    record: &'a Record,
+    received: &'a ReceivedMessage,
     /// The queue that it was received from.
     source: &'a Queue,
     dispatch: &'a Queue,
@@ -33,15 +33,15 @@ pub(crate) struct ReceivedDispatch<'a> {
 impl Handler {
     pub(crate) fn read<'a>(
         &'a self,
-        record: &'a Record,
+        received: &'a ReceivedMessage,
     ) -> Result<ReceivedDispatch<'a>, MessageError> {
-        let message = Dispatch::parse(&record.body, record.group.clone())?;
+        let message = Dispatch::parse(&received.body, received.group.clone())?;
         record_operation_id(&message.operation_id);
         Ok(ReceivedDispatch {
             message,
-            is_dead_letter: self.is_dead_letter(record),
-            record,
-            source: self.source_of(record),
+            is_dead_letter: self.is_dead_letter(received),
+            received,
+            source: self.source_of(received),
             dispatch: &self.dispatch,
             clock: &*self.clock,
         })
@@ -49,21 +49,25 @@ impl Handler {
 
     /// Returns a message that this release cannot read: a newer release may be able to. One that no
     /// release can read ends in the dead-letter queue.
-    pub(crate) async fn return_unread(&self, record: &Record, error: &MessageError) -> Disposition {
-        let secs = absent_secs(record);
+    pub(crate) async fn return_unread(
+        &self,
+        received: &ReceivedMessage,
+        error: &MessageError,
+    ) -> Disposition {
+        let secs = return_backoff_secs(received);
         tracing::error!(
-            receive_count = record.receive_count,
+            receive_count = received.receive_count,
             "{error}; it comes back after {secs} s"
         );
-        record.return_after(self.source_of(record), secs).await
+        received.return_to(self.source_of(received), secs).await
     }
 
-    pub(crate) fn is_dead_letter(&self, record: &Record) -> bool {
-        record.queue_name == self.dead_letters.name()
+    pub(crate) fn is_dead_letter(&self, received: &ReceivedMessage) -> bool {
+        received.queue_name == self.dead_letters.name()
     }
 
-    fn source_of(&self, record: &Record) -> &Queue {
-        if self.is_dead_letter(record) {
+    fn source_of(&self, received: &ReceivedMessage) -> &Queue {
+        if self.is_dead_letter(received) {
             &self.dead_letters
         } else {
             &self.dispatch
@@ -73,22 +77,22 @@ impl Handler {
 
 impl ReceivedDispatch<'_> {
     pub(crate) fn sent_at(&self) -> Timestamp {
-        self.record.sent_at
+        self.received.sent_at
     }
 
     /// Whether no submit can create the message's incarnation any more.
     pub(crate) fn is_past_creation(&self, now: Timestamp) -> bool {
-        now.since(self.record.sent_at) > PHANTOM_AGE
+        now.since(self.received.sent_at) > PHANTOM_AGE
     }
 
     /// Returns the message for `secs`. An old one is sent afresh instead, long before the queue's
     /// retention would drop it.
     pub(crate) async fn return_after(&self, secs: u32) -> Disposition {
-        let age = self.clock.now().since(self.record.sent_at);
+        let age = self.clock.now().since(self.received.sent_at);
         if age > MESSAGE_AGE_MAX {
             return self.replace(&self.message, secs).await;
         }
-        self.record.return_after(self.source, secs).await
+        self.received.return_to(self.source, secs).await
     }
 
     pub(crate) async fn return_until(&self, until: Timestamp, now: Timestamp) -> Disposition {
@@ -97,13 +101,13 @@ impl ReceivedDispatch<'_> {
 
     /// Returns the message for 1, 2, 4 … 300 seconds, by its receive count.
     pub(crate) async fn return_with_backoff(&self) -> Disposition {
-        self.return_after(absent_secs(self.record)).await
+        self.return_after(return_backoff_secs(self.received)).await
     }
 
     /// Returns the message when the store cannot be reached, or the record is of a newer format or
     /// corrupt.
     pub(crate) async fn return_after_error(&self, error: &StoreError) -> Disposition {
-        let secs = absent_secs(self.record).max(STORE_RETURN_SECS);
+        let secs = return_backoff_secs(self.received).max(STORE_RETURN_SECS);
         tracing::error!("{}; the message comes back after {secs} s", chain(error));
         self.return_after(secs).await
     }
@@ -127,11 +131,11 @@ impl ReceivedDispatch<'_> {
     pub(crate) async fn extend_visibility(&self, lease: Duration) -> Result<(), QueueError> {
         let lease_secs = u32::try_from(lease.as_secs()).unwrap_or(u32::MAX);
         self.source
-            .change_visibility(&self.record.receipt_handle, lease_secs)
+            .change_visibility(&self.received.receipt_handle, lease_secs)
             .await
     }
 }
 
-fn absent_secs(record: &Record) -> u32 {
-    doubling_secs(1, ABSENT_RETURN_SECS_MAX, record.receive_count)
+fn return_backoff_secs(received: &ReceivedMessage) -> u32 {
+    doubling_secs(1, RETURN_BACKOFF_SECS_MAX, received.receive_count)
 }

@@ -15,7 +15,7 @@ use crate::work::{Runner, WorkError};
 
 /// How work ended.
 #[derive(Debug)]
-pub(crate) enum Ended {
+pub(crate) enum WorkEnd {
     Returned(Result<Json, WorkError>),
     Panicked,
     /// It awaited when it was aborted.
@@ -33,7 +33,7 @@ pub(crate) fn start(
     arguments: Json,
     context: Context,
     abort: watch::Receiver<bool>,
-) -> JoinHandle<Ended> {
+) -> JoinHandle<WorkEnd> {
     // The work's own log lines name the operation as well.
     let span = Span::current();
     spawn_blocking(move || span.in_scope(|| run(runner, arguments, context, abort)))
@@ -44,7 +44,7 @@ fn run(
     arguments: Json,
     context: Context,
     mut abort: watch::Receiver<bool>,
-) -> Ended {
+) -> WorkEnd {
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -52,15 +52,15 @@ fn run(
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!(%error, "the attempt fails: no async runtime for its work");
-            return Ended::Panicked;
+            return WorkEnd::Panicked;
         }
     };
     let ended = runtime.block_on(async {
         tokio::select! {
             // The abort first, so that work which is already aborted does not begin.
             biased;
-            _ = abort.wait_for(|abort| *abort) => Ended::Aborted,
-            returned = (runner.run)(arguments, context) => Ended::Returned(returned),
+            _ = abort.wait_for(|abort| *abort) => WorkEnd::Aborted,
+            returned = (runner.run)(arguments, context) => WorkEnd::Returned(returned),
         }
     });
     // Waits for blocking tasks that the work spawned.

@@ -6,7 +6,7 @@ mod demo;
 use std::pin::Pin;
 
 use serde::Serialize;
-use shared::catalogue::{ArgumentFault, Catalogue, Entry, Function, read_arguments};
+use shared::catalogue::{ArgumentError, Catalogue, Entry, Function, read_arguments};
 use shared::domain::attempt::NotDeployed;
 use shared::domain::json::Json;
 use shared::domain::operation::{FailureCode, OperationError};
@@ -141,7 +141,7 @@ impl Runners {
 
 async fn run<W: Work>(arguments: Json, context: Context) -> Result<Json, WorkError> {
     // Submit has checked them, but against the type of its own release, which may be another one.
-    let args = read_arguments::<W>(&arguments).map_err(|fault| invalid_arguments(&[fault]))?;
+    let args = read_arguments::<W>(&arguments).map_err(|error| invalid_arguments(&[error]))?;
     let output = W::run(args, context).await?;
     Json::of(&output).map_err(|_| {
         WorkError::permanent(
@@ -151,12 +151,12 @@ async fn run<W: Work>(arguments: Json, context: Context) -> Result<Json, WorkErr
     })
 }
 
-fn invalid_arguments(faults: &[ArgumentFault]) -> WorkError {
-    let faults = faults
+fn invalid_arguments(errors: &[ArgumentError]) -> WorkError {
+    let errors = errors
         .iter()
-        .map(|ArgumentFault { pointer, detail }| format!("/arguments{pointer} {detail}"));
+        .map(|ArgumentError { pointer, detail }| format!("/arguments{pointer} {detail}"));
     let code = FailureCode::InvalidArguments.as_str();
-    WorkError::permanent(code, &faults.collect::<Vec<_>>().join("; "))
+    WorkError::permanent(code, &errors.collect::<Vec<_>>().join("; "))
 }
 
 /// Runs the latest stable version of a function, without queue or store. Arguments are checked as
@@ -179,10 +179,10 @@ pub async fn run_by_name(name: &str, arguments: Json, context: Context) -> Resul
     if !arguments.is_object() {
         let detail = "must be an object".to_owned();
         let pointer = String::new();
-        return Err(invalid_arguments(&[ArgumentFault { pointer, detail }]));
+        return Err(invalid_arguments(&[ArgumentError { pointer, detail }]));
     }
     Validators::default()
         .check(entry, &arguments)
-        .map_err(|faults| invalid_arguments(&faults))?;
+        .map_err(|errors| invalid_arguments(&errors))?;
     (runner.run)(arguments, context).await
 }

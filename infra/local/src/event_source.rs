@@ -131,8 +131,8 @@ impl Mapping {
 
     async fn deliver(&self, messages: Vec<Message>) {
         let queue = &self.settings.queue_arn;
-        let answer = match self.function.invoke(self.event(&messages)).await {
-            Ok(answer) => answer,
+        let response = match self.function.invoke(self.event(&messages)).await {
+            Ok(response) => response,
             Err(error) => {
                 tracing::warn!(
                     queue,
@@ -142,7 +142,7 @@ impl Mapping {
                 return;
             }
         };
-        match failed_items(&answer, &messages) {
+        match failed_items(&response, &messages) {
             Ok(failed) => self.delete(succeeded(&messages, &failed)).await,
             Err(error) => {
                 tracing::warn!(
@@ -223,7 +223,7 @@ impl Mapping {
 
 /// Why an answer to a batch is malformed, which fails all of its messages.
 #[derive(Debug, thiserror::Error)]
-enum InvalidAnswer {
+enum InvalidResponse {
     #[error("it is not JSON: {0}")]
     Json(#[from] serde_json::Error),
     #[error("it is not an object with a list batchItemFailures")]
@@ -236,21 +236,21 @@ enum InvalidAnswer {
 
 /// The ids of the messages that the function reports as failed.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html#services-sqs-batchfailurereporting>
-fn failed_items(answer: &[u8], messages: &[Message]) -> Result<Vec<String>, InvalidAnswer> {
-    if answer.trim_ascii().is_empty() {
+fn failed_items(response: &[u8], messages: &[Message]) -> Result<Vec<String>, InvalidResponse> {
+    if response.trim_ascii().is_empty() {
         return Ok(Vec::new());
     }
-    let failures = match serde_json::from_slice(answer)? {
+    let failures = match serde_json::from_slice(response)? {
         Value::Null => return Ok(Vec::new()),
-        Value::Object(mut answer) => match answer.remove("batchItemFailures") {
+        Value::Object(mut response) => match response.remove("batchItemFailures") {
             None | Some(Value::Null) => return Ok(Vec::new()),
             Some(Value::Array(failures)) => failures,
-            Some(_) => return Err(InvalidAnswer::Shape),
+            Some(_) => return Err(InvalidResponse::Shape),
         },
-        _ => return Err(InvalidAnswer::Shape),
+        _ => return Err(InvalidResponse::Shape),
     };
     let identifier = |failure: &Value| match failure["itemIdentifier"].as_str() {
-        None | Some("") => Err(InvalidAnswer::NoIdentifier),
+        None | Some("") => Err(InvalidResponse::NoIdentifier),
         Some(id)
             if messages
                 .iter()
@@ -258,7 +258,7 @@ fn failed_items(answer: &[u8], messages: &[Message]) -> Result<Vec<String>, Inva
         {
             Ok(id.to_owned())
         }
-        Some(id) => Err(InvalidAnswer::UnknownIdentifier(id.to_owned())),
+        Some(id) => Err(InvalidResponse::UnknownIdentifier(id.to_owned())),
     };
     failures.iter().map(identifier).collect()
 }
@@ -277,14 +277,14 @@ mod tests {
     use super::*;
 
     /// The messages of a batch of `a` and `b` that are deleted.
-    fn deleted(answer: &str) -> Result<Vec<String>, InvalidAnswer> {
+    fn deleted(response: &str) -> Result<Vec<String>, InvalidResponse> {
         let messages = ["a", "b"].map(|id| {
             Message::builder()
                 .message_id(id)
                 .receipt_handle(format!("receipt-{id}"))
                 .build()
         });
-        let failed = failed_items(answer.as_bytes(), &messages)?;
+        let failed = failed_items(response.as_bytes(), &messages)?;
         Ok(succeeded(&messages, &failed)
             .into_iter()
             .map(|handle| handle.trim_start_matches("receipt-").to_owned())
@@ -292,8 +292,8 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_failures_deletes_the_whole_batch() {
-        for answer in [
+    fn a_response_without_failures_deletes_the_whole_batch() {
+        for response in [
             "",
             " \n",
             "null",
@@ -302,13 +302,13 @@ mod tests {
             r#"{"batchItemFailures":null}"#,
             r#"{"batchItemFailures":[]}"#,
         ] {
-            assert_eq!(deleted(answer).unwrap(), ["a", "b"], "{answer}");
+            assert_eq!(deleted(response).unwrap(), ["a", "b"], "{response}");
         }
     }
 
     #[test]
     fn a_failed_message_is_not_deleted() {
-        for (answer, expected) in [
+        for (response, expected) in [
             (
                 r#"{"batchItemFailures":[{"itemIdentifier":"a"}]}"#,
                 &["b"][..],
@@ -322,13 +322,13 @@ mod tests {
                 &[],
             ),
         ] {
-            assert_eq!(deleted(answer).unwrap(), expected, "{answer}");
+            assert_eq!(deleted(response).unwrap(), expected, "{response}");
         }
     }
 
     #[test]
-    fn a_malformed_answer_fails_the_whole_batch() {
-        for answer in [
+    fn a_malformed_response_fails_the_whole_batch() {
+        for response in [
             "{",
             "\"done\"",
             "[]",
@@ -344,7 +344,7 @@ mod tests {
             r#"{"batchItemFailures":[{"itemidentifier":"a"}]}"#,
             r#"{"batchItemFailures":[{"itemIdentifier":"a"},{"itemIdentifier":"c"}]}"#,
         ] {
-            assert!(deleted(answer).is_err(), "{answer}");
+            assert!(deleted(response).is_err(), "{response}");
         }
     }
 }

@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_allows_only_an_allowed_origin() {
+    fn a_response_allows_only_an_allowed_origin() {
         let guard = Guard::new(PORT, allowed());
         for (named, stays) in [
             ("*", false),

@@ -50,7 +50,7 @@ use error::SqsError;
 use crate::guard::{Allowed, guarded};
 
 /// A batch of 1 MiB can be several times larger as JSON, with escapes or Base64.
-const MAXIMUM_REQUEST_BYTES: usize = 8 * 1024 * 1024;
+const REQUEST_BYTES_MAX: usize = 8 * 1024 * 1024;
 const CONTENT_TYPE_JSON: &str = "application/x-amz-json-1.0";
 /// The start of the header `X-Amz-Target`, before the action's name.
 const TARGET_PREFIX: &str = "AmazonSQS.";
@@ -96,7 +96,7 @@ impl Sqs {
         };
         let router = Router::new()
             .route("/", post(handle))
-            .layer(DefaultBodyLimit::max(MAXIMUM_REQUEST_BYTES))
+            .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
             .with_state(endpoint);
         let router = guarded(router, &listener, allowed)?;
         axum::serve(listener, router).await

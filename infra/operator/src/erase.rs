@@ -97,7 +97,7 @@ impl Erase {
         let mut pace = Pace::new(Arc::clone(&self.clock), self.per_second);
         let mut from = None;
         loop {
-            let owned = self.store.owned(&self.owner, from.as_ref()).await?;
+            let owned = self.store.owned_keys(&self.owner, from.as_ref()).await?;
             for key in &owned.keys {
                 pace.turn().await;
                 let head = self.store.inspect(&key.id).await?.head;
@@ -162,7 +162,7 @@ impl Erase {
         let mut pass = Pass::default();
         let mut from = None;
         loop {
-            let owned = self.store.owned(&self.owner, from.as_ref()).await?;
+            let owned = self.store.owned_keys(&self.owner, from.as_ref()).await?;
             for key in &owned.keys {
                 pace.turn().await;
                 match self.end(&key.id, &mut pass).await {
@@ -185,7 +185,7 @@ impl Erase {
         match (outcome.await?, &self.cancel) {
             (EraseOutcome::Erased, _) => pass.erased += 1,
             // Gone, and in the index for a moment longer.
-            (EraseOutcome::Absent | EraseOutcome::OtherVersion, _) => pass.unclear += 1,
+            (EraseOutcome::Absent | EraseOutcome::PreconditionFailed, _) => pass.unclear += 1,
             (EraseOutcome::Live, None) => pass.live.push(id.clone()),
             (EraseOutcome::Live, Some(operations)) => self.cancel(id, operations, pass).await?,
         }
@@ -218,7 +218,7 @@ impl Erase {
             }
             // It ended by itself meanwhile.
             CancelOutcome::Ended(_) | CancelOutcome::Absent => pass.unclear += 1,
-            CancelOutcome::OtherVersion => pass.live.push(id.clone()),
+            CancelOutcome::PreconditionFailed => pass.live.push(id.clone()),
         }
         Ok(())
     }

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use shared::clock::Clock;
 use shared::domain::id::OperationId;
-use shared::domain::limits::CALLBACK_ANNOUNCEMENT_SECS;
+use shared::domain::limits::CALLBACK_FALLBACK_DELAY_SECS;
 use shared::domain::operation::{Availability, Operation};
 use shared::domain::time::Timestamp;
 use shared::queue::{BATCH_MAX, Delayed, Dispatch, Message, Queue, QueueError, WakeUp};
@@ -127,7 +127,7 @@ impl Need {
                 // its POST. It may repeat that of the attempt after it. SQS limits a message's
                 // delay; the sender schedules the rest of a longer wait.
                 let wait_secs = at.secs_from(now);
-                let delay_secs = wait_secs.saturating_add(CALLBACK_ANNOUNCEMENT_SECS);
+                let delay_secs = wait_secs.saturating_add(CALLBACK_FALLBACK_DELAY_SECS);
                 Some(Self::WakeUp { delay_secs })
             }
         }
@@ -154,7 +154,10 @@ impl Requeue {
         loop {
             run.pace.turn().await;
             let now = self.clock.now();
-            let page = self.store.heads(PAGE_ITEMS_MAX, from, now).await?;
+            let page = self
+                .store
+                .scan_operations(PAGE_ITEMS_MAX, from, now)
+                .await?;
             run.requeued.examined += page.examined;
             // Sent before the next page is read: the staler a page, the more of its messages are
             // unnecessary.

@@ -9,23 +9,23 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::callback_url::redacted;
-use super::id::AttemptId;
+use super::id::DeliveryAttemptId;
 use super::time::Timestamp;
-use super::transition::{Status, UnknownWord};
+use super::transition::{Status, UnknownName};
 
 /// An end of an operation that a caller can ask a callback for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event {
+pub enum CallbackEvent {
     Completed,
     Failed,
     Cancelled,
 }
 
-impl Event {
+impl CallbackEvent {
     /// In the order in which they are shown.
     pub const ALL: [Self; 3] = [Self::Completed, Self::Failed, Self::Cancelled];
 
-    /// The word for it in `callback_events`.
+    /// Its name in `callback_events`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -47,13 +47,13 @@ impl Event {
     }
 }
 
-/// Reads [`Event::as_str`] back.
-impl FromStr for Event {
-    type Err = UnknownWord;
+/// Reads [`CallbackEvent::as_str`] back.
+impl FromStr for CallbackEvent {
+    type Err = UnknownName;
 
-    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
         let mut all = Self::ALL.into_iter();
-        all.find(|event| event.as_str() == text).ok_or(UnknownWord)
+        all.find(|event| event.as_str() == text).ok_or(UnknownName)
     }
 }
 
@@ -80,12 +80,12 @@ impl SignatureVersion {
 
 /// Reads [`SignatureVersion::as_str`] back.
 impl FromStr for SignatureVersion {
-    type Err = UnknownWord;
+    type Err = UnknownName;
 
-    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
         let mut all = Self::ALL.into_iter();
         all.find(|version| version.as_str() == text)
-            .ok_or(UnknownWord)
+            .ok_or(UnknownName)
     }
 }
 
@@ -116,7 +116,7 @@ impl CallbackStatus {
         Self::Skipped,
     ];
 
-    /// The word for it, stored and on the wire.
+    /// Its name, stored and on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -141,18 +141,18 @@ impl CallbackStatus {
 
 /// Reads [`CallbackStatus::as_str`] back.
 impl FromStr for CallbackStatus {
-    type Err = UnknownWord;
+    type Err = UnknownName;
 
-    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
         let mut all = Self::ALL.into_iter();
         all.find(|status| status.as_str() == text)
-            .ok_or(UnknownWord)
+            .ok_or(UnknownName)
     }
 }
 
 /// One attempt to deliver a callback, as callers see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attempt {
+pub struct DeliveryAttempt {
     /// When it began.
     pub at: Timestamp,
     /// `None` when the receiver did not answer.
@@ -165,11 +165,11 @@ pub struct Attempt {
 /// The callback of an operation. `Debug` shows no query, which may hold secrets.
 #[derive(Clone, PartialEq)]
 pub struct Callback {
-    /// As the caller gave it. It is judged again before every attempt, so a stored one is not
+    /// As the caller gave it. It is checked again before every attempt, so a stored one is not
     /// trusted.
     pub url: String,
-    /// The ends that the caller asked for, in the order of [`Event::ALL`].
-    pub events: Vec<Event>,
+    /// The ends that the caller asked for, in the order of [`CallbackEvent::ALL`].
+    pub events: Vec<CallbackEvent>,
     /// How the last round ended, or [`CallbackStatus::Due`] within a round; `None` until the first
     /// attempt is recorded.
     pub recorded: Option<CallbackStatus>,
@@ -179,8 +179,8 @@ pub struct Callback {
     /// Attempts recorded in the present round.
     pub round_attempts: u32,
     /// The last attempts, oldest first, as many as a round has.
-    pub attempts: Vec<Attempt>,
-    pub last_attempt_id: Option<AttemptId>,
+    pub attempts: Vec<DeliveryAttempt>,
+    pub last_attempt_id: Option<DeliveryAttemptId>,
     /// When the next attempt may be made, once one has failed.
     pub next_attempt_at: Option<Timestamp>,
 }
@@ -188,7 +188,7 @@ pub struct Callback {
 impl Callback {
     /// A callback without attempts.
     #[must_use]
-    pub const fn new(url: String, events: Vec<Event>) -> Self {
+    pub const fn new(url: String, events: Vec<CallbackEvent>) -> Self {
         Self {
             url,
             events,
@@ -204,7 +204,7 @@ impl Callback {
     /// The callback's status while its operation has `status`.
     #[must_use]
     pub fn status(&self, status: Status) -> CallbackStatus {
-        match (Event::of(status), self.recorded) {
+        match (CallbackEvent::of(status), self.recorded) {
             (None, _) => CallbackStatus::Waiting,
             (Some(_), Some(recorded)) => recorded,
             (Some(event), None) if self.events.contains(&event) => CallbackStatus::Due,
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_callback_waits_for_the_end_and_is_then_due_or_skipped_by_its_events() {
-        let callback = Callback::new("https://example.com/".into(), vec![Event::Failed]);
+        let callback = Callback::new("https://example.com/".into(), vec![CallbackEvent::Failed]);
         assert_eq!(callback.status(Status::Pending), CallbackStatus::Waiting);
         assert_eq!(callback.status(Status::Processing), CallbackStatus::Waiting);
         assert_eq!(callback.status(Status::Failed), CallbackStatus::Due);
@@ -246,7 +246,8 @@ mod tests {
 
     #[test]
     fn a_recorded_status_counts_after_the_end() {
-        let mut callback = Callback::new("https://example.com/".into(), Event::ALL.to_vec());
+        let mut callback =
+            Callback::new("https://example.com/".into(), CallbackEvent::ALL.to_vec());
         callback.recorded = Some(CallbackStatus::Gone);
         assert_eq!(callback.status(Status::Completed), CallbackStatus::Gone);
     }
@@ -256,12 +257,12 @@ mod tests {
         for status in CallbackStatus::ALL {
             assert_eq!(status.as_str().parse(), Ok(status));
         }
-        for event in Event::ALL {
+        for event in CallbackEvent::ALL {
             assert_eq!(event.as_str().parse(), Ok(event));
         }
         for version in SignatureVersion::ALL {
             assert_eq!(version.as_str().parse(), Ok(version));
         }
-        assert_eq!("Due".parse::<CallbackStatus>(), Err(UnknownWord));
+        assert_eq!("Due".parse::<CallbackStatus>(), Err(UnknownName));
     }
 }

@@ -1,13 +1,13 @@
 //! Which URLs Ferry may post an outcome to.
 //!
-//! A callback URL is judged twice: its text here, when it is submitted and whenever it is read
-//! back, and the addresses of its name when a connection is made ([`Reach::judge`]). This module
+//! A callback URL is checked twice: its text here, when it is submitted and whenever it is read
+//! back, and the addresses of its name when a connection is made ([`Reach::check`]). This module
 //! does not resolve names. If it is wrong, a URL means one host to its check and another to the
 //! HTTP client that connects.
 //!
 //! The client reads URLs by the WHATWG rules, which repair them: they drop tabs and new lines, turn
 //! backslashes into slashes, decode the host and read `0x7f.1` as an address. So a reader that
-//! repairs nothing judges the raw text first, and then both readers must find the same host.
+//! repairs nothing checks the raw text first, and then both readers must find the same host.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -19,7 +19,7 @@ use super::network::{AllowedNetworks, Reach, RefusedAddress};
 
 mod host_name;
 
-/// A URL that a callback may be sent to, judged by its text.
+/// A URL that a callback may be sent to, checked by its text.
 ///
 /// The query often holds a token, so `Debug` and `Display` show the URL without it.
 #[derive(Clone, PartialEq, Eq)]
@@ -111,7 +111,7 @@ pub enum RefusedUrlReason {
 }
 
 impl CallbackUrl {
-    /// Judges the text of a callback URL.
+    /// Checks the text of a callback URL.
     ///
     /// `https` with a public name or address is accepted. Where networks are allowed, so are an
     /// address inside one of them, `http`, and single-label and special-use names. The last two
@@ -122,11 +122,11 @@ impl CallbackUrl {
     ///
     /// One sentence for the caller, and the reason for the log.
     pub fn parse(text: &str, allowed: &AllowedNetworks) -> Result<Self, RefusedUrl> {
-        // All faults of the text are reported before the networks are checked, so the answer to
+        // All errors of the text are reported before the networks are checked, so the answer to
         // them is the same whichever networks are allowed.
         let (scheme_reach, host) =
             split(text).map_err(|(reason, sentence)| RefusedUrl { reason, sentence })?;
-        judge(text, scheme_reach, host, allowed).map_err(|reason| {
+        check(text, scheme_reach, host, allowed).map_err(|reason| {
             let sentence = match scheme_reach {
                 Reach::Public => Sentence::Host,
                 // The same answer as where no network is allowed, and `http` is refused to every
@@ -185,7 +185,7 @@ impl fmt::Debug for CallbackUrl {
     }
 }
 
-fn judge(
+fn check(
     text: &str,
     scheme_reach: Reach,
     host: &str,
@@ -204,10 +204,10 @@ fn judge(
     };
     let reach = match address {
         Some(address) => {
-            scheme_reach.judge(address, allowed)?;
+            scheme_reach.check(address, allowed)?;
             scheme_reach
         }
-        None => match (host_name::judge(host)?, scheme_reach) {
+        None => match (host_name::check(host)?, scheme_reach) {
             (None, reach) => reach,
             (Some(private), _) if allowed.is_empty() => return Err(private),
             (Some(_), _) => Reach::AllowedNetworks,
@@ -235,12 +235,12 @@ fn split(text: &str) -> Result<(Reach, &str), (RefusedUrlReason, Sentence)> {
     if text.contains('#') {
         return Err((RefusedUrlReason::Fragment, Sentence::Fragment));
     }
-    let scheme_fault = (RefusedUrlReason::Scheme, Sentence::Scheme);
-    let (scheme, rest) = text.split_once(':').ok_or(scheme_fault)?;
+    let scheme_error = (RefusedUrlReason::Scheme, Sentence::Scheme);
+    let (scheme, rest) = text.split_once(':').ok_or(scheme_error)?;
     let reach = match scheme.to_ascii_lowercase().as_str() {
         "https" => Reach::Public,
         "http" => Reach::AllowedNetworks,
-        _ => return Err(scheme_fault),
+        _ => return Err(scheme_error),
     };
     let rest = rest
         .strip_prefix("//")

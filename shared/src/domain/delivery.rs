@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::backoff::RetryPolicy;
-use super::callback::{Attempt, Callback, CallbackStatus};
+use super::callback::{Callback, CallbackStatus, DeliveryAttempt};
 use super::limits::{
-    CALLBACK_ANNOUNCEMENT_SECS, CALLBACK_DEFERRAL_SECS, CALLBACK_DEFERRAL_SECS_MAX,
-    CALLBACK_DEFERRALS_MAX, CALLBACK_JITTER_PERCENT, CALLBACK_RETRY_AFTER_SECS_MAX,
+    CALLBACK_DEFERRAL_SECS, CALLBACK_DEFERRAL_SECS_MAX, CALLBACK_DEFERRALS_MAX,
+    CALLBACK_FALLBACK_DELAY_SECS, CALLBACK_JITTER_PERCENT, CALLBACK_RETRY_AFTER_SECS_MAX,
 };
 use super::operation::Operation;
 use super::time::Timestamp;
@@ -15,7 +15,7 @@ const GONE: u16 = 410;
 /// How far a second chain of wake-ups stays behind the first: an attempt has been made and recorded
 /// by then, unless it was deferred. Then both chains continue, and the record takes each attempt
 /// once.
-const FALLBACK_DELAY: Duration = Duration::from_secs(CALLBACK_ANNOUNCEMENT_SECS as u64);
+const FALLBACK_DELAY: Duration = Duration::from_secs(CALLBACK_FALLBACK_DELAY_SECS as u64);
 const DEFERRAL: RetryPolicy = RetryPolicy {
     initial: Duration::from_secs(CALLBACK_DEFERRAL_SECS as u64),
     max: Duration::from_secs(CALLBACK_DEFERRAL_SECS_MAX as u64),
@@ -107,7 +107,7 @@ impl DueCallback {
     #[must_use]
     pub fn outcome_of(
         &self,
-        attempt: &Attempt,
+        attempt: &DeliveryAttempt,
         retry_after: Option<Duration>,
         schedule: &CallbackSchedule,
         jitter: impl FnOnce() -> f64,
@@ -138,12 +138,12 @@ impl DeliveryOutcome {
     }
 }
 
-/// The delay of the `deferrals`-th deferral (from 1), at least `rest`. `None` after the last one:
+/// The delay of the `deferrals`-th deferral (from 1), at least `pause`. `None` after the last one:
 /// the attempt then fails, because a receiver with more callbacks than it can take must not occupy
 /// the senders that others need.
 #[must_use]
-pub fn deferral(deferrals: u32, rest: Duration, jitter: f64) -> Option<Duration> {
-    (deferrals <= CALLBACK_DEFERRALS_MAX).then(|| DEFERRAL.delay(deferrals, jitter).max(rest))
+pub fn deferral(deferrals: u32, pause: Duration, jitter: f64) -> Option<Duration> {
+    (deferrals <= CALLBACK_DEFERRALS_MAX).then(|| DEFERRAL.delay(deferrals, jitter).max(pause))
 }
 
 impl CallbackSchedule {
@@ -179,7 +179,7 @@ impl CallbackSchedule {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::callback::Event;
+    use super::super::callback::CallbackEvent;
     use super::super::limits::CALLBACK_RETRY_SECS;
     use super::super::operation::State;
     use super::*;
@@ -195,7 +195,7 @@ mod tests {
     }
 
     fn callback() -> Callback {
-        Callback::new("https://example.com/".into(), Event::ALL.to_vec())
+        Callback::new("https://example.com/".into(), CallbackEvent::ALL.to_vec())
     }
 
     fn due(round_attempts: u32) -> DueCallback {
@@ -206,8 +206,8 @@ mod tests {
         DueCallback::of(cancelled(callback)).unwrap()
     }
 
-    fn attempt(status_code: Option<u16>) -> Attempt {
-        Attempt {
+    fn attempt(status_code: Option<u16>) -> DeliveryAttempt {
+        DeliveryAttempt {
             at: NOW,
             status_code,
             error: None,
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_delivers_ends_or_schedules_a_callback() {
+    fn a_response_delivers_ends_or_schedules_a_callback() {
         let schedule = CallbackSchedule::new(vec![5, 30]);
         let retry = |secs| DeliveryOutcome::RetryAt(NOW + Duration::from_secs(secs));
         // By the attempts of the round before this one.
@@ -338,9 +338,9 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_is_deferred_for_ever_longer_and_fails_after_the_last_deferral() {
-        let delay = |deferrals, rest_secs| {
-            deferral(deferrals, Duration::from_secs(rest_secs), 1.0).map(|delay| delay.as_secs())
+    fn an_attempt_is_deferred_with_backoff_and_fails_after_the_last_deferral() {
+        let delay = |deferrals, pause_secs| {
+            deferral(deferrals, Duration::from_secs(pause_secs), 1.0).map(|delay| delay.as_secs())
         };
         let delays: Vec<_> = (1..=17).map(|deferrals| delay(deferrals, 0)).collect();
         let doubled = [15, 30, 60, 120, 240].into_iter();
@@ -349,7 +349,7 @@ mod tests {
         assert_eq!(
             delay(1, 60),
             Some(60),
-            "not before the receiver's rest ends"
+            "not before the receiver's pause ends"
         );
     }
 }

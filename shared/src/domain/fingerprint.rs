@@ -7,7 +7,7 @@
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use super::callback::Event;
+use super::callback::CallbackEvent;
 use super::id::OperationId;
 use super::json;
 
@@ -42,11 +42,14 @@ pub fn operation_id(
 /// The hash of all that a replay must repeat: arguments by JSON value, callback URL and events.
 /// Metadata and times are not included.
 #[must_use]
-pub fn request_hash(arguments: &RawValue, callback: Option<(&str, &[Event])>) -> RequestHash {
+pub fn request_hash(
+    arguments: &RawValue,
+    callback: Option<(&str, &[CallbackEvent])>,
+) -> RequestHash {
     let mut hash = Sha256::new();
     put(&mut hash, Some(json::canonical(arguments).as_bytes()));
     put(&mut hash, callback.map(|(url, _)| url.as_bytes()));
-    for event in Event::ALL {
+    for event in CallbackEvent::ALL {
         let wanted = callback.is_some_and(|(_, events)| events.contains(&event));
         hash.update([u8::from(wanted)]);
     }
@@ -72,7 +75,7 @@ mod tests {
 
     use super::*;
 
-    fn hash(arguments: &str, callback: Option<(&str, &[Event])>) -> RequestHash {
+    fn hash(arguments: &str, callback: Option<(&str, &[CallbackEvent])>) -> RequestHash {
         request_hash(serde_json::from_str(arguments).unwrap(), callback)
     }
 
@@ -112,15 +115,18 @@ mod tests {
     #[test]
     fn the_hash_covers_the_callback_but_not_the_order_of_its_events() {
         let url = "https://example.com/";
-        let some: &[Event] = &[Event::Failed, Event::Completed];
+        let some: &[CallbackEvent] = &[CallbackEvent::Failed, CallbackEvent::Completed];
         assert_ne!(hash("{}", None), hash("{}", Some((url, some))));
         assert_ne!(
-            hash("{}", Some((url, &Event::ALL))),
+            hash("{}", Some((url, &CallbackEvent::ALL))),
             hash("{}", Some((url, some)))
         );
         assert_eq!(
             hash("{}", Some((url, some))),
-            hash("{}", Some((url, &[Event::Completed, Event::Failed])))
+            hash(
+                "{}",
+                Some((url, &[CallbackEvent::Completed, CallbackEvent::Failed]))
+            )
         );
     }
 }

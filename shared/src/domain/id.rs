@@ -122,7 +122,7 @@ token! {
 token! {
     /// Generated for each attempt of a callback. It lets the sender recognise its own record after
     /// a lost answer.
-    AttemptId
+    DeliveryAttemptId
 }
 
 #[cfg(test)]

@@ -131,15 +131,15 @@ impl<'de> Deserialize<'de> for Json {
 
 /// What is wrong with syntactically valid JSON, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct StructureError {
     /// RFC 6901 pointer from the root of the checked text.
     pub pointer: String,
-    pub kind: FaultKind,
+    pub kind: StructureErrorKind,
 }
 
 /// Why syntactically valid JSON is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FaultKind {
+pub enum StructureErrorKind {
     /// Arrays and objects are nested deeper than allowed.
     TooDeep,
     /// An object has two members of one name: different readers would see different ones.
@@ -148,7 +148,7 @@ pub enum FaultKind {
     NotUnicode,
 }
 
-impl fmt::Display for FaultKind {
+impl fmt::Display for StructureErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::TooDeep => "is nested too deeply",
@@ -165,8 +165,8 @@ impl fmt::Display for FaultKind {
 ///
 /// # Errors
 ///
-/// The first fault in document order.
-pub fn check(raw: &RawValue, depth_max: usize) -> Result<(), Fault> {
+/// The first error in document order.
+pub fn check(raw: &RawValue, depth_max: usize) -> Result<(), StructureError> {
     let mut open: Vec<Open<'_>> = Vec::new();
     for token in Tokens::of(raw) {
         if !matches!(token, Token::Name(_) | Token::EndArray | Token::EndObject)
@@ -176,7 +176,7 @@ pub fn check(raw: &RawValue, depth_max: usize) -> Result<(), Fault> {
         }
         match token {
             Token::BeginArray | Token::BeginObject if open.len() == depth_max => {
-                return Err(Fault::at(&open, FaultKind::TooDeep));
+                return Err(StructureError::at(&open, StructureErrorKind::TooDeep));
             }
             Token::BeginArray => open.push(Open::Array { begun: 0 }),
             Token::BeginObject => open.push(Open::Object {
@@ -194,14 +194,17 @@ pub fn check(raw: &RawValue, depth_max: usize) -> Result<(), Fault> {
                 let Some(text) = decoded(string) else {
                     // A pointer cannot contain this name, so it points to the object.
                     open.pop();
-                    return Err(Fault::at(&open, FaultKind::NotUnicode));
+                    return Err(StructureError::at(&open, StructureErrorKind::NotUnicode));
                 };
                 if !names.insert(text) {
-                    return Err(Fault::at(&open, FaultKind::DuplicateMember));
+                    return Err(StructureError::at(
+                        &open,
+                        StructureErrorKind::DuplicateMember,
+                    ));
                 }
             }
             Token::Text(string) if decoded(string).is_none() => {
-                return Err(Fault::at(&open, FaultKind::NotUnicode));
+                return Err(StructureError::at(&open, StructureErrorKind::NotUnicode));
             }
             Token::Text(_) | Token::Scalar(_) => {}
         }
@@ -222,9 +225,9 @@ enum Open<'a> {
     },
 }
 
-impl Fault {
-    /// A fault of the current value in the innermost of these.
-    fn at(open: &[Open<'_>], kind: FaultKind) -> Self {
+impl StructureError {
+    /// An error of the current value in the innermost of these.
+    fn at(open: &[Open<'_>], kind: StructureErrorKind) -> Self {
         let mut pointer = String::new();
         for open in open {
             match open {
@@ -314,10 +317,10 @@ mod tests {
         serde_json::from_str(text).unwrap()
     }
 
-    fn fault(text: &str) -> Option<(String, FaultKind)> {
+    fn error(text: &str) -> Option<(String, StructureErrorKind)> {
         check(raw(text), 3)
             .err()
-            .map(|fault| (fault.pointer, fault.kind))
+            .map(|error| (error.pointer, error.kind))
     }
 
     #[test]
@@ -338,38 +341,41 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_is_reported_with_the_pointer_to_it() {
-        assert_eq!(fault(r#"{"a":[[1]],"b":"x"}"#), None);
+    fn an_error_is_reported_with_the_pointer_to_it() {
+        assert_eq!(error(r#"{"a":[[1]],"b":"x"}"#), None);
         assert_eq!(
-            fault(r#"{"a":[[[]]]}"#),
-            Some(("/a/0/0".into(), FaultKind::TooDeep))
+            error(r#"{"a":[[[]]]}"#),
+            Some(("/a/0/0".into(), StructureErrorKind::TooDeep))
         );
         assert_eq!(
-            fault(r#"{"a":1,"b":{"c/d":1,"c\/d":2}}"#),
-            Some(("/b/c~1d".into(), FaultKind::DuplicateMember))
+            error(r#"{"a":1,"b":{"c/d":1,"c\/d":2}}"#),
+            Some(("/b/c~1d".into(), StructureErrorKind::DuplicateMember))
         );
         assert_eq!(
-            fault(r#"{"a":["\ud800"]}"#),
-            Some(("/a/0".into(), FaultKind::NotUnicode))
+            error(r#"{"a":["\ud800"]}"#),
+            Some(("/a/0".into(), StructureErrorKind::NotUnicode))
         );
         assert_eq!(
-            fault(r#"{"a":{"\ud800":1}}"#),
-            Some(("/a".into(), FaultKind::NotUnicode))
+            error(r#"{"a":{"\ud800":1}}"#),
+            Some(("/a".into(), StructureErrorKind::NotUnicode))
         );
         assert_eq!(
-            fault(r#"{"a":1,"b":[{},[2,"x"],{"c":[3,{}]}]}"#),
-            Some(("/b/2/c".into(), FaultKind::TooDeep))
+            error(r#"{"a":1,"b":[{},[2,"x"],{"c":[3,{}]}]}"#),
+            Some(("/b/2/c".into(), StructureErrorKind::TooDeep))
         );
         assert_eq!(
-            fault(r#"{"a":[1,[],"\ud83d\ude00","\udfff"]}"#),
-            Some(("/a/3".into(), FaultKind::NotUnicode))
+            error(r#"{"a":[1,[],"\ud83d\ude00","\udfff"]}"#),
+            Some(("/a/3".into(), StructureErrorKind::NotUnicode))
         );
-        assert_eq!(fault(r#"[{"a":1},{"a":1,"b":{"a":1}}]"#), None);
+        assert_eq!(error(r#"[{"a":1},{"a":1,"b":{"a":1}}]"#), None);
     }
 
     #[test]
     fn very_deep_json_does_not_exhaust_the_stack() {
         let text = "[".repeat(200_000) + &"]".repeat(200_000);
-        assert_eq!(check(raw(&text), 64).unwrap_err().kind, FaultKind::TooDeep);
+        assert_eq!(
+            check(raw(&text), 64).unwrap_err().kind,
+            StructureErrorKind::TooDeep
+        );
     }
 }

@@ -20,13 +20,13 @@ pub const RESULT_BYTES_MAX: usize = 256 * 1024;
 /// Versions that one precondition of a cancel may name. A precondition with more counts as not met,
 /// so nothing is written. Two such lists stay within the 4 KB and the 300 operators of an
 /// expression (Amazon DynamoDB Developer Guide, "Constraints in Amazon DynamoDB").
-pub const VERSIONS_MAX: usize = 20;
-/// Faults of one request that its answer lists: each may name members that the caller chose, and an
+pub const PRECONDITION_VERSIONS_MAX: usize = 20;
+/// Errors of one request that its answer lists: each may name members that the caller chose, and an
 /// answer has its own limit.
-pub const FAULTS_MAX: usize = 20;
-/// Values of a function's arguments that are checked for all faults at once: each value may have
-/// several. Beyond them only the first fault is reported.
-pub const FAULTY_VALUES_MAX: usize = 1000;
+pub const ERRORS_LISTED_MAX: usize = 20;
+/// Values of a function's arguments that are checked for all errors at once: each value may have
+/// several. Beyond them only the first error is reported.
+pub const ARGUMENT_VALUES_CHECKED_MAX: usize = 1000;
 /// Extensions of one request in an envelope: several times as many as exist.
 pub const EXTENSIONS_MAX: usize = 32;
 /// The name of an extension, in characters: an answer repeats unknown names.
@@ -59,9 +59,9 @@ pub const ERROR_CODE_CHARS_MAX: usize = 64;
 pub const ERROR_DETAILS_BYTES_MAX: usize = 4096;
 
 /// How long an operation stays readable after its end, in seconds.
-pub const TTL_SECS_MIN: u32 = 60;
-pub const TTL_SECS_MAX: u32 = 7 * 86_400;
-pub const TTL_SECS_DEFAULT: u32 = 86_400;
+pub const RETENTION_SECS_MIN: u32 = 60;
+pub const RETENTION_SECS_MAX: u32 = 7 * 86_400;
+pub const RETENTION_SECS_DEFAULT: u32 = 86_400;
 /// How long an operation may take from its submission, in seconds.
 pub const DEADLINE_SECS_MIN: u32 = 1;
 pub const DEADLINE_SECS_MAX: u32 = 7 * 86_400;
@@ -124,7 +124,7 @@ pub const SEND_TO_CREATE_MAX: Duration = Duration::from_secs(30);
 /// valid add up to less.
 pub const PHANTOM_AGE: Duration = Duration::from_secs(15 * 60);
 /// The longest delay before a message without a record is received again, in seconds.
-pub const ABSENT_RETURN_SECS_MAX: u32 = 300;
+pub const RETURN_BACKOFF_SECS_MAX: u32 = 300;
 /// A message this old is sent afresh, long before the queue's retention would drop it.
 pub const MESSAGE_AGE_MAX: Duration = Duration::from_secs(6 * 86_400);
 /// How long all consumers of a queue may be down without the loss of a message, in seconds: a long
@@ -178,7 +178,7 @@ pub const CALLBACKS_AT_ONCE_MAX: usize = 5;
 pub const CALLBACK_SLOW: Duration = Duration::from_secs(2);
 /// After a slow delivery, the process makes no other to that receiver for this many times as long,
 /// so that a receiver that does not answer occupies at most a quarter of the senders.
-pub const CALLBACK_REST_FACTOR: u32 = 3;
+pub const CALLBACK_PAUSE_FACTOR: u32 = 3;
 /// How often an attempt is deferred at most while its receiver is busy: for about an hour. After
 /// that it counts as failed.
 pub const CALLBACK_DEFERRALS_MAX: u32 = 16;
@@ -211,7 +211,7 @@ pub const CALLBACK_TIMEOUT_SECS_MAX: u32 = 30;
 /// attempt, in seconds, before a worker that finds the operation ended triggers the callback as
 /// well. Once an attempt is on record there is nothing left to trigger; before, the receiver would
 /// be called twice. It may still be called twice if its attempt is deferred for longer.
-pub const CALLBACK_ANNOUNCEMENT_SECS: u32 = 40;
+pub const CALLBACK_FALLBACK_DELAY_SECS: u32 = 40;
 /// A callback's body, in bytes: a larger one leaves the result out.
 pub const CALLBACK_BODY_BYTES_MAX: usize = 64 * 1024;
 /// What is read from a receiver until its answer's headers end, in bytes, and the same for its TLS
@@ -289,7 +289,7 @@ const _: () = {
     assert!(CALLBACK_RETENTION_SECS >= OUTAGE_SECS_MAX + CALLBACK_SCHEDULE_SECS_MAX);
     assert!(WORKER_TIMEOUT_SECS <= LAMBDA_TIMEOUT_SECS_MAX);
     assert!(LEASE_SECS_MAX <= VISIBILITY_SECS_MAX);
-    assert!(CALLBACK_ANNOUNCEMENT_SECS > CALLBACK_TIMEOUT_SECS_MAX);
+    assert!(CALLBACK_FALLBACK_DELAY_SECS > CALLBACK_TIMEOUT_SECS_MAX);
     assert!(CALLBACK_RETRY_SECS[CALLBACK_RETRY_SECS.len() - 1] <= CALLBACK_RETRY_AFTER_SECS_MAX);
     assert!(DISPATCH_VISIBILITY_SECS >= WORKER_TIMEOUT_SECS);
     assert!(CALLBACK_VISIBILITY_SECS >= CALLBACK_FUNCTION_TIMEOUT_SECS);
@@ -301,7 +301,7 @@ const _: () = {
         CALLBACK_TIMEOUT_SECS_MAX as u64 + CALLBACK_SLOW.as_secs() + 11 * CALL_TIMEOUT.as_secs()
             < CALLBACK_FUNCTION_TIMEOUT_SECS as u64
     );
-    assert!(CALLBACK_TIMEOUT_SECS_MAX * CALLBACK_REST_FACTOR <= CALLBACK_DEFERRAL_SECS_MAX);
+    assert!(CALLBACK_TIMEOUT_SECS_MAX * CALLBACK_PAUSE_FACTOR <= CALLBACK_DEFERRAL_SECS_MAX);
     assert!(CALLBACK_DEFERRAL_SECS_MAX <= QUEUE_DELAY_SECS_MAX);
     // A renewal of lease and message in progress, the end of the work, its outcome, and a message
     // that waits for the batch before its own.

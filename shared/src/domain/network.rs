@@ -2,8 +2,8 @@
 //!
 //! Ferry posts to URLs that its callers choose, from inside its operator's network. This module
 //! separates the two: it refuses every address that is not globally routable unicast, unless the
-//! operator has allowed its network. It judges addresses only;
-//! [`callback_url`](super::callback_url) judges texts. If this module is wrong, a caller can make
+//! operator has allowed its network. It checks addresses only;
+//! [`callback_url`](super::callback_url) checks texts. If this module is wrong, a caller can make
 //! Ferry send requests to the operator's private hosts or to the cloud's own services.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -52,14 +52,14 @@ pub enum RefusedAddress {
 impl AllowedNetworks {
     /// The position, from 1, of the first entry that contains every address of its family.
     #[must_use]
-    pub fn first_of_all_addresses(&self) -> Option<usize> {
+    pub fn position_of_all_addresses(&self) -> Option<usize> {
         self.first(|network| network.prefix_len() == 0)
     }
 
     /// The position, from 1, of the first entry that contains an address by which a host reaches
     /// itself or its own link.
     #[must_use]
-    pub fn first_of_own_host(&self) -> Option<usize> {
+    pub fn position_of_loopback_or_link_local(&self) -> Option<usize> {
         // Two networks overlap when one contains the other.
         let overlaps =
             |network: &IpNet, own: &IpNet| network.contains(own) || own.contains(network);
@@ -117,7 +117,7 @@ impl Reach {
     /// # Errors
     ///
     /// The reason for the refusal.
-    pub fn judge(self, address: IpAddr, allowed: &AllowedNetworks) -> Result<(), RefusedAddress> {
+    pub fn check(self, address: IpAddr, allowed: &AllowedNetworks) -> Result<(), RefusedAddress> {
         let embedded = embedded_ipv4(address).map(IpAddr::V4);
         if is_cloud_service(address) || embedded.is_some_and(is_cloud_service) {
             return Err(RefusedAddress::CloudService);

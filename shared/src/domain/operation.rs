@@ -356,7 +356,7 @@ impl Operation {
     /// attempt is on record, as one is before any redelivery, the chain of wake-ups sustains
     /// itself; a second chain would double every attempt.
     #[must_use]
-    pub fn callback_is_unannounced(&self) -> bool {
+    pub fn needs_first_wake_up(&self) -> bool {
         let has_no_attempt = |callback: &Callback| callback.attempts_made == 0;
         self.callback_is_due() && self.callback.as_ref().is_some_and(has_no_attempt)
     }

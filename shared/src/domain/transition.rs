@@ -31,7 +31,7 @@ impl Status {
         Self::Cancelled,
     ];
 
-    /// The word on the wire and in the table.
+    /// Its name, stored and on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -61,17 +61,17 @@ impl fmt::Display for Status {
 
 /// The text is not one of a type's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("unknown word")]
-pub struct UnknownWord;
+#[error("unknown name")]
+pub struct UnknownName;
 
 /// Reads [`Status::as_str`] back.
 impl FromStr for Status {
-    type Err = UnknownWord;
+    type Err = UnknownName;
 
-    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
         let mut all = Self::ALL.into_iter();
         all.find(|status| status.as_str() == text)
-            .ok_or(UnknownWord)
+            .ok_or(UnknownName)
     }
 }
 
@@ -263,6 +263,6 @@ mod tests {
         for status in Status::ALL {
             assert_eq!(status.as_str().parse(), Ok(status));
         }
-        assert_eq!("Pending".parse::<Status>(), Err(UnknownWord));
+        assert_eq!("Pending".parse::<Status>(), Err(UnknownName));
     }
 }

@@ -3,7 +3,7 @@
 use super::problem::Problem;
 use crate::domain::json;
 use crate::domain::limits::NESTING_MAX;
-use crate::request::{Code, Members};
+use crate::request::{ErrorCode, Members};
 
 /// Reads a body that must be an object.
 ///
@@ -12,14 +12,14 @@ use crate::request::{Code, Members};
 /// When it is not JSON, not an object, nested too deeply, or has a member twice.
 pub fn read_object(body: &[u8]) -> Result<Members<'_>, Problem> {
     let raw = json::read(body)
-        .map_err(|not_json| Problem::new(Code::ParseError, format!("the body {not_json}")))?;
+        .map_err(|not_json| Problem::new(ErrorCode::ParseError, format!("the body {not_json}")))?;
     // In anything but an object, only that is reported.
     if raw.get().starts_with('{') {
         json::check(raw, NESTING_MAX)
-            .map_err(|fault| Problem::field(fault.pointer, fault.kind.to_string()))?;
+            .map_err(|error| Problem::field(error.pointer, error.kind.to_string()))?;
     }
     Members::of(raw)
-        .ok_or_else(|| Problem::new(Code::InvalidRequest, "the body must be a JSON object"))
+        .ok_or_else(|| Problem::new(ErrorCode::InvalidRequest, "the body must be a JSON object"))
 }
 
 #[cfg(test)]
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
     use crate::request::FieldError;
 
-    fn code(body: &[u8]) -> Code {
+    fn code(body: &[u8]) -> ErrorCode {
         read_object(body).unwrap_err().code
     }
 
@@ -53,7 +53,7 @@ mod tests {
         ] {
             assert_eq!(
                 code(body),
-                Code::ParseError,
+                ErrorCode::ParseError,
                 "{:?}",
                 String::from_utf8_lossy(body)
             );
@@ -61,7 +61,7 @@ mod tests {
         for body in [&b"[]"[..], b"1", b"null", b"\"{}\"", b"true"] {
             assert_eq!(
                 code(body),
-                Code::InvalidRequest,
+                ErrorCode::InvalidRequest,
                 "{:?}",
                 String::from_utf8_lossy(body)
             );
@@ -91,7 +91,10 @@ mod tests {
             )
         };
         assert!(read_object(nested(NESTING_MAX - 1).as_bytes()).is_ok());
-        assert_eq!(code(nested(NESTING_MAX).as_bytes()), Code::InvalidArguments);
+        assert_eq!(
+            code(nested(NESTING_MAX).as_bytes()),
+            ErrorCode::InvalidArguments
+        );
         let twice = read_object(br#"{"a":{"b":1,"b":2}}"#).unwrap_err();
         assert_eq!(
             twice.errors,

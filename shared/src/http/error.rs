@@ -3,7 +3,7 @@
 use super::problem::Problem;
 use crate::operations;
 use crate::queue::QueueError;
-use crate::request::Code;
+use crate::request::ErrorCode;
 use crate::store::StoreError;
 use crate::telemetry::chain;
 
@@ -30,7 +30,7 @@ impl RequestError {
                     error => tracing::error!("request failed: {}", chain(error)),
                 }
                 match error.code() {
-                    Code::Unavailable => Problem::unavailable(),
+                    ErrorCode::Unavailable => Problem::unavailable(),
                     code => Problem::new(code, "the operation cannot be read"),
                 }
             }

@@ -2,7 +2,7 @@
 
 use crate::request::{FieldError, IDEMPOTENCY_KEY_RULE, is_idempotency_key};
 
-/// The pointer to a key in the faults of a request.
+/// The pointer to a key in the errors of a request.
 pub const IDEMPOTENCY_KEY_POINTER: &str = "/headers/idempotency-key";
 
 /// Reads the header. A quoted string (RFC 8941, section 3.3.3) counts as its content, so that `abc`
@@ -78,8 +78,8 @@ mod tests {
             "a\tb",
             &long,
         ] {
-            let fault = idempotency_key(header).unwrap_err();
-            assert_eq!(fault.pointer, IDEMPOTENCY_KEY_POINTER, "{header}");
+            let error = idempotency_key(header).unwrap_err();
+            assert_eq!(error.pointer, IDEMPOTENCY_KEY_POINTER, "{header}");
         }
     }
 }

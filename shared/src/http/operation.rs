@@ -1,7 +1,7 @@
 //! The answer that shows an operation.
 
-use super::answer::Answer;
 use super::etag::ETag;
+use super::response::Response;
 use crate::domain::json::encode;
 use crate::domain::operation::Operation;
 use crate::domain::time::Timestamp;
@@ -11,13 +11,13 @@ use crate::view::{OperationView, Quantity};
 /// Shows an operation with metadata and result, with its `ETag`, and with `Retry-After` until it
 /// has ended.
 #[must_use]
-pub fn show(operation: &Operation, payloads: &Payloads, status: u16, now: Timestamp) -> Answer {
+pub fn show(operation: &Operation, payloads: &Payloads, status: u16, now: Timestamp) -> Response {
     let view = OperationView::whole(operation, payloads, now);
-    let answer = Answer::json(status, encode(&view))
+    let response = Response::json(status, encode(&view))
         .with("cache-control", "private, no-cache")
         .with("etag", ETag::of(operation).to_string());
     match view.retry_after {
-        Some(Quantity { value, .. }) => answer.with("retry-after", value.to_string()),
-        None => answer,
+        Some(Quantity { value, .. }) => response.with("retry-after", value.to_string()),
+        None => response,
     }
 }

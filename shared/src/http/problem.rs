@@ -3,10 +3,10 @@
 use serde::Serialize;
 
 use crate::domain::json::encode;
-use crate::domain::limits::FAULTS_MAX;
-use crate::request::{Code, FieldError};
+use crate::domain::limits::ERRORS_LISTED_MAX;
+use crate::request::{ErrorCode, FieldError};
 
-impl Code {
+impl ErrorCode {
     const fn title(self) -> &'static str {
         match self {
             Self::ParseError => "The body is not JSON",
@@ -59,7 +59,7 @@ impl Code {
 /// An error on its way to the caller. It holds nothing internal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    pub code: Code,
+    pub code: ErrorCode,
     /// The HTTP status, where it is not the code's.
     status: Option<u16>,
     /// For people.
@@ -71,7 +71,7 @@ pub struct Problem {
 impl Problem {
     /// A problem with the status of its code.
     #[must_use]
-    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+    pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
         Self {
             code,
             status: None,
@@ -88,17 +88,17 @@ impl Problem {
             [only] => format!("{} {}", only.pointer, only.detail)
                 .trim_start()
                 .to_owned(),
-            several if several.len() <= FAULTS_MAX => {
+            several if several.len() <= ERRORS_LISTED_MAX => {
                 format!("{} parts of the request are not valid", several.len())
             }
             _ => format!(
-                "more than {FAULTS_MAX} parts of the request are not valid; \
-                 the first {FAULTS_MAX} are named"
+                "more than {ERRORS_LISTED_MAX} parts of the request are not valid; \
+                 the first {ERRORS_LISTED_MAX} are named"
             ),
         };
-        let mut problem = Self::new(Code::InvalidArguments, detail);
+        let mut problem = Self::new(ErrorCode::InvalidArguments, detail);
         problem.errors = errors;
-        problem.errors.truncate(FAULTS_MAX);
+        problem.errors.truncate(ERRORS_LISTED_MAX);
         problem
     }
 
@@ -111,16 +111,16 @@ impl Problem {
     #[must_use]
     pub fn no_such_operation() -> Self {
         Self::new(
-            Code::AsyncOperationNotFound,
+            ErrorCode::AsyncOperationNotFound,
             "there is no such operation, or it has expired",
         )
     }
 
     /// The operation does not meet `If-Match` or `If-None-Match`.
     #[must_use]
-    pub fn other_version() -> Self {
+    pub fn precondition_failed() -> Self {
         Self::new(
-            Code::AsyncVersionConflict,
+            ErrorCode::AsyncVersionConflict,
             "the operation's version does not meet If-Match or If-None-Match",
         )
     }
@@ -128,7 +128,7 @@ impl Problem {
     /// The caller should try again soon.
     #[must_use]
     pub fn unavailable() -> Self {
-        let problem = Self::new(Code::Unavailable, "please try again");
+        let problem = Self::new(ErrorCode::Unavailable, "please try again");
         Self {
             headers: vec![("retry-after", "1".to_owned())],
             ..problem
@@ -139,7 +139,7 @@ impl Problem {
     #[must_use]
     pub fn too_large(bytes_max: usize) -> Self {
         let problem = Self::new(
-            Code::InvalidRequest,
+            ErrorCode::InvalidRequest,
             format!("the body has more than {bytes_max} bytes"),
         );
         Self {
@@ -153,14 +153,17 @@ impl Problem {
     pub fn unsupported_type(detail: &str) -> Self {
         Self {
             status: Some(415),
-            ..Self::new(Code::InvalidRequest, detail)
+            ..Self::new(ErrorCode::InvalidRequest, detail)
         }
     }
 
     /// The path exists, but not with this method.
     #[must_use]
     pub fn method_not_allowed(allow: &str) -> Self {
-        let problem = Self::new(Code::InvalidRequest, format!("this path allows {allow}"));
+        let problem = Self::new(
+            ErrorCode::InvalidRequest,
+            format!("this path allows {allow}"),
+        );
         Self {
             status: Some(405),
             headers: vec![("allow", allow.to_owned())],

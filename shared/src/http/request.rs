@@ -20,7 +20,7 @@ use crate::domain::id::OperationId;
 use crate::domain::limits::{WAIT_SECS_MAX, WAIT_SECS_MAX_DEFAULT};
 use crate::domain::operation::Owner;
 use crate::domain::precondition::Preconditions;
-use crate::request::Code;
+use crate::request::ErrorCode;
 
 /// The settings by which a function reads requests.
 #[derive(Debug, Clone)]
@@ -88,7 +88,7 @@ pub struct Request {
 /// An HTTP API's event.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Event {
+pub struct GatewayEvent {
     route_key: String,
     #[serde(default)]
     raw_path: String,
@@ -215,7 +215,7 @@ impl Authorizer {
 impl Request {
     /// Reads an event.
     #[must_use]
-    pub fn new(event: Event, settings: &RequestSettings) -> Self {
+    pub fn new(event: GatewayEvent, settings: &RequestSettings) -> Self {
         let context = event.request_context;
         let base_url =
             settings
@@ -281,7 +281,7 @@ impl Request {
     /// When the authorizer names none.
     pub fn owner(&self) -> Result<&Owner, Problem> {
         let detail = "the authorizer identified no caller";
-        let unauthorized = || Problem::new(Code::Unauthorized, detail);
+        let unauthorized = || Problem::new(ErrorCode::Unauthorized, detail);
         self.owner.as_ref().ok_or_else(unauthorized)
     }
 
@@ -319,7 +319,7 @@ impl Request {
             Ok(body) if body.len() > bytes_max => Err(Problem::too_large(bytes_max)),
             Ok(body) => Ok(body),
             Err(_) => Err(Problem::new(
-                Code::ParseError,
+                ErrorCode::ParseError,
                 "the body is not valid base64",
             )),
         }

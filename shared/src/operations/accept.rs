@@ -17,11 +17,11 @@ use crate::domain::time::Timestamp;
 use crate::metrics::{self, Metric};
 use crate::queue::{Dispatch, Queue};
 use crate::schema::Validators;
-use crate::store::{Created, Draft, Payloads, StoreError};
+use crate::store::{CreateOutcome, Draft, Payloads, StoreError};
 use crate::telemetry::{chain, record_operation_id, record_trace};
 
 /// Random ids that one submit generates at most. A second is needed about once in 10¹⁹ submits.
-const DRAWS_MAX: u32 = 3;
+const ID_TRIES_MAX: u32 = 3;
 
 /// Turns submissions into operations. One per process.
 ///
@@ -83,7 +83,7 @@ impl Submissions {
         owner: &Owner,
         submission: &Submission,
     ) -> Result<AcceptOutcome, Error> {
-        for _ in 0..DRAWS_MAX {
+        for _ in 0..ID_TRIES_MAX {
             let now = self.operations.clock.now();
             let operation = self.operation(owner, submission, now);
             record_operation_id(&operation.id);
@@ -97,12 +97,12 @@ impl Submissions {
                 }
             }
             let existing = match self.send_and_create(&operation).await? {
-                Created::New => {
+                CreateOutcome::New => {
                     report(Metric::SubmitAccepted(&operation.function), &operation);
                     return Ok(AcceptOutcome::New(Box::new(operation)));
                 }
-                Created::Existing(existing) => existing,
-                Created::Erased => {
+                CreateOutcome::Existing(existing) => existing,
+                CreateOutcome::Erased => {
                     tracing::warn!(
                         "submit refused with 503: the operation under this key was erased after \
                          the submit began; a retry succeeds"
@@ -119,7 +119,9 @@ impl Submissions {
             };
             return Ok(replay_or_conflict(existing, idempotency));
         }
-        tracing::error!("no unused operation id after {DRAWS_MAX} tries; submit refused with 503");
+        tracing::error!(
+            "no unused operation id after {ID_TRIES_MAX} tries; submit refused with 503"
+        );
         Ok(AcceptOutcome::Unavailable)
     }
 
@@ -163,12 +165,12 @@ impl Submissions {
         Ok(payloads.map(|payloads| (accepted, payloads)))
     }
 
-    async fn send_and_create(&self, operation: &Operation) -> Result<Created, Error> {
+    async fn send_and_create(&self, operation: &Operation) -> Result<CreateOutcome, Error> {
         let Operations { store, clock, .. } = &self.operations;
         let message = Dispatch::of(operation);
         let draft = Draft::new(operation);
         let mut sent_at = clock.now();
-        let announced = async {
+        let sent_and_written = async {
             let (sent, written) = futures_util::join!(
                 self.dispatch.send(&message, 0),
                 store.write_payloads(&draft)
@@ -186,7 +188,7 @@ impl Submissions {
             }
             Ok(())
         };
-        if let Err(error) = announced.await {
+        if let Err(error) = sent_and_written.await {
             // No record will name the payload items, and without a record their owner cannot erase
             // them.
             store.delete_payloads(&draft).await;
@@ -194,9 +196,11 @@ impl Submissions {
         }
         let created = store.create(&draft, clock.now()).await?;
         match created {
-            Created::New => {}
+            CreateOutcome::New => {}
             // As above. A crash here leaves the items to their expiry.
-            Created::Existing(_) | Created::Erased => store.delete_payloads(&draft).await,
+            CreateOutcome::Existing(_) | CreateOutcome::Erased => {
+                store.delete_payloads(&draft).await;
+            }
         }
         Ok(created)
     }

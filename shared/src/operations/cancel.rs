@@ -6,7 +6,7 @@ use crate::domain::operation::{Operation, Owner};
 use crate::domain::precondition::Preconditions;
 use crate::metrics::{self, Metric};
 use crate::queue::WakeUp;
-use crate::request::Code;
+use crate::request::ErrorCode;
 use crate::store::{CancelOutcome, StoreError};
 use crate::telemetry::{audit, chain};
 
@@ -36,12 +36,12 @@ impl Operations {
         let outcome = self.try_cancel(id, owner, preconditions, repeated).await;
         let refusal = match &outcome {
             Ok(CancelOutcome::Cancelled { .. }) => None,
-            Ok(CancelOutcome::Ended(_)) => Some(Code::AsyncCannotCancel),
-            Ok(CancelOutcome::OtherVersion) => Some(Code::AsyncVersionConflict),
-            Ok(CancelOutcome::Absent) => Some(Code::AsyncOperationNotFound),
+            Ok(CancelOutcome::Ended(_)) => Some(ErrorCode::AsyncCannotCancel),
+            Ok(CancelOutcome::PreconditionFailed) => Some(ErrorCode::AsyncVersionConflict),
+            Ok(CancelOutcome::Absent) => Some(ErrorCode::AsyncOperationNotFound),
             Err(error) => Some(code_of(error)),
         };
-        audit("cancel", id, owner, refusal.map(Code::as_str));
+        audit("cancel", id, owner, refusal.map(ErrorCode::as_str));
         outcome
     }
 
@@ -59,7 +59,7 @@ impl Operations {
         };
         if by_us {
             metrics::count(Metric::OperationCancelled(&operation.function));
-            if operation.callback_is_unannounced() {
+            if operation.needs_first_wake_up() {
                 self.wake_callback(&operation).await;
             }
         }

@@ -8,7 +8,7 @@ use crate::domain::limits::ERASE_SECS_MAX;
 use crate::domain::operation::Owner;
 use crate::domain::precondition::Preconditions;
 use crate::domain::time::Timestamp;
-use crate::request::Code;
+use crate::request::ErrorCode;
 use crate::store::{EraseOutcome, Store, StoreError};
 use crate::telemetry::audit;
 
@@ -38,12 +38,12 @@ impl Operations {
         };
         let refusal = match &outcome {
             Ok(EraseOutcome::Erased) => None,
-            Ok(EraseOutcome::Live) => Some(Code::Conflict),
-            Ok(EraseOutcome::OtherVersion) => Some(Code::AsyncVersionConflict),
-            Ok(EraseOutcome::Absent) => Some(Code::AsyncOperationNotFound),
+            Ok(EraseOutcome::Live) => Some(ErrorCode::Conflict),
+            Ok(EraseOutcome::PreconditionFailed) => Some(ErrorCode::AsyncVersionConflict),
+            Ok(EraseOutcome::Absent) => Some(ErrorCode::AsyncOperationNotFound),
             Err(error) => Some(error.code()),
         };
-        audit("erase", id, owner, refusal.map(Code::as_str));
+        audit("erase", id, owner, refusal.map(ErrorCode::as_str));
         outcome
     }
 }

@@ -6,7 +6,7 @@ use crate::domain::id::OperationId;
 use crate::domain::operation::{Operation, Owner};
 use crate::domain::precondition::Preconditions;
 use crate::queue::WakeUp;
-use crate::request::Code;
+use crate::request::ErrorCode;
 use crate::telemetry::audit;
 
 #[derive(Debug)]
@@ -18,18 +18,18 @@ pub enum RedeliverOutcome {
     /// The callback is in this state, in which no round is over.
     RoundNotOver(CallbackStatus),
     /// The operation does not meet the preconditions.
-    OtherVersion,
+    PreconditionFailed,
     /// There is no such operation, it has expired, or it is another owner's.
     Absent,
 }
 
 impl RedeliverOutcome {
-    const fn refusal(&self) -> Option<Code> {
+    const fn refusal(&self) -> Option<ErrorCode> {
         match self {
             Self::Requested(_) => None,
-            Self::NoCallback | Self::RoundNotOver(_) => Some(Code::Conflict),
-            Self::OtherVersion => Some(Code::AsyncVersionConflict),
-            Self::Absent => Some(Code::AsyncOperationNotFound),
+            Self::NoCallback | Self::RoundNotOver(_) => Some(ErrorCode::Conflict),
+            Self::PreconditionFailed => Some(ErrorCode::AsyncVersionConflict),
+            Self::Absent => Some(ErrorCode::AsyncOperationNotFound),
         }
     }
 }
@@ -54,7 +54,7 @@ impl Operations {
             Ok(outcome) => outcome.refusal(),
             Err(error) => Some(error.code()),
         };
-        audit("redeliver", id, owner, refusal.map(Code::as_str));
+        audit("redeliver", id, owner, refusal.map(ErrorCode::as_str));
         outcome
     }
 
@@ -68,7 +68,7 @@ impl Operations {
             return Ok(RedeliverOutcome::Absent);
         };
         if !preconditions.are_met_by(&operation) {
-            return Ok(RedeliverOutcome::OtherVersion);
+            return Ok(RedeliverOutcome::PreconditionFailed);
         }
         let Some(callback) = &operation.callback else {
             return Ok(RedeliverOutcome::NoCallback);

@@ -1,7 +1,7 @@
 //! What a caller submits, whichever protocol it speaks.
 //!
-//! A face reads its own form into [`SubmissionParts`] and records the faults that it finds in
-//! [`Fields`]; the rules that hold for every face are here.
+//! A protocol reads its own form into [`SubmissionParts`] and records the errors that it finds in
+//! [`Fields`]; the rules that hold for every protocol are here.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use semver::Version;
 
 use super::Submissions;
 use crate::catalogue::{Entry, Unknown};
-use crate::domain::callback::Event;
+use crate::domain::callback::CallbackEvent;
 use crate::domain::callback_url::CallbackUrl;
 use crate::domain::fingerprint::{RequestHash, request_hash};
 use crate::domain::json::Json;
-use crate::domain::limits::TTL_SECS_DEFAULT;
+use crate::domain::limits::RETENTION_SECS_DEFAULT;
 use crate::domain::network::AllowedNetworks;
 use crate::domain::operation::Origin;
 use crate::domain::time::Timestamp;
@@ -27,7 +27,7 @@ pub struct Submission {
     pub(super) version: Option<String>,
     pub(super) arguments: Json,
     pub(super) metadata: Json,
-    pub(super) callback: Option<(String, Vec<Event>)>,
+    pub(super) callback: Option<(String, Vec<CallbackEvent>)>,
     pub(super) ttl_secs: u32,
     pub(super) deadline: Deadline,
     pub(super) idempotency: Option<Idempotency>,
@@ -41,8 +41,8 @@ pub(super) struct Idempotency {
     pub(super) request_hash: RequestHash,
 }
 
-/// What a caller sent, as far as a face could read it. The fault of each [`Invalid`] part, and of
-/// an optional part that was sent and could not be read, is in the [`Fields`] that go with the
+/// What a caller sent, as far as a protocol could read it. The error of each [`Invalid`] part, and
+/// of an optional part that was sent and could not be read, is in the [`Fields`] that go with the
 /// parts.
 #[derive(Debug)]
 pub struct SubmissionParts {
@@ -64,8 +64,8 @@ pub struct RequestedCallback {
     pub url: String,
     /// The pointer to the URL in the request.
     pub url_pointer: String,
-    /// In the order of [`Event::ALL`], each once.
-    pub events: Result<Vec<Event>, Invalid>,
+    /// In the order of [`CallbackEvent::ALL`], each once.
+    pub events: Result<Vec<CallbackEvent>, Invalid>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +86,7 @@ pub enum Deadline {
 /// Why parts do not make a submission.
 #[derive(Debug)]
 pub enum SubmissionError {
-    /// Every fault of the parts.
+    /// Every error of the parts.
     Invalid(Vec<FieldError>),
     /// The parts are valid, but there is no such function.
     UnknownFunction {
@@ -97,11 +97,11 @@ pub enum SubmissionError {
 }
 
 impl Submissions {
-    /// Validates a submission. `fields` has the faults that the face found.
+    /// Validates a submission. `fields` has the errors that the protocol found.
     ///
     /// # Errors
     ///
-    /// Every fault at once, those of `fields` included.
+    /// Every error at once, those of `fields` included.
     pub fn check(
         &self,
         parts: SubmissionParts,
@@ -117,11 +117,11 @@ impl Submissions {
         // An unknown function has no type to check arguments against. That it is unknown is
         // reported only when nothing else is wrong.
         if let (Ok((_, Ok(entry))), Ok(arguments)) = (&found, &parts.arguments)
-            && let Err(faults) = self.validators.check(entry, arguments)
+            && let Err(errors) = self.validators.check(entry, arguments)
         {
-            for fault in faults {
-                let pointer = format!("{}{}", parts.arguments_pointer, fault.pointer);
-                fields.reject_at(pointer, fault.detail);
+            for error in errors {
+                let pointer = format!("{}{}", parts.arguments_pointer, error.pointer);
+                fields.reject_at(pointer, error.detail);
             }
         }
         let callback = parts
@@ -160,7 +160,7 @@ impl Submissions {
             arguments,
             metadata,
             callback,
-            ttl_secs: parts.ttl_secs.unwrap_or(TTL_SECS_DEFAULT),
+            ttl_secs: parts.ttl_secs.unwrap_or(RETENTION_SECS_DEFAULT),
             deadline: parts.deadline.unwrap_or(deadline_default),
             idempotency,
             origin: parts.origin,

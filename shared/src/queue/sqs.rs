@@ -182,7 +182,7 @@ impl Queue {
         vec![sent.map_err(|error| QueueError::new("SendMessage", error))]
     }
 
-    async fn send_entries(&self, all: Vec<Sending>) -> Result<BatchAnswer, QueueError> {
+    async fn send_entries(&self, all: Vec<Sending>) -> Result<BatchResponse, QueueError> {
         const CALL: &str = "SendMessageBatch";
         let entries = all.into_iter().enumerate().map(|(index, sending)| {
             SendMessageBatchRequestEntry::builder()
@@ -201,7 +201,7 @@ impl Queue {
             .set_entries(Some(entries.map_err(|error| QueueError::of(CALL, error))?))
             .send();
         let sent = call.await.map_err(|error| QueueError::new(CALL, error))?;
-        Ok(BatchAnswer {
+        Ok(BatchResponse {
             request_id: sent.request_id().unwrap_or("-").to_owned(),
             done: sent
                 .successful
@@ -229,8 +229,8 @@ impl Queue {
             delay_secs: message.delay_secs,
             trace: None,
         });
-        let answer = self.send_entries(all.collect()).await?;
-        let unsent = answer.rejected.into_iter().filter_map(|rejected| {
+        let response = self.send_entries(all.collect()).await?;
+        let unsent = response.rejected.into_iter().filter_map(|rejected| {
             let index = rejected.id.parse().ok()?;
             let code = rejected.code;
             Some(Unsent { index, code })
@@ -304,7 +304,7 @@ impl Queue {
     async fn change_visibility_entries(
         &self,
         all: Vec<VisibilityChange>,
-    ) -> Result<BatchAnswer, QueueError> {
+    ) -> Result<BatchResponse, QueueError> {
         const CALL: &str = "ChangeMessageVisibilityBatch";
         let entries = all.into_iter().enumerate().map(|(index, change)| {
             ChangeMessageVisibilityBatchRequestEntry::builder()
@@ -322,7 +322,7 @@ impl Queue {
             .send();
         let changed = call.await.map_err(|error| QueueError::new(CALL, error))?;
         let done = changed.successful.iter().map(|entry| entry.id.clone());
-        Ok(BatchAnswer {
+        Ok(BatchResponse {
             request_id: changed.request_id().unwrap_or("-").to_owned(),
             done: done.collect(),
             rejected: changed.failed,
@@ -331,7 +331,7 @@ impl Queue {
 }
 
 /// SQS's answer to a batch request. An entry's id is its index.
-struct BatchAnswer {
+struct BatchResponse {
     request_id: String,
     done: Vec<String>,
     rejected: Vec<BatchResultErrorEntry>,
@@ -342,15 +342,15 @@ struct BatchAnswer {
 fn outcomes(
     call: &'static str,
     count: usize,
-    answer: Result<BatchAnswer, QueueError>,
+    response: Result<BatchResponse, QueueError>,
 ) -> Vec<Result<(), QueueError>> {
-    let answer = match answer {
-        Ok(answer) => answer,
+    let response = match response {
+        Ok(response) => response,
         Err(error) => return vec![Err(error); count],
     };
     let rejected = |code: &str| QueueError {
         call,
-        request_id: answer.request_id.clone(),
+        request_id: response.request_id.clone(),
         source: Arc::new(EntryRejected {
             code: code.to_owned(),
         }),
@@ -363,10 +363,10 @@ fn outcomes(
             *slot = outcome;
         }
     };
-    for id in &answer.done {
+    for id in &response.done {
         put(id, Ok(()));
     }
-    for entry in &answer.rejected {
+    for entry in &response.rejected {
         put(&entry.id, Err(rejected(&entry.code)));
     }
     outcomes
@@ -402,12 +402,12 @@ mod tests {
             let entry = BatchResultErrorEntry::builder().id(id).code("TooBusy");
             entry.sender_fault(false).build().unwrap()
         };
-        let answer = BatchAnswer {
+        let response = BatchResponse {
             request_id: "r-1".to_owned(),
             done: vec!["0".to_owned(), "9".to_owned()],
             rejected: vec![rejected("2"), rejected("?")],
         };
-        let outcomes = outcomes("SendMessageBatch", 3, Ok(answer))
+        let outcomes = outcomes("SendMessageBatch", 3, Ok(response))
             .into_iter()
             .map(|outcome| outcome.map_err(|error| crate::telemetry::chain(&error)));
         let rejected = |code: &str| {

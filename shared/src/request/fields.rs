@@ -1,6 +1,6 @@
 //! A JSON object from a caller, member by member.
 //!
-//! A caller sees every fault at once, each with its pointer; an unknown member is a fault too.
+//! A caller sees every error at once, each with its pointer; an unknown member is an error too.
 //! Members are kept as text until their type is known, so that what is passed through stays as it
 //! was sent.
 
@@ -9,9 +9,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::domain::json::{self, Json, push_token};
-use crate::domain::limits::{FAULTS_MAX, FUNCTION_NAME_CHARS_MAX, VERSION_CHARS_MAX};
+use crate::domain::limits::{ERRORS_LISTED_MAX, FUNCTION_NAME_CHARS_MAX, VERSION_CHARS_MAX};
 
-/// The fault of a text that is not a version. Completes a sentence that begins with the pointer.
+/// The error of a text that is not a version. Completes a sentence that begins with the pointer.
 pub const VERSION_RULE: &str = "must be a semantic version such as 1.0.0";
 
 /// The longest pointer that an answer shows, in characters: names in it are the caller's, and an
@@ -46,7 +46,7 @@ impl FieldError {
     }
 }
 
-/// Stands for a value that could not be read. Its fault is on record in the [`Fields`] that read
+/// Stands for a value that could not be read. Its error is on record in the [`Fields`] that read
 /// it, whose [`Fields::finish`] returns that instead of the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Invalid;
@@ -77,13 +77,13 @@ impl<'a> Members<'a> {
         Some(self.left.swap_remove(index).1)
     }
 
-    /// Every member that was not taken is unknown, which is a fault.
+    /// Every member that was not taken is unknown, which is an error.
     pub fn reject_unknown(mut self, fields: &mut Fields) {
         let by_name = |a: &(String, _), b: &(String, _)| a.0.cmp(&b.0);
         // Sort only as many as a response lists.
-        if self.left.len() > FAULTS_MAX + 1 {
-            self.left.select_nth_unstable_by(FAULTS_MAX, by_name);
-            self.left.truncate(FAULTS_MAX + 1);
+        if self.left.len() > ERRORS_LISTED_MAX + 1 {
+            self.left.select_nth_unstable_by(ERRORS_LISTED_MAX, by_name);
+            self.left.truncate(ERRORS_LISTED_MAX + 1);
         }
         self.left.sort_by(by_name);
         for (name, _) in self.left {
@@ -92,7 +92,7 @@ impl<'a> Members<'a> {
     }
 }
 
-/// Reads the members of one object and records their faults: one more than an answer lists, which
+/// Reads the members of one object and records their errors: one more than an answer lists, which
 /// shows that there are more.
 #[derive(Debug, Default)]
 pub struct Fields {
@@ -111,7 +111,7 @@ impl Fields {
         }
     }
 
-    /// Records a fault of a member of the object.
+    /// Records an error of a member of the object.
     pub fn reject(&mut self, member: &str, detail: impl Into<String>) -> Invalid {
         if self.is_full() {
             return Invalid;
@@ -121,7 +121,7 @@ impl Fields {
         self.reject_at(pointer, detail)
     }
 
-    /// Records a fault at `pointer`.
+    /// Records an error at `pointer`.
     pub fn reject_at(&mut self, pointer: impl Into<String>, detail: impl Into<String>) -> Invalid {
         if !self.is_full() {
             self.errors.push(FieldError::new(pointer, detail));
@@ -130,10 +130,10 @@ impl Fields {
     }
 
     const fn is_full(&self) -> bool {
-        self.errors.len() > FAULTS_MAX
+        self.errors.len() > ERRORS_LISTED_MAX
     }
 
-    /// The faults so far.
+    /// The errors so far.
     #[must_use]
     pub fn into_errors(self) -> Vec<FieldError> {
         self.errors
@@ -143,7 +143,7 @@ impl Fields {
     ///
     /// # Errors
     ///
-    /// Every fault, including those of optional members that `read` does not show.
+    /// Every error, including those of optional members that `read` does not show.
     pub fn finish<T>(self, read: Result<T, Invalid>) -> Result<T, Vec<FieldError>> {
         match read {
             Ok(read) if self.errors.is_empty() => Ok(read),
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_is_returned_only_without_faults() {
+    fn what_was_read_is_returned_only_without_errors() {
         let raw: &RawValue = serde_json::from_str("7").unwrap();
         let mut fields = Fields::at("/a");
         let read = fields.number("n", raw, 1..=9);
@@ -271,7 +271,7 @@ mod tests {
         let mut fields = Fields::at("/a");
         let read = fields.number("n", raw, 1..=9);
         let _optional = fields.text("t", raw).ok();
-        let fault = FieldError::new("/a/t", "must be a string");
-        assert_eq!(fields.finish(read), Err(vec![fault]));
+        let error = FieldError::new("/a/t", "must be a string");
+        assert_eq!(fields.finish(read), Err(vec![error]));
     }
 }

@@ -1,6 +1,6 @@
 use crate::domain::limits::IDEMPOTENCY_KEY_CHARS_MAX;
 
-/// The fault of a key that [`is_idempotency_key`] refuses. Completes a sentence that begins with
+/// The error of a key that [`is_idempotency_key`] refuses. Completes a sentence that begins with
 /// the pointer.
 pub const IDEMPOTENCY_KEY_RULE: &str = "must have 1 to 255 printable ASCII characters";
 

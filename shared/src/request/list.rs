@@ -2,7 +2,7 @@
 
 use super::cursor::Cursor;
 use super::fields::FieldError;
-use crate::domain::limits::{FAULTS_MAX, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX};
+use crate::domain::limits::{ERRORS_LISTED_MAX, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX};
 use crate::domain::operation::Owner;
 use crate::domain::time::Moment;
 use crate::domain::transition::Status;
@@ -78,7 +78,7 @@ impl ListParameters {
     /// Reads one parameter, as text.
     pub fn set(&mut self, name: &str, value: &str) {
         // One more than an answer lists shows that there are more.
-        if self.errors.len() > FAULTS_MAX {
+        if self.errors.len() > ERRORS_LISTED_MAX {
             return;
         }
         if self.seen.iter().any(|seen| seen == name) {

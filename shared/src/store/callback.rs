@@ -10,9 +10,9 @@ use super::item::{self, name, number, text, time};
 use super::payload::{payload_expiry, result_key, submitted_key};
 use super::write::UpdateOutcome;
 use super::{Store, StoreError, outcome};
-use crate::domain::callback::{Attempt, Callback, CallbackStatus};
+use crate::domain::callback::{Callback, CallbackStatus, DeliveryAttempt};
 use crate::domain::delivery::{DeliveryOutcome, DueCallback};
-use crate::domain::id::AttemptId;
+use crate::domain::id::DeliveryAttemptId;
 use crate::domain::limits::CALLBACK_RETENTION_SECS;
 use crate::domain::operation::{Operation, Payload, State};
 use crate::domain::time::Timestamp;
@@ -21,15 +21,15 @@ use crate::domain::time::Timestamp;
 #[derive(Debug)]
 pub struct AttemptRecord {
     /// Distinguishes this record from another sender's.
-    pub id: AttemptId,
-    pub attempt: Attempt,
+    pub id: DeliveryAttemptId,
+    pub attempt: DeliveryAttempt,
     pub outcome: DeliveryOutcome,
     /// How many attempts the record keeps; the oldest are dropped.
     pub kept_max: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Recorded {
+pub enum RecordOutcome {
     Written,
     /// Another sender has recorded an attempt meanwhile, or the operation is gone.
     Refused,
@@ -47,7 +47,7 @@ impl Store {
         due: &DueCallback,
         record: &AttemptRecord,
         now: Timestamp,
-    ) -> Result<Recorded, StoreError> {
+    ) -> Result<RecordOutcome, StoreError> {
         let (read, callback) = (due.operation(), due.callback());
         let mut attempts = callback.attempts.clone();
         attempts.push(record.attempt.clone());
@@ -74,7 +74,7 @@ impl Store {
         }
         let UpdateOutcome::Refused(old) = self.update(item::head_key(&read.id), write).await?
         else {
-            return Ok(Recorded::Written);
+            return Ok(RecordOutcome::Written);
         };
         // The refused write may be our own, applied by an earlier try whose answer was lost. If it
         // were taken for another sender's, the callback would stay due with no message to trigger
@@ -83,9 +83,9 @@ impl Store {
             .filter(|current| current.create_id == read.create_id)
             .and_then(|current| current.callback?.last_attempt_id);
         Ok(if last_attempt_id.as_ref() == Some(&record.id) {
-            Recorded::Written
+            RecordOutcome::Written
         } else {
-            Recorded::Refused
+            RecordOutcome::Refused
         })
     }
 

@@ -98,7 +98,7 @@ impl Store {
         // An operation that has ended keeps its version, so the write of the mark need not check it
         // again.
         if !preconditions.are_met_by(&operation) {
-            return Ok(EraseOutcome::OtherVersion);
+            return Ok(EraseOutcome::PreconditionFailed);
         }
         let marked = if item::is_erased(head) {
             Some(head.clone())

@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use super::item::{self, name, number, text, time};
 use crate::domain::callback::CallbackStatus;
 use crate::domain::id::CreateId;
-use crate::domain::limits::{FORMAT, VERSIONS_MAX};
+use crate::domain::limits::{FORMAT, PRECONDITION_VERSIONS_MAX};
 use crate::domain::precondition::{Preconditions, Version, Versions};
 use crate::domain::time::Timestamp;
 use crate::domain::transition::{self, Status, Step};
@@ -230,8 +230,8 @@ impl Expression {
         ));
     }
 
-    /// The caller's preconditions on the version. A list of more than [`VERSIONS_MAX`] versions is
-    /// never met.
+    /// The caller's preconditions on the version. A list of more than [`PRECONDITION_VERSIONS_MAX`]
+    /// versions is never met.
     pub(super) fn require_preconditions(&mut self, preconditions: &Preconditions) {
         let Preconditions {
             if_match,
@@ -242,7 +242,7 @@ impl Expression {
                 Versions::Any => 0,
                 Versions::Listed(versions) => versions.len(),
             };
-            versions.as_ref().map_or(0, listed) > VERSIONS_MAX
+            versions.as_ref().map_or(0, listed) > PRECONDITION_VERSIONS_MAX
         };
         if is_too_long(if_match) || is_too_long(if_none_match) {
             return self.require_never();

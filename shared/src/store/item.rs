@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 pub(super) use self::decode::{expires_at, operation, position};
 pub(super) use self::stored::{callback_attempts, errors, last_error};
-use crate::domain::callback::Event;
+use crate::domain::callback::CallbackEvent;
 use crate::domain::id::OperationId;
 use crate::domain::limits::{FORMAT, GONE_RETENTION};
 use crate::domain::operation::Operation;
@@ -215,7 +215,7 @@ pub(super) fn new_head(operation: &Operation) -> Item {
     }
     if let Some(callback) = &operation.callback {
         put(name::CALLBACK_URL, text(&callback.url));
-        if callback.events != Event::ALL {
+        if callback.events != CallbackEvent::ALL {
             let words: Vec<_> = callback.events.iter().map(|event| event.as_str()).collect();
             put(name::CALLBACK_EVENTS, text(words.join(",")));
         }

@@ -21,7 +21,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::transition::Status;
 use crate::random::Random;
 
-/// Keys on a page of [`Store::owned`].
+/// Keys on a page of [`Store::owned_keys`].
 const OWNED_MAX: usize = 100;
 /// Before every time that can be stored or asked for.
 const EARLIEST: Timestamp = Timestamp::from_millis(i64::MIN / 2);
@@ -77,7 +77,7 @@ pub struct ListPage {
 
 /// A page of the operations that an owner has in the table.
 #[derive(Debug)]
-pub struct OwnedPage {
+pub struct OwnedKeysPage {
     pub keys: Vec<Position>,
     /// Where it continues; `None` at its end.
     pub next: Option<Position>,
@@ -172,15 +172,15 @@ impl Store {
     /// # Errors
     ///
     /// When the store cannot be reached, or a key cannot be read.
-    pub async fn owned(
+    pub async fn owned_keys(
         &self,
         owner: &Owner,
         from: Option<&Position>,
-    ) -> Result<OwnedPage, StoreError> {
+    ) -> Result<OwnedKeysPage, StoreError> {
         let filter = ListFilter::default();
         let (keys, ended) = self.list_keys(owner, &filter, OWNED_MAX, from).await?;
         let next = keys.last().filter(|_| !ended).cloned();
-        Ok(OwnedPage { keys, next })
+        Ok(OwnedKeysPage { keys, next })
     }
 
     async fn list_keys(

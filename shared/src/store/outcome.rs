@@ -8,7 +8,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::transition::Status;
 
 #[derive(Debug)]
-pub enum Created {
+pub enum CreateOutcome {
     /// The operation was created, by this call.
     New,
     /// The id was taken: by an earlier submit under the same key, or by chance.
@@ -27,7 +27,7 @@ pub enum Lookup {
     /// Its owner erased it, and its tombstone still exists.
     Erased,
     /// Another incarnation has taken its id, because it had expired or was erased.
-    Replaced(Box<Operation>),
+    OtherIncarnation(Box<Operation>),
     /// DynamoDB has deleted the record, long after the operation expired or was erased.
     Absent,
 }
@@ -50,7 +50,7 @@ impl Held {
 }
 
 #[derive(Debug)]
-pub enum Claimed {
+pub enum ClaimOutcome {
     /// Held by this claim until the lease ends.
     Held(Box<Held>),
     /// There is no such operation, or it has expired.
@@ -70,7 +70,7 @@ pub enum Claimed {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Renewed {
+pub enum RenewOutcome {
     /// Still held, and the lease ends when this call asked for, or later.
     Held,
     /// No longer held: the owner cancelled the operation, and may have erased it since.
@@ -81,7 +81,7 @@ pub enum Renewed {
 }
 
 #[derive(Debug)]
-pub enum Finished {
+pub enum FinishOutcome {
     /// Written, by this call or by an earlier try whose answer was lost. When another attempt
     /// follows, the operation may have changed since.
     Written(Box<Operation>),
@@ -90,7 +90,7 @@ pub enum Finished {
 }
 
 #[derive(Debug)]
-pub enum GivenUp {
+pub enum GiveUpOutcome {
     Ended {
         operation: Box<Operation>,
         /// Whether this call ended it. False for a call that finds its own write after a lost
@@ -98,7 +98,7 @@ pub enum GivenUp {
         by_us: bool,
     },
     /// It changed meanwhile and must not be given up now.
-    MovedOn,
+    Changed,
 }
 
 #[derive(Debug)]
@@ -113,7 +113,7 @@ pub enum CancelOutcome {
     /// It had completed or failed before.
     Ended(Box<Operation>),
     /// It does not meet the preconditions.
-    OtherVersion,
+    PreconditionFailed,
     /// There is no such operation, it has expired, or another owner has it.
     Absent,
 }
@@ -125,7 +125,7 @@ pub enum EraseOutcome {
     /// It has not ended.
     Live,
     /// It does not meet the preconditions.
-    OtherVersion,
+    PreconditionFailed,
     /// There is no such operation, it has expired, or another owner has it.
     Absent,
 }
@@ -157,7 +157,7 @@ pub(super) fn lookup(
         return Ok(if operation.create_id == *create_id {
             Lookup::Present(operation)
         } else {
-            Lookup::Replaced(operation)
+            Lookup::OtherIncarnation(operation)
         });
     }
     Ok(match item.filter(|item| has_create_id(item, create_id)) {
@@ -181,16 +181,16 @@ pub(super) fn owned_by<'a>(item: Option<&'a Item>, owner: &Owner) -> Option<&'a 
 }
 
 /// What a refused create found.
-pub(super) fn created(old: &Item, create_id: &CreateId) -> Result<Created, StoreError> {
+pub(super) fn created(old: &Item, create_id: &CreateId) -> Result<CreateOutcome, StoreError> {
     if has_create_id(old, create_id) {
         // Our own write, whose answer was lost, whatever has become of the operation since. This
         // includes its tombstone.
-        return Ok(Created::New);
+        return Ok(CreateOutcome::New);
     }
     if item::is_erased(old) {
-        return Ok(Created::Erased);
+        return Ok(CreateOutcome::Erased);
     }
-    item::operation(old).map(|existing| Created::Existing(Box::new(existing)))
+    item::operation(old).map(|existing| CreateOutcome::Existing(Box::new(existing)))
 }
 
 /// What a refused claim found.
@@ -199,14 +199,14 @@ pub(super) fn claimed(
     create_id: &CreateId,
     claim_id: ClaimId,
     now: Timestamp,
-) -> Result<Claimed, StoreError> {
+) -> Result<ClaimOutcome, StoreError> {
     let operation = match lookup(old, create_id, now)? {
         Lookup::Present(operation) => *operation,
-        Lookup::Replaced(_) => return Ok(Claimed::OtherIncarnation),
-        Lookup::Expired(operation) if operation.callback_is_unannounced() => {
-            return Ok(Claimed::ExpiredWithCallback);
+        Lookup::OtherIncarnation(_) => return Ok(ClaimOutcome::OtherIncarnation),
+        Lookup::Expired(operation) if operation.needs_first_wake_up() => {
+            return Ok(ClaimOutcome::ExpiredWithCallback);
         }
-        Lookup::Expired(_) | Lookup::Erased | Lookup::Absent => return Ok(Claimed::Absent),
+        Lookup::Expired(_) | Lookup::Erased | Lookup::Absent => return Ok(ClaimOutcome::Absent),
     };
     if let State::Processing {
         claim_id: holder, ..
@@ -215,18 +215,18 @@ pub(super) fn claimed(
     {
         // Our own claim, whose answer was lost.
         let head = old.expect("an operation was read from the head");
-        return Ok(Claimed::Held(Box::new(Held {
+        return Ok(ClaimOutcome::Held(Box::new(Held {
             operation,
             claim_id,
             head_bytes: item::size_bytes(head),
         })));
     }
     Ok(match operation.availability(now) {
-        Availability::Busy { until } => Claimed::Busy { until },
+        Availability::Busy { until } => ClaimOutcome::Busy { until },
         Availability::Claimable | Availability::Exhausted => {
-            Claimed::Exhausted(Box::new(operation))
+            ClaimOutcome::Exhausted(Box::new(operation))
         }
-        Availability::Ended => Claimed::Ended(Box::new(operation)),
+        Availability::Ended => ClaimOutcome::Ended(Box::new(operation)),
     })
 }
 
@@ -237,7 +237,7 @@ pub(super) fn renewed(
     old: Option<&Item>,
     held: &Held,
     now: Timestamp,
-) -> Result<Renewed, StoreError> {
+) -> Result<RenewOutcome, StoreError> {
     let claim_id = text(held.claim_id.as_str());
     let lock_version = number(held.operation.lock_version);
     let held_head = old.filter(|old| {
@@ -245,9 +245,9 @@ pub(super) fn renewed(
             && old.get(name::LOCK_VERSION) == Some(&lock_version)
     });
     Ok(match visible(held_head, now)? {
-        Some(_) => Renewed::Held,
-        None if old.is_some_and(|old| is_cancelled(old, held)) => Renewed::Cancelled,
-        None => Renewed::Lost,
+        Some(_) => RenewOutcome::Held,
+        None if old.is_some_and(|old| is_cancelled(old, held)) => RenewOutcome::Cancelled,
+        None => RenewOutcome::Lost,
     })
 }
 
@@ -267,7 +267,7 @@ fn is_cancelled(old: &Item, held: &Held) -> bool {
 
 /// What a refused outcome found: a success when the record shows that this holder wrote this
 /// outcome.
-pub(super) fn finished(old: Option<Operation>, held: &Held, target: Status) -> Finished {
+pub(super) fn finished(old: Option<Operation>, held: &Held, target: Status) -> FinishOutcome {
     match old {
         Some(operation)
             if operation.create_id == held.operation.create_id
@@ -275,9 +275,9 @@ pub(super) fn finished(old: Option<Operation>, held: &Held, target: Status) -> F
                 && operation.status() == target
                 && claim_of(&operation) == Some(&held.claim_id) =>
         {
-            Finished::Written(Box::new(operation))
+            FinishOutcome::Written(Box::new(operation))
         }
-        _ => Finished::Lost,
+        _ => FinishOutcome::Lost,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::domain::time::Timestamp;
 pub struct ScanPosition(Item);
 
 #[derive(Debug)]
-pub struct HeadsPage {
+pub struct ScanPage {
     /// Items that were read and billed, payload items included.
     pub examined: usize,
     /// The operations among them that have neither expired nor been erased, without external
@@ -32,12 +32,12 @@ impl Store {
     /// # Errors
     ///
     /// When the store cannot be reached.
-    pub async fn heads(
+    pub async fn scan_operations(
         &self,
         items_max: u32,
         from: Option<ScanPosition>,
         now: Timestamp,
-    ) -> Result<HeadsPage, StoreError> {
+    ) -> Result<ScanPage, StoreError> {
         let filter = Expression::visible_heads(now).render();
         let page = self
             .client
@@ -53,7 +53,7 @@ impl Store {
             .await
             .map_err(|error| StoreError::unreachable("Scan", error))?;
         let heads = page.items.unwrap_or_default();
-        Ok(HeadsPage {
+        Ok(ScanPage {
             examined: usize::try_from(page.scanned_count).unwrap_or_default(),
             operations: heads.iter().map(item::operation).collect(),
             next: page.last_evaluated_key.map(ScanPosition),

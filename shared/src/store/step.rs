@@ -6,7 +6,10 @@ use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 
 use super::expression::Expression;
 use super::item::{self, name, number, text, time};
-use super::outcome::{self, CancelOutcome, Claimed, Created, Finished, GivenUp, Held, Renewed};
+use super::outcome::{
+    self, CancelOutcome, ClaimOutcome, CreateOutcome, FinishOutcome, GiveUpOutcome, Held,
+    RenewOutcome,
+};
 use super::payload::{self, Draft, submitted_expiry};
 use super::write::UpdateOutcome;
 use super::{Store, StoreError};
@@ -24,7 +27,7 @@ impl Store {
     /// # Errors
     ///
     /// When the store cannot be reached, or the record under this id cannot be read.
-    pub async fn create(&self, draft: &Draft, now: Timestamp) -> Result<Created, StoreError> {
+    pub async fn create(&self, draft: &Draft, now: Timestamp) -> Result<CreateOutcome, StoreError> {
         let condition = Expression::creating(&draft.create_id, draft.begun_at, now).render();
         let sent = self
             .client
@@ -37,7 +40,7 @@ impl Store {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send();
         let Err(error) = Box::pin(sent).await else {
-            return Ok(Created::New);
+            return Ok(CreateOutcome::New);
         };
         let refused_by = StoreError::refusal("PutItem", error)?;
         outcome::created(&refused_by.unwrap_or_default(), &draft.create_id)
@@ -55,7 +58,7 @@ impl Store {
         claim_id: ClaimId,
         lease: Duration,
         now: Timestamp,
-    ) -> Result<Claimed, StoreError> {
+    ) -> Result<ClaimOutcome, StoreError> {
         let mut write = Expression::transition(Step::Claim, now);
         write.require(name::CREATE_ID, text(create_id.as_str()));
         write.require_attempts_and_time(now);
@@ -66,7 +69,7 @@ impl Store {
         match self.update(item::head_key(id), write).await? {
             UpdateOutcome::Applied(head) => {
                 let (operation, head_bytes) = (item::operation(&head)?, item::size_bytes(&head));
-                Ok(Claimed::Held(Box::new(Held {
+                Ok(ClaimOutcome::Held(Box::new(Held {
                     operation,
                     claim_id,
                     head_bytes,
@@ -90,7 +93,7 @@ impl Store {
         lease: Duration,
         progress: Option<&Progress>,
         now: Timestamp,
-    ) -> Result<Renewed, StoreError> {
+    ) -> Result<RenewOutcome, StoreError> {
         let mut write = Expression::step(Step::Heartbeat, now);
         fence(&mut write, held);
         write.set_forward(name::LEASE_UNTIL, time(now + lease));
@@ -107,7 +110,7 @@ impl Store {
             .update(item::head_key(&held.operation.id), write)
             .await?
         {
-            UpdateOutcome::Applied(_) => Ok(Renewed::Held),
+            UpdateOutcome::Applied(_) => Ok(RenewOutcome::Held),
             UpdateOutcome::Refused(old) => outcome::renewed(old.as_ref(), held, now),
         }
     }
@@ -124,7 +127,7 @@ impl Store {
         held: &Held,
         result: &Json,
         now: Timestamp,
-    ) -> Result<Finished, StoreError> {
+    ) -> Result<FinishOutcome, StoreError> {
         let (attribute, payload_item) = payload::lay_out_result(held, result, now);
         let is_external = payload_item.is_some();
         if let Some(payload_item) = payload_item {
@@ -140,7 +143,9 @@ impl Store {
         let head_key = item::head_key(&held.operation.id);
         let old = match self.update(head_key, write).await? {
             UpdateOutcome::Applied(completed) => {
-                return Ok(Finished::Written(Box::new(item::operation(&completed)?)));
+                return Ok(FinishOutcome::Written(Box::new(item::operation(
+                    &completed,
+                )?)));
             }
             UpdateOutcome::Refused(old) => outcome::visible(old.as_ref(), now)?,
         };
@@ -166,7 +171,7 @@ impl Store {
         held: &Held,
         errors: &[OperationError],
         now: Timestamp,
-    ) -> Result<Finished, StoreError> {
+    ) -> Result<FinishOutcome, StoreError> {
         let mut write = Expression::transition(Step::Fail, now);
         fence(&mut write, held);
         write.set(name::ERRORS, item::errors(errors));
@@ -186,7 +191,7 @@ impl Store {
         error: &OperationError,
         next_attempt_at: Timestamp,
         now: Timestamp,
-    ) -> Result<Finished, StoreError> {
+    ) -> Result<FinishOutcome, StoreError> {
         let mut write = Expression::transition(Step::Retry, now);
         fence(&mut write, held);
         write.set(name::LEASE_UNTIL, time(next_attempt_at));
@@ -208,7 +213,7 @@ impl Store {
         exhausted: &Operation,
         errors: &[OperationError],
         now: Timestamp,
-    ) -> Result<GivenUp, StoreError> {
+    ) -> Result<GiveUpOutcome, StoreError> {
         let kept_until = now + Duration::from_secs(u64::from(exhausted.retention_secs));
         if kept_until > submitted_expiry(exhausted) {
             // No worker was running for more than a day. The metadata first: the head must not
@@ -224,7 +229,7 @@ impl Store {
         write.set(name::ERRORS, item::errors(errors));
         write.remove(name::CLAIM_ID);
         match self.update(item::head_key(&exhausted.id), write).await? {
-            UpdateOutcome::Applied(head) => Ok(GivenUp::Ended {
+            UpdateOutcome::Applied(head) => Ok(GiveUpOutcome::Ended {
                 operation: Box::new(item::operation(&head)?),
                 by_us: true,
             }),
@@ -232,12 +237,12 @@ impl Store {
                 Some(ended)
                     if ended.create_id == exhausted.create_id && ended.status().is_terminal() =>
                 {
-                    Ok(GivenUp::Ended {
+                    Ok(GiveUpOutcome::Ended {
                         operation: Box::new(ended),
                         by_us: false,
                     })
                 }
-                _ => Ok(GivenUp::MovedOn),
+                _ => Ok(GiveUpOutcome::Changed),
             },
         }
     }
@@ -288,9 +293,9 @@ impl Store {
                 }
             }
             // Checked before any other refusal.
-            _ if !preconditions.are_met_by(&operation) => CancelOutcome::OtherVersion,
+            _ if !preconditions.are_met_by(&operation) => CancelOutcome::PreconditionFailed,
             status if status.is_terminal() => CancelOutcome::Ended(Box::new(operation)),
-            _ => CancelOutcome::OtherVersion,
+            _ => CancelOutcome::PreconditionFailed,
         })
     }
 
@@ -300,13 +305,13 @@ impl Store {
         step: Step,
         write: Expression,
         now: Timestamp,
-    ) -> Result<Finished, StoreError> {
+    ) -> Result<FinishOutcome, StoreError> {
         match self
             .update(item::head_key(&held.operation.id), write)
             .await?
         {
             UpdateOutcome::Applied(written) => {
-                Ok(Finished::Written(Box::new(item::operation(&written)?)))
+                Ok(FinishOutcome::Written(Box::new(item::operation(&written)?)))
             }
             UpdateOutcome::Refused(old) => Ok(outcome::finished(
                 outcome::visible(old.as_ref(), now)?,

@@ -11,7 +11,7 @@ use shared::clock::{Clock as _, ManualClock};
 use shared::domain::backoff::RetryPolicy;
 use shared::domain::limits::{
     CALLBACK_DEFERRAL_SECS, CALLBACK_DEFERRAL_SECS_MAX, CALLBACK_DEFERRALS_MAX,
-    CALLBACK_REST_FACTOR, CALLBACK_RETRY_SECS, CALLBACK_SLOW, CALLBACK_TIMEOUT_SECS_DEFAULT,
+    CALLBACK_PAUSE_FACTOR, CALLBACK_RETRY_SECS, CALLBACK_SLOW, CALLBACK_TIMEOUT_SECS_DEFAULT,
     CALLBACKS_AT_ONCE_MAX, QUEUE_DELAY_SECS_MAX,
 };
 use shared::domain::time::Timestamp;
@@ -47,7 +47,7 @@ pub(crate) enum Work {
     /// An operation of this duration.
     Takes(Duration),
     /// A callback to a receiver that does not answer.
-    NoAnswer,
+    NoResponse,
 }
 
 /// How the messages are served.
@@ -235,7 +235,7 @@ impl Simulation {
             }
             took = took.max(match self.load.work {
                 Work::Takes(time) => time,
-                Work::NoAnswer => self.attempt(slot, unanswered(body), &mut attempts),
+                Work::NoResponse => self.attempt(slot, unanswered(body), &mut attempts),
             });
         }
         if messages.is_empty() {
@@ -243,7 +243,7 @@ impl Simulation {
         }
         slot.busy_until = now + took;
         if attempts > 0 && self.rules.is_fair {
-            slot.paused_until = slot.busy_until + TIMEOUT * CALLBACK_REST_FACTOR;
+            slot.paused_until = slot.busy_until + TIMEOUT * CALLBACK_PAUSE_FACTOR;
         }
         true
     }

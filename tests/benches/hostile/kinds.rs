@@ -229,9 +229,9 @@ fn bodies() -> Vec<Kind> {
     let url = |host: &str| format!(r#"{{"function":"demo.echo","callback_url":"https://{host}"}}"#);
     let long = BODY_BYTES_MAX - 100;
     let mut kinds = Vec::new();
-    for (face, path) in [("REST", REST), ("Forrst", FORRST)] {
+    for (protocol, path) in [("REST", REST), ("Forrst", FORRST)] {
         let mut add = |name: &str, body: &[u8]| {
-            kinds.push(posted(format!("{face}: {name}"), path, &[], body));
+            kinds.push(posted(format!("{protocol}: {name}"), path, &[], body));
         };
         add("invalid UTF-8 at the end", &late);
         add("a truncated body", &valid.as_bytes()[..valid.len() - 2]);

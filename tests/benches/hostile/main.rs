@@ -20,7 +20,7 @@ use nix::time::{ClockId, clock_gettime};
 use shared::aws::{Aws, http_connector};
 use shared::clock::SystemClock;
 use shared::config::Environment;
-use shared::http::Event;
+use shared::http::GatewayEvent;
 use shared::random::SystemRandom;
 use tests::benchmark::table;
 
@@ -56,7 +56,7 @@ struct Measured {
     request_bytes: usize,
     cpu: Duration,
     status: u64,
-    answer_bytes: usize,
+    response_bytes: usize,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -79,19 +79,19 @@ fn print(measured: &[Measured], shown: usize) {
             kind.status.to_string(),
             kind.request_bytes.to_string(),
             format!("{:.1}", millis(kind.cpu)),
-            kind.answer_bytes.to_string(),
+            kind.response_bytes.to_string(),
         ]);
     }
     println!("{worst}\n");
-    let answer = measured
+    let response = measured
         .iter()
-        .max_by_key(|kind| kind.answer_bytes)
+        .max_by_key(|kind| kind.response_bytes)
         .unwrap();
     println!(
         "{} kinds; the largest response has {} bytes: {}",
         measured.len(),
-        answer.answer_bytes,
-        answer.name
+        response.response_bytes,
+        response.name
     );
     let above = measured.iter().filter(|kind| kind.cpu > CPU_MAX).count();
     let (verdict, max) = (if above == 0 { "OK" } else { "ABOVE" }, millis(CPU_MAX));
@@ -127,32 +127,32 @@ impl Functions {
     async fn measure(&self, kind: Kind, runs: u16) -> Measured {
         let event = kind.event.to_string();
         // The first call compiles the function's schema, so it is not measured.
-        let mut answer = self.serve(kind.function, &event).await;
+        let mut response = self.serve(kind.function, &event).await;
         let mut times = Vec::new();
         for _ in 0..runs {
             let start = cpu_time();
-            answer = self.serve(kind.function, &event).await;
+            response = self.serve(kind.function, &event).await;
             times.push(cpu_time().saturating_sub(start));
         }
         times.sort();
-        let answered: serde_json::Value = serde_json::from_str(&answer).unwrap();
+        let answered: serde_json::Value = serde_json::from_str(&response).unwrap();
         Measured {
             name: kind.name,
             request_bytes: kind.bytes,
             cpu: times[times.len() / 2],
             status: answered["statusCode"].as_u64().unwrap(),
-            answer_bytes: answered["body"].as_str().unwrap().len(),
+            response_bytes: answered["body"].as_str().unwrap().len(),
         }
     }
 
     /// Serves from the event's text to the answer's, which is what Lambda's runtime sends and gets.
     async fn serve(&self, function: Function, event: &str) -> String {
-        let event: Event = serde_json::from_str(event).unwrap();
-        let answer = match function {
+        let event: GatewayEvent = serde_json::from_str(event).unwrap();
+        let response = match function {
             Function::Submit => self.submit.handle(event).await,
             Function::Status => self.status.handle(event).await,
         };
-        serde_json::to_string(&answer).unwrap()
+        serde_json::to_string(&response).unwrap()
     }
 }
 

@@ -146,12 +146,12 @@ impl Mix {
         let submits = stream::iter(0..operations).map(async |number| {
             let id = running.caller.submit(&self.body(number, receiver)).await;
             if at_once == 1 {
-                running.rest().await;
+                running.drain().await;
             }
             id
         });
         let ids: Vec<_> = submits.buffer_unordered(at_once).collect().await;
-        running.rest().await;
+        running.drain().await;
         stream::iter(&ids)
             .for_each_concurrent(at_once, async |id| {
                 for _ in 0..self.polls {

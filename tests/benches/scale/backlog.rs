@@ -42,7 +42,7 @@ pub(crate) async fn measure(waiting: usize) -> Table {
         running.caller.get(&format!("/operations/{id}")).await;
         polls.push(probe.took());
     }
-    running.rest().await;
+    running.drain().await;
     let completed = watch.took();
     running.bundle.stop().await;
     let mut table = table(

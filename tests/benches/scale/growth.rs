@@ -10,7 +10,7 @@ use serde_json::json;
 use shared::clock::{Clock as _, SystemClock};
 use shared::domain::id::{ClaimId, OperationId};
 use shared::random::{Random, SystemRandom};
-use shared::store::{Claimed, Store};
+use shared::store::{ClaimOutcome, Store};
 use tests::benchmark::{Watch, number, table};
 use tests::meter::Units;
 use tests::metered::{Metered, MeteredBundle, MeteredServices};
@@ -116,7 +116,7 @@ impl Calls<'_> {
             })
             .await,
         );
-        self.running.rest().await;
+        self.running.drain().await;
         let claim = async |index: usize| {
             let random: &dyn Random = &SystemRandom;
             let operation = &ids[index];
@@ -126,7 +126,7 @@ impl Calls<'_> {
             let claimed =
                 self.store
                     .claim(&operation.id, &operation.create_id, claim_id, lease, now);
-            assert!(matches!(claimed.await.unwrap(), Claimed::Held(_)));
+            assert!(matches!(claimed.await.unwrap(), ClaimOutcome::Held(_)));
         };
         cells.extend(self.each("claim", claim).await);
         let path = |id: &OperationId| format!("/operations/{id}");

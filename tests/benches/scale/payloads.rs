@@ -43,7 +43,7 @@ pub(crate) async fn measure() -> Table {
             let watch = Watch::start();
             let id = running.caller.submit(&body).await;
             submits.push(watch.took());
-            running.rest().await;
+            running.drain().await;
             ends.push(took(&running, &id).await);
         }
         let units: Units = running
@@ -55,7 +55,7 @@ pub(crate) async fn measure() -> Table {
             .sum();
         let each = |units: f64| format!("{:.1}", units / f64::from(EACH));
         let id = running.caller.submit(&body).await;
-        running.rest().await;
+        running.drain().await;
         drop(running.metered.take());
         running.caller.get(&format!("/operations/{id}")).await;
         let after: Units = running

@@ -57,11 +57,11 @@ async fn flood(operations: usize, instances: usize, batch_size: i32) -> (Duratio
     let metered = Metered::new(Duration::ZERO);
     let running = services.bundle(metered, instances, batch_size).await;
     submit(&running, AT_ONCE).await;
-    running.rest().await;
+    running.drain().await;
     let watch = Watch::start();
     submit(&running, operations).await;
     let submitted = watch.took();
-    running.rest().await;
+    running.drain().await;
     let done = watch.took();
     running.bundle.stop().await;
     (done, submitted)
@@ -83,7 +83,7 @@ async fn alone(instances: usize) -> Vec<Duration> {
     let mut times = Vec::new();
     for _ in 0..ALONE {
         let id = running.caller.submit(&echo()).await;
-        running.rest().await;
+        running.drain().await;
         times.push(took(&running, &id).await);
     }
     running.bundle.stop().await;

@@ -12,13 +12,13 @@ use local::guard::Allowed;
 use serde_json::{Value, json};
 use shared::clock::{Clock as _, SystemClock};
 use shared::config::Environment;
-use shared::domain::callback::{Callback, Event};
+use shared::domain::callback::{Callback, CallbackEvent};
 use shared::domain::id::{ClaimId, CreateId, OperationId};
 use shared::domain::json::Json;
 use shared::domain::operation::Operation;
 use shared::queue::{Dispatch, Message, WakeUp};
 use shared::random::{Random, SystemRandom};
-use shared::store::{Claimed, Draft, Store};
+use shared::store::{ClaimOutcome, Draft, Store};
 use tests::queues::{QueueKind, TestQueue};
 use tests::samples::pending_operation;
 use tokio::net::TcpListener;
@@ -138,8 +138,8 @@ impl Stage {
                 let arguments = json!({"name": "Riga", "people": 600_000});
                 let body = json!({"function": "demo.echo", "arguments": arguments});
                 event["body"] = json!(body.to_string());
-                let answer = process.invoke(event).await;
-                assert_answered(&answer, 202);
+                let response = process.invoke(event).await;
+                assert_answered(&response, 202);
                 self.queue(QueueKind::Dispatch).purge().await;
             }
             Job::Status => {
@@ -147,8 +147,8 @@ impl Stage {
                 event["pathParameters"]["id"] = json!(self.polled.id.as_str());
                 let claims = &mut event["requestContext"]["authorizer"];
                 *claims = json!({"lambda": {"local_owner": "alice"}});
-                let answer = process.invoke(event).await;
-                assert_answered(&answer, 200);
+                let response = process.invoke(event).await;
+                assert_answered(&response, 200);
             }
             Job::Worker => {
                 let operation = operation(None);
@@ -170,10 +170,13 @@ impl Stage {
         let queue = self.queue(kind);
         queue.send(&message.to_body()).await;
         let messages = queue.receive(1).await;
-        let answer = process.invoke(queue.event(&messages)).await;
+        let response = process.invoke(queue.event(&messages)).await;
         // The answer of `hello` counts as success, too.
-        let failed = answer.get("batchItemFailures");
-        assert!(failed.is_none_or(|failed| failed == &json!([])), "{answer}");
+        let failed = response.get("batchItemFailures");
+        assert!(
+            failed.is_none_or(|failed| failed == &json!([])),
+            "{response}"
+        );
         queue
             .delete_acknowledged(&messages, &json!({"batchItemFailures": []}))
             .await;
@@ -196,7 +199,7 @@ impl Stage {
         let claimed = self
             .store
             .claim(&operation.id, &operation.create_id, claim_id, lease, now);
-        let Claimed::Held(held) = claimed.await.unwrap() else {
+        let ClaimOutcome::Held(held) = claimed.await.unwrap() else {
             panic!("the operation is claimed already");
         };
         let result = r#"{"a":1}"#.parse::<Json>().unwrap();
@@ -205,16 +208,17 @@ impl Stage {
 }
 
 /// Expects this status, unless the answer has none, as that of `hello`.
-fn assert_answered(answer: &Value, status: u16) {
-    let answered = answer.get("statusCode");
+fn assert_answered(response: &Value, status: u16) {
+    let answered = response.get("statusCode");
     assert!(
         answered.is_none_or(|answered| answered == status),
-        "{answer}"
+        "{response}"
     );
 }
 
 fn operation(callback_url: Option<&str>) -> Operation {
-    let callback = callback_url.map(|url| Callback::new(url.to_owned(), Event::ALL.to_vec()));
+    let callback =
+        callback_url.map(|url| Callback::new(url.to_owned(), CallbackEvent::ALL.to_vec()));
     Operation {
         id: OperationId::from_bytes(random()),
         create_id: CreateId::from_bytes(random()),

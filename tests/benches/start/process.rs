@@ -62,12 +62,12 @@ impl Process {
         };
         let before = cpu_time(self.clock);
         let watch = Watch::start();
-        let answer = self.instance.invoke(invocation).await.unwrap();
+        let response = self.instance.invoke(invocation).await.unwrap();
         let wall = watch.took();
         self.instance.ready().await.unwrap();
         let cpu = cpu_time(self.clock).checked_sub(before).unwrap();
         self.times = Times { wall, cpu };
-        serde_json::from_slice(&answer).unwrap()
+        serde_json::from_slice(&response).unwrap()
     }
 
     /// Its peak memory, in KB (`proc_pid_status(5)`).

@@ -10,7 +10,7 @@ pub enum Action {
     /// receiver.
     Receive(Process, usize),
     /// One timer runs out, possibly before others that are due earlier.
-    Pass(Passing),
+    Expire(Timer),
     /// All processes only wait: everything that they wait for comes.
     Rest,
 }
@@ -83,7 +83,7 @@ pub enum Wire {
 
 /// A timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Passing {
+pub enum Timer {
     /// A lease or a backoff ends: its holder is slow, or gone.
     Lease,
     /// The operation's deadline passes.

@@ -113,7 +113,7 @@ fn describe(state: &State, action: Action) -> String {
         Action::Receive(process, index) => {
             format!("{process:?} receives {:?}", state.messages[index])
         }
-        Action::Pass(passing) => format!("passes: {passing:?}"),
+        Action::Expire(timer) => format!("expires: {timer:?}"),
         Action::Rest => "rest".to_owned(),
     }
 }

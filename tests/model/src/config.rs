@@ -73,7 +73,7 @@ pub enum Fault {
     /// A worker whose outcome was refused acknowledges its message.
     FencedOffAcknowledges,
     /// A worker acknowledges without sending the message of a due callback.
-    CallbackNotAnnounced,
+    FirstWakeUpNotSent,
     /// The dead-letter consumer drops a message without a record, however young.
     DeadLetterDropsYoung,
     /// The dead-letter consumer acknowledges the message of an operation that a worker holds.

@@ -26,7 +26,7 @@ use stateright::{Model, Property};
 use crate::action::{Action, Process, Wire};
 use crate::config::{Config, Start};
 use crate::state::{
-    Answer, Cancel, ERASES, Erase, Message, Queue, REDELIVERIES, Redeliver, SLOTS, Sender, State,
+    Cancel, ERASES, Erase, Message, Queue, REDELIVERIES, Redeliver, Response, SLOTS, Sender, State,
     Submit, Worker,
 };
 
@@ -42,7 +42,7 @@ impl Model for Ferry {
     fn init_states(&self) -> Vec<State> {
         let first = match self.config.start {
             Start::Nothing => Submit::NotRequested,
-            Start::Ended | Start::Delivered => Submit::Answered(Answer::Accepted),
+            Start::Ended | Start::Delivered => Submit::Answered(Response::Accepted),
         };
         let nothing = State {
             head: None,
@@ -106,7 +106,7 @@ impl Model for Ferry {
                 queue::receive(&mut next, config, slot, index);
             }
             Action::Receive(_, _) => return None,
-            Action::Pass(passing) => time::pass(&mut next, passing),
+            Action::Expire(timer) => time::expire(&mut next, timer),
             Action::Rest => time::rest(&mut next),
         }
         next.normalize();
@@ -131,7 +131,7 @@ impl Ferry {
             sender::offers(state, &self.config, slot, actions);
         }
         if state.cancel != Cancel::NotRequested {
-            owner::offers_of_cancel(state, actions);
+            owner::offer_cancel(state, actions);
         }
         for (id, redelivery) in (0..).zip(state.redeliveries) {
             if redelivery != Redeliver::NotRequested {
@@ -154,7 +154,7 @@ impl Ferry {
             }
         }
         if config.cancel && state.cancel == Cancel::NotRequested {
-            owner::offers_of_cancel(state, actions);
+            owner::offer_cancel(state, actions);
         }
         // In order, since redeliveries differ only by their number.
         let redelivery = (0..config.redeliveries)

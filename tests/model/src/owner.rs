@@ -10,7 +10,7 @@ use crate::state::{Cancel, Erase, Queue, Redeliver, State};
 use crate::store;
 
 /// The possible next actions of a cancel.
-pub(crate) fn offers_of_cancel(state: &State, actions: &mut Vec<Action>) {
+pub(crate) fn offer_cancel(state: &State, actions: &mut Vec<Action>) {
     if state.cancel != Cancel::Answered {
         offer(state, Process::Cancel, Choice::None, &WRITES, actions);
     }
@@ -25,16 +25,16 @@ pub(crate) fn cancel(state: &mut State, wire: Wire) -> Option<()> {
         (Cancel::NotRequested | Cancel::Write, _) => {
             let written = store::cancel(state);
             match (wire, written.applied, written.outcome) {
-                (Wire::Answered, _, Some(create)) => Cancel::Announce(create),
+                (Wire::Answered, _, Some(create)) => Cancel::SendWakeUp(create),
                 (Wire::Answered, _, None) | (Wire::Doubtful, true, _) => Cancel::Answered,
                 (Wire::Retried, true, _) => Cancel::Write,
                 _ => return None,
             }
         }
-        (Cancel::Announce(create), _) => {
+        (Cancel::SendWakeUp(create), _) => {
             queue::send(state, Queue::Callback, create, None, false);
             match wire {
-                Wire::Retried => Cancel::Announce(create),
+                Wire::Retried => Cancel::SendWakeUp(create),
                 // If this send fails, the dispatch message triggers the callback.
                 Wire::Answered => Cancel::Answered,
                 Wire::Doubtful | Wire::Failed => return None,

@@ -9,7 +9,7 @@ use stateright::{Expectation, Property};
 
 use crate::Ferry;
 use crate::state::{
-    Answer, Breach, Erase, Recorded, Redeliver, Sender, Sending, Serving, State, Submit, Worker,
+    Breach, Erase, Recorded, Redeliver, Response, Sender, Sending, Serving, State, Submit, Worker,
 };
 use crate::store::{arguments_key, result_key};
 
@@ -126,14 +126,14 @@ pub const REACHABLE: [(&str, Condition); 21] = [
             submit == Submit::CreateAgain && state.record_of(create).is_some()
         })
     }),
-    ("replayed", |_, state| answered(state, Answer::Replayed)),
-    ("conflict", |_, state| answered(state, Answer::Conflict)),
+    ("replayed", |_, state| answered(state, Response::Replayed)),
+    ("conflict", |_, state| answered(state, Response::Conflict)),
     ("id reused", |_, state| {
         state.record().is_some()
             && state
                 .submits
                 .iter()
-                .all(|submit| *submit == Submit::Answered(Answer::Accepted))
+                .all(|submit| *submit == Submit::Answered(Response::Accepted))
     }),
     ("dead letter sent afresh", |_, state| {
         any_worker(state, |_, serving| serving == Serving::SendAfresh)
@@ -243,8 +243,8 @@ fn recorded_as(state: &State, recorded: Recorded) -> bool {
         .is_some_and(|callback| callback.recorded == Some(recorded))
 }
 
-fn answered(state: &State, answer: Answer) -> bool {
-    state.submits.contains(&Submit::Answered(answer))
+fn answered(state: &State, response: Response) -> bool {
+    state.submits.contains(&Submit::Answered(response))
 }
 
 fn any_worker(state: &State, is: impl Fn(u8, Serving) -> bool) -> bool {

@@ -12,7 +12,7 @@ use crate::action::{
 use crate::config::{Config, Fault};
 use crate::queue;
 use crate::state::{Breach, Callback, DeliveryOutcome, Head, Queue, Read, Sender, Sending, State};
-use crate::store::{self, RecordedAttempt};
+use crate::store::{self, RecordOutcome};
 
 /// The message that a sender handles.
 #[derive(Clone, Copy)]
@@ -38,11 +38,11 @@ pub(crate) fn offers(state: &State, config: &Config, slot: u8, actions: &mut Vec
             };
             offer(state, process, Choice::Accepts, wires, actions);
             // Only a POST has other answers.
-            let mut answers = vec![Choice::Refuses];
-            answers.extend(config.gone.then_some(Choice::Gone));
-            answers.extend((state.budget.deferrals > 0).then_some(Choice::Defers));
+            let mut responses = vec![Choice::Refuses];
+            responses.extend(config.gone.then_some(Choice::Gone));
+            responses.extend((state.budget.deferrals > 0).then_some(Choice::Defers));
             actions.extend(
-                answers
+                responses
                     .into_iter()
                     .map(|choice| Action::Call(process, choice, Wire::Answered)),
             );
@@ -244,9 +244,9 @@ fn record(
         return then;
     }
     let leaves_a_wake_up = match written.outcome {
-        RecordedAttempt::Written => outcome == DeliveryOutcome::Retry,
+        RecordOutcome::Written => outcome == DeliveryOutcome::Retry,
         // `Handler::schedule_fallback`.
-        RecordedAttempt::Refused { due } => due && !config.has(Fault::RefusedSenderAcknowledges),
+        RecordOutcome::Refused { due } => due && !config.has(Fault::RefusedSenderAcknowledges),
     };
     Then::Next(if leaves_a_wake_up {
         Sending::Wake

@@ -10,7 +10,7 @@ use shared::domain::callback::CallbackStatus;
 use shared::domain::transition::Status;
 
 pub use self::process::{
-    Answer, Cancel, DeliveryOutcome, Ending, Erase, Read, Redeliver, Sender, Sending, Serving,
+    Cancel, DeliveryOutcome, Ending, Erase, Read, Redeliver, Response, Sender, Sending, Serving,
     Submit, Worker,
 };
 
@@ -226,9 +226,9 @@ impl Head {
         self.callback_status() == Some(CallbackStatus::Due)
     }
 
-    /// `Operation::callback_is_unannounced`.
+    /// `Operation::needs_first_wake_up`.
     #[must_use]
-    pub fn callback_is_unannounced(&self) -> bool {
+    pub fn needs_first_wake_up(&self) -> bool {
         let untouched = |callback: &Callback| callback.attempts_made == 0;
         self.callback_is_due() && self.callback.as_ref().is_some_and(untouched)
     }

@@ -6,7 +6,7 @@
 mod callback;
 mod payload;
 
-pub(crate) use self::callback::{RecordedAttempt, record_attempt, start_round};
+pub(crate) use self::callback::{RecordOutcome, record_attempt, start_round};
 pub(crate) use self::payload::{
     arguments_key, begun, begun_before_mark, delete_item, delete_items, erasable, leave_tombstone,
     mark_erased, result_key, write_payload,
@@ -40,34 +40,34 @@ impl<T> Written<T> {
     }
 }
 
-/// `store::Created`.
+/// `store::CreateOutcome`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Created {
+pub(crate) enum CreateOutcome {
     New,
     Existing,
     Erased,
 }
 
-/// `store::Claimed`, and `Availability` of a read.
-pub(crate) enum Claimed {
+/// `store::ClaimOutcome`, and `Availability` of a read.
+pub(crate) enum ClaimOutcome {
     Held { attempt: u8, version: u8 },
     Absent,
     OtherIncarnation,
     Claimable { version: u8 },
     Busy,
     Exhausted { version: u8 },
-    Ended { unannounced: bool },
+    Ended { needs_first_wake_up: bool },
 }
 
-/// `store::GivenUp`.
-pub(crate) enum GivenUp {
-    Ended { unannounced: bool },
-    MovedOn,
+/// `store::GiveUpOutcome`.
+pub(crate) enum GiveUpOutcome {
+    Ended { needs_first_wake_up: bool },
+    Changed,
 }
 
-/// `store::Finished`.
-pub(crate) enum Finished {
-    Written { unannounced: bool },
+/// `store::FinishOutcome`.
+pub(crate) enum FinishOutcome {
+    Written { needs_first_wake_up: bool },
     Lost,
 }
 
@@ -104,7 +104,7 @@ pub(crate) const fn bit(create: u8) -> u8 {
 }
 
 /// `Store::create`.
-pub(crate) fn create(state: &mut State, config: &Config, create: u8) -> Written<Created> {
+pub(crate) fn create(state: &mut State, config: &Config, create: u8) -> Written<CreateOutcome> {
     let head = state.head.as_ref();
     let is_own = state.tombstone.or_else(|| head.map(|head| head.create)) == Some(create);
     let is_erased = state.tombstone.is_some() || head.is_some_and(|head| head.erased);
@@ -113,14 +113,14 @@ pub(crate) fn create(state: &mut State, config: &Config, create: u8) -> Written<
     let is_again = state.submits[usize::from(create)] == Submit::CreateAgain;
     let begun_before_mark = state.begun & bit(create) != 0;
     if is_own {
-        return Written::refused(Created::New);
+        return Written::refused(CreateOutcome::New);
     }
     if is_erased && begun_before_mark && !config.has(Fault::CreateOverLaterMark) {
-        return Written::refused(Created::Erased);
+        return Written::refused(CreateOutcome::Erased);
     }
     let met = state.record().or(head.filter(|_| is_again && !is_erased));
     let Some(status) = target(met, Step::Create) else {
-        return Written::refused(Created::Existing);
+        return Written::refused(CreateOutcome::Existing);
     };
     state.tombstone = None;
     state.begun = 0;
@@ -147,27 +147,27 @@ pub(crate) fn create(state: &mut State, config: &Config, create: u8) -> Written<
             last_redelivery: None,
         }),
     });
-    Written::applied(Created::New)
+    Written::applied(CreateOutcome::New)
 }
 
 /// What a worker finds that does not hold the operation: `Operation::availability`.
-pub(crate) fn read_record(state: &State, config: &Config, create: u8) -> Claimed {
+pub(crate) fn read_record(state: &State, config: &Config, create: u8) -> ClaimOutcome {
     let Some(head) = state.record() else {
-        return Claimed::Absent;
+        return ClaimOutcome::Absent;
     };
     let version = head.version;
     if head.create != create && !config.has(Fault::MessageWithoutCreateId) {
-        return Claimed::OtherIncarnation;
+        return ClaimOutcome::OtherIncarnation;
     }
     match verdict(Some(head.status), Step::Claim) {
-        Verdict::Refused => Claimed::Ended {
-            unannounced: head.callback_is_unannounced(),
+        Verdict::Refused => ClaimOutcome::Ended {
+            needs_first_wake_up: head.needs_first_wake_up(),
         },
-        Verdict::ToAfterLease(_) if !head.lease_over => Claimed::Busy,
+        Verdict::ToAfterLease(_) if !head.lease_over => ClaimOutcome::Busy,
         Verdict::To(_) | Verdict::ToAfterLease(_) if is_exhausted(head, config) => {
-            Claimed::Exhausted { version }
+            ClaimOutcome::Exhausted { version }
         }
-        Verdict::To(_) | Verdict::ToAfterLease(_) => Claimed::Claimable { version },
+        Verdict::To(_) | Verdict::ToAfterLease(_) => ClaimOutcome::Claimable { version },
     }
 }
 
@@ -176,23 +176,28 @@ fn is_exhausted(head: &Head, config: &Config) -> bool {
 }
 
 /// `Store::claim` by the worker in a slot, which is the token.
-pub(crate) fn claim(state: &mut State, config: &Config, slot: u8, create: u8) -> Written<Claimed> {
+pub(crate) fn claim(
+    state: &mut State,
+    config: &Config,
+    slot: u8,
+    create: u8,
+) -> Written<ClaimOutcome> {
     let met = read_record(state, config, create);
-    if matches!(met, Claimed::Claimable { .. }) {
+    if matches!(met, ClaimOutcome::Claimable { .. }) {
         let to = target(state.record(), Step::Claim);
         change(state, to, |head| {
             head.attempt += 1;
             head.claim = Some(slot);
         });
     }
-    let applied = matches!(met, Claimed::Claimable { .. });
+    let applied = matches!(met, ClaimOutcome::Claimable { .. });
     // Applied now, or refused by this worker's own claim, whose answer was lost.
     let own = state.record().filter(|head| {
         head.status == Status::Processing
             && head.claim == Some(slot)
-            && !matches!(met, Claimed::Absent | Claimed::OtherIncarnation)
+            && !matches!(met, ClaimOutcome::Absent | ClaimOutcome::OtherIncarnation)
     });
-    let outcome = own.map_or(met, |head| Claimed::Held {
+    let outcome = own.map_or(met, |head| ClaimOutcome::Held {
         attempt: head.attempt,
         version: head.version,
     });
@@ -236,7 +241,7 @@ pub(crate) fn finish(
     create: u8,
     (attempt, version): (u8, u8),
     ending: Ending,
-) -> Written<Finished> {
+) -> Written<FinishOutcome> {
     let step = match ending {
         Ending::Complete => Step::Complete,
         Ending::Fail => Step::Fail,
@@ -259,8 +264,8 @@ pub(crate) fn finish(
         let target = transition::target(step);
         head.version == version + 1 && head.status == target && head.claim == Some(slot)
     });
-    let outcome = own.map_or(Finished::Lost, |head| Finished::Written {
-        unannounced: head.callback_is_unannounced(),
+    let outcome = own.map_or(FinishOutcome::Lost, |head| FinishOutcome::Written {
+        needs_first_wake_up: head.needs_first_wake_up(),
     });
     Written {
         applied: to.is_some(),
@@ -274,7 +279,7 @@ pub(crate) fn give_up(
     config: &Config,
     create: u8,
     version: u8,
-) -> Written<GivenUp> {
+) -> Written<GiveUpOutcome> {
     let met = state.record().filter(|head| {
         let same = head.create == create || config.has(Fault::MessageWithoutCreateId);
         let exhausted = is_exhausted(head, config) || config.has(Fault::DeadLetterGivesUp);
@@ -290,8 +295,8 @@ pub(crate) fn give_up(
     let ended = state
         .record_of(create)
         .filter(|head| head.status.is_terminal());
-    let outcome = ended.map_or(GivenUp::MovedOn, |head| GivenUp::Ended {
-        unannounced: head.callback_is_unannounced(),
+    let outcome = ended.map_or(GiveUpOutcome::Changed, |head| GiveUpOutcome::Ended {
+        needs_first_wake_up: head.needs_first_wake_up(),
     });
     Written {
         applied: to.is_some(),
@@ -309,8 +314,8 @@ pub(crate) fn cancel(state: &mut State) -> Written<Option<u8>> {
         return Written::refused(None);
     };
     change(state, Some(to), |head| head.claim = None);
-    let unannounced = state.record().filter(|head| head.callback_is_unannounced());
-    Written::applied(unannounced.map(|head| head.create))
+    let needs_first_wake_up = state.record().filter(|head| head.needs_first_wake_up());
+    Written::applied(needs_first_wake_up.map(|head| head.create))
 }
 
 /// The table and the queues in the initial state.

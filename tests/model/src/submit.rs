@@ -11,8 +11,8 @@
 use crate::action::{Action, Choice, Process, READS, WRITES, Wire, offer};
 use crate::config::{Config, Fault};
 use crate::queue;
-use crate::state::{Answer, Breach, Queue, State, Submit};
-use crate::store::{self, Created};
+use crate::state::{Breach, Queue, Response, State, Submit};
+use crate::store::{self, CreateOutcome};
 
 /// The possible next actions.
 pub(crate) fn offers(state: &State, config: &Config, create: u8, actions: &mut Vec<Action>) {
@@ -56,8 +56,8 @@ pub(crate) fn call(
     }
     let now = next(state, config, create);
     let then = match (now, wire) {
-        (Submit::Discard(answer), Wire::Failed) => Submit::Answered(answer),
-        (_, Wire::Failed) => Submit::Answered(Answer::None),
+        (Submit::Discard(response), Wire::Failed) => Submit::Answered(response),
+        (_, Wire::Failed) => Submit::Answered(Response::None),
         (Submit::NotRequested, _) if choice == Choice::Sees => {
             if config.has(Fault::RepliedFromStaleRead) {
                 reply(state, config)
@@ -72,7 +72,7 @@ pub(crate) fn call(
             match wire {
                 Wire::Answered => after_send(config),
                 Wire::Retried => Submit::Send,
-                Wire::Doubtful | Wire::Failed => Submit::Answered(Answer::None),
+                Wire::Doubtful | Wire::Failed => Submit::Answered(Response::None),
             }
         }
         (Submit::WriteArguments, _) => {
@@ -88,12 +88,12 @@ pub(crate) fn call(
             match wire {
                 Wire::Answered => after_create(config, written.outcome),
                 Wire::Retried => Submit::CreateAgain,
-                Wire::Doubtful | Wire::Failed => Submit::Answered(Answer::None),
+                Wire::Doubtful | Wire::Failed => Submit::Answered(Response::None),
             }
         }
-        (Submit::Discard(answer), _) => {
+        (Submit::Discard(response), _) => {
             store::delete_item(state, store::arguments_key(config, create));
-            Submit::Answered(answer)
+            Submit::Answered(response)
         }
         (Submit::Answered(_), _) => return None,
     };
@@ -108,33 +108,33 @@ fn reply(state: &mut State, config: &Config) -> Submit {
     Submit::Answered(repeated(config))
 }
 
-const fn repeated(config: &Config) -> Answer {
+const fn repeated(config: &Config) -> Response {
     if config.conflicting {
-        Answer::Conflict
+        Response::Conflict
     } else {
-        Answer::Replayed
+        Response::Replayed
     }
 }
 
 fn after_send(config: &Config) -> Submit {
     match (config.has(Fault::RecordBeforeMessage), config.payloads) {
-        (true, _) => Submit::Answered(Answer::Accepted),
+        (true, _) => Submit::Answered(Response::Accepted),
         (false, true) => Submit::WriteArguments,
         (false, false) => Submit::Create,
     }
 }
 
-fn after_create(config: &Config, created: Created) -> Submit {
-    let answer = match created {
-        Created::New if config.has(Fault::RecordBeforeMessage) => return Submit::Send,
-        Created::New => return Submit::Answered(Answer::Accepted),
-        Created::Existing => repeated(config),
+fn after_create(config: &Config, created: CreateOutcome) -> Submit {
+    let response = match created {
+        CreateOutcome::New if config.has(Fault::RecordBeforeMessage) => return Submit::Send,
+        CreateOutcome::New => return Submit::Answered(Response::Accepted),
+        CreateOutcome::Existing => repeated(config),
         // The caller has to submit again.
-        Created::Erased => Answer::None,
+        CreateOutcome::Erased => Response::None,
     };
     if config.payloads && !config.has(Fault::RefusedSubmitLeavesItems) {
-        Submit::Discard(answer)
+        Submit::Discard(response)
     } else {
-        Submit::Answered(answer)
+        Submit::Answered(response)
     }
 }

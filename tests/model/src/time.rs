@@ -6,7 +6,7 @@
 //! submit lasts longer than messages count as young, nor longer than an expired or erased record is
 //! kept before DynamoDB may delete it; and a record outlasts its callback's schedule.
 
-use crate::action::{Action, Passing};
+use crate::action::{Action, Timer};
 use crate::config::{Config, Fault};
 use crate::state::{Queue, State, Submit};
 use crate::store::bit;
@@ -21,18 +21,18 @@ pub(crate) fn offers(state: &State, config: &Config, actions: &mut Vec<Action>) 
             .is_some_and(|callback| callback.waits);
         let expires = config.expiry && !is_live && !head.callback_is_due();
         let passings = [
-            (is_leased(state), Passing::Lease),
+            (is_leased(state), Timer::Lease),
             (
                 config.deadline && is_live && !head.deadline_over,
-                Passing::Deadline,
+                Timer::Deadline,
             ),
-            (waits, Passing::NextAttempt),
-            (expires, Passing::Expiry),
+            (waits, Timer::NextAttempt),
+            (expires, Timer::Expiry),
         ];
         let may = passings.into_iter().filter(|(may, _)| *may);
-        actions.extend(may.map(|(_, passing)| Action::Pass(passing)));
+        actions.extend(may.map(|(_, timer)| Action::Expire(timer)));
     } else if is_deletable(state, config) {
-        actions.push(Action::Pass(Passing::Retention));
+        actions.push(Action::Expire(Timer::Retention));
     }
 }
 
@@ -59,18 +59,18 @@ fn is_leased(state: &State) -> bool {
 }
 
 /// Lets one timer run out.
-pub(crate) fn pass(state: &mut State, passing: Passing) {
-    if passing == Passing::Retention {
+pub(crate) fn expire(state: &mut State, timer: Timer) {
+    if timer == Timer::Retention {
         (state.head, state.tombstone) = (None, None);
         state.begun = 0;
     }
     let Some(head) = &mut state.head else { return };
-    match passing {
-        Passing::Lease => head.lease_over = true,
-        Passing::Deadline => head.deadline_over = true,
-        Passing::Expiry => head.expired = true,
-        Passing::NextAttempt => end_wait(state),
-        Passing::Retention => {}
+    match timer {
+        Timer::Lease => head.lease_over = true,
+        Timer::Deadline => head.deadline_over = true,
+        Timer::Expiry => head.expired = true,
+        Timer::NextAttempt => end_wait(state),
+        Timer::Retention => {}
     }
 }
 
@@ -88,7 +88,7 @@ pub(crate) fn rest(state: &mut State) {
         return;
     }
     if is_leased(state) {
-        pass(state, Passing::Lease);
+        expire(state, Timer::Lease);
     }
     end_wait(state);
     for message in &mut state.messages {

@@ -11,7 +11,7 @@ use crate::action::{
 use crate::config::{Config, Fault};
 use crate::queue;
 use crate::state::{Ending, Queue, Serving, State, Worker};
-use crate::store::{self, Claimed, Finished, GivenUp};
+use crate::store::{self, ClaimOutcome, FinishOutcome, GiveUpOutcome};
 
 /// The possible next actions.
 pub(crate) fn offers(state: &State, config: &Config, slot: u8, actions: &mut Vec<Action>) {
@@ -41,7 +41,7 @@ pub(crate) fn offers(state: &State, config: &Config, slot: u8, actions: &mut Vec
         }
         Serving::Finish { .. }
         | Serving::GiveUp { .. }
-        | Serving::Announce
+        | Serving::SendWakeUp
         | Serving::SendAfresh => {
             offer(state, process, Choice::None, &WRITES, actions);
         }
@@ -55,7 +55,7 @@ pub(crate) fn offers(state: &State, config: &Config, slot: u8, actions: &mut Vec
 /// lasts (`PHANTOM_AGE`).
 fn ages(state: &State, config: &Config, slot: u8, create: u8) -> &'static [Choice] {
     let met = store::read_record(state, config, create);
-    if !matches!(met, Claimed::Absent | Claimed::OtherIncarnation) {
+    if !matches!(met, ClaimOutcome::Absent | ClaimOutcome::OtherIncarnation) {
         return &[Choice::None];
     }
     let bit = queue::worker_bit(slot);
@@ -128,7 +128,7 @@ fn serve(
             Then::End
         }
         Serving::GiveUp { version } => give_up(state, config, create, version, wire),
-        Serving::Announce => {
+        Serving::SendWakeUp => {
             queue::send(state, Queue::Callback, create, None, false);
             after_send(wire, serving, Serving::Acknowledge)
         }
@@ -156,33 +156,41 @@ fn claim(
         return then;
     }
     match written.outcome {
-        Claimed::Held { attempt, version } => Then::Next(Serving::Work { attempt, version }),
-        Claimed::Absent | Claimed::OtherIncarnation => aged(choice),
-        Claimed::Busy if config.has(Fault::BusyAcknowledged) => Then::Next(Serving::Acknowledge),
+        ClaimOutcome::Held { attempt, version } => Then::Next(Serving::Work { attempt, version }),
+        ClaimOutcome::Absent | ClaimOutcome::OtherIncarnation => aged(choice),
+        ClaimOutcome::Busy if config.has(Fault::BusyAcknowledged) => {
+            Then::Next(Serving::Acknowledge)
+        }
         // A claim that was refused did not meet a claimable operation.
-        Claimed::Busy | Claimed::Claimable { .. } => Then::End,
-        Claimed::Exhausted { version } => Then::Next(Serving::GiveUp { version }),
-        Claimed::Ended { unannounced } => Then::Next(acknowledge_ended(config, unannounced)),
+        ClaimOutcome::Busy | ClaimOutcome::Claimable { .. } => Then::End,
+        ClaimOutcome::Exhausted { version } => Then::Next(Serving::GiveUp { version }),
+        ClaimOutcome::Ended {
+            needs_first_wake_up,
+        } => Then::Next(acknowledge_ended(config, needs_first_wake_up)),
     }
 }
 
 /// `Handler::inspect`, for a message from the dead-letter queue.
 fn read_record(state: &State, config: &Config, create: u8, choice: Choice) -> Then<Serving> {
     match store::read_record(state, config, create) {
-        Claimed::Absent if config.has(Fault::DeadLetterDropsYoung) => {
+        ClaimOutcome::Absent if config.has(Fault::DeadLetterDropsYoung) => {
             Then::Next(Serving::Acknowledge)
         }
-        Claimed::Absent | Claimed::OtherIncarnation => aged(choice),
-        Claimed::Busy if config.has(Fault::DeadLetterAcknowledgesBusy) => {
+        ClaimOutcome::Absent | ClaimOutcome::OtherIncarnation => aged(choice),
+        ClaimOutcome::Busy if config.has(Fault::DeadLetterAcknowledgesBusy) => {
             Then::Next(Serving::Acknowledge)
         }
-        Claimed::Busy => Then::End,
-        Claimed::Claimable { version } if config.has(Fault::DeadLetterGivesUp) => {
+        ClaimOutcome::Busy => Then::End,
+        ClaimOutcome::Claimable { version } if config.has(Fault::DeadLetterGivesUp) => {
             Then::Next(Serving::GiveUp { version })
         }
-        Claimed::Claimable { .. } | Claimed::Held { .. } => Then::Next(Serving::SendAfresh),
-        Claimed::Exhausted { version } => Then::Next(Serving::GiveUp { version }),
-        Claimed::Ended { unannounced } => Then::Next(acknowledge_ended(config, unannounced)),
+        ClaimOutcome::Claimable { .. } | ClaimOutcome::Held { .. } => {
+            Then::Next(Serving::SendAfresh)
+        }
+        ClaimOutcome::Exhausted { version } => Then::Next(Serving::GiveUp { version }),
+        ClaimOutcome::Ended {
+            needs_first_wake_up,
+        } => Then::Next(acknowledge_ended(config, needs_first_wake_up)),
     }
 }
 
@@ -196,9 +204,9 @@ fn aged(choice: Choice) -> Then<Serving> {
 }
 
 /// `Handler::acknowledge_ended`.
-fn acknowledge_ended(config: &Config, unannounced: bool) -> Serving {
-    if unannounced && !config.has(Fault::CallbackNotAnnounced) {
-        Serving::Announce
+fn acknowledge_ended(config: &Config, needs_first_wake_up: bool) -> Serving {
+    if needs_first_wake_up && !config.has(Fault::FirstWakeUpNotSent) {
+        Serving::SendWakeUp
     } else {
         Serving::Acknowledge
     }
@@ -266,15 +274,17 @@ fn record(
         return then;
     }
     match written.outcome {
-        Finished::Written { .. } if ending == Ending::Retry => Then::End,
-        Finished::Written { unannounced } => Then::Next(acknowledge_ended(config, unannounced)),
-        Finished::Lost if config.has(Fault::FencedOffAcknowledges) => {
+        FinishOutcome::Written { .. } if ending == Ending::Retry => Then::End,
+        FinishOutcome::Written {
+            needs_first_wake_up,
+        } => Then::Next(acknowledge_ended(config, needs_first_wake_up)),
+        FinishOutcome::Lost if config.has(Fault::FencedOffAcknowledges) => {
             Then::Next(Serving::Acknowledge)
         }
-        Finished::Lost if leaves_result(state, config, create, ending) => {
+        FinishOutcome::Lost if leaves_result(state, config, create, ending) => {
             Then::Next(Serving::Discard { attempt })
         }
-        Finished::Lost => Then::End,
+        FinishOutcome::Lost => Then::End,
     }
 }
 
@@ -299,7 +309,9 @@ fn give_up(
         return then;
     }
     match written.outcome {
-        GivenUp::Ended { unannounced } => Then::Next(acknowledge_ended(config, unannounced)),
-        GivenUp::MovedOn => Then::End,
+        GiveUpOutcome::Ended {
+            needs_first_wake_up,
+        } => Then::Next(acknowledge_ended(config, needs_first_wake_up)),
+        GiveUpOutcome::Changed => Then::End,
     }
 }

@@ -43,7 +43,7 @@ fn a_fenced_off_holder_acknowledges() {
 
 #[test]
 fn a_message_is_acknowledged_without_the_due_callback() {
-    let fault = Fault::CallbackNotAnnounced;
+    let fault = Fault::FirstWakeUpNotSent;
     let config = Config {
         callback_attempts_max: 1,
         ..broken("acknowledged without the due callback", fault, 0, 0)
@@ -240,7 +240,7 @@ fn an_erase_names_no_incarnation() {
 /// An operation is erased, and before its create is retried a second one is created and erased as
 /// well: the mark is the second one's.
 #[test]
-fn a_create_replaces_a_later_mark() {
+fn a_create_replaces_a_later_tombstone() {
     let fault = Fault::CreateOverLaterMark;
     let config = Config {
         submits: 2,
@@ -270,7 +270,7 @@ fn an_erase_deletes_the_payload_items_of_a_later_submit() {
 
 /// The same with a submit that began before the mark, and that the mark does not refuse.
 #[test]
-fn a_submit_that_began_before_a_mark_replaces_it() {
+fn a_submit_that_began_before_a_tombstone_replaces_it() {
     let config = Config {
         submits: 2,
         erases: 1,

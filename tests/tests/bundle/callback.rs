@@ -52,7 +52,7 @@ async fn every_terminal_state_is_called_back_with_a_signature() {
         assert_eq!(data["operation_id"], id);
         assert_eq!(data["status"], status);
         assert_eq!(data["metadata"], json!({"order": 7}));
-        let operation = api.reaches(&id, status).await.json();
+        let operation = api.wait_for_status(&id, status).await.json();
         for member in [
             "result",
             "errors",
@@ -63,7 +63,7 @@ async fn every_terminal_state_is_called_back_with_a_signature() {
             assert_eq!(data.get(member), operation.get(member), "{member}: {data}");
         }
 
-        let callback = api.callback_reaches(&id, "delivered").await;
+        let callback = api.wait_for_callback_status(&id, "delivered").await;
         let redacted = callback["url"].as_str().unwrap();
         assert!(!redacted.contains("secret"), "{redacted}");
         let attempts = callback["attempts"].as_array().unwrap();
@@ -84,7 +84,7 @@ async fn a_redelivery_has_the_same_id_and_body() {
     let body = json!({"function": "demo.echo", "callback_url": receiver.url});
     let id = api.submit(&body).await.id();
     let first = delivery(&receiver, 1).await;
-    api.callback_reaches(&id, "delivered").await;
+    api.wait_for_callback_status(&id, "delivered").await;
 
     let path = format!("/operations/{id}/redeliver");
     let accepted = api.post(&path).await;
@@ -93,7 +93,7 @@ async fn a_redelivery_has_the_same_id_and_body() {
     assert_eq!(second.header("webhook-id"), first.header("webhook-id"));
     assert_eq!(second.verified(), first.verified());
     until("two deliveries on record", async || {
-        let callback = api.callback_reaches(&id, "delivered").await;
+        let callback = api.wait_for_callback_status(&id, "delivered").await;
         (callback["attempts"].as_array().unwrap().len() == 2).then_some(())
     })
     .await;
@@ -110,13 +110,13 @@ async fn a_callback_without_url_event_or_end_is_neither_sent_nor_redelivered() {
     });
     for body in [other_event, json!({"function": "demo.echo"})] {
         let id = api.submit(&body).await.id();
-        api.reaches(&id, "completed").await;
+        api.wait_for_status(&id, "completed").await;
         let refused = api.post(&format!("/operations/{id}/redeliver")).await;
-        refused.is_problem(409, "CONFLICT");
+        refused.assert_problem(409, "CONFLICT");
     }
     let id = api.submit_endless().await;
     let refused = api.post(&format!("/operations/{id}/redeliver")).await;
-    refused.is_problem(409, "CONFLICT");
+    refused.assert_problem(409, "CONFLICT");
     let cancelled = api.post(&format!("/operations/{id}/cancel")).await;
     assert_eq!(cancelled.status, 200);
     assert!(receiver.received().is_empty());

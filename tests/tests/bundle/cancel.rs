@@ -8,7 +8,7 @@ use super::BUNDLE;
 async fn a_running_operation_is_cancelled_and_a_repeated_cancel_answers_the_same() {
     let api = BUNDLE.caller("cancel");
     let id = api.submit_endless().await;
-    let running = api.reaches(&id, "processing").await;
+    let running = api.wait_for_status(&id, "processing").await;
     let cancel = format!("/operations/{id}/cancel");
 
     let cancelled = api

@@ -82,7 +82,7 @@ async fn ends(api: &Api, body: &Value, expected: &Expected) {
     let id = api.submit(&with_callback).await.id();
     match expected {
         Completed(attempt) => {
-            let operation = api.reaches(&id, "completed").await.json();
+            let operation = api.wait_for_status(&id, "completed").await.json();
             if body["function"] == "demo.fail" {
                 assert_eq!(operation["result"], json!({"attempt": attempt}), "{body}");
             }
@@ -90,7 +90,7 @@ async fn ends(api: &Api, body: &Value, expected: &Expected) {
             assert!(operation.get("errors").is_none(), "{operation}");
         }
         Failed(attempt, codes) => {
-            let operation = api.reaches(&id, "failed").await.json();
+            let operation = api.wait_for_status(&id, "failed").await.json();
             let errors = operation["errors"].as_array().unwrap();
             let shown: Vec<_> = errors
                 .iter()
@@ -102,7 +102,7 @@ async fn ends(api: &Api, body: &Value, expected: &Expected) {
             assert!(operation["completed_at"].is_string(), "{operation}");
         }
     }
-    api.callback_reaches(&id, "delivered").await;
+    api.wait_for_callback_status(&id, "delivered").await;
     let operation = api.get(&format!("/operations/{id}")).await.json();
     let [delivery] = receiver.received().try_into().unwrap();
     let data = &delivery.verified()["data"];
@@ -116,7 +116,7 @@ async fn a_functions_error_has_its_message_and_details() {
     let api = BUNDLE.caller("failure-details");
     let body = json!({"function": "csv.summarize", "arguments": {"csv": "a,b\n1,2\n3\n"}});
     let id = api.submit(&body).await.id();
-    let operation = api.reaches(&id, "failed").await.json();
+    let operation = api.wait_for_status(&id, "failed").await.json();
     let expected = json!([{
         "code": "MALFORMED_CSV",
         "message": "line 3, column 2: the record has 1 fields, the first one 2",

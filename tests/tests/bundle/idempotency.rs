@@ -14,7 +14,7 @@ async fn a_replay_answers_with_the_operation_in_its_current_state() {
     assert_eq!(first.status, 202, "{}", first.text);
     assert!(!first.headers.contains_key("idempotent-replayed"));
 
-    let completed = api.reaches(&first.id(), "completed").await;
+    let completed = api.wait_for_status(&first.id(), "completed").await;
     let reordered =
         json!({"arguments": {"b": [2.0], "a": 1}, "function": "demo.echo", "metadata": {"n": 2}});
     let replay = api.submit_with(&quoted, &reordered).await;

@@ -32,7 +32,7 @@ async fn an_owners_operations_are_listed_newest_first_filtered_and_in_pages() {
         } else {
             "failed"
         };
-        api.reaches(&accepted.id(), status).await;
+        api.wait_for_status(&accepted.id(), status).await;
     }
     let named = |wanted: &str| -> Vec<String> {
         let newest_first = submitted.iter().rev();
@@ -87,7 +87,7 @@ async fn an_owners_operations_are_listed_newest_first_filtered_and_in_pages() {
 
     let cursor = first["next_cursor"].as_str().unwrap();
     let other_owner = BUNDLE.caller("list-elsewhere");
-    for answer in [
+    for response in [
         other_owner
             .get(&format!("/operations?cursor={cursor}"))
             .await,
@@ -95,7 +95,7 @@ async fn an_owners_operations_are_listed_newest_first_filtered_and_in_pages() {
             .await,
         api.get("/operations?cursor=AAAA").await,
     ] {
-        let problem = answer.is_problem(400, "INVALID_ARGUMENTS");
+        let problem = response.assert_problem(400, "INVALID_ARGUMENTS");
         assert_eq!(problem["errors"][0]["pointer"], "/query/cursor");
     }
 }

@@ -18,9 +18,9 @@ async fn a_method_that_a_path_does_not_have_is_405_with_allow() {
         (Method::POST, "/functions", "GET, HEAD"),
         (Method::POST, "/health", "GET, HEAD"),
     ] {
-        let answer = api.send(method, path, &[], "").await;
-        answer.is_problem(405, "INVALID_REQUEST");
-        assert_eq!(answer.header("allow"), allow, "{path}");
+        let response = api.send(method, path, &[], "").await;
+        response.assert_problem(405, "INVALID_REQUEST");
+        assert_eq!(response.header("allow"), allow, "{path}");
     }
 }
 
@@ -32,8 +32,8 @@ async fn a_body_must_be_json_of_at_most_one_mebibyte() {
         ("content-type", "application/json; charset=latin1"),
         ("content-encoding", "gzip"),
     ] {
-        let answer = api.send(Method::POST, "/operations", &[header], ECHO).await;
-        answer.is_problem(415, "INVALID_REQUEST");
+        let response = api.send(Method::POST, "/operations", &[header], ECHO).await;
+        response.assert_problem(415, "INVALID_REQUEST");
     }
     let padded = |bytes: usize| format!("{ECHO}{}", " ".repeat(bytes - ECHO.len()));
     let largest = api
@@ -43,16 +43,16 @@ async fn a_body_must_be_json_of_at_most_one_mebibyte() {
     let larger = api
         .send(Method::POST, "/operations", &[], padded(1024 * 1024 + 1))
         .await;
-    larger.is_problem(413, "INVALID_REQUEST");
+    larger.assert_problem(413, "INVALID_REQUEST");
 }
 
 #[tokio::test]
 async fn a_path_without_a_route_gets_the_gateways_404() {
     let api = BUNDLE.caller("route");
     for path in ["/", "/operation", "/operations/", "/operations/op_1/start"] {
-        let answer = api.get(path).await;
-        assert_eq!(answer.status, 404, "{path}");
-        assert_eq!(answer.text, r#"{"message":"Not Found"}"#, "{path}");
+        let response = api.get(path).await;
+        assert_eq!(response.status, 404, "{path}");
+        assert_eq!(response.text, r#"{"message":"Not Found"}"#, "{path}");
     }
     let unauthorized = api
         .send(

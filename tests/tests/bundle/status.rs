@@ -8,7 +8,7 @@ use tests::wait::until;
 use super::BUNDLE;
 
 #[tokio::test]
-async fn an_accepted_operation_says_where_it_is_and_when_to_look() {
+async fn an_accepted_operation_has_location_and_retry_after() {
     let api = BUNDLE.caller("accepted");
     let submitted = api.submit(&json!({"function": "demo.echo"})).await;
     let id = submitted.id();
@@ -27,7 +27,7 @@ async fn an_accepted_operation_says_where_it_is_and_when_to_look() {
         json!({"value": 1, "unit": "second"})
     );
 
-    api.reaches(&id, "completed").await;
+    api.wait_for_status(&id, "completed").await;
     let path = submitted.header("location");
     let path = &path[path.find("/operations/").unwrap()..];
     let completed = api.get(path).await;
@@ -80,7 +80,7 @@ async fn progress_grows_and_names_its_step() {
 async fn head_is_answered_like_get_without_the_body() {
     let api = BUNDLE.caller("head");
     let id = api.submit(&json!({"function": "demo.echo"})).await.id();
-    api.reaches(&id, "completed").await;
+    api.wait_for_status(&id, "completed").await;
     for path in [
         &*format!("/operations/{id}"),
         "/operations",

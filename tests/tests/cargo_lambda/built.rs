@@ -43,7 +43,7 @@ async fn a_panic_is_a_failed_attempt() {
         let api = Api::new(bundle, "built");
         let body = json!({"function": "demo.fail", "arguments": {"mode": "panic"}});
         let id = api.submit(&body).await.id();
-        let operation = api.reaches(&id, "failed").await.json();
+        let operation = api.wait_for_status(&id, "failed").await.json();
         assert_eq!(operation["errors"][0]["code"], "INTERNAL_ERROR");
         assert_eq!(operation["errors"][1]["code"], "ATTEMPTS_EXHAUSTED");
     }
@@ -60,9 +60,9 @@ async fn an_operation_completes_and_is_called_back() {
             "callback_url": receiver.url,
         });
         let id = api.submit(&body).await.id();
-        let operation = api.reaches(&id, "completed").await.json();
+        let operation = api.wait_for_status(&id, "completed").await.json();
         assert_eq!(operation["result"]["rows"], 2, "{operation}");
-        api.callback_reaches(&id, "delivered").await;
+        api.wait_for_callback_status(&id, "delivered").await;
         let body: Value = receiver.received().pop().unwrap().verified();
         assert_eq!(body["data"]["operation_id"], json!(id));
     }

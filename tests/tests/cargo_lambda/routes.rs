@@ -45,8 +45,8 @@ impl Emulated {
     async fn call(&self, method: Method, path: &str, body: &Value) -> Value {
         let url = format!("{}{path}", self.bundle.url());
         let request = self.client.request(method, url);
-        let answer = request.body(body.to_string()).send().await.unwrap();
-        serde_json::from_str(&answer.text().await.unwrap()).unwrap()
+        let response = request.body(body.to_string()).send().await.unwrap();
+        serde_json::from_str(&response.text().await.unwrap()).unwrap()
     }
 
     async fn stop(self) {
@@ -71,9 +71,9 @@ async fn the_emulators_router_reaches_the_function_of_each_route() {
     for route in ROUTES {
         let (status, pointer, value) = expected(route);
         let method = Method::from_bytes(route.method().as_bytes()).unwrap();
-        let answer = emulated.routed(&method, &route.path_of(ID)).await;
-        let answered = answer.status();
-        let text = answer.text().await.unwrap();
+        let response = emulated.routed(&method, &route.path_of(ID)).await;
+        let answered = response.status();
+        let text = response.text().await.unwrap();
         assert_eq!(answered, status, "{route:?}: {text}");
         let body: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(body.pointer(pointer), Some(&json!(value)), "{body}");
@@ -86,9 +86,9 @@ async fn the_emulators_router_reaches_the_function_of_each_route() {
         (Method::GET, "/operations/", 404, None),
         (Method::GET, "/other", 404, None),
     ] {
-        let answer = emulated.routed(&method, path).await;
-        let allowed = answer.headers().get("allow").map(|value| value.to_str());
-        assert_eq!(answer.status(), status, "{method} {path}");
+        let response = emulated.routed(&method, path).await;
+        let allowed = response.headers().get("allow").map(|value| value.to_str());
+        assert_eq!(response.status(), status, "{method} {path}");
         assert_eq!(allowed.transpose().unwrap(), allow, "{method} {path}");
     }
     emulated.stop().await;

@@ -12,7 +12,7 @@ use shared::store::{Draft, Store};
 use tests::events::{self, HTTP, QUEUED, QueueSample, Stage};
 use tests::queues::{QueueKind, TestQueue};
 use tests::receiver::Receiver;
-use tests::world::Answer;
+use tests::world::Response;
 
 use crate::watch::Watch;
 
@@ -62,12 +62,12 @@ impl Emulated {
         let operation = events::operation(now, &self.receiver.url);
         store.create(&Draft::new(&operation), now).await.unwrap();
         if stage != Stage::Pending {
-            let answer = self.serve(&events::dispatch()).await;
-            assert_eq!(answer, json!({"batchItemFailures": []}));
+            let response = self.serve(&events::dispatch()).await;
+            assert_eq!(response, json!({"batchItemFailures": []}));
         }
         if stage == Stage::Delivered {
-            let answer = self.serve(&events::wake_up()).await;
-            assert_eq!(answer, json!({"batchItemFailures": []}));
+            let response = self.serve(&events::wake_up()).await;
+            assert_eq!(response, json!({"batchItemFailures": []}));
         }
     }
 
@@ -110,21 +110,21 @@ fn function(sample: &str) -> &str {
 }
 
 #[tokio::test]
-async fn every_sample_has_its_answer() {
+async fn every_sample_has_its_response() {
     let emulated = Emulated::start().await;
     for sample in HTTP {
         emulated.bring_to(sample.stage).await;
-        let answer = emulated
+        let response = emulated
             .watch
             .invoke(function(sample.name), &events::file(sample.name))
             .await;
-        sample.check(&Answer::of(&answer));
+        sample.check(&Response::of(&response));
     }
     for sample in QUEUED {
         emulated.bring_to(sample.stage).await;
         let posts = emulated.receiver.received().len();
-        let answer = emulated.serve(sample).await;
-        sample.check(&answer, emulated.receiver.received().len() - posts);
+        let response = emulated.serve(sample).await;
+        sample.check(&response, emulated.receiver.received().len() - posts);
     }
     emulated.watch.stop().await;
 }

@@ -39,7 +39,7 @@ async fn a_deferred_call_is_polled_to_its_result() {
     });
     polled.has_result(&shape);
 
-    let completed = server.reaches(&begun, "completed").await;
+    let completed = server.wait_for_status(&begun, "completed").await;
     // The examples call the result `output`, the table of the function's members `result`.
     let shape = json!({
         "operation_id": id, "status": "completed", "result": "<anything>",
@@ -100,7 +100,7 @@ async fn a_poll_of_a_failed_call_returns_its_errors() {
     if begun.json.get("errors").is_some() {
         return begun.is_functions_failure();
     }
-    let failed = server.reaches(&begun, "failed").await;
+    let failed = server.wait_for_status(&begun, "failed").await;
     failed.has_result(&json!({"status": "failed", "errors": "<array>"}));
     let errors = failed.result()["errors"].as_array().unwrap();
     let shape = json!({"code": "<text>", "message": "<text>"});
@@ -128,7 +128,7 @@ async fn a_call_that_completes_at_once_returns_its_result() {
         let exchange = server.call(&server.quick, extensions).await;
         if exchange.result().is_null() {
             expect_deferred(&exchange);
-            server.reaches(&exchange, "completed").await;
+            server.wait_for_status(&exchange, "completed").await;
         }
     }
 }

@@ -6,7 +6,7 @@ use tests::shape::assert_shape;
 use super::server::{Server, extension};
 
 #[tokio::test]
-async fn the_answer_says_how_much_of_the_deadline_is_left() {
+async fn the_response_says_how_much_of_the_deadline_is_left() {
     let server = Server::start();
     for specified in [
         json!({"value": 3_600_000, "unit": "millisecond"}),

@@ -227,14 +227,17 @@ impl Exchange {
 
     /// The data of an extension's answer, in either spelling of its name.
     pub(crate) fn data_of(&self, name: &str) -> Option<&Value> {
-        let mut answers = self.extensions().iter().filter(|extension| {
+        let mut responses = self.extensions().iter().filter(|extension| {
             let urn = extension["urn"].as_str().unwrap_or_default();
             let word = urn.strip_prefix(CANONICAL).or(urn.strip_prefix(SHORT));
             word == Some(name)
         });
-        let answer = answers.next();
-        assert!(answers.next().is_none(), "{name} is answered twice\n{self}");
-        answer.map(|answer| &answer["data"])
+        let response = responses.next();
+        assert!(
+            responses.next().is_none(),
+            "{name} is answered twice\n{self}"
+        );
+        response.map(|response| &response["data"])
     }
 
     /// The same, which must exist.

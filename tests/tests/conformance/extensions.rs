@@ -8,7 +8,7 @@ use super::server::{CANONICAL, PING, SHORT, Server, extension, request, unique};
 /// The specification spells the names in two ways. A server accepts both, and answers in the
 /// caller's spelling so that the caller finds it.
 #[tokio::test]
-async fn an_answer_spells_a_name_as_the_request_did() {
+async fn a_response_spells_a_name_as_the_request_did() {
     let server = Server::start();
     for prefix in [CANONICAL, SHORT] {
         let urn = format!("{prefix}tracing");
@@ -19,7 +19,7 @@ async fn an_answer_spells_a_name_as_the_request_did() {
         let spelled = exchange
             .extensions()
             .iter()
-            .any(|answer| answer["urn"] == urn.as_str());
+            .any(|response| response["urn"] == urn.as_str());
         assert!(spelled, "{urn} is not answered\n{exchange}");
     }
 }

@@ -32,7 +32,7 @@ async fn a_second_call_gets_the_result_of_the_first() {
     first.has_data("idempotency", &processed);
     // The server may choose to defer it.
     let result = if first.result().is_null() {
-        let completed = server.reaches(&first, "completed").await;
+        let completed = server.wait_for_status(&first, "completed").await;
         completed.result()["result"].clone()
     } else {
         first.result().clone()

@@ -77,7 +77,7 @@ pub(crate) struct Callbacks {
 impl Server {
     /// The server that `FORRST_URL` names, else our bundle, which the tests share.
     pub(crate) fn start() -> Self {
-        let environment = Environment::of_process();
+        let environment = Environment::from_process();
         let text = |name, default: &str| environment.optional(name).unwrap_or(default).to_owned();
         let arguments = |name, default| {
             serde_json::from_str(&text(name, default))
@@ -203,7 +203,7 @@ impl Server {
     }
 
     /// Polls until the operation has this status, and returns that answer.
-    pub(crate) async fn reaches(&self, begun: &Exchange, status: &str) -> Exchange {
+    pub(crate) async fn wait_for_status(&self, begun: &Exchange, status: &str) -> Exchange {
         until(status, async || {
             let polled = self.poll(begun).await;
             let current = polled.result()["status"]

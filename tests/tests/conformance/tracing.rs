@@ -5,7 +5,7 @@ use serde_json::json;
 use super::server::{PING, Server, extension, request, unique};
 
 #[tokio::test]
-async fn an_answer_has_the_callers_trace_and_a_new_span() {
+async fn a_response_has_the_callers_trace_and_a_new_span() {
     let server = Server::start();
     let trace_id = unique("trace");
     let mut spans = Vec::new();

@@ -50,7 +50,7 @@ enum Extent {
 }
 
 fn extent(story: &str) -> Extent {
-    let environment = Environment::of_process();
+    let environment = Environment::from_process();
     match environment.optional("FAULTS") {
         None => Extent::Share,
         Some("all") => Extent::All,

@@ -10,7 +10,7 @@ use shared::domain::fingerprint::operation_id;
 use tests::queues::QueueKind;
 use tests::receiver::{Receiver, SECRET};
 use tests::secrets_manager::SecretsManager;
-use tests::world::{Answer, World};
+use tests::world::{Response, World};
 
 use crate::checker::Checker;
 use crate::paced::RunningWork;
@@ -183,7 +183,7 @@ impl Subject {
         mut body: Value,
     ) -> Self {
         let receiver = Receiver::start().await;
-        receiver.answer_next(story.answers.iter().copied());
+        receiver.answer_next(story.responses.iter().copied());
         // One callback distinguishes the neighbours well enough.
         if n == 0 {
             body["callback_url"] = json!(receiver.url);
@@ -217,17 +217,17 @@ impl Runner<'_> {
                         self.operations[n].body.clone(),
                     );
                     let headers = [("idempotency-key", key.as_str())];
-                    let answer = self
+                    let response = self
                         .request_until_answered("POST", "/operations", &headers, &body)
                         .await;
-                    self.operations[n].checker.submit_answered(answer.status);
+                    self.operations[n].checker.submit_answered(response.status);
                 }
             }
             Process::Cancel => {
                 for n in 0..self.operations.len() {
                     let path = format!("/operations/{}/cancel", self.operations[n].id);
-                    if let Some(answer) = self.request("POST", &path, &[], "").await {
-                        self.operations[n].checker.cancel_answered(answer.status);
+                    if let Some(response) = self.request("POST", &path, &[], "").await {
+                        self.operations[n].checker.cancel_answered(response.status);
                     }
                 }
             }
@@ -273,7 +273,7 @@ impl Runner<'_> {
         path: &str,
         headers: &[(&str, &str)],
         body: &str,
-    ) -> Option<Answer> {
+    ) -> Option<Response> {
         let world = self.world;
         let request = world.request_of(&self.owner, method, path, headers, body.as_bytes());
         Box::pin(world.wire.process(&world.clock, request)).await
@@ -286,12 +286,12 @@ impl Runner<'_> {
         path: &str,
         headers: &[(&str, &str)],
         body: &str,
-    ) -> Answer {
+    ) -> Response {
         for _ in 0..REQUESTS_MAX {
-            let answer = self.request(method, path, headers, body).await;
+            let response = self.request(method, path, headers, body).await;
             self.inspect().await;
-            match answer {
-                Some(answer) if answer.status < 500 => return answer,
+            match response {
+                Some(response) if response.status < 500 => return response,
                 _ => self.world.clock.advance(Duration::from_secs(1)),
             }
         }
@@ -320,16 +320,16 @@ impl Runner<'_> {
             return;
         }
         let event = queue.event(&messages);
-        let answer = if is_for_worker {
+        let response = if is_for_worker {
             Box::pin(self.serve_by_worker(kind, event)).await
         } else {
             Box::pin(self.serve_by_sender(kind, event)).await
         };
-        if let Some(answer) = answer
-            && answer["batchItemFailures"].as_array().unwrap().len() < messages.len()
+        if let Some(response) = response
+            && response["batchItemFailures"].as_array().unwrap().len() < messages.len()
             && self.world.wire.acknowledges()
         {
-            queue.delete_acknowledged(&messages, &answer).await;
+            queue.delete_acknowledged(&messages, &response).await;
         }
     }
 
@@ -345,7 +345,7 @@ impl Runner<'_> {
         let started = |clock: &Arc<ManualClock>| Arc::strong_count(clock) - 2;
         let served = serve(world, worker, kind, event);
         let advance = || works.advance(&world.clock, started(&clock));
-        let answer = world
+        let response = world
             .wire
             .process_at_work(&world.clock, served, advance)
             .await;
@@ -353,7 +353,7 @@ impl Runner<'_> {
         while Arc::strong_count(&clock) > 1 || !works.is_empty() {
             tokio::task::yield_now().await;
         }
-        answer
+        response
     }
 
     /// Serves by the world's sender. In a story with stored secrets, by a sender that may have to
@@ -371,16 +371,16 @@ impl Runner<'_> {
                 Some(callback) => callback,
                 None => world.another_callback().await.ok()?,
             };
-            let answer = callback
+            let response = callback
                 .handle(serde_json::from_value(event).unwrap())
                 .await
                 .unwrap();
-            Some((callback, serde_json::to_value(answer).unwrap()))
+            Some((callback, serde_json::to_value(response).unwrap()))
         };
         // A sender that cannot start answers nothing, like one that dies.
-        let (callback, answer) = world.wire.process(&world.clock, served).await??;
+        let (callback, response) = world.wire.process(&world.clock, served).await??;
         self.callback = Some(callback);
-        Some(answer)
+        Some(response)
     }
 
     /// Serves every message when it becomes visible, until the queues are empty.

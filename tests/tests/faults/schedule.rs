@@ -1,4 +1,4 @@
-//! What goes wrong in one run of a story, and its name: `3:lost+7:unsent`.
+//! What goes wrong in one run of a story, and its name: `3:lost+7:crash-before`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,13 +14,13 @@ pub(crate) struct Schedule(BTreeMap<usize, Fault>);
 /// A fault's name in the name of a schedule.
 pub(crate) fn word(fault: Fault) -> &'static str {
     match fault {
-        Fault::CrashBefore => "unsent",
-        Fault::CrashAfter => "unheard",
+        Fault::CrashBefore => "crash-before",
+        Fault::CrashAfter => "crash-after",
         Fault::Lost => "lost",
         Fault::AlwaysLost => "always-lost",
         Fault::Throttled => "throttled",
         Fault::AlwaysThrottled => "always-throttled",
-        Fault::Refused => "refused",
+        Fault::AccessDenied => "denied",
     }
 }
 

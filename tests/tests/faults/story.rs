@@ -30,7 +30,7 @@ pub(crate) struct Story {
     /// One request body for each operation.
     pub(crate) bodies: &'static [fn() -> Value],
     /// What each receiver answers first: status and `Retry-After`.
-    pub(crate) answers: &'static [(u16, Option<&'static str>)],
+    pub(crate) responses: &'static [(u16, Option<&'static str>)],
     /// The statuses that it may end in: the first when nothing goes wrong, else any of them,
     /// because a fault can prevent a step.
     ends: &'static [&'static str],
@@ -58,7 +58,7 @@ const PLAIN: Story = Story {
     name: "",
     processes: &[],
     bodies: &[],
-    answers: &[],
+    responses: &[],
     ends: &["completed"],
     lost_attempts: 0,
     work: None,
@@ -90,7 +90,7 @@ pub(crate) static STORIES: [Story; 12] = [
                 "deadline_seconds": 4 * HOUR_SECS,
             })
         }],
-        answers: &[(500, None)],
+        responses: &[(500, None)],
         lost_attempts: 1,
         ..PLAIN
     },
@@ -192,7 +192,7 @@ pub(crate) static STORIES: [Story; 12] = [
         name: "stored-secrets",
         processes: &[Submit, Process::Worker, Callback, Wait(600), Callback],
         bodies: &[|| json!({"function": "demo.echo", "arguments": {"n": 1}})],
-        answers: &[(503, Some("600"))],
+        responses: &[(503, Some("600"))],
         faulted: Some(2..5),
         has_stored_secrets: true,
         ..PLAIN

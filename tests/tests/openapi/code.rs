@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use shared::domain::callback::{CallbackStatus, Event};
+use shared::domain::callback::{CallbackEvent, CallbackStatus};
 use shared::domain::operation::FailureCode;
 use shared::domain::transition::Status;
 use shared::http::ROUTES;
-use shared::request::Code;
+use shared::request::ErrorCode;
 use submit::forrst::protocol::{ExtensionName, Spelling};
 use tests::openapi::{Document, EXTENSIBLE, Route};
 
@@ -47,7 +47,7 @@ pub(crate) fn code_faults(document: &Document) -> Vec<String> {
     [
         (
             words(&format!("/ErrorCode/{EXTENSIBLE}")),
-            served(&Code::ALL.map(Code::as_str)),
+            served(&ErrorCode::ALL.map(ErrorCode::as_str)),
         ),
         (
             words(&format!("/FailureCode/{EXTENSIBLE}")),
@@ -63,7 +63,7 @@ pub(crate) fn code_faults(document: &Document) -> Vec<String> {
         ),
         (
             words("/CallbackEvent/enum"),
-            served(&Event::ALL.map(Event::as_str)),
+            served(&CallbackEvent::ALL.map(CallbackEvent::as_str)),
         ),
         (requested, served(&extensions)),
         (returned, served(&extensions)),

@@ -14,7 +14,7 @@ use tests::queues::QueueKind;
 use tests::receiver::Receiver;
 use tests::samples::incompressible;
 use tests::wire::{Fault, Outage, Service};
-use tests::world::{Answer, World, event};
+use tests::world::{Response, World, event};
 use tokio::sync::OnceCell;
 
 static BUNDLE: SharedBundle =
@@ -81,13 +81,13 @@ async fn examples() {
         let media = format!("{pointer}/post/requestBody/content/application~1json/examples");
         for (name, example) in document.at(&media).as_object().unwrap() {
             let body = example["value"].to_string();
-            let answer = world
+            let response = world
                 .while_waiting(None, world.request("POST", path, &[], &body))
                 .await;
             assert!(
-                (200..300).contains(&answer.status),
+                (200..300).contains(&response.status),
                 "{name}: {}",
-                answer.text
+                response.text
             );
         }
     }
@@ -100,7 +100,7 @@ async fn submits(world: &World) {
     let key = [("idempotency-key", "order-17")];
     submit(&key, ECHO).await;
     submit(&key, ECHO).await;
-    world.rest().await;
+    world.drain().await;
     submit(&key, ECHO).await;
     submit(&key, r#"{"function":"demo.echo","arguments":{"n":1}}"#).await;
     let waiting = submit(&[("prefer", "wait=1")], ECHO);
@@ -109,8 +109,8 @@ async fn submits(world: &World) {
         submit(&[], body).await;
     }
     for body in DEFAULTS {
-        let answer = submit(&[], body).await;
-        assert_eq!(answer.status, 202, "{body}: {}", answer.text);
+        let response = submit(&[], body).await;
+        assert_eq!(response.status, 202, "{body}: {}", response.text);
     }
     submit(&[], r#"{"function":"demo.ech"}"#).await;
     submit(&[], r#"{"function":"demo.echo","version":"9.0.0"}"#).await;
@@ -154,7 +154,7 @@ async fn ends(world: &World) {
     act("DELETE", &id, "", &[]).await;
     act("POST", &id, "/redeliver", &[]).await;
     act("POST", &id, "/cancel", &[("if-match", "\"another\"")]).await;
-    world.rest().await;
+    world.drain().await;
     world.show(&id).await;
     act("POST", &id, "/cancel", &[]).await;
     for (method, verb) in [("POST", "/redeliver"), ("POST", "/cancel"), ("DELETE", "")] {
@@ -162,7 +162,7 @@ async fn ends(world: &World) {
         act(method, &id, verb, &[("if-none-match", "*")]).await;
     }
     act("POST", &id, "/redeliver", &[]).await;
-    world.rest().await;
+    world.drain().await;
     act("DELETE", &id, "", &[]).await;
     for (method, verb) in [
         ("GET", ""),
@@ -173,7 +173,7 @@ async fn ends(world: &World) {
         act(method, UNKNOWN, verb, &[]).await;
     }
     let failed = world.submit(json!({"function": "demo.fail"})).await;
-    world.rest().await;
+    world.drain().await;
     world.show(failed.json["id"].as_str().unwrap()).await;
 }
 
@@ -220,7 +220,7 @@ async fn refused_calls(world: &World) {
         call
     };
     let ended = world.submit(json!({"function": "demo.echo"})).await;
-    world.rest().await;
+    world.drain().await;
     let operation = json!({"operation_id": ended.json["id"]});
 
     let mut other_protocol = call("demo.echo", &json!({}));
@@ -267,7 +267,7 @@ async fn failures() {
     let world = World::start().await;
     let key = [("idempotency-key", "corrupt")];
     let id = id(&world.request("POST", "/operations", &key, ECHO).await);
-    world.rest().await;
+    world.drain().await;
     for is_out_of_reach in [true, false] {
         suffer(&world, is_out_of_reach);
         if !is_out_of_reach {
@@ -299,14 +299,14 @@ async fn callbacks() {
     ] {
         world.submit(body).await;
     }
-    world.rest().await;
+    world.drain().await;
     let mut body: Value = serde_json::from_str(ENDLESS).unwrap();
     body["callback_url"] = json!(url);
     let id = id(&world.submit(body).await);
     world
         .request("POST", &format!("/operations/{id}/cancel"), &[], "")
         .await;
-    world.rest().await;
+    world.drain().await;
 }
 
 /// Requests to which the gateway itself responds.
@@ -335,20 +335,20 @@ fn call(function: &str, arguments: &Value) -> Value {
     })
 }
 
-async fn send(world: &World, call: &Value) -> Answer {
+async fn send(world: &World, call: &Value) -> Response {
     world
         .request("POST", "/forrst", &[], &call.to_string())
         .await
 }
 
-fn id(answer: &Answer) -> String {
-    answer.json["id"].as_str().unwrap().to_owned()
+fn id(response: &Response) -> String {
+    response.json["id"].as_str().unwrap().to_owned()
 }
 
 fn suffer(world: &World, is_out_of_reach: bool) {
     let outage = Outage {
         service: Service::Store,
-        fault: Fault::Refused,
+        fault: Fault::AccessDenied,
         only: String::new(),
     };
     let outages = if is_out_of_reach {

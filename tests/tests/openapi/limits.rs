@@ -15,15 +15,15 @@ pub(crate) fn faults(document: &Document) -> Vec<String> {
     for (pointer, limit) in [
         (
             format!("{schemas}/TtlSeconds/minimum"),
-            u64::from(bounds::TTL_SECS_MIN),
+            u64::from(bounds::RETENTION_SECS_MIN),
         ),
         (
             format!("{schemas}/TtlSeconds/maximum"),
-            u64::from(bounds::TTL_SECS_MAX),
+            u64::from(bounds::RETENTION_SECS_MAX),
         ),
         (
             format!("{schemas}/TtlSeconds/default"),
-            u64::from(bounds::TTL_SECS_DEFAULT),
+            u64::from(bounds::RETENTION_SECS_DEFAULT),
         ),
         (
             format!("{schemas}/DeadlineSeconds/minimum"),

@@ -23,7 +23,7 @@ async fn picky_queue(refused: Vec<Vec<usize>>) -> (Queue, mpsc::UnboundedReceive
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let (batches, received) = mpsc::unbounded_channel();
     let refused = Mutex::new(refused.into_iter());
-    let answer = move |body: Bytes| {
+    let response = move |body: Bytes| {
         let request: Value = serde_json::from_slice(&body).unwrap();
         let entries = request["Entries"].as_array().unwrap();
         let bodies = entries
@@ -40,11 +40,11 @@ async fn picky_queue(refused: Vec<Vec<usize>>) -> (Queue, mpsc::UnboundedReceive
                 successful.push(json!({"Id": id, "MessageId": "1", "MD5OfMessageBody": ""}));
             }
         }
-        let answer = json!({"Successful": successful, "Failed": failed}).to_string();
-        std::future::ready(([(CONTENT_TYPE, "application/x-amz-json-1.0")], answer))
+        let response = json!({"Successful": successful, "Failed": failed}).to_string();
+        std::future::ready(([(CONTENT_TYPE, "application/x-amz-json-1.0")], response))
     };
-    let answer = Arc::new(answer);
-    let router = Router::new().fallback(move |body: Bytes| answer(body));
+    let response = Arc::new(response);
+    let router = Router::new().fallback(move |body: Bytes| response(body));
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
     let environment = Environment::from_iter([
         ("AWS_REGION", "us-east-1"),

@@ -53,12 +53,12 @@ pub(super) async fn everything(world: &World) -> Everything {
     let body = json!({"function": "demo.echo", "arguments": large, "metadata": large});
     let ended = submit(world, body).await;
     let half_erased = submit(world, echo()).await;
-    world.rest().await;
+    world.drain().await;
     world.wire.reset();
-    world.wire.plan([(2, Fault::Refused)]);
+    world.wire.plan([(2, Fault::AccessDenied)]);
     let path = format!("/operations/{half_erased}");
-    let answer = Box::pin(world.request("DELETE", &path, &[], "")).await;
-    assert_eq!(answer.status, 503);
+    let response = Box::pin(world.request("DELETE", &path, &[], "")).await;
+    assert_eq!(response.status, 503);
     world.wire.plan([]);
     let expired = created(world, 1, |operation| {
         operation.expires_at = operation.created_at;
@@ -86,10 +86,10 @@ async fn bobs_items(world: &World) -> Vec<Item> {
 
 async fn submit_as_bob(world: &World) {
     let body = echo().to_string();
-    let answer = world
+    let response = world
         .request_of("bob", "POST", "/operations", &[], body.as_bytes())
         .await;
-    assert_eq!(answer.status, 202);
+    assert_eq!(response.status, 202);
 }
 
 #[tokio::test]
@@ -151,7 +151,7 @@ async fn a_record_that_cannot_be_read_is_left_and_listed() {
     let world = World::start().await;
     let corrupt = submit(&world, echo()).await;
     submit(&world, echo()).await;
-    world.rest().await;
+    world.drain().await;
     tamper(
         &world,
         &corrupt,
@@ -205,11 +205,11 @@ async fn after_an_outage_a_second_run_continues() {
     for _ in 0..3 {
         submit(&world, echo()).await;
     }
-    world.rest().await;
+    world.drain().await;
     // One query for the keys, then three requests for each operation: the second operation's mark
     // is refused.
     world.wire.reset();
-    world.wire.plan([(5, Fault::Refused)]);
+    world.wire.plan([(5, Fault::AccessDenied)]);
     tool(&world, false).run(&mut |_| {}).await.unwrap_err();
     world.wire.plan([]);
     let outcome = tool(&world, false).run(&mut |_| {}).await.unwrap();

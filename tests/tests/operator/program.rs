@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 use shared::aws::{Aws, http_connector};
 use shared::clock::{Clock as _, SystemClock};
 use shared::config::Environment;
-use shared::domain::callback::{Callback, Event};
+use shared::domain::callback::{Callback, CallbackEvent};
 use shared::domain::id::{ClaimId, CreateId, OperationId};
 use shared::domain::operation::{Operation, Progress, Trace};
 use shared::random::{Random, SeededRandom};
-use shared::store::{Claimed, Created, Draft, Store};
+use shared::store::{ClaimOutcome, CreateOutcome, Draft, Store};
 use tests::bundle::binaries;
 use tests::samples::pending_operation;
 use tests::terminal::{HOSTILE, assert_visible};
@@ -121,7 +121,7 @@ impl Local {
         let claim = self
             .store
             .claim(&id, &operation.create_id, claim_id, lease, now);
-        let Claimed::Held(held) = claim.await.unwrap() else {
+        let ClaimOutcome::Held(held) = claim.await.unwrap() else {
             panic!("it is held");
         };
         let progress = Progress {
@@ -150,7 +150,7 @@ impl Local {
         with(&mut operation);
         let draft = Draft::new(&operation);
         let created = self.store.create(&draft, SystemClock.now()).await;
-        assert!(matches!(created.unwrap(), Created::New));
+        assert!(matches!(created.unwrap(), CreateOutcome::New));
         operation.id.to_string()
     }
 }
@@ -279,7 +279,7 @@ async fn texts_of_callers_and_functions_are_escaped_and_keep_their_value_in_json
             operation.origin.request_id = Some(HOSTILE.to_owned());
             operation.origin.trace = Some(trace);
             let url = format!("https://example.com/{HOSTILE}?secret");
-            operation.callback = Some(Callback::new(url, Event::ALL.to_vec()));
+            operation.callback = Some(Callback::new(url, CallbackEvent::ALL.to_vec()));
         })
         .await;
     local.report_progress(&stored).await;

@@ -7,9 +7,9 @@ use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
 use operator::requeue::{Need, Progress, Requeue, Requeued};
 use serde_json::{Value, json};
 use shared::clock::Clock as _;
-use shared::domain::callback::Event;
+use shared::domain::callback::CallbackEvent;
 use shared::domain::id::OperationId;
-use shared::domain::limits::{CALLBACK_ANNOUNCEMENT_SECS, QUEUE_DELAY_SECS_MAX};
+use shared::domain::limits::{CALLBACK_FALLBACK_DELAY_SECS, QUEUE_DELAY_SECS_MAX};
 use shared::queue::{Dispatch, WakeUp};
 use shared::store::table;
 use tests::queues::QueueKind;
@@ -70,7 +70,7 @@ pub(super) async fn one_of_each(world: &World, receiver: &Receiver) -> Vec<Opera
         get(world, &attempted).await.callback.unwrap().attempts_made,
         1
     );
-    let unannounced = submit(world, echo()).await;
+    let without_wake_up = submit(world, echo()).await;
     assert!(world.pump(QueueKind::Dispatch).await);
     let backing_off = submit(world, with_callback("demo.fail", retried)).await;
     assert!(world.pump(QueueKind::Dispatch).await);
@@ -79,7 +79,7 @@ pub(super) async fn one_of_each(world: &World, receiver: &Receiver) -> Vec<Opera
     assert_eq!(world.request("POST", &path, &[], "").await.status, 200);
     let held = submit(world, echo()).await;
     claim_and_vanish(world, &held).await;
-    let mut ids = vec![attempted, unannounced, backing_off, cancelled, held];
+    let mut ids = vec![attempted, without_wake_up, backing_off, cancelled, held];
     // Enough for more than one batch.
     for _ in 0..12 {
         ids.push(submit(world, echo()).await);
@@ -119,7 +119,7 @@ async fn after_a_purge_every_operation_ends_and_its_callback_is_delivered() {
     let requeued = requeue(&world).await;
     assert_eq!((requeued.live, requeued.due), (14, 3));
     assert_eq!(messages(&world).await, 17);
-    world.rest().await;
+    world.drain().await;
     assert_all_ended(&world, &receiver, &ids).await;
     // The attempt that failed, and one for each operation.
     assert_eq!(receiver.received().len(), 18);
@@ -133,7 +133,7 @@ async fn while_no_message_is_lost_repeated_runs_change_nothing() {
     for _ in 0..2 {
         requeue(&world).await;
     }
-    world.rest().await;
+    world.drain().await;
     assert_all_ended(&world, &receiver, &ids).await;
     assert_eq!(receiver.received().len(), 18);
     // Claimed once and ended once, except for the operations that need another attempt and the
@@ -170,10 +170,10 @@ async fn operations_of_a_restored_table_continue_from_their_stored_state() {
         let put = world.dynamodb.put_item().table_name("restored");
         put.set_item(Some(item)).send().await.unwrap();
     }
-    world.rest().await;
+    world.drain().await;
     assert_eq!(get(&world, &ids[16]).await.lock_version, 1);
     requeue(&world).await;
-    world.rest().await;
+    world.drain().await;
     assert_all_ended(&world, &receiver, &ids).await;
 }
 
@@ -182,11 +182,11 @@ async fn ended_expired_and_erased_operations_get_no_message() {
     let world = World::start().await;
     let ended = submit(&world, echo()).await;
     let erased = submit(&world, echo()).await;
-    world.rest().await;
+    world.drain().await;
     let path = format!("/operations/{erased}");
     assert_eq!(world.request("DELETE", &path, &[], "").await.status, 204);
     let not_asked_for = created(&world, 1, |operation| {
-        operation.callback.as_mut().unwrap().events = vec![Event::Failed];
+        operation.callback.as_mut().unwrap().events = vec![CallbackEvent::Failed];
     })
     .await;
     let path = format!("/operations/{}/cancel", not_asked_for.id);
@@ -226,11 +226,11 @@ async fn messages_are_delayed_until_a_function_can_act_on_them() {
     let at = world.next_message_at(QueueKind::Dispatch).unwrap();
     assert!(at >= claimed_at + LEASE, "{at}");
     assert!(at <= claimed_at + LEASE + Duration::from_secs(1), "{at}");
-    world.rest().await;
+    world.drain().await;
 
     // After any wake-up that may already be in the queue, but within SQS's longest delay.
     for (retry_after, delay_secs) in [
-        ("60", 60 + CALLBACK_ANNOUNCEMENT_SECS),
+        ("60", 60 + CALLBACK_FALLBACK_DELAY_SECS),
         ("3600", QUEUE_DELAY_SECS_MAX),
     ] {
         receiver.answer_next([(503, Some(retry_after))]);
@@ -244,7 +244,7 @@ async fn messages_are_delayed_until_a_function_can_act_on_them() {
         let at = world.next_message_at(QueueKind::Callback).unwrap();
         assert!(at >= attempted_at + delay, "{at}");
         assert!(at <= attempted_at + delay + Duration::from_secs(1), "{at}");
-        world.rest().await;
+        world.drain().await;
         let callback = get(&world, &id).await.callback.unwrap();
         assert_eq!(callback.attempts_made, 2);
         let waited = callback.attempts[1].at.since(attempted_at).as_secs();
@@ -325,7 +325,7 @@ async fn after_an_outage_a_second_run_continues() {
     }
     world.wire.set_outages(&[]);
     assert_eq!(requeue(&world).await.sent, 3);
-    world.rest().await;
+    world.drain().await;
     assert_eq!(requeue(&world).await.live, 0);
 }
 

@@ -93,7 +93,7 @@ async fn payloads_are_shown_on_request_whether_inline_or_external() {
         let arguments = json!({"text": text});
         let body = json!({"function": "demo.echo", "arguments": arguments, "metadata": {"n": 1}});
         let id = submit(&world, body).await;
-        world.rest().await;
+        world.drain().await;
         let now = world.clock.now();
         let hidden = show_at(&world, &id, false, now).await;
         assert!(!hidden.to_string().contains(&text));
@@ -111,7 +111,7 @@ async fn expired_half_erased_and_erased_operations_are_shown() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let id = submit(&world, with_callback(&receiver)).await;
-    world.rest().await;
+    world.drain().await;
 
     let expires_at = get(&world, &id).await.expires_at;
     let expired = show_at(&world, &id, false, expires_at).await;
@@ -120,7 +120,7 @@ async fn expired_half_erased_and_erased_operations_are_shown() {
 
     let path = format!("/operations/{id}");
     world.wire.reset();
-    world.wire.plan([(2, Fault::Refused)]);
+    world.wire.plan([(2, Fault::AccessDenied)]);
     assert_eq!(world.request("DELETE", &path, &[], "").await.status, 503);
     world.wire.plan([]);
     let half_erased = show(&world, &id).await;

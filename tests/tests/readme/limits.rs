@@ -35,8 +35,8 @@ fn callers_limits() -> Vec<(&'static str, String)> {
             "errors that a response lists",
             format!(
                 "{}; in arguments of more than {values} values, those among the first {values}",
-                limits::FAULTS_MAX,
-                values = limits::FAULTY_VALUES_MAX
+                limits::ERRORS_LISTED_MAX,
+                values = limits::ARGUMENT_VALUES_CHECKED_MAX
             ),
         ),
         ("function name", chars(limits::FUNCTION_NAME_CHARS_MAX)),
@@ -54,8 +54,11 @@ fn callers_limits() -> Vec<(&'static str, String)> {
         (
             "`ttl_seconds`",
             by_default(
-                span(limits::TTL_SECS_MIN.into(), limits::TTL_SECS_MAX.into()),
-                time(limits::TTL_SECS_DEFAULT.into()),
+                span(
+                    limits::RETENTION_SECS_MIN.into(),
+                    limits::RETENTION_SECS_MAX.into(),
+                ),
+                time(limits::RETENTION_SECS_DEFAULT.into()),
             ),
         ),
         (

@@ -57,7 +57,7 @@ async fn verifies_every_outcome(api: &Api, language: &Language, key: &str) {
             json!({"text": TEXT}),
             "{context}"
         );
-        let operation = api.reaches(&id, status).await.json();
+        let operation = api.wait_for_status(&id, status).await.json();
         for member in ["result", "errors"] {
             assert_eq!(
                 event["data"].get(member),
@@ -134,6 +134,6 @@ async fn submit(api: &Api, function: &str, arguments: &Value, receiver: &Receive
 }
 
 async fn attempts(api: &Api, id: &str, status: &str) -> Vec<Value> {
-    let callback = api.callback_reaches(id, status).await;
+    let callback = api.wait_for_callback_status(id, status).await;
     callback["attempts"].as_array().unwrap().clone()
 }

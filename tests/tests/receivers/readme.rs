@@ -73,14 +73,14 @@ async fn the_receivers_accept_genuine_callbacks_and_act_only_on_their_own_operat
         .await;
 
         let own = next_id(&mut acted_on).await;
-        submitter.callback_reaches(&own, "delivered").await;
+        submitter.wait_for_callback_status(&own, "delivered").await;
 
         let url = format!("http://{address}/hook");
         let references = ["a guess".into(), json!(["a guess"]), Value::Null];
         let others = references.map(|reference| json!({"reference": reference}));
         for metadata in others.into_iter().chain([json!({})]) {
             let id = submit(&api, &url, &metadata).await;
-            let callback = api.callback_reaches(&id, "delivered").await;
+            let callback = api.wait_for_callback_status(&id, "delivered").await;
             assert_eq!(callback["attempts"][0]["status_code"], 204, "{callback}");
         }
         for case in &cases {

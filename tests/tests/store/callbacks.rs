@@ -1,26 +1,26 @@
 //! What the store records about callbacks.
 
-use shared::domain::callback::{Attempt, CallbackStatus};
+use shared::domain::callback::{CallbackStatus, DeliveryAttempt};
 use shared::domain::delivery::{DeliveryOutcome, DueCallback};
-use shared::domain::id::AttemptId;
+use shared::domain::id::DeliveryAttemptId;
 use shared::domain::json::Json;
 use shared::domain::limits::CALLBACK_RETENTION_SECS;
 use shared::domain::operation::{Operation, Payload};
 use shared::domain::precondition::Preconditions;
-use shared::store::{AttemptRecord, EraseOutcome, Recorded};
+use shared::store::{AttemptRecord, EraseOutcome, RecordOutcome};
 use tests::samples::incompressible;
 
 use super::{Fixture, NOW, due, owner, secs};
 
 fn record(number: u8, outcome: DeliveryOutcome) -> AttemptRecord {
-    let attempt = Attempt {
+    let attempt = DeliveryAttempt {
         at: NOW + secs(u64::from(number)),
         status_code: None,
         error: Some("timed out".into()),
         duration_ms: 5000,
     };
     AttemptRecord {
-        id: AttemptId::from_bytes([number; 16]),
+        id: DeliveryAttemptId::from_bytes([number; 16]),
         attempt,
         outcome,
         kept_max: 3,
@@ -38,7 +38,7 @@ async fn record_next(
         .record_attempt(&due(operation), &record(number, outcome), NOW)
         .await
         .unwrap();
-    assert_eq!(written, Recorded::Written);
+    assert_eq!(written, RecordOutcome::Written);
     fixture.get(&operation.id).await
 }
 
@@ -199,12 +199,12 @@ async fn an_attempt_of_a_live_or_absent_operation_is_refused() {
         .record_attempt(&due(&live), &record(1, outcome), NOW)
         .await
         .unwrap();
-    assert_eq!(refused, Recorded::Refused);
+    assert_eq!(refused, RecordOutcome::Refused);
     let missing = fixture.accepted();
     let refused = fixture
         .store
         .record_attempt(&due(&missing), &record(1, outcome), NOW)
         .await
         .unwrap();
-    assert_eq!(refused, Recorded::Refused);
+    assert_eq!(refused, RecordOutcome::Refused);
 }

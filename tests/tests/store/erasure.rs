@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use shared::clock::ManualClock;
-use shared::domain::callback::Attempt;
+use shared::domain::callback::DeliveryAttempt;
 use shared::domain::delivery::DeliveryOutcome;
-use shared::domain::id::{AttemptId, ClaimId};
+use shared::domain::id::{ClaimId, DeliveryAttemptId};
 use shared::domain::json::Json;
 use shared::domain::limits::GONE_RETENTION;
 use shared::domain::operation::{Operation, Payload};
@@ -15,8 +15,8 @@ use shared::domain::precondition::Preconditions;
 use shared::domain::time::Timestamp;
 use shared::store::table::TABLE_KEYS;
 use shared::store::{
-    AttemptRecord, CancelOutcome, Claimed, Created, Draft, EraseOutcome, Finished, ListFilter,
-    Recorded, StoreError,
+    AttemptRecord, CancelOutcome, ClaimOutcome, CreateOutcome, Draft, EraseOutcome, FinishOutcome,
+    ListFilter, RecordOutcome, StoreError,
 };
 use tests::samples::incompressible;
 use tests::wire::Fault;
@@ -34,7 +34,7 @@ fn large() -> Payload {
 async fn end_and_erase(fixture: &Fixture, operation: &Operation, now: Timestamp) {
     let held = fixture.hold(operation, now).await;
     let completed = fixture.store.complete(&held, &json("1"), now).await;
-    assert!(matches!(completed.unwrap(), Finished::Written(_)));
+    assert!(matches!(completed.unwrap(), FinishOutcome::Written(_)));
     erase(fixture, operation, now).await;
 }
 
@@ -47,7 +47,7 @@ async fn erase(fixture: &Fixture, operation: &Operation, now: Timestamp) {
 }
 
 /// A create that was applied and whose answer was lost.
-async fn create_with_lost_answer(fixture: &Fixture, draft: &Draft) {
+async fn create_with_lost_response(fixture: &Fixture, draft: &Draft) {
     fixture.wire.plan([(0, Fault::AlwaysLost)]);
     assert!(fixture.store.create(draft, NOW).await.is_err());
     fixture.wire.plan([]);
@@ -67,7 +67,7 @@ async fn an_erase_leaves_only_a_tombstone() {
     let stale = fixture.hold(&operation, NOW - LEASE).await;
     let held = fixture.hold(&operation, NOW).await;
     let refused = fixture.store.complete(&stale, &result, NOW).await;
-    assert!(matches!(refused.unwrap(), Finished::Lost));
+    assert!(matches!(refused.unwrap(), FinishOutcome::Lost));
     fixture.store.complete(&held, &result, NOW).await.unwrap();
     assert_eq!(fixture.items(&operation.id).await.len(), 5);
     erase(&fixture, &operation, NOW + MOMENT).await;
@@ -109,8 +109,8 @@ async fn an_erased_operation_is_absent_even_by_a_clock_that_is_behind() {
     let held = fixture.hold(&operation, NOW).await;
     store.complete(&held, &json("1"), NOW).await.unwrap();
     let record = AttemptRecord {
-        id: AttemptId::from_bytes([1; 16]),
-        attempt: Attempt {
+        id: DeliveryAttemptId::from_bytes([1; 16]),
+        attempt: DeliveryAttempt {
             at: NOW,
             status_code: Some(200),
             error: None,
@@ -143,15 +143,15 @@ async fn an_erased_operation_is_absent_even_by_a_clock_that_is_behind() {
             assert_eq!(list.await.unwrap().operations, []);
             let claim_id = ClaimId::from_bytes([1; 16]);
             let claimed = store.claim(&operation.id, &operation.create_id, claim_id, LEASE, now);
-            assert!(matches!(claimed.await.unwrap(), Claimed::Absent));
+            assert!(matches!(claimed.await.unwrap(), ClaimOutcome::Absent));
             let completed = store.complete(&held, &json("2"), now).await;
-            assert!(matches!(completed.unwrap(), Finished::Lost));
+            assert!(matches!(completed.unwrap(), FinishOutcome::Lost));
             let cancelled = store
                 .cancel(&operation.id, &alice, &Preconditions::NONE, now)
                 .await;
             assert!(matches!(cancelled.unwrap(), CancelOutcome::Absent));
             let recorded = store.record_attempt(&due(&ended), &record, now).await;
-            assert_eq!(recorded.unwrap(), Recorded::Refused);
+            assert_eq!(recorded.unwrap(), RecordOutcome::Refused);
             assert_eq!(store.start_round(&ended, now).await.unwrap(), None);
         }
         assert_eq!(fixture.record(&operation.id).await, Some(stored));
@@ -221,7 +221,7 @@ async fn a_retried_erase_does_not_erase_a_successor() {
         fixture.create(&first).await;
         let held = fixture.hold(&first, NOW).await;
         let completed = fixture.store.complete(&held, &json("1"), NOW).await;
-        assert!(matches!(completed.unwrap(), Finished::Written(_)));
+        assert!(matches!(completed.unwrap(), FinishOutcome::Written(_)));
         let second = Operation {
             id: first.id.clone(),
             ..large()
@@ -235,7 +235,7 @@ async fn a_retried_erase_does_not_erase_a_successor() {
             if has_ended {
                 let held = fixture.hold(&second, NOW).await;
                 let failed = fixture.store.fail(&held, &[], NOW).await;
-                assert!(matches!(failed.unwrap(), Finished::Written(_)));
+                assert!(matches!(failed.unwrap(), FinishOutcome::Written(_)));
             }
             fixture.get(&second.id).await
         };
@@ -256,12 +256,12 @@ async fn a_retried_create_does_not_bring_back_an_erased_operation() {
     for erased_at in [NOW, NOW + MOMENT, NOW + secs(4), NOW - secs(2)] {
         let operation = fixture.accepted();
         let draft = Draft::new(&operation);
-        create_with_lost_answer(&fixture, &draft).await;
+        create_with_lost_response(&fixture, &draft).await;
         end_and_erase(&fixture, &operation, erased_at).await;
         let tombstone = fixture.record(&operation.id).await;
 
         let again = fixture.store.create(&draft, NOW).await.unwrap();
-        assert!(matches!(again, Created::New), "{again:?}");
+        assert!(matches!(again, CreateOutcome::New), "{again:?}");
         assert_eq!(fixture.record(&operation.id).await, tombstone);
         assert_eq!(fixture.store.get(&operation.id, NOW).await.unwrap(), None);
     }
@@ -274,7 +274,7 @@ async fn a_retried_create_does_not_replace_a_later_tombstone() {
     let fixture = Fixture::start().await;
     let first = fixture.accepted();
     let draft = Draft::new(&first);
-    create_with_lost_answer(&fixture, &draft).await;
+    create_with_lost_response(&fixture, &draft).await;
     end_and_erase(&fixture, &first, NOW + MOMENT).await;
     let second = Operation {
         id: first.id.clone(),
@@ -285,16 +285,16 @@ async fn a_retried_create_does_not_replace_a_later_tombstone() {
         .store
         .create(&Draft::new(&second), NOW + 2 * MOMENT)
         .await;
-    assert!(matches!(created.unwrap(), Created::New));
+    assert!(matches!(created.unwrap(), CreateOutcome::New));
     end_and_erase(&fixture, &second, NOW + 3 * MOMENT).await;
 
     let again = fixture.store.create(&draft, NOW).await.unwrap();
-    assert!(matches!(again, Created::Erased), "{again:?}");
+    assert!(matches!(again, CreateOutcome::Erased), "{again:?}");
     let (id, later) = (&first.id, NOW + 4 * MOMENT);
     assert_eq!(fixture.store.get(id, later).await.unwrap(), None);
     // The successor does not come back either.
     let again = fixture.store.create(&Draft::new(&second), later).await;
-    assert!(matches!(again.unwrap(), Created::New));
+    assert!(matches!(again.unwrap(), CreateOutcome::New));
     assert_eq!(fixture.store.get(id, later).await.unwrap(), None);
     // A new submit finds the id free.
     let third = Operation {
@@ -303,7 +303,7 @@ async fn a_retried_create_does_not_replace_a_later_tombstone() {
         ..fixture.accepted()
     };
     let created = fixture.store.create(&Draft::new(&third), later).await;
-    assert!(matches!(created.unwrap(), Created::New));
+    assert!(matches!(created.unwrap(), CreateOutcome::New));
     assert_eq!(fixture.store.get(id, later).await.unwrap(), Some(third));
 }
 
@@ -352,7 +352,7 @@ async fn an_erase_keeps_the_payload_items_of_a_later_submit() {
     fixture.create(&first).await;
     let held = fixture.hold(&first, NOW).await;
     let completed = fixture.store.complete(&held, &json("1"), NOW).await;
-    assert!(matches!(completed.unwrap(), Finished::Written(_)));
+    assert!(matches!(completed.unwrap(), FinishOutcome::Written(_)));
     let second = |created_at| Operation {
         id: first.id.clone(),
         arguments: large(),
@@ -384,8 +384,8 @@ async fn an_erase_keeps_the_payload_items_of_a_later_submit() {
             .unwrap()
     };
     // Its arguments may have been deleted by now, so the submit has to begin again.
-    assert!(matches!(create(&early).await, Created::Erased));
-    assert!(matches!(create(&late).await, Created::New));
+    assert!(matches!(create(&early).await, CreateOutcome::Erased));
+    assert!(matches!(create(&late).await, CreateOutcome::New));
     let created = fixture.get(&late.id).await;
     let arguments = fixture.store.arguments(&created).await.unwrap();
     assert_eq!(Some(&arguments), late.arguments.json());
@@ -412,7 +412,7 @@ async fn a_result_item_is_deleted_when_its_operation_is_gone() {
         ));
         // The record still exists, so this may be an own write whose answer was lost.
         let refused = fixture.store.complete(&held, &result, NOW).await;
-        assert!(matches!(refused.unwrap(), Finished::Lost));
+        assert!(matches!(refused.unwrap(), FinishOutcome::Lost));
         assert_eq!(fixture.items(&operation.id).await.len(), 2);
         erase(&fixture, &operation, NOW).await;
         assert_eq!(fixture.items(&operation.id).await.len(), 1);
@@ -424,7 +424,7 @@ async fn a_result_item_is_deleted_when_its_operation_is_gone() {
             fixture.create(&second).await;
         }
         let refused = fixture.store.complete(&held, &result, NOW).await;
-        assert!(matches!(refused.unwrap(), Finished::Lost));
+        assert!(matches!(refused.unwrap(), FinishOutcome::Lost));
         assert_eq!(fixture.items(&operation.id).await.len(), 1);
     }
 }

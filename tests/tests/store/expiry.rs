@@ -4,17 +4,17 @@
 use std::time::Duration;
 
 use shared::clock::ManualClock;
-use shared::domain::callback::Attempt;
+use shared::domain::callback::DeliveryAttempt;
 use shared::domain::delivery::DeliveryOutcome;
-use shared::domain::id::{AttemptId, OperationId};
+use shared::domain::id::{DeliveryAttemptId, OperationId};
 use shared::domain::json::Json;
-use shared::domain::limits::{EXPIRY_MARGIN, GONE_RETENTION, LEASE_SECS_MAX, TTL_SECS_MIN};
+use shared::domain::limits::{EXPIRY_MARGIN, GONE_RETENTION, LEASE_SECS_MAX, RETENTION_SECS_MIN};
 use shared::domain::operation::{FailureCode, Operation, OperationError, Payload, Progress, State};
 use shared::domain::precondition::Preconditions;
 use shared::domain::time::Timestamp;
 use shared::store::{
-    AttemptRecord, CancelOutcome, Claimed, Created, Draft, EraseOutcome, Finished, GivenUp,
-    ListFilter, ListPage, Recorded, Renewed,
+    AttemptRecord, CancelOutcome, ClaimOutcome, CreateOutcome, Draft, EraseOutcome, FinishOutcome,
+    GiveUpOutcome, ListFilter, ListPage, RecordOutcome, RenewOutcome,
 };
 
 use shared::store::table::TTL_ATTRIBUTE;
@@ -102,19 +102,19 @@ async fn a_live_operation_whose_record_expired_is_absent_to_workers() {
     for late in after_expiry(operation.expires_at) {
         assert!(matches!(
             fixture.claim(operation, late).await,
-            Claimed::Absent
+            ClaimOutcome::Absent
         ));
         let renewed = store.renew(&held, LEASE, None, late).await;
-        assert_eq!(renewed.unwrap(), Renewed::Lost);
+        assert_eq!(renewed.unwrap(), RenewOutcome::Lost);
         for finished in [
             store.complete(&held, &json("1"), late).await,
             store.fail(&held, &[error()], late).await,
             store.retry(&held, &error(), late, late).await,
         ] {
-            assert!(matches!(finished.unwrap(), Finished::Lost));
+            assert!(matches!(finished.unwrap(), FinishOutcome::Lost));
         }
         let given_up = store.give_up(operation, &[error()], late).await;
-        assert!(matches!(given_up.unwrap(), GivenUp::MovedOn));
+        assert!(matches!(given_up.unwrap(), GiveUpOutcome::Changed));
         assert!(matches!(
             cancel(&fixture, &operation.id, late).await,
             CancelOutcome::Absent
@@ -130,8 +130,8 @@ async fn an_attempt_of_an_expired_operation_is_refused() {
     let operation = fixture.completed().await;
     let record = fixture.record(&operation.id).await;
     let attempt = AttemptRecord {
-        id: AttemptId::from_bytes([1; 16]),
-        attempt: Attempt {
+        id: DeliveryAttemptId::from_bytes([1; 16]),
+        attempt: DeliveryAttempt {
             at: NOW,
             status_code: Some(200),
             error: None,
@@ -145,7 +145,7 @@ async fn an_attempt_of_an_expired_operation_is_refused() {
             .store
             .record_attempt(&due(&operation), &attempt, late)
             .await;
-        assert_eq!(recorded.unwrap(), Recorded::Refused);
+        assert_eq!(recorded.unwrap(), RecordOutcome::Refused);
         let started = fixture.store.start_round(&operation, late).await;
         assert_eq!(started.unwrap(), None);
     }
@@ -166,16 +166,16 @@ async fn a_replay_does_not_find_an_expired_operation() {
     let early = expired - Duration::from_millis(1);
     assert!(matches!(
         fixture.store.create(&draft, early).await.unwrap(),
-        Created::Existing(_)
+        CreateOutcome::Existing(_)
     ));
     assert!(matches!(
         fixture.store.create(&draft, expired).await.unwrap(),
-        Created::New
+        CreateOutcome::New
     ));
     // The earlier incarnation's message does not claim the new one.
     assert!(matches!(
         fixture.claim(&operation, NOW).await,
-        Claimed::OtherIncarnation
+        ClaimOutcome::OtherIncarnation
     ));
     assert_eq!(fixture.get(&next.id).await, next);
 }
@@ -248,20 +248,20 @@ async fn a_live_operation_does_not_expire() {
     let renewed = store
         .renew(&held, LEASE, Some(&progress), progress.at)
         .await;
-    assert_eq!(renewed.unwrap(), Renewed::Held);
+    assert_eq!(renewed.unwrap(), RenewOutcome::Held);
     read_at(50_000).await;
     let again_at = NOW + secs(60_000);
     let retried = store
         .retry(&held, &error(), again_at, NOW + secs(50_000))
         .await;
-    assert!(matches!(retried.unwrap(), Finished::Written(_)));
+    assert!(matches!(retried.unwrap(), FinishOutcome::Written(_)));
     read_at(60_000).await;
     let held = fixture.hold(&operation, again_at).await;
     read_at(70_000).await;
 
     let end = NOW + secs(79_999);
     let completed = store.complete(&held, &json("1"), end).await.unwrap();
-    let Finished::Written(completed) = completed else {
+    let FinishOutcome::Written(completed) = completed else {
         panic!("{completed:?}")
     };
     assert_eq!(completed.expires_at, end + secs(60));
@@ -277,15 +277,15 @@ async fn a_live_operation_does_not_expire() {
 async fn a_late_create_does_not_bring_back_an_expired_operation() {
     let fixture = Fixture::start().await;
     let operation = Operation {
-        retention_secs: TTL_SECS_MIN,
+        retention_secs: RETENTION_SECS_MIN,
         ..fixture.accepted()
     };
     let draft = Draft::new(&operation);
     fixture.create(&operation).await;
     let held = fixture.hold(&operation, NOW).await;
     let completed = fixture.store.complete(&held, &json("1"), NOW).await;
-    assert!(matches!(completed.unwrap(), Finished::Written(_)));
-    let expired = NOW + secs(u64::from(TTL_SECS_MIN));
+    assert!(matches!(completed.unwrap(), FinishOutcome::Written(_)));
+    let expired = NOW + secs(u64::from(RETENTION_SECS_MIN));
     assert_eq!(
         fixture.store.get(&operation.id, expired).await.unwrap(),
         None
@@ -297,7 +297,7 @@ async fn a_late_create_does_not_bring_back_an_expired_operation() {
         .delete_expired(expired + GONE_RETENTION - secs(1))
         .await;
     let again = fixture.store.create(&draft, NOW).await.unwrap();
-    assert!(matches!(again, Created::New), "{again:?}");
+    assert!(matches!(again, CreateOutcome::New), "{again:?}");
     let read = fixture.store.get(&operation.id, expired).await;
     assert_eq!(read.unwrap(), None);
     let next = Operation {
@@ -306,7 +306,7 @@ async fn a_late_create_does_not_bring_back_an_expired_operation() {
     };
     // Nevertheless the id is free.
     let created = fixture.store.create(&Draft::new(&next), expired).await;
-    assert!(matches!(created.unwrap(), Created::New));
+    assert!(matches!(created.unwrap(), CreateOutcome::New));
     let read = fixture.store.get(&operation.id, expired).await;
     assert_eq!(read.unwrap(), Some(next.clone()));
 
@@ -335,7 +335,7 @@ async fn payload_items_expire_after_the_head_that_names_them() {
         metadata: large(),
         deadline_at: NOW + secs(300),
         expires_at: NOW + EXPIRY_MARGIN,
-        retention_secs: TTL_SECS_MIN,
+        retention_secs: RETENTION_SECS_MIN,
         ..fixture.accepted()
     };
     fixture.create(&operation).await;
@@ -379,7 +379,7 @@ async fn an_operation_given_up_late_keeps_its_metadata_unless_they_have_expired(
         let exhausted = fixture.get(&operation.id).await;
         let errors = exhausted.give_up_errors(late).unwrap();
         let given_up = fixture.store.give_up(&exhausted, &errors, late).await;
-        let GivenUp::Ended {
+        let GiveUpOutcome::Ended {
             operation: ended, ..
         } = given_up.unwrap()
         else {

@@ -17,7 +17,7 @@ use todc_utils::linearizability::WGLChecker;
 use todc_utils::linearizability::history::{Action, History};
 
 use super::{Fixture, LEASE, NOW, secs};
-use model::{Answer, Call, Fence, Model, Observed};
+use model::{Call, Fence, Model, Observed, Response};
 use task::{CALLS, Log, TASKS, race};
 
 /// Histories, one for each seed from 0. The order of calls within a history still depends on the
@@ -48,8 +48,8 @@ fn is_linearizable(log: &Log) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn concurrent_answers_agree_with_some_sequential_order() {
-    let mut answers = BTreeMap::<String, usize>::new();
+async fn concurrent_responses_agree_with_some_sequential_order() {
+    let mut responses = BTreeMap::<String, usize>::new();
     for seed in 0..HISTORIES {
         let log = history(seed).await;
         if !is_linearizable(&log) {
@@ -57,18 +57,18 @@ async fn concurrent_answers_agree_with_some_sequential_order() {
             panic!("no order explains seed {seed}:\n{}", lines.join("\n"));
         }
         for (_, action) in &log {
-            if let Action::Response((_, answer)) = action {
-                let name = answer
+            if let Action::Response((_, response)) = action {
+                let name = response
                     .as_ref()
-                    .map_or("unknown".into(), |answer| format!("{answer:?}"));
+                    .map_or("unknown".into(), |response| format!("{response:?}"));
                 let name = name.split([' ', '(']).next().unwrap().to_owned();
-                *answers.entry(name).or_default() += 1;
+                *responses.entry(name).or_default() += 1;
             }
         }
     }
-    println!("answers in histories of the seeds 0 to {HISTORIES}: {answers:?}");
+    println!("answers in histories of the seeds 0 to {HISTORIES}: {responses:?}");
     // Races without these outcomes would prove nothing.
-    for answer in [
+    for response in [
         "Busy",
         "Cancelled",
         "Claimed",
@@ -80,15 +80,18 @@ async fn concurrent_answers_agree_with_some_sequential_order() {
         "Written",
         "unknown",
     ] {
-        assert!(answers.contains_key(answer), "no call returned {answer}");
+        assert!(
+            responses.contains_key(response),
+            "no call returned {response}"
+        );
     }
 }
 
 /// A history in which every call is answered before the next is made.
-fn sequential(calls: impl IntoIterator<Item = (Call, Answer)>) -> Log {
-    let answered = |(call, answer): (Call, Answer)| {
+fn sequential(calls: impl IntoIterator<Item = (Call, Response)>) -> Log {
+    let answered = |(call, response): (Call, Response)| {
         let made = Action::Call((call.clone(), None));
-        [(0, made), (0, Action::Response((call, Some(answer))))]
+        [(0, made), (0, Action::Response((call, Some(response))))]
     };
     calls.into_iter().flat_map(answered).collect()
 }
@@ -103,10 +106,10 @@ fn at(status: Status, lock_version: u64, attempt: u32) -> Observed {
 }
 
 /// A history that begins with a create and a claim, both correct.
-fn begun() -> Vec<(Call, Answer)> {
+fn begun() -> Vec<(Call, Response)> {
     vec![
-        (Call::Create { create_id: 1 }, Answer::Created),
-        (claim(2), Answer::Claimed(at(Status::Processing, 2, 1))),
+        (Call::Create { create_id: 1 }, Response::Created),
+        (claim(2), Response::Claimed(at(Status::Processing, 2, 1))),
     ]
 }
 
@@ -126,19 +129,19 @@ const FENCE: Fence = Fence {
 #[test]
 fn a_correct_history_is_accepted() {
     let mut calls = begun();
-    calls.push((claim(3), Answer::Busy { until: NOW + LEASE }));
+    calls.push((claim(3), Response::Busy { until: NOW + LEASE }));
     calls.push((
         Call::Complete { fence: FENCE },
-        Answer::Written(at(Status::Completed, 3, 1)),
+        Response::Written(at(Status::Completed, 3, 1)),
     ));
-    calls.push((Call::Cancel, Answer::CannotCancel));
+    calls.push((Call::Cancel, Response::CannotCancel));
     assert!(is_linearizable(&sequential(calls)));
 }
 
 /// Two holders at once.
 #[test]
 fn a_claim_with_two_winners_is_rejected() {
-    let both = |version, attempt| Answer::Claimed(at(Status::Processing, version, attempt));
+    let both = |version, attempt| Response::Claimed(at(Status::Processing, version, attempt));
     for second in [both(2, 1), both(3, 2)] {
         let mut calls = begun();
         calls.push((claim(3), second));
@@ -153,7 +156,7 @@ fn an_overwritten_end_is_rejected() {
     let observed = at(Status::Cancelled, 3, 1);
     calls.push((
         Call::Cancel,
-        Answer::Cancelled {
+        Response::Cancelled {
             observed,
             by_us: true,
         },
@@ -162,7 +165,7 @@ fn an_overwritten_end_is_rejected() {
         let mut calls = calls.clone();
         calls.push((
             Call::Complete { fence: FENCE },
-            Answer::Written(at(status, version, 1)),
+            Response::Written(at(status, version, 1)),
         ));
         assert!(!is_linearizable(&sequential(calls)));
     }
@@ -172,12 +175,12 @@ fn an_overwritten_end_is_rejected() {
 #[test]
 fn a_stale_read_is_rejected() {
     let mut calls = begun();
-    calls.push((Call::Get, Answer::Is(at(Status::Pending, 1, 0))));
+    calls.push((Call::Get, Response::Is(at(Status::Pending, 1, 0))));
     assert!(!is_linearizable(&sequential(calls)));
     // While the claim is in progress, either answer is correct.
     for observed in [at(Status::Pending, 1, 0), at(Status::Processing, 2, 1)] {
         let (create, claimed) = (begun().remove(0), begun().remove(1).1);
-        let read = sequential([(Call::Get, Answer::Is(observed))]);
+        let read = sequential([(Call::Get, Response::Is(observed))]);
         let mut log = sequential([create]);
         log.push((7, Action::Call((claim(2), None))));
         log.extend(read);

@@ -8,7 +8,8 @@ use shared::domain::operation::{
 use shared::domain::precondition::{Preconditions, Version, Versions};
 use shared::domain::transition::{Status, Step, Verdict, verdict};
 use shared::store::{
-    CancelOutcome, Claimed, Created, Draft, EraseOutcome, Finished, GivenUp, Held, Renewed,
+    CancelOutcome, ClaimOutcome, CreateOutcome, Draft, EraseOutcome, FinishOutcome, GiveUpOutcome,
+    Held, RenewOutcome,
 };
 
 use super::{Fixture, LEASE, NOW, json, owner, secs};
@@ -77,7 +78,7 @@ async fn the_largest_allowed_payloads_fit() {
             .complete(&held, &arguments, NOW)
             .await
             .unwrap(),
-        Finished::Written(_)
+        FinishOutcome::Written(_)
     ));
 }
 
@@ -95,7 +96,7 @@ async fn a_claim_raises_version_and_attempt_and_starts_once() {
         (first.started_at, first.updated_at),
         (Some(NOW + secs(1)), NOW + secs(1))
     );
-    let Claimed::Busy { until } = fixture.claim(&operation, NOW + secs(60)).await else {
+    let ClaimOutcome::Busy { until } = fixture.claim(&operation, NOW + secs(60)).await else {
         panic!("not busy")
     };
     assert_eq!(until, NOW + secs(61));
@@ -117,7 +118,7 @@ async fn a_claim_returns_what_it_met() {
     let missing = fixture.accepted();
     assert!(matches!(
         fixture.claim(&missing, NOW).await,
-        Claimed::Absent
+        ClaimOutcome::Absent
     ));
     let other = Operation {
         create_id: CreateId::from_bytes([0; 16]),
@@ -125,16 +126,17 @@ async fn a_claim_returns_what_it_met() {
     };
     assert!(matches!(
         fixture.claim(&other, NOW).await,
-        Claimed::OtherIncarnation
+        ClaimOutcome::OtherIncarnation
     ));
     assert!(matches!(
         fixture.claim(&operation, operation.deadline_at).await,
-        Claimed::Exhausted(_)
+        ClaimOutcome::Exhausted(_)
     ));
     for attempt in 0..3 {
         fixture.hold(&operation, NOW + secs(60 * attempt)).await;
     }
-    let Claimed::Exhausted(exhausted) = fixture.claim(&operation, NOW + secs(180)).await else {
+    let ClaimOutcome::Exhausted(exhausted) = fixture.claim(&operation, NOW + secs(180)).await
+    else {
         panic!()
     };
     let codes: Vec<_> = exhausted
@@ -151,7 +153,7 @@ async fn a_claim_returns_what_it_met() {
         .unwrap();
     assert!(matches!(
         fixture.claim(&operation, NOW).await,
-        Claimed::Ended(_)
+        ClaimOutcome::Ended(_)
     ));
 }
 
@@ -167,7 +169,7 @@ async fn progress_changes_the_version_and_a_bare_heartbeat_does_not() {
             .renew(&held, LEASE, None, NOW + secs(20))
             .await
             .unwrap(),
-        Renewed::Held
+        RenewOutcome::Held
     );
     let after = fixture.get(id).await;
     assert_eq!(
@@ -220,7 +222,7 @@ async fn a_late_heartbeat_moves_neither_lease_nor_progress_back() {
         };
         let renewed = fixture.store.renew(&held, LEASE, Some(&progress), at).await;
         // The late one as well: the holder loses nothing by it.
-        assert_eq!(renewed.unwrap(), Renewed::Held);
+        assert_eq!(renewed.unwrap(), RenewOutcome::Held);
     };
     renew(0.3, NOW + secs(1)).await;
     renew(0.5, NOW + secs(2)).await;
@@ -234,7 +236,7 @@ async fn a_late_heartbeat_moves_neither_lease_nor_progress_back() {
     let operation = held.operation();
     fixture.hold(operation, NOW + secs(2) + LEASE).await;
     let late = fixture.store.renew(&held, LEASE, None, NOW + secs(1)).await;
-    assert_eq!(late.unwrap(), Renewed::Lost);
+    assert_eq!(late.unwrap(), RenewOutcome::Lost);
 }
 
 /// A worker has to know whether its caller or another worker took its operation.
@@ -247,12 +249,16 @@ async fn a_heartbeat_distinguishes_a_cancel_from_a_lost_lease() {
     let renewed = async |now| store.renew(&held, LEASE, None, now).await.unwrap();
     let cancelled = store.cancel(id, owner, &Preconditions::NONE, NOW).await;
     assert!(matches!(cancelled, Ok(CancelOutcome::Cancelled { .. })));
-    assert_eq!(renewed(NOW).await, Renewed::Cancelled);
+    assert_eq!(renewed(NOW).await, RenewOutcome::Cancelled);
     let expires_at = fixture.get(id).await.expires_at;
-    assert_eq!(renewed(expires_at).await, Renewed::Cancelled, "expired");
+    assert_eq!(
+        renewed(expires_at).await,
+        RenewOutcome::Cancelled,
+        "expired"
+    );
     let erased = store.erase(id, owner, &Preconditions::NONE, NOW).await;
     assert_eq!(erased.unwrap(), EraseOutcome::Erased);
-    assert_eq!(renewed(NOW).await, Renewed::Cancelled, "erased");
+    assert_eq!(renewed(NOW).await, RenewOutcome::Cancelled, "erased");
     let again = Operation {
         create_id: CreateId::from_bytes([9; 16]),
         ..fixture.accepted()
@@ -263,13 +269,17 @@ async fn a_heartbeat_distinguishes_a_cancel_from_a_lost_lease() {
         ..again
     };
     fixture.create(&again).await;
-    assert_eq!(renewed(NOW + secs(1)).await, Renewed::Cancelled, "replaced");
+    assert_eq!(
+        renewed(NOW + secs(1)).await,
+        RenewOutcome::Cancelled,
+        "replaced"
+    );
 
     let held = fixture.held().await;
     let now = NOW + LEASE;
     fixture.hold(held.operation(), now).await;
     let renewed = store.renew(&held, LEASE, None, now).await.unwrap();
-    assert_eq!(renewed, Renewed::Lost, "another worker has it");
+    assert_eq!(renewed, RenewOutcome::Lost, "another worker has it");
 }
 
 #[tokio::test]
@@ -321,11 +331,11 @@ async fn a_retry_releases_the_operation_until_its_time_and_keeps_the_error() {
         .unwrap();
     assert_eq!(
         fixture.store.renew(&held, LEASE, None, NOW).await.unwrap(),
-        Renewed::Lost
+        RenewOutcome::Lost
     );
     assert!(matches!(
         fixture.claim(operation, NOW + secs(8)).await,
-        Claimed::Busy { .. }
+        ClaimOutcome::Busy { .. }
     ));
     let again = fixture.hold(operation, NOW + secs(9)).await;
     assert_eq!(
@@ -379,7 +389,7 @@ async fn a_cancel_checks_the_owner_and_the_version() {
     ] {
         let outcome = cancel(&owner(), &refused).await;
         assert!(
-            matches!(outcome, CancelOutcome::OtherVersion),
+            matches!(outcome, CancelOutcome::PreconditionFailed),
             "{refused:?}"
         );
     }
@@ -399,7 +409,7 @@ async fn a_cancel_checks_the_owner_and_the_version() {
     for refused in [if_match(&[version(7, NOW)]), if_none_match(Versions::Any)] {
         let outcome = cancel(&owner(), &refused).await;
         assert!(
-            matches!(outcome, CancelOutcome::OtherVersion),
+            matches!(outcome, CancelOutcome::PreconditionFailed),
             "{refused:?}"
         );
     }
@@ -425,21 +435,24 @@ async fn only_an_exhausted_and_unchanged_operation_is_given_up() {
             .unwrap()
     };
     assert!(
-        matches!(give_up(&operation, NOW).await, GivenUp::MovedOn),
+        matches!(give_up(&operation, NOW).await, GiveUpOutcome::Changed),
         "time and attempts are left"
     );
     let late = operation.deadline_at;
     fixture.hold(&operation, NOW).await;
     assert!(
-        matches!(give_up(&operation, late).await, GivenUp::MovedOn),
+        matches!(give_up(&operation, late).await, GiveUpOutcome::Changed),
         "it has changed since it was read"
     );
     let current = fixture.get(&operation.id).await;
     assert!(
-        matches!(give_up(&current, NOW + secs(59)).await, GivenUp::MovedOn),
+        matches!(
+            give_up(&current, NOW + secs(59)).await,
+            GiveUpOutcome::Changed
+        ),
         "it is held"
     );
-    let GivenUp::Ended {
+    let GiveUpOutcome::Ended {
         operation: ended,
         by_us: true,
     } = give_up(&current, late).await
@@ -503,12 +516,12 @@ async fn take(fixture: &Fixture, step: Step, operation: &Operation, held: &Held)
                 id: operation.id.clone(),
                 ..fixture.accepted()
             });
-            matches!(store.create(&draft, NOW).await.unwrap(), Created::New)
+            matches!(store.create(&draft, NOW).await.unwrap(), CreateOutcome::New)
         }
-        Step::Claim => matches!(fixture.claim(operation, NOW).await, Claimed::Held(_)),
+        Step::Claim => matches!(fixture.claim(operation, NOW).await, ClaimOutcome::Held(_)),
         Step::Heartbeat => {
             held.operation().id == operation.id
-                && store.renew(held, LEASE, None, NOW).await.unwrap() == Renewed::Held
+                && store.renew(held, LEASE, None, NOW).await.unwrap() == RenewOutcome::Held
         }
         Step::Complete => changes(fixture, operation, store.complete(held, &json("2"), NOW)).await,
         Step::Fail => changes(fixture, operation, store.fail(held, &[error()], NOW)).await,
@@ -556,7 +569,7 @@ async fn an_unknown_id_is_absent() {
         .claim(&id, &create_id, claim_id, LEASE, NOW)
         .await
         .unwrap();
-    assert!(matches!(claimed, Claimed::Absent));
+    assert!(matches!(claimed, ClaimOutcome::Absent));
     assert_eq!(
         fixture
             .store

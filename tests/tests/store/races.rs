@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use shared::domain::callback::{Attempt, CallbackStatus};
+use shared::domain::callback::{CallbackStatus, DeliveryAttempt};
 use shared::domain::delivery::DeliveryOutcome;
-use shared::domain::id::{AttemptId, ClaimId, CreateId};
+use shared::domain::id::{ClaimId, CreateId, DeliveryAttemptId};
 use shared::domain::operation::{FailureCode, Operation, OperationError};
 use shared::domain::precondition::Preconditions;
 use shared::domain::transition::Status;
 use shared::store::{
-    AttemptRecord, CancelOutcome, Claimed, Created, Draft, EraseOutcome, Finished, GivenUp,
-    Recorded, Renewed,
+    AttemptRecord, CancelOutcome, ClaimOutcome, CreateOutcome, Draft, EraseOutcome, FinishOutcome,
+    GiveUpOutcome, RecordOutcome, RenewOutcome,
 };
 
 use super::{Fixture, LEASE, NOW, due, json, owner, secs};
@@ -59,13 +59,16 @@ async fn one_create_wins_and_the_others_meet_it() {
     let winner = fixture.get(&operation.id).await.create_id;
     for (create_id, outcome) in &outcomes {
         match outcome {
-            Created::New => assert_eq!(*create_id, winner),
-            Created::Existing(existing) => assert_eq!(existing.create_id, winner),
-            Created::Erased => panic!("this test erases nothing"),
+            CreateOutcome::New => assert_eq!(*create_id, winner),
+            CreateOutcome::Existing(existing) => assert_eq!(existing.create_id, winner),
+            CreateOutcome::Erased => panic!("this test erases nothing"),
         }
     }
     assert_eq!(
-        count(&outcomes, |(_, outcome)| matches!(outcome, Created::New)),
+        count(&outcomes, |(_, outcome)| matches!(
+            outcome,
+            CreateOutcome::New
+        )),
         1
     );
 }
@@ -87,13 +90,16 @@ async fn one_claim_wins_and_the_others_wait_for_it() {
     })
     .await;
     assert_eq!(
-        count(&outcomes, |outcome| matches!(outcome, Claimed::Held(_))),
+        count(&outcomes, |outcome| matches!(
+            outcome,
+            ClaimOutcome::Held(_)
+        )),
         1
     );
     assert_eq!(
         count(
             &outcomes,
-            |outcome| matches!(outcome, Claimed::Busy { until } if *until == NOW + LEASE)
+            |outcome| matches!(outcome, ClaimOutcome::Busy { until } if *until == NOW + LEASE)
         ),
         63
     );
@@ -122,12 +128,12 @@ async fn heartbeats_never_undo_an_end() {
         Status::Completed
     );
     let answered = count(&outcomes, |outcome| {
-        matches!(outcome, Some(Renewed::Held | Renewed::Lost))
+        matches!(outcome, Some(RenewOutcome::Held | RenewOutcome::Lost))
     });
     assert_eq!(answered, 63);
     assert_eq!(
         store.renew(&held, LEASE, None, NOW).await.unwrap(),
-        Renewed::Lost
+        RenewOutcome::Lost
     );
 }
 
@@ -154,7 +160,10 @@ async fn complete_fail_and_retry_are_written_once() {
         })
         .await;
         assert_eq!(
-            count(&outcomes, |outcome| matches!(outcome, Finished::Written(_))),
+            count(&outcomes, |outcome| matches!(
+                outcome,
+                FinishOutcome::Written(_)
+            )),
             64
         );
         assert_eq!(fixture.get(&held.operation().id).await.lock_version, 3);
@@ -179,7 +188,7 @@ async fn give_up_is_written_once() {
     assert_eq!(
         count(&outcomes, |outcome| matches!(
             outcome,
-            GivenUp::Ended { .. }
+            GiveUpOutcome::Ended { .. }
         )),
         64
     );
@@ -225,11 +234,11 @@ async fn one_end_wins_and_every_lost_race_is_an_outcome() {
             match number % 4 {
                 0 => matches!(
                     store.complete(&held, &json("1"), NOW).await.unwrap(),
-                    Finished::Written(_)
+                    FinishOutcome::Written(_)
                 ),
                 1 => matches!(
                     store.fail(&held, &[error()], NOW).await.unwrap(),
-                    Finished::Written(_)
+                    FinishOutcome::Written(_)
                 ),
                 2 => {
                     let cancelled = store
@@ -245,7 +254,7 @@ async fn one_end_wins_and_every_lost_race_is_an_outcome() {
                         .await
                         .unwrap();
                     assert!(
-                        !matches!(claimed, Claimed::Held(_)),
+                        !matches!(claimed, ClaimOutcome::Held(_)),
                         "it is held or has ended"
                     );
                     false
@@ -299,7 +308,10 @@ async fn an_attempt_of_a_callback_is_recorded_once() {
         }
     })
     .await;
-    assert_eq!(count(&outcomes, |outcome| *outcome == Recorded::Written), 1);
+    assert_eq!(
+        count(&outcomes, |outcome| *outcome == RecordOutcome::Written),
+        1
+    );
     assert_eq!(
         fixture
             .get(&operation.id)
@@ -330,13 +342,16 @@ async fn a_redelivery_starts_one_round() {
         let record = record(number, delivered);
         async move {
             let Some(due) = store.start_round(&ended, NOW).await.unwrap() else {
-                return Recorded::Refused;
+                return RecordOutcome::Refused;
             };
             store.record_attempt(&due, &record, NOW).await.unwrap()
         }
     })
     .await;
-    assert_eq!(count(&outcomes, |outcome| *outcome == Recorded::Written), 1);
+    assert_eq!(
+        count(&outcomes, |outcome| *outcome == RecordOutcome::Written),
+        1
+    );
     let callback = fixture.get(&operation.id).await.callback.unwrap();
     assert_eq!(
         (callback.recorded, callback.attempts_made),
@@ -346,8 +361,8 @@ async fn a_redelivery_starts_one_round() {
 
 fn record(number: u8, outcome: DeliveryOutcome) -> AttemptRecord {
     AttemptRecord {
-        id: AttemptId::from_bytes([number; 16]),
-        attempt: Attempt {
+        id: DeliveryAttemptId::from_bytes([number; 16]),
+        attempt: DeliveryAttempt {
             at: NOW,
             status_code: Some(500),
             error: None,

@@ -31,7 +31,11 @@ async fn scan(
     let (mut operations, mut unreadable) = (BTreeSet::new(), Vec::new());
     let (mut examined, mut from) = (0, None);
     loop {
-        let page = fixture.store.heads(items_max, from, now).await.unwrap();
+        let page = fixture
+            .store
+            .scan_operations(items_max, from, now)
+            .await
+            .unwrap();
         assert!(page.examined <= usize::try_from(items_max).unwrap());
         examined += page.examined;
         for operation in page.operations {
@@ -308,7 +312,11 @@ async fn the_index_has_every_operation_of_an_owner_until_it_is_erased() {
 
     let (mut found, mut pages, mut from) = (BTreeSet::new(), 0, None);
     loop {
-        let page = fixture.store.owned(&owner(), from.as_ref()).await.unwrap();
+        let page = fixture
+            .store
+            .owned_keys(&owner(), from.as_ref())
+            .await
+            .unwrap();
         found.extend(page.keys.into_iter().map(|key| key.id));
         pages += 1;
         from = page.next;

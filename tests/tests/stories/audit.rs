@@ -6,21 +6,21 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tests::logs::Logged;
 use tests::wire::Fault;
-use tests::world::{Answer, World};
+use tests::world::{Response, World};
 
 use super::forrst::{CANCEL, envelope};
 
 /// The code of an answer's error; `done` for a success.
-fn outcome(answer: &Answer) -> &str {
-    let code = match &answer.json["errors"][0]["code"] {
-        Value::Null => &answer.json["code"],
+fn outcome(response: &Response) -> &str {
+    let code = match &response.json["errors"][0]["code"] {
+        Value::Null => &response.json["code"],
         code => code,
     };
     code.as_str().unwrap_or("done")
 }
 
 #[tokio::test]
-async fn the_audit_record_has_the_code_of_the_answer() {
+async fn the_audit_record_has_the_code_of_the_response() {
     let world = World::start().await;
     let echo = json!({"function": "demo.echo"});
     let completed = world.submit(echo.clone()).await.json["id"].clone();
@@ -28,7 +28,7 @@ async fn the_audit_record_has_the_code_of_the_answer() {
     let pending = world.submit(echo).await.json["id"].clone();
     let absent = json!("op_000000000000000000000000");
     let stale: &[_] = &[("if-match", "\"1.1.1\"")];
-    let fault = Some(Fault::Refused);
+    let fault = Some(Fault::AccessDenied);
     let logged = Logged::start();
     for (id, action, headers, fault, expected) in [
         (&completed, "cancel", &[][..], None, "ASYNC_CANNOT_CANCEL"),
@@ -69,8 +69,8 @@ async fn the_audit_record_has_the_code_of_the_answer() {
         world.wire.reset();
         world.wire.plan(fault.map(|fault| (0, fault)));
         let _ = logged.take();
-        let answer = world.request(method, &path, headers, &body).await;
-        assert_eq!(outcome(&answer), expected, "{id} {action} {headers:?}");
+        let response = world.request(method, &path, headers, &body).await;
+        assert_eq!(outcome(&response), expected, "{id} {action} {headers:?}");
         let lines = logged.take();
         let lines: Vec<_> = lines
             .iter()

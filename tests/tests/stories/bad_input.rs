@@ -5,41 +5,41 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared::clock::Clock as _;
-use tests::world::{Answer, World};
+use tests::world::{Response, World};
 
 use super::forrst::call;
 
 /// Submits a body unchanged, and checks what every refusal must have.
-async fn submit(world: &World, body: &[u8]) -> Answer {
+async fn submit(world: &World, body: &[u8]) -> Response {
     world.wire.reset();
-    let answer = world
+    let response = world
         .request_of("alice", "POST", "/operations", &[], body)
         .await;
-    if answer.status >= 400 {
-        check_problem(world, &answer);
+    if response.status >= 400 {
+        check_problem(world, &response);
     }
-    answer
+    response
 }
 
-fn check_problem(world: &World, answer: &Answer) {
-    assert!(answer.status < 500, "{}", answer.text);
+fn check_problem(world: &World, response: &Response) {
+    assert!(response.status < 500, "{}", response.text);
     assert!(
         world.wire.calls().is_empty(),
         "a refusal made AWS requests: {:?}",
         world.wire.calls()
     );
-    assert_eq!(answer.headers["content-type"], "application/problem+json");
-    assert_eq!(answer.headers["cache-control"], "no-store");
-    assert_eq!(answer.headers["request-id"], "request-1");
-    assert_eq!(answer.json["request_id"], "request-1");
-    assert_eq!(answer.json["status"], answer.status);
-    let code = answer.json["code"].as_str().unwrap();
-    assert_eq!(answer.json["type"], format!("urn:ferry:problem:{code}"));
-    assert!(answer.json["title"].is_string() && answer.json["detail"].is_string());
+    assert_eq!(response.headers["content-type"], "application/problem+json");
+    assert_eq!(response.headers["cache-control"], "no-store");
+    assert_eq!(response.headers["request-id"], "request-1");
+    assert_eq!(response.json["request_id"], "request-1");
+    assert_eq!(response.json["status"], response.status);
+    let code = response.json["code"].as_str().unwrap();
+    assert_eq!(response.json["type"], format!("urn:ferry:problem:{code}"));
+    assert!(response.json["title"].is_string() && response.json["detail"].is_string());
 }
 
-fn pointers(answer: &Answer) -> Vec<&str> {
-    let errors = answer.json["errors"]
+fn pointers(response: &Response) -> Vec<&str> {
+    let errors = response.json["errors"]
         .as_array()
         .map(Vec::as_slice)
         .unwrap_or_default();
@@ -50,26 +50,26 @@ fn pointers(answer: &Answer) -> Vec<&str> {
 }
 
 async fn refused(world: &World, body: Value, expected: &[&str]) {
-    let answer = submit(world, body.to_string().as_bytes()).await;
+    let response = submit(world, body.to_string().as_bytes()).await;
     let head: String = body.to_string().chars().take(200).collect();
     assert_eq!(
-        (answer.status, &answer.json["code"]),
+        (response.status, &response.json["code"]),
         (400, &json!("INVALID_ARGUMENTS")),
         "{head}: {}",
-        answer.text
+        response.text
     );
-    assert_eq!(pointers(&answer), expected, "{head}");
+    assert_eq!(pointers(&response), expected, "{head}");
 }
 
 async fn accepted(world: &World, body: Value) {
-    let answer = submit(world, body.to_string().as_bytes()).await;
+    let response = submit(world, body.to_string().as_bytes()).await;
     let head: String = body.to_string().chars().take(200).collect();
-    assert_eq!(answer.status, 202, "{head}: {}", answer.text);
+    assert_eq!(response.status, 202, "{head}: {}", response.text);
 }
 
 /// REST and Forrst both name the first in order; only REST also says how many there are.
 #[tokio::test]
-async fn an_answer_names_at_most_twenty_errors() {
+async fn a_response_names_at_most_twenty_errors() {
     let world = World::start().await;
     for (count, detail) in [
         (20, "20 parts of the request are not valid"),
@@ -99,9 +99,9 @@ async fn an_answer_names_at_most_twenty_errors() {
         let arguments = json!({"function": "demo.fail", "arguments": members.clone()});
         let arguments = arguments.to_string();
         let wrong = world.request("POST", "/operations", &[], &arguments).await;
-        for (answer, at) in [(unknown, ""), (wrong, "/arguments")] {
-            assert_eq!(answer.json["detail"], detail);
-            let errors = answer.json["errors"].as_array().unwrap().iter();
+        for (response, at) in [(unknown, ""), (wrong, "/arguments")] {
+            assert_eq!(response.json["detail"], detail);
+            let errors = response.json["errors"].as_array().unwrap().iter();
             let pointers: Vec<_> = errors.map(|error| error["pointer"].clone()).collect();
             assert_eq!(pointers, expected(at));
         }
@@ -117,17 +117,17 @@ async fn an_answer_names_at_most_twenty_errors() {
 }
 
 #[tokio::test]
-async fn an_envelope_with_a_mebibyte_of_unknown_extensions_gets_a_short_answer() {
+async fn an_envelope_with_a_mebibyte_of_unknown_extensions_gets_a_short_response() {
     let world = World::start().await;
     let unknown = (0..27_000).map(|number| json!({"urn": format!("urn:acme:ext:{number}")}));
     let unknown = unknown.collect();
-    let answer = call(&world, "demo.echo", &json!({}), &unknown).await;
-    assert_eq!(answer.status, 400);
-    let errors = answer.json["errors"].as_array().unwrap();
+    let response = call(&world, "demo.echo", &json!({}), &unknown).await;
+    assert_eq!(response.status, 400);
+    let errors = response.json["errors"].as_array().unwrap();
     assert_eq!(errors.len(), 1);
     assert_eq!(errors[0]["code"], "INVALID_REQUEST");
     assert_eq!(errors[0]["source"]["pointer"], "/extensions");
-    assert!(answer.text.len() < 8192, "{} bytes", answer.text.len());
+    assert!(response.text.len() < 8192, "{} bytes", response.text.len());
 }
 
 #[tokio::test]
@@ -157,18 +157,18 @@ async fn malformed_json_is_a_parse_error_and_anything_but_an_object_an_invalid_r
         b"\xef\xbb\xbf{}",
         b"{\"a\":1}//",
     ] {
-        let answer = submit(&world, body).await;
+        let response = submit(&world, body).await;
         let text = String::from_utf8_lossy(body);
         assert_eq!(
-            (answer.status, &answer.json["code"]),
+            (response.status, &response.json["code"]),
             (400, &json!("PARSE_ERROR")),
             "{text}"
         );
     }
     for body in ["[]", "null", "true", "1", "\"{}\""] {
-        let answer = submit(&world, body.as_bytes()).await;
+        let response = submit(&world, body.as_bytes()).await;
         assert_eq!(
-            (answer.status, &answer.json["code"]),
+            (response.status, &response.json["code"]),
             (400, &json!("INVALID_REQUEST")),
             "{body}"
         );
@@ -197,7 +197,7 @@ async fn a_body_has_a_size_limit_a_content_type_and_no_content_coding() {
         ("content-encoding", "gzip"),
     ] {
         world.wire.reset();
-        let answer = world
+        let response = world
             .request(
                 "POST",
                 "/operations",
@@ -206,11 +206,11 @@ async fn a_body_has_a_size_limit_a_content_type_and_no_content_coding() {
             )
             .await;
         assert_eq!(
-            (answer.status, &answer.json["code"]),
+            (response.status, &response.json["code"]),
             (415, &json!("INVALID_REQUEST")),
             "{header:?}"
         );
-        check_problem(&world, &answer);
+        check_problem(&world, &response);
     }
 }
 
@@ -370,20 +370,20 @@ async fn a_whole_number_may_have_any_spelling_of_json() {
     ] {
         for member in ["ttl_seconds", "deadline_seconds"] {
             let body = format!(r#"{{"function":"demo.echo","{member}":{number}}}"#);
-            let answer = submit(&world, body.as_bytes()).await;
+            let response = submit(&world, body.as_bytes()).await;
             if member == "deadline_seconds" && number == "6e0" {
-                assert_eq!(answer.status, 202, "{body}: {}", answer.text);
+                assert_eq!(response.status, 202, "{body}: {}", response.text);
                 continue;
             }
             let Some(secs) = secs else {
-                assert_eq!(pointers(&answer), [format!("/{member}")], "{body}");
+                assert_eq!(pointers(&response), [format!("/{member}")], "{body}");
                 continue;
             };
-            assert_eq!(answer.status, 202, "{body}: {}", answer.text);
+            assert_eq!(response.status, 202, "{body}: {}", response.text);
             if member == "deadline_seconds" {
                 let deadline_at = world.clock.now() + Duration::from_secs(secs);
                 assert_eq!(
-                    answer.json["deadline_at"],
+                    response.json["deadline_at"],
                     deadline_at.to_string(),
                     "{body}"
                 );
@@ -461,14 +461,14 @@ async fn deep_nesting_duplicates_and_broken_text_are_refused_with_a_pointer() {
             "/metadata/a".to_owned(),
         ),
     ] {
-        let answer = submit(&world, body.as_bytes()).await;
+        let response = submit(&world, body.as_bytes()).await;
         assert_eq!(
-            (answer.status, &answer.json["code"]),
+            (response.status, &response.json["code"]),
             (400, &json!("INVALID_ARGUMENTS")),
             "{}",
-            answer.text
+            response.text
         );
-        assert_eq!(pointers(&answer), [pointer]);
+        assert_eq!(pointers(&response), [pointer]);
     }
     let bomb = "[".repeat(500_000);
     assert_eq!(
@@ -509,9 +509,13 @@ async fn every_error_in_arguments_has_a_pointer_and_a_plain_message() {
         ),
     ] {
         let rest = json!({"function": function, "arguments": arguments});
-        let answer = submit(&world, rest.to_string().as_bytes()).await;
-        assert_eq!(answer.json["code"], "INVALID_ARGUMENTS", "{}", answer.text);
-        let errors = answer.json["errors"].as_array().unwrap().iter();
+        let response = submit(&world, rest.to_string().as_bytes()).await;
+        assert_eq!(
+            response.json["code"], "INVALID_ARGUMENTS",
+            "{}",
+            response.text
+        );
+        let errors = response.json["errors"].as_array().unwrap().iter();
         let errors = errors.map(|error| {
             let [pointer, detail] = ["pointer", "detail"].map(|name| error[name].as_str().unwrap());
             format!("{} {detail}", pointer.strip_prefix("/arguments").unwrap())
@@ -552,9 +556,9 @@ async fn functions_versions_and_arguments_are_checked_before_anything_is_written
             "VERSION_NOT_FOUND",
         ),
     ] {
-        let answer = submit(&world, body.to_string().as_bytes()).await;
+        let response = submit(&world, body.to_string().as_bytes()).await;
         assert_eq!(
-            (answer.status, &answer.json["code"]),
+            (response.status, &response.json["code"]),
             (status, &json!(code))
         );
     }
@@ -596,15 +600,15 @@ async fn an_idempotency_key_is_printable_and_not_too_long() {
     let long = "k".repeat(256);
     for key in ["", "\"\"", "\"k", "Zoë", "a\u{7f}", long.as_str()] {
         world.wire.reset();
-        let answer = world
+        let response = world
             .request("POST", "/operations", &[("idempotency-key", key)], body)
             .await;
         assert_eq!(
-            (answer.status, pointers(&answer)),
+            (response.status, pointers(&response)),
             (400, vec!["/headers/idempotency-key"]),
             "{key}"
         );
-        check_problem(&world, &answer);
+        check_problem(&world, &response);
     }
     // The other errors are named as well.
     world.wire.reset();
@@ -612,7 +616,7 @@ async fn an_idempotency_key_is_printable_and_not_too_long() {
         r#"{"function":"demo.countdown","colour":1,"ttl_seconds":1,"#,
         r#""arguments":{"steps":0,"step_ms":1}}"#
     );
-    let answer = world
+    let response = world
         .request("POST", "/operations", &[("idempotency-key", "")], faulty)
         .await;
     let expected = [
@@ -621,9 +625,12 @@ async fn an_idempotency_key_is_printable_and_not_too_long() {
         "/colour",
         "/arguments/steps",
     ];
-    assert_eq!((answer.status, pointers(&answer)), (400, expected.to_vec()));
-    check_problem(&world, &answer);
-    let answer = world
+    assert_eq!(
+        (response.status, pointers(&response)),
+        (400, expected.to_vec())
+    );
+    check_problem(&world, &response);
+    let response = world
         .request(
             "POST",
             "/operations",
@@ -631,7 +638,7 @@ async fn an_idempotency_key_is_printable_and_not_too_long() {
             body,
         )
         .await;
-    assert_eq!(answer.status, 202);
+    assert_eq!(response.status, 202);
 }
 
 #[tokio::test]
@@ -648,15 +655,15 @@ async fn every_query_parameter_is_checked() {
         ("page=2", "/query/page"),
     ] {
         world.wire.reset();
-        let answer = world
+        let response = world
             .request("GET", &format!("/operations?{query}"), &[], "")
             .await;
         assert_eq!(
-            (answer.status, pointers(&answer)),
+            (response.status, pointers(&response)),
             (400, vec![pointer]),
             "{query}"
         );
-        check_problem(&world, &answer);
+        check_problem(&world, &response);
     }
 }
 
@@ -679,22 +686,22 @@ async fn the_error_of_a_callback_url_says_what_is_wrong_and_not_why_a_host_is_re
             ("https://example.com/#x", "must not have a fragment (#)"),
         ] {
             let rest = json!({"function": "demo.echo", "callback_url": url}).to_string();
-            let answer = submit(&world, rest.as_bytes()).await;
-            assert_eq!(pointers(&answer), ["/callback_url"], "{url}");
-            assert_eq!(answer.json["errors"][0]["detail"], detail, "{url}");
+            let response = submit(&world, rest.as_bytes()).await;
+            assert_eq!(pointers(&response), ["/callback_url"], "{url}");
+            assert_eq!(response.json["errors"][0]["detail"], detail, "{url}");
 
             let forrst = json!({
                 "protocol": {"name": "forrst", "version": "0.1.0"}, "id": "r",
                 "call": {"function": "demo.echo"},
                 "extensions": [{"urn": "urn:forrst:ext:webhook", "options": {"callback_url": url}}],
             });
-            let answer = world
+            let response = world
                 .request("POST", "/forrst", &[], &forrst.to_string())
                 .await;
             let pointer = "/extensions/0/options/callback_url";
-            assert_eq!(answer.json["errors"][0]["source"]["pointer"], pointer);
+            assert_eq!(response.json["errors"][0]["source"]["pointer"], pointer);
             let message = format!("{pointer} {detail}");
-            assert_eq!(answer.json["errors"][0]["message"], message, "{url}");
+            assert_eq!(response.json["errors"][0]["message"], message, "{url}");
         }
     }
 }
@@ -748,11 +755,11 @@ mod arbitrary {
                             .map(|(name, value)| format!(r#""{name}":{value}"#))
                             .collect();
                         let body = format!("{{{}}}{junk}", members.join(","));
-                        let answer = runtime.block_on(submit(&world, body.as_bytes()));
+                        let response = runtime.block_on(submit(&world, body.as_bytes()));
                         prop_assert!(
-                            matches!(answer.status, 202 | 400 | 404),
+                            matches!(response.status, 202 | 400 | 404),
                             "{body}: {}",
-                            answer.text
+                            response.text
                         );
                         Ok(())
                     },

@@ -44,8 +44,8 @@ async fn serve(world: &World, kind: QueueKind) -> (Vec<Message>, Vec<String>) {
     let messages = queue.receive(10).await;
     let worker = world.another_worker();
     let served = world.serve(&worker, kind, queue.event(&messages));
-    let answer = world.wire.process(&world.clock, served).await.unwrap();
-    let failures = answer["batchItemFailures"].as_array().unwrap();
+    let response = world.wire.process(&world.clock, served).await.unwrap();
+    let failures = response["batchItemFailures"].as_array().unwrap();
     let named = failures
         .iter()
         .map(|failure| failure["itemIdentifier"].as_str().unwrap().to_owned());
@@ -70,7 +70,7 @@ async fn names_each_failed_message(kind: QueueKind) {
         fault,
         only: String::new(),
     };
-    for fault in [Fault::AlwaysThrottled, Fault::Refused] {
+    for fault in [Fault::AlwaysThrottled, Fault::AccessDenied] {
         for services in [
             &[Service::Store][..],
             &[Service::Queues],
@@ -100,7 +100,7 @@ async fn names_each_failed_message(kind: QueueKind) {
         kind,
         QueueKind::DispatchDeadLetter | QueueKind::CallbackDeadLetter
     );
-    for outages in [vec![], vec![outage(Service::Queues, Fault::Refused)]] {
+    for outages in [vec![], vec![outage(Service::Queues, Fault::AccessDenied)]] {
         world.wire.set_outages(&outages);
         let (messages, named) = serve(&world, kind).await;
         // A malformed message moves to the dead-letter queue and is dropped there; one of a newer
@@ -133,7 +133,7 @@ async fn a_batch_response_is_never_empty_after_an_error_with_a_wake_up() {
 }
 
 #[tokio::test]
-async fn a_batch_response_is_never_empty_after_an_error_with_a_dead_wake_up() {
+async fn a_batch_response_is_never_empty_after_an_error_with_a_dead_lettered_wake_up() {
     names_each_failed_message(QueueKind::CallbackDeadLetter).await;
 }
 

@@ -11,7 +11,7 @@ use shared::domain::id::{ClaimId, OperationId};
 use shared::domain::operation::Operation;
 use shared::domain::time::Timestamp;
 use shared::lambda::EndProcess;
-use shared::store::Claimed;
+use shared::store::ClaimOutcome;
 use tests::queues::QueueKind;
 use tests::samples::pending_operation;
 use tests::world::World;
@@ -133,12 +133,12 @@ async fn work_that_ignores_its_abort_ends_the_process_and_does_not_run_on_in_the
     };
     let end = end_of_worker(&world, 1, cancel).await;
     assert!(end.is_caused_by_caller);
-    world.rest().await;
+    world.drain().await;
     assert_eq!(world.show(&id).await["status"], "cancelled");
 }
 
 #[tokio::test]
-async fn work_that_ignores_its_abort_is_the_callers_doing_after_the_callers_deadline_only() {
+async fn an_ignored_abort_is_attributed_to_the_caller_only_after_the_operations_deadline() {
     let world = Arc::new(World::start().await);
     let deadline_at = world.clock.now() + Duration::from_secs(30);
     busy_operation_until(&world, deadline_at).await;
@@ -153,7 +153,7 @@ async fn work_that_ignores_its_abort_is_the_callers_doing_after_the_callers_dead
 
 /// A release that blocks its heartbeats loses its leases, and must not appear healthy.
 #[tokio::test]
-async fn work_that_ignores_its_abort_after_a_lost_lease_is_not_the_callers_doing() {
+async fn an_ignored_abort_after_a_lost_lease_is_not_attributed_to_the_caller() {
     let world = Arc::new(World::start().await);
     let id = busy_operation(&world).await.parse::<OperationId>().unwrap();
     let taken_over = async {
@@ -166,7 +166,7 @@ async fn work_that_ignores_its_abort_after_a_lost_lease_is_not_the_callers_doing
             .store
             .claim(&id, &operation.create_id, claim_id, lease, now)
             .await;
-        assert!(matches!(claimed, Ok(Claimed::Held(_))), "{claimed:?}");
+        assert!(matches!(claimed, Ok(ClaimOutcome::Held(_))), "{claimed:?}");
     };
     let end = end_of_worker(&world, 4, taken_over).await;
     assert!(!end.is_caused_by_caller, "the lease was lost");
@@ -189,7 +189,7 @@ async fn end_of_worker(world: &World, index: usize, event: impl Future<Output = 
         world.clock.advance(Duration::from_secs(1));
     }
     busy::STOPPED[index].store(true, Ordering::SeqCst);
-    let Err(worker::BatchError::Leaked(end)) = served.await.unwrap() else {
+    let Err(worker::BatchError::WorkStillRunning(end)) = served.await.unwrap() else {
         panic!("the work ended")
     };
     end

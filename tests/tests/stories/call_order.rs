@@ -22,11 +22,11 @@ async fn serve(world: &World, kind: QueueKind, faults: &[(usize, Fault)]) -> Opt
     world.wire.reset();
     world.wire.plan(faults.iter().copied());
     let served = world.serve(&worker, kind, queue.event(&messages));
-    let answer = world.wire.process(&world.clock, served).await;
+    let response = world.wire.process(&world.clock, served).await;
     world.wire.plan([]);
-    let answer = answer?;
-    queue.delete_acknowledged(&messages, &answer).await;
-    Some(answer["batchItemFailures"] == json!([]))
+    let response = response?;
+    queue.delete_acknowledged(&messages, &response).await;
+    Some(response["batchItemFailures"] == json!([]))
 }
 
 async fn submit(world: &World, receiver: &Receiver) -> String {
@@ -45,7 +45,7 @@ async fn message_before_record() {
     world.wire.reset();
     world.wire.set_outages(&[Outage {
         service: Service::Queues,
-        fault: Fault::Refused,
+        fault: Fault::AccessDenied,
         only: String::new(),
     }]);
     let body = json!({"function": "demo.echo"}).to_string();
@@ -59,9 +59,9 @@ async fn outcome_before_wake_up_before_acknowledgement() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let id = submit(&world, &receiver).await;
-    // Visibility change, claim, outcome, wake-up. If the wake-up cannot be sent, the dispatch message
-    // is not acknowledged, and the outcome remains.
-    let acknowledged = serve(&world, QueueKind::Dispatch, &[(3, Fault::Refused)]).await;
+    // Visibility change, claim, outcome, wake-up. If the wake-up cannot be sent, the dispatch
+    // message is not acknowledged, and the outcome remains.
+    let acknowledged = serve(&world, QueueKind::Dispatch, &[(3, Fault::AccessDenied)]).await;
     let calls = world.wire.calls();
     assert_eq!(
         calls[..3],
@@ -107,7 +107,7 @@ async fn post_before_record_before_next_wake_up_before_acknowledgement() {
     assert_eq!((receiver.received().len(), attempts().await), (1, 0));
     // The wake-up cannot be sent: the attempt is on record, and the message returns.
     world.clock.advance(Duration::from_secs(900));
-    let acknowledged = serve(&world, QueueKind::Callback, &[(2, Fault::Refused)]).await;
+    let acknowledged = serve(&world, QueueKind::Callback, &[(2, Fault::AccessDenied)]).await;
     assert_eq!(
         world.wire.calls()[..3],
         ["GetItem", "UpdateItem", "SendMessage"]
@@ -148,7 +148,7 @@ async fn no_callback_before_the_end() {
         assert_eq!(serve(&world, kind, &[]).await, Some(true));
     }
     assert!(receiver.received().is_empty());
-    world.rest().await;
+    world.drain().await;
     assert_eq!(receiver.received().len(), 1);
 }
 
@@ -167,7 +167,7 @@ async fn every_write_has_a_condition_and_no_read_before_it() {
     let cancelled = world.submit(json!({"function": "demo.echo"})).await.json["id"].clone();
     let path = format!("/operations/{}/cancel", cancelled.as_str().unwrap());
     assert_eq!(world.request("POST", &path, &[], "").await.status, 200);
-    world.rest().await;
+    world.drain().await;
     let counts = world.wire.counts();
     // Four creates. Of the updates, two operations have a claim and an end each; one has two
     // claims, a retry and an end; the last has a cancel, and a claim that finds it cancelled.

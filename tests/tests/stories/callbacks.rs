@@ -53,12 +53,12 @@ async fn each_end_is_posted_with_its_data_and_a_signature() {
         })
     );
     submit("demo.fail").await;
-    world.rest().await;
+    world.drain().await;
     let cancelled = submit("demo.echo").await;
     world
         .request("POST", &format!("/operations/{cancelled}/cancel"), &[], "")
         .await;
-    world.rest().await;
+    world.drain().await;
 
     let deliveries = receiver.received();
     let [completed, failed, cancelled] = deliveries.as_slice() else {
@@ -122,7 +122,7 @@ async fn a_failing_receiver_is_retried_by_the_schedule_and_then_visibly_given_up
         (500, None),
     ]);
     let id = ended(&world, &receiver, json!({})).await;
-    world.rest_by(Duration::from_secs(30)).await;
+    world.drain_in_steps(Duration::from_secs(30)).await;
     assert_eq!(receiver.received().len(), 6);
     let ids: std::collections::HashSet<_> = receiver
         .received()
@@ -181,7 +181,7 @@ async fn the_next_attempt_is_shown_and_a_receiver_may_delay_it() {
     assert!(world.pump(QueueKind::Callback).await);
     let callback = world.show(&id).await["callback"].clone();
     assert_eq!(callback["next_attempt_at"], "2027-01-15T08:10:00.000Z");
-    world.rest().await;
+    world.drain().await;
     assert_eq!(world.show(&id).await["callback"]["status"], "delivered");
     assert_eq!(receiver.received().len(), 4);
 }
@@ -192,7 +192,7 @@ async fn a_receiver_that_answers_gone_is_not_retried() {
     let receiver = Receiver::start().await;
     receiver.answer_next([(410, None)]);
     let id = ended(&world, &receiver, json!({})).await;
-    world.rest().await;
+    world.drain().await;
     assert_eq!(receiver.received().len(), 1);
     assert_eq!(world.show(&id).await["callback"]["status"], "gone");
 }
@@ -207,7 +207,7 @@ async fn only_the_requested_events_are_posted() {
         json!({"callback_events": ["failed", "cancelled"]}),
     )
     .await;
-    world.rest().await;
+    world.drain().await;
     assert!(receiver.received().is_empty());
     let callback = world.show(&id).await["callback"].clone();
     assert_eq!(
@@ -215,9 +215,9 @@ async fn only_the_requested_events_are_posted() {
         (&json!("skipped"), &json!(["failed", "cancelled"]))
     );
     let path = format!("/operations/{id}/redeliver");
-    let answer = world.request("POST", &path, &[], "").await;
+    let response = world.request("POST", &path, &[], "").await;
     assert_eq!(
-        (answer.status, &answer.json["code"]),
+        (response.status, &response.json["code"]),
         (409, &json!("CONFLICT"))
     );
 }
@@ -230,7 +230,7 @@ async fn a_redelivery_restarts_the_schedule_with_the_same_id_and_keeps_the_histo
     let path = format!("/operations/{id}/redeliver");
     let due = world.request("POST", &path, &[], "").await;
     assert_eq!((due.status, &due.json["code"]), (409, &json!("CONFLICT")));
-    world.rest().await;
+    world.drain().await;
     receiver.answer_next([(500, None)]);
     let again = world.request("POST", &path, &[], "").await;
     assert_eq!((again.status, &again.json["id"]), (202, &json!(id)));
@@ -243,7 +243,7 @@ async fn a_redelivery_restarts_the_schedule_with_the_same_id_and_keeps_the_histo
         ),
         (&json!("due"), 2)
     );
-    world.rest().await;
+    world.drain().await;
     let deliveries = receiver.received();
     assert_eq!(deliveries.len(), 3);
     assert_eq!(
@@ -298,7 +298,7 @@ async fn a_large_result_is_omitted_and_marked_as_omitted() {
     let receiver = Receiver::start().await;
     let arguments = json!({"text": "x".repeat(70_000)});
     ended(&world, &receiver, json!({"arguments": arguments})).await;
-    world.rest().await;
+    world.drain().await;
     let body = receiver.received()[0].verified();
     assert_eq!(
         (&body["data"]["result_omitted"], &body["data"]["result"]),
@@ -357,10 +357,10 @@ async fn the_history_has_as_many_attempts_as_one_round() {
     receiver.answer_next([(500, None); 6]);
     receiver.answer_next([(503, None); 6]);
     let id = ended(&world, &receiver, json!({})).await;
-    world.rest().await;
+    world.drain().await;
     let path = format!("/operations/{id}/redeliver");
     assert_eq!(world.request("POST", &path, &[], "").await.status, 202);
-    world.rest().await;
+    world.drain().await;
     assert_eq!(receiver.received().len(), 12);
     let callback = world.show(&id).await["callback"].clone();
     assert_eq!(callback["status"], "exhausted");
@@ -389,8 +389,8 @@ async fn a_url_that_is_no_longer_allowed_is_not_called() {
     let queue = world.queue(QueueKind::Callback);
     let messages = queue.receive(1).await;
     let event = serde_json::from_value(queue.event(&messages)).unwrap();
-    let answer = function.handle(event).await.unwrap();
-    assert!(answer.batch_item_failures.is_empty());
+    let response = function.handle(event).await.unwrap();
+    assert!(response.batch_item_failures.is_empty());
     let callback = world.show(&id).await["callback"].clone();
     assert_eq!(
         callback["attempts"][0]["error"],
@@ -409,12 +409,12 @@ async fn an_operation_with_a_callback_is_kept_for_an_outage_the_longest_schedule
     let text = incompressible(2000);
     let large = json!({"ttl_seconds": 60, "arguments": {"t": text}, "metadata": {"t": text}});
     let id = ended(&world, &receiver, large).await;
-    world.rest().await;
+    world.drain().await;
     world.clock.advance(kept);
     let path = format!("/operations/{id}/redeliver");
     assert_eq!(world.request("POST", &path, &[], "").await.status, 202);
     let redelivered_at = world.clock.now();
-    world.rest().await;
+    world.drain().await;
     assert_eq!(receiver.received().len(), 2);
 
     let scanned = world.dynamodb.scan().table_name("ferry").send();

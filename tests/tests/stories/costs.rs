@@ -27,8 +27,8 @@ fn bill(world: &World, of: Option<&str>) -> Vec<String> {
 }
 
 async fn submit(world: &World, body: serde_json::Value) -> String {
-    let answer = world.submit(body).await;
-    answer.json["id"].as_str().unwrap().to_owned()
+    let response = world.submit(body).await;
+    response.json["id"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
@@ -134,7 +134,7 @@ async fn a_replay_costs_one_and_a_half_reads_and_a_key_adds_half_a_read_to_a_sub
 async fn an_erase_costs_two_reads_two_writes_and_an_index_write() {
     let world = World::start().await;
     let id = submit(&world, json!({"function": "demo.echo"})).await;
-    world.rest().await;
+    world.drain().await;
     world.wire.reset();
     let path = format!("/operations/{id}");
     assert_eq!(world.request("DELETE", &path, &[], "").await.status, 204);
@@ -271,11 +271,11 @@ async fn a_list_with_a_narrow_filter_reads_at_most_a_hundred_records_a_request()
         world.clock.advance(Duration::from_millis(1));
         submit(&world, json!({"function": "demo.echo"})).await;
     }
-    for face in [Face::Rest, Face::Forrst] {
+    for protocol in [Protocol::Rest, Protocol::Forrst] {
         let (mut shown, mut records, mut cursor) = (Vec::new(), Vec::new(), Value::Null);
         loop {
             world.wire.reset();
-            let page = list(&world, face, &cursor).await;
+            let page = list(&world, protocol, &cursor).await;
             let charges = world.wire.charges();
             let of_step = |step| {
                 let of_step = charges.iter().filter(move |charge| charge.step == step);
@@ -297,24 +297,24 @@ async fn a_list_with_a_narrow_filter_reads_at_most_a_hundred_records_a_request()
 }
 
 #[derive(Clone, Copy)]
-enum Face {
+enum Protocol {
     Rest,
     Forrst,
 }
 
 /// A page of the operations of `demo.fail`.
-async fn list(world: &World, face: Face, cursor: &Value) -> Value {
-    match face {
-        Face::Rest => {
+async fn list(world: &World, protocol: Protocol, cursor: &Value) -> Value {
+    match protocol {
+        Protocol::Rest => {
             let cursor = cursor.as_str().map(|cursor| format!("&cursor={cursor}"));
             let query = format!("function=demo.fail{}", cursor.unwrap_or_default());
             let path = format!("/operations?{query}");
             world.request("GET", &path, &[], "").await.json
         }
-        Face::Forrst => {
+        Protocol::Forrst => {
             let arguments = json!({"function": "demo.fail", "cursor": cursor});
-            let answer = call(world, LIST, &arguments, &json!([])).await;
-            answer.json["result"].clone()
+            let response = call(world, LIST, &arguments, &json!([])).await;
+            response.json["result"].clone()
         }
     }
 }

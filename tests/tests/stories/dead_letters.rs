@@ -87,7 +87,7 @@ async fn attempts_are_counted_by_claims_and_not_by_receives_even_in_the_dead_let
         world.clock.advance(Duration::from_secs(900));
     }
     assert!(dispatch.receive(1).await.is_empty());
-    world.rest().await;
+    world.drain().await;
     let done = world.show(id.as_str().unwrap()).await;
     assert_eq!(
         (&done["status"], &done["attempt"]),

@@ -25,9 +25,9 @@ async fn ended(world: &World, owner: &str, receiver: &Receiver, count: usize) ->
     let mut ids = Vec::new();
     for _ in 0..count {
         let submitted = world.request_of(owner, "POST", "/operations", &[], body.as_bytes());
-        let answer = submitted.await;
-        assert_eq!(answer.status, 202, "{}", answer.text);
-        ids.push(answer.json["id"].as_str().unwrap().to_owned());
+        let response = submitted.await;
+        assert_eq!(response.status, 202, "{}", response.text);
+        ids.push(response.json["id"].as_str().unwrap().to_owned());
         assert!(world.pump(QueueKind::Dispatch).await);
     }
     ids
@@ -97,7 +97,7 @@ async fn a_receiver_that_does_not_answer_gets_half_of_a_batch_and_then_a_pause()
     world.clock.advance(3 * TIMEOUT);
     serve_until_timed_out(&world, &dead, CALLBACKS_AT_ONCE_MAX).await;
     dead.release();
-    world.rest().await;
+    world.drain().await;
     for id in &ids {
         let callback = callback(&world, "alice", id).await;
         assert_eq!(callback["status"], "delivered");

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 use shared::clock::Clock as _;
 use shared::domain::id::{ClaimId, OperationId};
-use shared::store::Claimed;
+use shared::store::ClaimOutcome;
 use tests::queues::QueueKind;
 use tests::receiver::Receiver;
 use tests::world::World;
@@ -35,7 +35,7 @@ async fn an_expired_operation_is_absent_and_its_key_free_even_before_the_store_d
         json!({"function": "demo.echo", "arguments": {"n": 1}, "ttl_seconds": 60}).to_string();
     let key = [("idempotency-key", "k")];
     let first = world.request("POST", "/operations", &key, &body).await.json;
-    world.rest().await;
+    world.drain().await;
     let id = first["id"].as_str().unwrap();
     assert_eq!(world.show(id).await["status"], "completed");
     world.clock.advance(Duration::from_secs(60));
@@ -46,9 +46,9 @@ async fn an_expired_operation_is_absent_and_its_key_free_even_before_the_store_d
         ("POST", format!("{path}/cancel")),
         ("POST", format!("{path}/redeliver")),
     ] {
-        let answer = world.request(method, &path, &[], "").await;
+        let response = world.request(method, &path, &[], "").await;
         assert_eq!(
-            (answer.status, &answer.json["code"]),
+            (response.status, &response.json["code"]),
             (404, &json!("ASYNC_OPERATION_NOT_FOUND"))
         );
     }
@@ -61,7 +61,7 @@ async fn an_expired_operation_is_absent_and_its_key_free_even_before_the_store_d
     let again = world.request("POST", "/operations", &key, &other).await;
     assert_eq!((again.status, &again.json["id"]), (202, &first["id"]));
     assert!(again.headers["idempotent-replayed"].is_null());
-    world.rest().await;
+    world.drain().await;
     assert_eq!(world.show(id).await["result"], json!({"n": 2}));
     let list = world.request("GET", "/operations", &[], "").await.json;
     assert_eq!(list["operations"].as_array().unwrap().len(), 1);
@@ -76,8 +76,8 @@ async fn an_active_operation_does_not_expire() {
     let body = body.to_string();
     let submit = async || {
         let key = [("idempotency-key", "k")];
-        let answer = world.request("POST", "/operations", &key, &body);
-        answer.await.json
+        let response = world.request("POST", "/operations", &key, &body);
+        response.await.json
     };
     let id = submit().await["id"].as_str().unwrap().to_owned();
     let expect_status = async |status: &str| {
@@ -97,7 +97,7 @@ async fn an_active_operation_does_not_expire() {
         .store
         .claim(&parsed, &operation.create_id, claim_id, MINUTE, now)
         .await;
-    assert!(matches!(claimed.unwrap(), Claimed::Held(_)));
+    assert!(matches!(claimed.unwrap(), ClaimOutcome::Held(_)));
     world.clock.advance(3 * DAY);
     expect_status("processing").await;
 
@@ -120,14 +120,14 @@ async fn a_message_that_outlives_its_operation_runs_nothing() {
     let body = message.body().unwrap().to_owned();
     let event = queue.event(&[message]);
     let worker = world.another_worker();
-    let answer: Value = world.serve(&worker, QueueKind::Dispatch, event).await;
-    assert_eq!(answer["batchItemFailures"], json!([]));
+    let response: Value = world.serve(&worker, QueueKind::Dispatch, event).await;
+    assert_eq!(response["batchItemFailures"], json!([]));
     assert_eq!(world.show(id).await["status"], "completed");
 
     world.clock.advance(MINUTE);
     let before = stored(&world).await;
     queue.send(&body).await;
-    let took = world.rest().await;
+    let took = world.drain().await;
     assert!(took >= 15 * MINUTE, "as for any message without a record");
     assert_eq!(status(&world, id).await, 404);
     assert_eq!(stored(&world).await, before);

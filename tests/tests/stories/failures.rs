@@ -34,14 +34,14 @@ async fn a_failed_request_logs_one_error_with_its_cause() {
     let logged = Logged::start();
     for (method, path, body) in requests {
         world.wire.reset();
-        world.wire.plan([(0, Fault::Refused)]);
+        world.wire.plan([(0, Fault::AccessDenied)]);
         let _ = logged.take();
-        let answer = world.request(method, &path, &[], &body).await;
+        let response = world.request(method, &path, &[], &body).await;
         let calls = world.wire.calls();
         assert_eq!(
-            answer.status, 503,
+            response.status, 503,
             "{method} {path} {body}: {}",
-            answer.text
+            response.text
         );
         let errors = logged.take();
         let errors: Vec<_> = errors

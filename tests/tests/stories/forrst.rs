@@ -7,7 +7,7 @@ mod hostile;
 mod system;
 
 use serde_json::{Value, json};
-use tests::world::{Answer, World};
+use tests::world::{Response, World};
 
 pub(super) const STATUS: &str = "urn:cline:forrst:ext:async:fn:status";
 pub(super) const CANCEL: &str = "urn:cline:forrst:ext:async:fn:cancel";
@@ -28,7 +28,7 @@ pub(super) async fn call(
     function: &str,
     arguments: &Value,
     extensions: &Value,
-) -> Answer {
+) -> Response {
     let body = envelope(function, arguments, extensions);
     let request = world.request("POST", "/forrst", &[], &body);
     world.while_waiting(None, request).await
@@ -36,9 +36,9 @@ pub(super) async fn call(
 
 /// Calls with a preference for a deferred answer and returns the operation's id.
 async fn start(world: &World, function: &str, arguments: &Value) -> String {
-    let answer = call(world, function, arguments, &deferred(&[])).await;
-    assert_eq!(answer.status, 200, "{}", answer.text);
-    data(&answer, "async")["operation_id"]
+    let response = call(world, function, arguments, &deferred(&[])).await;
+    assert_eq!(response.status, 200, "{}", response.text);
+    data(&response, "async")["operation_id"]
         .as_str()
         .unwrap()
         .to_owned()
@@ -56,8 +56,8 @@ pub(super) fn extension(name: &str, options: &Value) -> Value {
 }
 
 /// The data of an extension's answer.
-pub(super) fn data<'a>(answer: &'a Answer, name: &str) -> &'a Value {
-    let extensions = answer.json["extensions"].as_array();
+pub(super) fn data<'a>(response: &'a Response, name: &str) -> &'a Value {
+    let extensions = response.json["extensions"].as_array();
     let urn = |extension: &&Value| {
         let urn = extension["urn"].as_str().unwrap();
         urn.rsplit(':').next() == Some(name)
@@ -67,8 +67,8 @@ pub(super) fn data<'a>(answer: &'a Answer, name: &str) -> &'a Value {
         .map_or(&Value::Null, |extension| &extension["data"])
 }
 
-fn codes(answer: &Answer) -> Vec<&str> {
-    let errors = answer.json["errors"].as_array().unwrap();
+fn codes(response: &Response) -> Vec<&str> {
+    let errors = response.json["errors"].as_array().unwrap();
     errors
         .iter()
         .map(|error| error["code"].as_str().unwrap())

@@ -23,8 +23,8 @@ async fn serve_one(world: &World, kind: QueueKind) -> Option<MessageGroup> {
     let messages = queue.receive(10).await;
     assert_eq!(messages.len(), 1);
     let event = queue.event(&messages);
-    let answer = world.serve(&world.another_worker(), kind, event).await;
-    queue.delete_acknowledged(&messages, &answer).await;
+    let response = world.serve(&world.another_worker(), kind, event).await;
+    queue.delete_acknowledged(&messages, &response).await;
     group(&messages[0])
 }
 

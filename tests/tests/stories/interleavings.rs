@@ -9,7 +9,7 @@ use shared::domain::callback::CallbackStatus;
 use shared::domain::id::{CreateId, OperationId};
 use shared::domain::operation::{Operation, State};
 use shared::queue::{Message as _, WakeUp};
-use shared::store::{Created, Draft, ListFilter, Position};
+use shared::store::{CreateOutcome, Draft, ListFilter, Position};
 use tests::queues::QueueKind;
 use tests::receiver::Receiver;
 use tests::samples::incompressible;
@@ -56,8 +56,8 @@ async fn replay_after<F: Future<Output = ()>>(ends: impl FnOnce(String) -> F, wo
         .create(&Draft::new(&replay), world.clock.now())
         .await
         .unwrap();
-    assert!(matches!(created, Created::New));
-    world.rest().await;
+    assert!(matches!(created, CreateOutcome::New));
+    world.drain().await;
     assert_eq!(world.show(&id).await["status"], "completed");
 }
 
@@ -148,7 +148,7 @@ async fn repeated_cancels_make_one_chain_of_attempts() {
     }
     // Several messages, served one after the other, would each make a POST.
     assert_eq!(world.queue(QueueKind::Callback).len().await, 1);
-    world.rest().await;
+    world.drain().await;
     assert_eq!(receiver.received().len(), 6);
     assert_eq!(world.show(&id).await["callback"]["status"], "exhausted");
 }
@@ -179,11 +179,11 @@ async fn an_operation_that_is_cancelled_while_it_is_given_up_makes_one_callback(
         let path = format!("/operations/{id}/cancel");
         world.request("POST", &path, &[], "").await
     };
-    let (answer, cancelled) = tokio::join!(served, cancelled);
+    let (response, cancelled) = tokio::join!(served, cancelled);
     assert_eq!(world.wire.counts()["UpdateItem"], 3);
     assert_eq!(cancelled.json["status"], "cancelled");
-    assert_eq!(answer["batchItemFailures"], json!([]));
-    queue.delete_acknowledged(&messages, &answer).await;
+    assert_eq!(response["batchItemFailures"], json!([]));
+    queue.delete_acknowledged(&messages, &response).await;
     let callbacks = world.queue(QueueKind::Callback);
     assert_eq!(callbacks.len().await, 2);
     assert!(world.pump(QueueKind::Callback).await);
@@ -191,7 +191,7 @@ async fn an_operation_that_is_cancelled_while_it_is_given_up_makes_one_callback(
         !world.pump(QueueKind::Callback).await,
         "the worker's message is delayed"
     );
-    world.rest().await;
+    world.drain().await;
     assert_eq!(receiver.received().len(), 1);
     assert_eq!(world.show(id).await["status"], "cancelled");
 }
@@ -202,7 +202,7 @@ async fn delivered(world: &World, receiver: &Receiver) -> (String, Operation) {
         .as_str()
         .unwrap()
         .to_owned();
-    world.rest().await;
+    world.drain().await;
     let parsed = id.parse::<OperationId>().unwrap();
     let operation = world
         .store
@@ -236,7 +236,7 @@ async fn a_redelivery_received_again_after_its_round_starts_no_other_round() {
     assert_eq!(started, None);
     receiver.answer_next([(500, None)]);
     queue.send(&message.to_body()).await;
-    world.rest().await;
+    world.drain().await;
     assert_eq!(receiver.received().len(), 2);
     assert_eq!(world.show(&id).await["callback"]["status"], "delivered");
 }
@@ -261,7 +261,7 @@ async fn a_redelivery_received_again_after_a_later_round_starts_no_other_round()
     assert_eq!(receiver.received().len(), 3);
 
     assert_eq!(queue.len().await, 1, "the first redelivery's message");
-    world.rest().await;
+    world.drain().await;
     assert_eq!(receiver.received().len(), 3);
     assert_eq!(world.show(&id).await["callback"]["status"], "delivered");
 }
@@ -275,15 +275,15 @@ async fn redeliveries_requested_before_the_first_starts_make_one_round() {
     for _ in 0..3 {
         assert_eq!(world.request("POST", &path, &[], "").await.status, 202);
     }
-    world.rest().await;
+    world.drain().await;
     assert_eq!(receiver.received().len(), 2);
     assert_eq!(world.request("POST", &path, &[], "").await.status, 202);
-    world.rest().await;
+    world.drain().await;
     assert_eq!(receiver.received().len(), 3);
 }
 
 #[tokio::test]
-async fn a_dead_redelivery_counts_as_a_failed_attempt_of_its_round() {
+async fn a_dead_lettered_redelivery_counts_as_a_failed_attempt_of_its_round() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let (id, _) = delivered(&world, &receiver).await;
@@ -309,7 +309,7 @@ async fn a_dead_redelivery_counts_as_a_failed_attempt_of_its_round() {
 }
 
 #[tokio::test]
-async fn an_erase_whose_answer_was_lost_leaves_only_the_tombstone() {
+async fn an_erase_whose_response_was_lost_leaves_only_the_tombstone() {
     let world = World::start().await;
     let text = incompressible(2000);
     let body = json!({"function": "demo.echo", "metadata": {"t": text}, "arguments": {"t": text}});
@@ -317,7 +317,7 @@ async fn an_erase_whose_answer_was_lost_leaves_only_the_tombstone() {
         .as_str()
         .unwrap()
         .to_owned();
-    world.rest().await;
+    world.drain().await;
     world.wire.plan([(0, Fault::Lost)]);
     let erased = world
         .request("DELETE", &format!("/operations/{id}"), &[], "")
@@ -346,7 +346,7 @@ async fn a_cursor_outside_its_filter_is_refused() {
         filter: &filter,
     }
     .encode(&position);
-    let answer = world
+    let response = world
         .request(
             "GET",
             &format!("/operations?created_after={now}&cursor={cursor}"),
@@ -355,7 +355,7 @@ async fn a_cursor_outside_its_filter_is_refused() {
         )
         .await;
     assert_eq!(
-        (answer.status, &answer.json["errors"][0]["pointer"]),
+        (response.status, &response.json["errors"][0]["pointer"]),
         (400, &json!("/query/cursor"))
     );
 }
@@ -368,11 +368,15 @@ async fn a_refusal_is_short_however_large_the_request_is() {
         .collect();
     let long = format!("{{\"{}\":1}}", "\\u0001".repeat(150_000));
     for body in [format!("{{{}}}", members.join(",")), long] {
-        let answer = world
+        let response = world
             .answer(event("alice", "POST", "/operations", &[], body.as_bytes()))
             .await;
-        assert_eq!(answer.status, 400);
-        assert!(answer.text.len() < 100_000, "{} bytes", answer.text.len());
+        assert_eq!(response.status, 400);
+        assert!(
+            response.text.len() < 100_000,
+            "{} bytes",
+            response.text.len()
+        );
     }
 }
 
@@ -386,7 +390,7 @@ async fn a_submit_that_dies_and_is_not_repeated_leaves_an_operation_or_nothing()
             let request = world.request("POST", "/operations", &[], &body);
             assert!(world.wire.process(&world.clock, request).await.is_none());
             world.wire.plan([]);
-            world.rest().await;
+            world.drain().await;
             let list = world.request("GET", "/operations", &[], "").await.json;
             let operations = list["operations"].as_array().unwrap();
             if (call, fault) == (1, Fault::CrashAfter) {

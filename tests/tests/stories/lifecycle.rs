@@ -21,15 +21,15 @@ async fn numbers_and_member_names_are_returned_exactly_as_sent() {
     );
     let body =
         format!(r#"{{ "function" : "demo.echo", "arguments" : {exact}, "metadata" : {exact} }}"#);
-    let answer = world.request("POST", "/operations", &[], &body).await;
-    assert_eq!(answer.status, 202, "{}", answer.text);
+    let response = world.request("POST", "/operations", &[], &body).await;
+    assert_eq!(response.status, 202, "{}", response.text);
     assert!(
-        answer.text.contains(&format!(r#""metadata":{exact}"#)),
+        response.text.contains(&format!(r#""metadata":{exact}"#)),
         "{}",
-        answer.text
+        response.text
     );
     // The id comes from the header, because the test's JSON parser cannot hold numbers this large.
-    let id = answer.headers["location"]
+    let id = response.headers["location"]
         .as_str()
         .unwrap()
         .rsplit('/')
@@ -158,7 +158,7 @@ async fn an_idempotency_key_names_one_operation_in_every_state() {
     assert_eq!(bobs.status, 202);
 
     assert_eq!(
-        world.rest().await.as_secs() / 3600,
+        world.drain().await.as_secs() / 3600,
         0,
         "the replays' messages are dropped within the hour"
     );
@@ -193,7 +193,7 @@ async fn a_cancelled_operation_never_runs_and_stays_cancelled() {
     assert!(cancelled.json["completed_at"].is_null() && cancelled.json["retry_after"].is_null());
     let again = world.request("POST", &path, &[], "").await;
     assert_eq!((again.status, &again.json), (200, &cancelled.json));
-    world.rest().await;
+    world.drain().await;
     assert_eq!(
         world.show(cancelled.json["id"].as_str().unwrap()).await,
         cancelled.json
@@ -280,12 +280,12 @@ async fn a_submit_that_began_before_the_erase_gets_503_with_retry_after() {
     let accepted = world.request("POST", "/operations", &key, body).await;
     assert_eq!(accepted.status, 202);
     assert_eq!(accepted.json["id"], first.json["id"]);
-    world.rest().await;
+    world.drain().await;
     assert_eq!(world.show(id.as_str()).await["status"], "completed");
 }
 
 #[tokio::test]
-async fn another_owners_operation_gets_the_answer_of_a_missing_one() {
+async fn another_owners_operation_gets_the_response_of_a_missing_one() {
     let world = World::start().await;
     let id = world.submit(json!({"function": "demo.echo"})).await.json["id"].clone();
     world.pump_all().await;
@@ -333,7 +333,7 @@ async fn a_retryable_error_is_retried_and_a_permanent_one_is_not() {
         (&json!("processing"), &json!(1))
     );
     assert!(between["errors"].is_null());
-    world.rest().await;
+    world.drain().await;
     let done = world.show(id).await;
     assert_eq!(
         (&done["status"], &done["attempt"]),
@@ -364,7 +364,7 @@ async fn an_operation_without_attempts_left_fails_with_the_functions_error_first
         .await
         .json["id"]
         .clone();
-    world.rest().await;
+    world.drain().await;
     let failed = world.show(id.as_str().unwrap()).await;
     assert_eq!(
         (&failed["status"], &failed["attempt"]),

@@ -8,7 +8,7 @@ use shared::clock::Clock as _;
 use shared::domain::id::{ClaimId, CreateId, OperationId};
 use shared::domain::operation::Operation;
 use shared::queue::{Dispatch, Message as _};
-use shared::store::{Claimed, Draft, Held};
+use shared::store::{ClaimOutcome, Draft, Held};
 use tests::logs::Logged;
 use tests::queues::QueueKind;
 use tests::world::World;
@@ -77,13 +77,13 @@ pub(super) async fn claim_and_vanish(world: &World, id: &str) -> Box<Held> {
         .await
         .unwrap();
     match claimed {
-        Claimed::Held(held) => held,
+        ClaimOutcome::Held(held) => held,
         other => panic!("{other:?}"),
     }
 }
 
 #[tokio::test]
-async fn a_message_without_a_record_waits_ever_longer_and_is_dropped_after_15_minutes() {
+async fn a_message_without_a_record_is_returned_with_backoff_and_dropped_after_15_minutes() {
     let world = World::start().await;
     let queue = world.queue(QueueKind::Dispatch);
     queue.send(&message_without_record()).await;
@@ -142,7 +142,7 @@ async fn an_operation_whose_record_is_created_after_its_message_runs() {
         .send()
         .await
         .unwrap();
-    assert_eq!(world.rest().await, Duration::from_secs(1));
+    assert_eq!(world.drain().await, Duration::from_secs(1));
     assert_eq!(world.show(&id).await["status"], "completed");
 }
 
@@ -151,7 +151,7 @@ async fn another_incarnations_message_changes_nothing_and_is_dropped_after_15_mi
     let world = World::start().await;
     let accepted = world.submit(json!({"function": "demo.echo"})).await.json;
     let id = accepted["id"].as_str().unwrap();
-    world.rest().await;
+    world.drain().await;
     let before = world.show(id).await;
     let queue = world.queue(QueueKind::Dispatch);
     queue
@@ -217,7 +217,7 @@ async fn a_duplicate_message_of_an_ended_operation_changes_nothing() {
     world.pump_all().await;
     let before = world.show(id).await;
     world.queue(QueueKind::Dispatch).send(&duplicate).await;
-    assert_eq!(world.rest().await, Duration::ZERO);
+    assert_eq!(world.drain().await, Duration::ZERO);
     assert_eq!(world.show(id).await, before);
 }
 
@@ -357,7 +357,7 @@ async fn a_record_with_an_unknown_function_waits_for_a_worker_that_has_it() {
         assert!(world.pump_by(&worker, QueueKind::Dispatch, 1).await);
         world.clock.advance(MINUTE);
     }
-    world.rest().await;
+    world.drain().await;
     assert_eq!(attempts_of(&id).await, (json!("completed"), json!(2)));
 
     let id = falsified().await;
@@ -431,16 +431,16 @@ async fn malformed_messages_do_not_disturb_their_neighbours() {
     let worker = world.another_worker();
     let messages = queue.receive(10).await;
     assert_eq!(messages.len(), 3);
-    let answer = world
+    let response = world
         .serve(&worker, QueueKind::Dispatch, queue.event(&messages))
         .await;
-    let failed: Vec<_> = answer["batchItemFailures"]
+    let failed: Vec<_> = response["batchItemFailures"]
         .as_array()
         .unwrap()
         .iter()
         .collect();
     assert_eq!(failed.len(), 2);
-    queue.delete_acknowledged(&messages, &answer).await;
+    queue.delete_acknowledged(&messages, &response).await;
     assert_eq!(
         world.show(id.as_str().unwrap()).await["status"],
         "completed"
@@ -469,13 +469,13 @@ async fn a_record_of_a_newer_format_stays_unchanged() {
         ("POST", format!("{path}/cancel")),
         ("DELETE", path.clone()),
     ] {
-        let answer = world.request(method, &path, &[], "").await;
+        let response = world.request(method, &path, &[], "").await;
         assert_eq!(
-            (answer.status, &answer.json["code"]),
+            (response.status, &response.json["code"]),
             (503, &json!("UNAVAILABLE")),
             "{method} {path}"
         );
-        assert_eq!(answer.headers["retry-after"], "1");
+        assert_eq!(response.headers["retry-after"], "1");
         let bobs = world.request_of("bob", method, &path, &[], b"").await;
         assert_eq!(bobs.status, 404, "another owner gets no hint of it");
     }
@@ -493,7 +493,7 @@ async fn a_record_of_a_newer_format_stays_unchanged() {
     assert!(!world.queue(QueueKind::Dispatch).is_empty().await);
     // As after the return of the newer release.
     set(&world, id, "format", "1").await;
-    world.rest().await;
+    world.drain().await;
     assert_eq!(world.show(id).await["status"], "completed");
 }
 
@@ -519,12 +519,12 @@ async fn a_corrupt_record_is_an_internal_error_without_details() {
     let id = world.submit(json!({"function": "demo.echo"})).await.json["id"].clone();
     let id = id.as_str().unwrap();
     set(&world, id, "ended_at", "1").await;
-    let answer = world
+    let response = world
         .request("GET", &format!("/operations/{id}"), &[], "")
         .await;
     assert_eq!(
-        (answer.status, &answer.json["code"]),
+        (response.status, &response.json["code"]),
         (500, &json!("INTERNAL_ERROR"))
     );
-    assert!(!answer.text.contains("ended_at"));
+    assert!(!response.text.contains("ended_at"));
 }

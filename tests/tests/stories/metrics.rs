@@ -29,8 +29,8 @@ fn expected<const N: usize>(metrics: [(Metric<'_>, &[u64]); N]) -> BTreeMap<Key,
 async fn submit(world: &World, key: &str, arguments: Value) -> u16 {
     let body = json!({"function": "demo.echo", "arguments": arguments}).to_string();
     let headers = [("idempotency-key", key)];
-    let answer = world.request("POST", "/operations", &headers, &body).await;
-    answer.status
+    let response = world.request("POST", "/operations", &headers, &body).await;
+    response.status
 }
 
 #[tokio::test]
@@ -74,7 +74,7 @@ async fn an_attempt_its_end_and_its_callback_are_each_counted_once() {
             (Metric::WorkDuration("demo.echo"), &[0]),
         ])
     );
-    world.rest().await;
+    world.drain().await;
     assert_eq!(
         counted.take(),
         expected([(Metric::CallbackDelivered, &[1])])
@@ -90,7 +90,7 @@ async fn retried_attempts_and_failed_operations_have_different_metrics() {
         world
             .submit(json!({"function": "demo.fail", "arguments": arguments}))
             .await;
-        world.rest().await;
+        world.drain().await;
         counted.take()
     };
     assert_eq!(
@@ -124,7 +124,7 @@ async fn an_operation_that_never_started_is_given_up_once() {
         .submit(json!({"function": "demo.echo", "deadline_seconds": 1}))
         .await;
     world.clock.advance(Duration::from_secs(2));
-    world.rest().await;
+    world.drain().await;
     assert_eq!(
         counted.take(),
         expected([
@@ -167,14 +167,14 @@ async fn a_cancel_counts_once_and_its_attempt_counts_as_lost() {
 async fn a_callback_counts_as_delivered_gone_or_exhausted() {
     let (world, counted) = (World::start().await, Counted::start());
     let receiver = Receiver::start().await;
-    let called = async |answers: &[u16]| {
-        receiver.answer_next(answers.iter().map(|status| (*status, None)));
+    let called = async |responses: &[u16]| {
+        receiver.answer_next(responses.iter().map(|status| (*status, None)));
         world
             .submit(json!({"function": "demo.echo", "callback_url": receiver.url}))
             .await;
         assert!(world.pump(QueueKind::Dispatch).await);
         let _ = counted.take();
-        world.rest().await;
+        world.drain().await;
         counted.take()
     };
     assert_eq!(
@@ -207,7 +207,7 @@ async fn dropped_messages_are_counted() {
     for kind in [QueueKind::DispatchDeadLetter, QueueKind::CallbackDeadLetter] {
         world.queue(kind).send("{").await;
     }
-    world.rest().await;
+    world.drain().await;
     assert_eq!(
         counted.take(),
         expected([
@@ -224,11 +224,11 @@ async fn a_dropped_callback_is_counted_unless_its_owner_erased_the_operation() {
     let due = async |key: &str| {
         let body = json!({"function": "demo.echo", "callback_url": receiver.url}).to_string();
         let headers = [("idempotency-key", key)];
-        let answer = world.request("POST", "/operations", &headers, &body).await;
-        assert_eq!(answer.status, 202, "{}", answer.text);
+        let response = world.request("POST", "/operations", &headers, &body).await;
+        assert_eq!(response.status, 202, "{}", response.text);
         assert!(world.pump(QueueKind::Dispatch).await);
         let _ = counted.take();
-        answer.json["id"].as_str().unwrap().to_owned()
+        response.json["id"].as_str().unwrap().to_owned()
     };
     let erase = async |id: &str| {
         let path = format!("/operations/{id}");
@@ -352,7 +352,7 @@ async fn a_due_callback_outlasts_the_longest_outage() {
     world
         .clock
         .advance(Duration::from_secs(OUTAGE_SECS_MAX.into()));
-    world.rest().await;
+    world.drain().await;
     assert_eq!(
         counted.take(),
         expected([

@@ -10,7 +10,7 @@ use tests::events;
 use tests::logs::Logged;
 use tests::metrics::Counted;
 use tests::queues::QueueKind;
-use tests::world::{Answer, World, event};
+use tests::world::{Response, World, event};
 
 use super::forrst::{CANCEL, STATUS, envelope};
 
@@ -23,7 +23,7 @@ fn caller(sample: &str, changes: &[(&str, &str)]) -> Value {
     authorizer
 }
 
-async fn request(world: &World, caller: &Value, method: &str, path: &str, body: &str) -> Answer {
+async fn request(world: &World, caller: &Value, method: &str, path: &str, body: &str) -> Response {
     let mut event = event(
         "",
         method,
@@ -167,10 +167,10 @@ async fn observe(
     world.wire.reset();
     let _ = (logged.take(), counted.take());
     let request = world.request_of("bob", method, &path, headers, body.as_bytes());
-    let answer = world.while_waiting(None, request).await;
-    assert_eq!(answer.status, 404, "{named:?} {}", answer.text);
+    let response = world.while_waiting(None, request).await;
+    assert_eq!(response.status, 404, "{named:?} {}", response.text);
     let parts: [&dyn Debug; 5] = [
-        &(answer.headers, answer.text),
+        &(response.headers, response.text),
         &world.wire.calls(),
         &world.wire.charges(),
         &logged.take(),
@@ -182,7 +182,7 @@ async fn observe(
 /// Of another owner's record, every route reads only the owner: even a corrupt record gets the
 /// answer of a missing one.
 #[tokio::test]
-async fn only_the_owner_of_another_owners_record_is_read() {
+async fn another_owners_record_is_rejected_by_its_owner_attribute_alone() {
     let world = World::start().await;
     let (logged, counted) = (Logged::start(), Counted::start());
     let mut missing = Vec::new();

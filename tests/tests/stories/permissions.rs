@@ -51,12 +51,12 @@ async fn rest(world: &World, receiver: &Receiver) {
     let large = json!({ "text": text });
     let body = json!({"function": "demo.echo", "arguments": large, "callback_url": receiver.url});
     let id = id(&world.submit(body).await.json);
-    world.rest().await;
+    world.drain().await;
     world.show(&id).await;
     let path = format!("/operations/{id}");
     let redeliver = format!("{path}/redeliver");
     assert_eq!(request(world, "POST", &redeliver).await, 202);
-    world.rest().await;
+    world.drain().await;
     assert_eq!(request(world, "GET", "/operations").await, 200);
     assert_eq!(request(world, "DELETE", &path).await, 204);
     let body = json!({"function": "demo.echo", "callback_url": receiver.url});
@@ -65,7 +65,7 @@ async fn rest(world: &World, receiver: &Receiver) {
         self::id(&world.submit(body).await.json)
     );
     assert_eq!(request(world, "POST", &cancel).await, 200);
-    world.rest().await;
+    world.drain().await;
 }
 
 /// The protocol's system functions.
@@ -78,10 +78,10 @@ async fn forrst(world: &World, receiver: &Receiver) {
         (LIST, &json!({})),
         (HEALTH, &json!({})),
     ] {
-        let answer = call(world, function, arguments, &json!([])).await;
-        assert_eq!(answer.status, 200, "{}", answer.text);
+        let response = call(world, function, arguments, &json!([])).await;
+        assert_eq!(response.status, 200, "{}", response.text);
     }
-    world.rest().await;
+    world.drain().await;
 }
 
 /// A dead letter that waits for a lease and is then dispatched again.
@@ -93,7 +93,7 @@ async fn dead_letters(world: &World) {
     assert!(world.pump(QueueKind::DispatchDeadLetter).await);
     world.clock.advance(MINUTE);
     assert!(world.pump(QueueKind::DispatchDeadLetter).await);
-    world.rest().await;
+    world.drain().await;
 }
 
 /// A submit that finds its key in use only at its create, and a result whose operation is erased
@@ -109,7 +109,7 @@ async fn lost_races(world: &World) {
     assert_eq!(replay.headers["idempotent-replayed"], "true");
 
     assert!(accepted.headers["idempotent-replayed"].is_null());
-    world.rest().await;
+    world.drain().await;
 
     let accepted = world.request("POST", "/operations", &[], &body).await;
     let path = format!("/operations/{}", id(&accepted.json));
@@ -124,7 +124,7 @@ async fn lost_races(world: &World) {
         .delay(4, world.pump(QueueKind::Dispatch), end)
         .await;
     assert!(served);
-    world.rest().await;
+    world.drain().await;
 }
 
 /// Messages of a newer format, which are returned for a newer release.

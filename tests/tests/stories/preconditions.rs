@@ -56,7 +56,7 @@ async fn an_unmet_precondition_changes_nothing_and_comes_before_other_refusals()
         assert_eq!(active.status, 409, "{}", active.text);
     }
 
-    world.rest().await;
+    world.drain().await;
     let ended = world.request("GET", &path, &[], "").await;
     let tag = ended.headers["etag"].as_str().unwrap().to_owned();
     assert_eq!(ended.json["callback"]["status"], "delivered");
@@ -72,7 +72,7 @@ async fn an_unmet_precondition_changes_nothing_and_comes_before_other_refusals()
         world.request("POST", &redeliver, &met, "").await.status,
         202
     );
-    world.rest().await;
+    world.drain().await;
     assert_eq!(world.request("DELETE", &path, &met, "").await.status, 204);
     // A missing operation is reported before an unmet precondition.
     for (method, path) in [("POST", &cancel), ("DELETE", &path), ("POST", &redeliver)] {
@@ -85,7 +85,7 @@ async fn an_unmet_precondition_changes_nothing_and_comes_before_other_refusals()
 async fn every_tag_in_a_list_counts() {
     let world = World::start().await;
     let accepted = world.submit(json!({"function": "demo.echo"})).await;
-    world.rest().await;
+    world.drain().await;
     let path = format!("/operations/{}", accepted.json["id"].as_str().unwrap());
     let ended = world.request("GET", &path, &[], "").await;
     let tag = ended.headers["etag"].as_str().unwrap();

@@ -41,7 +41,7 @@ async fn an_erase_leaves_only_a_tombstone_even_after_replays_and_conflicts() {
     }
     let other = json!({"function": "demo.echo", "arguments": {"t": incompressible(3000)}});
     assert_eq!(submit(&other.to_string()).await.status, 409);
-    world.rest().await;
+    world.drain().await;
     let path = format!("/operations/{}", first.json["id"].as_str().unwrap());
     assert_eq!(world.request("DELETE", &path, &[], "").await.status, 204);
 
@@ -65,7 +65,7 @@ async fn a_submit_whose_create_is_refused_leaves_no_payload_items() {
     assert_eq!(replay.json["id"], accepted.json["id"]);
     let left = stored(&world).await;
     assert_eq!(left.len(), 3, "{left:?}");
-    world.rest().await;
+    world.drain().await;
     let id = accepted.json["id"].as_str().unwrap();
     assert_eq!(world.show(id).await["status"], "completed");
 }
@@ -75,7 +75,7 @@ async fn a_submit_whose_message_cannot_be_sent_leaves_no_payload_items() {
     let world = World::start().await;
     world.wire.set_outages(&[Outage {
         service: Service::Queues,
-        fault: Fault::Refused,
+        fault: Fault::AccessDenied,
         only: String::new(),
     }]);
     let refused = world.request("POST", "/operations", &[], &large()).await;

@@ -82,7 +82,7 @@ async fn a_retry_is_signed_with_the_secrets_that_are_current_then() {
     receiver.answer_next([(503, Some("3600"))]);
     let first = deliver(&world, &receiver).await;
     secrets.put(&arn, NEW).await;
-    world.rest().await;
+    world.drain().await;
     let [_, second] = receiver.received().try_into().unwrap();
     assert_eq!(first.header("webhook-id"), second.header("webhook-id"));
     assert_eq!([signed_with(&first), signed_with(&second)], [[OLD], [NEW]]);

@@ -60,14 +60,14 @@ async fn another_method_on_a_known_path_gets_the_allowed_ones() {
         ("POST", "/functions", "GET, HEAD"),
         ("POST", "/health", "GET, HEAD"),
     ] {
-        let answer = world.request(method, path, &[], "").await;
+        let response = world.request(method, path, &[], "").await;
         assert_eq!(
-            (answer.status, &answer.json["code"]),
+            (response.status, &response.json["code"]),
             (405, &json!("INVALID_REQUEST")),
             "{method} {path}"
         );
-        assert_eq!(answer.headers["allow"], allow);
-        assert_eq!(answer.headers["content-type"], "application/problem+json");
+        assert_eq!(response.headers["allow"], allow);
+        assert_eq!(response.headers["content-type"], "application/problem+json");
     }
     assert!(world.wire.calls().is_empty());
 }
@@ -94,9 +94,9 @@ async fn functions_and_health_need_no_store_and_health_needs_no_owner() {
         ("GET", "/operations"),
         ("POST", "/operations"),
     ] {
-        let answer = world.request_of("", method, path, &[], b"{}").await;
+        let response = world.request_of("", method, path, &[], b"{}").await;
         assert_eq!(
-            (answer.status, &answer.json["code"]),
+            (response.status, &response.json["code"]),
             (401, &json!("UNAUTHORIZED")),
             "{path}"
         );
@@ -114,11 +114,11 @@ async fn a_malformed_id_is_not_found_and_costs_no_read() {
         "op_00000000000000000000000A",
         "%00",
     ] {
-        let answer = world
+        let response = world
             .request("GET", &format!("/operations/{id}"), &[], "")
             .await;
         assert_eq!(
-            (answer.status, &answer.json["code"]),
+            (response.status, &response.json["code"]),
             (404, &json!("ASYNC_OPERATION_NOT_FOUND")),
             "{id}"
         );
@@ -130,18 +130,18 @@ async fn pages(world: &World, query: &str) -> Vec<Vec<String>> {
     let mut pages = Vec::new();
     let mut cursor = String::new();
     loop {
-        let answer = world
+        let response = world
             .request("GET", &format!("/operations?{query}{cursor}"), &[], "")
             .await;
-        assert_eq!(answer.status, 200, "{}", answer.text);
-        let operations = answer.json["operations"].as_array().unwrap();
+        assert_eq!(response.status, 200, "{}", response.text);
+        let operations = response.json["operations"].as_array().unwrap();
         pages.push(
             operations
                 .iter()
                 .map(|o| o["id"].as_str().unwrap().to_owned())
                 .collect(),
         );
-        match answer.json["next_cursor"].as_str() {
+        match response.json["next_cursor"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
             None => return pages,
         }
@@ -223,11 +223,11 @@ async fn a_list_is_filtered_by_state_function_and_time() {
     world.clock.advance(Duration::from_secs(1));
     let b = world.submit(json!({"function": "demo.fail"})).await.json;
     let listed = async |query: &str| {
-        let answer = world
+        let response = world
             .request("GET", &format!("/operations?{query}"), &[], "")
             .await
             .json;
-        answer["operations"]
+        response["operations"]
             .as_array()
             .unwrap()
             .iter()

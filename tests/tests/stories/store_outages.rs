@@ -27,8 +27,8 @@ async fn serve(world: &World, call: usize, fault: Fault) -> bool {
     world.wire.reset();
     world.wire.plan([(call, fault)]);
     let served = world.serve(&worker, QueueKind::Dispatch, queue.event(&messages));
-    let answer = world.wire.process(&world.clock, served).await.unwrap();
-    answer["batchItemFailures"] == json!([])
+    let response = world.wire.process(&world.clock, served).await.unwrap();
+    response["batchItemFailures"] == json!([])
 }
 
 #[tokio::test]
@@ -44,7 +44,7 @@ async fn a_throttled_outcome_is_written_again() {
 }
 
 #[tokio::test]
-async fn a_claim_whose_answer_was_lost_is_repeated_and_costs_no_attempt() {
+async fn a_claim_whose_response_was_lost_is_repeated_and_costs_no_attempt() {
     let world = World::start().await;
     let id = world.submit(json!({"function": "demo.echo"})).await.json["id"].clone();
     assert!(serve(&world, CLAIM, Fault::AlwaysLost).await);
@@ -59,7 +59,7 @@ async fn a_claim_whose_answer_was_lost_is_repeated_and_costs_no_attempt() {
 async fn a_message_whose_visibility_change_failed_is_not_claimed() {
     let world = World::start().await;
     let id = world.submit(json!({"function": "demo.echo"})).await.json["id"].clone();
-    assert!(!serve(&world, VISIBILITY, Fault::Refused).await);
+    assert!(!serve(&world, VISIBILITY, Fault::AccessDenied).await);
     assert_eq!(world.wire.calls(), ["ChangeMessageVisibility"]);
     assert_eq!(world.show(id.as_str().unwrap()).await["attempt"], 0);
 }
@@ -96,7 +96,7 @@ async fn a_wait_before_the_next_attempt_is_shortened_to_the_deadline() {
     // The second wait would be up to two seconds, and only two are left.
     let body = json!({"function": "demo.fail", "arguments": arguments, "deadline_seconds": 3});
     let id = world.submit(body).await.json["id"].clone();
-    world.rest_by(Duration::from_secs(1)).await;
+    world.drain_in_steps(Duration::from_secs(1)).await;
     let done = world.show(id.as_str().unwrap()).await;
     assert_eq!(
         (&done["status"], &done["attempt"]),

@@ -59,7 +59,7 @@ async fn a_cancel_and_a_redelivery_belong_to_the_traces_of_their_requests() {
         let path = format!("/operations/{id}/{action}");
         traced(Some(ANOTHER), world.request("POST", &path, &[], "")).await;
         assert_eq!(headers(&world, QueueKind::Callback).await, of_another);
-        world.rest().await;
+        world.drain().await;
     }
     assert_eq!(receiver.received().len(), 2);
 }

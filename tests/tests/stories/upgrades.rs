@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use shared::clock::Clock as _;
 use shared::domain::operation::Progress;
 use shared::domain::time::Timestamp;
-use shared::store::Renewed;
+use shared::store::RenewOutcome;
 use tests::queues::QueueKind;
 use tests::receiver::Receiver;
 use tests::shape::assert_shape;
@@ -88,7 +88,7 @@ async fn this_version_completes_what_every_version_left() {
             let left: Value = serde_json::from_str(&text.replace(RECEIVER, &receiver.url)).unwrap();
             let world = World::start().await;
             restore(&world, &left).await;
-            world.rest().await;
+            world.drain().await;
             let id = left["items"][0]["pk"]["S"].as_str().unwrap();
             let path = format!("/operations/{id}");
             let shown = world.request("GET", &path, &[], "").await;
@@ -175,12 +175,12 @@ async fn leave(moment: &str) -> Value {
     };
     let id = if moment == "forrst" {
         let trace = extension("tracing", &json!({"trace_id": "trace", "span_id": "span"}));
-        let answer = call(&world, "demo.echo", &json!({}), &deferred(&[trace])).await;
-        data(&answer, "async")["operation_id"].clone()
+        let response = call(&world, "demo.echo", &json!({}), &deferred(&[trace])).await;
+        data(&response, "async")["operation_id"].clone()
     } else {
         let (key, body) = ([("idempotency-key", "kept")], body.to_string());
-        let answer = world.request("POST", "/operations", &key, &body).await;
-        answer.json["id"].clone()
+        let response = world.request("POST", "/operations", &key, &body).await;
+        response.json["id"].clone()
     };
     let id = id.as_str().unwrap().to_owned();
     let path = format!("/operations/{id}");
@@ -200,13 +200,13 @@ async fn leave(moment: &str) -> Value {
                 "erased" => ("DELETE", path),
                 _ => ("POST", format!("{path}/redeliver")),
             };
-            let answer = world.request(method, &path, &[], "").await;
-            assert!((200..300).contains(&answer.status), "{}", answer.text);
+            let response = world.request(method, &path, &[], "").await;
+            assert!((200..300).contains(&response.status), "{}", response.text);
         }
         "cancelled" => {
             let path = format!("{path}/cancel");
-            let answer = world.request("POST", &path, &[], "").await;
-            assert_eq!(answer.status, 200, "{}", answer.text);
+            let response = world.request("POST", &path, &[], "").await;
+            assert_eq!(response.status, 200, "{}", response.text);
         }
         other => panic!("{other} is not a moment"),
     }
@@ -235,7 +235,7 @@ async fn report_and_vanish(world: &World, id: &str) {
         at: now,
     };
     let renewed = world.store.renew(&held, MINUTE, Some(&progress), now);
-    assert!(matches!(renewed.await, Ok(Renewed::Held)));
+    assert!(matches!(renewed.await, Ok(RenewOutcome::Held)));
 }
 
 const QUEUES: [(&str, QueueKind); 2] = [
@@ -272,8 +272,8 @@ async fn dynamodb(world: &World, call: &str, mut body: Value) -> Value {
         .header("x-amz-date", "20270115T080000Z")
         .header("authorization", SIGNATURE)
         .body(body.to_string());
-    let answer = request.send().await.unwrap();
-    let (status, text) = (answer.status(), answer.text().await.unwrap());
+    let response = request.send().await.unwrap();
+    let (status, text) = (response.status(), response.text().await.unwrap());
     assert_eq!(status, 200, "{text}");
     serde_json::from_str(&text).unwrap()
 }

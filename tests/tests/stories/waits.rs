@@ -6,17 +6,17 @@ use serde_json::json;
 use tests::queues::QueueKind;
 use tests::samples::incompressible;
 use tests::wire::{Fault, Outage, Service};
-use tests::world::{Answer, World};
+use tests::world::{Response, World};
 
 const SUBMIT: &str = r#"{"function":"demo.echo","arguments":{"a":1}}"#;
 
-async fn submit(world: &World, prefer: &str, work_after: Option<Duration>) -> Answer {
+async fn submit(world: &World, prefer: &str, work_after: Option<Duration>) -> Response {
     let headers = [("prefer", prefer)];
     let request = world.request("POST", "/operations", &headers, SUBMIT);
     world.while_waiting(work_after, request).await
 }
 
-async fn show(world: &World, id: &str, headers: &[(&str, &str)]) -> Answer {
+async fn show(world: &World, id: &str, headers: &[(&str, &str)]) -> Response {
     let path = format!("/operations/{id}");
     let request = world.request("GET", &path, headers, "");
     world.while_waiting(None, request).await
@@ -25,12 +25,12 @@ async fn show(world: &World, id: &str, headers: &[(&str, &str)]) -> Answer {
 #[tokio::test]
 async fn a_submit_that_waits_is_answered_with_the_result() {
     let world = World::start().await;
-    let answer = submit(&world, "wait=5", Some(Duration::from_millis(500))).await;
-    assert_eq!(answer.status, 200, "{}", answer.text);
-    assert_eq!(answer.json["result"], json!({"a": 1}));
-    assert_eq!(answer.headers["preference-applied"], "wait=5");
-    assert!(answer.headers["location"].is_string());
-    assert!(answer.headers.get("retry-after").is_none());
+    let response = submit(&world, "wait=5", Some(Duration::from_millis(500))).await;
+    assert_eq!(response.status, 200, "{}", response.text);
+    assert_eq!(response.json["result"], json!({"a": 1}));
+    assert_eq!(response.headers["preference-applied"], "wait=5");
+    assert!(response.headers["location"].is_string());
+    assert!(response.headers.get("retry-after").is_none());
 }
 
 /// The wait finds the operation ended, and the item of the result cannot be read.
@@ -52,17 +52,17 @@ async fn a_submit_whose_result_cannot_be_read_is_answered_as_accepted() {
         assert!(world.pump(QueueKind::Dispatch).await);
         world.wire.set_outages(&[Outage {
             service: Service::Store,
-            fault: Fault::Refused,
+            fault: Fault::AccessDenied,
             only: "result#".to_owned(),
         }]);
-        let answer = world.while_waiting(None, request).await;
+        let response = world.while_waiting(None, request).await;
         world.wire.set_outages(&[]);
-        assert_eq!(answer.status, status, "{}", answer.text);
+        assert_eq!(response.status, status, "{}", response.text);
         let shown = match path {
-            "/forrst" => &answer.json["extensions"][0]["data"],
-            _ => &answer.json,
+            "/forrst" => &response.json["extensions"][0]["data"],
+            _ => &response.json,
         };
-        assert_eq!(shown["status"], "pending", "{}", answer.text);
+        assert_eq!(shown["status"], "pending", "{}", response.text);
         let id = shown.get("id").unwrap_or(&shown["operation_id"]);
         let polled = world.show(id.as_str().unwrap()).await;
         assert_eq!(polled["result"], arguments);
@@ -79,11 +79,11 @@ async fn a_submit_whose_wait_passes_is_answered_as_pending_and_costs_few_reads()
     ] {
         let world = World::with([("WAIT_SECONDS_MAX", max)]).await;
         let start = shared::clock::Clock::now(&world.clock);
-        let answer = submit(&world, prefer, None).await;
-        assert_eq!(answer.status, 202, "{}", answer.text);
-        assert_eq!(answer.json["status"], "pending");
-        assert_eq!(answer.headers["preference-applied"], applied);
-        assert!(answer.headers["retry-after"].is_string());
+        let response = submit(&world, prefer, None).await;
+        assert_eq!(response.status, 202, "{}", response.text);
+        assert_eq!(response.json["status"], "pending");
+        assert_eq!(response.headers["preference-applied"], applied);
+        assert!(response.headers["retry-after"].is_string());
         let took = shared::clock::Clock::now(&world.clock).since(start);
         assert_eq!(took, Duration::from_secs(secs));
         assert_eq!(world.wire.counts()["GetItem"], reads, "{max} {prefer}");
@@ -100,10 +100,10 @@ async fn a_status_waits_no_longer_than_the_maximum() {
         let world = World::with([("WAIT_SECONDS_MAX", max)]).await;
         let id = world.submit(json!({"function": "demo.echo"})).await.json["id"].clone();
         let start = shared::clock::Clock::now(&world.clock);
-        let answer = show(&world, id.as_str().unwrap(), &[("prefer", "wait=20")]).await;
-        assert_eq!(answer.status, 200, "{}", answer.text);
-        assert_eq!(answer.json["status"], "pending");
-        assert_eq!(answer.headers["preference-applied"], applied);
+        let response = show(&world, id.as_str().unwrap(), &[("prefer", "wait=20")]).await;
+        assert_eq!(response.status, 200, "{}", response.text);
+        assert_eq!(response.json["status"], "pending");
+        assert_eq!(response.headers["preference-applied"], applied);
         let took = shared::clock::Clock::now(&world.clock).since(start);
         assert_eq!(took, Duration::from_secs(secs), "{max}");
     }
@@ -118,15 +118,15 @@ async fn a_submit_whose_store_fails_during_the_wait_is_answered_as_accepted() {
     world
         .wire
         .plan([2, 3].map(|read| (read, Fault::AlwaysThrottled)));
-    let answer = submit(&world, "wait=1", None).await;
-    assert_eq!(answer.status, 202, "{}", answer.text);
-    assert!(answer.headers["location"].is_string());
-    assert_eq!(answer.headers["preference-applied"], "wait=1");
+    let response = submit(&world, "wait=1", None).await;
+    assert_eq!(response.status, 202, "{}", response.text);
+    assert!(response.headers["location"].is_string());
+    assert_eq!(response.headers["preference-applied"], "wait=1");
 
     // The second read since the reset fails, and the next one succeeds.
     world.wire.reset();
     world.wire.plan([(1, Fault::AlwaysThrottled)]);
-    let id = answer.json["id"].as_str().unwrap();
+    let id = response.json["id"].as_str().unwrap();
     let path = format!("/operations/{id}");
     let request = world.request("GET", &path, &[("prefer", "wait=2")], "");
     let ended = world
@@ -140,9 +140,9 @@ async fn a_submit_whose_store_fails_during_the_wait_is_answered_as_accepted() {
 async fn a_wait_of_zero_makes_no_read() {
     for (max, prefer) in [("", "wait=0"), ("0", "wait=5")] {
         let world = World::with([("WAIT_SECONDS_MAX", max)]).await;
-        let answer = submit(&world, prefer, None).await;
-        assert_eq!(answer.status, 202, "{}", answer.text);
-        assert_eq!(answer.headers["preference-applied"], "wait=0");
+        let response = submit(&world, prefer, None).await;
+        assert_eq!(response.status, 202, "{}", response.text);
+        assert_eq!(response.headers["preference-applied"], "wait=0");
         assert!(!world.wire.counts().contains_key("GetItem"));
     }
 }
@@ -150,9 +150,9 @@ async fn a_wait_of_zero_makes_no_read() {
 #[tokio::test]
 async fn a_malformed_preference_is_ignored() {
     let world = World::start().await;
-    let answer = submit(&world, "wait=soon", None).await;
-    assert_eq!(answer.status, 202, "{}", answer.text);
-    assert!(answer.headers.get("preference-applied").is_none());
+    let response = submit(&world, "wait=soon", None).await;
+    assert_eq!(response.status, 202, "{}", response.text);
+    assert!(response.headers.get("preference-applied").is_none());
 }
 
 #[tokio::test]
@@ -230,9 +230,9 @@ async fn a_cancel_ends_a_wait() {
         .request("POST", &format!("{path}/cancel"), &[], "")
         .await;
     assert_eq!(cancelled.status, 200, "{}", cancelled.text);
-    let answer = world.while_waiting(None, request).await;
-    assert_eq!(answer.status, 200, "{}", answer.text);
-    assert_eq!(answer.json["status"], "cancelled");
+    let response = world.while_waiting(None, request).await;
+    assert_eq!(response.status, 200, "{}", response.text);
+    assert_eq!(response.json["status"], "cancelled");
 }
 
 /// The answer is about the operation that was submitted, and never about a later one with the same
@@ -263,7 +263,7 @@ async fn a_wait_does_not_continue_with_a_later_operation_of_the_same_id() {
     world.pump_all().await;
     assert_eq!(world.show(id).await["status"], "completed");
 
-    let answer = world.while_waiting(None, request).await;
-    assert_eq!(answer.status, 202, "{}", answer.text);
-    assert_eq!(answer.json["status"], "pending");
+    let response = world.while_waiting(None, request).await;
+    assert_eq!(response.status, 202, "{}", response.text);
+    assert_eq!(response.json["status"], "pending");
 }

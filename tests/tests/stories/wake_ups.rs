@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use serde_json::json;
 use shared::clock::Clock as _;
-use shared::domain::callback::Attempt;
+use shared::domain::callback::DeliveryAttempt;
 use shared::domain::delivery::{DeliveryOutcome, DueCallback};
-use shared::domain::id::{AttemptId, CreateId, OperationId};
+use shared::domain::id::{CreateId, DeliveryAttemptId, OperationId};
 use shared::domain::limits::{CALLBACK_VISIBILITY_SECS, QUEUE_DELAY_SECS_MAX, RECEIVES_MAX};
 use shared::queue::{Message as _, WakeUp};
-use shared::store::{AttemptRecord, Recorded};
+use shared::store::{AttemptRecord, RecordOutcome};
 use tests::queues::QueueKind;
 use tests::receiver::Receiver;
 use tests::wait::until;
@@ -23,7 +23,7 @@ async fn a_redelivery_received_twice_starts_one_round() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let id = ended(&world, &receiver, json!({})).await;
-    world.rest().await;
+    world.drain().await;
     assert_eq!(
         world
             .request("POST", &format!("/operations/{id}/redeliver"), &[], "")
@@ -35,7 +35,7 @@ async fn a_redelivery_received_twice_starts_one_round() {
     let [message] = queue.receive(1).await.try_into().unwrap();
     queue.send(message.body().unwrap()).await;
     world.clock.advance(Duration::from_secs(60));
-    world.rest().await;
+    world.drain().await;
     assert_eq!(receiver.received().len(), 2);
 }
 
@@ -55,8 +55,8 @@ async fn a_refused_sender_leaves_a_wake_up_for_the_other() {
     let messages = queue.receive(1).await;
 
     let record = AttemptRecord {
-        id: AttemptId::from_bytes([1; 16]),
-        attempt: Attempt {
+        id: DeliveryAttemptId::from_bytes([1; 16]),
+        attempt: DeliveryAttempt {
             at: now,
             status_code: Some(500),
             error: None,
@@ -76,15 +76,15 @@ async fn a_refused_sender_leaves_a_wake_up_for_the_other() {
     receiver.hold();
     let worker = world.another_worker();
     let refused = world.serve(&worker, QueueKind::Callback, queue.event(&messages));
-    let (answer, recorded) = tokio::join!(refused, async {
+    let (response, recorded) = tokio::join!(refused, async {
         let recorded = dies.await;
         receiver.release();
         recorded
     });
-    assert_eq!(recorded.unwrap(), Recorded::Written);
-    queue.delete_acknowledged(&messages, &answer).await;
+    assert_eq!(recorded.unwrap(), RecordOutcome::Written);
+    queue.delete_acknowledged(&messages, &response).await;
 
-    world.rest().await;
+    world.drain().await;
     assert_eq!(world.show(&id).await["callback"]["status"], "delivered");
     assert_eq!(receiver.received().len(), 2);
 }
@@ -100,7 +100,7 @@ async fn any_number_of_wake_ups_records_one_chain_of_attempts() {
     for _ in 0..5 {
         queue.send(message.body().unwrap()).await;
     }
-    world.rest().await;
+    world.drain().await;
     assert_eq!(receiver.received().len(), 3, "one POST for each attempt");
     let callback = world.show(&id).await["callback"].clone();
     assert_eq!(
@@ -140,7 +140,7 @@ async fn concurrent_wake_ups_record_one_attempt() {
     // The message in flight, the next wake-up, and the refused senders' wake-ups, which come after
     // it.
     assert_eq!(queue.len().await, 10);
-    world.rest().await;
+    world.drain().await;
     assert_eq!(
         receiver.received().len(),
         11,
@@ -162,7 +162,7 @@ async fn a_cancelled_operation_whose_message_is_served_at_once_makes_one_post() 
     assert!(world.pump(QueueKind::Dispatch).await);
     let worker = world.another_worker();
     assert!(world.pump_by(&worker, QueueKind::Callback, 10).await);
-    world.rest().await;
+    world.drain().await;
     assert_eq!(receiver.received().len(), 1);
 }
 
@@ -179,7 +179,7 @@ async fn let_die(world: &World) {
 }
 
 #[tokio::test]
-async fn a_dead_wake_up_counts_as_a_failed_attempt() {
+async fn a_dead_lettered_wake_up_counts_as_a_failed_attempt() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let id = ended(&world, &receiver, json!({})).await;
@@ -191,7 +191,7 @@ async fn a_dead_wake_up_counts_as_a_failed_attempt() {
         callback["attempts"][0]["error"],
         "the callback could not be made"
     );
-    world.rest().await;
+    world.drain().await;
     assert_eq!(world.show(&id).await["callback"]["status"], "delivered");
     assert_eq!(receiver.received().len(), 1);
 }
@@ -233,7 +233,7 @@ async fn a_duplicate_dead_letter_does_not_end_the_chain_of_attempts() {
         .await;
     assert!(world.pump(QueueKind::CallbackDeadLetter).await);
     assert_eq!(world.show(&id).await["callback"]["status"], "due");
-    world.rest().await;
+    world.drain().await;
     let callback = world.show(&id).await["callback"].clone();
     assert_eq!(callback["status"], "delivered");
     assert_eq!(callback["attempts"].as_array().unwrap().len(), 2);
@@ -250,7 +250,7 @@ async fn a_malformed_dead_letter_is_dropped() {
 }
 
 #[tokio::test]
-async fn a_message_of_a_newer_format_returns_after_ever_longer_waits() {
+async fn a_message_of_a_newer_format_is_returned_with_backoff() {
     let world = World::start().await;
     let queue = world.queue(QueueKind::Callback);
     queue.send(r#"{"format":1000}"#).await;
@@ -267,7 +267,7 @@ async fn a_wake_up_of_another_incarnation_does_nothing() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let id = ended(&world, &receiver, json!({})).await;
-    world.rest().await;
+    world.drain().await;
     let another = WakeUp {
         operation_id: id.parse::<OperationId>().unwrap(),
         create_id: CreateId::from_bytes([9; 16]),

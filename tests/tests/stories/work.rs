@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use shared::clock::Clock as _;
 use shared::domain::id::{ClaimId, OperationId};
 use shared::domain::operation::{Operation, State};
-use shared::store::Claimed;
+use shared::store::ClaimOutcome;
 use tests::queues::QueueKind;
 use tests::world::World;
 use tokio::task::JoinHandle;
@@ -84,8 +84,8 @@ impl RunningWorker {
             }
             self.served.await.unwrap()
         });
-        let answer = answered.await.expect("the worker never answers");
-        !answer["batchItemFailures"].as_array().unwrap().is_empty()
+        let response = answered.await.expect("the worker never answers");
+        !response["batchItemFailures"].as_array().unwrap().is_empty()
     }
 }
 
@@ -98,10 +98,10 @@ pub(super) fn lease_until(operation: &Operation) -> i64 {
 
 async fn countdown(world: &World, steps: u32, step_ms: u32) -> String {
     let arguments = json!({"steps": steps, "step_ms": step_ms});
-    let answer = world
+    let response = world
         .submit(json!({"function": "demo.countdown", "arguments": arguments}))
         .await;
-    answer.json["id"].as_str().unwrap().to_owned()
+    response.json["id"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
@@ -173,7 +173,7 @@ async fn progress_is_written_at_most_once_a_second_and_never_falls() {
     let cancelled = world.request("POST", &path, &[], "").await.json;
     assert_eq!(cancelled["status"], "cancelled");
     assert!(running.returned().await);
-    world.rest().await;
+    world.drain().await;
     assert_eq!(world.show(&id).await, cancelled, "the progress changed");
 }
 
@@ -238,7 +238,7 @@ async fn a_stale_holder_changes_nothing_and_acknowledges_nothing() {
         .claim(&parsed, &operation.create_id, claim_id, lease, later)
         .await
         .unwrap();
-    assert!(matches!(claimed, Claimed::Held(_)));
+    assert!(matches!(claimed, ClaimOutcome::Held(_)));
     let before = world.show(&id).await;
     world.wire.reset();
     assert!(stale.returned().await);
@@ -276,7 +276,7 @@ async fn a_holder_whose_heartbeat_is_refused_acknowledges_nothing() {
         "only the heartbeat: it holds neither the message nor the operation any more"
     );
     assert_eq!(world.queue(QueueKind::Dispatch).len().await, 1);
-    world.rest().await;
+    world.drain().await;
     assert_eq!(world.show(&id).await, cancelled.json);
 }
 
@@ -295,7 +295,7 @@ async fn an_attempt_that_exceeds_its_timeout_has_failed() {
         .until(id, |operation| lease_until(operation) > 0)
         .await;
     assert!(running.returned().await);
-    world.rest().await;
+    world.drain().await;
     let done = world.show(id).await;
     assert_eq!(
         (&done["status"], &done["attempt"]),
@@ -331,7 +331,7 @@ async fn a_panic_is_a_failed_attempt_and_the_process_continues() {
         .await
         .json["id"]
         .clone();
-    world.rest().await;
+    world.drain().await;
     let failed = world.show(id.as_str().unwrap()).await;
     assert_eq!(
         (&failed["status"], &failed["attempt"]),
@@ -381,11 +381,11 @@ async fn an_invocation_without_time_left_starts_nothing() {
     let id = world.submit(json!({"function": "demo.echo"})).await.json["id"].clone();
     let queue = world.queue(QueueKind::Dispatch);
     let event = serde_json::from_value(queue.event(&queue.receive(1).await)).unwrap();
-    let answer = world
+    let response = world
         .another_worker()
         .handle(event, world.clock.now())
         .await
         .unwrap();
-    assert_eq!(answer.batch_item_failures.len(), 1);
+    assert_eq!(response.batch_item_failures.len(), 1);
     assert_eq!(world.show(id.as_str().unwrap()).await["attempt"], 0);
 }

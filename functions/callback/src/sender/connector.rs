@@ -1,4 +1,4 @@
-//! Connects to a receiver: to an address that was judged, in bounded time, and with a limit on the
+//! Connects to a receiver: to an address that was checked, in bounded time, and with a limit on the
 //! bytes that are read before an answer.
 //!
 //! hyper reads a response's head, and every interim response (1xx) before it, in one poll while
@@ -25,7 +25,7 @@ use tokio::net::TcpStream;
 use tower_service::Service;
 
 use super::failure::Failure;
-use super::resolver::JudgingResolver;
+use super::resolver::CheckingResolver;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -41,7 +41,7 @@ pub(super) struct Connector {
 impl Connector {
     /// `timeout` covers lookup, TCP and TLS together.
     pub(super) fn new(
-        resolver: JudgingResolver,
+        resolver: CheckingResolver,
         tls: ClientConfig,
         https_only: bool,
         timeout: Duration,
@@ -86,7 +86,7 @@ fn tcp_of(stream: &Stream) -> &BoundedTcp {
 
 /// The part of the connector below TLS.
 #[derive(Clone)]
-pub(super) struct TcpConnector(HttpConnector<JudgingResolver>);
+pub(super) struct TcpConnector(HttpConnector<CheckingResolver>);
 
 impl Service<Uri> for TcpConnector {
     type Response = TokioIo<BoundedTcp>;

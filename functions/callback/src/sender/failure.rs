@@ -39,7 +39,7 @@ pub enum Failure {
     NotConnected,
     /// The connection was closed before an answer, or the answer is not HTTP.
     #[error("no valid HTTP answer")]
-    NoAnswer,
+    NoResponse,
     /// Too many bytes came before the end of the answer's headers: large headers, interim responses
     /// (1xx), or an endless TLS handshake.
     #[error(
@@ -89,7 +89,7 @@ impl Failure {
         if error.is_connect() {
             Self::NotConnected
         } else {
-            Self::NoAnswer
+            Self::NoResponse
         }
     }
 

@@ -1,9 +1,9 @@
-//! Resolves a receiver's name, and judges the addresses that it resolves to.
+//! Resolves a receiver's name, and checks the addresses that it resolves to.
 //!
-//! The judgement has to be made here, between lookup and connection: to judge a name first and to
+//! The check has to be made here, between lookup and connection: to check a name first and to
 //! connect by name afterwards would take two lookups, and the name's server may answer them
-//! differently. A connection that is used again leads to the address that was judged; the address
-//! of each new connection is judged again.
+//! differently. A connection that is used again leads to the address that was checked; the address
+//! of each new connection is checked again.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -22,9 +22,9 @@ pub(super) trait Resolve: Send + Sync {
     fn resolve(&self, name: Name) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
 }
 
-/// Returns only addresses that it has judged, so that the connection is pinned to them.
+/// Returns only addresses that it has checked, so that the connection is pinned to them.
 #[derive(Clone)]
-pub(super) struct JudgingResolver {
+pub(super) struct CheckingResolver {
     names: Arc<dyn Resolve>,
     reach: Reach,
     allowed: Arc<AllowedNetworks>,
@@ -32,7 +32,7 @@ pub(super) struct JudgingResolver {
 
 pub(super) struct SystemResolver;
 
-impl JudgingResolver {
+impl CheckingResolver {
     pub(super) fn new(
         names: Arc<dyn Resolve>,
         reach: Reach,
@@ -46,7 +46,7 @@ impl JudgingResolver {
     }
 }
 
-impl Service<Name> for JudgingResolver {
+impl Service<Name> for CheckingResolver {
     type Response = vec::IntoIter<SocketAddr>;
     type Error = Failure;
     type Future = BoxFuture<'static, Result<Self::Response, Failure>>;
@@ -66,11 +66,11 @@ impl Service<Name> for JudgingResolver {
                 return Err(Failure::NameNotFound);
             }
             for address in &addresses {
-                reach.judge(*address, &allowed)?;
+                reach.check(*address, &allowed)?;
             }
             // The client replaces port 0 with the URL's.
-            let judged = addresses.into_iter().map(|ip| SocketAddr::new(ip, 0));
-            Ok(judged.collect::<Vec<_>>().into_iter())
+            let checked = addresses.into_iter().map(|ip| SocketAddr::new(ip, 0));
+            Ok(checked.collect::<Vec<_>>().into_iter())
         })
     }
 }

@@ -21,10 +21,10 @@ use crate::signature::Signer;
 mod deadline;
 mod delivery;
 mod head;
-mod kept;
+mod keep_alive;
 mod receiver;
+mod ssrf;
 mod tls;
-mod walls;
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const TIMEOUT: Duration = Duration::from_secs(5);

@@ -9,8 +9,9 @@ use shared::operations::{CancelOutcome, RepeatedCancel};
 use shared::telemetry::{chain, record_operation_id};
 
 use super::protocol::{
-    CancelView, CapabilitiesView, ComponentHealth, ErrorObject, HealthArguments, HealthComponent,
-    HealthStatus, HealthView, ListView, PingView, Response, StatusView, SystemCall, describe,
+    CancelView, CapabilitiesView, ComponentHealth, ErrorObject, ForrstResponse, HealthArguments,
+    HealthComponent, HealthStatus, HealthView, ListView, PingView, StatusView, SystemCall,
+    describe,
 };
 use super::{CallError, Context};
 use crate::Handler;
@@ -23,7 +24,7 @@ impl Handler {
         context: &Context<'_>,
         owner: &Owner,
         call: SystemCall,
-    ) -> Result<Response, CallError> {
+    ) -> Result<ForrstResponse, CallError> {
         let echo = context.echo.clone();
         let now = self.clock.now();
         Ok(match call {
@@ -33,27 +34,27 @@ impl Handler {
                 let operation = operation.ok_or_else(ErrorObject::no_such_operation)?;
                 let payloads = self.operations.payloads(&operation).await?;
                 let payloads = payloads.ok_or_else(ErrorObject::no_such_operation)?;
-                Response::view(echo, &StatusView::whole(&operation, &payloads, now))
+                ForrstResponse::view(echo, &StatusView::whole(&operation, &payloads, now))
             }
             SystemCall::Cancel(id) => {
                 record_operation_id(&id);
                 let operation = self.cancel(&id, owner).await?;
-                Response::view(echo, &CancelView::new(&operation))
+                ForrstResponse::view(echo, &CancelView::new(&operation))
             }
             SystemCall::List(list) => {
                 let page = self.operations.list(owner, &list).await?;
-                Response::view(echo, &ListView::new(&page, &list, owner, now))
+                ForrstResponse::view(echo, &ListView::new(&page, &list, owner, now))
             }
-            SystemCall::Ping => Response::view(echo, &PingView::new(now)),
+            SystemCall::Ping => ForrstResponse::view(echo, &PingView::new(now)),
             SystemCall::Capabilities => {
-                Response::view(echo, &CapabilitiesView::new(self.catalogue))
+                ForrstResponse::view(echo, &CapabilitiesView::new(self.catalogue))
             }
             SystemCall::Describe(arguments) => {
-                Response::view(echo, &describe(&arguments, self.catalogue)?)
+                ForrstResponse::view(echo, &describe(&arguments, self.catalogue)?)
             }
             SystemCall::Health(arguments) => {
                 let view = Box::pin(self.health(&arguments)).await;
-                Response::view(echo, &view).with_status(view.http_status())
+                ForrstResponse::view(echo, &view).with_status(view.http_status())
             }
         })
     }
@@ -67,7 +68,9 @@ impl Handler {
                 let status = operation.status().as_str();
                 ErrorObject::cannot_cancel(operation.id.as_str(), status)
             }
-            CancelOutcome::Absent | CancelOutcome::OtherVersion => ErrorObject::no_such_operation(),
+            CancelOutcome::Absent | CancelOutcome::PreconditionFailed => {
+                ErrorObject::no_such_operation()
+            }
         };
         Err(error.into())
     }

@@ -2,49 +2,45 @@
 
 use std::time::Duration;
 
-use shared::clock::BoxFuture;
 use shared::domain::attempt::{AttemptOutcome, AttemptWrite, NotDeployed};
 use shared::domain::operation::{FailureCode, Operation, OperationError};
 use shared::domain::time::Timestamp;
 use shared::lambda::Disposition;
 use shared::metrics::{self, Metric};
 use shared::queue::Dispatch;
-use shared::store::{Finished, Held, StoreError};
+use shared::store::{FinishOutcome, Held, StoreError};
 use shared::telemetry::chain;
 
 use crate::Handler;
 use crate::received::ReceivedDispatch;
-use crate::thread::Ended;
+use crate::thread::WorkEnd;
 use crate::work::{Runner, WorkError};
 
-/// How long to wait before a call that the store did not answer is made again.
-const UNAVAILABLE_RETRY_INTERVAL: Duration = Duration::from_secs(1);
-
 /// What was recorded of an attempt.
-enum Recorded {
+enum RecordedAttempt {
     /// The operation has ended.
     Ended(Box<Operation>),
     /// There is another attempt.
     Retried { next_attempt_at: Timestamp },
 }
 
-impl From<Ended> for AttemptOutcome {
-    fn from(ended: Ended) -> Self {
+impl From<WorkEnd> for AttemptOutcome {
+    fn from(ended: WorkEnd) -> Self {
         match ended {
-            Ended::Returned(Ok(result)) => Self::of_result(result),
-            Ended::Returned(Err(WorkError {
+            WorkEnd::Returned(Ok(result)) => Self::of_result(result),
+            WorkEnd::Returned(Err(WorkError {
                 error,
                 retryable: true,
             })) => Self::RetryableFailure(error),
-            Ended::Returned(Err(WorkError {
+            WorkEnd::Returned(Err(WorkError {
                 error,
                 retryable: false,
             })) => Self::PermanentFailure(error),
-            Ended::Panicked => Self::RetryableFailure(OperationError::of(
+            WorkEnd::Panicked => Self::RetryableFailure(OperationError::of(
                 FailureCode::InternalError,
                 "the function panicked",
             )),
-            Ended::Aborted => Self::TimedOut,
+            WorkEnd::Aborted => Self::TimedOut,
         }
     }
 }
@@ -63,8 +59,8 @@ impl Handler {
         let (retry, attempt) = (&runner.entry.retry, held.operation().attempt);
         let backoff = retry.delay(attempt, self.random.fraction());
         match self.record(held, outcome, backoff).await {
-            Ok(Recorded::Ended(operation)) => self.acknowledge_ended(&operation).await,
-            Ok(Recorded::Retried { next_attempt_at }) => {
+            Ok(RecordedAttempt::Ended(operation)) => self.acknowledge_ended(&operation).await,
+            Ok(RecordedAttempt::Retried { next_attempt_at }) => {
                 let now = self.clock.now();
                 received.return_until(next_attempt_at, now).await
             }
@@ -86,9 +82,9 @@ impl Handler {
         let outcome = AttemptOutcome::not_deployed(missing);
         // Without a backoff: the message that replaces this one waits.
         match self.record(held, outcome, Duration::ZERO).await {
-            Ok(Recorded::Ended(operation)) => self.acknowledge_ended(&operation).await,
+            Ok(RecordedAttempt::Ended(operation)) => self.acknowledge_ended(&operation).await,
             // A crash here brings the received message back, for another attempt.
-            Ok(Recorded::Retried { .. }) => {
+            Ok(RecordedAttempt::Retried { .. }) => {
                 received.replace(&Dispatch::of(held.operation()), 0).await
             }
             Err(unrecorded) => unrecorded,
@@ -102,11 +98,11 @@ impl Handler {
         held: &Held,
         outcome: AttemptOutcome,
         backoff: Duration,
-    ) -> Result<Recorded, Disposition> {
+    ) -> Result<RecordedAttempt, Disposition> {
         let operation = held.operation();
         let write = outcome.into_write(operation, backoff, self.clock.now());
         match self.write(held, &write).await {
-            Ok(Finished::Written(written)) => {
+            Ok(FinishOutcome::Written(written)) => {
                 count(&write, &written.function);
                 tracing::info!(
                     function = written.function,
@@ -115,13 +111,15 @@ impl Handler {
                     "attempt ended"
                 );
                 Ok(match write {
-                    AttemptWrite::Complete(_) | AttemptWrite::Fail(_) => Recorded::Ended(written),
+                    AttemptWrite::Complete(_) | AttemptWrite::Fail(_) => {
+                        RecordedAttempt::Ended(written)
+                    }
                     AttemptWrite::Retry {
                         next_attempt_at, ..
-                    } => Recorded::Retried { next_attempt_at },
+                    } => RecordedAttempt::Retried { next_attempt_at },
                 })
             }
-            Ok(Finished::Lost) => Err(super::abandon(operation)),
+            Ok(FinishOutcome::Lost) => Err(super::abandon(operation)),
             Err(error) => {
                 tracing::error!(
                     "outcome not recorded, so the work runs again when the message comes back: {}",
@@ -134,7 +132,7 @@ impl Handler {
 
     /// Retried, since the work may have taken minutes, and its outcome is not to be lost to a short
     /// outage of the store. A write that was already applied is recognised by its claim id.
-    async fn write(&self, held: &Held, write: &AttemptWrite) -> Result<Finished, StoreError> {
+    async fn write(&self, held: &Held, write: &AttemptWrite) -> Result<FinishOutcome, StoreError> {
         self.retry_while_unavailable(|| {
             let now = self.clock.now();
             match write {
@@ -147,28 +145,6 @@ impl Handler {
             }
         })
         .await
-    }
-
-    /// Makes a call again while the store is unavailable, for as long as a lease lasts from now.
-    pub(crate) async fn retry_while_unavailable<'a, T>(
-        &self,
-        call: impl Fn() -> BoxFuture<'a, Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
-        let give_up_at = self.clock.now() + self.lease;
-        loop {
-            let outcome = call().await;
-            let next = self.clock.now() + UNAVAILABLE_RETRY_INTERVAL;
-            match outcome {
-                Err(error @ (StoreError::Unreachable { .. } | StoreError::Throttled))
-                    if next < give_up_at =>
-                {
-                    let secs = UNAVAILABLE_RETRY_INTERVAL.as_secs();
-                    tracing::warn!("store unavailable, retrying in {secs} s: {}", chain(&error));
-                    self.clock.sleep_until(next).await;
-                }
-                outcome => return outcome,
-            }
-        }
     }
 }
 

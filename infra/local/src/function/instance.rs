@@ -67,7 +67,7 @@ impl Instance {
                     self.output.release();
                     self.request = Some(request);
                 }
-                Step::Event(Event::Answer { accepted, .. }) => refuse(accepted),
+                Step::Event(Event::Response { accepted, .. }) => refuse(accepted),
                 Step::Event(Event::InitError(error)) => return Err(NotReady::InitError(error)),
                 Step::Ended(status) => return Err(NotReady::Ended(describe(status))),
             }
@@ -99,7 +99,7 @@ impl Instance {
         }
         loop {
             match self.step().await {
-                Step::Event(Event::Answer {
+                Step::Event(Event::Response {
                     request_id,
                     outcome,
                     accepted,
@@ -108,7 +108,7 @@ impl Instance {
                     let _ = accepted.send(true);
                     return outcome;
                 }
-                Step::Event(Event::Answer { accepted, .. }) => refuse(accepted),
+                Step::Event(Event::Response { accepted, .. }) => refuse(accepted),
                 // A request before the answer gets no invocation; the timeout ends the process.
                 Step::Event(Event::Next(request)) => self.request = Some(request),
                 Step::Event(Event::InitError(error)) => return Err(error),

@@ -46,7 +46,7 @@ pub(super) enum Event {
     /// The process asks for an invocation, and waits until it gets one.
     Next(oneshot::Sender<Invocation>),
     /// The process answers an invocation. `accepted` gets whether it is the process's own.
-    Answer {
+    Response {
         request_id: String,
         outcome: Result<Bytes, FunctionError>,
         accepted: oneshot::Sender<bool>,
@@ -164,7 +164,7 @@ async fn answer(
     status: StatusCode,
 ) -> Response {
     let (accepted_in, accepted) = oneshot::channel();
-    let event = Event::Answer {
+    let event = Event::Response {
         request_id,
         outcome,
         accepted: accepted_in,

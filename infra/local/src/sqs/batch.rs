@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::error::SqsError;
 
-const MAXIMUM_ENTRIES: usize = 10;
-const MAXIMUM_ID_CHARS: usize = 80;
+const ENTRIES_MAX: usize = 10;
+const ID_CHARS_MAX: usize = 80;
 
 /// The entries of a batch request for one queue.
 #[derive(Debug, Deserialize)]
@@ -34,7 +34,7 @@ pub(super) struct Entry<E> {
 /// The result of each entry.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Answer<T> {
+pub(super) struct BatchResponse<T> {
     successful: Vec<Success<T>>,
     failed: Vec<Failure>,
 }
@@ -44,7 +44,7 @@ struct Success<T> {
     #[serde(rename = "Id")]
     id: String,
     #[serde(flatten)]
-    answer: T,
+    response: T,
 }
 
 #[derive(Debug, Serialize)]
@@ -62,9 +62,9 @@ impl<E> Batch<E> {
         if self.entries.is_empty() {
             return Err(SqsError::EmptyBatchRequest);
         }
-        if self.entries.len() > MAXIMUM_ENTRIES {
+        if self.entries.len() > ENTRIES_MAX {
             return Err(SqsError::TooManyEntriesInBatchRequest {
-                limit: MAXIMUM_ENTRIES,
+                limit: ENTRIES_MAX,
                 sent: self.entries.len(),
             });
         }
@@ -80,15 +80,15 @@ impl<E> Batch<E> {
         Ok(())
     }
 
-    pub(super) fn each<T>(self, mut act: impl FnMut(E) -> Result<T, SqsError>) -> Answer<T> {
-        let mut answer = Answer {
+    pub(super) fn each<T>(self, mut act: impl FnMut(E) -> Result<T, SqsError>) -> BatchResponse<T> {
+        let mut response = BatchResponse {
             successful: Vec::new(),
             failed: Vec::new(),
         };
         for Entry { id, request } in self.entries {
             match act(request) {
-                Ok(done) => answer.successful.push(Success { id, answer: done }),
-                Err(error) => answer.failed.push(Failure {
+                Ok(done) => response.successful.push(Success { id, response: done }),
+                Err(error) => response.failed.push(Failure {
                     id,
                     sender_fault: true,
                     code: error.code(),
@@ -96,12 +96,12 @@ impl<E> Batch<E> {
                 }),
             }
         }
-        answer
+        response
     }
 }
 
 fn is_id(id: &str) -> bool {
-    (1..=MAXIMUM_ID_CHARS).contains(&id.len())
+    (1..=ID_CHARS_MAX).contains(&id.len())
         && id
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))

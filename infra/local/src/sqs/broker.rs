@@ -15,7 +15,7 @@ use super::queue::{Delivery, Message, Queue, Take};
 use super::settings::Settings;
 use crate::{ACCOUNT_ID, REGION};
 
-const MAXIMUM_NAME_CHARS: usize = 80;
+const NAME_CHARS_MAX: usize = 80;
 
 #[derive(Debug)]
 pub(super) struct Broker {
@@ -175,7 +175,7 @@ fn arn_prefix() -> String {
 }
 
 fn check_name(name: &str) -> Result<(), SqsError> {
-    if (1..=MAXIMUM_NAME_CHARS).contains(&name.len())
+    if (1..=NAME_CHARS_MAX).contains(&name.len())
         && name
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))

@@ -16,10 +16,10 @@ use serde::{Deserialize, Serialize};
 
 use super::error::SqsError;
 
-const MAXIMUM_ATTRIBUTES: usize = 10;
+const ATTRIBUTES_MAX: usize = 10;
 /// Of an attribute's name, and of its type.
-const MAXIMUM_NAME_CHARS: usize = 256;
-const MAXIMUM_GROUP_CHARS: usize = 128;
+const NAME_CHARS_MAX: usize = 256;
+const GROUP_CHARS_MAX: usize = 128;
 /// The only system attribute that a sender may set.
 pub(super) const TRACE_HEADER: &str = "AWSTraceHeader";
 
@@ -115,7 +115,7 @@ impl Attribute {
             name: name.to_owned(),
             reason,
         };
-        if self.data_type.len() > MAXIMUM_NAME_CHARS {
+        if self.data_type.len() > NAME_CHARS_MAX {
             return Err(refused("the type is too long"));
         }
         if self.value().is_none_or(<[u8]>::is_empty) {
@@ -196,7 +196,7 @@ pub(super) fn is_wanted(name: &str, wanted: &[String]) -> bool {
 }
 
 fn check_group(group: &str) -> Result<(), SqsError> {
-    let fits = (1..=MAXIMUM_GROUP_CHARS).contains(&group.len())
+    let fits = (1..=GROUP_CHARS_MAX).contains(&group.len())
         && group.bytes().all(|byte| byte.is_ascii_graphic());
     if fits {
         return Ok(());
@@ -211,11 +211,11 @@ fn check_group(group: &str) -> Result<(), SqsError> {
 }
 
 fn check_attributes(attributes: &Attributes) -> Result<(), SqsError> {
-    if attributes.len() > MAXIMUM_ATTRIBUTES {
+    if attributes.len() > ATTRIBUTES_MAX {
         return Err(SqsError::InvalidParameterValue {
             parameter: "MessageAttributes",
             value: attributes.len().to_string(),
-            reason: format!("A message has at most {MAXIMUM_ATTRIBUTES} attributes"),
+            reason: format!("A message has at most {ATTRIBUTES_MAX} attributes"),
         });
     }
     attributes.iter().try_for_each(|(name, attribute)| {
@@ -245,7 +245,7 @@ fn check_system_attributes(attributes: &Attributes) -> Result<(), SqsError> {
 
 fn is_attribute_name(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
-    (1..=MAXIMUM_NAME_CHARS).contains(&name.len())
+    (1..=NAME_CHARS_MAX).contains(&name.len())
         && name
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))

@@ -4,12 +4,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Sqs;
-use super::batch::{Answer, Batch};
+use super::batch::{Batch, BatchResponse};
 use super::error::SqsError;
 use super::message::{Content, attributes_md5, message_id};
 use super::queue_actions::queue_name;
 use super::receipt::Receipt;
-use super::settings::{DELAY_SECS, MAXIMUM_MESSAGE_BYTES, VISIBILITY_TIMEOUT_SECS, bounded};
+use super::settings::{DELAY_SECS, MESSAGE_BYTES_MAX, VISIBILITY_TIMEOUT_SECS, bounded};
 
 #[derive(Debug, Deserialize)]
 pub(super) struct ForQueue<R> {
@@ -69,7 +69,7 @@ impl Sqs {
     pub(super) fn send_message_batch(
         &self,
         batch: Batch<SendMessage>,
-    ) -> Result<Answer<Sent>, SqsError> {
+    ) -> Result<BatchResponse<Sent>, SqsError> {
         let queue_url = batch.queue_url.clone();
         let name = self.existing(&queue_url)?;
         batch.check()?;
@@ -78,7 +78,7 @@ impl Sqs {
             .iter()
             .map(|entry| entry.request.content.bytes())
             .sum();
-        let limit = MAXIMUM_MESSAGE_BYTES as usize;
+        let limit = MESSAGE_BYTES_MAX as usize;
         if sent > limit {
             return Err(SqsError::BatchRequestTooLong { limit, sent });
         }
@@ -95,7 +95,7 @@ impl Sqs {
     pub(super) fn delete_message_batch(
         &self,
         batch: Batch<DeleteMessage>,
-    ) -> Result<Answer<Value>, SqsError> {
+    ) -> Result<BatchResponse<Value>, SqsError> {
         let queue_url = batch.queue_url.clone();
         let name = self.existing(&queue_url)?;
         batch.check()?;
@@ -112,7 +112,7 @@ impl Sqs {
     pub(super) fn change_visibility_batch(
         &self,
         batch: Batch<ChangeVisibility>,
-    ) -> Result<Answer<Value>, SqsError> {
+    ) -> Result<BatchResponse<Value>, SqsError> {
         let queue_url = batch.queue_url.clone();
         let name = self.existing(&queue_url)?;
         batch.check()?;

@@ -12,7 +12,7 @@ use super::{Endpoint, Sqs, queue_arn};
 use crate::ACCOUNT_ID;
 
 /// On a page of `ListQueues`.
-const MAXIMUM_QUEUES: usize = 1_000;
+const QUEUES_MAX: usize = 1_000;
 const MAX_RESULTS: RangeInclusive<u32> = 1..=1_000;
 
 #[derive(Debug, Deserialize)]
@@ -111,7 +111,7 @@ impl Endpoint {
     /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ListQueues.html>.
     pub(super) fn list_queues(&self, request: &ListQueues) -> Result<QueueUrls, SqsError> {
         let max_results = bounded("MaxResults", request.max_results, &MAX_RESULTS)?;
-        let limit = max_results.map_or(MAXIMUM_QUEUES, |limit| limit as usize);
+        let limit = max_results.map_or(QUEUES_MAX, |limit| limit as usize);
         let (broker, _) = self.sqs.broker();
         let mut names = broker
             .names(&request.queue_name_prefix, &request.next_token)

@@ -274,8 +274,8 @@ mod tests {
         .unwrap()
     }
 
-    fn count(answer: Option<Result<Messages, SqsError>>) -> Option<usize> {
-        answer.map(|answer| answer.unwrap().messages.len())
+    fn count(response: Option<Result<Messages, SqsError>>) -> Option<usize> {
+        response.map(|response| response.unwrap().messages.len())
     }
 
     #[test]
@@ -355,7 +355,7 @@ mod tests {
         let mut poll = pin!(sqs.receive_message(&request));
         assert_eq!(count(poll.as_mut().now_or_never()), None);
         sqs.broker().0.delete("q").unwrap();
-        let answer = poll.now_or_never();
-        assert!(matches!(answer, Some(Err(SqsError::QueueDoesNotExist))));
+        let response = poll.now_or_never();
+        assert!(matches!(response, Some(Err(SqsError::QueueDoesNotExist))));
     }
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::error::SqsError;
 
 /// The limit for a message, and for a whole batch: 1 MiB.
-pub(super) const MAXIMUM_MESSAGE_BYTES: u32 = 1_048_576;
+pub(super) const MESSAGE_BYTES_MAX: u32 = 1_048_576;
 /// Up to 15 minutes.
 pub(super) const DELAY_SECS: RangeInclusive<u32> = 0..=900;
 /// Up to 12 hours.
@@ -21,7 +21,7 @@ pub(super) const VISIBILITY_TIMEOUT_SECS: RangeInclusive<u32> = 0..=43_200;
 /// The wait of a long poll.
 pub(super) const WAIT_SECS: RangeInclusive<u32> = 0..=20;
 
-const MESSAGE_BYTES: RangeInclusive<u32> = 1_024..=MAXIMUM_MESSAGE_BYTES;
+const MESSAGE_BYTES: RangeInclusive<u32> = 1_024..=MESSAGE_BYTES_MAX;
 /// One minute to 14 days.
 const RETENTION_SECS: RangeInclusive<u32> = 60..=1_209_600;
 const MAX_RECEIVE_COUNT: RangeInclusive<u32> = 1..=1_000;
@@ -67,7 +67,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             delay_secs: 0,
-            maximum_message_bytes: MAXIMUM_MESSAGE_BYTES,
+            maximum_message_bytes: MESSAGE_BYTES_MAX,
             retention_secs: 4 * 24 * 60 * 60,
             wait_secs: 0,
             visibility_timeout_secs: 30,

@@ -68,7 +68,7 @@ impl Queue {
 
     /// The numbers of visible messages and of messages in flight.
     async fn counts(&self) -> (String, String) {
-        let answer = self
+        let response = self
             .client
             .get_queue_attributes()
             .queue_url(&self.url)
@@ -77,7 +77,7 @@ impl Queue {
             .send()
             .await
             .unwrap();
-        let mut counts = answer.attributes.unwrap();
+        let mut counts = response.attributes.unwrap();
         let mut count = |name| counts.remove(&name).unwrap();
         let visible = count(ApproximateNumberOfMessages);
         (visible, count(ApproximateNumberOfMessagesNotVisible))

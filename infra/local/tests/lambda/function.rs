@@ -23,10 +23,10 @@ fn begin(function: &Arc<Function>, event: Value) -> JoinHandle<Result<Value, Fun
 }
 
 async fn process_of(function: &Function, listener: &ProbeListener) -> u64 {
-    let (answer, held) = tokio::join!(invoke(function, listener.hold("which")), async {
+    let (response, held) = tokio::join!(invoke(function, listener.hold("which")), async {
         listener.accept().await.process_id
     });
-    assert_eq!(answer.unwrap(), json!(held));
+    assert_eq!(response.unwrap(), json!(held));
     held
 }
 
@@ -44,10 +44,10 @@ async fn a_process_has_lambdas_and_the_functions_variables_only() {
         environment: vec![("TABLE_NAME".to_owned(), "ferry".to_owned())],
         ..probe::settings()
     });
-    let answer = invoke(&function, json!({"probe": "environment"}))
+    let response = invoke(&function, json!({"probe": "environment"}))
         .await
         .unwrap();
-    let mut variables: BTreeMap<String, String> = serde_json::from_value(answer).unwrap();
+    let mut variables: BTreeMap<String, String> = serde_json::from_value(response).unwrap();
     assert!(variables.remove("AWS_LAMBDA_RUNTIME_API").is_some());
     // The runtime sets it for each invocation.
     assert!(variables.remove("_X_AMZN_TRACE_ID").is_some());

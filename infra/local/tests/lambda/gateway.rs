@@ -189,7 +189,7 @@ async fn a_request_names_its_owner_and_health_needs_none() {
 }
 
 #[tokio::test]
-async fn an_answer_of_format_2_becomes_the_response_that_it_describes() {
+async fn a_response_of_format_2_becomes_the_http_response_that_it_describes() {
     let served = serve(INTEGRATION_TIMEOUT).await;
     let response = served
         .respond(json!({
@@ -251,7 +251,7 @@ async fn a_response_to_head_has_no_body() {
 }
 
 #[tokio::test]
-async fn a_failure_or_a_malformed_answer_of_a_function_is_500() {
+async fn a_failure_or_a_malformed_response_of_a_function_is_500() {
     let served = serve(INTEGRATION_TIMEOUT).await;
     for event in [
         json!({"probe": {"fail": "secret"}}),

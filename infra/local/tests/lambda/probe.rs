@@ -40,8 +40,8 @@ pub(crate) fn settings() -> FunctionSettings {
 
 /// Returns the answer as JSON.
 pub(crate) async fn invoke(function: &Function, event: Value) -> Result<Value, FunctionError> {
-    let answer = function.invoke(event.to_string().into()).await?;
-    Ok(serde_json::from_slice(&answer).expect("the probe answers with JSON"))
+    let response = function.invoke(event.to_string().into()).await?;
+    Ok(serde_json::from_slice(&response).expect("the probe answers with JSON"))
 }
 
 /// How long a test waits for an expected event before it fails.

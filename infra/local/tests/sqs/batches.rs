@@ -10,7 +10,7 @@ use aws_sdk_sqs::types::{
 
 use crate::service::{Queue, Service};
 
-const MAXIMUM_BYTES: usize = 1_048_576;
+const MESSAGE_BYTES_MAX: usize = 1_048_576;
 
 fn entry(id: &str, body: &str) -> Send {
     Send::builder().id(id).message_body(body).build().unwrap()
@@ -160,7 +160,7 @@ async fn a_batch_that_is_invalid_as_a_whole_sends_nothing() {
         let error = send(&queue, vec![entry(id, "x")]).await.unwrap_err();
         assert!(error.is_invalid_batch_entry_id(), "{id}: {error:?}");
     }
-    let half = "x".repeat(MAXIMUM_BYTES / 2);
+    let half = "x".repeat(MESSAGE_BYTES_MAX / 2);
     let over = vec![entry("a", &half), entry("b", &half), entry("c", "x")];
     let error = send(&queue, over).await.unwrap_err();
     assert!(error.is_batch_request_too_long(), "{error:?}");

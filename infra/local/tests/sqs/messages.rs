@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use crate::service::{Service, code, number};
 
-const MAXIMUM_BYTES: usize = 1_048_576;
+const MESSAGE_BYTES_MAX: usize = 1_048_576;
 
 #[tokio::test]
 async fn a_body_arrives_as_it_was_sent_with_its_digest() {
@@ -38,7 +38,7 @@ async fn a_body_has_at_most_one_mebibyte() {
     let service = Service::start().await;
     let queue = service.queue(&[]).await;
     // Quotation marks take two bytes on the wire; the limit is for the message.
-    let body = "\"".repeat(MAXIMUM_BYTES);
+    let body = "\"".repeat(MESSAGE_BYTES_MAX);
     queue.send(&body).await;
     assert_eq!(queue.next().await.body(), Some(body.as_str()));
     let request = service.client.send_message().queue_url(&queue.url);

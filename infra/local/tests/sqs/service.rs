@@ -138,8 +138,8 @@ impl Queue {
 
     pub(crate) async fn attribute(&self, name: QueueAttributeName) -> String {
         let request = self.client.get_queue_attributes().queue_url(&self.url);
-        let answer = request.attribute_names(name.clone()).send().await.unwrap();
-        answer.attributes.unwrap()[&name].clone()
+        let response = request.attribute_names(name.clone()).send().await.unwrap();
+        response.attributes.unwrap()[&name].clone()
     }
 
     async fn poll(&self, visibility_timeout: Option<i32>, wait_secs: i32) -> Vec<Message> {

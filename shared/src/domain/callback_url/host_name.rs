@@ -49,9 +49,9 @@ const CLOUD_SERVICE_NAMES: [&str; 10] = [
     "metadata.tencentyun.com",
 ];
 
-/// Judges a host name. `Ok(Some(_))` is a well-formed name that has a meaning in a private network
+/// Checks a host name. `Ok(Some(_))` is a well-formed name that has a meaning in a private network
 /// only, with the reason.
-pub(super) fn judge(host: &str) -> Result<Option<RefusedUrlReason>, RefusedUrlReason> {
+pub(super) fn check(host: &str) -> Result<Option<RefusedUrlReason>, RefusedUrlReason> {
     let name = host.to_ascii_lowercase();
     // The root's dot makes a name absolute. The name stays the same.
     let name = name.strip_suffix('.').unwrap_or(&name);

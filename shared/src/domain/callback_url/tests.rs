@@ -25,7 +25,7 @@ fn reason(text: &str, allowed: &AllowedNetworks) -> Option<RefusedUrlReason> {
         .map(|url| url.reason)
 }
 
-/// Collects every URL of a table that is judged differently, so that one run shows them all.
+/// Collects every URL of a table that is checked differently, so that one run shows them all.
 fn assert_refused(table: &[(RefusedUrlReason, &[&str])], allowed: &AllowedNetworks) {
     let mut wrong = String::new();
     for (why, urls) in table {
@@ -201,7 +201,7 @@ fn sentence(url: &str) -> String {
 }
 
 #[test]
-fn the_answer_names_a_fault_of_the_text_but_not_why_a_host_is_refused() {
+fn the_response_names_an_error_of_the_text_but_not_why_a_host_is_refused() {
     use RefusedUrlReason::{Character, Fragment, Port, Scheme, Slashes, UserInfo};
 
     let tables = [refused::ALWAYS, refused::CLOUD, refused::PRIVATE_NAMES];
@@ -225,7 +225,7 @@ fn the_answer_names_a_fault_of_the_text_but_not_why_a_host_is_refused() {
 
 /// Whether `http` is allowed depends on the networks, so the answer about it must not.
 #[test]
-fn the_answer_to_http_is_the_same_whichever_networks_are_allowed() {
+fn the_response_to_http_is_the_same_whichever_networks_are_allowed() {
     for (url, expected) in [
         ("http://10.0.0.1/", "must be an https URL"),
         ("http://10.1.0.1/", "must be an https URL"),
@@ -291,7 +291,7 @@ proptest! {
         (address, written) in notation(),
     ) {
         let canonical = written == address.to_string();
-        let public = Reach::Public.judge(address.into(), &none()).is_ok();
+        let public = Reach::Public.check(address.into(), &none()).is_ok();
         for url in [format!("https://{written}/"), format!("https://{written}:8443/x")] {
             let is_accepted = CallbackUrl::parse(&url, &none()).is_ok();
             prop_assert_eq!(is_accepted, canonical && public, "{}", url);
@@ -299,10 +299,10 @@ proptest! {
     }
 
     #[test]
-    fn an_ipv6_address_is_judged_in_any_notation(bits: u128, zeros in 0..8_usize) {
+    fn an_ipv6_address_is_checked_in_any_notation(bits: u128, zeros in 0..8_usize) {
         // Leading zeros produce the prefixes of embedded addresses.
         let address = Ipv6Addr::from_bits(bits >> (16 * zeros));
-        let public = Reach::Public.judge(address.into(), &none()).is_ok();
+        let public = Reach::Public.check(address.into(), &none()).is_ok();
         let segments = address.segments();
         let full = segments.map(|segment| format!("{segment:04X}")).join(":");
         let [.., high, low] = segments;
@@ -329,7 +329,7 @@ proptest! {
             prop_assert_ne!(read.port(), Some(0));
             if let Some(address) = accepted.address() {
                 prop_assert_eq!(host.trim_matches(['[', ']']).parse(), Ok(address));
-                prop_assert_eq!(accepted.reach().judge(address, &allowed), Ok(()));
+                prop_assert_eq!(accepted.reach().check(address, &allowed), Ok(()));
             }
         }
     }

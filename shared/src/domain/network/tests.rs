@@ -83,12 +83,12 @@ fn an_allowed_network_allows_only_the_addresses_that_it_contains() {
     let allowed = allowed("127.0.0.1/32, ::1/128 10.20.0.0/16,fd12::/16");
     for address in ["127.0.0.1", "::1", "10.20.255.255", "fd12:3456::1"] {
         assert_eq!(
-            Reach::Public.judge(ip(address), &allowed),
+            Reach::Public.check(ip(address), &allowed),
             Ok(()),
             "{address}"
         );
         assert_eq!(
-            Reach::AllowedNetworks.judge(ip(address), &allowed),
+            Reach::AllowedNetworks.check(ip(address), &allowed),
             Ok(()),
             "{address}"
         );
@@ -102,19 +102,19 @@ fn an_allowed_network_allows_only_the_addresses_that_it_contains() {
         "::ffff:10.20.0.1",
     ] {
         assert_eq!(
-            Reach::Public.judge(ip(address), &allowed),
+            Reach::Public.check(ip(address), &allowed),
             Err(RefusedAddress::NotPublic),
             "{address}"
         );
     }
     for address in ["1.1.1.1", "2606:4700::1111"] {
         assert_eq!(
-            Reach::Public.judge(ip(address), &allowed),
+            Reach::Public.check(ip(address), &allowed),
             Ok(()),
             "{address}"
         );
         assert_eq!(
-            Reach::AllowedNetworks.judge(ip(address), &allowed),
+            Reach::AllowedNetworks.check(ip(address), &allowed),
             Err(RefusedAddress::OutsideAllowedNetworks),
             "{address}"
         );
@@ -124,9 +124,9 @@ fn an_allowed_network_allows_only_the_addresses_that_it_contains() {
 #[test]
 fn an_embedded_address_must_be_allowed_in_both_its_forms() {
     let nat64 = allowed("64:ff9b::/96");
-    assert_eq!(Reach::Public.judge(ip("64:ff9b::1.1.1.1"), &nat64), Ok(()));
+    assert_eq!(Reach::Public.check(ip("64:ff9b::1.1.1.1"), &nat64), Ok(()));
     assert_eq!(
-        Reach::Public.judge(ip("64:ff9b::10.0.0.1"), &nat64),
+        Reach::Public.check(ip("64:ff9b::10.0.0.1"), &nat64),
         Err(RefusedAddress::NotPublic)
     );
     for (list, address) in [
@@ -138,13 +138,13 @@ fn an_embedded_address_must_be_allowed_in_both_its_forms() {
         ("2002::/16 127.0.0.0/8", "2002:7f00:1::"),
     ] {
         assert_eq!(
-            Reach::Public.judge(ip(address), &allowed(list)),
+            Reach::Public.check(ip(address), &allowed(list)),
             Ok(()),
             "{address}"
         );
         for half in list.split(' ') {
             assert_eq!(
-                Reach::Public.judge(ip(address), &allowed(half)),
+                Reach::Public.check(ip(address), &allowed(half)),
                 Err(RefusedAddress::NotPublic),
                 "{address} with {half} alone"
             );
@@ -178,7 +178,7 @@ fn no_setting_allows_the_addresses_of_cloud_services() {
     ] {
         for reach in [Reach::Public, Reach::AllowedNetworks] {
             assert_eq!(
-                reach.judge(ip(address), &everything),
+                reach.check(ip(address), &everything),
                 Err(RefusedAddress::CloudService),
                 "{address}"
             );
@@ -212,7 +212,11 @@ fn a_network_of_all_addresses_is_found_by_its_position() {
         ("0.0.0.0/0", Some(1)),
         ("10.0.0.0/8, ::/0", Some(2)),
     ] {
-        assert_eq!(allowed(list).first_of_all_addresses(), position, "{list}");
+        assert_eq!(
+            allowed(list).position_of_all_addresses(),
+            position,
+            "{list}"
+        );
     }
 }
 
@@ -224,7 +228,11 @@ fn a_network_that_contains_the_host_itself_is_found_by_its_position() {
         "::2/128 fd12::/16 fec0::/10 fe00::/9 64:ff9b::/96 2000::/3",
         "::ffff:10.20.0.0/112 ::ffff:126.0.0.0/104 ::fffe:127.0.0.1/128",
     ] {
-        assert_eq!(allowed(list).first_of_own_host(), None, "{list}");
+        assert_eq!(
+            allowed(list).position_of_loopback_or_link_local(),
+            None,
+            "{list}"
+        );
     }
     for network in [
         "0.0.0.0/0",
@@ -250,9 +258,17 @@ fn a_network_that_contains_the_host_itself_is_found_by_its_position() {
         "::ffff:0:0/96",
         "::/8",
     ] {
-        assert_eq!(allowed(network).first_of_own_host(), Some(1), "{network}");
+        assert_eq!(
+            allowed(network).position_of_loopback_or_link_local(),
+            Some(1),
+            "{network}"
+        );
         let list = format!("10.20.0.0/16 {network}");
-        assert_eq!(allowed(&list).first_of_own_host(), Some(2), "{list}");
+        assert_eq!(
+            allowed(&list).position_of_loopback_or_link_local(),
+            Some(2),
+            "{list}"
+        );
     }
 }
 
@@ -278,10 +294,10 @@ proptest! {
         for address in [IpAddr::V4(v4.into()), IpAddr::V6(v6.into())] {
             let none = AllowedNetworks::default();
             prop_assert_eq!(
-                Reach::Public.judge(address, &none).is_ok(),
+                Reach::Public.check(address, &none).is_ok(),
                 is_globally_routable(address)
             );
-            prop_assert!(Reach::AllowedNetworks.judge(address, &none).is_err());
+            prop_assert!(Reach::AllowedNetworks.check(address, &none).is_err());
         }
     }
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::stored::{StoredAttempt, StoredError, StoredLastError};
 use super::{Item, name};
-use crate::domain::callback::{Attempt, Callback, Event};
+use crate::domain::callback::{Callback, CallbackEvent, DeliveryAttempt};
 use crate::domain::fingerprint::RequestHash;
 use crate::domain::json::Json;
 use crate::domain::limits::{FORMAT, GONE_RETENTION};
@@ -258,7 +258,7 @@ impl<'a> Fields<'a> {
             return Ok(None);
         };
         let events = match self.optional_text(name::CALLBACK_EVENTS)? {
-            None => Some(Event::ALL.to_vec()),
+            None => Some(CallbackEvent::ALL.to_vec()),
             Some(words) => words.split(',').map(|word| word.parse().ok()).collect(),
         };
         let attempts: Option<Vec<StoredAttempt>> = self.optional_json(name::CALLBACK_ATTEMPTS)?;
@@ -275,7 +275,7 @@ impl<'a> Fields<'a> {
             attempts: attempts
                 .unwrap_or_default()
                 .into_iter()
-                .map(|attempt| Attempt {
+                .map(|attempt| DeliveryAttempt {
                     at: Timestamp::from_millis(attempt.at),
                     status_code: attempt.status,
                     error: attempt.error,

@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 
 use super::text;
-use crate::domain::callback::Attempt;
+use crate::domain::callback::DeliveryAttempt;
 use crate::domain::json::{Json, encode};
 use crate::domain::operation::OperationError;
 
@@ -80,7 +80,7 @@ pub(in crate::store) fn last_error(attempt: u32, error: &OperationError) -> Attr
     })
 }
 
-pub(in crate::store) fn callback_attempts(attempts: &[Attempt]) -> AttributeValue {
+pub(in crate::store) fn callback_attempts(attempts: &[DeliveryAttempt]) -> AttributeValue {
     let stored: Vec<_> = attempts
         .iter()
         .map(|attempt| StoredAttempt {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use shared::aws::{Aws, http_connector};
 use shared::clock::{Clock as _, SystemClock};
 use shared::config::Environment;
-use shared::domain::id::{AttemptId, ClaimId, CreateId, OperationId};
+use shared::domain::id::{ClaimId, CreateId, DeliveryAttemptId, OperationId};
 use shared::random::{Random, SystemRandom};
 
 /// How long a head is kept, in seconds.
@@ -29,7 +29,7 @@ struct Calls {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let environment = Environment::of_process();
+    let environment = Environment::from_process();
     let function = environment.required("CALLS")?.to_owned();
     let aws = Aws::new(&environment, http_connector(&environment)?)?;
     let calls = Arc::new(Calls {
@@ -222,7 +222,7 @@ impl Calls {
         let stored = |name: &str| head.get(name).and_then(|value| value.as_s().ok());
         let result: Value = serde_json::from_str(stored("result").map_or("{}", String::as_str))?;
         let random: &dyn Random = &SystemRandom;
-        let attempt_id = AttemptId::from_bytes(random.bytes());
+        let attempt_id = DeliveryAttemptId::from_bytes(random.bytes());
         let now = SystemClock.now();
         if let (Some(http), Some(url)) = (&self.http, stored("callback_url")) {
             let body = json!({

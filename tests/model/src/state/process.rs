@@ -2,7 +2,7 @@
 
 /// How a submit was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Answer {
+pub enum Response {
     /// 202.
     Accepted,
     /// 200 or 202, with the first operation.
@@ -29,9 +29,9 @@ pub enum Submit {
     /// Retries its create, which may have been applied.
     CreateAgain,
     /// Was refused: deletes its payload items, then gives this answer.
-    Discard(Answer),
+    Discard(Response),
     /// Ended.
-    Answered(Answer),
+    Answered(Response),
 }
 
 /// An invocation of the worker.
@@ -71,7 +71,7 @@ pub enum Serving {
         version: u8,
     },
     /// Sends the message of a due callback.
-    Announce,
+    SendWakeUp,
     /// Sends a fresh message in place of its own.
     SendAfresh,
     /// Lets Lambda delete the message.
@@ -151,7 +151,7 @@ pub enum Cancel {
     /// Cancels.
     Write,
     /// Sends the message of this incarnation's callback.
-    Announce(u8),
+    SendWakeUp(u8),
     /// Ended.
     Answered,
 }

@@ -6,8 +6,8 @@ use super::Written;
 use crate::config::{Config, Fault};
 use crate::state::{Breach, DeliveryOutcome, Head, Read, Recorded, State};
 
-/// `store::Recorded`.
-pub(crate) enum RecordedAttempt {
+/// `store::RecordOutcome`.
+pub(crate) enum RecordOutcome {
     Written,
     Refused { due: bool },
 }
@@ -19,7 +19,7 @@ pub(crate) fn record_attempt(
     slot: u8,
     create: u8,
     (read, outcome): (Read, DeliveryOutcome),
-) -> Written<RecordedAttempt> {
+) -> Written<RecordOutcome> {
     let unchanged = unchanged_since(state, config, create, read);
     if unchanged {
         let was_over = state
@@ -50,9 +50,9 @@ pub(crate) fn record_attempt(
     Written {
         applied: unchanged,
         outcome: if own {
-            RecordedAttempt::Written
+            RecordOutcome::Written
         } else {
-            RecordedAttempt::Refused { due }
+            RecordOutcome::Refused { due }
         },
     }
 }

@@ -54,7 +54,7 @@ pub(super) struct Fence {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Answer {
+pub(super) enum Response {
     Created,
     Existing(Observed),
     Claimed(Observed),
@@ -112,16 +112,16 @@ fn is_exhausted(attempt: u32, now: Timestamp) -> bool {
 }
 
 impl Model {
-    fn create(&mut self, create_id: u8) -> Answer {
+    fn create(&mut self, create_id: u8) -> Response {
         let from = self.record.as_ref().map(|record| record.observed);
         let Verdict::To(status) = verdict(from.map(|observed| observed.status), Step::Create)
         else {
             let existing = from.unwrap();
             // Its own record, created before.
             return if existing.create_id == create_id {
-                Answer::Created
+                Response::Created
             } else {
-                Answer::Existing(existing)
+                Response::Existing(existing)
             };
         };
         let observed = Observed {
@@ -135,72 +135,72 @@ impl Model {
             claim_id: None,
             lease_until: Timestamp::from_millis(0),
         });
-        Answer::Created
+        Response::Created
     }
 
-    fn claim(&mut self, create_id: u8, claim_id: u8, now: Timestamp) -> Answer {
+    fn claim(&mut self, create_id: u8, claim_id: u8, now: Timestamp) -> Response {
         let Some(record) = &mut self.record else {
-            return Answer::Absent;
+            return Response::Absent;
         };
         if record.observed.create_id != create_id {
-            return Answer::OtherIncarnation;
+            return Response::OtherIncarnation;
         }
         if !is_exhausted(record.observed.attempt, now) && record.take(Step::Claim, now) {
             record.observed.attempt += 1;
             record.claim_id = Some(claim_id);
             record.lease_until = now + LEASE;
-            return Answer::Claimed(record.observed);
+            return Response::Claimed(record.observed);
         }
         if record.observed.status.is_terminal() {
-            Answer::Ended(record.observed)
+            Response::Ended(record.observed)
         } else if record.observed.status == Status::Processing && record.lease_until > now {
-            Answer::Busy {
+            Response::Busy {
                 until: record.lease_until,
             }
         } else {
-            Answer::Exhausted(record.observed)
+            Response::Exhausted(record.observed)
         }
     }
 
-    fn renew(&mut self, fence: Fence, now: Timestamp) -> Answer {
+    fn renew(&mut self, fence: Fence, now: Timestamp) -> Response {
         match &mut self.record {
             Some(record)
                 if record.is_held_by(fence) && record.target(Step::Heartbeat, now).is_some() =>
             {
                 record.lease_until = record.lease_until.max(now + LEASE);
-                Answer::Renewed
+                Response::Renewed
             }
-            _ => Answer::Lost,
+            _ => Response::Lost,
         }
     }
 
-    fn finish(&mut self, step: Step, fence: Fence, lease_until: Option<Timestamp>) -> Answer {
+    fn finish(&mut self, step: Step, fence: Fence, lease_until: Option<Timestamp>) -> Response {
         let Some(record) = &mut self.record else {
-            return Answer::Lost;
+            return Response::Lost;
         };
         // A holder's steps do not depend on the time.
         let now = Timestamp::from_millis(0);
         if record.is_held_by(fence) && record.take(step, now) {
             record.lease_until = lease_until.unwrap_or(record.lease_until);
-            return Answer::Written(record.observed);
+            return Response::Written(record.observed);
         }
         let is_its_own = record.claim_id == Some(fence.claim_id)
             && record.observed.lock_version == fence.lock_version + 1
             && record.observed.status == shared::domain::transition::target(step);
         if is_its_own {
-            Answer::Written(record.observed)
+            Response::Written(record.observed)
         } else {
-            Answer::Lost
+            Response::Lost
         }
     }
 
-    fn give_up(&mut self, create_id: u8, lock_version: u64, now: Timestamp) -> Answer {
+    fn give_up(&mut self, create_id: u8, lock_version: u64, now: Timestamp) -> Response {
         let Some(record) = self
             .record
             .as_mut()
             .filter(|record| record.observed.create_id == create_id)
         else {
-            return Answer::MovedOn;
+            return Response::MovedOn;
         };
         if record.observed.lock_version == lock_version
             && is_exhausted(record.observed.attempt, now)
@@ -209,27 +209,27 @@ impl Model {
             record.claim_id = None;
         }
         if record.observed.status.is_terminal() {
-            Answer::Ended(record.observed)
+            Response::Ended(record.observed)
         } else {
-            Answer::MovedOn
+            Response::MovedOn
         }
     }
 
-    fn cancel(&mut self) -> Answer {
+    fn cancel(&mut self) -> Response {
         let Some(record) = &mut self.record else {
-            return Answer::Absent;
+            return Response::Absent;
         };
         let by_us = record.take(Step::Cancel, Timestamp::from_millis(0));
         if by_us {
             record.claim_id = None;
         }
         if record.observed.status == Status::Cancelled {
-            Answer::Cancelled {
+            Response::Cancelled {
                 observed: record.observed,
                 by_us,
             }
         } else {
-            Answer::CannotCancel
+            Response::CannotCancel
         }
     }
 }
@@ -259,7 +259,7 @@ impl Record {
 }
 
 impl Model {
-    fn answer(&mut self, call: &Call) -> Answer {
+    fn answer(&mut self, call: &Call) -> Response {
         match *call {
             Call::Create { create_id } => self.create(create_id),
             Call::Claim {
@@ -283,7 +283,7 @@ impl Model {
             Call::Get => self
                 .record
                 .as_ref()
-                .map_or(Answer::Absent, |record| Answer::Is(record.observed)),
+                .map_or(Response::Absent, |record| Response::Is(record.observed)),
         }
     }
 }
@@ -291,7 +291,7 @@ impl Model {
 impl Specification for Model {
     type State = Self;
     /// A call with its answer; `None` when the answer was lost.
-    type Operation = (Call, Option<Answer>);
+    type Operation = (Call, Option<Response>);
 
     fn init() -> Self {
         Self::default()

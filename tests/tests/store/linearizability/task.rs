@@ -10,12 +10,13 @@ use shared::domain::precondition::Preconditions;
 use shared::domain::time::Timestamp;
 use shared::random::{Random, SeededRandom};
 use shared::store::{
-    CancelOutcome, Claimed, Created, Draft, Finished, GivenUp, Held, Renewed, Store, StoreError,
+    CancelOutcome, ClaimOutcome, CreateOutcome, Draft, FinishOutcome, GiveUpOutcome, Held,
+    RenewOutcome, Store, StoreError,
 };
 use todc_utils::linearizability::history::Action;
 
 use super::super::{LEASE, NOW, json, owner, secs};
-use super::model::{Answer, Call, Fence, Observed};
+use super::model::{Call, Fence, Observed, Response};
 
 /// Callers of one operation.
 pub(super) const TASKS: u8 = 8;
@@ -25,7 +26,7 @@ pub(super) const CALLS: usize = 6;
 const STEP_SECS_MAX: u64 = 15;
 
 /// Calls and answers in the order in which they were made, each with its caller.
-pub(super) type Log = Vec<(usize, Action<(Call, Option<Answer>)>)>;
+pub(super) type Log = Vec<(usize, Action<(Call, Option<Response>)>)>;
 
 /// Runs all tasks concurrently, for an operation that none of them has created yet. Returns the
 /// log.
@@ -153,7 +154,7 @@ impl Task {
         &mut self,
         call: Call,
         made: impl Future<Output = Result<T, StoreError>>,
-        answer: impl FnOnce(&T) -> Answer,
+        answer: impl FnOnce(&T) -> Response,
     ) -> Option<T> {
         let race = Arc::clone(&self.race);
         let log = |action| race.log.lock().unwrap().push((self.thread, action));
@@ -177,16 +178,16 @@ impl Task {
             ..race.operation.clone()
         };
         let draft = Draft::new(&operation);
-        let answer = |created: &Created| match created {
-            Created::New => Answer::Created,
-            Created::Existing(existing) => Answer::Existing(observe(existing)),
-            Created::Erased => unreachable!("these tasks erase nothing"),
+        let answer = |created: &CreateOutcome| match created {
+            CreateOutcome::New => Response::Created,
+            CreateOutcome::Existing(existing) => Response::Existing(observe(existing)),
+            CreateOutcome::Erased => unreachable!("these tasks erase nothing"),
         };
         let call = Call::Create { create_id: number };
         let created = self
             .call(call, race.store.create(&draft, NOW), answer)
             .await;
-        if let Some(Created::Existing(existing)) = created {
+        if let Some(CreateOutcome::Existing(existing)) = created {
             self.create_id = number_of(&existing.create_id);
         }
     }
@@ -196,7 +197,7 @@ impl Task {
         let answer = |found: &Option<Operation>| {
             found
                 .as_ref()
-                .map_or(Answer::Absent, |found| Answer::Is(observe(found)))
+                .map_or(Response::Absent, |found| Response::Is(observe(found)))
         };
         let found = self
             .call(Call::Get, race.store.get(&race.operation.id, NOW), answer)
@@ -230,17 +231,17 @@ impl Task {
             LEASE,
             now,
         );
-        let answer = |claimed: &Claimed| match claimed {
-            Claimed::Held(held) => Answer::Claimed(observe(held.operation())),
-            Claimed::Absent | Claimed::ExpiredWithCallback => Answer::Absent,
-            Claimed::OtherIncarnation => Answer::OtherIncarnation,
-            Claimed::Busy { until } => Answer::Busy { until: *until },
-            Claimed::Exhausted(operation) => Answer::Exhausted(observe(operation)),
-            Claimed::Ended(operation) => Answer::Ended(observe(operation)),
+        let answer = |claimed: &ClaimOutcome| match claimed {
+            ClaimOutcome::Held(held) => Response::Claimed(observe(held.operation())),
+            ClaimOutcome::Absent | ClaimOutcome::ExpiredWithCallback => Response::Absent,
+            ClaimOutcome::OtherIncarnation => Response::OtherIncarnation,
+            ClaimOutcome::Busy { until } => Response::Busy { until: *until },
+            ClaimOutcome::Exhausted(operation) => Response::Exhausted(observe(operation)),
+            ClaimOutcome::Ended(operation) => Response::Ended(observe(operation)),
         };
         match self.call(call, made, answer).await {
-            Some(Claimed::Held(held)) => self.held = Some((*held, claim_id)),
-            Some(Claimed::Exhausted(operation)) => self.exhausted = Some(*operation),
+            Some(ClaimOutcome::Held(held)) => self.held = Some((*held, claim_id)),
+            Some(ClaimOutcome::Exhausted(operation)) => self.exhausted = Some(*operation),
             _ => {}
         }
     }
@@ -248,9 +249,9 @@ impl Task {
     async fn renew(&mut self) {
         let race = Arc::clone(&self.race);
         let ((held, fence), now) = (self.hold(), self.now());
-        let answer = |renewed: &Renewed| match renewed {
-            Renewed::Held => Answer::Renewed,
-            Renewed::Cancelled | Renewed::Lost => Answer::Lost,
+        let answer = |renewed: &RenewOutcome| match renewed {
+            RenewOutcome::Held => Response::Renewed,
+            RenewOutcome::Cancelled | RenewOutcome::Lost => Response::Lost,
         };
         self.call(
             Call::Renew { fence, now },
@@ -264,9 +265,9 @@ impl Task {
     async fn finish(&mut self) {
         let race = Arc::clone(&self.race);
         let ((held, fence), now) = (self.hold(), self.now());
-        let answer = |finished: &Finished| match finished {
-            Finished::Written(operation) => Answer::Written(observe(operation)),
-            Finished::Lost => Answer::Lost,
+        let answer = |finished: &FinishOutcome| match finished {
+            FinishOutcome::Written(operation) => Response::Written(observe(operation)),
+            FinishOutcome::Lost => Response::Lost,
         };
         let (errors, next_attempt_at) = ([error()], now + secs(20));
         match self.below(3) {
@@ -307,9 +308,9 @@ impl Task {
             lock_version: exhausted_as_observed.lock_version,
             now,
         };
-        let answer = |given_up: &GivenUp| match given_up {
-            GivenUp::Ended { operation, .. } => Answer::Ended(observe(operation)),
-            GivenUp::MovedOn => Answer::MovedOn,
+        let answer = |given_up: &GiveUpOutcome| match given_up {
+            GiveUpOutcome::Ended { operation, .. } => Response::Ended(observe(operation)),
+            GiveUpOutcome::Changed => Response::MovedOn,
         };
         self.call(
             call,
@@ -326,12 +327,12 @@ impl Task {
             .store
             .cancel(&race.operation.id, &owner, &Preconditions::NONE, now);
         let answer = |cancelled: &CancelOutcome| match cancelled {
-            CancelOutcome::Cancelled { operation, by_us } => Answer::Cancelled {
+            CancelOutcome::Cancelled { operation, by_us } => Response::Cancelled {
                 observed: observe(operation),
                 by_us: *by_us,
             },
-            CancelOutcome::Ended(_) | CancelOutcome::OtherVersion => Answer::CannotCancel,
-            CancelOutcome::Absent => Answer::Absent,
+            CancelOutcome::Ended(_) | CancelOutcome::PreconditionFailed => Response::CannotCancel,
+            CancelOutcome::Absent => Response::Absent,
         };
         self.call(Call::Cancel, made, answer).await;
     }

@@ -12,13 +12,13 @@ use super::{STATUS, call, codes, data, deferred, envelope, extension};
 #[tokio::test]
 async fn a_call_that_prefers_async_is_answered_with_how_to_poll() {
     let world = World::start().await;
-    let answer = call(&world, "demo.echo", &json!({"a": 1}), &deferred(&[])).await;
-    assert_eq!(answer.status, 200, "{}", answer.text);
-    assert_eq!(answer.headers["x-forrst-request-id"], "req_1");
-    assert_eq!(answer.headers["x-forrst-duration-ms"], "0");
-    assert_eq!(answer.headers["request-id"], "request-1");
-    assert_eq!(answer.json["result"], Value::Null);
-    let data = data(&answer, "async");
+    let response = call(&world, "demo.echo", &json!({"a": 1}), &deferred(&[])).await;
+    assert_eq!(response.status, 200, "{}", response.text);
+    assert_eq!(response.headers["x-forrst-request-id"], "req_1");
+    assert_eq!(response.headers["x-forrst-duration-ms"], "0");
+    assert_eq!(response.headers["request-id"], "request-1");
+    assert_eq!(response.json["result"], Value::Null);
+    let data = data(&response, "async");
     assert_eq!(data["status"], "pending");
     assert_eq!(data["retry_after"], json!({"value": 1, "unit": "second"}));
     let poll = &data["poll"];
@@ -38,14 +38,14 @@ async fn a_call_waits_for_its_result() {
     let world = World::start().await;
     let body = envelope("demo.echo", &json!({"a": 1}), &json!([]));
     let request = world.request("POST", "/forrst", &[], &body);
-    let answer = world
+    let response = world
         .while_waiting(Some(Duration::from_millis(300)), request)
         .await;
-    assert_eq!(answer.status, 200, "{}", answer.text);
-    assert_eq!(answer.json["result"], json!({"a": 1}));
-    assert_eq!(answer.json.get("extensions"), None);
+    assert_eq!(response.status, 200, "{}", response.text);
+    assert_eq!(response.json["result"], json!({"a": 1}));
+    assert_eq!(response.json.get("extensions"), None);
     // The read at 0.3 s came before the end of the work, the next read at 0.7 s.
-    assert_eq!(answer.headers["x-forrst-duration-ms"], "700");
+    assert_eq!(response.headers["x-forrst-duration-ms"], "700");
 }
 
 #[tokio::test]
@@ -60,16 +60,19 @@ async fn a_call_whose_result_is_late_is_answered_asynchronously() {
     ] {
         let settings = [("FORRST_WAIT_SECONDS", wait), ("WAIT_SECONDS_MAX", max)];
         let world = World::with(settings).await;
-        let answer = call(&world, "demo.echo", &json!({}), &json!([])).await;
-        assert_eq!(answer.status, 200, "{}", answer.text);
-        assert_eq!(answer.json["result"], Value::Null);
+        let response = call(&world, "demo.echo", &json!({}), &json!([])).await;
+        assert_eq!(response.status, 200, "{}", response.text);
+        assert_eq!(response.json["result"], Value::Null);
         // The call did not name the extension, so the answer uses the canonical spelling.
         assert_eq!(
-            answer.json["extensions"][0]["urn"],
+            response.json["extensions"][0]["urn"],
             "urn:cline:forrst:ext:async"
         );
-        assert_eq!(data(&answer, "async")["status"], "pending");
-        assert_eq!(answer.headers["x-forrst-duration-ms"], took_ms.to_string());
+        assert_eq!(data(&response, "async")["status"], "pending");
+        assert_eq!(
+            response.headers["x-forrst-duration-ms"],
+            took_ms.to_string()
+        );
         let read = world.wire.counts().get("GetItem").copied();
         assert_eq!(read.unwrap_or_default(), reads);
     }
@@ -90,11 +93,11 @@ async fn a_call_that_is_cancelled_while_it_waits_says_so() {
         .request("POST", &format!("/operations/{id}/cancel"), &[], "")
         .await;
     assert_eq!(cancelled.status, 200, "{}", cancelled.text);
-    let answer = world.while_waiting(None, request).await;
-    assert_eq!(answer.status, 200, "{}", answer.text);
-    assert_eq!(answer.json["result"], Value::Null);
-    assert_eq!(data(&answer, "async")["status"], "cancelled");
-    assert!(data(&answer, "async").get("retry_after").is_none());
+    let response = world.while_waiting(None, request).await;
+    assert_eq!(response.status, 200, "{}", response.text);
+    assert_eq!(response.json["result"], Value::Null);
+    assert_eq!(data(&response, "async")["status"], "cancelled");
+    assert!(data(&response, "async").get("retry_after").is_none());
 }
 
 #[tokio::test]
@@ -113,18 +116,18 @@ async fn work_runs_after_its_caller_has_disconnected() {
 }
 
 #[tokio::test]
-async fn one_answer_names_every_error_and_costs_no_request() {
+async fn one_response_names_every_error_and_costs_no_request() {
     let world = World::start().await;
     let webhook = extension("webhook", &json!({"callback_url": "https://10.1.2.3/"}));
-    let answer = call(
+    let response = call(
         &world,
         "demo.countdown",
         &json!({"steps": 0, "step_ms": 1}),
         &deferred(&[webhook]),
     )
     .await;
-    assert_eq!(answer.status, 400, "{}", answer.text);
-    let errors = answer.json["errors"].as_array().unwrap();
+    assert_eq!(response.status, 400, "{}", response.text);
+    let errors = response.json["errors"].as_array().unwrap();
     let pointers: Vec<_> = errors
         .iter()
         .map(|error| &error["source"]["pointer"])
@@ -144,12 +147,12 @@ async fn one_answer_names_every_error_and_costs_no_request() {
             "protocol": {"name": "forrst", "version": "0.9.1"}, "id": "req_1",
             "call": {"function": function, "version": "9.0.0"},
         });
-        let answer = world
+        let response = world
             .request("POST", "/forrst", &[], &body.to_string())
             .await;
-        assert_eq!(answer.status, 404, "{}", answer.text);
-        assert_eq!(codes(&answer), [code]);
-        let details = &answer.json["errors"][0]["details"];
+        assert_eq!(response.status, 404, "{}", response.text);
+        assert_eq!(codes(&response), [code]);
+        let details = &response.json["errors"][0]["details"];
         assert_eq!(details["function"], function);
         let versions = details.get("available_versions");
         assert_eq!(versions.is_some(), code == "VERSION_NOT_FOUND");
@@ -186,15 +189,15 @@ async fn every_http_request_gets_a_forrst_response() {
         ("POST", vec![], long.as_str(), 413, Value::Null),
         ("GET", vec![], "", 405, Value::Null),
     ] {
-        let answer = world.request(method, "/forrst", &headers, body).await;
-        assert_eq!(answer.status, status, "{}", answer.text);
-        assert_eq!(answer.headers["content-type"], "application/json");
-        assert_eq!(answer.headers["cache-control"], "no-store");
-        assert_eq!(answer.json["id"], id);
-        assert_eq!(answer.json["result"], Value::Null);
-        assert!(!codes(&answer).is_empty());
+        let response = world.request(method, "/forrst", &headers, body).await;
+        assert_eq!(response.status, status, "{}", response.text);
+        assert_eq!(response.headers["content-type"], "application/json");
+        assert_eq!(response.headers["cache-control"], "no-store");
+        assert_eq!(response.json["id"], id);
+        assert_eq!(response.json["result"], Value::Null);
+        assert!(!codes(&response).is_empty());
         if status == 405 {
-            assert_eq!(answer.headers["allow"], "POST");
+            assert_eq!(response.headers["allow"], "POST");
         }
     }
     let unauthorized = world
@@ -216,15 +219,15 @@ async fn every_http_request_gets_a_forrst_response() {
 async fn an_unavailable_store_is_an_error_that_may_be_retried() {
     let world = World::start().await;
     world.wire.plan([(0, Fault::AlwaysThrottled)]);
-    let answer = call(
+    let response = call(
         &world,
         STATUS,
         &json!({"operation_id": "op_000000000000000000000000"}),
         &json!([]),
     )
     .await;
-    assert_eq!(answer.status, 503, "{}", answer.text);
-    assert_eq!(answer.headers["retry-after"], "1");
-    assert_eq!(codes(&answer), ["UNAVAILABLE"]);
-    assert_eq!(data(&answer, "retry")["strategy"], "exponential");
+    assert_eq!(response.status, 503, "{}", response.text);
+    assert_eq!(response.headers["retry-after"], "1");
+    assert_eq!(codes(&response), ["UNAVAILABLE"]);
+    assert_eq!(data(&response, "retry")["strategy"], "exponential");
 }

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use tests::shape::assert_shape;
-use tests::world::{Answer, World};
+use tests::world::{Response, World};
 
 /// A page, and the examples of it that a test has covered.
 struct Page {
@@ -38,7 +38,7 @@ impl Page {
     }
 
     /// Sends the request of an example and expects it to be accepted.
-    async fn request(&mut self, number: usize, world: &World, request: &Value) -> Answer {
+    async fn request(&mut self, number: usize, world: &World, request: &Value) -> Response {
         self.cover(number);
         let answer = send(world, request).await;
         assert_eq!(
@@ -53,13 +53,13 @@ impl Page {
     /// Checks an example of a response: the response has exactly these members, and each of them
     /// has at least what the example has.
     #[track_caller]
-    fn response(&mut self, number: usize, shape: &Value, answer: &Answer) {
+    fn response(&mut self, number: usize, shape: &Value, answer: &Response) {
         self.ruled_response(number, "as the page has it", shape, answer);
     }
 
     /// Checks an example of a response that a ruling changes.
     #[track_caller]
-    fn ruled_response(&mut self, number: usize, ruling: &str, shape: &Value, answer: &Answer) {
+    fn ruled_response(&mut self, number: usize, ruling: &str, shape: &Value, answer: &Response) {
         let context = format!("{} {number}, {ruling}: {}", self.name, answer.text);
         let members =
             |json: &Value| -> Vec<String> { json.as_object().unwrap().keys().cloned().collect() };
@@ -85,7 +85,7 @@ impl Page {
     }
 }
 
-async fn send(world: &World, request: &Value) -> Answer {
+async fn send(world: &World, request: &Value) -> Response {
     let body = request.to_string();
     world.request("POST", "/forrst", &[], &body).await
 }
@@ -107,6 +107,6 @@ fn about(id: &str, function: &str, operation_id: &Value) -> Value {
 }
 
 /// The id of the operation that a call created.
-fn operation_id(answer: &Answer) -> Value {
+fn operation_id(answer: &Response) -> Value {
     super::data(answer, "async")["operation_id"].clone()
 }

@@ -65,9 +65,9 @@ async fn a_key_names_the_same_operation_in_rest_and_forrst() {
 async fn a_deadline_becomes_the_operations_deadline() {
     let world = World::start().await;
     let deadline = extension("deadline", &json!({"value": 90, "unit": "second"}));
-    let answer = call(&world, "demo.echo", &json!({}), &deferred(&[deadline])).await;
+    let response = call(&world, "demo.echo", &json!({}), &deferred(&[deadline])).await;
     assert_eq!(
-        data(&answer, "deadline"),
+        data(&response, "deadline"),
         &json!({
             "specified": {"value": 90, "unit": "second"},
             "elapsed": {"value": 0, "unit": "millisecond"},
@@ -75,7 +75,7 @@ async fn a_deadline_becomes_the_operations_deadline() {
             "utilization": 0.0,
         })
     );
-    let id = data(&answer, "async")["operation_id"].as_str().unwrap();
+    let id = data(&response, "async")["operation_id"].as_str().unwrap();
     assert_eq!(
         world.show(id).await["deadline_at"],
         "2027-01-15T08:01:30.000Z"
@@ -91,18 +91,18 @@ async fn a_deadline_becomes_the_operations_deadline() {
 async fn a_deadline_that_has_passed_costs_no_request() {
     let world = World::start().await;
     let past = json!({"value": "2027-01-15T08:00:00Z", "unit": "iso8601"});
-    let answer = call(
+    let response = call(
         &world,
         "demo.echo",
         &json!({}),
         &json!([extension("deadline", &past)]),
     )
     .await;
-    assert_eq!(answer.status, 408, "{}", answer.text);
-    assert_eq!(codes(&answer), ["DEADLINE_EXCEEDED"]);
-    assert_eq!(data(&answer, "deadline")["utilization"], 1.0);
+    assert_eq!(response.status, 408, "{}", response.text);
+    assert_eq!(codes(&response), ["DEADLINE_EXCEEDED"]);
+    assert_eq!(data(&response, "deadline")["utilization"], 1.0);
     // A retry would find the same point in time passed.
-    assert_eq!(data(&answer, "retry"), &Value::Null);
+    assert_eq!(data(&response, "retry"), &Value::Null);
     assert_eq!(world.wire.calls(), Vec::<String>::new());
 }
 
@@ -118,9 +118,9 @@ async fn a_wrong_deadline_hides_no_other_error() {
     ] {
         let deadline = extension("deadline", &json!({"value": value, "unit": "iso8601"}));
         let arguments = json!({"steps": 0, "step_ms": 1});
-        let answer = call(&world, "demo.countdown", &arguments, &json!([deadline])).await;
-        assert_eq!(answer.status, 400, "{}", answer.text);
-        let errors = answer.json["errors"].as_array().unwrap();
+        let response = call(&world, "demo.countdown", &arguments, &json!([deadline])).await;
+        assert_eq!(response.status, 400, "{}", response.text);
+        let errors = response.json["errors"].as_array().unwrap();
         let found: Vec<_> = errors
             .iter()
             .map(|error| &error["source"]["pointer"])
@@ -135,9 +135,9 @@ async fn a_deadline_counts_from_the_requests_arrival() {
     let world = World::start().await;
     let deadline = extension("deadline", &json!({"value": 90, "unit": "second"}));
     world.callers_clock.tick(Duration::from_millis(10));
-    let answer = call(&world, "demo.echo", &json!({}), &deferred(&[deadline])).await;
+    let response = call(&world, "demo.echo", &json!({}), &deferred(&[deadline])).await;
     world.callers_clock.tick(Duration::ZERO);
-    let id = data(&answer, "async")["operation_id"].as_str().unwrap();
+    let id = data(&response, "async")["operation_id"].as_str().unwrap();
     let shown = world.show(id).await;
     assert_ne!(shown["created_at"], "2027-01-15T08:00:00.000Z");
     assert_eq!(shown["deadline_at"], "2027-01-15T08:01:30.000Z");
@@ -145,17 +145,19 @@ async fn a_deadline_counts_from_the_requests_arrival() {
 
 /// A caller may repeat the call until the time in the answer, and the work runs once.
 #[tokio::test]
-async fn a_key_never_expires_before_an_earlier_answer_said() {
+async fn a_key_never_expires_before_an_earlier_response_said() {
     let world = World::start().await;
     let key = [extension("idempotency", &json!({"key": "k"}))];
     let mut latest = String::new();
     for _ in 0..3 {
         world.clock.advance(Duration::from_secs(1));
-        let answer = call(&world, "demo.echo", &json!({}), &deferred(&key)).await;
-        let expires_at = data(&answer, "idempotency")["expires_at"].as_str().unwrap();
+        let response = call(&world, "demo.echo", &json!({}), &deferred(&key)).await;
+        let expires_at = data(&response, "idempotency")["expires_at"]
+            .as_str()
+            .unwrap();
         assert!(expires_at >= latest.as_str(), "{expires_at} after {latest}");
         latest = expires_at.to_owned();
-        if data(&answer, "idempotency")["status"] == "processing" {
+        if data(&response, "idempotency")["status"] == "processing" {
             world.pump_all().await;
         }
     }
@@ -185,30 +187,30 @@ async fn a_failure_under_a_key_does_not_ask_for_a_retry() {
 async fn a_deadline_that_passes_while_its_caller_waits_ends_the_wait() {
     let world = World::start().await;
     let soon = json!({"value": 500, "unit": "millisecond"});
-    let answer = call(
+    let response = call(
         &world,
         "demo.echo",
         &json!({}),
         &json!([extension("deadline", &soon)]),
     )
     .await;
-    assert_eq!(answer.status, 408, "{}", answer.text);
-    assert_eq!(answer.headers["x-forrst-duration-ms"], "500");
-    let details = &answer.json["errors"][0]["details"];
+    assert_eq!(response.status, 408, "{}", response.text);
+    assert_eq!(response.headers["x-forrst-duration-ms"], "500");
+    let details = &response.json["errors"][0]["details"];
     assert_eq!(details["deadline"], soon);
     assert_eq!(
         details["elapsed"],
         json!({"value": 500, "unit": "millisecond"})
     );
-    assert_eq!(data(&answer, "deadline")["utilization"], 1.0);
+    assert_eq!(data(&response, "deadline")["utilization"], 1.0);
     // The operation was accepted, and the caller can poll it.
-    let id = data(&answer, "async")["operation_id"].as_str().unwrap();
+    let id = data(&response, "async")["operation_id"].as_str().unwrap();
     world.pump_all().await;
     assert_eq!(world.show(id).await["status"], "failed");
 }
 
 #[tokio::test]
-async fn a_deadline_that_the_worker_finds_passed_gets_the_same_answer() {
+async fn a_deadline_that_the_worker_finds_passed_gets_the_same_response() {
     let world = World::start().await;
     let soon = json!({"value": 500, "unit": "millisecond"});
     let extensions = json!([extension("deadline", &soon)]);
@@ -220,14 +222,14 @@ async fn a_deadline_that_the_worker_finds_passed_gets_the_same_answer() {
     }
     world.clock.advance(Duration::from_millis(500));
     assert!(world.pump(QueueKind::Dispatch).await);
-    let answer = request.await;
-    assert_eq!(answer.status, 408, "{}", answer.text);
-    assert_eq!(codes(&answer), ["DEADLINE_EXCEEDED"]);
+    let response = request.await;
+    assert_eq!(response.status, 408, "{}", response.text);
+    assert_eq!(codes(&response), ["DEADLINE_EXCEEDED"]);
     assert_eq!(
-        answer.json["errors"][0]["details"],
+        response.json["errors"][0]["details"],
         json!({"deadline": soon, "elapsed": {"value": 500, "unit": "millisecond"}})
     );
-    assert_eq!(data(&answer, "async")["status"], "failed");
+    assert_eq!(data(&response, "async")["status"], "failed");
 }
 
 #[tokio::test]
@@ -237,14 +239,14 @@ async fn the_record_keeps_the_callers_trace() {
         "tracing",
         &json!({"trace_id": "abc", "span_id": "theirs", "baggage": {"tier": "gold"}}),
     );
-    let answer = call(&world, "demo.echo", &json!({}), &deferred(&[tracing])).await;
-    let tracing = data(&answer, "tracing");
+    let response = call(&world, "demo.echo", &json!({}), &deferred(&[tracing])).await;
+    let tracing = data(&response, "tracing");
     assert_eq!(tracing["trace_id"], "abc");
     assert_eq!(
         tracing["duration"],
         json!({"value": 0, "unit": "millisecond"})
     );
-    let id = data(&answer, "async")["operation_id"].as_str().unwrap();
+    let id = data(&response, "async")["operation_id"].as_str().unwrap();
     let id = id.parse::<OperationId>().unwrap();
     let operation = world
         .store
@@ -276,15 +278,15 @@ async fn a_callback_has_the_id_of_its_call() {
         }},
         webhook,
     ]);
-    let answer = call(&world, "demo.echo", &json!({}), &extensions).await;
+    let response = call(&world, "demo.echo", &json!({}), &extensions).await;
     assert_eq!(
-        data(&answer, "webhook"),
+        data(&response, "webhook"),
         &json!({
             "registered": true, "callback_url": receiver.url, "signature_version": "v1",
             "events": ["operation.completed", "forrst.operation.failed"],
         })
     );
-    let id = data(&answer, "async")["operation_id"].as_str().unwrap();
+    let id = data(&response, "async")["operation_id"].as_str().unwrap();
     assert_eq!(
         world.show(id).await["callback"]["events"],
         json!(["completed", "failed"])
@@ -312,10 +314,10 @@ async fn the_callback_url_of_async_is_checked_only_where_it_is_used() {
         let options = json!({"preferred": true, "callback_url": "no URL"});
         let mut extensions = vec![extension("async", &options)];
         extensions.extend(others);
-        let answer = call(&world, function, &json!({}), &Value::Array(extensions)).await;
-        assert_eq!(answer.status, status, "{}", answer.text);
+        let response = call(&world, function, &json!({}), &Value::Array(extensions)).await;
+        assert_eq!(response.status, status, "{}", response.text);
         if status == 400 {
-            let pointer = &answer.json["errors"][0]["source"]["pointer"];
+            let pointer = &response.json["errors"][0]["source"]["pointer"];
             assert_eq!(pointer, "/extensions/0/options/callback_url");
         }
     }
@@ -331,12 +333,12 @@ async fn only_supported_signature_versions_are_accepted() {
         let world = World::with(settings).await;
         let options = json!({"callback_url": "https://example.com/", "signature_version": version});
         let extensions = deferred(&[extension("webhook", &options)]);
-        let answer = call(&world, "demo.echo", &json!({}), &extensions).await;
-        assert_eq!(answer.status, status, "{}", answer.text);
+        let response = call(&world, "demo.echo", &json!({}), &extensions).await;
+        assert_eq!(response.status, status, "{}", response.text);
         if status == 200 {
-            assert_eq!(data(&answer, "webhook")["signature_version"], version);
+            assert_eq!(data(&response, "webhook")["signature_version"], version);
         } else {
-            let error = &answer.json["errors"][0];
+            let error = &response.json["errors"][0];
             assert_eq!(error["code"], "INVALID_ARGUMENTS");
             let pointer = "/extensions/1/options/signature_version";
             assert_eq!(error["source"]["pointer"], pointer);

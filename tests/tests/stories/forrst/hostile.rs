@@ -128,17 +128,17 @@ async fn every_wrong_call_gets_a_client_error_in_the_protocols_form() {
                 *call.pointer_mut(place).unwrap() = value;
             }
             let body = call.to_string();
-            let answer = runtime.block_on(world.request("POST", "/forrst", &[], &body));
-            let shown = format!("{body}\n{}", answer.text);
-            prop_assert!(answer.status < 500, "{shown}");
-            let errors = answer.json["errors"].as_array();
-            prop_assert_eq!(errors.is_some(), answer.status != 200, "{}", shown);
+            let response = runtime.block_on(world.request("POST", "/forrst", &[], &body));
+            let shown = format!("{body}\n{}", response.text);
+            prop_assert!(response.status < 500, "{shown}");
+            let errors = response.json["errors"].as_array();
+            prop_assert_eq!(errors.is_some(), response.status != 200, "{}", shown);
             prop_assert!(errors.is_none_or(|errors| !errors.is_empty()), "{shown}");
             prop_assert!(
-                errors.is_none() || answer.json["result"].is_null(),
+                errors.is_none() || response.json["result"].is_null(),
                 "{shown}"
             );
-            prop_assert_eq!(&answer.json["protocol"]["name"], "forrst");
+            prop_assert_eq!(&response.json["protocol"]["name"], "forrst");
             Ok(())
         })
     });

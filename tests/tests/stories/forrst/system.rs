@@ -9,7 +9,7 @@ use super::{CANCEL, HEALTH, STATUS, call, codes, envelope, start};
 /// The store applies the write, the SDK retries it, and the retry finds the operation already
 /// cancelled by the first try.
 #[tokio::test]
-async fn a_cancel_whose_answer_was_lost_succeeds() {
+async fn a_cancel_whose_response_was_lost_succeeds() {
     let world = World::start().await;
     let id = start(&world, "demo.echo", &json!({})).await;
     world.wire.plan([(0, Fault::Lost)]);

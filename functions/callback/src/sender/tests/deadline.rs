@@ -86,7 +86,7 @@ async fn a_name_that_is_never_resolved_times_out() {
 
 /// A timer fires late when its thread was busy or stopped, and the answer may come before it.
 #[tokio::test]
-async fn an_answer_after_the_deadline_does_not_count_even_if_the_timer_is_late() {
+async fn a_response_after_the_deadline_does_not_count_even_if_the_timer_is_late() {
     struct LateTimer(ManualClock);
     impl Clock for LateTimer {
         fn now(&self) -> Timestamp {
@@ -110,14 +110,14 @@ async fn an_answer_after_the_deadline_does_not_count_even_if_the_timer_is_late()
             RootCertStore::empty(),
             late,
         );
-        let answer = async {
+        let response = async {
             let mut stream = receiver.request().await;
             clock.advance(after);
-            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
-            stream.write_all(answer).await.unwrap();
+            let response = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+            stream.write_all(response).await.unwrap();
         };
         let to = format!("http://127.0.0.1:{}/", receiver.port);
-        let (attempt, ()) = tokio::join!(post(&sender, &to), answer);
+        let (attempt, ()) = tokio::join!(post(&sender, &to), response);
         assert_eq!(attempt.outcome, outcome);
         assert_eq!(attempt.duration, after);
     }
@@ -141,7 +141,7 @@ async fn a_handshake_that_is_never_answered_ends_before_the_deadline() {
 /// The clock never reaches the deadline, so this would never end if the body were waited for. The
 /// rest of the body is not read either: the connection ends.
 #[tokio::test]
-async fn an_answer_is_complete_with_its_headers() {
+async fn a_response_is_complete_with_its_headers() {
     for head in [
         "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n",
         "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\na part",
@@ -151,13 +151,13 @@ async fn an_answer_is_complete_with_its_headers() {
         let receiver = RawReceiver::start().await;
         let names = Names::answering(&[]);
         let sender = sender_with(LOOPBACK, &names, RootCertStore::empty(), manual_clock());
-        let answer = async {
+        let response = async {
             let mut stream = receiver.request().await;
             stream.write_all(head.as_bytes()).await.unwrap();
             stream
         };
         let to = format!("http://127.0.0.1:{}/", receiver.port);
-        let (attempt, mut stream) = tokio::join!(post(&sender, &to), answer);
+        let (attempt, mut stream) = tokio::join!(post(&sender, &to), response);
         assert_eq!(attempt.outcome, answered(200), "{head:?}");
         assert_eq!(attempt.duration, Duration::ZERO);
         assert_eq!(stream.read(&mut [0]).await.unwrap(), 0, "{head:?}");

@@ -70,14 +70,14 @@ async fn every_attempt_has_its_own_time_and_signature() {
 }
 
 #[tokio::test]
-async fn any_status_is_an_answer() {
+async fn any_status_is_a_response() {
     for status in [200, 202, 299, 304, 400, 404, 410, 429, 500, 503, 599] {
         let receiver = RawReceiver::start().await;
         let names = Names::answering(&[]);
         let sender = sender(LOOPBACK, &names);
         let to = format!("http://127.0.0.1:{}/", receiver.port);
-        let answer = format!("HTTP/1.1 {status} x\r\ncontent-length: 0\r\n\r\n");
-        let (attempt, ()) = tokio::join!(post(&sender, &to), receiver.answer(answer.as_bytes()));
+        let response = format!("HTTP/1.1 {status} x\r\ncontent-length: 0\r\n\r\n");
+        let (attempt, ()) = tokio::join!(post(&sender, &to), receiver.answer(response.as_bytes()));
         assert_eq!(attempt.outcome, answered(status));
     }
 }
@@ -146,7 +146,7 @@ async fn a_connection_is_used_again() {
 }
 
 #[tokio::test]
-async fn the_sender_stops_reading_an_endless_answer() {
+async fn the_sender_stops_reading_an_endless_response() {
     let receiver = RawReceiver::start().await;
     let sender = sender_with(
         LOOPBACK,
@@ -168,8 +168,8 @@ async fn the_sender_stops_reading_an_endless_answer() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_http_counts_as_no_answer() {
-    for answer in [
+async fn a_response_that_is_not_http_counts_as_no_response() {
+    for response in [
         "",
         "220 mail.example.com ESMTP\r\n",
         "HTTP/1.1 200 OK\r\ncontent-",
@@ -179,8 +179,8 @@ async fn an_answer_that_is_not_http_counts_as_no_answer() {
         let receiver = RawReceiver::start().await;
         let sender = sender(LOOPBACK, &Names::answering(&[]));
         let to = format!("http://127.0.0.1:{}/", receiver.port);
-        let (attempt, ()) = tokio::join!(post(&sender, &to), receiver.answer(answer.as_bytes()));
-        assert_eq!(attempt.outcome, failed(Failure::NoAnswer), "{answer:?}");
+        let (attempt, ()) = tokio::join!(post(&sender, &to), receiver.answer(response.as_bytes()));
+        assert_eq!(attempt.outcome, failed(Failure::NoResponse), "{response:?}");
     }
 }
 

@@ -27,18 +27,18 @@ fn heads_after_hints(bytes: usize) -> String {
     hints + &final_head(rest)
 }
 
-async fn post_to_raw_receiver(answer: &[u8]) -> Outcome {
+async fn post_to_raw_receiver(response: &[u8]) -> Outcome {
     let receiver = RawReceiver::start().await;
     let names = Names::answering(&[]);
     let sender = sender_with(LOOPBACK, &names, RootCertStore::empty(), manual_clock());
     let to = format!("http://127.0.0.1:{}/", receiver.port);
-    let answers = async {
+    let responses = async {
         let mut stream = receiver.request().await;
         // The sender does not read all of a long answer.
-        let _ = stream.write_all(answer).await;
+        let _ = stream.write_all(response).await;
         stream
     };
-    let (attempt, _stream) = tokio::join!(post(&sender, &to), answers);
+    let (attempt, _stream) = tokio::join!(post(&sender, &to), responses);
     receiver.assert_no_other_connection();
     attempt.outcome
 }
@@ -68,7 +68,7 @@ async fn a_flood_of_interim_responses_ends_at_the_limit() {
 }
 
 #[tokio::test]
-async fn heads_up_to_the_limit_are_an_answer() {
+async fn heads_up_to_the_limit_are_a_response() {
     for heads in [final_head, heads_after_hints] {
         let outcome = post_to_raw_receiver(heads(LIMIT).as_bytes()).await;
         assert_eq!(outcome, answered(200));
@@ -92,11 +92,11 @@ async fn a_body_that_comes_with_its_head_does_not_count() {
 }
 
 #[tokio::test]
-async fn each_answer_of_a_kept_connection_has_the_whole_limit() {
+async fn each_response_on_a_reused_connection_has_the_whole_limit() {
     let receiver = RawReceiver::start().await;
     let sender = sender(LOOPBACK, &Names::answering(&[]));
     let to = format!("http://127.0.0.1:{}/", receiver.port);
-    let answers = async {
+    let responses = async {
         let mut stream = receiver.connection().await;
         for _ in 0..3 {
             read_request(&mut stream).await;
@@ -110,6 +110,6 @@ async fn each_answer_of_a_kept_connection_has_the_whole_limit() {
             assert_eq!(post(&sender, &to).await.outcome, answered(200));
         }
     };
-    let ((), _stream) = tokio::join!(posts, answers);
+    let ((), _stream) = tokio::join!(posts, responses);
     receiver.assert_no_other_connection();
 }

@@ -103,7 +103,7 @@ async fn a_trusted_certificate_is_accepted_and_the_handshake_names_the_server() 
 }
 
 #[tokio::test]
-async fn a_kept_connection_that_ends_is_replaced_at_once_over_tls_too() {
+async fn a_reused_connection_that_ends_is_replaced_at_once_over_tls_too() {
     let (port, roots) = start_receiver(|_| {});
     let names = Names::answering(&[&["127.0.0.1"]]);
     let sender = sender_with(LOOPBACK, &names, roots, SystemClock);
@@ -124,7 +124,7 @@ async fn a_flood_of_interim_responses_ends_at_the_limit_over_tls_too() {
 }
 
 #[tokio::test]
-async fn a_large_certificate_does_not_count_towards_the_answer() {
+async fn a_large_certificate_does_not_count_towards_the_response() {
     let headers = format!("content-length: 0\r\nx-pad: {}\r\n", "x".repeat(50_000));
     let (port, roots) = start_receiver_that_sends("", &headers, |params| {
         let names = (0..1000).map(|n| format!("number-{n}-of-a-thousand.example.com"));
@@ -159,14 +159,14 @@ async fn an_expired_certificate_is_refused() {
 async fn a_server_of_plain_http_has_an_error_that_says_so() {
     use tokio::io::AsyncWriteExt;
     let receiver = RawReceiver::start().await;
-    let answer = async {
+    let response = async {
         let mut stream = receiver.connection().await;
         let text = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n";
         stream.write_all(text).await.unwrap();
         stream
     };
     let exchange = post_over_tls(receiver.port, RootCertStore::empty(), NAME);
-    let (outcome, _stream) = tokio::join!(exchange, answer);
+    let (outcome, _stream) = tokio::join!(exchange, response);
     let reason = Failure::Tls(TlsFailure::NotTls);
     assert_eq!(outcome, failed(reason));
     assert_eq!(reason.to_string(), "TLS: the receiver does not speak TLS");

@@ -7,14 +7,14 @@ use semver::Version;
 use serde::Serialize;
 use serde_json::json;
 
-use super::retry::RetryAnswer;
+use super::retry::RetryData;
 use shared::catalogue::Unknown;
 use shared::domain::fingerprint::RequestHash;
 use shared::domain::json::Json;
-use shared::domain::limits::FAULTS_MAX;
+use shared::domain::limits::ERRORS_LISTED_MAX;
 use shared::domain::operation::OperationError;
 use shared::http::Problem;
-use shared::request::{Code, FieldError, Invalid};
+use shared::request::{ErrorCode, FieldError, Invalid};
 
 /// The longest detail of an error, in characters, without its pointer: it may quote a name that the
 /// caller chose.
@@ -47,7 +47,7 @@ pub enum Source {
 impl ErrorObject {
     /// An error with the status of its code.
     #[must_use]
-    pub fn new(code: Code, message: impl Into<String>) -> Self {
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self {
             code: Cow::Borrowed(code.as_str()),
             message: message.into(),
@@ -60,7 +60,7 @@ impl ErrorObject {
     /// An error with the place of its cause: an RFC 6901 pointer from the request's root. `detail`
     /// completes a sentence that begins with the pointer.
     #[must_use]
-    pub fn at(code: Code, pointer: impl Into<String>, detail: &str) -> Self {
+    pub fn at(code: ErrorCode, pointer: impl Into<String>, detail: &str) -> Self {
         // A field error truncates pointers that are too long.
         let FieldError { pointer, detail } = FieldError::new(pointer, detail);
         let place = match pointer.as_str() {
@@ -105,7 +105,7 @@ impl ErrorObject {
     #[must_use]
     pub fn cannot_cancel(operation_id: &str, status: &str) -> Self {
         Self::new(
-            Code::AsyncCannotCancel,
+            ErrorCode::AsyncCannotCancel,
             format!("the operation is {status}"),
         )
         .with_details(&json!({"operation_id": operation_id, "status": status}))
@@ -124,18 +124,25 @@ impl ErrorObject {
         match unknown {
             Unknown::Function => {
                 let detail = "is not the name of a function";
-                Self::at(Code::FunctionNotFound, format!("{base}/function"), detail)
-                    .with_details(&json!({"function": function}))
+                Self::at(
+                    ErrorCode::FunctionNotFound,
+                    format!("{base}/function"),
+                    detail,
+                )
+                .with_details(&json!({"function": function}))
             }
             Unknown::Version { available } => {
                 let detail = "is not a version of this function";
-                Self::at(Code::VersionNotFound, format!("{base}/version"), detail).with_details(
-                    &json!({
-                        "function": function,
-                        "requested_version": version.map(Version::to_string),
-                        "available_versions": available,
-                    }),
+                Self::at(
+                    ErrorCode::VersionNotFound,
+                    format!("{base}/version"),
+                    detail,
                 )
+                .with_details(&json!({
+                    "function": function,
+                    "requested_version": version.map(Version::to_string),
+                    "available_versions": available,
+                }))
             }
         }
     }
@@ -157,7 +164,7 @@ impl ErrorObject {
             text
         });
         let detail = "was used for another request";
-        Self::at(Code::IdempotencyConflict, pointer, detail)
+        Self::at(ErrorCode::IdempotencyConflict, pointer, detail)
             .with_details(&json!({"key": key, "original_arguments_hash": hash}))
     }
 
@@ -173,9 +180,9 @@ impl ErrorObject {
 }
 
 /// A code's HTTP status. For an operation that has ended, the protocol's table differs from REST.
-const fn status_of(code: Code) -> u16 {
+const fn status_of(code: ErrorCode) -> u16 {
     match code {
-        Code::AsyncCannotCancel => BAD_REQUEST,
+        ErrorCode::AsyncCannotCancel => BAD_REQUEST,
         code => code.http_status(),
     }
 }
@@ -193,13 +200,13 @@ impl From<&OperationError> for ErrorObject {
     }
 }
 
-/// Why a call failed: at least one error, at most [`FAULTS_MAX`].
+/// Why a call failed: at least one error, at most [`ERRORS_LISTED_MAX`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Errors {
     objects: Vec<ErrorObject>,
     headers: Vec<(&'static str, String)>,
     /// Whether a retry is known to fail, whatever the codes say in general.
-    lasting: bool,
+    permanent: bool,
 }
 
 impl Errors {
@@ -214,21 +221,21 @@ impl Errors {
             // A failed operation always has an error. If one had none, its answer must still not
             // look like a success.
             let detail = "the operation failed without a reason";
-            errors.push(ErrorObject::new(Code::InternalError, detail));
+            errors.push(ErrorObject::new(ErrorCode::InternalError, detail));
         }
-        errors.truncate(FAULTS_MAX);
+        errors.truncate(ERRORS_LISTED_MAX);
         Self {
             objects: errors,
             headers: Vec::new(),
-            lasting: false,
+            permanent: false,
         }
     }
 
     /// The same errors, of which it is known that a retry meets them again.
     #[must_use]
-    pub fn lasting(self) -> Self {
+    pub fn permanent(self) -> Self {
         Self {
-            lasting: true,
+            permanent: true,
             ..self
         }
     }
@@ -252,16 +259,16 @@ impl Errors {
     }
 
     /// How to retry; `None` unless a retry can overcome every error.
-    pub(super) fn retry(&self) -> Option<RetryAnswer> {
-        if self.lasting {
+    pub(super) fn retry(&self) -> Option<RetryData> {
+        if self.permanent {
             return None;
         }
-        let answers: Option<Vec<_>> = self
+        let retries: Option<Vec<_>> = self
             .objects
             .iter()
-            .map(|error| RetryAnswer::of(error.code.parse().ok()?))
+            .map(|error| RetryData::of(error.code.parse().ok()?))
             .collect();
-        answers?.into_iter().next()
+        retries?.into_iter().next()
     }
 }
 
@@ -276,7 +283,7 @@ impl From<ErrorObject> for Errors {
 impl From<Problem> for Errors {
     fn from(problem: Problem) -> Self {
         let status = match problem.code {
-            code @ Code::AsyncCannotCancel => status_of(code),
+            code @ ErrorCode::AsyncCannotCancel => status_of(code),
             _ => problem.status(),
         };
         let Problem {
@@ -301,30 +308,30 @@ impl From<Problem> for Errors {
     }
 }
 
-/// Collects the faults of a request, one for each place.
+/// Collects the errors of a request, one for each place.
 #[derive(Debug, Default)]
-pub(super) struct Faults {
+pub(super) struct ErrorCollector {
     errors: Vec<ErrorObject>,
 }
 
-impl Faults {
-    /// Records a fault, unless its place has one already or the list is full.
+impl ErrorCollector {
+    /// Records an error, unless its place has one already or the list is full.
     pub(super) fn push(&mut self, error: ErrorObject) -> Invalid {
         let known = self.errors.iter().any(|known| known.source == error.source);
-        if !known && self.errors.len() < FAULTS_MAX {
+        if !known && self.errors.len() < ERRORS_LISTED_MAX {
             self.errors.push(error);
         }
         Invalid
     }
 
-    /// Records the faults of fields.
-    pub(super) fn extend(&mut self, code: Code, errors: Vec<FieldError>) {
+    /// Records the errors of fields.
+    pub(super) fn extend(&mut self, code: ErrorCode, errors: Vec<FieldError>) {
         for error in errors {
             self.push(ErrorObject::at(code, error.pointer, &error.detail));
         }
     }
 
-    /// What was read, when nothing was wrong; otherwise every fault.
+    /// What was read, when nothing was wrong; otherwise every error.
     pub(super) fn finish<T>(self, read: Result<T, Invalid>) -> Result<T, Errors> {
         match read {
             Ok(read) if self.errors.is_empty() => Ok(read),

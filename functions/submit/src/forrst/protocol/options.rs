@@ -1,5 +1,5 @@
-//! The options of each extension. Every fault of them is found here, except those of a URL: the
-//! rules of the submission judge it.
+//! The options of each extension. Every error of them is found here, except those of a URL: the
+//! rules of the submission check it.
 
 mod deadline;
 mod webhook;

@@ -4,15 +4,15 @@ use semver::Version;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::error::{ErrorObject, Errors, Faults, Source};
+use super::error::{ErrorCollector, ErrorObject, Errors, Source};
 use super::extension::Extension;
-use super::extensions::Extensions;
+use super::extension_list::Extensions;
 use super::options::TracingOptions;
 use super::urn::Spellings;
 use super::version::{PROTOCOL_MAJOR, PROTOCOL_NAME, PROTOCOL_VERSION};
-use shared::domain::json::{self, Fault, Json};
+use shared::domain::json::{self, Json, StructureError};
 use shared::domain::limits::{ARGUMENTS_BYTES_MAX, NESTING_MAX, REQUEST_ID_CHARS_MAX};
-use shared::request::{Code, Fields, Invalid, Members};
+use shared::request::{ErrorCode, Fields, Invalid, Members};
 
 const ARGUMENTS: &str = "/call/arguments";
 
@@ -20,8 +20,8 @@ const ARGUMENTS: &str = "/call/arguments";
 #[derive(Debug, Clone, PartialEq)]
 pub struct ParsedBody {
     pub echo: Echo,
-    /// The request, or its faults.
-    pub request: Result<Request, Errors>,
+    /// The request, or its errors.
+    pub request: Result<ForrstRequest, Errors>,
 }
 
 /// What the response echoes, even when the rest is invalid. The default is for a request that could
@@ -38,7 +38,7 @@ pub struct Echo {
 /// A request with a valid envelope. Whether there is such a function, and whether it takes these
 /// arguments, is not checked here.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Request {
+pub struct ForrstRequest {
     /// The caller chose it.
     pub id: String,
     /// At `/call/function`.
@@ -57,7 +57,7 @@ impl ParsedBody {
         let mut echo = Echo::default();
         let request = json::read(body)
             .map_err(|not_json| {
-                ErrorObject::new(Code::ParseError, format!("the body {not_json}"))
+                ErrorObject::new(ErrorCode::ParseError, format!("the body {not_json}"))
                     .with_source(Source::Position(not_json.position_bytes()))
                     .into()
             })
@@ -66,19 +66,19 @@ impl ParsedBody {
     }
 }
 
-fn read_envelope(raw: &RawValue, echo: &mut Echo) -> Result<Request, Errors> {
-    let mut faults = Faults::default();
+fn read_envelope(raw: &RawValue, echo: &mut Echo) -> Result<ForrstRequest, Errors> {
+    let mut errors = ErrorCollector::default();
     if !raw.get().starts_with('{') {
         let detail = "must be a JSON object";
-        return Err(ErrorObject::at(Code::InvalidRequest, "", detail).into());
+        return Err(ErrorObject::at(ErrorCode::InvalidRequest, "", detail).into());
     }
-    if let Err(Fault { pointer, kind }) = json::check(raw, NESTING_MAX) {
+    if let Err(StructureError { pointer, kind }) = json::check(raw, NESTING_MAX) {
         let code = code_of_structure(&pointer);
-        faults.push(ErrorObject::at(code, pointer, &kind.to_string()));
+        errors.push(ErrorObject::at(code, pointer, &kind.to_string()));
     }
     let Some(mut members) = Members::of(raw) else {
         // `json::check` has reported it: a member name is not valid Unicode.
-        return faults.finish(Err(Invalid));
+        return errors.finish(Err(Invalid));
     };
     let mut fields = Fields::default();
 
@@ -93,21 +93,21 @@ fn read_envelope(raw: &RawValue, echo: &mut Echo) -> Result<Request, Errors> {
     let extensions = members.take("extensions");
     echo.id = id.clone().ok();
 
-    faults.extend(Code::InvalidRequest, fields.into_errors());
+    errors.extend(ErrorCode::InvalidRequest, fields.into_errors());
     if let Ok(raw) = protocol {
-        check_protocol(raw, &mut faults);
+        check_protocol(raw, &mut errors);
     }
-    let call = call.and_then(|raw| Call::read(raw, &mut faults));
-    let (extensions, spellings) = Extensions::read(extensions, &mut faults);
+    let call = call.and_then(|raw| CallMember::read(raw, &mut errors));
+    let (extensions, spellings) = Extensions::read(extensions, &mut errors);
     echo.tracing.clone_from(&extensions.tracing);
     echo.spellings = spellings;
     let request = id.and_then(|id| {
-        let Call {
+        let CallMember {
             function,
             version,
             arguments,
         } = call?;
-        Ok(Request {
+        Ok(ForrstRequest {
             id,
             function,
             version,
@@ -115,17 +115,17 @@ fn read_envelope(raw: &RawValue, echo: &mut Echo) -> Result<Request, Errors> {
             extensions,
         })
     });
-    faults.finish(request)
+    errors.finish(request)
 }
 
 /// The code for a structural error (a duplicate name, too deep) in valid JSON.
-fn code_of_structure(pointer: &str) -> Code {
+fn code_of_structure(pointer: &str) -> ErrorCode {
     let mut tokens = pointer.split('/').skip(1);
     match [tokens.next(), tokens.next(), tokens.next()] {
         [Some("call"), Some("arguments"), _] | [Some("extensions"), Some(_), Some("options")] => {
-            Code::InvalidArguments
+            ErrorCode::InvalidArguments
         }
-        _ => Code::InvalidRequest,
+        _ => ErrorCode::InvalidRequest,
     }
 }
 
@@ -143,11 +143,11 @@ fn read_id(fields: &mut Fields, members: &mut Members<'_>) -> Result<String, Inv
     Err(fields.reject("id", detail))
 }
 
-fn check_protocol(raw: &RawValue, faults: &mut Faults) {
+fn check_protocol(raw: &RawValue, errors: &mut ErrorCollector) {
     const POINTER: &str = "/protocol";
     let Some(mut members) = Members::of(raw) else {
         let detail = "must be an object";
-        faults.push(ErrorObject::at(Code::InvalidRequest, POINTER, detail));
+        errors.push(ErrorObject::at(ErrorCode::InvalidRequest, POINTER, detail));
         return;
     };
     let mut fields = Fields::at(POINTER);
@@ -160,32 +160,32 @@ fn check_protocol(raw: &RawValue, faults: &mut Faults) {
     let version = fields
         .required(&mut members, "version")
         .and_then(|raw| fields.version("version", raw));
-    faults.extend(Code::InvalidRequest, fields.into_errors());
+    errors.extend(ErrorCode::InvalidRequest, fields.into_errors());
     if let Ok(version) = version
         && version.major != PROTOCOL_MAJOR
     {
         let pointer = "/protocol/version";
         let detail = format!("must have major version {PROTOCOL_MAJOR}");
-        faults.push(
-            ErrorObject::at(Code::InvalidProtocolVersion, pointer, &detail).with_details(
+        errors.push(
+            ErrorObject::at(ErrorCode::InvalidProtocolVersion, pointer, &detail).with_details(
                 &json!({"requested": version.to_string(), "supported": [PROTOCOL_VERSION]}),
             ),
         );
     }
 }
 
-struct Call {
+struct CallMember {
     function: String,
     version: Option<Version>,
     arguments: Json,
 }
 
-impl Call {
-    fn read(raw: &RawValue, faults: &mut Faults) -> Result<Self, Invalid> {
+impl CallMember {
+    fn read(raw: &RawValue, errors: &mut ErrorCollector) -> Result<Self, Invalid> {
         const POINTER: &str = "/call";
         let Some(mut members) = Members::of(raw) else {
             let detail = "must be an object";
-            return Err(faults.push(ErrorObject::at(Code::InvalidRequest, POINTER, detail)));
+            return Err(errors.push(ErrorObject::at(ErrorCode::InvalidRequest, POINTER, detail)));
         };
         let mut fields = Fields::at(POINTER);
         let function = fields
@@ -194,7 +194,7 @@ impl Call {
         let version = members
             .take("version")
             .and_then(|raw| fields.version("version", raw).ok());
-        faults.extend(Code::InvalidRequest, fields.into_errors());
+        errors.extend(ErrorCode::InvalidRequest, fields.into_errors());
 
         // Arguments have their own error code.
         let mut fields = Fields::at(POINTER);
@@ -204,7 +204,7 @@ impl Call {
                 .and_then(|json| fields.bound(ARGUMENTS, json, ARGUMENTS_BYTES_MAX)),
             None => Ok(Json::empty_object()),
         };
-        faults.extend(Code::InvalidArguments, fields.into_errors());
+        errors.extend(ErrorCode::InvalidArguments, fields.into_errors());
         Ok(Self {
             function: function?,
             version,

@@ -4,22 +4,22 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::answers::ExtensionAnswer;
 use super::error::{ErrorObject, Errors};
+use super::extension_data::ExtensionData;
 use super::request::Echo;
 use super::version::{PROTOCOL_NAME, PROTOCOL_VERSION};
 use shared::domain::json::{Json, encode};
-use shared::http::Answer;
+use shared::http::Response;
 
 /// The HTTP status of every success.
 const OK: u16 = 200;
 
 /// A result or errors, with the answers of extensions.
 #[derive(Debug, Clone)]
-pub struct Response {
+pub struct ForrstResponse {
     echo: Echo,
     outcome: Outcome,
-    extensions: Vec<ExtensionAnswer>,
+    extensions: Vec<ExtensionData>,
 }
 
 #[derive(Debug, Clone)]
@@ -48,10 +48,10 @@ struct Protocol {
 #[derive(Serialize)]
 struct ExtensionView<'a> {
     urn: String,
-    data: &'a ExtensionAnswer,
+    data: &'a ExtensionData,
 }
 
-impl Response {
+impl ForrstResponse {
     /// A success: JSON that is sent as it is.
     #[must_use]
     pub const fn result(echo: Echo, result: Json) -> Self {
@@ -105,7 +105,7 @@ impl Response {
 
     /// Adds an extension's answer after those that the response has.
     #[must_use]
-    pub fn with(mut self, extension: impl Into<ExtensionAnswer>) -> Self {
+    pub fn with(mut self, extension: impl Into<ExtensionData>) -> Self {
         self.extensions.push(extension.into());
         self
     }
@@ -113,13 +113,13 @@ impl Response {
     /// The HTTP answer, `took` after the request arrived. Adds how to retry when a retry can
     /// overcome the errors.
     #[must_use]
-    pub fn into_answer(mut self, took: Duration) -> Answer {
+    pub fn into_http_response(mut self, took: Duration) -> Response {
         let (status, result, errors) = match &self.outcome {
             Outcome::Result { result, status } => (*status, result.as_ref(), None),
             Outcome::Errors(errors) => (errors.status(), None, Some(errors)),
         };
         let retry = errors.and_then(Errors::retry);
-        self.extensions.extend(retry.map(ExtensionAnswer::from));
+        self.extensions.extend(retry.map(ExtensionData::from));
         let id = self.echo.id.as_deref();
         let body = Body {
             protocol: Protocol {
@@ -139,15 +139,15 @@ impl Response {
                 .collect(),
         };
         let body = encode(&body);
-        let mut answer =
-            Answer::json(status, body).with("x-forrst-duration-ms", took.as_millis().to_string());
+        let mut response =
+            Response::json(status, body).with("x-forrst-duration-ms", took.as_millis().to_string());
         if let Some(id) = id.filter(|id| fits_a_header(id)) {
-            answer = answer.with("x-forrst-request-id", id);
+            response = response.with("x-forrst-request-id", id);
         }
         if let Some(errors) = errors {
-            answer.headers.extend(errors.headers().iter().cloned());
+            response.headers.extend(errors.headers().iter().cloned());
         }
-        answer
+        response
     }
 }
 

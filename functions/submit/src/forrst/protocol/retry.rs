@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 
-use shared::request::Code;
+use shared::request::ErrorCode;
 use shared::view::Quantity;
 
 /// Whether a retry can succeed, and how to retry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct RetryAnswer {
+pub struct RetryData {
     allowed: bool,
     strategy: RetryStrategy,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -27,34 +27,34 @@ pub enum RetryStrategy {
     Exponential,
 }
 
-impl RetryAnswer {
+impl RetryData {
     /// For an error with this code; `None` for one that a retry would meet again. The numbers are
     /// the protocol's (`extensions/retry.md` of its specification, which both leaves this answer
     /// out for such codes and shows it with `"allowed": false`; Ferry leaves it out).
     #[must_use]
-    pub const fn of(code: Code) -> Option<Self> {
+    pub const fn of(code: ErrorCode) -> Option<Self> {
         let (strategy, after_secs, max_attempts) = match code {
-            Code::RateLimited => (RetryStrategy::Fixed, Some(60), 3),
-            Code::Unavailable => (RetryStrategy::Exponential, Some(1), 5),
-            Code::DeadlineExceeded => (RetryStrategy::Immediate, None, 1),
-            Code::InternalError => (RetryStrategy::Exponential, Some(1), 3),
-            Code::DependencyError => (RetryStrategy::Exponential, Some(2), 3),
-            Code::ParseError
-            | Code::InvalidRequest
-            | Code::InvalidArguments
-            | Code::InvalidProtocolVersion
-            | Code::ExtensionNotSupported
-            | Code::ExtensionNotApplicable
-            | Code::Unauthorized
-            | Code::Forbidden
-            | Code::FunctionNotFound
-            | Code::VersionNotFound
-            | Code::AsyncOperationNotFound
-            | Code::IdempotencyConflict
-            | Code::AsyncCannotCancel
-            | Code::Conflict
-            | Code::AsyncVersionConflict
-            | Code::AsyncQuotaExceeded => return None,
+            ErrorCode::RateLimited => (RetryStrategy::Fixed, Some(60), 3),
+            ErrorCode::Unavailable => (RetryStrategy::Exponential, Some(1), 5),
+            ErrorCode::DeadlineExceeded => (RetryStrategy::Immediate, None, 1),
+            ErrorCode::InternalError => (RetryStrategy::Exponential, Some(1), 3),
+            ErrorCode::DependencyError => (RetryStrategy::Exponential, Some(2), 3),
+            ErrorCode::ParseError
+            | ErrorCode::InvalidRequest
+            | ErrorCode::InvalidArguments
+            | ErrorCode::InvalidProtocolVersion
+            | ErrorCode::ExtensionNotSupported
+            | ErrorCode::ExtensionNotApplicable
+            | ErrorCode::Unauthorized
+            | ErrorCode::Forbidden
+            | ErrorCode::FunctionNotFound
+            | ErrorCode::VersionNotFound
+            | ErrorCode::AsyncOperationNotFound
+            | ErrorCode::IdempotencyConflict
+            | ErrorCode::AsyncCannotCancel
+            | ErrorCode::Conflict
+            | ErrorCode::AsyncVersionConflict
+            | ErrorCode::AsyncQuotaExceeded => return None,
         };
         let after = match after_secs {
             Some(secs) => Some(Quantity::seconds(secs)),

@@ -1,10 +1,10 @@
-//! Tables of faults with their places and of answers, and a property: every request is answered.
+//! Tables of errors with their places and of answers, and a property: every request is answered.
 
-mod answers;
 mod envelope;
-mod extensions;
+mod extension_list;
 mod hostile;
-mod system;
+mod responses;
+mod system_call;
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ use shared::domain::id::{CreateId, OperationId};
 use shared::domain::json::Json;
 use shared::domain::operation::{Operation, Origin, Owner, Payload, State};
 use shared::domain::time::Timestamp;
-use shared::http::Answer;
+use shared::http::Response;
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
@@ -62,16 +62,16 @@ fn codes_and_places(errors: &Errors) -> Vec<(String, String)> {
 #[track_caller]
 fn assert_faults(envelope: &Value, expected: &[(&str, &str)]) {
     let errors = read(envelope).request.expect_err("nothing was wrong");
-    let faults = codes_and_places(&errors);
-    let faults: Vec<_> = faults
+    let errors = codes_and_places(&errors);
+    let errors: Vec<_> = errors
         .iter()
         .map(|(code, place)| (code.as_str(), place.as_str()))
         .collect();
-    assert_eq!(faults, expected, "{envelope}");
+    assert_eq!(errors, expected, "{envelope}");
 }
 
-fn body(answer: &Answer) -> Value {
-    serde_json::from_str(&answer.body).unwrap()
+fn body(response: &Response) -> Value {
+    serde_json::from_str(&response.body).unwrap()
 }
 
 fn alice() -> Owner {

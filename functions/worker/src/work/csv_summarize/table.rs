@@ -1,4 +1,4 @@
-//! The records of a CSV text: its delimiter, its lines, and the faults in its quotes.
+//! The records of a CSV text: its delimiter, its lines, and the errors in its quotes.
 
 use csv::{ReaderBuilder, StringRecord};
 use serde::Serialize;
@@ -74,9 +74,9 @@ impl<'a> Table<'a> {
         // fields means nothing in a record whose quotes are wrong.
         let raw = &self.text.as_bytes()[start..self.position()];
         if raw.contains(&b'"')
-            && let Some(fault) = scan(raw, |byte| byte == self.delimiter, |_| ()).fault
+            && let Some(error) = scan(raw, |byte| byte == self.delimiter, |_| ()).error
         {
-            return Err(self.quote_fault(start, fault));
+            return Err(self.quote_error(start, error));
         }
         let width = *self.width.get_or_insert(record.len());
         if record.len() != width {
@@ -132,13 +132,13 @@ impl<'a> Table<'a> {
         }
     }
 
-    fn quote_fault(&self, start: usize, fault: QuoteFault) -> Malformed {
-        let (opening, reason) = match fault {
-            QuoteFault::Unclosed(opening) => {
+    fn quote_error(&self, start: usize, error: QuoteError) -> Malformed {
+        let (opening, reason) = match error {
+            QuoteError::Unclosed(opening) => {
                 let reason = "the quote that opens here is never closed".to_owned();
                 (opening, reason)
             }
-            QuoteFault::TextAfter(opening, offset) => {
+            QuoteError::TextAfter(opening, offset) => {
                 let line = self.line(start + offset);
                 let reason = format!(
                     "the quote that opens here closes on line {line}, where text follows it"
@@ -241,9 +241,9 @@ struct Opening {
     several_lines: bool,
 }
 
-/// A fault in a record's quotes.
+/// An error in a record's quotes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum QuoteFault {
+enum QuoteError {
     /// The text ends within quotes.
     Unclosed(Opening),
     /// Text at this offset follows a closing quote.
@@ -256,7 +256,7 @@ enum QuoteFault {
 struct Scanned {
     /// Without the line break.
     length: usize,
-    fault: Option<QuoteFault>,
+    error: Option<QuoteError>,
 }
 
 /// Follows the quotes of the first record as the reader does: a quote opens only at the start of a
@@ -293,14 +293,14 @@ fn scan(bytes: &[u8], separates: impl Fn(u8) -> bool, mut on_separator: impl FnM
             _ if is_line_break(byte) => {
                 return Scanned {
                     length: offset,
-                    fault: None,
+                    error: None,
                 };
             }
             State::Closed(opening) | State::Padded(opening) if opening.several_lines => {
                 if !matches!(byte, b' ' | b'\t') {
                     return Scanned {
                         length: offset,
-                        fault: Some(QuoteFault::TextAfter(opening, offset)),
+                        error: Some(QuoteError::TextAfter(opening, offset)),
                     };
                 }
                 State::Padded(opening)
@@ -308,12 +308,12 @@ fn scan(bytes: &[u8], separates: impl Fn(u8) -> bool, mut on_separator: impl FnM
             _ => State::Unquoted,
         };
     }
-    let fault = match state {
-        State::Quoted(opening) => Some(QuoteFault::Unclosed(opening)),
+    let error = match state {
+        State::Quoted(opening) => Some(QuoteError::Unclosed(opening)),
         _ => None,
     };
     Scanned {
         length: bytes.len(),
-        fault,
+        error,
     }
 }

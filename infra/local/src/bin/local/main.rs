@@ -74,7 +74,7 @@ async fn main() -> ExitCode {
     };
     start_logging();
     allow_many_processes();
-    let environment = Environment::of_process();
+    let environment = Environment::from_process();
     let result = match arguments.command {
         None => serve::serve(arguments.serve, &environment).await,
         Some(Command::Demo(arguments)) => demo::demo(arguments, &environment).await,

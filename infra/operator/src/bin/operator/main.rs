@@ -90,7 +90,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(command: Command) -> CommandResult {
-    let services = Services::new(Environment::of_process()).await?;
+    let services = Services::new(Environment::from_process()).await?;
     match command {
         Command::Requeue(arguments) => requeue::requeue(&arguments, &services).await,
         Command::Show(arguments) => show::show(&arguments, &services).await,

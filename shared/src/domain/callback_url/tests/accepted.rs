@@ -58,7 +58,7 @@ pub(super) const PUBLIC: &[&str] = &[
     "https://example.com:65535/",
     "https://example.com:8443",
     "https://example.com:8443?a=b",
-    // What follows the authority is not judged.
+    // What follows the authority is not checked.
     "https://example.com/?token=secret",
     "https://example.com?token=secret",
     "https://example.com?",

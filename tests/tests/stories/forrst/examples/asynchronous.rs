@@ -155,7 +155,7 @@ async fn cancellation(page: &mut Page, world: &Arc<World>) {
     let result = json!({"operation_id": id, "status": "cancelled", "cancelled_at": "<time>"});
     page.response(10, &response("req_302", &result), &cancelled);
     // The worker acknowledges the message of the cancelled operation.
-    world.rest().await;
+    world.drain().await;
 
     let mut request = report("req_303", &json!({"preferred": true}));
     request["call"]["function"] = json!("demo.echo");
@@ -192,7 +192,7 @@ async fn with_a_key(page: &mut Page, world: &Arc<World>) {
     request["id"] = json!("req_403");
     let third = send(world, &request).await;
     assert_eq!(third.json["result"], json!({"steps": 4}), "{}", third.text);
-    world.rest().await;
+    world.drain().await;
 }
 
 /// Examples 13 to 16.

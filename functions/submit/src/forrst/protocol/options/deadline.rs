@@ -8,7 +8,7 @@ use serde_json::json;
 use shared::domain::json::{Json, whole_number};
 use shared::domain::limits::DEADLINE_SECS_MAX;
 use shared::domain::time::Timestamp;
-use shared::request::{Code, Fields, Invalid, Members};
+use shared::request::{ErrorCode, Fields, Invalid, Members};
 use shared::view::Quantity;
 
 use crate::forrst::protocol::error::{ErrorObject, Errors};
@@ -103,10 +103,12 @@ impl DeadlineOptions {
     /// The error of a call whose deadline has passed by `now`.
     #[must_use]
     pub fn exceeded(&self, start: Timestamp, now: Timestamp) -> ErrorObject {
-        ErrorObject::new(Code::DeadlineExceeded, "the deadline has passed").with_details(&json!({
-            "deadline": self.specified,
-            "elapsed": Quantity::of(now.since(start)),
-        }))
+        ErrorObject::new(ErrorCode::DeadlineExceeded, "the deadline has passed").with_details(
+            &json!({
+                "deadline": self.specified,
+                "elapsed": Quantity::of(now.since(start)),
+            }),
+        )
     }
 }
 
@@ -127,6 +129,6 @@ impl Extension<DeadlineOptions> {
     #[must_use]
     pub fn passed(&self, start: Timestamp) -> Option<Errors> {
         let passed = self.options.at(start) <= start;
-        passed.then(|| Errors::from(self.options.exceeded(start, start)).lasting())
+        passed.then(|| Errors::from(self.options.exceeded(start, start)).permanent())
     }
 }

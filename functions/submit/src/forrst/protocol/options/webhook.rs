@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use serde_json::value::RawValue;
 
-use shared::domain::callback::{Event, SignatureVersion};
+use shared::domain::callback::{CallbackEvent, SignatureVersion};
 use shared::domain::json::elements;
 use shared::request::{Fields, Invalid, Members};
 
@@ -21,7 +21,7 @@ pub struct WebhookOptions {
 /// An event that the callback is to report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebhookEvent {
-    pub event: Event,
+    pub event: CallbackEvent,
     /// As the caller wrote it, with the prefix `forrst.` or without.
     pub spelling: String,
 }
@@ -47,7 +47,7 @@ impl FromStr for WebhookEvent {
 
 impl WebhookEvent {
     fn all() -> Vec<Self> {
-        Event::ALL
+        CallbackEvent::ALL
             .into_iter()
             .map(|event| Self {
                 event,

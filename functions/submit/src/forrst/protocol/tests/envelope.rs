@@ -164,7 +164,7 @@ fn an_element_of_extensions_is_an_object_with_a_urn() {
 }
 
 #[test]
-fn every_fault_is_reported_at_once_and_a_valid_id_is_echoed() {
+fn every_error_is_reported_at_once_and_a_valid_id_is_echoed() {
     let wrong = json!({
         "protocol": {"name": "other", "version": "1.0.0"},
         "id": "req_1",
@@ -236,9 +236,9 @@ fn a_body_that_is_not_an_object_is_an_invalid_request() {
     }
 }
 
-/// As text, since no value can have these faults.
+/// As text, since no value can have these errors.
 #[test]
-fn faults_that_the_grammar_allows_are_refused_at_their_place() {
+fn errors_that_the_grammar_allows_are_refused_at_their_place() {
     let right = envelope().to_string();
     let deep = format!("{}{}", "[".repeat(62), "]".repeat(62));
     for (from, to, code, place) in [
@@ -287,8 +287,8 @@ fn faults_that_the_grammar_allows_are_refused_at_their_place() {
     ] {
         assert!(right.contains(from), "{right}");
         let parsed = ParsedBody::of(right.replace(from, &to).as_bytes());
-        let faults = codes_and_places(&parsed.request.unwrap_err());
-        assert_eq!(faults, [(code.to_owned(), place.to_owned())]);
+        let errors = codes_and_places(&parsed.request.unwrap_err());
+        assert_eq!(errors, [(code.to_owned(), place.to_owned())]);
         assert_eq!(parsed.echo.id.as_deref(), Some("req_1"), "{place}");
     }
 }
@@ -304,7 +304,7 @@ fn an_invalid_id_is_not_echoed() {
     ] {
         let parsed = ParsedBody::of(right.replace(id, to).as_bytes());
         assert_eq!(parsed.echo.id, None);
-        let faults = codes_and_places(&parsed.request.unwrap_err());
-        assert!(faults.contains(&("INVALID_REQUEST".to_owned(), "/id".to_owned())));
+        let errors = codes_and_places(&parsed.request.unwrap_err());
+        assert!(errors.contains(&("INVALID_REQUEST".to_owned(), "/id".to_owned())));
     }
 }

@@ -7,12 +7,12 @@ use proptest::sample::Index;
 use serde_json::{Value, json};
 
 use super::super::{
-    DeadlineAnswer, Echo, Errors, ParsedBody, Response, SystemCall, SystemFunction, TracingAnswer,
-    describe,
+    DeadlineData, Echo, Errors, ForrstResponse, ParsedBody, SystemCall, SystemFunction,
+    TracingData, describe,
 };
 use super::{NOW, alice, body, envelope};
 use shared::catalogue::Catalogue;
-use shared::http::Answer;
+use shared::http::Response;
 use shared::schema::Validators;
 
 /// The place in a JSON value for text that no value can have.
@@ -198,7 +198,7 @@ fn changed(mut value: Value, changes: &[Change]) -> String {
 }
 
 /// Reads as the handler does, and answers as far as that needs no store.
-fn answer(sent: &[u8]) -> (Option<String>, Answer) {
+fn answer(sent: &[u8]) -> (Option<String>, Response) {
     let ParsedBody { echo, request } = ParsedBody::of(sent);
     let id = echo.id.clone();
     let outcome = request.and_then(|request| {
@@ -211,9 +211,9 @@ fn answer(sent: &[u8]) -> (Option<String>, Answer) {
             Some(call) => call.map(|_| (None, Value::Null)),
         }
     });
-    let respond = |echo: Echo| -> Result<Response, Errors> {
+    let respond = |echo: Echo| -> Result<ForrstResponse, Errors> {
         let (request, result) = outcome?;
-        let mut response = Response::view(echo, &result);
+        let mut response = ForrstResponse::view(echo, &result);
         let extensions = request
             .map(|request| request.extensions)
             .unwrap_or_default();
@@ -222,17 +222,17 @@ fn answer(sent: &[u8]) -> (Option<String>, Answer) {
             if let Some(passed) = deadline.passed(NOW) {
                 return Err(passed);
             }
-            response = response.with(DeadlineAnswer::new(&deadline.options, NOW, NOW));
+            response = response.with(DeadlineData::new(&deadline.options, NOW, NOW));
         }
         Ok(response)
     };
     let mut response =
-        respond(echo.clone()).unwrap_or_else(|errors| Response::errors(echo.clone(), errors));
+        respond(echo.clone()).unwrap_or_else(|errors| ForrstResponse::errors(echo.clone(), errors));
     if let Some(tracing) = &echo.tracing {
         let trace_id = &tracing.options.trace_id;
-        response = response.with(TracingAnswer::new(trace_id, "s", Duration::ZERO));
+        response = response.with(TracingData::new(trace_id, "s", Duration::ZERO));
     }
-    (id, response.into_answer(Duration::ZERO))
+    (id, response.into_http_response(Duration::ZERO))
 }
 
 fn is_pointer(text: &str) -> bool {

@@ -9,7 +9,7 @@ use super::super::{
     ParsedBody, Spelling, Spellings,
 };
 use super::{NOW, assert_faults, envelope, read, with_extension};
-use shared::domain::callback::Event;
+use shared::domain::callback::CallbackEvent;
 use shared::domain::callback::SignatureVersion;
 use shared::domain::time::Timestamp;
 
@@ -211,7 +211,7 @@ fn webhook_wins_over_async_and_keeps_the_spelling_of_events() {
     let asked_for = CallbackRequest {
         url: "https://a.example/",
         pointer: "/extensions/0/options/callback_url".to_owned(),
-        events: Event::ALL.to_vec(),
+        events: CallbackEvent::ALL.to_vec(),
     };
     assert_eq!(read.callback(), Some(asked_for));
 
@@ -225,7 +225,7 @@ fn webhook_wins_over_async_and_keeps_the_spelling_of_events() {
     let asked_for = CallbackRequest {
         url: "https://w.example/",
         pointer: "/extensions/1/options/callback_url".to_owned(),
-        events: vec![Event::Completed, Event::Failed],
+        events: vec![CallbackEvent::Completed, CallbackEvent::Failed],
     };
     assert_eq!(read.callback(), Some(asked_for));
     let options = read.webhook.unwrap().options;

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::function::SystemFunction;
 use super::options::{DeadlineOptions, Specified, WebhookOptions};
-use super::retry::RetryAnswer;
+use super::retry::RetryData;
 use super::urn::ExtensionName;
 use shared::domain::callback::SignatureVersion;
 use shared::domain::operation::Operation;
@@ -16,16 +16,16 @@ use shared::view::{Quantity, retry_after_secs};
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
-pub enum ExtensionAnswer {
-    Async(AsyncAnswer),
-    Webhook(WebhookAnswer),
-    Idempotency(IdempotencyAnswer),
-    Deadline(DeadlineAnswer),
-    Tracing(TracingAnswer),
-    Retry(RetryAnswer),
+pub enum ExtensionData {
+    Async(AsyncData),
+    Webhook(WebhookData),
+    Idempotency(IdempotencyData),
+    Deadline(DeadlineData),
+    Tracing(TracingData),
+    Retry(RetryData),
 }
 
-impl ExtensionAnswer {
+impl ExtensionData {
     pub(super) const fn name(&self) -> ExtensionName {
         match self {
             Self::Async(_) => ExtensionName::Async,
@@ -38,27 +38,27 @@ impl ExtensionAnswer {
     }
 }
 
-macro_rules! answer {
+macro_rules! into_extension_data {
     ($($type:ident => $variant:ident),*) => {
-        $(impl From<$type> for ExtensionAnswer {
-            fn from(answer: $type) -> Self {
-                Self::$variant(answer)
+        $(impl From<$type> for ExtensionData {
+            fn from(data: $type) -> Self {
+                Self::$variant(data)
             }
         })*
     };
 }
-answer!(
-    AsyncAnswer => Async,
-    WebhookAnswer => Webhook,
-    IdempotencyAnswer => Idempotency,
-    DeadlineAnswer => Deadline,
-    TracingAnswer => Tracing,
-    RetryAnswer => Retry
+into_extension_data!(
+    AsyncData => Async,
+    WebhookData => Webhook,
+    IdempotencyData => Idempotency,
+    DeadlineData => Deadline,
+    TracingData => Tracing,
+    RetryData => Retry
 );
 
 /// The operation that the call has become, and how to poll it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct AsyncAnswer {
+pub struct AsyncData {
     operation_id: String,
     status: &'static str,
     poll: Poll,
@@ -82,7 +82,7 @@ struct PollArguments {
     operation_id: String,
 }
 
-impl AsyncAnswer {
+impl AsyncData {
     #[must_use]
     pub fn new(operation: &Operation, now: Timestamp) -> Self {
         let operation_id = operation.id.as_str().to_owned();
@@ -106,14 +106,14 @@ impl AsyncAnswer {
 
 /// The callback that will report the end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct WebhookAnswer {
+pub struct WebhookData {
     registered: bool,
     callback_url: String,
     events: Vec<String>,
     signature_version: &'static str,
 }
 
-impl WebhookAnswer {
+impl WebhookData {
     /// An accepted callback. `signature_version` is the default, for a caller who asks for none.
     #[must_use]
     pub fn new(options: &WebhookOptions, signature_version: SignatureVersion) -> Self {
@@ -135,7 +135,7 @@ impl WebhookAnswer {
 
 /// What the call's idempotency key led to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct IdempotencyAnswer {
+pub struct IdempotencyData {
     key: String,
     status: IdempotencyStatus,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -159,7 +159,7 @@ pub enum IdempotencyStatus {
     Conflict,
 }
 
-impl IdempotencyAnswer {
+impl IdempotencyData {
     /// The first call with this key, which has become `operation`.
     #[must_use]
     pub fn first(key: &str, request_id: &str, operation: &Operation, now: Timestamp) -> Self {
@@ -221,14 +221,14 @@ fn held_until(operation: &Operation, now: Timestamp) -> Timestamp {
 
 /// The share of its time that a call has used.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct DeadlineAnswer {
+pub struct DeadlineData {
     specified: Specified,
     elapsed: Quantity,
     remaining: Quantity,
     utilization: f64,
 }
 
-impl DeadlineAnswer {
+impl DeadlineData {
     /// For a request that arrived at `start` and is answered at `now`.
     #[must_use]
     pub fn new(options: &DeadlineOptions, start: Timestamp, now: Timestamp) -> Self {
@@ -250,13 +250,13 @@ impl DeadlineAnswer {
 
 /// Ferry's span in the caller's trace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct TracingAnswer {
+pub struct TracingData {
     trace_id: String,
     span_id: String,
     duration: Quantity,
 }
 
-impl TracingAnswer {
+impl TracingData {
     #[must_use]
     pub fn new(trace_id: &str, span_id: &str, took: Duration) -> Self {
         Self {

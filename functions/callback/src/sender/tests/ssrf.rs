@@ -55,7 +55,7 @@ async fn the_clouds_own_services_are_refused_whatever_is_allowed() {
 /// A name that resolves to a private address at the second lookup. Its mapped form would reach the
 /// receiver's port.
 #[tokio::test]
-async fn a_name_that_changes_its_mind_is_judged_anew() {
+async fn a_name_is_resolved_and_checked_for_each_connection() {
     let close = [(axum::http::header::CONNECTION, "close")];
     let receiver = Receiver::answering(close).await;
     let names = Names::answering(&[&["127.0.0.1"], &["::ffff:127.0.0.1"]]);
@@ -70,10 +70,10 @@ async fn a_name_that_changes_its_mind_is_judged_anew() {
     assert_eq!(receiver.visits().len(), 1);
 }
 
-/// If the name were looked up once to judge it and once more to connect, the connection would use
+/// If the name were looked up once to check it and once more to connect, the connection would use
 /// the second answer.
 #[tokio::test]
-async fn a_connection_uses_the_addresses_that_were_judged() {
+async fn a_connection_uses_the_addresses_that_were_checked() {
     let receiver = Receiver::answering(()).await;
     let names = Names::answering(&[&["127.0.0.1"], &["192.0.2.1"]]);
     let sender = sender(LOOPBACK, &names);
@@ -83,7 +83,7 @@ async fn a_connection_uses_the_addresses_that_were_judged() {
 }
 
 #[tokio::test]
-async fn an_address_in_the_url_is_judged_when_it_is_used() {
+async fn an_address_in_the_url_is_checked_when_it_is_used() {
     let canary = Canary::start();
     let names = Names::answering(&[]);
     for networks in ["", "10.99.0.0/16"] {

@@ -9,17 +9,17 @@ use super::arguments::{
     OperationArguments,
 };
 use super::describe::{CapabilitiesView, DescribeView, SchemaView};
-use super::error::{ErrorObject, Errors, Faults};
+use super::error::{ErrorCollector, ErrorObject, Errors};
 use super::function::SystemFunction;
 use super::health::{HealthView, PingView};
 use super::operation::{CancelView, ListView, StatusView};
-use super::request::Request;
+use super::request::ForrstRequest;
 use super::urn::Spellings;
-use shared::catalogue::{ArgumentFault, Catalogue, Unknown, read_as, schema_of};
+use shared::catalogue::{ArgumentError, Catalogue, Unknown, read_as, schema_of};
 use shared::domain::id::OperationId;
 use shared::domain::json::{Json, members};
 use shared::domain::operation::Owner;
-use shared::request::{Code, Invalid, ListParameters, ListRequest, VERSION_RULE};
+use shared::request::{ErrorCode, Invalid, ListParameters, ListRequest, VERSION_RULE};
 use shared::schema::Validators;
 
 const ARGUMENTS: &str = "/call/arguments";
@@ -65,23 +65,23 @@ impl SystemCall {
     ///
     /// # Errors
     ///
-    /// Every fault of the call.
+    /// Every error of the call.
     #[must_use]
     pub fn read(
-        request: &Request,
+        request: &ForrstRequest,
         spellings: &Spellings,
         owner: &Owner,
         validators: &Validators,
     ) -> Option<Result<Self, Errors>> {
         let function = SystemFunction::named(&request.function)?;
-        let mut faults = Faults::default();
+        let mut errors = ErrorCollector::default();
         if let Some(version) = &request.version
             && version.to_string() != SystemFunction::VERSION
         {
             let unknown = Unknown::Version {
                 available: vec![SystemFunction::VERSION],
             };
-            faults.push(ErrorObject::unknown_function(
+            errors.push(ErrorObject::unknown_function(
                 "/call",
                 &request.function,
                 request.version.as_ref(),
@@ -90,71 +90,75 @@ impl SystemCall {
         }
         request
             .extensions
-            .reject_those_of_operations(&request.function, spellings, &mut faults);
+            .reject_those_of_operations(&request.function, spellings, &mut errors);
         let arguments = &request.arguments;
-        let checked = validators.check_by(
+        let checked = validators.check_schema(
             (function.name(), SystemFunction::VERSION),
             || function.arguments_schema(),
             arguments,
         );
         let call = match checked {
-            Ok(()) => Self::read_arguments(function, arguments, owner, &mut faults),
+            Ok(()) => Self::read_arguments(function, arguments, owner, &mut errors),
             Err(wrong) => {
-                for fault in wrong {
-                    push(fault, &mut faults);
+                for error in wrong {
+                    push(error, &mut errors);
                 }
                 match function {
-                    SystemFunction::List => check_texts(arguments, owner, &mut faults),
-                    SystemFunction::Describe => check_version(arguments, &mut faults),
+                    SystemFunction::List => check_texts(arguments, owner, &mut errors),
+                    SystemFunction::Describe => check_version(arguments, &mut errors),
                     _ => {}
                 }
                 Err(Invalid)
             }
         };
-        Some(faults.finish(call))
+        Some(errors.finish(call))
     }
 
     fn read_arguments(
         function: SystemFunction,
         arguments: &Json,
         owner: &Owner,
-        faults: &mut Faults,
+        errors: &mut ErrorCollector,
     ) -> Result<Self, Invalid> {
         match function {
-            SystemFunction::Status => operation_id(arguments, faults).map(Self::Status),
-            SystemFunction::Cancel => operation_id(arguments, faults).map(Self::Cancel),
+            SystemFunction::Status => operation_id(arguments, errors).map(Self::Status),
+            SystemFunction::Cancel => operation_id(arguments, errors).map(Self::Cancel),
             SystemFunction::List => {
-                let arguments = read(arguments, faults)?;
-                list(arguments, owner, faults).map(Self::List)
+                let arguments = read(arguments, errors)?;
+                list(arguments, owner, errors).map(Self::List)
             }
-            SystemFunction::Ping => read(arguments, faults).map(|NoArguments {}| Self::Ping),
+            SystemFunction::Ping => read(arguments, errors).map(|NoArguments {}| Self::Ping),
             SystemFunction::Capabilities => {
-                read(arguments, faults).map(|NoArguments {}| Self::Capabilities)
+                read(arguments, errors).map(|NoArguments {}| Self::Capabilities)
             }
-            SystemFunction::Describe => describe_arguments(arguments, faults).map(Self::Describe),
-            SystemFunction::Health => read(arguments, faults).map(Self::Health),
+            SystemFunction::Describe => describe_arguments(arguments, errors).map(Self::Describe),
+            SystemFunction::Health => read(arguments, errors).map(Self::Health),
         }
     }
 }
 
-fn read<T: DeserializeOwned>(arguments: &Json, faults: &mut Faults) -> Result<T, Invalid> {
-    read_as(arguments).map_err(|fault| push(fault, faults))
+fn read<T: DeserializeOwned>(arguments: &Json, errors: &mut ErrorCollector) -> Result<T, Invalid> {
+    read_as(arguments).map_err(|error| push(error, errors))
 }
 
-fn push(ArgumentFault { pointer, detail }: ArgumentFault, faults: &mut Faults) -> Invalid {
+fn push(ArgumentError { pointer, detail }: ArgumentError, errors: &mut ErrorCollector) -> Invalid {
     let pointer = format!("{ARGUMENTS}{pointer}");
-    faults.push(ErrorObject::at(Code::InvalidArguments, pointer, &detail))
+    errors.push(ErrorObject::at(
+        ErrorCode::InvalidArguments,
+        pointer,
+        &detail,
+    ))
 }
 
 /// A malformed id is answered as an unknown one, and costs no read.
-fn operation_id(arguments: &Json, faults: &mut Faults) -> Result<OperationId, Invalid> {
-    let OperationArguments { operation_id } = read(arguments, faults)?;
+fn operation_id(arguments: &Json, errors: &mut ErrorCollector) -> Result<OperationId, Invalid> {
+    let OperationArguments { operation_id } = read(arguments, errors)?;
     let id = operation_id.parse();
-    id.map_err(|_| faults.push(ErrorObject::no_such_operation()))
+    id.map_err(|_| errors.push(ErrorObject::no_such_operation()))
 }
 
-/// Finds the faults of those parameters of a list that are texts, when the schema refuses others.
-fn check_texts(arguments: &Json, owner: &Owner, faults: &mut Faults) {
+/// Finds the errors of those parameters of a list that are texts, when the schema refuses others.
+fn check_texts(arguments: &Json, owner: &Owner, errors: &mut ErrorCollector) {
     let mut parameters = ListParameters::at(ARGUMENTS);
     for (name, value) in members(arguments.raw()).into_iter().flatten() {
         if let Ok(text) = serde_json::from_str::<String>(value.get())
@@ -163,31 +167,34 @@ fn check_texts(arguments: &Json, owner: &Owner, faults: &mut Faults) {
             parameters.set(&name, &text);
         }
     }
-    if let Err(errors) = parameters.finish(owner) {
-        faults.extend(Code::InvalidArguments, errors);
+    if let Err(field_errors) = parameters.finish(owner) {
+        errors.extend(ErrorCode::InvalidArguments, field_errors);
     }
 }
 
-/// Finds the fault of the version of `fn:describe`, when the schema refuses another member.
-fn check_version(arguments: &Json, faults: &mut Faults) {
+/// Finds the error of the version of `fn:describe`, when the schema refuses another member.
+fn check_version(arguments: &Json, errors: &mut ErrorCollector) {
     for (name, value) in members(arguments.raw()).into_iter().flatten() {
         if name == "version"
             && let Ok(text) = serde_json::from_str::<String>(value.get())
         {
-            let _ = version(&text, faults);
+            let _ = version(&text, errors);
         }
     }
 }
 
-fn version(text: &str, faults: &mut Faults) -> Result<Version, Invalid> {
+fn version(text: &str, errors: &mut ErrorCollector) -> Result<Version, Invalid> {
     Version::parse(text)
-        .map_err(|_| push(ArgumentFault::of_member("version", VERSION_RULE), faults))
+        .map_err(|_| push(ArgumentError::of_member("version", VERSION_RULE), errors))
 }
 
-fn describe_arguments(arguments: &Json, faults: &mut Faults) -> Result<DescribeArguments, Invalid> {
-    let members: DescribeMembers = read(arguments, faults)?;
+fn describe_arguments(
+    arguments: &Json,
+    errors: &mut ErrorCollector,
+) -> Result<DescribeArguments, Invalid> {
+    let members: DescribeMembers = read(arguments, errors)?;
     let version = match members.version {
-        Some(text) => Some(version(&text, faults)?),
+        Some(text) => Some(version(&text, errors)?),
         None => None,
     };
     Ok(DescribeArguments {
@@ -200,7 +207,7 @@ fn describe_arguments(arguments: &Json, faults: &mut Faults) -> Result<DescribeA
 fn list(
     arguments: ListArguments,
     owner: &Owner,
-    faults: &mut Faults,
+    errors: &mut ErrorCollector,
 ) -> Result<ListRequest, Invalid> {
     let mut parameters = ListParameters::at(ARGUMENTS);
     for (name, value) in [
@@ -215,8 +222,8 @@ fn list(
             parameters.set(name, &value);
         }
     }
-    parameters.finish(owner).map_err(|errors| {
-        faults.extend(Code::InvalidArguments, errors);
+    parameters.finish(owner).map_err(|field_errors| {
+        errors.extend(ErrorCode::InvalidArguments, field_errors);
         Invalid
     })
 }

@@ -1,4 +1,4 @@
-//! Receivers that end a kept connection.
+//! Receivers that end a reused connection.
 
 use shared::domain::network::RefusedAddress;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -11,13 +11,13 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 const ACCEPTED: &[u8] = b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n";
 
 /// Makes a connection that has answered once and is kept.
-async fn kept(sender: &Sender, receiver: &RawReceiver, to: &str) -> TcpStream {
-    let answer = async {
+async fn reusable(sender: &Sender, receiver: &RawReceiver, to: &str) -> TcpStream {
+    let response = async {
         let mut stream = receiver.request().await;
         stream.write_all(OK).await.unwrap();
         stream
     };
-    let (attempt, stream) = tokio::join!(post(sender, to), answer);
+    let (attempt, stream) = tokio::join!(post(sender, to), response);
     assert_eq!(attempt.outcome, answered(200));
     stream
 }
@@ -43,36 +43,36 @@ impl End {
 }
 
 #[tokio::test]
-async fn a_connection_whose_answer_came_whole_is_used_again() {
-    for answer in [
+async fn a_connection_whose_response_came_whole_is_used_again() {
+    for response in [
         "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nshort",
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nshort\r\n0\r\n\r\n",
     ] {
         let receiver = RawReceiver::start().await;
         let sender = sender(LOOPBACK, &Names::answering(&[]));
         let to = format!("http://127.0.0.1:{}/", receiver.port);
-        let mut stream = kept(&sender, &receiver, &to).await;
+        let mut stream = reusable(&sender, &receiver, &to).await;
         for _ in 0..2 {
-            let answers = async {
+            let responses = async {
                 read_request(&mut stream).await;
-                stream.write_all(answer.as_bytes()).await.unwrap();
+                stream.write_all(response.as_bytes()).await.unwrap();
             };
-            let (attempt, ()) = tokio::join!(post(&sender, &to), answers);
-            assert_eq!(attempt.outcome, answered(200), "{answer:?}");
+            let (attempt, ()) = tokio::join!(post(&sender, &to), responses);
+            assert_eq!(attempt.outcome, answered(200), "{response:?}");
             receiver.assert_no_other_connection();
         }
     }
 }
 
 #[tokio::test]
-async fn a_kept_connection_that_ends_is_replaced_at_once() {
+async fn a_reused_connection_that_ends_is_replaced_at_once() {
     for end in [End::Closed, End::Reset, End::InTheMiddleOfTheHeaders] {
         let receiver = RawReceiver::start().await;
         let names = Names::answering(&[&["127.0.0.1"]]);
         let sender = sender(LOOPBACK, &names);
         let to = format!("http://hooks.example.com:{}/", receiver.port);
-        let mut stream = kept(&sender, &receiver, &to).await;
-        let answers = async {
+        let mut stream = reusable(&sender, &receiver, &to).await;
+        let responses = async {
             let first = read_request(&mut stream).await;
             end.of(stream).await;
             let mut stream = receiver.connection().await;
@@ -80,47 +80,47 @@ async fn a_kept_connection_that_ends_is_replaced_at_once() {
             stream.write_all(ACCEPTED).await.unwrap();
             assert_eq!(first, second, "byte for byte the same attempt");
         };
-        let (attempt, ()) = tokio::join!(post(&sender, &to), answers);
+        let (attempt, ()) = tokio::join!(post(&sender, &to), responses);
         assert_eq!(attempt.outcome, answered(202), "{end:?}");
         receiver.assert_no_other_connection();
-        // The address was judged once for each connection.
+        // The address was checked once for each connection.
         assert_eq!(names.asked().len(), 2, "{end:?}");
     }
 }
 
 /// The receiver has processed the request, so an invalid answer is no reason to send it again.
 #[tokio::test]
-async fn an_invalid_answer_on_a_kept_connection_costs_no_second_request() {
+async fn an_invalid_response_on_a_reused_connection_costs_no_second_request() {
     let large = format!("HTTP/1.1 200 OK\r\nlarge: {}\r\n\r\n", "x".repeat(1 << 20));
     let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(1000));
-    for (answer, reason) in [
-        ("no HTTP at all\r\n\r\n", Failure::NoAnswer),
-        ("\x16\x03\x01\x00\x05hello", Failure::NoAnswer),
-        ("HTTP/9.9 200 OK\r\n\r\n", Failure::NoAnswer),
-        ("HTTP/1.1 2OO OK\r\n\r\n", Failure::NoAnswer),
+    for (response, reason) in [
+        ("no HTTP at all\r\n\r\n", Failure::NoResponse),
+        ("\x16\x03\x01\x00\x05hello", Failure::NoResponse),
+        ("HTTP/9.9 200 OK\r\n\r\n", Failure::NoResponse),
+        ("HTTP/1.1 2OO OK\r\n\r\n", Failure::NoResponse),
         (
             "HTTP/1.1 200 OK\r\na header without a colon\r\n\r\n",
-            Failure::NoAnswer,
+            Failure::NoResponse,
         ),
         (
             "HTTP/1.1 200 OK\r\ncontent-length: many\r\n\r\n",
-            Failure::NoAnswer,
+            Failure::NoResponse,
         ),
         (&large, Failure::HeadTooLarge),
-        (&many, Failure::NoAnswer),
+        (&many, Failure::NoResponse),
     ] {
-        let shown = &answer[..answer.len().min(60)];
+        let shown = &response[..response.len().min(60)];
         let receiver = RawReceiver::start().await;
         let sender = sender(LOOPBACK, &Names::answering(&[]));
         let to = format!("http://127.0.0.1:{}/", receiver.port);
-        let mut stream = kept(&sender, &receiver, &to).await;
-        let answers = async {
+        let mut stream = reusable(&sender, &receiver, &to).await;
+        let responses = async {
             read_request(&mut stream).await;
             // The sender does not read all of a large answer.
-            let _ = stream.write_all(answer.as_bytes()).await;
+            let _ = stream.write_all(response.as_bytes()).await;
             stream
         };
-        let (attempt, _stream) = tokio::join!(post(&sender, &to), answers);
+        let (attempt, _stream) = tokio::join!(post(&sender, &to), responses);
         assert_eq!(attempt.outcome, failed(reason), "{shown:?}");
         receiver.assert_no_other_connection();
     }
@@ -131,7 +131,7 @@ async fn no_request_is_sent_on_a_connection_that_is_known_to_have_ended() {
     let receiver = RawReceiver::start().await;
     let sender = sender(LOOPBACK, &Names::answering(&[]));
     let to = format!("http://127.0.0.1:{}/", receiver.port);
-    let mut stream = kept(&sender, &receiver, &to).await;
+    let mut stream = reusable(&sender, &receiver, &to).await;
     stream.shutdown().await.unwrap();
     // The sender closes its side once it knows.
     assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
@@ -140,13 +140,13 @@ async fn no_request_is_sent_on_a_connection_that_is_known_to_have_ended() {
     receiver.assert_no_other_connection();
 }
 
-/// The second try does not get another kept connection that has ended, however many there are.
+/// The second try does not get another reused connection that has ended, however many there are.
 #[tokio::test]
-async fn the_second_try_has_a_fresh_connection_though_others_are_kept() {
+async fn the_second_try_has_a_fresh_connection_though_others_are_idle() {
     let receiver = RawReceiver::start().await;
     let sender = sender(LOOPBACK, &Names::answering(&[]));
     let to = format!("http://127.0.0.1:{}/", receiver.port);
-    let answers = async {
+    let responses = async {
         let mut streams = Vec::new();
         for _ in 0..3 {
             streams.push(receiver.request().await);
@@ -157,9 +157,9 @@ async fn the_second_try_has_a_fresh_connection_though_others_are_kept() {
         streams
     };
     let posts = async { tokio::join!(post(&sender, &to), post(&sender, &to), post(&sender, &to)) };
-    let (_, mut streams) = tokio::join!(posts, answers);
+    let (_, mut streams) = tokio::join!(posts, responses);
     // The one that gets the next request ends.
-    let answers = async {
+    let responses = async {
         let requests = streams
             .iter_mut()
             .map(|stream| Box::pin(read_request(stream)));
@@ -169,7 +169,7 @@ async fn the_second_try_has_a_fresh_connection_though_others_are_kept() {
         receiver.answer(ACCEPTED).await;
         streams
     };
-    let (attempt, streams) = tokio::join!(post(&sender, &to), answers);
+    let (attempt, streams) = tokio::join!(post(&sender, &to), responses);
     assert_eq!(attempt.outcome, answered(202));
     receiver.assert_no_other_connection();
     for stream in streams {
@@ -184,27 +184,27 @@ async fn a_fresh_connection_that_ends_is_not_replaced() {
     let sender = sender(LOOPBACK, &Names::answering(&[]));
     let to = format!("http://127.0.0.1:{}/", receiver.port);
     let (attempt, ()) = tokio::join!(post(&sender, &to), receiver.answer(b""));
-    assert_eq!(attempt.outcome, failed(Failure::NoAnswer));
+    assert_eq!(attempt.outcome, failed(Failure::NoResponse));
     receiver.assert_no_other_connection();
 
-    let mut stream = kept(&sender, &receiver, &to).await;
-    let answers = async {
+    let mut stream = reusable(&sender, &receiver, &to).await;
+    let responses = async {
         read_request(&mut stream).await;
         drop(stream);
         receiver.answer(b"").await;
     };
-    let (attempt, ()) = tokio::join!(post(&sender, &to), answers);
-    assert_eq!(attempt.outcome, failed(Failure::NoAnswer));
+    let (attempt, ()) = tokio::join!(post(&sender, &to), responses);
+    assert_eq!(attempt.outcome, failed(Failure::NoResponse));
     receiver.assert_no_other_connection();
 }
 
 #[tokio::test]
-async fn the_address_of_the_second_try_is_judged_as_well() {
+async fn the_address_of_the_second_try_is_checked_as_well() {
     let receiver = RawReceiver::start().await;
     let names = Names::answering(&[&["127.0.0.1"], &["10.0.0.1"]]);
     let sender = sender(LOOPBACK, &names);
     let to = format!("http://hooks.example.com:{}/", receiver.port);
-    let mut stream = kept(&sender, &receiver, &to).await;
+    let mut stream = reusable(&sender, &receiver, &to).await;
     let end = async {
         read_request(&mut stream).await;
         drop(stream);
@@ -222,7 +222,7 @@ async fn both_tries_have_one_deadline() {
     let names = Names::answering(&[]);
     let sender = sender_with(LOOPBACK, &names, RootCertStore::empty(), clock.clone());
     let to = format!("http://127.0.0.1:{}/", receiver.port);
-    let mut stream = kept(&sender, &receiver, &to).await;
+    let mut stream = reusable(&sender, &receiver, &to).await;
     let stall = async {
         read_request(&mut stream).await;
         clock.advance(TIMEOUT / 2);

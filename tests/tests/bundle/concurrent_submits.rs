@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::api::{Answer, Api};
+use tests::api::{Api, Response};
 use tests::wait::until;
 
 use super::BUNDLE;
@@ -25,11 +25,11 @@ struct Submitted {
 async fn submit(api: &Api) -> Submitted {
     let headers = [("idempotency-key", KEY)];
     let body = json!({"function": "demo.echo", "arguments": {"n": 1}});
-    let answer = api.submit_with(&headers, &body).await;
-    let replayed = answer.headers.contains_key("idempotent-replayed");
-    assert!(matches!(answer.status, 200 | 202), "{}", answer.text);
+    let response = api.submit_with(&headers, &body).await;
+    let replayed = response.headers.contains_key("idempotent-replayed");
+    assert!(matches!(response.status, 200 | 202), "{}", response.text);
     Submitted {
-        operation_id: answer.id(),
+        operation_id: response.id(),
         is_first: !replayed,
         original_request_id: Value::Null,
         by_forrst: false,
@@ -46,22 +46,22 @@ async fn call(api: &Api, number: usize) -> Submitted {
             {"urn": "urn:forrst:ext:idempotency", "options": {"key": KEY}},
         ],
     });
-    let answer = api
+    let response = api
         .send(Method::POST, "/forrst", &[], body.to_string())
         .await;
-    assert_eq!(answer.status, 200, "{}", answer.text);
-    let json = answer.json();
+    assert_eq!(response.status, 200, "{}", response.text);
+    let json = response.json();
     let data = |index: usize| json["extensions"][index]["data"].clone();
     let (asynchronous, idempotency) = (data(0), data(1));
     let status = idempotency["status"].as_str().unwrap();
     let known = ["processed", "processing", "cached"].contains(&status);
-    assert!(known, "{}", answer.text);
+    assert!(known, "{}", response.text);
     let result = if status == "cached" {
         json!({"n": 1})
     } else {
         Value::Null
     };
-    assert_eq!(json["result"], result, "{}", answer.text);
+    assert_eq!(json["result"], result, "{}", response.text);
     Submitted {
         operation_id: asynchronous["operation_id"].as_str().unwrap().to_owned(),
         is_first: status == "processed",
@@ -74,7 +74,7 @@ async fn client(client: usize) -> Vec<Submitted> {
     let api = BUNDLE.caller("storm");
     let mut submitted = Vec::new();
     for number in (client..SUBMITS).step_by(CLIENTS) {
-        // Each client alternates between the faces; half of the clients start with each.
+        // Each client alternates between the protocols; half of the clients start with each.
         submitted.push(if (number / CLIENTS + client).is_multiple_of(2) {
             submit(&api).await
         } else {
@@ -85,7 +85,7 @@ async fn client(client: usize) -> Vec<Submitted> {
 }
 
 #[tokio::test]
-async fn a_thousand_submits_by_both_faces_are_one_operation() {
+async fn a_thousand_submits_by_both_protocols_are_one_operation() {
     let api = BUNDLE.caller("storm");
     let all: Vec<Submitted> = join_all((0..CLIENTS).map(client))
         .await
@@ -103,12 +103,12 @@ async fn a_thousand_submits_by_both_faces_are_one_operation() {
     }
 
     let id = &all[0].operation_id;
-    let completed = api.reaches(id, "completed").await.json();
+    let completed = api.wait_for_status(id, "completed").await.json();
     assert_eq!(completed["attempt"], 1);
     // One create, one claim and one completion.
     assert_eq!(completed["lock_version"], 3);
-    let listed = |answer: Answer| {
-        let json = answer.json();
+    let listed = |response: Response| {
+        let json = response.json();
         let operations = json["operations"].as_array().unwrap().clone();
         (!operations.is_empty()).then_some(operations)
     };

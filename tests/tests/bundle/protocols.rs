@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::api::{Answer, Api};
+use tests::api::{Api, Response};
 use tests::wait::until;
 
 use super::BUNDLE;
@@ -11,10 +11,10 @@ const STATUS: &str = "urn:cline:forrst:ext:async:fn:status";
 const CANCEL: &str = "urn:cline:forrst:ext:async:fn:cancel";
 const LIST: &str = "urn:cline:forrst:ext:async:fn:list";
 
-async fn call(api: &Api, function: &str, arguments: &Value) -> Answer {
+async fn call(api: &Api, function: &str, arguments: &Value) -> Response {
     let body = json!({
         "protocol": {"name": "forrst", "version": "0.1.0"},
-        "id": "req_faces",
+        "id": "req_protocols",
         "call": {"function": function, "arguments": arguments},
         "extensions": [{"urn": "urn:cline:forrst:ext:async", "options": {"preferred": true}}],
     });
@@ -23,21 +23,21 @@ async fn call(api: &Api, function: &str, arguments: &Value) -> Answer {
 }
 
 async fn result(api: &Api, function: &str, arguments: &Value) -> Value {
-    let answer = call(api, function, arguments).await;
-    assert_eq!(answer.status, 200, "{}", answer.text);
-    answer.json()["result"].clone()
+    let response = call(api, function, arguments).await;
+    assert_eq!(response.status, 200, "{}", response.text);
+    response.json()["result"].clone()
 }
 
 async fn begin(api: &Api, function: &str, arguments: &Value) -> String {
-    let answer = call(api, function, arguments).await;
-    assert_eq!(answer.status, 200, "{}", answer.text);
-    let id = &answer.json()["extensions"][0]["data"]["operation_id"];
+    let response = call(api, function, arguments).await;
+    assert_eq!(response.status, 200, "{}", response.text);
+    let id = &response.json()["extensions"][0]["data"]["operation_id"];
     id.as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
-async fn each_face_reads_the_operations_of_the_other() {
-    let api = BUNDLE.caller("faces-read");
+async fn each_protocol_reads_the_operations_of_the_other() {
+    let api = BUNDLE.caller("protocols-read");
     let by_forrst = begin(&api, "demo.echo", &json!({"n": 1.50})).await;
     let by_rest = api
         .submit(&json!({
@@ -46,7 +46,7 @@ async fn each_face_reads_the_operations_of_the_other() {
         .await
         .id();
     for id in [by_forrst, by_rest] {
-        let rest = api.reaches(&id, "completed").await.json();
+        let rest = api.wait_for_status(&id, "completed").await.json();
         let forrst = result(&api, STATUS, &json!({ "operation_id": id })).await;
         for member in [
             "id",
@@ -71,12 +71,12 @@ async fn each_face_reads_the_operations_of_the_other() {
 }
 
 #[tokio::test]
-async fn each_face_cancels_the_operations_of_the_other() {
-    let api = BUNDLE.caller("faces-cancel");
+async fn each_protocol_cancels_the_operations_of_the_other() {
+    let api = BUNDLE.caller("protocols-cancel");
     let id = api.submit_endless().await;
     let cancelled = result(&api, CANCEL, &json!({ "operation_id": id })).await;
     assert_eq!(cancelled["status"], "cancelled");
-    let shown = api.reaches(&id, "cancelled").await.json();
+    let shown = api.wait_for_status(&id, "cancelled").await.json();
     assert_eq!(shown["cancelled_at"], cancelled["cancelled_at"]);
 
     let endless = json!({"steps": 10_000, "step_ms": 60_000});
@@ -94,8 +94,8 @@ async fn each_face_cancels_the_operations_of_the_other() {
 }
 
 #[tokio::test]
-async fn each_face_continues_a_list_of_the_other() {
-    let api = BUNDLE.caller("faces-list");
+async fn each_protocol_continues_a_list_of_the_other() {
+    let api = BUNDLE.caller("protocols-list");
     let mut newest_first = Vec::new();
     for number in 0..4 {
         let arguments = json!({ "n": number });
@@ -106,7 +106,7 @@ async fn each_face_continues_a_list_of_the_other() {
             api.submit(&body).await.id()
         };
         // Creation times order the list, in milliseconds, so they must differ.
-        api.reaches(&id, "completed").await;
+        api.wait_for_status(&id, "completed").await;
         newest_first.insert(0, id);
     }
     let ids = |page: &Value| -> Vec<String> {
@@ -121,7 +121,7 @@ async fn each_face_continues_a_list_of_the_other() {
     })
     .await;
 
-    // The faces alternate, and each is first once.
+    // The protocols alternate, and each is first once.
     for first in [0, 1] {
         let (mut listed, mut cursor) = (Vec::new(), None::<String>);
         for turn in first.. {

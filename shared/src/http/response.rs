@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::problem::Problem;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct Response {
     pub status: u16,
     /// Headers, names in lower case.
     pub headers: BTreeMap<&'static str, String>,
@@ -29,7 +29,7 @@ pub struct GatewayResponse {
     is_base64_encoded: bool,
 }
 
-impl Answer {
+impl Response {
     /// JSON that no cache may keep.
     #[must_use]
     pub fn json(status: u16, body: String) -> Self {
@@ -51,10 +51,10 @@ impl Answer {
 
     #[must_use]
     pub fn problem(problem: &Problem, request_id: &str) -> Self {
-        let mut answer = Self::json(problem.status(), problem.to_body(request_id))
+        let mut response = Self::json(problem.status(), problem.to_body(request_id))
             .with("content-type", "application/problem+json");
-        answer.headers.extend(problem.headers.iter().cloned());
-        answer
+        response.headers.extend(problem.headers.iter().cloned());
+        response
     }
 
     /// Sets a header, in place of one of the same name.
@@ -66,7 +66,7 @@ impl Answer {
 
     /// Adds the request's id.
     #[must_use]
-    pub fn into_response(self, request_id: &str) -> GatewayResponse {
+    pub fn into_gateway_response(self, request_id: &str) -> GatewayResponse {
         let Self {
             status,
             headers,

@@ -5,16 +5,16 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::super::{
-    AsyncAnswer, CancelView, DeadlineAnswer, Echo, ErrorObject, Errors, IdempotencyAnswer,
-    Response, StatusView, TracingAnswer, WebhookAnswer,
+    AsyncData, CancelView, DeadlineData, Echo, ErrorObject, Errors, ForrstResponse,
+    IdempotencyData, StatusView, TracingData, WebhookData,
 };
 use super::{NOW, body, envelope, operation, read, with_extension};
 use shared::domain::callback::SignatureVersion;
 use shared::domain::id::ClaimId;
 use shared::domain::json::Json;
 use shared::domain::operation::{Operation, OperationError, Payload, Progress, State};
-use shared::http::{Answer, Problem};
-use shared::request::{Code, FieldError};
+use shared::http::{Problem, Response};
+use shared::request::{ErrorCode, FieldError};
 use shared::store::Payloads;
 
 const TOOK: Duration = Duration::from_millis(12);
@@ -26,41 +26,41 @@ fn echo(id: &str) -> Echo {
     }
 }
 
-fn header<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
-    answer.headers.get(name).map(String::as_str)
+fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
+    response.headers.get(name).map(String::as_str)
 }
 
 #[test]
 fn a_result_is_sent_as_it_was_stored() {
     let result = r#"{"b":1.0e5,"a":9007199254740993}"#.parse::<Json>().unwrap();
-    let answer = Response::result(echo("req_1"), result).into_answer(TOOK);
+    let response = ForrstResponse::result(echo("req_1"), result).into_http_response(TOOK);
     assert_eq!(
-        answer.body,
+        response.body,
         concat!(
             r#"{"protocol":{"name":"forrst","version":"0.1.0"},"id":"req_1","#,
             r#""result":{"b":1.0e5,"a":9007199254740993}}"#
         )
     );
-    assert_eq!(answer.status, 200);
-    assert_eq!(header(&answer, "content-type"), Some("application/json"));
-    assert_eq!(header(&answer, "cache-control"), Some("no-store"));
-    assert_eq!(header(&answer, "x-forrst-request-id"), Some("req_1"));
-    assert_eq!(header(&answer, "x-forrst-duration-ms"), Some("12"));
+    assert_eq!(response.status, 200);
+    assert_eq!(header(&response, "content-type"), Some("application/json"));
+    assert_eq!(header(&response, "cache-control"), Some("no-store"));
+    assert_eq!(header(&response, "x-forrst-request-id"), Some("req_1"));
+    assert_eq!(header(&response, "x-forrst-duration-ms"), Some("12"));
 }
 
 #[test]
 fn an_id_that_a_header_cannot_carry_is_only_in_the_body() {
     for (id, carried) in [("a b", true), (" a", false), ("a\n", false), ("é", false)] {
-        let answer = Response::null(echo(id)).into_answer(TOOK);
-        assert_eq!(body(&answer)["id"], id);
+        let response = ForrstResponse::null(echo(id)).into_http_response(TOOK);
+        assert_eq!(body(&response)["id"], id);
         assert_eq!(
-            header(&answer, "x-forrst-request-id"),
+            header(&response, "x-forrst-request-id"),
             carried.then_some(id)
         );
     }
-    let answer = Response::null(Echo::default()).into_answer(TOOK);
-    assert_eq!(body(&answer)["id"], Value::Null);
-    assert_eq!(header(&answer, "x-forrst-request-id"), None);
+    let response = ForrstResponse::null(Echo::default()).into_http_response(TOOK);
+    assert_eq!(body(&response)["id"], Value::Null);
+    assert_eq!(header(&response, "x-forrst-request-id"), None);
 }
 
 #[test]
@@ -76,23 +76,23 @@ fn problems_become_errors_with_their_status_and_headers() {
         (Problem::unsupported_type("no"), 415, "allow", None),
         (Problem::unavailable(), 503, "retry-after", Some("1")),
         (
-            Problem::new(Code::Unauthorized, "who?"),
+            Problem::new(ErrorCode::Unauthorized, "who?"),
             401,
             "retry-after",
             None,
         ),
         (
-            Problem::new(Code::AsyncCannotCancel, "too late"),
+            Problem::new(ErrorCode::AsyncCannotCancel, "too late"),
             400,
             "allow",
             None,
         ),
     ] {
         let word = problem.code.as_str();
-        let answer = Response::errors(Echo::default(), problem).into_answer(TOOK);
-        assert_eq!(answer.status, status);
-        assert_eq!(header(&answer, name), value);
-        let body = body(&answer);
+        let response = ForrstResponse::errors(Echo::default(), problem).into_http_response(TOOK);
+        assert_eq!(response.status, status);
+        assert_eq!(header(&response, name), value);
+        let body = body(&response);
         assert_eq!(body["result"], Value::Null);
         assert_eq!(body["errors"][0]["code"], word);
     }
@@ -127,9 +127,9 @@ fn a_failed_operation_answers_with_the_status_of_its_code() {
     ] {
         assert_eq!(Errors::of_operation(&errors).status(), status, "{errors:?}");
     }
-    let faults = Errors::of_operation(&[error("ORDERS_SOLD_OUT")]);
+    let errors = Errors::of_operation(&[error("ORDERS_SOLD_OUT")]);
     assert_eq!(
-        serde_json::to_value(faults.as_slice()).unwrap(),
+        serde_json::to_value(errors.as_slice()).unwrap(),
         json!([{"code": "ORDERS_SOLD_OUT", "message": "no", "details": [1]}])
     );
 }
@@ -137,14 +137,14 @@ fn a_failed_operation_answers_with_the_status_of_its_code() {
 #[test]
 fn only_errors_that_a_retry_can_overcome_say_how_to_retry() {
     let spelled = read(&envelope()).echo;
-    let retry = |codes: &[Code]| {
+    let retry = |codes: &[ErrorCode]| {
         let errors: Vec<_> = codes
             .iter()
             .map(|code| OperationError::new(code.as_str(), "no", None))
             .collect();
         let errors = Errors::of_operation(&errors);
-        let answer = Response::errors(spelled.clone(), errors).into_answer(TOOK);
-        body(&answer)["extensions"].clone()
+        let response = ForrstResponse::errors(spelled.clone(), errors).into_http_response(TOOK);
+        body(&response)["extensions"].clone()
     };
     let after = |value: u64| json!({"value": value, "unit": "second"});
     let exponential = |secs, max_attempts: u32| {
@@ -155,27 +155,27 @@ fn only_errors_that_a_retry_can_overcome_say_how_to_retry() {
     };
     for (code, data) in [
         (
-            Code::RateLimited,
+            ErrorCode::RateLimited,
             json!({"allowed": true, "strategy": "fixed", "after": after(60), "max_attempts": 3}),
         ),
-        (Code::Unavailable, exponential(1, 5)),
+        (ErrorCode::Unavailable, exponential(1, 5)),
         (
-            Code::DeadlineExceeded,
+            ErrorCode::DeadlineExceeded,
             json!({"allowed": true, "strategy": "immediate", "max_attempts": 1}),
         ),
-        (Code::InternalError, exponential(1, 3)),
-        (Code::DependencyError, exponential(2, 3)),
+        (ErrorCode::InternalError, exponential(1, 3)),
+        (ErrorCode::DependencyError, exponential(2, 3)),
     ] {
         let urn = "urn:cline:forrst:ext:retry";
         assert_eq!(retry(&[code]), json!([{"urn": urn, "data": data}]));
     }
-    let retryable: Vec<_> = Code::ALL
+    let retryable: Vec<_> = ErrorCode::ALL
         .into_iter()
         .filter(|code| !retry(&[*code]).is_null())
         .collect();
     assert_eq!(retryable.len(), 5, "{retryable:?}");
     assert_eq!(
-        retry(&[Code::InternalError, Code::InvalidArguments]),
+        retry(&[ErrorCode::InternalError, ErrorCode::InvalidArguments]),
         Value::Null
     );
 }
@@ -186,10 +186,10 @@ fn extensions_are_answered_in_order_and_as_spelled() {
     let parsed = read(&envelope());
     let options = parsed.echo.tracing.clone().unwrap().options;
     let respond = |operation: &Operation| {
-        Response::null(parsed.echo.clone())
-            .with(TracingAnswer::new(&options.trace_id, "span_2", TOOK))
-            .with(AsyncAnswer::new(operation, NOW))
-            .into_answer(TOOK)
+        ForrstResponse::null(parsed.echo.clone())
+            .with(TracingData::new(&options.trace_id, "span_2", TOOK))
+            .with(AsyncData::new(operation, NOW))
+            .into_http_response(TOOK)
     };
     let id = pending.id.as_str().to_owned();
     let poll = json!({
@@ -244,7 +244,7 @@ fn a_webhook_is_confirmed_in_the_callers_spelling() {
     let confirm = |options: &Value| {
         let request = read(&with_extension(options, "webhook")).request.unwrap();
         let options = request.extensions.webhook.unwrap().options;
-        serde_json::to_value(WebhookAnswer::new(&options, SignatureVersion::V1)).unwrap()
+        serde_json::to_value(WebhookData::new(&options, SignatureVersion::V1)).unwrap()
     };
     assert_eq!(
         confirm(&json!({"callback_url": url})),
@@ -273,31 +273,31 @@ fn an_idempotency_key_is_answered_with_what_it_led_to() {
     let at = NOW.to_string();
     // It is kept for a minute after its end.
     let at_least = (NOW + Duration::from_secs(60)).to_string();
-    for (answer, expected) in [
+    for (response, expected) in [
         (
-            IdempotencyAnswer::first("k", "req_1", &pending, NOW),
+            IdempotencyData::first("k", "req_1", &pending, NOW),
             json!({
                 "key": "k", "status": "processed", "original_request_id": "req_1",
                 "expires_at": at_least,
             }),
         ),
         (
-            IdempotencyAnswer::repeated("k", None, &pending, NOW),
+            IdempotencyData::repeated("k", None, &pending, NOW),
             json!({"key": "k", "status": "processing", "expires_at": at_least}),
         ),
         (
-            IdempotencyAnswer::repeated("k", Some("req_1"), &cancelled, NOW),
+            IdempotencyData::repeated("k", Some("req_1"), &cancelled, NOW),
             json!({
                 "key": "k", "status": "cached", "original_request_id": "req_1",
                 "cached_at": at, "expires_at": at,
             }),
         ),
         (
-            IdempotencyAnswer::conflict("k", Some("req_1")),
+            IdempotencyData::conflict("k", Some("req_1")),
             json!({"key": "k", "status": "conflict", "original_request_id": "req_1"}),
         ),
     ] {
-        assert_eq!(serde_json::to_value(answer).unwrap(), expected);
+        assert_eq!(serde_json::to_value(response).unwrap(), expected);
     }
     let pointer = "/extensions/0/options/key";
     let conflict = ErrorObject::idempotency_conflict(pointer, "k", Some(&[0xab; 32]));
@@ -322,9 +322,9 @@ fn a_deadline_is_answered_with_its_remaining_time() {
         (10_000, 0, 1.0),
         (30_000, 0, 1.0),
     ] {
-        let answer = DeadlineAnswer::new(&options, NOW, NOW + Duration::from_millis(elapsed));
+        let response = DeadlineData::new(&options, NOW, NOW + Duration::from_millis(elapsed));
         assert_eq!(
-            serde_json::to_value(answer).unwrap(),
+            serde_json::to_value(response).unwrap(),
             json!({
                 "specified": specified,
                 "elapsed": {"value": elapsed, "unit": "millisecond"},

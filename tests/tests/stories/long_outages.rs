@@ -16,7 +16,11 @@ const OUTAGE: Duration = Duration::from_secs(4 * 3600);
 
 /// The ways in which a store fails: it throttles, it denies access, or it applies requests whose
 /// answers are lost.
-const OUTAGES: [Fault; 3] = [Fault::AlwaysThrottled, Fault::Refused, Fault::AlwaysLost];
+const OUTAGES: [Fault; 3] = [
+    Fault::AlwaysThrottled,
+    Fault::AccessDenied,
+    Fault::AlwaysLost,
+];
 
 /// Serves messages in batches when they become visible, until this time or until there are none.
 async fn serve_until(world: &World, end: Option<Timestamp>) {
@@ -37,8 +41,8 @@ async fn serve_until(world: &World, end: Option<Timestamp>) {
         }
         let worker = world.another_worker();
         let served = world.serve(&worker, kind, queue.event(&messages));
-        let answer = world.wire.process(&world.clock, served).await.unwrap();
-        queue.delete_acknowledged(&messages, &answer).await;
+        let response = world.wire.process(&world.clock, served).await.unwrap();
+        queue.delete_acknowledged(&messages, &response).await;
     }
     if let Some(end) = end {
         world.clock.advance(end.since(world.clock.now()));
@@ -126,13 +130,13 @@ async fn an_operation_with_attempts_and_time_left_is_completed_after_the_dead_le
 
 #[tokio::test]
 async fn an_operation_past_its_deadline_is_given_up_after_the_dead_letters() {
-    let ended = ends_after_an_outage(Fault::Refused, 600).await;
+    let ended = ends_after_an_outage(Fault::AccessDenied, 600).await;
     assert_eq!(end(&ended), ("failed", 0, vec!["DEADLINE_EXCEEDED"]));
 }
 
 /// The claims are applied and their answers are lost, so they use up the attempts.
 #[tokio::test]
-async fn an_operation_whose_claims_lost_their_answers_is_given_up_after_the_dead_letters() {
+async fn an_operation_whose_claims_lost_their_responses_is_given_up_after_the_dead_letters() {
     let ended = ends_after_an_outage(Fault::AlwaysLost, 86_400).await;
     assert_eq!(end(&ended), ("failed", 3, vec!["WORKER_LOST"]));
 }

@@ -2,7 +2,7 @@ use std::str::FromStr;
 
 /// What went wrong, for programs: the same words by every protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Code {
+pub enum ErrorCode {
     /// The body is not JSON.
     ParseError,
     /// The whole request is wrong: not an object, another method, too large, another type.
@@ -47,7 +47,7 @@ pub enum Code {
     Unavailable,
 }
 
-impl Code {
+impl ErrorCode {
     pub const ALL: [Self; 21] = [
         Self::ParseError,
         Self::InvalidRequest,
@@ -100,13 +100,13 @@ impl Code {
     }
 }
 
-/// A word that is not a [`Code`]: a function's own.
+/// A word that is not an [`ErrorCode`]: a function's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a code of Ferry's")]
 pub struct UnknownCode;
 
-/// Reads [`Code::as_str`] back.
-impl FromStr for Code {
+/// Reads [`ErrorCode::as_str`] back.
+impl FromStr for ErrorCode {
     type Err = UnknownCode;
 
     fn from_str(text: &str) -> Result<Self, UnknownCode> {
@@ -121,9 +121,9 @@ mod tests {
 
     #[test]
     fn every_code_is_read_back_from_its_word() {
-        for code in Code::ALL {
+        for code in ErrorCode::ALL {
             assert_eq!(code.as_str().parse(), Ok(code));
         }
-        assert_eq!("ORDERS_SOLD_OUT".parse::<Code>(), Err(UnknownCode));
+        assert_eq!("ORDERS_SOLD_OUT".parse::<ErrorCode>(), Err(UnknownCode));
     }
 }

@@ -1,4 +1,4 @@
-//! Recognises kept connections: those that have answered before.
+//! Recognises reused connections: those that have answered before.
 //!
 //! The HTTP client does not report whether a request used a connection that it had kept. It reports
 //! the connection, by its two ends.
@@ -19,14 +19,14 @@ use shared::domain::time::Timestamp;
 use super::failure::Failure;
 
 /// The connections that have answered, with the time of their last answer.
-pub(super) struct KeptConnections {
+pub(super) struct ReusableConnections {
     answered: Mutex<HashMap<Ends, Timestamp>>,
     age_max: Duration,
 }
 
 type Ends = (SocketAddr, SocketAddr);
 
-impl KeptConnections {
+impl ReusableConnections {
     /// A connection that has not answered for `age_max` is removed: the HTTP client does not keep
     /// one for so long.
     pub(super) fn new(age_max: Duration) -> Self {
@@ -45,11 +45,11 @@ impl KeptConnections {
         }
     }
 
-    /// Whether the error is the end of a kept connection before it answered. The connection is no
+    /// Whether the error is the end of a reused connection before it answered. The connection is no
     /// longer kept, whatever the error.
     pub(super) fn ended(&self, error: &legacy::Error) -> bool {
-        let was_kept = connection(error).is_some_and(|ends| self.lock().remove(&ends).is_some());
-        was_kept && causes(error).any(is_end)
+        let was_reused = connection(error).is_some_and(|ends| self.lock().remove(&ends).is_some());
+        was_reused && causes(error).any(is_end)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Ends, Timestamp>> {
@@ -80,17 +80,17 @@ fn is_end(cause: &(dyn Error + 'static)) -> bool {
     let Some(error) = cause.downcast_ref::<io::Error>() else {
         return false;
     };
-    let Some(fault) = error.get_ref() else {
+    let Some(cause) = error.get_ref() else {
         return true;
     };
-    if fault.is::<Failure>() {
+    if cause.is::<Failure>() {
         // The sender ended the connection, since too many bytes came before an answer.
         return false;
     }
     // TLS errors are I/O errors. An alert means that the receiver closed the connection; any other
     // one is an invalid answer.
-    let tls = fault.downcast_ref::<rustls::Error>();
-    tls.is_none_or(|fault| matches!(fault, rustls::Error::AlertReceived(_)))
+    let tls = cause.downcast_ref::<rustls::Error>();
+    tls.is_none_or(|cause| matches!(cause, rustls::Error::AlertReceived(_)))
 }
 
 fn ends(info: &HttpInfo) -> Ends {

@@ -2,14 +2,14 @@
 //! first try wrote.
 
 use shared::clock::ManualClock;
-use shared::domain::callback::Attempt;
+use shared::domain::callback::DeliveryAttempt;
 use shared::domain::delivery::DeliveryOutcome;
-use shared::domain::id::{AttemptId, ClaimId};
+use shared::domain::id::{ClaimId, DeliveryAttemptId};
 use shared::domain::operation::{FailureCode, OperationError, Owner};
 use shared::domain::precondition::{Preconditions, Version, Versions};
 use shared::store::{
-    AttemptRecord, CancelOutcome, Claimed, Created, Draft, EraseOutcome, Finished, GivenUp,
-    Recorded, Renewed,
+    AttemptRecord, CancelOutcome, ClaimOutcome, CreateOutcome, Draft, EraseOutcome, FinishOutcome,
+    GiveUpOutcome, RecordOutcome, RenewOutcome,
 };
 
 use tests::wire::Fault;
@@ -21,7 +21,7 @@ fn error() -> OperationError {
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_not_a_lost_race() {
+async fn a_lost_response_is_not_a_lost_race() {
     let fixture = Fixture::start().await;
     let (store, lose) = (&fixture.store, || fixture.wire.plan([(0, Fault::Lost)]));
 
@@ -29,7 +29,7 @@ async fn a_lost_answer_is_not_a_lost_race() {
     lose();
     assert!(matches!(
         store.create(&Draft::new(&operation), NOW).await.unwrap(),
-        Created::New
+        CreateOutcome::New
     ));
     lose();
     let claim_id = ClaimId::from_bytes([1; 16]);
@@ -37,25 +37,25 @@ async fn a_lost_answer_is_not_a_lost_race() {
         .claim(&operation.id, &operation.create_id, claim_id, LEASE, NOW)
         .await
         .unwrap();
-    let Claimed::Held(held) = claimed else {
+    let ClaimOutcome::Held(held) = claimed else {
         panic!("{claimed:?}")
     };
     assert_eq!(held.operation().attempt, 1, "claimed once");
     lose();
     assert_eq!(
         store.renew(&held, LEASE, None, NOW).await.unwrap(),
-        Renewed::Held
+        RenewOutcome::Held
     );
     lose();
     assert!(matches!(
         store.retry(&held, &error(), NOW, NOW).await.unwrap(),
-        Finished::Written(_)
+        FinishOutcome::Written(_)
     ));
     let held = fixture.hold(&operation, NOW).await;
     lose();
     assert!(matches!(
         store.complete(&held, &json("1"), NOW).await.unwrap(),
-        Finished::Written(_)
+        FinishOutcome::Written(_)
     ));
     assert_eq!(fixture.get(&operation.id).await.lock_version, 5);
 
@@ -63,7 +63,7 @@ async fn a_lost_answer_is_not_a_lost_race() {
     lose();
     assert!(matches!(
         store.fail(&held, &[error()], NOW).await.unwrap(),
-        Finished::Written(_)
+        FinishOutcome::Written(_)
     ));
     let exhausted = fixture.created().await;
     lose();
@@ -72,7 +72,7 @@ async fn a_lost_answer_is_not_a_lost_race() {
             .give_up(&exhausted, &[error()], exhausted.deadline_at)
             .await
             .unwrap(),
-        GivenUp::Ended { .. }
+        GiveUpOutcome::Ended { .. }
     ));
     let operation = fixture.created().await;
     lose();
@@ -103,7 +103,7 @@ async fn a_retried_large_result_is_written_once() {
     fixture.wire.plan([(0, Fault::Lost), (1, Fault::Lost)]);
     assert!(matches!(
         fixture.store.complete(&held, &large, NOW).await.unwrap(),
-        Finished::Written(_)
+        FinishOutcome::Written(_)
     ));
     let completed = fixture.get(&held.operation().id).await;
     let payloads = fixture.store.payloads(&completed, NOW).await.unwrap();
@@ -115,8 +115,8 @@ async fn a_retried_record_of_an_attempt_recognises_only_its_own_write() {
     let fixture = Fixture::start().await;
     let read = fixture.completed().await;
     let record = |id: u8| AttemptRecord {
-        id: AttemptId::from_bytes([id; 16]),
-        attempt: Attempt {
+        id: DeliveryAttemptId::from_bytes([id; 16]),
+        attempt: DeliveryAttempt {
             at: NOW,
             status_code: Some(500),
             error: None,
@@ -132,7 +132,7 @@ async fn a_retried_record_of_an_attempt_recognises_only_its_own_write() {
             .record_attempt(&due(&read), &record(1), NOW)
             .await
             .unwrap(),
-        Recorded::Written
+        RecordOutcome::Written
     );
     assert_eq!(
         fixture
@@ -140,7 +140,7 @@ async fn a_retried_record_of_an_attempt_recognises_only_its_own_write() {
             .record_attempt(&due(&read), &record(2), NOW)
             .await
             .unwrap(),
-        Recorded::Refused
+        RecordOutcome::Refused
     );
 
     let delivered = AttemptRecord {
@@ -152,7 +152,7 @@ async fn a_retried_record_of_an_attempt_recognises_only_its_own_write() {
         .store
         .record_attempt(&due(&read), &delivered, NOW)
         .await;
-    assert_eq!(recorded.unwrap(), Recorded::Written);
+    assert_eq!(recorded.unwrap(), RecordOutcome::Written);
     let ended = fixture.get(&read.id).await;
     fixture.wire.plan([(0, Fault::Lost)]);
     let started = fixture.store.start_round(&ended, NOW).await.unwrap();

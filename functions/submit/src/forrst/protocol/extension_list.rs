@@ -5,16 +5,16 @@ use std::collections::HashSet;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::error::{ErrorObject, Faults};
+use super::error::{ErrorCollector, ErrorObject};
 use super::extension::Extension;
 use super::options::{
     AsyncOptions, DeadlineOptions, IdempotencyOptions, TracingOptions, WebhookOptions,
 };
 use super::urn::{ExtensionName, ExtensionUrn, Spelling, Spellings, is_urn};
-use shared::domain::callback::Event;
+use shared::domain::callback::CallbackEvent;
 use shared::domain::json::elements;
-use shared::domain::limits::{EXTENSION_URN_CHARS_MAX, EXTENSIONS_MAX, FAULTS_MAX};
-use shared::request::{Code, Fields, Invalid, Members};
+use shared::domain::limits::{ERRORS_LISTED_MAX, EXTENSION_URN_CHARS_MAX, EXTENSIONS_MAX};
+use shared::request::{ErrorCode, Fields, Invalid, Members};
 
 /// What a caller asked for. The extension `retry` has no options and is answered when it applies,
 /// so it is not here.
@@ -35,8 +35,8 @@ pub struct CallbackRequest<'a> {
     pub url: &'a str,
     /// RFC 6901 pointer to the URL.
     pub pointer: String,
-    /// In the order of [`Event::ALL`], each once.
-    pub events: Vec<Event>,
+    /// In the order of [`CallbackEvent::ALL`], each once.
+    pub events: Vec<CallbackEvent>,
 }
 
 impl Extensions {
@@ -57,7 +57,7 @@ impl Extensions {
                 events,
                 ..
             } = &webhook.options;
-            let events = Event::ALL
+            let events = CallbackEvent::ALL
                 .into_iter()
                 .filter(|event| events.iter().any(|asked_for| asked_for.event == *event))
                 .collect();
@@ -71,7 +71,7 @@ impl Extensions {
         Some(CallbackRequest {
             url: asynchronous.options.callback_url.as_deref()?,
             pointer: asynchronous.pointer_to(URL),
-            events: Event::ALL.to_vec(),
+            events: CallbackEvent::ALL.to_vec(),
         })
     }
 
@@ -80,7 +80,7 @@ impl Extensions {
         &self,
         function: &str,
         spellings: &Spellings,
-        faults: &mut Faults,
+        errors: &mut ErrorCollector,
     ) {
         let mut rejected = [
             (
@@ -103,29 +103,33 @@ impl Extensions {
             let Some(index) = index else { continue };
             let pointer = format!("/extensions/{index}");
             let detail = "does not go with a function that answers at once";
-            faults.push(
-                ErrorObject::at(Code::ExtensionNotApplicable, pointer, detail)
+            errors.push(
+                ErrorObject::at(ErrorCode::ExtensionNotApplicable, pointer, detail)
                     .with_details(&json!({"extension": spellings.urn(name), "function": function})),
             );
         }
     }
 
     /// Reads the member `extensions`, and how the names in it are spelled.
-    pub(super) fn read(raw: Option<&RawValue>, faults: &mut Faults) -> (Self, Spellings) {
+    pub(super) fn read(raw: Option<&RawValue>, errors: &mut ErrorCollector) -> (Self, Spellings) {
         let (mut extensions, mut spellings) = (Self::default(), Spellings::default());
         let Some(raw) = raw else {
             return (extensions, spellings);
         };
         if !raw.get().starts_with('[') {
             let detail = "must be an array";
-            faults.push(ErrorObject::at(Code::InvalidRequest, "/extensions", detail));
+            errors.push(ErrorObject::at(
+                ErrorCode::InvalidRequest,
+                "/extensions",
+                detail,
+            ));
             return (extensions, spellings);
         }
         let elements = elements(raw, EXTENSIONS_MAX + 1);
         if elements.len() > EXTENSIONS_MAX {
             let detail = format!("must have at most {EXTENSIONS_MAX} elements");
-            faults.push(ErrorObject::at(
-                Code::InvalidRequest,
+            errors.push(ErrorObject::at(
+                ErrorCode::InvalidRequest,
                 "/extensions",
                 &detail,
             ));
@@ -134,7 +138,7 @@ impl Extensions {
         let mut seen = HashSet::new();
         let mut unknown = Vec::new();
         for (index, element) in elements.into_iter().enumerate() {
-            let Some((urn, options)) = read_element(index, element, faults) else {
+            let Some((urn, options)) = read_element(index, element, errors) else {
                 continue;
             };
             let known: Option<ExtensionUrn> = urn.parse().ok();
@@ -145,18 +149,18 @@ impl Extensions {
             if !seen.insert(canonical.unwrap_or_else(|| urn.clone())) {
                 let pointer = format!("/extensions/{index}/urn");
                 let detail = "is given more than once";
-                faults.push(ErrorObject::at(Code::InvalidRequest, pointer, detail));
+                errors.push(ErrorObject::at(ErrorCode::InvalidRequest, pointer, detail));
                 continue;
             }
             match (known, options) {
                 (None, _) => unknown.push((index, urn)),
                 (Some(known), Some(options)) => {
-                    extensions.put(known.name, index, options, faults);
+                    extensions.put(known.name, index, options, errors);
                 }
                 (Some(_), None) => {}
             }
         }
-        reject_unknown(&unknown, faults);
+        reject_unknown(&unknown, errors);
         (extensions, spellings)
     }
 
@@ -165,17 +169,17 @@ impl Extensions {
         name: ExtensionName,
         index: usize,
         mut options: Members<'_>,
-        faults: &mut Faults,
+        errors: &mut ErrorCollector,
     ) {
         fn read<T>(
             index: usize,
             members: &mut Members<'_>,
-            faults: &mut Faults,
+            errors: &mut ErrorCollector,
             read: fn(&mut Members<'_>, &mut Fields) -> Result<T, Invalid>,
         ) -> Option<Extension<T>> {
             let mut fields = Fields::at(format!("/extensions/{index}/options"));
             let options = read(members, &mut fields);
-            faults.extend(Code::InvalidArguments, fields.into_errors());
+            errors.extend(ErrorCode::InvalidArguments, fields.into_errors());
             let options = options.ok()?;
             Some(Extension { index, options })
         }
@@ -183,21 +187,21 @@ impl Extensions {
         let members = &mut options;
         match name {
             ExtensionName::Async => {
-                self.asynchronous = read(index, members, faults, |members, fields| {
+                self.asynchronous = read(index, members, errors, |members, fields| {
                     Ok(AsyncOptions::read(members, fields))
                 });
             }
             ExtensionName::Webhook => {
-                self.webhook = read(index, members, faults, WebhookOptions::read);
+                self.webhook = read(index, members, errors, WebhookOptions::read);
             }
             ExtensionName::Idempotency => {
-                self.idempotency = read(index, members, faults, IdempotencyOptions::read);
+                self.idempotency = read(index, members, errors, IdempotencyOptions::read);
             }
             ExtensionName::Deadline => {
-                self.deadline = read(index, members, faults, DeadlineOptions::read);
+                self.deadline = read(index, members, errors, DeadlineOptions::read);
             }
             ExtensionName::Tracing => {
-                self.tracing = read(index, members, faults, TracingOptions::read);
+                self.tracing = read(index, members, errors, TracingOptions::read);
             }
             ExtensionName::Retry => {}
         }
@@ -208,12 +212,12 @@ impl Extensions {
 fn read_element<'a>(
     index: usize,
     element: &'a RawValue,
-    faults: &mut Faults,
+    errors: &mut ErrorCollector,
 ) -> Option<(String, Option<Members<'a>>)> {
     let pointer = format!("/extensions/{index}");
     let Some(mut members) = Members::of(element) else {
         let detail = "must be an object";
-        faults.push(ErrorObject::at(Code::InvalidRequest, pointer, detail));
+        errors.push(ErrorObject::at(ErrorCode::InvalidRequest, pointer, detail));
         return None;
     };
     let mut fields = Fields::at(pointer);
@@ -240,21 +244,24 @@ fn read_element<'a>(
             options
         }
     };
-    faults.extend(Code::InvalidRequest, fields.into_errors());
+    errors.extend(ErrorCode::InvalidRequest, fields.into_errors());
     Some((urn.ok()?, options))
 }
 
-/// Records one fault for all of them, at the first.
-fn reject_unknown(unknown: &[(usize, String)], faults: &mut Faults) {
+/// Records one error for all of them, at the first.
+fn reject_unknown(unknown: &[(usize, String)], errors: &mut ErrorCollector) {
     let Some((first, _)) = unknown.first() else {
         return;
     };
-    let urns = unknown.iter().take(FAULTS_MAX).map(|(_, urn)| urn);
+    let urns = unknown.iter().take(ERRORS_LISTED_MAX).map(|(_, urn)| urn);
     let urns: Vec<_> = urns.collect();
     let pointer = format!("/extensions/{first}/urn");
-    faults.push(
-        ErrorObject::at(Code::ExtensionNotSupported, pointer, "is not supported").with_details(
-            &json!({"unsupported": urns, "supported": ExtensionName::canonical_urns()}),
-        ),
+    errors.push(
+        ErrorObject::at(
+            ErrorCode::ExtensionNotSupported,
+            pointer,
+            "is not supported",
+        )
+        .with_details(&json!({"unsupported": urns, "supported": ExtensionName::canonical_urns()})),
     );
 }

@@ -37,12 +37,12 @@ fn read_call(envelope: &Value) -> Option<Result<SystemCall, Errors>> {
 
 #[track_caller]
 fn assert_refused(envelope: &Value, expected: &[(&str, &str)]) {
-    let faults = codes_and_places(&read_call(envelope).unwrap().unwrap_err());
-    let faults: Vec<_> = faults
+    let errors = codes_and_places(&read_call(envelope).unwrap().unwrap_err());
+    let errors: Vec<_> = errors
         .iter()
         .map(|(code, place)| (code.as_str(), place.as_str()))
         .collect();
-    assert_eq!(faults, expected, "{envelope}");
+    assert_eq!(errors, expected, "{envelope}");
 }
 
 #[test]

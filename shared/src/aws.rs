@@ -109,8 +109,8 @@ impl Aws {
     }
 
     /// Opens a connection to the store before the first invocation needs it: one plain HTTP
-    /// request, which costs nothing and whose answer is ignored. If it fails, the first call fails
-    /// as well, and reports the error.
+    /// request, which costs nothing and whose response is ignored. If it fails, the first call
+    /// fails as well, and reports the error.
     pub async fn connect_to_store(&self) {
         self.open(self.dynamodb_endpoint.as_deref(), "dynamodb")
             .await;

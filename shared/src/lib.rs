@@ -7,7 +7,7 @@
 //!   only code that calls AWS.
 //! - [`request`], [`view`]: what callers send and see, whichever protocol they speak.
 //! - [`operations`]: what an owner may do.
-//! - [`http`], [`lambda`]: REST's requests and answers; the events that Lambda delivers.
+//! - [`http`], [`lambda`]: REST's requests and responses; the events that Lambda delivers.
 //!
 //! [`catalogue`] has the functions that can be called, [`config`] the settings; `main` creates
 //! [`clock`] and [`random`] and passes them on; [`metrics`] and [`telemetry`] are what a function

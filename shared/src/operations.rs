@@ -1,8 +1,8 @@
 //! What an owner may do with operations: submit, read, wait, list, cancel, erase and redeliver.
 //!
 //! The rules that REST, Forrst and the operator tool share are here, with the audit record: a
-//! protocol translates its requests to these calls, and their outcomes to its answers. Nothing here
-//! knows how a request arrived or how its answer looks.
+//! protocol translates its requests to these calls, and their outcomes to its responses. Nothing
+//! here knows how a request arrived or how its response looks.
 
 mod accept;
 mod cancel;

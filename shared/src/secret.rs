@@ -1,7 +1,7 @@
 //! A secret in AWS Secrets Manager.
 //!
 //! The secret's text is returned to the caller of [`StoredSecret::read`] only: the SDK does not log
-//! the answer of this call, and no error quotes it.
+//! the response of this call, and no error quotes it.
 
 use aws_sdk_secretsmanager::operation::RequestId as _;
 
@@ -17,7 +17,7 @@ pub enum SecretError {
     /// Secrets Manager refused the call or did not answer it.
     #[error("GetSecretValue failed (AWS request {request_id})")]
     Unreachable {
-        /// AWS's id of the request; `-` when there was no answer.
+        /// AWS's id of the request; `-` when there was no response.
         request_id: String,
         source: Box<aws_sdk_secretsmanager::Error>,
     },

@@ -51,7 +51,7 @@ fn level(environment: &Environment) -> Result<Level, SettingError> {
     match environment.optional("AWS_LAMBDA_LOG_LEVEL") {
         None => Ok(Level::INFO),
         Some("FATAL") => Ok(Level::ERROR),
-        // Below DEBUG, the runtime and the SDK log whole events, requests and answers.
+        // Below DEBUG, the runtime and the SDK log whole events, requests and responses.
         Some("TRACE") => Ok(Level::DEBUG),
         Some(level) => level.parse().map_err(|_| {
             SettingError::new(
@@ -86,7 +86,7 @@ pub fn invocation_span(request_id: &str, trace_header: Option<&str>) -> Span {
 }
 
 /// The fields of every log line while an HTTP request is handled: the gateway's id of the request,
-/// which the answer has as `Request-Id`, and the fields of [`record_operation_id`] and
+/// which the response has as `Request-Id`, and the fields of [`record_operation_id`] and
 /// [`record_trace`].
 #[must_use]
 pub fn request_span(request_id: &str) -> Span {

@@ -91,7 +91,7 @@ impl Api {
         self.submit(&endless).await.id()
     }
 
-    /// Polls until the operation has this status, and returns that answer.
+    /// Polls until the operation has this status, and returns that response.
     pub async fn wait_for_status(&self, id: &str, status: &str) -> Response {
         let what = format!("{id} {status}");
         until(&what, async || {

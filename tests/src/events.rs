@@ -1,5 +1,5 @@
-//! The sample events in `events/`, with the expected answers. They are the same in one process and
-//! through an emulator of Lambda.
+//! The sample events in `events/`, with the expected responses. They are the same in one process
+//! and through an emulator of Lambda.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -60,7 +60,7 @@ pub struct QueueSample {
     posted: usize,
 }
 
-/// The HTTP API's events: the status of the answer, and a pointer into it with its value.
+/// The HTTP API's events: the status of the response, and a pointer into it with its value.
 pub const HTTP: &[HttpSample] = &[
     http("submit/accepted", Absent, 202, "/status", "pending"),
     http(
@@ -388,7 +388,7 @@ const fn queued(
 }
 
 impl HttpSample {
-    /// Checks the answer.
+    /// Checks the response.
     pub fn check(&self, response: &Response) {
         let Self {
             name,
@@ -410,7 +410,7 @@ impl HttpSample {
 }
 
 impl QueueSample {
-    /// Checks the answer and the number of posts.
+    /// Checks the response and the number of posts.
     pub fn check(&self, response: &Value, posted: usize) {
         let returned = response["batchItemFailures"].as_array().unwrap().len();
         assert_eq!(returned, self.returned, "{}: {response}", self.name);

@@ -2,10 +2,10 @@
 //!
 //! [`world::World`] runs the real handlers in one process, on the embedded store and queues. Tests
 //! move its clock and receive its messages. Every request to AWS passes a [`wire::Wire`] below the
-//! SDK, which counts it, can lose it, its answer or the process that sends it, and refuses what the
-//! template's [`permissions`] do not allow. [`bundle::SharedBundle`] runs the real processes in real
-//! time, and [`api::Api`] calls them over HTTP. Both compare every answer and every callback with
-//! the [`openapi`] document.
+//! SDK, which counts it, can lose it, its response or the process that sends it, and refuses what
+//! the template's [`permissions`] do not allow. [`bundle::SharedBundle`] runs the real processes in
+//! real time, and [`api::Api`] calls them over HTTP. Both compare every response and every callback
+//! with the [`openapi`] document.
 //!
 //! Also here: [`receiver`]s of callbacks, the [`shape`] of JSON values, DynamoDB Local in
 //! [`dynamodb`], the sample [`events`], and the parts of the pages in [`readme`].

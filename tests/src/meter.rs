@@ -4,7 +4,7 @@
 //! AWS's documentation: a refused conditional write consumes the size of the item that it met, at
 //! least one unit (Amazon DynamoDB Developer Guide, "Condition expressions"); and SQS bills each 64
 //! KB of payload as a request (Amazon SQS pricing). Both are computed from the request and its
-//! answer.
+//! response.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -84,7 +84,7 @@ impl fmt::Display for Charge {
     }
 }
 
-/// Computes charges from requests and answers.
+/// Computes charges from requests and responses.
 #[derive(Debug, Default)]
 pub struct Meter {
     /// The operation of each received message, by its receipt handle: a visibility change or a
@@ -93,14 +93,14 @@ pub struct Meter {
 }
 
 /// Makes the store report what a request consumes. The functions do not ask for it, since the
-/// answer grows by it and no function reads it.
+/// response grows by it and no function reads it.
 pub fn ask_for_capacity(request: &mut Value) {
     request["ReturnConsumedCapacity"] = Value::from("INDEXES");
 }
 
 impl Meter {
-    /// The charge of a request to `target`, such as `DynamoDB_20120810.PutItem`, with this answer.
-    /// `None` when it is not billed: for any error except a failed condition.
+    /// The charge of a request to `target`, such as `DynamoDB_20120810.PutItem`, with this
+    /// response. `None` when it is not billed: for any error except a failed condition.
     pub fn charge(
         &mut self,
         target: &str,
@@ -200,7 +200,7 @@ fn operation_of(body: &str) -> Option<String> {
     body["operation_id"].as_str().map(str::to_owned)
 }
 
-/// As DynamoDB's answer reports it.
+/// As DynamoDB's response reports it.
 fn consumed(call: &str, response: &Value) -> Units {
     let several = match &response["ConsumedCapacity"] {
         Value::Array(several) => several.as_slice(),
@@ -229,7 +229,7 @@ fn consumed(call: &str, response: &Value) -> Units {
     }
 }
 
-/// By the size of the item that was met. The answer has it where a write asks for it, as every
+/// By the size of the item that was met. The response has it where a write asks for it, as every
 /// write of a head does. A payload item can only meet itself.
 fn refused(request: &Value, response: &Value) -> Units {
     let met = response["Item"].as_object();

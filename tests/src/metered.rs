@@ -29,7 +29,7 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(2);
 /// The proxies end when it is dropped.
 pub struct Metered {
     state: Arc<Mutex<Metering>>,
-    /// Added to the time of each answer, as the network on AWS would.
+    /// Added to the time of each response, as the network on AWS would.
     latency: Duration,
     client: reqwest::Client,
     proxies: JoinSet<()>,
@@ -229,7 +229,7 @@ impl MeteredBundle {
     }
 }
 
-/// A caller of a bundle that checks only the status of answers.
+/// A caller of a bundle that checks only the status of responses.
 pub struct Caller {
     url: String,
     client: reqwest::Client,

@@ -2,8 +2,8 @@
 //! submits each [`Exchange`], so all stories together test the document. Nothing else would notice
 //! a wrong document before its readers' programs fail.
 //!
-//! The document leaves answers open, since they may gain members and codes. An answer that gained
-//! them would still match an open document, so answers are checked against a
+//! The document leaves responses open, since they may gain members and codes. A response that
+//! gained them would still match an open document, so responses are checked against a
 //! [closed](Side::Ours) copy, which allows only what it names.
 
 mod callback;

@@ -86,7 +86,7 @@ impl Receiver {
         }
     }
 
-    /// Sets its next answers, in this order: status and `Retry-After`. After them it answers 200
+    /// Sets its next responses, in this order: status and `Retry-After`. After them it answers 200
     /// again.
     pub fn answer_next(&self, responses: impl IntoIterator<Item = (u16, Option<&'static str>)>) {
         let responses = responses

@@ -1,10 +1,10 @@
 //! Matching JSON against a shape, where some values are not known in advance.
 //!
-//! A shape is JSON. An object may have members that the shape does not name, since answers may gain
-//! members; an array must have exactly the shape's elements. A member whose name ends in `?` may be
-//! absent. Text in angle brackets matches any value of its kind: `<text>` (not empty), `<number>`,
-//! `<count>` (a whole number, not negative), `<boolean>`, `<object>`, `<array>`, `<time>` (RFC
-//! 3339) and `<anything>`. Any other value matches itself.
+//! A shape is JSON. An object may have members that the shape does not name, since responses may
+//! gain members; an array must have exactly the shape's elements. A member whose name ends in `?`
+//! may be absent. Text in angle brackets matches any value of its kind: `<text>` (not empty),
+//! `<number>`, `<count>` (a whole number, not negative), `<boolean>`, `<object>`, `<array>`,
+//! `<time>` (RFC 3339) and `<anything>`. Any other value matches itself.
 
 use serde_json::Value;
 use shared::domain::json::push_token;

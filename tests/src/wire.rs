@@ -29,9 +29,9 @@ use crate::meter::{self, Charge, Meter, Units};
 pub enum Fault {
     /// The process crashes before it sends the request.
     CrashBefore,
-    /// The request is carried out, and the process crashes before the answer arrives.
+    /// The request is carried out, and the process crashes before the response arrives.
     CrashAfter,
-    /// The request is carried out, and the SDK sees a broken connection instead of the answer.
+    /// The request is carried out, and the SDK sees a broken connection instead of the response.
     Lost,
     /// As [`Fault::Lost`], for every try of the call.
     AlwaysLost,
@@ -346,7 +346,7 @@ impl State {
     }
 
     /// Removes from a batch read the keys that it must leave unprocessed, and returns what the
-    /// answer says about them.
+    /// response says about them.
     fn take_unprocessed(&mut self, request: &mut Value) -> Option<Value> {
         let tables = request.get_mut("RequestItems")?.as_object_mut()?;
         let mut unprocessed = json!({});
@@ -425,7 +425,7 @@ impl Wire {
         let mut response = self.inner.call(request).await?;
         let body = std::mem::replace(response.body_mut(), SdkBody::taken());
         let bytes = ByteStream::new(body).collect().await.unwrap().into_bytes();
-        // Some answers of the queues are empty.
+        // Some responses of the queues are empty.
         let mut answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         let mut state = self.state();
         let status = response.status().as_u16();
@@ -438,7 +438,7 @@ impl Wire {
                 let body = answer.to_string();
                 let headers = response.headers_mut();
                 headers.insert("content-length", body.len().to_string());
-                // The checksum of the original answer.
+                // The checksum of the original response.
                 headers.remove("x-amz-crc32");
                 SdkBody::from(body)
             }

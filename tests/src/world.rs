@@ -55,7 +55,7 @@ pub struct World {
     services: Services,
 }
 
-/// An HTTP answer.
+/// An HTTP response.
 #[derive(Debug, Clone)]
 pub struct Response {
     pub status: u16,
@@ -298,7 +298,7 @@ impl World {
         true
     }
 
-    /// Passes an event to the function that the queue feeds, and returns the answer.
+    /// Passes an event to the function that the queue feeds, and returns the response.
     pub async fn serve(&self, worker: &worker::Handler, kind: QueueKind, event: Value) -> Value {
         let event = serde_json::from_value(event).unwrap();
         let response = match kind {

@@ -1,6 +1,6 @@
 //! Chaos on the bundle: operations are submitted, cancelled and called back while the functions'
 //! processes are killed, messages are duplicated, and the store throttles, stalls and loses
-//! answers. No accepted operation may be lost.
+//! responses. No accepted operation may be lost.
 //!
 //! `cargo test` runs it for a few seconds; `CHAOS_SECONDS` sets another duration, and `CHAOS_SEED`
 //! repeats the choices of an earlier run. It prints its figures.

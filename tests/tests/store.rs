@@ -1,4 +1,4 @@
-//! The store in isolation: every step's outcomes, races, lost answers, expiry and costs.
+//! The store in isolation: every step's outcomes, races, lost responses, expiry and costs.
 //!
 //! The tests run on the embedded store, and on the store that `DYNAMODB_ENDPOINT` names, which
 //! shares no code with it. What passes on both is less likely to depend on the embedded store's own

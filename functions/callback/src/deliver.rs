@@ -198,7 +198,7 @@ impl Handler {
             .await
     }
 
-    /// Posts the callback. The answer may ask for a wait before the next attempt.
+    /// Posts the callback. The response may ask for a wait before the next attempt.
     async fn attempt(
         &self,
         due: &DueCallback,

@@ -42,14 +42,14 @@ mod retry_after;
 const PRODUCT: &str = concat!("Ferry/", env!("CARGO_PKG_VERSION"));
 
 /// The part of a POST's time that its connection may take, lookup and TLS handshake included. A
-/// receiver that is up answers these at once, and the rest is left for its answer.
+/// receiver that is up answers these at once, and the rest is left for its response.
 const CONNECT_PART: f64 = 0.8;
 
 /// How long an idle connection is kept: enough for a burst of callbacks to one receiver. Receivers
 /// close idle connections too, and a request written to a closed one costs a second request.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How much of an answer's body is read and discarded, in bytes. After a short body the connection
+/// How much of a response's body is read and discarded, in bytes. After a short body the connection
 /// can be used again; a long one is not worth the time.
 const ANSWER_BODY_BYTES_MAX: usize = 4096;
 
@@ -98,7 +98,7 @@ pub enum Outcome {
         /// The wait that the receiver asked for with a 429 or 503, at most an hour.
         retry_after: Option<Duration>,
     },
-    /// There was no answer. The receiver may still have processed the callback.
+    /// There was no response. The receiver may still have processed the callback.
     Failed { reason: Failure },
 }
 
@@ -157,9 +157,9 @@ impl Sender {
         })
     }
 
-    /// Signs `body` and posts it to `url`, and once more if a reused connection ended before an
-    /// answer. `webhook_id` is the same on every attempt of one callback and contains no full stop.
-    /// The time, and so the signature, are those of this attempt.
+    /// Signs `body` and posts it to `url`, and once more if a reused connection ended before a
+    /// response. `webhook_id` is the same on every attempt of one callback and contains no full
+    /// stop. The time, and so the signature, are those of this attempt.
     pub async fn post(
         &self,
         url: &CallbackUrl,
@@ -186,7 +186,7 @@ impl Sender {
             answer.map_err(|error| Failure::of(&error))
         };
         let answer = before(self.clock.sleep_until(deadline), answer).await;
-        // The answer is complete with its headers, so the body's time does not count.
+        // The response is complete with its headers, so the body's time does not count.
         let ended_at = self.clock.now();
         // Compared again, since a timer fires late on a busy thread.
         let outcome = match answer.filter(|_| ended_at < deadline) {
@@ -207,9 +207,9 @@ impl Sender {
         }
     }
 
-    /// Sends a request, and once more on a fresh connection if a reused one ended before an answer,
-    /// as it does when its receiver has closed it. The receiver may have processed the first
-    /// request: it recognises the second by its `webhook-id`.
+    /// Sends a request, and once more on a fresh connection if a reused one ended before a
+    /// response, as it does when its receiver has closed it. The receiver may have processed the
+    /// first request: it recognises the second by its `webhook-id`.
     ///
     /// The library itself repeats a request only while nothing of it has been written, so no
     /// request is sent three times.
@@ -293,8 +293,9 @@ fn answered(status: StatusCode, headers: &HeaderMap, now: Timestamp) -> Outcome 
     }
 }
 
-/// Reads the part of an answer's body that has arrived. If that is all of it, the connection can be
-/// used again. Otherwise it is closed, since nothing may go on reading when the invocation answers.
+/// Reads the part of a response's body that has arrived. If that is all of it, the connection can
+/// be used again. Otherwise it is closed, since nothing may go on reading when the invocation
+/// answers.
 async fn drain(mut body: Incoming) {
     let (mut bytes, mut turns) = (0, 0);
     while bytes <= ANSWER_BODY_BYTES_MAX && turns < ANSWER_BODY_TURNS {

@@ -241,7 +241,7 @@ impl Handler {
             .deadline
             .as_ref()
             .filter(|deadline| deadline.options.at(context.start) <= now);
-        // A retry under the key of an operation that has ended gets the same answer.
+        // A retry under the key of an operation that has ended gets the same response.
         let is_permanent = extensions.idempotency.is_some() && operation.status().is_terminal();
         let failed = |errors: Errors| {
             let errors = if is_permanent {
@@ -255,8 +255,8 @@ impl Handler {
             (State::Completed { .. }, Some(result), _) => {
                 (ForrstResponse::result(echo, result), false)
             }
-            // The answer is the same whether the worker or this wait finds first that the deadline
-            // has passed.
+            // The response is the same whether the worker or this wait finds first that the
+            // deadline has passed.
             (State::Failed { errors, .. }, _, late)
                 if late.is_none() || !missed_deadline(errors) =>
             {

@@ -49,8 +49,8 @@ impl Handler {
         // A crash here has changed nothing; the message comes back after a lease.
         let now = self.clock.now();
         let claim_id = ClaimId::from_bytes(self.random.bytes());
-        // With the same claim id each time: a claim whose answer was lost is recognised as applied,
-        // and no attempt is wasted.
+        // With the same claim id each time: a claim whose response was lost is recognised as
+        // applied, and no attempt is wasted.
         let claimed = self
             .retry_while_unavailable(|| {
                 let Dispatch {

@@ -189,7 +189,7 @@ impl Bundle {
     ///
     /// # Errors
     ///
-    /// When the answer is not a success; the log says why a function failed.
+    /// When the response is not a success; the log says why a function failed.
     pub async fn ready(&self) -> Result<(), NotReady> {
         let response = http_client()
             .get(format!("{}{}", self.url, Route::Health.path()))

@@ -22,7 +22,7 @@ use crate::function::Function;
 /// SQS's maximum.
 const RECEIVE_WAIT_SECS: u16 = 20;
 
-/// How long a receive may take: its wait, and time for the answer. A client that gives up sooner
+/// How long a receive may take: its wait, and time for the response. A client that gives up sooner
 /// may leave a message in flight that nothing processes until its visibility timeout ends.
 const RECEIVE_ANSWER_MAX: Duration = Duration::from_secs(RECEIVE_WAIT_SECS as u64 + 10);
 
@@ -148,7 +148,7 @@ impl Mapping {
                 tracing::warn!(
                     queue,
                     %error,
-                    "the function's answer is malformed; the whole batch counts as failed"
+                    "the function's response is malformed; the whole batch counts as failed"
                 );
             }
         }
@@ -221,7 +221,7 @@ impl Mapping {
     }
 }
 
-/// Why an answer to a batch is malformed, which fails all of its messages.
+/// Why a response to a batch is malformed, which fails all of its messages.
 #[derive(Debug, thiserror::Error)]
 enum InvalidResponse {
     #[error("it is not JSON: {0}")]

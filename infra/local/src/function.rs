@@ -82,7 +82,7 @@ impl Function {
         }
     }
 
-    /// Invokes the function and waits for its answer (`RequestResponse`). While all processes are
+    /// Invokes the function and waits for its response (`RequestResponse`). While all processes are
     /// busy and [`FunctionSettings::instances_max`] is reached, the invocation waits.
     ///
     /// Dropping the future does not end the invocation: on AWS, too, it continues when its caller
@@ -136,7 +136,7 @@ pub enum FunctionError {
     #[error("{error_type}: {message}")]
     Reported { error_type: String, message: String },
     /// The process was killed.
-    #[error("Sandbox.Timedout: no answer within {} s", .timeout.as_secs_f64())]
+    #[error("Sandbox.Timedout: no response within {} s", .timeout.as_secs_f64())]
     TimedOut { timeout: Duration },
     #[error("Runtime.ExitError: the process ended ({status}) before it answered")]
     Exited { status: String },

@@ -1,4 +1,4 @@
-//! The API Gateway HTTP API: routes each request to its function and turns the function's answer
+//! The API Gateway HTTP API: routes each request to its function and turns the function's response
 //! into a response. <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api.html>
 //!
 //! It does nothing that API Gateway does not do: a path or a method that only works here would fail
@@ -124,7 +124,7 @@ impl Serving {
         if body.size_hint().lower() > BODY_MAX_BYTES as u64 {
             return Err(Refusal::TooLarge);
         }
-        // Reading fails at the limit, or because the caller hung up, which then gets no answer.
+        // Reading fails at the limit, or because the caller hung up, which then gets no response.
         let body = axum::body::to_bytes(body, BODY_MAX_BYTES)
             .await
             .map_err(|_| Refusal::TooLarge)?;
@@ -172,7 +172,7 @@ impl Serving {
                 tracing::error!(
                     route = route.key,
                     %error,
-                    "the function's answer is no HTTP response; the caller gets 500"
+                    "the function returned no valid HTTP response; the caller gets 500"
                 );
                 Refusal::Failed
             }),

@@ -4,10 +4,10 @@
 //! out, but not the pages in this machine's browser:
 //!
 //! - DNS rebinding: a page's host name later resolves to 127.0.0.1. The browser then takes the
-//!   listener for the page's origin, and the page can read every answer. `Host` still names the
+//!   listener for the page's origin, and the page can read every response. `Host` still names the
 //!   page's host.
 //! - "Simple" cross-site requests, such as a POST of `text/plain`, need no preflight
-//!   (<https://fetch.spec.whatwg.org/#http-cors-protocol>): the page cannot read the answer, but
+//!   (<https://fetch.spec.whatwg.org/#http-cors-protocol>): the page cannot read the response, but
 //!   the request takes effect. The browser names the page in `Origin`, and sends `Sec-Fetch-Site:
 //!   cross-site` (<https://www.w3.org/TR/fetch-metadata/>).
 //!
@@ -152,7 +152,7 @@ impl Guard {
         self.allowed.origins.iter().any(|allowed| allowed == origin)
     }
 
-    /// Only pages of allowed origins may read an answer, whatever its handler sets.
+    /// Only pages of allowed origins may read a response, whatever its handler sets.
     fn restrict(&self, headers: &mut HeaderMap) {
         let named = headers.get(ACCESS_CONTROL_ALLOW_ORIGIN);
         let named = named.and_then(|origin| origin.to_str().ok());

@@ -157,7 +157,7 @@ pub struct DeliveryAttempt {
     pub at: Timestamp,
     /// `None` when the receiver did not answer.
     pub status_code: Option<u16>,
-    /// Why there was no answer: one of a few short sentences.
+    /// Why there was no response: one of a few short sentences.
     pub error: Option<String>,
     pub duration_ms: u64,
 }

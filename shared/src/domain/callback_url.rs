@@ -31,7 +31,7 @@ pub struct CallbackUrl {
 }
 
 /// A refused URL. It displays what its caller may know: what is wrong with the text, but of a host
-/// only that it is refused, whichever networks are allowed. Otherwise the answers would map the
+/// only that it is refused, whichever networks are allowed. Otherwise the responses would map the
 /// operator's network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{sentence}")]
@@ -122,14 +122,14 @@ impl CallbackUrl {
     ///
     /// One sentence for the caller, and the reason for the log.
     pub fn parse(text: &str, allowed: &AllowedNetworks) -> Result<Self, RefusedUrl> {
-        // All errors of the text are reported before the networks are checked, so the answer to
+        // All errors of the text are reported before the networks are checked, so the response to
         // them is the same whichever networks are allowed.
         let (scheme_reach, host) =
             split(text).map_err(|(reason, sentence)| RefusedUrl { reason, sentence })?;
         check(text, scheme_reach, host, allowed).map_err(|reason| {
             let sentence = match scheme_reach {
                 Reach::Public => Sentence::Host,
-                // The same answer as where no network is allowed, and `http` is refused to every
+                // The same response as where no network is allowed, and `http` is refused to every
                 // host.
                 Reach::AllowedNetworks => Sentence::Scheme,
             };

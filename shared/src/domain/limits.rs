@@ -21,17 +21,17 @@ pub const RESULT_BYTES_MAX: usize = 256 * 1024;
 /// so nothing is written. Two such lists stay within the 4 KB and the 300 operators of an
 /// expression (Amazon DynamoDB Developer Guide, "Constraints in Amazon DynamoDB").
 pub const PRECONDITION_VERSIONS_MAX: usize = 20;
-/// Errors of one request that its answer lists: each may name members that the caller chose, and an
-/// answer has its own limit.
+/// Errors of one request that its response lists: each may name members that the caller chose, and
+/// a response has its own limit.
 pub const ERRORS_LISTED_MAX: usize = 20;
 /// Values of a function's arguments that are checked for all errors at once: each value may have
 /// several. Beyond them only the first error is reported.
 pub const ARGUMENT_VALUES_CHECKED_MAX: usize = 1000;
 /// Extensions of one request in an envelope: several times as many as exist.
 pub const EXTENSIONS_MAX: usize = 32;
-/// The name of an extension, in characters: an answer repeats unknown names.
+/// The name of an extension, in characters: a response repeats unknown names.
 pub const EXTENSION_URN_CHARS_MAX: usize = 255;
-/// A version, in characters, which answers repeat. Semantic Versioning itself calls this length
+/// A version, in characters, which responses repeat. Semantic Versioning itself calls this length
 /// overkill.
 pub const VERSION_CHARS_MAX: usize = 255;
 /// Arrays and objects inside one another in a request body, including the body itself.
@@ -214,8 +214,8 @@ pub const CALLBACK_TIMEOUT_SECS_MAX: u32 = 30;
 pub const CALLBACK_FALLBACK_DELAY_SECS: u32 = 40;
 /// A callback's body, in bytes: a larger one leaves the result out.
 pub const CALLBACK_BODY_BYTES_MAX: usize = 64 * 1024;
-/// What is read from a receiver until its answer's headers end, in bytes, and the same for its TLS
-/// handshake. Interim responses (1xx) count: HTTP allows any number of them, and they are read
+/// What is read from a receiver until its response's headers end, in bytes, and the same for its
+/// TLS handshake. Interim responses (1xx) count: HTTP allows any number of them, and they are read
 /// without a pause in which a deadline or another callback could run. Receivers' headers are far
 /// smaller.
 pub const CALLBACK_ANSWER_HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -226,7 +226,7 @@ pub const WEBHOOK_SECRETS_AGE_MAX: Duration = Duration::from_secs(300);
 /// `submit` and `status`: API Gateway waits 30 seconds at most.
 pub const HTTP_FUNCTION_TIMEOUT_SECS: u32 = 29;
 /// How long an erase may take before its caller is asked to repeat it, in seconds. The read and the
-/// answer fit before the function's timeout, and what was deleted by then stays deleted.
+/// response fit before the function's timeout, and what was deleted by then stays deleted.
 pub const ERASE_SECS_MAX: u32 = 20;
 /// The longest wait for an operation's end that a setting can allow, in seconds.
 pub const WAIT_SECS_MAX: u32 = 20;

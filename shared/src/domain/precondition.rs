@@ -71,8 +71,8 @@ impl Preconditions {
     }
 
     /// Whether a cancelled operation meets the preconditions now, or may have met them when it was
-    /// cancelled. A client repeats a cancel whose answer was lost with the version from before it,
-    /// and RFC 9110 (section 13.1.1) lets the repeat succeed.
+    /// cancelled. A client repeats a cancel whose response was lost with the version from before
+    /// it, and RFC 9110 (section 13.1.1) lets the repeat succeed.
     #[must_use]
     pub fn allow_repeated_cancel(&self, cancelled: &Operation) -> bool {
         let precedes = |version: &Version| {

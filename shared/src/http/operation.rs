@@ -1,4 +1,4 @@
-//! The answer that shows an operation.
+//! The response that shows an operation.
 
 use super::etag::ETag;
 use super::response::Response;

@@ -261,7 +261,7 @@ impl Request {
         self.headers.get(name).map(|value| value.trim())
     }
 
-    /// How long the answer waits for the operation's end, when the caller prefers that it waits.
+    /// How long the response waits for the operation's end, when the caller prefers that it waits.
     #[must_use]
     pub fn wait(&self) -> Option<Wait> {
         let header = self.header("prefer")?;

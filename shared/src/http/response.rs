@@ -1,4 +1,4 @@
-//! Answers to HTTP requests.
+//! Responses to HTTP requests.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ pub struct Response {
     pub body: String,
 }
 
-/// An answer as API Gateway takes it (AWS, "Lambda proxy integrations for HTTP APIs", payload
+/// A response as API Gateway takes it (AWS, "Lambda proxy integrations for HTTP APIs", payload
 /// format 2.0).
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -125,11 +125,12 @@ impl Submissions {
         Ok(AcceptOutcome::Unavailable)
     }
 
-    /// Reads an accepted operation and its payloads for the answer: at its end, or at `wait_until`.
+    /// Reads an accepted operation and its payloads for the response: at its end, or at
+    /// `wait_until`.
     ///
     /// A new operation that cannot be read is returned as it was accepted; a poll may read it
-    /// later. From here on nothing may turn the answer into an error: a caller who gets one submits
-    /// again, and without an idempotency key that is a second operation.
+    /// later. From here on nothing may turn the response into an error: a caller who gets one
+    /// submits again, and without an idempotency key that is a second operation.
     ///
     /// `None` for an operation that was accepted before and was erased or has expired since: its
     /// key lets the caller submit again.

@@ -63,7 +63,7 @@ impl Operations {
                 self.wake_callback(&operation).await;
             }
         }
-        // A lost answer makes the SDK repeat the write, which then finds its own: the time in the
+        // A lost response makes the SDK repeat the write, which then finds its own: the time in the
         // record is this call's.
         let is_first = by_us || operation.cancelled_at() == Some(now);
         Ok(match repeated {
@@ -75,9 +75,9 @@ impl Operations {
     }
 
     /// Outcome first, then the callback's message. The dispatch message recovers from a crash in
-    /// between, from a lost answer to the cancel and from a queue that cannot be reached: it still
-    /// exists, and the worker that receives it finds the callback due and sends this message. So a
-    /// failure here is logged and does not change the answer: the operation is cancelled.
+    /// between, from a lost response to the cancel and from a queue that cannot be reached: it
+    /// still exists, and the worker that receives it finds the callback due and sends this message.
+    /// So a failure here is logged and does not change the response: the operation is cancelled.
     async fn wake_callback(&self, operation: &Operation) {
         if let Err(error) = self.callbacks.send(&WakeUp::of(operation), 0).await {
             tracing::warn!(

@@ -101,7 +101,7 @@ impl QueueError {
         }
     }
 
-    /// An error without an answer from SQS.
+    /// An error without a response from SQS.
     fn of(call: &'static str, source: impl Error + Send + Sync + 'static) -> Self {
         Self {
             call,
@@ -330,7 +330,7 @@ impl Queue {
     }
 }
 
-/// SQS's answer to a batch request. An entry's id is its index.
+/// SQS's response to a batch request. An entry's id is its index.
 struct BatchResponse {
     request_id: String,
     done: Vec<String>,
@@ -355,7 +355,7 @@ fn outcomes(
             code: code.to_owned(),
         }),
     };
-    // An entry that the answer does not name may have been carried out or not.
+    // An entry that the response does not name may have been carried out or not.
     let mut outcomes = vec![Err(rejected("unanswered")); count];
     let mut put = |id: &str, outcome| {
         let index = id.parse().ok();

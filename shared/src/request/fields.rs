@@ -14,8 +14,8 @@ use crate::domain::limits::{ERRORS_LISTED_MAX, FUNCTION_NAME_CHARS_MAX, VERSION_
 /// The error of a text that is not a version. Completes a sentence that begins with the pointer.
 pub const VERSION_RULE: &str = "must be a semantic version such as 1.0.0";
 
-/// The longest pointer that an answer shows, in characters: names in it are the caller's, and an
-/// answer has a limit too.
+/// The longest pointer that a response shows, in characters: names in it are the caller's, and a
+/// response has a limit too.
 const POINTER_CHARS_MAX: usize = 1000;
 
 /// What is wrong with one part of a request.
@@ -92,7 +92,7 @@ impl<'a> Members<'a> {
     }
 }
 
-/// Reads the members of one object and records their errors: one more than an answer lists, which
+/// Reads the members of one object and records their errors: one more than a response lists, which
 /// shows that there are more.
 #[derive(Debug, Default)]
 pub struct Fields {

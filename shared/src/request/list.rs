@@ -77,7 +77,7 @@ impl ListParameters {
 
     /// Reads one parameter, as text.
     pub fn set(&mut self, name: &str, value: &str) {
-        // One more than an answer lists shows that there are more.
+        // One more than a response lists shows that there are more.
         if self.errors.len() > ERRORS_LISTED_MAX {
             return;
         }

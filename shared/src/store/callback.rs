@@ -76,9 +76,9 @@ impl Store {
         else {
             return Ok(RecordOutcome::Written);
         };
-        // The refused write may be our own, applied by an earlier try whose answer was lost. If it
-        // were taken for another sender's, the callback would stay due with no message to trigger
-        // the next attempt.
+        // The refused write may be our own, applied by an earlier try whose response was lost. If
+        // it were taken for another sender's, the callback would stay due with no message to
+        // trigger the next attempt.
         let last_attempt_id = outcome::visible(old.as_ref(), now)?
             .filter(|current| current.create_id == read.create_id)
             .and_then(|current| current.callback?.last_attempt_id);
@@ -94,9 +94,9 @@ impl Store {
     /// record still has as many attempts as `read`.
     ///
     /// Returns the operation as it is now if its callback is due, and `None` once the round is
-    /// over. The callback may be due by this write, by an earlier try of it whose answer was lost,
-    /// or by another receive of the same message, which may have made attempts since. The caller
-    /// need not know which: any wake-up serves a callback that is due.
+    /// over. The callback may be due by this write, by an earlier try of it whose response was
+    /// lost, or by another receive of the same message, which may have made attempts since. The
+    /// caller need not know which: any wake-up serves a callback that is due.
     ///
     /// # Errors
     ///

@@ -6,12 +6,12 @@
 //! deletes the items by TTL, and the tombstone as well.
 //!
 //! An erase reads before it writes, because its mark must name the incarnation that it means.
-//! Suppose the mark named none, and the SDK retried it after a lost answer. It could erase a second
-//! operation that was created over the first meanwhile, or find that one live and report so,
+//! Suppose the mark named none, and the SDK retried it after a lost response. It could erase a
+//! second operation that was created over the first meanwhile, or find that one live and report so,
 //! although the first was erased.
 //!
-//! Without a tombstone, a create whose answer was lost, and which the SDK retries, would bring the
-//! operation back after all its messages are gone. It would stay pending for ever: see
+//! Without a tombstone, a create whose response was lost, and which the SDK retries, would bring
+//! the operation back after all its messages are gone. It would stay pending for ever: see
 //! [`Expression::creating`].
 //!
 //! Payload items of other submits under the same key are deleted as well: a submit that crashed or
@@ -148,7 +148,7 @@ impl Store {
                     StoreError::Corrupt { id, attribute }
                 }))
             }
-            // Marked by another call, or by an earlier try of this one whose answer was lost.
+            // Marked by another call, or by an earlier try of this one whose response was lost.
             marked => Ok(marked.cloned()),
         }
     }

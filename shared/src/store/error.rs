@@ -12,7 +12,7 @@ pub enum StoreError {
     Unreachable {
         /// The call's name in DynamoDB's API.
         call: &'static str,
-        /// AWS's id of the request; `-` when there was no answer.
+        /// AWS's id of the request; `-` when there was no response.
         request_id: String,
         source: Box<aws_sdk_dynamodb::Error>,
     },

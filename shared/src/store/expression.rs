@@ -39,7 +39,7 @@ impl Expression {
     /// The condition under which an operation may be created: its id has no record, or only the
     /// record of an operation that has expired or was erased and that DynamoDB has not deleted yet.
     ///
-    /// The SDK retries a create whose answer was lost, with the time of the first try. Meanwhile
+    /// The SDK retries a create whose response was lost, with the time of the first try. Meanwhile
     /// the operation may have ended and its message may be gone, so a new record would stay pending
     /// for ever. Hence two exceptions. A create never replaces the tombstone of its own operation,
     /// whatever the clocks say: the create was applied before. And it never replaces a tombstone

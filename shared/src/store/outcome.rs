@@ -82,7 +82,7 @@ pub enum RenewOutcome {
 
 #[derive(Debug)]
 pub enum FinishOutcome {
-    /// Written, by this call or by an earlier try whose answer was lost. When another attempt
+    /// Written, by this call or by an earlier try whose response was lost. When another attempt
     /// follows, the operation may have changed since.
     Written(Box<Operation>),
     /// No longer held. Nothing was written.
@@ -94,7 +94,7 @@ pub enum GiveUpOutcome {
     Ended {
         operation: Box<Operation>,
         /// Whether this call ended it. False for a call that finds its own write after a lost
-        /// answer, since it cannot be distinguished from another's.
+        /// response, since it cannot be distinguished from another's.
         by_us: bool,
     },
     /// It changed meanwhile and must not be given up now.
@@ -107,7 +107,7 @@ pub enum CancelOutcome {
     Cancelled {
         operation: Box<Operation>,
         /// Whether this call cancelled it. False for a call that finds its own write after a lost
-        /// answer, since it cannot be distinguished from another's.
+        /// response, since it cannot be distinguished from another's.
         by_us: bool,
     },
     /// It had completed or failed before.
@@ -183,7 +183,7 @@ pub(super) fn owned_by<'a>(item: Option<&'a Item>, owner: &Owner) -> Option<&'a 
 /// What a refused create found.
 pub(super) fn created(old: &Item, create_id: &CreateId) -> Result<CreateOutcome, StoreError> {
     if has_create_id(old, create_id) {
-        // Our own write, whose answer was lost, whatever has become of the operation since. This
+        // Our own write, whose response was lost, whatever has become of the operation since. This
         // includes its tombstone.
         return Ok(CreateOutcome::New);
     }
@@ -213,7 +213,7 @@ pub(super) fn claimed(
     } = &operation.state
         && *holder == claim_id
     {
-        // Our own claim, whose answer was lost.
+        // Our own claim, whose response was lost.
         let head = old.expect("an operation was read from the head");
         return Ok(ClaimOutcome::Held(Box::new(Held {
             operation,

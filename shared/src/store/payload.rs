@@ -135,8 +135,8 @@ impl Store {
         }
     }
 
-    /// Writes one payload item. When it is refused, the item is our own, whose answer was lost: the
-    /// key is random.
+    /// Writes one payload item. When it is refused, the item is our own, whose response was lost:
+    /// the key is random.
     pub(super) async fn write_payload(&self, payload: Item) -> Result<(), StoreError> {
         let absent = Expression::on_absent().render();
         let sent = self

@@ -155,7 +155,7 @@ impl Store {
         if is_gone && is_external {
             // Its owner erased it, or it has expired: no later erase will find the item. After any
             // other refusal the item stays, since the head may name it: this write may have been
-            // applied and its answer lost.
+            // applied and its response lost.
             self.delete_result(held).await;
         }
         Ok(outcome::finished(old, held, target(Step::Complete)))
@@ -179,7 +179,7 @@ impl Store {
     }
 
     /// Releases an operation until `next_attempt_at`: one write. The claim's token stays in the
-    /// record, so that a lost answer is recognised; the incremented version fences the former
+    /// record, so that a lost response is recognised; the incremented version fences the former
     /// holder off.
     ///
     /// # Errors
@@ -285,7 +285,7 @@ impl Store {
             return Ok(CancelOutcome::Absent);
         };
         Ok(match operation.status() {
-            // A repeated cancel, or one whose answer was lost, succeeds.
+            // A repeated cancel, or one whose response was lost, succeeds.
             Status::Cancelled if preconditions.allow_repeated_cancel(&operation) => {
                 CancelOutcome::Cancelled {
                     operation: Box::new(operation),

@@ -17,7 +17,7 @@ pub(super) enum UpdateOutcome {
 }
 
 impl Store {
-    /// Sends an update. The answer holds the item in either case, which costs no capacity.
+    /// Sends an update. The response holds the item in either case, which costs no capacity.
     pub(super) async fn update(
         &self,
         key: Item,

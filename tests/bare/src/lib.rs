@@ -1,4 +1,4 @@
 //! The minimum that could do the job, with which the functions are compared.
 //!
-//! `hello` is the Lambda runtime and an answer. `calls` only makes the AWS calls of a function's
+//! `hello` is the Lambda runtime and a response. `calls` only makes the AWS calls of a function's
 //! undisturbed path, with the same clients: it does not check, hash, sign, log or count.

@@ -145,7 +145,8 @@ impl Functions {
         }
     }
 
-    /// Serves from the event's text to the answer's, which is what Lambda's runtime sends and gets.
+    /// Serves from the event's text to the response's, which is what Lambda's runtime sends and
+    /// gets.
     async fn serve(&self, function: Function, event: &str) -> String {
         let event: GatewayEvent = serde_json::from_str(event).unwrap();
         let response = match function {

@@ -171,7 +171,7 @@ impl Stage {
         queue.send(&message.to_body()).await;
         let messages = queue.receive(1).await;
         let response = process.invoke(queue.event(&messages)).await;
-        // The answer of `hello` counts as success, too.
+        // The response of `hello` counts as success, too.
         let failed = response.get("batchItemFailures");
         assert!(
             failed.is_none_or(|failed| failed == &json!([])),
@@ -207,7 +207,7 @@ impl Stage {
     }
 }
 
-/// Expects this status, unless the answer has none, as that of `hello`.
+/// Expects this status, unless the response has none, as that of `hello`.
 fn assert_answered(response: &Value, status: u16) {
     let answered = response.get("statusCode");
     assert!(

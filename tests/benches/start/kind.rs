@@ -13,7 +13,7 @@ use crate::python::Python;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
-    /// Only the runtime and an answer.
+    /// Only the runtime and a response.
     Hello,
     /// Only the same calls to AWS.
     Calls,

@@ -47,7 +47,7 @@ impl Process {
         }
     }
 
-    /// Invokes it. Wall-clock time ends with the answer, CPU time when it asks for the next
+    /// Invokes it. Wall-clock time ends with the response, CPU time when it asks for the next
     /// invocation.
     pub(crate) async fn invoke(&mut self, event: Value) -> Value {
         let event = Bytes::from(event.to_string());

@@ -72,7 +72,7 @@ pub enum Choice {
 pub enum Wire {
     /// Applied and answered.
     Answered,
-    /// Applied, the answer lost. The SDK retries the call, and the retry may meet the effects of
+    /// Applied, the response lost. The SDK retries the call, and the retry may meet the effects of
     /// the first try, or of other processes since.
     Retried,
     /// Applied, but an error for the process; or the process crashes.
@@ -106,7 +106,7 @@ pub(crate) enum Then<T> {
     Redundant,
 }
 
-/// What follows a write that was applied or refused but not answered. A refusal whose answer is
+/// What follows a write that was applied or refused but not answered. A refusal whose response is
 /// lost is equivalent to a failure.
 pub(crate) fn unanswered<T>(wire: Wire, applied: bool, again: T) -> Option<Then<T>> {
     match wire {

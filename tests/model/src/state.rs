@@ -65,7 +65,7 @@ pub struct State {
 /// Disturbances that may still happen. Bounded, so that every behaviour ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Budget {
-    /// Failed calls, lost answers, and deletes of messages without effect.
+    /// Failed calls, lost responses, and deletes of messages without effect.
     pub faults: u8,
     /// Heartbeats of workers that were about to lose their lease.
     pub heartbeats: u8,

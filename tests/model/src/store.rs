@@ -191,7 +191,7 @@ pub(crate) fn claim(
         });
     }
     let applied = matches!(met, ClaimOutcome::Claimable { .. });
-    // Applied now, or refused by this worker's own claim, whose answer was lost.
+    // Applied now, or refused by this worker's own claim, whose response was lost.
     let own = state.record().filter(|head| {
         head.status == Status::Processing
             && head.claim == Some(slot)

@@ -201,7 +201,7 @@ fn a_sender_whose_start_was_refused_acknowledges() {
     assert_breaks(config, property::CALLBACK_ENDS);
 }
 
-/// A create is applied and its answer lost. Before the SDK retries it, the operation ends, its
+/// A create is applied and its response lost. Before the SDK retries it, the operation ends, its
 /// message is acknowledged, and its owner, who knows it from a replay, erases it. The retry then
 /// finds no record, and creates an operation that has no message.
 #[test]
@@ -224,7 +224,7 @@ fn a_record_is_deleted_as_soon_as_it_has_expired() {
     assert_breaks(config, property::ENDS);
 }
 
-/// The mark is applied and its answer lost. Before the SDK retries it, a second operation is
+/// The mark is applied and its response lost. Before the SDK retries it, a second operation is
 /// created and ends.
 #[test]
 fn an_erase_names_no_incarnation() {

@@ -1,4 +1,4 @@
-//! Exchanges as API Gateway events and their answers.
+//! Exchanges as API Gateway events and their responses.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::Exchange;
 
 impl Exchange {
-    /// The request in an event (payload format 2.0), without an answer.
+    /// The request in an event (payload format 2.0), without a response.
     #[must_use]
     pub fn of_event(event: &Value) -> Self {
         let text = |pointer| {
@@ -36,7 +36,7 @@ impl Exchange {
         }
     }
 
-    /// Adds the function's answer.
+    /// Adds the function's response.
     #[must_use]
     pub fn with_response(self, response: &Value) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! Checks a request and its answer against the document.
+//! Checks a request and its response against the document.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -31,9 +31,9 @@ pub struct Exchange {
     pub request_headers: BTreeMap<String, String>,
     pub request_body: Vec<u8>,
     pub status: u16,
-    /// The answer's, names in lower case.
+    /// The response's, names in lower case.
     pub headers: BTreeMap<String, String>,
-    /// The answer's.
+    /// The response's.
     pub body: String,
 }
 
@@ -43,7 +43,7 @@ pub struct Key {
     /// The operation, or the method and the path if the document has no such operation.
     pub route: Route,
     pub status: u16,
-    /// The answer's content type; empty if it has no body.
+    /// The response's content type; empty if it has no body.
     pub media_type: String,
     /// The code of an error, else the status of an operation; empty if there is neither.
     pub word: String,
@@ -172,7 +172,7 @@ impl Document {
             .and_then(|responses| self.member(&responses, &status));
         let mut faults = match response {
             Some(response) => self.response_faults(exchange, &response),
-            None => vec![format!("{operation} has no answer {status}")],
+            None => vec![format!("{operation} has no response {status}")],
         };
         if (200..300).contains(&exchange.status) {
             faults.extend(self.request_faults(exchange, &route, &operation));
@@ -208,7 +208,7 @@ impl Document {
         faults
     }
 
-    /// Checks the answer to a method that the path does not have. `Allow` must name exactly those
+    /// Checks the response to a method that the path does not have. `Allow` must name exactly those
     /// that it has.
     fn other_method_faults(&self, exchange: &Exchange, route: &Route) -> Vec<String> {
         if exchange.is_the_gateways() && GATEWAYS_FIRST.contains(&exchange.status) {
@@ -292,7 +292,7 @@ impl Document {
             }
             documented.insert(lower);
         }
-        // The document cannot require the header everywhere, because the gateway's answers do not
+        // The document cannot require the header everywhere, because the gateway's responses do not
         // have it.
         if !exchange.is_the_gateways() && !exchange.headers.contains_key("request-id") {
             faults.push(format!("{response}: Ferry answers without Request-Id"));

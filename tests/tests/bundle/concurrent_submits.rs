@@ -96,8 +96,8 @@ async fn a_thousand_submits_by_both_protocols_are_one_operation() {
     let ids: BTreeSet<_> = all.iter().map(|one| one.operation_id.as_str()).collect();
     assert_eq!(ids.len(), 1, "{ids:?}");
     let firsts: Vec<_> = all.iter().filter(|one| one.is_first).collect();
-    assert_eq!(firsts.len(), 1, "{} first answers", firsts.len());
-    // Every Forrst answer has the id of the first call, or null when that was a REST submit.
+    assert_eq!(firsts.len(), 1, "{} first responses", firsts.len());
+    // Every Forrst response has the id of the first call, or null when that was a REST submit.
     for one in all.iter().filter(|one| one.by_forrst) {
         assert_eq!(one.original_request_id, firsts[0].original_request_id);
     }

@@ -104,7 +104,7 @@ fn request(method: Method, url: &str, headers: &[(&str, &str)]) -> RequestBuilde
 }
 
 async fn send(request: RequestBuilder) -> Response {
-    soon("an answer", request.send()).await.unwrap()
+    soon("a response", request.send()).await.unwrap()
 }
 
 async fn refused(request: RequestBuilder, words: &str) {
@@ -151,7 +151,7 @@ async fn every_listener_refuses_other_hosts_and_pages_of_other_sites() {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
         let mut answer = String::new();
-        soon("an answer", stream.read_to_string(&mut answer))
+        soon("a response", stream.read_to_string(&mut answer))
             .await
             .unwrap();
         assert!(answer.starts_with("HTTP/1.0 403"), "{answer}");

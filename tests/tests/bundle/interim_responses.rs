@@ -164,7 +164,7 @@ async fn a_flood_of_interim_responses_ends_by_the_timeout_and_delays_no_other_ca
         assert_eq!(attempt["status_code"], 200, "{attempt}");
         assert!(attempt["duration_ms"].as_u64().unwrap() <= TIMEOUT_MS);
     }
-    let reason = "more than 64 KiB before the end of the answer's headers";
+    let reason = "more than 64 KiB before the end of the response's headers";
     assert_eq!(attempt_at_flood["error"], reason);
     let duration_ms = attempt_at_flood["duration_ms"].as_u64().unwrap();
     assert!(

@@ -99,7 +99,7 @@ fn assert_has_no_secret(log: &str) {
     }
 }
 
-/// Even at `TRACE`, where the runtime could log events, and the SDK requests and answers.
+/// Even at `TRACE`, where the runtime could log events, and the SDK requests and responses.
 #[tokio::test]
 async fn no_log_has_text_from_callers() {
     let receiver = Receiver::start().await;

@@ -22,11 +22,11 @@ const SPACED_SUBMITS: usize = 12;
 /// Waiting callers of each kind.
 const WAITERS: usize = 20;
 
-/// The longest answer for a caller that does not wait: far shorter than a wait, and far longer than
-/// a busy machine needs.
+/// The longest response for a caller that does not wait: far shorter than a wait, and far longer
+/// than a busy machine needs.
 const PROMPT: Duration = Duration::from_secs(8);
 
-/// The longest answer for another caller once every waiting caller has a process.
+/// The longest response for another caller once every waiting caller has a process.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// Work that takes longer than every wait.
@@ -136,7 +136,7 @@ async fn waiting_callers_do_not_block_other_callers() {
                 local.post("/operations", &json!({"function": "demo.echo"})),
             ] {
                 let answered = timeout(PROMPT, answer(request)).await;
-                let (status, body) = answered.expect("an answer at once");
+                let (status, body) = answered.expect("a response at once");
                 assert!(matches!(status, 200 | 202), "{body}");
             }
             let children = Process::children_of(process_id).await;
@@ -184,7 +184,7 @@ async fn another_caller_is_answered_within_a_second_while_twenty_callers_wait() 
             local.post("/operations", &json!({"function": "demo.echo"})),
         ] {
             let answered = timeout(AT_ONCE, answer(request)).await;
-            let (status, body) = answered.expect("an answer at once");
+            let (status, body) = answered.expect("a response at once");
             assert!(matches!(status, 200 | 202), "{body}");
         }
     };

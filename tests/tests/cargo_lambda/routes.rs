@@ -55,8 +55,9 @@ impl Emulated {
     }
 }
 
-/// Status, and a member of the body with its value, of the answer to a request with the body `{}`.
-/// The emulator has no authorizer, so the request has no owner; `/forrst` reads the body first.
+/// Status, and a member of the body with its value, of the response to a request with the body
+/// `{}`. The emulator has no authorizer, so the request has no owner; `/forrst` reads the body
+/// first.
 fn expected(route: Route) -> (u16, &'static str, &'static str) {
     match route {
         Route::CallForrst => (400, "/errors/0/code", "INVALID_REQUEST"),

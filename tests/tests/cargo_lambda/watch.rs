@@ -49,7 +49,7 @@ impl Watch {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// The function's answer to the event in a file.
+    /// The function's response to the event in a file.
     pub(crate) async fn invoke(&self, function: &str, file: &Path) -> Value {
         let invoked = command("invoke", self.port)
             .arg("--data-file")
@@ -57,7 +57,7 @@ impl Watch {
             .arg(function)
             .stdout(Stdio::piped())
             .output();
-        let invoked = soon("the answer", invoked).await.unwrap();
+        let invoked = soon("the response", invoked).await.unwrap();
         assert!(
             invoked.status.success(),
             "{function} with {}: {}",

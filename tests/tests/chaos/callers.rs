@@ -82,7 +82,7 @@ impl<'a> Callers<'a> {
         accepted
     }
 
-    /// Retries until there is an answer. All attempts have one idempotency key.
+    /// Retries until there is a response. All attempts have one idempotency key.
     async fn submit(&self, key: &str) -> String {
         let work = [
             json!({"function": "demo.echo", "arguments": {"key": key}}),
@@ -235,7 +235,7 @@ fn has_ended(operation: &Value) -> bool {
     ended.contains(&operation["status"]) && operation["callback"]["status"] == "delivered"
 }
 
-/// Status and body; `None` without an answer.
+/// Status and body; `None` without a response.
 async fn answer(request: reqwest::RequestBuilder) -> Option<(u16, Value)> {
     let response = request.send().await.ok()?;
     let status = response.status().as_u16();

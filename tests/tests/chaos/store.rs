@@ -1,4 +1,4 @@
-//! A store that throttles, stalls and loses answers: a proxy in front of the embedded store.
+//! A store that throttles, stalls and loses responses: a proxy in front of the embedded store.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};

@@ -1,4 +1,4 @@
-//! `async`: a call that continues after its answer, and the functions that manage it.
+//! `async`: a call that continues after its response, and the functions that manage it.
 
 use serde_json::{Value, json};
 use tests::shape::assert_shape;
@@ -6,7 +6,7 @@ use tests::shape::assert_shape;
 use super::exchange::Exchange;
 use super::server::{CANCEL, STATUS, Server, extension};
 
-/// Expects that the call continues, and that the answer says how to poll it.
+/// Expects that the call continues, and that the response says how to poll it.
 #[track_caller]
 fn expect_deferred(exchange: &Exchange) {
     assert_eq!(exchange.status, 200, "{exchange}");

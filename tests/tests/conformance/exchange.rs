@@ -1,4 +1,4 @@
-//! A request and its answer, and the checks that apply to every answer.
+//! A request and its response, and the checks that apply to every response.
 
 use std::fmt;
 
@@ -149,14 +149,14 @@ impl Exchange {
         }
     }
 
-    /// Expects an answer to the request with this id; `None` is a request whose id could not be
+    /// Expects a response to the request with this id; `None` is a request whose id could not be
     /// read.
     #[track_caller]
     pub(crate) fn is_for(&self, id: Option<&str>) {
         assert_eq!(
             self.json["id"].as_str(),
             id,
-            "another request's answer\n{self}"
+            "another request's response\n{self}"
         );
         assert!(
             id.is_some() || self.json["id"].is_null(),
@@ -225,7 +225,7 @@ impl Exchange {
             .map_or(&[], Vec::as_slice)
     }
 
-    /// The data of an extension's answer, in either spelling of its name.
+    /// The data of an extension in the response, in either spelling of its name.
     pub(crate) fn data_of(&self, name: &str) -> Option<&Value> {
         let mut responses = self.extensions().iter().filter(|extension| {
             let urn = extension["urn"].as_str().unwrap_or_default();

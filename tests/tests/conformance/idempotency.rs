@@ -114,7 +114,7 @@ async fn a_key_may_have_a_ttl() {
     let ttl = json!({"value": 1, "unit": "hour"});
     let extensions = json!([extension("idempotency", &json!({"key": key, "ttl": ttl}))]);
     let exchange = server.call(&server.quick, extensions).await;
-    // The server may grant another one; the answer says when the key expires.
+    // The server may grant another one; the response says when the key expires.
     exchange.has_data("idempotency", &json!({"key": key, "expires_at": "<time>"}));
 }
 

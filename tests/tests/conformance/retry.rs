@@ -10,7 +10,7 @@ async fn a_transient_error_says_how_to_retry() {
     let server = Server::start();
     let passed = json!({"value": 1, "unit": "millisecond"});
     let asked_for = extension("retry", &json!({}));
-    // The answer has it even if the request does not ask for it.
+    // The response has it even if the request does not ask for it.
     for extensions in [
         json!([extension("deadline", &passed)]),
         json!([asked_for, extension("deadline", &passed)]),
@@ -29,7 +29,7 @@ async fn a_transient_error_says_how_to_retry() {
     }
 }
 
-/// One part of the page omits the answer for such errors, another shows it with `allowed: false`.
+/// One part of the page omits the response for such errors, another shows it with `allowed: false`.
 /// The suite accepts both, and never `allowed: true`.
 #[tokio::test]
 async fn a_permanent_error_does_not_allow_a_retry() {

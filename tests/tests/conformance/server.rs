@@ -62,7 +62,7 @@ pub(crate) struct Server {
     authorization: Option<String>,
     callback_url: Option<String>,
     client: reqwest::Client,
-    /// Our bundle, kept running while it is called. Its answers are also checked against its
+    /// Our bundle, kept running while it is called. Its responses are also checked against its
     /// `OpenAPI` document.
     bundle: Option<Arc<RunningBundle>>,
 }
@@ -188,13 +188,13 @@ impl Server {
         self.send(&request(function, arguments)).await
     }
 
-    /// Calls with a preference for a deferred answer. A server may still answer a quick call at
+    /// Calls with a preference for a deferred response. A server may still answer a quick call at
     /// once, so use this for slow calls, or where the call may have ended.
     pub(crate) async fn begin(&self, call: &Call) -> Exchange {
         self.call(call, json!([prefer_async()])).await
     }
 
-    /// Polls an operation with the call that the server's answer names.
+    /// Polls an operation with the call that the server's response names.
     pub(crate) async fn poll(&self, begun: &Exchange) -> Exchange {
         let poll = &begun.data("async")["poll"];
         let mut request = request("", &poll["arguments"]);
@@ -202,7 +202,7 @@ impl Server {
         self.send(&request).await
     }
 
-    /// Polls until the operation has this status, and returns that answer.
+    /// Polls until the operation has this status, and returns that response.
     pub(crate) async fn wait_for_status(&self, begun: &Exchange, status: &str) -> Exchange {
         until(status, async || {
             let polled = self.poll(begun).await;

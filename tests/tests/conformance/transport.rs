@@ -24,7 +24,7 @@ async fn only_post_is_allowed() {
     for method in [Method::GET, Method::PUT, Method::DELETE] {
         let body = request(PING, &json!({})).to_string();
         let exchange = server.send_raw(method, "application/json", body).await;
-        // The specification says nothing more about this answer.
+        // The specification says nothing more about this response.
         assert_eq!(exchange.status, 405, "{exchange}");
     }
 }

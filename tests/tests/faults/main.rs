@@ -64,7 +64,7 @@ fn extent(story: &str) -> Extent {
 /// The faults that a call can meet.
 fn faults_of(call: &str) -> &'static [Fault] {
     match call {
-        // Carried out or not: no process waits for its answer.
+        // Carried out or not: no process waits for its response.
         ACKNOWLEDGEMENT => &Fault::ALL[..1],
         // AWS may also deny it, for example when the role names another secret.
         "GetSecretValue" => &Fault::ALL,

@@ -24,7 +24,8 @@ const MESSAGE_WAIT_MAX: Duration = Duration::from_secs(20);
 /// How long the queues may take to empty: longer than every maximum age, backoff and schedule.
 const DRAIN_MAX: Duration = Duration::from_secs(30 * 86_400);
 
-/// How often a caller without an answer repeats its request: more often than a schedule has faults.
+/// How often a caller without a response repeats its request: more often than a schedule has
+/// faults.
 const REQUESTS_MAX: usize = 12;
 
 const KEY: &str = "k";

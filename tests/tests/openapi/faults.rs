@@ -142,7 +142,7 @@ pub(crate) const PLANTED: &[Planted] = planted! {
     "exchanges": "a result that responses have is not allowed", "'oneOf'", |document| {
         add(document, "/components/schemas/Completed/not/anyOf", json!({"required": ["result"]}));
     };
-    "exchanges": "a status is not documented", "no answer 412", |document| {
+    "exchanges": "a status is not documented", "no response 412", |document| {
         remove(document, "/paths/~1operations~1{id}~1cancel/post/responses", "412");
     };
     "exchanges": "a code of a response is missing", "VERSION_NOT_FOUND", |document| {

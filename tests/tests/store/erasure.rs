@@ -46,7 +46,7 @@ async fn erase(fixture: &Fixture, operation: &Operation, now: Timestamp) {
     assert_eq!(erased.unwrap(), EraseOutcome::Erased);
 }
 
-/// A create that was applied and whose answer was lost.
+/// A create that was applied and whose response was lost.
 async fn create_with_lost_response(fixture: &Fixture, draft: &Draft) {
     fixture.wire.plan([(0, Fault::AlwaysLost)]);
     assert!(fixture.store.create(draft, NOW).await.is_err());
@@ -206,8 +206,8 @@ async fn missing_payloads_are_corrupt_unless_their_operation_is_gone() {
     assert_eq!(payloads().await.unwrap(), None);
 }
 
-/// The mark is applied and its answer lost. Before the SDK retries it, a second operation with the
-/// same id is created, and may have ended.
+/// The mark is applied and its response lost. Before the SDK retries it, a second operation with
+/// the same id is created, and may have ended.
 #[tokio::test]
 async fn a_retried_erase_does_not_erase_a_successor() {
     for has_ended in [false, true] {
@@ -247,7 +247,7 @@ async fn a_retried_erase_does_not_erase_a_successor() {
     }
 }
 
-/// A create's answer is lost, its operation ends, and its owner erases it, all before the SDK
+/// A create's response is lost, its operation ends, and its owner erases it, all before the SDK
 /// retries the create.
 #[tokio::test]
 async fn a_retried_create_does_not_bring_back_an_erased_operation() {
@@ -410,7 +410,7 @@ async fn a_result_item_is_deleted_when_its_operation_is_gone() {
             cancelled.unwrap(),
             CancelOutcome::Cancelled { .. }
         ));
-        // The record still exists, so this may be an own write whose answer was lost.
+        // The record still exists, so this may be an own write whose response was lost.
         let refused = fixture.store.complete(&held, &result, NOW).await;
         assert!(matches!(refused.unwrap(), FinishOutcome::Lost));
         assert_eq!(fixture.items(&operation.id).await.len(), 2);

@@ -271,7 +271,7 @@ async fn a_live_operation_does_not_expire() {
     );
 }
 
-/// A create is applied and its answer lost. The operation ends and expires as early as possible,
+/// A create is applied and its response lost. The operation ends and expires as early as possible,
 /// all before the network delivers a try of the create that was in flight all the time.
 #[tokio::test]
 async fn a_late_create_does_not_bring_back_an_expired_operation() {

@@ -1,8 +1,8 @@
-//! Many tasks call the store for one operation concurrently. Their answers must be consistent with
-//! some sequential order of the calls, in which no call precedes another that had been answered
-//! before it was made (Herlihy and Wing 1990).
+//! Many tasks call the store for one operation concurrently. Their responses must be consistent
+//! with some sequential order of the calls, in which no call precedes another that had been
+//! answered before it was made (Herlihy and Wing 1990).
 //!
-//! A call whose answer was lost may have been applied or not, at any time after it was made.
+//! A call whose response was lost may have been applied or not, at any time after it was made.
 
 mod model;
 mod task;
@@ -42,7 +42,7 @@ async fn history(seed: u64) -> Log {
     race(fixture.store.clone(), operation, seed).await
 }
 
-/// Whether some order explains the answers.
+/// Whether some order explains the responses.
 fn is_linearizable(log: &Log) -> bool {
     WGLChecker::<Model>::is_linearizable(History::from_actions(log.clone()))
 }
@@ -66,7 +66,7 @@ async fn concurrent_responses_agree_with_some_sequential_order() {
             }
         }
     }
-    println!("answers in histories of the seeds 0 to {HISTORIES}: {responses:?}");
+    println!("responses in histories of the seeds 0 to {HISTORIES}: {responses:?}");
     // Races without these outcomes would prove nothing.
     for response in [
         "Busy",
@@ -171,13 +171,13 @@ fn an_overwritten_end_is_rejected() {
     }
 }
 
-/// An answer must reflect every call that was answered before.
+/// A response must reflect every call that was answered before.
 #[test]
 fn a_stale_read_is_rejected() {
     let mut calls = begun();
     calls.push((Call::Get, Response::Is(at(Status::Pending, 1, 0))));
     assert!(!is_linearizable(&sequential(calls)));
-    // While the claim is in progress, either answer is correct.
+    // While the claim is in progress, either response is correct.
     for observed in [at(Status::Pending, 1, 0), at(Status::Processing, 2, 1)] {
         let (create, claimed) = (begun().remove(0), begun().remove(1).1);
         let read = sequential([(Call::Get, Response::Is(observed))]);

@@ -1,4 +1,4 @@
-//! A lost answer is not a lost race: the SDK retries the request, and the retry meets what the
+//! A lost response is not a lost race: the SDK retries the request, and the retry meets what the
 //! first try wrote.
 
 use shared::clock::ManualClock;

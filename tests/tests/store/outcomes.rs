@@ -398,7 +398,7 @@ async fn a_cancel_checks_the_owner_and_the_version() {
         first,
         CancelOutcome::Cancelled { by_us: true, .. }
     ));
-    // As if the answer to the first cancel was lost.
+    // As if the response to the first cancel was lost.
     for repeated in [if_match(&[current]), Preconditions::NONE] {
         let again = cancel(&owner(), &repeated).await;
         assert!(matches!(

@@ -10,7 +10,7 @@ use tests::world::{Response, World};
 
 use super::forrst::{CANCEL, envelope};
 
-/// The code of an answer's error; `done` for a success.
+/// The code of a response's error; `done` for a success.
 fn outcome(response: &Response) -> &str {
     let code = match &response.json["errors"][0]["code"] {
         Value::Null => &response.json["code"],

@@ -1,5 +1,5 @@
-//! Bad input: every limit at its boundary and one past it. The answer has the documented status and
-//! code and names the member; it costs no AWS request, and is never a 5xx.
+//! Bad input: every limit at its boundary and one past it. The response has the documented status
+//! and code and names the member; it costs no AWS request, and is never a 5xx.
 
 use std::time::Duration;
 
@@ -707,7 +707,7 @@ async fn the_error_of_a_callback_url_says_what_is_wrong_and_not_why_a_host_is_re
 }
 
 mod arbitrary {
-    //! Every request body gets a documented answer.
+    //! Every request body gets a documented response.
 
     use proptest::prelude::*;
     use proptest::test_runner::{Config, TestRunner};

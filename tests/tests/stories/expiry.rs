@@ -84,7 +84,7 @@ async fn an_active_operation_does_not_expire() {
         assert_eq!(world.show(&id).await["status"], status);
         let list = world.request("GET", "/operations", &[], "").await.json;
         assert_eq!(list["operations"][0]["status"], status);
-        assert_eq!(submit().await["status"], status, "a replay's answer");
+        assert_eq!(submit().await["status"], status, "a replay's response");
     };
     world.clock.advance(3 * DAY);
     expect_status("pending").await;

@@ -1,4 +1,4 @@
-//! Calls of `POST /forrst`: their answers, and the operations that they create.
+//! Calls of `POST /forrst`: their responses, and the operations that they create.
 
 mod calls;
 mod examples;
@@ -22,7 +22,7 @@ pub(super) fn envelope(function: &str, arguments: &Value, extensions: &Value) ->
     .to_string()
 }
 
-/// Calls as `alice`. Time passes for as long as the answer waits.
+/// Calls as `alice`. Time passes for as long as the response waits.
 pub(super) async fn call(
     world: &World,
     function: &str,
@@ -34,7 +34,7 @@ pub(super) async fn call(
     world.while_waiting(None, request).await
 }
 
-/// Calls with a preference for a deferred answer and returns the operation's id.
+/// Calls with a preference for a deferred response and returns the operation's id.
 async fn start(world: &World, function: &str, arguments: &Value) -> String {
     let response = call(world, function, arguments, &deferred(&[])).await;
     assert_eq!(response.status, 200, "{}", response.text);
@@ -55,7 +55,7 @@ pub(super) fn extension(name: &str, options: &Value) -> Value {
     json!({"urn": format!("urn:forrst:ext:{name}"), "options": options})
 }
 
-/// The data of an extension's answer.
+/// The data of an extension in the response.
 pub(super) fn data<'a>(response: &'a Response, name: &str) -> &'a Value {
     let extensions = response.json["extensions"].as_array();
     let urn = |extension: &&Value| {

@@ -1,5 +1,5 @@
 //! Interleavings that are easy to get wrong: replays against an erase or an early expiry,
-//! redeliveries received twice, repeated cancels, and answers that would be too large.
+//! redeliveries received twice, repeated cancels, and responses that would be too large.
 
 use std::time::Duration;
 

@@ -15,7 +15,7 @@ use tests::world::World;
 const OUTAGE: Duration = Duration::from_secs(4 * 3600);
 
 /// The ways in which a store fails: it throttles, it denies access, or it applies requests whose
-/// answers are lost.
+/// responses are lost.
 const OUTAGES: [Fault; 3] = [
     Fault::AlwaysThrottled,
     Fault::AccessDenied,
@@ -134,7 +134,7 @@ async fn an_operation_past_its_deadline_is_given_up_after_the_dead_letters() {
     assert_eq!(end(&ended), ("failed", 0, vec!["DEADLINE_EXCEEDED"]));
 }
 
-/// The claims are applied and their answers are lost, so they use up the attempts.
+/// The claims are applied and their responses are lost, so they use up the attempts.
 #[tokio::test]
 async fn an_operation_whose_claims_lost_their_responses_is_given_up_after_the_dead_letters() {
     let ended = ends_after_an_outage(Fault::AlwaysLost, 86_400).await;

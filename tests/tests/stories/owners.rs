@@ -1,5 +1,5 @@
 //! Callers as AWS's IAM authorizer names them, and which of them are one owner. Another owner's
-//! record gets the same answer, at the same cost, as a missing one.
+//! record gets the same response, at the same cost, as a missing one.
 
 use std::fmt::Debug;
 
@@ -144,7 +144,7 @@ const NAMED: [Named; 10] = [
     ("POST", "/forrst", &[], Some(CANCEL)),
 ];
 
-/// Everything that a request of `bob` reveals: the answer, its AWS requests and charges, logs and
+/// Everything that a request of `bob` reveals: the response, its AWS requests and charges, logs and
 /// metrics, without the id.
 async fn observe(
     world: &World,
@@ -180,7 +180,7 @@ async fn observe(
 }
 
 /// Of another owner's record, every route reads only the owner: even a corrupt record gets the
-/// answer of a missing one.
+/// response of a missing one.
 #[tokio::test]
 async fn another_owners_record_is_rejected_by_its_owner_attribute_alone() {
     let world = World::start().await;

@@ -120,7 +120,7 @@ async fn is_unmet(world: &World, method: &str, path: &str, headers: &[(&str, &st
     assert_eq!(refused.status, 412, "{headers:?}: {}", refused.text);
 }
 
-/// A caller who did not get the answer repeats the cancel with the tag from before it.
+/// A caller who did not get the response repeats the cancel with the tag from before it.
 #[tokio::test]
 async fn a_cancel_may_be_repeated_with_its_original_tag() {
     let world = World::start().await;

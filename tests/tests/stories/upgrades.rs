@@ -279,7 +279,7 @@ async fn dynamodb(world: &World, call: &str, mut body: Value) -> Value {
 }
 
 /// Masks what differs from run to run: the hash, which includes the receiver's port, and the
-/// durations of its answers. Everything else follows from the world's clock and seed.
+/// durations of its responses. Everything else follows from the world's clock and seed.
 fn masked(mut left: Value) -> Value {
     for item in left["items"].as_array_mut().unwrap() {
         if let Some(hash) = item.get_mut("request_hash") {

@@ -235,8 +235,8 @@ async fn a_cancel_ends_a_wait() {
     assert_eq!(response.json["status"], "cancelled");
 }
 
-/// The answer is about the operation that was submitted, and never about a later one with the same
-/// id.
+/// The response is about the operation that was submitted, and never about a later one with the
+/// same id.
 #[tokio::test]
 async fn a_wait_does_not_continue_with_a_later_operation_of_the_same_id() {
     let world = World::start().await;

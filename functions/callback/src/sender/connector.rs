@@ -1,5 +1,5 @@
 //! Connects to a receiver: to an address that was checked, in bounded time, and with a limit on the
-//! bytes that are read before an answer.
+//! bytes that are read before a response.
 //!
 //! hyper reads a response's head, and every interim response (1xx) before it, in one poll while
 //! bytes arrive; rustls reads records without content in the same way. Neither has a limit that
@@ -70,7 +70,7 @@ impl Service<Uri> for Connector {
         let connecting = tokio::time::timeout(self.timeout, self.https.call(uri));
         Box::pin(async move {
             let stream = connecting.await.map_err(|_| Failure::TimedOut)??;
-            // The handshake's certificates do not count towards the answer.
+            // The handshake's certificates do not count towards the response.
             tcp_of(&stream).allowance.refill();
             Ok(stream)
         })
@@ -109,8 +109,8 @@ impl Service<Uri> for TcpConnector {
     }
 }
 
-/// How many bytes may still be read from a connection before its answer is complete. Each response
-/// of the connection carries it in its extensions.
+/// How many bytes may still be read from a connection before its response is complete. Each
+/// response of the connection carries it in its extensions.
 #[derive(Clone)]
 struct ReadAllowance(Arc<AtomicUsize>);
 
@@ -135,7 +135,7 @@ impl ReadAllowance {
 }
 
 /// Resets the allowance of the connection that delivered the response with these extensions, for
-/// its next answer.
+/// its next response.
 ///
 /// A write could not reset it: a receiver that reads a request byte by byte causes many writes.
 pub(super) fn has_answered(extensions: &Extensions) {

@@ -1,4 +1,4 @@
-//! Why there was no answer, in words that the operation's owner may read.
+//! Why there was no response, in words that the operation's owner may read.
 //!
 //! The HTTP client's own errors contain the URL with its query and the addresses that were tried.
 //! Nothing of that leaves this module.
@@ -37,13 +37,13 @@ pub enum Failure {
     /// The connection failed for another reason.
     #[error("connection failed")]
     NotConnected,
-    /// The connection was closed before an answer, or the answer is not HTTP.
-    #[error("no valid HTTP answer")]
+    /// The connection was closed before a response, or the response is not HTTP.
+    #[error("no valid HTTP response")]
     NoResponse,
-    /// Too many bytes came before the end of the answer's headers: large headers, interim responses
-    /// (1xx), or an endless TLS handshake.
+    /// Too many bytes came before the end of the response's headers: large headers, interim
+    /// responses (1xx), or an endless TLS handshake.
     #[error(
-        "more than {} KiB before the end of the answer's headers",
+        "more than {} KiB before the end of the response's headers",
         CALLBACK_ANSWER_HEAD_BYTES_MAX / 1024
     )]
     HeadTooLarge,
@@ -52,7 +52,7 @@ pub enum Failure {
 /// Why the TLS handshake failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TlsFailure {
-    /// The answer is not TLS, as from a server of plain HTTP.
+    /// The response is not TLS, as from a server of plain HTTP.
     #[error("the receiver does not speak TLS")]
     NotTls,
     #[error("certificate expired or not yet valid")]

@@ -18,7 +18,7 @@ use shared::domain::time::Timestamp;
 
 use super::failure::Failure;
 
-/// The connections that have answered, with the time of their last answer.
+/// The connections that have answered, with the time of their last response.
 pub(super) struct ReusableConnections {
     answered: Mutex<HashMap<Ends, Timestamp>>,
     age_max: Duration,
@@ -71,7 +71,7 @@ fn causes(error: &legacy::Error) -> impl Iterator<Item = &(dyn Error + 'static)>
     successors(Some(error), |&error| error.source())
 }
 
-/// Whether an error is the end of the connection. An invalid answer is not: the receiver has
+/// Whether an error is the end of the connection. An invalid response is not: the receiver has
 /// processed the request, which is not sent again.
 fn is_end(cause: &(dyn Error + 'static)) -> bool {
     if let Some(error) = cause.downcast_ref::<hyper::Error>() {
@@ -84,11 +84,11 @@ fn is_end(cause: &(dyn Error + 'static)) -> bool {
         return true;
     };
     if cause.is::<Failure>() {
-        // The sender ended the connection, since too many bytes came before an answer.
+        // The sender ended the connection, since too many bytes came before a response.
         return false;
     }
     // TLS errors are I/O errors. An alert means that the receiver closed the connection; any other
-    // one is an invalid answer.
+    // one is an invalid response.
     let tls = cause.downcast_ref::<rustls::Error>();
     tls.is_none_or(|cause| matches!(cause, rustls::Error::AlertReceived(_)))
 }

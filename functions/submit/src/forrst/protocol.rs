@@ -2,7 +2,7 @@
 //!
 //! Translates between bytes and values, and does nothing else: no clock, no store, no settings. The
 //! handler decides what a call does: it reads a [`ForrstRequest`] and writes a [`ForrstResponse`].
-//! A mistake here reports errors that callers did not make, or gives them an answer that their
+//! A mistake here reports errors that callers did not make, or gives them a response that their
 //! libraries cannot read.
 //!
 //! The protocol's public specification is `spec/` of the repository `faustbrian/mesh-spec`. It

@@ -23,7 +23,7 @@ pub struct FunctionShape {
     pub memory_mb: u32,
 }
 
-/// Below the gateway's 30 s, so that a slow request gets the function's answer and not the
+/// Below the gateway's 30 s, so that a slow request gets the function's response and not the
 /// gateway's.
 const HTTP_TIMEOUT: Duration = Duration::from_secs(HTTP_FUNCTION_TIMEOUT_SECS as u64);
 

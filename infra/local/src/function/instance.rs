@@ -75,7 +75,7 @@ impl Instance {
         Ok(())
     }
 
-    /// Sends the invocation to the process and waits for its answer.
+    /// Sends the invocation to the process and waits for its response.
     ///
     /// # Errors
     ///
@@ -104,12 +104,12 @@ impl Instance {
                     outcome,
                     accepted,
                 }) if request_id == held => {
-                    // An error says that the process has ended since. Its answer is valid.
+                    // An error says that the process has ended since. Its response is valid.
                     let _ = accepted.send(true);
                     return outcome;
                 }
                 Step::Event(Event::Response { accepted, .. }) => refuse(accepted),
-                // A request before the answer gets no invocation; the timeout ends the process.
+                // A request before the response gets no invocation; the timeout ends the process.
                 Step::Event(Event::Next(request)) => self.request = Some(request),
                 Step::Event(Event::InitError(error)) => return Err(error),
                 Step::Ended(status) => {

@@ -1,7 +1,7 @@
 //! The Lambda Runtime API, one endpoint for each process.
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
 //!
-//! With one listener for each process, an answer can come only from the process that has the
+//! With one listener for each process, a response can come only from the process that has the
 //! invocation, never from a process of an earlier one. The endpoint decides nothing: each request
 //! becomes an [`Event`] for the [`Instance`](super::Instance), which has the invocation's state.
 
@@ -29,7 +29,7 @@ const ERROR_MAX_BYTES: usize = 256 * 1024;
 /// A process sends one request at a time; a few more do not block each other.
 const EVENTS_WAITING: usize = 4;
 
-/// The answer to `GET /runtime/invocation/next`.
+/// The response to `GET /runtime/invocation/next`.
 #[derive(Debug)]
 pub struct Invocation {
     pub request_id: String,
@@ -172,7 +172,7 @@ async fn answer(
     if events.send(event).await.is_ok() && accepted.await.unwrap_or(false) {
         status.into_response()
     } else {
-        // Lambda's body for an answer to an invocation that the process does not have.
+        // Lambda's body for a response to an invocation that the process does not have.
         let body =
             r#"{"errorMessage":"Invalid request ID","errorType":"InvalidRequestID"}"#.to_owned();
         (StatusCode::BAD_REQUEST, body).into_response()

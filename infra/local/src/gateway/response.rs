@@ -1,4 +1,4 @@
-//! The HTTP response that a function's answer describes: payload format 2.0.
+//! The HTTP response that a function's response describes: payload format 2.0.
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
 //!
 //! That format has no `multiValueHeaders`, so they are ignored here as on AWS.
@@ -45,7 +45,7 @@ struct FunctionResponse {
     is_base64_encoded: Option<bool>,
 }
 
-/// Reads a function's answer. An answer without `statusCode` is the body of a 200, as JSON.
+/// Reads a function's response. A response without `statusCode` is the body of a 200, as JSON.
 pub(super) fn read(answer: &[u8]) -> Result<Response, MalformedResponse> {
     let answer: Value = serde_json::from_slice(answer)?;
     if answer.get("statusCode").is_none() {

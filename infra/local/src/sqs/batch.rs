@@ -1,5 +1,5 @@
-//! What the three batch actions share: the checks that refuse a whole batch, and the answer with a
-//! result for each entry.
+//! What the three batch actions share: the checks that refuse a whole batch, and the response with
+//! a result for each entry.
 //!
 //! A refused batch has no effect. After these checks each entry succeeds or fails independently.
 

@@ -1,4 +1,4 @@
-//! The actions on messages except `ReceiveMessage`: their requests, effects and answers.
+//! The actions on messages except `ReceiveMessage`: their requests, effects and responses.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

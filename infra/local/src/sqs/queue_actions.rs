@@ -1,4 +1,4 @@
-//! The actions on queues: their requests, effects and answers.
+//! The actions on queues: their requests, effects and responses.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;

@@ -1,4 +1,5 @@
-//! The gateway: the events it makes of requests, the responses it makes of answers, and its errors.
+//! The gateway: the events it makes of requests, the HTTP responses it makes of functions'
+//! responses, and its errors.
 
 use std::time::Duration;
 

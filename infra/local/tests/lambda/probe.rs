@@ -38,7 +38,7 @@ pub(crate) fn settings() -> FunctionSettings {
     }
 }
 
-/// Returns the answer as JSON.
+/// Returns the response as JSON.
 pub(crate) async fn invoke(function: &Function, event: Value) -> Result<Value, FunctionError> {
     let response = function.invoke(event.to_string().into()).await?;
     Ok(serde_json::from_slice(&response).expect("the probe answers with JSON"))

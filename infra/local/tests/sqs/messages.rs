@@ -208,7 +208,8 @@ async fn a_queues_wait_time_makes_every_receive_a_long_poll() {
     assert_eq!(received.unwrap().messages()[0].message_id, Some(id));
 }
 
-/// A message in an answer that cannot be sent would be in flight until its visibility timeout ends.
+/// A message in a response that cannot be sent would be in flight until its visibility timeout
+/// ends.
 #[tokio::test]
 async fn a_receive_whose_client_has_hung_up_takes_no_message() {
     let reason = "moto answers a receive though its client is gone";

@@ -223,7 +223,7 @@ fn the_response_names_an_error_of_the_text_but_not_why_a_host_is_refused() {
     assert_eq!(sentence(&long), "must have at most 2048 characters");
 }
 
-/// Whether `http` is allowed depends on the networks, so the answer about it must not.
+/// Whether `http` is allowed depends on the networks, so the response about it must not.
 #[test]
 fn the_response_to_http_is_the_same_whichever_networks_are_allowed() {
     for (url, expected) in [

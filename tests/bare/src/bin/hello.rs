@@ -1,4 +1,4 @@
-//! The Lambda runtime and an answer.
+//! The Lambda runtime and a response.
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::{Value, json};

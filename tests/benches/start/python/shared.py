@@ -1,4 +1,4 @@
-"""What the four functions share: Ferry's head item, and the answer that shows an operation."""
+"""What the four functions share: Ferry's head item, and the response that shows an operation."""
 
 import json
 import os
@@ -110,7 +110,7 @@ def owner(event: dict[str, Any]) -> str:
 
 
 def shown(head: Head, now: int, request_id: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """The body and headers of an answer that shows an operation."""
+    """The body and headers of a response that shows an operation."""
     body = {name: head[name] for name in ("function", "status")}
     body |= {
         "id": head["pk"],

@@ -84,7 +84,7 @@ def create(item: shared.Item, now: int) -> None:
             ReturnValuesOnConditionCheckFailure="ALL_OLD",
         )
     except dynamodb.exceptions.ConditionalCheckFailedException as refused:
-        # The record is this submit's own if the SDK retried a call whose answer was lost.
+        # The record is this submit's own if the SDK retried a call whose response was lost.
         if refused.response.get("Item", {}).get("create_id") != item["create_id"]:
             raise ServiceError(503, "try again") from refused
 

@@ -28,7 +28,7 @@ pub enum Submit {
     Create,
     /// Retries its create, which may have been applied.
     CreateAgain,
-    /// Was refused: deletes its payload items, then gives this answer.
+    /// Was refused: deletes its payload items, then gives this response.
     Discard(Response),
     /// Ended.
     Answered(Response),

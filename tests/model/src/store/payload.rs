@@ -22,7 +22,7 @@ pub(crate) fn result_key(config: &Config, create: u8, attempt: u8) -> Key {
 }
 
 /// `Store::write_payload`: an existing item is never overwritten. It is taken for an own write
-/// whose answer was lost.
+/// whose response was lost.
 pub(crate) fn write_payload(state: &mut State, key: Key, of: (u8, u8)) {
     if !state.items.iter().any(|item| item.key == key) {
         state.items.push(Item { key, of });

@@ -72,7 +72,7 @@ pub(super) enum Response {
     Is(Observed),
 }
 
-/// The parts of an operation that answers are compared by.
+/// The parts of an operation that responses are compared by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Observed {
     pub(super) create_id: u8,
@@ -290,7 +290,7 @@ impl Model {
 
 impl Specification for Model {
     type State = Self;
-    /// A call with its answer; `None` when the answer was lost.
+    /// A call with its response; `None` when the response was lost.
     type Operation = (Call, Option<Response>);
 
     fn init() -> Self {

@@ -1,4 +1,5 @@
-//! The concurrent callers of one operation, one task each, and the log of their calls and answers.
+//! The concurrent callers of one operation, one task each, and the log of their calls and
+//! responses.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -25,7 +26,7 @@ pub(super) const CALLS: usize = 6;
 /// The most that time advances with each call, in seconds: some leases pass.
 const STEP_SECS_MAX: u64 = 15;
 
-/// Calls and answers in the order in which they were made, each with its caller.
+/// Calls and responses in the order in which they were made, each with its caller.
 pub(super) type Log = Vec<(usize, Action<(Call, Option<Response>)>)>;
 
 /// Runs all tasks concurrently, for an operation that none of them has created yet. Returns the
@@ -61,7 +62,7 @@ struct Race {
     store: Store,
     operation: Operation,
     log: Mutex<Log>,
-    /// Callers whose answer was lost, with their calls.
+    /// Callers whose response was lost, with their calls.
     unanswered: Mutex<Vec<(usize, Call)>>,
     tasks: AtomicU64,
     tokens: AtomicU64,
@@ -149,7 +150,7 @@ impl Task {
         }
     }
 
-    /// Makes a call and logs it; `None` when the answer was lost.
+    /// Makes a call and logs it; `None` when the response was lost.
     async fn call<T>(
         &mut self,
         call: Call,

@@ -63,7 +63,7 @@ async fn a_call_whose_result_is_late_is_answered_asynchronously() {
         let response = call(&world, "demo.echo", &json!({}), &json!([])).await;
         assert_eq!(response.status, 200, "{}", response.text);
         assert_eq!(response.json["result"], Value::Null);
-        // The call did not name the extension, so the answer uses the canonical spelling.
+        // The call did not name the extension, so the response uses the canonical spelling.
         assert_eq!(
             response.json["extensions"][0]["urn"],
             "urn:cline:forrst:ext:async"

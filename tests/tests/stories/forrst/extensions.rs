@@ -143,7 +143,7 @@ async fn a_deadline_counts_from_the_requests_arrival() {
     assert_eq!(shown["deadline_at"], "2027-01-15T08:01:30.000Z");
 }
 
-/// A caller may repeat the call until the time in the answer, and the work runs once.
+/// A caller may repeat the call until the time in the response, and the work runs once.
 #[tokio::test]
 async fn a_key_never_expires_before_an_earlier_response_said() {
     let world = World::start().await;

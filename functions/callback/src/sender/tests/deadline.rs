@@ -84,7 +84,7 @@ async fn a_name_that_is_never_resolved_times_out() {
     assert_eq!(attempt.outcome, failed(Failure::TimedOut));
 }
 
-/// A timer fires late when its thread was busy or stopped, and the answer may come before it.
+/// A timer fires late when its thread was busy or stopped, and the response may come before it.
 #[tokio::test]
 async fn a_response_after_the_deadline_does_not_count_even_if_the_timer_is_late() {
     struct LateTimer(ManualClock);

@@ -1,4 +1,4 @@
-//! The limit on the bytes before the end of an answer's headers. The clock does not move, so that
+//! The limit on the bytes before the end of a response's headers. The clock does not move, so that
 //! nothing but this limit ends a flood.
 
 use shared::domain::limits::CALLBACK_ANSWER_HEAD_BYTES_MAX;
@@ -34,7 +34,7 @@ async fn post_to_raw_receiver(response: &[u8]) -> Outcome {
     let to = format!("http://127.0.0.1:{}/", receiver.port);
     let responses = async {
         let mut stream = receiver.request().await;
-        // The sender does not read all of a long answer.
+        // The sender does not read all of a long response.
         let _ = stream.write_all(response).await;
         stream
     };
@@ -63,7 +63,7 @@ async fn a_flood_of_interim_responses_ends_at_the_limit() {
     }
     assert_eq!(
         Failure::HeadTooLarge.to_string(),
-        "more than 64 KiB before the end of the answer's headers"
+        "more than 64 KiB before the end of the response's headers"
     );
 }
 

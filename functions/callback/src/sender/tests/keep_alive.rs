@@ -88,7 +88,7 @@ async fn a_reused_connection_that_ends_is_replaced_at_once() {
     }
 }
 
-/// The receiver has processed the request, so an invalid answer is no reason to send it again.
+/// The receiver has processed the request, so an invalid response is no reason to send it again.
 #[tokio::test]
 async fn an_invalid_response_on_a_reused_connection_costs_no_second_request() {
     let large = format!("HTTP/1.1 200 OK\r\nlarge: {}\r\n\r\n", "x".repeat(1 << 20));
@@ -116,7 +116,7 @@ async fn an_invalid_response_on_a_reused_connection_costs_no_second_request() {
         let mut stream = reusable(&sender, &receiver, &to).await;
         let responses = async {
             read_request(&mut stream).await;
-            // The sender does not read all of a large answer.
+            // The sender does not read all of a large response.
             let _ = stream.write_all(response.as_bytes()).await;
             stream
         };

@@ -18,7 +18,7 @@ fn start_receiver(change: impl FnOnce(&mut CertificateParams)) -> (u16, RootCert
     start_receiver_that_sends("", "content-length: 0\r\n", change)
 }
 
-/// The same, with interim responses before the answer and these headers in it.
+/// The same, with interim responses before the response and these headers in it.
 fn start_receiver_that_sends(
     interim: &str,
     headers: &str,

@@ -218,7 +218,7 @@ impl Errors {
 
     fn of(mut errors: Vec<ErrorObject>) -> Self {
         if errors.is_empty() {
-            // A failed operation always has an error. If one had none, its answer must still not
+            // A failed operation always has an error. If one had none, its response must still not
             // look like a success.
             let detail = "the operation failed without a reason";
             errors.push(ErrorObject::new(ErrorCode::InternalError, detail));

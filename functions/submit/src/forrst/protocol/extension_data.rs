@@ -208,7 +208,7 @@ impl IdempotencyData {
 }
 
 /// The time until which a key is valid at least. An operation is kept for its retention after its
-/// end, which for one that has not ended is not before `now`: a later answer never has an earlier
+/// end, which for one that has not ended is not before `now`: a later response never has an earlier
 /// time.
 fn held_until(operation: &Operation, now: Timestamp) -> Timestamp {
     if operation.status().is_terminal() {

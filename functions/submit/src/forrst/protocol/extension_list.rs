@@ -40,7 +40,7 @@ pub struct CallbackRequest<'a> {
 }
 
 impl Extensions {
-    /// Whether the caller wants the answer at once.
+    /// Whether the caller wants the response at once.
     #[must_use]
     pub fn prefers_async(&self) -> bool {
         let asynchronous = self.asynchronous.as_ref();

@@ -13,7 +13,7 @@ use shared::request::{Fields, IDEMPOTENCY_KEY_RULE, Invalid, Members, is_idempot
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AsyncOptions {
-    /// Whether the caller wants the answer at once.
+    /// Whether the caller wants the response at once.
     pub preferred: bool,
     /// Not checked yet.
     pub callback_url: Option<String>,
@@ -37,7 +37,7 @@ impl AsyncOptions {
     }
 }
 
-/// Options of `idempotency`. A `ttl` is ignored: the answer says how long the key is valid.
+/// Options of `idempotency`. A `ttl` is ignored: the response says how long the key is valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyOptions {
     /// The key, 1 to 255 printable ASCII characters.

@@ -1,4 +1,4 @@
-//! Responses: the envelope of an answer.
+//! The envelope of a response.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use shared::http::Response;
 /// The HTTP status of every success.
 const OK: u16 = 200;
 
-/// A result or errors, with the answers of extensions.
+/// A result or errors, with the data of extensions.
 #[derive(Debug, Clone)]
 pub struct ForrstResponse {
     echo: Echo,
@@ -103,14 +103,14 @@ impl ForrstResponse {
         self
     }
 
-    /// Adds an extension's answer after those that the response has.
+    /// Adds an extension's data after that of others.
     #[must_use]
     pub fn with(mut self, extension: impl Into<ExtensionData>) -> Self {
         self.extensions.push(extension.into());
         self
     }
 
-    /// The HTTP answer, `took` after the request arrived. Adds how to retry when a retry can
+    /// The HTTP response, `took` after the request arrived. Adds how to retry when a retry can
     /// overcome the errors.
     #[must_use]
     pub fn into_http_response(mut self, took: Duration) -> Response {

@@ -29,7 +29,7 @@ pub enum RetryStrategy {
 
 impl RetryData {
     /// For an error with this code; `None` for one that a retry would meet again. The numbers are
-    /// the protocol's (`extensions/retry.md` of its specification, which both leaves this answer
+    /// the protocol's (`extensions/retry.md` of its specification, which both leaves this response
     /// out for such codes and shows it with `"allowed": false`; Ferry leaves it out).
     #[must_use]
     pub const fn of(code: ErrorCode) -> Option<Self> {

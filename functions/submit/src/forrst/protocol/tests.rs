@@ -1,4 +1,4 @@
-//! Tables of errors with their places and of answers, and a property: every request is answered.
+//! Tables of errors with their places and of responses, and a property: every request is answered.
 
 mod envelope;
 mod extension_list;

@@ -6,7 +6,7 @@ use std::str::FromStr;
 /// An extension that Ferry supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExtensionName {
-    /// The work continues after the answer.
+    /// The work continues after the response.
     Async,
     /// A callback reports its end.
     Webhook,

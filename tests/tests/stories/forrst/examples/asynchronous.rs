@@ -34,7 +34,7 @@ fn report(id: &str, options: &Value) -> Value {
     })
 }
 
-/// The answer to a deferred call.
+/// The response to a deferred call.
 fn accepted(id: &str, operation_id: &Value) -> Value {
     json!({
         "protocol": protocol(),

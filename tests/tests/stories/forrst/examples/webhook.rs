@@ -83,7 +83,7 @@ async fn every_example_of_the_webhook_page_works() {
     });
     page.ruled(3, "as the page has it", &body, &delivery.verified());
 
-    // The receiver's answer: only its status counts.
+    // The receiver's response: only its status counts.
     let shown = world.show(id.as_str().unwrap()).await;
     let delivered = json!({"status": "delivered", "attempts": [{"status_code": 200}]});
     page.ruled(4, "as the page has it", &delivered, &shown["callback"]);

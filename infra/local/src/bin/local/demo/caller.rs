@@ -28,7 +28,7 @@ pub(super) enum CallError {
     Unanswered(#[from] reqwest::Error),
     #[error("the API answers {status}: {body}")]
     Refused { status: StatusCode, body: String },
-    #[error("the API's answer is not an operation")]
+    #[error("the API's response is not an operation")]
     Malformed(#[from] serde_json::Error),
 }
 

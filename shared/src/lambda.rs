@@ -25,8 +25,8 @@ pub const CANNOT_RUN: &str = "cannot run: ";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("work ignored its abort; the process has to end")]
 pub struct EndProcess {
-    /// Whether a caller's cancel or deadline caused it, as opposed to a fault of this version of
-    /// the function.
+    /// Whether a caller's cancel or deadline caused it. False when a limit or a late heartbeat of
+    /// this release did.
     pub is_caused_by_caller: bool,
 }
 

@@ -1,8 +1,8 @@
 //! What an owner may do with operations: submit, read, wait, list, cancel, erase and redeliver.
 //!
-//! The rules that REST, Forrst and the operator tool share are here, with the audit record: a
-//! protocol translates its requests to these calls, and their outcomes to its responses. Nothing
-//! here knows how a request arrived or how its response looks.
+//! The rules that REST, Forrst and the operator tool share are here, with the audit record. The
+//! code of each protocol translates requests to these calls, and outcomes to responses. Nothing
+//! here depends on how a request arrived or what its response contains.
 
 mod accept;
 mod cancel;
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub use self::accept::{AcceptOutcome, Submissions};
 pub use self::cancel::RepeatedCancel;
-pub use self::erase::forget;
+pub use self::erase::erase_for_operator;
 pub use self::redeliver::RedeliverOutcome;
 pub use self::submission::{
     Deadline, IdempotencyKey, RequestedCallback, Submission, SubmissionError, SubmissionParts,
@@ -81,7 +81,7 @@ pub struct Operations {
 }
 
 impl Operations {
-    /// Operations in this table, whose callback messages go to this queue.
+    /// Operations in this table, whose wake-ups go to this queue.
     #[must_use]
     pub fn new(
         store: Store,
@@ -143,8 +143,8 @@ impl Operations {
             };
             match read.filter(|read| read.create_id == operation.create_id) {
                 Some(read) => operation = read,
-                // It ended, and its owner has erased it since: the last read is all there is to
-                // answer with.
+                // It ended, and its owner has erased it since: so the response shows the operation
+                // as it was last read.
                 None => break,
             }
         }

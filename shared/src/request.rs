@@ -1,7 +1,7 @@
 //! What callers send, whichever protocol they speak: the rules that REST and Forrst share.
 //!
-//! A protocol reads its own form with these types; nothing here knows how a request arrives or how
-//! its response looks.
+//! The code of each protocol reads its own form with these types. Nothing here depends on how a
+//! request arrives or what its response contains.
 
 mod cursor;
 mod error_code;

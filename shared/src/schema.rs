@@ -1,7 +1,8 @@
 //! Validation of arguments against the JSON Schema that callers see.
 //!
 //! Every error is reported, each with its own pointer, in JSON's terms. The crate `jsonschema`
-//! makes up a third of `submit`, so the other functions must not use this module.
+//! makes up a third of `submit`'s binary, so the `main` of no other function may reach this module.
+//! The worker's does not reach `worker::run_by_name`, which the program `local` calls.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;

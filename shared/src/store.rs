@@ -4,8 +4,8 @@
 //! its whole condition and asks for the old item when the condition fails. The old item shows what
 //! happened instead: a lost race is an outcome, not an error. A lost response is not a lost race
 //! either: the SDK retries the request, the retry finds what the first request wrote, and the
-//! tokens in it show that the write was ours. Payload items are written once under a random key,
-//! and deleted without a condition.
+//! tokens in it show that the write was ours. Payload items are put once, under a random key; only
+//! their expiry is ever updated. They are deleted without a condition.
 //!
 //! If a condition here is wrong, a late worker overwrites a terminal state, and no layer above this
 //! one would notice.

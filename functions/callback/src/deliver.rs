@@ -1,7 +1,8 @@
 //! Serves a wake-up: POST, record the attempt, send the next wake-up if one is needed, acknowledge.
 //!
-//! After a crash between POST and record, the returned message makes the POST again. After a
-//! crash between record and next wake-up, it finds the attempt recorded and sends the wake-up.
+//! After a crash between POST and record, the message comes back and the sender posts again. After
+//! a crash between record and next wake-up, the sender finds the attempt on record and sends the
+//! wake-up.
 
 use std::time::Duration;
 
@@ -38,21 +39,21 @@ pub(crate) enum ServeError {
 
 impl Handler {
     pub(crate) async fn serve_wake_up(&self, received: &ReceivedMessage) -> Disposition {
-        let message = match WakeUp::parse(&received.body, received.group.clone()) {
-            Ok(message) => message,
+        let wake_up = match WakeUp::parse(&received.body, received.group.clone()) {
+            Ok(wake_up) => wake_up,
             Err(error) => return self.return_after_error(received, &error.to_string()).await,
         };
-        record_operation_id(&message.operation_id);
-        let outcome = self.deliver_due(&message, received.sent_at).await;
+        record_operation_id(&wake_up.operation_id);
+        let outcome = self.deliver_due(&wake_up, received.sent_at).await;
         self.acknowledge_if_served(received, outcome).await
     }
 
     /// Serves a wake-up that ten receives failed to serve. Its callback may have been delivered by
-    /// another wake-up. If it is still due, this counts as a failed attempt and the schedule goes
-    /// on, so that trouble on Ferry's side does not give up a callback at once.
+    /// another wake-up. If it is still due, this counts as a failed attempt and the schedule
+    /// continues: a failure of Ferry's must not end a callback.
     pub(crate) async fn serve_dead_letter(&self, received: &ReceivedMessage) -> Disposition {
-        let message = match WakeUp::parse(&received.body, received.group.clone()) {
-            Ok(message) => message,
+        let wake_up = match WakeUp::parse(&received.body, received.group.clone()) {
+            Ok(wake_up) => wake_up,
             Err(error @ MessageError::NewerFormat(_)) => {
                 return self.return_after_error(received, &error.to_string()).await;
             }
@@ -63,24 +64,24 @@ impl Handler {
                 return Disposition::Acknowledge;
             }
         };
-        record_operation_id(&message.operation_id);
-        let outcome = self.record_missed_attempt(&message, received.sent_at).await;
+        record_operation_id(&wake_up.operation_id);
+        let outcome = self.record_missed_attempt(&wake_up, received.sent_at).await;
         self.acknowledge_if_served(received, outcome).await
     }
 
-    async fn deliver_due(&self, message: &WakeUp, sent_at: Timestamp) -> Result<(), ServeError> {
-        let Some(due) = self.due_callback(message, sent_at).await? else {
+    async fn deliver_due(&self, wake_up: &WakeUp, sent_at: Timestamp) -> Result<(), ServeError> {
+        let Some(due) = self.due_callback(wake_up, sent_at).await? else {
             return Ok(());
         };
         let (operation, url) = (due.operation(), &due.callback().url);
         let turn = match self.receivers.turn(&operation.owner, url).await {
             Ok(turn) => turn,
-            Err(busy) => return self.defer(message, &due, &busy).await,
+            Err(busy) => return self.defer(wake_up, &due, &busy).await,
         };
         let now = self.clock.now();
         let Some(payloads) = self.store.payloads(operation, now).await? else {
             // Erased or expired since the head was read; `find` logs which.
-            self.find(message, sent_at, self.clock.now()).await?;
+            self.find(wake_up, sent_at, self.clock.now()).await?;
             return Ok(());
         };
         let (attempt, retry_after) = self.attempt(&due, &payloads).await;
@@ -99,11 +100,11 @@ impl Handler {
     /// which record one chain of attempts.
     async fn defer(
         &self,
-        message: &WakeUp,
+        wake_up: &WakeUp,
         due: &DueCallback,
         busy: &Busy,
     ) -> Result<(), ServeError> {
-        let deferrals = message.deferrals.saturating_add(1);
+        let deferrals = wake_up.deferrals.saturating_add(1);
         let now = self.clock.now();
         let Some(delay) = deferral(deferrals, busy.pause, self.random.fraction()) else {
             let attempt = attempt_without_post(now, "the receiver was busy with other callbacks");
@@ -125,10 +126,10 @@ impl Handler {
 
     async fn record_missed_attempt(
         &self,
-        message: &WakeUp,
+        wake_up: &WakeUp,
         sent_at: Timestamp,
     ) -> Result<(), ServeError> {
-        let Some(due) = self.due_callback(message, sent_at).await? else {
+        let Some(due) = self.due_callback(wake_up, sent_at).await? else {
             return Ok(());
         };
         tracing::warn!("callback attempt counts as failed: its message is a dead letter");
@@ -176,8 +177,8 @@ impl Handler {
     /// message would then leave a due callback without one.
     async fn schedule_fallback(&self, due: &DueCallback) -> Result<(), ServeError> {
         let now = self.clock.now();
-        let message = WakeUp::of(due.operation());
-        let current = self.find(&message, now, now).await?;
+        let wake_up = WakeUp::of(due.operation());
+        let current = self.find(&wake_up, now, now).await?;
         let Some(current) = current.and_then(DueCallback::of) else {
             return Ok(());
         };
@@ -185,8 +186,8 @@ impl Handler {
         Ok(self.schedule_wake_up(&current, at, now).await?)
     }
 
-    /// Sends a wake-up that asks for no redelivery: its round has begun, and must not begin again
-    /// after its end.
+    /// Sends a wake-up without a redelivery request: the round has begun, and a second start after
+    /// its end would repeat it.
     pub(crate) async fn schedule_wake_up(
         &self,
         due: &DueCallback,
@@ -218,12 +219,12 @@ impl Handler {
         let webhook_id = due.operation().webhook_id();
         let exchange = self.sender.post(&url, &signer, &webhook_id, body).await;
         let (status_code, error, retry_after) = match exchange.outcome {
-            Outcome::Answered {
+            Outcome::Responded {
                 status,
                 retry_after,
             } => (Some(status), None, retry_after),
             Outcome::Failed { reason } => {
-                tracing::info!(?reason, "the receiver did not answer");
+                tracing::info!(?reason, "the POST failed: no valid response");
                 (None, Some(reason.to_string()), None)
             }
         };

@@ -13,18 +13,18 @@ use crate::Handler;
 use crate::deliver::ServeError;
 
 impl Handler {
-    /// The callback of a wake-up whose next attempt may be made now. If it is too early, schedules
-    /// a later wake-up and returns `None`.
+    /// The callback that a wake-up names, if its next attempt may be made now. If it is too early,
+    /// schedules a later wake-up and returns `None`.
     pub(crate) async fn due_callback(
         &self,
-        message: &WakeUp,
+        wake_up: &WakeUp,
         sent_at: Timestamp,
     ) -> Result<Option<DueCallback>, ServeError> {
         let now = self.clock.now();
-        let Some(operation) = self.find(message, sent_at, now).await? else {
+        let Some(operation) = self.find(wake_up, sent_at, now).await? else {
             return Ok(None);
         };
-        let Some(due) = self.in_round(message, operation, now).await? else {
+        let Some(due) = self.due_or_started(wake_up, operation, now).await? else {
             return Ok(None);
         };
         if let Some(at) = due.not_before(now) {
@@ -40,13 +40,13 @@ impl Handler {
     /// The operation of a wake-up, if its record is there and of the message's incarnation.
     pub(crate) async fn find(
         &self,
-        message: &WakeUp,
+        wake_up: &WakeUp,
         sent_at: Timestamp,
         now: Timestamp,
     ) -> Result<Option<Operation>, StoreError> {
         let found = self
             .store
-            .find(&message.operation_id, &message.create_id, now)
+            .find(&wake_up.operation_id, &wake_up.create_id, now)
             .await?;
         match found {
             Lookup::Present(operation) => {
@@ -55,7 +55,7 @@ impl Handler {
             }
             Lookup::Erased => tracing::info!("callback not sent: the owner erased the operation"),
             Lookup::Expired(operation)
-                if operation.callback_is_due() || starts_round(message, &operation) =>
+                if operation.callback_is_due() || starts_round(wake_up, &operation) =>
             {
                 drop_callback();
             }
@@ -81,14 +81,14 @@ impl Handler {
         Ok(None)
     }
 
-    /// The operation's callback if it is due, or because this message starts a round.
-    async fn in_round(
+    /// The operation's callback, if it is due or becomes due because this message starts a round.
+    async fn due_or_started(
         &self,
-        message: &WakeUp,
+        wake_up: &WakeUp,
         operation: Operation,
         now: Timestamp,
     ) -> Result<Option<DueCallback>, StoreError> {
-        if !starts_round(message, &operation) {
+        if !starts_round(wake_up, &operation) {
             return Ok(DueCallback::of(operation));
         }
         // A crash after this leaves the callback due, and this message to come back to it. If
@@ -99,8 +99,8 @@ impl Handler {
     }
 }
 
-fn starts_round(message: &WakeUp, operation: &Operation) -> bool {
-    let attempts_made = message.redeliver_after_attempts;
+fn starts_round(wake_up: &WakeUp, operation: &Operation) -> bool {
+    let attempts_made = wake_up.redeliver_after_attempts;
     attempts_made.is_some_and(|attempts_made| operation.starts_round(attempts_made))
 }
 

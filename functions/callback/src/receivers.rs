@@ -47,7 +47,8 @@ pub(crate) struct Busy {
 }
 
 impl Receivers {
-    /// `timeout` is a delivery's: one that uses it up is slow, even if it is short.
+    /// `timeout` is that of one delivery. A delivery that times out counts as slow even if the
+    /// timeout is below [`CALLBACK_SLOW`].
     pub(crate) fn new(timeout: Duration, clock: Arc<dyn Clock>) -> Self {
         Self {
             by_name: Mutex::default(),

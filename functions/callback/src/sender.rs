@@ -42,7 +42,7 @@ mod retry_after;
 const PRODUCT: &str = concat!("Ferry/", env!("CARGO_PKG_VERSION"));
 
 /// The part of a POST's time that its connection may take, lookup and TLS handshake included. A
-/// receiver that is up answers these at once, and the rest is left for its response.
+/// receiver that is up completes these quickly; the remaining time is for its response.
 const CONNECT_PART: f64 = 0.8;
 
 /// How long an idle connection is kept: enough for a burst of callbacks to one receiver. Receivers
@@ -51,11 +51,11 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How much of a response's body is read and discarded, in bytes. After a short body the connection
 /// can be used again; a long one is not worth the time.
-const ANSWER_BODY_BYTES_MAX: usize = 4096;
+const RESPONSE_BODY_BYTES_MAX: usize = 4096;
 
 /// How often the connection's task gets a turn to deliver a body that came with its headers. This
 /// takes no time: bytes that have not arrived are not waited for.
-const ANSWER_BODY_TURNS: usize = 4;
+const RESPONSE_BODY_TURNS: usize = 4;
 
 /// Posts callbacks. One per process, since it keeps connections.
 pub struct Sender {
@@ -93,7 +93,7 @@ pub struct Exchange {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// The receiver's headers came within the timeout, whatever became of the body.
-    Answered {
+    Responded {
         status: u16,
         /// The wait that the receiver asked for with a 429 or 503, at most an hour.
         retry_after: Option<Duration>,
@@ -107,7 +107,7 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// When the TLS library cannot be set up, which is a fault of the build.
+    /// When the TLS library cannot be set up: the build is wrong.
     pub fn new(
         roots: RootCertStore,
         allowed: AllowedNetworks,
@@ -157,9 +157,9 @@ impl Sender {
         })
     }
 
-    /// Signs `body` and posts it to `url`, and once more if a reused connection ended before a
-    /// response. `webhook_id` is the same on every attempt of one callback and contains no full
-    /// stop. The time, and so the signature, are those of this attempt.
+    /// Signs `body` and posts it to `url`, and once more if a reused connection ended before the
+    /// response arrived. `webhook_id` is the same on every attempt of one callback and contains no
+    /// full stop. The time, and so the signature, are those of this attempt.
     pub async fn post(
         &self,
         url: &CallbackUrl,
@@ -169,7 +169,7 @@ impl Sender {
     ) -> Exchange {
         let started_at = self.clock.now();
         let deadline = started_at + self.timeout;
-        let answer = async {
+        let response = async {
             let clients = self.clients_for(url)?;
             let timestamp_secs = started_at.as_secs();
             let signature = signer.sign(webhook_id, timestamp_secs, &body);
@@ -181,21 +181,22 @@ impl Sender {
                 .header("webhook-timestamp", timestamp_secs)
                 .header("webhook-signature", signature)
                 .body(Full::from(body))
-                .map_err(|_| Failure::NoResponse)?;
-            let answer = self.send(clients, request).await;
-            answer.map_err(|error| Failure::of(&error))
+                // Not expected, since the URL was checked: it counts as a failed attempt.
+                .map_err(|_| Failure::NoValidResponse)?;
+            let response = self.send(clients, request).await;
+            response.map_err(|error| Failure::of(&error))
         };
-        let answer = before(self.clock.sleep_until(deadline), answer).await;
+        let response = before(self.clock.sleep_until(deadline), response).await;
         // The response is complete with its headers, so the body's time does not count.
         let ended_at = self.clock.now();
         // Compared again, since a timer fires late on a busy thread.
-        let outcome = match answer.filter(|_| ended_at < deadline) {
+        let outcome = match response.filter(|_| ended_at < deadline) {
             None => Outcome::Failed {
                 reason: Failure::TimedOut,
             },
             Some(Err(reason)) => Outcome::Failed { reason },
             Some(Ok(response)) => {
-                let outcome = answered(response.status(), response.headers(), ended_at);
+                let outcome = outcome_of_response(response.status(), response.headers(), ended_at);
                 drain(response.into_body()).await;
                 outcome
             }
@@ -207,9 +208,9 @@ impl Sender {
         }
     }
 
-    /// Sends a request, and once more on a fresh connection if a reused one ended before a
-    /// response, as it does when its receiver has closed it. The receiver may have processed the
-    /// first request: it recognises the second by its `webhook-id`.
+    /// Sends a request, and once more on a fresh connection if a reused one ended before the
+    /// response arrived, as it does when its receiver has closed it. The receiver may have
+    /// processed the first request: it recognises the second by its `webhook-id`.
     ///
     /// The library itself repeats a request only while nothing of it has been written, so no
     /// request is sent three times.
@@ -222,8 +223,8 @@ impl Sender {
         match clients.keep_alive.request(request).await {
             Ok(response) => {
                 let extensions = response.extensions();
-                connector::has_answered(extensions);
-                self.reusable.answered(extensions, self.clock.now());
+                connector::refill_allowance(extensions);
+                self.reusable.record_response(extensions, self.clock.now());
                 Ok(response)
             }
             Err(error) if self.reusable.ended(&error) => {
@@ -267,7 +268,7 @@ fn client(connector: Connector, idle_max: usize) -> HttpClient {
 
 /// The URL as parsed by the library that checked its host: with a path, and escaped where needed.
 fn wire_form(url: &CallbackUrl) -> Result<String, Failure> {
-    let parsed = Url::parse(url.as_str()).map_err(|_| Failure::NoResponse)?;
+    let parsed = Url::parse(url.as_str()).map_err(|_| Failure::NoValidResponse)?;
     Ok(parsed.into())
 }
 
@@ -282,10 +283,10 @@ async fn before<T>(
     }
 }
 
-fn answered(status: StatusCode, headers: &HeaderMap, now: Timestamp) -> Outcome {
+fn outcome_of_response(status: StatusCode, headers: &HeaderMap, now: Timestamp) -> Outcome {
     let may_ask_for_wait =
         status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE;
-    Outcome::Answered {
+    Outcome::Responded {
         status: status.as_u16(),
         retry_after: may_ask_for_wait
             .then(|| retry_after::read(headers, now))
@@ -294,11 +295,11 @@ fn answered(status: StatusCode, headers: &HeaderMap, now: Timestamp) -> Outcome 
 }
 
 /// Reads the part of a response's body that has arrived. If that is all of it, the connection can
-/// be used again. Otherwise it is closed, since nothing may go on reading when the invocation
-/// answers.
+/// be used again. Otherwise it is closed, since nothing may keep reading once the invocation has
+/// responded.
 async fn drain(mut body: Incoming) {
     let (mut bytes, mut turns) = (0, 0);
-    while bytes <= ANSWER_BODY_BYTES_MAX && turns < ANSWER_BODY_TURNS {
+    while bytes <= RESPONSE_BODY_BYTES_MAX && turns < RESPONSE_BODY_TURNS {
         match body.frame().now_or_never() {
             Some(Some(Ok(frame))) => bytes += frame.data_ref().map_or(0, Bytes::len),
             Some(_) => return,

@@ -1,4 +1,5 @@
-//! Shows, lists, cancels, erases and redelivers operations: every HTTP route but the submit.
+//! Shows, lists, cancels, erases and redelivers operations: every route but `POST /operations` and
+//! `POST /forrst`.
 
 mod cancel;
 mod erase;
@@ -55,11 +56,11 @@ impl Handler {
     pub async fn handle(&self, event: GatewayEvent) -> GatewayResponse {
         let request = Request::new(event, &self.requests);
         let span = request_span(&request.id);
-        let response = self.answer(&request).instrument(span).await;
+        let response = self.response_to(&request).instrument(span).await;
         response.into_gateway_response(&request.id)
     }
 
-    async fn answer(&self, request: &Request) -> Response {
+    async fn response_to(&self, request: &Request) -> Response {
         if let Ok(id) = request.operation_id() {
             record_operation_id(&id);
         }

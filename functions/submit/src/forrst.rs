@@ -37,7 +37,7 @@ struct Context<'a> {
     trace: Option<&'a Trace>,
 }
 
-/// Why a call does not get the response that it asks for.
+/// Why a call gets errors.
 enum CallError {
     /// The call is refused, and these say why.
     Refused(Errors),
@@ -291,7 +291,7 @@ impl Handler {
 }
 
 fn body(request: &Request) -> Result<&[u8], Problem> {
-    // Only POST has a route here; any other method is answered 405.
+    // Only POST has a route here; any other method gets 405.
     Route::of(request)?;
     request.json_body(BODY_BYTES_MAX)
 }

@@ -90,11 +90,11 @@ impl Handler {
     pub async fn handle(&self, event: GatewayEvent) -> GatewayResponse {
         let request = Request::new(event, &self.requests);
         let span = request_span(&request.id);
-        let response = self.answer(&request).instrument(span).await;
+        let response = self.response_to(&request).instrument(span).await;
         response.into_gateway_response(&request.id)
     }
 
-    async fn answer(&self, request: &Request) -> Response {
+    async fn response_to(&self, request: &Request) -> Response {
         if request.route == Route::CallForrst.path() {
             return self.forrst(request).await;
         }

@@ -74,8 +74,8 @@ fn read(body: &[u8], key: Option<&str>) -> Result<(SubmissionParts, Fields), Pro
             key,
             pointer: IDEMPOTENCY_KEY_POINTER.to_owned(),
         }),
-        Err(fault) => {
-            fields.reject_at(fault.pointer, fault.detail);
+        Err(error) => {
+            fields.reject_at(error.pointer, error.detail);
             None
         }
     });

@@ -19,7 +19,7 @@ impl ReceivedDispatch<'_> {
         self.return_with_backoff().await
     }
 
-    /// The operation expired before a worker sent its callback's message, after an outage longer
+    /// The operation expired before a worker sent its wake-up, after an outage longer
     /// than its retention. The callback is lost, and counted once its message is no longer needed.
     pub(crate) async fn expired_with_callback(&self, now: Timestamp) -> Disposition {
         if self.is_past_creation(now) {

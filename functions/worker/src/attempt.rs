@@ -41,13 +41,14 @@ enum HoldEnd {
     Lost,
 }
 
-/// Who is to blame if work ignores its abort.
+/// Why an attempt was aborted. Decides whether an exit for work that ignores its abort counts as
+/// the caller's.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum AbortCause {
     /// The caller's cancel or deadline.
     Caller,
-    /// A limit of this version of the function, or its late heartbeats.
-    Version,
+    /// A limit of this release of the worker, or its late heartbeats.
+    Release,
 }
 
 impl Handler {
@@ -101,11 +102,11 @@ impl Handler {
         let outcome = match hold_end {
             HoldEnd::WorkEnded(ended) => AttemptOutcome::from(ended),
             HoldEnd::TimedOut => {
-                // The caller chose the operation's deadline; this version set the other two limits.
+                // The caller chose the operation's deadline; this release set the other two limits.
                 let cause = if deadline == operation.deadline_at {
                     AbortCause::Caller
                 } else {
-                    AbortCause::Version
+                    AbortCause::Release
                 };
                 self.join_aborted(&mut work, cause).await;
                 AttemptOutcome::TimedOut
@@ -115,8 +116,8 @@ impl Handler {
                 return abandon(operation);
             }
             HoldEnd::Lost => {
-                // A version whose heartbeats come too late loses its leases to other workers.
-                self.join_aborted(&mut work, AbortCause::Version).await;
+                // A release whose heartbeats come too late loses its leases to other workers.
+                self.join_aborted(&mut work, AbortCause::Release).await;
                 return abandon(operation);
             }
         };
@@ -139,7 +140,8 @@ impl Handler {
         // The claim's time, not its response's: the lease runs from it.
         let mut written_at = held.operation().updated_at;
         loop {
-            // A report that is already marked as seen is still written once its second has come.
+            // Marks the report as seen. It is written all the same, once [`PROGRESS_INTERVAL`] has
+            // passed.
             let report = reports.borrow_and_update().clone();
             let report = report.filter(|report| is_progress(report, shown.as_ref()));
             let wait = if report.is_some() {
@@ -209,8 +211,8 @@ impl Handler {
             _ = work => {}
             () = self.clock.sleep_until(self.clock.now() + ABORT_GRACE) => {
                 self.has_stuck_work.store(true, Ordering::Relaxed);
-                self.has_stuck_work_without_caller
-                    .fetch_or(cause == AbortCause::Version, Ordering::Relaxed);
+                self.release_has_stuck_work
+                    .fetch_or(cause == AbortCause::Release, Ordering::Relaxed);
             }
         }
     }

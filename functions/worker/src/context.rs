@@ -102,10 +102,10 @@ impl Context {
         (self.report)(report);
     }
 
-    /// Whether the attempt was aborted: by a cancel, by a time limit, or because its lease was lost.
-    /// What work returns after that is discarded. Work that awaits is dropped by then. Work that
-    /// computes for long must check this regularly: if it is still running five seconds after its
-    /// abort, the worker process exits.
+    /// Whether the attempt was aborted: by a cancel, by a time limit, or because its lease was
+    /// lost. What work returns after that is discarded. Work that awaits is dropped by then. Work
+    /// that computes for long must check this regularly: if it is still running five seconds after
+    /// its abort, the worker process exits.
     #[must_use]
     pub fn is_aborted(&self) -> bool {
         *self.aborted.borrow()
@@ -142,8 +142,8 @@ impl Context {
 ///
 /// Attempts share connections, one after another and within a batch. Each attempt has its own
 /// runtime, which ends with it, so the process's runtime drives what a client sends. That runtime
-/// rests between two invocations: an idle connection may be frozen; a request may not, and ends
-/// with the work that made it.
+/// does not run between two invocations: an idle connection may be frozen; a request may not, and
+/// ends with the work that made it.
 #[derive(Debug)]
 pub struct Clients {
     environment: Environment,

@@ -24,7 +24,8 @@ impl Handler {
             Ok(received) => received,
             Err(error) => return self.return_unread(received, &error).await,
         };
-        // By the message's function: a claim to find out the record's would use up an attempt.
+        // By the function that the message names: only a claim shows the record's, and a claim uses
+        // up an attempt.
         if let Err(missing) = self.runners.find_for(&received.message) {
             return self.wait_for_deployment(&received, missing).await;
         }

@@ -1,4 +1,4 @@
-//! The end of an operation: its callback's message, and then the acknowledgement of the dispatch
+//! The end of an operation: its callback's wake-up, then the acknowledgement of the dispatch
 //! message.
 
 use shared::domain::limits::CALLBACK_FALLBACK_DELAY_SECS;
@@ -14,9 +14,9 @@ use crate::Handler;
 use crate::received::{INSPECT_AGAIN_SECS, ReceivedDispatch};
 
 impl Handler {
-    /// This worker ended the operation. Its due callback gets its message, and only then is the
-    /// dispatch message acknowledged: a crash in between brings the dispatch message back, to find
-    /// the callback still due.
+    /// This worker ended the operation. It sends a wake-up for a due callback, and only then
+    /// acknowledges the dispatch message: a crash in between brings the dispatch message back, to
+    /// find the callback still due.
     pub(crate) async fn acknowledge_ended(&self, operation: &Operation) -> Disposition {
         self.send_wake_up_and_acknowledge(operation, 0).await
     }
@@ -43,7 +43,7 @@ impl Handler {
             Ok(()) => Disposition::Acknowledge,
             Err(error) => {
                 tracing::error!(
-                    "no callback message sent, so the dispatch message comes back: {}",
+                    "wake-up not sent; the dispatch message comes back and sends it then: {}",
                     chain(&error)
                 );
                 Disposition::Return

@@ -1,11 +1,11 @@
 //! The `worker` function: receives dispatch messages, runs the work of their operations, and
 //! records the outcomes.
 //!
-//! A message is acknowledged only when its operation has ended and its due callback has a message
+//! A message is acknowledged only when its operation has ended and its due callback has a wake-up
 //! in the callback queue. Until then it comes back, and the worker that receives it continues where
 //! a crash stopped the last one. There is no sweeper.
 //!
-//! The way of a message through [`Handler`]: `dispatch` claims its operation, `attempt` runs the
+//! A message's path through [`Handler`]: `dispatch` claims its operation, `attempt` runs the
 //! work, `attempt::outcome` records how it ended, and `ended` sends the callback's wake-up and
 //! acknowledges. `absent` serves a message whose record is missing or another incarnation's;
 //! `dead_letter` one from the dead-letter queue; `inspect` acts on a record without a claim, for
@@ -58,7 +58,7 @@ pub struct Handler {
     /// Some work ignored its abort.
     has_stuck_work: AtomicBool,
     /// Some work ignored an abort that no caller's cancel or deadline caused.
-    has_stuck_work_without_caller: AtomicBool,
+    release_has_stuck_work: AtomicBool,
 }
 
 /// Why a batch has no response. No message is acknowledged, so all come back.
@@ -99,7 +99,7 @@ impl Handler {
             clock,
             random,
             has_stuck_work: AtomicBool::new(false),
-            has_stuck_work_without_caller: AtomicBool::new(false),
+            release_has_stuck_work: AtomicBool::new(false),
         })
     }
 
@@ -127,9 +127,10 @@ impl Handler {
         let messages = received_messages(event, self.clock.now())?;
         let response = serve_batch(&messages, |received| self.serve(received, deadline)).await;
         if self.has_stuck_work.load(Ordering::Relaxed) {
-            // Lambda counts one error for the batch: a fault of this version outweighs a caller's.
+            // Lambda counts one error for the batch. It counts as the caller's only if callers
+            // caused all of it.
             return Err(BatchError::WorkStillRunning(EndProcess {
-                is_caused_by_caller: !self.has_stuck_work_without_caller.load(Ordering::Relaxed),
+                is_caused_by_caller: !self.release_has_stuck_work.load(Ordering::Relaxed),
             }));
         }
         Ok(response)

@@ -127,7 +127,7 @@ impl ReceivedDispatch<'_> {
         }
     }
 
-    /// Hides the message until a lease that begins or is renewed now has passed.
+    /// Sets the message's visibility timeout to a lease from now.
     pub(crate) async fn extend_visibility(&self, lease: Duration) -> Result<(), QueueError> {
         let lease_secs = u32::try_from(lease.as_secs()).unwrap_or(u32::MAX);
         self.source

@@ -1,8 +1,8 @@
 //! Runs work on a thread of the blocking pool, with its own async runtime.
 //!
 //! So the task that holds the operation stays responsive however long the work computes, and
-//! everything that the work spawned ends with its runtime. Nothing may keep running when the
-//! invocation answers: Lambda freezes the process then, and would thaw it inside the next
+//! everything that the work spawned ends with its runtime. Nothing may keep running once the
+//! invocation has responded: Lambda then freezes the process, and would thaw it inside the next
 //! invocation.
 
 use shared::domain::json::Json;

@@ -16,7 +16,9 @@ use shared::domain::id::OperationId;
 use shared::domain::operation::{Operation, Owner, State};
 use shared::domain::precondition::Preconditions;
 use shared::domain::time::Timestamp;
-use shared::operations::{CancelOutcome, EraseOutcome, Operations, RepeatedCancel, forget};
+use shared::operations::{
+    CancelOutcome, EraseOutcome, Operations, RepeatedCancel, erase_for_operator,
+};
 use shared::store::{Record, Store, StoreError};
 
 use crate::pace::Pace;
@@ -181,7 +183,7 @@ impl Erase {
     }
 
     async fn end(&self, id: &OperationId, pass: &mut Pass) -> Result<(), StoreError> {
-        let outcome = forget(&self.store, id, &self.owner, self.clock.now());
+        let outcome = erase_for_operator(&self.store, id, &self.owner, self.clock.now());
         match (outcome.await?, &self.cancel) {
             (EraseOutcome::Erased, _) => pass.erased += 1,
             // Gone, and in the index for a moment longer.

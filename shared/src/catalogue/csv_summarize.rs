@@ -16,13 +16,14 @@ pub struct CsvSummarize;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Args {
-    /// The table as CSV (RFC 4180). The first record names the columns. A byte order mark before it
-    /// is skipped, and so is a first line such as `sep=;`, which names the delimiter. Empty lines
-    /// are skipped, but below a header of one column each is an empty field.
+    /// The table as CSV (RFC 4180). The first record names the columns. A byte order mark at the
+    /// start is skipped, and so is a first line such as `sep=;`, which names the delimiter. Empty
+    /// lines are skipped, except in a table of one column, where each empty line below the header
+    /// is an empty field.
     pub csv: String,
-    /// The field separator. Default: the one that a `sep=` line names; otherwise the one that splits
-    /// the header into the most fields. Ties go to the one that splits the second record into as
-    /// many, then to the first of `,` `;` tab `|`.
+    /// The field separator. Default: the one that a `sep=` line names; otherwise the one that
+    /// splits the header into the most fields. Ties go to the one that splits the second record
+    /// into as many, then to the first of `,` `;` tab `|`.
     pub delimiter: Option<Delimiter>,
 }
 
@@ -64,8 +65,8 @@ impl Delimiter {
     }
 }
 
-/// A list of strings. The derived schema would have alternatives with a description each, and an
-/// error about those does not name them.
+/// An enumeration of strings. The derived schema has one `oneOf` branch for each delimiter, and an
+/// error about branches does not name the allowed values.
 impl JsonSchema for Delimiter {
     fn inline_schema() -> bool {
         true
@@ -104,7 +105,8 @@ pub struct Column {
     pub numbers: Option<Numbers>,
 }
 
-/// Statistics of a column of numbers: digits with a decimal point and an exponent.
+/// Statistics of a column of numbers. A number is digits, optionally with a sign, a decimal point
+/// and an exponent.
 ///
 /// A field with a leading zero (`007`) is text, and so is a number that a double cannot represent:
 /// `1e400`, or a whole number beyond 2^53 such as 9007199254740993. Fractions are rounded.

@@ -96,7 +96,7 @@ pub enum CallbackStatus {
     Waiting,
     /// The operation has ended, and the next attempt is to be made.
     Due,
-    /// The receiver answered 2xx.
+    /// The receiver responded with 2xx.
     Delivered,
     /// The receiver responded with 410: no further attempts.
     Gone,
@@ -155,7 +155,7 @@ impl FromStr for CallbackStatus {
 pub struct DeliveryAttempt {
     /// When it began.
     pub at: Timestamp,
-    /// `None` when the receiver did not answer.
+    /// `None` when there was no valid response.
     pub status_code: Option<u16>,
     /// Why there was no response: one of a few short sentences.
     pub error: Option<String>,

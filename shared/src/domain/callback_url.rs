@@ -1,9 +1,9 @@
 //! Which URLs Ferry may post an outcome to.
 //!
-//! A callback URL is checked twice: its text here, when it is submitted and whenever it is read
-//! back, and the addresses of its name when a connection is made ([`Reach::check`]). This module
-//! does not resolve names. If it is wrong, a URL means one host to its check and another to the
-//! HTTP client that connects.
+//! A callback URL is checked twice: its text here, when it is submitted and before every attempt,
+//! and the addresses of its name when a connection is made ([`Reach::check`]). This module does not
+//! resolve names. If it is wrong, this module reads one host from a URL and the HTTP client
+//! connects to another.
 //!
 //! The client reads URLs by the WHATWG rules, which repair them: they drop tabs and new lines, turn
 //! backslashes into slashes, decode the host and read `0x7f.1` as an address. So a reader that
@@ -31,8 +31,8 @@ pub struct CallbackUrl {
 }
 
 /// A refused URL. It displays what its caller may know: what is wrong with the text, but of a host
-/// only that it is refused, whichever networks are allowed. Otherwise the responses would map the
-/// operator's network.
+/// only that it is refused, whichever networks are allowed. Otherwise a caller could map the
+/// operator's network by trying URLs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{sentence}")]
 pub struct RefusedUrl {

@@ -28,9 +28,9 @@ pub struct DueCallback(Operation);
 /// What a delivery attempt leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeliveryOutcome {
-    /// The receiver answered 2xx.
+    /// The receiver responded with 2xx.
     Delivered,
-    /// The receiver answered 410.
+    /// The receiver responded with 410.
     Gone,
     /// The attempt failed; the next one is not made before this time.
     RetryAt(Timestamp),

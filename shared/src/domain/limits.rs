@@ -25,9 +25,10 @@ pub const PRECONDITION_VERSIONS_MAX: usize = 20;
 /// a response has its own limit.
 pub const ERRORS_LISTED_MAX: usize = 20;
 /// Values of a function's arguments that are checked for all errors at once: each value may have
-/// several. Beyond them only the first error is reported.
+/// several. Errors beyond them are reported only when these values have none, and then only the
+/// first.
 pub const ARGUMENT_VALUES_CHECKED_MAX: usize = 1000;
-/// Extensions of one request in an envelope: several times as many as exist.
+/// Extensions of one Forrst call: several times as many as exist.
 pub const EXTENSIONS_MAX: usize = 32;
 /// The name of an extension, in characters: a response repeats unknown names.
 pub const EXTENSION_URN_CHARS_MAX: usize = 255;
@@ -106,7 +107,7 @@ pub const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 /// How long work may take to end after it was aborted. After that the process exits, so that no
 /// work keeps running.
 pub const ABORT_GRACE: Duration = Duration::from_secs(5);
-/// Time reserved at the end of an invocation to record an outcome and answer.
+/// Time reserved at the end of an invocation to record an outcome and respond.
 pub const INVOCATION_MARGIN: Duration = Duration::from_secs(30);
 
 /// One try of one AWS call. The SDK sets no limit by default.
@@ -116,14 +117,15 @@ pub const CALL_TIMEOUT: Duration = Duration::from_secs(4);
 /// Tries of one AWS call.
 pub const CALL_TRIES_MAX: u32 = 3;
 
-/// A submit sends its message again when it has sent it longer ago than this and has not created
-/// the record yet.
+/// When more than this has passed since a submit sent its message, it sends the message again
+/// before it creates the record.
 pub const SEND_TO_CREATE_MAX: Duration = Duration::from_secs(30);
 /// A dispatch message older than this without a record will never have one. No submit lasts as
 /// long: its timeout, its own [`SEND_TO_CREATE_MAX`] and the five minutes for which a signature is
 /// valid add up to less.
 pub const PHANTOM_AGE: Duration = Duration::from_secs(15 * 60);
-/// The longest delay before a message without a record is received again, in seconds.
+/// The longest delay before a dispatch message that could not be served is received again, in
+/// seconds: without a record, unreadable, or while the store is unavailable.
 pub const RETURN_BACKOFF_SECS_MAX: u32 = 300;
 /// A message this old is sent afresh, long before the queue's retention would drop it.
 pub const MESSAGE_AGE_MAX: Duration = Duration::from_secs(6 * 86_400);
@@ -207,7 +209,7 @@ pub const CALLBACK_ERASED_AGE_MAX: Duration = Duration::from_secs(86_400);
 /// A callback's whole exchange, in seconds.
 pub const CALLBACK_TIMEOUT_SECS_DEFAULT: u32 = 5;
 pub const CALLBACK_TIMEOUT_SECS_MAX: u32 = 30;
-/// How long the process that ended an operation has to send the callback message and make the
+/// How long the process that ended an operation has to send the wake-up and make the
 /// attempt, in seconds, before a worker that finds the operation ended triggers the callback as
 /// well. Once an attempt is on record there is nothing left to trigger; before, the receiver would
 /// be called twice. It may still be called twice if its attempt is deferred for longer.
@@ -218,7 +220,7 @@ pub const CALLBACK_BODY_BYTES_MAX: usize = 64 * 1024;
 /// TLS handshake. Interim responses (1xx) count: HTTP allows any number of them, and they are read
 /// without a pause in which a deadline or another callback could run. Receivers' headers are far
 /// smaller.
-pub const CALLBACK_ANSWER_HEAD_BYTES_MAX: usize = 64 * 1024;
+pub const CALLBACK_RESPONSE_HEAD_BYTES_MAX: usize = 64 * 1024;
 /// How long the signing secrets of callbacks are cached: a rotation takes as long to have effect,
 /// and each process pays for one request to Secrets Manager in this time.
 pub const WEBHOOK_SECRETS_AGE_MAX: Duration = Duration::from_secs(300);

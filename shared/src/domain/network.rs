@@ -2,9 +2,9 @@
 //!
 //! Ferry posts to URLs that its callers choose, from inside its operator's network. This module
 //! separates the two: it refuses every address that is not globally routable unicast, unless the
-//! operator has allowed its network. It checks addresses only;
-//! [`callback_url`](super::callback_url) checks texts. If this module is wrong, a caller can make
-//! Ferry send requests to the operator's private hosts or to the cloud's own services.
+//! operator has allowed its network. It checks addresses; [`callback_url`](super::callback_url)
+//! checks a URL's text. If this module is wrong, a caller can make Ferry send requests to the
+//! operator's private hosts or to the cloud's own services.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;

@@ -352,7 +352,7 @@ impl Operation {
         format!("msg_{}", Ulid::from_parts(millis, self.create_id.bits()))
     }
 
-    /// Whether its callback is due and may have no message in the callback queue yet. Once an
+    /// Whether its callback is due and may have no wake-up in the callback queue yet. Once an
     /// attempt is on record, as one is before any redelivery, the chain of wake-ups sustains
     /// itself; a second chain would double every attempt.
     #[must_use]

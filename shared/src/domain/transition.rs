@@ -59,7 +59,7 @@ impl fmt::Display for Status {
     }
 }
 
-/// The text is not one of a type's words.
+/// The text is not the name of a value of the type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("unknown name")]
 pub struct UnknownName;
@@ -121,8 +121,8 @@ pub enum Verdict {
     Refused,
 }
 
-/// The decision on `step` from state `from`; `None` stands for an operation that does not exist or
-/// has expired.
+/// The decision on `step` from state `from`; `None` is an operation that does not exist or has
+/// expired.
 #[must_use]
 #[expect(
     clippy::match_same_arms,

@@ -285,8 +285,8 @@ impl Request {
         self.owner.as_ref().ok_or_else(unauthorized)
     }
 
-    /// The operation that the path names. A malformed id is answered as an unknown one, and costs
-    /// no read.
+    /// The operation that the path names. A malformed id gets the response of an unknown one, and
+    /// costs no read.
     ///
     /// # Errors
     ///

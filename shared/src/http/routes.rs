@@ -88,8 +88,9 @@ impl Route {
     ///
     /// # Errors
     ///
-    /// 405 with `Allow` when the path has no such method. 404 when no route has the path: the
-    /// gateway answers such requests itself, so its routes differ from this list.
+    /// 405 with `Allow` when the path has no such method. 404 when no route has the path. The
+    /// gateway refuses such a request itself, so one that arrives here shows that its routes differ
+    /// from this list.
     pub fn of(request: &Request) -> Result<Self, Problem> {
         let (method, path) = (request.method.as_str(), request.route.as_str());
         if let Some(route) = find(method, path) {

@@ -20,12 +20,12 @@ use crate::schema::Validators;
 use crate::store::{CreateOutcome, Draft, Payloads, StoreError};
 use crate::telemetry::{chain, record_operation_id, record_trace};
 
-/// Random ids that one submit generates at most. A second is needed about once in 10¹⁹ submits.
+/// The most random ids that one submit tries. A second is needed about once in 10¹⁹ submits.
 const ID_TRIES_MAX: u32 = 3;
 
 /// Turns submissions into operations. One per process.
 ///
-/// Only `submit` may use it: it links the crate `jsonschema`. See [`crate::schema`].
+/// For `submit` only, since it links the crate `jsonschema`: see [`crate::schema`].
 pub struct Submissions {
     operations: Operations,
     dispatch: Queue,
@@ -70,9 +70,9 @@ impl Submissions {
         }
     }
 
-    /// Makes a submission an operation: one message and one write, and one more write for each
-    /// payload that is large; with an idempotency key, half a read unit before them. A replay costs
-    /// a read and a half, and sends and writes nothing.
+    /// Creates the operation of a submission: one message and one write, and one more write for
+    /// each external payload. An idempotency key adds half a read unit before them. A replay costs
+    /// one and a half read units, and sends and writes nothing.
     ///
     /// # Errors
     ///
@@ -155,7 +155,7 @@ impl Submissions {
             Ok(None) => return Ok(None),
             Err(error) if is_new => {
                 tracing::warn!(
-                    "could not read the new operation; responded with it as accepted: {}",
+                    "the new operation cannot be read; the response shows it as it was accepted: {}",
                     chain(&error)
                 );
             }

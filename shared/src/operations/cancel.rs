@@ -13,7 +13,8 @@ use crate::telemetry::{audit, chain};
 /// What becomes of a cancel of an operation that is cancelled already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RepeatedCancel {
-    /// It is answered as the first one was. For REST, where a caller may have to repeat a request.
+    /// It succeeds like the first one. For REST, whose callers repeat a request when its response
+    /// was lost.
     Succeeds,
     /// It is refused as of an ended operation. For Forrst, whose specification asks for it.
     Fails,
@@ -74,9 +75,9 @@ impl Operations {
         })
     }
 
-    /// Outcome first, then the callback's message. The dispatch message recovers from a crash in
+    /// Outcome first, then the wake-up. The dispatch message recovers from a crash in
     /// between, from a lost response to the cancel and from a queue that cannot be reached: it
-    /// still exists, and the worker that receives it finds the callback due and sends this message.
+    /// still exists, and the worker that receives it finds the callback due and sends it.
     /// So a failure here is logged and does not change the response: the operation is cancelled.
     async fn wake_callback(&self, operation: &Operation) {
         if let Err(error) = self.callbacks.send(&WakeUp::of(operation), 0).await {

@@ -55,7 +55,7 @@ impl Operations {
 /// # Errors
 ///
 /// When the store cannot be reached, or the record cannot be read. A repeated call continues.
-pub async fn forget(
+pub async fn erase_for_operator(
     store: &Store,
     id: &OperationId,
     owner: &Owner,

@@ -1,7 +1,7 @@
-//! What a caller submits, whichever protocol it speaks.
+//! What a caller submits, by any protocol.
 //!
-//! A protocol reads its own form into [`SubmissionParts`] and records the errors that it finds in
-//! [`Fields`]; the rules that hold for every protocol are here.
+//! The code of each protocol reads its form into [`SubmissionParts`] and records the errors that it
+//! finds in [`Fields`]; the rules that hold for every protocol are here.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ pub(super) struct Idempotency {
     pub(super) request_hash: RequestHash,
 }
 
-/// What a caller sent, as far as a protocol could read it. The error of each [`Invalid`] part, and
+/// What a caller sent, as far as it could be read. The error of each [`Invalid`] part, and
 /// of an optional part that was sent and could not be read, is in the [`Fields`] that go with the
 /// parts.
 #[derive(Debug)]
@@ -97,7 +97,7 @@ pub enum SubmissionError {
 }
 
 impl Submissions {
-    /// Validates a submission. `fields` has the errors that the protocol found.
+    /// Validates a submission. `fields` has the errors found while reading the parts.
     ///
     /// # Errors
     ///

@@ -1,6 +1,6 @@
 //! Calls of the same moment, sent as one batch request.
 //!
-//! SQS bills a batch of up to ten entries as one request, and messages that are served side by side
+//! SQS bills a batch of up to ten entries as one request, and messages that are served concurrently
 //! make the same calls at about the same time. Each caller yields once, so that its neighbours can
 //! submit as well; the first that runs again sends all entries.
 
@@ -34,9 +34,9 @@ impl<E, R> Batcher<E, R> {
     /// None when the caller that sent it was dropped first: the entry may or may not have been
     /// sent.
     ///
-    /// The request starts when `turn` is ready, and holds its output until it is answered. With a
-    /// lock, entries submitted during a request share the next one; with a future that is ready at
-    /// once, no caller waits for another's request.
+    /// The request starts when `turn` is ready, and keeps the output of `turn` (a lock's guard)
+    /// until the response. With a lock, entries submitted during a request share the next one; with
+    /// a future that is ready at once, no caller waits for another's request.
     ///
     /// The entry of a caller that is dropped before it was taken is not sent.
     pub(super) async fn submit<'a, T>(

@@ -1,7 +1,8 @@
 //! The messages of the two queues.
 //!
-//! A message names an operation and its incarnation, and nothing that the record holds: it may
-//! arrive twice, late, out of order or after its operation has ended, and none of that may matter.
+//! A message says which operation and incarnation to inspect; the record says what to do. So a
+//! message may arrive twice, late, out of order or after its operation has ended, with the same
+//! outcome. A dispatch message repeats the function, for the reason at [`Dispatch::function`].
 
 use std::str::FromStr;
 

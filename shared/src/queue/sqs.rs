@@ -131,7 +131,7 @@ impl Queue {
 
     /// Sends a message with a delay of `delay_secs`, at most 900: one request, which messages sent
     /// at the same moment share. It starts when the previous one has ended, so a send takes the
-    /// time of two requests at most: an invocation serves no more than
+    /// time of two requests at most: an invocation serves at most
     /// [`BATCH_MAX`](super::BATCH_MAX) messages at once.
     ///
     /// The message carries the X-Ray trace header of the current invocation, which does not count

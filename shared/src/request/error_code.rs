@@ -1,6 +1,6 @@
 use std::str::FromStr;
 
-/// What went wrong, for programs: the same words by every protocol.
+/// What went wrong, for programs: the same codes in REST and Forrst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorCode {
     /// The body is not JSON.
@@ -9,7 +9,7 @@ pub enum ErrorCode {
     InvalidRequest,
     /// A member is wrong.
     InvalidArguments,
-    /// The protocol has another major version.
+    /// The request has another major version of Forrst.
     InvalidProtocolVersion,
     /// Ferry does not know the extension.
     ExtensionNotSupported,
@@ -39,7 +39,7 @@ pub enum ErrorCode {
     RateLimited,
     /// Too many operations.
     AsyncQuotaExceeded,
-    /// Ferry has a fault.
+    /// A bug in Ferry, or corrupt data.
     InternalError,
     /// A service that a function needs failed.
     DependencyError,
@@ -100,7 +100,7 @@ impl ErrorCode {
     }
 }
 
-/// A word that is not an [`ErrorCode`]: a function's own.
+/// A code that is not an [`ErrorCode`], such as a function's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a code of Ferry's")]
 pub struct UnknownCode;

@@ -46,8 +46,8 @@ impl FieldError {
     }
 }
 
-/// Stands for a value that could not be read. Its error is on record in the [`Fields`] that read
-/// it, whose [`Fields::finish`] returns that instead of the value.
+/// A value that could not be read. The [`Fields`] that read it has the error, and
+/// [`Fields::finish`] returns it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Invalid;
 
@@ -152,10 +152,7 @@ impl Fields {
     }
 }
 
-#[expect(
-    clippy::missing_errors_doc,
-    reason = "`Invalid`: the fault is on record here"
-)]
+#[expect(clippy::missing_errors_doc, reason = "`Invalid`: `self` has the error")]
 impl Fields {
     /// Takes a member that must be there. One that is null is there, and is of the wrong type.
     pub fn required<'a>(

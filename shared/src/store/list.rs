@@ -142,8 +142,8 @@ impl Store {
                 let Some(head) = heads.remove(key.id.as_str()) else {
                     continue;
                 };
-                // A head that cannot be read fails the page: without it the list would look
-                // complete and hide an operation.
+                // A head that cannot be read fails the page: a list without it would hide an
+                // operation.
                 let Some(operation) = outcome::visible(Some(&head), now)? else {
                     continue;
                 };

@@ -55,7 +55,7 @@ pub enum ClaimOutcome {
     Held(Box<Held>),
     /// There is no such operation, or it has expired.
     Absent,
-    /// It expired while a callback was due for which no message was sent.
+    /// It expired while a callback was due for which no wake-up was sent.
     ExpiredWithCallback,
     /// Message and record are of different incarnations. A worker never touches such a record.
     OtherIncarnation,
@@ -181,7 +181,10 @@ pub(super) fn owned_by<'a>(item: Option<&'a Item>, owner: &Owner) -> Option<&'a 
 }
 
 /// What a refused create found.
-pub(super) fn created(old: &Item, create_id: &CreateId) -> Result<CreateOutcome, StoreError> {
+pub(super) fn of_refused_create(
+    old: &Item,
+    create_id: &CreateId,
+) -> Result<CreateOutcome, StoreError> {
     if has_create_id(old, create_id) {
         // Our own write, whose response was lost, whatever has become of the operation since. This
         // includes its tombstone.
@@ -194,7 +197,7 @@ pub(super) fn created(old: &Item, create_id: &CreateId) -> Result<CreateOutcome,
 }
 
 /// What a refused claim found.
-pub(super) fn claimed(
+pub(super) fn of_refused_claim(
     old: Option<&Item>,
     create_id: &CreateId,
     claim_id: ClaimId,
@@ -223,6 +226,8 @@ pub(super) fn claimed(
     }
     Ok(match operation.availability(now) {
         Availability::Busy { until } => ClaimOutcome::Busy { until },
+        // A claimable record refuses no claim. Should one do so, `give_up_errors` has nothing for
+        // it, and the worker returns the message for a second.
         Availability::Claimable | Availability::Exhausted => {
             ClaimOutcome::Exhausted(Box::new(operation))
         }
@@ -233,7 +238,7 @@ pub(super) fn claimed(
 /// What a refused heartbeat found. The operation is still held if the record has the claim and its
 /// version. The lease was then extended further by a later heartbeat that arrived first, or before
 /// the clock was set back, and this heartbeat has nothing to add.
-pub(super) fn renewed(
+pub(super) fn of_refused_renewal(
     old: Option<&Item>,
     held: &Held,
     now: Timestamp,
@@ -254,7 +259,7 @@ pub(super) fn renewed(
 /// Whether the owner ended the held operation. An erase, and another submit under the same key, may
 /// follow a cancel before the next heartbeat. A tombstone and another operation's record do not say
 /// how this operation ended. Both count as ended by the owner: a caller who cancels, erases and
-/// submits again must not make this look like a lost lease.
+/// submits again must not count as a lost lease.
 fn is_cancelled(old: &Item, held: &Held) -> bool {
     if !has_create_id(old, &held.operation.create_id) {
         return true;
@@ -267,7 +272,11 @@ fn is_cancelled(old: &Item, held: &Held) -> bool {
 
 /// What a refused outcome found: a success when the record shows that this holder wrote this
 /// outcome.
-pub(super) fn finished(old: Option<Operation>, held: &Held, target: Status) -> FinishOutcome {
+pub(super) fn of_refused_finish(
+    old: Option<Operation>,
+    held: &Held,
+    target: Status,
+) -> FinishOutcome {
     match old {
         Some(operation)
             if operation.create_id == held.operation.create_id

@@ -5,7 +5,7 @@
 //! overwritten: its key holds the incarnation and, for a result, the attempt. DynamoDB's TTL
 //! deletes an item that no head came to name.
 //!
-//! In the head, an absent attribute is the empty object, NULL stands for an external payload, a
+//! In the head, an absent attribute is the empty object, NULL means an external payload, a
 //! string is JSON text, and a binary is the same text deflated.
 
 use std::io::{Read as _, Write as _};

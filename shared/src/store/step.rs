@@ -43,7 +43,7 @@ impl Store {
             return Ok(CreateOutcome::New);
         };
         let refused_by = StoreError::refusal("PutItem", error)?;
-        outcome::created(&refused_by.unwrap_or_default(), &draft.create_id)
+        outcome::of_refused_create(&refused_by.unwrap_or_default(), &draft.create_id)
     }
 
     /// Begins an attempt: one write.
@@ -75,7 +75,9 @@ impl Store {
                     head_bytes,
                 })))
             }
-            UpdateOutcome::Refused(old) => outcome::claimed(old.as_ref(), create_id, claim_id, now),
+            UpdateOutcome::Refused(old) => {
+                outcome::of_refused_claim(old.as_ref(), create_id, claim_id, now)
+            }
         }
     }
 
@@ -111,7 +113,7 @@ impl Store {
             .await?
         {
             UpdateOutcome::Applied(_) => Ok(RenewOutcome::Held),
-            UpdateOutcome::Refused(old) => outcome::renewed(old.as_ref(), held, now),
+            UpdateOutcome::Refused(old) => outcome::of_refused_renewal(old.as_ref(), held, now),
         }
     }
 
@@ -158,7 +160,11 @@ impl Store {
             // applied and its response lost.
             self.delete_result(held).await;
         }
-        Ok(outcome::finished(old, held, target(Step::Complete)))
+        Ok(outcome::of_refused_finish(
+            old,
+            held,
+            target(Step::Complete),
+        ))
     }
 
     /// Records the holder's errors and ends the operation: one write.
@@ -203,7 +209,7 @@ impl Store {
     }
 
     /// Ends an operation that no worker holds: one write, and one before it for metadata that would
-    /// expire first. `exhausted` is what the refused claim returned.
+    /// expire first. `exhausted` is the operation as a refused claim or a read found it.
     ///
     /// # Errors
     ///
@@ -313,7 +319,7 @@ impl Store {
             UpdateOutcome::Applied(written) => {
                 Ok(FinishOutcome::Written(Box::new(item::operation(&written)?)))
             }
-            UpdateOutcome::Refused(old) => Ok(outcome::finished(
+            UpdateOutcome::Refused(old) => Ok(outcome::of_refused_finish(
                 outcome::visible(old.as_ref(), now)?,
                 held,
                 target(step),

@@ -47,7 +47,7 @@ pub(crate) enum Work {
     /// An operation of this duration.
     Takes(Duration),
     /// A callback to a receiver that does not answer.
-    NoResponse,
+    NoValidResponse,
 }
 
 /// How the messages are served.
@@ -235,7 +235,7 @@ impl Simulation {
             }
             took = took.max(match self.load.work {
                 Work::Takes(time) => time,
-                Work::NoResponse => self.attempt(slot, unanswered(body), &mut attempts),
+                Work::NoValidResponse => self.attempt(slot, unanswered(body), &mut attempts),
             });
         }
         if messages.is_empty() {

@@ -29,7 +29,7 @@ const TWO_HOURS: Duration = Duration::from_secs(7200);
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let unanswered = |queued, each_second| Load {
-        work: Work::NoResponse,
+        work: Work::NoValidResponse,
         queued,
         each_second,
     };

@@ -13,7 +13,7 @@ use crate::python::Python;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
-    /// Only the runtime and a response.
+    /// Only the runtime, with an empty handler.
     Hello,
     /// Only the same calls to AWS.
     Calls,

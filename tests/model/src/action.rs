@@ -58,7 +58,7 @@ pub enum Choice {
     Accepts,
     /// The receiver answers 410.
     Gone,
-    /// The receiver does not answer, or with another status.
+    /// The receiver does not respond, or responds with another status.
     Refuses,
     /// The receiver has enough concurrent deliveries from this sender, and this one waits.
     Defers,

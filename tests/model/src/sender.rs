@@ -37,7 +37,7 @@ pub(crate) fn offers(state: &State, config: &Config, slot: u8, actions: &mut Vec
                 &WRITES[..]
             };
             offer(state, process, Choice::Accepts, wires, actions);
-            // Only a POST has other responses.
+            // Only a POST offers these choices.
             let mut responses = vec![Choice::Refuses];
             responses.extend(config.gone.then_some(Choice::Gone));
             responses.extend((state.budget.deferrals > 0).then_some(Choice::Defers));

@@ -170,7 +170,7 @@ pub enum Key {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Item {
     pub key: Key,
-    /// The incarnation and the attempt whose payload it holds. Attempt 0 stands for the submit.
+    /// The incarnation and the attempt whose payload it holds. Attempt 0 is the submit.
     pub of: (u8, u8),
 }
 

@@ -19,8 +19,8 @@ async fn a_response_spells_a_name_as_the_request_did() {
         let spelled = exchange
             .extensions()
             .iter()
-            .any(|response| response["urn"] == urn.as_str());
-        assert!(spelled, "{urn} is not answered\n{exchange}");
+            .any(|extension| extension["urn"] == urn.as_str());
+        assert!(spelled, "the response has no data for {urn}\n{exchange}");
     }
 }
 

@@ -29,8 +29,8 @@ async fn a_transient_error_says_how_to_retry() {
     }
 }
 
-/// One part of the page omits the response for such errors, another shows it with `allowed: false`.
-/// The suite accepts both, and never `allowed: true`.
+/// One part of the page omits the extension's data for such errors, another shows it with `allowed:
+/// false`. The suite accepts both, and never `allowed: true`.
 #[tokio::test]
 async fn a_permanent_error_does_not_allow_a_retry() {
     let server = Server::start();

@@ -101,7 +101,7 @@ fn callers_limits() -> Vec<(&'static str, String)> {
             "headers of a receiver's response",
             format!(
                 "{}, interim responses included",
-                bytes(limits::CALLBACK_ANSWER_HEAD_BYTES_MAX)
+                bytes(limits::CALLBACK_RESPONSE_HEAD_BYTES_MAX)
             ),
         ),
     ]

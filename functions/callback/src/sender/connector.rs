@@ -1,5 +1,5 @@
 //! Connects to a receiver: to an address that was checked, in bounded time, and with a limit on the
-//! bytes that are read before a response.
+//! bytes that are read up to the end of a response's headers.
 //!
 //! hyper reads a response's head, and every interim response (1xx) before it, in one poll while
 //! bytes arrive; rustls reads records without content in the same way. Neither has a limit that
@@ -19,7 +19,7 @@ use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
-use shared::domain::limits::CALLBACK_ANSWER_HEAD_BYTES_MAX;
+use shared::domain::limits::CALLBACK_RESPONSE_HEAD_BYTES_MAX;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tower_service::Service;
@@ -70,7 +70,7 @@ impl Service<Uri> for Connector {
         let connecting = tokio::time::timeout(self.timeout, self.https.call(uri));
         Box::pin(async move {
             let stream = connecting.await.map_err(|_| Failure::TimedOut)??;
-            // The handshake's certificates do not count towards the response.
+            // The handshake's bytes do not count towards the limit on the response's headers.
             tcp_of(&stream).allowance.refill();
             Ok(stream)
         })
@@ -109,18 +109,18 @@ impl Service<Uri> for TcpConnector {
     }
 }
 
-/// How many bytes may still be read from a connection before its response is complete. Each
+/// How many bytes may still be read from a connection up to the end of its response's headers. Each
 /// response of the connection carries it in its extensions.
 #[derive(Clone)]
 struct ReadAllowance(Arc<AtomicUsize>);
 
 impl ReadAllowance {
     fn full() -> Self {
-        Self(Arc::new(AtomicUsize::new(CALLBACK_ANSWER_HEAD_BYTES_MAX)))
+        Self(Arc::new(AtomicUsize::new(CALLBACK_RESPONSE_HEAD_BYTES_MAX)))
     }
 
     fn refill(&self) {
-        let full = CALLBACK_ANSWER_HEAD_BYTES_MAX;
+        let full = CALLBACK_RESPONSE_HEAD_BYTES_MAX;
         self.0.store(full, Ordering::Relaxed);
     }
 
@@ -138,13 +138,13 @@ impl ReadAllowance {
 /// its next response.
 ///
 /// A write could not reset it: a receiver that reads a request byte by byte causes many writes.
-pub(super) fn has_answered(extensions: &Extensions) {
+pub(super) fn refill_allowance(extensions: &Extensions) {
     if let Some(allowance) = extensions.get::<ReadAllowance>() {
         allowance.refill();
     }
 }
 
-/// A TCP connection of which exactly its allowance can be read; a read past it fails.
+/// A TCP connection that can be read up to its allowance; a read past it fails.
 pub(super) struct BoundedTcp {
     tcp: TcpStream,
     allowance: ReadAllowance,

@@ -1,4 +1,4 @@
-//! Why there was no response, in words that the operation's owner may read.
+//! Why a POST failed, in words that the operation's owner may read.
 //!
 //! The HTTP client's own errors contain the URL with its query and the addresses that were tried.
 //! Nothing of that leaves this module.
@@ -8,12 +8,12 @@ use std::io;
 
 use hyper_util::client::legacy;
 use rustls::CertificateError;
-use shared::domain::limits::CALLBACK_ANSWER_HEAD_BYTES_MAX;
+use shared::domain::limits::CALLBACK_RESPONSE_HEAD_BYTES_MAX;
 use shared::domain::network::RefusedAddress;
 
-/// Why a POST was not answered. `Display` contains no address and no part of the URL. It has the
-/// same words for a name that does not resolve and for one that resolves to an address that is not
-/// allowed: by the difference, a caller could explore the operator's own names. `Debug` is for the
+/// Why a POST got no valid response. `Display` contains no address and no part of the URL. It has
+/// the same words for a name that does not resolve and for one that resolves to an address that is
+/// not allowed: otherwise a caller could find out which private names exist. `Debug` is for the
 /// log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
@@ -37,14 +37,14 @@ pub enum Failure {
     /// The connection failed for another reason.
     #[error("connection failed")]
     NotConnected,
-    /// The connection was closed before a response, or the response is not HTTP.
+    /// The connection was closed before a response arrived, or what arrived is not HTTP.
     #[error("no valid HTTP response")]
-    NoResponse,
+    NoValidResponse,
     /// Too many bytes came before the end of the response's headers: large headers, interim
     /// responses (1xx), or an endless TLS handshake.
     #[error(
         "more than {} KiB before the end of the response's headers",
-        CALLBACK_ANSWER_HEAD_BYTES_MAX / 1024
+        CALLBACK_RESPONSE_HEAD_BYTES_MAX / 1024
     )]
     HeadTooLarge,
 }
@@ -52,7 +52,7 @@ pub enum Failure {
 /// Why the TLS handshake failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TlsFailure {
-    /// The response is not TLS, as from a server of plain HTTP.
+    /// The receiver's first bytes are not TLS, as from a server of plain HTTP.
     #[error("the receiver does not speak TLS")]
     NotTls,
     #[error("certificate expired or not yet valid")]
@@ -89,7 +89,7 @@ impl Failure {
         if error.is_connect() {
             Self::NotConnected
         } else {
-            Self::NoResponse
+            Self::NoValidResponse
         }
     }
 

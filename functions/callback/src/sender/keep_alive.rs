@@ -20,7 +20,7 @@ use super::failure::Failure;
 
 /// The connections that have answered, with the time of their last response.
 pub(super) struct ReusableConnections {
-    answered: Mutex<HashMap<Ends, Timestamp>>,
+    responded: Mutex<HashMap<Ends, Timestamp>>,
     age_max: Duration,
 }
 
@@ -31,17 +31,17 @@ impl ReusableConnections {
     /// one for so long.
     pub(super) fn new(age_max: Duration) -> Self {
         Self {
-            answered: Mutex::default(),
+            responded: Mutex::default(),
             age_max,
         }
     }
 
     /// `extensions` are those of the response.
-    pub(super) fn answered(&self, extensions: &Extensions, now: Timestamp) {
-        let mut answered = self.lock();
-        answered.retain(|_, at| now.since(*at) <= self.age_max);
+    pub(super) fn record_response(&self, extensions: &Extensions, now: Timestamp) {
+        let mut responded = self.lock();
+        responded.retain(|_, at| now.since(*at) <= self.age_max);
         if let Some(info) = extensions.get() {
-            answered.insert(ends(info), now);
+            responded.insert(ends(info), now);
         }
     }
 
@@ -54,7 +54,9 @@ impl ReusableConnections {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Ends, Timestamp>> {
         // Each critical section leaves the map consistent, so a panic in another does not matter.
-        self.answered.lock().unwrap_or_else(PoisonError::into_inner)
+        self.responded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -84,7 +86,8 @@ fn is_end(cause: &(dyn Error + 'static)) -> bool {
         return true;
     };
     if cause.is::<Failure>() {
-        // The sender ended the connection, since too many bytes came before a response.
+        // The sender ended the connection, since too many bytes came before the end of the
+        // response's headers.
         return false;
     }
     // TLS errors are I/O errors. An alert means that the receiver closed the connection; any other

@@ -102,7 +102,7 @@ fn manual_clock() -> ManualClock {
 }
 
 fn answered(status: u16) -> Outcome {
-    Outcome::Answered {
+    Outcome::Responded {
         status,
         retry_after: None,
     }

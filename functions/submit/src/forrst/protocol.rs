@@ -1,4 +1,4 @@
-//! Forrst: the envelope that `POST /forrst` takes and answers with.
+//! Forrst: the envelope that `POST /forrst` takes and returns.
 //!
 //! Translates between bytes and values, and does nothing else: no clock, no store, no settings. The
 //! handler decides what a call does: it reads a [`ForrstRequest`] and writes a [`ForrstResponse`].
@@ -13,7 +13,7 @@
 //! - `version`, `urn`, `retry`, `error`: names and errors;
 //! - `extension`, `options`, `extension_list`: what a call asks for;
 //! - `request`, `function`, `arguments`: what a caller sends;
-//! - `extension_data`, `response`, `operation`, `health`, `describe`: what a caller is answered;
+//! - `extension_data`, `response`, `operation`, `health`, `describe`: what a caller gets;
 //! - `system_call`: calls of the protocol's own functions.
 
 mod arguments;

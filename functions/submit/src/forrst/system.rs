@@ -1,4 +1,4 @@
-//! The protocol's own functions: they answer at once and make no operation.
+//! The protocol's own functions: they respond at once and create no operation.
 
 use std::collections::BTreeMap;
 

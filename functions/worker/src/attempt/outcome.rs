@@ -46,9 +46,9 @@ impl From<WorkEnd> for AttemptOutcome {
 }
 
 impl Handler {
-    /// Outcome, then callback message, then acknowledgement. A crash anywhere brings the message
+    /// Outcome, then wake-up, then acknowledgement. A crash anywhere brings the message
     /// back: before the outcome's write to another attempt, after it to an operation that has
-    /// ended, whose callback message is sent then.
+    /// ended, whose wake-up is sent then.
     pub(super) async fn record_outcome(
         &self,
         received: &ReceivedDispatch<'_>,

@@ -1,4 +1,4 @@
-//! The HTTP response that a function's response describes: payload format 2.0.
+//! Turns what a function returns (payload format 2.0) into the HTTP response.
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
 //!
 //! That format has no `multiValueHeaders`, so they are ignored here as on AWS.

@@ -1,4 +1,4 @@
-//! The Lambda runtime and a response.
+//! The Lambda runtime with a handler that does nothing.
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::{Value, json};

@@ -122,7 +122,7 @@ async fn only_429_and_503_may_ask_for_a_wait() {
         let attempt = post(&sender, &format!("http://127.0.0.1:{}/", receiver.port)).await;
         assert_eq!(
             attempt.outcome,
-            Outcome::Answered {
+            Outcome::Responded {
                 status,
                 retry_after
             }
@@ -180,7 +180,11 @@ async fn a_response_that_is_not_http_counts_as_no_response() {
         let sender = sender(LOOPBACK, &Names::answering(&[]));
         let to = format!("http://127.0.0.1:{}/", receiver.port);
         let (attempt, ()) = tokio::join!(post(&sender, &to), receiver.answer(response.as_bytes()));
-        assert_eq!(attempt.outcome, failed(Failure::NoResponse), "{response:?}");
+        assert_eq!(
+            attempt.outcome,
+            failed(Failure::NoValidResponse),
+            "{response:?}"
+        );
     }
 }
 

@@ -94,20 +94,20 @@ async fn an_invalid_response_on_a_reused_connection_costs_no_second_request() {
     let large = format!("HTTP/1.1 200 OK\r\nlarge: {}\r\n\r\n", "x".repeat(1 << 20));
     let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(1000));
     for (response, reason) in [
-        ("no HTTP at all\r\n\r\n", Failure::NoResponse),
-        ("\x16\x03\x01\x00\x05hello", Failure::NoResponse),
-        ("HTTP/9.9 200 OK\r\n\r\n", Failure::NoResponse),
-        ("HTTP/1.1 2OO OK\r\n\r\n", Failure::NoResponse),
+        ("no HTTP at all\r\n\r\n", Failure::NoValidResponse),
+        ("\x16\x03\x01\x00\x05hello", Failure::NoValidResponse),
+        ("HTTP/9.9 200 OK\r\n\r\n", Failure::NoValidResponse),
+        ("HTTP/1.1 2OO OK\r\n\r\n", Failure::NoValidResponse),
         (
             "HTTP/1.1 200 OK\r\na header without a colon\r\n\r\n",
-            Failure::NoResponse,
+            Failure::NoValidResponse,
         ),
         (
             "HTTP/1.1 200 OK\r\ncontent-length: many\r\n\r\n",
-            Failure::NoResponse,
+            Failure::NoValidResponse,
         ),
         (&large, Failure::HeadTooLarge),
-        (&many, Failure::NoResponse),
+        (&many, Failure::NoValidResponse),
     ] {
         let shown = &response[..response.len().min(60)];
         let receiver = RawReceiver::start().await;
@@ -184,7 +184,7 @@ async fn a_fresh_connection_that_ends_is_not_replaced() {
     let sender = sender(LOOPBACK, &Names::answering(&[]));
     let to = format!("http://127.0.0.1:{}/", receiver.port);
     let (attempt, ()) = tokio::join!(post(&sender, &to), receiver.answer(b""));
-    assert_eq!(attempt.outcome, failed(Failure::NoResponse));
+    assert_eq!(attempt.outcome, failed(Failure::NoValidResponse));
     receiver.assert_no_other_connection();
 
     let mut stream = reusable(&sender, &receiver, &to).await;
@@ -194,7 +194,7 @@ async fn a_fresh_connection_that_ends_is_not_replaced() {
         receiver.answer(b"").await;
     };
     let (attempt, ()) = tokio::join!(post(&sender, &to), responses);
-    assert_eq!(attempt.outcome, failed(Failure::NoResponse));
+    assert_eq!(attempt.outcome, failed(Failure::NoValidResponse));
     receiver.assert_no_other_connection();
 }
 

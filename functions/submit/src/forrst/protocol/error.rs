@@ -218,8 +218,8 @@ impl Errors {
 
     fn of(mut errors: Vec<ErrorObject>) -> Self {
         if errors.is_empty() {
-            // A failed operation always has an error. If one had none, its response must still not
-            // look like a success.
+            // A failed operation always has an error. If one had none, its response must still be
+            // an error.
             let detail = "the operation failed without a reason";
             errors.push(ErrorObject::new(ErrorCode::InternalError, detail));
         }

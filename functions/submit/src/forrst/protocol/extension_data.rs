@@ -1,4 +1,4 @@
-//! What the response has of each extension.
+//! The data of each extension in a response.
 
 use std::time::Duration;
 
@@ -151,11 +151,11 @@ pub struct IdempotencyData {
 pub enum IdempotencyStatus {
     /// This is the first call with the key.
     Processed,
-    /// It is not the first, whose operation has not ended.
+    /// A repeated call; its operation has not ended.
     Processing,
-    /// It is not the first, whose operation has ended.
+    /// A repeated call; its operation has ended.
     Cached,
-    /// It is not the first, which was another request.
+    /// The key was first used for another request.
     Conflict,
 }
 

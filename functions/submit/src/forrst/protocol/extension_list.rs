@@ -16,8 +16,8 @@ use shared::domain::json::elements;
 use shared::domain::limits::{ERRORS_LISTED_MAX, EXTENSION_URN_CHARS_MAX, EXTENSIONS_MAX};
 use shared::request::{ErrorCode, Fields, Invalid, Members};
 
-/// What a caller asked for. The extension `retry` has no options and is answered when it applies,
-/// so it is not here.
+/// What a caller asked for. The extension `retry` has no options, and its data is in every response
+/// to which it applies, so it is not here.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Extensions {
     /// The extension `async`.
@@ -75,7 +75,7 @@ impl Extensions {
         })
     }
 
-    /// Rejects the extensions that apply to operations only: this function answers at once.
+    /// Rejects the extensions that apply to operations only: this function responds at once.
     pub(super) fn reject_those_of_operations(
         &self,
         function: &str,
@@ -102,7 +102,7 @@ impl Extensions {
         for (index, name) in rejected {
             let Some(index) = index else { continue };
             let pointer = format!("/extensions/{index}");
-            let detail = "does not go with a function that answers at once";
+            let detail = "does not apply to a function that responds at once";
             errors.push(
                 ErrorObject::at(ErrorCode::ExtensionNotApplicable, pointer, detail)
                     .with_details(&json!({"extension": spellings.urn(name), "function": function})),

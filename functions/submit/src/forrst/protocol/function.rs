@@ -2,7 +2,7 @@
 
 use shared::catalogue::SideEffect;
 
-/// A function that the protocol defines. It answers at once and makes no operation.
+/// A function that the protocol defines. It responds at once and creates no operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SystemFunction {
     /// Shows an operation.

@@ -49,7 +49,7 @@ pub struct ComponentHealth {
 }
 
 impl ComponentHealth {
-    /// `latency` is that of the part's response, if it gave one.
+    /// `latency` is how long the check took; `None` when it failed.
     #[must_use]
     pub fn new(status: HealthStatus, latency: Option<Duration>) -> Self {
         Self {

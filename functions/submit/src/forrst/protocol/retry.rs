@@ -29,8 +29,9 @@ pub enum RetryStrategy {
 
 impl RetryData {
     /// For an error with this code; `None` for one that a retry would meet again. The numbers are
-    /// the protocol's (`extensions/retry.md` of its specification, which both leaves this response
-    /// out for such codes and shows it with `"allowed": false`; Ferry leaves it out).
+    /// the protocol's (`extensions/retry.md` of its specification; for such codes it omits the
+    /// extension's data in one place and shows it with `"allowed": false` in another; Ferry omits
+    /// it).
     #[must_use]
     pub const fn of(code: ErrorCode) -> Option<Self> {
         let (strategy, after_secs, max_attempts) = match code {

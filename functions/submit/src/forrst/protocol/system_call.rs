@@ -150,7 +150,7 @@ fn push(ArgumentError { pointer, detail }: ArgumentError, errors: &mut ErrorColl
     ))
 }
 
-/// A malformed id is answered as an unknown one, and costs no read.
+/// A malformed id gets the response of an unknown one, and costs no read.
 fn operation_id(arguments: &Json, errors: &mut ErrorCollector) -> Result<OperationId, Invalid> {
     let OperationArguments { operation_id } = read(arguments, errors)?;
     let id = operation_id.parse();

@@ -1,5 +1,5 @@
-//! The names of extensions. The protocol's pages spell them in two ways, so both are read, and a
-//! caller is answered in their own.
+//! The names of extensions. The protocol's pages spell them in two ways, so both are read, and the
+//! response has the caller's.
 
 use std::str::FromStr;
 

@@ -3,8 +3,8 @@
 /// 2^53. From here on, the distance between two doubles is more than 1.
 const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
-/// The number in a field: digits with a point and an exponent, and blanks around them. `None` for
-/// text.
+/// The number in a field: digits, optionally with a sign, a decimal point, an exponent, and blanks
+/// around them. `None` for text.
 ///
 /// A field that starts with a zero and another digit is a name (a postal code, an account), and so
 /// is a number with more digits than a double can represent.

@@ -61,8 +61,7 @@ impl<'a> Table<'a> {
         })
     }
 
-    /// Reads the next record, of which the first has the columns' names. Returns whether there is
-    /// one.
+    /// Reads the next record; the first one names the columns. Returns whether there was one.
     pub(super) fn read(&mut self, record: &mut StringRecord) -> Result<bool, Malformed> {
         let start = self.next_record();
         match self.reader.read_record(record) {

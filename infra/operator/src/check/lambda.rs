@@ -7,11 +7,9 @@ use aws_sdk_lambda::Client;
 use aws_sdk_lambda::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_lambda::operation::get_function_configuration::GetFunctionConfigurationError;
 use aws_sdk_lambda::types::State;
+use shared::domain::limits::TARGET_DEADLINE_MARGIN;
 
 use super::{Check, Severity, function_pointer};
-
-/// How long before the end of an attempt the worker stops waiting for its target.
-const ATTEMPT_MARGIN: Duration = Duration::from_secs(5);
 
 type Error = SdkError<GetFunctionConfigurationError>;
 
@@ -114,7 +112,7 @@ fn report(
             detail.trim_end_matches(": "),
         );
     }
-    let available = attempt_timeout.saturating_sub(ATTEMPT_MARGIN);
+    let available = attempt_timeout - TARGET_DEADLINE_MARGIN.min(attempt_timeout / 2);
     if *timeout > available {
         let detail = format!(
             "leaves the target {} seconds, but {target} may run for {}",

@@ -158,3 +158,11 @@ async fn a_check_that_aws_refuses_ends_with_its_error() {
     assert!(run.errors.starts_with(&start), "{}", run.errors);
     assert!(run.errors.contains("It says why."), "{}", run.errors);
 }
+
+/// The server has no other operation, so the tests above make only such requests.
+#[test]
+fn the_runbook_lists_the_only_permission_that_the_check_needs() {
+    let runbook = include_str!("../../../RUNBOOK.md");
+    let row = "\n| `check --aws` | `lambda:GetFunctionConfiguration` on the targets |\n";
+    assert!(runbook.contains(row));
+}

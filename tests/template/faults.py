@@ -176,6 +176,11 @@ def _drop_order_of_deployment(template: Json) -> None:
     del template["Resources"]["SubmitFunction"]["DependsOn"]
 
 
+def _add_layer_of_submit(template: Json) -> None:
+    template["Resources"]["SubmitLayer"] = template["Resources"]["FunctionsLayer"]
+    _properties(template, "SubmitFunction")["Layers"] = [{"Ref": "SubmitLayer"}]
+
+
 def _drop_release(template: Json) -> None:
     del _properties(template, "WorkerFunction")["AutoPublishCodeSha256"]
 
@@ -308,6 +313,31 @@ FAULTS: list[Fault] = [
         "another secret signs",
         functions.variables_refer_to_the_right_resources,
         _variable("CallbackFunction", "WEBHOOK_SECRETS_ARN", "Table"),
+    ),
+    Fault(
+        "the worker does not have the registered functions",
+        functions.registered_functions_come_from_one_layer,
+        _drop("WorkerFunction", "Layers"),
+    ),
+    Fault(
+        "callback has the registered functions",
+        functions.registered_functions_come_from_one_layer,
+        _put("CallbackFunction", "Layers", [{"Ref": "FunctionsLayer"}]),
+    ),
+    Fault(
+        "submit has another layer than the worker",
+        functions.registered_functions_come_from_one_layer,
+        _add_layer_of_submit,
+    ),
+    Fault(
+        "an older version of a function has no layer",
+        functions.registered_functions_come_from_one_layer,
+        _put("FunctionsLayer", "RetentionPolicy", "Delete"),
+    ),
+    Fault(
+        "two stacks share a layer",
+        operation.no_resource_has_a_fixed_name,
+        _put("FunctionsLayer", "LayerName", "functions"),
     ),
     Fault(
         "another payload format",

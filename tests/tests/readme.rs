@@ -13,7 +13,9 @@ use local::bundle::{FUNCTIONS, PASSED_ON};
 use shared::domain::limits as bounds;
 use shared::domain::transition::{Status, Step, Verdict, verdict};
 use shared::http::ROUTES;
-use shared::metrics::{FUNCTION, Metric, NAMESPACE_DEFAULT, OUTCOME, SERVICE, VERSION};
+use shared::metrics::{
+    CODE, FUNCTION, Metric, NAMESPACE_DEFAULT, OUTCOME, SERVICE, TARGET_CODES, VERSION,
+};
 use tests::metrics::unit_name;
 use tests::readme::{part, root};
 
@@ -196,6 +198,7 @@ fn the_metrics_are_those_of_the_code() {
                 metric.function().and(Some(FUNCTION)),
                 metric.outcome().and(Some(OUTCOME)),
                 metric.version().and(Some(VERSION)),
+                metric.code().and(Some(CODE)),
             ];
             let dimensions: Vec<_> = dimensions.into_iter().flatten().map(code).collect();
             vec![
@@ -210,6 +213,15 @@ fn the_metrics_are_those_of_the_code() {
     let settings = rows(SETTINGS, "settings");
     let row = settings.iter().find(|row| row[0] == "`METRICS_NAMESPACE`");
     assert_eq!(row.unwrap()[2], format!("`{NAMESPACE_DEFAULT}`"));
+}
+
+#[test]
+fn the_codes_of_targets_errors_are_those_of_the_code() {
+    let rows = rows(RUNBOOK, "metrics");
+    let row = rows.iter().find(|row| row[0] == "`TargetErrors`").unwrap();
+    let listed = row[4].split('`').skip(1).step_by(2);
+    let codes: Vec<_> = listed.filter(|word| *word != CODE).collect();
+    assert_eq!(codes, TARGET_CODES);
 }
 
 #[test]

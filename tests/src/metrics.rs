@@ -117,12 +117,13 @@ fn read_line(line: &Value) -> Vec<(Key, u64)> {
     metrics
 }
 
-/// The unit of a metric with these dimensions.
+/// The unit of a metric with these dimensions, without the service.
 ///
 /// # Panics
 ///
 /// When the code counts no such metric.
-fn unit(name: &str, dimensions: &BTreeMap<String, String>) -> String {
+#[must_use]
+pub fn unit(name: &str, dimensions: &BTreeMap<String, String>) -> String {
     let is_it = |metric: &Metric<'_>| {
         metric.name() == name
             && metric.function().is_some() == dimensions.contains_key(FUNCTION)

@@ -730,6 +730,20 @@ FAULTS: list[Fault] = [
         _drop_resource("CallbacksDroppedAlarm"),
     ),
     Fault(
+        "targets that cannot be invoked are not alarmed",
+        operation.alarms_are_as_listed,
+        _drop_resource("TargetsUnavailableAlarm"),
+    ),
+    Fault(
+        "an alarm on all errors of targets",
+        operation.alarms_are_as_listed,
+        _put(
+            "TargetsUnavailableAlarm",
+            "Dimensions",
+            [{"Name": "service", "Value": {"Ref": "AWS::StackName"}}],
+        ),
+    ),
+    Fault(
         "messages that were received often are not alarmed",
         operation.alarms_are_as_listed,
         _part_of_alarm("DispatchAgeAlarm", "oldest", "Expression", "FILL(age, 0)"),

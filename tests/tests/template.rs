@@ -2,6 +2,7 @@
 //! first show on AWS, and sometimes only after a crash there.
 
 mod cargo_lambda;
+mod metrics;
 mod settings;
 
 use std::collections::BTreeSet;

@@ -27,11 +27,13 @@ const TESTS: &str = "tests/README.md";
 
 /// The files in `shared` that read settings, each with what the source of a function that uses it
 /// contains.
-const SHARED_READERS: [(&str, &str); 6] = [
+const SHARED_READERS: [(&str, &str); 8] = [
     ("aws.rs", "Aws::new("),
     ("metrics.rs", "lambda::run("),
     ("telemetry.rs", "lambda::run("),
     ("http/request.rs", "RequestSettings::new("),
+    ("catalogue.rs", "Catalogue::load("),
+    ("catalogue/file.rs", "Catalogue::load("),
     ("config.rs", ".allowed_networks()"),
     ("config.rs", ".signature_versions()"),
 ];
@@ -331,11 +333,14 @@ fn sources(directory: &str) -> BTreeMap<PathBuf, String> {
     while let Some(directory) = directories.pop() {
         for entry in std::fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
+            if path.file_stem().is_some_and(|name| name == "tests") {
+                continue;
+            }
             if path.is_dir() {
                 directories.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let text = std::fs::read_to_string(&path).unwrap();
-                let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+                let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
                 let path = path.strip_prefix(&top).unwrap().to_owned();
                 sources.insert(path, text.to_owned());
             }
@@ -346,7 +351,7 @@ fn sources(directory: &str) -> BTreeMap<PathBuf, String> {
 
 /// The settings that a source names: words of capitals in quotes, where it reads the environment.
 fn settings(source: &str) -> BTreeSet<String> {
-    let reads = ["required(", "optional(", "number(", "switch("];
+    let reads = ["required(", "optional(", "number(", "switch(", ".queue("];
     if !source.contains("Environment") || !reads.iter().any(|read| source.contains(read)) {
         return BTreeSet::new();
     }

@@ -106,8 +106,8 @@ fn granted_except(is_for_another: impl Fn(bool, &str) -> bool) -> BTreeSet<Permi
             .is_empty();
         let policies = &template.resource(&format!("{function}Role"))["Policies"];
         for policy in each(policies) {
-            // Statements that a parameter turns on are about services behind the calls, and those
-            // for network interfaces are denied to the functions' own code.
+            // Statements that a parameter turns on are about services behind the calls or about
+            // targets, and those for network interfaces are denied to the functions' own code.
             let statements = each(&policy["PolicyDocument"]["Statement"]).iter();
             let is_for_code = |statement: &&Value| {
                 let without_function = &statement["Condition"]["Null"]["lambda:SourceFunctionArn"];

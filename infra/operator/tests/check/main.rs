@@ -151,6 +151,13 @@ fn a_valid_file_is_counted() {
 }
 
 #[test]
+fn the_file_that_is_deployed_is_valid() {
+    let directory = Directory::new("deployed");
+    let run = directory.check(include_str!("../../../layer/ferry/functions.json"), &[]);
+    assert_eq!(run.code, Some(0), "{}", run.output);
+}
+
+#[test]
 fn a_target_without_an_alias_or_version_is_a_warning() {
     let directory = Directory::new("warning");
     for function in ["image-resize", "image-resize:$LATEST"] {

@@ -112,7 +112,8 @@ fn report(
             detail.trim_end_matches(": "),
         );
     }
-    let available = attempt_timeout - TARGET_DEADLINE_MARGIN.min(attempt_timeout / 2);
+    let margin = TARGET_DEADLINE_MARGIN.min(attempt_timeout / 2);
+    let available = attempt_timeout.saturating_sub(margin);
     if *timeout > available {
         let detail = format!(
             "leaves the target {} seconds, but {target} may run for {}",

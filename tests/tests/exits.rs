@@ -52,7 +52,7 @@ async fn log_of(cause: &str) -> Vec<Value> {
     std::fs::set_permissions(&bootstrap, PermissionsExt::from_mode(0o755)).unwrap();
     let settings = FunctionSettings {
         name: "ending".to_owned(),
-        binary: bootstrap,
+        command: bootstrap.into(),
         timeout: Duration::from_mins(1),
         memory_mb: 128,
         instances_max: 1,

@@ -10,6 +10,7 @@ mod pool;
 mod remote;
 mod runtime_api;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -30,8 +31,7 @@ pub const PAYLOAD_MAX_BYTES: usize = 6 * 1024 * 1024;
 pub struct FunctionSettings {
     /// The value of `AWS_LAMBDA_FUNCTION_NAME`.
     pub name: String,
-    /// The `bootstrap` of the zip on AWS.
-    pub binary: PathBuf,
+    pub command: FunctionCommand,
     /// An invocation that takes longer is killed with its process.
     pub timeout: Duration,
     /// The value of `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`. It is not enforced.
@@ -44,6 +44,40 @@ pub struct FunctionSettings {
     pub instances_eager: usize,
     /// A process gets these variables and Lambda's, and none of this process's environment.
     pub environment: Vec<(String, String)>,
+}
+
+/// What starts a process of a function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FunctionCommand {
+    /// A path, or a name that is looked up in the environment's `PATH`.
+    pub program: PathBuf,
+    /// As on Lambda, where `_HANDLER` is a part of the function's configuration, the last argument
+    /// is the handler for a runtime that takes one.
+    pub arguments: Vec<String>,
+    /// The working directory and the value of `LAMBDA_TASK_ROOT`. Without it, this process's
+    /// working directory, and the directory of the program.
+    pub directory: Option<PathBuf>,
+}
+
+impl From<PathBuf> for FunctionCommand {
+    /// The `bootstrap` of a zip on AWS, which needs no arguments.
+    fn from(program: PathBuf) -> Self {
+        Self {
+            program,
+            arguments: Vec::new(),
+            directory: None,
+        }
+    }
+}
+
+impl fmt::Display for FunctionCommand {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.program.display())?;
+        for argument in &self.arguments {
+            write!(formatter, " {argument}")?;
+        }
+        Ok(())
+    }
 }
 
 #[derive(Debug)]

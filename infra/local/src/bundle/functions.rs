@@ -188,7 +188,7 @@ fn function(
     }
     Ok(Arc::new(Function::processes(FunctionSettings {
         name: shape.name.to_owned(),
-        binary,
+        command: binary.into(),
         timeout: shape.timeout,
         memory_mb: shape.memory_mb,
         instances_max,

@@ -4,6 +4,7 @@
 //! functions rely on. Dropping an instance kills its process.
 
 use std::io;
+use std::path::Path;
 use std::process::ExitStatus;
 
 use axum::body::Bytes;
@@ -13,7 +14,10 @@ use tokio::sync::oneshot;
 use crate::REGION;
 use crate::function::output::{self, Output};
 use crate::function::runtime_api::{Event, Invocation, RuntimeApi};
-use crate::function::{FunctionError, FunctionSettings};
+use crate::function::{FunctionCommand, FunctionError, FunctionSettings};
+
+/// The handler of a function whose program needs no name of one, as in the template.
+const BOOTSTRAP: &str = "bootstrap";
 
 /// A process with its Runtime API.
 #[derive(Debug)]
@@ -30,7 +34,7 @@ impl Instance {
     ///
     /// # Errors
     ///
-    /// When the binary cannot be run.
+    /// When the program cannot be run.
     pub async fn spawn(settings: &FunctionSettings, number: usize) -> io::Result<Self> {
         let api = RuntimeApi::start().await?;
         let (output, [stdout, stderr]) = Output::open()?;
@@ -165,8 +169,19 @@ enum Step {
 /// that depends on a developer's shell would fail on AWS.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
 fn command(settings: &FunctionSettings, number: usize, api: &RuntimeApi) -> Command {
-    let mut command = Command::new(&settings.binary);
+    let FunctionCommand {
+        program,
+        arguments,
+        directory,
+    } = &settings.command;
+    let task_root = directory.as_deref().or_else(|| program.parent());
+    let handler = arguments.last().map_or(BOOTSTRAP, String::as_str);
+    let mut command = Command::new(program);
+    if let Some(directory) = directory {
+        command.current_dir(directory);
+    }
     command
+        .args(arguments)
         .env_clear()
         .envs(
             settings
@@ -174,6 +189,8 @@ fn command(settings: &FunctionSettings, number: usize, api: &RuntimeApi) -> Comm
                 .iter()
                 .map(|(name, value)| (name, value)),
         )
+        .env("_HANDLER", handler)
+        .env("LAMBDA_TASK_ROOT", task_root.unwrap_or(Path::new("")))
         .env("AWS_LAMBDA_RUNTIME_API", api.address.to_string())
         .env("AWS_LAMBDA_FUNCTION_NAME", &settings.name)
         .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")

@@ -231,7 +231,7 @@ impl Shared {
         let began = tokio::time::Instant::now();
         let instance = Instance::spawn(&self.settings, number).await;
         let instance = instance.map_err(|error| FunctionError::Init {
-            reason: format!("{}: {error}", self.settings.binary.display()),
+            reason: format!("{}: {error}", self.settings.command),
         })?;
         let ready = self.ready(instance).await;
         self.bill(began.elapsed());

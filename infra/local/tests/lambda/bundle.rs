@@ -1,7 +1,7 @@
 //! The bundle's wiring, with probes in place of the functions.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::KeySchemaElement;
@@ -34,9 +34,7 @@ fn settings(functions_directory: PathBuf) -> Settings {
 
 /// A directory with a probe under each function's name.
 fn functions(test: &str) -> PathBuf {
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
-    let _ = std::fs::remove_dir_all(&directory);
-    std::fs::create_dir_all(&directory).unwrap();
+    let directory = probe::directory(test);
     for function in FUNCTIONS {
         let binary = directory
             .join(function.name)

@@ -1,6 +1,7 @@
 //! Functions: their processes, the Runtime API, timeouts and failures.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,9 @@ use axum::body::Bytes;
 use axum::extract::Path;
 use axum::http::HeaderMap;
 use axum::routing::post;
-use local::function::{Function, FunctionError, FunctionSettings, PAYLOAD_MAX_BYTES};
+use local::function::{
+    Function, FunctionCommand, FunctionError, FunctionSettings, PAYLOAD_MAX_BYTES,
+};
 use serde_json::{Value, json};
 use shared::clock::{Clock, SystemClock};
 use tokio::net::TcpListener;
@@ -51,7 +54,9 @@ async fn a_process_has_lambdas_and_the_functions_variables_only() {
     assert!(variables.remove("AWS_LAMBDA_RUNTIME_API").is_some());
     // The runtime sets it for each invocation.
     assert!(variables.remove("_X_AMZN_TRACE_ID").is_some());
+    let task_root = probe::binary().parent().unwrap().display().to_string();
     let expected = [
+        ("_HANDLER", "bootstrap"),
         ("AWS_DEFAULT_REGION", "us-east-1"),
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
         ("AWS_LAMBDA_FUNCTION_NAME", "probe"),
@@ -60,11 +65,39 @@ async fn a_process_has_lambdas_and_the_functions_variables_only() {
         ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/probe"),
         ("AWS_LAMBDA_LOG_STREAM_NAME", "local/[$LATEST]0"),
         ("AWS_REGION", "us-east-1"),
+        ("LAMBDA_TASK_ROOT", &task_root),
         ("TABLE_NAME", "ferry"),
         ("TZ", ":UTC"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()));
     assert_eq!(variables, BTreeMap::from(expected));
+    function.stop().await;
+}
+
+#[tokio::test]
+async fn a_process_runs_in_its_directory_with_its_arguments() {
+    let directory = probe::directory("command");
+    let script = "exec env WORKING_DIRECTORY=\"$(pwd)\" \"$0\"";
+    let arguments = [
+        "-c",
+        script,
+        &probe::binary().display().to_string(),
+        "app.handler",
+    ];
+    let function = Function::processes(FunctionSettings {
+        command: FunctionCommand {
+            program: "/bin/sh".into(),
+            arguments: arguments.map(str::to_owned).into(),
+            directory: Some(directory.clone()),
+        },
+        ..probe::settings()
+    });
+    let response = invoke(&function, json!({"probe": "environment"}))
+        .await
+        .unwrap();
+    assert_eq!(response["WORKING_DIRECTORY"], json!(directory));
+    assert_eq!(response["LAMBDA_TASK_ROOT"], json!(directory));
+    assert_eq!(response["_HANDLER"], "app.handler");
     function.stop().await;
 }
 
@@ -198,7 +231,7 @@ async fn an_invocation_of_a_function_that_cannot_start_fails_with_the_reason() {
         ..probe::settings()
     });
     let missing = Function::processes(FunctionSettings {
-        binary: "/nowhere/probe".into(),
+        command: PathBuf::from("/nowhere/probe").into(),
         ..probe::settings()
     });
     for (function, words) in [(failing, "exit status: 1"), (missing, "/nowhere/probe")] {

@@ -2,7 +2,7 @@
 //! invocations are running without a sleep.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use local::function::{Function, FunctionError, FunctionSettings};
@@ -26,10 +26,18 @@ pub(crate) fn binary() -> PathBuf {
     binary
 }
 
+/// An empty directory for a test.
+pub(crate) fn directory(test: &str) -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
+    let _ = std::fs::remove_dir_all(&directory);
+    std::fs::create_dir_all(&directory).unwrap();
+    directory
+}
+
 pub(crate) fn settings() -> FunctionSettings {
     FunctionSettings {
         name: "probe".to_owned(),
-        binary: binary(),
+        command: binary().into(),
         timeout: Duration::from_mins(1),
         memory_mb: 128,
         instances_max: 1,

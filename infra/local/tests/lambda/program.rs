@@ -96,6 +96,7 @@ async fn an_error_at_the_start_is_one_line() {
             "'--cors-origin <ORIGIN>'",
         ),
         (&["--colour"], "'--colour'"),
+        (&["--functions", "target/debug"], "'--functions'"),
         (&["run"], "<NAME> <FILE>"),
         (&["--port", "0", "demo"], "'--port <PORT>'"),
     ] {

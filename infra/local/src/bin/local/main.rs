@@ -52,7 +52,7 @@ struct Binaries {
     /// Use the functions' binaries in this directory instead of building them. Each has its
     /// function's name.
     #[arg(long, value_name = "DIR")]
-    functions: Option<PathBuf>,
+    binaries: Option<PathBuf>,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -99,7 +99,7 @@ async fn main() -> ExitCode {
 impl Binaries {
     /// The binaries' directory. Builds them unless a directory is given.
     async fn directory(self, environment: &Environment) -> Result<PathBuf, BuildError> {
-        if let Some(directory) = self.functions {
+        if let Some(directory) = self.binaries {
             return Ok(directory);
         }
         // Only a terminal shows it, until the build has ended.

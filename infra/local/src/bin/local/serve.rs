@@ -59,7 +59,7 @@ pub(crate) struct ServeArguments {
     sqs: Option<String>,
 
     /// Invoke the functions at this endpoint, for example that of `cargo lambda watch`.
-    #[arg(long, value_name = "URL", value_parser = plain_endpoint, conflicts_with = "functions")]
+    #[arg(long, value_name = "URL", value_parser = plain_endpoint, conflicts_with = "binaries")]
     lambda: Option<String>,
 
     /// Write the functions' variables to this file, for a shell or a program that uses the same

@@ -58,6 +58,7 @@ async fn log_of(cause: &str) -> Vec<Value> {
         instances_max: 1,
         instances_eager: 1,
         environment: vec![("SERVICE_NAME".to_owned(), "ferry".to_owned())],
+        log_prefix: String::new(),
     };
     let mut instance = Instance::spawn(&settings, 0).await.unwrap();
     let invocation = Invocation {

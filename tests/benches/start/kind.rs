@@ -93,6 +93,7 @@ impl Kinds {
             instances_max: 1,
             instances_eager: 1,
             environment,
+            log_prefix: String::new(),
         }
     }
 

@@ -131,7 +131,7 @@ impl Functions {
         for (name, started) in started {
             let Err(error) = started else { continue };
             let problem = match error {
-                FunctionError::Init { reason } => reason,
+                FunctionError::Init { reason, .. } => reason,
                 error => error.to_string(),
             };
             match refusals.iter_mut().find(|(_, known)| *known == problem) {
@@ -194,6 +194,7 @@ fn function(
         instances_max,
         instances_eager: settings.instances,
         environment: environment.to_vec(),
+        log_prefix: String::new(),
     })))
 }
 

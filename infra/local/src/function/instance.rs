@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 
 use crate::REGION;
-use crate::function::output::{self, Output};
+use crate::function::output::{self, Output, Rest};
 use crate::function::runtime_api::{Event, Invocation, RuntimeApi};
 use crate::function::{FunctionCommand, FunctionError, FunctionSettings};
 
@@ -37,7 +37,7 @@ impl Instance {
     /// When the program cannot be run.
     pub async fn spawn(settings: &FunctionSettings, number: usize) -> io::Result<Self> {
         let api = RuntimeApi::start().await?;
-        let (output, [stdout, stderr]) = Output::open()?;
+        let (output, [stdout, stderr]) = Output::open(&settings.log_prefix)?;
         let mut command = command(settings, number, &api);
         let process = command.stdout(stdout).stderr(stderr).spawn()?;
         Ok(Self {
@@ -89,6 +89,7 @@ impl Instance {
         loop {
             let ready = self.ready().await;
             ready.map_err(|error| FunctionError::Exited {
+                request_id: held.clone(),
                 status: error.to_string(),
             })?;
             let Some(request) = self.request.take() else {
@@ -118,6 +119,7 @@ impl Instance {
                 Step::Event(Event::InitError(error)) => return Err(error),
                 Step::Ended(status) => {
                     return Err(FunctionError::Exited {
+                        request_id: held,
                         status: describe(status),
                     });
                 }
@@ -128,11 +130,11 @@ impl Instance {
     /// Kills the process and waits for its end. As on Lambda this is `SIGKILL`: functions must not
     /// depend on a signal that they can handle.
     pub async fn kill(self) {
-        output::print(&self.end().await);
+        output::print(&self.end().await.stdout);
     }
 
     /// [`Instance::kill`] for a process that did not start. Returns its log, which is not printed.
-    pub(super) async fn end(mut self) -> Vec<u8> {
+    pub(super) async fn end(mut self) -> Rest {
         if let Err(error) = self.process.kill().await {
             tracing::warn!(%error, "a function's process could not be killed and may still run");
         }
@@ -158,6 +160,9 @@ pub enum NotReady {
     /// The process reported that it cannot start.
     #[error("{0}")]
     InitError(FunctionError),
+    /// The process did neither in the time of Lambda's init phase.
+    #[error("the process asked for no invocation in time")]
+    Silent,
 }
 
 enum Step {

@@ -20,6 +20,10 @@ use tokio::sync::oneshot;
 /// More than a start logs at the lowest log level. Anything more is printed at once.
 const BUFFER_BYTES_MAX: usize = 1024 * 1024;
 
+/// How much of a process's standard error an error quotes.
+const FIRST_LINES_MAX: usize = 20;
+const LINE_CHARS_MAX: usize = 200;
+
 /// How long to wait for the last lines of an ended process. A child of that process may keep its
 /// pipes open.
 const END_MAX: Duration = Duration::from_secs(1);
@@ -27,7 +31,17 @@ const END_MAX: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Output {
     stdout: Buffer,
+    first_errors: FirstLines,
     ended: [oneshot::Receiver<()>; 2],
+}
+
+/// The output of a process that was not printed.
+#[derive(Debug)]
+pub(super) struct Rest {
+    /// The lines in the buffer; standard error was printed.
+    pub(super) stdout: Vec<u8>,
+    /// The first lines of standard error, which say why a process did not start.
+    pub(super) first_errors: String,
 }
 
 /// The lines until the start; `None` once lines are printed at once.
@@ -35,14 +49,21 @@ pub(super) struct Output {
 struct Buffer(Arc<Mutex<Option<Vec<u8>>>>);
 
 impl Output {
-    /// Starts to read, and returns the process's standard output and standard error.
-    pub(super) fn open() -> io::Result<(Self, [PipeWriter; 2])> {
+    /// Starts to read, and returns the process's standard output and standard error. `prefix` is
+    /// printed before each line.
+    pub(super) fn open(prefix: &str) -> io::Result<(Self, [PipeWriter; 2])> {
         let buffer = Buffer(Arc::new(Mutex::new(Some(Vec::new()))));
         let writer = buffer.clone();
-        let (stdout, stdout_ended) = read("output", move |line| writer.write(line))?;
-        let (stderr, stderr_ended) = read("errors", |line| print_to(io::stderr().lock(), line))?;
+        let (stdout, stdout_ended) = read("output", prefix, move |line, _| writer.write(line))?;
+        let first_errors = FirstLines::default();
+        let first = first_errors.clone();
+        let (stderr, stderr_ended) = read("errors", prefix, move |line, text| {
+            first.add(text);
+            print_to(io::stderr().lock(), line);
+        })?;
         let output = Self {
             stdout: buffer,
+            first_errors,
             ended: [stdout_ended, stderr_ended],
         };
         Ok((output, [stdout, stderr]))
@@ -56,36 +77,64 @@ impl Output {
         }
     }
 
-    /// The lines in the buffer once the process has ended.
-    pub(super) async fn rest(mut self) -> Vec<u8> {
+    /// What is left once the process has ended.
+    pub(super) async fn rest(mut self) -> Rest {
         // An error says that the thread has ended.
         let ended = futures_util::future::join_all(&mut self.ended);
         let _ = tokio::time::timeout(END_MAX, ended).await;
-        self.stdout.lock().take().unwrap_or_default()
+        Rest {
+            stdout: self.stdout.lock().take().unwrap_or_default(),
+            first_errors: self.first_errors.text(),
+        }
     }
 }
 
-/// Passes each line to `write`, on a thread, because a terminal that accepts no more output must
-/// block nothing but the functions' logs.
+/// Passes each line to `write`, with and without the prefix, on a thread, because a terminal that
+/// accepts no more output must block nothing but the functions' logs.
 fn read(
     name: &str,
-    write: impl Fn(&[u8]) + Send + 'static,
+    prefix: &str,
+    write: impl Fn(&[u8], &[u8]) + Send + 'static,
 ) -> io::Result<(PipeWriter, oneshot::Receiver<()>)> {
     let (reader, writer) = io::pipe()?;
     let (end, ended) = oneshot::channel();
+    let prefix = prefix.to_owned();
     std::thread::Builder::new()
         .name(name.to_owned())
         .spawn(move || {
             let mut lines = BufReader::new(reader);
-            let mut line = Vec::new();
+            let mut line = prefix.clone().into_bytes();
             // Nothing can be read after an error either.
             while let Ok(1..) = lines.read_until(b'\n', &mut line) {
-                write(&line);
-                line.clear();
+                write(&line, &line[prefix.len()..]);
+                line.truncate(prefix.len());
             }
             drop(end);
         })?;
     Ok((writer, ended))
+}
+
+/// The first lines of a process's standard error.
+#[derive(Debug, Clone, Default)]
+struct FirstLines(Arc<Mutex<Vec<String>>>);
+
+impl FirstLines {
+    fn add(&self, line: &[u8]) {
+        let mut lines = self.lock();
+        if lines.len() < FIRST_LINES_MAX {
+            let line = String::from_utf8_lossy(line);
+            lines.push(line.trim_end().chars().take(LINE_CHARS_MAX).collect());
+        }
+    }
+
+    fn text(&self) -> String {
+        self.lock().join("\n")
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<String>> {
+        // Each change is one step, so a panic leaves the lines complete.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Buffer {
@@ -175,9 +224,14 @@ mod tests {
 
     #[tokio::test]
     async fn the_output_of_a_process_that_ends_before_it_has_started_is_not_printed() {
-        let (output, [mut stdout, stderr]) = Output::open().unwrap();
-        stdout.write_all(b"one\ntwo").unwrap();
-        drop((stdout, stderr));
-        assert_eq!(output.rest().await, b"one\ntwo");
+        for (prefix, lines) in [("", "one\ntwo"), ("resize: ", "resize: one\nresize: two")] {
+            let (output, [mut stdout, mut stderr]) = Output::open(prefix).unwrap();
+            stdout.write_all(b"one\ntwo").unwrap();
+            stderr.write_all("why\n".repeat(30).as_bytes()).unwrap();
+            drop((stdout, stderr));
+            let rest = output.rest().await;
+            assert_eq!(String::from_utf8(rest.stdout).unwrap(), lines);
+            assert_eq!(rest.first_errors, ["why"; 20].join("\n"));
+        }
     }
 }

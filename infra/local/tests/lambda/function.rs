@@ -198,7 +198,7 @@ async fn the_end_of_a_process_fails_its_invocation_at_once_and_a_new_process_sta
         .await
         .unwrap_err();
     assert!(
-        matches!(&error, FunctionError::Exited { status } if status.contains('3')),
+        matches!(&error, FunctionError::Exited { status, .. } if status.contains('3')),
         "{error}"
     );
     assert_ne!(process_of(&function, &listener).await, process_id);
@@ -238,7 +238,7 @@ async fn an_invocation_of_a_function_that_cannot_start_fails_with_the_reason() {
         for _ in 0..2 {
             let error = invoke(&function, json!({})).await.unwrap_err();
             assert!(
-                matches!(&error, FunctionError::Init { reason } if reason.contains(words)),
+                matches!(&error, FunctionError::Init { reason, .. } if reason.contains(words)),
                 "{error}"
             );
         }
@@ -285,13 +285,49 @@ async fn dropping_a_function_kills_its_processes() {
 async fn a_caller_that_hangs_up_does_not_end_the_invocation() {
     let listener = ProbeListener::open().await;
     let function = Function::processes(probe::settings());
-    let held = tokio::select! {
-        _ = invoke(&function, listener.hold("running")) => unreachable!("the probe is held"),
-        held = listener.accept() => held,
-    };
-    let process_id = held.process_id;
-    drop(held);
-    assert_eq!(process_of(&function, &listener).await, process_id);
+    for may_wait in [true, false] {
+        let event = Bytes::from(listener.hold("running").to_string());
+        let held = tokio::select! {
+            _ = function.invoke(event.clone()), if may_wait => unreachable!("the probe is held"),
+            _ = function.invoke_or_throttle(event), if !may_wait => unreachable!("as above"),
+            held = listener.accept() => held,
+        };
+        let process_id = held.process_id;
+        drop(held);
+        assert_eq!(process_of(&function, &listener).await, process_id);
+    }
+    function.stop().await;
+}
+
+#[tokio::test]
+async fn a_renewed_function_gets_new_processes_and_a_busy_one_ends_after_its_invocation() {
+    let listener = ProbeListener::open().await;
+    let function = Arc::new(Function::processes(FunctionSettings {
+        instances_max: 2,
+        ..probe::settings()
+    }));
+    let idle = begin(&function, listener.hold("idle"));
+    let busy = begin(&function, listener.hold("busy"));
+    let mut all_held = [listener.accept().await, listener.accept().await];
+    all_held.sort_by_key(|held| held.name.clone());
+    let [busy_held, idle_held] = all_held;
+    let old = [busy_held.process_id, idle_held.process_id];
+    drop(idle_held);
+    idle.await.unwrap().unwrap();
+
+    function.renew().await.unwrap();
+    let new = process_of(&function, &listener).await;
+    assert!(!old.contains(&new));
+    drop(busy_held);
+    assert_eq!(busy.await.unwrap().unwrap(), json!(old[0]));
+    // Both processes of the function are busy, so the old one would be one of them.
+    let both = [(); 2].map(|()| begin(&function, listener.hold("both")));
+    for _ in 0..2 {
+        assert!(!old.contains(&listener.accept().await.process_id));
+    }
+    for invocation in both {
+        invocation.await.unwrap().unwrap();
+    }
     function.stop().await;
 }
 

@@ -43,6 +43,7 @@ pub(crate) fn settings() -> FunctionSettings {
         instances_max: 1,
         instances_eager: usize::MAX,
         environment: Vec::new(),
+        log_prefix: String::new(),
     }
 }
 

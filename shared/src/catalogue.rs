@@ -1,26 +1,30 @@
 //! The functions that callers can submit.
 //!
 //! A function's entry has its name, version, types and limits, so that a submit can refuse wrong
-//! arguments before it writes anything. Its work is in the worker. `functions/README.md` says how
-//! to add a function.
+//! arguments before it writes anything. The work of a compiled function is in the worker; that of a
+//! registered one is done by its target. `functions/README.md` says how to add a function.
 
 pub mod csv_summarize;
 pub mod demo;
+pub mod file;
+mod target;
 
 use std::time::Duration;
 
 use schemars::transform::{RecursiveTransform, Transform as _};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use semver::Version;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_path_to_error::Segment;
 
+pub use self::target::{LambdaFunction, LocalTarget, Target};
+use crate::config::{Environment, SettingError};
 use crate::domain::backoff::RetryPolicy;
 use crate::domain::json::{Json, push_token, with_plain_integers};
 
-/// Lists every function, in the order of `GET /functions`, as `$of::of::<FUNCTION>()`. So entries
+/// Lists every compiled function, in the order of `GET /functions`, as `$of::of::<FUNCTION>()`. So entries
 /// and work are one list, and a function without work does not compile.
 #[macro_export]
 macro_rules! functions {
@@ -34,9 +38,9 @@ macro_rules! functions {
     };
 }
 
-static ENTRIES: &[Entry] = functions!(Entry);
+static COMPILED: &[Entry] = functions!(Entry);
 
-/// A function that callers can submit, without its work.
+/// A compiled function, without its work.
 pub trait Function {
     /// Letters, digits and `. _ : -`, at most 255.
     const NAME: &'static str;
@@ -75,7 +79,7 @@ pub trait Function {
 }
 
 /// A change that a function makes outside of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SideEffect {
     Create,
@@ -104,7 +108,7 @@ impl ArgumentError {
     }
 }
 
-/// A [`Function`] as a value.
+/// A function that callers can submit, as a value.
 #[derive(Debug)]
 pub struct Entry {
     pub name: &'static str,
@@ -116,9 +120,21 @@ pub struct Entry {
     pub retry: RetryPolicy,
     pub side_effects: &'static [SideEffect],
     pub demo: bool,
-    validate: fn(&Json) -> Result<(), ArgumentError>,
-    arguments_schema: fn() -> Schema,
-    result_schema: fn() -> Schema,
+    form: Form,
+}
+
+#[derive(Debug)]
+enum Form {
+    Compiled {
+        validate: fn(&Json) -> Result<(), ArgumentError>,
+        arguments_schema: fn() -> Json,
+        result_schema: fn() -> Json,
+    },
+    Registered {
+        arguments_schema: Json,
+        result_schema: Json,
+        target: Target,
+    },
 }
 
 impl Entry {
@@ -134,29 +150,54 @@ impl Entry {
             retry: F::RETRY,
             side_effects: F::SIDE_EFFECTS,
             demo: F::DEMO,
-            validate: |arguments| F::validate(&read_arguments::<F>(arguments)?),
-            arguments_schema: schema_of::<F::Args>,
-            result_schema: schema_of::<F::Output>,
+            form: Form::Compiled {
+                validate: |arguments| F::validate(&read_arguments::<F>(arguments)?),
+                arguments_schema: schema_of::<F::Args>,
+                result_schema: schema_of::<F::Output>,
+            },
         }
     }
 
-    /// See [`Function::validate`].
+    /// See [`Function::validate`]. A registered function has only its schema.
     ///
     /// # Errors
     ///
     /// Names the first wrong member.
     pub fn validate(&self, arguments: &Json) -> Result<(), ArgumentError> {
-        (self.validate)(arguments)
+        match &self.form {
+            Form::Compiled { validate, .. } => validate(arguments),
+            Form::Registered { .. } => Ok(()),
+        }
+    }
+
+    /// As callers see it: of a registered function the text of its file.
+    #[must_use]
+    pub fn arguments_schema(&self) -> Json {
+        match &self.form {
+            Form::Compiled {
+                arguments_schema, ..
+            } => arguments_schema(),
+            Form::Registered {
+                arguments_schema, ..
+            } => arguments_schema.clone(),
+        }
     }
 
     #[must_use]
-    pub fn arguments_schema(&self) -> Schema {
-        (self.arguments_schema)()
+    pub fn result_schema(&self) -> Json {
+        match &self.form {
+            Form::Compiled { result_schema, .. } => result_schema(),
+            Form::Registered { result_schema, .. } => result_schema.clone(),
+        }
     }
 
+    /// What does the work; `None` for a compiled function.
     #[must_use]
-    pub fn result_schema(&self) -> Schema {
-        (self.result_schema)()
+    pub const fn target(&self) -> Option<&Target> {
+        match &self.form {
+            Form::Compiled { .. } => None,
+            Form::Registered { target, .. } => Some(target),
+        }
     }
 }
 
@@ -198,10 +239,13 @@ pub fn read_as<T: DeserializeOwned>(arguments: &Json) -> Result<T, ArgumentError
         })
 }
 
-pub fn schema_of<T: JsonSchema>() -> Schema {
+/// The schema of a type, as text.
+#[must_use]
+#[expect(clippy::missing_panics_doc, reason = "it cannot panic")]
+pub fn schema_of<T: JsonSchema>() -> Json {
     let mut schema = SchemaGenerator::default().into_root_schema_for::<T>();
     RecursiveTransform(bound_integers).transform(&mut schema);
-    schema
+    Json::of(&schema).expect("a schema is JSON")
 }
 
 /// Adds the bounds of integer types, which the generator adds for the small types only.
@@ -218,11 +262,13 @@ fn bound_integers(schema: &mut Schema) {
     schema.entry("maximum").or_insert_with(|| largest.into());
 }
 
-/// The functions that callers of this deployment can submit.
+/// The functions that callers of this deployment can submit: the compiled ones, then those of the
+/// functions file.
 #[derive(Debug, Clone, Copy)]
 pub struct Catalogue {
     /// Whether the demonstration functions are among them.
     demo: bool,
+    registered: &'static [Entry],
 }
 
 /// Why no function was found.
@@ -235,14 +281,38 @@ pub enum Unknown {
 }
 
 impl Catalogue {
+    /// The compiled functions.
     #[must_use]
     pub const fn new(demo: bool) -> Self {
-        Self { demo }
+        Self {
+            demo,
+            registered: &[],
+        }
+    }
+
+    /// The functions of this process, which reads them once. `DEMO_FUNCTIONS` adds the
+    /// demonstration functions, and [`file::load`] the registered ones.
+    ///
+    /// # Errors
+    ///
+    /// When the switch or the functions file is not valid.
+    pub fn load(environment: &Environment) -> Result<Self, SettingError> {
+        Ok(Self {
+            demo: environment.switch("DEMO_FUNCTIONS")?,
+            registered: file::load(environment)?,
+        })
+    }
+
+    /// These functions besides the compiled ones.
+    #[must_use]
+    pub const fn with_registered(self, registered: &'static [Entry]) -> Self {
+        Self { registered, ..self }
     }
 
     pub fn entries(&self) -> impl Iterator<Item = &'static Entry> + use<> {
         let demo = self.demo;
-        ENTRIES.iter().filter(move |entry| demo || !entry.demo)
+        let compiled = COMPILED.iter().filter(move |entry| demo || !entry.demo);
+        compiled.chain(self.registered)
     }
 
     /// The function of this name and version, without a version the latest stable one.
@@ -280,7 +350,7 @@ mod tests {
     use crate::domain::limits::{
         DEADLINE_SECS_MAX, DEADLINE_SECS_MIN, INVOCATION_MARGIN, WORKER_TIMEOUT_SECS,
     };
-    use crate::schema::Validators;
+    use crate::schema::{CheckError, Validators};
 
     #[test]
     fn every_entry_is_within_the_limits() {
@@ -355,7 +425,11 @@ mod tests {
                 .collect();
             let arguments = Json::of(&arguments).unwrap();
             let checked = Validators::default().check(entry, &arguments);
-            for error in checked.err().unwrap_or_default() {
+            let Err(CheckError::Arguments(errors)) = checked else {
+                assert_eq!(checked, Ok(()), "{}", entry.name);
+                continue;
+            };
+            for error in errors {
                 let name = error.pointer.trim_start_matches('/');
                 assert!(is_required(name), "{} {error:?}", entry.name);
             }

@@ -1,4 +1,4 @@
-//! Validation of arguments against the JSON Schema that callers see.
+//! Validation of arguments against the JSON Schema that callers see, and of the schemas themselves.
 //!
 //! Every error is reported, each with its own pointer, in JSON's terms. The crate `jsonschema`
 //! makes up a third of `submit`'s binary, so the `main` of no other function may reach this module.
@@ -10,12 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{JsonType, PatternOptions, ValidationError, Validator};
-use schemars::Schema;
 use serde_json::Value;
 
 use crate::catalogue::{ArgumentError, Entry};
-use crate::domain::json::{Json, push_token, with_finite_numbers};
-use crate::domain::limits::{ARGUMENT_VALUES_CHECKED_MAX, ERRORS_LISTED_MAX};
+use crate::domain::json::{self, Json, StructureError, push_token, with_finite_numbers};
+use crate::domain::limits::{ARGUMENT_VALUES_CHECKED_MAX, ERRORS_LISTED_MAX, NESTING_MAX};
+use crate::request::FieldError;
 
 /// Values of an enumeration that an error lists.
 const NAMED_VALUES_MAX: usize = 20;
@@ -27,61 +27,154 @@ pub struct Validators {
     compiled: Mutex<HashMap<(&'static str, &'static str), Arc<Validator>>>,
 }
 
+/// Why arguments do not pass.
+#[derive(Debug, PartialEq, Eq)]
+pub enum CheckError {
+    /// Every error, up to one more than are shown ([`ERRORS_LISTED_MAX`]). Of arguments with more
+    /// than [`ARGUMENT_VALUES_CHECKED_MAX`] values, only the errors among the first values, or the
+    /// first error if those have none.
+    Arguments(Vec<ArgumentError>),
+    /// The registered schema is not valid, so nobody can call the function.
+    Schema(SchemaError),
+}
+
+/// What is wrong inside a schema.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{pointer} {detail}")]
+pub struct SchemaError {
+    /// RFC 6901 pointer from the schema's root.
+    pub pointer: String,
+    /// Completes a sentence that begins with the pointer.
+    pub detail: String,
+}
+
 impl Validators {
     /// Checks arguments against everything that a function of the catalogue requires of them.
     ///
     /// # Errors
     ///
-    /// Every error, up to one more than are shown ([`ERRORS_LISTED_MAX`]). Of arguments with more
-    /// than [`ARGUMENT_VALUES_CHECKED_MAX`] values, only the errors among the first values, or the
-    /// first error if those have none.
-    pub fn check(&self, entry: &Entry, arguments: &Json) -> Result<(), Vec<ArgumentError>> {
+    /// When the arguments or the schema are not valid.
+    pub fn check(&self, entry: &Entry, arguments: &Json) -> Result<(), CheckError> {
         let function = (entry.name, entry.version);
-        self.check_schema(function, || entry.arguments_schema(), arguments)?;
-        entry.validate(arguments).map_err(|error| vec![error])
+        let validator = self
+            .validator(function, || entry.arguments_schema())
+            .map_err(CheckError::Schema)?;
+        argument_errors(&validator, arguments)
+            .and_then(|()| entry.validate(arguments).map_err(|error| vec![error]))
+            .map_err(CheckError::Arguments)
     }
 
-    /// Checks arguments against the schema of the function of this name and version.
+    /// Checks arguments against the schema of one of the protocol's own functions.
     ///
     /// # Errors
     ///
-    /// As [`Validators::check`].
-    pub fn check_schema(
+    /// As [`CheckError::Arguments`].
+    ///
+    /// # Panics
+    ///
+    /// When the schema is not valid. Code generates it, and a test calls each of these functions.
+    pub fn check_generated(
         &self,
-        function: (&'static str, &'static str),
-        schema: impl FnOnce() -> Schema,
+        function: &'static str,
+        schema: impl FnOnce() -> Json,
         arguments: &Json,
     ) -> Result<(), Vec<ArgumentError>> {
-        let validator = {
-            // Compiled under the lock: one instance serves one request at a time.
-            let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
-            let validator = compiled
-                .entry(function)
-                .or_insert_with(|| Arc::new(compile(&schema())));
-            Arc::clone(validator)
-        };
-        let errors = argument_errors(&validator, arguments);
-        if errors.is_empty() {
-            Ok(())
-        } else {
-            Err(errors)
+        let validator = self.validator((function, ""), schema);
+        let validator = validator.expect("the schema of a type is a schema");
+        argument_errors(&validator, arguments)
+    }
+
+    fn validator(
+        &self,
+        function: (&'static str, &'static str),
+        schema: impl FnOnce() -> Json,
+    ) -> Result<Arc<Validator>, SchemaError> {
+        // Compiled under the lock: one instance serves one request at a time.
+        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(validator) = compiled.get(&function) {
+            return Ok(Arc::clone(validator));
         }
+        let validator = Arc::new(compile(&parse(&schema())?)?);
+        compiled.insert(function, Arc::clone(&validator));
+        Ok(validator)
     }
 }
 
-/// # Panics
+/// What is wrong inside the schemas of registered functions: every error, with its pointer in the
+/// functions file, whose structure [`file::read`] has checked.
 ///
-/// When the schema is not valid. Those of the catalogue and the protocol are generated by code, and
-/// a test compiles each of them.
-fn compile(schema: &Schema) -> Validator {
+/// [`file::read`]: crate::catalogue::file::read
+#[must_use]
+pub fn schema_errors(entries: &[Entry]) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    for (index, entry) in entries.iter().enumerate() {
+        for (member, schema) in [
+            ("arguments_schema", entry.arguments_schema()),
+            ("result_schema", entry.result_schema()),
+        ] {
+            for SchemaError { pointer, detail } in errors_of_schema(&schema) {
+                let pointer = format!("/functions/{index}/{member}{pointer}");
+                errors.push(FieldError::new(pointer, detail));
+            }
+        }
+    }
+    errors
+}
+
+fn errors_of_schema(schema: &Json) -> Vec<SchemaError> {
+    let schema = match parse(schema) {
+        Ok(schema) => schema,
+        Err(error) => return vec![error],
+    };
+    let mut errors = Vec::new();
+    for error in jsonschema::draft202012::meta::validator().iter_errors(&schema) {
+        push(&mut errors, &error, &schema);
+    }
+    if errors.is_empty() {
+        return compile(&schema).err().into_iter().collect();
+    }
+    let to_schema_error = |ArgumentError { pointer, detail }| SchemaError { pointer, detail };
+    errors.into_iter().map(to_schema_error).collect()
+}
+
+fn parse(schema: &Json) -> Result<Value, SchemaError> {
+    let whole = |detail: String| SchemaError {
+        pointer: String::new(),
+        detail,
+    };
+    if let Err(StructureError { pointer, kind }) = json::check(schema.raw(), NESTING_MAX) {
+        let detail = kind.to_string();
+        return Err(SchemaError { pointer, detail });
+    }
+    serde_json::from_str(schema.as_str())
+        .map_err(|_| whole("has a number that a double cannot represent".to_owned()))
+}
+
+/// Nothing is fetched, whatever `$ref` names: the crate has been built without that.
+fn compile(schema: &Value) -> Result<Validator, SchemaError> {
     jsonschema::draft202012::options()
         // Patterns run on callers' text, so their engine has to be linear.
         .with_pattern_options(PatternOptions::regex())
-        .build(schema.as_value())
-        .expect("the schema of a type is a schema")
+        .build(schema)
+        .map_err(|error| SchemaError {
+            pointer: error.instance_path().as_str().to_owned(),
+            detail: schema_detail(&error),
+        })
 }
 
-fn argument_errors(validator: &Validator, arguments: &Json) -> Vec<ArgumentError> {
+fn schema_detail(error: &ValidationError<'_>) -> String {
+    match error.kind() {
+        ValidationErrorKind::Referencing(_) => {
+            "has a $ref to what is not in this schema".to_owned()
+        }
+        ValidationErrorKind::Format { .. } => {
+            "must be a regular expression without look-around and back-references".to_owned()
+        }
+        _ => detail(error),
+    }
+}
+
+fn argument_errors(validator: &Validator, arguments: &Json) -> Result<(), Vec<ArgumentError>> {
     let text = arguments.as_str();
     let value: Value = serde_json::from_str(text)
         .or_else(|_| {
@@ -93,7 +186,7 @@ fn argument_errors(validator: &Validator, arguments: &Json) -> Vec<ArgumentError
     // `is_valid` stops at the first error, so that invalid arguments are not validated twice in
     // full.
     if validator.is_valid(&value) {
-        return Vec::new();
+        return Ok(());
     }
     let mut errors = Vec::new();
     let (prefix, cut) = prefix(&value);
@@ -117,7 +210,7 @@ fn argument_errors(validator: &Validator, arguments: &Json) -> Vec<ArgumentError
         push(&mut errors, &error, &value);
     }
     errors.truncate(ERRORS_LISTED_MAX + 1);
-    errors
+    Err(errors)
 }
 
 /// The first [`ARGUMENT_VALUES_CHECKED_MAX`] values in one, members in the order of their names.
@@ -379,21 +472,25 @@ mod tests {
     fn check(name: &str, arguments: &str) -> Vec<String> {
         let entry = Catalogue::new(true).find(name, None).unwrap();
         let arguments = arguments.parse::<Json>().unwrap();
-        messages(Validators::default().check(entry, &arguments))
+        match Validators::default().check(entry, &arguments) {
+            Err(CheckError::Schema(error)) => panic!("{error}"),
+            Err(CheckError::Arguments(errors)) => messages(Err(errors)),
+            Ok(()) => messages(Ok(())),
+        }
     }
 
-    fn check_schema(schema: Value, arguments: &Value) -> Vec<String> {
-        let schema = Schema::try_from(schema).unwrap();
+    fn check_schema(schema: &Value, arguments: &Value) -> Vec<String> {
+        let schema = Json::of(schema).unwrap();
         let arguments = Json::of(arguments).unwrap();
         let validators = Validators::default();
-        messages(validators.check_schema(("a", "1.0.0"), || schema, &arguments))
+        messages(validators.check_generated("a", || schema, &arguments))
     }
 
     #[test]
     fn every_schema_of_the_catalogue_compiles() {
         for entry in Catalogue::new(true).entries() {
-            compile(&entry.arguments_schema());
-            compile(&entry.result_schema());
+            assert_eq!(errors_of_schema(&entry.arguments_schema()), []);
+            assert_eq!(errors_of_schema(&entry.result_schema()), []);
         }
     }
 
@@ -532,7 +629,7 @@ mod tests {
                 ],
             ),
         ] {
-            let mut errors = check_schema(orders.clone(), &arguments);
+            let mut errors = check_schema(&orders, &arguments);
             errors.sort();
             assert_eq!(errors, expected, "{arguments}");
         }
@@ -541,12 +638,12 @@ mod tests {
     #[test]
     fn one_error_more_than_are_shown_is_collected() {
         let schema = json!({"properties": {"n": {"items": {"type": "string"}}}});
-        let errors = check_schema(schema, &json!({"n": vec![1; 1000]}));
+        let errors = check_schema(&schema, &json!({"n": vec![1; 1000]}));
         assert_eq!(errors.len(), ERRORS_LISTED_MAX + 1);
         let schema = json!({"additionalProperties": false});
         let names: serde_json::Map<_, _> =
             (0..1000).map(|n| (n.to_string(), Value::Null)).collect();
-        let errors = check_schema(schema, &Value::Object(names));
+        let errors = check_schema(&schema, &Value::Object(names));
         assert_eq!(errors.len(), ERRORS_LISTED_MAX + 1);
     }
 
@@ -579,7 +676,7 @@ mod tests {
                 items[index] = json!("x");
             }
             let arguments = json!({"items": items, "last": last});
-            check_schema(schema.clone(), &arguments)
+            check_schema(&schema, &arguments)
         };
         assert_eq!(check(&[], json!(1)), [""; 0]);
         assert_eq!(

@@ -1,8 +1,7 @@
 //! `GET /functions`.
 
-use schemars::Schema;
 use serde::Serialize;
-use shared::domain::json::encode;
+use shared::domain::json::{Json, encode};
 use shared::domain::limits::{ARGUMENTS_BYTES_MAX, RESULT_BYTES_MAX};
 use shared::http::Response;
 
@@ -19,8 +18,8 @@ struct FunctionView {
     version: &'static str,
     description: &'static str,
     limits: Limits,
-    arguments_schema: Schema,
-    result_schema: Schema,
+    arguments_schema: Json,
+    result_schema: Json,
 }
 
 #[derive(Serialize)]

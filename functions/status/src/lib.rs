@@ -46,7 +46,7 @@ impl Handler {
         let callbacks = aws.queue(environment, "CALLBACK_QUEUE_URL")?;
         Ok(Self {
             operations: Operations::new(store, callbacks, Arc::clone(&clock), random),
-            catalogue: Catalogue::new(environment.switch("DEMO_FUNCTIONS")?),
+            catalogue: Catalogue::load(environment)?,
             requests: RequestSettings::new(environment)?,
             clock,
         })

@@ -27,6 +27,7 @@ use self::protocol::{
     IdempotencyData, ParsedBody, SystemCall, TracingData, WebhookData,
 };
 use crate::Handler;
+use crate::rest::unusable_schema;
 
 /// What a response needs besides the operation.
 struct Context<'a> {
@@ -305,6 +306,7 @@ fn missed_deadline(errors: &[OperationError]) -> bool {
 fn errors(error: SubmissionError) -> Errors {
     match error {
         SubmissionError::Invalid(errors) => Problem::fields(errors).into(),
+        SubmissionError::UnusableSchema => unusable_schema().into(),
         SubmissionError::UnknownFunction {
             function,
             version,

@@ -62,7 +62,7 @@ impl Handler {
             Arc::clone(&random),
         );
         let dispatch = aws.queue(environment, "DISPATCH_QUEUE_URL")?;
-        let catalogue = Catalogue::new(environment.switch("DEMO_FUNCTIONS")?);
+        let catalogue = Catalogue::load(environment)?;
         let submissions = Submissions::new(
             operations.clone(),
             dispatch.clone(),

@@ -160,10 +160,16 @@ fn callback_events(raw: &RawValue) -> Option<Vec<CallbackEvent>> {
 fn problem(error: SubmissionError) -> Problem {
     match error {
         SubmissionError::Invalid(errors) => Problem::fields(errors),
+        SubmissionError::UnusableSchema => unusable_schema(),
         SubmissionError::UnknownFunction {
             function, unknown, ..
         } => unknown_function(&function, &unknown),
     }
+}
+
+/// The log has the cause.
+pub(crate) fn unusable_schema() -> Problem {
+    Problem::new(ErrorCode::InternalError, "the function cannot be called")
 }
 
 fn unknown_function(name: &str, unknown: &Unknown) -> Problem {

@@ -12,7 +12,7 @@ use shared::domain::json::Json;
 use shared::domain::operation::{FailureCode, OperationError};
 use shared::functions;
 use shared::queue::Dispatch;
-use shared::schema::Validators;
+use shared::schema::{CheckError, Validators};
 
 use crate::context::Context;
 
@@ -181,8 +181,16 @@ pub async fn run_by_name(name: &str, arguments: Json, context: Context) -> Resul
         let pointer = String::new();
         return Err(invalid_arguments(&[ArgumentError { pointer, detail }]));
     }
-    Validators::default()
-        .check(entry, &arguments)
-        .map_err(|errors| invalid_arguments(&errors))?;
+    match Validators::default().check(entry, &arguments) {
+        Ok(()) => {}
+        Err(CheckError::Arguments(errors)) => return Err(invalid_arguments(&errors)),
+        Err(CheckError::Schema(error)) => {
+            let code = FailureCode::InternalError.as_str();
+            return Err(WorkError::permanent(
+                code,
+                &format!("arguments_schema{error}"),
+            ));
+        }
+    }
     (runner.run)(arguments, context).await
 }

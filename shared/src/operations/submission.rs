@@ -18,6 +18,7 @@ use crate::domain::network::AllowedNetworks;
 use crate::domain::operation::Origin;
 use crate::domain::time::Timestamp;
 use crate::request::{FieldError, Fields, Invalid};
+use crate::schema::CheckError;
 
 /// A submission that has passed every check that needs no store.
 #[derive(Debug)]
@@ -88,6 +89,8 @@ pub enum Deadline {
 pub enum SubmissionError {
     /// Every error of the parts.
     Invalid(Vec<FieldError>),
+    /// The registered schema of the function is not valid, so nobody can call it.
+    UnusableSchema,
     /// The parts are valid, but there is no such function.
     UnknownFunction {
         function: String,
@@ -116,12 +119,24 @@ impl Submissions {
         });
         // An unknown function has no type to check arguments against. That it is unknown is
         // reported only when nothing else is wrong.
-        if let (Ok((_, Ok(entry))), Ok(arguments)) = (&found, &parts.arguments)
-            && let Err(errors) = self.validators.check(entry, arguments)
-        {
-            for error in errors {
-                let pointer = format!("{}{}", parts.arguments_pointer, error.pointer);
-                fields.reject_at(pointer, error.detail);
+        if let (Ok((_, Ok(entry))), Ok(arguments)) = (&found, &parts.arguments) {
+            match self.validators.check(entry, arguments) {
+                Ok(()) => {}
+                Err(CheckError::Arguments(errors)) => {
+                    for error in errors {
+                        let pointer = format!("{}{}", parts.arguments_pointer, error.pointer);
+                        fields.reject_at(pointer, error.detail);
+                    }
+                }
+                Err(CheckError::Schema(error)) => {
+                    tracing::error!(
+                        function = entry.name,
+                        version = entry.version,
+                        "submit refused with 500: the functions file has an error at \
+                         arguments_schema{error}"
+                    );
+                    return Err(SubmissionError::UnusableSchema);
+                }
             }
         }
         let callback = parts

@@ -9,6 +9,7 @@ use super::function::SystemFunction;
 use super::urn::ExtensionName;
 use super::version::PROTOCOL_VERSION;
 use shared::catalogue::{Catalogue, Entry, SideEffect, Unknown};
+use shared::domain::json::Json;
 use shared::domain::limits::{
     ARGUMENTS_BYTES_MAX, BODY_BYTES_MAX, DEADLINE_SECS_MAX, LIST_LIMIT_MAX, NESTING_MAX,
     RESULT_BYTES_MAX,
@@ -94,8 +95,10 @@ struct VersionView {
 
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct SchemaView {
-    pub(super) arguments: Schema,
-    pub(super) returns: Schema,
+    #[schemars(with = "Schema")]
+    pub(super) arguments: Json,
+    #[schemars(with = "Schema")]
+    pub(super) returns: Json,
 }
 
 /// How stable a version is, by its pre-release identifier.

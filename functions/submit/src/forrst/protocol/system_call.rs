@@ -1,6 +1,5 @@
 //! Calls of the protocol's own functions: their schemas, and how they are read.
 
-use schemars::Schema;
 use semver::Version;
 use serde::de::DeserializeOwned;
 
@@ -25,7 +24,7 @@ use shared::schema::Validators;
 const ARGUMENTS: &str = "/call/arguments";
 
 impl SystemFunction {
-    pub(super) fn arguments_schema(self) -> Schema {
+    pub(super) fn arguments_schema(self) -> Json {
         match self {
             Self::Status | Self::Cancel => schema_of::<OperationArguments>(),
             Self::List => schema_of::<ListArguments>(),
@@ -35,7 +34,7 @@ impl SystemFunction {
         }
     }
 
-    fn result_schema(self) -> Schema {
+    fn result_schema(self) -> Json {
         match self {
             Self::Status => schema_of::<StatusView<'_>>(),
             Self::Cancel => schema_of::<CancelView<'_>>(),
@@ -92,11 +91,8 @@ impl SystemCall {
             .extensions
             .reject_those_of_operations(&request.function, spellings, &mut errors);
         let arguments = &request.arguments;
-        let checked = validators.check_schema(
-            (function.name(), SystemFunction::VERSION),
-            || function.arguments_schema(),
-            arguments,
-        );
+        let checked =
+            validators.check_generated(function.name(), || function.arguments_schema(), arguments);
         let call = match checked {
             Ok(()) => Self::read_arguments(function, arguments, owner, &mut errors),
             Err(wrong) => {

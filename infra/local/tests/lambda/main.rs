@@ -6,6 +6,8 @@ mod bundle;
 mod event_source;
 mod function;
 mod gateway;
+mod node;
 mod probe;
 mod program;
 mod served_gateway;
+mod targets;

@@ -6,6 +6,7 @@
 
 mod event_sources;
 mod functions;
+mod functions_file;
 mod queues;
 mod services;
 mod store;
@@ -25,18 +26,24 @@ use tokio::task::JoinSet;
 pub use crate::bundle::functions::{
     DEVELOPMENT_WEBHOOK_SECRET, FUNCTIONS, FunctionShape, HTTP_INSTANCES_MAX, PASSED_ON,
 };
+pub use crate::bundle::functions_file::FileError;
 pub use crate::bundle::queues::{CALLBACK_QUEUE, DEAD_LETTER_SUFFIX, DISPATCH_QUEUE, QueueShape};
 pub use crate::bundle::services::Services;
 
 use crate::bundle::functions::Functions;
+use crate::bundle::functions_file::FunctionsFile;
 use crate::bundle::queues::Queues;
 use crate::client::http_client;
 use crate::event_source::EventSource;
 use crate::function::Usage;
 use crate::gateway::{Gateway, INTEGRATION_TIMEOUT};
 use crate::guard::Allowed;
+use crate::targets::{TargetSettings, Targets};
 
 pub const TABLE_NAME: &str = "ferry";
+
+/// How often the functions file is checked for a change.
+const FILE_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long [`Bundle::stop`] waits for requests once the functions have ended. Only callers that
 /// are slow to send or to read are left by then.
@@ -69,6 +76,8 @@ pub struct Settings {
     pub lambda: Option<String>,
     /// Contains the functions' binaries, each with its function's name.
     pub functions_directory: PathBuf,
+    /// Registers functions. Its targets run on this machine.
+    pub functions_file: Option<PathBuf>,
     /// Variables for every function. They override the bundle's variables.
     pub environment: Vec<(String, String)>,
     /// The clock of store, queues and gateway. The functions' processes use the system clock.
@@ -81,11 +90,21 @@ pub struct Bundle {
     url: String,
     store_url: String,
     functions: Functions,
+    registered: Option<Registered>,
     event_sources: Vec<EventSource>,
     shut_gateway: oneshot::Sender<()>,
     gateway: JoinSet<io::Result<()>>,
     /// The store and the queues, which end when this is dropped.
     _services: JoinSet<()>,
+}
+
+/// The functions of the functions file.
+struct Registered {
+    file: FunctionsFile,
+    settings: Vec<TargetSettings>,
+    targets: Arc<Targets>,
+    /// The Invoke API's.
+    endpoint: String,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +118,11 @@ pub enum StartError {
     },
     #[error("the function binary {} is missing", .0.display())]
     BinaryMissing(PathBuf),
+    #[error(transparent)]
+    FunctionsFile(#[from] FileError),
+    /// The targets' runtimes were not written, or their listener did not start.
+    #[error("the targets of the functions file are not usable")]
+    Targets(#[source] io::Error),
     /// The store did not start, or did not create the table.
     #[error("the store is not usable")]
     Store(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -108,6 +132,16 @@ pub enum StartError {
     /// The queues did not start, or were not created.
     #[error("the queues are not usable")]
     Queues(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Why a change of the functions file does not take effect. The bundle goes on.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    #[error("{0}\nthe functions stay as they were")]
+    File(#[from] FileError),
+    /// New processes of functions did not start.
+    #[error("{0}")]
+    Functions(String),
 }
 
 /// Why a started bundle does not answer.
@@ -132,7 +166,12 @@ impl Bundle {
         let mut services = JoinSet::new();
         let store_endpoint = store::start(&settings, &mut services).await?;
         let queues = Queues::start(&settings, &mut services).await?;
-        let functions = Functions::new(&settings, &url, &store_endpoint, &queues)?;
+        let registered = Registered::start(&settings, &mut services).await?;
+        let mut environment = functions::environment(&url, &store_endpoint, &queues);
+        if let Some(registered) = &registered {
+            environment.extend(registered.environment());
+        }
+        let functions = Functions::new(&settings, environment)?;
         functions.start().await?;
         let (worker, callback) = (&functions.worker, &functions.callback);
         let event_sources = event_sources::start(&settings, &queues, worker, callback);
@@ -154,6 +193,7 @@ impl Bundle {
             url,
             store_url: store_endpoint,
             functions,
+            registered,
             event_sources,
             shut_gateway,
             gateway: serving,
@@ -177,6 +217,29 @@ impl Bundle {
     #[must_use]
     pub fn function_environment(&self) -> &[(String, String)] {
         &self.functions.environment
+    }
+
+    /// The targets of the functions file.
+    #[must_use]
+    pub fn targets(&self) -> &[TargetSettings] {
+        match &self.registered {
+            Some(registered) => &registered.settings,
+            None => &[],
+        }
+    }
+
+    /// Waits until the functions file changes, and puts it into effect: processes of functions and
+    /// of changed targets are replaced as they become idle. Without a file it waits forever.
+    ///
+    /// # Errors
+    ///
+    /// When the changed file cannot be used; its errors are returned once.
+    pub async fn reload(&mut self) -> Result<(), ReloadError> {
+        let Some(registered) = &mut self.registered else {
+            return std::future::pending().await;
+        };
+        registered.change().await?;
+        self.functions.renew().await.map_err(ReloadError::Functions)
     }
 
     /// By function name.
@@ -214,10 +277,62 @@ impl Bundle {
         // An error says that the gateway has ended already.
         let _ = self.shut_gateway.send(());
         self.functions.stop().await;
+        if let Some(registered) = &self.registered {
+            registered.targets.stop().await;
+        }
         let drained = tokio::time::timeout(DRAIN_MAX, self.gateway.join_next()).await;
         if drained.is_err() {
             let drain_secs = DRAIN_MAX.as_secs();
             tracing::debug!(drain_secs, "requests in progress were aborted");
+        }
+    }
+}
+
+impl Registered {
+    async fn start(
+        settings: &Settings,
+        services: &mut JoinSet<()>,
+    ) -> Result<Option<Self>, StartError> {
+        let Some(path) = &settings.functions_file else {
+            return Ok(None);
+        };
+        let (file, settings_of_targets) = FunctionsFile::open(path)?;
+        let targets = Targets::new(file.base(), file.directory()).map_err(StartError::Targets)?;
+        let targets = Arc::new(targets);
+        targets.replace(settings_of_targets.clone());
+        let listener = listen(0).await?;
+        let endpoint = format!("http://{}", address(&listener)?);
+        let serving = Arc::clone(&targets).serve(listener, settings.allowed.without_origins());
+        services.spawn(async move {
+            if let Err(error) = serving.await {
+                tracing::error!(%error, "the Invoke API ended; the bundle must be started again");
+            }
+        });
+        Ok(Some(Self {
+            file,
+            settings: settings_of_targets,
+            targets,
+            endpoint,
+        }))
+    }
+
+    fn environment(&self) -> [(String, String); 2] {
+        [
+            ("FUNCTIONS_FILE", self.file.copy().display().to_string()),
+            ("AWS_ENDPOINT_URL_LAMBDA", self.endpoint.clone()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+    }
+
+    /// Waits until the file has changed, and replaces the targets.
+    async fn change(&mut self) -> Result<(), FileError> {
+        loop {
+            tokio::time::sleep(FILE_POLL_INTERVAL).await;
+            if let Some(changed) = self.file.changed() {
+                self.settings = changed?;
+                self.targets.replace(self.settings.clone());
+                return Ok(());
+            }
         }
     }
 }

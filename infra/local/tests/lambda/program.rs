@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
-use crate::probe::soon;
+use crate::probe::{self, soon};
 
 fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_local"));
@@ -61,6 +61,81 @@ async fn the_program_prints_its_url_when_ready_and_succeeds_after_a_signal() {
     server.abort();
 }
 
+const FUNCTIONS_FILE: &str = r#"{"format": 1, "functions": [{
+  "name": "image.resize", "version": "1.2.0", "description": "Resizes an image.",
+  "arguments_schema": {"type": "object"},
+  "target": {
+    "lambda": {"function": "image-resize"},
+    "local": {"command": ["python3", "-m", "awslambdaric", "app.handler"], "directory": "../resize"}
+  }
+}]}"#;
+
+#[tokio::test]
+async fn the_targets_of_the_functions_file_are_listed_at_the_start_and_after_a_change() {
+    let routes = Router::new().route(
+        "/2015-03-31/functions/status/invocations",
+        post(async || r#"{"statusCode": 200, "body": "well"}"#),
+    );
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move { axum::serve(listener, routes).await });
+    let file = probe::directory("program_functions_file").join("functions.json");
+    std::fs::write(&file, FUNCTIONS_FILE).unwrap();
+    let path = file.to_str().unwrap();
+
+    let mut child = program(&[
+        "--port",
+        "0",
+        "--lambda",
+        &endpoint,
+        "--functions-file",
+        path,
+    ])
+    .spawn()
+    .unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut errors = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut line = async || soon("a line", output.next_line()).await.unwrap().unwrap();
+    assert!(line().await.starts_with("ready "));
+    let target = "target image.resize 1.2.0: python3 -m awslambdaric app.handler (../resize)";
+    assert_eq!(line().await, target);
+
+    std::fs::write(&file, FUNCTIONS_FILE.replace("1.2.0", "1.2")).unwrap();
+    let error = soon("the error", async {
+        loop {
+            let line = errors.next_line().await.unwrap().unwrap();
+            if line.contains("/functions/0/version") {
+                break line;
+            }
+        }
+    })
+    .await;
+    assert!(error.starts_with(&format!("error: {path} ")), "{error}");
+    std::fs::write(&file, FUNCTIONS_FILE.replace("1.2.0", "1.3.0")).unwrap();
+    assert_eq!(line().await, target.replace("1.2.0", "1.3.0"));
+    child.kill().await.unwrap();
+    server.abort();
+
+    std::fs::write(
+        &file,
+        FUNCTIONS_FILE.replace("1.2.0", "1.2").replace("1,", "2,"),
+    )
+    .unwrap();
+    let output = program(&[
+        "--port",
+        "0",
+        "--lambda",
+        &endpoint,
+        "--functions-file",
+        path,
+    ])
+    .output();
+    let output = soon("the end", output).await.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.starts_with(&format!("error: {path} ")), "{stderr}");
+}
+
 #[tokio::test]
 async fn an_error_at_the_start_is_one_line() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -94,6 +169,17 @@ async fn an_error_at_the_start_is_one_line() {
         (
             &["--cors-origin", "https://app.example.com/"],
             "'--cors-origin <ORIGIN>'",
+        ),
+        (
+            &[
+                "--port",
+                "0",
+                "--lambda",
+                "http://127.0.0.1:1",
+                "--functions-file",
+                "/nowhere",
+            ],
+            "/nowhere cannot be used",
         ),
         (&["--colour"], "'--colour'"),
         (&["--functions", "target/debug"], "'--functions'"),

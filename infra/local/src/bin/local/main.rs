@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use indicatif::ProgressBar;
 use local::build::{BuildError, build_functions};
-use local::bundle::PASSED_ON;
+use local::bundle::{PASSED_ON, StartError};
 use shared::config::Environment;
 use shared::telemetry::chain;
 use shared::terminal::{VisibleLines, visible, visible_lines};
@@ -84,8 +84,9 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let text = chain(error.as_ref());
-            // It contains cargo's output, which has several lines.
-            let text = if error.is::<BuildError>() {
+            // They contain cargo's output and a file's errors, which have several lines.
+            let has_lines = matches!(error.downcast_ref(), Some(StartError::FunctionsFile(_)));
+            let text = if has_lines || error.is::<BuildError>() {
                 visible_lines(&text)
             } else {
                 visible(&text)

@@ -103,15 +103,29 @@ fn read(
         .name(name.to_owned())
         .spawn(move || {
             let mut lines = BufReader::new(reader);
-            let mut line = prefix.clone().into_bytes();
+            let mut line = Vec::new();
             // Nothing can be read after an error either.
             while let Ok(1..) = lines.read_until(b'\n', &mut line) {
-                write(&line, &line[prefix.len()..]);
-                line.truncate(prefix.len());
+                if prefix.is_empty() {
+                    write(&line, &line);
+                } else {
+                    write(&prefixed(&prefix, &line), &line);
+                }
+                line.clear();
             }
             drop(end);
         })?;
     Ok((writer, ended))
+}
+
+/// `line` with the prefix. CloudWatch shows a carriage return as a line break, so Lambda's runtime
+/// for Python writes one between the lines of a stack trace.
+fn prefixed(prefix: &str, line: &[u8]) -> Vec<u8> {
+    let parts = line.trim_ascii_end().split(|byte| *byte == b'\r');
+    let parts = parts.map(|part| [prefix.as_bytes(), part].concat());
+    let mut lines = parts.collect::<Vec<_>>().join(&b'\n');
+    lines.push(b'\n');
+    lines
 }
 
 /// The first lines of a process's standard error.
@@ -224,9 +238,12 @@ mod tests {
 
     #[tokio::test]
     async fn the_output_of_a_process_that_ends_before_it_has_started_is_not_printed() {
-        for (prefix, lines) in [("", "one\ntwo"), ("resize: ", "resize: one\nresize: two")] {
+        for (prefix, lines) in [
+            ("", "one\ntwo\rthree"),
+            ("resize: ", "resize: one\nresize: two\nresize: three\n"),
+        ] {
             let (output, [mut stdout, mut stderr]) = Output::open(prefix).unwrap();
-            stdout.write_all(b"one\ntwo").unwrap();
+            stdout.write_all(b"one\ntwo\rthree").unwrap();
             stderr.write_all("why\n".repeat(30).as_bytes()).unwrap();
             drop((stdout, stderr));
             let rest = output.rest().await;

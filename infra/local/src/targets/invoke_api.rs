@@ -56,13 +56,13 @@ async fn invoke(
         let event = event(&headers, request.into_body()).await?;
         match backend {
             Backend::Processes(target) => match target.invoke_or_throttle(event).await {
-                Ok(response) => Ok(([EXECUTED_VERSION], response).into_response()),
+                Ok(response) => Ok((INVOKED, response).into_response()),
                 Err(error) => failed(&error),
             },
             Backend::Endpoint(endpoint) => forward(&api.client, &endpoint, &function, event).await,
             Backend::Missing => Err(InvokeError::not_found(format!(
-                "the target of {} {} has no member \"local\": add \"local\": {{\"command\": [...]}} \
-                 beside \"lambda\" to run it on this machine",
+                "the target of {} {} cannot run on this machine: its member \"lambda\" needs \
+                 \"local\": {{\"command\": [...]}} next to it",
                 settings.name, settings.version
             ))),
         }
@@ -70,7 +70,11 @@ async fn invoke(
     invoked.await.unwrap_or_else(IntoResponse::into_response)
 }
 
-const EXECUTED_VERSION: (&str, &str) = ("x-amz-executed-version", "$LATEST");
+/// The headers of every response of a function.
+const INVOKED: [(&str, &str); 2] = [
+    ("content-type", "application/json"),
+    ("x-amz-executed-version", "$LATEST"),
+];
 
 async fn event(headers: &HeaderMap, body: Body) -> Result<Bytes, InvokeError> {
     let kind = headers.get("x-amz-invocation-type");
@@ -103,8 +107,8 @@ fn failed(error: &FunctionError) -> Result<Response, InvokeError> {
             } => "Handled",
             _ => "Unhandled",
         };
-        let headers = [EXECUTED_VERSION, ("x-amz-function-error", kind)];
-        return Ok((headers, document).into_response());
+        let failed = [("x-amz-function-error", kind)];
+        return Ok((INVOKED, failed, document).into_response());
     }
     Err(match error {
         FunctionError::Throttled => InvokeError {

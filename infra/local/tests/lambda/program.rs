@@ -70,6 +70,7 @@ const FUNCTIONS_FILE: &str = r#"{"format": 1, "functions": [{
   }
 }]}"#;
 
+#[cfg(unix)]
 #[tokio::test]
 async fn the_targets_of_the_functions_file_are_listed_at_the_start_and_after_a_change() {
     let routes = Router::new().route(
@@ -113,7 +114,10 @@ async fn the_targets_of_the_functions_file_are_listed_at_the_start_and_after_a_c
     assert!(error.starts_with(&format!("error: {path} ")), "{error}");
     std::fs::write(&file, FUNCTIONS_FILE.replace("1.2.0", "1.3.0")).unwrap();
     assert_eq!(line().await, target.replace("1.2.0", "1.3.0"));
-    child.kill().await.unwrap();
+    let process_id = child.id().unwrap().to_string();
+    let sent = Command::new("kill").arg(&process_id).status();
+    assert!(sent.await.unwrap().success());
+    assert!(soon("the end", child.wait()).await.unwrap().success());
     server.abort();
 
     std::fs::write(

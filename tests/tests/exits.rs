@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use local::function::{FunctionSettings, Instance, Invocation};
+use local::function::{FunctionSettings, INIT_TIMEOUT, Instance, Invocation};
 use serde_json::Value;
 use shared::clock::{Clock as _, SystemClock};
 use shared::metrics::Metric;
@@ -54,6 +54,7 @@ async fn log_of(cause: &str) -> Vec<Value> {
         name: "ending".to_owned(),
         command: bootstrap.into(),
         timeout: Duration::from_mins(1),
+        init_timeout: INIT_TIMEOUT,
         memory_mb: 128,
         instances_max: 1,
         instances_eager: 1,

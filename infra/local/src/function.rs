@@ -28,6 +28,10 @@ pub use crate::function::runtime_api::Invocation;
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
 pub const PAYLOAD_MAX_BYTES: usize = 6 * 1024 * 1024;
 
+/// Lambda's limit for the init phase: the time until a process asks for its first invocation.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>
+pub const INIT_TIMEOUT: Duration = Duration::from_secs(10);
+
 #[derive(Debug, Clone)]
 pub struct FunctionSettings {
     /// The value of `AWS_LAMBDA_FUNCTION_NAME`.
@@ -35,6 +39,8 @@ pub struct FunctionSettings {
     pub command: FunctionCommand,
     /// An invocation that takes longer is killed with its process.
     pub timeout: Duration,
+    /// A process that takes longer until it asks for its first invocation is killed.
+    pub init_timeout: Duration,
     /// The value of `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`. It is not enforced.
     pub memory_mb: u32,
     /// The most processes, hence the most invocations at once. At least 1.

@@ -15,7 +15,7 @@ use shared::catalogue::LocalTarget;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::function::{Function, FunctionCommand, FunctionSettings};
+use crate::function::{Function, FunctionCommand, FunctionSettings, INIT_TIMEOUT};
 use crate::guard::{Allowed, guarded};
 
 /// The most processes of a target, hence the most invocations at once; more are throttled.
@@ -215,6 +215,9 @@ fn function(
         name: bare_name(&settings.lambda_function).to_owned(),
         command,
         timeout: settings.timeout,
+        // Lambda starts a function whose init phase took too long once more, and then gives it the
+        // time of an invocation.
+        init_timeout: settings.timeout.max(INIT_TIMEOUT),
         memory_mb: MEMORY_MB,
         instances_max: INSTANCES_MAX,
         instances_eager: INSTANCES_MAX,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use local::bundle::FUNCTIONS;
-use local::function::FunctionSettings;
+use local::function::{FunctionSettings, INIT_TIMEOUT};
 use tests::benchmark::build_functions_and;
 use tests::bundle::binaries;
 
@@ -89,6 +89,7 @@ impl Kinds {
             name: shape.name.to_owned(),
             command,
             timeout: Duration::from_secs(30),
+            init_timeout: INIT_TIMEOUT,
             memory_mb: shape.memory_mb,
             instances_max: 1,
             instances_eager: 1,

@@ -11,7 +11,7 @@ use shared::domain::limits::{
 
 use crate::bundle::queues::Queues;
 use crate::bundle::{Settings, StartError, TABLE_NAME, event_sources};
-use crate::function::{Function, FunctionError, FunctionSettings, Usage};
+use crate::function::{Function, FunctionError, FunctionSettings, INIT_TIMEOUT, Usage};
 use crate::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 
 /// A function as the template configures it.
@@ -211,6 +211,7 @@ fn function(
         name: shape.name.to_owned(),
         command: binary.into(),
         timeout: shape.timeout,
+        init_timeout: INIT_TIMEOUT,
         memory_mb: shape.memory_mb,
         instances_max,
         instances_eager: settings.instances,

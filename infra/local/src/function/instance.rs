@@ -6,12 +6,14 @@
 use std::io;
 use std::path::Path;
 use std::process::ExitStatus;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 
 use crate::REGION;
+use crate::function::error::{EXIT_ERROR, TIMEOUT_ERROR};
 use crate::function::output::{self, Output, Rest};
 use crate::function::runtime_api::{Event, Invocation, RuntimeApi};
 use crate::function::{FunctionCommand, FunctionError, FunctionSettings};
@@ -25,6 +27,7 @@ pub struct Instance {
     process: Child,
     api: RuntimeApi,
     output: Output,
+    init_timeout: Duration,
     /// The process's request for an invocation.
     request: Option<oneshot::Sender<Invocation>>,
 }
@@ -44,6 +47,7 @@ impl Instance {
             process,
             api,
             output,
+            init_timeout: settings.init_timeout,
             request: None,
         })
     }
@@ -133,8 +137,51 @@ impl Instance {
         output::print(&self.end().await.stdout);
     }
 
+    /// Waits until the process asks for an invocation, and ends it when it does not: when it fails,
+    /// when `stopped` completes, and after the time of an init phase.
+    pub(super) async fn ready_or_end(
+        mut self,
+        stopped: impl Future<Output = ()>,
+    ) -> Result<Self, FunctionError> {
+        let init_timeout = self.init_timeout;
+        let not_ready = tokio::select! {
+            biased;
+            () = stopped => None,
+            ready = tokio::time::timeout(init_timeout, self.ready()) => match ready {
+                Ok(Ok(())) => return Ok(self),
+                Ok(Err(not_ready)) => Some(not_ready),
+                Err(_) => Some(NotReady::Silent),
+            },
+        };
+        let mut rest = self.end().await;
+        let refusal = output::take_refusal(&mut rest.stdout);
+        output::print(&rest.stdout);
+        let Some(not_ready) = not_ready else {
+            return Err(FunctionError::Stopped);
+        };
+        let failed =
+            |error_type, reason| FunctionError::init(error_type, reason, &rest.first_errors);
+        Err(match (refusal, not_ready) {
+            (Some(reason), _) => failed(EXIT_ERROR, reason),
+            (None, NotReady::InitError(error)) => FunctionError::Init {
+                reason: error.to_string(),
+                document: error.document().unwrap_or_default(),
+            },
+            (None, NotReady::Ended(status)) => {
+                let reason =
+                    format!("the process ended ({status}) before it asked for an invocation");
+                failed(EXIT_ERROR, reason)
+            }
+            (None, NotReady::Silent) => {
+                let secs = init_timeout.as_secs_f64();
+                let reason = format!("the process asked for no invocation within {secs} s");
+                failed(TIMEOUT_ERROR, reason)
+            }
+        })
+    }
+
     /// [`Instance::kill`] for a process that did not start. Returns its log, which is not printed.
-    pub(super) async fn end(mut self) -> Rest {
+    async fn end(mut self) -> Rest {
         if let Err(error) = self.process.kill().await {
             tracing::warn!(%error, "a function's process could not be killed and may still run");
         }

@@ -15,16 +15,11 @@ use shared::clock::{Clock, SystemClock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::function::error::{ENTRYPOINT_ERROR, EXIT_ERROR, TIMEOUT_ERROR};
-use crate::function::instance::{Instance, NotReady};
-use crate::function::output;
+use crate::function::error::ENTRYPOINT_ERROR;
+use crate::function::instance::Instance;
 use crate::function::runtime_api::Invocation;
 use crate::function::{FunctionError, FunctionSettings, Usage};
 use crate::{ACCOUNT_ID, REGION};
-
-/// Lambda's limit for the init phase: the time until a process asks for its first invocation.
-/// <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>
-const INIT_MAX: Duration = Duration::from_secs(10);
 
 /// How long an invocation waits for an idle process before it starts one beyond `instances_eager`:
 /// longer than a short invocation takes, and too short for a caller to notice.
@@ -192,7 +187,7 @@ impl Shared {
                 Ok(idle) => idle,
                 Err(released) => self.next_member(released).await?,
             };
-            match self.ready(member.instance).await {
+            match member.instance.ready_or_end(self.stopped()).await {
                 Ok(instance) => return Ok(Member { instance, ..member }),
                 Err(FunctionError::Init { reason, .. }) => {
                     tracing::warn!(
@@ -268,7 +263,7 @@ impl Shared {
             let reason = format!("{}: {error}", self.settings.command);
             FunctionError::init(ENTRYPOINT_ERROR, reason, "")
         })?;
-        let ready = self.ready(instance).await;
+        let ready = instance.ready_or_end(self.stopped()).await;
         self.bill(began.elapsed());
         let instance = ready?;
         self.release(Member {
@@ -319,44 +314,6 @@ impl Shared {
     fn bill(&self, took: Duration) {
         let millis = u64::try_from(took.as_micros().div_ceil(1000)).unwrap_or(u64::MAX);
         self.billed_millis.fetch_add(millis, Ordering::Relaxed);
-    }
-
-    /// Waits until the process asks for an invocation, and kills it when it does not.
-    async fn ready(&self, mut instance: Instance) -> Result<Instance, FunctionError> {
-        let not_ready = tokio::select! {
-            biased;
-            () = self.stopped() => None,
-            ready = tokio::time::timeout(INIT_MAX, instance.ready()) => match ready {
-                Ok(Ok(())) => return Ok(instance),
-                Ok(Err(not_ready)) => Some(not_ready),
-                Err(_) => Some(NotReady::Silent),
-            },
-        };
-        let mut rest = instance.end().await;
-        let refusal = output::take_refusal(&mut rest.stdout);
-        output::print(&rest.stdout);
-        let Some(not_ready) = not_ready else {
-            return Err(FunctionError::Stopped);
-        };
-        let failed =
-            |error_type, reason| FunctionError::init(error_type, reason, &rest.first_errors);
-        Err(match (refusal, not_ready) {
-            (Some(reason), _) => failed(EXIT_ERROR, reason),
-            (None, NotReady::InitError(error)) => FunctionError::Init {
-                reason: error.to_string(),
-                document: error.document().unwrap_or_default(),
-            },
-            (None, NotReady::Ended(status)) => {
-                let reason =
-                    format!("the process ended ({status}) before it asked for an invocation");
-                failed(EXIT_ERROR, reason)
-            }
-            (None, NotReady::Silent) => {
-                let secs = INIT_MAX.as_secs();
-                let reason = format!("the process asked for no invocation within {secs} s");
-                failed(TIMEOUT_ERROR, reason)
-            }
-        })
     }
 
     async fn stopped(&self) {

@@ -234,7 +234,19 @@ async fn an_invocation_of_a_function_that_cannot_start_fails_with_the_reason() {
         command: PathBuf::from("/nowhere/probe").into(),
         ..probe::settings()
     });
-    for (function, words) in [(failing, "exit status: 1"), (missing, "/nowhere/probe")] {
+    let silent = Function::processes(FunctionSettings {
+        command: FunctionCommand {
+            arguments: vec!["60".to_owned()],
+            ..PathBuf::from("/bin/sleep").into()
+        },
+        init_timeout: Duration::from_millis(300),
+        ..probe::settings()
+    });
+    for (function, words) in [
+        (failing, "exit status: 1"),
+        (missing, "/nowhere/probe"),
+        (silent, "no invocation within 0.3 s"),
+    ] {
         for _ in 0..2 {
             let error = invoke(&function, json!({})).await.unwrap_err();
             assert!(

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use local::function::{Function, FunctionError, FunctionSettings};
+use local::function::{Function, FunctionError, FunctionSettings, INIT_TIMEOUT};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -39,6 +39,7 @@ pub(crate) fn settings() -> FunctionSettings {
         name: "probe".to_owned(),
         command: binary().into(),
         timeout: Duration::from_mins(1),
+        init_timeout: INIT_TIMEOUT,
         memory_mb: 128,
         instances_max: 1,
         instances_eager: usize::MAX,

@@ -36,6 +36,7 @@ const CALL_BACKOFF: Duration = Duration::from_millis(50);
 /// The roots of every certificate of AWS's endpoints (<https://www.amazontrust.com/repository/>). A
 /// separate file: finding them in Mozilla's whole list took longer than the rest of the start.
 const AWS_ROOTS: &str = include_str!("aws/amazon_roots.pem");
+const CA_BUNDLE: &str = "AWS_CA_BUNDLE";
 
 /// The connection to AWS: credentials, region, endpoints and retries.
 #[derive(Debug, Clone)]
@@ -133,6 +134,12 @@ impl Aws {
         }
     }
 
+    /// The settings of a client for a service that one function alone calls.
+    #[must_use]
+    pub const fn config(&self) -> &SdkConfig {
+        &self.config
+    }
+
     #[must_use]
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         let mut config = aws_sdk_dynamodb::config::Builder::from(&self.config);
@@ -218,22 +225,40 @@ pub fn http_connector(environment: &Environment) -> Result<SharedHttpConnector, 
 /// When that file cannot be read, or has no valid certificates.
 #[expect(clippy::missing_panics_doc, reason = "it cannot panic")]
 pub fn tls_context(environment: &Environment) -> Result<TlsContext, SettingError> {
-    let roots = match environment.optional("AWS_CA_BUNDLE") {
-        Some(path) => {
-            let problem = |problem| SettingError::new("AWS_CA_BUNDLE", problem);
-            let pem =
-                std::fs::read(path).map_err(|error| problem(format!("cannot be read: {error}")))?;
+    let pem = match ca_bundle(environment)? {
+        Some(pem) => {
             // The SDK does not check the certificates, and panics later when they are invalid.
-            add_certificates(&mut RootCertStore::empty(), &pem)
-                .map_err(|error| problem(error.to_string()))?;
-            TrustStore::empty().with_pem_certificate(pem)
+            roots(&pem)?;
+            pem
         }
-        None => TrustStore::empty().with_pem_certificate(AWS_ROOTS),
+        None => AWS_ROOTS.into(),
     };
     Ok(TlsContext::builder()
-        .with_trust_store(roots)
+        .with_trust_store(TrustStore::empty().with_pem_certificate(pem))
         .build()
         .expect("only a provider without TLS refuses a trust store"))
+}
+
+/// The roots of [`tls_context`], for a client that is not the SDK's.
+///
+/// # Errors
+///
+/// As [`tls_context`].
+pub fn tls_roots(environment: &Environment) -> Result<RootCertStore, SettingError> {
+    roots(&ca_bundle(environment)?.unwrap_or_else(|| AWS_ROOTS.into()))
+}
+
+fn ca_bundle(environment: &Environment) -> Result<Option<Vec<u8>>, SettingError> {
+    let read = environment.optional(CA_BUNDLE).map(std::fs::read);
+    read.transpose()
+        .map_err(|error| SettingError::new(CA_BUNDLE, format!("cannot be read: {error}")))
+}
+
+fn roots(pem: &[u8]) -> Result<RootCertStore, SettingError> {
+    let mut roots = RootCertStore::empty();
+    add_certificates(&mut roots, pem)
+        .map_err(|error| SettingError::new(CA_BUNDLE, error.to_string()))?;
+    Ok(roots)
 }
 
 /// A connector whose requests and connections run on `runtime`, whichever runtime calls it.

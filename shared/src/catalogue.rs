@@ -309,6 +309,18 @@ impl Catalogue {
         Self { registered, ..self }
     }
 
+    /// Whether the demonstration functions are among them.
+    #[must_use]
+    pub const fn has_demo(&self) -> bool {
+        self.demo
+    }
+
+    /// The functions of the functions file.
+    #[must_use]
+    pub const fn registered(&self) -> &'static [Entry] {
+        self.registered
+    }
+
     pub fn entries(&self) -> impl Iterator<Item = &'static Entry> + use<> {
         let demo = self.demo;
         let compiled = COMPILED.iter().filter(move |entry| demo || !entry.demo);

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use shared::domain::attempt::AttemptOutcome;
+use shared::domain::json::Json;
 use shared::domain::limits::{
     ABORT_GRACE, HEARTBEATS_PER_LEASE, INVOCATION_MARGIN, PROGRESS_INTERVAL,
 };
@@ -26,8 +27,9 @@ use tokio::task::JoinHandle;
 use crate::Handler;
 use crate::context::{Context, Report};
 use crate::received::ReceivedDispatch;
+use crate::target::document;
 use crate::thread::{self, WorkEnd};
-use crate::work::Runner;
+use crate::work::Deployed;
 
 /// Why a worker stopped holding an operation.
 enum HoldEnd {
@@ -51,48 +53,64 @@ enum AbortCause {
     Release,
 }
 
+/// What an operation's work gets.
+struct Input {
+    arguments: Json,
+    /// For a target that gets it.
+    metadata: Option<Json>,
+}
+
 impl Handler {
     pub(crate) async fn attempt(
         &self,
         received: &ReceivedDispatch<'_>,
-        runner: &'static Runner,
+        deployed: Deployed,
         held: Held,
         invocation_deadline: Timestamp,
     ) -> Disposition {
-        let operation = held.operation();
-        // Retried for as long as the lease lasts: the claim has counted the attempt, which would be
-        // wasted.
-        let arguments = match self
-            .retry_while_unavailable(|| Box::pin(self.store.arguments(operation)))
-            .await
-        {
-            Ok(arguments) => arguments,
+        let (operation, entry) = (held.operation(), deployed.entry());
+        let input = match self.input(deployed, operation).await {
+            Ok(input) => input,
             Err(error @ StoreError::Corrupt { .. }) => {
                 tracing::error!("the attempt fails: {}", chain(&error));
                 let error =
                     OperationError::of(FailureCode::InternalError, "the arguments cannot be read");
                 let outcome = AttemptOutcome::RetryableFailure(error);
-                return self.record_outcome(received, runner, &held, outcome).await;
+                return self.record_outcome(received, entry, &held, outcome).await;
             }
             Err(error) => return received.return_after_error(&error).await,
         };
-        let deadline = (self.clock.now() + runner.entry.attempt_timeout)
+        let deadline = (self.clock.now() + entry.attempt_timeout)
             .min(operation.deadline_at)
             .min(invocation_deadline - INVOCATION_MARGIN);
         let (abort, aborted) = watch::channel(false);
         let (reporter, reports) = watch::channel(None);
-        let context = Context::new(
-            operation.attempt,
-            deadline,
-            aborted.clone(),
-            move |report| {
-                reporter.send_replace(Some(report));
-            },
-            Arc::clone(&self.clients),
-            Arc::clone(&self.clock),
-        );
         let began_at = self.clock.now();
-        let mut work = thread::start(runner, arguments, context, aborted);
+        let Input {
+            arguments,
+            metadata,
+        } = input;
+        let mut work = match deployed {
+            Deployed::Compiled(runner) => {
+                let context = Context::new(
+                    operation.attempt,
+                    deadline,
+                    aborted.clone(),
+                    move |report| {
+                        reporter.send_replace(Some(report));
+                    },
+                    Arc::clone(&self.clients),
+                    Arc::clone(&self.clock),
+                );
+                thread::start(runner, arguments, context, aborted)
+            }
+            Deployed::Registered(_, target) => {
+                let metadata = metadata.as_ref();
+                let document =
+                    document(target, operation, &arguments, metadata, deadline, began_at);
+                self.targets.start(target, document, deadline, aborted)
+            }
+        };
 
         let hold_end = self
             .hold(received, &held, &mut work, reports, deadline)
@@ -123,7 +141,30 @@ impl Handler {
         };
         let took = self.clock.now().since(began_at);
         metrics::record_duration(Metric::WorkDuration(&operation.function), took);
-        self.record_outcome(received, runner, &held, outcome).await
+        self.record_outcome(received, entry, &held, outcome).await
+    }
+
+    /// Reads what the work gets. Retried for as long as the lease lasts: the claim has counted the
+    /// attempt, which would be wasted.
+    async fn input(&self, deployed: Deployed, operation: &Operation) -> Result<Input, StoreError> {
+        let arguments = self
+            .retry_while_unavailable(|| Box::pin(self.store.arguments(operation)))
+            .await?;
+        let metadata = match deployed {
+            Deployed::Registered(_, target) if target.send_metadata => {
+                let now = self.clock.now();
+                let read = self
+                    .retry_while_unavailable(|| Box::pin(self.store.payloads(operation, now)))
+                    .await?;
+                // Without payloads the operation is gone, which the next write finds.
+                read.map(|payloads| payloads.metadata)
+            }
+            Deployed::Compiled(_) | Deployed::Registered(..) => None,
+        };
+        Ok(Input {
+            arguments,
+            metadata,
+        })
     }
 
     /// Renews the operation's lease and hides its message until the work ends or must end.

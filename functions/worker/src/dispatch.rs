@@ -103,11 +103,11 @@ impl Handler {
             metrics::record_duration(Metric::QueueTime(&operation.function), waited);
         }
         log_other_function(&received.message, operation);
-        let runner = self
+        let deployed = self
             .runners
             .find(&operation.function, &operation.function_version);
-        match runner {
-            Ok(runner) => self.attempt(received, runner, held, deadline).await,
+        match deployed {
+            Ok(deployed) => self.attempt(received, deployed, held, deadline).await,
             Err(missing) => self.fail_not_deployed(received, &held, missing).await,
         }
     }

@@ -20,6 +20,7 @@ mod ended;
 mod inspect;
 mod received;
 mod retry;
+mod target;
 mod thread;
 pub mod work;
 
@@ -29,6 +30,7 @@ use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use shared::aws::Aws;
+use shared::catalogue::Catalogue;
 use shared::clock::Clock;
 use shared::config::{Environment, SettingError};
 use shared::domain::limits::{LEASE_SECS_DEFAULT, LEASE_SECS_MAX, LEASE_SECS_MIN};
@@ -41,6 +43,7 @@ use shared::random::Random;
 use shared::store::Store;
 
 pub use crate::context::{Clients, Context};
+use crate::target::Targets;
 use crate::work::Runners;
 pub use crate::work::{Runner, Work, WorkError, run_by_name};
 
@@ -51,6 +54,7 @@ pub struct Handler {
     dead_letters: Queue,
     callbacks: Queue,
     runners: Runners,
+    targets: Arc<Targets>,
     clients: Arc<Clients>,
     lease: Duration,
     clock: Arc<dyn Clock>,
@@ -93,7 +97,13 @@ impl Handler {
             dispatch: queue("DISPATCH_QUEUE_URL")?,
             dead_letters: queue("DISPATCH_DEAD_LETTER_QUEUE_URL")?,
             callbacks: queue("CALLBACK_QUEUE_URL")?,
-            runners: Runners::new(environment.switch("DEMO_FUNCTIONS")?),
+            runners: Runners::new(&Catalogue::load(environment)?),
+            targets: Arc::new(Targets::new(
+                environment,
+                aws,
+                Arc::clone(&clock),
+                Arc::clone(&random),
+            )?),
             clients: Arc::new(Clients::new(environment.clone())),
             lease: Duration::from_secs(u64::from(lease_secs)),
             clock,
@@ -103,11 +113,11 @@ impl Handler {
         })
     }
 
-    /// Replaces the catalogue's work, for tests that need functions which the catalogue lacks.
+    /// Replaces the compiled functions, for tests that need functions which the catalogue lacks.
     #[must_use]
     pub fn with_work(self, runners: &'static [Runner]) -> Self {
         Self {
-            runners: Runners::only(runners),
+            runners: self.runners.with_compiled(runners),
             ..self
         }
     }

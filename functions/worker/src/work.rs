@@ -6,7 +6,7 @@ mod demo;
 use std::pin::Pin;
 
 use serde::Serialize;
-use shared::catalogue::{ArgumentError, Catalogue, Entry, Function, read_arguments};
+use shared::catalogue::{ArgumentError, Catalogue, Entry, Function, Target, read_arguments};
 use shared::domain::attempt::NotDeployed;
 use shared::domain::json::Json;
 use shared::domain::operation::{FailureCode, OperationError};
@@ -16,7 +16,7 @@ use shared::schema::{CheckError, Validators};
 
 use crate::context::Context;
 
-static RUNNERS: &[Runner] = functions!(Runner);
+static COMPILED: &[Runner] = functions!(Runner);
 
 /// A function with its work.
 ///
@@ -84,11 +84,21 @@ pub struct Runner {
     pub(crate) run: fn(Json, Context) -> Running,
 }
 
-/// The work that a worker has.
+/// What does the work of a function that this worker has.
+#[derive(Clone, Copy)]
+pub(crate) enum Deployed {
+    Compiled(&'static Runner),
+    /// The entry has a target.
+    Registered(&'static Entry, &'static Target),
+}
+
+/// The functions that a worker has.
 #[derive(Clone, Copy)]
 pub(crate) struct Runners {
-    runners: &'static [Runner],
+    compiled: &'static [Runner],
+    /// Whether the demonstration functions are among them.
     demo: bool,
+    registered: &'static [Entry],
 }
 
 type Running = Pin<Box<dyn Future<Output = Result<Json, WorkError>>>>;
@@ -103,38 +113,55 @@ impl Runner {
     }
 }
 
+impl Deployed {
+    pub(crate) const fn entry(self) -> &'static Entry {
+        match self {
+            Self::Compiled(runner) => &runner.entry,
+            Self::Registered(entry, _) => entry,
+        }
+    }
+}
+
 impl Runners {
-    /// `demo` is whether the demonstration functions are among them.
-    pub(crate) const fn new(demo: bool) -> Self {
+    pub(crate) const fn new(catalogue: &Catalogue) -> Self {
         Self {
-            runners: RUNNERS,
-            demo,
+            compiled: COMPILED,
+            demo: catalogue.has_demo(),
+            registered: catalogue.registered(),
         }
     }
 
-    pub(crate) const fn only(runners: &'static [Runner]) -> Self {
+    pub(crate) const fn with_compiled(self, compiled: &'static [Runner]) -> Self {
         Self {
-            runners,
+            compiled,
             demo: true,
+            ..self
         }
     }
 
     /// The work of exactly this version of a function.
-    pub(crate) fn find(self, name: &str, version: &str) -> Result<&'static Runner, NotDeployed> {
-        let mut versions = self
-            .runners
+    pub(crate) fn find(self, name: &str, version: &str) -> Result<Deployed, NotDeployed> {
+        let compiled = self.compiled.iter().map(Deployed::Compiled);
+        let registered = self
+            .registered
             .iter()
-            .filter(|runner| runner.entry.name == name && (self.demo || !runner.entry.demo))
+            .filter_map(|entry| Some(Deployed::Registered(entry, entry.target()?)));
+        let mut versions = compiled
+            .chain(registered)
+            .filter(|deployed| {
+                let entry = deployed.entry();
+                entry.name == name && (self.demo || !entry.demo)
+            })
             .peekable();
         if versions.peek().is_none() {
             return Err(NotDeployed::Function);
         }
         versions
-            .find(|runner| runner.entry.version == version)
+            .find(|deployed| deployed.entry().version == version)
             .ok_or(NotDeployed::Version)
     }
 
-    pub(crate) fn find_for(self, message: &Dispatch) -> Result<&'static Runner, NotDeployed> {
+    pub(crate) fn find_for(self, message: &Dispatch) -> Result<Deployed, NotDeployed> {
         self.find(&message.function, &message.function_version)
     }
 }
@@ -172,10 +199,12 @@ pub async fn run_by_name(name: &str, arguments: Json, context: Context) -> Resul
             &format!("there is no function {name}"),
         )
     };
-    let entry = Catalogue::new(true).find(name, None);
-    let entry = entry.map_err(|_| not_found())?;
-    let runner = Runners::new(true).find(entry.name, entry.version);
-    let runner = runner.map_err(|_| not_found())?;
+    let catalogue = Catalogue::new(true);
+    let entry = catalogue.find(name, None).map_err(|_| not_found())?;
+    let deployed = Runners::new(&catalogue).find(entry.name, entry.version);
+    let Ok(Deployed::Compiled(runner)) = deployed else {
+        return Err(not_found());
+    };
     if !arguments.is_object() {
         let detail = "must be an object".to_owned();
         let pointer = String::new();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use shared::catalogue::Entry;
 use shared::domain::attempt::{AttemptOutcome, AttemptWrite, NotDeployed};
 use shared::domain::operation::{FailureCode, Operation, OperationError};
 use shared::domain::time::Timestamp;
@@ -14,7 +15,7 @@ use shared::telemetry::chain;
 use crate::Handler;
 use crate::received::ReceivedDispatch;
 use crate::thread::WorkEnd;
-use crate::work::{Runner, WorkError};
+use crate::work::WorkError;
 
 /// What was recorded of an attempt.
 enum RecordedAttempt {
@@ -52,11 +53,11 @@ impl Handler {
     pub(super) async fn record_outcome(
         &self,
         received: &ReceivedDispatch<'_>,
-        runner: &Runner,
+        entry: &Entry,
         held: &Held,
         outcome: AttemptOutcome,
     ) -> Disposition {
-        let (retry, attempt) = (&runner.entry.retry, held.operation().attempt);
+        let (retry, attempt) = (&entry.retry, held.operation().attempt);
         let backoff = retry.delay(attempt, self.random.fraction());
         match self.record(held, outcome, backoff).await {
             Ok(RecordedAttempt::Ended(operation)) => self.acknowledge_ended(&operation).await,

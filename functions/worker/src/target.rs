@@ -1,0 +1,170 @@
+//! The work of registered functions: each attempt is one synchronous invocation of a Lambda
+//! function.
+//!
+//! Nobody can stop a Lambda function that runs. So within one attempt the target is never invoked
+//! again once the first request may have arrived; what cannot have arrived is sent again. The
+//! target learns its deadline, its attempt and the operation's id, and makes its own effects
+//! idempotent by these.
+
+mod connector;
+mod document;
+mod error;
+mod outcome;
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use aws_sdk_lambda::Client;
+use aws_sdk_lambda::config::retry::RetryConfig;
+use aws_sdk_lambda::config::timeout::TimeoutConfig;
+use aws_sdk_lambda::primitives::Blob;
+use aws_smithy_runtime_api::client::http::SharedHttpConnector;
+use shared::aws::{self, Aws};
+use shared::catalogue::Target;
+use shared::clock::Clock;
+use shared::config::{Environment, SettingError};
+use shared::domain::json::Json;
+use shared::domain::time::Timestamp;
+use shared::random::Random;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tracing::{Instrument as _, Span};
+
+use self::connector::{TargetConnector, tls_config};
+pub(crate) use self::document::document;
+use self::error::{InvokeFailure, of_invoke};
+use self::outcome::outcome;
+use crate::thread::WorkEnd;
+use crate::work::WorkError;
+
+const KEEP_ALIVE_SECS_DEFAULT: u32 = 30;
+const KEEP_ALIVE_SECS_MAX: u32 = 300;
+
+/// The waits before another request when the target did not begin.
+const BACKOFF_FIRST: Duration = Duration::from_millis(200);
+const BACKOFF_LONGEST: Duration = Duration::from_secs(5);
+/// How long one attempt repeats such requests, unless half of its time is less.
+const BACKOFF_TOTAL_MAX: Duration = Duration::from_secs(60);
+
+/// Invokes targets. One per process; builds its client when the first target is invoked.
+pub(crate) struct Targets {
+    aws: Aws,
+    environment: Environment,
+    keep_alive: Duration,
+    client: OnceLock<Client>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+}
+
+impl Targets {
+    /// # Errors
+    ///
+    /// When `TARGET_KEEP_ALIVE_SECONDS` is not valid.
+    pub(crate) fn new(
+        environment: &Environment,
+        aws: &Aws,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Self, SettingError> {
+        let keep_alive_secs = environment.number(
+            "TARGET_KEEP_ALIVE_SECONDS",
+            1..=KEEP_ALIVE_SECS_MAX,
+            KEEP_ALIVE_SECS_DEFAULT,
+        )?;
+        Ok(Self {
+            aws: aws.clone(),
+            environment: environment.clone(),
+            keep_alive: Duration::from_secs(u64::from(keep_alive_secs)),
+            client: OnceLock::new(),
+            clock,
+            random,
+        })
+    }
+
+    /// Starts an attempt on the invocation's own runtime: it computes nothing, so it needs no
+    /// thread. `abort` drops the request; the target runs on, and its response goes nowhere.
+    pub(crate) fn start(
+        self: &Arc<Self>,
+        target: &'static Target,
+        document: String,
+        deadline: Timestamp,
+        mut abort: watch::Receiver<bool>,
+    ) -> JoinHandle<WorkEnd> {
+        let targets = Arc::clone(self);
+        let attempt = async move {
+            tokio::select! {
+                biased;
+                _ = abort.wait_for(|abort| *abort) => WorkEnd::Aborted,
+                returned = targets.attempt(target, document, deadline) => {
+                    WorkEnd::Returned(returned)
+                }
+            }
+        };
+        tokio::spawn(attempt.instrument(Span::current()))
+    }
+
+    async fn attempt(
+        &self,
+        target: &Target,
+        document: String,
+        deadline: Timestamp,
+    ) -> Result<Json, WorkError> {
+        let client = self.client().map_err(|error| {
+            tracing::error!("target cannot be invoked: {error}");
+            error::unavailable()
+        })?;
+        let payload = Blob::new(document);
+        let began_at = self.clock.now();
+        let give_up_at = began_at + BACKOFF_TOTAL_MAX.min(deadline.since(began_at) / 2);
+        let mut backoff = BACKOFF_FIRST;
+        loop {
+            let sent = client
+                .invoke()
+                .function_name(target.function.as_str())
+                .payload(payload.clone())
+                .send();
+            let failure = match sent.await {
+                Ok(output) => return outcome(target, &output),
+                Err(error) => of_invoke(&error),
+            };
+            let wait = match failure {
+                InvokeFailure::NotBegun { retry_after, .. } => {
+                    retry_after.unwrap_or_default().max(self.jitter(backoff))
+                }
+                InvokeFailure::Ended(error) => return Err(error),
+            };
+            let again_at = self.clock.now() + wait;
+            if again_at > give_up_at {
+                return Err(failure.into_error());
+            }
+            self.clock.sleep_until(again_at).await;
+            backoff = (backoff * 2).min(BACKOFF_LONGEST);
+        }
+    }
+
+    /// Between half of a wait and all of it.
+    fn jitter(&self, wait: Duration) -> Duration {
+        wait.mul_f64(0.5 + 0.5 * self.random.fraction())
+    }
+
+    fn client(&self) -> Result<&Client, SettingError> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let tls = tls_config(aws::tls_roots(&self.environment)?);
+        let connector = SharedHttpConnector::new(TargetConnector::new(tls, self.keep_alive));
+        let mut config = aws_sdk_lambda::config::Builder::from(self.aws.config())
+            .http_client(aws::http_client(&connector))
+            // The attempt has the only time limit, and a second request is never the SDK's idea.
+            .timeout_config(TimeoutConfig::disabled())
+            .retry_config(RetryConfig::disabled());
+        let endpoint = self.environment.optional("AWS_ENDPOINT_URL_LAMBDA");
+        config.set_endpoint_url(endpoint.map(str::to_owned));
+        Ok(self
+            .client
+            .get_or_init(|| Client::from_conf(config.build())))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ mod event_sources;
 mod functions;
 mod functions_file;
 mod queues;
+mod registered;
 mod services;
 mod store;
 
@@ -28,22 +29,19 @@ pub use crate::bundle::functions::{
 };
 pub use crate::bundle::functions_file::FileError;
 pub use crate::bundle::queues::{CALLBACK_QUEUE, DEAD_LETTER_SUFFIX, DISPATCH_QUEUE, QueueShape};
+pub use crate::bundle::registered::Registered;
 pub use crate::bundle::services::Services;
 
 use crate::bundle::functions::Functions;
-use crate::bundle::functions_file::FunctionsFile;
 use crate::bundle::queues::Queues;
 use crate::client::http_client;
 use crate::event_source::EventSource;
 use crate::function::Usage;
 use crate::gateway::{Gateway, INTEGRATION_TIMEOUT};
 use crate::guard::Allowed;
-use crate::targets::{TargetSettings, Targets};
+use crate::targets::TargetSettings;
 
 pub const TABLE_NAME: &str = "ferry";
-
-/// How often the functions file is checked for a change.
-const FILE_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long [`Bundle::stop`] waits for requests once the functions have ended. Only callers that
 /// are slow to send or to read are left by then.
@@ -96,15 +94,6 @@ pub struct Bundle {
     gateway: JoinSet<io::Result<()>>,
     /// The store and the queues, which end when this is dropped.
     _services: JoinSet<()>,
-}
-
-/// The functions of the functions file.
-struct Registered {
-    file: FunctionsFile,
-    settings: Vec<TargetSettings>,
-    targets: Arc<Targets>,
-    /// The Invoke API's.
-    endpoint: String,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -166,7 +155,10 @@ impl Bundle {
         let mut services = JoinSet::new();
         let store_endpoint = store::start(&settings, &mut services).await?;
         let queues = Queues::start(&settings, &mut services).await?;
-        let registered = Registered::start(&settings, &mut services).await?;
+        let registered = match &settings.functions_file {
+            Some(file) => Some(Registered::start(file, settings.allowed.without_origins()).await?),
+            None => None,
+        };
         let mut environment = functions::environment(&url, &store_endpoint, &queues);
         if let Some(registered) = &registered {
             environment.extend(registered.environment());
@@ -223,7 +215,7 @@ impl Bundle {
     #[must_use]
     pub fn targets(&self) -> &[TargetSettings] {
         match &self.registered {
-            Some(registered) => &registered.settings,
+            Some(registered) => registered.targets(),
             None => &[],
         }
     }
@@ -278,61 +270,12 @@ impl Bundle {
         let _ = self.shut_gateway.send(());
         self.functions.stop().await;
         if let Some(registered) = &self.registered {
-            registered.targets.stop().await;
+            registered.stop().await;
         }
         let drained = tokio::time::timeout(DRAIN_MAX, self.gateway.join_next()).await;
         if drained.is_err() {
             let drain_secs = DRAIN_MAX.as_secs();
             tracing::debug!(drain_secs, "requests in progress were aborted");
-        }
-    }
-}
-
-impl Registered {
-    async fn start(
-        settings: &Settings,
-        services: &mut JoinSet<()>,
-    ) -> Result<Option<Self>, StartError> {
-        let Some(path) = &settings.functions_file else {
-            return Ok(None);
-        };
-        let (file, settings_of_targets) = FunctionsFile::open(path)?;
-        let targets = Targets::new(file.base(), file.directory()).map_err(StartError::Targets)?;
-        let targets = Arc::new(targets);
-        targets.replace(settings_of_targets.clone());
-        let listener = listen(0).await?;
-        let endpoint = format!("http://{}", address(&listener)?);
-        let serving = Arc::clone(&targets).serve(listener, settings.allowed.without_origins());
-        services.spawn(async move {
-            if let Err(error) = serving.await {
-                tracing::error!(%error, "the Invoke API ended; the bundle must be started again");
-            }
-        });
-        Ok(Some(Self {
-            file,
-            settings: settings_of_targets,
-            targets,
-            endpoint,
-        }))
-    }
-
-    fn environment(&self) -> [(String, String); 2] {
-        [
-            ("FUNCTIONS_FILE", self.file.copy().display().to_string()),
-            ("AWS_ENDPOINT_URL_LAMBDA", self.endpoint.clone()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-    }
-
-    /// Waits until the file has changed, and replaces the targets.
-    async fn change(&mut self) -> Result<(), FileError> {
-        loop {
-            tokio::time::sleep(FILE_POLL_INTERVAL).await;
-            if let Some(changed) = self.file.changed() {
-                self.settings = changed?;
-                self.targets.replace(self.settings.clone());
-                return Ok(());
-            }
         }
     }
 }

@@ -51,7 +51,7 @@ pub struct FunctionSettings {
     pub instances_eager: usize,
     /// A process gets these variables and Lambda's, and none of this process's environment.
     pub environment: Vec<(String, String)>,
-    /// Printed before each line that a process logs.
+    /// Printed before each line that a process logs. With a prefix, all lines go to standard error.
     pub log_prefix: String,
 }
 

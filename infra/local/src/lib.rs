@@ -35,5 +35,5 @@ pub const REGION: &str = "us-east-1";
 pub const ACCOUNT_ID: &str = "000000000000";
 
 /// The credentials of every client. No part checks them.
-pub(crate) const ACCESS_KEY_ID: &str = "local";
-pub(crate) const SECRET_ACCESS_KEY: &str = "local";
+pub const ACCESS_KEY_ID: &str = "local";
+pub const SECRET_ACCESS_KEY: &str = "local";

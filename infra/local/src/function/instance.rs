@@ -134,7 +134,7 @@ impl Instance {
     /// Kills the process and waits for its end. As on Lambda this is `SIGKILL`: functions must not
     /// depend on a signal that they can handle.
     pub async fn kill(self) {
-        output::print(&self.end().await.stdout);
+        self.end().await.print();
     }
 
     /// Waits until the process asks for an invocation, and ends it when it does not: when it fails,
@@ -155,7 +155,7 @@ impl Instance {
         };
         let mut rest = self.end().await;
         let refusal = output::take_refusal(&mut rest.stdout);
-        output::print(&rest.stdout);
+        rest.print();
         let Some(not_ready) = not_ready else {
             return Err(FunctionError::Stopped);
         };

@@ -42,24 +42,36 @@ pub(super) struct Rest {
     pub(super) stdout: Vec<u8>,
     /// The first lines of standard error, which say why a process did not start.
     pub(super) first_errors: String,
+    print: fn(&[u8]),
 }
 
 /// The lines until the start; `None` once lines are printed at once.
 #[derive(Debug, Clone)]
-struct Buffer(Arc<Mutex<Option<Vec<u8>>>>);
+struct Buffer {
+    lines: Arc<Mutex<Option<Vec<u8>>>>,
+    print: fn(&[u8]),
+}
 
 impl Output {
     /// Starts to read, and returns the process's standard output and standard error. `prefix` is
-    /// printed before each line.
+    /// printed before each line, and all of the output to standard error: the standard output of
+    /// this program has its own results and the functions' logs.
     pub(super) fn open(prefix: &str) -> io::Result<(Self, [PipeWriter; 2])> {
-        let buffer = Buffer(Arc::new(Mutex::new(Some(Vec::new()))));
+        let buffer = Buffer {
+            lines: Arc::new(Mutex::new(Some(Vec::new()))),
+            print: if prefix.is_empty() {
+                print
+            } else {
+                print_error
+            },
+        };
         let writer = buffer.clone();
         let (stdout, stdout_ended) = read("output", prefix, move |line, _| writer.write(line))?;
         let first_errors = FirstLines::default();
         let first = first_errors.clone();
         let (stderr, stderr_ended) = read("errors", prefix, move |line, text| {
             first.add(text);
-            print_to(io::stderr().lock(), line);
+            print_error(line);
         })?;
         let output = Self {
             stdout: buffer,
@@ -73,7 +85,7 @@ impl Output {
     pub(super) fn release(&self) {
         let mut buffer = self.stdout.lock();
         if let Some(lines) = buffer.take() {
-            print(&lines);
+            (self.stdout.print)(&lines);
         }
     }
 
@@ -85,6 +97,7 @@ impl Output {
         Rest {
             stdout: self.stdout.lock().take().unwrap_or_default(),
             first_errors: self.first_errors.text(),
+            print: self.stdout.print,
         }
     }
 }
@@ -157,17 +170,23 @@ impl Buffer {
         match buffer.as_mut() {
             Some(lines) if lines.len() + line.len() <= BUFFER_BYTES_MAX => lines.extend(line),
             Some(lines) => {
-                print(lines);
-                print(line);
+                (self.print)(lines);
+                (self.print)(line);
                 *buffer = None;
             }
-            None => print(line),
+            None => (self.print)(line),
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Vec<u8>>> {
         // Each change is one step, so a panic leaves the buffer complete.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Rest {
+    pub(super) fn print(&self) {
+        (self.print)(&self.stdout);
     }
 }
 
@@ -196,8 +215,12 @@ fn message(line: &str) -> String {
     message.unwrap_or_else(|| line.to_owned())
 }
 
-pub(super) fn print(lines: &[u8]) {
+fn print(lines: &[u8]) {
     print_to(io::stdout().lock(), lines);
+}
+
+fn print_error(lines: &[u8]) {
+    print_to(io::stderr().lock(), lines);
 }
 
 /// Errors are ignored: an output that nothing reads any more must not end the bundle.

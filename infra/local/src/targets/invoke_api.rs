@@ -155,7 +155,9 @@ struct InvokeError {
 }
 
 impl InvokeError {
-    const fn not_found(message: String) -> Self {
+    /// Logged, since a worker does not say to callers what its target is.
+    fn not_found(message: String) -> Self {
+        tracing::warn!("{message}");
         Self {
             status: StatusCode::NOT_FOUND,
             error_type: "ResourceNotFoundException",

@@ -1,11 +1,13 @@
 //! The program `local`: its output, its exit and its errors. The test serves the functions, as
 //! `cargo lambda watch` does, so nothing has to be built.
 
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
 
 use axum::Router;
 use axum::routing::post;
 use local::client::http_client;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::Command;
@@ -138,6 +140,85 @@ async fn the_targets_of_the_functions_file_are_listed_at_the_start_and_after_a_c
     assert_eq!(output.status.code(), Some(1));
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(stderr.starts_with(&format!("error: {path} ")), "{stderr}");
+}
+
+/// A functions file with a Node handler, and a file of arguments.
+fn node_function(test: &str, handler: &str) -> (PathBuf, PathBuf) {
+    let directory = probe::directory(test);
+    let functions = json!({"format": 1, "functions": [{
+        "name": "image.resize",
+        "version": "1.2.0",
+        "description": "Resizes an image.",
+        "arguments_schema": {"type": "object", "required": ["width"]},
+        "target": {
+            "lambda": {"function": "image-resize"},
+            "local": {"command": ["node", "$FERRY_RUNTIMES/node.mjs", "app.handler"]},
+        },
+    }]});
+    let file = directory.join("functions.json");
+    std::fs::write(&file, functions.to_string()).unwrap();
+    std::fs::write(directory.join("app.mjs"), handler).unwrap();
+    let arguments = directory.join("arguments.json");
+    std::fs::write(&arguments, r#"{"width": 1.50}"#).unwrap();
+    (file, arguments)
+}
+
+async fn run(file: &Path, arguments: &Path) -> Output {
+    let [file, arguments] = [file, arguments].map(|path| path.to_str().unwrap());
+    let arguments = ["run", "image.resize", arguments, "--functions-file", file];
+    soon("the end", program(&arguments).output()).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_run_command_runs_a_target_and_prints_its_result_alone() {
+    let (file, arguments) = node_function(
+        "run_target",
+        "export const handler = async (event) => { console.log('resizing'); return event; };",
+    );
+    let output = run(&file, &arguments).await;
+    let event: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(event["type"], "ferry.attempt");
+    let data = &event["data"];
+    assert_eq!(data["function"], "image.resize");
+    assert_eq!(data["version"], "1.2.0");
+    assert_eq!(data["attempt"], 1);
+    assert_eq!(data["arguments"], json!({"width": 1.5}));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(stderr, "image.resize: resizing\n");
+
+    std::fs::write(&arguments, "{}").unwrap();
+    let output = run(&file, &arguments).await;
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        stderr.starts_with("error: INVALID_ARGUMENTS: /arguments/width"),
+        "{stderr}"
+    );
+}
+
+#[tokio::test]
+async fn the_run_command_says_why_a_target_failed_or_did_not_start() {
+    for (handler, code, words) in [
+        (
+            "export const handler = async () => { throw new RangeError('too wide'); };",
+            "RANGE_ERROR",
+            "too wide",
+        ),
+        ("process.exit(3);", "TARGET_CRASHED", "exit status: 3"),
+        (
+            "console.error('no bucket is set'); process.exit(1);",
+            "TARGET_CRASHED",
+            "no bucket is set",
+        ),
+        ("import './missing.mjs';", "ERROR", "Cannot find module"),
+    ] {
+        let (file, arguments) = node_function("run_failing", handler);
+        let output = run(&file, &arguments).await;
+        assert_eq!(output.status.code(), Some(1));
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        let last = stderr.lines().last().unwrap();
+        assert!(last.starts_with(&format!("error: {code}: ")), "{stderr}");
+        assert!(last.contains(words), "{stderr}");
+    }
 }
 
 #[tokio::test]

@@ -13,7 +13,9 @@ use shared::clock::SystemClock;
 use shared::store::table::{BY_OWNER, TABLE_KEYS};
 use tokio::net::TcpListener;
 
-use crate::probe::{self, ProbeListener, soon};
+use crate::invoke_api;
+use crate::probe::{self, ProbeListener};
+use crate::wait::soon;
 
 fn settings(functions_directory: PathBuf) -> Settings {
     Settings {
@@ -35,7 +37,7 @@ fn settings(functions_directory: PathBuf) -> Settings {
 
 /// A directory with a probe under each function's name.
 fn functions(test: &str) -> PathBuf {
-    let directory = probe::directory(test);
+    let directory = invoke_api::directory(test);
     for function in FUNCTIONS {
         let binary = directory
             .join(function.name)
@@ -154,7 +156,7 @@ fn greeting(name: &str, greeting: &str) -> Value {
 
 #[tokio::test]
 async fn a_functions_file_runs_targets_and_a_valid_change_takes_effect() {
-    let directory = probe::directory("functions_file");
+    let directory = invoke_api::directory("functions_file");
     std::fs::hard_link(probe::binary(), directory.join("bootstrap")).unwrap();
     let path = directory.join("functions.json");
     write_functions_file(&path, &[greeting("greet", "hello")]);

@@ -18,6 +18,7 @@ use shared::clock::{Clock, SystemClock};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::invoke_api;
 use crate::probe::{self, ProbeListener, invoke};
 
 fn begin(function: &Arc<Function>, event: Value) -> JoinHandle<Result<Value, FunctionError>> {
@@ -76,7 +77,7 @@ async fn a_process_has_lambdas_and_the_functions_variables_only() {
 
 #[tokio::test]
 async fn a_process_runs_in_its_directory_with_its_arguments() {
-    let directory = probe::directory("command");
+    let directory = invoke_api::directory("command");
     let script = "exec env WORKING_DIRECTORY=\"$(pwd)\" \"$0\"";
     let arguments = [
         "-c",

@@ -1,12 +1,17 @@
-//! The runtime for Node handlers, with real Node.
+//! The runtime for Node handlers, with the `node` in `PATH`.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(dead_code, reason = "the tests of targets use what these do not")]
+
+mod invoke_api;
+mod wait;
 
 use std::time::Duration;
 
 use local::targets::TargetSettings;
 use serde_json::json;
 
-use crate::probe;
-use crate::targets::{Api, command, target};
+use crate::invoke_api::{Api, command, directory, target};
 
 const MODULE: &str = r#"
 export const handler = async (event, context) => {
@@ -32,7 +37,7 @@ const COMMON: &str = "const x = { handler: async () => 'common' }; module.export
 
 /// One target for each handler, which is named like it.
 async fn api(test: &str, handlers: &[&str]) -> Api {
-    let directory = probe::directory(test);
+    let directory = directory(test);
     for (file, text) in [
         ("app.mjs", MODULE),
         ("old.cjs", COMMON),

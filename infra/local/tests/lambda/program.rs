@@ -1,7 +1,6 @@
 //! The program `local`: its output, its exit and its errors. The test serves the functions, as
 //! `cargo lambda watch` does, so nothing has to be built.
 
-use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
 use axum::Router;
@@ -12,7 +11,9 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
-use crate::probe::{self, soon};
+use crate::invoke_api;
+use crate::probe;
+use crate::wait::soon;
 
 fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_local"));
@@ -82,7 +83,7 @@ async fn the_targets_of_the_functions_file_are_listed_at_the_start_and_after_a_c
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let server = tokio::spawn(async move { axum::serve(listener, routes).await });
-    let file = probe::directory("program_functions_file").join("functions.json");
+    let file = invoke_api::directory("program_functions_file").join("functions.json");
     std::fs::write(&file, FUNCTIONS_FILE).unwrap();
     let path = file.to_str().unwrap();
 
@@ -142,40 +143,29 @@ async fn the_targets_of_the_functions_file_are_listed_at_the_start_and_after_a_c
     assert!(stderr.starts_with(&format!("error: {path} ")), "{stderr}");
 }
 
-/// A functions file with a Node handler, and a file of arguments.
-fn node_function(test: &str, handler: &str) -> (PathBuf, PathBuf) {
-    let directory = probe::directory(test);
+/// Runs a registered function with this command, in a directory of the test.
+async fn run(test: &str, command: &[&str], arguments: &Value) -> Output {
+    let directory = invoke_api::directory(test);
     let functions = json!({"format": 1, "functions": [{
         "name": "image.resize",
         "version": "1.2.0",
         "description": "Resizes an image.",
         "arguments_schema": {"type": "object", "required": ["width"]},
-        "target": {
-            "lambda": {"function": "image-resize"},
-            "local": {"command": ["node", "$FERRY_RUNTIMES/node.mjs", "app.handler"]},
-        },
+        "target": {"lambda": {"function": "image-resize"}, "local": {"command": command}},
     }]});
-    let file = directory.join("functions.json");
+    let [file, input] = ["functions.json", "arguments.json"].map(|name| directory.join(name));
     std::fs::write(&file, functions.to_string()).unwrap();
-    std::fs::write(directory.join("app.mjs"), handler).unwrap();
-    let arguments = directory.join("arguments.json");
-    std::fs::write(&arguments, r#"{"width": 1.50}"#).unwrap();
-    (file, arguments)
-}
-
-async fn run(file: &Path, arguments: &Path) -> Output {
-    let [file, arguments] = [file, arguments].map(|path| path.to_str().unwrap());
-    let arguments = ["run", "image.resize", arguments, "--functions-file", file];
+    std::fs::write(&input, arguments.to_string()).unwrap();
+    let [file, input] = [file, input].map(|path| path.display().to_string());
+    let arguments = ["run", "image.resize", &input, "--functions-file", &file];
     soon("the end", program(&arguments).output()).await.unwrap()
 }
 
 #[tokio::test]
-async fn the_run_command_runs_a_target_and_prints_its_result_alone() {
-    let (file, arguments) = node_function(
-        "run_target",
-        "export const handler = async (event) => { console.log('resizing'); return event; };",
-    );
-    let output = run(&file, &arguments).await;
+async fn the_run_command_invokes_a_target_and_prints_its_result_alone() {
+    let probe = probe::binary().display().to_string();
+    let command = ["sh", "-c", "echo resizing; exec \"$0\"", &probe];
+    let output = run("run_target", &command, &json!({"width": 1.5})).await;
     let event: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(event["type"], "ferry.attempt");
     let data = &event["data"];
@@ -185,39 +175,43 @@ async fn the_run_command_runs_a_target_and_prints_its_result_alone() {
     assert_eq!(data["arguments"], json!({"width": 1.5}));
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(stderr, "image.resize: resizing\n");
-
-    std::fs::write(&arguments, "{}").unwrap();
-    let output = run(&file, &arguments).await;
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(
-        stderr.starts_with("error: INVALID_ARGUMENTS: /arguments/width"),
-        "{stderr}"
-    );
 }
 
 #[tokio::test]
 async fn the_run_command_says_why_a_target_failed_or_did_not_start() {
-    for (handler, code, words) in [
+    let probe = probe::binary().display().to_string();
+    for (command, arguments, expected) in [
         (
-            "export const handler = async () => { throw new RangeError('too wide'); };",
-            "RANGE_ERROR",
+            &[&*probe][..],
+            json!({"width": 1, "probe": {"fail": "too wide"}}),
             "too wide",
         ),
-        ("process.exit(3);", "TARGET_CRASHED", "exit status: 3"),
         (
-            "console.error('no bucket is set'); process.exit(1);",
-            "TARGET_CRASHED",
+            &[&*probe],
+            json!({"width": 1, "probe": {"exit": 3}}),
+            "TARGET_CRASHED: the target ended without a result: RequestId: ",
+        ),
+        (
+            &["sh", "-c", "echo no bucket is set >&2; exit 1"],
+            json!({"width": 1}),
             "no bucket is set",
         ),
-        ("import './missing.mjs';", "ERROR", "Cannot find module"),
+        (
+            &["no-such-interpreter"],
+            json!({"width": 1}),
+            "no-such-interpreter: No such file or directory",
+        ),
+        (&[&*probe], json!({}), "INVALID_ARGUMENTS: /arguments/width"),
     ] {
-        let (file, arguments) = node_function("run_failing", handler);
-        let output = run(&file, &arguments).await;
+        let output = run("run_failing", command, &arguments).await;
         assert_eq!(output.status.code(), Some(1));
+        assert!(output.stdout.is_empty());
         let stderr = String::from_utf8(output.stderr).unwrap();
         let last = stderr.lines().last().unwrap();
-        assert!(last.starts_with(&format!("error: {code}: ")), "{stderr}");
-        assert!(last.contains(words), "{stderr}");
+        assert!(
+            last.starts_with("error: ") && last.contains(expected),
+            "{stderr}"
+        );
     }
 }
 

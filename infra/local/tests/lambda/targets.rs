@@ -1,8 +1,5 @@
 //! Targets of registered functions, behind Lambda's Invoke API.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -10,125 +7,15 @@ use axum::body::Bytes;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::routing::post;
-use local::client::http_client;
 use local::function::PAYLOAD_MAX_BYTES;
-use local::guard::Allowed;
-use local::targets::{TargetSettings, Targets};
+use local::targets::TargetSettings;
 use serde_json::{Value, json};
 use shared::catalogue::LocalTarget;
 use tokio::net::TcpListener;
-use tokio::task::{JoinHandle, JoinSet};
 
-use crate::probe::{self, ProbeListener, soon};
-
-/// Targets with a served Invoke API.
-pub(crate) struct Api {
-    pub(crate) targets: Arc<Targets>,
-    endpoint: String,
-    _server: JoinSet<()>,
-}
-
-/// A response of the API.
-#[derive(Debug)]
-pub(crate) struct Invoked {
-    pub(crate) status: u16,
-    /// `X-Amz-Function-Error`.
-    pub(crate) failed: Option<String>,
-    /// `x-amzn-ErrorType`.
-    error_type: Option<String>,
-    retry_after: Option<String>,
-    pub(crate) body: Value,
-}
-
-impl Api {
-    /// The directory is that of the functions file and of the runtimes.
-    pub(crate) async fn open(directory: PathBuf, targets: Vec<TargetSettings>) -> Self {
-        let all = Arc::new(Targets::new(directory.clone(), directory).unwrap());
-        all.replace(targets);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let serving = Arc::clone(&all).serve(listener, Allowed::default());
-        let mut server = JoinSet::new();
-        server.spawn(async move { serving.await.unwrap() });
-        Self {
-            targets: all,
-            endpoint,
-            _server: server,
-        }
-    }
-
-    fn request(&self, function: &str, event: impl Into<reqwest::Body>) -> reqwest::RequestBuilder {
-        let path = format!("2015-03-31/functions/{function}/invocations");
-        http_client()
-            .post(format!("{}/{path}", self.endpoint))
-            .body(event)
-    }
-
-    pub(crate) async fn invoke(&self, function: &str, event: &Value) -> Invoked {
-        invoked(self.request(function, event.to_string())).await
-    }
-
-    fn begin(&self, function: &str, event: &Value) -> JoinHandle<Invoked> {
-        tokio::spawn(invoked(self.request(function, event.to_string())))
-    }
-}
-
-async fn invoked(request: reqwest::RequestBuilder) -> Invoked {
-    let response = soon("the response", request.send()).await.unwrap();
-    let header = |name| {
-        let value = response.headers().get(name)?;
-        Some(value.to_str().unwrap().to_owned())
-    };
-    Invoked {
-        status: response.status().as_u16(),
-        failed: header("x-amz-function-error"),
-        error_type: header("x-amzn-errortype"),
-        retry_after: header("retry-after"),
-        body: serde_json::from_slice(&response.bytes().await.unwrap()).unwrap(),
-    }
-}
-
-impl Invoked {
-    /// The type of an error of the function.
-    pub(crate) fn function_error(&self) -> &str {
-        assert_eq!(self.status, 200, "{self:?}");
-        assert_eq!(self.failed.as_deref(), Some("Unhandled"), "{self:?}");
-        self.body["errorType"].as_str().unwrap()
-    }
-
-    pub(crate) fn error_message(&self) -> &str {
-        self.body["errorMessage"].as_str().unwrap()
-    }
-
-    /// An error of the API, as AWS's SDKs read it.
-    fn is_error(&self, status: u16, error_type: &str) {
-        assert_eq!(self.status, status, "{self:?}");
-        assert_eq!(self.error_type.as_deref(), Some(error_type));
-        assert_eq!(self.failed, None);
-        assert_eq!(self.body["message"], self.body["Message"]);
-    }
-}
-
-pub(crate) fn target(
-    lambda_function: &str,
-    local: impl Into<Option<LocalTarget>>,
-) -> TargetSettings {
-    TargetSettings {
-        name: "image.resize".to_owned(),
-        version: "1.2.0".to_owned(),
-        lambda_function: lambda_function.to_owned(),
-        timeout: Duration::from_secs(20),
-        local: local.into(),
-    }
-}
-
-pub(crate) fn command(command: &[&str]) -> LocalTarget {
-    LocalTarget::Command {
-        command: command.iter().map(|&part| part.to_owned()).collect(),
-        directory: None,
-        environment: BTreeMap::from([("BUCKET".to_owned(), "dev".to_owned())]),
-    }
-}
+use crate::invoke_api::{Api, command, directory, invoked, target};
+use crate::probe::{self, ProbeListener};
+use crate::wait::soon;
 
 fn probe_target(lambda_function: &str) -> TargetSettings {
     target(
@@ -142,7 +29,7 @@ async fn a_function_is_found_by_its_name_in_the_file_and_gets_the_event() {
     let arn = "arn:aws:lambda:eu-west-1:123456789012:function:resize:7";
     let names = ["resize", "resize:live", arn];
     let targets = names.map(probe_target).into();
-    let api = Api::open(probe::directory("names"), targets).await;
+    let api = Api::open(directory("names"), targets).await;
     let escaped = arn.replace(':', "%3A");
     for name in ["resize", "resize:live", "resize%3Alive", arn, &escaped] {
         let invoked = api.invoke(name, &json!({"key": [1.5, null]})).await;
@@ -165,7 +52,7 @@ async fn a_function_is_found_by_its_name_in_the_file_and_gets_the_event() {
 
 #[tokio::test]
 async fn a_target_gets_its_variables_and_the_path_of_the_shell() {
-    let directory = probe::directory("variables");
+    let directory = directory("variables");
     std::fs::hard_link(probe::binary(), directory.join("bootstrap")).unwrap();
     let api = Api::open(
         directory.clone(),
@@ -186,7 +73,7 @@ async fn a_target_gets_its_variables_and_the_path_of_the_shell() {
 
 #[tokio::test]
 async fn an_error_of_the_function_is_a_response_with_the_runtimes_document() {
-    let api = Api::open(probe::directory("failures"), vec![probe_target("resize")]).await;
+    let api = Api::open(directory("failures"), vec![probe_target("resize")]).await;
     let invoked = api
         .invoke("resize", &json!({"probe": {"fail": "no luck"}}))
         .await;
@@ -210,7 +97,7 @@ async fn a_timeout_kills_the_process() {
         timeout: Duration::from_millis(1500),
         ..probe_target("resize")
     };
-    let api = Api::open(probe::directory("timeout"), vec![settings]).await;
+    let api = Api::open(directory("timeout"), vec![settings]).await;
     let invocation = api.begin("resize", &listener.hold("slow"));
     let held = listener.accept().await;
     let invoked = invocation.await.unwrap();
@@ -231,7 +118,7 @@ async fn a_process_that_dies_at_its_start_is_an_error_with_its_first_lines() {
         target("dies", command(&["sh", "-c", script])),
         target("missing", command(&["no-such-interpreter", "app.handler"])),
     ];
-    let api = Api::open(probe::directory("dies"), targets).await;
+    let api = Api::open(directory("dies"), targets).await;
     let invoked = api.invoke("dies", &json!({})).await;
     assert_eq!(invoked.function_error(), "Runtime.ExitError");
     let message = invoked.error_message();
@@ -252,7 +139,7 @@ async fn a_process_that_dies_at_its_start_is_an_error_with_its_first_lines() {
 #[tokio::test]
 async fn an_invocation_is_throttled_while_all_ten_processes_are_busy() {
     let listener = ProbeListener::open().await;
-    let api = Api::open(probe::directory("throttled"), vec![probe_target("resize")]).await;
+    let api = Api::open(directory("throttled"), vec![probe_target("resize")]).await;
     let busy: Vec<_> = (0..10)
         .map(|_| api.begin("resize", &listener.hold("busy")))
         .collect();
@@ -274,7 +161,7 @@ async fn an_invocation_is_throttled_while_all_ten_processes_are_busy() {
 #[tokio::test]
 async fn what_lambda_refuses_is_refused_before_the_function_is_invoked() {
     let api = Api::open(
-        probe::directory("refused"),
+        directory("refused"),
         vec![probe_target("resize"), target("elsewhere", None)],
     )
     .await;
@@ -318,11 +205,7 @@ async fn an_endpoint_gets_the_invocation_by_the_bare_name_and_its_response_is_pa
     let endpoint = format!("http://{}/", listener.local_addr().unwrap());
     let server = tokio::spawn(async move { axum::serve(listener, routes).await });
     let local = LocalTarget::Endpoint(endpoint);
-    let api = Api::open(
-        probe::directory("endpoint"),
-        vec![target("resize:live", local)],
-    )
-    .await;
+    let api = Api::open(directory("endpoint"), vec![target("resize:live", local)]).await;
 
     assert_eq!(api.invoke("resize:live", &json!({})).await.body, "resize");
     let failed = api.invoke("resize:live", &json!(1)).await;
@@ -341,7 +224,7 @@ async fn a_changed_target_gets_new_processes_and_a_busy_one_ends_after_its_invoc
     let listener = ProbeListener::open().await;
     let [kept, changed, removed] = ["kept", "changed", "removed"].map(probe_target);
     let all = vec![kept.clone(), changed.clone(), removed];
-    let api = Api::open(probe::directory("replaced"), all).await;
+    let api = Api::open(directory("replaced"), all).await;
     let mut process_ids = Vec::new();
     for name in ["kept", "removed"] {
         let invocation = api.begin(name, &listener.hold("first"));

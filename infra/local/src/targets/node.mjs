@@ -56,14 +56,15 @@ async function load() {
 // As on Lambda, a handler returns a promise or calls the callback. When it does neither, the
 // response is `null` once nothing is left to run; a plain value that it returns is ignored.
 function invoke(handler, event, context) {
-  return new Promise((done, failed) => {
-    const ended = () => done(null);
-    const stop = (then) => (value) => then(value, process.off("beforeExit", ended));
-    process.on("beforeExit", ended);
-    const callback = (error, value) => stop(error ? failed : done)(error ?? value);
+  let nothingLeft;
+  const outcome = new Promise((done, failed) => {
+    nothingLeft = () => done(null);
+    const callback = (error, value) => (error ? failed(error) : done(value));
     const result = handler(event, context, callback);
-    if (typeof result?.then === "function") result.then(stop(done), stop(failed));
+    if (typeof result?.then === "function") result.then(done, failed);
   });
+  process.on("beforeExit", nothingLeft);
+  return outcome.finally(() => process.off("beforeExit", nothingLeft));
 }
 
 process.on("uncaughtException", async (error) => {

@@ -34,7 +34,7 @@ fail() {
 
 # build ARCHITECTURE: into ARCHITECTURE/NAME/bootstrap.zip, and unpacked in the same directory.
 build() {
-    local architecture=$1 built name directory sam
+    local architecture=$1 built layer name directory sam
     rm -rf "${work:?}/$architecture"
     cargo lambda build --release "--${architecture/_/-}" --output-format zip \
         --lambda-dir "$work/$architecture"
@@ -43,6 +43,8 @@ build() {
     if [ "$by_sam" ]; then
         sam build --template infra/template.yaml --build-dir "$work/sam" \
             --parameter-overrides "Architecture=$architecture"
+        layer=$(sed -n 's/^ *ContentUri: //p' "$work/sam/template.yaml")
+        [ -f "$work/sam/$layer/ferry/functions.json" ] || fail "SAM does not find the layer"
     fi
 
     for name in "${FUNCTIONS[@]}"; do

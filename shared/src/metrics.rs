@@ -7,7 +7,10 @@
 //!
 //! They go through the facade of the crate `metrics`, so that a function's work can count its own
 //! metrics just as easily. Each combination of dimension values is a separate metric, billed by the
-//! month. So a service, a function and an outcome are dimensions, but never an owner or an id.
+//! month. So a service, a function, an outcome and one of a few codes are dimensions, but never an
+//! owner or an id.
+
+mod target_codes;
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -16,6 +19,7 @@ use metrics::{Label, Unit};
 use metrics_cloudwatch_embedded::{Builder, Collector};
 use serde_json::Value;
 
+pub use self::target_codes::TARGET_CODES;
 use crate::config::{Environment, SettingError};
 use crate::domain::time::Timestamp;
 
@@ -29,13 +33,15 @@ pub const FUNCTION: &str = "function";
 pub const OUTCOME: &str = "outcome";
 /// The dimension of metrics that can roll a deployment back: the version of the Lambda function.
 pub const VERSION: &str = "version";
+/// The dimension of metrics of targets: one of [`TARGET_CODES`].
+pub const CODE: &str = "code";
 
 /// AWS's limit on a stack's name. CloudWatch accepts 255 characters for a namespace and 1,024 for a
 /// dimension's value.
 const NAME_BYTES_MAX: usize = 128;
 
-/// A counter or a timer. A parameter is a dimension's value: the called function's name, or the
-/// version.
+/// A counter or a timer. A parameter is a dimension's value: the called function's name, the
+/// version, or the code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Metric<'a> {
     /// A submit created an operation.
@@ -66,6 +72,8 @@ pub enum Metric<'a> {
     WorkDuration(&'a str),
     /// How long an operation has been claimable when its message is returned without a claim.
     UnclaimedTime,
+    /// A target did not complete an attempt, by one of [`TARGET_CODES`].
+    TargetError(&'static str),
     /// A receiver accepted a callback.
     CallbackDelivered,
     /// A receiver responded to a callback with 410.
@@ -94,7 +102,7 @@ pub enum Metric<'a> {
 
 impl<'a> Metric<'a> {
     /// Every metric, with empty parameters.
-    pub const ALL: [Metric<'static>; 25] = [
+    pub const ALL: [Metric<'static>; 26] = [
         Metric::SubmitAccepted(""),
         Metric::SubmitReplayed(""),
         Metric::SubmitConflicted(""),
@@ -109,6 +117,7 @@ impl<'a> Metric<'a> {
         Metric::QueueTime(""),
         Metric::WorkDuration(""),
         Metric::UnclaimedTime,
+        Metric::TargetError(""),
         Metric::CallbackDelivered,
         Metric::CallbackGone,
         Metric::CallbackExhausted,
@@ -149,6 +158,15 @@ impl<'a> Metric<'a> {
         }
     }
 
+    /// The code, for metrics with the dimension `code`.
+    #[must_use]
+    pub const fn code(self) -> Option<&'static str> {
+        match self {
+            Self::TargetError(code) => Some(code),
+            _ => None,
+        }
+    }
+
     #[must_use]
     pub const fn unit(self) -> Unit {
         match self {
@@ -173,6 +191,7 @@ impl<'a> Metric<'a> {
             Self::QueueTime(of) => ("QueueTime", Some(of), None),
             Self::WorkDuration(of) => ("WorkDuration", Some(of), None),
             Self::UnclaimedTime => ("UnclaimedTime", None, None),
+            Self::TargetError(_) => ("TargetErrors", None, None),
             Self::CallbackDelivered => ("Callbacks", None, Some("delivered")),
             Self::CallbackGone => ("Callbacks", None, Some("gone")),
             Self::CallbackExhausted => ("Callbacks", None, Some("exhausted")),
@@ -196,7 +215,9 @@ impl<'a> Metric<'a> {
         let version = self
             .version()
             .map(|version| Label::new(VERSION, version.to_owned()));
-        function.into_iter().chain(outcome).chain(version).collect()
+        let code = self.code().map(|code| Label::new(CODE, code));
+        let labels = function.into_iter().chain(outcome).chain(version);
+        labels.chain(code).collect()
     }
 }
 
@@ -325,6 +346,14 @@ mod tests {
     fn without_a_service_no_metrics_are_written() {
         let environment = Environment::from_iter([("METRICS_NAMESPACE", "Mine")]);
         assert_eq!(MetricsConfig::from_environment(&environment), Ok(None));
+    }
+
+    #[test]
+    fn an_error_of_a_target_is_counted_by_its_code_alone() {
+        for code in TARGET_CODES {
+            let metric = Metric::TargetError(code);
+            assert_eq!(metric.labels(), [Label::new(CODE, code)]);
+        }
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub mod receiver;
 pub mod samples;
 pub mod secrets_manager;
 pub mod shape;
+pub mod target;
 pub mod template;
 pub mod terminal;
 pub mod wait;

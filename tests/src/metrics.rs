@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use metrics::LocalRecorderGuard;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use serde_json::Value;
-use shared::metrics::{FUNCTION, Metric, OUTCOME, SERVICE, VERSION};
+use shared::metrics::{CODE, FUNCTION, Metric, OUTCOME, SERVICE, TARGET_CODES, VERSION};
 
 /// A metric's name, and its dimensions except the service.
 pub type Key = (String, BTreeMap<String, String>);
@@ -16,7 +16,9 @@ pub fn key(metric: Metric<'_>) -> Key {
     let function = metric.function().map(|name| (FUNCTION, name));
     let outcome = metric.outcome().map(|outcome| (OUTCOME, outcome));
     let version = metric.version().map(|version| (VERSION, version));
+    let code = metric.code().map(|code| (CODE, code));
     let dimensions = function.into_iter().chain(outcome).chain(version);
+    let dimensions = dimensions.chain(code);
     let dimensions = dimensions.map(|(name, value)| (name.to_owned(), value.to_owned()));
     (metric.name().to_owned(), dimensions.collect())
 }
@@ -115,16 +117,27 @@ fn read_line(line: &Value) -> Vec<(Key, u64)> {
     metrics
 }
 
-/// The unit of a metric with these dimensions.
-fn unit(name: &str, dimensions: &BTreeMap<String, String>) -> String {
+/// The unit of a metric with these dimensions, without the service.
+///
+/// # Panics
+///
+/// When the code counts no such metric.
+#[must_use]
+pub fn unit(name: &str, dimensions: &BTreeMap<String, String>) -> String {
     let is_it = |metric: &Metric<'_>| {
         metric.name() == name
             && metric.function().is_some() == dimensions.contains_key(FUNCTION)
             && metric.outcome() == dimensions.get(OUTCOME).map(String::as_str)
             && metric.version().is_some() == dimensions.contains_key(VERSION)
+            && metric.code().is_some() == dimensions.contains_key(CODE)
     };
     let metric = Metric::ALL.into_iter().find(is_it);
     let metric = metric.unwrap_or_else(|| panic!("no metric {name} with {dimensions:?}"));
+    let code = dimensions.get(CODE).map(String::as_str);
+    assert!(
+        code.is_none_or(|code| TARGET_CODES.contains(&code)),
+        "{code:?}"
+    );
     unit_name(metric)
 }
 

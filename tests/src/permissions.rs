@@ -39,7 +39,7 @@ const FEEDS: [&str; 3] = [
     "sqs:ReceiveMessage",
 ];
 
-static GRANTED: LazyLock<BTreeSet<Permission>> = LazyLock::new(granted);
+static GRANTED: LazyLock<BTreeSet<Permission>> = LazyLock::new(granted_to_all);
 
 /// The permissions that the functions of a world use. Clones share them.
 #[derive(Debug, Clone)]
@@ -85,20 +85,29 @@ impl Permissions {
     }
 }
 
-/// The permissions that the template's roles grant to the functions' own code.
+/// The permissions that the template's roles grant for the functions' own code.
 #[must_use]
 pub fn granted() -> BTreeSet<Permission> {
+    granted_except(|is_fed, action| LOGS.contains(&action) || is_fed && FEEDS.contains(&action))
+}
+
+/// Everything that the roles grant, since a function may use what they grant for Lambda.
+fn granted_to_all() -> BTreeSet<Permission> {
+    granted_except(|_, action| LOGS.contains(&action))
+}
+
+/// `is_for_another` gets whether a queue feeds the function, and an action.
+fn granted_except(is_for_another: impl Fn(bool, &str) -> bool) -> BTreeSet<Permission> {
     let template = Template::read();
     let mut granted = BTreeSet::new();
     for function in FUNCTIONS {
         let is_fed = !template
             .events(&format!("{function}Function"), "SQS")
             .is_empty();
-        let is_lambdas = |action: &str| LOGS.contains(&action) || is_fed && FEEDS.contains(&action);
         let policies = &template.resource(&format!("{function}Role"))["Policies"];
         for policy in each(policies) {
-            // Statements that a parameter turns on are about services behind the calls, and those
-            // for network interfaces are denied to the functions' own code.
+            // Statements that a parameter turns on are about services behind the calls or about
+            // targets, and those for network interfaces are denied to the functions' own code.
             let statements = each(&policy["PolicyDocument"]["Statement"]).iter();
             let is_for_code = |statement: &&Value| {
                 let without_function = &statement["Condition"]["Null"]["lambda:SourceFunctionArn"];
@@ -108,7 +117,7 @@ pub fn granted() -> BTreeSet<Permission> {
                 let actions = each(&statement["Action"])
                     .iter()
                     .map(|action| action.as_str().unwrap());
-                for action in actions.filter(|action| !is_lambdas(action)) {
+                for action in actions.filter(|action| !is_for_another(is_fed, action)) {
                     for resource in each(&statement["Resource"]) {
                         granted.insert((function, action.to_owned(), named(resource)));
                     }

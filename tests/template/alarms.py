@@ -42,6 +42,7 @@ def _alarms(parameters: Parameters) -> dict[str, Json]:
         | _from(too_many_responses),
         "CallbacksExhaustedAlarm": _callbacks("exhausted"),
         "CallbacksDroppedAlarm": _callbacks("dropped"),
+        "TargetsUnavailableAlarm": _targets("TARGET_UNAVAILABLE"),
     } | rollbacks
 
 
@@ -112,6 +113,14 @@ def _longest_wait() -> Json:
 def _callbacks(outcome: str) -> Json:
     return (
         _one("Sum", "Ferry", "Callbacks", service=_SERVICE, outcome=outcome)
+        | _above(0)
+        | {"Period": 300}
+    )
+
+
+def _targets(code: str) -> Json:
+    return (
+        _one("Sum", "Ferry", "TargetErrors", service=_SERVICE, code=code)
         | _above(0)
         | {"Period": 300}
     )

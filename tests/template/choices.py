@@ -8,6 +8,9 @@ _ACCOUNT = "123456789012"
 KEY_ARN = f"arn:aws:kms:eu-central-1:{_ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 TOPIC_ARN = f"arn:aws:sns:eu-central-1:{_ACCOUNT}:alarms"
 AUTHORIZER_ARN = f"arn:aws:lambda:eu-central-1:{_ACCOUNT}:function:authorizer"
+# By an alias, and by a version in another account.
+TARGET_ARN = f"arn:aws:lambda:eu-central-1:{_ACCOUNT}:function:image-resize:live"
+_FOREIGN_TARGET_ARN = "arn:aws-cn:lambda:cn-north-1:210987654321:function:report_render:7"
 
 _REQUIRED: Parameters = {"WebhookSecrets": _SECRET, "Release": "1795461231"}
 _JWT: Parameters = {
@@ -37,6 +40,7 @@ EVERYTHING: Parameters = JWT | {
     "SubnetIds": "subnet-0a1b2c3d,subnet-4e5f6a7b",
     "SecurityGroupIds": "sg-0a1b2c3d",
     "CallbackAllowedNetworks": "10.20.0.0/16",
+    "TargetFunctionArns": f"{TARGET_ARN},{_FOREIGN_TARGET_ARN}",
     "RollbackErrorPercent": "20",
     "LogRetentionInDays": "365",
     "ThrottlingRate": "50",
@@ -57,6 +61,7 @@ DEPLOYED: dict[str, Parameters] = {
     "everything": EVERYTHING,
 }
 
+_NOT_TARGETS = "TargetFunctionArns must be"
 _VPC: Parameters = {"SubnetIds": "subnet-0a1b2c3d", "SecurityGroupIds": "sg-0a1b2c3d"}
 # Parameters to refuse, each with the beginning of the error.
 REFUSED: dict[str, tuple[Parameters, str]] = {
@@ -120,6 +125,36 @@ REFUSED: dict[str, tuple[Parameters, str]] = {
         "SecurityGroupIds needs SubnetIds",
     ),
     "a VPC's id as a subnet": (JWT | _VPC | {"SubnetIds": "vpc-0a1b2c3d"}, "SubnetIds must be"),
+    "any target": (JWT | {"TargetFunctionArns": "*"}, _NOT_TARGETS),
+    "any function as a target": (
+        JWT | {"TargetFunctionArns": f"arn:aws:lambda:eu-central-1:{_ACCOUNT}:function:*:live"},
+        _NOT_TARGETS,
+    ),
+    "any version of a target": (
+        JWT | {"TargetFunctionArns": TARGET_ARN.replace(":live", ":*")},
+        _NOT_TARGETS,
+    ),
+    "a target without an alias or version": (
+        JWT | {"TargetFunctionArns": TARGET_ARN.removesuffix(":live")},
+        _NOT_TARGETS,
+    ),
+    "a target's latest code": (
+        JWT | {"TargetFunctionArns": TARGET_ARN.replace(":live", ":$LATEST")},
+        _NOT_TARGETS,
+    ),
+    "a target by its name": (JWT | {"TargetFunctionArns": "image-resize:live"}, _NOT_TARGETS),
+    "one of two targets is any function": (
+        JWT | {"TargetFunctionArns": f"{TARGET_ARN},*"},
+        _NOT_TARGETS,
+    ),
+    "targets without a comma": (
+        JWT | {"TargetFunctionArns": f"{TARGET_ARN}{TARGET_ARN}"},
+        _NOT_TARGETS,
+    ),
+    "a list of targets that ends with a comma": (
+        JWT | {"TargetFunctionArns": f"{TARGET_ARN},"},
+        _NOT_TARGETS,
+    ),
     "a rollback without any failure": (
         JWT | {"RollbackErrorPercent": "0"},
         "RollbackErrorPercent is too small",

@@ -59,7 +59,7 @@ class Account:
         )
 
     def upload(self) -> None:
-        """Uploads a file in place of the functions' code."""
+        """Uploads a file in place of the functions' code and the layer."""
         code = io.BytesIO()
         with zipfile.ZipFile(code, "w") as archive:
             archive.writestr("bootstrap", "")

@@ -106,6 +106,26 @@ def _drop_resource(name: str) -> Callable[[Json], None]:
     return inject
 
 
+def _change_targets(resource: Json) -> Callable[[Json], None]:
+    """Lets the worker invoke this resource instead of the parameter's; with `None`, nothing."""
+
+    def inject(template: Json) -> None:
+        statements = _properties(template, "WorkerRole")["Policies"][0]["PolicyDocument"][
+            "Statement"
+        ]
+        [entry] = [one for one in statements if one.get("Fn::If", [""])[0] == "HasTargets"]
+        if resource is None:
+            statements.remove(entry)
+        else:
+            entry["Fn::If"][1]["Resource"] = resource
+
+    return inject
+
+
+def _accept_any_target(template: Json) -> None:
+    del template["Parameters"]["TargetFunctionArns"]["AllowedPattern"]
+
+
 def _allow_key_without_condition(template: Json) -> None:
     for entry in _properties(template, "WorkerRole")["Policies"][0]["PolicyDocument"]["Statement"]:
         if "Fn::If" in entry and entry["Fn::If"][0] == "HasKey":
@@ -174,6 +194,11 @@ def _output_default_domain(template: Json) -> None:
 
 def _drop_order_of_deployment(template: Json) -> None:
     del template["Resources"]["SubmitFunction"]["DependsOn"]
+
+
+def _add_layer_of_submit(template: Json) -> None:
+    template["Resources"]["SubmitLayer"] = template["Resources"]["FunctionsLayer"]
+    _properties(template, "SubmitFunction")["Layers"] = [{"Ref": "SubmitLayer"}]
 
 
 def _drop_release(template: Json) -> None:
@@ -308,6 +333,31 @@ FAULTS: list[Fault] = [
         "another secret signs",
         functions.variables_refer_to_the_right_resources,
         _variable("CallbackFunction", "WEBHOOK_SECRETS_ARN", "Table"),
+    ),
+    Fault(
+        "the worker does not have the registered functions",
+        functions.registered_functions_come_from_one_layer,
+        _drop("WorkerFunction", "Layers"),
+    ),
+    Fault(
+        "callback has the registered functions",
+        functions.registered_functions_come_from_one_layer,
+        _put("CallbackFunction", "Layers", [{"Ref": "FunctionsLayer"}]),
+    ),
+    Fault(
+        "submit has another layer than the worker",
+        functions.registered_functions_come_from_one_layer,
+        _add_layer_of_submit,
+    ),
+    Fault(
+        "an older version of a function has no layer",
+        functions.registered_functions_come_from_one_layer,
+        _put("FunctionsLayer", "RetentionPolicy", "Delete"),
+    ),
+    Fault(
+        "two stacks share a layer",
+        operation.no_resource_has_a_fixed_name,
+        _put("FunctionsLayer", "LayerName", "functions"),
     ),
     Fault(
         "another payload format",
@@ -450,6 +500,46 @@ FAULTS: list[Fault] = [
         "the worker may read the secret",
         permissions.roles_allow_what_is_listed,
         _allow("WorkerRole", ["secretsmanager:GetSecretValue"], {"Ref": "WebhookSecret"}),
+    ),
+    Fault(
+        "the worker may not invoke its targets",
+        permissions.roles_allow_what_is_listed,
+        _change_targets(None),
+        choices.EVERYTHING,
+    ),
+    Fault(
+        "the worker may invoke one target only",
+        permissions.roles_allow_what_is_listed,
+        _change_targets(choices.TARGET_ARN),
+        choices.EVERYTHING,
+    ),
+    Fault(
+        "the worker may invoke any function",
+        permissions.nothing_is_allowed_by_wildcard,
+        _change_targets("*"),
+        choices.EVERYTHING,
+    ),
+    Fault(
+        "the worker may invoke the authorizer function as well",
+        permissions.roles_allow_what_is_listed,
+        _allow("WorkerRole", ["lambda:InvokeFunction"], choices.AUTHORIZER_ARN),
+        choices.EVERYTHING,
+    ),
+    Fault(
+        "without targets, the worker may invoke a function",
+        permissions.roles_allow_what_is_listed,
+        _allow("WorkerRole", ["lambda:InvokeFunction"], choices.TARGET_ARN),
+    ),
+    Fault(
+        "submit may invoke a target",
+        permissions.roles_allow_what_is_listed,
+        _allow("SubmitRole", ["lambda:InvokeFunction"], choices.TARGET_ARN),
+        choices.EVERYTHING,
+    ),
+    Fault(
+        "any text is a target",
+        operation.every_parameter_is_described,
+        _accept_any_target,
     ),
     Fault(
         "the key is used for anything",
@@ -638,6 +728,20 @@ FAULTS: list[Fault] = [
         "lost callbacks are not alarmed",
         operation.alarms_are_as_listed,
         _drop_resource("CallbacksDroppedAlarm"),
+    ),
+    Fault(
+        "targets that cannot be invoked are not alarmed",
+        operation.alarms_are_as_listed,
+        _drop_resource("TargetsUnavailableAlarm"),
+    ),
+    Fault(
+        "an alarm on all errors of targets",
+        operation.alarms_are_as_listed,
+        _put(
+            "TargetsUnavailableAlarm",
+            "Dimensions",
+            [{"Name": "service", "Value": {"Ref": "AWS::StackName"}}],
+        ),
     ),
     Fault(
         "messages that were received often are not alarmed",

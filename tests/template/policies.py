@@ -73,6 +73,9 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     },
 }
 
+# In addition on each target, by its alias or version.
+ON_TARGETS = {"lambda:InvokeFunction"}
+
 # In addition with the operator's key, and only through these services.
 WITH_KEY = {
     "kms:Decrypt",
@@ -111,6 +114,9 @@ def expected(stack: Stack, function: str) -> dict[str, set[str]]:
     allowed = dict(ALLOWED[function])
     if stack.parameters["KeyArn"]:
         allowed[stack.parameters["KeyArn"]] = WITH_KEY
+    if function == "Worker" and stack.parameters["TargetFunctionArns"]:
+        for target in stack.parameters["TargetFunctionArns"].split(","):
+            allowed[target] = ON_TARGETS
     anywhere: set[str] = set()
     if stack.parameters["Tracing"] == "Active":
         anywhere |= WITH_TRACING

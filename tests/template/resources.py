@@ -5,6 +5,7 @@ from .stack import Json
 TABLE = "AWS::DynamoDB::Table"
 QUEUE = "AWS::SQS::Queue"
 FUNCTION = "AWS::Lambda::Function"
+LAYER = "AWS::Lambda::LayerVersion"
 EVENT_SOURCE = "AWS::Lambda::EventSourceMapping"
 PERMISSION = "AWS::Lambda::Permission"
 ROLE = "AWS::IAM::Role"

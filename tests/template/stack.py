@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "infra" / "template.yaml"
 RUNBOOK = ROOT / "infra" / "RUNBOOK.md"
 
-# Where `sam build` and `sam deploy` would have put the functions' code.
+# Where `sam build` and `sam deploy` would have put the functions' code and the layer.
 CODE_BUCKET = "code"
 CODE_KEY = "function.zip"
 
@@ -70,9 +70,11 @@ class Stack:
 
 
 def source() -> Json:
-    """The template as written, with a URL in place of the path to the code."""
+    """The template as written, with a URL in place of the paths to the code and to the layer."""
     template = yaml_parse(SOURCE.read_text())
-    template["Globals"]["Function"]["CodeUri"] = f"s3://{CODE_BUCKET}/{CODE_KEY}"
+    uploaded = f"s3://{CODE_BUCKET}/{CODE_KEY}"
+    template["Globals"]["Function"]["CodeUri"] = uploaded
+    template["Resources"]["FunctionsLayer"]["Properties"]["ContentUri"] = uploaded
     return template
 
 

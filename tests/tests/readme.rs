@@ -13,7 +13,9 @@ use local::bundle::{FUNCTIONS, PASSED_ON};
 use shared::domain::limits as bounds;
 use shared::domain::transition::{Status, Step, Verdict, verdict};
 use shared::http::ROUTES;
-use shared::metrics::{FUNCTION, Metric, NAMESPACE_DEFAULT, OUTCOME, SERVICE, VERSION};
+use shared::metrics::{
+    CODE, FUNCTION, Metric, NAMESPACE_DEFAULT, OUTCOME, SERVICE, TARGET_CODES, VERSION,
+};
 use tests::metrics::unit_name;
 use tests::readme::{part, root};
 
@@ -25,11 +27,13 @@ const TESTS: &str = "tests/README.md";
 
 /// The files in `shared` that read settings, each with what the source of a function that uses it
 /// contains.
-const SHARED_READERS: [(&str, &str); 6] = [
+const SHARED_READERS: [(&str, &str); 8] = [
     ("aws.rs", "Aws::new("),
     ("metrics.rs", "lambda::run("),
     ("telemetry.rs", "lambda::run("),
     ("http/request.rs", "RequestSettings::new("),
+    ("catalogue.rs", "Catalogue::load("),
+    ("catalogue/file.rs", "Catalogue::load("),
     ("config.rs", ".allowed_networks()"),
     ("config.rs", ".signature_versions()"),
 ];
@@ -196,6 +200,7 @@ fn the_metrics_are_those_of_the_code() {
                 metric.function().and(Some(FUNCTION)),
                 metric.outcome().and(Some(OUTCOME)),
                 metric.version().and(Some(VERSION)),
+                metric.code().and(Some(CODE)),
             ];
             let dimensions: Vec<_> = dimensions.into_iter().flatten().map(code).collect();
             vec![
@@ -210,6 +215,15 @@ fn the_metrics_are_those_of_the_code() {
     let settings = rows(SETTINGS, "settings");
     let row = settings.iter().find(|row| row[0] == "`METRICS_NAMESPACE`");
     assert_eq!(row.unwrap()[2], format!("`{NAMESPACE_DEFAULT}`"));
+}
+
+#[test]
+fn the_codes_of_targets_errors_are_those_of_the_code() {
+    let rows = rows(RUNBOOK, "metrics");
+    let row = rows.iter().find(|row| row[0] == "`TargetErrors`").unwrap();
+    let listed = row[4].split('`').skip(1).step_by(2);
+    let codes: Vec<_> = listed.filter(|word| *word != CODE).collect();
+    assert_eq!(codes, TARGET_CODES);
 }
 
 #[test]
@@ -319,11 +333,14 @@ fn sources(directory: &str) -> BTreeMap<PathBuf, String> {
     while let Some(directory) = directories.pop() {
         for entry in std::fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
+            if path.file_stem().is_some_and(|name| name == "tests") {
+                continue;
+            }
             if path.is_dir() {
                 directories.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let text = std::fs::read_to_string(&path).unwrap();
-                let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+                let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
                 let path = path.strip_prefix(&top).unwrap().to_owned();
                 sources.insert(path, text.to_owned());
             }
@@ -334,7 +351,7 @@ fn sources(directory: &str) -> BTreeMap<PathBuf, String> {
 
 /// The settings that a source names: words of capitals in quotes, where it reads the environment.
 fn settings(source: &str) -> BTreeSet<String> {
-    let reads = ["required(", "optional(", "number(", "switch("];
+    let reads = ["required(", "optional(", "number(", "switch(", ".queue("];
     if !source.contains("Environment") || !reads.iter().any(|read| source.contains(read)) {
         return BTreeSet::new();
     }

@@ -32,6 +32,7 @@ mod privacy;
 mod rotation;
 mod routes;
 mod store_outages;
+mod targets;
 mod traces;
 mod upgrades;
 mod waits;

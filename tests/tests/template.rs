@@ -2,6 +2,7 @@
 //! first show on AWS, and sometimes only after a crash there.
 
 mod cargo_lambda;
+mod metrics;
 mod settings;
 
 use std::collections::BTreeSet;
@@ -9,6 +10,8 @@ use std::collections::BTreeSet;
 use local::bundle::FUNCTIONS;
 use local::gateway::{CORS, gateway_routes};
 use serde_json::{Value, json};
+use shared::catalogue::file::PATH_IN_LAYER;
+use shared::config::Environment;
 use shared::domain::limits::{
     CALLBACK_FUNCTION_TIMEOUT_SECS, CALLBACK_VISIBILITY_SECS, DEAD_LETTER_RETENTION_SECS,
     DISPATCH_VISIBILITY_SECS, HTTP_FUNCTION_TIMEOUT_SECS, QUEUE_RETENTION_SECS, RECEIVES_MAX,
@@ -17,6 +20,7 @@ use shared::domain::limits::{
 use shared::http::HttpFunction;
 use shared::store::table;
 
+use tests::readme::{files, root};
 use tests::template::{Template, arn_of, each};
 
 const FUNCTION: &str = "AWS::Serverless::Function";
@@ -117,6 +121,18 @@ fn the_functions_have_the_timeouts_that_the_code_counts_on() {
     assert_eq!(globals["Runtime"], "provided.al2023");
     assert_eq!(globals["Handler"], "bootstrap");
     assert_eq!(globals["LoggingConfig"]["LogFormat"], "JSON");
+}
+
+/// Lambda unpacks the layer to `/opt`, so its directory has the rest of the path.
+#[test]
+fn the_layer_is_the_file_of_registered_functions() {
+    let template = Template::read();
+    let content = template.resource("FunctionsLayer")["ContentUri"].as_str();
+    let directory = root().join("infra").join(content.unwrap());
+    let file = directory.join(PATH_IN_LAYER.strip_prefix("/opt/").unwrap());
+    assert_eq!(files(&directory), [file.as_path()]);
+    let environment = Environment::from_iter([("FUNCTIONS_FILE", file.to_str().unwrap())]);
+    assert!(shared::catalogue::file::load(&environment).is_ok());
 }
 
 /// Lambda's metrics have the time at which an invocation began. An alarm that evaluates less time

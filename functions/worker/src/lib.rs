@@ -20,6 +20,7 @@ mod ended;
 mod inspect;
 mod received;
 mod retry;
+mod settled;
 mod target;
 mod thread;
 pub mod work;
@@ -43,6 +44,7 @@ use shared::random::Random;
 use shared::store::Store;
 
 pub use crate::context::{Clients, Context};
+use crate::settled::Settled;
 use crate::target::Targets;
 use crate::work::Runners;
 pub use crate::work::{Runner, Work, WorkError, run_by_name};
@@ -135,7 +137,19 @@ impl Handler {
         deadline: Timestamp,
     ) -> Result<SqsBatchResponse, BatchError> {
         let messages = received_messages(event, self.clock.now())?;
-        let response = serve_batch(&messages, |received| self.serve(received, deadline)).await;
+        let settled = Settled::default();
+        let served = serve_batch(&messages, async |received| {
+            let disposition = self.serve(received, deadline).await;
+            if disposition == Disposition::Acknowledge {
+                settled.push(received);
+            }
+            disposition
+        });
+        let response = tokio::select! {
+            biased;
+            response = served => response,
+            never = self.delete_while_others_are_served(&settled) => match never {},
+        };
         if self.has_stuck_work.load(Ordering::Relaxed) {
             // Lambda counts one error for the batch. It counts as the caller's only if callers
             // caused all of it.

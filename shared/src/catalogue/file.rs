@@ -27,7 +27,7 @@ use crate::request::{FieldError, Fields, Invalid, Members};
 
 const SETTING: &str = "FUNCTIONS_FILE";
 /// Where a Lambda layer has the file.
-const PATH_IN_LAYER: &str = "/opt/ferry/functions.json";
+pub const PATH_IN_LAYER: &str = "/opt/ferry/functions.json";
 
 const FILE_BYTES_MAX: usize = 1024 * 1024;
 const FUNCTIONS_MAX: usize = 500;

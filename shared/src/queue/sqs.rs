@@ -9,8 +9,8 @@ use aws_sdk_sqs::error::{BuildError, SdkError};
 use aws_sdk_sqs::operation::RequestId as _;
 use aws_sdk_sqs::types::{
     BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry,
-    MessageSystemAttributeNameForSends, MessageSystemAttributeValue, QueueAttributeName,
-    SendMessageBatchRequestEntry,
+    DeleteMessageBatchRequestEntry, MessageSystemAttributeNameForSends,
+    MessageSystemAttributeValue, QueueAttributeName, SendMessageBatchRequestEntry,
 };
 use tokio::sync::Mutex;
 
@@ -276,6 +276,35 @@ impl Queue {
             })
             .await;
         outcome.unwrap_or_else(|| Err(QueueError::of("ChangeMessageVisibilityBatch", Cancelled)))
+    }
+
+    /// Deletes received messages, at most [`BATCH_MAX`](super::BATCH_MAX): one request.
+    ///
+    /// # Errors
+    ///
+    /// When SQS is unreachable, or rejects any of them. Such a message is received again.
+    pub async fn delete(&self, receipt_handles: &[String]) -> Result<(), QueueError> {
+        const CALL: &str = "DeleteMessageBatch";
+        let entries = receipt_handles.iter().enumerate().map(|(index, handle)| {
+            DeleteMessageBatchRequestEntry::builder()
+                .id(index.to_string())
+                .receipt_handle(handle)
+                .build()
+        });
+        let entries: Result<Vec<_>, BuildError> = entries.collect();
+        let call = self
+            .client
+            .delete_message_batch()
+            .queue_url(&self.url)
+            .set_entries(Some(entries.map_err(|error| QueueError::of(CALL, error))?))
+            .send();
+        let deleted = call.await.map_err(|error| QueueError::new(CALL, error))?;
+        match deleted.failed.into_iter().next() {
+            Some(BatchResultErrorEntry { code, .. }) => {
+                Err(QueueError::of(CALL, EntryRejected { code }))
+            }
+            None => Ok(()),
+        }
     }
 
     async fn change_visibilities(

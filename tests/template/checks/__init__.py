@@ -15,6 +15,7 @@ CHECKS: list[Check] = [
     functions.functions_match_their_build,
     functions.long_waits_are_not_stopped_as_endless_loops,
     functions.variables_refer_to_the_right_resources,
+    functions.registered_functions_come_from_one_layer,
     functions.a_published_version_serves,
     functions.a_bad_version_is_rolled_back,
     functions.the_worker_is_deployed_before_submit,

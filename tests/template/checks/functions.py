@@ -3,7 +3,17 @@
 from collections.abc import Iterator
 
 from .. import policies
-from ..resources import EVENT_SOURCE, FUNCTION, FUNCTIONS, QUEUES, VARIABLES, alias, attribute, each
+from ..resources import (
+    EVENT_SOURCE,
+    FUNCTION,
+    FUNCTIONS,
+    LAYER,
+    QUEUES,
+    VARIABLES,
+    alias,
+    attribute,
+    each,
+)
 from ..stack import Stack
 
 
@@ -47,6 +57,20 @@ def variables_refer_to_the_right_resources(stack: Stack) -> Iterator[str]:
                 "Ref": VARIABLES.get(variable)
             }:
                 yield f"{function.name}'s {variable} is {value}"
+
+
+def registered_functions_come_from_one_layer(stack: Stack) -> Iterator[str]:
+    layers = stack.of(LAYER)
+    if len(layers) != 1:
+        yield f"there are {len(layers)} layers instead of one"
+    for layer in layers:
+        if layer.attributes.get("DeletionPolicy") != "Retain":
+            yield f"{layer.name} is deleted while older versions of the functions name it"
+    for function in FUNCTIONS:
+        # Callback calls no function.
+        wanted = None if function == "Callback" else [{"Ref": layer.name} for layer in layers]
+        if stack[f"{function}Function"]["Layers"] != wanted:
+            yield f"{function}Function has the layers {stack[f'{function}Function']['Layers']}"
 
 
 def a_published_version_serves(stack: Stack) -> Iterator[str]:

@@ -13,6 +13,7 @@ from ..resources import (
     DEPLOYMENT_GROUP,
     FUNCTION,
     FUNCTIONS,
+    LAYER,
     LOG_GROUP,
     QUEUE,
     ROLE,
@@ -24,12 +25,12 @@ from ..stack import Stack
 
 # Properties that would give a resource a fixed name, which two stacks of an account cannot share.
 _NAMES = re.compile(
-    r"^((Table|Queue|Role|Function|LogGroup|Alarm|Dashboard|Policy|Application|DeploymentGroup)?"
-    r"Name)$"
+    r"^((Table|Queue|Role|Function|Layer|LogGroup|Alarm|Dashboard|Policy|Application"
+    r"|DeploymentGroup)?Name)$"
 )
 _NAME_KINDS = {
-    TABLE, QUEUE, FUNCTION, ROLE, LOG_GROUP, SECRET, ALARM, DASHBOARD, API, DEPLOYMENT_APPLICATION,
-    DEPLOYMENT_GROUP,
+    TABLE, QUEUE, FUNCTION, LAYER, ROLE, LOG_GROUP, SECRET, ALARM, DASHBOARD, API,
+    DEPLOYMENT_APPLICATION, DEPLOYMENT_GROUP,
 }  # fmt: skip
 # The functions check these at start.
 _FREE_PARAMETERS = {"CallbackAllowedNetworks", "CallbackRootCertificates"}

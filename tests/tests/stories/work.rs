@@ -73,6 +73,12 @@ impl RunningWorker {
             .expect("the operation never reaches that state")
     }
 
+    /// Ends the worker without a response, as when its process is killed.
+    pub(super) async fn kill(self) {
+        self.served.abort();
+        assert!(self.served.await.unwrap_err().is_cancelled());
+    }
+
     /// Advances the clock until the worker has answered, and returns whether it returned the
     /// message.
     pub(super) async fn returned(self) -> bool {

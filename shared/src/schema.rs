@@ -106,16 +106,23 @@ impl Validators {
 /// [`file::read`]: crate::catalogue::file::read
 #[must_use]
 pub fn schema_errors(entries: &[Entry]) -> Vec<FieldError> {
+    let entries = entries.iter().enumerate();
+    entries
+        .flat_map(|(index, entry)| schema_errors_of(index, entry))
+        .collect()
+}
+
+/// As [`schema_errors`], of the function that has this index in the file.
+#[must_use]
+pub fn schema_errors_of(index: usize, entry: &Entry) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    for (index, entry) in entries.iter().enumerate() {
-        for (member, schema) in [
-            ("arguments_schema", entry.arguments_schema()),
-            ("result_schema", entry.result_schema()),
-        ] {
-            for SchemaError { pointer, detail } in errors_of_schema(&schema) {
-                let pointer = format!("/functions/{index}/{member}{pointer}");
-                errors.push(FieldError::new(pointer, detail));
-            }
+    for (member, schema) in [
+        ("arguments_schema", entry.arguments_schema()),
+        ("result_schema", entry.result_schema()),
+    ] {
+        for SchemaError { pointer, detail } in errors_of_schema(&schema) {
+            let pointer = format!("/functions/{index}/{member}{pointer}");
+            errors.push(FieldError::new(pointer, detail));
         }
     }
     errors

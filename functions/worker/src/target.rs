@@ -24,7 +24,10 @@ use shared::catalogue::Target;
 use shared::clock::Clock;
 use shared::config::{Environment, SettingError};
 use shared::domain::json::Json;
+use shared::domain::limits::RESULT_BYTES_MAX;
+use shared::domain::operation::FailureCode;
 use shared::domain::time::Timestamp;
+use shared::metrics::{self, Metric, TARGET_CODES};
 use shared::random::Random;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -100,6 +103,7 @@ impl Targets {
                 biased;
                 _ = abort.wait_for(|abort| *abort) => WorkEnd::Aborted,
                 returned = targets.attempt(target, document, deadline) => {
+                    count_error(&returned);
                     WorkEnd::Returned(returned)
                 }
             }
@@ -114,7 +118,7 @@ impl Targets {
         deadline: Timestamp,
     ) -> Result<Json, WorkError> {
         let client = self.client().map_err(|error| {
-            tracing::error!("target cannot be invoked: {error}");
+            tracing::error!(target = %target.function, "target cannot be invoked: {error}");
             error::unavailable()
         })?;
         let payload = Blob::new(document);
@@ -129,7 +133,7 @@ impl Targets {
                 .send();
             let failure = match sent.await {
                 Ok(output) => return outcome(target, &output, self.quotes_crashes),
-                Err(error) => of_invoke(&error),
+                Err(error) => of_invoke(target, &error),
             };
             let wait = match failure {
                 InvokeFailure::NotBegun { retry_after, .. } => {
@@ -168,6 +172,20 @@ impl Targets {
             .client
             .get_or_init(|| Client::from_conf(config.build())))
     }
+}
+
+/// Counts why a target did not complete an attempt. The code of an error that the target reports is
+/// its own, so such an error counts by whether another attempt may follow.
+fn count_error(returned: &Result<Json, WorkError>) {
+    let code = match returned {
+        Ok(result) if result.len_bytes() > RESULT_BYTES_MAX => FailureCode::ResultTooLarge.as_str(),
+        Ok(_) => return,
+        Err(WorkError { error, retryable }) => {
+            let own = TARGET_CODES.into_iter().find(|own| *own == error.code);
+            own.unwrap_or(if *retryable { "RETRYABLE" } else { "PERMANENT" })
+        }
+    };
+    metrics::count(Metric::TargetError(code));
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ fn without_a_command_it_lists_all_commands() {
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
     let errors = String::from_utf8(output.stderr).unwrap();
-    for command in ["requeue", "show", "erase", "--help"] {
+    for command in ["requeue", "show", "erase", "check", "--help"] {
         assert!(errors.contains(command), "{errors}");
     }
 }
@@ -42,6 +42,27 @@ fn a_wrong_argument_or_setting_is_refused_in_one_line_that_names_it() {
         (
             &["erase", "--owner", "ldap:bob"],
             "--owner <OWNER>': an owner is jwt:",
+        ),
+        (&["check"], "<FILE>"),
+        (
+            &["check", "f", "--region", "here"],
+            "--region <REGION>': a region is such as eu-central-1",
+        ),
+        (
+            &["check", "f", "--region", "eu-central-1", "--account", "1"],
+            "--account <ACCOUNT>': an account is a number of 12 digits",
+        ),
+        (
+            &["check", "f", "--account", "123456789012"],
+            "--region <REGION>",
+        ),
+        (
+            &["check", "f", "--arns", "", "--print-arns"],
+            "--print-arns",
+        ),
+        (
+            &["check", "missing.json"],
+            "error: missing.json cannot be read: ",
         ),
         (&["requeue"], "TABLE_NAME is not set"),
         (

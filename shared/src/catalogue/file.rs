@@ -100,6 +100,37 @@ fn summary(errors: &[FieldError]) -> String {
 ///
 /// Every error outside of the schemas, in the order of the functions; at most a few for each.
 pub fn read(text: &str) -> Result<Vec<Entry>, Vec<FieldError>> {
+    let (entries, errors) = read_all(text);
+    if errors.is_empty() {
+        Ok(entries.into_iter().map(|(_, entry)| entry).collect())
+    } else {
+        Err(errors)
+    }
+}
+
+/// As [`read`], but returns the functions that are valid whatever is wrong with others, each with
+/// its index in the file.
+#[must_use]
+pub fn read_all(text: &str) -> (Vec<(usize, Entry)>, Vec<FieldError>) {
+    let functions = match read_file(text) {
+        Ok(functions) => functions,
+        Err(errors) => return (Vec::new(), errors),
+    };
+    let (mut entries, mut errors) = (Vec::with_capacity(functions.len()), Vec::new());
+    for (index, raw) in functions.into_iter().enumerate() {
+        match read_function(&format!("/functions/{index}"), raw) {
+            Ok(entry) => {
+                errors.extend(repeated(&entry, index, &entries));
+                entries.push((index, entry));
+            }
+            Err(more) => errors.extend(more),
+        }
+    }
+    (entries, errors)
+}
+
+/// The functions of a file whose own members are valid.
+fn read_file(text: &str) -> Result<Vec<&RawValue>, Vec<FieldError>> {
     let whole = |detail: String| vec![FieldError::new("", detail)];
     if text.len() > FILE_BYTES_MAX {
         return Err(whole(format!("must be at most {FILE_BYTES_MAX} bytes")));
@@ -135,23 +166,7 @@ pub fn read(text: &str) -> Result<Vec<Entry>, Vec<FieldError>> {
         let detail = format!("must have at most {FUNCTIONS_MAX} elements");
         fields.reject("functions", detail);
     }
-    let functions = fields.finish(format.and(functions))?;
-
-    let (mut entries, mut errors) = (Vec::with_capacity(functions.len()), Vec::new());
-    for (index, raw) in functions.into_iter().enumerate() {
-        match read_function(&format!("/functions/{index}"), raw) {
-            Ok(entry) => {
-                errors.extend(repeated(&entry, index, &entries));
-                entries.push((index, entry));
-            }
-            Err(more) => errors.extend(more),
-        }
-    }
-    if errors.is_empty() {
-        Ok(entries.into_iter().map(|(_, entry)| entry).collect())
-    } else {
-        Err(errors)
-    }
+    fields.finish(format.and(functions))
 }
 
 /// The error of a function that another one has registered, or that is compiled.

@@ -58,6 +58,13 @@ impl LambdaFunction {
         self.0.split(':').nth(qualifier)
     }
 
+    /// Whether it has an alias or version. `$LATEST` is none: it is whatever was deployed last.
+    #[must_use]
+    pub fn is_qualified(&self) -> bool {
+        self.qualifier()
+            .is_some_and(|qualifier| qualifier != "$LATEST")
+    }
+
     #[must_use]
     pub fn is_arn(&self) -> bool {
         self.0.starts_with("arn:")

@@ -109,6 +109,9 @@ pub const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 pub const ABORT_GRACE: Duration = Duration::from_secs(5);
 /// Time reserved at the end of an invocation to record an outcome and respond.
 pub const INVOCATION_MARGIN: Duration = Duration::from_secs(30);
+/// How long before its end an attempt asks its target to be done, so that a result which comes in
+/// time is still recorded; at most half of the attempt.
+pub const TARGET_DEADLINE_MARGIN: Duration = Duration::from_secs(5);
 
 /// One try of one AWS call. The SDK sets no limit by default.
 pub const CALL_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1500);

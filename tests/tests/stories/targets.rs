@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use shared::clock::Clock as _;
 use shared::domain::operation::{Operation, State};
+use shared::metrics::{Metric, TARGET_CODES};
+use tests::metrics::{Counted, key};
 use tests::queues::QueueKind;
 use tests::target::{FunctionsFile, Reply, Targets, resize};
 use tests::world::World;
@@ -331,4 +333,39 @@ async fn a_function_whose_schema_is_not_valid_cannot_be_called() {
     );
     assert_eq!(refused.json["detail"], "the function cannot be called");
     assert!(world.wire.calls().is_empty());
+}
+
+#[tokio::test]
+async fn an_error_of_a_target_is_counted_by_its_code() {
+    let raised = |kind: &str| Reply::Raised(json!({"errorType": kind, "errorMessage": "m"}));
+    for (reply, code) in [
+        (raised("KeyError"), Some("RETRYABLE")),
+        (raised("ValueError"), Some("PERMANENT")),
+        (raised("Runtime.ExitError"), Some("TARGET_CRASHED")),
+        (raised("Sandbox.Timedout"), Some("TARGET_TIMED_OUT")),
+        (
+            Reply::Returned("?".to_owned()),
+            Some("TARGET_ANSWER_INVALID"),
+        ),
+        (
+            Reply::Returned(format!("\"{}\"", "x".repeat(256 * 1024))),
+            Some("RESULT_TOO_LARGE"),
+        ),
+        (Reply::Returned("1".to_owned()), None),
+    ] {
+        let targets = Targets::start(move |_| reply.clone()).await;
+        let mut function = resize();
+        function["attempts"] = json!(1);
+        let (world, _file) = world_with(&[function], &targets.url).await;
+        submit(&world).await;
+        let counted = Counted::start();
+        assert!(world.pump(QueueKind::Dispatch).await);
+        let counted = counted.take();
+        let of_code = |code| counted.get(&key(Metric::TargetError(code)));
+        let found: Vec<_> = TARGET_CODES
+            .into_iter()
+            .filter(|code| of_code(code).is_some())
+            .collect();
+        assert_eq!(found, code.into_iter().collect::<Vec<_>>());
+    }
 }

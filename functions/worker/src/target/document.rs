@@ -1,16 +1,11 @@
 //! What a target gets of an attempt.
 
-use std::time::Duration;
-
 use serde::Serialize;
 use shared::catalogue::Target;
 use shared::domain::json::{Json, encode};
+use shared::domain::limits::TARGET_DEADLINE_MARGIN;
 use shared::domain::operation::Operation;
 use shared::domain::time::Timestamp;
-
-/// How long before its end an attempt asks the target to be done, so that a result which comes in
-/// time is still recorded; at most half of the attempt.
-const DEADLINE_MARGIN: Duration = Duration::from_secs(5);
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -67,7 +62,7 @@ pub(crate) fn document(
     deadline: Timestamp,
     now: Timestamp,
 ) -> String {
-    let margin = DEADLINE_MARGIN.min(deadline.since(now) / 2);
+    let margin = TARGET_DEADLINE_MARGIN.min(deadline.since(now) / 2);
     encode(&Document {
         r#type: "ferry.attempt",
         timestamp: now.to_string(),

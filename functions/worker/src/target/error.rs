@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use aws_sdk_lambda::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_lambda::operation::invoke::InvokeError;
+use shared::catalogue::Target;
 use shared::telemetry::chain;
 
 use super::connector::was_not_sent;
@@ -36,34 +37,34 @@ pub(super) fn unavailable() -> WorkError {
 }
 
 /// By the codes of the AWS Lambda API Reference, "Invoke".
-pub(super) fn of_invoke(error: &SdkError<InvokeError>) -> InvokeFailure {
+pub(super) fn of_invoke(target: &Target, error: &SdkError<InvokeError>) -> InvokeFailure {
     let not_begun = |code, message| InvokeFailure::NotBegun {
         error: WorkError::retryable(code, message),
         retry_after: None,
     };
     match error {
         SdkError::ServiceError(refused) => {
-            of_service(refused.err(), refused.raw().status().as_u16())
+            of_service(target, refused.err(), refused.raw().status().as_u16())
         }
         SdkError::DispatchFailure(failure)
             if failure.as_connector_error().is_some_and(was_not_sent) =>
         {
-            tracing::warn!("the target could not be reached: {}", chain(error));
+            tracing::warn!(target = %target.function, "the target could not be reached: {}", chain(error));
             not_begun("TARGET_UNREACHABLE", "the target could not be reached")
         }
         SdkError::ConstructionFailure(_) => {
-            tracing::error!("target cannot be invoked: {}", chain(error));
+            tracing::error!(target = %target.function, "target cannot be invoked: {}", chain(error));
             InvokeFailure::Ended(unavailable())
         }
         _ => {
-            tracing::warn!("the connection to the target was lost: {}", chain(error));
+            tracing::warn!(target = %target.function, "the connection to the target was lost: {}", chain(error));
             let message = "the connection to the target was lost; the target may have run";
             InvokeFailure::Ended(WorkError::retryable("TARGET_LOST", message))
         }
     }
 }
 
-fn of_service(error: &InvokeError, status: u16) -> InvokeFailure {
+fn of_service(target: &Target, error: &InvokeError, status: u16) -> InvokeFailure {
     let code = error.code().unwrap_or("-");
     let not_begun = |error| InvokeFailure::NotBegun {
         error,
@@ -71,7 +72,7 @@ fn of_service(error: &InvokeError, status: u16) -> InvokeFailure {
     };
     match code {
         "TooManyRequestsException" => {
-            tracing::info!("the target is throttled");
+            tracing::info!(target = %target.function, "the target is throttled");
             let message = "Lambda throttled the target; the attempt did not begin in time";
             InvokeFailure::NotBegun {
                 error: WorkError::retryable("TARGET_THROTTLED", message),
@@ -86,7 +87,7 @@ fn of_service(error: &InvokeError, status: u16) -> InvokeFailure {
             not_begun(unavailable())
         }
         "RequestTooLargeException" | "RecursiveInvocationException" => {
-            tracing::error!(code, "the target refused the invocation");
+            tracing::error!(target = %target.function, code, "the target refused the invocation");
             let message = "the target refused the invocation";
             InvokeFailure::Ended(WorkError::permanent("TARGET_REFUSED", message))
         }
@@ -94,7 +95,7 @@ fn of_service(error: &InvokeError, status: u16) -> InvokeFailure {
             // Access, existence, runtime and keys of the target; and an error of Lambda's own,
             // after which the target may have run.
             let request_id = error.meta().extra("aws_request_id").unwrap_or("-");
-            tracing::error!(code, status, request_id, "target cannot be invoked");
+            tracing::error!(target = %target.function, code, status, request_id, "target cannot be invoked");
             InvokeFailure::Ended(unavailable())
         }
     }

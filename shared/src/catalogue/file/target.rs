@@ -10,8 +10,8 @@ use super::{merge, unique_members};
 use crate::catalogue::{LambdaFunction, LocalTarget};
 use crate::request::{Fields, Invalid};
 
-const PERMANENT_ERRORS_MAX: usize = 100;
-const COMMAND_WORDS_MAX: usize = 100;
+pub(super) const PERMANENT_ERRORS_MAX: usize = 100;
+pub(super) const COMMAND_WORDS_MAX: usize = 100;
 
 type ReadTarget = (LambdaFunction, Vec<String>, Option<LocalTarget>);
 

@@ -1,5 +1,7 @@
 //! Tables of files and of the errors that they have.
 
+mod editor_schema;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -44,12 +46,20 @@ fn lines(errors: Vec<FieldError>) -> Vec<String> {
         .collect()
 }
 
-/// Every error of a file, those inside its schemas included.
+/// Every error of a file, those inside its schemas included. An editor accepts and refuses the same
+/// files.
 fn errors(text: &str) -> Vec<String> {
-    match read(text) {
+    let errors = match read(text) {
         Ok(entries) => lines(schema_errors(&entries)),
         Err(errors) => lines(errors),
-    }
+    };
+    editor_schema::assert_agrees(text, &errors);
+    errors
+}
+
+fn read_valid(text: &str) -> Vec<Entry> {
+    assert_eq!(errors(text), [""; 0]);
+    read(text).unwrap()
 }
 
 fn errors_of(function: Value) -> Vec<String> {
@@ -58,7 +68,7 @@ fn errors_of(function: Value) -> Vec<String> {
 
 #[test]
 fn a_function_has_the_defaults_of_the_members_that_are_left_out() {
-    let entries = read(&file(&[resize()])).unwrap();
+    let entries = read_valid(&file(&[resize()]));
     let [entry] = &entries[..] else {
         panic!("{entries:?}");
     };
@@ -101,7 +111,7 @@ fn every_member_is_read() {
             },
         },
     });
-    let entries = read(&file(&[function, resize()])).unwrap();
+    let entries = read_valid(&file(&[function, resize()]));
     let entry = &entries[0];
     assert_eq!(entry.version, "2.0.0-rc.1");
     assert_eq!(entry.attempts_max, 20);
@@ -124,7 +134,8 @@ fn every_member_is_read() {
 
 #[test]
 fn a_file_that_is_not_a_functions_file_is_refused_as_a_whole() {
-    let large = format!("{{\"$comment\":\"{}\"}}", "x".repeat(FILE_BYTES_MAX));
+    let comment = "x".repeat(FILE_BYTES_MAX);
+    let large = json!({"$comment": comment, "format": 1, "functions": []}).to_string();
     let functions = vec![resize(); FUNCTIONS_MAX + 1];
     for (text, expected) in [
         ("", " is not JSON at line 1 column 0"),
@@ -167,7 +178,7 @@ fn a_file_that_is_not_a_functions_file_is_refused_as_a_whole() {
         let shown: String = text.chars().take(80).collect();
         assert_eq!(errors(text), [expected], "{shown}");
     }
-    assert!(read(r#"{"$schema":"x","$comment":[],"format":1.0,"functions":[]}"#).is_ok());
+    read_valid(r#"{"$schema":"x","$comment":[],"format":1.0,"functions":[]}"#);
 }
 
 /// Holds each replaced member to the only error that it causes.
@@ -517,7 +528,7 @@ fn every_error_of_every_function_is_named_at_once() {
 #[test]
 fn a_name_and_version_are_registered_once() {
     let other = with("version", json!("1.3.0"));
-    assert!(read(&file(&[resize(), other.clone()])).is_ok());
+    read_valid(&file(&[resize(), other.clone()]));
     let mut compiled = with("name", json!("csv.summarize"));
     compiled["version"] = json!("1.0.0");
     assert_eq!(
@@ -529,7 +540,7 @@ fn a_name_and_version_are_registered_once() {
     );
     // A newer version of a compiled function may be registered.
     compiled["version"] = json!("2.0.0");
-    assert!(read(&file(&[compiled])).is_ok());
+    read_valid(&file(&[compiled]));
 }
 
 #[test]

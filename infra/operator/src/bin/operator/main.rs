@@ -1,8 +1,9 @@
 //! The program `operator`, for the operators of a deployment.
 //!
-//! It exits with 0 when all is done, with 1 when it could not go on, and with 2 when it finished
-//! but something is left, which it lists.
+//! It exits with 0 when all is done, with 1 when it could not go on or a checked file has errors,
+//! and with 2 when it finished but something is left, which it lists.
 
+mod check;
 mod erase;
 mod requeue;
 mod show;
@@ -25,11 +26,13 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::check::CheckArguments;
 use crate::erase::EraseArguments;
 use crate::requeue::RequeueArguments;
 use crate::show::ShowArguments;
 
-/// For Ferry's operators: replaces lost messages, shows stored operations, erases an owner's data.
+/// For Ferry's operators: replaces lost messages, shows stored operations, erases an owner's data,
+/// checks a functions file.
 ///
 /// `TABLE_NAME`, `DISPATCH_QUEUE_URL` and `CALLBACK_QUEUE_URL` name the table and the queues.
 /// Region and credentials come from where the AWS CLI finds them.
@@ -48,9 +51,11 @@ enum Command {
     Show(ShowArguments),
     /// Erase every operation of an owner, expired ones included.
     Erase(EraseArguments),
+    /// Check a functions file, without AWS unless an option says so.
+    Check(CheckArguments),
 }
 
-/// Whether nothing is left to do, or why the command could not go on.
+/// Whether nothing is left to do or wrong, or why the command could not go on.
 type CommandResult = Result<bool, Box<dyn Error>>;
 
 /// The exit code when something is left. The command has listed it.
@@ -80,8 +85,7 @@ async fn main() -> ExitCode {
     };
     start_logging();
     match run(arguments.command).await {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(INCOMPLETE),
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {}", visible(&chain(error.as_ref())));
             ExitCode::FAILURE
@@ -89,13 +93,32 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(command: Command) -> CommandResult {
-    let services = Services::new(Environment::from_process()).await?;
-    match command {
-        Command::Requeue(arguments) => requeue::requeue(&arguments, &services).await,
-        Command::Show(arguments) => show::show(&arguments, &services).await,
-        Command::Erase(arguments) => erase::erase(arguments, &services).await,
-    }
+async fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
+    let environment = Environment::from_process();
+    let services = || Services::new(environment.clone());
+    let (result, otherwise) = match command {
+        Command::Requeue(arguments) => (
+            requeue::requeue(&arguments, &services().await?).await,
+            ExitCode::from(INCOMPLETE),
+        ),
+        Command::Show(arguments) => (
+            show::show(&arguments, &services().await?).await,
+            ExitCode::from(INCOMPLETE),
+        ),
+        Command::Erase(arguments) => (
+            erase::erase(arguments, &services().await?).await,
+            ExitCode::from(INCOMPLETE),
+        ),
+        Command::Check(arguments) => (
+            check::check(&arguments, &environment).await,
+            ExitCode::FAILURE,
+        ),
+    };
+    Ok(if result? {
+        ExitCode::SUCCESS
+    } else {
+        otherwise
+    })
 }
 
 /// Clients for the table and the queues that the settings name.

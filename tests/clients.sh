@@ -58,7 +58,7 @@ chmod +x "$work/functions/callback"
 # document describes, is to be checked. In halves, since a network with all addresses is refused.
 networks="0.0.0.0/1, 128.0.0.0/1, ::/1, 8000::/1"
 DEMO_FUNCTIONS=1 AWS_LAMBDA_LOG_LEVEL=ERROR CALLBACK_ALLOWED_NETWORKS="$networks" \
-    "$target/debug/local" --port 0 --functions "$work/functions" >"$work/bundle.log" 2>&1 &
+    "$target/debug/local" --port 0 --binaries "$work/functions" >"$work/bundle.log" 2>&1 &
 bundle=$!
 end_bundle() {
     kill "$bundle" 2>/dev/null || true

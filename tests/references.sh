@@ -103,3 +103,4 @@ DYNAMODB_ENDPOINT="http://127.0.0.1:$port" run suite store::
 # Without the tests of the local program, which starts its own bundles.
 DYNAMODB_ENDPOINT="http://127.0.0.1:$port" run suite bundle:: --skip program::
 RECEIVERS="$(realpath "$work")" run suite receivers::
+run node

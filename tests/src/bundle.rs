@@ -115,6 +115,7 @@ pub fn settings(environment: Vec<(&'static str, String)>) -> Settings {
         sqs: None,
         lambda: None,
         functions_directory: binaries(),
+        functions_file: None,
         environment: environment
             .map(|(name, value)| (name.to_owned(), value))
             .collect(),

@@ -190,6 +190,7 @@ impl MeteredServices {
             sqs: Some(sqs),
             lambda: None,
             functions_directory: binaries(),
+            functions_file: None,
             environment: variables
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .into(),

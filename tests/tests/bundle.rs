@@ -7,6 +7,8 @@ mod erase;
 mod failure;
 #[cfg(unix)]
 mod fairness;
+#[cfg(unix)]
+mod functions_file;
 #[cfg(target_os = "linux")]
 mod guard;
 mod idempotency;

@@ -102,6 +102,7 @@ fn settings(store: &FaultyStore, functions_directory: PathBuf) -> Settings {
     Settings {
         worker_batch_size: 2,
         functions_directory,
+        functions_file: None,
         ..bundle::settings(
             environment
                 .map(|(name, value)| (name, value.to_owned()))

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use local::function::{FunctionSettings, Instance, Invocation};
+use local::function::{FunctionSettings, INIT_TIMEOUT, Instance, Invocation};
 use serde_json::Value;
 use shared::clock::{Clock as _, SystemClock};
 use shared::metrics::Metric;
@@ -52,12 +52,14 @@ async fn log_of(cause: &str) -> Vec<Value> {
     std::fs::set_permissions(&bootstrap, PermissionsExt::from_mode(0o755)).unwrap();
     let settings = FunctionSettings {
         name: "ending".to_owned(),
-        binary: bootstrap,
+        command: bootstrap.into(),
         timeout: Duration::from_mins(1),
+        init_timeout: INIT_TIMEOUT,
         memory_mb: 128,
         instances_max: 1,
         instances_eager: 1,
         environment: vec![("SERVICE_NAME".to_owned(), "ferry".to_owned())],
+        log_prefix: String::new(),
     };
     let mut instance = Instance::spawn(&settings, 0).await.unwrap();
     let invocation = Invocation {

@@ -29,6 +29,7 @@ fn bundle() -> RunningBundle {
     let environment = environment.map(|(name, value)| (name, value.to_owned()));
     RunningBundle::start(Settings {
         functions_directory: linked_functions(FUNCTIONS),
+        functions_file: None,
         ..settings(environment.into())
     })
 }

@@ -106,8 +106,14 @@ impl Handler {
             }
             Deployed::Registered(_, target) => {
                 let metadata = metadata.as_ref();
-                let document =
-                    document(target, operation, &arguments, metadata, deadline, began_at);
+                let document = document(
+                    target,
+                    &operation.into(),
+                    &arguments,
+                    metadata,
+                    deadline,
+                    began_at,
+                );
                 self.targets.start(target, document, deadline, aborted)
             }
         };

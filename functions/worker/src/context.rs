@@ -120,6 +120,10 @@ impl Context {
         }
     }
 
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
+
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now()
@@ -162,6 +166,10 @@ impl Clients {
             runtime: Handle::try_current().ok(),
             aws: OnceLock::new(),
         }
+    }
+
+    pub(crate) const fn environment(&self) -> &Environment {
+        &self.environment
     }
 
     /// # Errors

@@ -34,7 +34,7 @@ use tokio::task::JoinHandle;
 use tracing::{Instrument as _, Span};
 
 use self::connector::{TargetConnector, tls_config};
-pub(crate) use self::document::document;
+pub(crate) use self::document::{Attempt, document};
 use self::error::{InvokeFailure, of_invoke};
 use self::outcome::outcome;
 use crate::thread::WorkEnd;
@@ -54,6 +54,9 @@ pub(crate) struct Targets {
     aws: Aws,
     environment: Environment,
     keep_alive: Duration,
+    /// Whether callers see why a target crashed: on a developer's machine only, since it may quote
+    /// the target's log.
+    quotes_crashes: bool,
     client: OnceLock<Client>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -62,7 +65,7 @@ pub(crate) struct Targets {
 impl Targets {
     /// # Errors
     ///
-    /// When `TARGET_KEEP_ALIVE_SECONDS` is not valid.
+    /// When `TARGET_KEEP_ALIVE_SECONDS` or `LOCAL_BUNDLE` is not valid.
     pub(crate) fn new(
         environment: &Environment,
         aws: &Aws,
@@ -78,6 +81,7 @@ impl Targets {
             aws: aws.clone(),
             environment: environment.clone(),
             keep_alive: Duration::from_secs(u64::from(keep_alive_secs)),
+            quotes_crashes: environment.switch("LOCAL_BUNDLE")?,
             client: OnceLock::new(),
             clock,
             random,
@@ -107,7 +111,7 @@ impl Targets {
         tokio::spawn(attempt.instrument(Span::current()))
     }
 
-    async fn attempt(
+    pub(crate) async fn attempt(
         &self,
         target: &Target,
         document: String,
@@ -128,7 +132,7 @@ impl Targets {
                 .payload(payload.clone())
                 .send();
             let failure = match sent.await {
-                Ok(output) => return outcome(target, &output),
+                Ok(output) => return outcome(target, &output, self.quotes_crashes),
                 Err(error) => of_invoke(target, &error),
             };
             let wait = match failure {

@@ -4,17 +4,21 @@ mod csv_summarize;
 mod demo;
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use serde::Serialize;
 use shared::catalogue::{ArgumentError, Catalogue, Entry, Function, Target, read_arguments};
+use shared::config::SettingError;
 use shared::domain::attempt::NotDeployed;
 use shared::domain::json::Json;
 use shared::domain::operation::{FailureCode, OperationError};
 use shared::functions;
 use shared::queue::Dispatch;
+use shared::random::SystemRandom;
 use shared::schema::{CheckError, Validators};
 
 use crate::context::Context;
+use crate::target::{Attempt, Targets, document};
 
 static COMPILED: &[Runner] = functions!(Runner);
 
@@ -186,25 +190,28 @@ fn invalid_arguments(errors: &[ArgumentError]) -> WorkError {
     WorkError::permanent(code, &errors.collect::<Vec<_>>().join("; "))
 }
 
-/// Runs the latest stable version of a function, without queue or store. Arguments are checked as
-/// by a submit.
+/// Runs the latest stable version of a compiled or of one of these registered functions, without
+/// queue or store. Arguments are checked as by a submit.
 ///
 /// # Errors
 ///
 /// When the function does not exist, refuses its arguments, or fails.
-pub async fn run_by_name(name: &str, arguments: Json, context: Context) -> Result<Json, WorkError> {
+pub async fn run_by_name(
+    name: &str,
+    registered: &'static [Entry],
+    arguments: Json,
+    context: Context,
+) -> Result<Json, WorkError> {
     let not_found = || {
         WorkError::permanent(
             FailureCode::FunctionNotFound.as_str(),
             &format!("there is no function {name}"),
         )
     };
-    let catalogue = Catalogue::new(true);
+    let catalogue = Catalogue::new(true).with_registered(registered);
     let entry = catalogue.find(name, None).map_err(|_| not_found())?;
     let deployed = Runners::new(&catalogue).find(entry.name, entry.version);
-    let Ok(Deployed::Compiled(runner)) = deployed else {
-        return Err(not_found());
-    };
+    let deployed = deployed.map_err(|_| not_found())?;
     if !arguments.is_object() {
         let detail = "must be an object".to_owned();
         let pointer = String::new();
@@ -221,5 +228,44 @@ pub async fn run_by_name(name: &str, arguments: Json, context: Context) -> Resul
             ));
         }
     }
-    (runner.run)(arguments, context).await
+    match deployed {
+        Deployed::Compiled(runner) => (runner.run)(arguments, context).await,
+        Deployed::Registered(entry, target) => {
+            invoke_once(entry, target, &arguments, &context).await
+        }
+    }
+}
+
+/// The first attempt of an operation that is nowhere recorded.
+async fn invoke_once(
+    entry: &Entry,
+    target: &Target,
+    arguments: &Json,
+    context: &Context,
+) -> Result<Json, WorkError> {
+    let refused = |error: SettingError| {
+        WorkError::permanent(FailureCode::InternalError.as_str(), &error.to_string())
+    };
+    let clients = context.clients();
+    let (environment, aws) = (clients.environment(), clients.aws().map_err(refused)?);
+    let targets =
+        Targets::new(environment, aws, context.clock(), Arc::new(SystemRandom)).map_err(refused)?;
+    let now = context.now();
+    let deadline = now + entry.attempt_timeout;
+    let attempt = Attempt {
+        operation_id: &format!("op_{:024x}", now.as_millis()),
+        owner: "anonymous",
+        function: entry.name,
+        version: entry.version,
+        number: context.attempt(),
+        attempts_max: entry.attempts_max,
+    };
+    let document = document(target, &attempt, arguments, None, deadline, now);
+    let attempt = targets.attempt(target, document, deadline);
+    tokio::time::timeout(entry.attempt_timeout, attempt)
+        .await
+        .unwrap_or_else(|_| {
+            let code = FailureCode::DeadlineExceeded.as_str();
+            Err(WorkError::retryable(code, "the attempt took too long"))
+        })
 }

@@ -1,7 +1,8 @@
 //! A function for this crate's tests: it does what its event says.
 //!
 //! It reads the member `probe` of the event, else of the JSON in the event's `body` (from a
-//! gateway) or in the `body` of the first record (from a queue). Without `probe` it answers with
+//! gateway), in the `body` of the first record (from a queue) or in the arguments of an attempt
+//! (from the worker). Without `probe` it answers with
 //! the event.
 
 use std::net::SocketAddr;
@@ -108,7 +109,8 @@ fn probe(event: &Value) -> Result<Option<Probe>, Error> {
         .into_iter()
         .find_map(|pointer| event.pointer(pointer)?.as_str())
         .and_then(|body| serde_json::from_str(body).ok());
-    match member(event).or_else(|| member(&body?)) {
+    let arguments = || event.pointer("/data/arguments").and_then(member);
+    match member(event).or_else(arguments).or_else(|| member(&body?)) {
         None => Ok(None),
         Some(probe) => Ok(Some(serde_json::from_value(probe)?)),
     }

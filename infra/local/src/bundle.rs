@@ -1,12 +1,15 @@
 //! The whole bundle, started and stopped as one, with the template's wiring.
 //!
 //! One table, two queues with their dead-letter queues, four functions, an HTTP API in front of two
-//! of them and event sources for the other two. All listeners are on the loopback interface, behind
-//! the [guard](crate::guard), because none of them authenticates its callers.
+//! of them and event sources for the other two; with a functions file also the targets of its
+//! functions. All listeners are on the loopback interface, behind the [guard](crate::guard), because
+//! none of them authenticates its callers.
 
 mod event_sources;
 mod functions;
+mod functions_file;
 mod queues;
+mod registered;
 mod services;
 mod store;
 
@@ -25,7 +28,9 @@ use tokio::task::JoinSet;
 pub use crate::bundle::functions::{
     DEVELOPMENT_WEBHOOK_SECRET, FUNCTIONS, FunctionShape, HTTP_INSTANCES_MAX, PASSED_ON,
 };
+pub use crate::bundle::functions_file::FileError;
 pub use crate::bundle::queues::{CALLBACK_QUEUE, DEAD_LETTER_SUFFIX, DISPATCH_QUEUE, QueueShape};
+pub use crate::bundle::registered::Registered;
 pub use crate::bundle::services::Services;
 
 use crate::bundle::functions::Functions;
@@ -35,6 +40,7 @@ use crate::event_source::EventSource;
 use crate::function::Usage;
 use crate::gateway::{Gateway, INTEGRATION_TIMEOUT};
 use crate::guard::Allowed;
+use crate::targets::TargetSettings;
 
 pub const TABLE_NAME: &str = "ferry";
 
@@ -69,6 +75,8 @@ pub struct Settings {
     pub lambda: Option<String>,
     /// Contains the functions' binaries, each with its function's name.
     pub functions_directory: PathBuf,
+    /// Registers functions. Its targets run on this machine.
+    pub functions_file: Option<PathBuf>,
     /// Variables for every function. They override the bundle's variables.
     pub environment: Vec<(String, String)>,
     /// The clock of store, queues and gateway. The functions' processes use the system clock.
@@ -81,6 +89,7 @@ pub struct Bundle {
     url: String,
     store_url: String,
     functions: Functions,
+    registered: Option<Registered>,
     event_sources: Vec<EventSource>,
     shut_gateway: oneshot::Sender<()>,
     gateway: JoinSet<io::Result<()>>,
@@ -99,6 +108,11 @@ pub enum StartError {
     },
     #[error("the function binary {} is missing", .0.display())]
     BinaryMissing(PathBuf),
+    #[error(transparent)]
+    FunctionsFile(#[from] FileError),
+    /// The targets' runtimes were not written, or their listener did not start.
+    #[error("the targets of the functions file are not usable")]
+    Targets(#[source] io::Error),
     /// The store did not start, or did not create the table.
     #[error("the store is not usable")]
     Store(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -108,6 +122,16 @@ pub enum StartError {
     /// The queues did not start, or were not created.
     #[error("the queues are not usable")]
     Queues(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Why a change of the functions file does not take effect. The bundle goes on.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    #[error("{0}\nthe functions stay as they were")]
+    File(#[from] FileError),
+    /// New processes of functions did not start.
+    #[error("{0}")]
+    Functions(String),
 }
 
 /// Why a started bundle does not answer.
@@ -132,7 +156,15 @@ impl Bundle {
         let mut services = JoinSet::new();
         let store_endpoint = store::start(&settings, &mut services).await?;
         let queues = Queues::start(&settings, &mut services).await?;
-        let functions = Functions::new(&settings, &url, &store_endpoint, &queues)?;
+        let registered = match &settings.functions_file {
+            Some(file) => Some(Registered::start(file, settings.allowed.without_origins()).await?),
+            None => None,
+        };
+        let mut environment = functions::environment(&url, &store_endpoint, &queues);
+        if let Some(registered) = &registered {
+            environment.extend(registered.environment());
+        }
+        let functions = Functions::new(&settings, environment)?;
         functions.start().await?;
         let (worker, callback) = (&functions.worker, &functions.callback);
         let event_sources = event_sources::start(&settings, &queues, worker, callback);
@@ -154,6 +186,7 @@ impl Bundle {
             url,
             store_url: store_endpoint,
             functions,
+            registered,
             event_sources,
             shut_gateway,
             gateway: serving,
@@ -177,6 +210,29 @@ impl Bundle {
     #[must_use]
     pub fn function_environment(&self) -> &[(String, String)] {
         &self.functions.environment
+    }
+
+    /// The targets of the functions file.
+    #[must_use]
+    pub fn targets(&self) -> &[TargetSettings] {
+        match &self.registered {
+            Some(registered) => registered.targets(),
+            None => &[],
+        }
+    }
+
+    /// Waits until the functions file changes, and puts it into effect: processes of functions and
+    /// of changed targets are replaced as they become idle. Without a file it waits forever.
+    ///
+    /// # Errors
+    ///
+    /// When the changed file cannot be used; its errors are returned once.
+    pub async fn reload(&mut self) -> Result<(), ReloadError> {
+        let Some(registered) = &mut self.registered else {
+            return std::future::pending().await;
+        };
+        registered.change().await?;
+        self.functions.renew().await.map_err(ReloadError::Functions)
     }
 
     /// By function name.
@@ -214,6 +270,9 @@ impl Bundle {
         // An error says that the gateway has ended already.
         let _ = self.shut_gateway.send(());
         self.functions.stop().await;
+        if let Some(registered) = &self.registered {
+            registered.stop().await;
+        }
         let drained = tokio::time::timeout(DRAIN_MAX, self.gateway.join_next()).await;
         if drained.is_err() {
             let drain_secs = DRAIN_MAX.as_secs();

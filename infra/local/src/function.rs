@@ -4,18 +4,20 @@
 //! could pass every test and fail on AWS: a process has one invocation at a time, the timeout kills
 //! the process, and a process that ends fails its invocation.
 
+mod error;
 mod instance;
 mod output;
 mod pool;
-mod remote;
-mod runtime_api;
+pub(crate) mod remote;
+pub(crate) mod runtime_api;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use serde::Deserialize;
 
+pub use crate::function::error::FunctionError;
 pub use crate::function::instance::{Instance, NotReady};
 use crate::function::pool::Pool;
 use crate::function::remote::RemoteFunction;
@@ -26,14 +28,19 @@ pub use crate::function::runtime_api::Invocation;
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
 pub const PAYLOAD_MAX_BYTES: usize = 6 * 1024 * 1024;
 
+/// Lambda's limit for the init phase: the time until a process asks for its first invocation.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>
+pub const INIT_TIMEOUT: Duration = Duration::from_secs(10);
+
 #[derive(Debug, Clone)]
 pub struct FunctionSettings {
     /// The value of `AWS_LAMBDA_FUNCTION_NAME`.
     pub name: String,
-    /// The `bootstrap` of the zip on AWS.
-    pub binary: PathBuf,
+    pub command: FunctionCommand,
     /// An invocation that takes longer is killed with its process.
     pub timeout: Duration,
+    /// A process that takes longer until it asks for its first invocation is killed.
+    pub init_timeout: Duration,
     /// The value of `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`. It is not enforced.
     pub memory_mb: u32,
     /// The most processes, hence the most invocations at once. At least 1.
@@ -44,6 +51,42 @@ pub struct FunctionSettings {
     pub instances_eager: usize,
     /// A process gets these variables and Lambda's, and none of this process's environment.
     pub environment: Vec<(String, String)>,
+    /// Printed before each line that a process logs. With a prefix, all lines go to standard error.
+    pub log_prefix: String,
+}
+
+/// What starts a process of a function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FunctionCommand {
+    /// A path, or a name that is looked up in the environment's `PATH`.
+    pub program: PathBuf,
+    /// As on Lambda, where `_HANDLER` is a part of the function's configuration, the last argument
+    /// is the handler for a runtime that takes one.
+    pub arguments: Vec<String>,
+    /// The working directory and the value of `LAMBDA_TASK_ROOT`. Without it, this process's
+    /// working directory, and the directory of the program.
+    pub directory: Option<PathBuf>,
+}
+
+impl From<PathBuf> for FunctionCommand {
+    /// The `bootstrap` of a zip on AWS, which needs no arguments.
+    fn from(program: PathBuf) -> Self {
+        Self {
+            program,
+            arguments: Vec::new(),
+            directory: None,
+        }
+    }
+}
+
+impl fmt::Display for FunctionCommand {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.program.display())?;
+        for argument in &self.arguments {
+            write!(formatter, " {argument}")?;
+        }
+        Ok(())
+    }
 }
 
 #[derive(Debug)]
@@ -101,6 +144,44 @@ impl Function {
         }
     }
 
+    /// [`Function::invoke`], but as Lambda throttles: while every process is busy, the invocation
+    /// is refused. The endpoint of a remote function decides whether it waits.
+    ///
+    /// # Errors
+    ///
+    /// [`FunctionError::Throttled`], or when the function fails or cannot be run.
+    pub async fn invoke_or_throttle(&self, event: Bytes) -> Result<Bytes, FunctionError> {
+        if event.len() > PAYLOAD_MAX_BYTES {
+            return Err(FunctionError::EventTooLarge { bytes: event.len() });
+        }
+        match &self.0 {
+            Backend::Processes(pool) => pool.invoke_or_throttle(event).await,
+            Backend::Remote(remote) => remote.invoke(event).await,
+        }
+    }
+
+    /// Replaces every process: the idle ones at once, a busy one after its invocation. Does nothing
+    /// for a remote function.
+    ///
+    /// # Errors
+    ///
+    /// [`FunctionError::Init`] when the first new process does not start. The next invocation tries
+    /// again.
+    pub async fn renew(&self) -> Result<(), FunctionError> {
+        match &self.0 {
+            Backend::Processes(pool) => pool.renew().await,
+            Backend::Remote(_) => Ok(()),
+        }
+    }
+
+    /// Ends every process: the idle ones at once, a busy one after its invocation. Returns when
+    /// none is left. Does nothing for a remote function.
+    pub async fn retire(&self) {
+        if let Backend::Processes(pool) = &self.0 {
+            pool.retire().await;
+        }
+    }
+
     /// Zero for a remote function.
     #[must_use]
     pub fn usage(&self) -> Usage {
@@ -126,50 +207,4 @@ pub struct Usage {
     /// The duration of invocations and starts, each rounded up to a millisecond
     /// (<https://aws.amazon.com/lambda/pricing/>).
     pub billed: Duration,
-}
-
-/// Why an invocation has no response. On AWS a caller gets all but the last three as
-/// `X-Amz-Function-Error`.
-#[derive(Debug, thiserror::Error)]
-pub enum FunctionError {
-    /// The function returned an error, or it panicked.
-    #[error("{error_type}: {message}")]
-    Reported { error_type: String, message: String },
-    /// The process was killed.
-    #[error("Sandbox.Timedout: no response within {} s", .timeout.as_secs_f64())]
-    TimedOut { timeout: Duration },
-    #[error("Runtime.ExitError: the process ended ({status}) before it answered")]
-    Exited { status: String },
-    /// The process ended, gave up, or was killed before it asked for an invocation.
-    #[error("the function did not start: {reason}")]
-    Init { reason: String },
-    /// The response is incomplete or larger than [`PAYLOAD_MAX_BYTES`].
-    #[error("the response could not be read: {reason}")]
-    Response { reason: String },
-    /// The event is larger than [`PAYLOAD_MAX_BYTES`]; the function was not invoked.
-    #[error("an event of {bytes} bytes is too large to invoke a function with")]
-    EventTooLarge { bytes: usize },
-    /// A remote function's endpoint did not answer, or answered with an HTTP error.
-    #[error("the function's endpoint did not answer")]
-    Unreachable(#[source] reqwest::Error),
-    #[error("the function was stopped")]
-    Stopped,
-}
-
-impl FunctionError {
-    /// Reads the error document that a runtime posts and `Invoke` returns. The function has failed
-    /// whatever the document contains, so an unreadable document leaves type and message empty.
-    fn reported(document: &[u8]) -> Self {
-        #[derive(Deserialize, Default)]
-        #[serde(rename_all = "camelCase", default)]
-        struct ErrorDocument {
-            error_type: String,
-            error_message: String,
-        }
-        let document: ErrorDocument = serde_json::from_slice(document).unwrap_or_default();
-        Self::Reported {
-            error_type: document.error_type,
-            message: document.error_message,
-        }
-    }
 }

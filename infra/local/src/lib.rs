@@ -9,6 +9,7 @@
 //! | [`bundle`] | the stack that the template deploys; it wires the other modules |
 //! | [`gateway`] | the API Gateway HTTP API: routes, authorizer, CORS, payload format 2.0 |
 //! | [`function`] | Lambda's execution environments and Runtime API |
+//! | [`targets`] | Lambda's Invoke API, in front of the targets of registered functions |
 //! | [`event_source`] | Lambda's SQS event source mapping |
 //! | [`sqs`] | SQS standard queues, with an injected clock |
 //! | `dynamodb` | DynamoDB's HTTP endpoint, in front of the embedded store `dynoxide` |
@@ -25,6 +26,7 @@ pub mod function;
 pub mod gateway;
 pub mod guard;
 pub mod sqs;
+pub mod targets;
 
 /// The region in ARNs and events.
 pub const REGION: &str = "us-east-1";
@@ -33,5 +35,5 @@ pub const REGION: &str = "us-east-1";
 pub const ACCOUNT_ID: &str = "000000000000";
 
 /// The credentials of every client. No part checks them.
-pub(crate) const ACCESS_KEY_ID: &str = "local";
-pub(crate) const SECRET_ACCESS_KEY: &str = "local";
+pub const ACCESS_KEY_ID: &str = "local";
+pub const SECRET_ACCESS_KEY: &str = "local";

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use local::bundle::FUNCTIONS;
-use local::function::FunctionSettings;
+use local::function::{FunctionSettings, INIT_TIMEOUT};
 use tests::benchmark::build_functions_and;
 use tests::bundle::binaries;
 
@@ -72,27 +72,29 @@ impl Kinds {
             .find(|shape| shape.name == job.name())
             .unwrap();
         let mut environment = stage.environment();
-        let binary = match kind {
-            Kind::Ferry => self.directory.join(shape.name),
-            Kind::Hello => self.directory.join("hello"),
+        let command = match kind {
+            Kind::Ferry => self.directory.join(shape.name).into(),
+            Kind::Hello => self.directory.join("hello").into(),
             Kind::Calls => {
                 environment.push(("CALLS".to_owned(), shape.name.to_owned()));
-                self.directory.join("calls")
+                self.directory.join("calls").into()
             }
             Kind::Python => {
                 let python = self.python.as_ref().unwrap();
                 environment.extend(python.environment());
-                python.bootstrap(job)
+                python.command(job)
             }
         };
         FunctionSettings {
             name: shape.name.to_owned(),
-            binary,
+            command,
             timeout: Duration::from_secs(30),
+            init_timeout: INIT_TIMEOUT,
             memory_mb: shape.memory_mb,
             instances_max: 1,
             instances_eager: 1,
             environment,
+            log_prefix: String::new(),
         }
     }
 

@@ -4,6 +4,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use local::function::FunctionCommand;
+
 use crate::job::Job;
 
 /// The directory of the programs.
@@ -43,10 +45,9 @@ impl Python {
     }
 
     /// Additional environment variables of its processes, as in Lambda's images.
-    pub(crate) fn environment(&self) -> [(String, String); 3] {
+    pub(crate) fn environment(&self) -> [(String, String); 2] {
         let compiled = self.directory.join("compiled").display().to_string();
         [
-            ("LAMBDA_TASK_ROOT", SOURCE.to_owned()),
             ("PYTHONPATH", SOURCE.to_owned()),
             ("PYTHONPYCACHEPREFIX", compiled),
         ]
@@ -55,7 +56,7 @@ impl Python {
 
     /// The program of a function. Its first line starts the interpreter directly, so no shell is
     /// measured.
-    pub(crate) fn bootstrap(&self, job: Job) -> PathBuf {
+    pub(crate) fn command(&self, job: Job) -> FunctionCommand {
         let interpreter = self.directory.join("bin/python");
         let program = self.directory.join(job.name());
         let text = format!(
@@ -68,6 +69,9 @@ impl Python {
         );
         std::fs::write(&program, text).unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-        program
+        FunctionCommand {
+            directory: Some(SOURCE.into()),
+            ..program.into()
+        }
     }
 }

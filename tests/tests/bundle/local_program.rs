@@ -52,7 +52,7 @@ impl LocalProgram {
     /// Waits until the bundle is ready. The functions log warnings and errors only.
     pub(crate) async fn start(options: &[&str], environment: &[(&str, &str)]) -> Self {
         let directory = binaries().display().to_string();
-        let options = [&["--port", "0", "--functions", &directory], options].concat();
+        let options = [&["--port", "0", "--binaries", &directory], options].concat();
         let mut child = program(&options)
             .env("AWS_LAMBDA_LOG_LEVEL", "WARN")
             .envs(environment.iter().copied())

@@ -24,7 +24,7 @@ struct Logged {
 impl Logged {
     async fn start(environment: &[(&str, &str)]) -> Self {
         let directory = binaries().display().to_string();
-        let mut child = program(&["--port", "0", "--functions", &directory])
+        let mut child = program(&["--port", "0", "--binaries", &directory])
             .env("CALLBACK_ALLOWED_NETWORKS", "127.0.0.0/8")
             .env("WEBHOOK_SECRETS", SECRET)
             .envs(environment.iter().copied())

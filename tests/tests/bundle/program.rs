@@ -21,7 +21,7 @@ fn error_line(output: &Output) -> &str {
 
 async fn run_demo(path: &[&str]) -> Output {
     let directory = binaries().display().to_string();
-    let arguments = [&["demo", "--functions", &directory], path].concat();
+    let arguments = [&["demo", "--binaries", &directory], path].concat();
     run(&arguments, "").await
 }
 
@@ -201,8 +201,7 @@ async fn the_file_of_variables_is_private_and_has_no_value_that_a_shell_would_in
     let directory = binaries().display().to_string();
     let path = file.display().to_string();
     let options = ["--environment", &path];
-    let mut refused =
-        program(&[&["--port", "0", "--functions", &directory], &options[..]].concat());
+    let mut refused = program(&[&["--port", "0", "--binaries", &directory], &options[..]].concat());
     let refused = refused.env("PUBLIC_URL", "https://api.example.com/$(id)");
     let output = soon("the end", refused.output()).await.unwrap();
     let line = error_line(&output);

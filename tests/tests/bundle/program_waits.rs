@@ -95,7 +95,7 @@ async fn a_malformed_setting_ends_the_program_before_it_is_ready_with_one_line_t
         ),
     ] {
         for arguments in [&["--port", "0"][..], &["demo"]] {
-            let arguments = [arguments, &["--functions", &directory]].concat();
+            let arguments = [arguments, &["--binaries", &directory]].concat();
             let mut program = program(&arguments);
             let output = program.envs(settings.iter().copied()).output();
             let output = soon("the end", output).await.unwrap();

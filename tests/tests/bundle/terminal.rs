@@ -45,7 +45,7 @@ async fn the_output_of_functions_is_escaped() {
         std::fs::set_permissions(&binary, Permissions::from_mode(0o755)).unwrap();
     }
     let functions = directory.display().to_string();
-    let output = run_visible(&["--port", "0", "--functions", &functions], "").await;
+    let output = run_visible(&["--port", "0", "--binaries", &functions], "").await;
     let assert_contains = |bytes: &[u8], words: &str| {
         let text = String::from_utf8_lossy(bytes).into_owned();
         assert!(text.contains(words), "{words}: {text}");
@@ -110,7 +110,7 @@ async fn the_demonstration_escapes_the_tables_name_and_columns() {
     std::fs::write(&table, format!("\"{HOSTILE}\",b\n1,2\n")).unwrap();
     let path = table.display().to_string();
     let functions = binaries().display().to_string();
-    let output = run_visible(&["demo", "--functions", &functions, &path], "").await;
+    let output = run_visible(&["demo", "--binaries", &functions, &path], "").await;
     let stdout = String::from_utf8(output.stdout).unwrap();
     assert!(
         stdout.contains("hostile-tables/\\u001b]0;title"),

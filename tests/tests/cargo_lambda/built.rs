@@ -25,6 +25,7 @@ fn bundles() -> Vec<Arc<RunningBundle>> {
         ];
         Arc::new(RunningBundle::start(Settings {
             functions_directory: PathBuf::from(directory),
+            functions_file: None,
             ..settings(
                 environment
                     .map(|(name, value)| (name, value.to_owned()))

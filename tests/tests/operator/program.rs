@@ -38,7 +38,7 @@ impl Local {
     async fn start(name: &str) -> Self {
         let file = directory().join(format!("{name}.env"));
         let mut process = Command::new(binaries().join("local"))
-            .args(["--port", "0", "--functions"])
+            .args(["--port", "0", "--binaries"])
             .arg(binaries())
             .arg("--environment")
             .arg(&file)

@@ -29,11 +29,34 @@ struct Data<'a> {
     metadata: Option<&'a Json>,
 }
 
+/// The attempt of an operation, as its target sees it.
+pub(crate) struct Attempt<'a> {
+    pub(crate) operation_id: &'a str,
+    pub(crate) owner: &'a str,
+    pub(crate) function: &'a str,
+    pub(crate) version: &'a str,
+    pub(crate) number: u32,
+    pub(crate) attempts_max: u32,
+}
+
+impl<'a> From<&'a Operation> for Attempt<'a> {
+    fn from(operation: &'a Operation) -> Self {
+        Self {
+            operation_id: operation.id.as_str(),
+            owner: operation.owner.as_str(),
+            function: &operation.function,
+            version: &operation.function_version,
+            number: operation.attempt,
+            attempts_max: operation.attempts_max,
+        }
+    }
+}
+
 /// The event of one invocation. `deadline` is the attempt's, and `metadata` is there if the target
 /// gets it.
 pub(crate) fn document(
     target: &Target,
-    operation: &Operation,
+    attempt: &Attempt<'_>,
     arguments: &Json,
     metadata: Option<&Json>,
     deadline: Timestamp,
@@ -44,13 +67,13 @@ pub(crate) fn document(
         r#type: "ferry.attempt",
         timestamp: now.to_string(),
         data: Data {
-            operation_id: operation.id.as_str(),
-            function: &operation.function,
-            version: &operation.function_version,
-            attempt: operation.attempt,
-            attempts_max: operation.attempts_max,
+            operation_id: attempt.operation_id,
+            function: attempt.function,
+            version: attempt.version,
+            attempt: attempt.number,
+            attempts_max: attempt.attempts_max,
             deadline: (deadline - margin).to_string(),
-            owner: target.send_owner.then(|| operation.owner.as_str()),
+            owner: target.send_owner.then_some(attempt.owner),
             arguments,
             metadata,
         },

@@ -46,12 +46,17 @@ const fn is_retryable_by_default() -> bool {
     true
 }
 
-/// The outcome of an invocation that has a response.
-pub(super) fn outcome(target: &Target, output: &InvokeOutput) -> Result<Json, WorkError> {
+/// The outcome of an invocation that has a response. With `quotes_crashes` an operation says why its
+/// target crashed.
+pub(super) fn outcome(
+    target: &Target,
+    output: &InvokeOutput,
+    quotes_crashes: bool,
+) -> Result<Json, WorkError> {
     let payload = output.payload().map(AsRef::as_ref).unwrap_or_default();
     let text = std::str::from_utf8(payload).unwrap_or_default();
     if output.function_error().is_some() {
-        return Err(of_raised(target, text));
+        return Err(of_raised(target, text, quotes_crashes));
     }
     // A function without a return value, in a runtime that sends nothing for it.
     let text = if payload.is_empty() { "null" } else { text };
@@ -104,7 +109,7 @@ fn of_returned(value: &RawValue) -> WorkError {
     }
 }
 
-fn of_raised(target: &Target, text: &str) -> WorkError {
+fn of_raised(target: &Target, text: &str, quotes_crashes: bool) -> WorkError {
     let raised: Raised = serde_json::from_str(text).unwrap_or(Raised {
         error_type: String::new(),
         error_message: String::new(),
@@ -130,7 +135,11 @@ fn of_raised(target: &Target, text: &str) -> WorkError {
         || raised.error_type.starts_with("Sandbox.")
         || raised.error_type.starts_with("Extension.");
     if is_crash {
-        return WorkError::retryable("TARGET_CRASHED", "the target ended without a result");
+        let mut message = "the target ended without a result".to_owned();
+        if quotes_crashes {
+            message = format!("{message}: {}", raised.error_message);
+        }
+        return WorkError::retryable("TARGET_CRASHED", &message);
     }
     let kind = last_part(&raised.error_type);
     let is_permanent = kind == PERMANENT_ERROR

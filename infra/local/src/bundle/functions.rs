@@ -11,7 +11,7 @@ use shared::domain::limits::{
 
 use crate::bundle::queues::Queues;
 use crate::bundle::{Settings, StartError, TABLE_NAME, event_sources};
-use crate::function::{Function, FunctionError, FunctionSettings, Usage};
+use crate::function::{Function, FunctionError, FunctionSettings, INIT_TIMEOUT, Usage};
 use crate::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 
 /// A function as the template configures it.
@@ -92,11 +92,8 @@ pub(super) struct Functions {
 impl Functions {
     pub(super) fn new(
         settings: &Settings,
-        url: &str,
-        store_endpoint: &str,
-        queues: &Queues,
+        mut environment: Vec<(String, String)>,
     ) -> Result<Self, StartError> {
-        let mut environment = environment(url, store_endpoint, queues);
         for (name, value) in &settings.environment {
             environment.retain(|(own, _)| own != name);
             environment.push((name.clone(), value.clone()));
@@ -126,32 +123,29 @@ impl Functions {
         let started =
             functions.map(|(name, function)| async move { (name, function.start().await) });
         let started = futures_util::future::join_all(started).await;
-        // A setting that several functions refuse is reported once.
-        let mut refusals: Vec<(String, String)> = Vec::new();
-        for (name, started) in started {
-            let Err(error) = started else { continue };
-            let problem = match error {
-                FunctionError::Init { reason } => reason,
-                error => error.to_string(),
-            };
-            match refusals.iter_mut().find(|(_, known)| *known == problem) {
-                Some((names, _)) => {
-                    names.push_str(", ");
-                    names.push_str(name);
-                }
-                None => refusals.push((name.to_owned(), problem)),
-            }
-        }
-        if refusals.is_empty() {
+        let Some(problems) = problems(started) else {
             return Ok(());
-        }
+        };
         self.stop().await;
-        let problems = refusals
-            .into_iter()
-            .map(|(names, problem)| format!("{names} cannot run: {problem}"));
-        Err(StartError::Functions(
-            problems.collect::<Vec<_>>().join("; "),
-        ))
+        Err(StartError::Functions(problems))
+    }
+
+    /// Replaces the processes of the functions that read the functions file. Those of the worker
+    /// come first, as on AWS: what a new submit accepts, a worker must know.
+    ///
+    /// # Errors
+    ///
+    /// When new processes do not start: which functions, and each one's error.
+    pub(super) async fn renew(&self) -> Result<(), String> {
+        let mut renewed = Vec::new();
+        for (name, function) in [
+            (WORKER.name, &self.worker),
+            (SUBMIT.name, &self.submit),
+            (STATUS.name, &self.status),
+        ] {
+            renewed.push((name, function.renew().await));
+        }
+        problems(renewed).map_or(Ok(()), Err)
     }
 
     pub(super) fn usage(&self) -> [(&'static str, Usage); 4] {
@@ -168,6 +162,33 @@ impl Functions {
             function.stop().await;
         }
     }
+}
+
+/// The functions that did not start, each with its error.
+fn problems(
+    started: impl IntoIterator<Item = (&'static str, Result<(), FunctionError>)>,
+) -> Option<String> {
+    // A setting that several functions refuse is reported once.
+    let mut refusals: Vec<(String, String)> = Vec::new();
+    for (name, started) in started {
+        let Err(error) = started else { continue };
+        let problem = match error {
+            FunctionError::Init { reason, .. } => reason,
+            error => error.to_string(),
+        };
+        match refusals.iter_mut().find(|(_, known)| *known == problem) {
+            Some((names, _)) => {
+                names.push_str(", ");
+                names.push_str(name);
+            }
+            None => refusals.push((name.to_owned(), problem)),
+        }
+    }
+    let problems = refusals
+        .into_iter()
+        .map(|(names, problem)| format!("{names} cannot run: {problem}"))
+        .collect::<Vec<_>>();
+    (!problems.is_empty()).then(|| problems.join("; "))
 }
 
 fn function(
@@ -188,12 +209,14 @@ fn function(
     }
     Ok(Arc::new(Function::processes(FunctionSettings {
         name: shape.name.to_owned(),
-        binary,
+        command: binary.into(),
         timeout: shape.timeout,
+        init_timeout: INIT_TIMEOUT,
         memory_mb: shape.memory_mb,
         instances_max,
         instances_eager: settings.instances,
         environment: environment.to_vec(),
+        log_prefix: String::new(),
     })))
 }
 

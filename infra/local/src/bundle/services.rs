@@ -50,6 +50,7 @@ impl Services {
             sqs: None,
             lambda: None,
             functions_directory: PathBuf::new(),
+            functions_file: None,
             environment: Vec::new(),
             clock,
         };

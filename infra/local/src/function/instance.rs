@@ -4,16 +4,22 @@
 //! functions rely on. Dropping an instance kills its process.
 
 use std::io;
+use std::path::Path;
 use std::process::ExitStatus;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 
 use crate::REGION;
-use crate::function::output::{self, Output};
+use crate::function::error::{EXIT_ERROR, TIMEOUT_ERROR};
+use crate::function::output::{self, Output, Rest};
 use crate::function::runtime_api::{Event, Invocation, RuntimeApi};
-use crate::function::{FunctionError, FunctionSettings};
+use crate::function::{FunctionCommand, FunctionError, FunctionSettings};
+
+/// The handler of a function whose program needs no name of one, as in the template.
+const BOOTSTRAP: &str = "bootstrap";
 
 /// A process with its Runtime API.
 #[derive(Debug)]
@@ -21,6 +27,7 @@ pub struct Instance {
     process: Child,
     api: RuntimeApi,
     output: Output,
+    init_timeout: Duration,
     /// The process's request for an invocation.
     request: Option<oneshot::Sender<Invocation>>,
 }
@@ -30,16 +37,17 @@ impl Instance {
     ///
     /// # Errors
     ///
-    /// When the binary cannot be run.
+    /// When the program cannot be run.
     pub async fn spawn(settings: &FunctionSettings, number: usize) -> io::Result<Self> {
         let api = RuntimeApi::start().await?;
-        let (output, [stdout, stderr]) = Output::open()?;
+        let (output, [stdout, stderr]) = Output::open(&settings.log_prefix)?;
         let mut command = command(settings, number, &api);
         let process = command.stdout(stdout).stderr(stderr).spawn()?;
         Ok(Self {
             process,
             api,
             output,
+            init_timeout: settings.init_timeout,
             request: None,
         })
     }
@@ -85,6 +93,7 @@ impl Instance {
         loop {
             let ready = self.ready().await;
             ready.map_err(|error| FunctionError::Exited {
+                request_id: held.clone(),
                 status: error.to_string(),
             })?;
             let Some(request) = self.request.take() else {
@@ -114,6 +123,7 @@ impl Instance {
                 Step::Event(Event::InitError(error)) => return Err(error),
                 Step::Ended(status) => {
                     return Err(FunctionError::Exited {
+                        request_id: held,
                         status: describe(status),
                     });
                 }
@@ -124,11 +134,54 @@ impl Instance {
     /// Kills the process and waits for its end. As on Lambda this is `SIGKILL`: functions must not
     /// depend on a signal that they can handle.
     pub async fn kill(self) {
-        output::print(&self.end().await);
+        self.end().await.print();
+    }
+
+    /// Waits until the process asks for an invocation, and ends it when it does not: when it fails,
+    /// when `stopped` completes, and after the time of an init phase.
+    pub(super) async fn ready_or_end(
+        mut self,
+        stopped: impl Future<Output = ()>,
+    ) -> Result<Self, FunctionError> {
+        let init_timeout = self.init_timeout;
+        let not_ready = tokio::select! {
+            biased;
+            () = stopped => None,
+            ready = tokio::time::timeout(init_timeout, self.ready()) => match ready {
+                Ok(Ok(())) => return Ok(self),
+                Ok(Err(not_ready)) => Some(not_ready),
+                Err(_) => Some(NotReady::Silent),
+            },
+        };
+        let mut rest = self.end().await;
+        let refusal = output::take_refusal(&mut rest.stdout);
+        rest.print();
+        let Some(not_ready) = not_ready else {
+            return Err(FunctionError::Stopped);
+        };
+        let failed =
+            |error_type, reason| FunctionError::init(error_type, reason, &rest.first_errors);
+        Err(match (refusal, not_ready) {
+            (Some(reason), _) => failed(EXIT_ERROR, reason),
+            (None, NotReady::InitError(error)) => FunctionError::Init {
+                reason: error.to_string(),
+                document: error.document().unwrap_or_default(),
+            },
+            (None, NotReady::Ended(status)) => {
+                let reason =
+                    format!("the process ended ({status}) before it asked for an invocation");
+                failed(EXIT_ERROR, reason)
+            }
+            (None, NotReady::Silent) => {
+                let secs = init_timeout.as_secs_f64();
+                let reason = format!("the process asked for no invocation within {secs} s");
+                failed(TIMEOUT_ERROR, reason)
+            }
+        })
     }
 
     /// [`Instance::kill`] for a process that did not start. Returns its log, which is not printed.
-    pub(super) async fn end(mut self) -> Vec<u8> {
+    async fn end(mut self) -> Rest {
         if let Err(error) = self.process.kill().await {
             tracing::warn!(%error, "a function's process could not be killed and may still run");
         }
@@ -154,6 +207,9 @@ pub enum NotReady {
     /// The process reported that it cannot start.
     #[error("{0}")]
     InitError(FunctionError),
+    /// The process did neither in the time of Lambda's init phase.
+    #[error("the process asked for no invocation in time")]
+    Silent,
 }
 
 enum Step {
@@ -165,8 +221,19 @@ enum Step {
 /// that depends on a developer's shell would fail on AWS.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
 fn command(settings: &FunctionSettings, number: usize, api: &RuntimeApi) -> Command {
-    let mut command = Command::new(&settings.binary);
+    let FunctionCommand {
+        program,
+        arguments,
+        directory,
+    } = &settings.command;
+    let task_root = directory.as_deref().or_else(|| program.parent());
+    let handler = arguments.last().map_or(BOOTSTRAP, String::as_str);
+    let mut command = Command::new(program);
+    if let Some(directory) = directory {
+        command.current_dir(directory);
+    }
     command
+        .args(arguments)
         .env_clear()
         .envs(
             settings
@@ -174,6 +241,8 @@ fn command(settings: &FunctionSettings, number: usize, api: &RuntimeApi) -> Comm
                 .iter()
                 .map(|(name, value)| (name, value)),
         )
+        .env("_HANDLER", handler)
+        .env("LAMBDA_TASK_ROOT", task_root.unwrap_or(Path::new("")))
         .env("AWS_LAMBDA_RUNTIME_API", api.address.to_string())
         .env("AWS_LAMBDA_FUNCTION_NAME", &settings.name)
         .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")

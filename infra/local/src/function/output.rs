@@ -20,6 +20,10 @@ use tokio::sync::oneshot;
 /// More than a start logs at the lowest log level. Anything more is printed at once.
 const BUFFER_BYTES_MAX: usize = 1024 * 1024;
 
+/// How much of a process's standard error an error quotes.
+const FIRST_LINES_MAX: usize = 20;
+const LINE_CHARS_MAX: usize = 200;
+
 /// How long to wait for the last lines of an ended process. A child of that process may keep its
 /// pipes open.
 const END_MAX: Duration = Duration::from_secs(1);
@@ -27,22 +31,51 @@ const END_MAX: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Output {
     stdout: Buffer,
+    first_errors: FirstLines,
     ended: [oneshot::Receiver<()>; 2],
+}
+
+/// The output of a process that was not printed.
+#[derive(Debug)]
+pub(super) struct Rest {
+    /// The lines in the buffer; standard error was printed.
+    pub(super) stdout: Vec<u8>,
+    /// The first lines of standard error, which say why a process did not start.
+    pub(super) first_errors: String,
+    print: fn(&[u8]),
 }
 
 /// The lines until the start; `None` once lines are printed at once.
 #[derive(Debug, Clone)]
-struct Buffer(Arc<Mutex<Option<Vec<u8>>>>);
+struct Buffer {
+    lines: Arc<Mutex<Option<Vec<u8>>>>,
+    print: fn(&[u8]),
+}
 
 impl Output {
-    /// Starts to read, and returns the process's standard output and standard error.
-    pub(super) fn open() -> io::Result<(Self, [PipeWriter; 2])> {
-        let buffer = Buffer(Arc::new(Mutex::new(Some(Vec::new()))));
+    /// Starts to read, and returns the process's standard output and standard error. `prefix` is
+    /// printed before each line, and all of the output to standard error: the standard output of
+    /// this program has its own results and the functions' logs.
+    pub(super) fn open(prefix: &str) -> io::Result<(Self, [PipeWriter; 2])> {
+        let buffer = Buffer {
+            lines: Arc::new(Mutex::new(Some(Vec::new()))),
+            print: if prefix.is_empty() {
+                print
+            } else {
+                print_error
+            },
+        };
         let writer = buffer.clone();
-        let (stdout, stdout_ended) = read("output", move |line| writer.write(line))?;
-        let (stderr, stderr_ended) = read("errors", |line| print_to(io::stderr().lock(), line))?;
+        let (stdout, stdout_ended) = read("output", prefix, move |line, _| writer.write(line))?;
+        let first_errors = FirstLines::default();
+        let first = first_errors.clone();
+        let (stderr, stderr_ended) = read("errors", prefix, move |line, text| {
+            first.add(text);
+            print_error(line);
+        })?;
         let output = Self {
             stdout: buffer,
+            first_errors,
             ended: [stdout_ended, stderr_ended],
         };
         Ok((output, [stdout, stderr]))
@@ -52,27 +85,33 @@ impl Output {
     pub(super) fn release(&self) {
         let mut buffer = self.stdout.lock();
         if let Some(lines) = buffer.take() {
-            print(&lines);
+            (self.stdout.print)(&lines);
         }
     }
 
-    /// The lines in the buffer once the process has ended.
-    pub(super) async fn rest(mut self) -> Vec<u8> {
+    /// What is left once the process has ended.
+    pub(super) async fn rest(mut self) -> Rest {
         // An error says that the thread has ended.
         let ended = futures_util::future::join_all(&mut self.ended);
         let _ = tokio::time::timeout(END_MAX, ended).await;
-        self.stdout.lock().take().unwrap_or_default()
+        Rest {
+            stdout: self.stdout.lock().take().unwrap_or_default(),
+            first_errors: self.first_errors.text(),
+            print: self.stdout.print,
+        }
     }
 }
 
-/// Passes each line to `write`, on a thread, because a terminal that accepts no more output must
-/// block nothing but the functions' logs.
+/// Passes each line to `write`, with and without the prefix, on a thread, because a terminal that
+/// accepts no more output must block nothing but the functions' logs.
 fn read(
     name: &str,
-    write: impl Fn(&[u8]) + Send + 'static,
+    prefix: &str,
+    write: impl Fn(&[u8], &[u8]) + Send + 'static,
 ) -> io::Result<(PipeWriter, oneshot::Receiver<()>)> {
     let (reader, writer) = io::pipe()?;
     let (end, ended) = oneshot::channel();
+    let prefix = prefix.to_owned();
     std::thread::Builder::new()
         .name(name.to_owned())
         .spawn(move || {
@@ -80,12 +119,49 @@ fn read(
             let mut line = Vec::new();
             // Nothing can be read after an error either.
             while let Ok(1..) = lines.read_until(b'\n', &mut line) {
-                write(&line);
+                if prefix.is_empty() {
+                    write(&line, &line);
+                } else {
+                    write(&prefixed(&prefix, &line), &line);
+                }
                 line.clear();
             }
             drop(end);
         })?;
     Ok((writer, ended))
+}
+
+/// `line` with the prefix. CloudWatch shows a carriage return as a line break, so Lambda's runtime
+/// for Python writes one between the lines of a stack trace.
+fn prefixed(prefix: &str, line: &[u8]) -> Vec<u8> {
+    let parts = line.trim_ascii_end().split(|byte| *byte == b'\r');
+    let parts = parts.map(|part| [prefix.as_bytes(), part].concat());
+    let mut lines = parts.collect::<Vec<_>>().join(&b'\n');
+    lines.push(b'\n');
+    lines
+}
+
+/// The first lines of a process's standard error.
+#[derive(Debug, Clone, Default)]
+struct FirstLines(Arc<Mutex<Vec<String>>>);
+
+impl FirstLines {
+    fn add(&self, line: &[u8]) {
+        let mut lines = self.lock();
+        if lines.len() < FIRST_LINES_MAX {
+            let line = String::from_utf8_lossy(line);
+            lines.push(line.trim_end().chars().take(LINE_CHARS_MAX).collect());
+        }
+    }
+
+    fn text(&self) -> String {
+        self.lock().join("\n")
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<String>> {
+        // Each change is one step, so a panic leaves the lines complete.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Buffer {
@@ -94,17 +170,23 @@ impl Buffer {
         match buffer.as_mut() {
             Some(lines) if lines.len() + line.len() <= BUFFER_BYTES_MAX => lines.extend(line),
             Some(lines) => {
-                print(lines);
-                print(line);
+                (self.print)(lines);
+                (self.print)(line);
                 *buffer = None;
             }
-            None => print(line),
+            None => (self.print)(line),
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Vec<u8>>> {
         // Each change is one step, so a panic leaves the buffer complete.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Rest {
+    pub(super) fn print(&self) {
+        (self.print)(&self.stdout);
     }
 }
 
@@ -133,8 +215,12 @@ fn message(line: &str) -> String {
     message.unwrap_or_else(|| line.to_owned())
 }
 
-pub(super) fn print(lines: &[u8]) {
+fn print(lines: &[u8]) {
     print_to(io::stdout().lock(), lines);
+}
+
+fn print_error(lines: &[u8]) {
+    print_to(io::stderr().lock(), lines);
 }
 
 /// Errors are ignored: an output that nothing reads any more must not end the bundle.
@@ -175,9 +261,17 @@ mod tests {
 
     #[tokio::test]
     async fn the_output_of_a_process_that_ends_before_it_has_started_is_not_printed() {
-        let (output, [mut stdout, stderr]) = Output::open().unwrap();
-        stdout.write_all(b"one\ntwo").unwrap();
-        drop((stdout, stderr));
-        assert_eq!(output.rest().await, b"one\ntwo");
+        for (prefix, lines) in [
+            ("", "one\ntwo\rthree"),
+            ("resize: ", "resize: one\nresize: two\nresize: three\n"),
+        ] {
+            let (output, [mut stdout, mut stderr]) = Output::open(prefix).unwrap();
+            stdout.write_all(b"one\ntwo\rthree").unwrap();
+            stderr.write_all("why\n".repeat(30).as_bytes()).unwrap();
+            drop((stdout, stderr));
+            let rest = output.rest().await;
+            assert_eq!(String::from_utf8(rest.stdout).unwrap(), lines);
+            assert_eq!(rest.first_errors, ["why"; 20].join("\n"));
+        }
     }
 }

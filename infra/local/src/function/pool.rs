@@ -15,15 +15,11 @@ use shared::clock::{Clock, SystemClock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::function::instance::{Instance, NotReady};
-use crate::function::output;
+use crate::function::error::ENTRYPOINT_ERROR;
+use crate::function::instance::Instance;
 use crate::function::runtime_api::Invocation;
 use crate::function::{FunctionError, FunctionSettings, Usage};
 use crate::{ACCOUNT_ID, REGION};
-
-/// Lambda's limit for the init phase: the time until a process asks for its first invocation.
-/// <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>
-const INIT_MAX: Duration = Duration::from_secs(10);
 
 /// How long an invocation waits for an idle process before it starts one beyond `instances_eager`:
 /// longer than a short invocation takes, and too short for a caller to notice.
@@ -39,7 +35,7 @@ pub(super) struct Pool(Arc<Shared>);
 struct Shared {
     settings: FunctionSettings,
     /// A permit for each active invocation.
-    active: Semaphore,
+    active: Arc<Semaphore>,
     /// A permit for each process, from its start to its end.
     processes: Arc<Semaphore>,
     /// A permit for each start in progress: a start keeps a processor busy, so more starts at once
@@ -55,8 +51,10 @@ struct Shared {
 #[derive(Debug)]
 struct Member {
     instance: Instance,
-    /// Of [`Shared::processes`].
-    permit: OwnedSemaphorePermit,
+    /// [`Free::generation`] when it started.
+    generation: u64,
+    /// Of [`Shared::processes`]; free again when the process is dropped.
+    _permit: OwnedSemaphorePermit,
 }
 
 /// Processes without an invocation, or invocations without a process.
@@ -64,13 +62,15 @@ struct Member {
 struct Free {
     idle: Vec<Member>,
     waiting: Vec<oneshot::Sender<Member>>,
+    /// Grows with each [`Pool::renew`]. A process of an older generation gets no more invocations.
+    generation: u64,
 }
 
 impl Pool {
     pub(super) fn new(settings: FunctionSettings) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
         Self(Arc::new(Shared {
-            active: Semaphore::new(settings.instances_max),
+            active: Arc::new(Semaphore::new(settings.instances_max)),
             processes: Arc::new(Semaphore::new(settings.instances_max)),
             starts: Semaphore::new(processors),
             settings,
@@ -89,9 +89,41 @@ impl Pool {
     pub(super) async fn invoke(&self, event: Bytes) -> Result<Bytes, FunctionError> {
         let shared = Arc::clone(&self.0);
         // A task, so that a caller that stops waiting does not end the invocation.
-        tokio::spawn(async move { shared.invoke(event).await })
-            .await
-            .unwrap_or(Err(FunctionError::Stopped))
+        tokio::spawn(async move {
+            let Ok(_active) = shared.active.acquire().await else {
+                return Err(FunctionError::Stopped);
+            };
+            shared.invoke(event).await
+        })
+        .await
+        .unwrap_or(Err(FunctionError::Stopped))
+    }
+
+    pub(super) async fn invoke_or_throttle(&self, event: Bytes) -> Result<Bytes, FunctionError> {
+        let shared = Arc::clone(&self.0);
+        let active = Arc::clone(&shared.active).try_acquire_owned();
+        let active = active.map_err(|_| FunctionError::Throttled)?;
+        // As in `invoke`.
+        tokio::spawn(async move {
+            let _active = active;
+            shared.invoke(event).await
+        })
+        .await
+        .unwrap_or(Err(FunctionError::Stopped))
+    }
+
+    pub(super) async fn renew(&self) -> Result<(), FunctionError> {
+        self.0.end_idle().await;
+        self.0.start().await
+    }
+
+    pub(super) async fn retire(&self) {
+        self.0.end_idle().await;
+        // Waits for the active invocations. What is invoked later ends at once.
+        let _active = self.0.active.acquire_many(self.0.all()).await;
+        self.0.stopping.send_replace(true);
+        // And for their processes, which end when they are released.
+        let _processes = self.0.processes.acquire_many(self.0.all()).await;
     }
 
     pub(super) fn usage(&self) -> Usage {
@@ -103,13 +135,11 @@ impl Pool {
 
     pub(super) async fn stop(&self) {
         self.0.stopping.send_replace(true);
-        let all = u32::try_from(self.0.settings.instances_max).unwrap_or(u32::MAX);
+        let all = self.0.all();
         // Every permit is free once every active invocation has ended its process and every queued
         // one has been refused.
         let _active = self.0.active.acquire_many(all).await;
-        for member in self.0.take_idle() {
-            member.instance.kill().await;
-        }
+        self.0.end_idle().await;
         // And once every start in progress has been aborted.
         let _processes = self.0.processes.acquire_many(all).await;
     }
@@ -124,18 +154,19 @@ impl Drop for Pool {
 
 impl Shared {
     async fn invoke(self: &Arc<Self>, event: Bytes) -> Result<Bytes, FunctionError> {
-        let Ok(_active) = self.active.acquire().await else {
-            return Err(FunctionError::Stopped);
-        };
         if *self.stopping.borrow() {
             return Err(FunctionError::Stopped);
         }
         let mut member = self.member().await?;
         let began = tokio::time::Instant::now();
         let timeout = self.settings.timeout;
+        let invocation = self.invocation(event);
+        let request_id = invocation.request_id.clone();
         let outcome = tokio::select! {
-            outcome = member.instance.invoke(self.invocation(event)) => outcome,
-            () = tokio::time::sleep(timeout) => Err(FunctionError::TimedOut { timeout }),
+            outcome = member.instance.invoke(invocation) => outcome,
+            () = tokio::time::sleep(timeout) => {
+                Err(FunctionError::TimedOut { request_id, timeout })
+            }
             () = self.stopped() => Err(FunctionError::Stopped),
         };
         self.bill(began.elapsed());
@@ -156,12 +187,9 @@ impl Shared {
                 Ok(idle) => idle,
                 Err(released) => self.next_member(released).await?,
             };
-            match self.ready(member.instance).await {
-                Ok(instance) => {
-                    let permit = member.permit;
-                    return Ok(Member { instance, permit });
-                }
-                Err(FunctionError::Init { reason }) => {
+            match member.instance.ready_or_end(self.stopped()).await {
+                Ok(instance) => return Ok(Member { instance, ..member }),
+                Err(FunctionError::Init { reason, .. }) => {
                     tracing::warn!(
                         function = %self.settings.name,
                         reason,
@@ -227,16 +255,22 @@ impl Shared {
         let Ok(permit) = Arc::clone(&self.processes).try_acquire_owned() else {
             return Ok(());
         };
+        let generation = self.lock_free().generation;
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let began = tokio::time::Instant::now();
         let instance = Instance::spawn(&self.settings, number).await;
-        let instance = instance.map_err(|error| FunctionError::Init {
-            reason: format!("{}: {error}", self.settings.binary.display()),
+        let instance = instance.map_err(|error| {
+            let reason = format!("{}: {error}", self.settings.command);
+            FunctionError::init(ENTRYPOINT_ERROR, reason, "")
         })?;
-        let ready = self.ready(instance).await;
+        let ready = instance.ready_or_end(self.stopped()).await;
         self.bill(began.elapsed());
         let instance = ready?;
-        self.release(Member { instance, permit });
+        self.release(Member {
+            instance,
+            generation,
+            _permit: permit,
+        });
         Ok(())
     }
 
@@ -250,8 +284,12 @@ impl Shared {
     }
 
     /// Gives a process to the latest invocation that waits for one; without any it becomes idle.
+    /// One of an older generation ends; invocations that wait start others.
     fn release(&self, mut member: Member) {
         let mut free = self.lock_free();
+        if member.generation != free.generation {
+            return;
+        }
         while let Some(waiting) = free.waiting.pop() {
             match waiting.send(member) {
                 Ok(()) => return,
@@ -276,37 +314,6 @@ impl Shared {
     fn bill(&self, took: Duration) {
         let millis = u64::try_from(took.as_micros().div_ceil(1000)).unwrap_or(u64::MAX);
         self.billed_millis.fetch_add(millis, Ordering::Relaxed);
-    }
-
-    /// Waits until the process asks for an invocation, and kills it when it does not.
-    async fn ready(&self, mut instance: Instance) -> Result<Instance, FunctionError> {
-        let failed = tokio::select! {
-            biased;
-            () = self.stopped() => FunctionError::Stopped,
-            ready = instance.ready() => match ready {
-                Ok(()) => return Ok(instance),
-                Err(NotReady::Ended(status)) => {
-                    let reason =
-                        format!("the process ended ({status}) before it asked for an invocation");
-                    FunctionError::Init { reason }
-                }
-                Err(NotReady::InitError(error)) => {
-                    FunctionError::Init { reason: error.to_string() }
-                }
-            },
-            () = tokio::time::sleep(INIT_MAX) => {
-                let secs = INIT_MAX.as_secs();
-                let reason = format!("the process asked for no invocation within {secs} s");
-                FunctionError::Init { reason }
-            }
-        };
-        let mut log = instance.end().await;
-        let refusal = output::take_refusal(&mut log);
-        output::print(&log);
-        Err(match refusal {
-            Some(reason) => FunctionError::Init { reason },
-            None => failed,
-        })
     }
 
     async fn stopped(&self) {
@@ -344,8 +351,21 @@ impl Shared {
         }
     }
 
-    fn take_idle(&self) -> Vec<Member> {
-        std::mem::take(&mut self.lock_free().idle)
+    /// Ends the idle processes, and every other one when it is released.
+    async fn end_idle(&self) {
+        let idle = {
+            let mut free = self.lock_free();
+            free.generation += 1;
+            std::mem::take(&mut free.idle)
+        };
+        for member in idle {
+            member.instance.kill().await;
+        }
+    }
+
+    /// The permits of [`Shared::active`] and of [`Shared::processes`].
+    fn all(&self) -> u32 {
+        u32::try_from(self.settings.instances_max).unwrap_or(u32::MAX)
     }
 
     fn lock_free(&self) -> std::sync::MutexGuard<'_, Free> {

@@ -9,6 +9,12 @@ use axum::body::Bytes;
 use crate::client::http_client;
 use crate::function::{FunctionError, PAYLOAD_MAX_BYTES};
 
+/// Where the `Invoke` API at `endpoint` accepts invocations of a function.
+pub(crate) fn invocations_url(endpoint: &str, name: &str) -> String {
+    let endpoint = endpoint.trim_end_matches('/');
+    format!("{endpoint}/2015-03-31/functions/{name}/invocations")
+}
+
 #[derive(Debug)]
 pub(super) struct RemoteFunction {
     url: String,
@@ -18,10 +24,7 @@ pub(super) struct RemoteFunction {
 impl RemoteFunction {
     pub(super) fn new(endpoint: &str, name: &str) -> Self {
         Self {
-            url: format!(
-                "{}/2015-03-31/functions/{name}/invocations",
-                endpoint.trim_end_matches('/')
-            ),
+            url: invocations_url(endpoint, name),
             client: http_client(),
         }
     }
@@ -36,10 +39,10 @@ impl RemoteFunction {
             .await
             .and_then(reqwest::Response::error_for_status)
             .map_err(FunctionError::Unreachable)?;
-        let failed = response.headers().contains_key("x-amz-function-error");
+        let failed = response.headers().get("x-amz-function-error").cloned();
         let body = response.bytes().await.map_err(FunctionError::Unreachable)?;
-        if failed {
-            return Err(FunctionError::reported(&body));
+        if let Some(kind) = failed {
+            return Err(FunctionError::reported(body, kind == "Handled"));
         }
         if body.len() > PAYLOAD_MAX_BYTES {
             let reason = format!("{} bytes", body.len());

@@ -181,7 +181,7 @@ async fn answer(
 
 /// Reads a response to its end even when it is too large: a runtime whose request is aborted takes
 /// that for the end of the Runtime API and ends.
-async fn read(body: Body) -> Result<Bytes, (StatusCode, String)> {
+pub(crate) async fn read(body: Body) -> Result<Bytes, (StatusCode, String)> {
     let mut response = Vec::new();
     let mut total_bytes = 0;
     let mut chunks = body.into_data_stream();
@@ -200,6 +200,8 @@ async fn read(body: Body) -> Result<Bytes, (StatusCode, String)> {
 }
 
 async fn reported(request: Request) -> FunctionError {
+    let kind = request.headers().get("lambda-runtime-function-error-type");
+    let is_handled = kind.is_some_and(|kind| kind == "Handled");
     let document = axum::body::to_bytes(request.into_body(), ERROR_MAX_BYTES).await;
-    FunctionError::reported(&document.unwrap_or_default())
+    FunctionError::reported(document.unwrap_or_default(), is_handled)
 }

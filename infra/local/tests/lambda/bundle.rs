@@ -8,12 +8,14 @@ use aws_sdk_dynamodb::types::KeySchemaElement;
 use local::bundle::{Bundle, FUNCTIONS, Settings, StartError, TABLE_NAME};
 use local::client::{http_client, sdk_config};
 use local::guard::Allowed;
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::clock::SystemClock;
 use shared::store::table::{BY_OWNER, TABLE_KEYS};
 use tokio::net::TcpListener;
 
+use crate::invoke_api;
 use crate::probe::{self, ProbeListener};
+use crate::wait::soon;
 
 fn settings(functions_directory: PathBuf) -> Settings {
     Settings {
@@ -27,6 +29,7 @@ fn settings(functions_directory: PathBuf) -> Settings {
         sqs: None,
         lambda: None,
         functions_directory,
+        functions_file: None,
         environment: vec![("LEASE_SECONDS".to_owned(), "2".to_owned())],
         clock: Arc::new(SystemClock),
     }
@@ -34,9 +37,7 @@ fn settings(functions_directory: PathBuf) -> Settings {
 
 /// A directory with a probe under each function's name.
 fn functions(test: &str) -> PathBuf {
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
-    let _ = std::fs::remove_dir_all(&directory);
-    std::fs::create_dir_all(&directory).unwrap();
+    let directory = invoke_api::directory(test);
     for function in FUNCTIONS {
         let binary = directory
             .join(function.name)
@@ -129,6 +130,121 @@ async fn a_bundle_starts_wires_and_stops_every_part() {
     for held in all_held {
         held.ended().await;
     }
+}
+
+fn write_functions_file(path: &Path, functions: &[Value]) {
+    let file = json!({"format": 1, "functions": functions});
+    // Renamed, as most editors do, so that the bundle never reads half of it.
+    let new = path.with_extension("new");
+    std::fs::write(&new, file.to_string()).unwrap();
+    std::fs::rename(new, path).unwrap();
+}
+
+/// A registered function whose target answers with its environment, in which `GREETING` is.
+fn greeting(name: &str, greeting: &str) -> Value {
+    json!({
+        "name": name,
+        "version": "1.2.0",
+        "description": "Answers.",
+        "arguments_schema": {"type": "object"},
+        "target": {
+            "lambda": {"function": "greet:live"},
+            "local": {"command": ["./bootstrap"], "environment": {"GREETING": greeting}},
+        },
+    })
+}
+
+#[tokio::test]
+async fn a_functions_file_runs_targets_and_a_valid_change_takes_effect() {
+    let directory = invoke_api::directory("functions_file");
+    std::fs::hard_link(probe::binary(), directory.join("bootstrap")).unwrap();
+    let path = directory.join("functions.json");
+    write_functions_file(&path, &[greeting("greet", "hello")]);
+    let mut bundle = Bundle::start(Settings {
+        functions_file: Some(path.clone()),
+        ..settings(functions("functions_file_binaries"))
+    })
+    .await
+    .unwrap();
+    let lines = |bundle: &Bundle| -> Vec<_> {
+        let targets = bundle.targets().iter();
+        targets.map(ToString::to_string).collect()
+    };
+    assert_eq!(lines(&bundle), ["greet 1.2.0: ./bootstrap"]);
+    let variables = environment(&bundle, reqwest::Method::POST).await;
+    let copy = variables["FUNCTIONS_FILE"].clone();
+    let stream = variables["AWS_LAMBDA_LOG_STREAM_NAME"].clone();
+    let endpoint = variables["AWS_ENDPOINT_URL_LAMBDA"].clone();
+    let target_greets = async || {
+        let response = http_client()
+            .post(format!(
+                "{endpoint}/2015-03-31/functions/greet:live/invocations"
+            ))
+            .body(json!({"probe": "environment"}).to_string())
+            .send()
+            .await
+            .unwrap();
+        let variables: Value = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
+        variables["GREETING"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(target_greets().await, "hello");
+
+    let valid = std::fs::read(&copy).unwrap();
+    std::fs::write(&path, "{").unwrap();
+    let error = soon("the error", bundle.reload())
+        .await
+        .unwrap_err()
+        .to_string();
+    let expected = format!("{} is not JSON at line 1 column 1", path.display());
+    assert_eq!(
+        error,
+        format!("{expected}\nthe functions stay as they were")
+    );
+    assert_eq!(std::fs::read(&copy).unwrap(), valid);
+    assert_eq!(target_greets().await, "hello");
+
+    let invalid_schema = {
+        let mut function = greeting("greet", "bye");
+        function["arguments_schema"]["properties"] = json!({"n": {"minimum": "1"}});
+        function["result_schema"] = json!({"maximum": []});
+        function
+    };
+    write_functions_file(&path, &[invalid_schema]);
+    let error = soon("the error", bundle.reload())
+        .await
+        .unwrap_err()
+        .to_string();
+    for pointer in [
+        "arguments_schema/properties/n/minimum",
+        "result_schema/maximum",
+    ] {
+        let line = format!("{} /functions/0/{pointer} ", path.display());
+        assert!(error.contains(&line), "{error}");
+    }
+
+    write_functions_file(&path, &[greeting("greet", "bye"), greeting("part", "bye")]);
+    soon("the change", bundle.reload()).await.unwrap();
+    assert_eq!(lines(&bundle), ["greet 1.2.0: ./bootstrap"]);
+    assert_ne!(std::fs::read(&copy).unwrap(), valid);
+    assert_eq!(target_greets().await, "bye");
+    let variables = environment(&bundle, reqwest::Method::POST).await;
+    assert_ne!(variables["AWS_LAMBDA_LOG_STREAM_NAME"], stream);
+    assert_eq!(variables["FUNCTIONS_FILE"], copy);
+
+    write_functions_file(
+        &path,
+        &[greeting("greet", "bye"), greeting("part", "hello")],
+    );
+    let error = soon("the error", bundle.reload())
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("/functions/1/target/local must be that of greet 1.2.0"),
+        "{error}"
+    );
+    bundle.stop().await;
+    assert!(!Path::new(&copy).exists());
 }
 
 #[tokio::test]

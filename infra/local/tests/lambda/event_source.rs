@@ -18,7 +18,8 @@ use shared::domain::time::Timestamp;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::probe::{self, ProbeListener, soon};
+use crate::probe::{self, ProbeListener};
+use crate::wait::soon;
 
 const VISIBILITY: Duration = Duration::from_secs(30);
 

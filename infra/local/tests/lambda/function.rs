@@ -1,6 +1,7 @@
 //! Functions: their processes, the Runtime API, timeouts and failures.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,12 +10,15 @@ use axum::body::Bytes;
 use axum::extract::Path;
 use axum::http::HeaderMap;
 use axum::routing::post;
-use local::function::{Function, FunctionError, FunctionSettings, PAYLOAD_MAX_BYTES};
+use local::function::{
+    Function, FunctionCommand, FunctionError, FunctionSettings, PAYLOAD_MAX_BYTES,
+};
 use serde_json::{Value, json};
 use shared::clock::{Clock, SystemClock};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::invoke_api;
 use crate::probe::{self, ProbeListener, invoke};
 
 fn begin(function: &Arc<Function>, event: Value) -> JoinHandle<Result<Value, FunctionError>> {
@@ -51,7 +55,9 @@ async fn a_process_has_lambdas_and_the_functions_variables_only() {
     assert!(variables.remove("AWS_LAMBDA_RUNTIME_API").is_some());
     // The runtime sets it for each invocation.
     assert!(variables.remove("_X_AMZN_TRACE_ID").is_some());
+    let task_root = probe::binary().parent().unwrap().display().to_string();
     let expected = [
+        ("_HANDLER", "bootstrap"),
         ("AWS_DEFAULT_REGION", "us-east-1"),
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
         ("AWS_LAMBDA_FUNCTION_NAME", "probe"),
@@ -60,11 +66,39 @@ async fn a_process_has_lambdas_and_the_functions_variables_only() {
         ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/probe"),
         ("AWS_LAMBDA_LOG_STREAM_NAME", "local/[$LATEST]0"),
         ("AWS_REGION", "us-east-1"),
+        ("LAMBDA_TASK_ROOT", &task_root),
         ("TABLE_NAME", "ferry"),
         ("TZ", ":UTC"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()));
     assert_eq!(variables, BTreeMap::from(expected));
+    function.stop().await;
+}
+
+#[tokio::test]
+async fn a_process_runs_in_its_directory_with_its_arguments() {
+    let directory = invoke_api::directory("command");
+    let script = "exec env WORKING_DIRECTORY=\"$(pwd)\" \"$0\"";
+    let arguments = [
+        "-c",
+        script,
+        &probe::binary().display().to_string(),
+        "app.handler",
+    ];
+    let function = Function::processes(FunctionSettings {
+        command: FunctionCommand {
+            program: "/bin/sh".into(),
+            arguments: arguments.map(str::to_owned).into(),
+            directory: Some(directory.clone()),
+        },
+        ..probe::settings()
+    });
+    let response = invoke(&function, json!({"probe": "environment"}))
+        .await
+        .unwrap();
+    assert_eq!(response["WORKING_DIRECTORY"], json!(directory));
+    assert_eq!(response["LAMBDA_TASK_ROOT"], json!(directory));
+    assert_eq!(response["_HANDLER"], "app.handler");
     function.stop().await;
 }
 
@@ -165,7 +199,7 @@ async fn the_end_of_a_process_fails_its_invocation_at_once_and_a_new_process_sta
         .await
         .unwrap_err();
     assert!(
-        matches!(&error, FunctionError::Exited { status } if status.contains('3')),
+        matches!(&error, FunctionError::Exited { status, .. } if status.contains('3')),
         "{error}"
     );
     assert_ne!(process_of(&function, &listener).await, process_id);
@@ -198,14 +232,26 @@ async fn an_invocation_of_a_function_that_cannot_start_fails_with_the_reason() {
         ..probe::settings()
     });
     let missing = Function::processes(FunctionSettings {
-        binary: "/nowhere/probe".into(),
+        command: PathBuf::from("/nowhere/probe").into(),
         ..probe::settings()
     });
-    for (function, words) in [(failing, "exit status: 1"), (missing, "/nowhere/probe")] {
+    let silent = Function::processes(FunctionSettings {
+        command: FunctionCommand {
+            arguments: vec!["60".to_owned()],
+            ..PathBuf::from("/bin/sleep").into()
+        },
+        init_timeout: Duration::from_millis(300),
+        ..probe::settings()
+    });
+    for (function, words) in [
+        (failing, "exit status: 1"),
+        (missing, "/nowhere/probe"),
+        (silent, "no invocation within 0.3 s"),
+    ] {
         for _ in 0..2 {
             let error = invoke(&function, json!({})).await.unwrap_err();
             assert!(
-                matches!(&error, FunctionError::Init { reason } if reason.contains(words)),
+                matches!(&error, FunctionError::Init { reason, .. } if reason.contains(words)),
                 "{error}"
             );
         }
@@ -252,13 +298,49 @@ async fn dropping_a_function_kills_its_processes() {
 async fn a_caller_that_hangs_up_does_not_end_the_invocation() {
     let listener = ProbeListener::open().await;
     let function = Function::processes(probe::settings());
-    let held = tokio::select! {
-        _ = invoke(&function, listener.hold("running")) => unreachable!("the probe is held"),
-        held = listener.accept() => held,
-    };
-    let process_id = held.process_id;
-    drop(held);
-    assert_eq!(process_of(&function, &listener).await, process_id);
+    for may_wait in [true, false] {
+        let event = Bytes::from(listener.hold("running").to_string());
+        let held = tokio::select! {
+            _ = function.invoke(event.clone()), if may_wait => unreachable!("the probe is held"),
+            _ = function.invoke_or_throttle(event), if !may_wait => unreachable!("as above"),
+            held = listener.accept() => held,
+        };
+        let process_id = held.process_id;
+        drop(held);
+        assert_eq!(process_of(&function, &listener).await, process_id);
+    }
+    function.stop().await;
+}
+
+#[tokio::test]
+async fn a_renewed_function_gets_new_processes_and_a_busy_one_ends_after_its_invocation() {
+    let listener = ProbeListener::open().await;
+    let function = Arc::new(Function::processes(FunctionSettings {
+        instances_max: 2,
+        ..probe::settings()
+    }));
+    let idle = begin(&function, listener.hold("idle"));
+    let busy = begin(&function, listener.hold("busy"));
+    let mut all_held = [listener.accept().await, listener.accept().await];
+    all_held.sort_by_key(|held| held.name.clone());
+    let [busy_held, idle_held] = all_held;
+    let old = [busy_held.process_id, idle_held.process_id];
+    drop(idle_held);
+    idle.await.unwrap().unwrap();
+
+    function.renew().await.unwrap();
+    let new = process_of(&function, &listener).await;
+    assert!(!old.contains(&new));
+    drop(busy_held);
+    assert_eq!(busy.await.unwrap().unwrap(), json!(old[0]));
+    // Both processes of the function are busy, so the old one would be one of them.
+    let both = [(); 2].map(|()| begin(&function, listener.hold("both")));
+    for _ in 0..2 {
+        assert!(!old.contains(&listener.accept().await.process_id));
+    }
+    for invocation in both {
+        invocation.await.unwrap().unwrap();
+    }
     function.stop().await;
 }
 

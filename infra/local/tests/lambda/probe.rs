@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use local::function::{Function, FunctionError, FunctionSettings};
+use local::function::{Function, FunctionError, FunctionSettings, INIT_TIMEOUT};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+
+use crate::wait::soon;
 
 /// The example `probe_function`, which cargo builds with the tests.
 pub(crate) fn binary() -> PathBuf {
@@ -29,12 +31,14 @@ pub(crate) fn binary() -> PathBuf {
 pub(crate) fn settings() -> FunctionSettings {
     FunctionSettings {
         name: "probe".to_owned(),
-        binary: binary(),
+        command: binary().into(),
         timeout: Duration::from_mins(1),
+        init_timeout: INIT_TIMEOUT,
         memory_mb: 128,
         instances_max: 1,
         instances_eager: usize::MAX,
         environment: Vec::new(),
+        log_prefix: String::new(),
     }
 }
 
@@ -42,17 +46,6 @@ pub(crate) fn settings() -> FunctionSettings {
 pub(crate) async fn invoke(function: &Function, event: Value) -> Result<Value, FunctionError> {
     let response = function.invoke(event.to_string().into()).await?;
     Ok(serde_json::from_slice(&response).expect("the probe answers with JSON"))
-}
-
-/// How long a test waits for an expected event before it fails.
-const TIMEOUT: Duration = Duration::from_secs(20);
-
-/// Waits for an event that must happen.
-pub(crate) async fn soon<T>(what: &str, event: impl Future<Output = T>) -> T {
-    let Ok(result) = tokio::time::timeout(TIMEOUT, event).await else {
-        panic!("{what} did not happen within {} s", TIMEOUT.as_secs());
-    };
-    result
 }
 
 /// Probes connect to it during an invocation, and are held until the connection closes.

@@ -1,16 +1,19 @@
 //! The program `local`: its output, its exit and its errors. The test serves the functions, as
 //! `cargo lambda watch` does, so nothing has to be built.
 
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 
 use axum::Router;
 use axum::routing::post;
 use local::client::http_client;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
-use crate::probe::soon;
+use crate::invoke_api;
+use crate::probe;
+use crate::wait::soon;
 
 fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_local"));
@@ -61,6 +64,157 @@ async fn the_program_prints_its_url_when_ready_and_succeeds_after_a_signal() {
     server.abort();
 }
 
+const FUNCTIONS_FILE: &str = r#"{"format": 1, "functions": [{
+  "name": "image.resize", "version": "1.2.0", "description": "Resizes an image.",
+  "arguments_schema": {"type": "object"},
+  "target": {
+    "lambda": {"function": "image-resize"},
+    "local": {"command": ["python3", "-m", "awslambdaric", "app.handler"], "directory": "../resize"}
+  }
+}]}"#;
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_targets_of_the_functions_file_are_listed_at_the_start_and_after_a_change() {
+    let routes = Router::new().route(
+        "/2015-03-31/functions/status/invocations",
+        post(async || r#"{"statusCode": 200, "body": "well"}"#),
+    );
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move { axum::serve(listener, routes).await });
+    let file = invoke_api::directory("program_functions_file").join("functions.json");
+    std::fs::write(&file, FUNCTIONS_FILE).unwrap();
+    let path = file.to_str().unwrap();
+
+    let mut child = program(&[
+        "--port",
+        "0",
+        "--lambda",
+        &endpoint,
+        "--functions-file",
+        path,
+    ])
+    .spawn()
+    .unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut errors = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut line = async || soon("a line", output.next_line()).await.unwrap().unwrap();
+    assert!(line().await.starts_with("ready "));
+    let target = "target image.resize 1.2.0: python3 -m awslambdaric app.handler (../resize)";
+    assert_eq!(line().await, target);
+
+    std::fs::write(&file, FUNCTIONS_FILE.replace("1.2.0", "1.2")).unwrap();
+    let error = soon("the error", async {
+        loop {
+            let line = errors.next_line().await.unwrap().unwrap();
+            if line.contains("/functions/0/version") {
+                break line;
+            }
+        }
+    })
+    .await;
+    assert!(error.starts_with(&format!("error: {path} ")), "{error}");
+    std::fs::write(&file, FUNCTIONS_FILE.replace("1.2.0", "1.3.0")).unwrap();
+    assert_eq!(line().await, target.replace("1.2.0", "1.3.0"));
+    let process_id = child.id().unwrap().to_string();
+    let sent = Command::new("kill").arg(&process_id).status();
+    assert!(sent.await.unwrap().success());
+    assert!(soon("the end", child.wait()).await.unwrap().success());
+    server.abort();
+
+    std::fs::write(
+        &file,
+        FUNCTIONS_FILE.replace("1.2.0", "1.2").replace("1,", "2,"),
+    )
+    .unwrap();
+    let output = program(&[
+        "--port",
+        "0",
+        "--lambda",
+        &endpoint,
+        "--functions-file",
+        path,
+    ])
+    .output();
+    let output = soon("the end", output).await.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.starts_with(&format!("error: {path} ")), "{stderr}");
+}
+
+/// Runs a registered function with this command, in a directory of the test.
+async fn run(test: &str, command: &[&str], arguments: &Value) -> Output {
+    let directory = invoke_api::directory(test);
+    let functions = json!({"format": 1, "functions": [{
+        "name": "image.resize",
+        "version": "1.2.0",
+        "description": "Resizes an image.",
+        "arguments_schema": {"type": "object", "required": ["width"]},
+        "target": {"lambda": {"function": "image-resize"}, "local": {"command": command}},
+    }]});
+    let [file, input] = ["functions.json", "arguments.json"].map(|name| directory.join(name));
+    std::fs::write(&file, functions.to_string()).unwrap();
+    std::fs::write(&input, arguments.to_string()).unwrap();
+    let [file, input] = [file, input].map(|path| path.display().to_string());
+    let arguments = ["run", "image.resize", &input, "--functions-file", &file];
+    soon("the end", program(&arguments).output()).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_run_command_invokes_a_target_and_prints_its_result_alone() {
+    let probe = probe::binary().display().to_string();
+    let command = ["sh", "-c", "echo resizing; exec \"$0\"", &probe];
+    let output = run("run_target", &command, &json!({"width": 1.5})).await;
+    let event: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(event["type"], "ferry.attempt");
+    let data = &event["data"];
+    assert_eq!(data["function"], "image.resize");
+    assert_eq!(data["version"], "1.2.0");
+    assert_eq!(data["attempt"], 1);
+    assert_eq!(data["arguments"], json!({"width": 1.5}));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(stderr, "image.resize: resizing\n");
+}
+
+#[tokio::test]
+async fn the_run_command_says_why_a_target_failed_or_did_not_start() {
+    let probe = probe::binary().display().to_string();
+    for (command, arguments, expected) in [
+        (
+            &[&*probe][..],
+            json!({"width": 1, "probe": {"fail": "too wide"}}),
+            "too wide",
+        ),
+        (
+            &[&*probe],
+            json!({"width": 1, "probe": {"exit": 3}}),
+            "TARGET_CRASHED: the target ended without a result: RequestId: ",
+        ),
+        (
+            &["sh", "-c", "echo no bucket is set >&2; exit 1"],
+            json!({"width": 1}),
+            "no bucket is set",
+        ),
+        (
+            &["no-such-interpreter"],
+            json!({"width": 1}),
+            "no-such-interpreter: No such file or directory",
+        ),
+        (&[&*probe], json!({}), "INVALID_ARGUMENTS: /arguments/width"),
+    ] {
+        let output = run("run_failing", command, &arguments).await;
+        assert_eq!(output.status.code(), Some(1));
+        assert!(output.stdout.is_empty());
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        let last = stderr.lines().last().unwrap();
+        assert!(
+            last.starts_with("error: ") && last.contains(expected),
+            "{stderr}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn an_error_at_the_start_is_one_line() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -95,7 +249,19 @@ async fn an_error_at_the_start_is_one_line() {
             &["--cors-origin", "https://app.example.com/"],
             "'--cors-origin <ORIGIN>'",
         ),
+        (
+            &[
+                "--port",
+                "0",
+                "--lambda",
+                "http://127.0.0.1:1",
+                "--functions-file",
+                "/nowhere",
+            ],
+            "/nowhere cannot be used",
+        ),
         (&["--colour"], "'--colour'"),
+        (&["--functions", "target/debug"], "'--functions'"),
         (&["run"], "<NAME> <FILE>"),
         (&["--port", "0", "demo"], "'--port <PORT>'"),
     ] {

@@ -86,6 +86,7 @@ async fn start(
         sqs: None,
         lambda: None,
         functions_directory: binaries.directory(environment).await?,
+        functions_file: None,
         environment: variables(environment),
         clock: Arc::new(SystemClock),
     };

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use indicatif::ProgressBar;
 use local::build::{BuildError, build_functions};
-use local::bundle::PASSED_ON;
+use local::bundle::{PASSED_ON, StartError};
 use shared::config::Environment;
 use shared::telemetry::chain;
 use shared::terminal::{VisibleLines, visible, visible_lines};
@@ -52,7 +52,7 @@ struct Binaries {
     /// Use the functions' binaries in this directory instead of building them. Each has its
     /// function's name.
     #[arg(long, value_name = "DIR")]
-    functions: Option<PathBuf>,
+    binaries: Option<PathBuf>,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -84,8 +84,9 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let text = chain(error.as_ref());
-            // It contains cargo's output, which has several lines.
-            let text = if error.is::<BuildError>() {
+            // They contain cargo's output and a file's errors, which have several lines.
+            let has_lines = matches!(error.downcast_ref(), Some(StartError::FunctionsFile(_)));
+            let text = if has_lines || error.is::<BuildError>() {
                 visible_lines(&text)
             } else {
                 visible(&text)
@@ -99,7 +100,7 @@ async fn main() -> ExitCode {
 impl Binaries {
     /// The binaries' directory. Builds them unless a directory is given.
     async fn directory(self, environment: &Environment) -> Result<PathBuf, BuildError> {
-        if let Some(directory) = self.functions {
+        if let Some(directory) = self.binaries {
             return Ok(directory);
         }
         // Only a terminal shows it, until the build has ended.

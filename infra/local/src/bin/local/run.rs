@@ -5,6 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
+use local::bundle::Registered;
+use local::guard::Allowed;
+use local::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
+use shared::catalogue::Entry;
+use shared::catalogue::file::load;
 use shared::clock::SystemClock;
 use shared::config::Environment;
 use shared::domain::json::Json;
@@ -20,6 +25,10 @@ pub(crate) struct RunArguments {
 
     /// A file with the arguments, a JSON object; `-` reads standard input.
     file: PathBuf,
+
+    /// Also know the functions of this file, and run their targets on this machine.
+    #[arg(long, value_name = "FILE")]
+    functions_file: Option<PathBuf>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -37,11 +46,41 @@ enum RunError {
 
 /// Prints progress to standard error, and the result to standard output.
 pub(crate) async fn run(arguments: &RunArguments, environment: Environment) -> CommandResult {
+    let json = read(&arguments.file)?;
+    let Some(file) = &arguments.functions_file else {
+        return run_one_of(&[], arguments, json, environment).await;
+    };
+    let registered = Registered::start(file, Allowed::default()).await?;
+    let variables = registered.environment();
+    let variables = variables
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
+    // A request is signed in any case. Compiled functions keep the credentials that they have.
+    let absent = [
+        ("AWS_REGION", REGION),
+        ("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID),
+        ("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY),
+        ("LOCAL_BUNDLE", "1"),
+    ]
+    .into_iter()
+    .filter(|(name, _)| environment.optional(name).is_none())
+    .collect::<Vec<_>>();
+    let environment = environment.with(absent).with(variables);
+    let result = run_one_of(load(&environment)?, arguments, json, environment).await;
+    registered.stop().await;
+    result
+}
+
+async fn run_one_of(
+    registered: &'static [Entry],
+    arguments: &RunArguments,
+    json: Json,
+    environment: Environment,
+) -> CommandResult {
     let context = Context::detached(environment, Arc::new(SystemClock), |fraction, message| {
         eprintln!("{:3.0} % {}", fraction * 100.0, visible(message));
     });
-    let json = read(&arguments.file)?;
-    let result = run_by_name(&arguments.name, json, context)
+    let result = run_by_name(&arguments.name, registered, json, context)
         .await
         .map_err(RunError::Failed)?;
     println!("{}", visible(result.as_str()));

@@ -10,7 +10,7 @@ use local::bundle::{Bundle, HTTP_INSTANCES_MAX, Settings};
 use local::guard::Allowed;
 use shared::clock::SystemClock;
 use shared::config::Environment;
-use shared::terminal::visible_lines;
+use shared::terminal::{visible, visible_lines};
 
 use crate::{Binaries, CommandResult, interrupted, passed_on, private_file};
 
@@ -59,8 +59,13 @@ pub(crate) struct ServeArguments {
     sqs: Option<String>,
 
     /// Invoke the functions at this endpoint, for example that of `cargo lambda watch`.
-    #[arg(long, value_name = "URL", value_parser = plain_endpoint, conflicts_with = "functions")]
+    #[arg(long, value_name = "URL", value_parser = plain_endpoint, conflicts_with = "binaries")]
     lambda: Option<String>,
+
+    /// Register the functions of this file, and run their targets on this machine. A change takes
+    /// effect at once.
+    #[arg(long, value_name = "FILE")]
+    functions_file: Option<PathBuf>,
 
     /// Write the functions' variables to this file, for a shell or a program that uses the same
     /// store and queues. Replaces an existing file or link; only the user can read the file.
@@ -76,7 +81,7 @@ pub(crate) async fn serve(arguments: ServeArguments, environment: &Environment) 
     let mut interrupted = std::pin::pin!(interrupted()?);
     let remote = arguments.lambda.is_some();
     let file = arguments.environment.clone();
-    let bundle = tokio::select! {
+    let mut bundle = tokio::select! {
         () = &mut interrupted => return Ok(()),
         bundle = start(arguments, environment) => bundle?,
     };
@@ -86,10 +91,27 @@ pub(crate) async fn serve(arguments: ServeArguments, environment: &Environment) 
     };
     if let Some(Ok(())) = ready {
         println!("ready {}", bundle.url());
-        interrupted.await;
+        print_targets(&bundle);
+        loop {
+            tokio::select! {
+                () = &mut interrupted => break,
+                reloaded = bundle.reload() => match reloaded {
+                    Ok(()) => print_targets(&bundle),
+                    Err(error) => {
+                        eprintln!("error: {}", visible_lines(&error.to_string()));
+                    }
+                }
+            }
+        }
     }
     bundle.stop().await;
     ready.unwrap_or(Ok(()))
+}
+
+fn print_targets(bundle: &Bundle) {
+    for target in bundle.targets() {
+        println!("target {}", visible(&target.to_string()));
+    }
 }
 
 async fn start(
@@ -116,6 +138,7 @@ async fn start(
         sqs: arguments.sqs,
         lambda: arguments.lambda,
         functions_directory,
+        functions_file: arguments.functions_file,
         environment: passed_on(environment),
         clock: Arc::new(SystemClock),
     };

@@ -1,0 +1,86 @@
+//! The functions of the functions file: their targets, with the Invoke API in front of them.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use crate::bundle::functions_file::{FileError, FunctionsFile};
+use crate::bundle::{StartError, address, listen};
+use crate::guard::Allowed;
+use crate::targets::{TargetSettings, Targets};
+
+/// How often the functions file is checked for a change.
+const FILE_POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Registered functions. Dropping it kills the processes of their targets.
+pub struct Registered {
+    file: FunctionsFile,
+    settings: Vec<TargetSettings>,
+    targets: Arc<Targets>,
+    /// The Invoke API's.
+    endpoint: String,
+    _server: JoinSet<()>,
+}
+
+impl Registered {
+    /// Reads the functions file and serves its targets. Each starts with its first invocation.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be used, with all errors in it, or the targets cannot be served.
+    pub async fn start(file: &Path, allowed: Allowed) -> Result<Self, StartError> {
+        let (file, settings) = FunctionsFile::open(file)?;
+        let targets = Targets::new(file.base(), file.directory()).map_err(StartError::Targets)?;
+        let targets = Arc::new(targets);
+        targets.replace(settings.clone());
+        let listener = listen(0).await?;
+        let endpoint = format!("http://{}", address(&listener)?);
+        let serving = Arc::clone(&targets).serve(listener, allowed);
+        let mut server = JoinSet::new();
+        server.spawn(async move {
+            if let Err(error) = serving.await {
+                tracing::error!(%error, "the Invoke API ended; the bundle must be started again");
+            }
+        });
+        Ok(Self {
+            file,
+            settings,
+            targets,
+            endpoint,
+            _server: server,
+        })
+    }
+
+    /// The variables of the functions that read the file and of the worker, which invokes targets.
+    #[must_use]
+    pub fn environment(&self) -> [(String, String); 2] {
+        [
+            ("FUNCTIONS_FILE", self.file.copy().display().to_string()),
+            ("AWS_ENDPOINT_URL_LAMBDA", self.endpoint.clone()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+    }
+
+    pub(super) fn targets(&self) -> &[TargetSettings] {
+        &self.settings
+    }
+
+    /// Waits until the file has changed, and replaces the targets.
+    pub(super) async fn change(&mut self) -> Result<(), FileError> {
+        loop {
+            tokio::time::sleep(FILE_POLL_INTERVAL).await;
+            if let Some(changed) = self.file.changed() {
+                self.settings = changed?;
+                self.targets.replace(self.settings.clone());
+                return Ok(());
+            }
+        }
+    }
+
+    /// Kills every process of the targets.
+    pub async fn stop(&self) {
+        self.targets.stop().await;
+    }
+}

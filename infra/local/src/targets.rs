@@ -1,0 +1,242 @@
+//! The targets of registered functions: on AWS Lambda functions of the operator's, on this machine
+//! processes of their handlers, behind Lambda's Invoke API.
+
+mod invoke_api;
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use shared::catalogue::LocalTarget;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::function::{Function, FunctionCommand, FunctionSettings, INIT_TIMEOUT};
+use crate::guard::{Allowed, guarded};
+
+/// The most processes of a target, hence the most invocations at once; more are throttled.
+const INSTANCES_MAX: usize = 10;
+
+/// Lambda's default. It is not enforced.
+const MEMORY_MB: u32 = 128;
+
+/// In a command, the directory of the runtimes that come with this program.
+const RUNTIMES: &str = "$FERRY_RUNTIMES";
+
+/// Runs a Node handler: `node $FERRY_RUNTIMES/node.mjs app.handler`.
+const NODE_RUNTIME: (&str, &str) = ("node.mjs", include_str!("targets/node.mjs"));
+
+/// A registered function's target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetSettings {
+    /// The registered function's name and version.
+    pub name: String,
+    pub version: String,
+    /// The Lambda function that the worker invokes: a name, a name with an alias or a version, or
+    /// an ARN.
+    pub lambda_function: String,
+    /// An invocation that takes longer is killed with its process.
+    pub timeout: Duration,
+    /// What runs in place of the Lambda function on this machine.
+    pub local: Option<LocalTarget>,
+}
+
+impl fmt::Display for TargetSettings {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {}: ", self.name, self.version)?;
+        match &self.local {
+            Some(LocalTarget::Command {
+                command, directory, ..
+            }) => {
+                formatter.write_str(&command.join(" "))?;
+                match directory {
+                    Some(directory) => write!(formatter, " ({directory})"),
+                    None => Ok(()),
+                }
+            }
+            Some(LocalTarget::Endpoint(endpoint)) => formatter.write_str(endpoint),
+            None => formatter.write_str("cannot run on this machine without \"local\""),
+        }
+    }
+}
+
+/// All targets. Dropping it kills their processes.
+#[derive(Debug)]
+pub struct Targets {
+    /// The directory of the functions file.
+    base: PathBuf,
+    runtimes: PathBuf,
+    by_lambda_function: Mutex<HashMap<String, Target>>,
+    /// The processes of targets that were replaced or removed.
+    retiring: Mutex<JoinSet<()>>,
+}
+
+#[derive(Debug, Clone)]
+struct Target {
+    settings: TargetSettings,
+    backend: Backend,
+}
+
+#[derive(Debug, Clone)]
+enum Backend {
+    Processes(Arc<Function>),
+    Endpoint(String),
+    Missing,
+}
+
+impl Targets {
+    /// `base` is the directory of the functions file. The runtimes that come with this program are
+    /// written to the directory `runtimes`.
+    ///
+    /// # Errors
+    ///
+    /// When a runtime cannot be written.
+    pub fn new(base: PathBuf, runtimes: PathBuf) -> io::Result<Self> {
+        let (name, text) = NODE_RUNTIME;
+        std::fs::write(runtimes.join(name), text)?;
+        Ok(Self {
+            base,
+            runtimes,
+            by_lambda_function: Mutex::default(),
+            retiring: Mutex::default(),
+        })
+    }
+
+    /// Replaces all targets. The processes of one that stays the same stay. Those of the others end
+    /// as they become idle.
+    pub fn replace(&self, settings: Vec<TargetSettings>) {
+        let mut targets = lock(&self.by_lambda_function);
+        let mut old = std::mem::take(&mut *targets);
+        for settings in settings {
+            let name = settings.lambda_function.clone();
+            let target = match old.remove(&name) {
+                Some(same) if same.settings == settings => same,
+                changed => {
+                    self.retire(changed);
+                    self.target(settings)
+                }
+            };
+            targets.insert(name, target);
+        }
+        for removed in old.into_values() {
+            self.retire(Some(removed));
+        }
+    }
+
+    fn retire(&self, target: Option<Target>) {
+        if let Some(Target {
+            backend: Backend::Processes(function),
+            ..
+        }) = target
+        {
+            let mut retiring = lock(&self.retiring);
+            retiring.spawn(async move { function.retire().await });
+            // Forgets those that have ended.
+            while retiring.try_join_next().is_some() {}
+        }
+    }
+
+    fn target(&self, settings: TargetSettings) -> Target {
+        let backend = match &settings.local {
+            Some(LocalTarget::Command {
+                command,
+                directory,
+                environment,
+            }) => {
+                let directory = self.base.join(directory.as_deref().unwrap_or(""));
+                let command = self.command(command, directory);
+                let function = function(&settings, command, environment);
+                Backend::Processes(Arc::new(function))
+            }
+            Some(LocalTarget::Endpoint(endpoint)) => Backend::Endpoint(endpoint.clone()),
+            None => Backend::Missing,
+        };
+        Target { settings, backend }
+    }
+
+    fn command(&self, command: &[String], directory: PathBuf) -> FunctionCommand {
+        let runtimes = self.runtimes.to_string_lossy();
+        let mut parts = command.iter().map(|part| part.replace(RUNTIMES, &runtimes));
+        let program = parts.next().unwrap_or_default();
+        // A path is relative to the working directory, as for a shell. A name is looked up.
+        let program = if program.contains(std::path::is_separator) {
+            directory.join(program)
+        } else {
+            program.into()
+        };
+        FunctionCommand {
+            program,
+            arguments: parts.collect(),
+            directory: Some(directory),
+        }
+    }
+
+    fn find(&self, lambda_function: &str) -> Option<Target> {
+        lock(&self.by_lambda_function).get(lambda_function).cloned()
+    }
+
+    /// Serves the Invoke API.
+    ///
+    /// # Errors
+    ///
+    /// When the listener fails.
+    pub async fn serve(self: Arc<Self>, listener: TcpListener, allowed: Allowed) -> io::Result<()> {
+        let routes = guarded(invoke_api::routes(self), &listener, allowed)?;
+        axum::serve(listener, routes).await
+    }
+
+    /// Kills every process. Every invocation, running or later, ends with an error.
+    pub async fn stop(&self) {
+        lock(&self.retiring).abort_all();
+        let targets = std::mem::take(&mut *lock(&self.by_lambda_function));
+        for target in targets.into_values() {
+            if let Backend::Processes(function) = target.backend {
+                function.stop().await;
+            }
+        }
+    }
+}
+
+fn function(
+    settings: &TargetSettings,
+    command: FunctionCommand,
+    own_environment: &BTreeMap<String, String>,
+) -> Function {
+    // The one variable of the developer's shell that a target gets: interpreters such as
+    // `python3` are wherever it says, and some are scripts that start others. On Lambda it is
+    // set, too.
+    let path = std::env::var_os("PATH").and_then(|path| OsString::into_string(path).ok());
+    let path = path.map(|path| ("PATH".to_owned(), path));
+    Function::processes(FunctionSettings {
+        name: bare_name(&settings.lambda_function).to_owned(),
+        command,
+        timeout: settings.timeout,
+        // Lambda starts a function whose init phase took too long once more, and then gives it the
+        // time of an invocation.
+        init_timeout: settings.timeout.max(INIT_TIMEOUT),
+        memory_mb: MEMORY_MB,
+        instances_max: INSTANCES_MAX,
+        instances_eager: INSTANCES_MAX,
+        // Of two values the later one counts.
+        environment: path.into_iter().chain(own_environment.clone()).collect(),
+        log_prefix: format!("{}: ", settings.name),
+    })
+}
+
+/// The name of a Lambda function without account, region, alias and version.
+fn bare_name(lambda_function: &str) -> &str {
+    let name = match lambda_function.split_once(":function:") {
+        Some((_, name)) => name,
+        None => lambda_function,
+    };
+    name.split(':').next().unwrap_or(name)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic can leave the map without targets, which are then reported as unknown.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -56,6 +56,8 @@ chmod +x "$work/functions/callback"
 
 # The kernel chooses the port. Every address is allowed, since only a callback URL's form, which the
 # document describes, is to be checked. In halves, since a network with all addresses is refused.
+# The subshell may create the file later than it is read first.
+: >"$work/bundle.log"
 networks="0.0.0.0/1, 128.0.0.0/1, ::/1, 8000::/1"
 DEMO_FUNCTIONS=1 AWS_LAMBDA_LOG_LEVEL=ERROR CALLBACK_ALLOWED_NETWORKS="$networks" \
     "$target/debug/local" --port 0 --binaries "$work/functions" >"$work/bundle.log" 2>&1 &

@@ -2,8 +2,8 @@
 //!
 //! One table, two queues with their dead-letter queues, four functions, an HTTP API in front of two
 //! of them and event sources for the other two; with a functions file also the targets of its
-//! functions. All listeners are on the loopback interface, behind the [guard](crate::guard), because
-//! none of them authenticates its callers.
+//! functions. All listeners are on the loopback interface, behind the [guard](crate::guard),
+//! because none of them authenticates its callers.
 
 mod event_sources;
 mod functions;

@@ -13,6 +13,7 @@ install_packages() {
 
 # ring and SQLite are built from C.
 command -v cc >/dev/null || install_packages gcc libc6-dev
+command -v curl >/dev/null || install_packages ca-certificates curl
 # Debian has what makes a virtual environment in another package than Python.
 python3 -c 'import ensurepip' 2>/dev/null || install_packages python3-venv
 # For receivers of callbacks and generated clients. Debian has npm in another package than Node.

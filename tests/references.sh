@@ -2,7 +2,7 @@
 # Runs suites against implementations that share no code with ours: those of the local queues and
 # secrets against moto's SQS and Secrets Manager, those of the store and the whole bundle on
 # Amazon's DynamoDB Local, and callbacks against receivers in Python and Node with the libraries of
-# Standard Webhooks. A test that passes on both is less likely to encode our own misunderstanding.
+# Standard Webhooks; and the official suite of JSON Schema against registered functions. A test that passes on both is less likely to encode our own misunderstanding.
 # Needs Python 3.11 or later with venv, Node 18 or later with npm, a Java runtime, and PyPI and
 # npm's registry on the first run.
 set -euo pipefail
@@ -13,6 +13,9 @@ NODE_PACKAGES=("standardwebhooks@1.1.1")
 # (emulator/LICENSE.txt) allows the holder of an AWS account to run it for their own work with AWS's
 # services, but not to pass it on: it is fetched and run here, never shipped.
 DYNAMODB_LOCAL_PACKAGE="amplify-dynamodb-simulator@2.9.30"
+# The sources of Python's jsonschema contain the official test suite of JSON Schema.
+SCHEMA_SUITE_URL="https://files.pythonhosted.org/packages/74/69/f7185de793a29082a9f3c7728268ffb31cb5095131a9c139a74078e27336/jsonschema-4.25.1.tar.gz"
+SCHEMA_SUITE_SHA256=e4a9655ce0da0c0b67a085847e00a3a51449e1157f4f75e9fb5aa545e122eb85
 START_TIMEOUT_SECS=30
 
 cd "$(dirname "$0")/.."
@@ -33,6 +36,14 @@ if ! [ -f "$installed" ] || [ "$(<"$installed")" != "$packages" ]; then
     tar --extract --gzip --file "$work/$archive" --directory "$work" package/emulator
     rm "$work/$archive"
     echo "$packages" >"$installed"
+fi
+
+# Only data of the archive is used: to install it would run code of it.
+suite="$work/jsonschema-4.25.1/json/tests/draft2020-12"
+if ! [ -d "$suite" ]; then
+    curl --silent --show-error --fail --output "$work/suite.tar.gz" "$SCHEMA_SUITE_URL"
+    sha256sum --check --quiet <<<"$SCHEMA_SUITE_SHA256  $work/suite.tar.gz"
+    tar --extract --gzip --file "$work/suite.tar.gz" --directory "$work"
 fi
 
 # Builds all tests and the functions' binaries, with the features of every other build, so that
@@ -104,3 +115,4 @@ DYNAMODB_ENDPOINT="http://127.0.0.1:$port" run suite store::
 DYNAMODB_ENDPOINT="http://127.0.0.1:$port" run suite bundle:: --skip program::
 RECEIVERS="$(realpath "$work")" run suite receivers::
 run node
+SCHEMA_SUITE="$(realpath "$suite")" run schema_suite

@@ -17,6 +17,23 @@ use crate::domain::json::{self, Json, StructureError, push_token, with_finite_nu
 use crate::domain::limits::{ARGUMENT_VALUES_CHECKED_MAX, ERRORS_LISTED_MAX, NESTING_MAX};
 use crate::request::FieldError;
 
+/// Formats are annotations by default (JSON Schema Validation 2020-12, section 7.2.1). Those of times,
+/// URIs, UUIDs and mail addresses are checked; these are not.
+const UNCHECKED_FORMATS: [&str; 13] = [
+    "date",
+    "duration",
+    "hostname",
+    "ipv4",
+    "ipv6",
+    "iri",
+    "iri-reference",
+    "json-pointer",
+    "regex",
+    "relative-json-pointer",
+    "time",
+    "uri-reference",
+    "uri-template",
+];
 /// Values of an enumeration that an error lists.
 const NAMED_VALUES_MAX: usize = 20;
 
@@ -159,14 +176,17 @@ fn parse(schema: &Json) -> Result<Value, SchemaError> {
 
 /// Nothing is fetched, whatever `$ref` names: the crate has been built without that.
 fn compile(schema: &Value) -> Result<Validator, SchemaError> {
-    jsonschema::draft202012::options()
+    let mut options = jsonschema::draft202012::options()
         // Patterns run on callers' text, so their engine has to be linear.
         .with_pattern_options(PatternOptions::regex())
-        .build(schema)
-        .map_err(|error| SchemaError {
-            pointer: error.instance_path().as_str().to_owned(),
-            detail: schema_detail(&error),
-        })
+        .should_validate_formats(true);
+    for format in UNCHECKED_FORMATS {
+        options = options.with_format(format, |_: &str| true);
+    }
+    options.build(schema).map_err(|error| SchemaError {
+        pointer: error.instance_path().as_str().to_owned(),
+        detail: schema_detail(&error),
+    })
 }
 
 fn schema_detail(error: &ValidationError<'_>) -> String {
@@ -513,6 +533,29 @@ mod tests {
             ),
         ] {
             assert_eq!(check(name, arguments), [""; 0], "{arguments}");
+        }
+    }
+
+    #[test]
+    fn formats_of_times_uris_uuids_and_mail_addresses_are_checked() {
+        for (format, valid, invalid) in [
+            ("date-time", "2026-11-29T15:50:13Z", "2026-11-29"),
+            ("uri", "https://example.com/a?b", "//example.com"),
+            ("uuid", "0190a2f4-7f3e-7cc2-98c4-dc0c0c07398f", "0190a2f4"),
+            ("email", "alice@example.com", "alice"),
+        ] {
+            let schema = json!({"properties": {"a": {"format": format}}});
+            assert_eq!(check_schema(&schema, &json!({"a": valid})), [""; 0]);
+            let expected = format!("/a must be of the format {format}");
+            assert_eq!(check_schema(&schema, &json!({"a": invalid})), [expected]);
+        }
+        for format in UNCHECKED_FORMATS.into_iter().chain(["own"]) {
+            let schema = json!({"properties": {"a": {"format": format}}});
+            assert_eq!(
+                check_schema(&schema, &json!({"a": "\u{0}"})),
+                [""; 0],
+                "{format}"
+            );
         }
     }
 

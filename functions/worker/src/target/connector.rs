@@ -1,45 +1,43 @@
 //! Connections to Lambda's Invoke API, which are silent for as long as a target works.
 //!
 //! NAT gateways drop a connection that is silent for 350 s, and Linux notices a dead peer after
-//! more than two hours unless it probes. So each connection is probed at short intervals, and each
-//! has one request at a time: with HTTP/2, one dead connection would fail every attempt on it.
+//! more than two hours unless it probes, so each connection is probed at short intervals.
 //! <https://docs.aws.amazon.com/vpc/latest/userguide/nat-gateway-troubleshooting.html>
+//!
+//! Each request has a connection to itself. A connection that was idle may be closed by the other
+//! end at the moment at which a request is written to it, and then it is not known whether the
+//! request arrived; and one that several requests share, as in HTTP/2, fails them all together.
 
 use std::error::Error;
+use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
-use futures_util::future::BoxFuture;
-use http::Uri;
-use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
+use http::header::HOST;
+use http::{HeaderValue, Request, Response, Uri};
+use http_body_util::BodyExt as _;
+use hyper::client::conn::http1;
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector as TcpConnector;
-use hyper_util::client::legacy::{self, Client};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::{ClientConfig, RootCertStore};
-use tokio::net::TcpStream;
-use tower_service::Service;
+use tower_service::Service as _;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// The time for lookup, TCP and TLS together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long an idle connection is used again. The other end may close an older one at the moment
-/// at which a request is written to it, and then nobody knows whether the request arrived.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Probes without a response after which a connection counts as dead.
 const PROBES_MAX: u32 = 3;
 const PROBE_INTERVAL_MAX: Duration = Duration::from_secs(10);
 
 /// Makes each request once.
-#[derive(Debug)]
-pub(super) struct TargetConnector {
-    client: Client<BoundedConnector, SdkBody>,
-}
+#[derive(Debug, Clone)]
+pub(super) struct TargetConnector(HttpsConnector<TcpConnector>);
 
 impl TargetConnector {
     /// A silent connection is probed every `keep_alive`.
@@ -50,15 +48,35 @@ impl TargetConnector {
         tcp.set_keepalive(Some(keep_alive));
         tcp.set_keepalive_interval(Some(keep_alive.min(PROBE_INTERVAL_MAX)));
         tcp.set_keepalive_retries(Some(PROBES_MAX));
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .build(BoundedConnector(HttpsConnector::from((tcp, tls))));
-        Self { client }
+        Self(HttpsConnector::from((tcp, tls)))
+    }
+
+    async fn send(mut self, request: Request<SdkBody>) -> Result<Response<SdkBody>, BoxError> {
+        let connecting = async {
+            let stream = self.0.call(request.uri().clone()).await?;
+            Ok::<_, BoxError>(http1::handshake(stream).await?)
+        };
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
+        let (mut sender, connection) = connected
+            .map_err(BoxError::from)
+            .flatten()
+            .map_err(NotSent)?;
+        let request = origin_form(request).map_err(NotSent)?;
+        let exchange = async {
+            let (parts, body) = sender.send_request(request).await?.into_parts();
+            let bytes = body.collect().await?.to_bytes();
+            Ok(Response::from_parts(parts, SdkBody::from(bytes)))
+        };
+        let mut exchange = pin!(exchange);
+        // Driven here and not by a task of its own, so that all ends when the caller stops waiting.
+        tokio::select! {
+            response = &mut exchange => response,
+            _ = connection => exchange.await,
+        }
     }
 }
 
-/// TLS with these roots, for HTTP/1.1 only.
+/// TLS with these roots.
 pub(super) fn tls_config(roots: RootCertStore) -> ClientConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     ClientConfig::builder_with_provider(provider)
@@ -68,44 +86,47 @@ pub(super) fn tls_config(roots: RootCertStore) -> ClientConfig {
         .with_no_client_auth()
 }
 
-/// Whether a request failed before any of it was sent.
+/// The request as HTTP/1.1 has it: with a path, and the host in a header.
+fn origin_form(mut request: Request<SdkBody>) -> Result<Request<SdkBody>, BoxError> {
+    let uri = std::mem::take(request.uri_mut());
+    let authority = uri.authority().ok_or("the endpoint has no host")?;
+    let host = HeaderValue::from_str(authority.as_str())?;
+    request.headers_mut().insert(HOST, host);
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    *request.uri_mut() = Uri::try_from(path)?;
+    Ok(request)
+}
+
+/// The error of a request of which nothing was sent.
+#[derive(Debug)]
+struct NotSent(BoxError);
+
+impl fmt::Display for NotSent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not connected")
+    }
+}
+
+impl Error for NotSent {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.0)
+    }
+}
+
 pub(super) fn was_not_sent(error: &ConnectorError) -> bool {
-    let source = error.source().and_then(|source| source.downcast_ref());
-    source.is_some_and(legacy::Error::is_connect)
+    error.source().is_some_and(<dyn Error>::is::<NotSent>)
 }
 
 impl HttpConnector for TargetConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let client = self.client.clone();
+        let connector = self.clone();
         HttpConnectorFuture::new(async move {
             let request = request
                 .try_into_http1x()
                 .map_err(|error| ConnectorError::user(error.into()))?;
-            let response = client
-                .request(request)
-                .await
-                .map_err(|error| ConnectorError::io(error.into()))?;
-            HttpResponse::try_from(response.map(SdkBody::from_body_1_x))
+            let response = connector.send(request).await.map_err(ConnectorError::io)?;
+            HttpResponse::try_from(response)
                 .map_err(|error| ConnectorError::other(error.into(), None))
         })
-    }
-}
-
-/// Connects within [`CONNECT_TIMEOUT`].
-#[derive(Debug, Clone)]
-struct BoundedConnector(HttpsConnector<TcpConnector>);
-
-impl Service<Uri> for BoundedConnector {
-    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
-    type Error = BoxError;
-    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, self.0.call(uri));
-        Box::pin(async move { connecting.await? })
     }
 }

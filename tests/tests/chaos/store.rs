@@ -90,12 +90,13 @@ async fn pass(State(proxy): State<Arc<Proxy>>, mut headers: HeaderMap, body: Byt
     if proxy.fails(STALLED) {
         return std::future::pending().await;
     }
+    // Functions open connections before the bundle has started, and ignore the response.
+    let Some(store) = proxy.store.get() else {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    };
     // The client sets the store's.
     headers.remove(HOST);
-    let request = proxy
-        .client
-        .post(proxy.store.get().unwrap())
-        .headers(headers);
+    let request = proxy.client.post(store).headers(headers);
     let Ok(answer) = request.body(body).send().await else {
         return StatusCode::BAD_GATEWAY.into_response();
     };

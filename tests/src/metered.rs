@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 use crate::bundle::binaries;
 use crate::meter::{Charge, Meter, ask_for_capacity};
 use crate::queues::{QueueKind, TestQueue};
+use crate::target::FunctionsFile;
 
 /// How soon queues are checked again that were not empty.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(2);
@@ -165,6 +166,18 @@ impl MeteredServices {
     /// `worker_batch_size` messages in a batch for the worker.
     pub async fn bundle(
         self,
+        metered: Metered,
+        instances: usize,
+        worker_batch_size: i32,
+    ) -> MeteredBundle {
+        self.bundle_with(None, metered, instances, worker_batch_size)
+            .await
+    }
+
+    /// As [`MeteredServices::bundle`], with the functions of a file.
+    pub async fn bundle_with(
+        self,
+        functions_file: Option<&FunctionsFile>,
         mut metered: Metered,
         instances: usize,
         worker_batch_size: i32,
@@ -190,7 +203,7 @@ impl MeteredServices {
             sqs: Some(sqs),
             lambda: None,
             functions_directory: binaries(),
-            functions_file: None,
+            functions_file: functions_file.map(|file| file.path().into()),
             environment: variables
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .into(),

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -23,6 +24,8 @@ pub enum Reply {
     Raised(Value),
     /// Returns this text once [`Targets::release`] lets it.
     Later(String),
+    /// Returns this text after a time.
+    After(Duration, String),
 }
 
 type Work = dyn Fn(&Value) -> Reply + Send + Sync;
@@ -90,6 +93,10 @@ async fn invoke(
             let kind = HeaderValue::from_static("Unhandled");
             headers.insert("x-amz-function-error", kind);
             error.to_string()
+        }
+        Reply::After(time, text) => {
+            tokio::time::sleep(time).await;
+            text
         }
         Reply::Later(text) => {
             shared.releases.acquire().await.unwrap().forget();

@@ -1,5 +1,5 @@
 //! How the local bundle scales with the number of processes, with stored operations, with the size
-//! of payloads, and with the backlog in the queue.
+//! of payloads, with the backlog in the queue, and with targets that are waited for.
 //!
 //! Requests and units are the same as on AWS. Times and throughput are those of this machine, where
 //! store, queues and functions share the processors: they show what time grows with and what it
@@ -16,6 +16,7 @@ mod payloads;
 mod stored;
 mod throughput;
 mod times;
+mod waits;
 
 use std::path::Path;
 
@@ -50,6 +51,7 @@ async fn main() {
         payloads::measure().await,
         growth::measure(arguments.stored_max).await,
         backlog::measure(arguments.waiting).await,
+        waits::measure().await,
     ];
     logs.end();
     for table in tables {

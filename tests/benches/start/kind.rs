@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use local::bundle::FUNCTIONS;
 use local::function::{FunctionSettings, INIT_TIMEOUT};
+use serde_json::{Value, json};
 use tests::benchmark::build_functions_and;
 use tests::bundle::binaries;
+use tests::target::{FunctionsFile, resize};
 
 use crate::job::{Job, Stage};
 use crate::python::Python;
@@ -19,28 +21,66 @@ pub(crate) enum Kind {
     Calls,
     /// The function as it is deployed.
     Ferry,
+    /// The same with a functions file that registers nothing.
+    EmptyFile,
+    /// The same with a functions file of [`REGISTERED`] functions.
+    FullFile,
     /// The same job in Python.
     Python,
 }
 
 impl Kind {
     /// All kinds, in the order of the table.
-    pub(crate) const ALL: [Self; 4] = [Self::Hello, Self::Calls, Self::Ferry, Self::Python];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Hello,
+        Self::Calls,
+        Self::Ferry,
+        Self::EmptyFile,
+        Self::FullFile,
+        Self::Python,
+    ];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Hello => "hello",
             Self::Calls => "bare calls",
             Self::Ferry => "Ferry",
+            Self::EmptyFile => "… empty file",
+            Self::FullFile => "… 50 functions",
             Self::Python => "Python",
         }
     }
+}
+
+/// Functions of a full file.
+const REGISTERED: usize = 50;
+
+/// Functions with ten arguments each.
+fn registered() -> Vec<Value> {
+    let function = |number: usize| {
+        let properties = (0..10).map(|member| {
+            let schema = json!({
+                "type": "string",
+                "minLength": 1,
+                "description": "Where to find the image in the bucket.",
+            });
+            (format!("member_{member}"), schema)
+        });
+        let mut function = resize();
+        function["name"] = json!(format!("image.resize_{number}"));
+        function["arguments_schema"]["properties"] = properties.collect();
+        function["arguments_schema"]["required"] = json!(["member_0"]);
+        function
+    };
+    (0..REGISTERED).map(function).collect()
 }
 
 /// The binaries of all kinds.
 pub(crate) struct Kinds {
     directory: PathBuf,
     python: Option<Python>,
+    empty_file: FunctionsFile,
+    full_file: FunctionsFile,
 }
 
 impl Kinds {
@@ -50,14 +90,21 @@ impl Kinds {
         Self {
             directory: binaries(),
             python: with_python.then(Python::install),
+            empty_file: FunctionsFile::new(&[]),
+            full_file: FunctionsFile::new(&registered()),
         }
     }
 
-    /// All kinds, without Python if it is left out.
-    pub(crate) fn all(&self) -> Vec<Kind> {
+    /// All kinds of a function, without Python if it is left out.
+    pub(crate) fn of(&self, job: Job) -> Vec<Kind> {
         let kinds = Kind::ALL.into_iter();
         kinds
-            .filter(|kind| *kind != Kind::Python || self.python.is_some())
+            .filter(|kind| match kind {
+                Kind::Hello | Kind::Calls | Kind::Ferry => true,
+                // It does not read the file.
+                Kind::EmptyFile | Kind::FullFile => job != Job::Callback,
+                Kind::Python => self.python.is_some(),
+            })
             .collect()
     }
 
@@ -73,7 +120,17 @@ impl Kinds {
             .unwrap();
         let mut environment = stage.environment();
         let command = match kind {
-            Kind::Ferry => self.directory.join(shape.name).into(),
+            Kind::Ferry | Kind::EmptyFile | Kind::FullFile => {
+                let file = match kind {
+                    Kind::EmptyFile => Some(&self.empty_file),
+                    Kind::FullFile => Some(&self.full_file),
+                    _ => None,
+                };
+                let variable =
+                    |file: &FunctionsFile| ("FUNCTIONS_FILE".to_owned(), file.path().to_owned());
+                environment.extend(file.map(variable));
+                self.directory.join(shape.name).into()
+            }
             Kind::Hello => self.directory.join("hello").into(),
             Kind::Calls => {
                 environment.push(("CALLS".to_owned(), shape.name.to_owned()));
@@ -101,7 +158,7 @@ impl Kinds {
     /// The binary, if the kind has one.
     pub(crate) fn binary(&self, kind: Kind, job: Job) -> Option<PathBuf> {
         match kind {
-            Kind::Ferry => Some(self.directory.join(job.name())),
+            Kind::Ferry | Kind::EmptyFile | Kind::FullFile => Some(self.directory.join(job.name())),
             Kind::Hello => Some(self.directory.join("hello")),
             Kind::Calls => Some(self.directory.join("calls")),
             Kind::Python => None,

@@ -58,7 +58,7 @@ async fn main() {
     let logs = Logs::collect(Path::new("/dev/null"));
     for job in JOBS {
         for _ in 0..arguments.rounds.get() {
-            let mut order = kinds.all();
+            let mut order = kinds.of(job);
             shuffle(&mut order, &random);
             let mut processes = Vec::new();
             for kind in order {

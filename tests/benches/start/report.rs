@@ -25,6 +25,7 @@ const WARM_CPU_OF_CALLS_MAX: f64 = 1.15;
 const INIT_CPU_OF_PYTHON_MIN: f64 = 100.0;
 const WARM_CPU_OF_PYTHON_MIN: f64 = 7.0;
 const MEMORY_OF_PYTHON_MIN: f64 = 6.0;
+const INIT_CPU_OF_FULL_FILE_MAX: f64 = 1.05;
 
 /// All measurements.
 #[derive(Default)]
@@ -140,6 +141,14 @@ impl Report {
             at_most("first ms ÷ bare calls'", first, FIRST_OF_CALLS_MAX);
             let warm = ratio(ferry.warm.cpu, calls.warm.cpu);
             at_most("warm CPU ÷ bare calls'", warm, WARM_CPU_OF_CALLS_MAX);
+            if let Some(full) = medians(Kind::FullFile) {
+                let full = ratio(full.init.cpu, ferry.init.cpu);
+                at_most(
+                    "init CPU with 50 functions ÷ without",
+                    full,
+                    INIT_CPU_OF_FULL_FILE_MAX,
+                );
+            }
             let Some(python) = medians(Kind::Python) else {
                 continue;
             };

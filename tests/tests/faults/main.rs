@@ -164,4 +164,5 @@ tests! {
     heartbeats_and_progress_survive_every_fault: "long",
     neighbours_in_a_batch_are_undisturbed_by_every_fault: "batch",
     reading_the_secrets_survives_every_fault: "stored-secrets",
+    waiting_for_a_target_survives_every_fault: "registered",
 }

@@ -10,6 +10,7 @@ use shared::domain::fingerprint::operation_id;
 use tests::queues::QueueKind;
 use tests::receiver::{Receiver, SECRET};
 use tests::secrets_manager::SecretsManager;
+use tests::target::{FunctionsFile, Reply, Targets, resize};
 use tests::world::{Response, World};
 
 use crate::checker::Checker;
@@ -39,6 +40,7 @@ pub(crate) struct Stage {
     /// The status and the attempt that each operation ends with when nothing goes wrong.
     undisturbed: Vec<(String, u32)>,
     _secrets: Option<SecretsManager>,
+    _target: Option<(Targets, FunctionsFile)>,
 }
 
 /// The AWS calls of one run.
@@ -68,9 +70,18 @@ struct Subject {
     checker: Checker,
 }
 
+/// A target that fails at the first attempt.
+fn reply(data: &Value) -> Reply {
+    if data["attempt"] == 1 {
+        Reply::Raised(json!({"errorType": "KeyError", "errorMessage": "not yet"}))
+    } else {
+        Reply::Returned(data["arguments"].to_string())
+    }
+}
+
 impl Stage {
     pub(crate) async fn start(story: &'static Story) -> Self {
-        let (mut secrets, mut world) = (None, World::start().await);
+        let (mut secrets, mut target, mut world) = (None, None, World::start().await);
         if story.has_stored_secrets {
             let stored = SecretsManager::start().await;
             let arn = stored.create("faults", SECRET).await;
@@ -82,6 +93,16 @@ impl Stage {
             .await;
             secrets = Some(stored);
         }
+        if story.has_target {
+            let targets = Targets::start(reply).await;
+            let file = FunctionsFile::new(&[resize()]);
+            world = World::with([
+                ("FUNCTIONS_FILE", file.path()),
+                ("AWS_ENDPOINT_URL_LAMBDA", &targets.url),
+            ])
+            .await;
+            target = Some((targets, file));
+        }
         Self {
             story,
             works: RunningWork::of(story.name, &world.wire),
@@ -89,6 +110,7 @@ impl Stage {
             runs: 0,
             undisturbed: Vec::new(),
             _secrets: secrets,
+            _target: target,
         }
     }
 
@@ -341,9 +363,9 @@ impl Runner<'_> {
         if let Some(runners) = self.story.work {
             worker = worker.with_work(runners);
         }
-        // The worker and this function hold one reference to this clock each; every other one
+        // The worker holds two references to this clock and this function one; every other one
         // belongs to the context of running work.
-        let started = |clock: &Arc<ManualClock>| Arc::strong_count(clock) - 2;
+        let started = |clock: &Arc<ManualClock>| Arc::strong_count(clock) - 3;
         let served = serve(world, worker, kind, event);
         let advance = || works.advance(&world.clock, started(&clock));
         let response = world

@@ -45,6 +45,8 @@ pub(crate) struct Story {
     pub(crate) faulted: Option<Range<usize>>,
     /// Whether the callbacks' secrets are in Secrets Manager.
     pub(crate) has_stored_secrets: bool,
+    /// Whether the operations' function is registered, and its target fails at the first attempt.
+    pub(crate) has_target: bool,
 }
 
 use Process::{Callback, Cancel, Erase, LostWorker, Redeliver, Submit, Wait};
@@ -65,9 +67,10 @@ const PLAIN: Story = Story {
     batch: 1,
     faulted: None,
     has_stored_secrets: false,
+    has_target: false,
 };
 
-pub(crate) static STORIES: [Story; 12] = [
+pub(crate) static STORIES: [Story; 13] = [
     Story {
         name: "completes",
         processes: &[Submit, Process::Worker, Callback],
@@ -195,6 +198,19 @@ pub(crate) static STORIES: [Story; 12] = [
         responses: &[(503, Some("600"))],
         faulted: Some(2..5),
         has_stored_secrets: true,
+        ..PLAIN
+    },
+    Story {
+        name: "registered",
+        processes: &[Submit, Process::Worker, Process::Worker, Callback],
+        bodies: &[|| {
+            json!({
+                "function": "image.resize", "arguments": {"key": "a.png"},
+                "deadline_seconds": 4 * HOUR_SECS,
+            })
+        }],
+        lost_attempts: 1,
+        has_target: true,
         ..PLAIN
     },
 ];

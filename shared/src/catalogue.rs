@@ -4,10 +4,12 @@
 //! arguments before it writes anything. The work of a compiled function is in the worker; that of a
 //! registered one is done by its target. `functions/README.md` says how to add a function.
 
-pub mod csv_summarize;
-pub mod demo;
 pub mod file;
 mod target;
+
+// The functions.
+pub mod csv_summarize;
+pub mod demo;
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! The work of registered functions: each attempt is one synchronous invocation of a Lambda
 //! function.
 //!
-//! Nobody can stop a Lambda function that runs. So within one attempt the target is never invoked
+//! A running Lambda function cannot be stopped. So within one attempt the target is never invoked
 //! again once the first request may have arrived; what cannot have arrived is sent again. The
 //! target learns its deadline, its attempt and the operation's id, and makes its own effects
 //! idempotent by these.
@@ -23,6 +23,7 @@ use shared::aws::{self, Aws};
 use shared::catalogue::Target;
 use shared::clock::Clock;
 use shared::config::{Environment, SettingError};
+use shared::domain::backoff::RetryPolicy;
 use shared::domain::json::Json;
 use shared::domain::limits::RESULT_BYTES_MAX;
 use shared::domain::operation::FailureCode;
@@ -44,8 +45,10 @@ const KEEP_ALIVE_SECS_DEFAULT: u32 = 30;
 const KEEP_ALIVE_SECS_MAX: u32 = 300;
 
 /// The waits before another request when the target did not begin.
-const BACKOFF_FIRST: Duration = Duration::from_millis(200);
-const BACKOFF_LONGEST: Duration = Duration::from_secs(5);
+const BACKOFF: RetryPolicy = RetryPolicy {
+    initial: Duration::from_millis(200),
+    max: Duration::from_secs(5),
+};
 /// How long one attempt repeats such requests, unless half of its time is less.
 const BACKOFF_TOTAL_MAX: Duration = Duration::from_secs(60);
 
@@ -124,7 +127,7 @@ impl Targets {
         let payload = Blob::new(document);
         let began_at = self.clock.now();
         let give_up_at = began_at + BACKOFF_TOTAL_MAX.min(deadline.since(began_at) / 2);
-        let mut backoff = BACKOFF_FIRST;
+        let mut request = 1;
         loop {
             let sent = client
                 .invoke()
@@ -137,7 +140,8 @@ impl Targets {
             };
             let wait = match failure {
                 InvokeFailure::NotBegun { retry_after, .. } => {
-                    retry_after.unwrap_or_default().max(self.jitter(backoff))
+                    let backoff = BACKOFF.delay(request, self.random.fraction());
+                    retry_after.unwrap_or_default().max(backoff)
                 }
                 InvokeFailure::Ended(error) => return Err(error),
             };
@@ -146,13 +150,8 @@ impl Targets {
                 return Err(failure.into_error());
             }
             self.clock.sleep_until(again_at).await;
-            backoff = (backoff * 2).min(BACKOFF_LONGEST);
+            request += 1;
         }
-    }
-
-    /// Between half of a wait and all of it.
-    fn jitter(&self, wait: Duration) -> Duration {
-        wait.mul_f64(0.5 + 0.5 * self.random.fraction())
     }
 
     fn client(&self) -> Result<&Client, SettingError> {

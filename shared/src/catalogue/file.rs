@@ -277,20 +277,17 @@ fn read_function(base: &str, raw: &RawValue) -> Result<Entry, Vec<FieldError>> {
 
 /// The members of an object that names each once.
 fn unique_members<'a>(base: &str, raw: &'a RawValue, fields: &mut Fields) -> Option<Members<'a>> {
-    let Some(all) = members(raw) else {
+    let Some(members) = Members::of(raw) else {
         fields.reject_at(base, "must be an object");
         return None;
     };
-    let mut names: Vec<_> = all.iter().map(|(name, _)| name).collect();
-    names.sort_unstable();
-    let repeated = names.windows(2).find(|pair| pair[0] == pair[1]);
-    if let Some([name, _]) = repeated {
+    if let Some(name) = members.repeated() {
         let mut pointer = base.to_owned();
         json::push_token(&mut pointer, name);
         fields.reject_at(pointer, "is given more than once");
         return None;
     }
-    Members::of(raw)
+    Some(members)
 }
 
 fn read_name(fields: &mut Fields, members: &mut Members<'_>) -> Result<String, Invalid> {

@@ -66,6 +66,15 @@ impl<'a> Members<'a> {
         Some(Self { left })
     }
 
+    /// A name that several members have.
+    #[must_use]
+    pub fn repeated(&self) -> Option<&str> {
+        let mut names: Vec<_> = self.left.iter().map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        let repeated = names.windows(2).find(|pair| pair[0] == pair[1]);
+        repeated.map(|pair| pair[0])
+    }
+
     /// Takes an optional member. One that is null counts as left out.
     pub fn take(&mut self, name: &str) -> Option<&'a RawValue> {
         self.take_any(name).filter(|raw| raw.get() != "null")

@@ -35,6 +35,14 @@ async fn submit(world: &World) -> String {
     response.json["id"].as_str().unwrap().to_owned()
 }
 
+/// Submits, and starts a worker that holds the operation.
+async fn submit_and_hold(world: &Arc<World>) -> (String, RunningWorker) {
+    let id = submit(world).await;
+    let running = RunningWorker::start(world).await;
+    running.until(&id, is_held).await;
+    (id, running)
+}
+
 /// Lets time pass until the operation has ended.
 async fn ended(world: &World, id: &str) -> Value {
     world.drain().await;
@@ -178,9 +186,7 @@ async fn a_target_that_exceeds_the_attempts_time_is_invoked_again_by_another_att
     })
     .await;
     let (world, _file) = world_with(&[resize()], &targets.url).await;
-    let id = submit(&world).await;
-    let running = RunningWorker::start(&world).await;
-    running.until(&id, is_held).await;
+    let (id, running) = submit_and_hold(&world).await;
     assert!(running.returned().await);
     let done = ended(&world, &id).await;
     assert_eq!((&done["attempt"], &done["result"]), (&json!(2), &json!(2)));
@@ -190,9 +196,7 @@ async fn a_target_that_exceeds_the_attempts_time_is_invoked_again_by_another_att
 async fn a_cancel_ends_the_wait_for_a_target() {
     let targets = Targets::start(|_| Reply::Later("1".to_owned())).await;
     let (world, _file) = world_with(&[resize()], &targets.url).await;
-    let id = submit(&world).await;
-    let running = RunningWorker::start(&world).await;
-    running.until(&id, is_held).await;
+    let (id, running) = submit_and_hold(&world).await;
     let cancelled = world
         .request("POST", &format!("/operations/{id}/cancel"), &[], "")
         .await;
@@ -210,9 +214,7 @@ async fn a_worker_that_dies_while_it_waits_loses_one_attempt() {
     })
     .await;
     let (world, _file) = world_with(&[resize()], &targets.url).await;
-    let id = submit(&world).await;
-    let running = RunningWorker::start(&world).await;
-    running.until(&id, is_held).await;
+    let (id, running) = submit_and_hold(&world).await;
     // As when its process is killed: nothing of it runs on.
     running.kill().await;
     let done = ended(&world, &id).await;

@@ -24,6 +24,13 @@ pub(super) enum InvokeFailure {
 }
 
 impl InvokeFailure {
+    const fn not_begun(error: WorkError) -> Self {
+        Self::NotBegun {
+            error,
+            retry_after: None,
+        }
+    }
+
     pub(super) fn into_error(self) -> WorkError {
         match self {
             Self::NotBegun { error, .. } | Self::Ended(error) => error,
@@ -31,17 +38,13 @@ impl InvokeFailure {
     }
 }
 
-/// The target cannot be invoked until somebody changes a permission, a function or a key.
+/// The target cannot be invoked until a permission, a function or a key changes.
 pub(super) fn unavailable() -> WorkError {
     WorkError::retryable("TARGET_UNAVAILABLE", "the target cannot be invoked")
 }
 
 /// By the codes of the AWS Lambda API Reference, "Invoke".
 pub(super) fn of_invoke(target: &Target, error: &SdkError<InvokeError>) -> InvokeFailure {
-    let not_begun = |code, message| InvokeFailure::NotBegun {
-        error: WorkError::retryable(code, message),
-        retry_after: None,
-    };
     match error {
         SdkError::ServiceError(refused) => {
             of_service(target, refused.err(), refused.raw().status().as_u16())
@@ -50,7 +53,8 @@ pub(super) fn of_invoke(target: &Target, error: &SdkError<InvokeError>) -> Invok
             if failure.as_connector_error().is_some_and(was_not_sent) =>
         {
             tracing::warn!(target = %target.function, "the target could not be reached: {}", chain(error));
-            not_begun("TARGET_UNREACHABLE", "the target could not be reached")
+            let message = "the target could not be reached";
+            InvokeFailure::not_begun(WorkError::retryable("TARGET_UNREACHABLE", message))
         }
         SdkError::ConstructionFailure(_) => {
             tracing::error!(target = %target.function, "target cannot be invoked: {}", chain(error));
@@ -66,10 +70,6 @@ pub(super) fn of_invoke(target: &Target, error: &SdkError<InvokeError>) -> Invok
 
 fn of_service(target: &Target, error: &InvokeError, status: u16) -> InvokeFailure {
     let code = error.code().unwrap_or("-");
-    let not_begun = |error| InvokeFailure::NotBegun {
-        error,
-        retry_after: None,
-    };
     match code {
         "TooManyRequestsException" => {
             tracing::info!(target = %target.function, "the target is throttled");
@@ -79,12 +79,14 @@ fn of_service(target: &Target, error: &InvokeError, status: u16) -> InvokeFailur
                 retry_after: retry_after(error),
             }
         }
-        "ResourceConflictException" | "ResourceNotReadyException" => not_begun(unavailable()),
+        "ResourceConflictException" | "ResourceNotReadyException" => {
+            InvokeFailure::not_begun(unavailable())
+        }
         _ if ["EC2", "ENI", "EFS", "SnapStart"]
             .iter()
             .any(|prefix| code.starts_with(prefix)) =>
         {
-            not_begun(unavailable())
+            InvokeFailure::not_begun(unavailable())
         }
         "RequestTooLargeException" | "RecursiveInvocationException" => {
             tracing::error!(target = %target.function, code, "the target refused the invocation");

@@ -51,7 +51,7 @@ pub enum CheckError {
     /// than [`ARGUMENT_VALUES_CHECKED_MAX`] values, only the errors among the first values, or the
     /// first error if those have none.
     Arguments(Vec<ArgumentError>),
-    /// The registered schema is not valid, so nobody can call the function.
+    /// The registered schema is not valid, so the function cannot be called.
     Schema(SchemaError),
 }
 

@@ -65,7 +65,7 @@ fn arguments_are_valid_exactly_when_the_suite_says_so() {
 fn is_valid(schema: &Value, number: usize, instance: &Value) -> Result<bool, String> {
     let mut schema = schema.clone();
     if let Some(members) = schema.as_object_mut() {
-        // A resource of its own, so that `#` refers to it as in the suite.
+        // A separate resource, so that `#` refers to it as in the suite.
         let id = format!("https://suite.example.com/{number}");
         members.entry("$id").or_insert_with(|| id.into());
     }

@@ -89,7 +89,7 @@ pub enum Deadline {
 pub enum SubmissionError {
     /// Every error of the parts.
     Invalid(Vec<FieldError>),
-    /// The registered schema of the function is not valid, so nobody can call it.
+    /// The registered schema of the function is not valid, so it cannot be called.
     UnusableSchema,
     /// The parts are valid, but there is no such function.
     UnknownFunction {

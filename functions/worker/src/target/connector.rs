@@ -68,7 +68,7 @@ impl TargetConnector {
             Ok(Response::from_parts(parts, SdkBody::from(bytes)))
         };
         let mut exchange = pin!(exchange);
-        // Driven here and not by a task of its own, so that all ends when the caller stops waiting.
+        // Driven here and not by another task, so that all ends when the caller stops waiting.
         tokio::select! {
             response = &mut exchange => response,
             _ = connection => exchange.await,

@@ -63,7 +63,7 @@ pub(super) fn outcome(
     let raw: &RawValue = serde_json::from_str(text)
         .map_err(|_| WorkError::permanent(ANSWER_INVALID, "the target returned no valid JSON"))?;
     let result = Json::compact(raw);
-    // The size comes first: it has a code of its own, and what is too large is not worth reading.
+    // The size comes first: it has another code, and what is too large need not be read.
     if result.len_bytes() > RESULT_BYTES_MAX {
         return Ok(result);
     }

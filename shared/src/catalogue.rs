@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_path_to_error::Segment;
 
-pub use self::target::{LambdaFunction, LocalTarget, Target};
+pub use self::target::{LambdaFunction, LocalTarget, Target, reserved_member};
 use crate::config::{Environment, SettingError};
 use crate::domain::backoff::RetryPolicy;
 use crate::domain::json::{Json, push_token, with_plain_integers};

@@ -145,6 +145,14 @@ pub fn schema_errors_of(index: usize, entry: &Entry) -> Vec<FieldError> {
     errors
 }
 
+/// What is wrong with a result by its function's `result_schema`, which is valid.
+#[must_use]
+pub fn result_errors(entry: &Entry, result: &Json) -> Vec<ArgumentError> {
+    let schema = parse(&entry.result_schema()).and_then(|schema| compile(&schema));
+    let errors = schema.map(|schema| argument_errors(&schema, result).err());
+    errors.ok().flatten().unwrap_or_default()
+}
+
 fn errors_of_schema(schema: &Json) -> Vec<SchemaError> {
     let schema = match parse(schema) {
         Ok(schema) => schema,

@@ -2,6 +2,7 @@
 //! processes of their handlers, behind Lambda's Invoke API.
 
 mod invoke_api;
+mod results;
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
@@ -11,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use shared::catalogue::LocalTarget;
+use shared::catalogue::{Entry, LambdaFunction, LocalTarget};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -36,9 +37,8 @@ pub struct TargetSettings {
     /// The registered function's name and version.
     pub name: String,
     pub version: String,
-    /// The Lambda function that the worker invokes: a name, a name with an alias or a version, or
-    /// an ARN.
-    pub lambda_function: String,
+    /// The Lambda function that the worker invokes.
+    pub lambda_function: LambdaFunction,
     /// An invocation that takes longer is killed with its process.
     pub timeout: Duration,
     /// What runs in place of the Lambda function on this machine.
@@ -71,6 +71,8 @@ pub struct Targets {
     base: PathBuf,
     runtimes: PathBuf,
     by_lambda_function: Mutex<HashMap<String, Target>>,
+    /// The functions whose results are checked.
+    entries: Mutex<Vec<Entry>>,
     /// The processes of targets that were replaced or removed.
     retiring: Mutex<JoinSet<()>>,
 }
@@ -102,17 +104,19 @@ impl Targets {
             base,
             runtimes,
             by_lambda_function: Mutex::default(),
+            entries: Mutex::default(),
             retiring: Mutex::default(),
         })
     }
 
     /// Replaces all targets. The processes of one that stays the same stay. Those of the others end
-    /// as they become idle.
-    pub fn replace(&self, settings: Vec<TargetSettings>) {
+    /// as they become idle. The results of these functions are checked.
+    pub fn replace(&self, settings: Vec<TargetSettings>, entries: Vec<Entry>) {
+        *lock(&self.entries) = entries;
         let mut targets = lock(&self.by_lambda_function);
         let mut old = std::mem::take(&mut *targets);
         for settings in settings {
-            let name = settings.lambda_function.clone();
+            let name = settings.lambda_function.to_string();
             let target = match old.remove(&name) {
                 Some(same) if same.settings == settings => same,
                 changed => {
@@ -179,6 +183,11 @@ impl Targets {
         lock(&self.by_lambda_function).get(lambda_function).cloned()
     }
 
+    /// Warns of a result that does not match its function's schema.
+    fn check_result(&self, document: &[u8], response: &[u8]) {
+        results::check(&lock(&self.entries), document, response);
+    }
+
     /// Serves the Invoke API.
     ///
     /// # Errors
@@ -212,7 +221,7 @@ fn function(
     let path = std::env::var_os("PATH").and_then(|path| OsString::into_string(path).ok());
     let path = path.map(|path| ("PATH".to_owned(), path));
     Function::processes(FunctionSettings {
-        name: bare_name(&settings.lambda_function).to_owned(),
+        name: settings.lambda_function.name().to_owned(),
         command,
         timeout: settings.timeout,
         // Lambda starts a function whose init phase took too long once more, and then gives it the
@@ -225,15 +234,6 @@ fn function(
         environment: path.into_iter().chain(own_environment.clone()).collect(),
         log_prefix: format!("{}: ", settings.name),
     })
-}
-
-/// The name of a Lambda function without account, region, alias and version.
-fn bare_name(lambda_function: &str) -> &str {
-    let name = match lambda_function.split_once(":function:") {
-        Some((_, name)) => name,
-        None => lambda_function,
-    };
-    name.split(':').next().unwrap_or(name)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

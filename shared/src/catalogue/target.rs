@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use serde_json::value::RawValue;
+
+use crate::domain::json::{Json, members};
+
 /// A Lambda function in any language.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
@@ -32,6 +36,18 @@ pub enum LocalTarget {
     Endpoint(String),
 }
 
+/// The only member of an object, if its name begins with `$`: what a target returns in this form is
+/// no result.
+#[must_use]
+pub fn reserved_member(result: &Json) -> Option<(String, &RawValue)> {
+    if !result.is_object() {
+        return None;
+    }
+    let mut all = members(result.raw())?;
+    let (name, value) = all.pop()?;
+    (all.is_empty() && name.starts_with('$')).then_some((name, value))
+}
+
 /// The name or ARN of a Lambda function, with or without an alias or version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LambdaFunction(String);
@@ -49,6 +65,13 @@ impl LambdaFunction {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The name alone, without account, region, alias and version.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        let name = if self.is_arn() { 6 } else { 0 };
+        self.0.split(':').nth(name).unwrap_or(&self.0)
     }
 
     /// The alias or version.

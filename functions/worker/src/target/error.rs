@@ -52,16 +52,28 @@ pub(super) fn of_invoke(target: &Target, error: &SdkError<InvokeError>) -> Invok
         SdkError::DispatchFailure(failure)
             if failure.as_connector_error().is_some_and(was_not_sent) =>
         {
-            tracing::warn!(target = %target.function, "the target could not be reached: {}", chain(error));
+            tracing::warn!(
+                target = %target.function,
+                "the target could not be reached: {}",
+                chain(error)
+            );
             let message = "the target could not be reached";
             InvokeFailure::not_begun(WorkError::retryable("TARGET_UNREACHABLE", message))
         }
         SdkError::ConstructionFailure(_) => {
-            tracing::error!(target = %target.function, "target cannot be invoked: {}", chain(error));
+            tracing::error!(
+                target = %target.function,
+                "target cannot be invoked: {}",
+                chain(error)
+            );
             InvokeFailure::Ended(unavailable())
         }
         _ => {
-            tracing::warn!(target = %target.function, "the connection to the target was lost: {}", chain(error));
+            tracing::warn!(
+                target = %target.function,
+                "the connection to the target was lost: {}",
+                chain(error)
+            );
             let message = "the connection to the target was lost; the target may have run";
             InvokeFailure::Ended(WorkError::retryable("TARGET_LOST", message))
         }
@@ -89,7 +101,11 @@ fn of_service(target: &Target, error: &InvokeError, status: u16) -> InvokeFailur
             InvokeFailure::not_begun(unavailable())
         }
         "RequestTooLargeException" | "RecursiveInvocationException" => {
-            tracing::error!(target = %target.function, code, "the target refused the invocation");
+            tracing::error!(
+                target = %target.function,
+                code,
+                "the target refused the invocation"
+            );
             let message = "the target refused the invocation";
             InvokeFailure::Ended(WorkError::permanent("TARGET_REFUSED", message))
         }
@@ -97,7 +113,13 @@ fn of_service(target: &Target, error: &InvokeError, status: u16) -> InvokeFailur
             // Access, existence, runtime and keys of the target; and an error of Lambda's own,
             // after which the target may have run.
             let request_id = error.meta().extra("aws_request_id").unwrap_or("-");
-            tracing::error!(target = %target.function, code, status, request_id, "target cannot be invoked");
+            tracing::error!(
+                target = %target.function,
+                code,
+                status,
+                request_id,
+                "target cannot be invoked"
+            );
             InvokeFailure::Ended(unavailable())
         }
     }

@@ -3,8 +3,8 @@
 use aws_sdk_lambda::operation::invoke::InvokeOutput;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use shared::catalogue::Target;
-use shared::domain::json::{self, Json, members};
+use shared::catalogue::{Target, reserved_member};
+use shared::domain::json::{self, Json};
 use shared::domain::limits::{NESTING_MAX, RESULT_BYTES_MAX};
 use shared::domain::operation::FailureCode;
 use shared::request::ErrorCode;
@@ -81,16 +81,6 @@ pub(super) fn outcome(
     }
 }
 
-/// The only member of an object, if its name begins with `$`.
-fn reserved_member(result: &Json) -> Option<(String, &RawValue)> {
-    if !result.is_object() {
-        return None;
-    }
-    let mut all = members(result.raw())?;
-    let (name, value) = all.pop()?;
-    (all.is_empty() && name.starts_with('$')).then_some((name, value))
-}
-
 fn of_returned(value: &RawValue) -> WorkError {
     let Ok(error) = serde_json::from_str::<ReturnedError<'_>>(value.get()) else {
         let message = "the target's $error must have code and message, and may have details and \
@@ -122,6 +112,7 @@ fn of_raised(target: &Target, text: &str, quotes_crashes: bool) -> WorkError {
         .take(STACK_TRACE_CHARS_MAX)
         .collect();
     tracing::warn!(
+        target = %target.function,
         error_type = raised.error_type,
         stack_trace,
         "the target raised an error"

@@ -17,6 +17,13 @@ use crate::targets::TargetSettings;
 
 const COPY: &str = "functions.json";
 
+/// The functions of a valid file.
+pub(super) struct Functions {
+    pub(super) entries: Vec<Entry>,
+    /// Their targets, each once.
+    pub(super) targets: Vec<TargetSettings>,
+}
+
 pub(super) struct FunctionsFile {
     path: PathBuf,
     directory: TemporaryDirectory,
@@ -44,7 +51,7 @@ impl FunctionsFile {
     /// # Errors
     ///
     /// When the file cannot be read or copied, and with all errors in it.
-    pub(super) fn open(path: &Path) -> Result<(Self, Vec<TargetSettings>), FileError> {
+    pub(super) fn open(path: &Path) -> Result<(Self, Functions), FileError> {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let failed = |error: io::Error| FileError {
             path: path.clone(),
@@ -59,8 +66,8 @@ impl FunctionsFile {
             modified,
             content,
         };
-        let targets = file.accept()?;
-        Ok((file, targets))
+        let functions = file.accept()?;
+        Ok((file, functions))
     }
 
     /// The copy that the functions read.
@@ -78,13 +85,13 @@ impl FunctionsFile {
         self.directory.0.clone()
     }
 
-    /// The targets when the file has changed since the last call. A file that is missing has not
+    /// The functions when the file has changed since the last call. A file that is missing has not
     /// changed: an editor may be about to write it.
     ///
     /// # Errors
     ///
     /// With all errors in the changed file, once. The copy stays as it was.
-    pub(super) fn changed(&mut self) -> Option<Result<Vec<TargetSettings>, FileError>> {
+    pub(super) fn changed(&mut self) -> Option<Result<Functions, FileError>> {
         let modified = modified(&self.path);
         if modified == self.modified {
             return None;
@@ -99,14 +106,14 @@ impl FunctionsFile {
     }
 
     /// Replaces the copy by the last content.
-    fn accept(&self) -> Result<Vec<TargetSettings>, FileError> {
-        let targets = targets(&self.content).map_err(|errors| self.error(errors))?;
+    fn accept(&self) -> Result<Functions, FileError> {
+        let functions = functions(&self.content).map_err(|errors| self.error(errors))?;
         // Renamed, so that no process reads half of it.
         let new = self.directory.0.join("functions.new.json");
         fs::write(&new, &self.content)
             .and_then(|()| fs::rename(new, self.copy()))
             .map_err(|error| self.error(vec![format!("cannot be copied: {error}")]))?;
-        Ok(targets)
+        Ok(functions)
     }
 
     fn error(&self, errors: Vec<String>) -> FileError {
@@ -121,7 +128,7 @@ fn modified(path: &Path) -> Option<SystemTime> {
     fs::metadata(path).and_then(|file| file.modified()).ok()
 }
 
-fn targets(content: &[u8]) -> Result<Vec<TargetSettings>, Vec<String>> {
+fn functions(content: &[u8]) -> Result<Functions, Vec<String>> {
     let text = std::str::from_utf8(content).map_err(|_| vec!["must be UTF-8".to_owned()])?;
     let described = |errors: Vec<FieldError>| -> Vec<_> {
         // The pointer of the whole file is empty.
@@ -134,11 +141,11 @@ fn targets(content: &[u8]) -> Result<Vec<TargetSettings>, Vec<String>> {
     };
     let entries = file::read(text).map_err(described)?;
     let errors = schema_errors(&entries);
-    if errors.is_empty() {
-        by_lambda_function(&entries)
-    } else {
-        Err(described(errors))
+    if !errors.is_empty() {
+        return Err(described(errors));
     }
+    let targets = by_lambda_function(&entries)?;
+    Ok(Functions { entries, targets })
 }
 
 /// Several versions may have one Lambda function, which then runs as one target.
@@ -151,7 +158,7 @@ fn by_lambda_function(entries: &[Entry]) -> Result<Vec<TargetSettings>, Vec<Stri
         let settings = TargetSettings {
             name: entry.name.to_owned(),
             version: entry.version.to_owned(),
-            lambda_function: target.function.to_string(),
+            lambda_function: target.function.clone(),
             timeout: entry.attempt_timeout,
             local: target.local.clone(),
         };

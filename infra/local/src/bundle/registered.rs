@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use crate::bundle::functions_file::{FileError, FunctionsFile};
+use crate::bundle::functions_file::{FileError, Functions, FunctionsFile};
 use crate::bundle::{StartError, address, listen};
 use crate::guard::Allowed;
 use crate::targets::{TargetSettings, Targets};
@@ -31,10 +31,14 @@ impl Registered {
     ///
     /// When the file cannot be used, with all errors in it, or the targets cannot be served.
     pub async fn start(file: &Path, allowed: Allowed) -> Result<Self, StartError> {
-        let (file, settings) = FunctionsFile::open(file)?;
+        let (file, functions) = FunctionsFile::open(file)?;
         let targets = Targets::new(file.base(), file.directory()).map_err(StartError::Targets)?;
         let targets = Arc::new(targets);
-        targets.replace(settings.clone());
+        let Functions {
+            entries,
+            targets: settings,
+        } = functions;
+        targets.replace(settings.clone(), entries);
         let listener = listen(0).await?;
         let endpoint = format!("http://{}", address(&listener)?);
         let serving = Arc::clone(&targets).serve(listener, allowed);
@@ -72,8 +76,9 @@ impl Registered {
         loop {
             tokio::time::sleep(FILE_POLL_INTERVAL).await;
             if let Some(changed) = self.file.changed() {
-                self.settings = changed?;
-                self.targets.replace(self.settings.clone());
+                let Functions { entries, targets } = changed?;
+                self.settings.clone_from(&targets);
+                self.targets.replace(targets, entries);
                 return Ok(());
             }
         }

@@ -15,7 +15,7 @@ use crate::client::http_client;
 use crate::function::remote::invocations_url;
 use crate::function::runtime_api::read;
 use crate::function::{FunctionError, PAYLOAD_MAX_BYTES};
-use crate::targets::{Backend, Target, Targets, bare_name};
+use crate::targets::{Backend, Target, Targets};
 
 /// What a throttled caller is asked to wait. A busy process may become idle at any time.
 const RETRY_AFTER_SECS: u16 = 1;
@@ -25,9 +25,12 @@ const FORWARDED_HEADERS: [&str; 5] = [
     "content-type",
     "retry-after",
     "x-amz-executed-version",
-    "x-amz-function-error",
+    FUNCTION_ERROR,
     "x-amzn-errortype",
 ];
+
+/// In the response of a function that failed.
+const FUNCTION_ERROR: &str = "x-amz-function-error";
 
 #[derive(Clone)]
 struct Api {
@@ -55,11 +58,17 @@ async fn invoke(
         })?;
         let event = event(&headers, request.into_body()).await?;
         match backend {
-            Backend::Processes(target) => match target.invoke_or_throttle(event).await {
-                Ok(response) => Ok((INVOKED, response).into_response()),
+            Backend::Processes(target) => match target.invoke_or_throttle(event.clone()).await {
+                Ok(response) => {
+                    api.targets.check_result(&event, &response);
+                    Ok((INVOKED, response).into_response())
+                }
                 Err(error) => failed(&error),
             },
-            Backend::Endpoint(endpoint) => forward(&api.client, &endpoint, &function, event).await,
+            Backend::Endpoint(endpoint) => {
+                let url = invocations_url(&endpoint, settings.lambda_function.name());
+                forward(&api, &endpoint, url, event).await
+            }
             Backend::Missing => Err(InvokeError::not_found(format!(
                 "the target of {} {} cannot run on this machine: its member \"lambda\" needs \
                  \"local\": {{\"command\": [...]}} next to it",
@@ -107,7 +116,7 @@ fn failed(error: &FunctionError) -> Result<Response, InvokeError> {
             } => "Handled",
             _ => "Unhandled",
         };
-        let failed = [("x-amz-function-error", kind)];
+        let failed = [(FUNCTION_ERROR, kind)];
         return Ok((INVOKED, failed, document).into_response());
     }
     Err(match error {
@@ -121,20 +130,18 @@ fn failed(error: &FunctionError) -> Result<Response, InvokeError> {
     })
 }
 
-/// By the bare name: neither SAM nor cargo-lambda has aliases, versions or accounts.
 async fn forward(
-    client: &reqwest::Client,
+    api: &Api,
     endpoint: &str,
-    function: &str,
+    url: String,
     event: Bytes,
 ) -> Result<Response, InvokeError> {
     let unreachable = |error| {
         let message = format!("{endpoint} did not answer");
-        tracing::warn!(function, endpoint, %error, "a target's endpoint did not answer");
+        tracing::warn!(endpoint, %error, "a target's endpoint did not answer");
         InvokeError::service(message)
     };
-    let url = invocations_url(endpoint, bare_name(function));
-    let sent = client.post(url).body(event).send().await;
+    let sent = api.client.post(url).body(event.clone()).send().await;
     let mut answered = sent.map_err(unreachable)?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = answered.status();
@@ -143,7 +150,11 @@ async fn forward(
             response.headers_mut().insert(name, value);
         }
     }
-    *response.body_mut() = answered.bytes().await.map_err(unreachable)?.into();
+    let body = answered.bytes().await.map_err(unreachable)?;
+    if response.status().is_success() && !response.headers().contains_key(FUNCTION_ERROR) {
+        api.targets.check_result(&event, &body);
+    }
+    *response.body_mut() = body.into();
     Ok(response)
 }
 

@@ -46,7 +46,7 @@ impl Api {
     /// The directory is that of the functions file and of the runtimes.
     pub(crate) async fn open(directory: PathBuf, targets: Vec<TargetSettings>) -> Self {
         let all = Arc::new(Targets::new(directory.clone(), directory).unwrap());
-        all.replace(targets);
+        all.replace(targets, Vec::new());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let serving = Arc::clone(&all).serve(listener, Allowed::default());
@@ -122,7 +122,7 @@ pub(crate) fn target(
     TargetSettings {
         name: "image.resize".to_owned(),
         version: "1.2.0".to_owned(),
-        lambda_function: lambda_function.to_owned(),
+        lambda_function: lambda_function.parse().unwrap(),
         timeout: Duration::from_secs(20),
         local: local.into(),
     }

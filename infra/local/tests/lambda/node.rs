@@ -50,23 +50,28 @@ async fn api(test: &str, handlers: &[&str]) -> Api {
     let targets = handlers.iter().map(|handler| TargetSettings {
         timeout: Duration::from_secs(20),
         ..target(
-            handler,
+            &lambda_function(handler),
             command(&["node", "$FERRY_RUNTIMES/node.mjs", handler]),
         )
     });
     Api::open(directory, targets.collect()).await
 }
 
+/// A name for the Lambda function of a handler.
+fn lambda_function(handler: &str) -> String {
+    handler.replace('.', "-")
+}
+
 #[tokio::test]
 async fn a_handler_gets_the_event_and_returns_its_response() {
     let api = api("node_response", &["app.handler"]).await;
     for event in [json!({"key": ["ä", 1.5, null]}), json!({}), json!([])] {
-        assert_eq!(api.invoke("app.handler", &event).await.body, event);
+        assert_eq!(api.invoke("app-handler", &event).await.body, event);
     }
-    let nothing = api.invoke("app.handler", &json!({"nothing": true})).await;
+    let nothing = api.invoke("app-handler", &json!({"nothing": true})).await;
     assert_eq!((nothing.status, nothing.body), (200, json!(null)));
-    let context = api.invoke("app.handler", &json!({"context": true})).await;
-    assert_eq!(context.body["functionName"], "app.handler");
+    let context = api.invoke("app-handler", &json!({"context": true})).await;
+    assert_eq!(context.body["functionName"], "app-handler");
     assert_eq!(context.body["awsRequestId"].as_str().unwrap().len(), 36);
     let remaining = context.body["remaining"].as_i64().unwrap();
     assert!((1..=20_000).contains(&remaining), "{remaining}");
@@ -87,7 +92,7 @@ async fn handlers_are_exports_of_modules_of_either_kind_and_styles_are_lambdas()
     let api = api("node_kinds", &names).await;
     for (name, response) in expected {
         for _ in 0..2 {
-            let invoked = api.invoke(name, &json!({"n": 1})).await;
+            let invoked = api.invoke(&lambda_function(name), &json!({"n": 1})).await;
             assert_eq!((invoked.status, invoked.failed), (200, None), "{name}");
             assert_eq!(invoked.body, response, "{name}");
         }
@@ -99,7 +104,7 @@ async fn handlers_are_exports_of_modules_of_either_kind_and_styles_are_lambdas()
 async fn an_error_has_its_type_its_message_and_its_stack() {
     let api = api("node_errors", &["app.handler", "app.refusing"]).await;
     let failed = api
-        .invoke("app.handler", &json!({"fail": "too wide"}))
+        .invoke("app-handler", &json!({"fail": "too wide"}))
         .await;
     assert_eq!(failed.function_error(), "RangeError");
     assert_eq!(failed.error_message(), "too wide");
@@ -130,10 +135,10 @@ async fn an_error_has_its_type_its_message_and_its_stack() {
         ),
         ("app.refusing", json!({}), "TypeError", "no"),
     ] {
-        let failed = api.invoke(handler, &event).await;
+        let failed = api.invoke(&lambda_function(handler), &event).await;
         assert_eq!(failed.function_error(), error_type, "{event}");
         assert!(failed.error_message().contains(message), "{failed:?}");
-        assert_eq!(api.invoke("app.handler", &json!(1)).await.body, 1);
+        assert_eq!(api.invoke("app-handler", &json!(1)).await.body, 1);
     }
     api.targets.stop().await;
 }
@@ -148,7 +153,7 @@ async fn a_handler_that_cannot_be_loaded_fails_each_invocation_with_the_reason()
     ];
     let api = api("node_init", &expected.map(|(name, ..)| name)).await;
     for (name, error_type, message) in expected {
-        let failed = api.invoke(name, &json!({})).await;
+        let failed = api.invoke(&lambda_function(name), &json!({})).await;
         assert_eq!(failed.function_error(), error_type, "{failed:?}");
         assert!(failed.error_message().contains(message), "{failed:?}");
     }

@@ -144,13 +144,15 @@ async fn the_targets_of_the_functions_file_are_listed_at_the_start_and_after_a_c
 }
 
 /// Runs a registered function with this command, in a directory of the test.
-async fn run(test: &str, command: &[&str], arguments: &Value) -> Output {
+/// Its result should have this `type`.
+async fn run(test: &str, command: &[&str], arguments: &Value, result_type: &str) -> Output {
     let directory = invoke_api::directory(test);
     let functions = json!({"format": 1, "functions": [{
         "name": "image.resize",
         "version": "1.2.0",
         "description": "Resizes an image.",
         "arguments_schema": {"type": "object", "required": ["width"]},
+        "result_schema": {"properties": {"type": {"const": result_type}}},
         "target": {"lambda": {"function": "image-resize"}, "local": {"command": command}},
     }]});
     let [file, input] = ["functions.json", "arguments.json"].map(|name| directory.join(name));
@@ -165,7 +167,13 @@ async fn run(test: &str, command: &[&str], arguments: &Value) -> Output {
 async fn the_run_command_invokes_a_target_and_prints_its_result_alone() {
     let probe = probe::binary().display().to_string();
     let command = ["sh", "-c", "echo resizing; exec \"$0\"", &probe];
-    let output = run("run_target", &command, &json!({"width": 1.5})).await;
+    let output = run(
+        "run_target",
+        &command,
+        &json!({"width": 1.5}),
+        "ferry.attempt",
+    )
+    .await;
     let event: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(event["type"], "ferry.attempt");
     let data = &event["data"];
@@ -175,6 +183,18 @@ async fn the_run_command_invokes_a_target_and_prints_its_result_alone() {
     assert_eq!(data["arguments"], json!({"width": 1.5}));
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(stderr, "image.resize: resizing\n");
+}
+
+#[tokio::test]
+async fn a_result_that_does_not_match_its_schema_is_a_warning() {
+    let probe = probe::binary().display().to_string();
+    let output = run("run_result", &[&probe], &json!({"width": 1}), "resized").await;
+    assert!(output.status.success());
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(result["type"], "ferry.attempt");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let warning = "the result does not match result_schema: /type must be \"resized\"";
+    assert!(stderr.contains(warning), "{stderr}");
 }
 
 #[tokio::test]
@@ -203,7 +223,7 @@ async fn the_run_command_says_why_a_target_failed_or_did_not_start() {
         ),
         (&[&*probe], json!({}), "INVALID_ARGUMENTS: /arguments/width"),
     ] {
-        let output = run("run_failing", command, &arguments).await;
+        let output = run("run_failing", command, &arguments, "ferry.attempt").await;
         assert_eq!(output.status.code(), Some(1));
         assert!(output.stdout.is_empty());
         let stderr = String::from_utf8(output.stderr).unwrap();

@@ -238,7 +238,7 @@ async fn a_changed_target_gets_new_processes_and_a_busy_one_ends_after_its_invoc
         timeout: Duration::from_secs(19),
         ..changed
     };
-    api.targets.replace(vec![kept, changed]);
+    api.targets.replace(vec![kept, changed], Vec::new());
     let invocation = api.begin("kept", &listener.hold("again"));
     assert_eq!(listener.accept().await.process_id, process_ids[0]);
     invocation.await.unwrap();

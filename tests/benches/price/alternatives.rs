@@ -3,7 +3,8 @@
 //!
 //! The work: accept a request over an HTTP API and answer with an id; run the work once in the
 //! user's function; answer polls with state or result; post one signed callback. Everything
-//! succeeds at the first attempt, and payloads are small. Nothing here is measured. Logs, starts,
+//! succeeds at the first attempt, and payloads are small. A target's function is left out: each of
+//! the services invokes it or runs it as its own step. Nothing here is measured. Logs, starts,
 //! outgoing data and secrets are left out of all, because they cost the same everywhere.
 //!
 //! Every poll needs a function, since an HTTP API [cannot read][integrations] from any of these
@@ -128,7 +129,7 @@ impl Work<'_> {
     fn lambda_durable_functions(&self) -> Alternative {
         let operations = 2.0 + self.mix.callbacks;
         let gigabytes = (2.0 * self.payload_kb() + 0.5 * self.mix.callbacks) * KB;
-        let millis = self.work_ms() + self.mix.callbacks * self.callback_ms() + DURABLE_MS;
+        let millis = self.function_ms() + self.mix.callbacks * self.callback_ms() + DURABLE_MS;
         Alternative {
             name: "Lambda durable functions",
             parts: vec![
@@ -196,6 +197,9 @@ impl Work<'_> {
     }
 
     fn work_function(&self) -> f64 {
+        if self.mix.target {
+            return 0.0;
+        }
         self.function((self.work_ms(), WORKER_MB))
     }
 
@@ -212,6 +216,11 @@ impl Work<'_> {
 
     fn work_ms(&self) -> f64 {
         number(self.mix.work_ms()) + FUNCTION_MS
+    }
+
+    /// The work's part of a function's duration that is not a target's own.
+    fn function_ms(&self) -> f64 {
+        if self.mix.target { 0.0 } else { self.work_ms() }
     }
 
     fn callback_ms(&self) -> f64 {

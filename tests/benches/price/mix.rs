@@ -13,13 +13,15 @@ use tests::benchmark::number;
 use tests::logs::Logs;
 use tests::metered::{Metered, MeteredBundle, MeteredServices};
 use tests::samples::incompressible;
+use tests::target::{FunctionsFile, Reply, Targets, resize};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::bill::{Bill, Counted};
 
-/// The size of the arguments of `demo.countdown`.
+/// The sizes of the arguments of `demo.countdown` and of the registered function.
 const COUNTDOWN_BYTES: usize = 25;
+const TARGET_BYTES: usize = 15;
 
 /// How operations are submitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,8 +49,12 @@ pub(crate) struct Mix {
     work_ms: u64,
     /// Runs work that takes no time instead, with arguments and results of these sizes, in bytes,
     /// in turn.
-    #[arg(long, value_delimiter = ',', conflicts_with = "work_ms")]
+    #[arg(long, value_delimiter = ',', conflicts_with_all = ["work_ms", "target"])]
     payload_bytes: Vec<usize>,
+    /// The work is the target of a registered function, for which the worker waits. What the
+    /// target's own function costs is left out: it is the same on every service.
+    #[arg(long)]
+    pub(crate) target: bool,
     /// The most processes of each function.
     #[arg(long, default_value_t = 4)]
     instances: usize,
@@ -70,12 +76,13 @@ impl fmt::Display for Mix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} operations of {:?} bytes and {} ms of work, polls each: {}, callbacks for {:.0} %; \
-             AWS answers in {} ms, receivers in {} ms; many at once: {}, in batches of up to {}, \
+            "{} operations of {:?} bytes and {} ms of work{}, polls each: {}, \
+             callbacks for {:.0} %; AWS answers in {} ms, receivers in {} ms; many at once: {}, in batches of up to {}, \
              by {} processes",
             self.operations,
             self.payload_bytes(),
             self.work_ms(),
+            if self.target { " by a target" } else { "" },
             self.polls,
             self.callbacks * 100.0,
             self.aws_ms,
@@ -97,6 +104,7 @@ impl Mix {
     /// The sizes of arguments, in bytes, in turn.
     pub(crate) fn payload_bytes(&self) -> &[usize] {
         match &*self.payload_bytes {
+            [] if self.target => &[TARGET_BYTES],
             [] => &[COUNTDOWN_BYTES],
             sizes => sizes,
         }
@@ -111,7 +119,11 @@ impl Mix {
         let logs = Logs::collect(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("price.log"));
         let metered = Metered::new(Duration::from_millis(self.aws_ms));
         let services = MeteredServices::start().await;
-        let running = services.bundle(metered, self.instances, batch_size).await;
+        let targets = self.targets().await;
+        let file = targets.as_ref().map(|targets| self.functions(targets));
+        let running = services
+            .bundle_with(file.as_ref(), metered, self.instances, batch_size)
+            .await;
         let (receiver, _server) = self.receiver().await;
         // First runs as many operations as are submitted at once, so that every process has
         // started. The price of a start is shared by far more operations than a mix has.
@@ -162,6 +174,21 @@ impl Mix {
             .await;
     }
 
+    async fn targets(&self) -> Option<Targets> {
+        let work = Duration::from_millis(self.work_ms);
+        if !self.target {
+            return None;
+        }
+        Some(Targets::start(move |_| Reply::After(work, "1".to_owned())).await)
+    }
+
+    fn functions(&self, targets: &Targets) -> FunctionsFile {
+        let mut function = resize();
+        function["timeout_seconds"] = json!(self.work_ms / 1000 + 60);
+        function["target"]["local"] = json!({"endpoint": targets.url});
+        FunctionsFile::new(&[function])
+    }
+
     async fn receiver(&self) -> (String, JoinSet<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
@@ -174,6 +201,9 @@ impl Mix {
 
     fn body(&self, operation: usize, receiver: &str) -> Value {
         let mut body = match &*self.payload_bytes {
+            [] if self.target => {
+                json!({"function": "image.resize", "arguments": {"key": "a.png"}})
+            }
             [] => {
                 let arguments = json!({"steps": 1, "step_ms": self.work_ms});
                 json!({"function": "demo.countdown", "arguments": arguments})

@@ -54,25 +54,24 @@ impl Kind {
 
 /// Functions of a full file.
 const REGISTERED: usize = 50;
+/// Arguments of each of them.
+pub(crate) const MEMBERS: usize = 10;
 
-/// Functions with ten arguments each.
-fn registered() -> Vec<Value> {
-    let function = |number: usize| {
-        let properties = (0..10).map(|member| {
-            let schema = json!({
-                "type": "string",
-                "minLength": 1,
-                "description": "Where to find the image in the bucket.",
-            });
-            (format!("member_{member}"), schema)
+/// A function of a full file.
+pub(crate) fn registered(number: usize) -> Value {
+    let properties = (0..MEMBERS).map(|member| {
+        let schema = json!({
+            "type": "string",
+            "minLength": 1,
+            "description": "Where to find the image in the bucket.",
         });
-        let mut function = resize();
-        function["name"] = json!(format!("image.resize_{number}"));
-        function["arguments_schema"]["properties"] = properties.collect();
-        function["arguments_schema"]["required"] = json!(["member_0"]);
-        function
-    };
-    (0..REGISTERED).map(function).collect()
+        (format!("member_{member}"), schema)
+    });
+    let mut function = resize();
+    function["name"] = json!(format!("image.resize_{number}"));
+    function["arguments_schema"]["properties"] = properties.collect();
+    function["arguments_schema"]["required"] = json!(["member_0"]);
+    function
 }
 
 /// The binaries of all kinds.
@@ -91,7 +90,7 @@ impl Kinds {
             directory: binaries(),
             python: with_python.then(Python::install),
             empty_file: FunctionsFile::new(&[]),
-            full_file: FunctionsFile::new(&registered()),
+            full_file: FunctionsFile::new(&(0..REGISTERED).map(registered).collect::<Vec<_>>()),
         }
     }
 

@@ -12,6 +12,7 @@
     reason = "a benchmark has no caller to return an error to"
 )]
 
+mod arguments;
 mod job;
 mod kind;
 mod process;
@@ -83,6 +84,7 @@ async fn main() {
     }
     logs.end();
     report.print(&kinds);
+    println!("\n{}", arguments::measure());
 }
 
 fn shuffle<T>(all: &mut [T], random: &SeededRandom) {

@@ -35,6 +35,7 @@ pub use crate::bundle::services::Services;
 
 use crate::bundle::functions::Functions;
 use crate::bundle::queues::Queues;
+use crate::bundle::registered::Changed;
 use crate::client::http_client;
 use crate::event_source::EventSource;
 use crate::function::Usage;
@@ -221,18 +222,25 @@ impl Bundle {
         }
     }
 
-    /// Waits until the functions file changes, and puts it into effect: processes of functions and
-    /// of changed targets are replaced as they become idle. Without a file it waits forever.
+    /// Waits until the functions file or a target's files change, and puts the change into effect:
+    /// processes of functions and of changed targets are replaced as they become idle. Returns the
+    /// targets that may differ. Without a functions file it waits forever.
     ///
     /// # Errors
     ///
-    /// When the changed file cannot be used; its errors are returned once.
-    pub async fn reload(&mut self) -> Result<(), ReloadError> {
+    /// When the changed functions file cannot be used; its errors are returned once.
+    pub async fn reload(&mut self) -> Result<Vec<TargetSettings>, ReloadError> {
         let Some(registered) = &mut self.registered else {
             return std::future::pending().await;
         };
-        registered.change().await?;
-        self.functions.renew().await.map_err(ReloadError::Functions)
+        match registered.change().await? {
+            Changed::Targets(targets) => Ok(targets),
+            Changed::Functions => {
+                let renewed = self.functions.renew().await;
+                renewed.map_err(ReloadError::Functions)?;
+                Ok(registered.targets().to_vec())
+            }
+        }
     }
 
     /// By function name.

@@ -1,6 +1,7 @@
 //! The targets of registered functions: on AWS Lambda functions of the operator's, on this machine
 //! processes of their handlers, behind Lambda's Invoke API.
 
+mod files;
 mod invoke_api;
 mod results;
 
@@ -10,7 +11,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use shared::catalogue::{Entry, LambdaFunction, LocalTarget};
 use tokio::net::TcpListener;
@@ -67,8 +68,8 @@ impl fmt::Display for TargetSettings {
 /// All targets. Dropping it kills their processes.
 #[derive(Debug)]
 pub struct Targets {
-    /// The directory of the functions file.
-    base: PathBuf,
+    /// Absolute.
+    functions_file: PathBuf,
     runtimes: PathBuf,
     by_lambda_function: Mutex<HashMap<String, Target>>,
     /// The functions whose results are checked.
@@ -81,6 +82,8 @@ pub struct Targets {
 struct Target {
     settings: TargetSettings,
     backend: Backend,
+    /// The newest file of a command's directory.
+    modified: Option<SystemTime>,
 }
 
 #[derive(Debug, Clone)]
@@ -91,17 +94,17 @@ enum Backend {
 }
 
 impl Targets {
-    /// `base` is the directory of the functions file. The runtimes that come with this program are
-    /// written to the directory `runtimes`.
+    /// Directories of targets are relative to that of the functions file. The runtimes that come with
+    /// this program are written to the directory `runtimes`.
     ///
     /// # Errors
     ///
     /// When a runtime cannot be written.
-    pub fn new(base: PathBuf, runtimes: PathBuf) -> io::Result<Self> {
+    pub fn new(functions_file: PathBuf, runtimes: PathBuf) -> io::Result<Self> {
         let (name, text) = NODE_RUNTIME;
         std::fs::write(runtimes.join(name), text)?;
         Ok(Self {
-            base,
+            functions_file,
             runtimes,
             by_lambda_function: Mutex::default(),
             entries: Mutex::default(),
@@ -131,6 +134,40 @@ impl Targets {
         }
     }
 
+    /// Replaces the targets whose files have changed, as [`Targets::replace`] does, and returns them.
+    #[must_use]
+    pub fn replace_changed(&self) -> Vec<TargetSettings> {
+        let mut targets = lock(&self.by_lambda_function);
+        // Many targets may have one directory.
+        let mut modified = HashMap::new();
+        let mut changed = Vec::new();
+        for target in targets.values_mut() {
+            let Some(directory) = self.directory(&target.settings) else {
+                continue;
+            };
+            let modified = *modified
+                .entry(directory)
+                .or_insert_with_key(|directory| files::modified(directory, &self.functions_file));
+            if modified != target.modified {
+                let new = self.target(target.settings.clone());
+                changed.push(target.settings.clone());
+                self.retire(Some(std::mem::replace(target, new)));
+            }
+        }
+        changed
+    }
+
+    /// The working directory of a command.
+    fn directory(&self, settings: &TargetSettings) -> Option<PathBuf> {
+        match settings.local.as_ref()? {
+            LocalTarget::Command { directory, .. } => {
+                let base = self.functions_file.parent()?;
+                Some(base.join(directory.as_deref().unwrap_or("")))
+            }
+            LocalTarget::Endpoint(_) => None,
+        }
+    }
+
     fn retire(&self, target: Option<Target>) {
         if let Some(Target {
             backend: Backend::Processes(function),
@@ -145,21 +182,29 @@ impl Targets {
     }
 
     fn target(&self, settings: TargetSettings) -> Target {
+        let directory = self.directory(&settings);
+        // Before a process reads them.
+        let modified = directory
+            .as_deref()
+            .and_then(|directory| files::modified(directory, &self.functions_file));
         let backend = match &settings.local {
             Some(LocalTarget::Command {
                 command,
-                directory,
                 environment,
+                ..
             }) => {
-                let directory = self.base.join(directory.as_deref().unwrap_or(""));
-                let command = self.command(command, directory);
+                let command = self.command(command, directory.unwrap_or_default());
                 let function = function(&settings, command, environment);
                 Backend::Processes(Arc::new(function))
             }
             Some(LocalTarget::Endpoint(endpoint)) => Backend::Endpoint(endpoint.clone()),
             None => Backend::Missing,
         };
-        Target { settings, backend }
+        Target {
+            settings,
+            backend,
+            modified,
+        }
     }
 
     fn command(&self, command: &[String], directory: PathBuf) -> FunctionCommand {

@@ -55,7 +55,7 @@ pub const HTTP_INSTANCES_MAX: usize = 100;
 pub const FUNCTIONS: [FunctionShape; 4] = [SUBMIT, STATUS, WORKER, CALLBACK];
 
 /// The variables that the program `local` passes on from its own environment to the functions.
-pub const PASSED_ON: [&str; 15] = [
+pub const PASSED_ON: [&str; 16] = [
     "AWS_LAMBDA_LOG_FORMAT",
     "AWS_LAMBDA_LOG_LEVEL",
     "CALLBACK_ALLOWED_NETWORKS",
@@ -68,6 +68,7 @@ pub const PASSED_ON: [&str; 15] = [
     "METRICS_NAMESPACE",
     "PUBLIC_URL",
     "SERVICE_NAME",
+    "TARGET_KEEP_ALIVE_SECONDS",
     "WAIT_SECONDS_MAX",
     "WEBHOOK_SECRETS",
     "WEBHOOK_SIGNATURE_VERSIONS",

@@ -17,14 +17,15 @@ use crate::targets::TargetSettings;
 
 const COPY: &str = "functions.json";
 
-/// The functions of a valid file.
-pub(super) struct Functions {
+/// What a valid file registers.
+pub(super) struct Content {
     pub(super) entries: Vec<Entry>,
     /// Their targets, each once.
     pub(super) targets: Vec<TargetSettings>,
 }
 
 pub(super) struct FunctionsFile {
+    /// Absolute.
     path: PathBuf,
     directory: TemporaryDirectory,
     /// When the last content was written.
@@ -51,7 +52,7 @@ impl FunctionsFile {
     /// # Errors
     ///
     /// When the file cannot be read or copied, and with all errors in it.
-    pub(super) fn open(path: &Path) -> Result<(Self, Functions), FileError> {
+    pub(super) fn open(path: &Path) -> Result<(Self, Content), FileError> {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let failed = |error: io::Error| FileError {
             path: path.clone(),
@@ -66,8 +67,8 @@ impl FunctionsFile {
             modified,
             content,
         };
-        let functions = file.accept()?;
-        Ok((file, functions))
+        let content = file.accept()?;
+        Ok((file, content))
     }
 
     /// The copy that the functions read.
@@ -75,9 +76,8 @@ impl FunctionsFile {
         self.directory.0.join(COPY)
     }
 
-    /// Relative directories of targets start here.
-    pub(super) fn base(&self) -> PathBuf {
-        self.path.parent().map(Path::to_owned).unwrap_or_default()
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// A directory for this process and its functions only.
@@ -91,7 +91,7 @@ impl FunctionsFile {
     /// # Errors
     ///
     /// With all errors in the changed file, once. The copy stays as it was.
-    pub(super) fn changed(&mut self) -> Option<Result<Functions, FileError>> {
+    pub(super) fn changed(&mut self) -> Option<Result<Content, FileError>> {
         let modified = modified(&self.path);
         if modified == self.modified {
             return None;
@@ -106,14 +106,14 @@ impl FunctionsFile {
     }
 
     /// Replaces the copy by the last content.
-    fn accept(&self) -> Result<Functions, FileError> {
-        let functions = functions(&self.content).map_err(|errors| self.error(errors))?;
+    fn accept(&self) -> Result<Content, FileError> {
+        let content = read(&self.content).map_err(|errors| self.error(errors))?;
         // Renamed, so that no process reads half of it.
         let new = self.directory.0.join("functions.new.json");
         fs::write(&new, &self.content)
             .and_then(|()| fs::rename(new, self.copy()))
             .map_err(|error| self.error(vec![format!("cannot be copied: {error}")]))?;
-        Ok(functions)
+        Ok(content)
     }
 
     fn error(&self, errors: Vec<String>) -> FileError {
@@ -128,24 +128,17 @@ fn modified(path: &Path) -> Option<SystemTime> {
     fs::metadata(path).and_then(|file| file.modified()).ok()
 }
 
-fn functions(content: &[u8]) -> Result<Functions, Vec<String>> {
+fn read(content: &[u8]) -> Result<Content, Vec<String>> {
     let text = std::str::from_utf8(content).map_err(|_| vec!["must be UTF-8".to_owned()])?;
-    let described = |errors: Vec<FieldError>| -> Vec<_> {
-        // The pointer of the whole file is empty.
-        let error = |FieldError { pointer, detail }| format!("{pointer} {detail}");
-        errors
-            .into_iter()
-            .map(error)
-            .map(|error| error.trim_start().to_owned())
-            .collect()
-    };
+    let described =
+        |errors: Vec<FieldError>| -> Vec<_> { errors.iter().map(ToString::to_string).collect() };
     let entries = file::read(text).map_err(described)?;
     let errors = schema_errors(&entries);
     if !errors.is_empty() {
         return Err(described(errors));
     }
     let targets = by_lambda_function(&entries)?;
-    Ok(Functions { entries, targets })
+    Ok(Content { entries, targets })
 }
 
 /// Several versions may have one Lambda function, which then runs as one target.

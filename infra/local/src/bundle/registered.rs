@@ -6,13 +6,20 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use crate::bundle::functions_file::{FileError, Functions, FunctionsFile};
+use crate::bundle::functions_file::{Content, FileError, FunctionsFile};
 use crate::bundle::{StartError, address, listen};
 use crate::guard::Allowed;
 use crate::targets::{TargetSettings, Targets};
 
-/// How often the functions file is checked for a change.
+/// How often the functions file and the targets' files are checked for changes.
 const FILE_POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+pub(super) enum Changed {
+    /// The functions file.
+    Functions,
+    /// Files of these targets.
+    Targets(Vec<TargetSettings>),
+}
 
 /// Registered functions. Dropping it kills the processes of their targets.
 pub struct Registered {
@@ -31,13 +38,14 @@ impl Registered {
     ///
     /// When the file cannot be used, with all errors in it, or the targets cannot be served.
     pub async fn start(file: &Path, allowed: Allowed) -> Result<Self, StartError> {
-        let (file, functions) = FunctionsFile::open(file)?;
-        let targets = Targets::new(file.base(), file.directory()).map_err(StartError::Targets)?;
+        let (file, content) = FunctionsFile::open(file)?;
+        let targets =
+            Targets::new(file.path().to_owned(), file.directory()).map_err(StartError::Targets)?;
         let targets = Arc::new(targets);
-        let Functions {
+        let Content {
             entries,
             targets: settings,
-        } = functions;
+        } = content;
         targets.replace(settings.clone(), entries);
         let listener = listen(0).await?;
         let endpoint = format!("http://{}", address(&listener)?);
@@ -71,15 +79,19 @@ impl Registered {
         &self.settings
     }
 
-    /// Waits until the file has changed, and replaces the targets.
-    pub(super) async fn change(&mut self) -> Result<(), FileError> {
+    /// Waits until the file or the files of a target have changed, and replaces the targets.
+    pub(super) async fn change(&mut self) -> Result<Changed, FileError> {
         loop {
             tokio::time::sleep(FILE_POLL_INTERVAL).await;
             if let Some(changed) = self.file.changed() {
-                let Functions { entries, targets } = changed?;
+                let Content { entries, targets } = changed?;
                 self.settings.clone_from(&targets);
                 self.targets.replace(targets, entries);
-                return Ok(());
+                return Ok(Changed::Functions);
+            }
+            let changed = self.targets.replace_changed();
+            if !changed.is_empty() {
+                return Ok(Changed::Targets(changed));
             }
         }
     }

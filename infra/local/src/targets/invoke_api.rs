@@ -52,7 +52,9 @@ async fn invoke(
     request: Request,
 ) -> Response {
     let invoked = async {
-        let Target { settings, backend } = api.targets.find(&function).ok_or_else(|| {
+        let Target {
+            settings, backend, ..
+        } = api.targets.find(&function).ok_or_else(|| {
             let message = format!("Function not found: {function} is in no target");
             InvokeError::not_found(message)
         })?;

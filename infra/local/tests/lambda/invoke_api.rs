@@ -45,7 +45,7 @@ pub(crate) struct Invoked {
 impl Api {
     /// The directory is that of the functions file and of the runtimes.
     pub(crate) async fn open(directory: PathBuf, targets: Vec<TargetSettings>) -> Self {
-        let all = Arc::new(Targets::new(directory.clone(), directory).unwrap());
+        let all = Arc::new(Targets::new(directory.join("functions.json"), directory).unwrap());
         all.replace(targets, Vec::new());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());

@@ -260,3 +260,36 @@ async fn a_changed_target_gets_new_processes_and_a_busy_one_ends_after_its_invoc
     .await;
     api.targets.stop().await;
 }
+
+#[tokio::test]
+async fn a_target_is_replaced_when_a_file_of_its_handler_has_changed() {
+    let listener = ProbeListener::open().await;
+    let directory = directory("changed_files");
+    for new in ["lib", ".venv", "__pycache__"] {
+        std::fs::create_dir(directory.join(new)).unwrap();
+    }
+    let later = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 33);
+    let write = |name: &str| {
+        let file = std::fs::File::create(directory.join(name)).unwrap();
+        file.set_modified(later).unwrap();
+    };
+    let settings = probe_target("resize");
+    let api = Api::open(directory.clone(), vec![settings.clone()]).await;
+    let process_id = async || {
+        let invocation = api.begin("resize", &listener.hold("invoked"));
+        let process_id = listener.accept().await.process_id;
+        invocation.await.unwrap();
+        process_id
+    };
+    let first = process_id().await;
+
+    for ignored in [".venv/app.py", "__pycache__/app.pyc", "functions.json"] {
+        write(ignored);
+        assert_eq!(api.targets.replace_changed(), [], "{ignored}");
+    }
+    assert_eq!(process_id().await, first);
+    write("lib/app.py");
+    assert_eq!(api.targets.replace_changed(), [settings]);
+    assert_eq!(api.targets.replace_changed(), []);
+    assert_ne!(process_id().await, first);
+}

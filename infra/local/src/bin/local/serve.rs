@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use local::bundle::{Bundle, HTTP_INSTANCES_MAX, Settings};
 use local::guard::Allowed;
+use local::targets::TargetSettings;
 use shared::clock::SystemClock;
 use shared::config::Environment;
 use shared::terminal::{visible, visible_lines};
@@ -91,12 +92,12 @@ pub(crate) async fn serve(arguments: ServeArguments, environment: &Environment) 
     };
     if let Some(Ok(())) = ready {
         println!("ready {}", bundle.url());
-        print_targets(&bundle);
+        print_targets(bundle.targets());
         loop {
             tokio::select! {
                 () = &mut interrupted => break,
                 reloaded = bundle.reload() => match reloaded {
-                    Ok(()) => print_targets(&bundle),
+                    Ok(targets) => print_targets(&targets),
                     Err(error) => {
                         eprintln!("error: {}", visible_lines(&error.to_string()));
                     }
@@ -108,8 +109,8 @@ pub(crate) async fn serve(arguments: ServeArguments, environment: &Environment) 
     ready.unwrap_or(Ok(()))
 }
 
-fn print_targets(bundle: &Bundle) {
-    for target in bundle.targets() {
+fn print_targets(targets: &[TargetSettings]) {
+    for target in targets {
         println!("target {}", visible(&target.to_string()));
     }
 }

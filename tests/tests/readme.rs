@@ -146,6 +146,11 @@ fn the_settings_have_the_bounds_of_the_code() {
             format!("{} to {}", bounds::LEASE_SECS_MIN, bounds::LEASE_SECS_MAX),
         ),
         (
+            "TARGET_KEEP_ALIVE_SECONDS",
+            bounds::TARGET_KEEP_ALIVE_SECS_DEFAULT.to_string(),
+            format!("1 to {}", bounds::TARGET_KEEP_ALIVE_SECS_MAX),
+        ),
+        (
             "FORRST_WAIT_SECONDS",
             bounds::FORRST_WAIT_SECS_DEFAULT.to_string(),
             format!("0 to {}", bounds::WAIT_SECS_MAX),

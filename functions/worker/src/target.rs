@@ -25,7 +25,9 @@ use shared::clock::Clock;
 use shared::config::{Environment, SettingError};
 use shared::domain::backoff::RetryPolicy;
 use shared::domain::json::Json;
-use shared::domain::limits::RESULT_BYTES_MAX;
+use shared::domain::limits::{
+    RESULT_BYTES_MAX, TARGET_KEEP_ALIVE_SECS_DEFAULT, TARGET_KEEP_ALIVE_SECS_MAX,
+};
 use shared::domain::operation::FailureCode;
 use shared::domain::time::Timestamp;
 use shared::metrics::{self, Metric, TARGET_CODES};
@@ -40,9 +42,6 @@ use self::error::{InvokeFailure, of_invoke};
 use self::outcome::outcome;
 use crate::thread::WorkEnd;
 use crate::work::WorkError;
-
-const KEEP_ALIVE_SECS_DEFAULT: u32 = 30;
-const KEEP_ALIVE_SECS_MAX: u32 = 300;
 
 /// The waits before another request when the target did not begin.
 const BACKOFF: RetryPolicy = RetryPolicy {
@@ -77,8 +76,8 @@ impl Targets {
     ) -> Result<Self, SettingError> {
         let keep_alive_secs = environment.number(
             "TARGET_KEEP_ALIVE_SECONDS",
-            1..=KEEP_ALIVE_SECS_MAX,
-            KEEP_ALIVE_SECS_DEFAULT,
+            1..=TARGET_KEEP_ALIVE_SECS_MAX,
+            TARGET_KEEP_ALIVE_SECS_DEFAULT,
         )?;
         Ok(Self {
             aws: aws.clone(),

@@ -100,6 +100,12 @@ pub const LEASE_SECS_MIN: u32 = 5;
 /// SQS limits the visibility timeout, which is renewed with the lease, to 12 hours. This is
 /// shorter, because a crash delays the operation by as long.
 pub const LEASE_SECS_MAX: u32 = 900;
+
+/// The interval of TCP keep-alive probes while the worker waits for a target, in seconds. NAT
+/// gateways drop connections that are silent for 350 s
+/// (<https://docs.aws.amazon.com/vpc/latest/userguide/nat-gateway-troubleshooting.html>).
+pub const TARGET_KEEP_ALIVE_SECS_DEFAULT: u32 = 30;
+pub const TARGET_KEEP_ALIVE_SECS_MAX: u32 = 300;
 /// Heartbeats in a lease: two may fail before it is lost.
 pub const HEARTBEATS_PER_LEASE: u32 = 3;
 /// Progress is written at most once in this time for an operation.

@@ -40,14 +40,19 @@ const PROBE_INTERVAL_MAX: Duration = Duration::from_secs(10);
 pub(super) struct TargetConnector(HttpsConnector<TcpConnector>);
 
 impl TargetConnector {
-    /// A silent connection is probed every `keep_alive`.
+    /// A silent connection is probed after `keep_alive`, and again at most every ten seconds.
     pub(super) fn new(tls: ClientConfig, keep_alive: Duration) -> Self {
+        let probe_interval = keep_alive.min(PROBE_INTERVAL_MAX);
         let mut tcp = TcpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(keep_alive));
-        tcp.set_keepalive_interval(Some(keep_alive.min(PROBE_INTERVAL_MAX)));
+        tcp.set_keepalive_interval(Some(probe_interval));
         tcp.set_keepalive_retries(Some(PROBES_MAX));
+        // Nothing is probed while a request is not acknowledged. Linux would repeat it for about
+        // 15 minutes.
+        #[cfg(target_os = "linux")]
+        tcp.set_tcp_user_timeout(Some(keep_alive + probe_interval * PROBES_MAX));
         Self(HttpsConnector::from((tcp, tls)))
     }
 

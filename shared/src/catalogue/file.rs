@@ -83,13 +83,11 @@ fn unreadable(error: &std::io::Error) -> SettingError {
 
 /// The first error, and how many more there are.
 fn summary(errors: &[FieldError]) -> String {
-    let Some(FieldError { pointer, detail }) = errors.first() else {
+    let Some(first) = errors.first() else {
         return "is not valid".to_owned();
     };
-    let first = format!("{pointer} {detail}");
-    let first = first.trim_start();
     match errors.len() {
-        1 => first.to_owned(),
+        1 => first.to_string(),
         count => format!("{first} (and {} more)", count - 1),
     }
 }

@@ -7,6 +7,7 @@
 use semver::Version;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use std::fmt;
 
 use crate::domain::json::{self, Json, push_token};
 use crate::domain::limits::{ERRORS_LISTED_MAX, FUNCTION_NAME_CHARS_MAX, VERSION_CHARS_MAX};
@@ -26,6 +27,17 @@ pub struct FieldError {
     pub pointer: String,
     /// Completes a sentence that begins with the pointer.
     pub detail: String,
+}
+
+/// A sentence.
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The pointer of the whole is empty.
+        if !self.pointer.is_empty() {
+            write!(f, "{} ", self.pointer)?;
+        }
+        f.write_str(&self.detail)
+    }
 }
 
 impl FieldError {

@@ -39,19 +39,16 @@ fn with(member: &str, value: Value) -> Value {
     function
 }
 
-fn lines(errors: Vec<FieldError>) -> Vec<String> {
-    errors
-        .into_iter()
-        .map(|FieldError { pointer, detail }| format!("{pointer} {detail}"))
-        .collect()
+fn lines(errors: &[FieldError]) -> Vec<String> {
+    errors.iter().map(ToString::to_string).collect()
 }
 
 /// Every error of a file, those inside its schemas included. An editor accepts and refuses the same
 /// files.
 fn errors(text: &str) -> Vec<String> {
     let errors = match read(text) {
-        Ok(entries) => lines(schema_errors(&entries)),
-        Err(errors) => lines(errors),
+        Ok(entries) => lines(&schema_errors(&entries)),
+        Err(errors) => lines(&errors),
     };
     editor_schema::assert_agrees(text, &errors);
     errors

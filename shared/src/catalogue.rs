@@ -19,6 +19,7 @@ use semver::Version;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use serde_path_to_error::Segment;
 
 pub use self::target::{LambdaFunction, LocalTarget, Target, reserved_member};
@@ -132,9 +133,11 @@ enum Form {
         arguments_schema: fn() -> Json,
         result_schema: fn() -> Json,
     },
+    /// The schemas as the file has them: most functions of a file are not called in one process, so
+    /// a start does not read inside of the schemas more than it has to.
     Registered {
-        arguments_schema: Json,
-        result_schema: Json,
+        arguments_schema: Box<RawValue>,
+        result_schema: Box<RawValue>,
         target: Target,
     },
 }
@@ -181,7 +184,7 @@ impl Entry {
             } => arguments_schema(),
             Form::Registered {
                 arguments_schema, ..
-            } => arguments_schema.clone(),
+            } => Json::compact(arguments_schema),
         }
     }
 
@@ -189,7 +192,7 @@ impl Entry {
     pub fn result_schema(&self) -> Json {
         match &self.form {
             Form::Compiled { result_schema, .. } => result_schema(),
-            Form::Registered { result_schema, .. } => result_schema.clone(),
+            Form::Registered { result_schema, .. } => Json::compact(result_schema),
         }
     }
 

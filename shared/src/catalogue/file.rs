@@ -19,7 +19,7 @@ use self::target::read_target;
 use super::{Catalogue, Entry, Form, SideEffect, Target};
 use crate::config::{Environment, SettingError};
 use crate::domain::backoff::RetryPolicy;
-use crate::domain::json::{self, Json, elements, members};
+use crate::domain::json::{self, Json, ObjectMembers, members};
 use crate::domain::limits::{
     DEADLINE_SECS_MAX, DEADLINE_SECS_MIN, INVOCATION_MARGIN, WORKER_TIMEOUT_SECS,
 };
@@ -115,8 +115,8 @@ pub fn read_all(text: &str) -> (Vec<(usize, Entry)>, Vec<FieldError>) {
         Err(errors) => return (Vec::new(), errors),
     };
     let (mut entries, mut errors) = (Vec::with_capacity(functions.len()), Vec::new());
-    for (index, raw) in functions.into_iter().enumerate() {
-        match read_function(&format!("/functions/{index}"), raw) {
+    for (index, ObjectMembers(members)) in functions.into_iter().enumerate() {
+        match read_function(&format!("/functions/{index}"), members) {
             Ok(entry) => {
                 errors.extend(repeated(&entry, index, &entries));
                 entries.push((index, entry));
@@ -128,12 +128,12 @@ pub fn read_all(text: &str) -> (Vec<(usize, Entry)>, Vec<FieldError>) {
 }
 
 /// The functions of a file whose own members are valid.
-fn read_file(text: &str) -> Result<Vec<&RawValue>, Vec<FieldError>> {
+fn read_file(text: &str) -> Result<Vec<ObjectMembers<'_>>, Vec<FieldError>> {
     let whole = |detail: String| vec![FieldError::new("", detail)];
     if text.len() > FILE_BYTES_MAX {
         return Err(whole(format!("must be at most {FILE_BYTES_MAX} bytes")));
     }
-    let raw: &RawValue = serde_json::from_str(text).map_err(|error| {
+    let ObjectMembers(members) = serde_json::from_str(text).map_err(|error| {
         whole(format!(
             "is not JSON at line {} column {}",
             error.line(),
@@ -141,7 +141,7 @@ fn read_file(text: &str) -> Result<Vec<&RawValue>, Vec<FieldError>> {
         ))
     })?;
     let mut fields = Fields::default();
-    let Some(mut file) = unique_members("", raw, &mut fields) else {
+    let Some(mut file) = unique_members("", members, &mut fields) else {
         return Err(fields.into_errors());
     };
     file.take_any("$schema");
@@ -150,16 +150,16 @@ fn read_file(text: &str) -> Result<Vec<&RawValue>, Vec<FieldError>> {
         .required(&mut file, "format")
         .and_then(|raw| fields.number("format", raw, 1..=1));
     let functions = fields.required(&mut file, "functions").and_then(|raw| {
-        if raw.get().starts_with('[') {
-            Ok(elements(raw, FUNCTIONS_MAX + 1))
-        } else {
-            Err(fields.reject("functions", "must be an array"))
+        if !raw.get().starts_with('[') {
+            return Err(fields.reject("functions", "must be an array"));
         }
+        serde_json::from_str(raw.get())
+            .map_err(|_| fields.reject("functions", "has a name that is not valid Unicode"))
     });
     file.reject_unknown(&mut fields);
     if functions
         .as_ref()
-        .is_ok_and(|all| all.len() > FUNCTIONS_MAX)
+        .is_ok_and(|all: &Vec<_>| all.len() > FUNCTIONS_MAX)
     {
         let detail = format!("must have at most {FUNCTIONS_MAX} elements");
         fields.reject("functions", detail);
@@ -183,9 +183,12 @@ fn repeated(entry: &Entry, index: usize, before: &[(usize, Entry)]) -> Option<Fi
     Some(FieldError::new(format!("/functions/{index}"), detail))
 }
 
-fn read_function(base: &str, raw: &RawValue) -> Result<Entry, Vec<FieldError>> {
+fn read_function(
+    base: &str,
+    members: Option<Vec<(String, &RawValue)>>,
+) -> Result<Entry, Vec<FieldError>> {
     let mut fields = Fields::at(base);
-    let Some(mut members) = unique_members(base, raw, &mut fields) else {
+    let Some(mut members) = unique_members(base, members, &mut fields) else {
         return Err(fields.into_errors());
     };
     members.take_any("$comment");
@@ -198,10 +201,10 @@ fn read_function(base: &str, raw: &RawValue) -> Result<Entry, Vec<FieldError>> {
         .and_then(|raw| read_description(&mut fields, raw));
     let arguments_schema = fields
         .required(&mut members, "arguments_schema")
-        .and_then(|raw| read_arguments_schema(base, &mut fields, raw));
+        .and_then(|raw| read_schema(base, "arguments_schema", &mut fields, raw));
     let result_schema = match members.take("result_schema") {
         Some(raw) => read_schema(base, "result_schema", &mut fields, raw),
-        None => Ok("true".parse().expect("a JSON value")),
+        None => Ok(RawValue::from_string("true".to_owned()).expect("a JSON value")),
     };
     let mut number = |name, bounds, default| match members.take(name) {
         Some(raw) => fields.number(name, raw, bounds),
@@ -274,8 +277,12 @@ fn read_function(base: &str, raw: &RawValue) -> Result<Entry, Vec<FieldError>> {
 }
 
 /// The members of an object that names each once.
-fn unique_members<'a>(base: &str, raw: &'a RawValue, fields: &mut Fields) -> Option<Members<'a>> {
-    let Some(members) = Members::of(raw) else {
+fn unique_members<'a>(
+    base: &str,
+    members: Option<Vec<(String, &'a RawValue)>>,
+    fields: &mut Fields,
+) -> Option<Members<'a>> {
+    let Some(members) = members.map(Members::new) else {
         fields.reject_at(base, "must be an object");
         return None;
     };
@@ -308,43 +315,48 @@ fn read_description(fields: &mut Fields, raw: &RawValue) -> Result<String, Inval
     Err(fields.reject("description", detail))
 }
 
-/// An object, whose schema says so: callers send their arguments as an object.
-fn read_arguments_schema(base: &str, fields: &mut Fields, raw: &RawValue) -> Result<Json, Invalid> {
-    const MEMBER: &str = "arguments_schema";
-    let schema = read_schema(base, MEMBER, fields, raw)?;
-    let kind = members(raw).and_then(|all| all.into_iter().find(|(name, _)| name == "type"));
-    if kind.is_some_and(|(_, kind)| kind.get() == r#""object""#) {
-        return Ok(schema);
-    }
-    Err(fields.reject_at(format!("{base}/{MEMBER}/type"), "must be \"object\""))
-}
-
+/// Reads of a schema only what its place in the file demands.
 fn read_schema(
     base: &str,
     member: &str,
     fields: &mut Fields,
     raw: &RawValue,
-) -> Result<Json, Invalid> {
-    let schema = Json::compact(raw);
-    if !schema.is_object() && !matches!(schema.as_str(), "true" | "false") {
+) -> Result<Box<RawValue>, Invalid> {
+    let is_object = raw.get().starts_with('{');
+    if !is_object && !matches!(raw.get(), "true" | "false") {
         return Err(fields.reject(member, "must be a JSON Schema"));
     }
-    let schema = fields.bound(&format!("{base}/{member}"), schema, SCHEMA_BYTES_MAX)?;
-    let named = members(raw).unwrap_or_default();
-    let dialect = named.into_iter().find(|(name, _)| name == "$schema");
+    let pointer = format!("{base}/{member}");
+    // White space does not count.
+    if raw.get().len() > SCHEMA_BYTES_MAX {
+        fields.bound(&pointer, Json::compact(raw), SCHEMA_BYTES_MAX)?;
+    }
+    let (mut dialect, mut kind) = (None, None);
+    for (name, value) in members(raw).unwrap_or_default() {
+        match name.as_str() {
+            "$schema" => dialect = dialect.or(Some(value)),
+            "type" => kind = kind.or(Some(value)),
+            _ => {}
+        }
+    }
     let is_known = |raw: &RawValue| {
         serde_json::from_str::<String>(raw.get())
             .is_ok_and(|dialect| dialect.trim_end_matches('#') == DIALECT)
     };
-    if dialect.is_some_and(|(_, dialect)| !is_known(dialect)) {
-        let pointer = format!("{base}/{member}/$schema");
-        return Err(fields.reject_at(pointer, format!("must be {DIALECT}")));
+    if dialect.is_some_and(|dialect| !is_known(dialect)) {
+        let detail = format!("must be {DIALECT}");
+        return Err(fields.reject_at(format!("{pointer}/$schema"), detail));
     }
-    Ok(schema)
+    // Callers send arguments as an object, and the schema says so.
+    let is_of_object = kind.is_some_and(|kind| kind.get() == r#""object""#);
+    if member == "arguments_schema" && !is_of_object {
+        return Err(fields.reject_at(format!("{pointer}/type"), "must be \"object\""));
+    }
+    Ok(raw.to_owned())
 }
 
 fn read_retry(base: &str, outer: &mut Fields, raw: &RawValue) -> Result<RetryPolicy, Invalid> {
-    let mut members = unique_members(base, raw, outer).ok_or(Invalid)?;
+    let mut members = unique_members(base, members(raw), outer).ok_or(Invalid)?;
     let mut fields = Fields::at(base);
     members.take_any("$comment");
     let mut secs = |name, default| match members.take(name) {

@@ -14,8 +14,8 @@ use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::{Deserializer as _, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Serialize};
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 pub use self::canonical::canonical;
@@ -61,19 +61,21 @@ impl Json {
     #[must_use]
     #[expect(clippy::missing_panics_doc, reason = "it cannot panic")]
     pub fn compact(raw: &RawValue) -> Self {
-        let mut text = String::with_capacity(raw.get().len());
-        let (mut in_string, mut escaped) = (false, false);
-        for character in raw.get().chars() {
+        let given = raw.get();
+        let mut text = String::with_capacity(given.len());
+        let (mut in_string, mut escaped, mut kept_to) = (false, false, 0);
+        for (index, byte) in given.bytes().enumerate() {
             if in_string {
-                in_string = escaped || character != '"';
-                escaped = !escaped && character == '\\';
-            } else if matches!(character, ' ' | '\t' | '\n' | '\r') {
-                continue;
+                in_string = escaped || byte != b'"';
+                escaped = !escaped && byte == b'\\';
+            } else if matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
+                text.push_str(&given[kept_to..index]);
+                kept_to = index + 1;
             } else {
-                in_string = character == '"';
+                in_string = byte == b'"';
             }
-            text.push(character);
         }
+        text.push_str(&given[kept_to..]);
         Self(RawValue::from_string(text).expect("JSON without white space is JSON"))
     }
 
@@ -252,26 +254,64 @@ pub fn push_token(pointer: &mut String, token: &str) {
 /// An object's members in order, duplicates included; `None` when a name is not valid Unicode.
 #[must_use]
 pub fn members(raw: &RawValue) -> Option<Vec<(String, &RawValue)>> {
-    struct Members;
+    let ObjectMembers(members) = serde_json::from_str(raw.get()).ok()?;
+    members
+}
 
-    impl<'de> Visitor<'de> for Members {
-        type Value = Vec<(String, &'de RawValue)>;
+/// What [`members`] returns, for values inside of others.
+pub struct ObjectMembers<'a>(pub Option<Vec<(String, &'a RawValue)>>);
 
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
+impl<'de: 'a, 'a> Deserialize<'de> for ObjectMembers<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(MembersVisitor)
+    }
+}
 
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut members = Vec::new();
-            while let Some(member) = map.next_entry()? {
-                members.push(member);
-            }
-            Ok(members)
-        }
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = ObjectMembers<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
     }
 
-    let mut deserializer = serde_json::Deserializer::from_str(raw.get());
-    deserializer.deserialize_map(Members).ok()
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
+        }
+        Ok(ObjectMembers(Some(members)))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(ObjectMembers(None))
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(ObjectMembers(None))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(ObjectMembers(None))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(ObjectMembers(None))
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(ObjectMembers(None))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(ObjectMembers(None))
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
+        Ok(ObjectMembers(None))
+    }
 }
 
 /// An array's first `count_max` elements in order; empty when the value is not an array.

@@ -74,8 +74,12 @@ impl<'a> Members<'a> {
     /// that is not valid Unicode.
     #[must_use]
     pub fn of(raw: &'a RawValue) -> Option<Self> {
-        let left = json::members(raw)?;
-        Some(Self { left })
+        json::members(raw).map(Self::new)
+    }
+
+    #[must_use]
+    pub const fn new(left: Vec<(String, &'a RawValue)>) -> Self {
+        Self { left }
     }
 
     /// A name that several members have.

@@ -8,6 +8,7 @@ use url::Url;
 
 use super::{merge, unique_members};
 use crate::catalogue::{LambdaFunction, LocalTarget};
+use crate::domain::json::members;
 use crate::request::{Fields, Invalid};
 
 pub(super) const PERMANENT_ERRORS_MAX: usize = 100;
@@ -21,7 +22,7 @@ pub(super) fn read_target(
     outer: &mut Fields,
     raw: &RawValue,
 ) -> Result<ReadTarget, Invalid> {
-    let mut members = unique_members(base, raw, outer).ok_or(Invalid)?;
+    let mut members = unique_members(base, members(raw), outer).ok_or(Invalid)?;
     let mut fields = Fields::at(base);
     members.take_any("$comment");
     let lambda = fields
@@ -40,7 +41,7 @@ fn read_lambda(
     outer: &mut Fields,
     raw: &RawValue,
 ) -> Result<(LambdaFunction, Vec<String>), Invalid> {
-    let mut members = unique_members(base, raw, outer).ok_or(Invalid)?;
+    let mut members = unique_members(base, members(raw), outer).ok_or(Invalid)?;
     let mut fields = Fields::at(base);
     members.take_any("$comment");
     let function = fields.required(&mut members, "function").and_then(|raw| {
@@ -63,7 +64,7 @@ fn read_lambda(
 }
 
 fn read_local(base: &str, outer: &mut Fields, raw: &RawValue) -> Result<LocalTarget, Invalid> {
-    let mut members = unique_members(base, raw, outer).ok_or(Invalid)?;
+    let mut members = unique_members(base, members(raw), outer).ok_or(Invalid)?;
     let mut fields = Fields::at(base);
     members.take_any("$comment");
     let read = match (members.take("command"), members.take("endpoint")) {

@@ -16,5 +16,6 @@ pub mod limits;
 pub mod network;
 pub mod operation;
 pub mod precondition;
+pub mod target_code;
 pub mod time;
 pub mod transition;

@@ -19,7 +19,7 @@ use metrics::{Label, Unit};
 use metrics_cloudwatch_embedded::{Builder, Collector};
 use serde_json::Value;
 
-pub use self::target_codes::TARGET_CODES;
+pub use self::target_codes::{TARGET_CODES, TARGET_PERMANENT, TARGET_RETRYABLE};
 use crate::config::{Environment, SettingError};
 use crate::domain::time::Timestamp;
 

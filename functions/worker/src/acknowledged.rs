@@ -1,4 +1,4 @@
-//! Deletes the messages that are done while others of their batch are still served.
+//! Deletes acknowledged messages while others of their batch are still served.
 //!
 //! The event source deletes them only when the invocation ends, which may be minutes later. Until
 //! then each would become visible after its lease and be received again, for a claim that is
@@ -14,14 +14,14 @@ use tokio::sync::Notify;
 
 use crate::Handler;
 
-/// The messages of a batch that are done and not deleted yet.
+/// The messages of a batch that are acknowledged and not deleted yet.
 #[derive(Default)]
-pub(crate) struct Settled<'a> {
+pub(crate) struct Acknowledged<'a> {
     messages: Mutex<Vec<&'a ReceivedMessage>>,
     added: Notify,
 }
 
-impl<'a> Settled<'a> {
+impl<'a> Acknowledged<'a> {
     pub(crate) fn push(&self, received: &'a ReceivedMessage) {
         self.messages().push(received);
         self.added.notify_one();
@@ -33,16 +33,19 @@ impl<'a> Settled<'a> {
 }
 
 impl Handler {
-    /// Deletes what is done, a heartbeat after the first of it was done and long before the end of
-    /// a lease: most batches end before that. The invocation drops this when it ends, and then the
-    /// event source deletes the rest. A message whose deletion fails is received again, and the
+    /// Deletes them a heartbeat after the first was acknowledged, long before the end of a lease:
+    /// most batches end before that. The invocation drops this when it ends, and then the event
+    /// source deletes the rest. A message whose deletion fails is received again, and the
     /// worker finds its operation ended.
-    pub(crate) async fn delete_while_others_are_served(&self, settled: &Settled<'_>) -> Infallible {
+    pub(crate) async fn delete_while_others_are_served(
+        &self,
+        acknowledged: &Acknowledged<'_>,
+    ) -> Infallible {
         let interval = self.lease / HEARTBEATS_PER_LEASE;
         loop {
-            settled.added.notified().await;
+            acknowledged.added.notified().await;
             self.clock.sleep_until(self.clock.now() + interval).await;
-            let done = std::mem::take(&mut *settled.messages());
+            let done = std::mem::take(&mut *acknowledged.messages());
             for queue in [&self.dispatch, &self.dead_letters] {
                 let handles: Vec<_> = done
                     .iter()
@@ -53,7 +56,10 @@ impl Handler {
                     continue;
                 }
                 if let Err(error) = queue.delete(&handles).await {
-                    tracing::warn!("messages not deleted; they come back: {}", chain(&error));
+                    tracing::warn!(
+                        "acknowledged messages could not be deleted before their batch ends: {}",
+                        chain(&error)
+                    );
                 }
             }
         }

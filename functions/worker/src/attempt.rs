@@ -73,8 +73,10 @@ impl Handler {
             Ok(input) => input,
             Err(error @ StoreError::Corrupt { .. }) => {
                 tracing::error!("the attempt fails: {}", chain(&error));
-                let error =
-                    OperationError::of(FailureCode::InternalError, "the arguments cannot be read");
+                let error = OperationError::of(
+                    FailureCode::InternalError,
+                    "the operation's payload cannot be read",
+                );
                 let outcome = AttemptOutcome::RetryableFailure(error);
                 return self.record_outcome(received, entry, &held, outcome).await;
             }

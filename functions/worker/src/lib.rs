@@ -5,13 +5,15 @@
 //! in the callback queue. Until then it comes back, and the worker that receives it continues where
 //! a crash stopped the last one. There is no sweeper.
 //!
-//! A message's path through [`Handler`]: `dispatch` claims its operation, `attempt` runs the
-//! work, `attempt::outcome` records how it ended, and `ended` sends the callback's wake-up and
-//! acknowledges. `absent` serves a message whose record is missing or another incarnation's;
+//! A message's path through [`Handler`]: `dispatch` claims its operation, `attempt` runs the work
+//! or waits for its `target`, `attempt::outcome` records how it ended, and `ended` sends the
+//! callback's wake-up and acknowledges. `acknowledged` deletes messages of a batch whose others
+//! are still served. `absent` serves a message whose record is missing or another incarnation's;
 //! `dead_letter` one from the dead-letter queue; `inspect` acts on a record without a claim, for
 //! `dead_letter` and for functions that this worker does not have. `received` returns messages.
 
 mod absent;
+mod acknowledged;
 mod attempt;
 mod context;
 mod dead_letter;
@@ -20,7 +22,6 @@ mod ended;
 mod inspect;
 mod received;
 mod retry;
-mod settled;
 mod target;
 mod thread;
 pub mod work;
@@ -43,8 +44,8 @@ use shared::queue::Queue;
 use shared::random::Random;
 use shared::store::Store;
 
+use crate::acknowledged::Acknowledged;
 pub use crate::context::{Clients, Context};
-use crate::settled::Settled;
 use crate::target::Targets;
 use crate::work::Runners;
 pub use crate::work::{Runner, Work, WorkError, run_by_name};
@@ -137,18 +138,18 @@ impl Handler {
         deadline: Timestamp,
     ) -> Result<SqsBatchResponse, BatchError> {
         let messages = received_messages(event, self.clock.now())?;
-        let settled = Settled::default();
+        let acknowledged = Acknowledged::default();
         let served = serve_batch(&messages, async |received| {
             let disposition = self.serve(received, deadline).await;
             if disposition == Disposition::Acknowledge {
-                settled.push(received);
+                acknowledged.push(received);
             }
             disposition
         });
         let response = tokio::select! {
             biased;
             response = served => response,
-            never = self.delete_while_others_are_served(&settled) => match never {},
+            never = self.delete_while_others_are_served(&acknowledged) => match never {},
         };
         if self.has_stuck_work.load(Ordering::Relaxed) {
             // Lambda counts one error for the batch. It counts as the caller's only if callers

@@ -15,7 +15,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_sdk_lambda::Client;
-use aws_sdk_lambda::config::retry::RetryConfig;
+use aws_sdk_lambda::config::retry::{ReconnectMode, RetryConfig};
 use aws_sdk_lambda::config::timeout::TimeoutConfig;
 use aws_sdk_lambda::primitives::Blob;
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
@@ -25,12 +25,9 @@ use shared::clock::Clock;
 use shared::config::{Environment, SettingError};
 use shared::domain::backoff::RetryPolicy;
 use shared::domain::json::Json;
-use shared::domain::limits::{
-    RESULT_BYTES_MAX, TARGET_KEEP_ALIVE_SECS_DEFAULT, TARGET_KEEP_ALIVE_SECS_MAX,
-};
-use shared::domain::operation::FailureCode;
+use shared::domain::limits::{TARGET_KEEP_ALIVE_SECS_DEFAULT, TARGET_KEEP_ALIVE_SECS_MAX};
 use shared::domain::time::Timestamp;
-use shared::metrics::{self, Metric, TARGET_CODES};
+use shared::metrics::{self, Metric, TARGET_CODES, TARGET_PERMANENT, TARGET_RETRYABLE};
 use shared::random::Random;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -161,9 +158,12 @@ impl Targets {
         let connector = SharedHttpConnector::new(TargetConnector::new(tls, self.keep_alive));
         let mut config = aws_sdk_lambda::config::Builder::from(self.aws.config())
             .http_client(aws::http_client(&connector))
-            // The attempt has the only time limit, and a second request is never the SDK's idea.
+            // The attempt has the only time limit, and a second request is never the SDK's idea. It
+            // has no connection to close after an error: each request has its own.
             .timeout_config(TimeoutConfig::disabled())
-            .retry_config(RetryConfig::disabled());
+            .retry_config(
+                RetryConfig::disabled().with_reconnect_mode(ReconnectMode::ReuseAllConnections),
+            );
         let endpoint = self.environment.optional("AWS_ENDPOINT_URL_LAMBDA");
         config.set_endpoint_url(endpoint.map(str::to_owned));
         Ok(self
@@ -172,17 +172,18 @@ impl Targets {
     }
 }
 
-/// Counts why a target did not complete an attempt. The code of an error that the target reports is
-/// its own, so such an error counts by whether another attempt may follow.
+/// Counts why a target did not complete an attempt. The target chooses the code of an error that it
+/// reports, so such an error counts by whether another attempt may follow.
 fn count_error(returned: &Result<Json, WorkError>) {
-    let code = match returned {
-        Ok(result) if result.len_bytes() > RESULT_BYTES_MAX => FailureCode::ResultTooLarge.as_str(),
-        Ok(_) => return,
-        Err(WorkError { error, retryable }) => {
-            let own = TARGET_CODES.into_iter().find(|own| *own == error.code);
-            own.unwrap_or(if *retryable { "RETRYABLE" } else { "PERMANENT" })
-        }
+    let Err(WorkError { error, retryable }) = returned else {
+        return;
     };
+    let code = TARGET_CODES.into_iter().find(|code| *code == error.code);
+    let code = code.unwrap_or(if *retryable {
+        TARGET_RETRYABLE
+    } else {
+        TARGET_PERMANENT
+    });
     metrics::count(Metric::TargetError(code));
 }
 

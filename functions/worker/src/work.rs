@@ -9,9 +9,10 @@ use std::sync::Arc;
 use serde::Serialize;
 use shared::catalogue::{ArgumentError, Catalogue, Entry, Function, Target, read_arguments};
 use shared::config::SettingError;
-use shared::domain::attempt::NotDeployed;
+use shared::domain::attempt::{NotDeployed, within_limit};
 use shared::domain::json::Json;
 use shared::domain::operation::{FailureCode, OperationError};
+use shared::domain::target_code::TargetCode;
 use shared::functions;
 use shared::queue::Dispatch;
 use shared::random::SystemRandom;
@@ -72,6 +73,20 @@ impl WorkError {
         Self {
             error: OperationError::new(&code, &message, Json::of(details).ok()),
             ..self
+        }
+    }
+
+    pub(crate) const fn permanent_of(error: OperationError) -> Self {
+        Self {
+            error,
+            retryable: false,
+        }
+    }
+
+    pub(crate) fn of_target(code: TargetCode, message: &str, retryable: bool) -> Self {
+        Self {
+            error: OperationError::new(code.as_str(), message, None),
+            retryable,
         }
     }
 
@@ -228,12 +243,13 @@ pub async fn run_by_name(
             ));
         }
     }
-    match deployed {
+    let result = match deployed {
         Deployed::Compiled(runner) => (runner.run)(arguments, context).await,
         Deployed::Registered(entry, target) => {
             invoke_once(entry, target, &arguments, &context).await
         }
-    }
+    }?;
+    within_limit(result).map_err(WorkError::permanent_of)
 }
 
 /// The first attempt of an operation that is nowhere recorded.

@@ -37,17 +37,29 @@ pub enum NotDeployed {
     Version,
 }
 
+/// The result of work.
+///
+/// # Errors
+///
+/// When it is too large to store.
+pub fn within_limit(result: Json) -> Result<Json, OperationError> {
+    let bytes = result.len_bytes();
+    if bytes <= RESULT_BYTES_MAX {
+        return Ok(result);
+    }
+    let message = format!("the result has {bytes} bytes; the limit is {RESULT_BYTES_MAX}");
+    Err(OperationError::of(FailureCode::ResultTooLarge, &message))
+}
+
 impl AttemptOutcome {
     /// The outcome of work that returned a result. One that is too large to store is a permanent
     /// failure: the next attempt would return it again.
     #[must_use]
     pub fn of_result(result: Json) -> Self {
-        let bytes = result.len_bytes();
-        if bytes <= RESULT_BYTES_MAX {
-            return Self::Completed(result);
+        match within_limit(result) {
+            Ok(result) => Self::Completed(result),
+            Err(error) => Self::PermanentFailure(error),
         }
-        let message = format!("the result has {bytes} bytes; the limit is {RESULT_BYTES_MAX}");
-        Self::PermanentFailure(OperationError::of(FailureCode::ResultTooLarge, &message))
     }
 
     /// The outcome of a claim by a worker that does not have the operation's function.

@@ -1,17 +1,23 @@
 //! The values of the dimension `code`.
 
-/// Why a target did not complete an attempt. A target chooses the code of an error that it reports,
-/// so such an error counts by whether another attempt may follow: as `PERMANENT` or `RETRYABLE`.
+use crate::domain::operation::FailureCode;
+use crate::domain::target_code::TargetCode;
+
+/// The values for errors whose code the target chose, by whether another attempt may follow.
+pub const TARGET_PERMANENT: &str = "PERMANENT";
+pub const TARGET_RETRYABLE: &str = "RETRYABLE";
+
+/// Why a target did not complete an attempt.
 pub const TARGET_CODES: [&str; 11] = [
-    "TARGET_CRASHED",
-    "TARGET_TIMED_OUT",
-    "TARGET_THROTTLED",
-    "TARGET_UNAVAILABLE",
-    "TARGET_UNREACHABLE",
-    "TARGET_LOST",
-    "TARGET_REFUSED",
-    "TARGET_ANSWER_INVALID",
-    "RESULT_TOO_LARGE",
-    "PERMANENT",
-    "RETRYABLE",
+    TargetCode::Crashed.as_str(),
+    TargetCode::TimedOut.as_str(),
+    TargetCode::Throttled.as_str(),
+    TargetCode::Unavailable.as_str(),
+    TargetCode::Unreachable.as_str(),
+    TargetCode::Lost.as_str(),
+    TargetCode::Refused.as_str(),
+    TargetCode::AnswerInvalid.as_str(),
+    FailureCode::ResultTooLarge.as_str(),
+    TARGET_PERMANENT,
+    TARGET_RETRYABLE,
 ];

@@ -6,6 +6,7 @@ use std::time::Duration;
 use aws_sdk_lambda::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_lambda::operation::invoke::InvokeError;
 use shared::catalogue::Target;
+use shared::domain::target_code::TargetCode;
 use shared::telemetry::chain;
 
 use super::connector::was_not_sent;
@@ -40,7 +41,11 @@ impl InvokeFailure {
 
 /// The target cannot be invoked until a permission, a function or a key changes.
 pub(super) fn unavailable() -> WorkError {
-    WorkError::retryable("TARGET_UNAVAILABLE", "the target cannot be invoked")
+    WorkError::of_target(
+        TargetCode::Unavailable,
+        "the target cannot be invoked",
+        true,
+    )
 }
 
 /// By the codes of the AWS Lambda API Reference, "Invoke".
@@ -58,7 +63,7 @@ pub(super) fn of_invoke(target: &Target, error: &SdkError<InvokeError>) -> Invok
                 chain(error)
             );
             let message = "the target could not be reached";
-            InvokeFailure::not_begun(WorkError::retryable("TARGET_UNREACHABLE", message))
+            InvokeFailure::not_begun(WorkError::of_target(TargetCode::Unreachable, message, true))
         }
         SdkError::ConstructionFailure(_) => {
             tracing::error!(
@@ -75,54 +80,63 @@ pub(super) fn of_invoke(target: &Target, error: &SdkError<InvokeError>) -> Invok
                 chain(error)
             );
             let message = "the connection to the target was lost; the target may have run";
-            InvokeFailure::Ended(WorkError::retryable("TARGET_LOST", message))
+            InvokeFailure::Ended(WorkError::of_target(TargetCode::Lost, message, true))
         }
     }
 }
 
+/// Codes of the AWS Lambda API Reference, "Invoke", of errors before the function starts. They pass:
+/// a function is being created or changed, or its network, file system or snapshot is not ready.
+/// `EFSIOException` is none of them: a function that runs reads and writes files.
+const NOT_READY: [&str; 7] = [
+    "ResourceConflictException",
+    "ResourceNotReadyException",
+    "SubnetIPAddressLimitReachedException",
+    "EC2",
+    "ENI",
+    "EFSMount",
+    "SnapStart",
+];
+
 fn of_service(target: &Target, error: &InvokeError, status: u16) -> InvokeFailure {
+    let target = &target.function;
     let code = error.code().unwrap_or("-");
-    match code {
-        "TooManyRequestsException" => {
-            tracing::info!(target = %target.function, "the target is throttled");
-            let message = "Lambda throttled the target; the attempt did not begin in time";
-            InvokeFailure::NotBegun {
-                error: WorkError::retryable("TARGET_THROTTLED", message),
-                retry_after: retry_after(error),
-            }
-        }
-        "ResourceConflictException" | "ResourceNotReadyException" => {
-            InvokeFailure::not_begun(unavailable())
-        }
-        _ if ["EC2", "ENI", "EFS", "SnapStart"]
-            .iter()
-            .any(|prefix| code.starts_with(prefix)) =>
-        {
-            InvokeFailure::not_begun(unavailable())
-        }
-        "RequestTooLargeException" | "RecursiveInvocationException" => {
-            tracing::error!(
-                target = %target.function,
-                code,
-                "the target refused the invocation"
-            );
-            let message = "the target refused the invocation";
-            InvokeFailure::Ended(WorkError::permanent("TARGET_REFUSED", message))
-        }
-        _ => {
-            // Access, existence, runtime and keys of the target; and an error of Lambda's own,
-            // after which the target may have run.
-            let request_id = error.meta().extra("aws_request_id").unwrap_or("-");
-            tracing::error!(
-                target = %target.function,
-                code,
-                status,
-                request_id,
-                "target cannot be invoked"
-            );
-            InvokeFailure::Ended(unavailable())
-        }
+    let lambda_request_id = error.meta().extra("aws_request_id").unwrap_or("-");
+    if code == "TooManyRequestsException" {
+        tracing::info!(%target, "the target is throttled");
+        let message = "the target is throttled; it did not begin in time";
+        return InvokeFailure::NotBegun {
+            error: WorkError::of_target(TargetCode::Throttled, message, true),
+            retry_after: retry_after(error),
+        };
     }
+    if NOT_READY.iter().any(|prefix| code.starts_with(prefix)) {
+        tracing::warn!(%target, code, status, lambda_request_id, "the target is not ready");
+        return InvokeFailure::not_begun(unavailable());
+    }
+    if matches!(
+        code,
+        "RequestTooLargeException" | "RecursiveInvocationException"
+    ) {
+        tracing::error!(%target, code, lambda_request_id, "the target refused the invocation");
+        let message = "the target refused the invocation";
+        return InvokeFailure::Ended(WorkError::of_target(TargetCode::Refused, message, false));
+    }
+    let needs_repair = status < 500 || code.starts_with("KMS") || code.starts_with("Invalid");
+    if needs_repair && code != "EFSIOException" {
+        // Access, existence, runtime, code and keys of the target.
+        tracing::error!(%target, code, status, lambda_request_id, "target cannot be invoked");
+        return InvokeFailure::Ended(unavailable());
+    }
+    tracing::error!(
+        %target,
+        code,
+        status,
+        lambda_request_id,
+        "Lambda failed; the target may have run"
+    );
+    let message = "the invocation failed; the target may have run";
+    InvokeFailure::Ended(WorkError::of_target(TargetCode::Unavailable, message, true))
 }
 
 fn retry_after(error: &InvokeError) -> Option<Duration> {

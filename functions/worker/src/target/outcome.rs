@@ -4,35 +4,35 @@ use aws_sdk_lambda::operation::invoke::InvokeOutput;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use shared::catalogue::{Target, reserved_member};
+use shared::domain::attempt::within_limit;
 use shared::domain::json::{self, Json};
-use shared::domain::limits::{NESTING_MAX, RESULT_BYTES_MAX};
+use shared::domain::limits::{ERROR_CODE_CHARS_MAX, NESTING_MAX, RESULT_BYTES_MAX};
 use shared::domain::operation::FailureCode;
+use shared::domain::target_code::TargetCode;
 use shared::request::ErrorCode;
 
 use crate::work::WorkError;
 
-const ANSWER_INVALID: &str = "TARGET_ANSWER_INVALID";
 /// The error type of which every target can say that another attempt would fail as well.
 const PERMANENT_ERROR: &str = "PermanentError";
-/// Of a stack trace, in characters: a log line has a limit too.
-const STACK_TRACE_CHARS_MAX: usize = 4000;
+/// Of a text of the target's in a log line, in characters.
+const LOGGED_CHARS_MAX: usize = 4000;
 
 /// What Lambda returns when a function raised an error, crashed or ran out of time (AWS Lambda
-/// Developer Guide, "Understanding Lambda function errors").
-#[derive(Deserialize)]
+/// Developer Guide, "Understanding Lambda function errors"). Runtimes differ in what they leave out.
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Raised {
-    #[serde(default)]
-    error_type: String,
-    #[serde(default)]
-    error_message: String,
-    /// Node calls it `trace`.
-    #[serde(default, alias = "trace")]
+    error_type: Option<String>,
+    error_message: Option<String>,
     stack_trace: Option<Box<RawValue>>,
+    /// Node's stack trace.
+    trace: Option<Box<RawValue>>,
 }
 
 /// The member `$error` of a response.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct ReturnedError<'a> {
     code: String,
     message: String,
@@ -60,34 +60,39 @@ pub(super) fn outcome(
     }
     // A function without a return value, in a runtime that sends nothing for it.
     let text = if payload.is_empty() { "null" } else { text };
-    let raw: &RawValue = serde_json::from_str(text)
-        .map_err(|_| WorkError::permanent(ANSWER_INVALID, "the target returned no valid JSON"))?;
-    let result = Json::compact(raw);
+    let raw: &RawValue =
+        serde_json::from_str(text).map_err(|_| invalid("the target returned no valid JSON"))?;
     // The size comes first: it has another code, and what is too large need not be read.
-    if result.len_bytes() > RESULT_BYTES_MAX {
-        return Ok(result);
-    }
+    let result = within_limit(Json::compact(raw)).map_err(WorkError::permanent_of)?;
     json::check(result.raw(), NESTING_MAX).map_err(|error| {
-        let message = format!("the target's result {} {}", error.pointer, error.kind);
-        WorkError::permanent(ANSWER_INVALID, &message)
+        invalid(&format!(
+            "the target's result {} {}",
+            error.pointer, error.kind
+        ))
     })?;
     match reserved_member(&result) {
         None => Ok(result),
         Some((name, value)) if name == "$error" => Err(of_returned(value)),
         Some((name, _)) => {
             let message = format!("the target returned the reserved member {name}");
-            Err(WorkError::permanent(ANSWER_INVALID, &message))
+            Err(invalid(&message))
         }
     }
 }
 
+fn invalid(message: &str) -> WorkError {
+    WorkError::of_target(TargetCode::AnswerInvalid, message, false)
+}
+
 fn of_returned(value: &RawValue) -> WorkError {
-    let Ok(error) = serde_json::from_str::<ReturnedError<'_>>(value.get()) else {
-        let message = "the target's $error must have code and message, and may have details and \
-                       retryable";
-        return WorkError::permanent(ANSWER_INVALID, message);
+    let error = serde_json::from_str::<ReturnedError<'_>>(value.get());
+    let Some(error) = error.ok().filter(|error| is_code(&error.code)) else {
+        return invalid(
+            "the target's $error must have code (up to 64 letters, digits and any of _-.) and \
+             message, may have details and retryable, and nothing else",
+        );
     };
-    let code = own_code(&error.code);
+    let code = target_code(&error.code);
     let failed = if error.retryable {
         WorkError::retryable(&code, &error.message)
     } else {
@@ -99,51 +104,124 @@ fn of_returned(value: &RawValue) -> WorkError {
     }
 }
 
+fn is_code(text: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    (1..=ERROR_CODE_CHARS_MAX).contains(&text.len()) && text.bytes().all(is_allowed)
+}
+
 fn of_raised(target: &Target, text: &str, quotes_crashes: bool) -> WorkError {
-    let raised: Raised = serde_json::from_str(text).unwrap_or(Raised {
-        error_type: String::new(),
-        error_message: String::new(),
-        stack_trace: None,
-    });
-    let stack_trace: String = raised
-        .stack_trace
-        .iter()
-        .flat_map(|trace| trace.get().chars())
-        .take(STACK_TRACE_CHARS_MAX)
-        .collect();
+    let Raised {
+        error_type,
+        error_message,
+        stack_trace,
+        trace,
+    } = serde_json::from_str(text).unwrap_or_default();
+    let error_type = error_type.unwrap_or_default();
+    let message = error_message.unwrap_or_default();
+    let end = end_of(&error_type, &message);
+
+    let stack_trace = stack_trace.or(trace);
+    let stack_trace = stack_trace.as_deref().map_or("", RawValue::get);
+    // A crash's message may quote the target's log, so callers do not get it.
+    let reason = if matches!(end, End::Raised) {
+        ""
+    } else {
+        &*message
+    };
     tracing::warn!(
         target = %target.function,
-        error_type = raised.error_type,
-        stack_trace,
-        "the target raised an error"
+        error_type = start_of(&error_type),
+        reason = start_of(reason),
+        stack_trace = start_of(stack_trace),
+        "{}",
+        end.name()
     );
-    // Older runtimes report a timeout in the message alone.
-    if raised.error_type == "Sandbox.Timedout" || raised.error_message.contains("Task timed out") {
-        return WorkError::retryable("TARGET_TIMED_OUT", "the target exceeded its own timeout");
-    }
-    let is_crash = raised.error_type.is_empty()
-        || raised.error_type.starts_with("Runtime.")
-        || raised.error_type.starts_with("Sandbox.")
-        || raised.error_type.starts_with("Extension.");
-    if is_crash {
-        let mut message = "the target ended without a result".to_owned();
-        if quotes_crashes {
-            message = format!("{message}: {}", raised.error_message);
+    let with_reason = |what: &str| {
+        if quotes_crashes && !message.is_empty() {
+            format!("{what}: {message}")
+        } else {
+            what.to_owned()
         }
-        return WorkError::retryable("TARGET_CRASHED", &message);
+    };
+    let is_named = |name: &str| target.permanent_errors.iter().any(|named| named == name);
+    let kind = last_part(&error_type);
+    let retryable = !is_named(&error_type);
+    match end {
+        End::TimedOut => {
+            let what = "the target exceeded its own timeout";
+            WorkError::of_target(TargetCode::TimedOut, what, retryable)
+        }
+        End::Crashed => {
+            let what = with_reason("the target ended without a result");
+            WorkError::of_target(TargetCode::Crashed, &what, retryable)
+        }
+        End::NoJson => invalid(&with_reason("the target returned no valid JSON")),
+        End::TooLarge => WorkError::permanent(
+            FailureCode::ResultTooLarge.as_str(),
+            &format!("the result is too large; the limit is {RESULT_BYTES_MAX} bytes"),
+        ),
+        End::Raised => {
+            let code = target_code(&upper_snake_case(kind));
+            let message = if message.is_empty() {
+                format!("the target raised {kind}")
+            } else {
+                message
+            };
+            if retryable && !is_named(kind) && kind != PERMANENT_ERROR {
+                WorkError::retryable(&code, &message)
+            } else {
+                WorkError::permanent(&code, &message)
+            }
+        }
     }
-    let kind = last_part(&raised.error_type);
-    let is_permanent = kind == PERMANENT_ERROR
-        || target
-            .permanent_errors
+}
+
+/// How an invocation ended that has no result.
+#[derive(Clone, Copy)]
+enum End {
+    TimedOut,
+    Crashed,
+    /// The runtime could not make JSON of the result.
+    NoJson,
+    /// The runtime could not send the result.
+    TooLarge,
+    /// Whatever the handler raised.
+    Raised,
+}
+
+impl End {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::TimedOut => "the target exceeded its own timeout",
+            Self::Crashed => "the target crashed",
+            Self::NoJson => "the target returned no valid JSON",
+            Self::TooLarge => "the target returned too large a result",
+            Self::Raised => "the target raised an error",
+        }
+    }
+}
+
+fn end_of(error_type: &str, message: &str) -> End {
+    match error_type {
+        // Older runtimes report a timeout in the message alone.
+        "" if message.contains("Task timed out") => End::TimedOut,
+        "" => End::Crashed,
+        "Sandbox.Timedout" => End::TimedOut,
+        "Runtime.MarshalError" => End::NoJson,
+        "Function.ResponseSizeTooLarge" => End::TooLarge,
+        _ if ["Runtime.", "Sandbox.", "Extension."]
             .iter()
-            .any(|permanent| *permanent == raised.error_type || permanent == kind);
-    let code = own_code(&upper_snake_case(kind));
-    if is_permanent {
-        WorkError::permanent(&code, &raised.error_message)
-    } else {
-        WorkError::retryable(&code, &raised.error_message)
+            .any(|prefix| error_type.starts_with(prefix)) =>
+        {
+            End::Crashed
+        }
+        _ => End::Raised,
     }
+}
+
+fn start_of(text: &str) -> &str {
+    let end = text.char_indices().nth(LOGGED_CHARS_MAX);
+    end.map_or(text, |(end, _)| &text[..end])
 }
 
 /// `IllegalStateException` of `java.lang.IllegalStateException`.
@@ -187,17 +265,22 @@ fn upper_snake_case(name: &str) -> String {
     }
 }
 
-/// A target's code. One that is Ferry's own gets a prefix, so that callers can rely on the latter.
-fn own_code(code: &str) -> String {
-    let is_ferrys = FailureCode::ALL.iter().any(|own| own.as_str() == code)
-        || code.parse::<ErrorCode>().is_ok()
-        || code.starts_with("TARGET_")
-        || code.is_empty();
-    if is_ferrys {
-        format!("TARGET_{code}")
-    } else {
-        code.to_owned()
+/// A target's code. One that is Ferry's gets a prefix, so that callers can rely on the latter.
+fn target_code(code: &str) -> String {
+    const PREFIX: &str = "TARGET_";
+    let is_ferrys = |code: &str| {
+        FailureCode::ALL.iter().any(|known| known.as_str() == code)
+            || TargetCode::ALL.iter().any(|known| known.as_str() == code)
+            || code.parse::<ErrorCode>().is_ok()
+    };
+    let mut prefixed = code.to_owned();
+    if code.starts_with(PREFIX) {
+        prefixed.insert_str(0, PREFIX);
     }
+    while is_ferrys(&prefixed) {
+        prefixed.insert_str(0, PREFIX);
+    }
+    prefixed
 }
 
 #[cfg(test)]
@@ -220,8 +303,9 @@ mod tests {
             ("InternalError", "TARGET_INTERNAL_ERROR"),
             ("DeadlineExceeded", "TARGET_DEADLINE_EXCEEDED"),
             ("TargetLost", "TARGET_TARGET_LOST"),
+            ("Unavailable", "TARGET_TARGET_UNAVAILABLE"),
         ] {
-            let found = own_code(&upper_snake_case(last_part(error_type)));
+            let found = target_code(&upper_snake_case(last_part(error_type)));
             assert_eq!(found, code, "{error_type}");
         }
     }

@@ -8,19 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 PAGE=$PWD/functions/README.md
 export FERRY=$PWD
-
-fail() {
-    echo "$PAGE: $*" >&2
-    exit 1
-}
-
-# part NAME: the lines of the block between the marks of this name in the page.
-part() {
-    awk -v start="<!-- $1 -->" -v end="<!-- /$1 -->" '
-        $0 == end { exit }
-        inside && !/^```/ { print }
-        $0 == start { inside = 1 }' "$PAGE"
-}
+. tests/page.sh
 
 # compare PRINTED SHOWN: `…` stands for any text, and ids differ from run to run.
 compare() {

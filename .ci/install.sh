@@ -20,6 +20,8 @@ python3 -c 'import ensurepip' 2>/dev/null || install_packages python3-venv
 { command -v node && command -v npm; } >/dev/null || install_packages nodejs npm
 # For Amazon's DynamoDB Local.
 command -v java >/dev/null || install_packages default-jre-headless
+# For targets at the end of a network that vanishes.
+{ command -v ip && command -v unshare; } >/dev/null || install_packages iproute2 util-linux
 
 step "Versions"
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||

@@ -10,19 +10,7 @@ cd "$(dirname "$0")/.."
 PAGE=$PWD/functions/README.md
 # The module that the example adds to both crates.
 MODULE=text_count
-
-fail() {
-    echo "$PAGE: $*" >&2
-    exit 1
-}
-
-# part NAME: the code between the marks of this name in the page.
-part() {
-    awk -v start="<!-- $1 -->" -v end="<!-- /$1 -->" '
-        $0 == end { exit }
-        inside && !/^```/ { print }
-        $0 == start { inside = 1 }' "$PAGE"
-}
+. tests/page.sh
 
 # register LINE FILE: adds a line below the last one of its kind, which begins as it does up to the
 # module's name and ends with the same character.

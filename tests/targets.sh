@@ -2,25 +2,14 @@
 # Registered functions with real handlers. Follows the steps of functions/README.md for a handler in
 # Python as they stand, then replaces it with the page's handler in Node without a restart. Then
 # handlers in both languages do what targets can do wrong, and each operation has to end as the
-# page's table says. `--all` adds handlers that work for longer than a lease.
+# page's table says. At last the network between worker and target falls silent. `--all` adds
+# handlers that work for longer than a lease, and silences of minutes.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
 PAGE=$PWD/functions/README.md
 export FERRY=$PWD
-
-fail() {
-    echo "$PAGE: $*" >&2
-    exit 1
-}
-
-# part NAME: the lines of the block between the marks of this name in the page.
-part() {
-    awk -v start="<!-- $1 -->" -v end="<!-- /$1 -->" '
-        $0 == end { exit }
-        inside && !/^```/ { print }
-        $0 == start { inside = 1 }' "$PAGE"
-}
+. tests/page.sh
 
 # compare PRINTED SHOWN: `…` stands for any text, and ids differ from run to run.
 compare() {
@@ -106,3 +95,10 @@ bundle=""
 
 cd "$FERRY"
 python3 tests/targets/contract.py "$@"
+
+echo "Targets whose network falls silent"
+silence=(cargo test --workspace --locked --test silence)
+"${silence[@]}" --no-run
+[ "${1:-}" = --all ] && skipped=() || skipped=(--skip long::)
+# In a network namespace, where nothing can be downloaded. All tests wait at the same time.
+unshare --map-root-user --net "${silence[@]}" --offline -- --test-threads 8 "${skipped[@]}"

@@ -1,15 +1,17 @@
 //! Targets of registered functions: a server of Lambda's Invoke API whose functions are closures,
 //! and the functions file that names them.
 
+use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::http::Uri;
+use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -24,8 +26,10 @@ pub enum Reply {
     Raised(Value),
     /// Returns this text once [`Targets::release`] lets it.
     Later(String),
-    /// Returns this text after a time.
-    After(Duration, String),
+    /// Replies so after a time.
+    After(Duration, Box<Reply>),
+    /// Sends half of a response and closes the connection.
+    Cut,
 }
 
 type Work = dyn Fn(&Value) -> Reply + Send + Sync;
@@ -33,6 +37,7 @@ type Work = dyn Fn(&Value) -> Reply + Send + Sync;
 struct Shared {
     work: Box<Work>,
     documents: Mutex<Vec<Value>>,
+    replies: AtomicUsize,
     releases: Semaphore,
 }
 
@@ -49,6 +54,7 @@ impl Targets {
         let shared = Arc::new(Shared {
             work: Box::new(work),
             documents: Mutex::default(),
+            replies: AtomicUsize::new(0),
             releases: Semaphore::new(0),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -71,39 +77,53 @@ impl Targets {
         self.shared.documents.lock().unwrap().clone()
     }
 
+    /// The requests whose worker closed the connection before the reply.
+    #[must_use]
+    pub fn abandoned(&self) -> usize {
+        self.documents().len() - self.shared.replies.load(Ordering::Relaxed)
+    }
+
     /// Lets one attempt return that waits, or the next one.
     pub fn release(&self) {
         self.shared.releases.add_permits(1);
     }
 }
 
-async fn invoke(
-    State(shared): State<Arc<Shared>>,
-    uri: Uri,
-    body: Bytes,
-) -> (StatusCode, HeaderMap, String) {
+async fn invoke(State(shared): State<Arc<Shared>>, uri: Uri, body: Bytes) -> Response {
     assert!(uri.path().ends_with("/invocations"), "{uri}");
     let document: Value = serde_json::from_slice(&body).unwrap();
-    let reply = (shared.work)(&document["data"]);
+    let mut reply = (shared.work)(&document["data"]);
     shared.documents.lock().unwrap().push(document);
-    let mut headers = HeaderMap::new();
-    let text = match reply {
-        Reply::Returned(text) => text,
-        Reply::Raised(error) => {
-            let kind = HeaderValue::from_static("Unhandled");
-            headers.insert("x-amz-function-error", kind);
-            error.to_string()
-        }
-        Reply::After(time, text) => {
-            tokio::time::sleep(time).await;
-            text
-        }
-        Reply::Later(text) => {
-            shared.releases.acquire().await.unwrap().forget();
-            text
+    // Dropped while it waits if the worker closes the connection.
+    let response = loop {
+        reply = match reply {
+            Reply::Returned(text) => break text.into_response(),
+            Reply::Raised(error) => {
+                let is_error = [("x-amz-function-error", "Unhandled")];
+                break (is_error, error.to_string()).into_response();
+            }
+            Reply::Cut => break cut(),
+            Reply::Later(text) => {
+                shared.releases.acquire().await.unwrap().forget();
+                Reply::Returned(text)
+            }
+            Reply::After(time, reply) => {
+                tokio::time::sleep(time).await;
+                *reply
+            }
         }
     };
-    (StatusCode::OK, headers, text)
+    shared.replies.fetch_add(1, Ordering::Relaxed);
+    response
+}
+
+/// A body that fails closes the connection.
+fn cut() -> Response {
+    let parts = [Ok("{\"half\":"), Err(io::ErrorKind::ConnectionReset)];
+    Body::from_stream(futures_util::stream::iter(
+        parts.map(|part| part.map_err(io::Error::from)),
+    ))
+    .into_response()
 }
 
 /// A functions file in the system's directory for temporary files, which is removed when this is

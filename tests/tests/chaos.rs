@@ -1,6 +1,6 @@
 //! Chaos on the bundle: operations are submitted, cancelled and called back while the functions'
-//! processes are killed, messages are duplicated, and the store throttles, stalls and loses
-//! responses. No accepted operation may be lost.
+//! processes are killed, messages are duplicated, the store throttles, stalls and loses responses,
+//! and the target of registered work fails. No accepted operation may be lost.
 //!
 //! `cargo test` runs it for a few seconds; `CHAOS_SECONDS` sets another duration, and `CHAOS_SEED`
 //! repeats the choices of an earlier run. It prints its figures.
@@ -9,6 +9,7 @@ mod callers;
 mod duplicates;
 mod kills;
 mod store;
+mod target;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use tests::receiver::{Receiver, SECRET};
 use callers::Callers;
 use duplicates::Queues;
 use store::FaultyStore;
+use target::Target;
 
 const SECONDS_DEFAULT: u64 = 5;
 
@@ -66,14 +68,15 @@ async fn nothing_that_was_accepted_is_lost() {
 
     let receiver = Receiver::start().await;
     let store = FaultyStore::start(chance.clone()).await;
+    let target = Target::start(chance.clone()).await;
     let functions = linked_functions("chaos");
-    let settings = settings(&store, functions.clone());
+    let settings = settings(&store, &target, functions.clone());
     let bundle = Bundle::start(settings).await.unwrap();
     store.forward_to(&bundle);
     let queues = Queues::of(&bundle);
     queues.shorten_visibility().await;
 
-    let callers = Callers::new(bundle.url(), &receiver, chance.clone());
+    let callers = Callers::new(bundle.url(), &receiver, &target, chance.clone());
     let ends_at = SystemClock.now() + duration;
     store.start_faults();
     let (operations, kills, duplicates) = tokio::join!(
@@ -89,8 +92,8 @@ async fn nothing_that_was_accepted_is_lost() {
     figures.assert_nothing_lost();
 }
 
-fn settings(store: &FaultyStore, functions_directory: PathBuf) -> Settings {
-    let environment = [
+fn settings(store: &FaultyStore, target: &Target, functions_directory: PathBuf) -> Settings {
+    let own = [
         // The functions would log an error for each fault.
         ("AWS_LAMBDA_LOG_LEVEL", "FATAL"),
         ("AWS_ENDPOINT_URL_DYNAMODB", store.url.as_str()),
@@ -100,13 +103,14 @@ fn settings(store: &FaultyStore, functions_directory: PathBuf) -> Settings {
         ("WEBHOOK_SECRETS", SECRET),
     ];
     Settings {
-        worker_batch_size: 2,
+        worker_batch_size: 4,
         functions_directory,
         functions_file: None,
         ..bundle::settings(
-            environment
+            own.into_iter()
+                .chain(target.environment())
                 .map(|(name, value)| (name, value.to_owned()))
-                .into(),
+                .collect(),
         )
     }
 }

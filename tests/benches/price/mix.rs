@@ -179,7 +179,8 @@ impl Mix {
         if !self.target {
             return None;
         }
-        Some(Targets::start(move |_| Reply::After(work, "1".to_owned())).await)
+        let returned = Box::new(Reply::Returned("1".to_owned()));
+        Some(Targets::start(move |_| Reply::After(work, returned.clone())).await)
     }
 
     fn functions(&self, targets: &Targets) -> FunctionsFile {

@@ -46,7 +46,8 @@ pub(crate) async fn measure() -> Table {
 /// How long it takes from the first submit until all operations have ended, how many attempts they
 /// took together, and the peak memory of the largest worker, in KB.
 async fn wait(waits: usize, instances: usize) -> (Duration, u64, u32) {
-    let targets = Targets::start(|_| Reply::After(WORK, "1".to_owned())).await;
+    let targets =
+        Targets::start(|_| Reply::After(WORK, Box::new(Reply::Returned("1".to_owned())))).await;
     let mut function = resize();
     function["target"]["local"] = json!({"endpoint": targets.url});
     let file = FunctionsFile::new(&[function]);

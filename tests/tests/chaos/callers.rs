@@ -12,6 +12,7 @@ use shared::domain::time::Timestamp;
 use tests::receiver::Receiver;
 
 use super::Chance;
+use super::target::{self, Target};
 
 /// Concurrent callers.
 const CALLERS: usize = 8;
@@ -22,11 +23,14 @@ const PAUSE: Duration = Duration::from_millis(100);
 const END_MAX: Duration = Duration::from_secs(180);
 /// The share of operations that is cancelled.
 const CANCELLED: f64 = 0.15;
+/// The share of operations of the registered function.
+const REGISTERED: f64 = 0.25;
 
 pub(crate) struct Callers<'a> {
     client: reqwest::Client,
     url: &'a str,
     receiver: &'a Receiver,
+    target: &'a Target,
     chance: Chance,
 }
 
@@ -47,6 +51,11 @@ pub(crate) struct Figures {
     ends: HashMap<String, usize>,
     attempts: u64,
     deliveries: usize,
+    /// Operations of the registered function.
+    registered: usize,
+    target_requests: usize,
+    /// Requests whose worker died, or stopped waiting, before the target's reply.
+    abandoned: usize,
     /// Operations that were cancelled before their first attempt.
     cancelled_early: usize,
     end_secs: u64,
@@ -55,11 +64,17 @@ pub(crate) struct Figures {
 }
 
 impl<'a> Callers<'a> {
-    pub(crate) fn new(url: &'a str, receiver: &'a Receiver, chance: Chance) -> Self {
+    pub(crate) fn new(
+        url: &'a str,
+        receiver: &'a Receiver,
+        target: &'a Target,
+        chance: Chance,
+    ) -> Self {
         Self {
             client: http_client(),
             url,
             receiver,
+            target,
             chance,
         }
     }
@@ -95,6 +110,9 @@ impl<'a> Callers<'a> {
             json!({"function": "demo.fail", "arguments": {"retryable": false}}),
         ];
         let mut body = self.chance.of(&work).unwrap().clone();
+        if self.chance.is(REGISTERED) {
+            body = json!({"function": target::FUNCTION, "arguments": {"key": key}});
+        }
         body["callback_url"] = json!(self.receiver.url);
         if self.chance.is(0.1) {
             self.receiver.answer_next([(503, None)]);
@@ -156,6 +174,7 @@ impl<'a> Callers<'a> {
             }
             ended.push(seen);
         }
+        (figures.target_requests, figures.abandoned) = self.target.requests();
         figures.end_secs = SystemClock.now().since(began_at).as_secs();
         let deliveries = self.receiver.received();
         figures.deliveries = deliveries.len();
@@ -179,17 +198,31 @@ impl<'a> Callers<'a> {
                     || !seen["progress"].is_null()
                     || !seen["started_at"].is_null());
             let changed = self.read(&operation.id).await != seen;
-            if !has_ended(&seen) || !is_delivered || has_other_status || ran || changed {
+            let mut by_target = Vec::new();
+            if seen["function"] == target::FUNCTION {
+                figures.registered += 1;
+                let must_not_run = operation.must_not_run;
+                by_target = self.target.broken(&operation.id, &seen, must_not_run);
+            }
+            let by_caller = !is_delivered || has_other_status || ran || changed;
+            if !has_ended(&seen) || by_caller || !by_target.is_empty() {
                 let faults = [
                     ("undelivered", !is_delivered),
                     ("delivered with another status", has_other_status),
                     ("ran", ran),
                     ("changed", changed),
                 ];
-                figures.lost.push(format!("{faults:?} {seen}"));
+                figures
+                    .lost
+                    .push(format!("{faults:?} {by_target:?} {seen}"));
             }
             *figures.ends.entry(status).or_default() += 1;
         }
+        let ids: HashSet<_> = accepted.iter().map(|operation| &operation.id).collect();
+        let unknown = self.target.operations();
+        let unknown = unknown.iter().filter(|id| !ids.contains(id));
+        let unknown = unknown.map(|id| format!("{id} was never accepted, and its target invoked"));
+        figures.lost.extend(unknown);
         figures
     }
 }
@@ -201,6 +234,7 @@ impl Figures {
         let happened = [
             self.operations,
             self.cancelled_early,
+            self.target_requests,
             self.kills,
             self.duplicates,
             self.faults,
@@ -213,12 +247,16 @@ impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "operations {} {:?}, {} cancelled before any attempt, attempts {}, kills {}, \
-             duplicates {}, store faults {}, deliveries {}, at rest after {} s, lost {}",
+            "operations {} {:?}, {} registered, {} cancelled before any attempt, attempts {}, \
+             target requests {}, {} of them abandoned, kills {}, duplicates {}, store faults {}, \
+             deliveries {}, at rest after {} s, lost {}",
             self.operations,
             self.ends,
+            self.registered,
             self.cancelled_early,
             self.attempts,
+            self.target_requests,
+            self.abandoned,
             self.kills,
             self.duplicates,
             self.faults,

@@ -135,15 +135,12 @@ fn a_file_that_is_not_a_functions_file_is_refused_as_a_whole() {
     let large = json!({"$comment": comment, "format": 1, "functions": []}).to_string();
     let functions = vec![resize(); FUNCTIONS_MAX + 1];
     for (text, expected) in [
-        ("", " is not JSON at line 1 column 0"),
-        ("format: 1\n", " is not JSON at line 1 column 2"),
-        (
-            "{\n  \"format\": 1,\n}\n",
-            " is not JSON at line 3 column 1",
-        ),
-        ("{} {}", " is not JSON at line 1 column 4"),
-        ("[]", " must be an object"),
-        ("null", " must be an object"),
+        ("", "is not JSON at line 1 column 0"),
+        ("format: 1\n", "is not JSON at line 1 column 2"),
+        ("{\n  \"format\": 1,\n}\n", "is not JSON at line 3 column 1"),
+        ("{} {}", "is not JSON at line 1 column 4"),
+        ("[]", "must be an object"),
+        ("null", "must be an object"),
         (r#"{"functions":[]}"#, "/format is required"),
         (r#"{"format":1}"#, "/functions is required"),
         (
@@ -166,7 +163,7 @@ fn a_file_that_is_not_a_functions_file_is_refused_as_a_whole() {
             r#"{"format":1,"format":1,"functions":[]}"#,
             "/format is given more than once",
         ),
-        (&large, " must be at most 1048576 bytes"),
+        (&large, "must be at most 1048576 bytes"),
         (
             &file(&functions),
             "/functions must have at most 500 elements",

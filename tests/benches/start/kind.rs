@@ -54,11 +54,26 @@ impl Kind {
 
 /// Functions of a full file.
 const REGISTERED: usize = 50;
-/// Arguments of each of them.
+/// Arguments of a wide function.
 pub(crate) const MEMBERS: usize = 10;
 
-/// A function of a full file.
-pub(crate) fn registered(number: usize) -> Value {
+/// A file of functions with two arguments each.
+pub(crate) fn full_file() -> Vec<Value> {
+    (0..REGISTERED).map(numbered).collect()
+}
+
+/// A file of functions with [`MEMBERS`] arguments each.
+pub(crate) fn wide_file() -> Vec<Value> {
+    (0..REGISTERED).map(wide_function).collect()
+}
+
+fn numbered(number: usize) -> Value {
+    let mut function = resize();
+    function["name"] = json!(format!("image.resize_{number}"));
+    function
+}
+
+pub(crate) fn wide_function(number: usize) -> Value {
     let properties = (0..MEMBERS).map(|member| {
         let schema = json!({
             "type": "string",
@@ -67,8 +82,7 @@ pub(crate) fn registered(number: usize) -> Value {
         });
         (format!("member_{member}"), schema)
     });
-    let mut function = resize();
-    function["name"] = json!(format!("image.resize_{number}"));
+    let mut function = numbered(number);
     function["arguments_schema"]["properties"] = properties.collect();
     function["arguments_schema"]["required"] = json!(["member_0"]);
     function
@@ -90,7 +104,7 @@ impl Kinds {
             directory: binaries(),
             python: with_python.then(Python::install),
             empty_file: FunctionsFile::new(&[]),
-            full_file: FunctionsFile::new(&(0..REGISTERED).map(registered).collect::<Vec<_>>()),
+            full_file: FunctionsFile::new(&full_file()),
         }
     }
 

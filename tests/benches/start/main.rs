@@ -12,11 +12,11 @@
     reason = "a benchmark has no caller to return an error to"
 )]
 
-mod arguments;
 mod job;
 mod kind;
 mod process;
 mod python;
+mod registered;
 mod report;
 mod tls;
 
@@ -84,7 +84,7 @@ async fn main() {
     }
     logs.end();
     report.print(&kinds);
-    println!("\n{}", arguments::measure());
+    println!("\n{}", registered::measure());
 }
 
 fn shuffle<T>(all: &mut [T], random: &SeededRandom) {

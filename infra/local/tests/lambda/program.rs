@@ -212,14 +212,14 @@ async fn the_run_command_says_why_a_target_failed_or_did_not_start() {
             "TARGET_CRASHED: the target ended without a result: RequestId: ",
         ),
         (
-            &["sh", "-c", "echo no bucket is set >&2; exit 1"],
+            &["sh", "-c", "printf 'no bucket\\n\\tis set\\n' >&2; exit 1"],
             json!({"width": 1}),
-            "no bucket is set",
+            "before it asked for an invocation\nno bucket\n\tis set\n",
         ),
         (
             &["no-such-interpreter"],
             json!({"width": 1}),
-            "no-such-interpreter: No such file or directory",
+            "no-such-interpreter: not found in PATH",
         ),
         (&[&*probe], json!({}), "INVALID_ARGUMENTS: /arguments/width"),
     ] {
@@ -227,11 +227,14 @@ async fn the_run_command_says_why_a_target_failed_or_did_not_start() {
         assert_eq!(output.status.code(), Some(1));
         assert!(output.stdout.is_empty());
         let stderr = String::from_utf8(output.stderr).unwrap();
-        let last = stderr.lines().last().unwrap();
+        let lines = stderr.split_inclusive('\n');
+        let is_log = |line: &&str| !line.starts_with("error: ");
+        let error: String = lines.skip_while(is_log).collect();
         assert!(
-            last.starts_with("error: ") && last.contains(expected),
+            error.starts_with("error: ") && error.contains(expected),
             "{stderr}"
         );
+        assert!(!stderr.contains("worker::"), "{stderr}");
     }
 }
 

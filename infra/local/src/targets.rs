@@ -113,13 +113,17 @@ impl Targets {
     }
 
     /// Replaces all targets. The processes of one that stays the same stay. Those of the others end
-    /// as they become idle. The results of these functions are checked.
+    /// as they become idle. Functions with one Lambda function have one target, that of the first.
+    /// The results of these functions are checked.
     pub fn replace(&self, settings: Vec<TargetSettings>, entries: Vec<Entry>) {
         *lock(&self.entries) = entries;
         let mut targets = lock(&self.by_lambda_function);
         let mut old = std::mem::take(&mut *targets);
         for settings in settings {
             let name = settings.lambda_function.to_string();
+            if targets.contains_key(&name) {
+                continue;
+            }
             let target = match old.remove(&name) {
                 Some(same) if same.settings == settings => same,
                 changed => {

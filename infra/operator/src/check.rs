@@ -3,15 +3,12 @@
 
 pub mod arns;
 pub mod lambda;
-mod source;
 
 use shared::catalogue::Entry;
 use shared::catalogue::file::read_all;
+use shared::catalogue::file::source::{Position, Source};
 use shared::request::FieldError;
 use shared::schema::schema_errors_of;
-
-pub use self::source::Position;
-use self::source::Source;
 
 /// A file and what was found in it so far.
 pub struct Check<'a> {

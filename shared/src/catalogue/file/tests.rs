@@ -143,14 +143,8 @@ fn a_file_that_is_not_a_functions_file_is_refused_as_a_whole() {
         ("null", "must be an object"),
         (r#"{"functions":[]}"#, "/format is required"),
         (r#"{"format":1}"#, "/functions is required"),
-        (
-            r#"{"format":2,"functions":[]}"#,
-            "/format must be a whole number from 1 to 1",
-        ),
-        (
-            r#"{"format":"1","functions":[]}"#,
-            "/format must be a whole number from 1 to 1",
-        ),
+        (r#"{"format":2,"functions":[]}"#, "/format must be 1"),
+        (r#"{"format":"1","functions":[]}"#, "/format must be 1"),
         (
             r#"{"format":1,"functions":{}}"#,
             "/functions must be an array",
@@ -535,6 +529,38 @@ fn a_name_and_version_are_registered_once() {
     // A newer version of a compiled function may be registered.
     compiled["version"] = json!("2.0.0");
     read_valid(&file(&[compiled]));
+}
+
+#[test]
+fn functions_with_one_lambda_function_run_locally_in_one_way() {
+    let function = |name: &str, lambda: &str, command: Option<&str>| {
+        let mut function = with("name", json!(name));
+        function["target"] = json!({"lambda": {"function": lambda}});
+        if let Some(command) = command {
+            function["target"]["local"] = json!({"command": [command]});
+        }
+        function
+    };
+    let functions = [
+        function("first", "resize:live", Some("a")),
+        function("same", "resize:live", Some("a")),
+        function("without", "resize:live", None),
+        function("other", "resize:test", Some("b")),
+    ];
+    read_valid(&file(&functions));
+    assert_eq!(
+        errors(&file(
+            &[
+                &functions[..],
+                &[function("last", "resize:live", Some("b"))]
+            ]
+            .concat()
+        )),
+        [
+            "/functions/4/target/local must be that of first 1.2.0, which has the same Lambda \
+             function"
+        ]
+    );
 }
 
 #[test]

@@ -94,8 +94,8 @@ enum Backend {
 }
 
 impl Targets {
-    /// Directories of targets are relative to that of the functions file. The runtimes that come with
-    /// this program are written to the directory `runtimes`.
+    /// Directories of targets are relative to that of the functions file. The runtimes that come
+    /// with this program are written to the directory `runtimes`.
     ///
     /// # Errors
     ///
@@ -138,7 +138,8 @@ impl Targets {
         }
     }
 
-    /// Replaces the targets whose files have changed, as [`Targets::replace`] does, and returns them.
+    /// Replaces the targets whose files have changed, as [`Targets::replace`] does, and returns
+    /// them.
     #[must_use]
     pub fn replace_changed(&self) -> Vec<TargetSettings> {
         let mut targets = lock(&self.by_lambda_function);

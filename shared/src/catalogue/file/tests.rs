@@ -647,15 +647,27 @@ fn every_error_inside_a_schema_is_named_with_its_place() {
         ),
         (
             "properties",
-            json!({"a": {"$ref": "#/$defs/missing"}}),
-            "",
-            "has a $ref to what is not in this schema",
+            json!({"a": {"$ref": "#/$defs/missing"}, "b": {"$ref": "#/properties/a"}}),
+            "/properties/a/$ref",
+            "refers to what is not in this schema: #/$defs/missing",
         ),
         (
             "$ref",
             json!("https://example.com/schema.json"),
-            "",
-            "has a $ref to what is not in this schema",
+            "/$ref",
+            "refers to what is not in this schema: https://example.com/schema.json",
+        ),
+        (
+            "items",
+            json!([{}, {"$ref": "#anchor"}]),
+            "/items",
+            "must be true or false or an object",
+        ),
+        (
+            "allOf",
+            json!([{}, {"$ref": "#anchor"}]),
+            "/allOf/1/$ref",
+            "refers to what is not in this schema: #anchor",
         ),
     ] {
         let mut schema = json!({"type": "object"});

@@ -31,7 +31,7 @@ const NOT_EXPRESSIBLE: [&str; 9] = [
     " must be at least timeout_seconds",
     " must be at least first_seconds",
     " must be a regular expression",
-    " has a $ref to what is not in this schema",
+    " refers to what is not in this schema",
     " is nested too deeply",
 ];
 

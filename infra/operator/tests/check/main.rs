@@ -172,6 +172,34 @@ functions.json: 2 functions are valid, 1 warning
 }
 
 #[test]
+fn a_member_of_a_schema_that_json_schema_does_not_define_is_a_warning() {
+    let schema = r#"{
+        "type": "object", "propertys": { "key": {} }, "x-order": 1, "$comment": "",
+        "properties": {
+          "minlength": { "type": "string", "minlength": 1, "default": { "colour": 1 } }
+        },
+        "anyOf": [true, { "then": { "requires": [] } }]
+      }"#;
+    let text = VALID.replacen(r#"{ "type": "object" }"#, schema, 1);
+    let run = Directory::new("keywords").check(&text, &[]);
+    let found: Vec<_> = run.output.lines().collect();
+    for (found, (place, pointer)) in found.iter().zip([
+        ("9:40", "propertys"),
+        ("11:57", "properties/minlength/minlength"),
+        ("13:49", "anyOf/1/then/requires"),
+    ]) {
+        let words: Vec<_> = found.split_whitespace().collect();
+        assert_eq!(words[0], format!("functions.json:{place}"));
+        assert_eq!(words[1], format!("/functions/0/arguments_schema/{pointer}"));
+        let warning = "warning: is no keyword of JSON Schema, so it has no effect";
+        assert_eq!(words[2..].join(" "), warning);
+    }
+    let last = "functions.json: 2 functions are valid, 3 warnings";
+    assert_eq!(found[3..], [last]);
+    assert_eq!(run.code, Some(0));
+}
+
+#[test]
 fn a_text_that_is_not_json_has_one_error_where_it_stops_being_json() {
     let directory = Directory::new("syntax");
     for (text, expected) in [

@@ -50,6 +50,7 @@ pub(crate) async fn check(arguments: &CheckArguments, environment: &Environment)
     let text = read_to_string(&arguments.file)
         .map_err(|error| format!("{path} cannot be read: {error}"))?;
     let mut check = Check::new(&text);
+    check.report_unknown_keywords();
     let home = arguments
         .region
         .as_deref()

@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::Uri;
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -28,6 +28,8 @@ pub enum Reply {
     Later(String),
     /// Replies so after a time.
     After(Duration, Box<Reply>),
+    /// Lambda's response to an invocation that it refuses: a status and the code of an error.
+    Refused(u16, String),
     /// Sends half of a response and closes the connection.
     Cut,
 }
@@ -36,7 +38,7 @@ type Work = dyn Fn(&Value) -> Reply + Send + Sync;
 
 struct Shared {
     work: Box<Work>,
-    documents: Mutex<Vec<Value>>,
+    bodies: Mutex<Vec<String>>,
     replies: AtomicUsize,
     releases: Semaphore,
 }
@@ -53,7 +55,7 @@ impl Targets {
     pub async fn start(work: impl Fn(&Value) -> Reply + Send + Sync + 'static) -> Self {
         let shared = Arc::new(Shared {
             work: Box::new(work),
-            documents: Mutex::default(),
+            bodies: Mutex::default(),
             replies: AtomicUsize::new(0),
             releases: Semaphore::new(0),
         });
@@ -71,16 +73,25 @@ impl Targets {
         }
     }
 
-    /// The documents that arrived so far.
+    /// The documents that arrived so far, as they were sent.
+    #[must_use]
+    pub fn bodies(&self) -> Vec<String> {
+        self.shared.bodies.lock().unwrap().clone()
+    }
+
     #[must_use]
     pub fn documents(&self) -> Vec<Value> {
-        self.shared.documents.lock().unwrap().clone()
+        let bodies = self.bodies();
+        bodies
+            .iter()
+            .map(|body| serde_json::from_str(body).unwrap())
+            .collect()
     }
 
     /// The requests whose worker closed the connection before the reply.
     #[must_use]
     pub fn abandoned(&self) -> usize {
-        self.documents().len() - self.shared.replies.load(Ordering::Relaxed)
+        self.bodies().len() - self.shared.replies.load(Ordering::Relaxed)
     }
 
     /// Lets one attempt return that waits, or the next one.
@@ -91,9 +102,10 @@ impl Targets {
 
 async fn invoke(State(shared): State<Arc<Shared>>, uri: Uri, body: Bytes) -> Response {
     assert!(uri.path().ends_with("/invocations"), "{uri}");
-    let document: Value = serde_json::from_slice(&body).unwrap();
+    let body = String::from_utf8(body.to_vec()).unwrap();
+    let document: Value = serde_json::from_str(&body).unwrap();
     let mut reply = (shared.work)(&document["data"]);
-    shared.documents.lock().unwrap().push(document);
+    shared.bodies.lock().unwrap().push(body);
     // Dropped while it waits if the worker closes the connection.
     let response = loop {
         reply = match reply {
@@ -101,6 +113,10 @@ async fn invoke(State(shared): State<Arc<Shared>>, uri: Uri, body: Bytes) -> Res
             Reply::Raised(error) => {
                 let is_error = [("x-amz-function-error", "Unhandled")];
                 break (is_error, error.to_string()).into_response();
+            }
+            Reply::Refused(status, code) => {
+                let status = StatusCode::from_u16(status).unwrap();
+                break (status, [("x-amzn-errortype", code)], "{}").into_response();
             }
             Reply::Cut => break cut(),
             Reply::Later(text) => {

@@ -38,7 +38,7 @@ CASES = [
 CASES_OF = {
     "python": [
         ({"do": "memory"}, "failed", 2, ["MEMORY_ERROR", EXHAUSTED]),
-        ({"do": "no json"}, "failed", 2, ["TARGET_CRASHED", EXHAUSTED]),
+        ({"do": "no json"}, "failed", 1, ["TARGET_ANSWER_INVALID"]),
     ],
     "node": [
         ({"do": "memory"}, "failed", 2, ["TARGET_CRASHED", EXHAUSTED]),

@@ -69,6 +69,7 @@ async fn a_registered_function_is_completed_by_its_target() {
         (&json!("completed"), &json!(1), &json!({"bytes": 1e3}))
     );
     let documents = targets.documents();
+    assert!(targets.bodies()[0].contains(r#""width":1.0e2"#));
     let expected = json!({
         "type": "ferry.attempt",
         "timestamp": submitted_at.to_string(),
@@ -201,8 +202,9 @@ async fn a_cancel_ends_the_wait_for_a_target() {
         .request("POST", &format!("/operations/{id}/cancel"), &[], "")
         .await;
     assert_eq!(cancelled.status, 200);
-    // The next heartbeat finds the cancel; the target has not returned.
-    assert!(running.returned().await);
+    // The next heartbeat finds the cancel; neither the target nor the attempt's time ends the wait.
+    world.clock.advance(Duration::from_secs(20));
+    assert!(running.returned_now().await);
     assert_eq!(ended(&world, &id).await["status"], "cancelled");
 }
 
@@ -340,6 +342,7 @@ async fn a_function_whose_schema_is_not_valid_cannot_be_called() {
 #[tokio::test]
 async fn an_error_of_a_target_is_counted_by_its_code() {
     let raised = |kind: &str| Reply::Raised(json!({"errorType": kind, "errorMessage": "m"}));
+    let refused = |status, code: &str| Reply::Refused(status, code.to_owned());
     for (reply, code) in [
         (raised("KeyError"), Some("RETRYABLE")),
         (raised("ValueError"), Some("PERMANENT")),
@@ -352,6 +355,16 @@ async fn an_error_of_a_target_is_counted_by_its_code() {
         (
             Reply::Returned(format!("\"{}\"", "x".repeat(256 * 1024))),
             Some("RESULT_TOO_LARGE"),
+        ),
+        (Reply::Cut, Some("TARGET_LOST")),
+        (
+            refused(403, "AccessDeniedException"),
+            Some("TARGET_UNAVAILABLE"),
+        ),
+        (refused(500, "ServiceException"), Some("TARGET_UNAVAILABLE")),
+        (
+            refused(413, "RequestTooLargeException"),
+            Some("TARGET_REFUSED"),
         ),
         (Reply::Returned("1".to_owned()), None),
     ] {

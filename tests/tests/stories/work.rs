@@ -82,11 +82,21 @@ impl RunningWorker {
     /// Advances the clock until the worker has answered, and returns whether it returned the
     /// message.
     pub(super) async fn returned(self) -> bool {
+        self.returned_as_time_passes(Duration::from_millis(500))
+            .await
+    }
+
+    /// As [`RunningWorker::returned`], without waiting for a later time.
+    pub(super) async fn returned_now(self) -> bool {
+        self.returned_as_time_passes(Duration::ZERO).await
+    }
+
+    async fn returned_as_time_passes(self, step: Duration) -> bool {
         let answered = tokio::time::timeout(REAL_TIME_MAX, async {
             while !self.served.is_finished() {
                 // This takes some real time, in which the work's thread can run.
                 self.world.queue(QueueKind::Dispatch).len().await;
-                self.world.clock.advance(Duration::from_millis(500));
+                self.world.clock.advance(step);
             }
             self.served.await.unwrap()
         });

@@ -2,7 +2,8 @@
 # Runs suites against implementations that share no code with ours: those of the local queues and
 # secrets against moto's SQS and Secrets Manager, those of the store and the whole bundle on
 # Amazon's DynamoDB Local, and callbacks against receivers in Python and Node with the libraries of
-# Standard Webhooks; and the official suite of JSON Schema against registered functions. A test that passes on both is less likely to encode our own misunderstanding.
+# Standard Webhooks; and the official suite of JSON Schema against registered functions. A test that
+# passes on both is less likely to encode our own misunderstanding.
 # Needs Python 3.11 or later with venv, Node 18 or later with npm, a Java runtime, and PyPI and
 # npm's registry on the first run.
 set -euo pipefail
@@ -14,7 +15,8 @@ NODE_PACKAGES=("standardwebhooks@1.1.1")
 # services, but not to pass it on: it is fetched and run here, never shipped.
 DYNAMODB_LOCAL_PACKAGE="amplify-dynamodb-simulator@2.9.30"
 # The sources of Python's jsonschema contain the official test suite of JSON Schema.
-SCHEMA_SUITE_URL="https://files.pythonhosted.org/packages/74/69/f7185de793a29082a9f3c7728268ffb31cb5095131a9c139a74078e27336/jsonschema-4.25.1.tar.gz"
+SCHEMA_SUITE_PATH=74/69/f7185de793a29082a9f3c7728268ffb31cb5095131a9c139a74078e27336
+SCHEMA_SUITE_URL="https://files.pythonhosted.org/packages/$SCHEMA_SUITE_PATH/jsonschema-4.25.1.tar.gz"
 SCHEMA_SUITE_SHA256=e4a9655ce0da0c0b67a085847e00a3a51449e1157f4f75e9fb5aa545e122eb85
 START_TIMEOUT_SECS=30
 

@@ -7,7 +7,7 @@
 pub mod file;
 mod target;
 
-// The functions.
+// Last: the module of a new function goes below them.
 pub mod csv_summarize;
 pub mod demo;
 
@@ -27,8 +27,8 @@ use crate::config::{Environment, SettingError};
 use crate::domain::backoff::RetryPolicy;
 use crate::domain::json::{Json, push_token, with_plain_integers};
 
-/// Lists every compiled function, in the order of `GET /functions`, as `$of::of::<FUNCTION>()`. So entries
-/// and work are one list, and a function without work does not compile.
+/// Lists every compiled function, in the order of `GET /functions`, as `$of::of::<FUNCTION>()`. So
+/// entries and work are one list, and a function without work does not compile.
 #[macro_export]
 macro_rules! functions {
     ($of:ident) => {
@@ -308,7 +308,7 @@ impl Catalogue {
         })
     }
 
-    /// These functions besides the compiled ones.
+    /// For `local run` and tests, which have no setting.
     #[must_use]
     pub const fn with_registered(self, registered: &'static [Entry]) -> Self {
         Self { registered, ..self }

@@ -17,8 +17,8 @@ use crate::domain::json::{self, Json, StructureError, push_token, with_finite_nu
 use crate::domain::limits::{ARGUMENT_VALUES_CHECKED_MAX, ERRORS_LISTED_MAX, NESTING_MAX};
 use crate::request::FieldError;
 
-/// Formats are annotations by default (JSON Schema Validation 2020-12, section 7.2.1). Those of times,
-/// URIs, UUIDs and mail addresses are checked; these are not.
+/// Formats are annotations by default (JSON Schema Validation 2020-12, section 7.2.1). Those of
+/// times, URIs, UUIDs and mail addresses are checked; these are not.
 const UNCHECKED_FORMATS: [&str; 13] = [
     "date",
     "duration",
@@ -191,17 +191,65 @@ fn compile(schema: &Value) -> Result<Validator, SchemaError> {
     for format in UNCHECKED_FORMATS {
         options = options.with_format(format, |_: &str| true);
     }
-    options.build(schema).map_err(|error| SchemaError {
-        pointer: error.instance_path().as_str().to_owned(),
-        detail: schema_detail(&error),
+    options.build(schema).map_err(|error| {
+        let place = error.instance_path().as_str().to_owned();
+        let (pointer, detail) = match error.kind() {
+            ValidationErrorKind::Referencing(_) => {
+                let detail = "refers to what is not in this schema";
+                let dangling = dangling_reference(schema, &error.to_string());
+                dangling.map_or_else(
+                    || (place, detail.to_owned()),
+                    |(pointer, reference)| (pointer, format!("{detail}: {reference}")),
+                )
+            }
+            _ => (place, schema_detail(&error)),
+        };
+        SchemaError { pointer, detail }
+    })
+}
+
+/// The `$ref` that an error is about, with its pointer: the error names only what it refers to, and
+/// no place.
+fn dangling_reference(root: &Value, error: &str) -> Option<(String, String)> {
+    fn search(value: &Value, pointer: &mut String, found: &mut Vec<(String, String)>) {
+        let mut enter = |token: &str, value: &Value| {
+            let parent_len = pointer.len();
+            push_token(pointer, token);
+            match value {
+                Value::String(reference) if matches!(token, "$ref" | "$dynamicRef") => {
+                    found.push((pointer.clone(), reference.clone()));
+                }
+                value => search(value, pointer, found),
+            }
+            pointer.truncate(parent_len);
+        };
+        match value {
+            Value::Object(members) => {
+                for (name, value) in members {
+                    enter(name, value);
+                }
+            }
+            Value::Array(elements) => {
+                for (index, value) in elements.iter().enumerate() {
+                    enter(&index.to_string(), value);
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    search(root, &mut String::new(), &mut found);
+    found.into_iter().find(|(_, reference)| {
+        let is_there = match reference.strip_prefix('#') {
+            Some(pointer) if pointer.starts_with('/') => root.pointer(pointer).is_some(),
+            _ => false,
+        };
+        !is_there && error.contains(reference.trim_start_matches('#'))
     })
 }
 
 fn schema_detail(error: &ValidationError<'_>) -> String {
     match error.kind() {
-        ValidationErrorKind::Referencing(_) => {
-            "has a $ref to what is not in this schema".to_owned()
-        }
         ValidationErrorKind::Format { .. } => {
             "must be a regular expression without look-around and back-references".to_owned()
         }

@@ -16,11 +16,11 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     escape(text, is_invisible)
 }
 
-/// Escapes lines, and keeps their ends.
+/// Escapes lines, and keeps their ends and tabs, which move the cursor forward only.
 #[must_use]
 pub fn visible_lines(text: &str) -> Cow<'_, str> {
     escape(text, |character| {
-        character != '\n' && is_invisible(character)
+        !matches!(character, '\n' | '\t') && is_invisible(character)
     })
 }
 
@@ -86,7 +86,8 @@ mod tests {
                 text.clone()
             };
             assert_eq!(visible(&text), expected);
-            let lines = if character == '\n' { &text } else { &expected };
+            let is_kept = matches!(character, '\n' | '\t');
+            let lines = if is_kept { &text } else { &expected };
             assert_eq!(visible_lines(&text), *lines);
         }
     }

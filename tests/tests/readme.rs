@@ -3,6 +3,7 @@
 
 mod installs;
 mod limits;
+mod members;
 mod pages;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -14,7 +14,7 @@ use tests::target::resize;
 const REFUSED: [&str; 2] = ["refRemote.json", "vocabulary.json"];
 /// Where the suite has documents for schemas to refer to.
 const REMOTE: &str = "http://localhost:1234/";
-const NOT_FETCHED: &str = " has a $ref to what is not in this schema";
+const NOT_FETCHED: &str = "refers to what is not in this schema";
 /// Formats that are checked, while the suite takes them for annotations.
 const CHECKED_FORMATS: [&str; 4] = [
     "email format",
@@ -44,7 +44,8 @@ fn arguments_are_valid_exactly_when_the_suite_says_so() {
             let needs_fetch = group["schema"].to_string().contains(REMOTE);
             for test in group["tests"].as_array().unwrap() {
                 let valid = is_valid(&group["schema"], number, &test["data"]);
-                if needs_fetch && valid == Err(NOT_FETCHED.to_owned()) {
+                let is_refused = |error: &String| error.contains(NOT_FETCHED);
+                if needs_fetch && valid.as_ref().is_err_and(is_refused) {
                     refused += 1;
                     continue;
                 }

@@ -30,12 +30,11 @@ pub use crate::bundle::functions::{
 };
 pub use crate::bundle::functions_file::FileError;
 pub use crate::bundle::queues::{CALLBACK_QUEUE, DEAD_LETTER_SUFFIX, DISPATCH_QUEUE, QueueShape};
-pub use crate::bundle::registered::Registered;
+pub use crate::bundle::registered::{Registered, Reloaded};
 pub use crate::bundle::services::Services;
 
 use crate::bundle::functions::Functions;
 use crate::bundle::queues::Queues;
-use crate::bundle::registered::Changed;
 use crate::client::http_client;
 use crate::event_source::EventSource;
 use crate::function::Usage;
@@ -223,24 +222,22 @@ impl Bundle {
     }
 
     /// Waits until the functions file or a target's files change, and puts the change into effect:
-    /// processes of functions and of changed targets are replaced as they become idle. Returns the
-    /// targets that may differ. Without a functions file it waits forever.
+    /// processes of functions and of changed targets are replaced as they become idle. Without a
+    /// functions file it waits forever.
     ///
     /// # Errors
     ///
     /// When the changed functions file cannot be used; its errors are returned once.
-    pub async fn reload(&mut self) -> Result<Vec<TargetSettings>, ReloadError> {
+    pub async fn reload(&mut self) -> Result<Reloaded, ReloadError> {
         let Some(registered) = &mut self.registered else {
             return std::future::pending().await;
         };
-        match registered.change().await? {
-            Changed::Targets(targets) => Ok(targets),
-            Changed::Functions => {
-                let renewed = self.functions.renew().await;
-                renewed.map_err(ReloadError::Functions)?;
-                Ok(registered.targets().to_vec())
-            }
+        let reloaded = registered.change().await?;
+        if reloaded.file_changed {
+            let renewed = self.functions.renew().await;
+            renewed.map_err(ReloadError::Functions)?;
         }
+        Ok(reloaded)
     }
 
     /// By function name.

@@ -8,10 +8,12 @@ mod error;
 mod instance;
 mod output;
 mod pool;
+mod process;
 pub(crate) mod remote;
 pub(crate) mod runtime_api;
 
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -66,6 +68,22 @@ pub struct FunctionCommand {
     /// The working directory and the value of `LAMBDA_TASK_ROOT`. Without it, this process's
     /// working directory, and the directory of the program.
     pub directory: Option<PathBuf>,
+}
+
+impl FunctionCommand {
+    /// The operating system has one error for a missing program and a missing directory.
+    fn why_not_started(&self, error: &io::Error) -> String {
+        let directory = self.directory.as_deref();
+        if let Some(directory) = directory.filter(|directory| !directory.is_dir()) {
+            let directory = directory.display();
+            return format!("{directory}: the target's directory does not exist");
+        }
+        let is_name = self.program.components().count() == 1;
+        if is_name && error.kind() == io::ErrorKind::NotFound {
+            return format!("{}: not found in PATH", self.program.display());
+        }
+        format!("{self}: {error}")
+    }
 }
 
 impl From<PathBuf> for FunctionCommand {

@@ -94,8 +94,8 @@ enum Backend {
 }
 
 impl Targets {
-    /// Directories of targets are relative to that of the functions file. The runtimes that come with
-    /// this program are written to the directory `runtimes`.
+    /// Directories of targets are relative to that of the functions file. The runtimes that come
+    /// with this program are written to the directory `runtimes`.
     ///
     /// # Errors
     ///
@@ -113,13 +113,17 @@ impl Targets {
     }
 
     /// Replaces all targets. The processes of one that stays the same stay. Those of the others end
-    /// as they become idle. The results of these functions are checked.
+    /// as they become idle. Functions with one Lambda function have one target, that of the first.
+    /// The results of these functions are checked.
     pub fn replace(&self, settings: Vec<TargetSettings>, entries: Vec<Entry>) {
         *lock(&self.entries) = entries;
         let mut targets = lock(&self.by_lambda_function);
         let mut old = std::mem::take(&mut *targets);
         for settings in settings {
             let name = settings.lambda_function.to_string();
+            if targets.contains_key(&name) {
+                continue;
+            }
             let target = match old.remove(&name) {
                 Some(same) if same.settings == settings => same,
                 changed => {
@@ -134,7 +138,8 @@ impl Targets {
         }
     }
 
-    /// Replaces the targets whose files have changed, as [`Targets::replace`] does, and returns them.
+    /// Replaces the targets whose files have changed, as [`Targets::replace`] does, and returns
+    /// them.
     #[must_use]
     pub fn replace_changed(&self) -> Vec<TargetSettings> {
         let mut targets = lock(&self.by_lambda_function);

@@ -2,16 +2,14 @@
 //! column, where a function that starts with the file names only the first.
 
 pub mod arns;
+mod keywords;
 pub mod lambda;
-mod source;
 
 use shared::catalogue::Entry;
 use shared::catalogue::file::read_all;
+use shared::catalogue::file::source::{Position, Source};
 use shared::request::FieldError;
 use shared::schema::schema_errors_of;
-
-pub use self::source::Position;
-use self::source::Source;
 
 /// A file and what was found in it so far.
 pub struct Check<'a> {
@@ -83,6 +81,16 @@ impl<'a> Check<'a> {
         let found: Vec<_> = self.functions.iter().filter_map(unqualified).collect();
         for index in found {
             self.report(severity, function_pointer(index), detail);
+        }
+    }
+
+    /// Warns of members of schemas that have no effect.
+    pub fn report_unknown_keywords(&mut self) {
+        let functions = self.functions.iter();
+        let unknown = functions.flat_map(|(index, entry)| keywords::unknown(*index, entry));
+        for pointer in unknown.collect::<Vec<_>>() {
+            let detail = "is no keyword of JSON Schema, so it has no effect";
+            self.report(Severity::Warning, pointer, detail);
         }
     }
 

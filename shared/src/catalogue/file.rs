@@ -5,6 +5,7 @@
 //! has to be fast; [`crate::schema`] checks it when its function is first called, and the operator
 //! tool before a deployment.
 
+pub mod source;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -119,6 +120,7 @@ pub fn read_all(text: &str) -> (Vec<(usize, Entry)>, Vec<FieldError>) {
         match read_function(&format!("/functions/{index}"), members) {
             Ok(entry) => {
                 errors.extend(repeated(&entry, index, &entries));
+                errors.extend(runs_otherwise(&entry, index, &entries));
                 entries.push((index, entry));
             }
             Err(more) => errors.extend(more),
@@ -181,6 +183,28 @@ fn repeated(entry: &Entry, index: usize, before: &[(usize, Entry)]) -> Option<Fi
     let Entry { name, version, .. } = entry;
     let detail = format!("repeats {name} {version}, which is {other}");
     Some(FieldError::new(format!("/functions/{index}"), detail))
+}
+
+/// The error of a function whose Lambda function another one runs locally in another way: on one
+/// machine it is one target.
+fn runs_otherwise(entry: &Entry, index: usize, before: &[(usize, Entry)]) -> Option<FieldError> {
+    let target = entry.target()?;
+    let local = target.local.as_ref()?;
+    let other = before.iter().map(|(_, other)| other).find(|other| {
+        let other = other
+            .target()
+            .filter(|other| other.function == target.function);
+        let other = other.and_then(|other| other.local.as_ref());
+        other.is_some_and(|other| other != local)
+    })?;
+    let detail = format!(
+        "must be that of {} {}, which has the same Lambda function",
+        other.name, other.version
+    );
+    Some(FieldError::new(
+        format!("/functions/{index}/target/local"),
+        detail,
+    ))
 }
 
 fn read_function(

@@ -116,8 +116,14 @@ pub const ABORT_GRACE: Duration = Duration::from_secs(5);
 /// Time reserved at the end of an invocation to record an outcome and respond.
 pub const INVOCATION_MARGIN: Duration = Duration::from_secs(30);
 /// How long before its end an attempt asks its target to be done, so that a result which comes in
-/// time is still recorded; at most half of the attempt.
+/// time is still recorded. See [`target_deadline_margin`].
 pub const TARGET_DEADLINE_MARGIN: Duration = Duration::from_secs(5);
+
+/// [`TARGET_DEADLINE_MARGIN`], and at most half of an attempt that may take this long.
+#[must_use]
+pub fn target_deadline_margin(attempt: Duration) -> Duration {
+    TARGET_DEADLINE_MARGIN.min(attempt / 2)
+}
 
 /// One try of one AWS call. The SDK sets no limit by default.
 pub const CALL_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1500);

@@ -243,10 +243,12 @@ impl Fields {
             .filter(|number| bounds.contains(number));
         number.ok_or_else(|| {
             let (least, most) = (bounds.start(), bounds.end());
-            self.reject(
-                member,
-                format!("must be a whole number from {least} to {most}"),
-            )
+            let detail = if least == most {
+                format!("must be {least}")
+            } else {
+                format!("must be a whole number from {least} to {most}")
+            };
+            self.reject(member, detail)
         })
     }
 

@@ -1,5 +1,5 @@
-//! Alarms and dashboard use metrics that the code counts: an alarm on a misspelled metric would never
-//! go off.
+//! Alarms and dashboard use metrics that the code counts: an alarm on a misspelled metric would
+//! never go off.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -79,7 +79,8 @@ fn dimensions(metric: &Value) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Name and dimensions of a widget's metric: namespace, name, dimensions with their values, options.
+/// Name and dimensions of a widget's metric: namespace, name, dimensions with their values, and
+/// options.
 fn listed(metric: &[Value]) -> Option<(String, BTreeSet<String>)> {
     let [namespace, name, rest @ ..] = metric else {
         return None;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use shared::catalogue::Target;
 use shared::domain::json::{Json, encode};
-use shared::domain::limits::TARGET_DEADLINE_MARGIN;
+use shared::domain::limits::target_deadline_margin;
 use shared::domain::operation::Operation;
 use shared::domain::time::Timestamp;
 
@@ -62,7 +62,7 @@ pub(crate) fn document(
     deadline: Timestamp,
     now: Timestamp,
 ) -> String {
-    let margin = TARGET_DEADLINE_MARGIN.min(deadline.since(now) / 2);
+    let margin = target_deadline_margin(deadline.since(now));
     encode(&Document {
         r#type: "ferry.attempt",
         timestamp: now.to_string(),

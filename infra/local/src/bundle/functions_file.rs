@@ -3,12 +3,14 @@
 //! The functions read a copy, which is replaced only by valid content. So a process that starts
 //! while the file has an error, or while an editor writes it, has the functions that all have.
 
+use std::collections::HashMap;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use shared::catalogue::{Entry, file};
+use shared::catalogue::file::source::Source;
+use shared::catalogue::{Entry, LocalTarget, file};
 use shared::random::{Random, SystemRandom};
 use shared::request::FieldError;
 use shared::schema::schema_errors;
@@ -20,7 +22,7 @@ const COPY: &str = "functions.json";
 /// What a valid file registers.
 pub(super) struct Content {
     pub(super) entries: Vec<Entry>,
-    /// Their targets, each once.
+    /// One for each function.
     pub(super) targets: Vec<TargetSettings>,
 }
 
@@ -39,12 +41,12 @@ pub(super) struct FunctionsFile {
 #[error("{}", lines(.path, .errors))]
 pub struct FileError {
     pub path: PathBuf,
-    /// At least one. Each completes a sentence that begins with the path.
+    /// At least one. Each continues the path, such as `:9:26 /functions/0/attempts must be …`.
     pub errors: Vec<String>,
 }
 
 fn lines(path: &Path, errors: &[String]) -> String {
-    let line = |error: &String| format!("{} {error}", path.display());
+    let line = |error: &String| format!("{}{error}", path.display());
     errors.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
@@ -56,7 +58,7 @@ impl FunctionsFile {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let failed = |error: io::Error| FileError {
             path: path.clone(),
-            errors: vec![format!("cannot be used: {error}")],
+            errors: vec![format!(" cannot be used: {error}")],
         };
         let modified = modified(&path);
         let content = fs::read(&path).map_err(failed)?;
@@ -112,7 +114,7 @@ impl FunctionsFile {
         let new = self.directory.0.join("functions.new.json");
         fs::write(&new, &self.content)
             .and_then(|()| fs::rename(new, self.copy()))
-            .map_err(|error| self.error(vec![format!("cannot be copied: {error}")]))?;
+            .map_err(|error| self.error(vec![format!(" cannot be copied: {error}")]))?;
         Ok(content)
     }
 
@@ -129,55 +131,50 @@ fn modified(path: &Path) -> Option<SystemTime> {
 }
 
 fn read(content: &[u8]) -> Result<Content, Vec<String>> {
-    let text = std::str::from_utf8(content).map_err(|_| vec!["must be UTF-8".to_owned()])?;
-    let described =
-        |errors: Vec<FieldError>| -> Vec<_> { errors.iter().map(ToString::to_string).collect() };
-    let entries = file::read(text).map_err(described)?;
+    let text = std::str::from_utf8(content).map_err(|_| vec![" must be UTF-8".to_owned()])?;
+    let mut source = Source::new(text);
+    if let Some((position, detail)) = source.syntax_error() {
+        return Err(vec![format!(":{position} {detail}")]);
+    }
+    let mut located = |errors: Vec<FieldError>| -> Vec<_> {
+        let errors = errors.iter();
+        let located = errors.map(|error| format!(":{} {error}", source.locate(&error.pointer)));
+        located.collect()
+    };
+    let entries = file::read(text).map_err(&mut located)?;
     let errors = schema_errors(&entries);
     if !errors.is_empty() {
-        return Err(described(errors));
+        return Err(located(errors));
     }
-    let targets = by_lambda_function(&entries)?;
+    let targets = targets(&entries);
     Ok(Content { entries, targets })
 }
 
-/// Several versions may have one Lambda function, which then runs as one target.
-fn by_lambda_function(entries: &[Entry]) -> Result<Vec<TargetSettings>, Vec<String>> {
-    let (mut targets, mut errors) = (Vec::<TargetSettings>::new(), Vec::new());
-    for (index, entry) in entries.iter().enumerate() {
-        let Some(target) = entry.target() else {
-            continue;
-        };
-        let settings = TargetSettings {
+/// Several functions may have one Lambda function. It runs as one target, with the longest timeout,
+/// and one of them says how.
+fn targets(entries: &[Entry]) -> Vec<TargetSettings> {
+    let mut by_function = HashMap::<_, (Duration, Option<LocalTarget>)>::new();
+    let with_targets = || {
+        entries
+            .iter()
+            .filter_map(|entry| Some((entry, entry.target()?)))
+    };
+    for (entry, target) in with_targets() {
+        let (timeout, local) = by_function.entry(target.function.as_str()).or_default();
+        *timeout = entry.attempt_timeout.max(*timeout);
+        *local = local.take().or_else(|| target.local.clone());
+    }
+    let settings = with_targets().map(|(entry, target)| {
+        let (timeout, local) = by_function[target.function.as_str()].clone();
+        TargetSettings {
             name: entry.name.to_owned(),
             version: entry.version.to_owned(),
             lambda_function: target.function.clone(),
-            timeout: entry.attempt_timeout,
-            local: target.local.clone(),
-        };
-        let mut known = targets.iter_mut();
-        let same = known.find(|known| known.lambda_function == settings.lambda_function);
-        match same {
-            None => targets.push(settings),
-            Some(same) if same.local.is_none() || settings.local.is_none() => {
-                same.timeout = same.timeout.max(settings.timeout);
-                same.local = same.local.take().or(settings.local);
-            }
-            Some(same) if same.local == settings.local => {
-                same.timeout = same.timeout.max(settings.timeout);
-            }
-            Some(same) => errors.push(format!(
-                "/functions/{index}/target/local must be that of {} {}, which has the same Lambda \
-                 function",
-                same.name, same.version
-            )),
+            timeout,
+            local,
         }
-    }
-    if errors.is_empty() {
-        Ok(targets)
-    } else {
-        Err(errors)
-    }
+    });
+    settings.collect()
 }
 
 /// A directory that only this user can read, since the file may have secrets in `environment`.

@@ -14,11 +14,13 @@ use crate::targets::{TargetSettings, Targets};
 /// How often the functions file and the targets' files are checked for changes.
 const FILE_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-pub(super) enum Changed {
-    /// The functions file.
-    Functions,
-    /// Files of these targets.
-    Targets(Vec<TargetSettings>),
+/// What a change of files has put into effect.
+#[derive(Debug)]
+pub struct Reloaded {
+    /// Whether the functions file has changed, not only files of targets.
+    pub file_changed: bool,
+    /// The targets that may differ, one for each function.
+    pub targets: Vec<TargetSettings>,
 }
 
 /// Registered functions. Dropping it kills the processes of their targets.
@@ -80,18 +82,29 @@ impl Registered {
     }
 
     /// Waits until the file or the files of a target have changed, and replaces the targets.
-    pub(super) async fn change(&mut self) -> Result<Changed, FileError> {
+    pub(super) async fn change(&mut self) -> Result<Reloaded, FileError> {
         loop {
             tokio::time::sleep(FILE_POLL_INTERVAL).await;
             if let Some(changed) = self.file.changed() {
                 let Content { entries, targets } = changed?;
                 self.settings.clone_from(&targets);
-                self.targets.replace(targets, entries);
-                return Ok(Changed::Functions);
+                self.targets.replace(targets.clone(), entries);
+                return Ok(Reloaded {
+                    file_changed: true,
+                    targets,
+                });
             }
             let changed = self.targets.replace_changed();
             if !changed.is_empty() {
-                return Ok(Changed::Targets(changed));
+                let has_changed = |settings: &&TargetSettings| {
+                    let mut changed = changed.iter();
+                    changed.any(|target| target.lambda_function == settings.lambda_function)
+                };
+                let targets = self.settings.iter().filter(has_changed).cloned();
+                return Ok(Reloaded {
+                    file_changed: false,
+                    targets: targets.collect(),
+                });
             }
         }
     }

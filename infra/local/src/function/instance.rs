@@ -1,7 +1,7 @@
 //! One process of a function, from its start to its end.
 //!
 //! An invocation owns the instance that runs it, so a process has one invocation at a time, as the
-//! functions rely on. Dropping an instance kills its process.
+//! functions rely on. Dropping an instance kills its process and those that it has started.
 
 use std::io;
 use std::path::Path;
@@ -9,22 +9,27 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::sync::oneshot;
 
 use crate::REGION;
 use crate::function::error::{EXIT_ERROR, TIMEOUT_ERROR};
 use crate::function::output::{self, Output, Rest};
+use crate::function::process::Process;
 use crate::function::runtime_api::{Event, Invocation, RuntimeApi};
 use crate::function::{FunctionCommand, FunctionError, FunctionSettings};
 
 /// The handler of a function whose program needs no name of one, as in the template.
 const BOOTSTRAP: &str = "bootstrap";
 
+/// Why a process ends at once and without an error.
+const NO_RUNTIME: &str = "; a command has to serve Lambda's Runtime API, as \
+                          `python3 -m awslambdaric app.handler` does";
+
 /// A process with its Runtime API.
 #[derive(Debug)]
 pub struct Instance {
-    process: Child,
+    process: Process,
     api: RuntimeApi,
     output: Output,
     init_timeout: Duration,
@@ -42,7 +47,8 @@ impl Instance {
         let api = RuntimeApi::start().await?;
         let (output, [stdout, stderr]) = Output::open(&settings.log_prefix)?;
         let mut command = command(settings, number, &api);
-        let process = command.stdout(stdout).stderr(stderr).spawn()?;
+        command.stdout(stdout).stderr(stderr);
+        let process = Process::spawn(command)?;
         Ok(Self {
             process,
             api,
@@ -67,7 +73,7 @@ impl Instance {
     pub async fn ready(&mut self) -> Result<(), NotReady> {
         // `request` may be that of a process that has ended since.
         if let Ok(Some(status)) = self.process.try_wait() {
-            return Err(NotReady::Ended(status.to_string()));
+            return Err(NotReady::Ended(Ok(status)));
         }
         while self.request.is_none() {
             match self.step().await {
@@ -77,7 +83,7 @@ impl Instance {
                 }
                 Step::Event(Event::Response { accepted, .. }) => refuse(accepted),
                 Step::Event(Event::InitError(error)) => return Err(NotReady::InitError(error)),
-                Step::Ended(status) => return Err(NotReady::Ended(describe(status))),
+                Step::Ended(status) => return Err(NotReady::Ended(status)),
             }
         }
         Ok(())
@@ -124,15 +130,15 @@ impl Instance {
                 Step::Ended(status) => {
                     return Err(FunctionError::Exited {
                         request_id: held,
-                        status: describe(status),
+                        status: describe(&status),
                     });
                 }
             }
         }
     }
 
-    /// Kills the process and waits for its end. As on Lambda this is `SIGKILL`: functions must not
-    /// depend on a signal that they can handle.
+    /// Kills the process and those that it has started, and waits for its end. As on Lambda this is
+    /// `SIGKILL`: functions must not depend on a signal that they can handle.
     pub async fn kill(self) {
         self.end().await.print();
     }
@@ -168,8 +174,14 @@ impl Instance {
                 document: error.document().unwrap_or_default(),
             },
             (None, NotReady::Ended(status)) => {
-                let reason =
-                    format!("the process ended ({status}) before it asked for an invocation");
+                let mut reason = format!(
+                    "the process ended ({}) before it asked for an invocation",
+                    describe(&status)
+                );
+                // Only a target's command can end like this. It writes no error either.
+                if status.is_ok_and(|status| status.success()) {
+                    reason.push_str(NO_RUNTIME);
+                }
                 failed(EXIT_ERROR, reason)
             }
             (None, NotReady::Silent) => {
@@ -181,7 +193,7 @@ impl Instance {
     }
 
     /// [`Instance::kill`] for a process that did not start. Returns its log, which is not printed.
-    async fn end(mut self) -> Rest {
+    async fn end(self) -> Rest {
         if let Err(error) = self.process.kill().await {
             tracing::warn!(%error, "a function's process could not be killed and may still run");
         }
@@ -201,9 +213,8 @@ impl Instance {
 /// Why a process does not ask for an invocation.
 #[derive(Debug, thiserror::Error)]
 pub enum NotReady {
-    /// With the operating system's description of the exit status.
-    #[error("{0}")]
-    Ended(String),
+    #[error("{}", describe(.0))]
+    Ended(io::Result<ExitStatus>),
     /// The process reported that it cannot start.
     #[error("{0}")]
     InitError(FunctionError),
@@ -261,12 +272,7 @@ fn command(settings: &FunctionSettings, number: usize, api: &RuntimeApi) -> Comm
         )
         .env("AWS_REGION", REGION)
         .env("AWS_DEFAULT_REGION", REGION)
-        .env("TZ", ":UTC")
-        .kill_on_drop(true);
-    // Ctrl-C goes to the terminal's whole foreground process group. In another group the functions
-    // do not get it in the middle of an invocation: the bundle ends them in order.
-    #[cfg(unix)]
-    command.process_group(0);
+        .env("TZ", ":UTC");
     command
 }
 
@@ -275,7 +281,7 @@ fn refuse(accepted: oneshot::Sender<bool>) {
     let _ = accepted.send(false);
 }
 
-fn describe(status: io::Result<ExitStatus>) -> String {
+fn describe(status: &io::Result<ExitStatus>) -> String {
     match status {
         Ok(status) => status.to_string(),
         Err(error) => format!("exit status unknown: {error}"),

@@ -260,7 +260,7 @@ impl Shared {
         let began = tokio::time::Instant::now();
         let instance = Instance::spawn(&self.settings, number).await;
         let instance = instance.map_err(|error| {
-            let reason = format!("{}: {error}", self.settings.command);
+            let reason = self.settings.command.why_not_started(&error);
             FunctionError::init(ENTRYPOINT_ERROR, reason, "")
         })?;
         let ready = instance.ready_or_end(self.stopped()).await;

@@ -138,7 +138,14 @@ async fn forward(
     url: String,
     event: Bytes,
 ) -> Result<Response, InvokeError> {
-    let unreachable = |error| {
+    let unreachable = |error: reqwest::Error| {
+        if error.is_connect() {
+            tracing::warn!(
+                "{endpoint} refuses connections; is `sam local start-lambda` (or what serves the \
+                 endpoint) running?"
+            );
+            return InvokeError::not_ready(format!("{endpoint} refuses connections"));
+        }
         let message = format!("{endpoint} did not answer");
         tracing::warn!(endpoint, %error, "a target's endpoint did not answer");
         InvokeError::service(message)
@@ -186,6 +193,15 @@ impl InvokeError {
                 "{size} payload is too large for the RequestResponse invocation type \
                  (limit {PAYLOAD_MAX_BYTES} bytes)"
             ),
+        }
+    }
+
+    /// The worker sends the request again within the attempt: the function did not begin.
+    const fn not_ready(message: String) -> Self {
+        Self {
+            status: StatusCode::BAD_GATEWAY,
+            error_type: "ResourceNotReadyException",
+            message,
         }
     }
 

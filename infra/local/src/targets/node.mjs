@@ -11,7 +11,7 @@ import { basename, dirname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 
 const env = process.env;
-const name = process.argv[2] ?? env._HANDLER;
+const name = process.argv[2];
 let requestId; // Of the invocation in progress.
 
 function call(method, path, body, headers) {
@@ -41,6 +41,7 @@ const initError = (type, message) => Object.assign(new Error(message), { name: `
 
 // `directory/app.handler` is the export `handler` of `directory/app`.
 async function load() {
+  if (!name) throw initError("MalformedHandlerName", "name a handler: node node.mjs app.handler");
   const [module, ...path] = basename(name).split(".");
   const files = [".mjs", ".js", ".cjs"].map((ending) => resolve(dirname(name), module + ending));
   const file = files.find((file) => existsSync(file));

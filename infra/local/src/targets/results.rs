@@ -1,6 +1,6 @@
-//! What targets return, checked against the `result_schema` of their functions. Only a warning comes
-//! of it, for the handler's author. On AWS nothing checks results: the work is done and paid for,
-//! and to fail it helps no caller.
+//! What targets return, checked against the `result_schema` of their functions. Only a warning
+//! comes of it, for the handler's author. On AWS nothing checks results: the work is done and paid
+//! for, and to fail it helps no caller.
 
 use serde::Deserialize;
 use shared::catalogue::{Entry, reserved_member};
@@ -19,8 +19,8 @@ struct Function {
     version: String,
 }
 
-/// Logs what is wrong with the result of an attempt. Other responses are the worker's to report: one
-/// that is not JSON, and an error of the target.
+/// Logs what is wrong with the result of an attempt. Other responses are the worker's to report:
+/// one that is not JSON, and an error of the target.
 pub(super) fn check(entries: &[Entry], document: &[u8], response: &[u8]) {
     let Ok(Document {
         data: Function { function, version },

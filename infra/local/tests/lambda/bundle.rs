@@ -195,7 +195,7 @@ async fn a_functions_file_runs_targets_and_a_valid_change_takes_effect() {
         .await
         .unwrap_err()
         .to_string();
-    let expected = format!("{} is not JSON at line 1 column 1", path.display());
+    let expected = format!("{}:1:1 is not JSON: it ends too early", path.display());
     assert_eq!(
         error,
         format!("{expected}\nthe functions stay as they were")
@@ -214,17 +214,19 @@ async fn a_functions_file_runs_targets_and_a_valid_change_takes_effect() {
         .await
         .unwrap_err()
         .to_string();
-    for pointer in [
-        "arguments_schema/properties/n/minimum",
-        "result_schema/maximum",
+    for place in [
+        "76 /functions/0/arguments_schema/properties/n/minimum",
+        "166 /functions/0/result_schema/maximum",
     ] {
-        let line = format!("{} /functions/0/{pointer} ", path.display());
+        let line = format!("{}:1:{place} ", path.display());
         assert!(error.contains(&line), "{error}");
     }
 
     write_functions_file(&path, &[greeting("greet", "bye"), greeting("part", "bye")]);
-    soon("the change", bundle.reload()).await.unwrap();
-    assert_eq!(lines(&bundle), ["greet 1.2.0: ./bootstrap"]);
+    let reloaded = soon("the change", bundle.reload()).await.unwrap();
+    assert!(reloaded.file_changed);
+    let expected = ["greet 1.2.0: ./bootstrap", "part 1.2.0: ./bootstrap"];
+    assert_eq!(lines(&bundle), expected);
     assert_ne!(std::fs::read(&copy).unwrap(), valid);
     assert_eq!(target_greets().await, "bye");
     let variables = environment(&bundle, reqwest::Method::POST).await;
@@ -243,6 +245,14 @@ async fn a_functions_file_runs_targets_and_a_valid_change_takes_effect() {
         error.contains("/functions/1/target/local must be that of greet 1.2.0"),
         "{error}"
     );
+
+    let later = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1 << 33);
+    let handler = std::fs::File::create(directory.join("app.py")).unwrap();
+    handler.set_modified(later).unwrap();
+    let reloaded = soon("the change", bundle.reload()).await.unwrap();
+    assert!(!reloaded.file_changed);
+    let changed: Vec<_> = reloaded.targets.iter().map(ToString::to_string).collect();
+    assert_eq!(changed, expected);
     bundle.stop().await;
     assert!(!Path::new(&copy).exists());
 }

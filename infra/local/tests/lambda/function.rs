@@ -294,6 +294,47 @@ async fn dropping_a_function_kills_its_processes() {
     held.ended().await;
 }
 
+/// The shell is the process that is started, and the probe its child.
+fn probe_below_a_shell() -> FunctionSettings {
+    let script = format!("{}; true", probe::binary().display());
+    FunctionSettings {
+        command: FunctionCommand {
+            arguments: vec!["-c".to_owned(), script],
+            ..PathBuf::from("/bin/sh").into()
+        },
+        ..probe::settings()
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_a_process_has_started_ends_with_it() {
+    let listener = ProbeListener::open().await;
+    let function = Arc::new(Function::processes(FunctionSettings {
+        timeout: Duration::from_millis(300),
+        ..probe_below_a_shell()
+    }));
+    let slow = begin(&function, listener.hold("slow"));
+    listener.accept().await.ended().await;
+    let error = slow.await.unwrap().unwrap_err();
+    assert!(matches!(error, FunctionError::TimedOut { .. }), "{error}");
+
+    let function = Arc::new(Function::processes(probe_below_a_shell()));
+    let running = begin(&function, listener.hold("running"));
+    let held = listener.accept().await;
+    function.stop().await;
+    held.ended().await;
+    running.await.unwrap().unwrap_err();
+
+    let function = Function::processes(probe_below_a_shell());
+    let held = tokio::select! {
+        _ = invoke(&function, listener.hold("dropped")) => unreachable!("the probe is held"),
+        held = listener.accept() => held,
+    };
+    drop(function);
+    held.ended().await;
+}
+
 #[tokio::test]
 async fn a_caller_that_hangs_up_does_not_end_the_invocation() {
     let listener = ProbeListener::open().await;

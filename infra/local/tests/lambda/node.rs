@@ -159,3 +159,16 @@ async fn a_handler_that_cannot_be_loaded_fails_each_invocation_with_the_reason()
     }
     api.targets.stop().await;
 }
+
+#[tokio::test]
+async fn a_command_without_a_handler_says_what_is_missing() {
+    let nameless = target("nameless", command(&["node", "$FERRY_RUNTIMES/node.mjs"]));
+    let api = Api::open(directory("node_nameless"), vec![nameless]).await;
+    let failed = api.invoke("nameless", &json!({})).await;
+    assert_eq!(failed.function_error(), "Runtime.MalformedHandlerName");
+    assert_eq!(
+        failed.error_message(),
+        "name a handler: node node.mjs app.handler"
+    );
+    api.targets.stop().await;
+}

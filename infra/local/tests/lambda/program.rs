@@ -114,9 +114,16 @@ async fn the_targets_of_the_functions_file_are_listed_at_the_start_and_after_a_c
         }
     })
     .await;
-    assert!(error.starts_with(&format!("error: {path} ")), "{error}");
+    assert!(
+        error.starts_with(&format!("error: {path}:2:38 ")),
+        "{error}"
+    );
     std::fs::write(&file, FUNCTIONS_FILE.replace("1.2.0", "1.3.0")).unwrap();
+    let reloaded = format!("reloaded {path}");
+    assert_eq!(line().await, reloaded);
     assert_eq!(line().await, target.replace("1.2.0", "1.3.0"));
+    std::fs::write(&file, r#"{"format": 1, "functions": []}"#).unwrap();
+    assert_eq!(line().await, reloaded);
     let process_id = child.id().unwrap().to_string();
     let sent = Command::new("kill").arg(&process_id).status();
     assert!(sent.await.unwrap().success());
@@ -140,7 +147,7 @@ async fn the_targets_of_the_functions_file_are_listed_at_the_start_and_after_a_c
     let output = soon("the end", output).await.unwrap();
     assert_eq!(output.status.code(), Some(1));
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(stderr.starts_with(&format!("error: {path} ")), "{stderr}");
+    assert!(stderr.starts_with(&format!("error: {path}:")), "{stderr}");
 }
 
 /// Runs a registered function with this command, in a directory of the test.
@@ -212,14 +219,14 @@ async fn the_run_command_says_why_a_target_failed_or_did_not_start() {
             "TARGET_CRASHED: the target ended without a result: RequestId: ",
         ),
         (
-            &["sh", "-c", "echo no bucket is set >&2; exit 1"],
+            &["sh", "-c", "printf 'no bucket\\n\\tis set\\n' >&2; exit 1"],
             json!({"width": 1}),
-            "no bucket is set",
+            "before it asked for an invocation\nno bucket\n\tis set\n",
         ),
         (
             &["no-such-interpreter"],
             json!({"width": 1}),
-            "no-such-interpreter: No such file or directory",
+            "no-such-interpreter: not found in PATH",
         ),
         (&[&*probe], json!({}), "INVALID_ARGUMENTS: /arguments/width"),
     ] {
@@ -227,11 +234,14 @@ async fn the_run_command_says_why_a_target_failed_or_did_not_start() {
         assert_eq!(output.status.code(), Some(1));
         assert!(output.stdout.is_empty());
         let stderr = String::from_utf8(output.stderr).unwrap();
-        let last = stderr.lines().last().unwrap();
+        let lines = stderr.split_inclusive('\n');
+        let is_log = |line: &&str| !line.starts_with("error: ");
+        let error: String = lines.skip_while(is_log).collect();
         assert!(
-            last.starts_with("error: ") && last.contains(expected),
+            error.starts_with("error: ") && error.contains(expected),
             "{stderr}"
         );
+        assert!(!stderr.contains("worker::"), "{stderr}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Targets of registered functions, behind Lambda's Invoke API.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::Router;
@@ -117,6 +118,15 @@ async fn a_process_that_dies_at_its_start_is_an_error_with_its_first_lines() {
     let targets = vec![
         target("dies", command(&["sh", "-c", script])),
         target("missing", command(&["no-such-interpreter", "app.handler"])),
+        target("without_a_runtime", command(&["true"])),
+        target(
+            "nowhere",
+            LocalTarget::Command {
+                command: vec!["sh".to_owned()],
+                directory: Some("nope".to_owned()),
+                environment: BTreeMap::new(),
+            },
+        ),
     ];
     let api = Api::open(directory("dies"), targets).await;
     let invoked = api.invoke("dies", &json!({})).await;
@@ -128,11 +138,21 @@ async fn a_process_that_dies_at_its_start_is_an_error_with_its_first_lines() {
 
     let invoked = api.invoke("missing", &json!({})).await;
     assert_eq!(invoked.function_error(), "Runtime.InvalidEntrypoint");
+    assert_eq!(
+        invoked.error_message(),
+        "no-such-interpreter: not found in PATH"
+    );
+    let invoked = api.invoke("nowhere", &json!({})).await;
+    assert_eq!(invoked.function_error(), "Runtime.InvalidEntrypoint");
     let message = invoked.error_message();
     assert!(
-        message.contains("no-such-interpreter app.handler"),
+        message.ends_with("/dies/nope: the target's directory does not exist"),
         "{message}"
     );
+    let invoked = api.invoke("without_a_runtime", &json!({})).await;
+    assert_eq!(invoked.function_error(), "Runtime.ExitError");
+    let message = invoked.error_message();
+    assert!(message.contains("Lambda's Runtime API"), "{message}");
     api.targets.stop().await;
 }
 
@@ -216,7 +236,7 @@ async fn an_endpoint_gets_the_invocation_by_the_bare_name_and_its_response_is_pa
     server.abort();
     let _ = server.await;
     let refused = api.invoke("resize:live", &json!({})).await;
-    refused.is_error(500, "ServiceException");
+    refused.is_error(502, "ResourceNotReadyException");
 }
 
 #[tokio::test]

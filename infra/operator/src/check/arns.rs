@@ -25,7 +25,7 @@ pub struct NoHome {
 ///
 /// # Errors
 ///
-/// When the file has a name, and there is no home.
+/// When the file has a name, and no region and account are given.
 pub fn target_arns(check: &Check<'_>, home: Option<Home<'_>>) -> Result<Vec<String>, NoHome> {
     let arns = by_function(check, home)?;
     let arns: BTreeSet<_> = arns.into_values().collect();

@@ -7,7 +7,7 @@ use aws_sdk_lambda::Client;
 use aws_sdk_lambda::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_lambda::operation::get_function_configuration::GetFunctionConfigurationError;
 use aws_sdk_lambda::types::State;
-use shared::domain::limits::TARGET_DEADLINE_MARGIN;
+use shared::domain::limits::target_deadline_margin;
 
 use super::{Check, Severity, function_pointer};
 
@@ -112,12 +112,12 @@ fn report(
             detail.trim_end_matches(": "),
         );
     }
-    let margin = TARGET_DEADLINE_MARGIN.min(attempt_timeout / 2);
+    let margin = target_deadline_margin(attempt_timeout);
     let available = attempt_timeout.saturating_sub(margin);
     if *timeout > available {
         let detail = format!(
             "leaves the target {} seconds, but {target} may run for {}",
-            available.as_secs(),
+            available.as_secs_f64(),
             timeout.as_secs()
         );
         let pointer = format!("/functions/{index}/timeout_seconds");

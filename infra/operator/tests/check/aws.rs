@@ -107,8 +107,14 @@ functions.json:12:5  /functions/1/timeout_seconds  leaves the target 55 seconds,
 "
     );
     let directory = Directory::new("aws-timeout");
-    let run = lambda.await.check(&directory, VALID).await;
+    let lambda = lambda.await;
+    let run = lambda.check(&directory, VALID).await;
     run.assert(1, &expected, "");
+    // The least timeout of a Lambda function is a second.
+    let short = VALID.replace("300", "1");
+    let run = lambda.check(&directory, &short).await;
+    let expected = "leaves the target 0.5 seconds, but image-resize:live may run for 900\n";
+    assert!(run.output.contains(expected), "{}", run.output);
 }
 
 #[tokio::test]

@@ -172,20 +172,66 @@ functions.json: 2 functions are valid, 1 warning
 }
 
 #[test]
+fn a_member_of_a_schema_that_json_schema_does_not_define_is_a_warning() {
+    let schema = r#"{
+        "type": "object", "propertys": { "key": {} }, "x-order": 1, "$comment": "",
+        "properties": {
+          "minlength": { "type": "string", "minlength": 1, "default": { "colour": 1 } }
+        },
+        "anyOf": [true, { "then": { "requires": [] } }]
+      }"#;
+    let text = VALID.replacen(r#"{ "type": "object" }"#, schema, 1);
+    let run = Directory::new("keywords").check(&text, &[]);
+    let found: Vec<_> = run.output.lines().collect();
+    for (found, (place, pointer)) in found.iter().zip([
+        ("9:40", "propertys"),
+        ("11:57", "properties/minlength/minlength"),
+        ("13:49", "anyOf/1/then/requires"),
+    ]) {
+        let words: Vec<_> = found.split_whitespace().collect();
+        assert_eq!(words[0], format!("functions.json:{place}"));
+        assert_eq!(words[1], format!("/functions/0/arguments_schema/{pointer}"));
+        let warning = "warning: is no keyword of JSON Schema, so it has no effect";
+        assert_eq!(words[2..].join(" "), warning);
+    }
+    let last = "functions.json: 2 functions are valid, 3 warnings";
+    assert_eq!(found[3..], [last]);
+    assert_eq!(run.code, Some(0));
+}
+
+#[test]
 fn a_text_that_is_not_json_has_one_error_where_it_stops_being_json() {
     let directory = Directory::new("syntax");
     for (text, expected) in [
-        ("", "1:1  is not JSON: EOF while parsing a value"),
-        ("{", "1:1  is not JSON: EOF while parsing an object"),
-        ("format: 1\n", "1:2  is not JSON: expected ident"),
+        ("", "1:1  is not JSON: it ends too early"),
+        ("{", "1:1  is not JSON: it ends too early"),
+        ("format: 1\n", "1:2  is not JSON: a value is expected"),
         (
             "{\n  \"format\": 1,\n}\n",
-            "3:1  is not JSON: key must be a string",
+            "3:1  is not JSON: a comma must not come last",
         ),
-        ("{} {}", "1:4  is not JSON: trailing characters"),
+        ("{} {}", "1:4  is not JSON: nothing may follow the value"),
         (
             "\n{\"größe\": \"画像\" 1}",
-            "2:16  is not JSON: expected `,` or `}`",
+            "2:16  is not JSON: a comma or } is expected",
+        ),
+        ("[1, 2, ]", "1:8  is not JSON: a comma must not come last"),
+        ("[1 2]", "1:4  is not JSON: a comma or ] is expected"),
+        ("[1 }", "1:4  is not JSON: a comma or ] is expected"),
+        (
+            "{format: 1}",
+            "1:2  is not JSON: a name in double quotes is expected",
+        ),
+        (r#"{"format" 1}"#, "1:11  is not JSON: a colon is expected"),
+        (r#"{"format": }"#, "1:12  is not JSON: a value is expected"),
+        ("[01]", "1:3  is not JSON: this is not a number of JSON's"),
+        (
+            r#"["\x"]"#,
+            "1:4  is not JSON: JSON does not have this escape",
+        ),
+        (
+            "[\"a\nb\"]",
+            "1:3  is not JSON: a string must not have a line break or another control character",
         ),
     ] {
         let run = directory.check(text, &[]);

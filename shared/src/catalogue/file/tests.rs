@@ -143,14 +143,8 @@ fn a_file_that_is_not_a_functions_file_is_refused_as_a_whole() {
         ("null", "must be an object"),
         (r#"{"functions":[]}"#, "/format is required"),
         (r#"{"format":1}"#, "/functions is required"),
-        (
-            r#"{"format":2,"functions":[]}"#,
-            "/format must be a whole number from 1 to 1",
-        ),
-        (
-            r#"{"format":"1","functions":[]}"#,
-            "/format must be a whole number from 1 to 1",
-        ),
+        (r#"{"format":2,"functions":[]}"#, "/format must be 1"),
+        (r#"{"format":"1","functions":[]}"#, "/format must be 1"),
         (
             r#"{"format":1,"functions":{}}"#,
             "/functions must be an array",
@@ -538,6 +532,38 @@ fn a_name_and_version_are_registered_once() {
 }
 
 #[test]
+fn functions_with_one_lambda_function_run_locally_in_one_way() {
+    let function = |name: &str, lambda: &str, command: Option<&str>| {
+        let mut function = with("name", json!(name));
+        function["target"] = json!({"lambda": {"function": lambda}});
+        if let Some(command) = command {
+            function["target"]["local"] = json!({"command": [command]});
+        }
+        function
+    };
+    let functions = [
+        function("first", "resize:live", Some("a")),
+        function("same", "resize:live", Some("a")),
+        function("without", "resize:live", None),
+        function("other", "resize:test", Some("b")),
+    ];
+    read_valid(&file(&functions));
+    assert_eq!(
+        errors(&file(
+            &[
+                &functions[..],
+                &[function("last", "resize:live", Some("b"))]
+            ]
+            .concat()
+        )),
+        [
+            "/functions/4/target/local must be that of first 1.2.0, which has the same Lambda \
+             function"
+        ]
+    );
+}
+
+#[test]
 fn a_member_that_is_given_twice_is_refused_at_every_level() {
     let text = file(&[resize()]);
     for (member, expected) in [
@@ -621,15 +647,27 @@ fn every_error_inside_a_schema_is_named_with_its_place() {
         ),
         (
             "properties",
-            json!({"a": {"$ref": "#/$defs/missing"}}),
-            "",
-            "has a $ref to what is not in this schema",
+            json!({"a": {"$ref": "#/$defs/missing"}, "b": {"$ref": "#/properties/a"}}),
+            "/properties/a/$ref",
+            "refers to what is not in this schema: #/$defs/missing",
         ),
         (
             "$ref",
             json!("https://example.com/schema.json"),
-            "",
-            "has a $ref to what is not in this schema",
+            "/$ref",
+            "refers to what is not in this schema: https://example.com/schema.json",
+        ),
+        (
+            "items",
+            json!([{}, {"$ref": "#anchor"}]),
+            "/items",
+            "must be true or false or an object",
+        ),
+        (
+            "allOf",
+            json!([{}, {"$ref": "#anchor"}]),
+            "/allOf/1/$ref",
+            "refers to what is not in this schema: #anchor",
         ),
     ] {
         let mut schema = json!({"type": "object"});

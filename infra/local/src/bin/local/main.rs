@@ -21,7 +21,7 @@ use shared::terminal::{VisibleLines, visible, visible_lines};
 use tracing::Level;
 
 use crate::demo::DemoArguments;
-use crate::run::RunArguments;
+use crate::run::{RunArguments, RunError};
 use crate::serve::ServeArguments;
 
 /// Enough open files for the most processes of each function. A process may raise its limit this
@@ -84,9 +84,11 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let text = chain(error.as_ref());
-            // They contain cargo's output and a file's errors, which have several lines.
-            let has_lines = matches!(error.downcast_ref(), Some(StartError::FunctionsFile(_)));
-            let text = if has_lines || error.is::<BuildError>() {
+            // They contain cargo's output, a file's errors or a target's, which have several lines.
+            let has_lines = matches!(error.downcast_ref(), Some(StartError::FunctionsFile(_)))
+                || error.is::<BuildError>()
+                || matches!(error.downcast_ref(), Some(RunError::TargetFailed(_)));
+            let text = if has_lines {
                 visible_lines(&text)
             } else {
                 visible(&text)
@@ -171,6 +173,8 @@ type CommandResult = Result<(), Box<dyn Error>>;
 fn start_logging() {
     tracing_subscriber::fmt()
         .with_max_level(Level::WARN)
+        // As in the functions' logs: a module's path says nothing to a user.
+        .with_target(false)
         // `VisibleLines` would escape colours.
         .with_ansi(false)
         .with_writer(|| VisibleLines(io::stderr()))

@@ -32,7 +32,7 @@ pub(crate) struct RunArguments {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum RunError {
+pub(crate) enum RunError {
     #[error("{} cannot be read", .file.display())]
     Unreadable { file: PathBuf, source: io::Error },
     #[error("{} is not JSON", .file.display())]
@@ -42,6 +42,9 @@ enum RunError {
     },
     #[error("{}", failure(.0))]
     Failed(WorkError),
+    /// The message may have the first lines that the target wrote.
+    #[error("{}", failure(.0))]
+    TargetFailed(WorkError),
 }
 
 /// Prints progress to standard error, and the result to standard output.
@@ -80,9 +83,15 @@ async fn run_one_of(
     let context = Context::detached(environment, Arc::new(SystemClock), |fraction, message| {
         eprintln!("{:3.0} % {}", fraction * 100.0, visible(message));
     });
+    let is_registered = registered.iter().any(|entry| entry.name == arguments.name);
+    let failed = if is_registered {
+        RunError::TargetFailed
+    } else {
+        RunError::Failed
+    };
     let result = run_by_name(&arguments.name, registered, json, context)
         .await
-        .map_err(RunError::Failed)?;
+        .map_err(failed)?;
     println!("{}", visible(result.as_str()));
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use local::bundle::{Bundle, HTTP_INSTANCES_MAX, Settings};
+use local::bundle::{Bundle, HTTP_INSTANCES_MAX, Reloaded, Settings};
 use local::guard::Allowed;
 use local::targets::TargetSettings;
 use shared::clock::SystemClock;
@@ -64,7 +64,7 @@ pub(crate) struct ServeArguments {
     lambda: Option<String>,
 
     /// Register the functions of this file, and run their targets on this machine. A change takes
-    /// effect at once.
+    /// effect at once; functions behind `--lambda` have to be started again for it.
     #[arg(long, value_name = "FILE")]
     functions_file: Option<PathBuf>,
 
@@ -82,6 +82,7 @@ pub(crate) async fn serve(arguments: ServeArguments, environment: &Environment) 
     let mut interrupted = std::pin::pin!(interrupted()?);
     let remote = arguments.lambda.is_some();
     let file = arguments.environment.clone();
+    let functions_file = arguments.functions_file.clone();
     let mut bundle = tokio::select! {
         () = &mut interrupted => return Ok(()),
         bundle = start(arguments, environment) => bundle?,
@@ -97,7 +98,12 @@ pub(crate) async fn serve(arguments: ServeArguments, environment: &Environment) 
             tokio::select! {
                 () = &mut interrupted => break,
                 reloaded = bundle.reload() => match reloaded {
-                    Ok(targets) => print_targets(&targets),
+                    Ok(Reloaded { file_changed, targets }) => {
+                        if let Some(path) = functions_file.as_deref().filter(|_| file_changed) {
+                            println!("reloaded {}", visible(&path.to_string_lossy()));
+                        }
+                        print_targets(&targets);
+                    }
                     Err(error) => {
                         eprintln!("error: {}", visible_lines(&error.to_string()));
                     }

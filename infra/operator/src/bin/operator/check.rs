@@ -7,7 +7,7 @@ use aws_config::Region;
 use clap::Args;
 use operator::check::arns::{Home, compare, target_arns};
 use operator::check::lambda::check_targets;
-use operator::check::{Check, Position, Severity};
+use operator::check::{Check, Severity};
 use operator::services::sdk_config;
 use shared::config::Environment;
 use shared::terminal::visible;
@@ -50,6 +50,7 @@ pub(crate) async fn check(arguments: &CheckArguments, environment: &Environment)
     let text = read_to_string(&arguments.file)
         .map_err(|error| format!("{path} cannot be read: {error}"))?;
     let mut check = Check::new(&text);
+    check.report_unknown_keywords();
     let home = arguments
         .region
         .as_deref()
@@ -86,8 +87,7 @@ pub(crate) async fn check(arguments: &CheckArguments, environment: &Environment)
 /// A line for each finding, in columns, and one that counts them.
 fn report(path: &str, check: &Check<'_>) -> String {
     let rows = check.findings().into_iter().map(|finding| {
-        let Position { line, column } = finding.position;
-        let place = format!("{path}:{line}:{column}");
+        let place = format!("{path}:{}", finding.position);
         let severity = match finding.severity {
             Severity::Error => "",
             Severity::Warning => "warning: ",

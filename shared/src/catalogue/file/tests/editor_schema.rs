@@ -23,14 +23,15 @@ static VALIDATOR: LazyLock<Validator> =
     LazyLock::new(|| jsonschema::draft202012::new(&SCHEMA).unwrap());
 
 /// What a schema cannot express, as parts of the errors.
-const NOT_EXPRESSIBLE: [&str; 8] = [
+const NOT_EXPRESSIBLE: [&str; 9] = [
     " bytes",
     " is given more than once",
     " repeats ",
+    ", which has the same Lambda function",
     " must be at least timeout_seconds",
     " must be at least first_seconds",
     " must be a regular expression",
-    " has a $ref to what is not in this schema",
+    " refers to what is not in this schema",
     " is nested too deeply",
 ];
 

@@ -1,9 +1,12 @@
-//! Where the values of a JSON text are.
+//! Where the values of a file are, and why a text is not JSON, for the file's author.
 
 use std::collections::HashMap;
+use std::fmt;
 
+use serde_json::error::Category;
 use serde_json::value::RawValue;
-use shared::domain::json::{elements, members};
+
+use crate::domain::json::{elements, members};
 
 /// Both from 1. The column counts characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -12,7 +15,14 @@ pub struct Position {
     pub column: usize,
 }
 
-pub(super) struct Source<'a> {
+impl fmt::Display for Position {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}", self.line, self.column)
+    }
+}
+
+#[derive(Debug)]
+pub struct Source<'a> {
     text: &'a str,
     root: Result<&'a RawValue, serde_json::Error>,
     /// The offset of each line.
@@ -23,7 +33,8 @@ pub(super) struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
+    #[must_use]
+    pub fn new(text: &'a str) -> Self {
         let ends = text.match_indices('\n').map(|(end, _)| end + 1);
         Self {
             text,
@@ -33,22 +44,51 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Why the text is not JSON.
-    pub(super) fn syntax_error(&self) -> Option<(Position, String)> {
+    /// Where the text stops being JSON, and why.
+    #[must_use]
+    pub fn syntax_error(&self) -> Option<(Position, String)> {
         let error = self.root.as_ref().err()?;
         let (line, column) = (error.line(), error.column());
-        let text = error.to_string();
-        let place = format!(" at line {line} column {column}");
-        let detail = format!("is not JSON: {}", text.trim_end_matches(&place));
         // This column counts bytes, and is 0 when the line is empty.
         let offset = self.lines[line.saturating_sub(1)] + column.saturating_sub(1);
         let offset = self.text.floor_char_boundary(offset);
+        let detail = format!("is not JSON: {}", self.syntax_detail(error, offset));
         Some((self.position(offset), detail))
+    }
+
+    /// `serde_json` has an error's kind in its text alone, in the words of a parser's author.
+    fn syntax_detail(&self, error: &serde_json::Error, offset: usize) -> String {
+        if error.classify() == Category::Eof {
+            return "it ends too early".to_owned();
+        }
+        let (before, after) = self.text.split_at(offset);
+        if after.starts_with(['}', ']']) && before.trim_ascii_end().ends_with(',') {
+            return "a comma must not come last".to_owned();
+        }
+        let text = error.to_string();
+        let place = format!(" at line {} column {}", error.line(), error.column());
+        let text = text.trim_end_matches(&place);
+        let detail = match text {
+            "expected value" | "expected ident" => "a value is expected",
+            "key must be a string" => "a name in double quotes is expected",
+            "expected `:`" => "a colon is expected",
+            "expected `,` or `}`" => "a comma or } is expected",
+            "expected `,` or `]`" => "a comma or ] is expected",
+            "trailing characters" => "nothing may follow the value",
+            "invalid number" => "this is not a number of JSON's",
+            "invalid escape" => "JSON does not have this escape",
+            "recursion limit exceeded" => "it is nested too deeply",
+            control if control.starts_with("control character") => {
+                "a string must not have a line break or another control character"
+            }
+            other => other,
+        };
+        detail.to_owned()
     }
 
     /// Where the value at an RFC 6901 pointer begins; of a member that is missing, where its object
     /// begins; of one that is given several times, where the second begins.
-    pub(super) fn locate(&mut self, pointer: &str) -> Position {
+    pub fn locate(&mut self, pointer: &str) -> Position {
         let Ok(mut value) = self.root else {
             return self.position(0);
         };

@@ -272,7 +272,11 @@ mod tests {
         assert_eq!(signature(&generated), signature(&prefixed));
         let rotated = format!("{OTHER_SECRET} {generated}");
         assert!(signature(&rotated).ends_with(&signature(&prefixed)));
-        for other in [&generated[1..], &format!("{generated}A"), &generated.replace('4', "+")] {
+        for other in [
+            &generated[1..],
+            &format!("{generated}A"),
+            &generated.replace('4', "+"),
+        ] {
             assert!(Signer::from_str(other).is_err(), "{other}");
         }
     }

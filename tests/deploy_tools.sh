@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Checks how the template is deployed with other tools than SAM (tests/deploy_tools): the Terraform
-# module, from plan to destroy on moto; the CDK example, synthesised; the workflow for GitHub Actions
-# and its role. With --all it also plants faults in workflow and role that these checks must notice.
-# Without Terraform and its AWS provider in a plugin directory (TF_PLUGIN_DIR) it says so, and checks
-# the module's documented parameters alone. Needs Python 3.11 or later with venv, Node 20 or later
-# with npm, and PyPI and npm's registry on the first run.
+# module, from plan to destroy on moto; the CDK example, synthesised; the workflow for GitHub
+# Actions and its role. With --all it also plants faults in workflow and role that these checks must
+# notice. Without Terraform and its AWS provider in a plugin directory (TF_PLUGIN_DIR) it says so,
+# and checks the module's documented parameters alone. Needs Python 3.11 or later with venv, Node 20
+# or later with npm, and PyPI and npm's registry on the first run.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."

@@ -17,11 +17,15 @@ locals {
   # A line that names the code of a function or the layer.
   reference = "^(\\s*(CodeUri|ContentUri):\\s+)(\\S+)$"
   lines     = split("\n", local.template)
-  named     = [for line in local.lines : regex(local.reference, line) if can(regex(local.reference, line))]
+  named = [
+    for line in local.lines : regex(local.reference, line) if can(regex(local.reference, line))
+  ]
   # The AWS provider cannot zip the layer's directory.
   files = {
     for parts in local.named : parts[2] => (
-      parts[1] == "CodeUri" ? "${var.archive}/${parts[2]}" : coalesce(var.layer, "${var.archive}/layer.zip")
+      parts[1] == "CodeUri"
+      ? "${var.archive}/${parts[2]}"
+      : coalesce(var.layer, "${var.archive}/layer.zip")
     )
   }
   uploads = {

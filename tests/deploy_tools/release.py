@@ -15,7 +15,11 @@ def unpack(directory: Path) -> None:
     for function in FUNCTIONS:
         name = function.lower()
         _zip(directory / "functions" / f"{name}.zip", "bootstrap", name)
-    _zip(directory / "layer.zip", "ferry/functions.json", '{"functions": []}')
+    zip_layer(directory / "layer.zip", '{"format": 1, "functions": []}')
+
+
+def zip_layer(path: Path, functions: str) -> None:
+    _zip(path, "ferry/functions.json", functions)
 
 
 def packaged(bucket: str) -> str:

@@ -74,6 +74,7 @@ class Configuration:
         shutil.rmtree(directory, ignore_errors=True)
         shutil.copytree(MODULE, directory / "modules" / "ferry")
         release.unpack(directory / "ferry-0.1.0-arm64")
+        release.zip_layer(directory / "layer.zip", '{"format": 1, "functions": [{}]}')
         (directory / "main.tf").write_text(example())
         provider = {
             "region": _REGION,
@@ -155,12 +156,18 @@ def _life(configuration: Configuration, endpoint: str) -> Iterator[str]:
     if changed := _changed(configuration.plan()):
         yield f"a plan without changes has {changed}"
     # Not applied, since moto cannot update a function with a layer.
-    configuration.change('"ferry"\n', '"other"\n')
+    configuration.change('"ferry"\n  }\n', '"other"\n  }\n  layer = "layer.zip"\n')
     plan = configuration.plan()
-    if _changed(plan) != ["aws_cloudformation_stack.ferry will be updated in-place"]:
-        yield f"another parameter changes {_changed(plan)}"
+    if _changed(plan) != [
+        "aws_cloudformation_stack.ferry will be updated in-place",
+        'aws_s3_object.code["layer/"] must be replaced',
+        "aws_s3_object.template must be replaced",
+    ]:
+        yield f"another parameter and layer change {_changed(plan)}"
     if f'"Release"     = "{first}" -> "' not in plan:
-        yield "another parameter has the same Release"
+        yield "another parameter and layer have the same Release"
+    if "-/+" in plan:
+        yield "an upload is deleted before the stack's update, which may be rolled back to it"
 
     configuration.run("destroy", "-auto-approve", "-input=false", "-no-color")
     if left := _keys(storage):

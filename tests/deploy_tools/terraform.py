@@ -18,7 +18,7 @@ MODULE = ROOT / "infra" / "terraform"
 _PAGE = MODULE / "README.md"
 _REGION = "eu-central-1"
 _BUCKET = "my-deployments"
-# A user's, and a package's directories.
+# Where users and packages put plugins.
 _PLUGIN_DIRECTORIES = ("~/.terraform.d", "/opt", "/usr/local/share", "/usr/share")
 _PROVIDER = "registry.terraform.io/hashicorp/aws/*/*/terraform-provider-aws_v*"
 
@@ -73,7 +73,8 @@ class Configuration:
         self._directory = directory
         shutil.rmtree(directory, ignore_errors=True)
         shutil.copytree(MODULE, directory / "modules" / "ferry")
-        release.unpack(directory / "ferry-0.1.0-arm64")
+        [archive] = re.findall(r'archive = "\$\{path.root\}/(.+)"', example())
+        release.unpack(directory / archive)
         release.zip_layer(directory / "layer.zip", '{"format": 1, "functions": [{}]}')
         (directory / "main.tf").write_text(example())
         provider = {
@@ -125,12 +126,12 @@ def example() -> str:
 def problems(directory: Path) -> Iterator[str]:
     with cloudformation.serve() as endpoint:
         try:
-            yield from _life(Configuration(directory, endpoint), endpoint)
+            yield from _lifecycle(Configuration(directory, endpoint), endpoint)
         except Failed as failed:
             yield str(failed)
 
 
-def _life(configuration: Configuration, endpoint: str) -> Iterator[str]:
+def _lifecycle(configuration: Configuration, endpoint: str) -> Iterator[str]:
     storage, formation = _client("s3", endpoint), _client("cloudformation", endpoint)
     storage.create_bucket(Bucket=_BUCKET, CreateBucketConfiguration={"LocationConstraint": _REGION})
     configuration.run("fmt", "-check", "-diff", "-recursive")

@@ -10,8 +10,8 @@ use shared::store::{CancelOutcome, EraseOutcome, GiveUpOutcome, ListFilter, Stor
 use super::upkeep::tamper;
 use super::*;
 
-fn number(value: i64) -> Option<AttributeValue> {
-    Some(AttributeValue::N(value.to_string()))
+fn number(value: i64) -> AttributeValue {
+    AttributeValue::N(value.to_string())
 }
 
 impl Fixture {
@@ -19,7 +19,7 @@ impl Fixture {
         let operation = self.created().await;
         let start = (NOW + secs(600)).as_millis();
         for (name, value) in [("format", 2), ("lease_until", start), ("starts_at", start)] {
-            tamper(self, &operation.id, name, number(value)).await;
+            tamper(self, &operation.id, name, Some(number(value))).await;
         }
         operation
     }
@@ -35,7 +35,7 @@ impl Fixture {
             ("attempts_max", 4),
             ("lease_until", NOW.as_millis()),
         ] {
-            tamper(self, &operation.id, name, number(value)).await;
+            tamper(self, &operation.id, name, Some(number(value))).await;
         }
         operation
     }
@@ -79,7 +79,7 @@ async fn its_work_is_left_to_the_next_release() {
     let busy = fixture.continued().await;
     let lease_until = NOW + secs(60);
     let stored = number(lease_until.as_millis());
-    tamper(&fixture, &busy.id, "lease_until", stored).await;
+    tamper(&fixture, &busy.id, "lease_until", Some(stored)).await;
     let claimed = fixture.claim(&busy, NOW).await;
     assert!(matches!(claimed, ClaimOutcome::Busy { until } if until == lease_until));
 }

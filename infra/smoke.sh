@@ -14,6 +14,8 @@ Options:
   --json             Print one JSON object per line
   --only N[,N...]    Run only these checks
   --long             Also run the checks that take longer than a few minutes
+  --break            Also deploy a release that fails, which the stack must roll back (check 31,
+                     half an hour; needs the permissions of a deployment)
   --iam              Sign requests with the AWS CLI's credentials (the default for Authorizer=iam)
   --keep             Keep the stack STACK-smoke and the operations
   --patience SECONDS How long to wait for logs, metrics and dead letters (300)
@@ -39,12 +41,13 @@ cannot_run() {
 }
 
 ONLY="" RECEIVER="" CONFORMANCE="" PATIENCE=300
-IS_JSON=false IS_LONG=false IS_KEPT=false IS_VERBOSE=false SIGNS=false
+IS_JSON=false IS_LONG=false IS_BREAKING=false IS_KEPT=false IS_VERBOSE=false SIGNS=false
 STACK=""
 while [ $# -gt 0 ]; do
     case $1 in
     --json) IS_JSON=true ;;
     --long) IS_LONG=true ;;
+    --break) IS_BREAKING=true ;;
     --iam) SIGNS=true ;;
     --keep) IS_KEPT=true ;;
     --verbose) IS_VERBOSE=true ;;
@@ -93,9 +96,12 @@ scratch=$(mktemp -d "${TMPDIR:-/tmp}/ferry-smoke.XXXXXX")
 . "$here/smoke/checks/callbacks.sh"
 # shellcheck source=infra/smoke/checks/account.sh
 . "$here/smoke/checks/account.sh"
+# shellcheck source=infra/smoke/checks/changes.sh
+. "$here/smoke/checks/changes.sh"
 
 # Number, function and where to read on when it fails. In the order of their start. What reads the
-# account comes before what raises alarms (a worker that dies, dead letters).
+# account comes before what raises alarms (a worker that dies, dead letters), and what changes the
+# stack comes last.
 EARLY_CHECKS="
 9   heartbeat_keeps_the_message          infra/RUNBOOK.md, Dispatch messages grow old
 10  dead_worker_is_replaced              infra/RUNBOOK.md, Functions fail
@@ -128,12 +134,14 @@ CHECKS="
 20  metrics_arrive                       infra/RUNBOOK.md, Metrics
 28  writes_cost_what_they_should         infra/README.md, Cost
 16  secret_is_replaced_without_a_gap     infra/SETTINGS.md, Replacing a webhook secret
+31  bad_release_is_rolled_back           infra/RUNBOOK.md, A new version fails
 "
 
 remove_what_it_made() {
     trap '' INT TERM
     end_jobs
     restore_secret
+    cancel_bad_release
     if ! $IS_KEPT; then
         erase_operations
         delete_second_stack

@@ -23,12 +23,16 @@ fail() {
 
 is_wanted() { [ -z "$ONLY" ] || [[ ,$ONLY, == *",$1,"* ]]; }
 
-# run_check NUMBER FUNCTION HELP: in a subshell, so that checks share nothing.
+# run_check NUMBER FUNCTION HELP
 run_check() {
-    local saw status=0 start
-    start=$(now)
-    saw=$("$2" 2>&1 </dev/null) || status=$?
-    report "$1" "$2" "$3" "$status" "$saw" "$(($(now) - start))"
+    local group
+    in_background check_into_file "$1" "$2"
+    group=$!
+    # A signal ends this wait at once.
+    wait "$group" || true
+    # Its number may become another's.
+    groups=${groups/ -$group/}
+    report_from_file "$1" "$2" "$3"
 }
 
 # Checks that mostly wait run next to the others.
@@ -36,17 +40,24 @@ start_early() {
     local number function help
     while read -r number function help; do
         is_wanted "$number" || continue
-        in_background run_early "$number" "$function"
+        in_background check_into_file "$number" "$function"
         early+=" $!"
     done < <(sed '/^$/d' <<<"$EARLY_CHECKS")
 }
 early=""
 
-run_early() {
+# check_into_file NUMBER FUNCTION: in a subshell, so that checks share nothing.
+check_into_file() {
     local code=0 start
     start=$(now)
-    "$2" >"$scratch/early-$1" 2>&1 </dev/null || code=$?
-    echo "$code $(($(now) - start))" >"$scratch/early-$1.status"
+    "$2" >"$scratch/check-$1" 2>&1 </dev/null || code=$?
+    echo "$code $(($(now) - start))" >"$scratch/check-$1.end"
+}
+
+report_from_file() {
+    local code took
+    read -r code took <"$scratch/check-$1.end"
+    report "$1" "$2" "$3" "$code" "$(cat "$scratch/check-$1")" "$took"
 }
 
 # in_background COMMAND...: in a process group, so that end_jobs also ends what it started.
@@ -59,13 +70,14 @@ in_background() {
 groups=""
 
 report_early() {
-    local number function help status took
+    local number function help
     # shellcheck disable=SC2086 # Several process ids.
     [ -z "$early" ] || wait $early || true
+    local group
+    for group in $early; do groups=${groups/ -$group/}; done
     while read -r number function help; do
         is_wanted "$number" || continue
-        read -r status took <"$scratch/early-$number.status"
-        report "$number" "$function" "$help" "$status" "$(cat "$scratch/early-$number")" "$took"
+        report_from_file "$number" "$function" "$help"
     done < <(sed '/^$/d' <<<"$EARLY_CHECKS")
 }
 
@@ -76,7 +88,7 @@ end_jobs() {
     wait 2>/dev/null || true
 }
 
-# report NUMBER FUNCTION HELP STATUS SAW SECONDS
+# report NUMBER FUNCTION HELP CODE SAW SECONDS
 report() {
     local verdict name=${2//_/ } saw help=""
     saw=${5//"$newline"/; }

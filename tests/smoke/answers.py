@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from .template import template
@@ -18,6 +19,35 @@ def answer(service: str, operation: str, params: Json) -> Json:
     if found is None:
         sys.exit(f"no answer is written for {service} {operation}")
     return found(params, os.environ.get("SMOKE_FAULT", ""))
+
+
+def _updates() -> Path:
+    return Path(os.environ["SMOKE_CALLS"] + "-updates")
+
+
+def _update(params: Json, fault: str) -> Json:
+    """CodeDeploy and its rollback take too much of AWS to be played: only the status changes."""
+    assert {"ParameterKey": "CallbackRootCertificates", "ParameterValue": "broken"} in params[
+        "Parameters"
+    ]
+    _updates().touch()
+    return {"StackId": "arn:aws:cloudformation:eu-central-1:123456789012:stack/ferry/1"}
+
+
+def _cancel_update(params: Json, fault: str) -> Json:
+    _updates().unlink()
+    return {}
+
+
+def stack_status(status: str) -> str:
+    """In progress when it is first read after an update, then ended."""
+    if not _updates().exists():
+        return status
+    if _updates().stat().st_size == 0:
+        _updates().write_text("read")
+        return "UPDATE_IN_PROGRESS"
+    stays = os.environ.get("SMOKE_FAULT") == "a bad release stays"
+    return "UPDATE_COMPLETE" if stays else "UPDATE_ROLLBACK_COMPLETE"
 
 
 def _alarms() -> list[str]:
@@ -156,7 +186,9 @@ def _traces(params: Json, fault: str) -> Json:
 
 
 _ANSWERS: dict[tuple[str, str], Answer] = {
+    ("cloudformation", "CancelUpdateStack"): _cancel_update,
     ("cloudformation", "ListStackResources"): _stack_resources,
+    ("cloudformation", "UpdateStack"): _update,
     ("cloudwatch", "DescribeAlarms"): _describe_alarms,
     ("cloudwatch", "GetDashboard"): _dashboard,
     ("cloudwatch", "GetMetricStatistics"): _metric,

@@ -26,7 +26,7 @@ _SERVED = {
     "secretsmanager": None,
     "sqs": None,
 }
-_CANNED_AMONG_SERVED = {"ListStackResources"}
+_CANNED_AMONG_SERVED = {"CancelUpdateStack", "ListStackResources", "UpdateStack"}
 
 
 def main() -> int:
@@ -56,9 +56,11 @@ def main() -> int:
         return AWSResponse("", 200, {}, None), answered
 
     def complete(parsed: dict[str, Any], **_: Any) -> None:
-        # moto forgets description and outputs of a stack that a change set made.
         for stack in parsed.get("Stacks", []):
-            if stack["StackName"].endswith("-smoke") and "Description" not in stack:
+            if not stack["StackName"].endswith("-smoke"):
+                stack["StackStatus"] = answers.stack_status(stack["StackStatus"])
+            # moto forgets description and outputs of a stack that a change set made.
+            elif "Description" not in stack:
                 stack["Description"] = template("smoke.yaml")["Description"]
                 url = {"OutputKey": "ReceiverUrl", "OutputValue": os.environ["SMOKE_RECEIVER"]}
                 stack["Outputs"] = [url]

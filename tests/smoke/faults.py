@@ -38,7 +38,7 @@ class Fault:
         during.start()
         try:
             options = ["--only", self.noticed_by, "--receiver", receiver, "--patience", "3"]
-            options += ["--long", "--conformance", str(found.directory)]
+            options += ["--long", "--break", "--conformance", str(found.directory)]
             done = runs.run(found, stack, *options, **variables)
         finally:
             found.proxy.before = found.proxy.after = unchanged
@@ -182,5 +182,7 @@ FAULTS = [
     Fault("a trace ends at the queue", "25", answer=True),
     Fault("metrics do not arrive", "20", answer=True),
     Fault("writes repeat", "28", answer=True),
+    Fault("a bad release stays", "31", answer=True),
+    Fault("the API fails meanwhile", "31", after=_status("POST /operations", 202, 503)),
     Fault("the target counts wrong", "30", after=_count(b'"words":4')),
 ]

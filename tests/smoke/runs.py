@@ -23,7 +23,7 @@ from .template import INFRA, template
 
 SCRIPT = INFRA / "smoke.sh"
 # Other runs have their options.
-_OPTIONAL = {"16", "29"}
+_OPTIONAL = {"16", "29", "31"}
 _RUN_SECS = 240
 
 
@@ -42,6 +42,7 @@ def start(
     directory = found.directory / "run"
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir()
+    Path(found.variables["SMOKE_CALLS"] + "-updates").unlink(missing_ok=True)
     process = subprocess.Popen(
         ["bash", SCRIPT, *options, stack],
         cwd=directory,
@@ -179,6 +180,31 @@ def _signed_with_every_secret(event: Any) -> Any:
     return event
 
 
+def a_rollback_of_a_bad_release_passes(found: World, stack: str) -> Iterator[str]:
+    done = run(found, stack, "--break", "--only", "31")
+    if done.checks["31"][0] != "ok":
+        yield f"check 31 is {done.checks['31']}"
+
+
+def an_interrupted_bad_release_is_cancelled(found: World, stack: str) -> Iterator[str]:
+    # Nobody responds, so that the update is under way when the signal comes.
+    found.proxy.before = lambda exchange: time.sleep(1)
+    process, directory = start(found, stack, "--break", "--only", "31", "--json")
+    deadline = time.monotonic() + 60
+    updates = Path(found.variables["SMOKE_CALLS"] + "-updates")
+    while not any(file.stat().st_size for file in directory.glob("ferry-smoke.*/breaking")):
+        if time.monotonic() > deadline or process.poll() is not None:
+            yield f"it ended before it was interrupted: {process.communicate()}"
+            return
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    output, errors = process.communicate(timeout=60)
+    found.proxy.before = unchanged
+    if updates.exists() or "returns to its release" not in errors:
+        yield f"the update was not cancelled: {output}{errors}"
+    yield from _left(found)
+
+
 def the_conformance_tests_get_the_stacks_url_and_token(found: World, stack: str) -> Iterator[str]:
     options = ["--only", "29", "--conformance", str(found.directory)]
     done = run(found, stack, *options, SMOKE_CONFORMANCE="ok")
@@ -301,6 +327,8 @@ CHECKS = [
     the_second_stack_has_the_description_that_the_script_expects,
     all_checks_pass_and_nothing_is_left,
     a_replaced_secret_is_noticed_and_restored,
+    a_rollback_of_a_bad_release_passes,
+    an_interrupted_bad_release_is_cancelled,
     the_conformance_tests_get_the_stacks_url_and_token,
     requests_are_signed_for_iam,
     the_owner_is_read_from_a_jwt,

@@ -1,9 +1,6 @@
 # shellcheck shell=bash
 # Callbacks to the receiver of the second stack.
 
-# The callback function reads the secret again this often.
-SECRET_SECONDS=300
-
 callbacks_arrive_signed() {
     needs_receiver || return
     local url urls="https://10.0.0.1/ https://[::ffff:10.0.0.1]/ https://2130706433/"
@@ -88,41 +85,4 @@ is_large_result_left_out() {
         saw+="; a result of 66 KB left out"
     fi
     echo "$saw"
-}
-
-# Old and new secret sign while both are in the list.
-secret_is_replaced_without_a_gap() {
-    local arn old new
-    $IS_LONG || { skip "only with --long"; return; }
-    needs_receiver || return
-    arn=$(output WebhookSecretArn)
-    old=$(ask secretsmanager get-secret-value --secret-id "$arn" --query SecretString) ||
-        { fail "the secret cannot be read: $old"; return; }
-    printf '%s' "$old" >"$scratch/old-secret"
-    new=whsec_$(head -c 32 /dev/urandom | base64 | tr -d '\n')
-    printf '%s %s' "$new" "$old" >"$scratch/new-secret"
-    ask secretsmanager put-secret-value --secret-id "$arn" \
-        --secret-string "file://$scratch/new-secret" >/dev/null || return
-    rm "$scratch/new-secret"
-    local wanted begun took
-    begun=$(now)
-    wanted=$((1 + $(wc -w <<<"${old//,/ }")))
-    await $((SECRET_SECONDS + PATIENCE)) is_signed_by_or_broken "$wanted" ||
-        { fail "no callback had $wanted signatures in $((SECRET_SECONDS + PATIENCE)) s"; return; }
-    took=$(($(now) - begun))
-    [ ! -f "$scratch/gap" ] || { fail "no secret verifies a callback: $(cat "$scratch/gap")"; return; }
-    restore_secret
-    echo "after $took s $wanted secrets signed, and the receiver verified one at every moment"
-}
-
-# is_signed_by_or_broken COUNT: submits an operation with a callback. One callback that no secret
-# verifies is enough to fail.
-is_signed_by_or_broken() {
-    local name line
-    name=rotated-$(now)
-    called_back "$name" || return
-    await 60 is_callback_over "$id" || return
-    line=$(received "$name-$MARKER") || return
-    [ "$(part verified "$line")" -ge 1 ] || { echo "$line" >"$scratch/gap" && return; }
-    [ "$(part signatures "$line")" -ge "$1" ]
 }

@@ -23,6 +23,9 @@ use crate::bill::{Bill, Counted};
 const COUNTDOWN_BYTES: usize = 25;
 const TARGET_BYTES: usize = 15;
 
+/// How long operations run one by one: with long work they are fewer.
+const ONE_BY_ONE_MS: u64 = 300_000;
+
 /// How operations are submitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Load {
@@ -112,9 +115,12 @@ impl Mix {
 
     /// Runs the mix on a new bundle and returns the averages for one operation.
     pub(crate) async fn run(&self, load: Load) -> Bill {
-        let (at_once, batch_size) = match load {
-            Load::OneByOne => (1, 1),
-            Load::Together => (self.at_once, self.batch_size),
+        let (operations, at_once, batch_size) = match load {
+            Load::OneByOne => {
+                let fit = usize::try_from(ONE_BY_ONE_MS / (self.work_ms + 100)).unwrap();
+                (self.operations.min(fit), 1, 1)
+            }
+            Load::Together => (self.operations, self.at_once, self.batch_size),
         };
         let logs = Logs::collect(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("price.log"));
         let metered = Metered::new(Duration::from_millis(self.aws_ms));
@@ -130,11 +136,10 @@ impl Mix {
         self.operate(&running, at_once, at_once, &receiver).await;
         drop(running.metered.take());
         let before = (running.bundle.usage(), logs.bytes());
-        self.operate(&running, self.operations, at_once, &receiver)
-            .await;
+        self.operate(&running, operations, at_once, &receiver).await;
         let mut counted = Counted {
-            operations: self.operations,
-            gateway_requests: self.operations * (1 + self.polls),
+            operations,
+            gateway_requests: operations * (1 + self.polls),
             charges: running.metered.take(),
             usage: running.bundle.usage(),
             log_bytes: logs.bytes() - before.1,

@@ -113,7 +113,7 @@ CHECKS="
 18  roles_allow_no_more                  infra/README.md, Registered functions
 22  dashboard_shows_the_stack            infra/RUNBOOK.md, Dashboard
 23  aliases_point_to_versions            infra/README.md, Upgrading
-1   api_answers                          infra/RUNBOOK.md, Functions fail
+1   api_responds                         infra/RUNBOOK.md, Functions fail
 2   strangers_are_refused                infra/README.md, Who may call
 3   owner_is_the_callers                 infra/README.md, Who may call
 4   location_can_be_followed             infra/README.md, Domain, keys and logs

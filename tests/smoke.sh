@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs infra/smoke.sh against the local bundle and moto, then with faults that its checks must
-# notice: see tests/smoke. What AWS alone has is answered from its API models, so no answer of AWS
-# itself is seen here. Needs Python 3.11 or later with venv, curl, and PyPI on the first run.
+# notice: see tests/smoke. Responses of AWS that neither has are written from its API models; none
+# of AWS itself is seen here. Needs Python 3.11 or later with venv, curl, and PyPI on the first run.
 # BINARIES is a directory with the bundle's binaries; without it they are built.
 set -euo pipefail
 
@@ -11,10 +11,11 @@ work="$(realpath --canonicalize-missing "${CARGO_TARGET_DIR:-target}")/smoke"
 
 python_environment "$work" tests/requirements/smoke.txt
 if [ -z "${BINARIES:-}" ]; then
-    cargo build --quiet --locked --package local --package submit --package status \
-        --package worker --package callback
-    BINARIES="$(realpath "${CARGO_TARGET_DIR:-target}")/debug"
+    # All of it, with the features of every other build, so that nothing is built twice.
+    cargo build --quiet --workspace --locked
+    BINARIES="${CARGO_TARGET_DIR:-target}/debug"
 fi
+BINARIES=$(realpath "$BINARIES")
 
 for file in infra/smoke.sh infra/smoke/*.sh infra/smoke/checks/*.sh tests/smoke.sh; do
     bash -n "$file"

@@ -1,9 +1,9 @@
 """The AWS CLI that the script finds on its path: the real one, which parses and validates every
-call, formats responses and follows pages, with answers in place of AWS's.
+call, formats responses and follows pages, without AWS.
 
-Calls that moto or the bundle serve go there. The others get an answer of `answers`, written from
-botocore's model of the operation and checked against it, so that a member that AWS does not return
-is an error. Each call is appended to the file SMOKE_CALLS.
+Calls that moto or the bundle serve go there. The others get a response of `responses`, written from
+botocore's model of the operation and validated by it, so that a member that AWS does not return is
+an error. Each call is appended to the file SMOKE_CALLS.
 """
 
 import json
@@ -16,7 +16,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.hooks import HierarchicalEmitter
 from botocore.validate import ParamValidator
 
-from . import answers
+from . import responses
 from .template import reduced, template
 
 # Served by moto or by the bundle.
@@ -26,7 +26,7 @@ _SERVED = {
     "secretsmanager": None,
     "sqs": None,
 }
-_CANNED_AMONG_SERVED = {"CancelUpdateStack", "ListStackResources", "UpdateStack"}
+_NOT_SERVED = {"CancelUpdateStack", "ListStackResources", "UpdateStack"}
 
 
 def main() -> int:
@@ -41,24 +41,24 @@ def main() -> int:
             )
         call["params"] = params
 
-    def answer(model: Any, **_: Any) -> tuple[AWSResponse, Any] | None:
+    def respond(model: Any, **_: Any) -> tuple[AWSResponse, Any] | None:
         # Called after botocore has validated the parameters.
         service, operation = model.service_model.service_name, model.name
         with open(os.environ["SMOKE_CALLS"], "a") as calls:
             calls.write(f"{service} {operation}\n")
         served = _SERVED.get(service, set())
-        if operation not in _CANNED_AMONG_SERVED and (served is None or operation in served):
+        if operation not in _NOT_SERVED and (served is None or operation in served):
             return None
-        answered = answers.answer(service, operation, call["params"])
-        report = ParamValidator().validate(answered, model.output_shape)
+        written = responses.response(service, operation, call["params"])
+        report = ParamValidator().validate(written, model.output_shape)
         if report.has_errors():
-            sys.exit(f"the answer of {service} {operation}: {report.generate_report()}")
-        return AWSResponse("", 200, {}, None), answered
+            sys.exit(f"the response of {service} {operation}: {report.generate_report()}")
+        return AWSResponse("", 200, {}, None), written
 
     def complete(parsed: dict[str, Any], **_: Any) -> None:
         for stack in parsed.get("Stacks", []):
             if not stack["StackName"].endswith("-smoke"):
-                stack["StackStatus"] = answers.stack_status(stack["StackStatus"])
+                stack["StackStatus"] = responses.stack_status(stack["StackStatus"])
             # moto forgets description and outputs of a stack that a change set made.
             elif "Description" not in stack:
                 stack["Description"] = template("smoke.yaml")["Description"]
@@ -67,7 +67,7 @@ def main() -> int:
 
     emitter.register("after-call.cloudformation.DescribeStacks", complete)
     emitter.register("before-parameter-build.*.*", remember)
-    emitter.register_last("before-call.*.*", answer)
+    emitter.register_last("before-call.*.*", respond)
     return int(driver.main())
 
 

@@ -14,14 +14,14 @@ from .proxy import Change, Exchange, unchanged
 
 @dataclass(frozen=True)
 class Fault:
-    """Is planted in what the proxy passes on, in an answer of AWS (`answer`), in the receiver, in
-    the stack's outputs and parameters, in the environment, or by what happens during the run."""
+    """Is planted in what the proxy passes on, in a response of AWS (`response`), in the receiver,
+    in the stack's outputs and parameters, in the environment, or by what happens meanwhile."""
 
     name: str
     noticed_by: str
     before: Change = unchanged
     after: Change = unchanged
-    answer: bool = False
+    response: bool = False
     alter: Callable[[Any], Any] = lambda event: event
     outputs: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class Fault:
             stack = found.deploy(self.outputs, self.parameters)
         found.proxy.before, found.proxy.after = self.before, self.after
         found.receiver.alter = self.alter
-        variables = {**self.variables, **({"SMOKE_FAULT": self.name} if self.answer else {})}
+        variables = {**self.variables, **({"SMOKE_FAULT": self.name} if self.response else {})}
         during = threading.Thread(target=self.meanwhile, args=(found,), daemon=True)
         during.start()
         try:
@@ -157,32 +157,32 @@ FAULTS = [
     ),
     Fault("the worker loses its message", "9", meanwhile=_kill_workers_at_work),
     Fault("a setting does not reach the worker", "10", parameters={"LeaseSeconds": "60"}),
-    Fault("loops are ended", "11", answer=True),
-    Fault("the cancel stays unnoticed", "12", answer=True),
+    Fault("loops are ended", "11", response=True),
+    Fault("the cancel stays unnoticed", "12", response=True),
     Fault("a cancel is refused and done", "13", after=_status("POST .*/cancel", 409, 200)),
-    Fault("point-in-time recovery is off", "14", answer=True),
+    Fault("point-in-time recovery is off", "14", response=True),
     Fault("the body is changed on its way", "15", alter=_edited_body),
     Fault("the headers are changed on their way", "15", alter=_without_agent),
     Fault("a redirect is followed", "15", alter=_followed),
     Fault("a receiver knows none of the secrets", "16", alter=_edited_body),
     Fault("the protocol is another", "29", variables={"SMOKE_CONFORMANCE": "FAILED"}),
-    Fault("no function reads the dead letters", "17", answer=True),
-    Fault("a role may scan", "18", answer=True),
-    Fault("a role may not read", "18", answer=True),
-    Fault("an access log has the query", "19", answer=True),
-    Fault("a log is kept forever", "19", answer=True),
-    Fault("the log is text", "19", answer=True),
-    Fault("an alarm is on", "21", answer=True),
-    Fault("an alarm is missing", "21", answer=True),
-    Fault("a dashboard of another stack", "22", answer=True),
-    Fault("a canary has not ended", "23", answer=True),
+    Fault("no function reads the dead letters", "17", response=True),
+    Fault("a role may scan", "18", response=True),
+    Fault("a role may not read", "18", response=True),
+    Fault("an access log has the query", "19", response=True),
+    Fault("a log is kept forever", "19", response=True),
+    Fault("the log is text", "19", response=True),
+    Fault("an alarm is on", "21", response=True),
+    Fault("an alarm is missing", "21", response=True),
+    Fault("a dashboard of another stack", "22", response=True),
+    Fault("a canary has not ended", "23", response=True),
     Fault("the gateway drops Prefer", "24", before=_without_prefer),
-    Fault("a new account", "26", answer=True),
+    Fault("a new account", "26", response=True),
     Fault("a clock is wrong", "27", after=_wrong_clock),
-    Fault("a trace ends at the queue", "25", answer=True),
-    Fault("metrics do not arrive", "20", answer=True),
-    Fault("writes repeat", "28", answer=True),
-    Fault("a bad release stays", "31", answer=True),
+    Fault("a trace ends at the queue", "25", response=True),
+    Fault("metrics do not arrive", "20", response=True),
+    Fault("writes repeat", "28", response=True),
+    Fault("a bad release stays", "31", response=True),
     Fault("the API fails meanwhile", "31", after=_status("POST /operations", 202, 503)),
     Fault("the target counts wrong", "30", after=_count(b'"words":4')),
 ]

@@ -187,7 +187,7 @@ def a_rollback_of_a_bad_release_passes(found: World, stack: str) -> Iterator[str
 
 
 def an_interrupted_bad_release_is_cancelled(found: World, stack: str) -> Iterator[str]:
-    # Nobody responds, so that the update is under way when the signal comes.
+    # Slow responses, so that the update is in progress when the signal comes.
     found.proxy.before = lambda exchange: time.sleep(1)
     process, directory = start(found, stack, "--break", "--only", "31", "--json")
     deadline = time.monotonic() + 60
@@ -264,7 +264,7 @@ def the_owner_is_read_from_a_jwt(found: World, stack: str) -> Iterator[str]:
         yield f"check 3 is {done.checks['3']}"
 
 
-def each_call_to_aws_that_the_script_contains_was_answered(
+def the_script_made_each_call_to_aws_that_it_contains(
     found: World, stack: str
 ) -> Iterator[str]:
     made = set(Path(found.variables["SMOKE_CALLS"]).read_text().splitlines())
@@ -332,7 +332,7 @@ CHECKS = [
     the_conformance_tests_get_the_stacks_url_and_token,
     requests_are_signed_for_iam,
     the_owner_is_read_from_a_jwt,
-    each_call_to_aws_that_the_script_contains_was_answered,
+    the_script_made_each_call_to_aws_that_it_contains,
     without_demonstration_functions_their_checks_are_skipped,
     an_interrupted_run_removes_what_it_made,
 ]

@@ -3,7 +3,7 @@
 
 COLD_SECONDS_MAX=5
 
-api_answers() {
+api_responds() {
     local first
     request stranger GET /health || true
     [ "$status" = 200 ] && [ "$body" = '{"status":"ok"}' ] ||

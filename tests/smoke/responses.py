@@ -1,5 +1,5 @@
-"""Answers of AWS that neither moto nor the bundle can give, written from botocore's models. A fault
-of `faults`, named in SMOKE_FAULT, changes one of them."""
+"""Responses of AWS to what neither moto nor the bundle serves, written from botocore's models. A
+fault of `faults`, named in SMOKE_FAULT, changes one of them."""
 
 import json
 import os
@@ -11,13 +11,13 @@ from typing import Any
 from .template import template
 
 Json = Any
-Answer = Callable[[Json, str], Json]
+Respond = Callable[[Json, str], Json]
 
 
-def answer(service: str, operation: str, params: Json) -> Json:
-    found = _ANSWERS.get((service, operation))
+def response(service: str, operation: str, params: Json) -> Json:
+    found = _RESPONSES.get((service, operation))
     if found is None:
-        sys.exit(f"no answer is written for {service} {operation}")
+        sys.exit(f"no response is written for {service} {operation}")
     return found(params, os.environ.get("SMOKE_FAULT", ""))
 
 
@@ -26,7 +26,7 @@ def _updates() -> Path:
 
 
 def _update(params: Json, fault: str) -> Json:
-    """CodeDeploy and its rollback take too much of AWS to be played: only the status changes."""
+    """Nothing here deploys and rolls back as CodeDeploy does: only the status changes."""
     assert {"ParameterKey": "CallbackRootCertificates", "ParameterValue": "broken"} in params[
         "Parameters"
     ]
@@ -185,7 +185,7 @@ def _traces(params: Json, fault: str) -> Json:
     return {"Traces": [{"Id": params["TraceIds"][0], "Segments": segments}]}
 
 
-_ANSWERS: dict[tuple[str, str], Answer] = {
+_RESPONSES: dict[tuple[str, str], Respond] = {
     ("cloudformation", "CancelUpdateStack"): _cancel_update,
     ("cloudformation", "ListStackResources"): _stack_resources,
     ("cloudformation", "UpdateStack"): _update,

@@ -22,8 +22,23 @@ def _tools(found: World, **scripts: str | None) -> str:
     directory.mkdir(exist_ok=True)
     for file in directory.iterdir():
         file.unlink()
-    for name in ("awk", "bash", "cat", "cut", "date", "dirname", "env", "grep", "mktemp", "od",
-                 "rm", "sed", "tail", "tr", "curl"):
+    for name in (
+        "awk",
+        "bash",
+        "cat",
+        "cut",
+        "date",
+        "dirname",
+        "env",
+        "grep",
+        "mktemp",
+        "od",
+        "rm",
+        "sed",
+        "tail",
+        "tr",
+        "curl",
+    ):
         source = shutil.which(name)
         assert source
         (directory / name).symlink_to(source)
@@ -79,8 +94,7 @@ def someone_elses_stack_is_never_replaced(found: World, stack: str) -> Iterator[
     formation = runs.client("cloudformation")
     formation.create_stack(
         StackName=f"{stack}-smoke",
-        TemplateBody='{"Description":"A shop","Resources":{"Nothing":'
-        '{"Type":"AWS::SNS::Topic"}}}',
+        TemplateBody='{"Description":"A shop","Resources":{"Nothing":{"Type":"AWS::SNS::Topic"}}}',
     )
     yield from _refused(found, f"a stack {stack}-smoke that is not this script's", stack)
     if not formation.describe_stacks(StackName=f"{stack}-smoke")["Stacks"]:

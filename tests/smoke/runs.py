@@ -264,9 +264,7 @@ def the_owner_is_read_from_a_jwt(found: World, stack: str) -> Iterator[str]:
         yield f"check 3 is {done.checks['3']}"
 
 
-def the_script_made_each_call_to_aws_that_it_contains(
-    found: World, stack: str
-) -> Iterator[str]:
+def the_script_made_each_call_to_aws_that_it_contains(found: World, stack: str) -> Iterator[str]:
     made = set(Path(found.variables["SMOKE_CALLS"]).read_text().splitlines())
     for file in [SCRIPT, *(INFRA / "smoke").rglob("*.sh")]:
         for service, operation in re.findall(r"\bask ([a-z]+) ([a-z-]+)", file.read_text()):

@@ -107,13 +107,14 @@ dashboard_shows_the_stack() {
 aliases_point_to_versions() {
     local function version routing versions="" state runtime
     for function in Submit Status Worker Callback; do
+        # shellcheck disable=SC2016 # A literal of JMESPath.
         read -r version routing < <(ask lambda get-alias --name "$LIVE" \
             --function-name "$(function_arn "$function")" \
-            --query '[FunctionVersion,RoutingConfig.AdditionalVersionWeights]')
+            --query '[FunctionVersion,keys(RoutingConfig.AdditionalVersionWeights||`{}`)[0]]')
         [[ $version =~ ^[0-9]+$ ]] || { fail "$LIVE of $function is $version"; return; }
         # A canary has ended.
         [ "${routing:-None}" = None ] ||
-            { fail "$LIVE of $function is still divided: $routing"; return; }
+            { fail "$LIVE of $function still moves from $version to $routing"; return; }
         read -r state runtime < <(ask lambda get-function-configuration \
             --function-name "$(output "${function}FunctionArn")" --query '[State,Runtime]')
         [ "$state $runtime" = "Active provided.al2023" ] ||

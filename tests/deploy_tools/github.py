@@ -95,6 +95,8 @@ _NOT_AUTHORIZED = {
     "cloudformation:Wait": "it is DescribeStacks",
     "cloudformation:Deploy": "it is a change set",
     "sts:GetCallerIdentity": "everyone may",
+    "cloudformation:UpdateStack": "only --break updates the stack",
+    "cloudformation:CancelUpdateStack": "only --break updates the stack",
     "secretsmanager:PutSecretValue": "only --long replaces the secret",
 }
 

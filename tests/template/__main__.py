@@ -5,36 +5,13 @@
 
 import copy
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from . import checks, choices, deployment, openapi, scanners
 from .faults import FAULTS, LINT_FAULT, MOTO_FAULTS, SCAN_FAULT, Fault, ToolFault
+from .report import Report
 from .stack import Json, Parameters, Refused, Stack, deploy, source
-
-
-class Report:
-    """Prints what passed and what failed, one check at a time."""
-
-    def __init__(self) -> None:
-        self.passed = 0
-        self.failed = 0
-
-    def record(self, name: str, problems: Iterable[str]) -> None:
-        started = time.monotonic()
-        found = list(problems)
-        took = time.monotonic() - started
-        print(
-            f"{'FAILED' if found else 'ok':6} {name}{f' ({took:.1f} s)' if took >= 1 else ''}",
-            flush=True,
-        )
-        for problem in found:
-            print(f"       {problem}", flush=True)
-        if found:
-            self.failed += 1
-        else:
-            self.passed += 1
 
 
 def main() -> int:
@@ -61,8 +38,7 @@ def main() -> int:
     report.record("the API's document is OpenAPI", openapi.problems(openapi.source()))
     if is_all:
         _plant(template, directory, report)
-    print(f"\n{report.passed} passed, {report.failed} failed")
-    return 1 if report.failed else 0
+    return report.end()
 
 
 def _plant(template: Json, directory: Path, report: Report) -> None:

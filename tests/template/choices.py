@@ -7,6 +7,7 @@ _SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 _ACCOUNT = "123456789012"
 KEY_ARN = f"arn:aws:kms:eu-central-1:{_ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 TOPIC_ARN = f"arn:aws:sns:eu-central-1:{_ACCOUNT}:alarms"
+BOUNDARY_ARN = f"arn:aws:iam::{_ACCOUNT}:policy/platform/boundary"
 AUTHORIZER_ARN = f"arn:aws:lambda:eu-central-1:{_ACCOUNT}:function:authorizer"
 # By an alias, and by a version in another account.
 TARGET_ARN = f"arn:aws:lambda:eu-central-1:{_ACCOUNT}:function:image-resize:live"
@@ -22,7 +23,8 @@ _JWT: Parameters = {
 JWT: Parameters = _REQUIRED | _JWT
 IAM: Parameters = _REQUIRED | {"Authorizer": "iam"}
 LAMBDA: Parameters = _REQUIRED | {"Authorizer": "lambda", "AuthorizerFunctionArn": AUTHORIZER_ARN}
-NONE: Parameters = _REQUIRED | {"Authorizer": "none-answers-401"}
+# Without secrets, so that the stack generates one.
+NONE: Parameters = {"Release": "1795461231", "Authorizer": "none-answers-401"}
 # Everything that is off by default, and other numbers and levels than the defaults, so that a
 # literal in place of a reference fails.
 EVERYTHING: Parameters = JWT | {
@@ -41,6 +43,8 @@ EVERYTHING: Parameters = JWT | {
     "SecurityGroupIds": "sg-0a1b2c3d",
     "CallbackAllowedNetworks": "10.20.0.0/16",
     "TargetFunctionArns": f"{TARGET_ARN},{_FOREIGN_TARGET_ARN}",
+    "PermissionsBoundaryArn": BOUNDARY_ARN,
+    "RolePath": "/platform/ferry/",
     "RollbackErrorPercent": "20",
     "LogRetentionInDays": "365",
     "ThrottlingRate": "50",
@@ -95,11 +99,15 @@ REFUSED: dict[str, tuple[Parameters, str]] = {
         LAMBDA | {"AuthorizerFunctionArn": ""},
         "Authorizer=lambda needs AuthorizerFunctionArn",
     ),
-    "no webhook secret": (_JWT | {"Release": "1"}, "WebhookSecrets is missing"),
     "a short webhook secret": (
         JWT | {"WebhookSecrets": "whsec_c2hvcnQ="},
         "WebhookSecrets must be",
     ),
+    "a permissions boundary that is no policy": (
+        JWT | {"PermissionsBoundaryArn": f"arn:aws:iam::{_ACCOUNT}:role/boundary"},
+        "PermissionsBoundaryArn must be",
+    ),
+    "a role path that does not end": (JWT | {"RolePath": "/ferry"}, "RolePath must"),
     "a wait that is too long": (
         JWT | {"CallbackRetrySeconds": "5,3601"},
         "CallbackRetrySeconds must be",

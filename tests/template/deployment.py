@@ -74,7 +74,7 @@ class Account:
         formation = self.client("cloudformation")
         formation.create_stack(
             StackName=name,
-            TemplateBody=json.dumps(_known_to_moto(stack.translated)),
+            TemplateBody=json.dumps(known_to_moto(stack.translated)),
             Parameters=[
                 {"ParameterKey": name, "ParameterValue": value}
                 for name, value in stack.parameters.items()
@@ -97,7 +97,7 @@ class Account:
         }
 
 
-def _known_to_moto(template: Json) -> Json:
+def known_to_moto(template: Json) -> Json:
     """The template without the resources that moto does not know.
 
     References to those become their names; a reference to an alias becomes one to its function.
@@ -133,7 +133,7 @@ def _known_to_moto(template: Json) -> Json:
     resources = {
         name: resource for name, resource in template["Resources"].items() if name not in unknown
     }
-    return rewritten({**template, "Resources": resources, "Outputs": {}})
+    return rewritten({**template, "Resources": resources})
 
 
 def problems(stack: Stack) -> Iterator[str]:

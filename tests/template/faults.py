@@ -92,6 +92,18 @@ def _any_version(alarm: str, identifier: str) -> Callable[[Json], None]:
     return inject
 
 
+def _change_generated_secret(template: Json) -> None:
+    _properties(template, "WebhookSecret")["GenerateSecretString"]["Fn::If"][1]["ExcludePunctuation"] = False
+
+
+def _drop_deployment_role(template: Json) -> None:
+    del template["Globals"]["Function"]["DeploymentPreference"]["Role"]
+
+
+def _change_output(template: Json) -> None:
+    template["Outputs"]["CallbackQueueArn"]["Value"] = {"Fn::GetAtt": ["DispatchQueue", "Arn"]}
+
+
 def _drop_rule(name: str) -> Callable[[Json], None]:
     def inject(template: Json) -> None:
         del template["Rules"][name]
@@ -579,6 +591,39 @@ FAULTS: list[Fault] = [
         choices.LAMBDA,
     ),
     Fault("the secret in a variable", permissions.secrets_stay_secret, _put_secret_into_variable),
+    Fault(
+        "a generated secret with other characters than base64's",
+        permissions.secrets_stay_secret,
+        _change_generated_secret,
+        choices.NONE,
+    ),
+    Fault(
+        "the role of CodeDeploy with more permissions",
+        permissions.only_codedeploy_deploys,
+        _put("DeploymentRole", "ManagedPolicyArns", ["arn:aws:iam::aws:policy/AdministratorAccess"]),
+    ),
+    Fault(
+        "SAM's own role for CodeDeploy",
+        permissions.roles_allow_what_is_listed,
+        _drop_deployment_role,
+    ),
+    Fault(
+        "a role without the boundary",
+        permissions.roles_have_the_chosen_path_and_boundary,
+        _drop("WorkerRole", "PermissionsBoundary"),
+        choices.EVERYTHING,
+    ),
+    Fault(
+        "a role without the path",
+        permissions.roles_have_the_chosen_path_and_boundary,
+        _drop("DeploymentRole", "Path"),
+        choices.EVERYTHING,
+    ),
+    Fault(
+        "an output that names another queue",
+        operation.a_parent_stack_gets_every_arn,
+        _change_output,
+    ),
     Fault(
         "the secret under another key",
         data.stored_data_is_encrypted_with_the_chosen_key,

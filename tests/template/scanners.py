@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from . import linter
 from .stack import SOURCE, Json, Stack
 
 _BIN = Path(sys.executable).parent
@@ -64,29 +65,7 @@ def lint(stacks: dict[str, Stack], directory: Path) -> Iterator[str]:
         path = directory / f"translated-{name}.json"
         path.write_text(json.dumps(stack.translated, indent=1))
         files.append(path)
-    run = subprocess.run(
-        [
-            _BIN / "cfn-lint",
-            "--format",
-            "json",
-            "--regions",
-            "eu-central-1",
-            "us-east-1",
-            "--",
-            *files,
-        ],
-        capture_output=True,
-        text=True,
-    )
-    findings = json.loads(run.stdout or "[]")
-    for finding in findings:
-        if finding["Rule"]["Id"] not in _LINTS_EXCEPTED:
-            line = finding["Location"]["Start"]["LineNumber"]
-            yield f"{finding['Filename']}:{line}: {finding['Rule']['Id']} {finding['Message']}"
-    for unused in sorted(_LINTS_EXCEPTED.keys() - {finding["Rule"]["Id"] for finding in findings}):
-        yield f"the exception for {unused} is no longer needed"
-    if not findings and run.returncode != 0:
-        yield f"cfn-lint: {run.stderr}"
+    yield from linter.findings(files, _LINTS_EXCEPTED.keys())
 
 
 def scan(stacks: dict[str, Stack], directory: Path) -> Iterator[str]:

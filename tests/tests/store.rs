@@ -11,6 +11,7 @@ mod expiry;
 mod linearizability;
 mod lists;
 mod lost_responses;
+mod next_format;
 mod outcomes;
 mod races;
 mod upkeep;

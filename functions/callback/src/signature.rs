@@ -21,6 +21,9 @@ use shared::domain::callback::SignatureVersion;
 /// (Standard Webhooks, "Signature scheme").
 const SECRET_BYTES: RangeInclusive<usize> = 24..=64;
 
+/// The length of a secret that the template generates.
+const GENERATED_SECRET_CHARS: usize = 44;
+
 /// The length of an Ed25519 key's seed, and that of its public key (RFC 8032, 5.1.5).
 const ED25519_KEY_BYTES: usize = 32;
 
@@ -51,7 +54,8 @@ pub enum InvalidSecrets {
 
 /// Reads one secret, or several during a rotation, separated by white space or commas. Each is
 /// `whsec_` and 24 to 64 bytes in base64, or `whsk_` and an Ed25519 key in base64: the 32 bytes of
-/// the seed, and optionally the public key's after them.
+/// the seed, and optionally the public key's after them. 44 letters and digits alone are a secret
+/// without its `whsec_`, as the template generates it.
 impl FromStr for Signer {
     type Err = InvalidSecrets;
 
@@ -102,7 +106,8 @@ impl fmt::Debug for Signer {
 
 impl Key {
     fn parse(secret: &str) -> Option<Self> {
-        if let Some(bytes) = secret.strip_prefix("whsec_") {
+        let shared = secret.strip_prefix("whsec_").or_else(|| generated(secret));
+        if let Some(bytes) = shared {
             let bytes = STANDARD.decode(bytes).ok()?;
             let code = SECRET_BYTES
                 .contains(&bytes.len())
@@ -138,6 +143,14 @@ impl Key {
         };
         format!("{},{signature}", self.version().as_str())
     }
+}
+
+/// The part after `whsec_` of a secret that Secrets Manager generated for the stack: it cannot put
+/// the prefix in front.
+fn generated(secret: &str) -> Option<&str> {
+    let is_generated = secret.len() == GENERATED_SECRET_CHARS
+        && secret.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_generated.then_some(secret)
 }
 
 #[cfg(test)]
@@ -246,6 +259,26 @@ mod tests {
         }
         let stranger = Webhook::new(&secret_of(32)).unwrap();
         assert!(stranger.verify(body, &headers).is_err());
+    }
+
+    #[test]
+    fn a_secret_that_the_stack_generated_is_one_without_its_prefix() {
+        let generated = "4mZ".repeat(15)[..GENERATED_SECRET_CHARS].to_owned();
+        let signature = |secrets: &str| {
+            let signer = Signer::from_str(secrets).unwrap();
+            signer.sign("msg_1", 1, b"{}")
+        };
+        let prefixed = format!("whsec_{generated}");
+        assert_eq!(signature(&generated), signature(&prefixed));
+        let rotated = format!("{OTHER_SECRET} {generated}");
+        assert!(signature(&rotated).ends_with(&signature(&prefixed)));
+        for other in [
+            &generated[1..],
+            &format!("{generated}A"),
+            &generated.replace('4', "+"),
+        ] {
+            assert!(Signer::from_str(other).is_err(), "{other}");
+        }
     }
 
     #[test]

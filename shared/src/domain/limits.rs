@@ -266,8 +266,12 @@ pub const DISPATCH_VISIBILITY_SECS: u32 = WORKER_TIMEOUT_SECS;
 /// is repeated after this time.
 pub const CALLBACK_VISIBILITY_SECS: u32 = CALLBACK_FUNCTION_TIMEOUT_SECS;
 
-/// The format number of records and messages that this code writes, and the newest that it reads.
+/// The format number of records and messages that this code writes.
 pub const FORMAT: u32 = 1;
+/// The newest format of records that this code reads. Operations of format 2 start later, or
+/// continue from a state. This release does everything with them but run their work: it would run
+/// it too early, or from the start. So the next release may write them while this one still serves.
+pub const FORMAT_READ: u32 = 2;
 
 const _: () = {
     // A wait that began at the start of the request leaves time for the last read and the payloads.

@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use super::item::{self, name, number, text, time};
 use crate::domain::callback::CallbackStatus;
 use crate::domain::id::CreateId;
-use crate::domain::limits::{FORMAT, PRECONDITION_VERSIONS_MAX};
+use crate::domain::limits::{FORMAT, FORMAT_READ, PRECONDITION_VERSIONS_MAX};
 use crate::domain::precondition::{Preconditions, Version, Versions};
 use crate::domain::time::Timestamp;
 use crate::domain::transition::{self, Status, Step};
@@ -67,7 +67,7 @@ impl Expression {
     pub(super) fn on_record(now: Timestamp) -> Self {
         let mut this = Self::default();
         let (format, delete_at) = (this.name(name::FORMAT), this.name(name::DELETE_AT));
-        let newest = this.value("format", number(FORMAT));
+        let newest = this.value("format", number(FORMAT_READ));
         let expired = this.value("expired", item::delete_at(now));
         this.conditions.push(format!("{format} <= {newest}"));
         this.conditions.push(format!("{delete_at} > {expired}"));
@@ -81,7 +81,7 @@ impl Expression {
         let mut this = Self::default();
         let (format, newest) = (
             this.name(name::FORMAT),
-            this.value("format", number(FORMAT)),
+            this.value("format", number(FORMAT_READ)),
         );
         this.conditions.push(format!("{format} <= {newest}"));
         this.require(name::DELETE_AT, item::delete_at(expires_at));
@@ -211,6 +211,13 @@ impl Expression {
     pub(super) fn require_present(&mut self, attribute: &str) {
         let name = self.name(attribute);
         self.conditions.push(format!("attribute_exists({name})"));
+    }
+
+    /// This release may run the work of a record in this format. See [`FORMAT_READ`].
+    pub(super) fn require_claimable_format(&mut self) {
+        let format = self.name(name::FORMAT);
+        let claimable = self.value("claimable", number(FORMAT));
+        self.conditions.push(format!("{format} <= {claimable}"));
     }
 
     /// Attempts are left, and the deadline has not passed.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 
-pub(super) use self::decode::{expires_at, operation, position};
+pub(super) use self::decode::{expires_at, operation, position, require_claimable_format};
 pub(super) use self::stored::{callback_attempts, errors, last_error};
 use crate::domain::callback::CallbackEvent;
 use crate::domain::id::OperationId;
@@ -51,6 +51,10 @@ pub(super) mod name {
     pub(in crate::store) const RESULT: &str = "result";
     pub(in crate::store) const ERRORS: &str = "errors";
     pub(in crate::store) const LAST_ERROR: &str = "last_error";
+    /// From which the next attempt continues (format 2).
+    pub(in crate::store) const STATE: &str = "state";
+    /// The attempt that wrote the state (format 2).
+    pub(in crate::store) const STATE_ATTEMPT: &str = "state_attempt";
     pub(in crate::store) const CALLBACK_URL: &str = "callback_url";
     pub(in crate::store) const CALLBACK_EVENTS: &str = "callback_events";
     pub(in crate::store) const CALLBACK_STATUS: &str = "callback_status";

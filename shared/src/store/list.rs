@@ -142,10 +142,13 @@ impl Store {
                 let Some(head) = heads.remove(key.id.as_str()) else {
                     continue;
                 };
-                // A head that cannot be read fails the page: a list without it would hide an
-                // operation.
-                let Some(operation) = outcome::visible(Some(&head), now)? else {
-                    continue;
+                let operation = match outcome::visible(Some(&head), now) {
+                    Ok(Some(operation)) => operation,
+                    // A release that writes newer formats replaces this one, or is rolled back:
+                    // until then the list shows what this one can read.
+                    Ok(None) | Err(StoreError::NewerFormat { .. }) => continue,
+                    // A corrupt head fails the page: a list without it would hide an operation.
+                    Err(error) => return Err(error),
                 };
                 if !shows(filter, owner, key, &operation) {
                     continue;

@@ -226,11 +226,14 @@ pub(super) fn of_refused_claim(
     }
     Ok(match operation.availability(now) {
         Availability::Busy { until } => ClaimOutcome::Busy { until },
-        // A claimable record refuses no claim. Should one do so, `give_up_errors` has nothing for
-        // it, and the worker returns the message for a second.
-        Availability::Claimable | Availability::Exhausted => {
+        // A claimable record refuses no claim, unless this release may not run its work. Should
+        // another do so, `give_up_errors` has nothing for it, and the worker returns the message
+        // for a second.
+        Availability::Claimable => {
+            item::require_claimable_format(old.expect("an operation was read from the head"))?;
             ClaimOutcome::Exhausted(Box::new(operation))
         }
+        Availability::Exhausted => ClaimOutcome::Exhausted(Box::new(operation)),
         Availability::Ended => ClaimOutcome::Ended(Box::new(operation)),
     })
 }

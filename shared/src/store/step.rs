@@ -60,6 +60,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<ClaimOutcome, StoreError> {
         let mut write = Expression::transition(Step::Claim, now);
+        write.require_claimable_format();
         write.require(name::CREATE_ID, text(create_id.as_str()));
         write.require_attempts_and_time(now);
         write.increment(name::ATTEMPT);
@@ -271,6 +272,9 @@ impl Store {
         write.require_preconditions(preconditions);
         // Without its claim in the record no holder can take this write for its own.
         write.remove(name::CLAIM_ID);
+        // No attempt follows. After a failure, a redrive may continue from the state.
+        write.remove(name::STATE);
+        write.remove(name::STATE_ATTEMPT);
         let old = match self.update(item::head_key(id), write).await? {
             UpdateOutcome::Applied(head) => {
                 let operation = item::operation(&head)?;

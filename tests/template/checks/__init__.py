@@ -22,6 +22,8 @@ CHECKS: list[Check] = [
     functions.private_networks_are_reached_through_the_chosen_vpc,
     functions.each_queue_has_one_reader_with_partial_batch_responses,
     permissions.roles_allow_what_is_listed,
+    permissions.only_codedeploy_deploys,
+    permissions.roles_have_the_chosen_path_and_boundary,
     permissions.nothing_is_allowed_by_wildcard,
     permissions.conditions_are_as_listed,
     permissions.only_the_gateway_may_invoke_functions,
@@ -40,4 +42,5 @@ CHECKS: list[Check] = [
     operation.every_alarm_links_to_the_runbook,
     operation.alarms_are_as_listed,
     operation.the_dashboard_shows_every_alarm,
+    operation.a_parent_stack_gets_every_arn,
 ]

@@ -16,9 +16,12 @@ from ..resources import (
     LAYER,
     LOG_GROUP,
     QUEUE,
+    QUEUES,
     ROLE,
     SECRET,
     TABLE,
+    alias,
+    attribute,
 )
 from ..runbook import RUNBOOK_LINK, sections
 from ..stack import Stack
@@ -111,3 +114,22 @@ def the_dashboard_shows_every_alarm(stack: Stack) -> Iterator[str]:
     # The grid has 24 columns.
     if any(widget["x"] + widget["width"] > 24 for widget in shown):
         yield "a widget of the dashboard exceeds the grid"
+
+
+def a_parent_stack_gets_every_arn(stack: Stack) -> Iterator[str]:
+    expected = {"TableArn": attribute("Table"), "WebhookSecretArn": {"Ref": "WebhookSecret"}}
+    for names in QUEUES.items():
+        for queue in (names[0], names[1][0]):
+            expected[f"{queue}Url"] = {"Ref": queue}
+            expected[f"{queue}Arn"] = attribute(queue)
+    for function in FUNCTIONS:
+        expected[f"{function}FunctionArn"] = alias(function)
+        for kind in ("Role", "LogGroup"):
+            expected[f"{function}{kind}Arn"] = attribute(f"{function}{kind}")
+    for name, value in expected.items():
+        given = stack.outputs.get(name, {}).get("Value")
+        if given != value:
+            yield f"the output {name} is {given}"
+    for name, output in stack.outputs.items():
+        if not output.get("Description"):
+            yield f"the output {name} has no description"

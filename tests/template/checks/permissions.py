@@ -4,15 +4,23 @@ import json
 from collections.abc import Iterator
 
 from .. import policies
-from ..resources import FUNCTIONS, PERMISSION, ROLE, SECRET, alias, attribute, each
+from ..resources import (
+    DEPLOYMENT_GROUP,
+    FUNCTIONS,
+    PERMISSION,
+    ROLE,
+    SECRET,
+    alias,
+    attribute,
+    each,
+)
 from ..stack import Json, Stack
 
 
 def roles_allow_what_is_listed(stack: Stack) -> Iterator[str]:
     functions = {f"{function}Role" for function in FUNCTIONS}
     others = {role.name for role in stack.of(ROLE)} - functions
-    # SAM creates it for CodeDeploy.
-    if others != {"CodeDeployServiceRole"}:
+    if others != {"DeploymentRole"}:
         yield f"there are other roles than expected: {others}"
     for function in FUNCTIONS:
         role = stack[f"{function}Role"]
@@ -36,6 +44,29 @@ def roles_allow_what_is_listed(stack: Stack) -> Iterator[str]:
                 yield f"{role.name} allows too much on {resource}: {', '.join(sorted(more))}"
             if less:
                 yield f"{role.name} allows too little on {resource}: {', '.join(sorted(less))}"
+
+
+def only_codedeploy_deploys(stack: Stack) -> Iterator[str]:
+    role = stack["DeploymentRole"]
+    policy = "arn:${AWS::Partition}:iam::aws:policy/service-role/AWSCodeDeployRoleForLambda"
+    if role["ManagedPolicyArns"] != [{"Fn::Sub": policy}] or role["Policies"] is not None:
+        yield "DeploymentRole has other policies than CodeDeploy's for Lambda"
+    trusted = [
+        statement["Principal"] for statement in role["AssumeRolePolicyDocument"]["Statement"]
+    ]
+    if trusted != [{"Service": "codedeploy.amazonaws.com"}]:
+        yield f"DeploymentRole can be assumed by {trusted}"
+    for group in stack.of(DEPLOYMENT_GROUP):
+        if group["ServiceRoleArn"] != attribute(role.name):
+            yield f"{group.name} has another role"
+
+
+def roles_have_the_chosen_path_and_boundary(stack: Stack) -> Iterator[str]:
+    for role in stack.of(ROLE):
+        if role["Path"] != stack.parameters["RolePath"]:
+            yield f"{role.name} has the path {role['Path']}"
+        if role["PermissionsBoundary"] != (stack.parameters["PermissionsBoundaryArn"] or None):
+            yield f"{role.name} has the boundary {role['PermissionsBoundary']}"
 
 
 def nothing_is_allowed_by_wildcard(stack: Stack) -> Iterator[str]:
@@ -105,9 +136,17 @@ def _invocation(function: Json, path: str) -> Json:
 
 def secrets_stay_secret(stack: Stack) -> Iterator[str]:
     declared = stack.translated["Parameters"]["WebhookSecrets"]
-    if declared.get("NoEcho") is not True or "Default" in declared:
+    if declared.get("NoEcho") is not True or declared.get("Default"):
         yield "the webhook secrets are visible, or have a default"
     secrets = stack.parameters["WebhookSecrets"]
+    [secret] = stack.of(SECRET)
+    if secret["SecretString"] != (secrets or None):
+        yield "the secret does not have the chosen value"
+    generated = {"PasswordLength": 44, "ExcludePunctuation": True}
+    if secret["GenerateSecretString"] != (None if secrets else generated):
+        yield "the secret is generated in a form that callback cannot read, or in place of a chosen one"
+    if not secrets:
+        return
     for resource in stack.resources.values():
         if resource.kind != SECRET and secrets in json.dumps(resource.properties):
             yield f"{resource.name} contains the webhook secrets"

@@ -152,8 +152,8 @@ async fn an_unreadable_record_is_shown_as_far_as_it_can_be_read() {
         ),
         (
             "format",
-            AttributeValue::N("2".into()),
-            "the newer format 2",
+            AttributeValue::N("3".into()),
+            "the newer format 3",
         ),
     ] {
         let id = submit(&world, with_callback(&receiver)).await;

@@ -55,7 +55,12 @@ async fn scan(
 }
 
 /// Sets or removes an attribute of a head directly, without any condition.
-async fn tamper(fixture: &Fixture, id: &OperationId, name: &str, value: Option<AttributeValue>) {
+pub(super) async fn tamper(
+    fixture: &Fixture,
+    id: &OperationId,
+    name: &str,
+    value: Option<AttributeValue>,
+) {
     let [pk, sk] = TABLE_KEYS;
     let update = fixture
         .dynamodb
@@ -121,7 +126,7 @@ async fn a_scan_reports_every_record_that_cannot_be_read() {
     let text = |text: &str| AttributeValue::S(text.to_owned());
     let mut expected = BTreeSet::new();
     for (name, value, problem) in [
-        ("format", Some(number("2")), "has the newer format 2"),
+        ("format", Some(number("3")), "has the newer format 3"),
         ("status", Some(text("asleep")), "is corrupt at status"),
         ("delete_at", None, "is corrupt at delete_at"),
         ("delete_at", Some(text("soon")), "is corrupt at delete_at"),

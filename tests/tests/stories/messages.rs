@@ -453,7 +453,7 @@ async fn a_record_of_a_newer_format_stays_unchanged() {
     let world = World::start().await;
     let id = world.submit(json!({"function": "demo.echo"})).await.json["id"].clone();
     let id = id.as_str().unwrap();
-    set(&world, id, "format", "2").await;
+    set(&world, id, "format", "3").await;
     let before = world
         .dynamodb
         .scan()
@@ -491,6 +491,11 @@ async fn a_record_of_a_newer_format_stays_unchanged() {
         before
     );
     assert!(!world.queue(QueueKind::Dispatch).is_empty().await);
+    let listed = world.request("GET", "/operations", &[], "").await;
+    assert_eq!(
+        (listed.status, &listed.json["operations"]),
+        (200, &json!([]))
+    );
     // As after the return of the newer release.
     set(&world, id, "format", "1").await;
     world.drain().await;

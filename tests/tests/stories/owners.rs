@@ -191,7 +191,7 @@ async fn another_owners_record_is_rejected_by_its_owner_attribute_alone() {
     }
     let garbage = || AttributeValue::B(Blob::new([0xff, 0xff]));
     for (attribute, value) in [
-        ("format", AttributeValue::N("2".into())),
+        ("format", AttributeValue::N("3".into())),
         ("format", garbage()),
         ("status", AttributeValue::S("unheard-of".into())),
         ("lock_version", garbage()),

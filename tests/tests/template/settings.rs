@@ -127,13 +127,19 @@ fn the_parameters_have_the_bounds_of_the_code() {
 }
 
 #[test]
-fn the_secrets_have_no_default_and_are_not_shown() {
+fn the_secrets_are_the_operators_or_the_stacks_and_not_shown() {
     let template = Template::read();
     let secrets = template.parameter("WebhookSecrets");
-    assert_eq!(secrets.get("Default"), None);
+    assert_eq!(secrets["Default"], "");
     assert_eq!(secrets["NoEcho"], true);
     let stored = template.resource("WebhookSecret");
-    assert_eq!(stored["SecretString"]["Ref"], "WebhookSecrets");
+    let chosen = &stored["SecretString"]["Fn::If"];
+    assert_eq!(chosen[0], "GeneratesSecret");
+    assert_eq!(chosen[2]["Ref"], "WebhookSecrets");
+    assert_eq!(
+        stored["GenerateSecretString"]["Fn::If"][0],
+        "GeneratesSecret"
+    );
     for (function, _) in template.resources(FUNCTION) {
         let variables = template.resource(function)["Environment"].to_string();
         assert!(!variables.contains("WebhookSecrets"), "{function}");

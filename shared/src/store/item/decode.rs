@@ -13,7 +13,7 @@ use super::{Item, name};
 use crate::domain::callback::{Callback, CallbackEvent, DeliveryAttempt};
 use crate::domain::fingerprint::RequestHash;
 use crate::domain::json::Json;
-use crate::domain::limits::{FORMAT, GONE_RETENTION};
+use crate::domain::limits::{FORMAT, FORMAT_READ, GONE_RETENTION};
 use crate::domain::operation::{
     LastError, Operation, OperationError, Origin, Owner, Payload, Progress, State, Trace,
 };
@@ -31,7 +31,7 @@ use crate::store::payload;
 pub(in crate::store) fn operation(item: &Item) -> Result<Operation, StoreError> {
     let fields = Fields { item };
     let format: u32 = fields.number(name::FORMAT)?;
-    if format > FORMAT {
+    if format > FORMAT_READ {
         return Err(StoreError::NewerFormat {
             id: fields.id(),
             format,
@@ -65,6 +65,20 @@ pub(in crate::store) fn operation(item: &Item) -> Result<Operation, StoreError> 
 
 fn empty() -> Payload {
     Payload::Inline(Json::empty_object())
+}
+
+/// # Errors
+///
+/// When this release may not run the operation's work.
+pub(in crate::store) fn require_claimable_format(item: &Item) -> Result<(), StoreError> {
+    let fields = Fields { item };
+    if fields.is_claimed_here()? {
+        return Ok(());
+    }
+    Err(StoreError::NewerFormat {
+        id: fields.id(),
+        format: fields.number(name::FORMAT)?,
+    })
 }
 
 /// When a head expires, also one of a newer format.
@@ -195,6 +209,11 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Whether this release may claim the operation. See [`FORMAT_READ`].
+    fn is_claimed_here(&self) -> Result<bool, StoreError> {
+        Ok(self.number::<u32>(name::FORMAT)? <= FORMAT)
+    }
+
     /// The state, from all attributes that belong to one: those that the state must have are
     /// present, and no others.
     fn state(&self) -> Result<State, StoreError> {
@@ -206,6 +225,10 @@ impl<'a> Fields<'a> {
         let errors: Option<Vec<StoredError>> = self.optional_json(name::ERRORS)?;
         match (status, claim_id, lease_until, ended_at, result, errors) {
             (Status::Pending, None, None, None, None, None) => Ok(State::Pending),
+            // It starts when this lease ends.
+            (Status::Pending, None, Some(_), None, None, None) if !self.is_claimed_here()? => {
+                Ok(State::Pending)
+            }
             (Status::Processing, Some(claim_id), Some(lease_until), None, None, None) => {
                 Ok(State::Processing {
                     claim_id,

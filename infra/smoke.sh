@@ -1,0 +1,171 @@
+#!/usr/bin/env bash
+# Checks a deployed stack from the outside, one line per check: see infra/SMOKE.md. Needs bash 3.2
+# or later, the AWS CLI (1 or 2) and curl 7.75 or later, and nothing else that a machine may lack.
+# Deploys a second stack, STACK-smoke (infra/smoke.yaml), for as long as it runs.
+set -euo pipefail
+
+usage() {
+    cat <<'USAGE'
+Usage: infra/smoke.sh [OPTIONS] STACK
+
+Checks the stack STACK, and exits with 0 if every check passes, 1 if one fails, 2 if it cannot run.
+
+Options:
+  --json             Print one JSON object per line
+  --only N[,N...]    Run only these checks
+  --long             Also run the checks that take longer than a few minutes
+  --break            Also deploy a release that fails, which the stack must roll back (check 31,
+                     half an hour; needs the permissions of a deployment)
+  --iam              Sign requests with the AWS CLI's credentials (the default for Authorizer=iam)
+  --keep             Keep the stack STACK-smoke and the operations
+  --patience SECONDS How long to wait for logs, metrics and dead letters (300)
+  --verbose          Write AWS account ids into the output and the result file
+  --receiver URL     Use a receiver that runs at this URL, and do not deploy STACK-smoke
+  --conformance DIR  Also run the conformance tests of the checkout DIR, with cargo (check 29)
+  -h, --help         Print help
+
+Environment:
+  FERRY_TOKEN          a caller's token, which becomes `Authorization: Bearer TOKEN`
+  FERRY_OTHER_TOKEN    the token of another owner; without it check 3 compares no two owners
+  FERRY_EXPIRED_TOKEN  a token that was valid; without it check 2 tries no expired token
+  FERRY_OWNER          the owner of FERRY_TOKEN with its kind, such as jwt:alice; by default the
+                       claim of a JWT, or the principal of the AWS CLI; required by check 3 for
+                       Authorizer=lambda
+  AWS_REGION, AWS_PROFILE and the AWS CLI's other variables
+USAGE
+}
+
+cannot_run() {
+    printf 'smoke.sh: %s\n' "$*" >&2
+    exit 2
+}
+
+ONLY="" RECEIVER="" CONFORMANCE="" PATIENCE=300
+IS_JSON=false IS_LONG=false IS_BREAKING=false IS_KEPT=false IS_VERBOSE=false SIGNS=false
+STACK=""
+while [ $# -gt 0 ]; do
+    case $1 in
+    --json) IS_JSON=true ;;
+    --long) IS_LONG=true ;;
+    --break) IS_BREAKING=true ;;
+    --iam) SIGNS=true ;;
+    --keep) IS_KEPT=true ;;
+    --verbose) IS_VERBOSE=true ;;
+    --only | --receiver | --conformance | --patience)
+        [ $# -gt 1 ] || cannot_run "$1 needs a value"
+        case $1 in
+        --only) ONLY=$2 ;;
+        --receiver) RECEIVER=${2%/} ;;
+        --conformance) CONFORMANCE=$2 ;;
+        --patience) PATIENCE=$2 ;;
+        esac
+        shift
+        ;;
+    -h | --help) usage && exit 0 ;;
+    -*) cannot_run "there is no option $1; see --help" ;;
+    *)
+        [ -z "$STACK" ] || cannot_run "one stack at a time, not $STACK and $1"
+        STACK=$1
+        ;;
+    esac
+    shift
+done
+[ -n "$STACK" ] || cannot_run "which stack? See --help"
+[[ $STACK =~ ^[A-Za-z][A-Za-z0-9-]{0,127}$ ]] || cannot_run "$STACK is no name of a stack"
+[[ $ONLY =~ ^([0-9]+(,[0-9]+)*)?$ ]] || cannot_run "--only takes numbers separated by commas"
+[[ $PATIENCE =~ ^[0-9]+$ ]] || cannot_run "--patience takes seconds"
+
+here=$(cd "$(dirname "$0")" && pwd)
+# Nothing in it is readable by other users: it has the callers' tokens.
+umask 077
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/ferry-smoke.XXXXXX")
+# Sourced in the order in which they use each other.
+# shellcheck source=infra/smoke/report.sh
+. "$here/smoke/report.sh"
+# shellcheck source=infra/smoke/aws.sh
+. "$here/smoke/aws.sh"
+# shellcheck source=infra/smoke/api.sh
+. "$here/smoke/api.sh"
+# shellcheck source=infra/smoke/receiver.sh
+. "$here/smoke/receiver.sh"
+# shellcheck source=infra/smoke/checks/http.sh
+. "$here/smoke/checks/http.sh"
+# shellcheck source=infra/smoke/checks/work.sh
+. "$here/smoke/checks/work.sh"
+# shellcheck source=infra/smoke/checks/callbacks.sh
+. "$here/smoke/checks/callbacks.sh"
+# shellcheck source=infra/smoke/checks/account.sh
+. "$here/smoke/checks/account.sh"
+# shellcheck source=infra/smoke/checks/changes.sh
+. "$here/smoke/checks/changes.sh"
+
+# Number, function and where to read on when it fails. In the order of their start. What reads the
+# account comes before what raises alarms (a worker that dies, dead letters), and what changes the
+# stack comes last.
+EARLY_CHECKS="
+9   heartbeat_keeps_the_message          infra/RUNBOOK.md, Dispatch messages grow old
+10  dead_worker_is_replaced              infra/RUNBOOK.md, Functions fail
+"
+CHECKS="
+26  quota_is_high_enough                 infra/README.md, Concurrency
+21  alarms_are_quiet                     infra/RUNBOOK.md, Alarms
+14  table_is_protected                   infra/README.md, Restoring the table
+18  roles_allow_no_more                  infra/README.md, Registered functions
+22  dashboard_shows_the_stack            infra/RUNBOOK.md, Dashboard
+23  aliases_point_to_versions            infra/README.md, Upgrading
+1   api_responds                         infra/RUNBOOK.md, Functions fail
+2   strangers_are_refused                infra/README.md, Who may call
+3   owner_is_the_callers                 infra/README.md, Who may call
+4   location_can_be_followed             infra/README.md, Domain, keys and logs
+5   requests_arrive_as_sent              infra/RUNBOOK.md, The gateway returns 5xx
+6   pages_of_other_origins_may_call      infra/README.md, Who may call
+8   neighbours_are_undisturbed           infra/RUNBOOK.md, Functions fail
+11  retries_wait_and_do_not_loop         infra/RUNBOOK.md, Functions fail
+12  cancel_reaches_the_worker            infra/RUNBOOK.md, Work does not stop
+13  racing_writes_agree                  infra/RUNBOOK.md, Metrics
+15  callbacks_arrive_signed              infra/RUNBOOK.md, Callbacks are exhausted
+17  dead_letters_are_read                infra/RUNBOOK.md, Dispatch dead letters
+19  logs_have_no_payload                 infra/RUNBOOK.md, Log fields
+24  waits_end_in_time                    infra/README.md, Concurrency
+27  clocks_agree                         infra/RUNBOOK.md, The operator tool
+30  target_is_invoked                    infra/RUNBOOK.md, Targets are unavailable
+29  protocol_conforms                    tests/README.md, Conformance
+25  trace_has_all_functions              infra/RUNBOOK.md, Log fields
+20  metrics_arrive                       infra/RUNBOOK.md, Metrics
+28  writes_cost_what_they_should         infra/README.md, Cost
+16  secret_is_replaced_without_a_gap     infra/SETTINGS.md, Replacing a webhook secret
+31  bad_release_is_rolled_back           infra/RUNBOOK.md, A new version fails
+"
+
+remove_what_it_made() {
+    trap '' INT TERM
+    end_jobs
+    restore_secret
+    cancel_bad_release
+    if ! $IS_KEPT; then
+        erase_operations
+        delete_second_stack
+    fi
+    rm -rf "$scratch"
+}
+trap remove_what_it_made EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+for number in ${ONLY//,/ }; do
+    grep -q "^$number " <<<"$EARLY_CHECKS$CHECKS" || cannot_run "there is no check $number"
+done
+require_tools
+describe_stack
+identify_callers
+start_receiver
+
+started=$(now)
+start_early
+while read -r number function help; do
+    is_wanted "$number" || continue
+    run_check "$number" "$function" "$help"
+done < <(sed '/^$/d' <<<"$CHECKS")
+report_early
+print_summary
+[ "$failed" -eq 0 ]

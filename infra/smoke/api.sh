@@ -1,0 +1,138 @@
+# shellcheck shell=bash
+# Requests to the API. JSON is read by patterns, since not every machine has jq: this suffices for
+# responses whose members are known and whose strings are this script's own.
+
+# Its own, so that it is found again in logs if a payload gets there.
+MARKER=smoke$(od -An -N 12 -tx1 /dev/urandom | tr -d ' \n')
+ALL_ROUTES="POST /operations
+POST /forrst
+GET /operations
+GET /operations/op_000000000000000000000000
+POST /operations/op_000000000000000000000000/cancel
+POST /operations/op_000000000000000000000000/redeliver
+GET /functions"
+REQUEST_SECONDS_MAX=40
+
+# Writes a file of curl's options for each caller, since arguments are visible to other users.
+identify_callers() {
+    AUTHORIZER=$(parameter Authorizer "")
+    [ "$AUTHORIZER" != iam ] || SIGNS=true
+    : >"$scratch/stranger"
+    if $SIGNS; then
+        signing_options >"$scratch/caller"
+    else
+        [ "$AUTHORIZER" != none-answers-401 ] ||
+            cannot_run "with Authorizer=none-answers-401 nobody may call the API"
+        [ -n "${FERRY_TOKEN:-}" ] || cannot_run "FERRY_TOKEN is not set (or use --iam)"
+        token_option "$FERRY_TOKEN" >"$scratch/caller"
+    fi
+    token_option "${FERRY_OTHER_TOKEN:-}" >"$scratch/other"
+    token_option "${FERRY_EXPIRED_TOKEN:-}" >"$scratch/expired"
+    : >"$scratch/made"
+}
+
+token_option() { printf 'header = "Authorization: Bearer %s"\n' "$1"; }
+
+# AWS Signature Version 4, by curl. Version 1 of the AWS CLI cannot export its credentials.
+signing_options() {
+    local credentials key secret session
+    key=${AWS_ACCESS_KEY_ID:-} secret=${AWS_SECRET_ACCESS_KEY:-} session=${AWS_SESSION_TOKEN:-}
+    if [ -z "$key" ]; then
+        credentials=$(aws configure export-credentials --format env-no-export 2>/dev/null) ||
+            cannot_run "no credentials to sign with: set AWS_ACCESS_KEY_ID and the variables that" \
+                "belong to it, or use version 2 of the AWS CLI"
+        key=$(sed -n 's/^AWS_ACCESS_KEY_ID=//p' <<<"$credentials")
+        secret=$(sed -n 's/^AWS_SECRET_ACCESS_KEY=//p' <<<"$credentials")
+        session=$(sed -n 's/^AWS_SESSION_TOKEN=//p' <<<"$credentials")
+    fi
+    printf 'aws-sigv4 = "aws:amz:%s:execute-api"\nuser = "%s:%s"\n' "$REGION" "$key" "$secret"
+    [ -z "$session" ] || printf 'header = "x-amz-security-token: %s"\n' "$session"
+}
+
+# request CALLER METHOD PATH [CURL-OPTION...]: sets status, seconds, head and body.
+request() {
+    local caller=$1 method=$2 path=$3 files result=0
+    shift 3
+    files=$(mktemp "$scratch/request.XXXXXX")
+    local options=(--request "$method")
+    [ "$method" != HEAD ] || options=(--head)
+    read -r status seconds < <(curl --silent --globoff --max-time "$REQUEST_SECONDS_MAX" \
+        --config "$scratch/$caller" --dump-header "$files.head" --output "$files.body" \
+        --write-out '%{http_code} %{time_total}\n' "${options[@]}" "$@" "$API$path" || true) ||
+        result=1
+    head=$(tr -d '\r' <"$files.head" 2>/dev/null || true)
+    # curl writes the headers of HEAD there.
+    [ "$method" = HEAD ] && body="" || body=$(cat "$files.body" 2>/dev/null || true)
+    rm -f "$files" "$files.head" "$files.body"
+    return "$result"
+}
+
+# post CALLER PATH JSON [CURL-OPTION...]
+post() {
+    local caller=$1 path=$2 json=$3
+    shift 3
+    request "$caller" POST "$path" --header 'content-type: application/json' \
+        --data-binary "$json" "$@"
+}
+
+# header NAME: of the last response.
+header() { printf '%s\n' "$head" | awk -v name="$1" -F ': ' 'tolower($1) == name { print $2 }'; }
+
+# member NAME [JSON]: the first member of this name: a string's text, or a number or literal.
+member() {
+    local json=${2-$body}
+    local pattern="\"$1\":(\"(([^\"\\\\]|\\\\.)*)\"|[^,}]+)"
+    [[ $json =~ $pattern ]] || return 0
+    printf '%s\n' "${BASH_REMATCH[2]:-${BASH_REMATCH[1]}}"
+}
+
+# what: the last response in a line.
+what() { echo "$status $(head -c 300 <<<"$body" | tr '\n' ' ')"; }
+
+# submit FUNCTION ARGUMENTS [MEMBERS [CURL-OPTION...]]: sets id. MEMBERS begin with a comma.
+submit() {
+    local json="{\"function\":\"$1\",\"arguments\":$2,\"metadata\":{\"marker\":\"$MARKER\"}${3:-}}"
+    shift 2
+    [ $# -eq 0 ] || shift
+    post caller /operations "$json" "$@"
+    id=$(member id)
+    case $status in
+    200 | 202) echo "$id" >>"$scratch/made" ;;
+    *) fail "the submit of ${json:0:60} got $(what)" ;;
+    esac
+}
+
+# Every deployment has this function.
+summarize() { submit csv.summarize "{\"csv\":\"$MARKER,n\\na,1\\nb,2\\n\"}" "$@"; }
+
+# await_end ID SECONDS: reads an operation until it has ended, and sets state.
+await_end() {
+    local deadline=$(($(now) + $2))
+    while true; do
+        request caller GET "/operations/$1" --header 'prefer: wait=5' || true
+        state=$(member status)
+        case $status:$state in
+        200:completed | 200:failed | 200:cancelled) return 0 ;;
+        esac
+        [ "$(now)" -lt "$deadline" ] || break
+        # Where waiting is turned off, and after an error.
+        sleep 0.5
+    done
+    fail "$1 has not ended in $2 s: $(what)"
+}
+
+# each_made METHOD SUFFIX: one request for each operation that was made, with few processes.
+each_made() {
+    [ -s "$scratch/made" ] || return 0
+    sort -u "$scratch/made" | sed "s|.*|url = \"$API/operations/&$2\"\noutput = \"/dev/null\"|" \
+        >"$scratch/urls"
+    curl --silent --max-time 120 --request "$1" --config "$scratch/caller" \
+        --config "$scratch/urls" >/dev/null || true
+}
+
+# DELETE is refused until an operation has ended.
+erase_operations() {
+    [ -f "$scratch/made" ] || return 0
+    each_made POST /cancel
+    each_made DELETE ""
+}

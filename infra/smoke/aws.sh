@@ -1,0 +1,94 @@
+# shellcheck shell=bash
+# Requests to AWS, and what the stack is.
+
+# Without a pager and prompts, which only version 2 of the AWS CLI has.
+export AWS_PAGER="" AWS_CLI_AUTO_PROMPT=off
+
+CURL_MINIMUM=7.75
+LIVE=live
+
+# ask SERVICE OPERATION [OPTION...]: what AWS responds, as text. Version 1 of the AWS CLI ignores a
+# service's endpoint in the environment for SQS, so it is an option here.
+ask() {
+    local variable endpoint
+    variable=AWS_ENDPOINT_URL_$(printf '%s' "$1" | tr 'a-z-' 'A-Z_')
+    endpoint=${!variable:-${AWS_ENDPOINT_URL:-}}
+    aws "$@" --region "$REGION" --output text ${endpoint:+--endpoint-url "$endpoint"}
+}
+
+require_tools() {
+    local version minor
+    command -v aws >/dev/null || cannot_run "the AWS CLI is missing: https://aws.amazon.com/cli/"
+    command -v curl >/dev/null || cannot_run "curl is missing"
+    version=$(curl --version | sed -n '1s/^curl \([0-9.]*\).*/\1/p')
+    minor=${version#*.}
+    if [ "${version%%.*}" -lt 7 ] ||
+        { [ "${version%%.*}" -eq 7 ] && [ "${minor%%.*}" -lt "${CURL_MINIMUM#*.}" ]; }; then
+        cannot_run "curl $CURL_MINIMUM or later is needed, and this is $version"
+    fi
+    REGION=${AWS_REGION:-${AWS_DEFAULT_REGION:-$(aws configure get region || true)}}
+    [ -n "$REGION" ] || cannot_run "no Region: set AWS_REGION"
+}
+
+# Reads outputs and parameters once.
+describe_stack() {
+    local found status id description
+    # One row each, with its kind.
+    local query="Stacks[0].[[['stack',StackStatus,StackId,Description]],"
+    query+="Outputs[].['output',OutputKey,OutputValue],"
+    query+="Parameters[].['parameter',ParameterKey,ParameterValue]][]"
+    found=$(ask cloudformation describe-stacks --stack-name "$STACK" --query "$query" 2>&1) ||
+        cannot_run "no stack $STACK in $REGION: $(tail -n 1 <<<"$found")"
+    echo "$found" >"$scratch/stack"
+    IFS=$'\t' read -r _ status id description < <(grep '^stack' "$scratch/stack")
+    ACCOUNT=$(cut -d : -f 5 <<<"$id")
+    case $status in
+    CREATE_COMPLETE | UPDATE_COMPLETE | UPDATE_ROLLBACK_COMPLETE | IMPORT_COMPLETE) ;;
+    *) cannot_run "the stack $STACK is $status, so its functions may be replaced meanwhile" ;;
+    esac
+    API=$(output ApiUrl)
+    API=${API%/}
+    [ -n "$API" ] && [ -n "$(output WebhookSecretArn)" ] ||
+        cannot_run "the stack $STACK ($description) lacks outputs of infra/template.yaml"
+}
+
+output() { value_of output "$1"; }
+
+# parameter NAME DEFAULT
+parameter() {
+    local value
+    value=$(value_of parameter "$1")
+    echo "${value:-$2}"
+}
+
+value_of() {
+    awk -F '\t' -v kind="$1" -v name="$2" '$1 == kind && $2 == name { print $3 }' "$scratch/stack"
+}
+
+release_name() { parameter Release unknown; }
+
+has_demo_functions() { [ "$(parameter DemoFunctions 0)" = 1 ]; }
+
+needs_demo_functions() {
+    has_demo_functions || skip "DemoFunctions is not 1"
+}
+
+# log_group FUNCTION: the name of its log group.
+log_group() {
+    local arn
+    arn=$(output "$1LogGroupArn")
+    arn=${arn#*:log-group:}
+    echo "${arn%:\*}"
+}
+
+# logged FUNCTION TEXT: the lines of a function's log, since the start, that contain the text.
+logged() {
+    ask logs filter-log-events --log-group-name "$(log_group "$1")" --filter-pattern "\"$2\"" \
+        --start-time "$((started * 1000))" --query 'events[].[message]' | grep . | grep -v '^None$'
+}
+
+# stored OPERATION QUERY: attributes of an operation's record.
+stored() {
+    ask dynamodb get-item --table-name "$(output TableName)" --consistent-read \
+        --key "{\"pk\":{\"S\":\"$1\"},\"sk\":{\"S\":\"head\"}}" --query "$2"
+}

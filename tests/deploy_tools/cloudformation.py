@@ -1,0 +1,75 @@
+"""CloudFormation of moto that carries out SAM's transform.
+
+moto ignores transforms. This one is AWS's own translator, followed by the reduction to what moto
+knows.
+"""
+
+import copy
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
+from moto.cloudformation.models import CloudFormationBackend
+from moto.server import ThreadedMotoServer
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+from samtranslator.yaml_helper import yaml_parse
+from template.deployment import known_to_moto
+from template.stack import Json
+
+# It would log a line for every request.
+logging.getLogger("werkzeug").setLevel(logging.ERROR)
+
+_create_stack = CloudFormationBackend.create_stack
+_update_stack = CloudFormationBackend.update_stack
+
+
+@contextmanager
+def serve() -> Iterator[str]:
+    """Serves an account without resources. Yields its URL."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        with (
+            patch.object(CloudFormationBackend, "create_stack", _create),
+            patch.object(CloudFormationBackend, "update_stack", _update),
+        ):
+            host, port = server.get_host_and_port()
+            yield f"http://{host}:{port}"
+    finally:
+        server.stop()
+
+
+def _create(
+    backend: CloudFormationBackend,
+    name: str,
+    template: str,
+    parameters: dict[str, str],
+    **options: Json,
+) -> Json:
+    transformed = _transformed(template, parameters)
+    return _create_stack(backend, name, transformed, parameters, **options)
+
+
+def _update(
+    backend: CloudFormationBackend, name: str, template: str, parameters: Json, **options: Json
+) -> Json:
+    given = {each["ParameterKey"]: each["ParameterValue"] for each in parameters}
+    transformed = _transformed(template, given)
+    return _update_stack(backend, name, transformed, parameters=parameters, **options)
+
+
+def _transformed(template: str, parameters: dict[str, str]) -> str:
+    return json.dumps(known_to_moto(translate(yaml_parse(template), parameters)))
+
+
+def translate(template: Json, parameters: dict[str, str]) -> Json:
+    """What SAM makes of a template whose files were uploaded."""
+    defaults = {
+        name: str(declared["Default"])
+        for name, declared in template["Parameters"].items()
+        if "Default" in declared
+    }
+    return Translator({}, Parser()).translate(copy.deepcopy(template), defaults | parameters)

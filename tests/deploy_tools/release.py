@@ -1,0 +1,45 @@
+"""An unpacked release: the template with paths to built functions, and files in their place."""
+
+import re
+import zipfile
+from pathlib import Path
+
+from template.resources import FUNCTIONS
+from template.stack import SOURCE
+
+
+def unpack(directory: Path) -> None:
+    """Writes the template, the functions' code and the layer as a release has them."""
+    (directory / "functions").mkdir(parents=True)
+    (directory / "template.yaml").write_text(_template())
+    for function in FUNCTIONS:
+        name = function.lower()
+        _zip(directory / "functions" / f"{name}.zip", "bootstrap", name)
+    zip_layer(directory / "layer.zip", '{"format": 1, "functions": []}')
+
+
+def zip_layer(path: Path, functions: str) -> None:
+    _zip(path, "ferry/functions.json", functions)
+
+
+def packaged(bucket: str) -> str:
+    """What `aws cloudformation package` makes of the template."""
+    return re.sub(r"(CodeUri|ContentUri): (\S+)", rf"\1: s3://{bucket}/\2", _template())
+
+
+def _template() -> str:
+    text = SOURCE.read_text().replace("    CodeUri: ..\n", "")
+    for function in FUNCTIONS:
+        text = re.sub(
+            rf"(\n  {function}Function:\n.*?\n    Properties:\n)",
+            rf"\g<1>      CodeUri: functions/{function.lower()}.zip\n",
+            text,
+            count=1,
+            flags=re.DOTALL,
+        )
+    return text
+
+
+def _zip(path: Path, name: str, content: str) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(name, content)

@@ -303,7 +303,12 @@ async fn a_target_is_replaced_when_a_file_of_its_handler_has_changed() {
     };
     let first = process_id().await;
 
-    for ignored in [".venv/app.py", "__pycache__/app.pyc", "functions.json"] {
+    for ignored in [
+        ".venv/app.py",
+        "__pycache__/app.pyc",
+        "functions.json",
+        "output.log",
+    ] {
         write(ignored);
         assert_eq!(api.targets.replace_changed(), [], "{ignored}");
     }

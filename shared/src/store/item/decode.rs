@@ -30,13 +30,7 @@ use crate::store::payload;
 /// When it has a newer format, or is corrupt.
 pub(in crate::store) fn operation(item: &Item) -> Result<Operation, StoreError> {
     let fields = Fields { item };
-    let format: u32 = fields.number(name::FORMAT)?;
-    if format > FORMAT_READ {
-        return Err(StoreError::NewerFormat {
-            id: fields.id(),
-            format,
-        });
-    }
+    fields.require_format(FORMAT_READ)?;
     Ok(Operation {
         id: fields.parsed(name::PK)?,
         create_id: fields.parsed(name::CREATE_ID)?,
@@ -71,14 +65,7 @@ fn empty() -> Payload {
 ///
 /// When this release may not run the operation's work.
 pub(in crate::store) fn require_claimable_format(item: &Item) -> Result<(), StoreError> {
-    let fields = Fields { item };
-    if fields.is_claimed_here()? {
-        return Ok(());
-    }
-    Err(StoreError::NewerFormat {
-        id: fields.id(),
-        format: fields.number(name::FORMAT)?,
-    })
+    Fields { item }.require_format(FORMAT)
 }
 
 /// When a head expires, also one of a newer format.
@@ -209,9 +196,14 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Whether this release may claim the operation. See [`FORMAT_READ`].
-    fn is_claimed_here(&self) -> Result<bool, StoreError> {
-        Ok(self.number::<u32>(name::FORMAT)? <= FORMAT)
+    /// An error for a format newer than this one.
+    fn require_format(&self, newest: u32) -> Result<(), StoreError> {
+        let format: u32 = self.number(name::FORMAT)?;
+        if format <= newest {
+            return Ok(());
+        }
+        let id = self.id();
+        Err(StoreError::NewerFormat { id, format })
     }
 
     /// The state, from all attributes that belong to one: those that the state must have are
@@ -226,7 +218,9 @@ impl<'a> Fields<'a> {
         match (status, claim_id, lease_until, ended_at, result, errors) {
             (Status::Pending, None, None, None, None, None) => Ok(State::Pending),
             // It starts when this lease ends.
-            (Status::Pending, None, Some(_), None, None, None) if !self.is_claimed_here()? => {
+            (Status::Pending, None, Some(_), None, None, None)
+                if self.require_format(FORMAT).is_err() =>
+            {
                 Ok(State::Pending)
             }
             (Status::Processing, Some(claim_id), Some(lease_until), None, None, None) => {

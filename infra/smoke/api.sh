@@ -22,7 +22,7 @@ identify_callers() {
         signing_options >"$scratch/caller"
     else
         [ "$AUTHORIZER" != none-answers-401 ] ||
-            cannot_run "with Authorizer=none-answers-401 nobody may call the API"
+            cannot_run "with Authorizer=none-answers-401 the API refuses every caller"
         [ -n "${FERRY_TOKEN:-}" ] || cannot_run "FERRY_TOKEN is not set (or use --iam)"
         token_option "$FERRY_TOKEN" >"$scratch/caller"
     fi

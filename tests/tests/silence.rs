@@ -1,6 +1,6 @@
 //! Targets on a network that falls silent, with the worker's own connections over real TCP.
 //!
-//! `tests/targets.sh` runs it in a network namespace of its own, and each target is in another one
+//! `tests/targets.sh` runs it in a separate network namespace, and each target is in another one
 //! at the end of a virtual cable, so that its network can vanish. The world's clock does not move
 //! while an attempt runs: its deadline never comes, and only the connection can end it.
 
@@ -36,7 +36,7 @@ enum Act {
     VanishEarly,
 }
 
-/// A target in a network namespace of its own.
+/// A target in a separate network namespace.
 struct Peer {
     url: String,
     log: Arc<Mutex<Log>>,

@@ -118,15 +118,26 @@ def client_of_the_bundle(found: World, service: str) -> Any:
     )
 
 
+def _runs_until(process: subprocess.Popen[str], is_reached: Callable[[], bool]) -> bool:
+    """Waits until the process has come this far; false if it ends before, or takes a minute."""
+    deadline = time.monotonic() + 60
+    while not is_reached():
+        if time.monotonic() > deadline or process.poll() is not None:
+            return False
+        time.sleep(0.05)
+    return True
+
+
 def an_interrupted_run_removes_what_it_made(found: World, stack: str) -> Iterator[str]:
     process, directory = start(found, stack, "--only", "9,30", "--json")
-    deadline = time.monotonic() + 60
+
     # The second stack is there, and work runs.
-    while not (any(directory.glob("ferry-smoke.*/receiver")) and _is_made(directory)):
-        if time.monotonic() > deadline or process.poll() is not None:
-            yield f"it ended before it was interrupted: {process.communicate()}"
-            return
-        time.sleep(0.05)
+    def is_reached() -> bool:
+        return any(directory.glob("ferry-smoke.*/receiver")) and _is_made(directory)
+
+    if not _runs_until(process, is_reached):
+        yield f"it ended before it was interrupted: {process.communicate()}"
+        return
     process.send_signal(signal.SIGTERM)
     output, errors = process.communicate(timeout=60)
     if process.returncode != 143:
@@ -190,13 +201,14 @@ def an_interrupted_bad_release_is_cancelled(found: World, stack: str) -> Iterato
     # Slow responses, so that the update is in progress when the signal comes.
     found.proxy.before = lambda exchange: time.sleep(1)
     process, directory = start(found, stack, "--break", "--only", "31", "--json")
-    deadline = time.monotonic() + 60
     updates = Path(found.variables["SMOKE_CALLS"] + "-updates")
-    while not any(file.stat().st_size for file in directory.glob("ferry-smoke.*/breaking")):
-        if time.monotonic() > deadline or process.poll() is not None:
-            yield f"it ended before it was interrupted: {process.communicate()}"
-            return
-        time.sleep(0.05)
+
+    def is_reached() -> bool:
+        return any(file.stat().st_size for file in directory.glob("ferry-smoke.*/breaking"))
+
+    if not _runs_until(process, is_reached):
+        yield f"it ended before it was interrupted: {process.communicate()}"
+        return
     process.send_signal(signal.SIGTERM)
     output, errors = process.communicate(timeout=60)
     found.proxy.before = unchanged

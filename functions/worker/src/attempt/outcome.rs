@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use shared::catalogue::Entry;
-use shared::domain::attempt::{AttemptOutcome, AttemptWrite, NotDeployed};
+use shared::domain::attempt::{AttemptOutcome, AttemptWrite, Continuation, NotDeployed};
 use shared::domain::operation::{FailureCode, Operation, OperationError};
 use shared::domain::time::Timestamp;
 use shared::lambda::Disposition;
@@ -21,8 +21,8 @@ use crate::work::WorkError;
 enum RecordedAttempt {
     /// The operation has ended.
     Ended(Box<Operation>),
-    /// There is another attempt.
-    Retried { next_attempt_at: Timestamp },
+    /// There is another attempt, no earlier than this.
+    Released { until: Timestamp },
 }
 
 impl From<WorkEnd> for AttemptOutcome {
@@ -61,9 +61,9 @@ impl Handler {
         let backoff = retry.delay(attempt, self.random.fraction());
         match self.record(held, outcome, backoff).await {
             Ok(RecordedAttempt::Ended(operation)) => self.acknowledge_ended(&operation).await,
-            Ok(RecordedAttempt::Retried { next_attempt_at }) => {
+            Ok(RecordedAttempt::Released { until }) => {
                 let now = self.clock.now();
-                received.return_until(next_attempt_at, now).await
+                received.return_until(until, now).await
             }
             Err(unrecorded) => unrecorded,
         }
@@ -85,7 +85,7 @@ impl Handler {
         match self.record(held, outcome, Duration::ZERO).await {
             Ok(RecordedAttempt::Ended(operation)) => self.acknowledge_ended(&operation).await,
             // A crash here brings the received message back, for another attempt.
-            Ok(RecordedAttempt::Retried { .. }) => {
+            Ok(RecordedAttempt::Released { .. }) => {
                 received.replace(&Dispatch::of(held.operation()), 0).await
             }
             Err(unrecorded) => unrecorded,
@@ -117,7 +117,12 @@ impl Handler {
                     }
                     AttemptWrite::Retry {
                         next_attempt_at, ..
-                    } => RecordedAttempt::Retried { next_attempt_at },
+                    } => RecordedAttempt::Released {
+                        until: next_attempt_at,
+                    },
+                    AttemptWrite::Continue(Continuation { resumes_at, .. }) => {
+                        RecordedAttempt::Released { until: resumes_at }
+                    }
                 })
             }
             Ok(FinishOutcome::Lost) => Err(super::abandon(operation)),
@@ -143,6 +148,9 @@ impl Handler {
                     error,
                     next_attempt_at,
                 } => Box::pin(self.store.retry(held, error, *next_attempt_at, now)),
+                AttemptWrite::Continue(continuation) => {
+                    Box::pin(self.store.continue_from(held, continuation, now))
+                }
             }
         })
         .await
@@ -154,6 +162,7 @@ const fn log_name(write: &AttemptWrite) -> &'static str {
         AttemptWrite::Complete(_) => "completed",
         AttemptWrite::Fail(_) => "failed",
         AttemptWrite::Retry { .. } => "retried",
+        AttemptWrite::Continue(_) => "continued",
     }
 }
 
@@ -168,5 +177,6 @@ fn count(write: &AttemptWrite, function: &str) {
             metrics::count(Metric::OperationFailed(function));
         }
         AttemptWrite::Retry { .. } => metrics::count(Metric::AttemptRetried(function)),
+        AttemptWrite::Continue(_) => metrics::count(Metric::AttemptContinued(function)),
     }
 }

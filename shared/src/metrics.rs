@@ -68,7 +68,7 @@ pub enum Metric<'a> {
     AttemptContinued(&'a str),
     /// An attempt lost its operation to a cancel or another worker.
     AttemptLost(&'a str),
-    /// The time from an operation's creation to its first attempt.
+    /// The time from an operation's creation, or its start if that is later, to its first attempt.
     QueueTime(&'a str),
     /// The time that an attempt's work took, except of an attempt that lost its operation.
     WorkDuration(&'a str),

@@ -21,8 +21,10 @@ use crate::work::WorkError;
 enum RecordedAttempt {
     /// The operation has ended.
     Ended(Box<Operation>),
-    /// There is another attempt, no earlier than this.
-    Released { until: Timestamp },
+    /// There is another attempt.
+    Retried { next_attempt_at: Timestamp },
+    /// There is another leg.
+    Continued { resumes_at: Timestamp },
 }
 
 impl From<WorkEnd> for AttemptOutcome {
@@ -47,9 +49,9 @@ impl From<WorkEnd> for AttemptOutcome {
 }
 
 impl Handler {
-    /// Outcome, then wake-up, then acknowledgement. A crash anywhere brings the message
-    /// back: before the outcome's write to another attempt, after it to an operation that has
-    /// ended, whose wake-up is sent then.
+    /// Outcome, then wake-up or fresh message, then acknowledgement. A crash anywhere brings the
+    /// message back: before the outcome's write to another attempt; after it to an operation that
+    /// has ended, whose wake-up is sent then, or that waits, whose fresh message is sent then.
     pub(super) async fn record_outcome(
         &self,
         received: &ReceivedDispatch<'_>,
@@ -57,13 +59,16 @@ impl Handler {
         held: &Held,
         outcome: AttemptOutcome,
     ) -> Disposition {
-        let (retry, attempt) = (&entry.retry, held.operation().attempt);
-        let backoff = retry.delay(attempt, self.random.fraction());
+        let attempt = held.operation().leg_attempt();
+        let backoff = entry.retry.delay(attempt, self.random.fraction());
         match self.record(held, outcome, backoff).await {
             Ok(RecordedAttempt::Ended(operation)) => self.acknowledge_ended(&operation).await,
-            Ok(RecordedAttempt::Released { until }) => {
-                let now = self.clock.now();
-                received.return_until(until, now).await
+            Ok(RecordedAttempt::Retried { next_attempt_at }) => {
+                received.wait_until(next_attempt_at, self.clock.now()).await
+            }
+            // At once too: a leg must not use up the message's receives.
+            Ok(RecordedAttempt::Continued { resumes_at }) => {
+                received.send_on(resumes_at, self.clock.now()).await
             }
             Err(unrecorded) => unrecorded,
         }
@@ -85,7 +90,7 @@ impl Handler {
         match self.record(held, outcome, Duration::ZERO).await {
             Ok(RecordedAttempt::Ended(operation)) => self.acknowledge_ended(&operation).await,
             // A crash here brings the received message back, for another attempt.
-            Ok(RecordedAttempt::Released { .. }) => {
+            Ok(RecordedAttempt::Retried { .. } | RecordedAttempt::Continued { .. }) => {
                 received.replace(&Dispatch::of(held.operation()), 0).await
             }
             Err(unrecorded) => unrecorded,
@@ -117,11 +122,9 @@ impl Handler {
                     }
                     AttemptWrite::Retry {
                         next_attempt_at, ..
-                    } => RecordedAttempt::Released {
-                        until: next_attempt_at,
-                    },
+                    } => RecordedAttempt::Retried { next_attempt_at },
                     AttemptWrite::Continue(Continuation { resumes_at, .. }) => {
-                        RecordedAttempt::Released { until: resumes_at }
+                        RecordedAttempt::Continued { resumes_at }
                     }
                 })
             }

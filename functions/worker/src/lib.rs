@@ -49,7 +49,7 @@ use crate::acknowledged::Acknowledged;
 pub use crate::context::{Clients, Context};
 use crate::target::Targets;
 use crate::work::Runners;
-pub use crate::work::{Runner, Work, WorkError, run_by_name};
+pub use crate::work::{LongWork, Next, Runner, Work, WorkError, run_by_name};
 
 /// The function. One per process.
 pub struct Handler {

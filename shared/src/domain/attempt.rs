@@ -70,6 +70,20 @@ pub fn within_limit(result: Json) -> Result<Json, OperationError> {
     Err(OperationError::of(FailureCode::ResultTooLarge, &message))
 }
 
+/// The state that work saved.
+///
+/// # Errors
+///
+/// When it is too large to store.
+pub fn state_within_limit(state: Json) -> Result<Json, OperationError> {
+    let bytes = state.len_bytes();
+    if bytes <= STATE_BYTES_MAX {
+        return Ok(state);
+    }
+    let message = format!("the state has {bytes} bytes; the limit is {STATE_BYTES_MAX}");
+    Err(OperationError::of(FailureCode::StateTooLarge, &message))
+}
+
 impl AttemptOutcome {
     /// The outcome of work that returned a result. One that is too large to store is a permanent
     /// failure: the next attempt would return it again.
@@ -85,16 +99,14 @@ impl AttemptOutcome {
     /// failure: the next attempt would save it again. `attempts_max` is the function's own.
     #[must_use]
     pub fn of_state(state: Json, after: Duration, attempts_max: u32) -> Self {
-        let bytes = state.len_bytes();
-        if bytes <= STATE_BYTES_MAX {
-            return Self::Continued {
+        match state_within_limit(state) {
+            Ok(state) => Self::Continued {
                 state,
                 after,
                 attempts_max,
-            };
+            },
+            Err(error) => Self::PermanentFailure(error),
         }
-        let message = format!("the state has {bytes} bytes; the limit is {STATE_BYTES_MAX}");
-        Self::PermanentFailure(OperationError::of(FailureCode::StateTooLarge, &message))
     }
 
     /// The outcome of a claim by a worker that does not have the operation's function.

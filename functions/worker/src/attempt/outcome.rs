@@ -15,7 +15,7 @@ use shared::telemetry::chain;
 use crate::Handler;
 use crate::received::ReceivedDispatch;
 use crate::thread::WorkEnd;
-use crate::work::WorkError;
+use crate::work::{Next, WorkError};
 
 /// What was recorded of an attempt.
 enum RecordedAttempt {
@@ -27,24 +27,26 @@ enum RecordedAttempt {
     Continued { resumes_at: Timestamp },
 }
 
-impl From<WorkEnd> for AttemptOutcome {
-    fn from(ended: WorkEnd) -> Self {
-        match ended {
-            WorkEnd::Returned(Ok(result)) => Self::of_result(result),
-            WorkEnd::Returned(Err(WorkError {
-                error,
-                retryable: true,
-            })) => Self::RetryableFailure(error),
-            WorkEnd::Returned(Err(WorkError {
-                error,
-                retryable: false,
-            })) => Self::PermanentFailure(error),
-            WorkEnd::Panicked => Self::RetryableFailure(OperationError::of(
-                FailureCode::InternalError,
-                "the function panicked",
-            )),
-            WorkEnd::Aborted => Self::TimedOut,
+/// `attempts_max` is the function's own.
+pub(super) fn of_work(ended: WorkEnd, attempts_max: u32) -> AttemptOutcome {
+    match ended {
+        WorkEnd::Returned(Ok(Next::Done(result))) => AttemptOutcome::of_result(result),
+        WorkEnd::Returned(Ok(Next::Continue { state, after })) => {
+            AttemptOutcome::of_state(state, after, attempts_max)
         }
+        WorkEnd::Returned(Err(WorkError {
+            error,
+            retryable: true,
+        })) => AttemptOutcome::RetryableFailure(error),
+        WorkEnd::Returned(Err(WorkError {
+            error,
+            retryable: false,
+        })) => AttemptOutcome::PermanentFailure(error),
+        WorkEnd::Panicked => AttemptOutcome::RetryableFailure(OperationError::of(
+            FailureCode::InternalError,
+            "the function panicked",
+        )),
+        WorkEnd::Aborted => AttemptOutcome::TimedOut,
     }
 }
 

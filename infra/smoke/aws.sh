@@ -82,9 +82,22 @@ log_group() {
 }
 
 # logged FUNCTION TEXT: the lines of a function's log, since the start, that contain the text.
+# Returns 1 if there are none, and 2 if the log cannot be read.
 logged() {
-    ask logs filter-log-events --log-group-name "$(log_group "$1")" --filter-pattern "\"$2\"" \
-        --start-time "$((started * 1000))" --query 'events[].[message]' | grep . | grep -v '^None$'
+    local found
+    found=$(ask logs filter-log-events --log-group-name "$(log_group "$1")" \
+        --filter-pattern "\"$2\"" --start-time "$((started * 1000))" \
+        --query 'events[].[message]') || return 2
+    grep . <<<"$found" | grep -v '^None$'
+}
+
+# is_not_logged FUNCTION TEXT: and sets line, the first one, or why that is not known.
+is_not_logged() {
+    local code=0
+    line=$(logged "$1" "$2") || code=$?
+    [ "$code" -ne 2 ] || line="the log cannot be read"
+    line=${line%%"$newline"*}
+    [ "$code" -eq 1 ]
 }
 
 # stored OPERATION QUERY: attributes of an operation's record.

@@ -210,6 +210,12 @@ FAULTS = [
         meanwhile=_kill_workers_at_work,
     ),
     Fault(
+        "the visibility is not extended",
+        "9",
+        shows="SQS did not extend a message's visibility",
+        response=True,
+    ),
+    Fault(
         "a setting does not reach the worker",
         "10",
         shows="with leases of 60 s",
@@ -303,6 +309,12 @@ FAULTS = [
         "the log is text",
         "19",
         shows="the log is not JSON",
+        response=True,
+    ),
+    Fault(
+        "Lambda logs each start",
+        "19",
+        shows='Lambda logs each start: {"type":"platform.start"}',
         response=True,
     ),
     Fault(

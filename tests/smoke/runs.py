@@ -313,6 +313,22 @@ def the_page_lists_every_check(found: World, stack: str) -> Iterator[str]:
         yield f"the page and the script differ: {set(rows.items()) ^ set(script.items())}"
 
 
+def the_deployment_page_says_what_was_seen_on_aws(found: World, stack: str) -> Iterator[str]:
+    page = (INFRA / "SMOKE.md").read_text()
+    rows = re.findall(r"(?m)^\| (\d+) \|.*\| ([^|]+) \|$", page)
+    seen = {number for number, when in rows if when != "not yet"}
+    deploying = (INFRA / "README.md").read_text()
+    table = deploying.partition("<!-- seen on AWS -->")[2].partition("<!-- /seen on AWS -->")[0]
+    summed = re.findall(r"(?m)^\| [^|]+ \| ([\d, ]+) \| ([^|]+) \|$", table)
+    checks = [number for numbers, _ in summed for number in numbers.split(", ")]
+    if sorted(checks) != sorted(listed()):
+        yield f"it groups {sorted(checks)}"
+    for numbers, those in summed:
+        expected = [number for number in numbers.split(", ") if number in seen]
+        if those != (", ".join(expected) or "none"):
+            yield f"of {numbers} it says {those}, and SMOKE.md {expected}"
+
+
 def the_second_stack_has_the_description_that_the_script_expects(
     found: World, stack: str
 ) -> Iterator[str]:
@@ -334,6 +350,7 @@ def unnoticed(faults: list[Any]) -> Iterator[str]:
 CHECKS = [
     every_page_and_section_that_a_failure_names_exists,
     the_page_lists_every_check,
+    the_deployment_page_says_what_was_seen_on_aws,
     the_second_stack_has_the_description_that_the_script_expects,
     all_checks_pass_and_nothing_is_left,
     a_replaced_secret_is_noticed_and_restored,

@@ -7,7 +7,7 @@ CANCELS=5
 
 # Work that is longer than a lease, and than a poller's patience with a message.
 heartbeat_keeps_the_message() {
-    local lease steps begun last=0 grown=0 lease_until="" first_lease=""
+    local lease steps begun last=0 grown=0 lease_until="" first_lease="" line
     needs_demo_functions || return
     lease=$(parameter LeaseSeconds 60)
     steps=$((lease * 3 / 2 + 5))
@@ -37,6 +37,9 @@ heartbeat_keeps_the_message() {
     [ "$state" = completed ] || { fail "not completed in time: $(what)"; return; }
     [ "$grown" -ge 2 ] && [ "${lease_until:-0}" -gt "${first_lease:-0}" ] ||
         { fail "progress grew $grown times, the lease from $first_lease to $lease_until"; return; }
+    # The lease is in the table. That SQS refused to extend the message's visibility is in the log.
+    is_not_logged Worker "visibility was not extended" ||
+        { fail "SQS did not extend a message's visibility: $line"; return; }
     echo "$steps s of work with leases of $lease s: attempt 1, progress grew in $grown reads"
 }
 

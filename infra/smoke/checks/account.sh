@@ -68,8 +68,9 @@ roles_allow_no_more() {
     echo "four roles are denied Scan, DeleteTable, PassRole, InvokeFunction, other queues, secrets"
 }
 
-# is_role_narrow FUNCTION: one request for each action, since IAM refuses to evaluate actions on
-# resources of different types together.
+# is_role_narrow FUNCTION: one request for each action. IAM refuses some actions in one request,
+# since they "require different authorization information" (internal/aws/iam/iam.go of
+# aws-cloudformation/rain has such a response), and AWS does not document which.
 is_role_narrow() {
     local role action resource decision
     role=$(output "$1RoleArn")

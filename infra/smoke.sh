@@ -71,9 +71,17 @@ while [ $# -gt 0 ]; do
     shift
 done
 [ -n "$STACK" ] || cannot_run "which stack? See --help"
-[[ $STACK =~ ^[A-Za-z][A-Za-z0-9-]{0,127}$ ]] || cannot_run "$STACK is no name of a stack"
-[[ $ONLY =~ ^([0-9]+(,[0-9]+)*)?$ ]] || cannot_run "--only takes numbers separated by commas"
-[[ $PATIENCE =~ ^[0-9]+$ ]] || cannot_run "--patience takes seconds"
+# In variables, since bash 3.2 cannot parse all of them in place.
+stack_pattern='^[A-Za-z][A-Za-z0-9-]{0,127}$' numbers_pattern='^([0-9]+(,[0-9]+)*)?$'
+seconds_pattern='^[0-9]{1,5}$' url_pattern='^(https?://[^/]+.*)?$'
+[[ $STACK =~ $stack_pattern ]] || cannot_run "$STACK is no name of a stack"
+[[ $ONLY =~ $numbers_pattern ]] || cannot_run "--only takes numbers separated by commas, not $ONLY"
+[[ $PATIENCE =~ $seconds_pattern ]] || cannot_run "--patience takes seconds, not $PATIENCE"
+[[ $RECEIVER =~ $url_pattern ]] || cannot_run "--receiver takes a URL, not $RECEIVER"
+[ -z "$CONFORMANCE" ] || [ -f "$CONFORMANCE/Cargo.toml" ] ||
+    cannot_run "--conformance takes a checkout of Ferry, and $CONFORMANCE is none"
+# The result file is written at the end.
+[ -w . ] || cannot_run "the result file cannot be written to the current directory"
 
 here=$(cd "$(dirname "$0")" && pwd)
 # Nothing in it is readable by other users: it has the callers' tokens.

@@ -1,8 +1,13 @@
 #!/usr/bin/env bash
 # Runs infra/smoke.sh against the local bundle and moto, then with faults that its checks must
 # notice: see tests/smoke. Responses of AWS that neither has are written from its API models; none
-# of AWS itself is seen here. Needs Python 3.11 or later with venv, curl, and PyPI on the first run.
-# BINARIES is a directory with the bundle's binaries; without it they are built.
+# of AWS itself is seen here. Needs Python 3.11 or later with venv, curl, cargo, and PyPI on the
+# first run.
+#
+# BINARIES is a directory with the bundle's binaries; without it they are built. SMOKE_AWS,
+# SMOKE_BASH and SMOKE_CURL are other programs than the AWS CLI from PyPI (version 1) and those on
+# PATH. SMOKE_AWS has to be in Python, as /usr/bin/aws from Debian's awscli is (version 2, with
+# python3-yaml).
 set -euo pipefail
 
 cd "$(dirname "$0")/.."

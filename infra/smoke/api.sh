@@ -124,8 +124,9 @@ await_end() {
 # each_made METHOD SUFFIX: one request for each operation that was made, with few processes.
 each_made() {
     [ -s "$scratch/made" ] || return 0
-    sort -u "$scratch/made" | sed "s|.*|url = \"$API/operations/&$2\"\noutput = \"/dev/null\"|" \
-        >"$scratch/urls"
+    sort -u "$scratch/made" | while read -r id; do
+        printf 'url = "%s"\noutput = "/dev/null"\n' "$API/operations/$id$2"
+    done >"$scratch/urls"
     curl --silent --max-time 120 --request "$1" --config "$scratch/caller" \
         --config "$scratch/urls" >/dev/null || true
 }

@@ -16,8 +16,9 @@ ask() {
     aws "$@" --region "$REGION" --output text ${endpoint:+--endpoint-url "$endpoint"}
 }
 
+# Sets TOOLS, their versions.
 require_tools() {
-    local version minor
+    local version minor cli
     command -v aws >/dev/null || cannot_run "the AWS CLI is missing: https://aws.amazon.com/cli/"
     command -v curl >/dev/null || cannot_run "curl is missing"
     version=$(curl --version | sed -n '1s/^curl \([0-9.]*\).*/\1/p')
@@ -26,6 +27,8 @@ require_tools() {
         { [ "${version%%.*}" -eq 7 ] && [ "${minor%%.*}" -lt "${CURL_MINIMUM#*.}" ]; }; then
         cannot_run "curl $CURL_MINIMUM or later is needed, and this is $version"
     fi
+    cli=$(aws --version 2>&1) || cannot_run "the AWS CLI does not run: $(tail -n 1 <<<"$cli")"
+    TOOLS="${cli%% *}, curl $version, bash ${BASH_VERSION%%(*}"
     REGION=${AWS_REGION:-${AWS_DEFAULT_REGION:-$(aws configure get region || true)}}
     [ -n "$REGION" ] || cannot_run "no Region: set AWS_REGION"
 }

@@ -117,7 +117,8 @@ print_summary() {
     local release=unknown account="" summary
     release=$(release_name) || true
     ! $IS_VERBOSE || account=",\"account\":\"$ACCOUNT\""
-    summary="{\"stack\":\"$STACK\",\"region\":\"$REGION\",\"release\":$(json_string "$release")"
+    summary="{\"stack\":\"$STACK\",\"region\":$(json_string "$REGION")"
+    summary+=",\"release\":$(json_string "$release"),\"tools\":$(json_string "$TOOLS")"
     summary+="$account,\"at\":\"$(date -u +%Y-%m-%dT%H:%M:%SZ)\",\"seconds\":$(($(now) - started))"
     summary+=",\"ok\":$passed,\"failed\":$failed,\"skipped\":$skipped"
     {

@@ -31,6 +31,8 @@ def main() -> int:
             report.record(runs.title(check), check(found, stack))
         receiver = found.deploy_receiver()
         for fault in FAULTS:
+            if found.has_old_cli and fault.noticed_by in runs.UNREAD_BY_OLD_CLI:
+                continue
             report.record(
                 f"noticed by {fault.noticed_by}: {fault.name}",
                 fault.problems(found, stack, receiver),

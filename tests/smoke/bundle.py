@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -121,8 +122,19 @@ class World:
         }
         (directory / "bin").mkdir()
         tests = Path(__file__).parents[1]
-        self._stand_in("aws", f'PYTHONPATH={tests} exec {sys.executable} -m smoke.aws "$@"')
-        self._stand_in("cargo", _CARGO.format(url=proxy.url, token=TOKEN))
+        python = _interpreter(os.environ.get("SMOKE_AWS")) or sys.executable
+        self.has_old_cli = _is_old(python)
+        self.variables["SMOKE_CLI"] = "old" if self.has_old_cli else "new"
+        self._stand_in("aws", f'PYTHONPATH={tests} exec {python} -m smoke.aws "$@"')
+        cargo = shutil.which("cargo")
+        self._stand_in("cargo", _CARGO.format(cargo=cargo, url=proxy.url, token=TOKEN))
+        for name in ("bash", "curl"):
+            if program := os.environ.get(f"SMOKE_{name.upper()}"):
+                (directory / "bin" / name).symlink_to(program)
+        # For the cargo above.
+        self.checkout = directory / "checkout"
+        self.checkout.mkdir()
+        (self.checkout / "Cargo.toml").touch()
 
     def _stand_in(self, name: str, script: str) -> None:
         file = self.directory / "bin" / name
@@ -205,6 +217,19 @@ class World:
             "Tracing": "Active",
             "WaitSecondsMax": str(WAIT_SECS),
         }
+
+
+def _interpreter(program: str | None) -> str | None:
+    """Of a program in Python, by its first line."""
+    return Path(program).read_text().splitlines()[0].removeprefix("#!") if program else None
+
+
+def _is_old(python: str) -> bool:
+    """Whether the CLI lacks what AWS added in 2023 and 2024, which checks 11 and 14 read."""
+    command = [python, "-c", "import awscli; print(awscli.__version__)"]
+    version = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    major, minor, _ = version.split(".", 2)
+    return int(minor) < {"1": 34, "2": 18}[major]
 
 
 def client(service: str) -> Any:

@@ -40,7 +40,7 @@ class Fault:
         during.start()
         try:
             options = ["--only", self.noticed_by, "--receiver", receiver, "--patience", "3"]
-            options += ["--long", "--break", "--conformance", str(found.directory)]
+            options += ["--long", "--break", "--conformance", str(found.checkout)]
             done = runs.run(found, stack, *options, **variables)
         finally:
             found.proxy.before = found.proxy.after = unchanged

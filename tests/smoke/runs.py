@@ -24,6 +24,8 @@ from .template import INFRA, template
 SCRIPT = INFRA / "smoke.sh"
 # Other runs have their options.
 _OPTIONAL = {"16", "29", "31"}
+# They are skipped with a CLI that cannot read all of it.
+UNREAD_BY_OLD_CLI = {"11", "14"}
 _RUN_SECS = 240
 
 
@@ -74,8 +76,9 @@ def all_checks_pass_and_nothing_is_left(found: World, stack: str) -> Iterator[st
     numbers = set(listed())
     if done.checks.keys() != numbers:
         yield f"checks that did not run: {sorted(numbers - done.checks.keys())}"
+    skipped = _OPTIONAL | (UNREAD_BY_OLD_CLI if found.has_old_cli else set())
     for number, (result, saw) in done.checks.items():
-        if result != ("skipped" if number in _OPTIONAL else "ok"):
+        if result != ("skipped" if number in skipped else "ok"):
             yield f"check {number} is {result}: {saw}"
     yield from _result_file(done, stack)
     yield from _left(found)
@@ -218,7 +221,7 @@ def an_interrupted_bad_release_is_cancelled(found: World, stack: str) -> Iterato
 
 
 def the_conformance_tests_get_the_stacks_url_and_token(found: World, stack: str) -> Iterator[str]:
-    options = ["--only", "29", "--conformance", str(found.directory)]
+    options = ["--only", "29", "--conformance", str(found.checkout)]
     done = run(found, stack, *options, SMOKE_CONFORMANCE="ok")
     if done.checks["29"][0] != "ok":
         yield f"check 29 is {done.checks['29']}"
@@ -231,8 +234,10 @@ def requests_are_signed_for_iam(found: World, stack: str) -> Iterator[str]:
         # The bundle has no IAM.
         given = exchange.headers.get("authorization", "")
         if given.startswith("AWS4-HMAC-SHA256 "):
-            expected = _signature(exchange)
-            if f"Signature={expected}" not in given:
+            host = exchange.headers["x-original-host"]
+            # Versions of curl differ in whether they sign a port, which AWS's URLs do not have.
+            expected = [_signature(exchange, each) for each in (host, host.partition(":")[0])]
+            if given.partition("Signature=")[2] not in expected:
                 signed.append(f"{exchange.method} {exchange.path} has {given}, not {expected}")
             exchange.headers["authorization"] = f"Bearer {TOKEN}"
 
@@ -251,13 +256,13 @@ def requests_are_signed_for_iam(found: World, stack: str) -> Iterator[str]:
         yield f"check 3 is {result}: {saw}"
 
 
-def _signature(exchange: Exchange) -> str:
+def _signature(exchange: Exchange, host: str) -> str:
     """By botocore, of the headers that the request says are signed."""
     authorization = exchange.headers["authorization"]
     names = re.findall("SignedHeaders=([^,]+)", authorization)[0].split(";")
     request = AWSRequest(
         exchange.method,
-        f"http://{exchange.headers['x-original-host']}{exchange.path}",
+        f"http://{host}{exchange.path}",
         {name: exchange.headers[name] for name in names if name != "host"},
         exchange.body,
     )
@@ -283,6 +288,8 @@ def the_script_made_each_call_to_aws_that_it_contains(found: World, stack: str) 
             name = "".join(part.capitalize() for part in operation.split("-"))
             # Commands of the CLI that are no operations.
             if operation in ("deploy", "wait"):
+                continue
+            if found.has_old_cli and operation == "get-function-recursion-config":
                 continue
             if f"{service} {name}" not in made:
                 yield f"{service} {operation} was never called"

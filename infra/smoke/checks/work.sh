@@ -96,8 +96,14 @@ retries_wait_and_do_not_loop() {
     [ "$took" -ge 1 ] || { fail "three attempts in $took s"; return; }
     # Lambda stops what it takes for an endless loop unless the function allows it.
     for function in Worker Callback; do
-        setting=$(ask lambda get-function-recursion-config \
-            --function-name "$(function_arn "$function")" --query RecursiveLoop)
+        setting=$(ask lambda get-function-recursion-config --query RecursiveLoop \
+            --function-name "$(function_arn "$function")" 2>&1) || case $setting in
+        # The API has it since September 2024.
+        *"Invalid choice"*)
+            skip "three attempts in $took s; this AWS CLI cannot read RecursiveLoop"
+            return
+            ;;
+        esac
         [ "$setting" = Allow ] || { fail "RecursiveLoop of $function is $setting"; return; }
     done
     echo "three attempts in $took s; RecursiveLoop is Allow"

@@ -28,8 +28,6 @@ OTHER_TOKEN = "bob-0123456789-0123456789"
 LEASE_SECS = 8
 WAIT_SECS = 2
 ORIGIN = "https://app.example.com"
-# As CloudFormation makes one: the receiver has to add its prefix.
-SECRET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQR"
 _READY = re.compile(r"^ready http://127\.0\.0\.1:(\d+)$", re.MULTILINE)
 _START_SECS = 60
 # The conformance tests are `cargo test`'s own.
@@ -43,7 +41,7 @@ echo "test result: $SMOKE_CONFORMANCE. 40 passed; 0 failed"
 class Bundle:
     """A running bundle, whose log is the stack's."""
 
-    def __init__(self, binaries: Path, directory: Path, public_url: str) -> None:
+    def __init__(self, binaries: Path, directory: Path, public_url: str, secret: str) -> None:
         self.log = directory / "bundle.log"
         self._environment = directory / "bundle.env"
         functions = directory / "functions.json"
@@ -56,7 +54,7 @@ class Bundle:
             "PUBLIC_URL": public_url,
             "SERVICE_NAME": STACK,
             "WAIT_SECONDS_MAX": str(WAIT_SECS),
-            "WEBHOOK_SECRETS": f"whsec_{SECRET}",
+            "WEBHOOK_SECRETS": secret,
         }
         variables["FORRST_WAIT_SECONDS"] = str(WAIT_SECS)
         command = [binaries / "local", "--binaries", binaries, "--port", "0"]
@@ -104,9 +102,11 @@ def _functions(directory: Path) -> Any:
 class World:
     """Everything that the script needs, and what it did."""
 
-    def __init__(self, bundle: Bundle, proxy: Proxy, receiver: Receiver, directory: Path) -> None:
+    def __init__(
+        self, bundle: Bundle, proxy: Proxy, receiver: Receiver, directory: Path, secret: str
+    ) -> None:
         self.bundle, self.proxy, self.receiver = bundle, proxy, receiver
-        self.directory = directory
+        self.directory, self.secret = directory, secret
         self.stacks = 0
         self.variables = {
             **os.environ,
@@ -236,6 +236,16 @@ def client(service: str) -> Any:
     return boto3.client(service, config=Config(retries={"total_max_attempts": 1}))
 
 
+def generated_secret() -> str:
+    """As CloudFormation makes the template's: without the prefix, which functions and receivers
+    have to add."""
+    properties = template("template.yaml")["Resources"]["WebhookSecret"]["Properties"]
+    options = properties["GenerateSecretString"]["Fn::If"][1]
+    secret: str = client("secretsmanager").get_random_password(**options)["RandomPassword"]
+    assert re.fullmatch("[A-Za-z0-9]{44}", secret), secret
+    return secret
+
+
 def secret_arn() -> str:
     found: str = client("secretsmanager").describe_secret(SecretId="webhook")["ARN"]
     return found
@@ -258,12 +268,13 @@ def world(binaries: Path, directory: Path) -> Iterator[World]:
         AWS_CONFIG_FILE=os.devnull,
         AWS_SHARED_CREDENTIALS_FILE=os.devnull,
     )
-    client("secretsmanager").create_secret(Name="webhook", SecretString=SECRET)
+    secret = generated_secret()
+    client("secretsmanager").create_secret(Name="webhook", SecretString=secret)
     proxy = Proxy()
-    bundle = Bundle(binaries, directory, proxy.url)
+    bundle = Bundle(binaries, directory, proxy.url, secret)
     proxy.port = bundle.port
     try:
-        yield World(bundle, proxy, Receiver(), directory)
+        yield World(bundle, proxy, Receiver(), directory, secret)
     finally:
         bundle.stop()
         moto.stop()

@@ -17,7 +17,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from .bundle import OTHER_TOKEN, REGION, SECRET, TOKEN, World, client
+from .bundle import OTHER_TOKEN, REGION, TOKEN, World, client
 from .proxy import Exchange, unchanged
 from .template import INFRA, template
 
@@ -80,11 +80,11 @@ def all_checks_pass_and_nothing_is_left(found: World, stack: str) -> Iterator[st
     for number, (result, saw) in done.checks.items():
         if result != ("skipped" if number in skipped else "ok"):
             yield f"check {number} is {result}: {saw}"
-    yield from _result_file(done, stack)
+    yield from _result_file(found, done, stack)
     yield from _left(found)
 
 
-def _result_file(done: Run, stack: str) -> Iterator[str]:
+def _result_file(found: World, done: Run, stack: str) -> Iterator[str]:
     if [file.suffix for file in done.results] != [".json"]:
         yield f"files are left: {done.results}"
         return
@@ -95,7 +95,7 @@ def _result_file(done: Run, stack: str) -> Iterator[str]:
     result = json.loads(text)
     if {str(check["check"]) for check in result["checks"]} != done.checks.keys():
         yield "the result file lacks checks"
-    for secret in (TOKEN, OTHER_TOKEN, "123456789012"):
+    for secret in (TOKEN, OTHER_TOKEN, found.secret, "123456789012"):
         if secret in text or secret in done.output:
             yield f"{secret} is in the results"
 
@@ -172,7 +172,7 @@ def a_replaced_secret_is_noticed_and_restored(found: World, stack: str) -> Itera
     found.receiver.alter = lambda event: event
     if done.checks["16"][0] != "ok":
         yield f"check 16 is {done.checks['16']}"
-    if _secrets() != [SECRET]:
+    if _secrets() != [found.secret]:
         yield f"the secret is {_secrets()}"
 
 

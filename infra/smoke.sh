@@ -130,12 +130,12 @@ CHECKS="
 8   neighbours_are_undisturbed           infra/RUNBOOK.md, Functions fail
 11  retries_wait_and_do_not_loop         infra/RUNBOOK.md, Functions fail
 12  cancel_reaches_the_worker            infra/RUNBOOK.md, Work does not stop
-13  racing_writes_agree                  infra/RUNBOOK.md, Metrics
+13  racing_writes_agree                  shared/README.md, What is stored
 15  callbacks_arrive_signed              infra/RUNBOOK.md, Callbacks are exhausted
 17  dead_letters_are_read                infra/RUNBOOK.md, Dispatch dead letters
 19  logs_have_no_payload                 infra/RUNBOOK.md, Log fields
 24  waits_end_in_time                    infra/README.md, Concurrency
-27  clocks_agree                         infra/RUNBOOK.md, The operator tool
+27  clocks_agree                         shared/README.md, Clocks
 30  target_is_invoked                    infra/RUNBOOK.md, Targets are unavailable
 29  protocol_conforms                    tests/README.md, Conformance
 25  trace_has_all_functions              infra/RUNBOOK.md, Log fields
@@ -145,8 +145,13 @@ CHECKS="
 31  bad_release_is_rolled_back           infra/RUNBOOK.md, A new version fails
 "
 
+interrupted() {
+    echo "smoke.sh: interrupted; removes what it made, which can take some minutes" >&2
+    exit "$1"
+}
+
 remove_what_it_made() {
-    trap '' INT TERM
+    trap '' HUP INT TERM
     end_jobs
     restore_secret
     cancel_bad_release
@@ -157,8 +162,9 @@ remove_what_it_made() {
     rm -rf "$scratch"
 }
 trap remove_what_it_made EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+trap 'interrupted 129' HUP
+trap 'interrupted 130' INT
+trap 'interrupted 143' TERM
 
 for number in ${ONLY//,/ }; do
     grep -q "^$number " <<<"$EARLY_CHECKS$CHECKS" || cannot_run "there is no check $number"

@@ -4,6 +4,7 @@
 """
 
 import logging
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -19,6 +20,8 @@ logging.getLogger("werkzeug").setLevel(logging.ERROR)
 
 def main() -> int:
     parent, binaries = map(Path, sys.argv[1:])
+    # A background job ignores it, and so would the runs that are interrupted.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     report = Report()
     with (
         tempfile.TemporaryDirectory(dir=parent) as directory,

@@ -206,7 +206,7 @@ FAULTS = [
     Fault(
         "the worker loses its message",
         "9",
-        shows="it is attempt 2",
+        shows="is in attempt 2",
         meanwhile=_kill_workers_at_work,
     ),
     Fault(
@@ -320,7 +320,7 @@ FAULTS = [
     Fault(
         "an alarm is on",
         "21",
-        shows="ALARM ferry-",
+        shows="these alarms are on: ferry-",
         response=True,
     ),
     Fault(
@@ -392,7 +392,7 @@ FAULTS = [
     Fault(
         "the target counts wrong",
         "30",
-        shows="completed",
+        shows="the target did not count three words: 200",
         after=_count(b'"words":4'),
     ),
 ]

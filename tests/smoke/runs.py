@@ -3,6 +3,7 @@
 import base64
 import hmac
 import json
+import os
 import re
 import shutil
 import signal
@@ -54,6 +55,7 @@ def start(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        process_group=0,
     )
     return process, directory
 
@@ -137,22 +139,26 @@ def _runs_until(process: subprocess.Popen[str], is_reached: Callable[[], bool]) 
 
 
 def an_interrupted_run_removes_what_it_made(found: World, stack: str) -> Iterator[str]:
-    process, directory = start(found, stack, "--only", "9,30", "--json")
+    # Ctrl-C reaches every process of the terminal's foreground group.
+    for interrupt, code in ((os.kill, 143), (os.killpg, 130)):
+        process, directory = start(found, stack, "--only", "9,30", "--json")
 
-    # The second stack is there, and work runs.
-    def is_reached() -> bool:
-        return any(directory.glob("ferry-smoke.*/receiver")) and _is_made(directory)
+        # The second stack is there, and work runs.
+        def is_reached(directory: Path = directory) -> bool:
+            return any(directory.glob("ferry-smoke.*/receiver")) and _is_made(directory)
 
-    if not _runs_until(process, is_reached):
-        yield f"it ended before it was interrupted: {process.communicate()}"
-        return
-    process.send_signal(signal.SIGTERM)
-    output, errors = process.communicate(timeout=60)
-    if process.returncode != 143:
-        yield f"exit {process.returncode}: {errors}"
-    if list(directory.iterdir()):
-        yield f"files are left: {list(directory.iterdir())}"
-    yield from _left(found)
+        if not _runs_until(process, is_reached):
+            yield f"it ended before it was interrupted: {process.communicate()}"
+            return
+        interrupt(process.pid, signal.SIGTERM if code == 143 else signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+        if process.returncode != code:
+            yield f"exit {process.returncode}: {errors}"
+        if "interrupted; removes what it made" not in errors:
+            yield f"it does not say what it does: {errors}"
+        if list(directory.iterdir()):
+            yield f"files are left: {list(directory.iterdir())}"
+        yield from _left(found)
 
 
 def _is_made(directory: Path) -> bool:

@@ -19,18 +19,20 @@ quota_is_high_enough() {
 }
 
 alarms_are_quiet() {
-    local names states topic actions listed described
+    local names states raised topic actions listed described
     names=$(ask cloudformation list-stack-resources --stack-name "$STACK" --query \
         "StackResourceSummaries[?ResourceType=='AWS::CloudWatch::Alarm'].[PhysicalResourceId]") ||
         { fail "the stack's resources cannot be listed: $names"; return; }
     [ -n "$names" ] || { fail "the stack has no alarms"; return; }
     # shellcheck disable=SC2086 # Several names, which have no spaces.
     states=$(ask cloudwatch describe-alarms --alarm-names $names \
-        --query 'MetricAlarms[].[StateValue,AlarmName,AlarmActions[0],OKActions[0]]')
+        --query 'MetricAlarms[].[StateValue,AlarmName,AlarmActions[0],OKActions[0]]') ||
+        { fail "the alarms cannot be read: $states"; return; }
     listed=$(wc -w <<<"$names" | tr -d ' ') described=$(wc -l <<<"$states" | tr -d ' ')
     [ "$listed" -eq "$described" ] ||
         { fail "$listed alarms in the stack, $described in CloudWatch"; return; }
-    ! grep '^ALARM' <<<"$states" || return 1
+    raised=$(awk -F '\t' '$1 == "ALARM" { printf "%s ", $2 }' <<<"$states")
+    [ -z "$raised" ] || { fail "these alarms are on: $raised"; return; }
     topic=$(parameter AlarmTopicArn "")
     actions=$(cut -f 3,4 <<<"$states" | tr '\t' '\n' | sort -u)
     [ "$actions" = "${topic:-None}" ] ||

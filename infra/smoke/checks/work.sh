@@ -18,8 +18,11 @@ heartbeat_keeps_the_message() {
         request caller GET "/operations/$id" || true
         state=$(member status)
         [ "$state" = pending ] || [ "$(member attempt)" = 1 ] ||
-            { fail "it is attempt $(member attempt): the lease was not renewed"; return; }
-        case $state in completed) break ;; failed | cancelled) fail "it is $(what)"; return ;; esac
+            { fail "$id is in attempt $(member attempt): its lease was not renewed"; return; }
+        case $state in
+        completed) break ;;
+        failed | cancelled) fail "$id did not complete: $(what)"; return ;;
+        esac
         progress=$(member progress)
         [ "$progress" != null ] || progress=0
         awk "BEGIN { exit !($progress >= $last) }" ||
@@ -52,7 +55,7 @@ dead_worker_is_replaced() {
     await_end "$id" $((lease * 4 + 120)) || return
     took=$(($(now) - begun))
     [ "$state:$(member attempt):$(member code "${body#*\"errors\":}")" = failed:3:WORKER_LOST ] ||
-        { fail "it is $(what)"; return; }
+        { fail "$id did not fail with WORKER_LOST in attempt 3: $(what)"; return; }
     # Each attempt begins when the lease of the one before has passed.
     [ "$took" -ge $((lease * 2 - 2)) ] ||
         { fail "three attempts in $took s, with leases of $lease s"; return; }
@@ -91,7 +94,7 @@ retries_wait_and_do_not_loop() {
     await_end "$id" 90 || return
     took=$(($(now) - begun))
     [ "$state:$(member attempt):$(member code "${body#*\"errors\":}")" = failed:3:DEMO_FAILURE ] ||
-        { fail "it is $(what)"; return; }
+        { fail "$id did not fail with DEMO_FAILURE in attempt 3: $(what)"; return; }
     # Waits of 1 s and 2 s, less their jitter.
     [ "$took" -ge 1 ] || { fail "three attempts in $took s"; return; }
     # Lambda stops what it takes for an endless loop unless the function allows it.
@@ -121,7 +124,7 @@ cancel_reaches_the_worker() {
     needs_demo_functions || return
     lease=$(parameter LeaseSeconds 60)
     submit demo.countdown '{"steps":600,"step_ms":1000}' || return
-    await 60 is_processing "$id" || { fail "it does not start: $(what)"; return; }
+    await 60 is_processing "$id" || { fail "$id does not start: $(what)"; return; }
     request caller POST "/operations/$id/cancel" || true
     [ "$status:$(member status)" = 200:cancelled ] || { fail "the cancel got $(what)"; return; }
     begun=$(now)
@@ -179,10 +182,11 @@ target_is_invoked() {
     needs_receiver || return
     submit smoke.words '{"text":"tic tac toe"}' || return
     await_end "$id" 90 || return
-    [ "$state:$(member words)" = completed:3 ] || { fail "it is $(what)"; return; }
+    [ "$state:$(member words)" = completed:3 ] ||
+        { fail "the target did not count three words: $(what)"; return; }
     submit smoke.words '{"text":""}' || return
     await_end "$id" 90 || return
     [ "$state:$(member code "${body#*\"errors\":}")" = failed:VALUE_ERROR ] ||
-        { fail "it is $(what)"; return; }
+        { fail "the target's ValueError did not fail $id: $(what)"; return; }
     echo "the target counted three words, and its ValueError failed the operation"
 }

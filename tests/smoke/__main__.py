@@ -19,7 +19,8 @@ logging.getLogger("werkzeug").setLevel(logging.ERROR)
 
 
 def main() -> int:
-    parent, binaries = map(Path, sys.argv[1:])
+    parent, binaries = map(Path, sys.argv[1:3])
+    checks = [*runs.CHECKS, *(runs.LONG_CHECKS if sys.argv[3:] == ["--all"] else [])]
     # A background job ignores it, and so would the runs that are interrupted.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     report = Report()
@@ -30,7 +31,7 @@ def main() -> int:
         stack = found.deploy({}, {})
         for check in refusals.CHECKS:
             report.record(runs.title(check), check(found, stack))
-        for check in runs.CHECKS:
+        for check in checks:
             report.record(runs.title(check), check(found, stack))
         receiver = found.deploy_receiver()
         for fault in FAULTS:

@@ -68,12 +68,13 @@ neighbours_are_undisturbed() {
     mkdir "$scratch/batch"
     for ((n = 0; n < BATCH; n++)); do
         [ $((n % 2)) -eq 0 ] && function=demo.echo || function=demo.fail
-        (submit "$function" '{}' && echo "$id $function" >"$scratch/batch/$n") &
+        (submit "$function" '{}' >"$scratch/refused" && echo "$id $function" >"$scratch/batch/$n") &
     done
     wait
     local made
-    made=$(cat "$scratch/batch/"* | wc -l)
-    [ "$made" -eq "$BATCH" ] || { fail "$((BATCH - made)) of $BATCH submits failed"; return; }
+    made=$(find "$scratch/batch" -type f | wc -l)
+    [ "$made" -eq "$BATCH" ] ||
+        { fail "$((BATCH - made)) of $BATCH submits failed: $(cat "$scratch/refused")"; return; }
     while read -r id function; do
         await_end "$id" 60 || return
         outcome="$state:$(member attempt)"

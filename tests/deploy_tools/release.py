@@ -1,11 +1,15 @@
 """An unpacked release: the template with paths to built functions, and files in their place."""
 
 import re
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
 from template.resources import FUNCTIONS
-from template.stack import SOURCE
+from template.stack import ROOT, SOURCE
+
+_SCRIPT = ROOT / "infra" / "release" / "template.py"
 
 
 def unpack(directory: Path) -> None:
@@ -28,16 +32,10 @@ def packaged(bucket: str) -> str:
 
 
 def _template() -> str:
-    text = SOURCE.read_text().replace("    CodeUri: ..\n", "")
-    for function in FUNCTIONS:
-        text = re.sub(
-            rf"(\n  {function}Function:\n.*?\n    Properties:\n)",
-            rf"\g<1>      CodeUri: functions/{function.lower()}.zip\n",
-            text,
-            count=1,
-            flags=re.DOTALL,
-        )
-    return text
+    command = [sys.executable, _SCRIPT, "arm64"]
+    return subprocess.run(
+        command, input=SOURCE.read_text(), stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
 
 
 def _zip(path: Path, name: str, content: str) -> None:

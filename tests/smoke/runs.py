@@ -27,7 +27,7 @@ SCRIPT = Path(os.environ.get("SMOKE") or INFRA / "smoke.sh")
 _OPTIONAL = {"16", "29", "31"}
 # They are skipped with a CLI that cannot read all of it.
 UNREAD_BY_OLD_CLI = {"11", "14"}
-_RUN_SECS = 240
+_RUN_SECS = 600
 # With the time to build the tests.
 _CONFORMANCE_SECS = 1800
 

@@ -200,10 +200,15 @@ def its_commands_are_those_of_the_page(files: Files) -> Iterator[str]:
 def every_page_has_this_version(files: Files) -> Iterator[str]:
     manifest = (ROOT / "Cargo.toml").read_text()
     [version] = re.findall(r'^version = "(.+)"$', manifest, re.MULTILINE)
-    pages = (_PAGE, ROOT / "infra" / "terraform" / "README.md", files.workflow)
+    pages = (
+        _PAGE,
+        ROOT / "infra" / "RUNBOOK.md",
+        ROOT / "infra" / "terraform" / "README.md",
+        files.workflow,
+    )
     for page in pages:
         text = page.read_text()
-        named = re.findall(r"ferry-([0-9][0-9.]*[0-9])|VERSION: (\S+)", text)
+        named = re.findall(r"ferry-(?:operator-)?([0-9][0-9.]*[0-9])|VERSION: (\S+)", text)
         versions = {first or second for first, second in named}
         if versions != {version}:
             yield f"{page.name} has {versions}"

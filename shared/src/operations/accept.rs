@@ -4,11 +4,11 @@
 //! without a record, which the worker drops in time. It never leaves a record without a message,
 //! which no worker would ever find.
 
-use super::submission::{Deadline, Idempotency, IdempotencyKey, Submission};
+use super::submission::{Deadline, IdempotencyKey, Submission};
 use super::{Error, Operations};
 use crate::catalogue::Catalogue;
 use crate::domain::callback::Callback;
-use crate::domain::fingerprint;
+use crate::domain::fingerprint::{self, RequestHash};
 use crate::domain::id::{CreateId, OperationId};
 use crate::domain::limits::{CALLBACK_RETENTION_SECS, EXPIRY_MARGIN, SEND_TO_CREATE_MAX};
 use crate::domain::network::AllowedNetworks;
@@ -51,6 +51,19 @@ pub enum AcceptOutcome {
     Unavailable,
 }
 
+/// What became of an operation that a request asked for.
+pub(super) enum Accepted {
+    New(Box<Operation>),
+    /// An earlier request was the same. Its operation as it is now.
+    Replayed(Box<Operation>),
+    /// An earlier request that determined this id was another. Its operation as it is now.
+    Conflict(Box<Operation>),
+    /// The id is random and taken, or is another owner's by a collision of hashes.
+    IdTaken,
+    /// The operation under this id was erased after the request began; a retry succeeds.
+    Erased,
+}
+
 impl Submissions {
     #[must_use]
     pub fn new(
@@ -87,42 +100,68 @@ impl Submissions {
             let now = self.operations.clock.now();
             let operation = self.operation(owner, submission, now);
             record_operation_id(&operation.id);
-            if let Some(idempotency) = &submission.idempotency {
-                // Finds earlier submits only. One that creates after this read is caught by the
-                // create's condition.
-                let store = &self.operations.store;
-                let existing = store.existing_for(&operation.id, owner, now).await?;
-                if let Some(existing) = existing {
-                    return Ok(replay_or_conflict(Box::new(existing), idempotency));
-                }
-            }
-            let existing = match self.send_and_create(&operation).await? {
-                CreateOutcome::New => {
-                    report(Metric::SubmitAccepted(&operation.function), &operation);
-                    return Ok(AcceptOutcome::New(Box::new(operation)));
-                }
-                CreateOutcome::Existing(existing) => existing,
-                CreateOutcome::Erased => {
-                    tracing::warn!(
-                        "submit refused with 503: the operation under this key was erased after \
-                         the submit began; a retry succeeds"
-                    );
-                    return Ok(AcceptOutcome::Unavailable);
-                }
+            let earlier = match &operation.request_hash {
+                Some(hash) => self.earlier(&operation.id, owner, hash, now).await?,
+                None => None,
             };
-            let is_ours = existing.owner == *owner;
-            let Some(idempotency) = submission.idempotency.as_ref().filter(|_| is_ours) else {
-                // A random id that is taken, or a key's id that is another owner's by a collision
-                // of hashes. The message just sent names another incarnation, so the worker drops
-                // it.
-                continue;
+            let accepted = match earlier {
+                Some(earlier) => earlier,
+                None => self.create(operation).await?,
             };
-            return Ok(replay_or_conflict(existing, idempotency));
+            return Ok(match accepted {
+                Accepted::New(operation) => AcceptOutcome::New(operation),
+                Accepted::Replayed(operation) => AcceptOutcome::Replayed(operation),
+                Accepted::Conflict(existing) => {
+                    let idempotency = submission.idempotency.as_ref();
+                    let key = idempotency.map(|idempotency| idempotency.key.clone());
+                    let key = key.expect("only a submission with a key has a request hash");
+                    AcceptOutcome::Conflict { key, existing }
+                }
+                Accepted::IdTaken => continue,
+                Accepted::Erased => AcceptOutcome::Unavailable,
+            });
         }
         tracing::error!(
             "no unused operation id after {ID_TRIES_MAX} tries; submit refused with 503"
         );
         Ok(AcceptOutcome::Unavailable)
+    }
+
+    /// What an earlier request left under an id that requests determine: half a read unit when
+    /// there is nothing, and one unit more otherwise. Finds earlier requests only. One that creates
+    /// after this read is caught by the condition of the create.
+    pub(super) async fn earlier(
+        &self,
+        id: &OperationId,
+        owner: &Owner,
+        request_hash: &RequestHash,
+        now: Timestamp,
+    ) -> Result<Option<Accepted>, StoreError> {
+        let existing = self.operations.store.existing_for(id, owner, now).await?;
+        Ok(existing.map(|existing| replay_or_conflict(Box::new(existing), request_hash)))
+    }
+
+    /// Sends an operation's message and creates its record.
+    pub(super) async fn create(&self, operation: Operation) -> Result<Accepted, Error> {
+        let existing = match self.send_and_create(&operation).await? {
+            CreateOutcome::New => {
+                report(Metric::SubmitAccepted(&operation.function), &operation);
+                return Ok(Accepted::New(Box::new(operation)));
+            }
+            CreateOutcome::Existing(existing) => existing,
+            CreateOutcome::Erased => {
+                tracing::warn!(
+                    "submit refused with 503: the operation under this key was erased after the \
+                     submit began; a retry succeeds"
+                );
+                return Ok(Accepted::Erased);
+            }
+        };
+        // The message just sent names another incarnation, so the worker drops it.
+        Ok(match &operation.request_hash {
+            Some(hash) if existing.owner == operation.owner => replay_or_conflict(existing, hash),
+            _ => Accepted::IdTaken,
+        })
     }
 
     /// Reads an accepted operation and its payloads for the response: at its end, or at
@@ -261,15 +300,14 @@ impl Submissions {
     }
 }
 
-/// The outcome of a submission whose key an earlier one has used.
-fn replay_or_conflict(existing: Box<Operation>, idempotency: &Idempotency) -> AcceptOutcome {
-    if existing.request_hash == Some(idempotency.request_hash) {
+/// What a request finds whose id an earlier one has determined.
+fn replay_or_conflict(existing: Box<Operation>, request_hash: &RequestHash) -> Accepted {
+    if existing.request_hash.as_ref() == Some(request_hash) {
         report(Metric::SubmitReplayed(&existing.function), &existing);
-        AcceptOutcome::Replayed(existing)
+        Accepted::Replayed(existing)
     } else {
         report(Metric::SubmitConflicted(&existing.function), &existing);
-        let key = idempotency.key.clone();
-        AcceptOutcome::Conflict { key, existing }
+        Accepted::Conflict(existing)
     }
 }
 

@@ -44,11 +44,13 @@ const NAME_BYTES_MAX: usize = 128;
 /// version, or the code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Metric<'a> {
-    /// A submit created an operation.
+    /// A submit or a redrive created an operation.
     SubmitAccepted(&'a str),
-    /// A submit found the operation that an earlier one had created under its key.
+    /// A submit found the operation that an earlier one had created under its key, or a redrive
+    /// the earlier redrive.
     SubmitReplayed(&'a str),
-    /// A submit's key was used for another request.
+    /// A submit's key was used for another request, or an operation was redriven with another
+    /// `from`.
     SubmitConflicted(&'a str),
     /// A result was recorded.
     OperationCompleted(&'a str),

@@ -1,4 +1,5 @@
-//! What an owner may do with operations: submit, read, wait, list, cancel, erase and redeliver.
+//! What an owner may do with operations: submit, read, wait, list, cancel, erase, redeliver
+//! and redrive.
 //!
 //! The rules that REST, Forrst and the operator tool share are here, with the audit record. The
 //! code of each protocol translates requests to these calls, and outcomes to responses. Nothing
@@ -8,6 +9,7 @@ mod accept;
 mod cancel;
 mod erase;
 mod redeliver;
+mod redrive;
 mod submission;
 
 use std::sync::Arc;
@@ -17,6 +19,7 @@ pub use self::accept::{AcceptOutcome, Submissions};
 pub use self::cancel::RepeatedCancel;
 pub use self::erase::erase_for_operator;
 pub use self::redeliver::RedeliverOutcome;
+pub use self::redrive::{RedriveFrom, RedriveOutcome, RedriveRequest};
 pub use self::submission::{
     Deadline, IdempotencyKey, RequestedCallback, Start, Submission, SubmissionError,
     SubmissionParts,

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::domain::callback::{Callback, CallbackStatus};
 use crate::domain::callback_url::redacted;
+use crate::domain::id::OperationId;
 use crate::domain::json::Json;
 use crate::domain::operation::{Operation, OperationError};
 use crate::domain::time::Timestamp;
@@ -40,6 +41,8 @@ pub struct OperationView<'a> {
     pub completed_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cancelled_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redrive_of: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<Quantity>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -142,6 +145,7 @@ impl<'a> OperationView<'a> {
             started_at: operation.started_at.map(|at| at.to_string()),
             completed_at: operation.completed_at().map(|at| at.to_string()),
             cancelled_at: operation.cancelled_at().map(|at| at.to_string()),
+            redrive_of: operation.redrive_of.as_ref().map(OperationId::as_str),
             retry_after: retry_after.map(Quantity::seconds),
             metadata: None,
             result: None,

@@ -37,6 +37,7 @@ pub fn pending_operation(now: Timestamp) -> Operation {
         progress: None,
         last_error: None,
         saved_state: None,
+        redrive_of: None,
         arguments: Payload::Inline(r#"{"a":1}"#.parse::<Json>().unwrap()),
         metadata: Payload::Inline(Json::empty_object()),
         callback: Some(Callback::new(

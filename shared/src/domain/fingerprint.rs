@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::callback::CallbackEvent;
-use super::id::OperationId;
+use super::id::{CreateId, OperationId};
 use super::json;
 
 /// SHA-256 of all that a replay must repeat.
@@ -33,6 +33,32 @@ pub fn operation_id(
     put(&mut hash, Some(function.as_bytes()));
     put(&mut hash, version.map(str::as_bytes));
     put(&mut hash, Some(key.as_bytes()));
+    first_96_bits(hash)
+}
+
+/// The id of the redrive of the failed operation with this `create_id`: one operation is redriven
+/// once. No salt, since the `create_id` is random.
+#[must_use]
+pub fn redrive_id(create_id: &CreateId) -> OperationId {
+    first_96_bits(redrive(create_id))
+}
+
+/// The hash of what a repeated redrive must repeat: where the work continues from.
+#[must_use]
+pub fn redrive_hash(create_id: &CreateId, from: &str) -> RequestHash {
+    let mut hash = redrive(create_id);
+    put(&mut hash, Some(from.as_bytes()));
+    hash.finalize().into()
+}
+
+fn redrive(create_id: &CreateId) -> Sha256 {
+    let mut hash = Sha256::new();
+    put(&mut hash, Some(b"redrive"));
+    put(&mut hash, Some(create_id.as_str().as_bytes()));
+    hash
+}
+
+fn first_96_bits(hash: Sha256) -> OperationId {
     let digest: [u8; 32] = hash.finalize().into();
     let mut bytes = [0; 12];
     bytes.copy_from_slice(&digest[..12]);
@@ -101,6 +127,22 @@ mod tests {
     fn an_id_is_the_first_96_bits_of_the_hash_of_its_parts_with_their_lengths() {
         let id = operation_id("salt", "jwt:alice", "demo.echo", None, "k");
         assert_eq!(id.as_str(), "op_d8e2664993ca9ac30a117b10");
+    }
+
+    /// A repeated redrive must find the first one, whichever release made it.
+    #[test]
+    fn a_redrive_has_one_id_for_each_incarnation_and_one_hash_for_each_start() {
+        let create_id = CreateId::from_bytes([8; 16]);
+        assert_eq!(
+            redrive_id(&create_id).as_str(),
+            "op_b646cdacab26f29a7017fdc7"
+        );
+        let other = CreateId::from_bytes([9; 16]);
+        assert_ne!(redrive_id(&create_id), redrive_id(&other));
+        let hash = redrive_hash(&create_id, "state");
+        assert_eq!(hash, redrive_hash(&create_id, "state"));
+        assert_ne!(hash, redrive_hash(&create_id, "start"));
+        assert_ne!(hash, redrive_hash(&other, "state"));
     }
 
     #[test]

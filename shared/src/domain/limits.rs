@@ -73,6 +73,10 @@ pub const ERROR_DETAILS_BYTES_MAX: usize = 4096;
 pub const RETENTION_SECS_MIN: u32 = 60;
 pub const RETENTION_SECS_MAX: u32 = 7 * 86_400;
 pub const RETENTION_SECS_DEFAULT: u32 = 86_400;
+/// How much longer than the operation it came from a redrive is kept, in seconds. While the failed
+/// operation can be read, a repeated redrive must find the first one, also with a clock that is
+/// late, or with a request that read the failed operation at the last moment.
+pub const REDRIVE_MARGIN_SECS: u32 = 15 * 60;
 /// How far ahead an operation may start, in seconds from its submission.
 pub const START_SECS_MAX: u32 = 7 * 86_400;
 /// How long an operation may take from its start, in seconds.
@@ -315,6 +319,8 @@ const _: () = {
         HTTP_FUNCTION_TIMEOUT_SECS as u64 + SEND_TO_CREATE_MAX.as_secs() + 300
             < PHANTOM_AGE.as_secs()
     );
+    // Nor does a redrive that began while the failed operation could be read.
+    assert!(HTTP_FUNCTION_TIMEOUT_SECS < REDRIVE_MARGIN_SECS);
     // A record that was created is not deleted before then.
     assert!(GONE_RETENTION.as_secs() >= PHANTOM_AGE.as_secs());
     // A fresh copy is sent before retention can drop the old one, even after an outage; and a

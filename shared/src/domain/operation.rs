@@ -253,7 +253,7 @@ pub struct Operation {
     pub function: String,
     /// Resolved: the caller may have named none.
     pub function_version: String,
-    /// What a replay must repeat. Only idempotent submits have it.
+    /// What a replay must repeat. Only idempotent submits and redrives have it.
     pub request_hash: Option<RequestHash>,
     pub state: State,
     /// Grows by one with every transition, from 1.
@@ -287,6 +287,8 @@ pub struct Operation {
     pub metadata: Payload,
     pub callback: Option<Callback>,
     pub origin: Origin,
+    /// The failed operation that this one redrives.
+    pub redrive_of: Option<OperationId>,
 }
 
 /// What a worker that does not hold an operation can do with it.
@@ -485,6 +487,7 @@ impl Operation {
             metadata: Payload::Inline(Json::empty_object()),
             callback: None,
             origin: Origin::default(),
+            redrive_of: None,
         }
     }
 }

@@ -29,7 +29,7 @@ const ID_TRIES_MAX: u32 = 3;
 ///
 /// For `submit` only, since it links the crate `jsonschema`: see [`crate::schema`].
 pub struct Submissions {
-    operations: Operations,
+    pub(super) operations: Operations,
     dispatch: Queue,
     pub(super) catalogue: Catalogue,
     pub(super) validators: Validators,
@@ -93,6 +93,7 @@ impl Submissions {
     ///
     /// When the store or the queue cannot be reached, or an existing record cannot be read. The
     /// operation may or may not exist.
+    #[expect(clippy::missing_panics_doc, reason = "it cannot panic")]
     pub async fn accept(
         &self,
         owner: &Owner,
@@ -153,7 +154,7 @@ impl Submissions {
             CreateOutcome::Existing(existing) => existing,
             CreateOutcome::Erased => {
                 tracing::warn!(
-                    "submit refused with 503: the operation under this key was erased after the \
+                    "submit refused with 503: the operation under this id was erased after the \
                      submit began; a retry succeeds"
                 );
                 return Ok(Accepted::Erased);
@@ -251,7 +252,12 @@ impl Submissions {
         Ok(created)
     }
 
-    fn operation(&self, owner: &Owner, submission: &Submission, now: Timestamp) -> Operation {
+    pub(super) fn operation(
+        &self,
+        owner: &Owner,
+        submission: &Submission,
+        now: Timestamp,
+    ) -> Operation {
         let random = &self.operations.random;
         let entry = submission.entry;
         let idempotency = submission.idempotency.as_ref();
@@ -299,6 +305,7 @@ impl Submissions {
             metadata: Payload::Inline(submission.metadata.clone()),
             callback,
             origin: submission.origin.clone(),
+            redrive_of: None,
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::domain::limits::RETENTION_SECS_DEFAULT;
 use crate::domain::network::AllowedNetworks;
 use crate::domain::operation::Origin;
 use crate::domain::time::Timestamp;
-use crate::request::{FieldError, Fields, Invalid};
+use crate::request::{ErrorCode, FieldError, Fields, Invalid};
 use crate::schema::CheckError;
 
 /// A submission that has passed every check that needs no store.
@@ -126,6 +126,21 @@ pub enum SubmissionError {
         version: Option<Version>,
         unknown: Unknown,
     },
+}
+
+impl SubmissionError {
+    /// The code that callers get.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Invalid(_) => ErrorCode::InvalidArguments,
+            Self::UnusableSchema => ErrorCode::InternalError,
+            Self::UnknownFunction { unknown, .. } => match unknown {
+                Unknown::Function => ErrorCode::FunctionNotFound,
+                Unknown::Version { .. } => ErrorCode::VersionNotFound,
+            },
+        }
+    }
 }
 
 impl Submissions {

@@ -70,6 +70,8 @@ pub(super) mod name {
     pub(in crate::store) const CALLBACK_ATTEMPTS: &str = "callback_attempts";
     pub(in crate::store) const CALLBACK_ATTEMPT_ID: &str = "callback_attempt_id";
     pub(in crate::store) const CALLBACK_NEXT_AT: &str = "callback_next_at";
+    /// The failed operation that this one redrives.
+    pub(in crate::store) const REDRIVE_OF: &str = "redrive_of";
     pub(in crate::store) const ORIGIN_REQUEST_ID: &str = "origin_request_id";
     pub(in crate::store) const TRACE_ID: &str = "trace_id";
     pub(in crate::store) const SPAN_ID: &str = "span_id";
@@ -209,6 +211,7 @@ pub(super) fn is_shown(attribute: &str) -> bool {
         name::CALLBACK_ATTEMPTS,
         name::CALLBACK_ATTEMPT_ID,
         name::CALLBACK_NEXT_AT,
+        name::REDRIVE_OF,
         name::ORIGIN_REQUEST_ID,
         name::TRACE_ID,
         name::SPAN_ID,
@@ -257,6 +260,9 @@ pub(super) fn new_head(operation: &Operation) -> Item {
             let words: Vec<_> = callback.events.iter().map(|event| event.as_str()).collect();
             put(name::CALLBACK_EVENTS, text(words.join(",")));
         }
+    }
+    if let Some(failed) = &operation.redrive_of {
+        put(name::REDRIVE_OF, text(failed.as_str()));
     }
     if let Some(request_id) = &operation.origin.request_id {
         put(name::ORIGIN_REQUEST_ID, text(request_id));

@@ -61,6 +61,7 @@ pub(in crate::store) fn operation(item: &Item) -> Result<Operation, StoreError> 
         metadata: fields.payload(name::METADATA)?.unwrap_or_else(empty),
         callback: fields.callback()?,
         origin: fields.origin()?,
+        redrive_of: fields.optional_parsed(name::REDRIVE_OF)?,
     })
 }
 

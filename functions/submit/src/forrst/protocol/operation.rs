@@ -39,6 +39,9 @@ pub struct StatusView<'a> {
     completed_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cancelled_at: Option<String>,
+    /// The failed operation that this one redrives.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redrive_of: Option<&'a str>,
     deadline_at: String,
     expires_at: String,
     /// When to poll again; absent once it has ended.
@@ -81,6 +84,7 @@ impl<'a> From<OperationView<'a>> for StatusView<'a> {
             started_at: view.started_at,
             completed_at: view.completed_at,
             cancelled_at: view.cancelled_at,
+            redrive_of: view.redrive_of,
             deadline_at: view.deadline_at,
             expires_at: view.expires_at,
             retry_after: view.retry_after,

@@ -104,6 +104,7 @@ fn operation(state: State) -> Operation {
         progress: None,
         last_error: None,
         saved_state: None,
+        redrive_of: None,
         arguments: Payload::Inline(Json::empty_object()),
         metadata: Payload::Inline(Json::empty_object()),
         callback: None,

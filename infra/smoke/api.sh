@@ -10,6 +10,7 @@ GET /operations
 GET /operations/op_000000000000000000000000
 POST /operations/op_000000000000000000000000/cancel
 POST /operations/op_000000000000000000000000/redeliver
+POST /operations/op_000000000000000000000000/redrive
 GET /functions"
 REQUEST_SECONDS_MAX=40
 

@@ -16,7 +16,7 @@ use crate::queues::{QueueKind, TestQueue};
 use crate::samples::pending_operation;
 use crate::world::Response;
 
-use Stage::{Absent, Delivered, Due, Pending};
+use Stage::{Absent, Delivered, Due, Failed, Pending};
 
 /// The age of an event's messages when it is handled: older than any that a function still waits
 /// for, so that the outcome does not depend on the day.
@@ -29,8 +29,10 @@ pub enum Stage {
     Absent,
     /// It was submitted.
     Pending,
-    /// It has ended, and its callback is due.
+    /// It has completed, and its callback is due.
     Due,
+    /// It has failed, and its callback is due.
+    Failed,
     /// It has ended, and its callback was delivered.
     Delivered,
 }
@@ -248,6 +250,13 @@ pub const HTTP: &[HttpSample] = &[
         "/query/limit",
     ),
     http(
+        "submit/redrive",
+        Failed,
+        202,
+        "/redrive_of",
+        "op_5f0c1d9e8b7a6c4d3e2f1a0b",
+    ),
+    http(
         "status/redeliver",
         Delivered,
         202,
@@ -432,7 +441,7 @@ impl QueueSample {
     }
 }
 
-/// The sample that takes the operation from `Pending` to `Due`.
+/// The sample that takes the operation from `Pending` to `Due`, or to `Failed`.
 #[must_use]
 pub fn dispatch() -> QueueSample {
     sample("worker/dispatch")
@@ -449,9 +458,10 @@ fn sample(name: &str) -> QueueSample {
     *sample.expect("the sample exists")
 }
 
-/// The operation that the samples name, as it is submitted, with a callback to this URL.
+/// The operation that the samples name, as it is submitted, with a callback to this URL. One that is
+/// brought to `Failed` has no attempts.
 #[must_use]
-pub fn operation(now: Timestamp, callback_url: &str) -> Operation {
+pub fn operation(stage: Stage, now: Timestamp, callback_url: &str) -> Operation {
     Operation {
         id: "op_5f0c1d9e8b7a6c4d3e2f1a0b"
             .parse::<OperationId>()
@@ -459,6 +469,7 @@ pub fn operation(now: Timestamp, callback_url: &str) -> Operation {
         create_id: CreateId::from_bytes([9; 16]),
         owner: Owner::new("jwt", "alice").unwrap(),
         function: "csv.summarize".into(),
+        attempts_max: if stage == Failed { 0 } else { 3 },
         arguments: Payload::Inline(r#"{"csv":"a\n1\n"}"#.parse::<Json>().unwrap()),
         callback: Some(Callback::new(
             callback_url.into(),

@@ -15,7 +15,7 @@ async fn world(stage: Stage, receiver: &Receiver) -> World {
         return world;
     }
     let now = world.clock.now();
-    let operation = events::operation(now, &receiver.url);
+    let operation = events::operation(stage, now, &receiver.url);
     world
         .store
         .create(&Draft::new(&operation), now)

@@ -30,6 +30,7 @@ mod owners;
 mod permissions;
 mod preconditions;
 mod privacy;
+mod redrive;
 mod rotation;
 mod routes;
 mod store_outages;

@@ -1,5 +1,5 @@
-//! Shows, lists, cancels, erases and redelivers operations: every route but `POST /operations` and
-//! `POST /forrst`.
+//! Shows, lists, cancels, erases and redelivers operations: every route but `POST /operations`,
+//! `POST /operations/{id}/redrive` and `POST /forrst`.
 
 mod cancel;
 mod erase;
@@ -87,7 +87,9 @@ impl Handler {
             // It reports that the function runs; it needs neither the store nor an owner.
             Route::Health => Ok(Response::json(200, r#"{"status":"ok"}"#.to_owned())),
             // The gateway sends these to `submit`.
-            Route::SubmitOperation | Route::CallForrst => Err(Problem::no_such_operation().into()),
+            Route::SubmitOperation | Route::RedriveOperation | Route::CallForrst => {
+                Err(Problem::no_such_operation().into())
+            }
         }
     }
 

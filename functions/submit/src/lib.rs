@@ -1,7 +1,8 @@
-//! Accepts operations: `POST /operations`, and `POST /forrst` with everything that the Forrst
-//! protocol can do.
+//! Accepts operations: `POST /operations`, `POST /operations/{id}/redrive`, and `POST /forrst` with
+//! everything that the Forrst protocol can do.
 
 pub mod forrst;
+mod redrive;
 mod rest;
 
 use std::sync::Arc;
@@ -13,7 +14,9 @@ use shared::clock::Clock;
 use shared::config::{Environment, SettingError};
 use shared::domain::callback::SignatureVersion;
 use shared::domain::limits::{FORRST_WAIT_SECS_DEFAULT, WAIT_SECS_MAX};
-use shared::http::{GatewayEvent, GatewayResponse, Request, RequestSettings, Response, Route};
+use shared::http::{
+    GatewayEvent, GatewayResponse, Problem, Request, RequestError, RequestSettings, Response, Route,
+};
 use shared::operations::{Operations, Submissions};
 use shared::queue::Queue;
 use shared::random::Random;
@@ -98,9 +101,25 @@ impl Handler {
         if request.route == Route::CallForrst.path() {
             return self.forrst(request).await;
         }
-        match self.rest(request).await {
+        match self.route(request).await {
             Ok(response) => response,
             Err(error) => Response::problem(&error.into_problem(), &request.id),
+        }
+    }
+
+    async fn route(&self, request: &Request) -> Result<Response, RequestError> {
+        match Route::of(request)? {
+            Route::SubmitOperation => self.rest(request).await,
+            Route::RedriveOperation => self.redrive(request).await,
+            // The gateway sends these to `status`, and `forrst` takes its own.
+            Route::CallForrst
+            | Route::ListOperations
+            | Route::ReadOperation
+            | Route::EraseOperation
+            | Route::CancelOperation
+            | Route::RedeliverCallback
+            | Route::ListFunctions
+            | Route::Health => Err(Problem::no_such_operation().into()),
         }
     }
 }

@@ -10,7 +10,8 @@ use shared::domain::limits::{
     ARGUMENTS_BYTES_MAX, BODY_BYTES_MAX, DEADLINE_SECS_MAX, DEADLINE_SECS_MIN, METADATA_BYTES_MAX,
     RETENTION_SECS_MAX, RETENTION_SECS_MIN,
 };
-use shared::domain::operation::Origin;
+use shared::domain::operation::{Operation, Origin};
+use shared::domain::time::Timestamp;
 use shared::http::{
     IDEMPOTENCY_KEY_POINTER, Problem, Request, RequestError, Response, Route, idempotency_key,
     read_object, show,
@@ -43,7 +44,27 @@ impl Handler {
             AcceptOutcome::Unavailable => return Err(Problem::unavailable().into()),
         };
         let until = wait.map(|wait| now + wait.time());
-        let read = Box::pin(self.submissions.read_accepted(*operation, is_new, until)).await?;
+        let response = self
+            .show_accepted(request, *operation, is_new, until)
+            .await?;
+        Ok(match wait {
+            Some(wait) => response.with("preference-applied", wait.to_string()),
+            None => response,
+        })
+    }
+
+    /// Shows an operation that was accepted, now or before, at its end or at `wait_until`.
+    pub(crate) async fn show_accepted(
+        &self,
+        request: &Request,
+        operation: Operation,
+        is_new: bool,
+        wait_until: Option<Timestamp>,
+    ) -> Result<Response, RequestError> {
+        let read = self
+            .submissions
+            .read_accepted(operation, is_new, wait_until);
+        let read = Box::pin(read).await?;
         let (operation, payloads) = read.ok_or_else(Problem::unavailable)?;
         let status = if operation.status().is_terminal() {
             200
@@ -52,15 +73,13 @@ impl Handler {
         };
         let path = Route::ReadOperation.path_of(operation.id.as_str());
         let location = format!("{}{path}", request.base_url);
-        let mut response =
-            show(&operation, &payloads, status, self.clock.now()).with("location", location);
-        if !is_new {
-            response = response.with("idempotent-replayed", "true");
-        }
-        if let Some(wait) = wait {
-            response = response.with("preference-applied", wait.to_string());
-        }
-        Ok(response)
+        let response = show(&operation, &payloads, status, self.clock.now());
+        let response = response.with("location", location);
+        Ok(if is_new {
+            response
+        } else {
+            response.with("idempotent-replayed", "true")
+        })
     }
 }
 
@@ -90,14 +109,8 @@ fn read(body: &[u8], key: Option<&str>) -> Result<(SubmissionParts, Fields), Pro
     let metadata = object(&mut fields, &mut members, "metadata")
         .and_then(|metadata| fields.bound("/metadata", metadata, METADATA_BYTES_MAX));
     let callback = callback(&mut fields, &mut members);
-    let ttl_secs = members.take("ttl_seconds").and_then(|raw| {
-        let bounds = RETENTION_SECS_MIN..=RETENTION_SECS_MAX;
-        fields.number("ttl_seconds", raw, bounds).ok()
-    });
-    let deadline_secs = members.take("deadline_seconds").and_then(|raw| {
-        let bounds = DEADLINE_SECS_MIN..=DEADLINE_SECS_MAX;
-        fields.number("deadline_seconds", raw, bounds).ok()
-    });
+    let ttl_secs = ttl_secs(&mut fields, &mut members);
+    let deadline_secs = deadline_secs(&mut fields, &mut members);
     members.reject_unknown(&mut fields);
     let parts = SubmissionParts {
         function,
@@ -115,6 +128,18 @@ fn read(body: &[u8], key: Option<&str>) -> Result<(SubmissionParts, Fields), Pro
         origin: Origin::default(),
     };
     Ok((parts, fields))
+}
+
+pub(crate) fn ttl_secs(fields: &mut Fields, members: &mut Members<'_>) -> Option<u32> {
+    let bounds = RETENTION_SECS_MIN..=RETENTION_SECS_MAX;
+    let raw = members.take("ttl_seconds")?;
+    fields.number("ttl_seconds", raw, bounds).ok()
+}
+
+pub(crate) fn deadline_secs(fields: &mut Fields, members: &mut Members<'_>) -> Option<u32> {
+    let bounds = DEADLINE_SECS_MIN..=DEADLINE_SECS_MAX;
+    let raw = members.take("deadline_seconds")?;
+    fields.number("deadline_seconds", raw, bounds).ok()
 }
 
 fn object(fields: &mut Fields, members: &mut Members<'_>, name: &str) -> Result<Json, Invalid> {
@@ -158,7 +183,7 @@ fn callback_events(raw: &RawValue) -> Option<Vec<CallbackEvent>> {
     )
 }
 
-fn problem(error: SubmissionError) -> Problem {
+pub(crate) fn problem(error: SubmissionError) -> Problem {
     match error {
         SubmissionError::Invalid(errors) => Problem::fields(errors),
         SubmissionError::UnusableSchema => unusable_schema(),

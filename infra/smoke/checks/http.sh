@@ -62,6 +62,7 @@ owner_is_the_callers() {
     done <<<"GET
 POST /cancel
 POST /redeliver
+POST /redrive
 DELETE"
     echo "owner $owner; another owner gets 404"
 }

@@ -7,7 +7,7 @@ use super::problem::Problem;
 use super::request::Request;
 
 /// Every route.
-pub const ROUTES: [Route; 9] = [
+pub const ROUTES: [Route; 10] = [
     Route::SubmitOperation,
     Route::CallForrst,
     Route::ListOperations,
@@ -15,6 +15,7 @@ pub const ROUTES: [Route; 9] = [
     Route::EraseOperation,
     Route::CancelOperation,
     Route::RedeliverCallback,
+    Route::RedriveOperation,
     Route::ListFunctions,
     Route::Health,
 ];
@@ -28,6 +29,7 @@ pub enum Route {
     EraseOperation,
     CancelOperation,
     RedeliverCallback,
+    RedriveOperation,
     ListFunctions,
     Health,
 }
@@ -50,6 +52,7 @@ impl Route {
             Self::EraseOperation => ("DELETE", "/operations/{id}", Status),
             Self::CancelOperation => ("POST", "/operations/{id}/cancel", Status),
             Self::RedeliverCallback => ("POST", "/operations/{id}/redeliver", Status),
+            Self::RedriveOperation => ("POST", "/operations/{id}/redrive", Submit),
             Self::ListFunctions => ("GET", "/functions", Status),
             Self::Health => ("GET", "/health", Status),
         }
@@ -143,6 +146,7 @@ mod tests {
             ("/operations/{id}", "DELETE, GET, HEAD"),
             ("/operations/{id}/cancel", "POST"),
             ("/operations/{id}/redeliver", "POST"),
+            ("/operations/{id}/redrive", "POST"),
             ("/functions", "GET, HEAD"),
             ("/health", "GET, HEAD"),
             ("/forrst", "POST"),

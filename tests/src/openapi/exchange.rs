@@ -309,7 +309,9 @@ impl Document {
         let item = self.member("/paths", &route.path).unwrap_or_default();
         let mut faults = self.parameter_faults(exchange, route, &item);
         faults.extend(self.parameter_faults(exchange, route, operation));
-        if let Some(body) = self.member(operation, "requestBody") {
+        let is_sent =
+            |body: &String| self.at(body)["required"] == true || !exchange.request_body.is_empty();
+        if let Some(body) = self.member(operation, "requestBody").filter(is_sent) {
             let media = format!("{body}/content/application~1json");
             faults.extend(self.body_faults(Side::Theirs, &media, &exchange.request_body));
         }

@@ -59,7 +59,7 @@ impl Emulated {
         }
         let now = SystemClock.now();
         let store = Store::new(self.dynamodb.clone(), self.setting("TABLE_NAME").to_owned());
-        let operation = events::operation(now, &self.receiver.url);
+        let operation = events::operation(stage, now, &self.receiver.url);
         store.create(&Draft::new(&operation), now).await.unwrap();
         if stage != Stage::Pending {
             let response = self.serve(&events::dispatch()).await;

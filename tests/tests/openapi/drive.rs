@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -59,6 +60,7 @@ pub(crate) async fn driven() {
             submits(&world).await;
             reads(&world).await;
             ends(&world).await;
+            redrives(&world).await;
             refusals(&world).await;
             calls(&world).await;
             refused_calls(&world).await;
@@ -177,6 +179,48 @@ async fn ends(world: &World) {
     world.show(failed.json["id"].as_str().unwrap()).await;
 }
 
+/// Redrives of a failed operation, and every refusal of one.
+async fn redrives(world: &World) {
+    let failed = async || {
+        let id = id(&world.submit(json!({"function": "demo.fail"})).await);
+        world.drain().await;
+        id
+    };
+    let redrive = async |id: &str, headers: &[(&str, &str)], body: &str| {
+        let path = format!("/operations/{id}/redrive");
+        world.request("POST", &path, headers, body).await
+    };
+    let examples = "/paths/~1operations~1{id}~1redrive/post/requestBody/content/\
+                    application~1json/examples";
+    for (name, example) in Document::of_ferry().at(examples).as_object().unwrap() {
+        let response = redrive(&failed().await, &[], &example["value"].to_string()).await;
+        assert_eq!(response.status, 202, "{name}: {}", response.text);
+    }
+    let id = failed().await;
+    for body in ["{", "[]", r#"{"from":"end"}"#, r#"{"from":"state"}"#] {
+        redrive(&id, &[], body).await;
+    }
+    redrive(&id, &[], &" ".repeat(BODY_BYTES_MAX + 1)).await;
+    redrive(&id, &[("content-type", "text/plain")], "{}").await;
+    redrive(&id, &[("if-match", "\"another\"")], "").await;
+    redrive(UNKNOWN, &[], "").await;
+    redrive(&id, &[], "").await;
+    world.drain().await;
+    redrive(&id, &[], "").await;
+    for (attribute, value) in [("function_version", "9.0.0"), ("function", "demo.gone")] {
+        let id = failed().await;
+        set(world, &id, attribute, value).await;
+        redrive(&id, &[], "").await;
+    }
+    // Redriven from a state, and then from the start.
+    let id = failed().await;
+    set(world, &id, "state", r#"{"legs_done":1}"#).await;
+    set_number(world, &id, "state_attempt", "1").await;
+    redrive(&id, &[], "").await;
+    redrive(&id, &[], r#"{"from":"start"}"#).await;
+    world.drain().await;
+}
+
 /// Requests without an owner, and with methods that the paths do not have.
 async fn refusals(world: &World) {
     for route in Document::of_ferry().routes() {
@@ -284,6 +328,9 @@ async fn failures() {
         world
             .request("POST", &format!("{path}/redeliver"), &[], "")
             .await;
+        world
+            .request("POST", &format!("{path}/redrive"), &[], "")
+            .await;
     }
 }
 
@@ -322,7 +369,8 @@ async fn gateway() {
     // Too large for an event. The gateway refuses a body that is too large for itself before it has
     // read it, which breaks the connection.
     let too_large = " ".repeat(local::function::PAYLOAD_MAX_BYTES + 1);
-    for path in ["/operations", "/forrst"] {
+    let redrive = format!("/operations/{UNKNOWN}/redrive");
+    for path in ["/operations", "/forrst", &redrive] {
         api.send(Method::POST, path, &[], too_large.as_str()).await;
     }
 }
@@ -361,14 +409,32 @@ fn suffer(world: &World, is_out_of_reach: bool) {
 
 /// Removes a required attribute from a record.
 async fn corrupt(world: &World, id: &str) {
+    let update = of_head(world, id).update_expression("REMOVE attempts_max");
+    update.send().await.unwrap();
+}
+
+async fn set(world: &World, id: &str, attribute: &str, text: &str) {
+    set_to(world, id, attribute, AttributeValue::S(text.to_owned())).await;
+}
+
+async fn set_number(world: &World, id: &str, attribute: &str, digits: &str) {
+    set_to(world, id, attribute, AttributeValue::N(digits.to_owned())).await;
+}
+
+/// Overwrites an attribute of a record.
+async fn set_to(world: &World, id: &str, attribute: &str, value: AttributeValue) {
+    let update = of_head(world, id)
+        .update_expression("SET #attribute = :value")
+        .expression_attribute_names("#attribute", attribute)
+        .expression_attribute_values(":value", value);
+    update.send().await.unwrap();
+}
+
+fn of_head(world: &World, id: &str) -> UpdateItemFluentBuilder {
     world
         .dynamodb
         .update_item()
         .table_name(world.environment.required("TABLE_NAME").unwrap())
         .key("pk", AttributeValue::S(id.to_owned()))
         .key("sk", AttributeValue::S("head".to_owned()))
-        .update_expression("REMOVE attempts_max")
-        .send()
-        .await
-        .unwrap();
 }

@@ -34,6 +34,14 @@ pub(crate) fn faults(document: &Document) -> Vec<String> {
             u64::from(bounds::DEADLINE_SECS_MAX),
         ),
         (
+            format!("{schemas}/Redrive/properties/ttl_seconds/minimum"),
+            u64::from(bounds::RETENTION_SECS_MIN),
+        ),
+        (
+            format!("{schemas}/Redrive/properties/ttl_seconds/maximum"),
+            u64::from(bounds::RETENTION_SECS_MAX),
+        ),
+        (
             format!("{schemas}/CallbackUrl/maxLength"),
             count(bounds::CALLBACK_URL_CHARS_MAX),
         ),
@@ -148,6 +156,10 @@ fn phrases() -> Vec<(String, String)> {
         (
             description("Submission/properties/ttl_seconds"),
             format!("{} hours", bounds::CALLBACK_RETENTION_SECS.div_euclid(3600)),
+        ),
+        (
+            description("Redrive/properties/ttl_seconds"),
+            format!("{} minutes longer", bounds::REDRIVE_MARGIN_SECS / 60),
         ),
         (
             description("CompletedOperation/allOf/2/properties/result"),

@@ -1,4 +1,4 @@
-//! The audit record: one line for each cancel, erase and redelivery, with the code that its caller
+//! The audit record: one line for each cancel, erase, redelivery and redrive, with the code that its caller
 //! got.
 
 use std::time::Duration;
@@ -24,6 +24,7 @@ async fn the_audit_record_has_the_code_of_the_response() {
     let world = World::start().await;
     let echo = json!({"function": "demo.echo"});
     let completed = world.submit(echo.clone()).await.json["id"].clone();
+    let failed = world.submit(json!({"function": "demo.fail"})).await.json["id"].clone();
     world.pump_all().await;
     let pending = world.submit(echo).await.json["id"].clone();
     let absent = json!("op_000000000000000000000000");
@@ -50,6 +51,12 @@ async fn the_audit_record_has_the_code_of_the_response() {
         (&absent, "cancel", &[], None, "ASYNC_OPERATION_NOT_FOUND"),
         (&absent, "forrst", &[], None, "ASYNC_OPERATION_NOT_FOUND"),
         (&absent, "redeliver", &[], None, "ASYNC_OPERATION_NOT_FOUND"),
+        (&absent, "redrive", &[], None, "ASYNC_OPERATION_NOT_FOUND"),
+        (&completed, "redrive", &[], None, "CONFLICT"),
+        (&failed, "redrive", stale, None, "ASYNC_VERSION_CONFLICT"),
+        (&failed, "redrive", &[], fault, "UNAVAILABLE"),
+        (&failed, "redrive", &[], None, "done"),
+        (&failed, "redrive", &[], None, "done"),
     ] {
         let of_operation = json!({ "operation_id": id });
         let id = id.as_str().unwrap();

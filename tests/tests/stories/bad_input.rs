@@ -311,6 +311,71 @@ async fn each_member_is_checked_and_every_wrong_one_is_named() {
 }
 
 #[tokio::test]
+async fn each_member_of_a_redrive_is_checked_and_every_wrong_one_is_named() {
+    let world = World::start().await;
+    let accepted = world.submit(json!({"function": "demo.fail"})).await;
+    world.drain().await;
+    let id = accepted.json["id"].as_str().unwrap();
+    let path = format!("/operations/{id}/redrive");
+    let redrive = async |body: &str| {
+        world.wire.reset();
+        let response = world.request("POST", &path, &[], body).await;
+        if response.status >= 400 {
+            check_problem(&world, &response);
+        }
+        response
+    };
+    for (name, wrong) in [
+        (
+            "from",
+            vec![json!(1), json!("State"), json!(""), json!(["start"])],
+        ),
+        (
+            "ttl_seconds",
+            vec![json!("60"), json!(59), json!(604_801), json!(60.5)],
+        ),
+        (
+            "deadline_seconds",
+            vec![json!(0), json!(604_801), json!(1.5), json!(-1)],
+        ),
+        ("start_after_seconds", vec![json!(1)]),
+        ("arguments", vec![json!({})]),
+    ] {
+        for value in wrong {
+            let response = redrive(&json!({ name: value }).to_string()).await;
+            assert_eq!(response.status, 400, "{name} {value}: {}", response.text);
+            assert_eq!(response.json["code"], "INVALID_ARGUMENTS");
+            assert_eq!(pointers(&response), [format!("/{name}")], "{value}");
+        }
+    }
+    let several = redrive(r#"{"from":1,"ttl_seconds":2,"b":3}"#).await;
+    assert_eq!(pointers(&several), ["/from", "/ttl_seconds", "/b"]);
+    for (body, code) in [("{", "PARSE_ERROR"), ("[]", "INVALID_REQUEST")] {
+        assert_eq!(redrive(body).await.json["code"], code, "{body}");
+    }
+    let large = redrive(&" ".repeat(1024 * 1024 + 1)).await;
+    assert_eq!(large.status, 413);
+    let text = world.request("POST", &path, &[("content-type", "text/plain")], "{}");
+    assert_eq!(text.await.status, 415);
+    for body in [
+        r#"{"from":null,"ttl_seconds":null,"deadline_seconds":null}"#,
+        r#"{"ttl_seconds":60,"deadline_seconds":1}"#,
+        r#"{"ttl_seconds":604800,"deadline_seconds":604800}"#,
+        "{}",
+        "",
+    ] {
+        let response = redrive(body).await;
+        assert_eq!(response.status, 202, "{body}: {}", response.text);
+    }
+    // A malformed id is as absent as an unknown one, and costs no read.
+    world.wire.reset();
+    let malformed = world.request("POST", "/operations/op_1/redrive", &[], "{}");
+    let malformed = malformed.await;
+    assert_eq!(malformed.json["code"], "ASYNC_OPERATION_NOT_FOUND");
+    check_problem(&world, &malformed);
+}
+
+#[tokio::test]
 async fn an_optional_member_that_is_null_counts_as_absent() {
     let world = World::start().await;
     let nulls = json!({

@@ -292,6 +292,71 @@ async fn a_day_of_sleep_costs_ninety_six_reads_and_message_requests() {
 }
 
 #[tokio::test]
+async fn a_redrive_costs_a_submit_after_one_and_a_half_reads_and_a_replay_two_and_a_half() {
+    let world = World::start().await;
+    let failed = submit(&world, json!({"function": "demo.fail"})).await;
+    world.drain().await;
+    world.wire.reset();
+    let path = format!("/operations/{failed}/redrive");
+    let redrive = world.request("POST", &path, &[], "").await;
+    assert_eq!(redrive.status, 202, "{}", redrive.text);
+    assert_eq!(
+        bill(&world, None),
+        [
+            "read: 1 read",
+            "read: 0.5 read",
+            "dispatch: 1 message request",
+            "create: 1 write, 1 index write"
+        ]
+    );
+    for _ in 0..2 {
+        let replay = world.request("POST", &path, &[], "").await;
+        assert_eq!(replay.headers["idempotent-replayed"], "true");
+        assert_eq!(
+            bill(&world, None),
+            ["read: 1 read", "read: 0.5 read", "read: 1 read"]
+        );
+        world.drain().await;
+        world.wire.reset();
+    }
+}
+
+#[tokio::test]
+async fn a_redrive_reads_and_writes_each_external_payload_once() {
+    let world = World::start().await;
+    let text = || incompressible(2000);
+    let failed = submit(
+        &world,
+        json!({"function": "demo.fail", "arguments": {"message": text()}, "metadata": {"a": text()}}),
+    )
+    .await;
+    world.drain().await;
+    world.wire.reset();
+    let path = format!("/operations/{failed}/redrive");
+    let redrive = world.request("POST", &path, &[], "").await;
+    assert_eq!(redrive.status, 202, "{}", redrive.text);
+    let mut charges = bill(&world, None);
+    charges.sort();
+    let steps: Vec<_> = charges
+        .iter()
+        .map(|charge| charge.split(':').next().unwrap())
+        .collect();
+    assert_eq!(
+        steps,
+        [
+            "create",
+            "dispatch",
+            "read payload",
+            "read payload",
+            "read",
+            "read",
+            "write payload",
+            "write payload"
+        ]
+    );
+}
+
+#[tokio::test]
 async fn a_cancel_costs_one_write_and_a_message_if_a_callback_is_due() {
     let world = World::start().await;
     let receiver = Receiver::start().await;

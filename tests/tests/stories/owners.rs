@@ -131,7 +131,7 @@ type Named = (
     Option<&'static str>,
 );
 
-const NAMED: [Named; 10] = [
+const NAMED: [Named; 12] = [
     ("GET", "", &[], None),
     ("GET", "", &[("prefer", "wait=10")], None),
     ("GET", "", &[("if-none-match", "*")], None),
@@ -140,6 +140,8 @@ const NAMED: [Named; 10] = [
     ("POST", "/cancel", &[], None),
     ("POST", "/cancel", &[("if-match", "\"1.1.1\"")], None),
     ("POST", "/redeliver", &[], None),
+    ("POST", "/redrive", &[], None),
+    ("POST", "/redrive", &[("if-match", "\"1.1.1\"")], None),
     ("POST", "/forrst", &[], Some(STATUS)),
     ("POST", "/forrst", &[], Some(CANCEL)),
 ];

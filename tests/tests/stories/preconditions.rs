@@ -82,6 +82,27 @@ async fn an_unmet_precondition_changes_nothing_and_comes_before_other_refusals()
 }
 
 #[tokio::test]
+async fn an_unmet_precondition_refuses_a_redrive_before_its_state_does() {
+    let world = World::start().await;
+    let accepted = world.submit(json!({"function": "demo.fail"})).await;
+    let path = format!("/operations/{}", accepted.json["id"].as_str().unwrap());
+    let redrive = format!("{path}/redrive");
+    let tag = accepted.headers["etag"].as_str().unwrap();
+    is_refused(&world, "POST", &redrive, tag).await;
+    let met = [("if-match", tag)];
+    let active = world.request("POST", &redrive, &met, "").await;
+    assert_eq!(active.status, 409, "{}", active.text);
+    world.drain().await;
+    let failed = world.request("GET", &path, &[], "").await;
+    let tag = failed.headers["etag"].as_str().unwrap();
+    is_refused(&world, "POST", &redrive, tag).await;
+    let met = [("if-match", tag), ("if-none-match", "\"1.1.1\"")];
+    assert_eq!(world.request("POST", &redrive, &met, "").await.status, 202);
+    // Of a replay as well.
+    is_refused(&world, "POST", &redrive, tag).await;
+}
+
+#[tokio::test]
 async fn every_tag_in_a_list_counts() {
     let world = World::start().await;
     let accepted = world.submit(json!({"function": "demo.echo"})).await;

@@ -126,6 +126,7 @@ mod tests {
                 HttpFunction::Status,
                 false,
             ),
+            ("ANY /operations/{id}/redrive", HttpFunction::Submit, false),
             ("ANY /functions", HttpFunction::Status, false),
             ("ANY /health", HttpFunction::Status, true),
         ];

@@ -6,6 +6,7 @@ mod erase;
 mod permissions;
 #[cfg(unix)]
 mod program;
+mod redrive;
 mod requeue;
 mod show;
 

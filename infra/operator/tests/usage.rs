@@ -12,7 +12,7 @@ fn without_a_command_it_lists_all_commands() {
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
     let errors = String::from_utf8(output.stderr).unwrap();
-    for command in ["requeue", "show", "erase", "check", "--help"] {
+    for command in ["requeue", "redrive", "show", "erase", "check", "--help"] {
         assert!(errors.contains(command), "{errors}");
     }
 }
@@ -30,6 +30,19 @@ fn a_wrong_argument_or_setting_is_refused_in_one_line_that_names_it() {
             "--per-second <N>': 0 is not in 1..=1000",
         ),
         (&["requeue", "--dry"], "--dry"),
+        (&["redrive"], "--function <FUNCTION>"),
+        (
+            &["redrive", "--function", "f", "--code", "C"],
+            "--since <TIME>",
+        ),
+        (
+            &["redrive", "--since", "yesterday"],
+            "--since <TIME>': a time is a date and time of RFC 3339",
+        ),
+        (
+            &["redrive", "--from", "end"],
+            "--from <FROM>': it is state or start",
+        ),
         (&["erase"], "--owner <OWNER>"),
         (
             &["erase", "--owner", "bob"],

@@ -6,7 +6,7 @@ use tests::readme::part;
 use tests::receiver::Receiver;
 use tests::world::World;
 
-use super::{echo, erase, requeue, store, submit};
+use super::{echo, erase, redrive, requeue, store, submit};
 
 /// The permissions in a subcommand's row.
 fn listed(subcommand: &str) -> BTreeSet<String> {
@@ -38,6 +38,18 @@ async fn each_subcommand_makes_the_requests_that_its_permissions_are_named_for()
     world.wire.reset();
     requeue::tool(&world).run(&mut |_| {}).await.unwrap();
     assert_eq!(used(&world), listed("requeue"));
+
+    let world = World::start().await;
+    let id = redrive::failed_with_large_arguments(&world).await;
+    world.wire.reset();
+    let (tool, run) = (redrive::tool(&world), redrive::tool(&world));
+    world.wire.plan([]);
+    // Scan, the two reads, the arguments, the message and their copy come before the create.
+    let first = async { tool.run(&mut |_| {}).await.unwrap() };
+    let other = async { run.run(&mut |_| {}).await.unwrap() };
+    let (late, early) = world.wire.delay(6, first, other).await;
+    assert_eq!((late.before, early.created), (1, 1), "{id}");
+    assert_eq!(used(&world), listed("redrive"));
 
     let world = World::start().await;
     let id = submit(&world, echo()).await;

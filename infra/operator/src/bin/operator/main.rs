@@ -5,6 +5,7 @@
 
 mod check;
 mod erase;
+mod redrive;
 mod requeue;
 mod show;
 
@@ -28,11 +29,12 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::check::CheckArguments;
 use crate::erase::EraseArguments;
+use crate::redrive::RedriveArguments;
 use crate::requeue::RequeueArguments;
 use crate::show::ShowArguments;
 
-/// For Ferry's operators: replaces lost messages, shows stored operations, erases an owner's data,
-/// checks a functions file.
+/// For Ferry's operators: replaces lost messages, redrives failed operations, shows stored
+/// operations, erases an owner's data, checks a functions file.
 ///
 /// `TABLE_NAME`, `DISPATCH_QUEUE_URL` and `CALLBACK_QUEUE_URL` name the table and the queues.
 /// Region and credentials come from where the AWS CLI finds them.
@@ -47,6 +49,8 @@ struct Arguments {
 enum Command {
     /// Send a message for every operation that has not ended, and for every callback that is due.
     Requeue(RequeueArguments),
+    /// Run failed operations of a function again, each as its owner could.
+    Redrive(RedriveArguments),
     /// Show everything that is stored for an operation, as JSON.
     Show(ShowArguments),
     /// Erase every operation of an owner, expired ones included.
@@ -99,6 +103,10 @@ async fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
     let (result, otherwise) = match command {
         Command::Requeue(arguments) => (
             requeue::requeue(&arguments, &services().await?).await,
+            ExitCode::from(INCOMPLETE),
+        ),
+        Command::Redrive(arguments) => (
+            redrive::redrive(arguments, &services().await?).await,
             ExitCode::from(INCOMPLETE),
         ),
         Command::Show(arguments) => (

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Makes the archives of a release from the commit that is checked out: for each architecture
 # `ferry-VERSION-ARCHITECTURE.zip`, which `sam deploy` deploys without a Rust toolchain, and the
-# operator tool for Linux. Two builds of one commit are the same bytes. Needs cargo-lambda, Zig and
-# Python 3.11 or later on PATH: `pip install cargo-lambda==1.9.2 ziglang==0.17.1`.
+# operator tool for Linux. Two builds of one commit by the same Rust, Zig and Python are the same
+# bytes. Needs cargo-lambda, Zig and Python 3.11 or later on PATH:
+# `pip install cargo-lambda==1.9.2 ziglang==0.17.1`.
 # usage: infra/release.sh VERSION [DIRECTORY]
 set -euo pipefail
 
@@ -18,7 +19,7 @@ fail() {
 
 [ $# -ge 1 ] && [ $# -le 2 ] || fail "usage: $0 VERSION [DIRECTORY]"
 version=$1
-out=$(realpath --canonicalize-missing "${2:-}")
+[ $# -lt 2 ] || out=$(realpath --canonicalize-missing "$2")
 cd "$(dirname "$0")/.."
 [ "$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)" = "$version" ] ||
     fail "Cargo.toml has another version than $version"
@@ -38,6 +39,12 @@ build() {
     cargo lambda build --locked --release "--${1/_/-}" --lambda-dir "$work/$1" "${@:2}"
 }
 
+built_with="commit $(git rev-parse HEAD)
+$(rustc --version)
+$(cargo lambda --version)
+zig $(python-zig version || zig version)
+$(python3 --version)"
+
 rm -rf "$work"
 mkdir -p "$out"
 for architecture in arm64 x86_64; do
@@ -47,14 +54,14 @@ for architecture in arm64 x86_64; do
     mkdir -p "$stage/functions"
     git archive HEAD:infra "${FILES[@]}" | tar -x -C "$stage"
     cp LICENSE-APACHE LICENSE-MIT CHANGELOG.md "$stage"
+    # Links that lead out of infra become text.
+    sed -i -E 's/\[([^][]+)\]\(\.\.\/[^)]*\)/\1/g' "$stage"/*.md
+    echo "$built_with" >"$stage/BUILD"
     for name in "${FUNCTIONS[@]}"; do
         python3 infra/release/archive.py "$stage/functions/$name.zip" \
             bootstrap="$work/$architecture/$name/bootstrap"
     done
     python3 infra/release/template.py "$architecture" <infra/template.yaml >"$stage/template.yaml"
-    # A deployment by Terraform uploads the layer as an archive.
-    python3 infra/release/archive.py "$stage/layer.zip" \
-        ferry/functions.json=infra/layer/ferry/functions.json
     (cd "$stage" && find . -type f ! -name SHA256SUMS -printf '%P\n' | LC_ALL=C sort |
         xargs sha256sum >SHA256SUMS)
     python3 infra/release/archive.py "$out/ferry-$version-$architecture.zip" "$stage"
@@ -62,4 +69,4 @@ for architecture in arm64 x86_64; do
         operator="$work/$architecture/operator/bootstrap" \
         LICENSE-APACHE=LICENSE-APACHE LICENSE-MIT=LICENSE-MIT
 done
-(cd "$out" && sha256sum ferry-*"$version"*.zip >"SHA256SUMS-$version" && cat "SHA256SUMS-$version")
+(cd "$out" && sha256sum ferry-"$version"-*.zip ferry-operator-"$version"-*.zip >"SHA256SUMS-$version" && cat "SHA256SUMS-$version")

@@ -18,21 +18,21 @@ python_environment "$target/smoke" tests/requirements/smoke.txt
 rm -rf "$work"
 mkdir -p "$work"/{checks,programs,tools}
 
-# build CHECKOUT DIRECTORY: makes the archives of that checkout.
+# build CHECKOUT [DIRECTORY]: makes the archives of that checkout.
 build() {
     local started=$SECONDS
-    PATH="$target/cargo-lambda/bin:$PATH" "$1/infra/release.sh" "$version" "$2"
+    PATH="$target/cargo-lambda/bin:$PATH" "$1/infra/release.sh" "$version" "${@:2}"
     echo "built in $((SECONDS - started)) s"
 }
-build . "$work/built"
-# A release has what is committed.
+build .
 git clone --quiet . "$work/checkout"
 CARGO_TARGET_DIR="$work/target" build "$work/checkout" "$work/rebuilt"
-ls -l "$work/built"
+rm -rf "$work/target"
+ls -l "$target/release-archives"
 
 ln -s "$target/cargo-lambda/bin/sam" "$target/smoke/bin/aws" "$work/tools"
 (cd tests && PYTHONDONTWRITEBYTECODE=1 "$target/template/bin/python" -m release \
-    "$work/checks" "$version" "$work/built" "$work/rebuilt" "$work/tools")
+    "$work/checks" "$version" "$target/release-archives" "$work/rebuilt" "$work/tools")
 
 # The local bundle with the archive's functions.
 cargo build --quiet --workspace --locked

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
+import boto3
 from moto.cloudformation.models import ChangeSet, CloudFormationBackend
 from moto.server import ThreadedMotoServer
 from samtranslator.parser.parser import Parser
@@ -30,6 +31,20 @@ _apply_change_set = ChangeSet.apply
 _create_change_set = CloudFormationBackend.create_change_set
 _create_stack = CloudFormationBackend.create_stack
 _update_stack = CloudFormationBackend.update_stack
+
+
+REGION = "eu-central-1"
+
+
+def client(service: str, endpoint: str) -> Json:
+    """A client of the account that `serve` serves."""
+    return boto3.client(
+        service,
+        endpoint_url=endpoint,
+        region_name=REGION,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
 
 
 @contextmanager

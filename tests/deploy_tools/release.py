@@ -13,13 +13,12 @@ _SCRIPT = ROOT / "infra" / "release" / "template.py"
 
 
 def unpack(directory: Path) -> None:
-    """Writes the template, the functions' code and the layer as a release has them."""
+    """Writes the template and the functions' code as a release has them."""
     (directory / "functions").mkdir(parents=True)
     (directory / "template.yaml").write_text(_template())
     for function in FUNCTIONS:
         name = function.lower()
         _zip(directory / "functions" / f"{name}.zip", "bootstrap", name)
-    zip_layer(directory / "layer.zip", '{"format": 1, "functions": []}')
 
 
 def zip_layer(path: Path, functions: str) -> None:

@@ -22,6 +22,9 @@ def main() -> int:
         archives.the_bytes_are_those_of_another_build(release, Release(Path(rebuilt), version)),
     )
     report.record("every file is there", archives.every_file_is_there(release))
+    report.record(
+        "no link leads out of an archive", archives.no_link_leads_out_of_an_archive(release, work)
+    )
     report.record("the checksums are right", archives.the_checksums_are_right(release))
     report.record(
         "the programs start on Amazon Linux",

@@ -13,6 +13,7 @@ from template.stack import ROOT
 ARCHITECTURES = {"arm64": "AArch64", "x86_64": "X86-64"}
 # The C library of Amazon Linux 2023.
 _GLIBC_MAX = (2, 34)
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
 _GLIBC = re.compile(r"GLIBC_(\d+)\.(\d+)")
 # Those of infra that are no source code, and what is built.
 _SOURCES = ("local/", "operator/", "release.sh", "release/")
@@ -20,11 +21,10 @@ _BUILT = {
     "CHANGELOG.md",
     "LICENSE-APACHE",
     "LICENSE-MIT",
+    "BUILD",
     "SHA256SUMS",
-    "layer.zip",
     *(f"functions/{function.lower()}.zip" for function in FUNCTIONS),
 }
-
 
 
 class Release:
@@ -71,6 +71,19 @@ def every_file_is_there(release: Release) -> Iterator[str]:
         with zipfile.ZipFile(release.operator(architecture)) as archive:
             if sorted(archive.namelist()) != ["LICENSE-APACHE", "LICENSE-MIT", "operator"]:
                 yield f"the operator's archive has {archive.namelist()}"
+
+
+def no_link_leads_out_of_an_archive(release: Release, directory: Path) -> Iterator[str]:
+    unpacked = directory / "pages"
+    unpack(release.archive("arm64"), unpacked)
+    pages = sorted(unpacked.rglob("*.md"))
+    for page in pages:
+        for target in _LINK.findall(page.read_text()):
+            file = target.partition("#")[0]
+            if "://" not in target and not (page.parent / file).exists():
+                yield f"{page.relative_to(unpacked)} links to {target}"
+    if len(pages) < 6:
+        yield f"the pages are {pages}"
 
 
 def the_checksums_are_right(release: Release) -> Iterator[str]:

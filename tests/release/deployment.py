@@ -8,10 +8,8 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import boto3
-from deploy_tools import cloudformation
+from deploy_tools.cloudformation import REGION, client, serve
 from samtranslator.yaml_helper import yaml_parse
 from template.linter import findings
 from template.resources import FUNCTIONS
@@ -21,7 +19,6 @@ from .archives import Release
 
 _PAGE = ROOT / "infra" / "README.md"
 _EXAMPLE = ROOT / "infra" / "cdk" / "example.ts"
-_REGION = "eu-central-1"
 _BUCKET = "my-deployments"
 # The commands' `sam` and `aws`, and what they need of this machine.
 _PROGRAMS = ("bash", "date", "sha256sum", "unzip")
@@ -31,12 +28,12 @@ _LINTS_EXCEPTED = {"W1030"}
 
 def the_pages_commands_deploy_it(release: Release, directory: Path, tools: Path) -> Iterator[str]:
     """In a directory with the archive alone, as far as there is an account."""
-    with cloudformation.serve() as endpoint:
+    with serve() as endpoint:
         run = _run(_commands(), directory, release, tools, endpoint)
         if run.returncode != 0:
             yield f"the commands end with {run.returncode}: {run.stdout}{run.stderr}"
             return
-        [stack] = _client("cloudformation", endpoint).describe_stacks(StackName="ferry")["Stacks"]
+        [stack] = client("cloudformation", endpoint).describe_stacks(StackName="ferry")["Stacks"]
         if stack["StackStatus"] != "CREATE_COMPLETE":
             yield f"the stack is {stack['StackStatus']}"
         outputs = {output["OutputKey"] for output in stack["Outputs"]}
@@ -55,9 +52,9 @@ def the_packaged_template_is_the_tested_one(
         name = release.name(architecture)
         here = directory / architecture
         here.mkdir(parents=True)
-        with cloudformation.serve() as endpoint:
-            _client("s3", endpoint).create_bucket(
-                Bucket=_BUCKET, CreateBucketConfiguration={"LocationConstraint": _REGION}
+        with serve() as endpoint:
+            client("s3", endpoint).create_bucket(
+                Bucket=_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION}
             )
             commands = f"unzip -q {name}.zip\ncd {name}\n{command}"
             run = _run(commands, here, release, tools, endpoint)
@@ -93,8 +90,8 @@ def _run(
         (programs / name).symlink_to(tools / name)
     work = directory / "empty"
     work.mkdir()
-    for archive in release.directory.glob("ferry-[0-9]*.zip"):
-        (directory / archive.name).symlink_to(archive)
+    for file in release.directory.iterdir():
+        (directory / file.name).symlink_to(file)
     return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", commands],
         cwd=directory,
@@ -103,7 +100,7 @@ def _run(
             "HOME": str(work),
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": _REGION,
+            "AWS_DEFAULT_REGION": REGION,
             # moto finds the bucket in the URL of a template on this host.
             "AWS_ENDPOINT_URL": endpoint.replace("127.0.0.1", "localhost"),
             "AWS_CONFIG_FILE": os.devnull,
@@ -119,7 +116,7 @@ def _run(
 
 def _uploads(endpoint: str, release: Release, unpacked: Path) -> Iterator[str]:
     """Each function's code is that of the archive, byte by byte."""
-    storage = _client("s3", endpoint)
+    storage = client("s3", endpoint)
     uploaded = set()
     for bucket in storage.list_buckets()["Buckets"]:
         for each in storage.list_objects_v2(Bucket=bucket["Name"]).get("Contents", []):
@@ -150,13 +147,3 @@ def _differences(path: str, expected: Json, found: Json) -> Iterator[str]:
             yield from _differences(f"{path}/{key}", expected.get(key), found.get(key))
     elif expected != found:
         yield f"{path} is {found}, not {expected}"
-
-
-def _client(service: str, endpoint: str) -> Any:
-    return boto3.client(
-        service,
-        endpoint_url=endpoint,
-        region_name=_REGION,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )

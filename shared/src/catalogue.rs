@@ -40,6 +40,7 @@ macro_rules! functions {
             $of::of::<$crate::catalogue::demo::Echo>(),
             $of::of::<$crate::catalogue::demo::Countdown>(),
             $of::of::<$crate::catalogue::demo::Fail>(),
+            $of::of::<$crate::catalogue::demo::Long>(),
         ]
     };
 }

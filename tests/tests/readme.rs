@@ -78,6 +78,7 @@ const fn label(step: Step) -> &'static str {
         Step::Complete => "complete",
         Step::Fail => "fail",
         Step::Retry => "retry",
+        Step::Continue => "continue",
         Step::GiveUp => "give up",
         Step::Cancel => "cancel",
     }

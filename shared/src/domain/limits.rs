@@ -17,6 +17,16 @@ pub const ARGUMENTS_BYTES_MAX: usize = 256 * 1024;
 pub const METADATA_BYTES_MAX: usize = 65_536;
 /// A function's result, in bytes of compact JSON, for the same reason as [`ARGUMENTS_BYTES_MAX`].
 pub const RESULT_BYTES_MAX: usize = 256 * 1024;
+/// The state that an attempt saves for the next one, in bytes of compact JSON. Each leg writes it
+/// and reads it: larger data belongs elsewhere, and its key into the state.
+pub const STATE_BYTES_MAX: usize = 64 * 1024;
+/// Claims of an operation after which it may not continue again. Work that needs more legs makes
+/// them longer. Work that never ends is stopped after as many attempts, even without a wait.
+pub const CLAIMS_MAX: u32 = 1000;
+/// Attempts that an operation's history keeps.
+pub const ATTEMPTS_KEPT_MAX: usize = 10;
+/// The code of an error in an operation's history, in characters; longer text is cut.
+pub const ATTEMPT_CODE_CHARS_MAX: usize = 32;
 /// Versions that one precondition of a cancel may name. A precondition with more counts as not met,
 /// so nothing is written. Two such lists stay within the 4 KB and the 300 operators of an
 /// expression (Amazon DynamoDB Developer Guide, "Constraints in Amazon DynamoDB").
@@ -63,7 +73,9 @@ pub const ERROR_DETAILS_BYTES_MAX: usize = 4096;
 pub const RETENTION_SECS_MIN: u32 = 60;
 pub const RETENTION_SECS_MAX: u32 = 7 * 86_400;
 pub const RETENTION_SECS_DEFAULT: u32 = 86_400;
-/// How long an operation may take from its submission, in seconds.
+/// How far ahead an operation may start, in seconds from its submission.
+pub const START_SECS_MAX: u32 = 7 * 86_400;
+/// How long an operation may take from its start, in seconds.
 pub const DEADLINE_SECS_MIN: u32 = 1;
 pub const DEADLINE_SECS_MAX: u32 = 7 * 86_400;
 
@@ -87,8 +99,12 @@ pub const BATCH_RETRY: RetryPolicy = RetryPolicy {
 /// The unit in which DynamoDB bills a write, in bytes: an ordinary operation's head stays within
 /// one.
 pub const HEAD_BYTES_MAX: usize = 1024;
-/// What a head gains after its creation (claim, lease, start, progress and its time), in bytes.
-pub const HEAD_GROWTH_BYTES: usize = 150;
+/// What a head gains with its first attempt for its history, in bytes: when the attempt started,
+/// and the entry with its end.
+pub const HEAD_ATTEMPT_BYTES: usize = 70;
+/// What a head gains after its creation (claim, lease, start, progress and its time, and the first
+/// attempt's entry), in bytes.
+pub const HEAD_GROWTH_BYTES: usize = 150 + HEAD_ATTEMPT_BYTES;
 /// What a head gains at its end (its time, the final progress), in bytes.
 pub const HEAD_END_BYTES: usize = 50;
 
@@ -274,12 +290,14 @@ pub const CALLBACK_FUNCTION_TIMEOUT_SECS: u32 = 90;
 /// is repeated after this time.
 pub const CALLBACK_VISIBILITY_SECS: u32 = CALLBACK_FUNCTION_TIMEOUT_SECS;
 
-/// The format number of records and messages that this code writes.
+/// The format number of records and messages that this code writes, except for long work.
 pub const FORMAT: u32 = 1;
-/// The newest format of records that this code reads. Operations of format 2 start later, or
-/// continue from a state. This release does everything with them but run their work: it would run
-/// it too early, or from the start. So the next release may write them while this one still serves.
-pub const FORMAT_READ: u32 = 2;
+/// The format number of records of operations that start later, or continue from a state. The
+/// release before reads it, and does everything with such an operation but run its work: it would
+/// run it too early, or from the start.
+pub const FORMAT_LONG_WORK: u32 = 2;
+/// The newest format of records that this code reads.
+pub const FORMAT_READ: u32 = FORMAT_LONG_WORK;
 
 const _: () = {
     // A wait that began at the start of the request leaves time for the last read and the payloads.
@@ -311,9 +329,12 @@ const _: () = {
     // message that moved to a dead-letter queue at the last moment stays for as long again.
     assert!(MESSAGE_AGE_MAX.as_secs() + OUTAGE_SECS_MAX as u64 <= QUEUE_RETENTION_SECS as u64);
     assert!(QUEUE_RETENTION_SECS + OUTAGE_SECS_MAX <= DEAD_LETTER_RETENTION_SECS);
-    // A submit's message outlasts the longest deadline, even if no worker is running to send it
-    // afresh: the operation still ends.
-    assert!(DEADLINE_SECS_MAX < QUEUE_RETENTION_SECS);
+    // An operation may wait, start late and take longer than its message is retained. While it
+    // waits, its message is sent afresh at least as often as SQS's longest delay, so the message
+    // outlasts an outage that begins at any time.
+    assert!(QUEUE_DELAY_SECS_MAX + OUTAGE_SECS_MAX <= QUEUE_RETENTION_SECS);
+    // Reading a payload item stops past the largest arguments.
+    assert!(STATE_BYTES_MAX <= ARGUMENTS_BYTES_MAX && RESULT_BYTES_MAX <= ARGUMENTS_BYTES_MAX);
     // A callback that became due just before an outage still has its record for its whole schedule.
     assert!(CALLBACK_RETENTION_SECS >= OUTAGE_SECS_MAX + CALLBACK_SCHEDULE_SECS_MAX);
     assert!(INVOCATION_MARGIN.as_secs() < WORKER_TIMEOUT_SECS_MIN as u64);
@@ -336,4 +357,5 @@ const _: () = {
     // that waits for the batch before its own.
     assert!(ABORT_GRACE.as_secs() + 5 * CALL_TIMEOUT.as_secs() < INVOCATION_MARGIN.as_secs());
     assert!(HEAD_GROWTH_BYTES < HEAD_BYTES_MAX / 2);
+    assert!(ATTEMPT_CODE_CHARS_MAX <= ERROR_CODE_CHARS_MAX);
 };

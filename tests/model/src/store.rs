@@ -133,7 +133,8 @@ pub(crate) fn create(state: &mut State, config: &Config, create: u8) -> Written<
         version: 1,
         attempt: 0,
         claim: None,
-        lease_over: false,
+        // No lease holds off its first claim.
+        lease_over: true,
         deadline_over: false,
         expired: false,
         erased: false,

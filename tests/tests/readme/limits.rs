@@ -140,6 +140,25 @@ fn works_limits() -> Vec<(&'static str, String)> {
             ),
         ),
         (
+            "state to continue from",
+            format!(
+                "{} of compact JSON; beyond it the operation fails",
+                bytes(limits::STATE_BYTES_MAX)
+            ),
+        ),
+        (
+            "attempts after which an operation cannot continue",
+            limits::CLAIMS_MAX.to_string(),
+        ),
+        (
+            "attempts in the history",
+            format!(
+                "{}, with codes of at most {}",
+                limits::ATTEMPTS_KEPT_MAX,
+                chars(limits::ATTEMPT_CODE_CHARS_MAX)
+            ),
+        ),
+        (
             "end of work after it is aborted",
             format!(
                 "{}; beyond it the process exits",

@@ -87,9 +87,10 @@ async fn this_version_completes_what_every_version_left() {
     assert!(restored >= moments().len());
 }
 
-/// Later releases write format 2, with attributes that this one does not know.
+/// Records of long work have format 2. Another release may add attributes that this one does not
+/// know.
 #[tokio::test]
-async fn callbacks_of_the_next_format_are_sent() {
+async fn callbacks_of_long_work_are_sent() {
     for moment in ["callback_due", "callback_failed_once", "redelivery"] {
         let text = fs::read_to_string(file(&newest(), moment)).unwrap();
         let mut left: Value = serde_json::from_str(&text).unwrap();

@@ -1,7 +1,6 @@
 # For .ci/run and .ci/full to source: installs what both need from Debian's packages. A machine has
-# rustup with a toolchain that has rustfmt and clippy, Python 3.11 or later with pip, and Node 18 or
-# later unless Debian's is that. What comes from crates.io, PyPI and npm's registry is installed by
-# the script that uses it.
+# rustup with a toolchain that has rustfmt and clippy, Python 3.11 or later with pip, and Node 20 or
+# later. What comes from crates.io, PyPI and npm's registry is installed by the script that uses it.
 
 step() { printf '\n== %s\n' "$*"; }
 
@@ -26,5 +25,5 @@ command -v java >/dev/null || install_packages default-jre-headless
 step "Versions"
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
     { echo "Python 3.11 or later is needed, and python3 is $(python3 --version)" >&2 && exit 1; }
-node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' ||
-    { echo "Node 18 or later is needed, and node is $(node --version)" >&2 && exit 1; }
+node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' ||
+    { echo "Node 20 or later is needed, and node is $(node --version)" >&2 && exit 1; }

@@ -71,9 +71,17 @@ while [ $# -gt 0 ]; do
     shift
 done
 [ -n "$STACK" ] || cannot_run "which stack? See --help"
-[[ $STACK =~ ^[A-Za-z][A-Za-z0-9-]{0,127}$ ]] || cannot_run "$STACK is no name of a stack"
-[[ $ONLY =~ ^([0-9]+(,[0-9]+)*)?$ ]] || cannot_run "--only takes numbers separated by commas"
-[[ $PATIENCE =~ ^[0-9]+$ ]] || cannot_run "--patience takes seconds"
+# In variables, since bash 3.2 cannot parse all of them in place.
+stack_pattern='^[A-Za-z][A-Za-z0-9-]{0,127}$' numbers_pattern='^([0-9]+(,[0-9]+)*)?$'
+seconds_pattern='^[0-9]{1,5}$' url_pattern='^(https?://[^/]+.*)?$'
+[[ $STACK =~ $stack_pattern ]] || cannot_run "$STACK is no name of a stack"
+[[ $ONLY =~ $numbers_pattern ]] || cannot_run "--only takes numbers separated by commas, not $ONLY"
+[[ $PATIENCE =~ $seconds_pattern ]] || cannot_run "--patience takes seconds, not $PATIENCE"
+[[ $RECEIVER =~ $url_pattern ]] || cannot_run "--receiver takes a URL, not $RECEIVER"
+[ -z "$CONFORMANCE" ] || [ -f "$CONFORMANCE/Cargo.toml" ] ||
+    cannot_run "--conformance takes a checkout of Ferry, and $CONFORMANCE is none"
+# The result file is written at the end.
+[ -w . ] || cannot_run "the result file cannot be written to the current directory"
 
 here=$(cd "$(dirname "$0")" && pwd)
 # Nothing in it is readable by other users: it has the callers' tokens.
@@ -122,12 +130,12 @@ CHECKS="
 8   neighbours_are_undisturbed           infra/RUNBOOK.md, Functions fail
 11  retries_wait_and_do_not_loop         infra/RUNBOOK.md, Functions fail
 12  cancel_reaches_the_worker            infra/RUNBOOK.md, Work does not stop
-13  racing_writes_agree                  infra/RUNBOOK.md, Metrics
+13  racing_writes_agree                  shared/README.md, What is stored
 15  callbacks_arrive_signed              infra/RUNBOOK.md, Callbacks are exhausted
 17  dead_letters_are_read                infra/RUNBOOK.md, Dispatch dead letters
 19  logs_have_no_payload                 infra/RUNBOOK.md, Log fields
 24  waits_end_in_time                    infra/README.md, Concurrency
-27  clocks_agree                         infra/RUNBOOK.md, The operator tool
+27  clocks_agree                         shared/README.md, Clocks
 30  target_is_invoked                    infra/RUNBOOK.md, Targets are unavailable
 29  protocol_conforms                    tests/README.md, Conformance
 25  trace_has_all_functions              infra/RUNBOOK.md, Log fields
@@ -137,8 +145,13 @@ CHECKS="
 31  bad_release_is_rolled_back           infra/RUNBOOK.md, A new version fails
 "
 
+interrupted() {
+    echo "smoke.sh: interrupted; removes what it made, which can take some minutes" >&2
+    exit "$1"
+}
+
 remove_what_it_made() {
-    trap '' INT TERM
+    trap '' HUP INT TERM
     end_jobs
     restore_secret
     cancel_bad_release
@@ -149,8 +162,9 @@ remove_what_it_made() {
     rm -rf "$scratch"
 }
 trap remove_what_it_made EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+trap 'interrupted 129' HUP
+trap 'interrupted 130' INT
+trap 'interrupted 143' TERM
 
 for number in ${ONLY//,/ }; do
     grep -q "^$number " <<<"$EARLY_CHECKS$CHECKS" || cannot_run "there is no check $number"

@@ -5,6 +5,9 @@
 //     aws cloudformation package --template-file template.yaml --s3-bucket BUCKET \
 //         --output-template-file packaged.yaml
 //
+// `npm install --save-dev aws-cdk tsx` and `npx cdk deploy --app "npx tsx example.ts"` deploy it, in
+// a directory with this file, package.json and packaged.yaml.
+//
 // CfnInclude cannot read the template, which refers to resources that only SAM adds to it.
 import { createHash } from "node:crypto";
 import { App, CfnOutput, CfnStack, Stack, aws_lambda as lambda } from "aws-cdk-lib";

@@ -49,17 +49,18 @@ signing_options() {
     [ -z "$session" ] || printf 'header = "x-amz-security-token: %s"\n' "$session"
 }
 
-# request CALLER METHOD PATH [CURL-OPTION...]: sets status, seconds, head and body.
+# request CALLER METHOD PATH [CURL-OPTION...]: sets status, seconds, head and body; without a
+# response status is 000, and problem says why.
 request() {
     local caller=$1 method=$2 path=$3 files result=0
     shift 3
     files=$(mktemp "$scratch/request.XXXXXX")
     local options=(--request "$method")
     [ "$method" != HEAD ] || options=(--head)
-    read -r status seconds < <(curl --silent --globoff --max-time "$REQUEST_SECONDS_MAX" \
-        --config "$scratch/$caller" --dump-header "$files.head" --output "$files.body" \
-        --write-out '%{http_code} %{time_total}\n' "${options[@]}" "$@" "$API$path" || true) ||
-        result=1
+    options+=(--silent --globoff --max-time "$REQUEST_SECONDS_MAX" --config "$scratch/$caller")
+    options+=(--dump-header "$files.head" --output "$files.body")
+    options+=(--write-out '%{http_code} %{time_total} %{errormsg}\n')
+    read -r status seconds problem < <(curl "${options[@]}" "$@" "$API$path" || true) || result=1
     head=$(tr -d '\r' <"$files.head" 2>/dev/null || true)
     # curl writes the headers of HEAD there.
     [ "$method" = HEAD ] && body="" || body=$(cat "$files.body" 2>/dev/null || true)
@@ -87,7 +88,10 @@ member() {
 }
 
 # what: the last response in a line.
-what() { echo "$status $(head -c 300 <<<"$body" | tr '\n' ' ')"; }
+what() {
+    [ "$status" != 000 ] || { echo "no response ($problem)"; return; }
+    echo "$status $(head -c 300 <<<"$body" | tr '\n' ' ')"
+}
 
 # submit FUNCTION ARGUMENTS [MEMBERS [CURL-OPTION...]]: sets id. MEMBERS begin with a comma.
 submit() {
@@ -124,8 +128,9 @@ await_end() {
 # each_made METHOD SUFFIX: one request for each operation that was made, with few processes.
 each_made() {
     [ -s "$scratch/made" ] || return 0
-    sort -u "$scratch/made" | sed "s|.*|url = \"$API/operations/&$2\"\noutput = \"/dev/null\"|" \
-        >"$scratch/urls"
+    sort -u "$scratch/made" | while read -r id; do
+        printf 'url = "%s"\noutput = "/dev/null"\n' "$API/operations/$id$2"
+    done >"$scratch/urls"
     curl --silent --max-time 120 --request "$1" --config "$scratch/caller" \
         --config "$scratch/urls" >/dev/null || true
 }

@@ -16,8 +16,9 @@ ask() {
     aws "$@" --region "$REGION" --output text ${endpoint:+--endpoint-url "$endpoint"}
 }
 
+# Sets TOOLS, their versions.
 require_tools() {
-    local version minor
+    local version minor cli
     command -v aws >/dev/null || cannot_run "the AWS CLI is missing: https://aws.amazon.com/cli/"
     command -v curl >/dev/null || cannot_run "curl is missing"
     version=$(curl --version | sed -n '1s/^curl \([0-9.]*\).*/\1/p')
@@ -26,6 +27,8 @@ require_tools() {
         { [ "${version%%.*}" -eq 7 ] && [ "${minor%%.*}" -lt "${CURL_MINIMUM#*.}" ]; }; then
         cannot_run "curl $CURL_MINIMUM or later is needed, and this is $version"
     fi
+    cli=$(aws --version 2>&1) || cannot_run "the AWS CLI does not run: $(tail -n 1 <<<"$cli")"
+    TOOLS="${cli%% *}, curl $version, bash ${BASH_VERSION%%(*}"
     REGION=${AWS_REGION:-${AWS_DEFAULT_REGION:-$(aws configure get region || true)}}
     [ -n "$REGION" ] || cannot_run "no Region: set AWS_REGION"
 }
@@ -82,9 +85,22 @@ log_group() {
 }
 
 # logged FUNCTION TEXT: the lines of a function's log, since the start, that contain the text.
+# Returns 1 if there are none, and 2 if the log cannot be read.
 logged() {
-    ask logs filter-log-events --log-group-name "$(log_group "$1")" --filter-pattern "\"$2\"" \
-        --start-time "$((started * 1000))" --query 'events[].[message]' | grep . | grep -v '^None$'
+    local found
+    found=$(ask logs filter-log-events --log-group-name "$(log_group "$1")" \
+        --filter-pattern "\"$2\"" --start-time "$((started * 1000))" \
+        --query 'events[].[message]') || return 2
+    grep . <<<"$found" | grep -v '^None$'
+}
+
+# is_not_logged FUNCTION TEXT: and sets line, the first one, or why that is not known.
+is_not_logged() {
+    local code=0
+    line=$(logged "$1" "$2") || code=$?
+    [ "$code" -ne 2 ] || line="the log cannot be read"
+    line=${line%%"$newline"*}
+    [ "$code" -eq 1 ]
 }
 
 # stored OPERATION QUERY: attributes of an operation's record.

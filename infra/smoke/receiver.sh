@@ -13,7 +13,8 @@ start_receiver() {
         echo "$RECEIVER" >"$scratch/receiver"
         return
     fi
-    is_wanted 15 || is_wanted 16 || is_wanted 25 || is_wanted 30 || is_wanted 31 || return 0
+    is_wanted 15 || is_wanted 16 || is_wanted 25 || is_wanted 29 || is_wanted 30 ||
+        is_wanted 31 || return 0
     local description
     if description=$(ask cloudformation describe-stacks --stack-name "$SECOND_STACK" \
         --query "Stacks[0].Description" 2>/dev/null) &&

@@ -92,7 +92,7 @@ end_jobs() {
 report() {
     local verdict name=${2//_/ } saw help=""
     saw=${5//"$newline"/; }
-    saw=$(redact "$saw")
+    saw=$(redact "$saw" | printable)
     case $4 in
     0) verdict=ok passed=$((passed + 1)) ;;
     "$SKIPPED") verdict=skipped skipped=$((skipped + 1)) ;;
@@ -117,7 +117,8 @@ print_summary() {
     local release=unknown account="" summary
     release=$(release_name) || true
     ! $IS_VERBOSE || account=",\"account\":\"$ACCOUNT\""
-    summary="{\"stack\":\"$STACK\",\"region\":\"$REGION\",\"release\":$(json_string "$release")"
+    summary="{\"stack\":\"$STACK\",\"region\":$(json_string "$REGION")"
+    summary+=",\"release\":$(json_string "$release"),\"tools\":$(json_string "$TOOLS")"
     summary+="$account,\"at\":\"$(date -u +%Y-%m-%dT%H:%M:%SZ)\",\"seconds\":$(($(now) - started))"
     summary+=",\"ok\":$passed,\"failed\":$failed,\"skipped\":$skipped"
     {
@@ -146,11 +147,14 @@ redact() {
     printf '%s' "$text"
 }
 
+# What terminals and JSON can have as it is. A response that was cut off may end within a character.
+printable() { LC_ALL=C tr '\000-\037' ' ' | LC_ALL=C tr '\177-\377' '?'; }
+
+# Of printable text.
 json_string() {
     local text=$1
     text=${text//\\/\\\\}
     text=${text//\"/\\\"}
-    text=$(printf '%s' "$text" | tr '\000-\037' ' ')
     printf '"%s"' "$text"
 }
 

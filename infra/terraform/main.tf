@@ -20,12 +20,11 @@ locals {
   named = [
     for line in local.lines : regex(local.reference, line) if can(regex(local.reference, line))
   ]
-  # The AWS provider cannot zip the layer's directory.
   files = {
     for parts in local.named : parts[2] => (
       parts[1] == "CodeUri"
       ? "${var.archive}/${parts[2]}"
-      : coalesce(var.layer, "${var.archive}/layer.zip")
+      : var.layer
     )
   }
   uploads = {

@@ -9,9 +9,8 @@ variable "bucket" {
 }
 
 variable "layer" {
-  description = "A zip file of the release's directory layer; null for layer.zip in the release."
+  description = "A zip file of the release's directory layer, which the AWS provider cannot zip."
   type        = string
-  default     = null
 }
 
 variable "name" {

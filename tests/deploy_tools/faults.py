@@ -79,15 +79,15 @@ FAULTS = [
         "Release=${{ github.head_ref }}",
     ),
     Fault(
-        "a deployment without a parameter of the page",
+        "a deployment without an option of the page",
         github.its_commands_are_those_of_the_page,
-        "JwtAudience=ferry",
-        "JwtScopes=ferry",
+        "sam deploy --template template.yaml",
+        "sam deploy",
     ),
     Fault(
         "a deployment without the check of the archive",
         github.its_commands_are_those_of_the_page,
-        "sha256sum --check --quiet SHA256SUMS\n",
+        'sha256sum --check --quiet --ignore-missing "SHA256SUMS-$VERSION"\n',
         "true\n",
     ),
     Fault(

@@ -34,8 +34,11 @@ _MANAGED_CHARACTERS_MAX = 6_144
 
 # The words that the workflow's deployment has in addition to the page's.
 _ADDED = {
-    "--no-confirm-changeset": "nobody confirms",
+    "--no-confirm-changeset": "the workflow has no terminal",
     "--no-fail-on-empty-changeset": "a change may leave the stack as it is",
+    "Authorizer=": "a workflow's caller has a token",
+    "JwtAudience=": "Authorizer=jwt requires it",
+    "JwtIssuer=": "Authorizer=jwt requires it",
     "PermissionsBoundaryArn=": "oidc.yaml requires it",
     "RolePath=": "oidc.yaml requires it",
     "TargetFunctionArns=": "the file of registered functions names them",
@@ -180,7 +183,7 @@ def its_commands_are_those_of_the_page(files: Files) -> Iterator[str]:
             yield f"the workflow does not run: {shlex.join(words)}"
     [expected] = [words for words in shown if words[:2] == ["sam", "deploy"]]
     [deployed] = [words for words in commands if words[:2] == ["sam", "deploy"]]
-    expected = [word for word in expected if not word.startswith("Release=")]
+    expected = [word for word in expected if not word.startswith(("Authorizer=", "Release="))]
     for word in expected:
         if word not in deployed:
             yield f"the workflow deploys without {word}"
@@ -197,10 +200,15 @@ def its_commands_are_those_of_the_page(files: Files) -> Iterator[str]:
 def every_page_has_this_version(files: Files) -> Iterator[str]:
     manifest = (ROOT / "Cargo.toml").read_text()
     [version] = re.findall(r'^version = "(.+)"$', manifest, re.MULTILINE)
-    pages = (_PAGE, ROOT / "infra" / "terraform" / "README.md", files.workflow)
+    pages = (
+        _PAGE,
+        ROOT / "infra" / "RUNBOOK.md",
+        ROOT / "infra" / "terraform" / "README.md",
+        files.workflow,
+    )
     for page in pages:
         text = page.read_text()
-        named = re.findall(r"ferry-([0-9][0-9.]*[0-9])|VERSION: (\S+)", text)
+        named = re.findall(r"ferry-(?:operator-)?([0-9][0-9.]*[0-9])|VERSION: (\S+)", text)
         versions = {first or second for first, second in named}
         if versions != {version}:
             yield f"{page.name} has {versions}"

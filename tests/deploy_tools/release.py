@@ -1,21 +1,24 @@
 """An unpacked release: the template with paths to built functions, and files in their place."""
 
 import re
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
 from template.resources import FUNCTIONS
-from template.stack import SOURCE
+from template.stack import ROOT, SOURCE
+
+_SCRIPT = ROOT / "infra" / "release" / "template.py"
 
 
 def unpack(directory: Path) -> None:
-    """Writes the template, the functions' code and the layer as a release has them."""
+    """Writes the template and the functions' code as a release has them."""
     (directory / "functions").mkdir(parents=True)
     (directory / "template.yaml").write_text(_template())
     for function in FUNCTIONS:
         name = function.lower()
         _zip(directory / "functions" / f"{name}.zip", "bootstrap", name)
-    zip_layer(directory / "layer.zip", '{"format": 1, "functions": []}')
 
 
 def zip_layer(path: Path, functions: str) -> None:
@@ -28,16 +31,10 @@ def packaged(bucket: str) -> str:
 
 
 def _template() -> str:
-    text = SOURCE.read_text().replace("    CodeUri: ..\n", "")
-    for function in FUNCTIONS:
-        text = re.sub(
-            rf"(\n  {function}Function:\n.*?\n    Properties:\n)",
-            rf"\g<1>      CodeUri: functions/{function.lower()}.zip\n",
-            text,
-            count=1,
-            flags=re.DOTALL,
-        )
-    return text
+    command = [sys.executable, _SCRIPT, "arm64"]
+    return subprocess.run(
+        command, input=SOURCE.read_text(), stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
 
 
 def _zip(path: Path, name: str, content: str) -> None:

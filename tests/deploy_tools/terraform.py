@@ -8,15 +8,14 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import boto3
 from samtranslator.yaml_helper import yaml_parse
 from template.stack import ROOT, Json, source
 
-from . import cloudformation, release
+from . import release
+from .cloudformation import REGION, client, serve
 
 MODULE = ROOT / "infra" / "terraform"
 _PAGE = MODULE / "README.md"
-_REGION = "eu-central-1"
 _BUCKET = "my-deployments"
 # Where users and packages put plugins.
 _PLUGIN_DIRECTORIES = ("~/.terraform.d", "/opt", "/usr/local/share", "/usr/share")
@@ -75,10 +74,11 @@ class Configuration:
         shutil.copytree(MODULE, directory / "modules" / "ferry")
         [archive] = re.findall(r'archive = "\$\{path.root\}/(.+)"', example())
         release.unpack(directory / archive)
-        release.zip_layer(directory / "layer.zip", '{"format": 1, "functions": [{}]}')
+        release.zip_layer(directory / archive / "layer.zip", '{"format": 1, "functions": []}')
+        release.zip_layer(directory / "other.zip", '{"format": 1, "functions": [{}]}')
         (directory / "main.tf").write_text(example())
         provider = {
-            "region": _REGION,
+            "region": REGION,
             "access_key": "test",
             "secret_key": "test",
             "skip_credentials_validation": True,
@@ -124,7 +124,7 @@ def example() -> str:
 
 
 def problems(directory: Path) -> Iterator[str]:
-    with cloudformation.serve() as endpoint:
+    with serve() as endpoint:
         try:
             yield from _lifecycle(Configuration(directory, endpoint), endpoint)
         except Failed as failed:
@@ -132,8 +132,8 @@ def problems(directory: Path) -> Iterator[str]:
 
 
 def _lifecycle(configuration: Configuration, endpoint: str) -> Iterator[str]:
-    storage, formation = _client("s3", endpoint), _client("cloudformation", endpoint)
-    storage.create_bucket(Bucket=_BUCKET, CreateBucketConfiguration={"LocationConstraint": _REGION})
+    storage, formation = client("s3", endpoint), client("cloudformation", endpoint)
+    storage.create_bucket(Bucket=_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
     configuration.run("fmt", "-check", "-diff", "-recursive")
     configuration.run("init", "-backend=false", "-no-color", f"-plugin-dir={_plugins()}")
     configuration.run("validate", "-no-color")
@@ -157,7 +157,8 @@ def _lifecycle(configuration: Configuration, endpoint: str) -> Iterator[str]:
     if changed := _changed(configuration.plan()):
         yield f"a plan without changes has {changed}"
     # Not applied, since moto cannot update a function with a layer.
-    configuration.change('"ferry"\n  }\n', '"other"\n  }\n  layer = "layer.zip"\n')
+    configuration.change('"ferry"\n  }\n', '"other"\n  }\n')
+    configuration.change("/layer.zip", "/../other.zip")
     plan = configuration.plan()
     if _changed(plan) != [
         "aws_cloudformation_stack.ferry will be updated in-place",
@@ -175,16 +176,6 @@ def _lifecycle(configuration: Configuration, endpoint: str) -> Iterator[str]:
         yield f"it leaves {left} in the bucket"
     if formation.describe_stacks()["Stacks"]:
         yield "it leaves the stack"
-
-
-def _client(service: str, endpoint: str) -> Json:
-    return boto3.client(
-        service,
-        endpoint_url=endpoint,
-        region_name=_REGION,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
 
 
 def _planned(plan: Json) -> dict[str, Json]:

@@ -4,6 +4,7 @@
 """
 
 import logging
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -18,7 +19,10 @@ logging.getLogger("werkzeug").setLevel(logging.ERROR)
 
 
 def main() -> int:
-    parent, binaries = map(Path, sys.argv[1:])
+    parent, binaries = map(Path, sys.argv[1:3])
+    checks = [*runs.CHECKS, *(runs.LONG_CHECKS if sys.argv[3:] == ["--all"] else [])]
+    # A background job ignores it, and so would the runs that are interrupted.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     report = Report()
     with (
         tempfile.TemporaryDirectory(dir=parent) as directory,
@@ -27,10 +31,12 @@ def main() -> int:
         stack = found.deploy({}, {})
         for check in refusals.CHECKS:
             report.record(runs.title(check), check(found, stack))
-        for check in runs.CHECKS:
+        for check in checks:
             report.record(runs.title(check), check(found, stack))
         receiver = found.deploy_receiver()
         for fault in FAULTS:
+            if found.has_old_cli and fault.noticed_by in runs.UNREAD_BY_OLD_CLI:
+                continue
             report.record(
                 f"noticed by {fault.noticed_by}: {fault.name}",
                 fault.problems(found, stack, receiver),

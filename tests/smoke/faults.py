@@ -40,7 +40,7 @@ class Fault:
         during.start()
         try:
             options = ["--only", self.noticed_by, "--receiver", receiver, "--patience", "3"]
-            options += ["--long", "--break", "--conformance", str(found.directory)]
+            options += ["--long", "--break", "--conformance", str(found.checkout)]
             done = runs.run(found, stack, *options, **variables)
         finally:
             found.proxy.before = found.proxy.after = unchanged
@@ -206,8 +206,14 @@ FAULTS = [
     Fault(
         "the worker loses its message",
         "9",
-        shows="it is attempt 2",
+        shows="is in attempt 2",
         meanwhile=_kill_workers_at_work,
+    ),
+    Fault(
+        "the visibility is not extended",
+        "9",
+        shows="SQS did not extend a message's visibility",
+        response=True,
     ),
     Fault(
         "a setting does not reach the worker",
@@ -306,9 +312,15 @@ FAULTS = [
         response=True,
     ),
     Fault(
+        "Lambda logs each start",
+        "19",
+        shows='Lambda logs each start: {"type":"platform.start"}',
+        response=True,
+    ),
+    Fault(
         "an alarm is on",
         "21",
-        shows="ALARM ferry-",
+        shows="these alarms are on: ferry-",
         response=True,
     ),
     Fault(
@@ -380,7 +392,7 @@ FAULTS = [
     Fault(
         "the target counts wrong",
         "30",
-        shows="completed",
+        shows="the target did not count three words: 200",
         after=_count(b'"words":4'),
     ),
 ]

@@ -39,7 +39,7 @@ def _tools(found: World, **scripts: str | None) -> str:
         "tr",
         "curl",
     ):
-        source = shutil.which(name)
+        source = shutil.which(name, path=found.variables["PATH"])
         assert source
         (directory / name).symlink_to(source)
     for name, script in scripts.items():
@@ -55,6 +55,9 @@ def a_wrong_argument_is_refused(found: World, stack: str) -> Iterator[str]:
     yield from _refused(found, "one stack at a time", stack, "other")
     yield from _refused(found, "is no name of a stack", "9/x")
     yield from _refused(found, "--only takes numbers", "--only", "nine", stack)
+    yield from _refused(found, "--patience takes seconds, not long", "--patience", "long", stack)
+    yield from _refused(found, "--receiver takes a URL", "--receiver", "here", stack)
+    yield from _refused(found, "is none", "--conformance", str(found.directory / "bin"), stack)
 
 
 def a_stack_that_is_missing_changing_or_not_ferrys_is_refused(
@@ -74,13 +77,15 @@ def a_stack_that_is_missing_changing_or_not_ferrys_is_refused(
 def a_missing_or_old_tool_is_refused(found: World, stack: str) -> Iterator[str]:
     path = _tools(found)
     yield from _refused(found, "the AWS CLI is missing", stack, PATH=path)
+    path = _tools(found, aws="echo 'no module named awscli' && exit 1")
+    yield from _refused(found, "the AWS CLI does not run: no module", stack, PATH=path)
     path = _tools(found, aws="exit 1", curl="echo 'curl 7.74.0 (x86_64)'")
     yield from _refused(found, "curl 7.75 or later is needed, and this is 7.74.0", stack, PATH=path)
 
 
 def a_missing_token_or_region_is_refused(found: World, stack: str) -> Iterator[str]:
     yield from _refused(found, "FERRY_TOKEN is not set", stack, FERRY_TOKEN="")
-    path = _tools(found, aws="exit 1")
+    path = _tools(found, aws="[ $1 = --version ]")
     yield from _refused(
         found, "set AWS_REGION", stack, PATH=path, AWS_REGION="", AWS_DEFAULT_REGION=""
     )

@@ -113,6 +113,10 @@ def _filter_log_events(params: Json, fault: str) -> Json:
         messages = [each for each in messages if "abandoned" not in each]
     if fault == "no function reads the dead letters":
         messages = [each for each in messages if "malformed" not in each]
+    if fault == "the visibility is not extended" and text == "visibility was not extended":
+        messages = ["the message's visibility was not extended"]
+    if fault == "Lambda logs each start" and text == "platform.start":
+        messages = ['{"type":"platform.start"}']
     if fault == "the log is text" and messages:
         messages = ["2026-11-30 INFO submitted"]
     return {"events": [{"message": each} for each in messages]}

@@ -283,7 +283,7 @@ impl Store {
         write.require_preconditions(preconditions);
         // Without its claim in the record no holder can take this write for its own.
         write.remove(name::CLAIM_ID);
-        // No attempt follows. After a failure, a redrive may continue from the state.
+        // A cancelled operation never continues. `give_up` keeps the state for a redrive.
         write.remove(name::STATE);
         write.remove(name::STATE_ATTEMPT);
         let old = match self.update(item::head_key(id), write).await? {

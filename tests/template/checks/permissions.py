@@ -48,7 +48,7 @@ def roles_allow_what_is_listed(stack: Stack) -> Iterator[str]:
 
 def only_codedeploy_deploys(stack: Stack) -> Iterator[str]:
     role = stack["DeploymentRole"]
-    policy = "arn:${AWS::Partition}:iam::aws:policy/service-role/AWSCodeDeployRoleForLambda"
+    policy = "arn:${AWS::Partition}:iam::aws:policy/service-role/AWSCodeDeployRoleForLambdaLimited"
     if role["ManagedPolicyArns"] != [{"Fn::Sub": policy}] or role["Policies"] is not None:
         yield "DeploymentRole has other policies than CodeDeploy's for Lambda"
     trusted = [

@@ -30,13 +30,7 @@ async fn a_second_call_gets_the_result_of_the_first() {
         "expires_at": "<time>",
     });
     first.has_data("idempotency", &processed);
-    // The server may choose to defer it.
-    let result = if first.result().is_null() {
-        let completed = server.wait_for_status(&first, "completed").await;
-        completed.result()["result"].clone()
-    } else {
-        first.result().clone()
-    };
+    let result = server.result_of(&first).await;
 
     for deferred in [false, true] {
         let second = call(&server, &server.quick, &key, deferred).await;

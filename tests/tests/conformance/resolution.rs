@@ -43,7 +43,11 @@ async fn a_call_without_a_version_runs_the_recommended_stable_one() {
     let mut request = request(name, &server.quick.arguments);
     request["call"]["version"] = version.clone();
     let with = server.send(&request).await;
-    assert_eq!(with.result(), without.result(), "{with}");
+    let results = (
+        server.result_of(&with).await,
+        server.result_of(&without).await,
+    );
+    assert_eq!(results.0, results.1, "{with}");
 }
 
 #[tokio::test]

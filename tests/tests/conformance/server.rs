@@ -217,6 +217,15 @@ impl Server {
         .await
     }
 
+    /// The result of a call that does not fail, which the server may have deferred.
+    pub(crate) async fn result_of(&self, called: &Exchange) -> Value {
+        if !called.result().is_null() {
+            return called.result().clone();
+        }
+        let completed = self.wait_for_status(called, "completed").await;
+        completed.result()["result"].clone()
+    }
+
     pub(crate) async fn cancel(&self, begun: &Exchange) -> Exchange {
         let id = &begun.data("async")["operation_id"];
         self.system(CANCEL, &json!({"operation_id": id})).await

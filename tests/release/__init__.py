@@ -1,0 +1,1 @@
+"""Checks of the archives of a release: see tests/release.sh."""

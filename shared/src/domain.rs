@@ -10,6 +10,7 @@ pub mod callback;
 pub mod callback_url;
 pub mod delivery;
 pub mod fingerprint;
+pub mod history;
 pub mod id;
 pub mod json;
 pub mod limits;

@@ -64,9 +64,11 @@ pub enum Metric<'a> {
     AttemptFailed(&'a str),
     /// An attempt failed, and another will follow.
     AttemptRetried(&'a str),
+    /// An attempt saved a state, and another will continue from it.
+    AttemptContinued(&'a str),
     /// An attempt lost its operation to a cancel or another worker.
     AttemptLost(&'a str),
-    /// The time from an operation's creation to its first attempt.
+    /// The time from an operation's creation, or its start if that is later, to its first attempt.
     QueueTime(&'a str),
     /// The time that an attempt's work took, except of an attempt that lost its operation.
     WorkDuration(&'a str),
@@ -102,7 +104,7 @@ pub enum Metric<'a> {
 
 impl<'a> Metric<'a> {
     /// Every metric, with empty parameters.
-    pub const ALL: [Metric<'static>; 26] = [
+    pub const ALL: [Metric<'static>; 27] = [
         Metric::SubmitAccepted(""),
         Metric::SubmitReplayed(""),
         Metric::SubmitConflicted(""),
@@ -113,6 +115,7 @@ impl<'a> Metric<'a> {
         Metric::AttemptCompleted(""),
         Metric::AttemptFailed(""),
         Metric::AttemptRetried(""),
+        Metric::AttemptContinued(""),
         Metric::AttemptLost(""),
         Metric::QueueTime(""),
         Metric::WorkDuration(""),
@@ -187,6 +190,7 @@ impl<'a> Metric<'a> {
             Self::AttemptCompleted(of) => ("Attempts", Some(of), Some("completed")),
             Self::AttemptFailed(of) => ("Attempts", Some(of), Some("failed")),
             Self::AttemptRetried(of) => ("Attempts", Some(of), Some("retried")),
+            Self::AttemptContinued(of) => ("Attempts", Some(of), Some("continued")),
             Self::AttemptLost(of) => ("Attempts", Some(of), Some("lost")),
             Self::QueueTime(of) => ("QueueTime", Some(of), None),
             Self::WorkDuration(of) => ("WorkDuration", Some(of), None),

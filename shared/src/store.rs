@@ -18,7 +18,8 @@
 //! - `outcome`: what became of a write, derived from the item that refused it
 //! - `expression`: the conditions and updates, built from the transition table
 //! - `item`: an operation as an item; the attributes' names are spelled here only
-//! - `payload`: arguments, metadata and results, in the head or in items
+//! - `payload`: arguments, metadata, states and results, in the head or in items
+//! - `history`: the attempts on record, within the head's room
 //! - `write`: sends an update
 //! - `table`: keys, index and TTL
 
@@ -26,6 +27,7 @@ mod callback;
 mod erase;
 mod error;
 mod expression;
+mod history;
 mod inspect;
 mod item;
 mod list;

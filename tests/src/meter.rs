@@ -295,6 +295,7 @@ fn update_step(request: &Value) -> &'static str {
     let sets = |attribute: &str| values.get(format!(":to_{attribute}")).is_some();
     match values[":to_status"]["S"].as_str() {
         Some("processing") if sets("claim_id") => "claim",
+        Some("processing") if sets("state_attempt") => "continue",
         Some("processing") => "retry",
         Some("completed") => "complete",
         // A holder sends its claim id; a worker that gives up has none.

@@ -78,6 +78,7 @@ const fn label(step: Step) -> &'static str {
         Step::Complete => "complete",
         Step::Fail => "fail",
         Step::Retry => "retry",
+        Step::Continue => "continue",
         Step::GiveUp => "give up",
         Step::Cancel => "cancel",
     }
@@ -145,6 +146,15 @@ fn the_settings_have_the_bounds_of_the_code() {
             "LEASE_SECONDS",
             bounds::LEASE_SECS_DEFAULT.to_string(),
             format!("{} to {}", bounds::LEASE_SECS_MIN, bounds::LEASE_SECS_MAX),
+        ),
+        (
+            "WORKER_TIMEOUT_SECONDS",
+            bounds::WORKER_TIMEOUT_SECS_DEFAULT.to_string(),
+            format!(
+                "{} to {}",
+                bounds::WORKER_TIMEOUT_SECS_MIN,
+                bounds::WORKER_TIMEOUT_SECS_MAX
+            ),
         ),
         (
             "TARGET_KEEP_ALIVE_SECONDS",

@@ -10,8 +10,8 @@ mod erasure;
 mod expiry;
 mod linearizability;
 mod lists;
+mod long_work;
 mod lost_responses;
-mod next_format;
 mod outcomes;
 mod races;
 mod upkeep;
@@ -26,6 +26,7 @@ use local::bundle::Services;
 use shared::aws::Aws;
 use shared::clock::ManualClock;
 use shared::config::Environment;
+use shared::domain::attempt::Continuation;
 use shared::domain::callback::{Callback, CallbackStatus};
 use shared::domain::delivery::DueCallback;
 use shared::domain::id::{ClaimId, CreateId, OperationId};
@@ -194,6 +195,15 @@ fn due(operation: &Operation) -> DueCallback {
         ..operation.clone()
     });
     due.unwrap()
+}
+
+/// A continue from this state, after which the next leg has three attempts.
+fn continuation(held: &Held, state: &str, resumes_at: Timestamp) -> Continuation {
+    Continuation {
+        state: json(state),
+        resumes_at,
+        attempts_max: held.operation().attempt + 3,
+    }
 }
 
 fn owner() -> Owner {

@@ -22,6 +22,7 @@ mod groups;
 mod interleavings;
 mod lifecycle;
 mod long_outages;
+mod long_work;
 mod messages;
 mod metrics;
 mod neighbours;

@@ -27,7 +27,7 @@ use tokio::task::JoinHandle;
 use crate::Handler;
 use crate::context::{Context, Report};
 use crate::received::ReceivedDispatch;
-use crate::target::document;
+use crate::target::{self, document};
 use crate::thread::{self, WorkEnd};
 use crate::work::Deployed;
 
@@ -58,6 +58,8 @@ struct Input {
     arguments: Json,
     /// For a target that gets it.
     metadata: Option<Json>,
+    /// What the last leg saved.
+    state: Option<Json>,
 }
 
 impl Handler {
@@ -88,14 +90,10 @@ impl Handler {
         let (abort, aborted) = watch::channel(false);
         let (reporter, reports) = watch::channel(None);
         let began_at = self.clock.now();
-        let Input {
-            arguments,
-            metadata,
-        } = input;
         let mut work = match deployed {
             Deployed::Compiled(runner) => {
                 let context = Context::new(
-                    operation.attempt,
+                    operation.leg_attempt(),
                     deadline,
                     aborted.clone(),
                     move |report| {
@@ -104,18 +102,15 @@ impl Handler {
                     Arc::clone(&self.clients),
                     Arc::clone(&self.clock),
                 );
-                thread::start(runner, arguments, context, aborted)
+                thread::start(runner, input.arguments, input.state, context, aborted)
             }
             Deployed::Registered(_, target) => {
-                let metadata = metadata.as_ref();
-                let document = document(
-                    target,
-                    &operation.into(),
-                    &arguments,
-                    metadata,
-                    deadline,
-                    began_at,
-                );
+                let input = target::Input {
+                    arguments: &input.arguments,
+                    metadata: input.metadata.as_ref(),
+                    state: input.state.as_ref(),
+                };
+                let document = document(target, &operation.into(), &input, deadline, began_at);
                 self.targets.start(target, document, deadline, aborted)
             }
         };
@@ -126,7 +121,7 @@ impl Handler {
 
         abort.send_replace(true);
         let outcome = match hold_end {
-            HoldEnd::WorkEnded(ended) => AttemptOutcome::from(ended),
+            HoldEnd::WorkEnded(ended) => outcome::of_work(ended, entry.attempts_max),
             HoldEnd::TimedOut => {
                 // The caller chose the operation's deadline; this release set the other two limits.
                 let cause = if deadline == operation.deadline_at {
@@ -169,9 +164,13 @@ impl Handler {
             }
             Deployed::Compiled(_) | Deployed::Registered(..) => None,
         };
+        let state = self
+            .retry_while_unavailable(|| Box::pin(self.store.saved_state(operation)))
+            .await?;
         Ok(Input {
             arguments,
             metadata,
+            state,
         })
     }
 

@@ -9,7 +9,9 @@ use std::time::Duration;
 use shared::aws::{self, Aws};
 use shared::clock::Clock;
 use shared::config::{Environment, SettingError};
-use shared::domain::limits::{INVOCATION_MARGIN, PROGRESS_MESSAGE_CHARS_MAX, WORKER_TIMEOUT_SECS};
+use shared::domain::limits::{
+    PROGRESS_MESSAGE_CHARS_MAX, WORKER_TIMEOUT_SECS_DEFAULT, attempt_secs_max,
+};
 use shared::domain::time::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -56,7 +58,7 @@ impl Context {
     }
 
     /// The context of work that runs without an operation: in its first attempt, with the longest
-    /// time that an attempt can have, and never aborted. `report` receives the fraction and the
+    /// time that an attempt has by default, and never aborted. `report` receives the fraction and the
     /// message of each report.
     #[must_use]
     pub fn detached(
@@ -67,7 +69,7 @@ impl Context {
         let (_, never_aborted) = watch::channel(false);
         Self::new(
             1,
-            clock.now() + Duration::from_secs(u64::from(WORKER_TIMEOUT_SECS)) - INVOCATION_MARGIN,
+            detached_deadline(&*clock),
             never_aborted,
             move |made| report(made.fraction, made.message.as_deref().unwrap_or_default()),
             Arc::new(Clients::new(environment)),
@@ -75,7 +77,15 @@ impl Context {
         )
     }
 
-    /// The attempt's number, from 1.
+    /// The context of the next leg of work that runs without an operation.
+    pub(crate) fn of_leg(&self) -> Self {
+        Self {
+            deadline: detached_deadline(&*self.clock),
+            ..self.clone()
+        }
+    }
+
+    /// The attempt's number, from 1; of long work, within its leg.
     #[must_use]
     pub const fn attempt(&self) -> u32 {
         self.attempt
@@ -85,6 +95,12 @@ impl Context {
     #[must_use]
     pub const fn deadline(&self) -> Timestamp {
         self.deadline
+    }
+
+    /// How long the attempt still has. Work that would take longer saves a state and continues.
+    #[must_use]
+    pub fn time_left(&self) -> Duration {
+        self.deadline.since(self.clock.now())
     }
 
     /// Reports progress: a fraction from 0 to 1, and a message of up to 1,000 characters; longer
@@ -139,6 +155,11 @@ impl Context {
     pub fn clients(&self) -> &Clients {
         &self.clients
     }
+}
+
+/// The end of an attempt that begins now and takes as long as one can.
+fn detached_deadline(clock: &dyn Clock) -> Timestamp {
+    clock.now() + Duration::from_secs(attempt_secs_max(WORKER_TIMEOUT_SECS_DEFAULT).into())
 }
 
 /// Clients for work to use, built on first use and kept for the process. A client that a function

@@ -24,7 +24,10 @@ impl Handler {
         };
         // An operation that is given up here gets the same errors as from the dispatch queue.
         match self.runners.find_for(&received.message) {
-            Ok(_) => self.inspect(&received, Operation::give_up_errors).await,
+            Ok(_) => {
+                self.serve_without_claim(&received, Operation::give_up_errors)
+                    .await
+            }
             Err(missing) => self.wait_for_deployment(&received, missing).await,
         }
     }

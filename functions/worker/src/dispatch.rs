@@ -12,6 +12,7 @@ use shared::store::{ClaimOutcome, Held};
 use shared::telemetry::{chain, record_trace};
 
 use crate::Handler;
+use crate::inspect::Inspection;
 use crate::received::{INSPECT_AGAIN_SECS, ReceivedDispatch};
 
 impl Handler {
@@ -33,6 +34,12 @@ impl Handler {
         // time.
         if self.clock.now() + INVOCATION_MARGIN >= deadline {
             return received.return_after(INSPECT_AGAIN_SECS).await;
+        }
+        if received.reads_first() {
+            let inspected = self.inspect(&received, Operation::give_up_errors).await;
+            if let Inspection::Served(disposition) = inspected {
+                return disposition;
+            }
         }
         self.claim(&received, deadline).await
     }
@@ -75,7 +82,7 @@ impl Handler {
             Ok(ClaimOutcome::Absent) => received.wait_for_record(now).await,
             Ok(ClaimOutcome::ExpiredWithCallback) => received.expired_with_callback(now).await,
             Ok(ClaimOutcome::OtherIncarnation) => received.wait_for_incarnation(now).await,
-            Ok(ClaimOutcome::Busy { until }) => received.return_until(until, now).await,
+            Ok(ClaimOutcome::Busy { until }) => received.wait_until(until, now).await,
             Ok(ClaimOutcome::Exhausted(operation)) => {
                 let errors = operation.give_up_errors(now);
                 self.give_up(received, &operation, errors, now).await
@@ -99,7 +106,7 @@ impl Handler {
         let operation = held.operation();
         record_trace(operation);
         if operation.attempt == 1 {
-            let waited = claimed_at.since(operation.created_at);
+            let waited = claimed_at.since(operation.started_after());
             metrics::record_duration(Metric::QueueTime(&operation.function), waited);
         }
         log_other_function(&received.message, operation);
@@ -125,7 +132,7 @@ impl Handler {
             version = received.message.function_version,
             "function not deployed: the message waits for a worker that has it"
         );
-        self.inspect(received, |operation, now| {
+        self.serve_without_claim(received, |operation, now| {
             operation.give_up_errors_not_deployed(missing, now)
         })
         .await

@@ -1,5 +1,6 @@
-//! Messages for which this worker begins no attempt: those of the dead-letter queue, and those for
-//! a function that it does not have.
+//! Messages whose operation is read before it is claimed, if it is claimed at all: those of waits,
+//! those that were received before, those of the dead-letter queue, and those for a function that
+//! this worker does not have.
 
 use shared::domain::operation::{Availability, Operation, OperationError};
 use shared::domain::time::Timestamp;
@@ -16,13 +17,43 @@ use crate::received::ReceivedDispatch;
 /// seconds: a deployment takes minutes.
 const NOT_DEPLOYED_RETURN_SECS: u32 = 60;
 
+/// What was found of a message's operation.
+pub(crate) enum Inspection {
+    /// The message is served.
+    Served(Disposition),
+    /// The operation can be claimed.
+    Claimable(Box<Operation>),
+}
+
 impl Handler {
-    /// Acts on the state of the operation's record: one read, and at most one write.
-    pub(crate) async fn inspect(
+    /// Serves a message for which this worker begins no attempt: one read, and at most one write.
+    pub(crate) async fn serve_without_claim(
         &self,
         received: &ReceivedDispatch<'_>,
         give_up_errors: impl Fn(&Operation, Timestamp) -> Option<Vec<OperationError>>,
     ) -> Disposition {
+        match self.inspect(received, give_up_errors).await {
+            Inspection::Served(disposition) => disposition,
+            Inspection::Claimable(operation) => {
+                // `UnclaimedTime` is recorded here only: other returns have not read the record.
+                // Their messages become dead letters after ten receives, and then arrive here or
+                // keep the dead-letter alarm on.
+                let now = self.clock.now();
+                if let Some(since) = operation.claimable_since(now) {
+                    metrics::record_duration(Metric::UnclaimedTime, now.since(since));
+                }
+                requeue(received, &operation).await
+            }
+        }
+    }
+
+    /// Acts on the state of the operation's record, unless it can be claimed: one read, and at most
+    /// one write.
+    pub(crate) async fn inspect(
+        &self,
+        received: &ReceivedDispatch<'_>,
+        give_up_errors: impl Fn(&Operation, Timestamp) -> Option<Vec<OperationError>>,
+    ) -> Inspection {
         let now = self.clock.now();
         let Dispatch {
             operation_id,
@@ -31,32 +62,26 @@ impl Handler {
         } = &received.message;
         let operation = match self.store.find(operation_id, create_id, now).await {
             Ok(Lookup::Present(operation)) => operation,
-            Ok(Lookup::OtherIncarnation(_)) => return received.wait_for_incarnation(now).await,
+            Ok(Lookup::OtherIncarnation(_)) => {
+                return Inspection::Served(received.wait_for_incarnation(now).await);
+            }
             Ok(Lookup::Expired(operation)) if operation.needs_first_wake_up() => {
-                return received.expired_with_callback(now).await;
+                return Inspection::Served(received.expired_with_callback(now).await);
             }
             Ok(Lookup::Expired(_) | Lookup::Erased | Lookup::Absent) => {
-                return received.wait_for_record(now).await;
+                return Inspection::Served(received.wait_for_record(now).await);
             }
-            Err(error) => return received.return_after_error(&error).await,
+            Err(error) => return Inspection::Served(received.return_after_error(&error).await),
         };
-        match operation.availability(now) {
-            Availability::Busy { until } => received.return_until(until, now).await,
+        Inspection::Served(match operation.availability(now) {
+            Availability::Claimable => return Inspection::Claimable(operation),
+            Availability::Busy { until } => received.wait_until(until, now).await,
             Availability::Ended => self.acknowledge_ended_by_another(&operation).await,
             Availability::Exhausted => {
                 let errors = give_up_errors(&operation, now);
                 self.give_up(received, &operation, errors, now).await
             }
-            Availability::Claimable => {
-                // `UnclaimedTime` is recorded here only: other returns have not read the record.
-                // Their messages become dead letters after ten receives, and then arrive here or
-                // keep the dead-letter alarm on.
-                if let Some(since) = operation.claimable_since(now) {
-                    metrics::record_duration(Metric::UnclaimedTime, now.since(since));
-                }
-                requeue(received, &operation).await
-            }
-        }
+        })
     }
 }
 

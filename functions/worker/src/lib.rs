@@ -9,8 +9,9 @@
 //! or waits for its `target`, `attempt::outcome` records how it ended, and `ended` sends the
 //! callback's wake-up and acknowledges. `acknowledged` deletes messages of a batch whose others
 //! are still served. `absent` serves a message whose record is missing or another incarnation's;
-//! `dead_letter` one from the dead-letter queue; `inspect` acts on a record without a claim, for
-//! `dead_letter` and for functions that this worker does not have. `received` returns messages.
+//! `dead_letter` one from the dead-letter queue; `inspect` acts on a record before a claim, or
+//! without one for `dead_letter` and for functions that this worker does not have. `received`
+//! returns messages and sends them on.
 
 mod absent;
 mod acknowledged;
@@ -48,7 +49,7 @@ use crate::acknowledged::Acknowledged;
 pub use crate::context::{Clients, Context};
 use crate::target::Targets;
 use crate::work::Runners;
-pub use crate::work::{Runner, Work, WorkError, run_by_name};
+pub use crate::work::{LongWork, Next, Runner, Work, WorkError, run_by_name};
 
 /// The function. One per process.
 pub struct Handler {

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use shared::clock::Clock;
 use shared::domain::backoff::doubling_secs;
-use shared::domain::limits::{MESSAGE_AGE_MAX, PHANTOM_AGE, RETURN_BACKOFF_SECS_MAX};
+use shared::domain::limits::{
+    MESSAGE_AGE_MAX, PHANTOM_AGE, QUEUE_DELAY_SECS_MAX, RETURN_BACKOFF_SECS_MAX,
+};
 use shared::domain::time::Timestamp;
 use shared::lambda::{Disposition, ReceivedMessage};
 use shared::queue::{Dispatch, MessageError, Queue, QueueError};
@@ -27,6 +29,7 @@ pub(crate) struct ReceivedDispatch<'a> {
     /// The queue that it was received from.
     source: &'a Queue,
     dispatch: &'a Queue,
+    lease: Duration,
     clock: &'a dyn Clock,
 }
 
@@ -43,6 +46,7 @@ impl Handler {
             received,
             source: self.source_of(received),
             dispatch: &self.dispatch,
+            lease: self.lease,
             clock: &*self.clock,
         })
     }
@@ -95,8 +99,34 @@ impl ReceivedDispatch<'_> {
         self.received.return_to(self.source, secs).await
     }
 
-    pub(crate) async fn return_until(&self, until: Timestamp, now: Timestamp) -> Disposition {
+    /// Whether its operation is read before it is claimed: the operation had to wait when the
+    /// message was sent or last received.
+    pub(crate) const fn reads_first(&self) -> bool {
+        self.message.read_first || self.received.receive_count > 1
+    }
+
+    /// Waits until the message's own operation may be claimed. The message of a longer wait than a
+    /// lease is sent on.
+    pub(crate) async fn wait_until(&self, until: Timestamp, now: Timestamp) -> Disposition {
+        if until.since(now) > self.lease {
+            return self.send_on(until, now).await;
+        }
         self.return_after(until.secs_from(now)).await
+    }
+
+    /// Sends a fresh message that arrives when the operation may be claimed, and after SQS's
+    /// longest delay at the latest; then acknowledges this one.
+    ///
+    /// A delayed message is not in flight, of which SQS limits the number. It has not been received
+    /// yet, so neither waits nor legs make a dead letter of it. And every operation is read again
+    /// within 15 minutes, so that a cancel whose wake-up was not sent is found in time.
+    pub(crate) async fn send_on(&self, until: Timestamp, now: Timestamp) -> Disposition {
+        let fresh = Dispatch {
+            read_first: true,
+            ..self.message.clone()
+        };
+        let delay_secs = until.secs_from(now).min(QUEUE_DELAY_SECS_MAX);
+        self.replace(&fresh, delay_secs).await
     }
 
     /// Returns the message for 1, 2, 4 … 300 seconds, by its receive count.

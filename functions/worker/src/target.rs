@@ -24,7 +24,6 @@ use shared::catalogue::Target;
 use shared::clock::Clock;
 use shared::config::{Environment, SettingError};
 use shared::domain::backoff::RetryPolicy;
-use shared::domain::json::Json;
 use shared::domain::limits::{TARGET_KEEP_ALIVE_SECS_DEFAULT, TARGET_KEEP_ALIVE_SECS_MAX};
 use shared::domain::time::Timestamp;
 use shared::metrics::{self, Metric, TARGET_CODES, TARGET_PERMANENT, TARGET_RETRYABLE};
@@ -34,11 +33,11 @@ use tokio::task::JoinHandle;
 use tracing::{Instrument as _, Span};
 
 use self::connector::{TargetConnector, tls_config};
-pub(crate) use self::document::{Attempt, document};
+pub(crate) use self::document::{Attempt, Input, document};
 use self::error::{InvokeFailure, of_invoke};
 use self::outcome::outcome;
 use crate::thread::WorkEnd;
-use crate::work::WorkError;
+use crate::work::{Returned, WorkError};
 
 /// The waits before another request when the target did not begin.
 const BACKOFF: RetryPolicy = RetryPolicy {
@@ -115,7 +114,7 @@ impl Targets {
         target: &Target,
         document: String,
         deadline: Timestamp,
-    ) -> Result<Json, WorkError> {
+    ) -> Returned {
         let client = self.client().map_err(|error| {
             tracing::error!(target = %target.function, "target cannot be invoked: {error}");
             error::unavailable()
@@ -174,7 +173,7 @@ impl Targets {
 
 /// Counts why a target did not complete an attempt. The target chooses the code of an error that it
 /// reports, so such an error counts by whether another attempt may follow.
-fn count_error(returned: &Result<Json, WorkError>) {
+fn count_error(returned: &Returned) {
     let Err(WorkError { error, retryable }) = returned else {
         return;
     };

@@ -11,12 +11,12 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tracing::Span;
 
 use crate::context::Context;
-use crate::work::{Runner, WorkError};
+use crate::work::{Returned, Runner};
 
 /// How work ended.
 #[derive(Debug)]
 pub(crate) enum WorkEnd {
-    Returned(Result<Json, WorkError>),
+    Returned(Returned),
     Panicked,
     /// It awaited when it was aborted.
     Aborted,
@@ -31,17 +31,19 @@ pub(crate) enum WorkEnd {
 pub(crate) fn start(
     runner: &'static Runner,
     arguments: Json,
+    state: Option<Json>,
     context: Context,
     abort: watch::Receiver<bool>,
 ) -> JoinHandle<WorkEnd> {
     // The work's own log lines name the operation as well.
     let span = Span::current();
-    spawn_blocking(move || span.in_scope(|| run(runner, arguments, context, abort)))
+    spawn_blocking(move || span.in_scope(|| run(runner, arguments, state, context, abort)))
 }
 
 fn run(
     runner: &Runner,
     arguments: Json,
+    state: Option<Json>,
     context: Context,
     mut abort: watch::Receiver<bool>,
 ) -> WorkEnd {
@@ -60,7 +62,7 @@ fn run(
             // The abort first, so that work which is already aborted does not begin.
             biased;
             _ = abort.wait_for(|abort| *abort) => WorkEnd::Aborted,
-            returned = (runner.run)(arguments, context) => WorkEnd::Returned(returned),
+            returned = (runner.run)(arguments, state, context) => WorkEnd::Returned(returned),
         }
     });
     // Waits for blocking tasks that the work spawned.

@@ -1,15 +1,17 @@
-//! The work of the functions in the catalogue. `functions/README.md` says how to add a function.
+//! The work of the functions in the catalogue. `functions/worker/README.md` says how to add a function.
 
 mod csv_summarize;
 mod demo;
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use shared::catalogue::{ArgumentError, Catalogue, Entry, Function, Target, read_arguments};
 use shared::config::SettingError;
-use shared::domain::attempt::{NotDeployed, within_limit};
+use shared::domain::attempt::{NotDeployed, state_within_limit, within_limit};
 use shared::domain::json::Json;
 use shared::domain::operation::{FailureCode, OperationError};
 use shared::domain::target_code::TargetCode;
@@ -19,7 +21,7 @@ use shared::random::SystemRandom;
 use shared::schema::{CheckError, Validators};
 
 use crate::context::Context;
-use crate::target::{Attempt, Targets, document};
+use crate::target::{Attempt, Input, Targets, document};
 
 static COMPILED: &[Runner] = functions!(Runner);
 
@@ -37,6 +39,61 @@ pub trait Work: Function {
     ///
     /// The error with which the operation fails: at once, or after its attempts are used up.
     async fn run(args: Self::Args, context: Context) -> Result<Self::Output, WorkError>;
+}
+
+/// A function with work that may take longer than one attempt, or waits for hours.
+///
+/// It runs in legs, each like the work of [`Work`]. A leg that continues saves a state, and the
+/// next one gets it, in a fresh invocation. Nothing is replayed: what the state does not hold is
+/// gone. A state is read only by the version of the function that saved it, so another shape of
+/// state is another version.
+#[expect(
+    async_fn_in_trait,
+    reason = "called through `Runner` only, on one thread"
+)]
+pub trait LongWork: Function {
+    /// At most 64 KiB of JSON.
+    type State: Serialize + DeserializeOwned;
+
+    /// `state` is what the last leg saved; `None` in the first.
+    ///
+    /// # Errors
+    ///
+    /// The error with which the operation fails: at once, or after the attempts of this leg are
+    /// used up.
+    async fn run(
+        args: Self::Args,
+        state: Option<Self::State>,
+        context: Context,
+    ) -> Result<Next<Self::Output, Self::State>, WorkError>;
+}
+
+/// What a leg leads to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Next<O, S> {
+    Done(O),
+    /// The next leg begins with this state after this wait, and at the operation's deadline at the
+    /// latest.
+    Continue {
+        state: S,
+        after: Duration,
+    },
+}
+
+/// The state of work that never continues.
+#[derive(Serialize, Deserialize)]
+pub enum NoState {}
+
+impl<W: Work> LongWork for W {
+    type State = NoState;
+
+    async fn run(
+        args: Self::Args,
+        _state: Option<NoState>,
+        context: Context,
+    ) -> Result<Next<Self::Output, NoState>, WorkError> {
+        <W as Work>::run(args, context).await.map(Next::Done)
+    }
 }
 
 /// Why work failed.
@@ -100,7 +157,7 @@ impl WorkError {
 /// A function's work as a value: JSON in, JSON out.
 pub struct Runner {
     pub(crate) entry: Entry,
-    pub(crate) run: fn(Json, Context) -> Running,
+    pub(crate) run: fn(Json, Option<Json>, Context) -> Running,
 }
 
 /// What does the work of a function that this worker has.
@@ -120,14 +177,17 @@ pub(crate) struct Runners {
     registered: &'static [Entry],
 }
 
-type Running = Pin<Box<dyn Future<Output = Result<Json, WorkError>>>>;
+/// What work returned, as JSON.
+pub(crate) type Returned = Result<Next<Json, Json>, WorkError>;
+
+type Running = Pin<Box<dyn Future<Output = Returned>>>;
 
 impl Runner {
     #[must_use]
-    pub const fn of<W: Work + 'static>() -> Self {
+    pub const fn of<W: LongWork + 'static>() -> Self {
         Self {
             entry: Entry::of::<W>(),
-            run: |arguments, context| Box::pin(run::<W>(arguments, context)),
+            run: |arguments, state, context| Box::pin(run::<W>(arguments, state, context)),
         }
     }
 }
@@ -185,14 +245,33 @@ impl Runners {
     }
 }
 
-async fn run<W: Work>(arguments: Json, context: Context) -> Result<Json, WorkError> {
+async fn run<W: LongWork>(arguments: Json, state: Option<Json>, context: Context) -> Returned {
     // Submit has checked them, but against the type of its own release, which may be another one.
     let args = read_arguments::<W>(&arguments).map_err(|error| invalid_arguments(&[error]))?;
-    let output = W::run(args, context).await?;
-    Json::of(&output).map_err(|_| {
+    let state = state.map(|state| read_state(&state)).transpose()?;
+    Ok(match W::run(args, state, context).await? {
+        Next::Done(output) => Next::Done(to_json(&output, "result")?),
+        Next::Continue { state, after } => Next::Continue {
+            state: to_json(&state, "state")?,
+            after,
+        },
+    })
+}
+
+fn read_state<S: DeserializeOwned>(state: &Json) -> Result<S, WorkError> {
+    serde_json::from_str(state.as_str()).map_err(|error| {
+        tracing::error!("the attempt fails: this release cannot read its state: {error}");
+        // Another release may be able to.
+        let message = "the worker cannot read the operation's state";
+        WorkError::retryable(FailureCode::InternalError.as_str(), message)
+    })
+}
+
+fn to_json(value: &impl Serialize, what: &str) -> Result<Json, WorkError> {
+    Json::of(value).map_err(|_| {
         WorkError::permanent(
             FailureCode::InternalError.as_str(),
-            "the result has no JSON form",
+            &format!("the {what} has no JSON form"),
         )
     })
 }
@@ -206,7 +285,7 @@ fn invalid_arguments(errors: &[ArgumentError]) -> WorkError {
 }
 
 /// Runs the latest stable version of a compiled or of one of these registered functions, without
-/// queue or store. Arguments are checked as by a submit.
+/// queue or store, through all of its legs. Arguments are checked as by a submit.
 ///
 /// # Errors
 ///
@@ -243,22 +322,51 @@ pub async fn run_by_name(
             ));
         }
     }
-    let result = match deployed {
-        Deployed::Compiled(runner) => (runner.run)(arguments, context).await,
-        Deployed::Registered(entry, target) => {
-            invoke_once(entry, target, &arguments, &context).await
-        }
-    }?;
-    within_limit(result).map_err(WorkError::permanent_of)
+    run_legs(deployed, &arguments, &context).await
 }
 
-/// The first attempt of an operation that is nowhere recorded.
-async fn invoke_once(
-    entry: &Entry,
-    target: &Target,
+/// One attempt for each leg.
+async fn run_legs(
+    deployed: Deployed,
     arguments: &Json,
     context: &Context,
 ) -> Result<Json, WorkError> {
+    let (mut number, mut saved) = (1, None);
+    loop {
+        let context = context.of_leg();
+        let state = saved.take();
+        let returned = match deployed {
+            Deployed::Compiled(runner) => {
+                (runner.run)(arguments.clone(), state, context.clone()).await
+            }
+            Deployed::Registered(entry, target) => {
+                let state = state.as_ref();
+                invoke_once(entry, target, number, arguments, state, &context).await
+            }
+        };
+        match returned? {
+            Next::Done(result) => {
+                return within_limit(result).map_err(WorkError::permanent_of);
+            }
+            Next::Continue { state, after } => {
+                let state = state_within_limit(state).map_err(WorkError::permanent_of)?;
+                saved = Some(state);
+                context.sleep(after).await;
+            }
+        }
+        number += 1;
+    }
+}
+
+/// An attempt, the first of its leg, of an operation that is nowhere recorded.
+async fn invoke_once(
+    entry: &Entry,
+    target: &Target,
+    number: u32,
+    arguments: &Json,
+    state: Option<&Json>,
+    context: &Context,
+) -> Returned {
     let refused = |error: SettingError| {
         WorkError::permanent(FailureCode::InternalError.as_str(), &error.to_string())
     };
@@ -273,10 +381,15 @@ async fn invoke_once(
         owner: "anonymous",
         function: entry.name,
         version: entry.version,
-        number: context.attempt(),
-        attempts_max: entry.attempts_max,
+        number,
+        attempts_max: number - 1 + entry.attempts_max,
     };
-    let document = document(target, &attempt, arguments, None, deadline, now);
+    let input = Input {
+        arguments,
+        metadata: None,
+        state,
+    };
+    let document = document(target, &attempt, &input, deadline, now);
     let attempt = targets.attempt(target, document, deadline);
     tokio::time::timeout(entry.attempt_timeout, attempt)
         .await

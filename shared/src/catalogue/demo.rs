@@ -140,3 +140,40 @@ impl Function for Fail {
     type Args = FailArgs;
     type Output = FailOutput;
 }
+
+/// `demo.long`: works in legs.
+#[derive(Debug)]
+pub struct Long;
+
+/// The arguments of `demo.long`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LongArgs {
+    /// The number of legs, 1 to 10,000.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub legs: u32,
+    /// The wait before each further leg, in seconds, at most 604,800; none by default.
+    #[schemars(range(max = 604_800))]
+    pub wait_seconds: Option<u32>,
+}
+
+/// The result of `demo.long`.
+#[derive(Debug, PartialEq, Serialize, JsonSchema)]
+pub struct LongOutput {
+    /// The number of legs.
+    pub legs: u32,
+}
+
+impl Function for Long {
+    const NAME: &'static str = "demo.long";
+    const VERSION: &'static str = "1.0.0";
+    const DESCRIPTION: &'static str = "Works in legs, and waits between them.";
+    const ATTEMPTS_MAX: u32 = 3;
+    const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
+    const DEADLINE_SECS: u32 = 3600;
+    const RETRY: RetryPolicy = RETRY;
+    const DEMO: bool = true;
+
+    type Args = LongArgs;
+    type Output = LongOutput;
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::json::Json;
-use super::limits::RESULT_BYTES_MAX;
+use super::limits::{CLAIMS_MAX, RESULT_BYTES_MAX, STATE_BYTES_MAX};
 use super::operation::{FailureCode, Operation, OperationError};
 use super::time::Timestamp;
 
@@ -17,6 +17,14 @@ pub enum AttemptOutcome {
     RetryableFailure(OperationError),
     /// The attempt, the invocation or the operation ran out of time; the work was aborted.
     TimedOut,
+    /// The work continues in another attempt.
+    Continued {
+        state: Json,
+        /// How long to wait before that.
+        after: Duration,
+        /// Attempts of the next leg.
+        attempts_max: u32,
+    },
 }
 
 /// The one write that records how an attempt ended.
@@ -28,6 +36,17 @@ pub enum AttemptWrite {
         error: OperationError,
         next_attempt_at: Timestamp,
     },
+    Continue(Continuation),
+}
+
+/// Where and when an operation continues.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Continuation {
+    pub state: Json,
+    /// No worker claims it before.
+    pub resumes_at: Timestamp,
+    /// Claims allowed from then on, over all legs.
+    pub attempts_max: u32,
 }
 
 /// The part of an operation's function that a worker does not have.
@@ -51,6 +70,20 @@ pub fn within_limit(result: Json) -> Result<Json, OperationError> {
     Err(OperationError::of(FailureCode::ResultTooLarge, &message))
 }
 
+/// The state that work saved.
+///
+/// # Errors
+///
+/// When it is too large to store.
+pub fn state_within_limit(state: Json) -> Result<Json, OperationError> {
+    let bytes = state.len_bytes();
+    if bytes <= STATE_BYTES_MAX {
+        return Ok(state);
+    }
+    let message = format!("the state has {bytes} bytes; the limit is {STATE_BYTES_MAX}");
+    Err(OperationError::of(FailureCode::StateTooLarge, &message))
+}
+
 impl AttemptOutcome {
     /// The outcome of work that returned a result. One that is too large to store is a permanent
     /// failure: the next attempt would return it again.
@@ -58,6 +91,20 @@ impl AttemptOutcome {
     pub fn of_result(result: Json) -> Self {
         match within_limit(result) {
             Ok(result) => Self::Completed(result),
+            Err(error) => Self::PermanentFailure(error),
+        }
+    }
+
+    /// The outcome of work that continues. A state that is too large to store is a permanent
+    /// failure: the next attempt would save it again. `attempts_max` is the function's own.
+    #[must_use]
+    pub fn of_state(state: Json, after: Duration, attempts_max: u32) -> Self {
+        match state_within_limit(state) {
+            Ok(state) => Self::Continued {
+                state,
+                after,
+                attempts_max,
+            },
             Err(error) => Self::PermanentFailure(error),
         }
     }
@@ -82,6 +129,21 @@ impl AttemptOutcome {
         let error = match self {
             Self::Completed(result) => return AttemptWrite::Complete(result),
             Self::PermanentFailure(error) => return AttemptWrite::Fail(vec![error]),
+            Self::Continued { .. } if operation.attempt >= CLAIMS_MAX => {
+                return AttemptWrite::Fail(vec![continued_too_often()]);
+            }
+            Self::Continued {
+                state,
+                after,
+                attempts_max,
+            } => {
+                return AttemptWrite::Continue(Continuation {
+                    state,
+                    // Past its deadline it fails like any other, and keeps the state for a redrive.
+                    resumes_at: (now + after).min(operation.deadline_at),
+                    attempts_max: operation.attempt + attempts_max,
+                });
+            }
             Self::RetryableFailure(error) => error,
             // The deadline ended the attempt, so the attempt has no error besides it.
             Self::TimedOut if time_left.is_zero() => {
@@ -151,6 +213,20 @@ impl Operation {
         Some(errors)
     }
 
+    /// The code of the present attempt's own error, among the errors with which it ends the
+    /// operation. An error of an earlier attempt comes before the deadline that ended this one.
+    #[must_use]
+    pub fn own_code<'a>(&self, errors: &'a [OperationError]) -> Option<&'a str> {
+        let deadline = FailureCode::DeadlineExceeded.as_str();
+        let earlier = self.last_error.as_ref().map(|last| &last.error);
+        let own = match errors {
+            [first, .., last] if Some(first) == earlier && last.code == deadline => last,
+            [first, ..] => first,
+            [] => return None,
+        };
+        Some(&own.code)
+    }
+
     /// As [`Operation::give_up_errors`], by a worker that does not have the operation's function.
     #[must_use]
     pub fn give_up_errors_not_deployed(
@@ -181,13 +257,18 @@ fn deadline_exceeded() -> OperationError {
     )
 }
 
+fn continued_too_often() -> OperationError {
+    let message = format!("the work continued after {CLAIMS_MAX} attempts, which is the limit");
+    OperationError::of(FailureCode::ContinuedTooOften, &message)
+}
+
 fn attempts_exhausted() -> OperationError {
     OperationError::of(FailureCode::AttemptsExhausted, "every attempt failed")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::operation::LastError;
+    use super::super::operation::{LastError, Payload, SavedState};
     use super::*;
 
     const DEADLINE: Timestamp = Timestamp::from_secs(1_000);
@@ -216,8 +297,8 @@ mod tests {
         codes.join(" ")
     }
 
-    /// The write in short: `complete`, `fail` with its codes, or `retry` with its code and the
-    /// wait in milliseconds.
+    /// The write in short: `complete`, `fail` with its codes, `retry` with its code and the wait in
+    /// milliseconds, or `continue` with the wait and the attempts from then on.
     fn written(outcome: AttemptOutcome, operation: &Operation, now: Timestamp) -> String {
         match outcome.into_write(operation, BACKOFF, now) {
             AttemptWrite::Complete(_) => "complete".to_owned(),
@@ -229,6 +310,14 @@ mod tests {
                 "retry {} {}",
                 error.code,
                 next_attempt_at.since(now).as_millis()
+            ),
+            AttemptWrite::Continue(Continuation {
+                resumes_at,
+                attempts_max,
+                ..
+            }) => format!(
+                "continue {} {attempts_max}",
+                resumes_at.since(now).as_millis()
             ),
         }
     }
@@ -331,6 +420,81 @@ mod tests {
         let outcome = AttemptOutcome::of_result(text(RESULT_BYTES_MAX + 1));
         let write = written(outcome, &operation(), Timestamp::from_secs(0));
         assert_eq!(write, "fail RESULT_TOO_LARGE");
+    }
+
+    #[test]
+    fn work_that_continues_gets_all_attempts_again_and_waits_until_the_deadline_at_most() {
+        let early = DEADLINE - Duration::from_secs(500);
+        let continued = |secs, attempts_max| AttemptOutcome::Continued {
+            state: Json::of(&1).unwrap(),
+            after: Duration::from_secs(secs),
+            attempts_max,
+        };
+        for (attempt, secs, attempts_max, now, expected) in [
+            (2, 0, 3, early, "continue 0 5"),
+            (3, 60, 3, early, "continue 60000 6"),
+            (2, 500, 3, early, "continue 500000 5"),
+            (2, 501, 3, early, "continue 500000 5"),
+            (2, u64::MAX, 1, early, "continue 500000 3"),
+            (2, 10, 3, DEADLINE + BACKOFF, "continue 0 5"),
+            (CLAIMS_MAX - 1, 0, 3, early, "continue 0 1002"),
+            (CLAIMS_MAX, 0, 3, early, "fail CONTINUED_TOO_OFTEN"),
+            (CLAIMS_MAX + 2, 0, 3, early, "fail CONTINUED_TOO_OFTEN"),
+        ] {
+            let operation = Operation {
+                attempt,
+                ..operation()
+            };
+            let outcome = written(continued(secs, attempts_max), &operation, now);
+            assert_eq!(outcome, expected, "attempt {attempt} at {now}");
+        }
+    }
+
+    #[test]
+    fn a_leg_that_has_begun_keeps_its_attempts() {
+        let operation = Operation {
+            attempt: CLAIMS_MAX + 1,
+            attempts_max: CLAIMS_MAX + 2,
+            saved_state: Some(SavedState {
+                attempt: CLAIMS_MAX - 1,
+                value: Payload::External,
+            }),
+            ..operation()
+        };
+        let early = DEADLINE - Duration::from_secs(500);
+        let outcome = AttemptOutcome::RetryableFailure(error("OURS"));
+        assert_eq!(written(outcome, &operation, early), "retry OURS 10000");
+        assert_eq!(operation.give_up_errors(early), None);
+    }
+
+    #[test]
+    fn a_state_past_the_limit_is_a_permanent_failure() {
+        let text = |bytes| Json::of(&"a".repeat(bytes - 2)).unwrap();
+        let outcome = |bytes| AttemptOutcome::of_state(text(bytes), Duration::ZERO, 3);
+        let early = DEADLINE - Duration::from_secs(500);
+        let write = written(outcome(STATE_BYTES_MAX), &operation(), early);
+        assert_eq!(write, "continue 0 5");
+        let write = written(outcome(STATE_BYTES_MAX + 1), &operation(), early);
+        assert_eq!(write, "fail STATE_TOO_LARGE");
+    }
+
+    #[test]
+    fn an_attempts_own_error_is_the_one_that_no_earlier_attempt_had() {
+        let first = || error("FIRST");
+        for (errors, own) in [
+            (vec![], None),
+            (vec![error("OURS")], Some("OURS")),
+            (vec![error("OURS"), attempts_exhausted()], Some("OURS")),
+            (vec![first(), attempts_exhausted()], Some("FIRST")),
+            (vec![error("OURS"), deadline_exceeded()], Some("OURS")),
+            (
+                vec![first(), deadline_exceeded()],
+                Some("DEADLINE_EXCEEDED"),
+            ),
+            (vec![deadline_exceeded()], Some("DEADLINE_EXCEEDED")),
+        ] {
+            assert_eq!(operation().own_code(&errors), own, "{errors:?}");
+        }
     }
 
     #[test]

@@ -17,6 +17,16 @@ pub const ARGUMENTS_BYTES_MAX: usize = 256 * 1024;
 pub const METADATA_BYTES_MAX: usize = 65_536;
 /// A function's result, in bytes of compact JSON, for the same reason as [`ARGUMENTS_BYTES_MAX`].
 pub const RESULT_BYTES_MAX: usize = 256 * 1024;
+/// The state that an attempt saves for the next one, in bytes of compact JSON. Each leg writes it
+/// and reads it: larger data belongs elsewhere, and its key into the state.
+pub const STATE_BYTES_MAX: usize = 64 * 1024;
+/// Claims of an operation after which it may not continue again. Work that needs more legs makes
+/// them longer. Work that never ends is stopped after as many attempts, even without a wait.
+pub const CLAIMS_MAX: u32 = 1000;
+/// Attempts that an operation's history keeps.
+pub const ATTEMPTS_KEPT_MAX: usize = 10;
+/// The code of an error in an operation's history, in characters; longer text is cut.
+pub const ATTEMPT_CODE_CHARS_MAX: usize = 32;
 /// Versions that one precondition of a cancel may name. A precondition with more counts as not met,
 /// so nothing is written. Two such lists stay within the 4 KB and the 300 operators of an
 /// expression (Amazon DynamoDB Developer Guide, "Constraints in Amazon DynamoDB").
@@ -63,7 +73,9 @@ pub const ERROR_DETAILS_BYTES_MAX: usize = 4096;
 pub const RETENTION_SECS_MIN: u32 = 60;
 pub const RETENTION_SECS_MAX: u32 = 7 * 86_400;
 pub const RETENTION_SECS_DEFAULT: u32 = 86_400;
-/// How long an operation may take from its submission, in seconds.
+/// How far ahead an operation may start, in seconds from its submission.
+pub const START_SECS_MAX: u32 = 7 * 86_400;
+/// How long an operation may take from its start, in seconds.
 pub const DEADLINE_SECS_MIN: u32 = 1;
 pub const DEADLINE_SECS_MAX: u32 = 7 * 86_400;
 
@@ -87,8 +99,12 @@ pub const BATCH_RETRY: RetryPolicy = RetryPolicy {
 /// The unit in which DynamoDB bills a write, in bytes: an ordinary operation's head stays within
 /// one.
 pub const HEAD_BYTES_MAX: usize = 1024;
-/// What a head gains after its creation (claim, lease, start, progress and its time), in bytes.
-pub const HEAD_GROWTH_BYTES: usize = 150;
+/// What a head gains with its first attempt for its history, in bytes: when the attempt started,
+/// and the entry with its end.
+pub const HEAD_ATTEMPT_BYTES: usize = 70;
+/// What a head gains after its creation (claim, lease, start, progress and its time, and the first
+/// attempt's entry), in bytes.
+pub const HEAD_GROWTH_BYTES: usize = 150 + HEAD_ATTEMPT_BYTES;
 /// What a head gains at its end (its time, the final progress), in bytes.
 pub const HEAD_END_BYTES: usize = 50;
 
@@ -115,6 +131,14 @@ pub const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 pub const ABORT_GRACE: Duration = Duration::from_secs(5);
 /// Time reserved at the end of an invocation to record an outcome and respond.
 pub const INVOCATION_MARGIN: Duration = Duration::from_secs(30);
+
+/// The longest attempt, in seconds, of a worker with this timeout: what an invocation leaves it.
+#[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "half a minute")]
+pub const fn attempt_secs_max(worker_timeout_secs: u32) -> u32 {
+    worker_timeout_secs - INVOCATION_MARGIN.as_secs() as u32
+}
+
 /// How long before its end an attempt asks its target to be done, so that a result which comes in
 /// time is still recorded. See [`target_deadline_margin`].
 pub const TARGET_DEADLINE_MARGIN: Duration = Duration::from_secs(5);
@@ -252,26 +276,28 @@ pub const WAIT_SECS_MAX: u32 = 20;
 pub const WAIT_SECS_MAX_DEFAULT: u32 = 10;
 /// How long a Forrst call waits for its result by default, in seconds.
 pub const FORRST_WAIT_SECS_DEFAULT: u32 = 2;
+/// `worker`: its timeout by default, in seconds. A message whose worker crashes before its claim
+/// stays hidden for as long, as AWS requires a queue's visibility timeout to be at least its
+/// consumer's timeout.
+pub const WORKER_TIMEOUT_SECS_DEFAULT: u32 = 900;
+/// An attempt still has half a minute then: the other half is [`INVOCATION_MARGIN`].
+pub const WORKER_TIMEOUT_SECS_MIN: u32 = 60;
 /// Lambda's longest timeout, in seconds (AWS Lambda API Reference, `Timeout`, 2026-11-20).
-pub const LAMBDA_TIMEOUT_SECS_MAX: u32 = 1800;
-/// `worker`: this bundle's choice, half of [`LAMBDA_TIMEOUT_SECS_MAX`]. A message whose worker
-/// crashes before its claim stays hidden for as long.
-pub const WORKER_TIMEOUT_SECS: u32 = 900;
+pub const WORKER_TIMEOUT_SECS_MAX: u32 = 1800;
 /// `callback`: one exchange, with the calls before and after it.
 pub const CALLBACK_FUNCTION_TIMEOUT_SECS: u32 = 90;
-/// The dispatch queue's visibility timeout, in seconds. AWS requires at least the function's
-/// timeout. It only counts until a worker has claimed the operation and sets it to the lease.
-pub const DISPATCH_VISIBILITY_SECS: u32 = WORKER_TIMEOUT_SECS;
 /// The callback queue's visibility timeout, in seconds. Nothing shortens it, so a crashed delivery
 /// is repeated after this time.
 pub const CALLBACK_VISIBILITY_SECS: u32 = CALLBACK_FUNCTION_TIMEOUT_SECS;
 
-/// The format number of records and messages that this code writes.
+/// The format number of records and messages that this code writes, except for long work.
 pub const FORMAT: u32 = 1;
-/// The newest format of records that this code reads. Operations of format 2 start later, or
-/// continue from a state. This release does everything with them but run their work: it would run
-/// it too early, or from the start. So the next release may write them while this one still serves.
-pub const FORMAT_READ: u32 = 2;
+/// The format number of records of operations that start later, or continue from a state. The
+/// release before reads it, and does everything with such an operation but run its work: it would
+/// run it too early, or from the start.
+pub const FORMAT_LONG_WORK: u32 = 2;
+/// The newest format of records that this code reads.
+pub const FORMAT_READ: u32 = FORMAT_LONG_WORK;
 
 const _: () = {
     // A wait that began at the start of the request leaves time for the last read and the payloads.
@@ -303,16 +329,19 @@ const _: () = {
     // message that moved to a dead-letter queue at the last moment stays for as long again.
     assert!(MESSAGE_AGE_MAX.as_secs() + OUTAGE_SECS_MAX as u64 <= QUEUE_RETENTION_SECS as u64);
     assert!(QUEUE_RETENTION_SECS + OUTAGE_SECS_MAX <= DEAD_LETTER_RETENTION_SECS);
-    // A submit's message outlasts the longest deadline, even if no worker is running to send it
-    // afresh: the operation still ends.
-    assert!(DEADLINE_SECS_MAX < QUEUE_RETENTION_SECS);
+    // An operation may wait, start late and take longer than its message is retained. While it
+    // waits, its message is sent afresh at least as often as SQS's longest delay, so the message
+    // outlasts an outage that begins at any time.
+    assert!(QUEUE_DELAY_SECS_MAX + OUTAGE_SECS_MAX <= QUEUE_RETENTION_SECS);
+    // Reading a payload item stops past the largest arguments.
+    assert!(STATE_BYTES_MAX <= ARGUMENTS_BYTES_MAX && RESULT_BYTES_MAX <= ARGUMENTS_BYTES_MAX);
     // A callback that became due just before an outage still has its record for its whole schedule.
     assert!(CALLBACK_RETENTION_SECS >= OUTAGE_SECS_MAX + CALLBACK_SCHEDULE_SECS_MAX);
-    assert!(WORKER_TIMEOUT_SECS <= LAMBDA_TIMEOUT_SECS_MAX);
+    assert!(INVOCATION_MARGIN.as_secs() < WORKER_TIMEOUT_SECS_MIN as u64);
     assert!(LEASE_SECS_MAX <= VISIBILITY_SECS_MAX);
     assert!(CALLBACK_FALLBACK_DELAY_SECS > CALLBACK_TIMEOUT_SECS_MAX);
     assert!(CALLBACK_RETRY_SECS[CALLBACK_RETRY_SECS.len() - 1] <= CALLBACK_RETRY_AFTER_SECS_MAX);
-    assert!(DISPATCH_VISIBILITY_SECS >= WORKER_TIMEOUT_SECS);
+    assert!(WORKER_TIMEOUT_SECS_MAX <= VISIBILITY_SECS_MAX);
     assert!(CALLBACK_VISIBILITY_SECS >= CALLBACK_FUNCTION_TIMEOUT_SECS);
     // The exchange and the wait for its turn. Before it: two rounds of reads, the start of a round,
     // two payloads kept for longer, and the secrets. After it: a write, a read when that was
@@ -328,4 +357,5 @@ const _: () = {
     // that waits for the batch before its own.
     assert!(ABORT_GRACE.as_secs() + 5 * CALL_TIMEOUT.as_secs() < INVOCATION_MARGIN.as_secs());
     assert!(HEAD_GROWTH_BYTES < HEAD_BYTES_MAX / 2);
+    assert!(ATTEMPT_CODE_CHARS_MAX <= ERROR_CODE_CHARS_MAX);
 };

@@ -7,6 +7,7 @@ use ulid::Ulid;
 
 use super::callback::{Callback, CallbackStatus};
 use super::fingerprint::RequestHash;
+use super::history::AttemptEntry;
 use super::id::{ClaimId, CreateId, OperationId};
 use super::json::Json;
 use super::limits::{
@@ -110,10 +111,14 @@ pub enum FailureCode {
     VersionNotFound,
     /// The worker's function refused the arguments: submit ran another release of its code.
     InvalidArguments,
+    /// The state to continue from exceeds the limit.
+    StateTooLarge,
+    /// The work continued although the operation had no claims left.
+    ContinuedTooOften,
 }
 
 impl FailureCode {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::ResultTooLarge,
         Self::DeadlineExceeded,
         Self::AttemptsExhausted,
@@ -122,6 +127,8 @@ impl FailureCode {
         Self::FunctionNotFound,
         Self::VersionNotFound,
         Self::InvalidArguments,
+        Self::StateTooLarge,
+        Self::ContinuedTooOften,
     ];
 
     /// The code on the wire and in the store.
@@ -136,6 +143,8 @@ impl FailureCode {
             Self::FunctionNotFound => "FUNCTION_NOT_FOUND",
             Self::VersionNotFound => "VERSION_NOT_FOUND",
             Self::InvalidArguments => "INVALID_ARGUMENTS",
+            Self::StateTooLarge => "STATE_TOO_LARGE",
+            Self::ContinuedTooOften => "CONTINUED_TOO_OFTEN",
         }
     }
 }
@@ -162,6 +171,14 @@ pub struct LastError {
     /// attempt stopped before it recorded an outcome.
     pub attempt: u32,
     pub error: OperationError,
+}
+
+/// The state from which the next attempt continues. After a failure it stays, for a redrive.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SavedState {
+    /// The attempt that saved it; 0 for a state that a redrive brought along.
+    pub attempt: u32,
+    pub value: Payload,
 }
 
 /// JSON that belongs to an operation: in its head while small, otherwise in a separate item.
@@ -205,7 +222,8 @@ pub enum State {
     Processing {
         /// The last claim's, also after its lease has passed.
         claim_id: ClaimId,
-        /// No worker may claim the operation before. It is the end of a lease or of a backoff.
+        /// No worker may claim the operation before. It is the end of a lease, of a backoff, or of
+        /// the wait that the work asked for when it continued.
         lease_until: Timestamp,
     },
     Completed {
@@ -240,13 +258,15 @@ pub struct Operation {
     pub state: State,
     /// Grows by one with every transition, from 1.
     pub lock_version: u64,
-    /// Claims so far.
+    /// Claims so far, over all legs.
     pub attempt: u32,
-    /// Claims allowed.
+    /// Claims allowed. Each continue raises it, so that the next leg has all of its attempts.
     pub attempts_max: u32,
     pub created_at: Timestamp,
     /// When a transition or visible progress last changed it.
     pub updated_at: Timestamp,
+    /// No worker claims it before. `None` when it started at once.
+    pub starts_at: Option<Timestamp>,
     /// When it fails unless it has ended.
     pub deadline_at: Timestamp,
     /// From then on it counts as absent.
@@ -255,8 +275,13 @@ pub struct Operation {
     pub retention_secs: u32,
     /// When its first attempt began.
     pub started_at: Option<Timestamp>,
+    /// When the attempt began that runs, or that was the last to run without a recorded outcome.
+    pub attempt_started_at: Option<Timestamp>,
+    /// The attempts on record, the oldest first. [`Operation::history`] has the others as well.
+    pub attempts: Vec<AttemptEntry>,
     pub progress: Option<Progress>,
     pub last_error: Option<LastError>,
+    pub saved_state: Option<SavedState>,
     pub arguments: Payload,
     /// The caller's own data, returned with the operation.
     pub metadata: Payload,
@@ -267,7 +292,8 @@ pub struct Operation {
 /// What a worker that does not hold an operation can do with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Availability {
-    /// Nothing before `until`: another worker holds it, or it is in backoff.
+    /// Nothing before `until`: another worker holds it, or it is in backoff, waits to continue or
+    /// has not started.
     Busy { until: Timestamp },
     /// Begin an attempt.
     Claimable,
@@ -292,31 +318,65 @@ impl Operation {
     /// What a worker that does not hold the operation can do with it, by the transition table.
     #[must_use]
     pub fn availability(&self, now: Timestamp) -> Availability {
-        match &self.state {
-            State::Completed { .. } | State::Failed { .. } | State::Cancelled { .. } => {
+        let is_exhausted = self.attempt >= self.attempts_max || self.deadline_at <= now;
+        match (&self.state, self.lease_until()) {
+            (State::Completed { .. } | State::Failed { .. } | State::Cancelled { .. }, _) => {
                 Availability::Ended
             }
-            State::Processing { lease_until, .. } if *lease_until > now => Availability::Busy {
-                until: *lease_until,
-            },
-            State::Pending | State::Processing { .. } => {
-                if self.attempt >= self.attempts_max || self.deadline_at <= now {
-                    Availability::Exhausted
-                } else {
-                    Availability::Claimable
-                }
+            // Given up at any time.
+            (State::Pending, _) if is_exhausted => Availability::Exhausted,
+            (State::Pending | State::Processing { .. }, Some(until)) if until > now => {
+                Availability::Busy { until }
             }
+            (State::Pending | State::Processing { .. }, _) if is_exhausted => {
+                Availability::Exhausted
+            }
+            (State::Pending | State::Processing { .. }, _) => Availability::Claimable,
         }
     }
 
-    /// Since when a worker could have claimed it, if one can now: its creation, or the end of its
-    /// lease or backoff.
+    /// When a worker may claim it: its start, or the end of its lease, backoff or wait. `None` when
+    /// one may at once, or never.
+    #[must_use]
+    pub const fn lease_until(&self) -> Option<Timestamp> {
+        match self.state {
+            State::Pending => self.starts_at,
+            State::Processing { lease_until, .. } => Some(lease_until),
+            State::Completed { .. } | State::Failed { .. } | State::Cancelled { .. } => None,
+        }
+    }
+
+    /// Since when a worker could have claimed it, if one can now: its creation, its start, or the
+    /// end of its lease, backoff or wait.
     #[must_use]
     pub fn claimable_since(&self, now: Timestamp) -> Option<Timestamp> {
-        (self.availability(now) == Availability::Claimable).then_some(match self.state {
-            State::Processing { lease_until, .. } => lease_until,
-            _ => self.created_at,
-        })
+        (self.availability(now) == Availability::Claimable)
+            .then(|| self.lease_until().unwrap_or(self.created_at))
+    }
+
+    /// When its first attempt could begin.
+    #[must_use]
+    pub fn started_after(&self) -> Timestamp {
+        self.starts_at.unwrap_or(self.created_at)
+    }
+
+    /// When it continues, while it waits for that.
+    #[must_use]
+    pub fn resumes_at(&self) -> Option<Timestamp> {
+        let is_between_legs = self.attempt > 0 && self.attempts_before_leg() == self.attempt;
+        self.lease_until().filter(|_| is_between_legs)
+    }
+
+    /// The attempts of the legs before the present one.
+    #[must_use]
+    pub fn attempts_before_leg(&self) -> u32 {
+        self.saved_state.as_ref().map_or(0, |saved| saved.attempt)
+    }
+
+    /// The number of the present attempt in its leg, from 1.
+    #[must_use]
+    pub fn leg_attempt(&self) -> u32 {
+        self.attempt - self.attempts_before_leg().min(self.attempt)
     }
 
     #[must_use]
@@ -411,16 +471,125 @@ impl Operation {
             attempts_max: 3,
             created_at: now,
             updated_at: now,
+            starts_at: None,
             deadline_at: now,
             expires_at: now,
             retention_secs: 60,
             started_at: None,
+            attempt_started_at: None,
+            attempts: Vec::new(),
             progress: None,
             last_error: None,
+            saved_state: None,
             arguments: Payload::Inline(Json::empty_object()),
             metadata: Payload::Inline(Json::empty_object()),
             callback: None,
             origin: Origin::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_000);
+    const LATER: Timestamp = Timestamp::from_secs(1_001);
+
+    fn processing(lease_until: Timestamp) -> State {
+        State::Processing {
+            claim_id: ClaimId::from_bytes([1; 16]),
+            lease_until,
+        }
+    }
+
+    fn saved_by(attempt: u32) -> SavedState {
+        SavedState {
+            attempt,
+            value: Payload::External,
+        }
+    }
+
+    #[test]
+    fn a_worker_may_act_once_the_start_the_lease_or_the_wait_has_passed() {
+        let busy = Availability::Busy { until: LATER };
+        for (state, starts_at, attempt, deadline_at, expected) in [
+            (State::Pending, None, 0, LATER, Availability::Claimable),
+            (State::Pending, Some(NOW), 0, LATER, Availability::Claimable),
+            (State::Pending, Some(LATER), 0, LATER, busy),
+            (State::Pending, None, 0, NOW, Availability::Exhausted),
+            // Its start is not a lease that a give-up waits for.
+            (State::Pending, Some(LATER), 0, NOW, Availability::Exhausted),
+            (processing(NOW), None, 1, LATER, Availability::Claimable),
+            (processing(LATER), None, 1, LATER, busy),
+            (processing(LATER), Some(NOW), 1, LATER, busy),
+            (processing(LATER), None, 3, NOW, busy),
+            (processing(NOW), None, 3, LATER, Availability::Exhausted),
+            (processing(NOW), None, 1, NOW, Availability::Exhausted),
+            (
+                State::Cancelled { at: NOW },
+                Some(LATER),
+                0,
+                LATER,
+                Availability::Ended,
+            ),
+        ] {
+            let operation = Operation {
+                state,
+                attempt,
+                starts_at,
+                deadline_at,
+                ..Operation::sample()
+            };
+            assert_eq!(operation.availability(NOW), expected, "{operation:?}");
+        }
+    }
+
+    #[test]
+    fn it_is_claimable_since_its_start_or_the_end_of_its_wait() {
+        let created_at = Operation::sample().created_at;
+        for (state, starts_at, since) in [
+            (State::Pending, None, Some(created_at)),
+            (State::Pending, Some(NOW), Some(NOW)),
+            (State::Pending, Some(LATER), None),
+            (processing(NOW), Some(created_at), Some(NOW)),
+            (processing(LATER), None, None),
+        ] {
+            let operation = Operation {
+                state,
+                starts_at,
+                deadline_at: LATER,
+                ..Operation::sample()
+            };
+            assert_eq!(operation.claimable_since(NOW), since, "{operation:?}");
+        }
+    }
+
+    #[test]
+    fn attempts_count_from_the_continue_in_each_leg() {
+        for (attempt, saved_state, leg_attempt, resumes_at) in [
+            (1, None, 1, None),
+            (3, None, 3, None),
+            (3, Some(saved_by(3)), 0, Some(LATER)),
+            (4, Some(saved_by(3)), 1, None),
+            (6, Some(saved_by(3)), 3, None),
+            // Of a redrive.
+            (2, Some(saved_by(0)), 2, None),
+        ] {
+            let operation = Operation {
+                state: processing(LATER),
+                attempt,
+                saved_state,
+                ..Operation::sample()
+            };
+            assert_eq!(operation.leg_attempt(), leg_attempt, "{operation:?}");
+            assert_eq!(operation.resumes_at(), resumes_at, "{operation:?}");
+        }
+        let redriven = Operation {
+            saved_state: Some(saved_by(0)),
+            starts_at: Some(LATER),
+            ..Operation::sample()
+        };
+        assert_eq!(redriven.resumes_at(), None, "it has not begun");
     }
 }

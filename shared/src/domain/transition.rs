@@ -90,6 +90,9 @@ pub enum Step {
     Fail,
     /// The holder releases the operation, and another attempt follows after a backoff.
     Retry,
+    /// The holder saves a state and releases the operation. The next attempt continues from the
+    /// state, at once or after a wait.
+    Continue,
     /// A worker that does not hold the operation ends it: its attempts are used up, or its deadline
     /// has passed.
     GiveUp,
@@ -98,13 +101,14 @@ pub enum Step {
 }
 
 impl Step {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Create,
         Self::Claim,
         Self::Heartbeat,
         Self::Complete,
         Self::Fail,
         Self::Retry,
+        Self::Continue,
         Self::GiveUp,
         Self::Cancel,
     ];
@@ -116,7 +120,8 @@ impl Step {
 pub enum Verdict {
     /// The step is allowed, and leads to this state.
     To(Status),
-    /// The step is allowed once `lease_until` has passed, and leads to this state.
+    /// The step is allowed once `lease_until` has passed or while it is absent, and leads to this
+    /// state.
     ToAfterLease(Status),
     Refused,
 }
@@ -130,20 +135,20 @@ pub enum Verdict {
 )]
 pub const fn verdict(from: Option<Status>, step: Step) -> Verdict {
     use Status::{Cancelled, Completed, Failed, Pending, Processing};
-    use Step::{Cancel, Claim, Complete, Create, Fail, GiveUp, Heartbeat, Retry};
+    use Step::{Cancel, Claim, Complete, Continue, Create, Fail, GiveUp, Heartbeat, Retry};
     use Verdict::{Refused, To, ToAfterLease};
 
     match (from, step) {
         (None, Create) => To(Pending),
-        (None, Claim | Heartbeat | Complete | Fail | Retry | GiveUp | Cancel) => Refused,
+        (None, Claim | Heartbeat | Complete | Fail | Retry | Continue | GiveUp | Cancel) => Refused,
 
-        (Some(Pending), Claim) => To(Processing),
+        (Some(Pending), Claim) => ToAfterLease(Processing),
         (Some(Pending), GiveUp) => To(Failed),
         (Some(Pending), Cancel) => To(Cancelled),
-        (Some(Pending), Create | Heartbeat | Complete | Fail | Retry) => Refused,
+        (Some(Pending), Create | Heartbeat | Complete | Fail | Retry | Continue) => Refused,
 
         (Some(Processing), Claim) => ToAfterLease(Processing),
-        (Some(Processing), Heartbeat | Retry) => To(Processing),
+        (Some(Processing), Heartbeat | Retry | Continue) => To(Processing),
         (Some(Processing), Complete) => To(Completed),
         (Some(Processing), Fail) => To(Failed),
         (Some(Processing), GiveUp) => ToAfterLease(Failed),
@@ -152,7 +157,7 @@ pub const fn verdict(from: Option<Status>, step: Step) -> Verdict {
 
         (
             Some(Completed | Failed | Cancelled),
-            Create | Claim | Heartbeat | Complete | Fail | Retry | GiveUp | Cancel,
+            Create | Claim | Heartbeat | Complete | Fail | Retry | Continue | GiveUp | Cancel,
         ) => Refused,
     }
 }
@@ -191,17 +196,17 @@ mod tests {
             .flat_map(|from| Step::ALL.map(|step| (from, step)))
     }
 
-    /// The table again, as text. `*`: once `lease_until` has passed.
+    /// The table again, as text. `*`: once `lease_until` has passed, or while it is absent.
     #[test]
     fn the_table_is_this_one() {
         let expected = "
-                   create  claim       heartbeat  complete  fail   retry      give-up cancel
-        absent     pending -           -          -         -      -          -       -
-        pending    -       processing  -          -         -      -          failed  cancelled
-        processing -       processing* processing completed failed processing failed* cancelled
-        completed  -       -           -          -         -      -          -       -
-        failed     -       -           -          -         -      -          -       -
-        cancelled  -       -           -          -         -      -          -       -
+           create  claim       heartbeat  complete  fail   retry      continue   give-up cancel
+absent     pending -           -          -         -      -          -          -       -
+pending    -       processing* -          -         -      -          -          failed  cancelled
+processing -       processing* processing completed failed processing processing failed* cancelled
+completed  -       -           -          -         -      -          -          -       -
+failed     -       -           -          -         -      -          -          -       -
+cancelled  -       -           -          -         -      -          -          -       -
         ";
         let mut pairs = every_pair();
         for line in expected.trim().lines().skip(1) {

@@ -44,6 +44,10 @@ pub struct Dispatch {
     pub function: String,
     /// Resolved, never a range.
     pub function_version: String,
+    /// Whether the operation was not claimable when this was sent: it had to wait, or another
+    /// attempt had just ended. Its receiver reads the record before it claims, since a read costs
+    /// a fifth of a claim that is refused.
+    pub read_first: bool,
     /// The owner's. An attribute of the message, not part of the body.
     pub group: Option<MessageGroup>,
 }
@@ -72,6 +76,9 @@ struct DispatchBody {
     create_id: String,
     function: String,
     function_version: String,
+    /// An older release ignores it and claims at once.
+    #[serde(default, skip_serializing_if = "is_false")]
+    read_first: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -94,6 +101,14 @@ const fn is_zero(count: &u32) -> bool {
     *count == 0
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+const fn is_false(switch: &bool) -> bool {
+    !*switch
+}
+
 #[derive(Deserialize)]
 struct FormatOnly {
     format: u32,
@@ -113,7 +128,7 @@ fn parsed<T: FromStr>(id: &str) -> Result<T, MessageError> {
 }
 
 impl Dispatch {
-    /// The message for an operation that has not ended.
+    /// The message for an operation that may be claimable.
     #[must_use]
     pub fn of(operation: &Operation) -> Self {
         Self {
@@ -121,6 +136,7 @@ impl Dispatch {
             create_id: operation.create_id.clone(),
             function: operation.function.clone(),
             function_version: operation.function_version.clone(),
+            read_first: false,
             group: Some(MessageGroup::of_owner(&operation.owner)),
         }
     }
@@ -137,6 +153,7 @@ impl Dispatch {
             create_id: parsed(&body.create_id)?,
             function: body.function,
             function_version: body.function_version,
+            read_first: body.read_first,
             group,
         })
     }
@@ -150,6 +167,7 @@ impl Message for Dispatch {
             create_id: self.create_id.as_str().to_owned(),
             function: self.function.clone(),
             function_version: self.function_version.clone(),
+            read_first: self.read_first,
         })
     }
 
@@ -226,6 +244,7 @@ mod tests {
             create_id: create_id.clone(),
             function: "csv.summarize".into(),
             function_version: "1.0.0".into(),
+            read_first: true,
             group: Some(MessageGroup::from_received("g".into())),
         };
         let group = dispatch.group.clone();
@@ -238,6 +257,24 @@ mod tests {
             group: None,
         };
         assert_eq!(WakeUp::parse(&wake_up.to_body(), None), Ok(wake_up));
+    }
+
+    #[test]
+    fn a_dispatch_message_has_this_wire_form() {
+        let (operation_id, create_id) = ids();
+        let mut dispatch = Dispatch {
+            operation_id,
+            create_id,
+            function: "f".into(),
+            function_version: "1.0.0".into(),
+            read_first: false,
+            group: None,
+        };
+        let body = r#"{"format":1,"operation_id":"op_070707070707070707070707","create_id":"CQkJCQkJCQkJCQkJCQkJCQ","function":"f","function_version":"1.0.0"}"#;
+        assert_eq!(dispatch.to_body(), body);
+        dispatch.read_first = true;
+        let body = body.replace('}', r#","read_first":true}"#);
+        assert_eq!(dispatch.to_body(), body);
     }
 
     #[test]

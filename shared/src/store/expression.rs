@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use super::item::{self, name, number, text, time};
 use crate::domain::callback::CallbackStatus;
 use crate::domain::id::CreateId;
-use crate::domain::limits::{FORMAT, FORMAT_READ, PRECONDITION_VERSIONS_MAX};
+use crate::domain::limits::{FORMAT_READ, PRECONDITION_VERSIONS_MAX};
 use crate::domain::precondition::{Preconditions, Version, Versions};
 use crate::domain::time::Timestamp;
 use crate::domain::transition::{self, Status, Step};
@@ -126,11 +126,18 @@ impl Expression {
                 if !after_lease {
                     return is_from;
                 }
-                // A lease or a backoff: in both cases `lease_until` alone says when another worker
-                // may act.
+                // A lease, a backoff, a wait or a start: `lease_until` alone says when a worker may
+                // act.
                 let lease_until = this.name(name::LEASE_UNTIL);
                 let now = this.value("now", time(now));
-                format!("({is_from} AND {lease_until} <= {now})")
+                let has_passed = format!("{lease_until} <= {now}");
+                match from {
+                    // Absent unless the operation starts later.
+                    Status::Pending => format!(
+                        "({is_from} AND (attribute_not_exists({lease_until}) OR {has_passed}))"
+                    ),
+                    _ => format!("({is_from} AND {has_passed})"),
+                }
             })
             .collect();
         this.conditions.push(any_of(sources));
@@ -211,13 +218,6 @@ impl Expression {
     pub(super) fn require_present(&mut self, attribute: &str) {
         let name = self.name(attribute);
         self.conditions.push(format!("attribute_exists({name})"));
-    }
-
-    /// This release may run the work of a record in this format. See [`FORMAT_READ`].
-    pub(super) fn require_claimable_format(&mut self) {
-        let format = self.name(name::FORMAT);
-        let claimable = self.value("claimable", number(FORMAT));
-        self.conditions.push(format!("{format} <= {claimable}"));
     }
 
     /// Attempts are left, and the deadline has not passed.
@@ -396,7 +396,9 @@ mod tests {
         for (step, states) in [
             (
                 Step::Claim,
-                "(#status = :pending OR (#status = :processing AND #lease_until <= :now))",
+                "((#status = :pending AND \
+                 (attribute_not_exists(#lease_until) OR #lease_until <= :now)) \
+                 OR (#status = :processing AND #lease_until <= :now))",
             ),
             (
                 Step::GiveUp,
@@ -410,6 +412,7 @@ mod tests {
             (Step::Complete, "#status = :processing"),
             (Step::Fail, "#status = :processing"),
             (Step::Retry, "#status = :processing"),
+            (Step::Continue, "#status = :processing"),
         ] {
             assert_eq!(
                 condition(step),

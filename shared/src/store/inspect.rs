@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::item::{self, Item, name, number_of};
-use super::payload::{decode_text, result_key, submitted_key};
+use super::payload::{decode_text, result_key, state_key, submitted_key};
 use super::{Store, StoreError};
 use crate::domain::callback_url::redacted;
 use crate::domain::id::OperationId;
@@ -23,7 +23,8 @@ pub struct Inspected {
     /// The operation's record. `None` when only payload items exist: their submit crashed before it
     /// created the record, or DynamoDB deleted the record first.
     pub head: Option<InspectedHead>,
-    /// The payload items with arguments, metadata and results, of any incarnation and attempt.
+    /// The payload items with arguments, metadata, states and results, of any incarnation and
+    /// attempt.
     pub payloads: Vec<PayloadItem>,
 }
 
@@ -117,6 +118,13 @@ impl Inspected {
             return None;
         };
         self.find(result, &result_key(&operation.create_id, operation.attempt))
+    }
+
+    /// The state from which it continues; `None` when it has none, or the state is lost.
+    #[must_use]
+    pub fn saved_state<'a>(&'a self, operation: &'a Operation) -> Option<&'a Json> {
+        let saved = operation.saved_state.as_ref()?;
+        self.find(&saved.value, &state_key(&operation.create_id, saved))
     }
 
     fn find<'a>(&'a self, payload: &'a Payload, key: &str) -> Option<&'a Json> {

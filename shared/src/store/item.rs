@@ -8,11 +8,11 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 
-pub(super) use self::decode::{expires_at, operation, position, require_claimable_format};
-pub(super) use self::stored::{callback_attempts, errors, last_error};
+pub(super) use self::decode::{expires_at, operation, position};
+pub(super) use self::stored::{attempts, callback_attempts, errors, last_error};
 use crate::domain::callback::CallbackEvent;
 use crate::domain::id::OperationId;
-use crate::domain::limits::{FORMAT, GONE_RETENTION};
+use crate::domain::limits::{FORMAT, FORMAT_LONG_WORK, GONE_RETENTION};
 use crate::domain::operation::Operation;
 use crate::domain::time::Timestamp;
 
@@ -39,7 +39,14 @@ pub(super) mod name {
     pub(in crate::store) const CREATED_AT: &str = "created_at";
     pub(in crate::store) const UPDATED_AT: &str = "updated_at";
     pub(in crate::store) const DEADLINE_AT: &str = "deadline_at";
+    /// Until then no worker claims it (format 2). Until its first attempt, `lease_until` is the
+    /// same.
+    pub(in crate::store) const STARTS_AT: &str = "starts_at";
     pub(in crate::store) const STARTED_AT: &str = "started_at";
+    /// When the attempt began whose outcome is not on record yet.
+    pub(in crate::store) const ATTEMPT_STARTED_AT: &str = "attempt_started_at";
+    /// The attempts on record.
+    pub(in crate::store) const ATTEMPTS: &str = "attempts";
     pub(in crate::store) const ENDED_AT: &str = "ended_at";
     pub(in crate::store) const LEASE_UNTIL: &str = "lease_until";
     pub(in crate::store) const RETENTION_SECS: &str = "retention_secs";
@@ -113,12 +120,22 @@ pub(super) fn key(id: &OperationId, sk: &str) -> Item {
     ])
 }
 
+/// The size of an item without these attributes: see [`size_bytes`].
+pub(super) fn size_bytes_without(item: &Item, attributes: &[&str]) -> usize {
+    item.iter()
+        .filter(|(name, _)| !attributes.contains(&name.as_str()))
+        .map(attribute_bytes)
+        .sum()
+}
+
 /// The size of an item that DynamoDB bills, in bytes of its names and values (Amazon DynamoDB
 /// Developer Guide, "DynamoDB item sizes and formats").
 pub(super) fn size_bytes(item: &Item) -> usize {
-    item.iter()
-        .map(|(name, value)| name.len() + value_bytes(value))
-        .sum()
+    item.iter().map(attribute_bytes).sum()
+}
+
+fn attribute_bytes((name, value): (&String, &AttributeValue)) -> usize {
+    name.len() + value_bytes(value)
 }
 
 /// The size of a value that DynamoDB bills, in bytes.
@@ -173,7 +190,10 @@ pub(super) fn is_shown(attribute: &str) -> bool {
         name::CREATED_AT,
         name::UPDATED_AT,
         name::DEADLINE_AT,
+        name::STARTS_AT,
         name::STARTED_AT,
+        name::ATTEMPT_STARTED_AT,
+        name::ATTEMPTS,
         name::ENDED_AT,
         name::LEASE_UNTIL,
         name::RETENTION_SECS,
@@ -181,6 +201,7 @@ pub(super) fn is_shown(attribute: &str) -> bool {
         name::PROGRESS_AT,
         name::ERRORS,
         name::LAST_ERROR,
+        name::STATE_ATTEMPT,
         name::CALLBACK_EVENTS,
         name::CALLBACK_STATUS,
         name::CALLBACK_ATTEMPTS_MADE,
@@ -200,7 +221,13 @@ pub(super) fn is_shown(attribute: &str) -> bool {
 pub(super) fn new_head(operation: &Operation) -> Item {
     let mut head = head_key(&operation.id);
     let mut put = |name: &str, value| head.insert(name.to_owned(), value);
-    put(name::FORMAT, number(FORMAT));
+    let is_long_work = operation.starts_at.is_some() || operation.saved_state.is_some();
+    let format = if is_long_work {
+        FORMAT_LONG_WORK
+    } else {
+        FORMAT
+    };
+    put(name::FORMAT, number(format));
     put(name::STATUS, text(operation.status().as_str()));
     put(name::LOCK_VERSION, number(operation.lock_version));
     put(name::CREATE_ID, text(operation.create_id.as_str()));
@@ -214,6 +241,13 @@ pub(super) fn new_head(operation: &Operation) -> Item {
     put(name::DEADLINE_AT, time(operation.deadline_at));
     put(name::DELETE_AT, delete_at(operation.expires_at));
     put(name::RETENTION_SECS, number(operation.retention_secs));
+    if let Some(starts_at) = operation.starts_at {
+        put(name::STARTS_AT, time(starts_at));
+        put(name::LEASE_UNTIL, time(starts_at));
+    }
+    if let Some(saved) = &operation.saved_state {
+        put(name::STATE_ATTEMPT, number(saved.attempt));
+    }
     if let Some(hash) = operation.request_hash {
         put(name::REQUEST_HASH, AttributeValue::B(Blob::new(hash)));
     }

@@ -37,8 +37,8 @@ pub enum Lookup {
 pub struct Held {
     pub(super) operation: Operation,
     pub(super) claim_id: ClaimId,
-    /// The head's size when it was claimed: it determines how much room a result has.
-    pub(super) head_bytes: usize,
+    /// The head as it was claimed: it determines how much room a payload has.
+    pub(super) head: Item,
 }
 
 impl Held {
@@ -59,7 +59,7 @@ pub enum ClaimOutcome {
     ExpiredWithCallback,
     /// Message and record are of different incarnations. A worker never touches such a record.
     OtherIncarnation,
-    /// Another worker holds it, or it is in backoff.
+    /// Another worker holds it, or it is in backoff, waits to continue or has not started.
     Busy {
         until: Timestamp,
     },
@@ -221,19 +221,16 @@ pub(super) fn of_refused_claim(
         return Ok(ClaimOutcome::Held(Box::new(Held {
             operation,
             claim_id,
-            head_bytes: item::size_bytes(head),
+            head: head.clone(),
         })));
     }
     Ok(match operation.availability(now) {
         Availability::Busy { until } => ClaimOutcome::Busy { until },
-        // A claimable record refuses no claim, unless this release may not run its work. Should
-        // another do so, `give_up_errors` has nothing for it, and the worker returns the message
-        // for a second.
-        Availability::Claimable => {
-            item::require_claimable_format(old.expect("an operation was read from the head"))?;
+        // A claimable record refuses no claim. Should one do so, `give_up_errors` has nothing for
+        // it, and the worker returns the message for a second.
+        Availability::Claimable | Availability::Exhausted => {
             ClaimOutcome::Exhausted(Box::new(operation))
         }
-        Availability::Exhausted => ClaimOutcome::Exhausted(Box::new(operation)),
         Availability::Ended => ClaimOutcome::Ended(Box::new(operation)),
     })
 }

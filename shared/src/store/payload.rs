@@ -1,9 +1,9 @@
-//! Arguments, metadata and results: inline in the head while it stays within one billed unit, in
-//! payload items otherwise.
+//! Arguments, metadata, states and results: inline in the head while it stays within one billed
+//! unit, in payload items otherwise.
 //!
 //! A payload item is written before the head names it, so the head is the commit point. It is never
-//! overwritten: its key holds the incarnation and, for a result, the attempt. DynamoDB's TTL
-//! deletes an item that no head came to name.
+//! overwritten: its key holds the incarnation and, for a state or a result, the attempt. DynamoDB's
+//! TTL deletes an item that no head names, or names any more.
 //!
 //! In the head, an absent attribute is the empty object, NULL means an external payload, a
 //! string is JSON text, and a binary is the same text deflated.
@@ -25,10 +25,10 @@ use super::{Store, StoreError};
 use crate::domain::id::CreateId;
 use crate::domain::json::Json;
 use crate::domain::limits::{
-    ARGUMENTS_BYTES_MAX, FORMAT, GONE_RETENTION, HEAD_BYTES_MAX, HEAD_END_BYTES, HEAD_GROWTH_BYTES,
-    PAYLOAD_MARGIN, RESULT_MARGIN,
+    ARGUMENTS_BYTES_MAX, FORMAT, GONE_RETENTION, HEAD_ATTEMPT_BYTES, HEAD_BYTES_MAX,
+    HEAD_END_BYTES, HEAD_GROWTH_BYTES, PAYLOAD_MARGIN, RESULT_MARGIN,
 };
-use crate::domain::operation::{Operation, Payload};
+use crate::domain::operation::{Operation, Payload, SavedState};
 use crate::domain::time::Timestamp;
 use crate::telemetry::chain;
 
@@ -55,14 +55,20 @@ impl Draft {
         let room = |head: &Item| {
             (HEAD_BYTES_MAX - HEAD_GROWTH_BYTES).saturating_sub(item::size_bytes(head))
         };
-        for (name, payload) in [
+        let submitted = [
             (name::METADATA, &operation.metadata),
             (name::ARGUMENTS, &operation.arguments),
-        ] {
-            let Some(json) = payload.json().filter(|json| !json.is_empty_object()) else {
-                continue;
-            };
-            let sk = submitted_key(name, &operation.create_id);
+        ];
+        // An absent attribute is the empty object.
+        let submitted = submitted.into_iter().filter_map(|(name, payload)| {
+            let json = payload.json().filter(|json| !json.is_empty_object())?;
+            Some((name, json, submitted_key(name, &operation.create_id)))
+        });
+        let saved = operation.saved_state.iter().filter_map(|saved| {
+            let sk = state_key(&operation.create_id, saved);
+            Some((name::STATE, saved.value.json()?, sk))
+        });
+        for (name, json, sk) in submitted.chain(saved) {
             let (inline, external) = lay_out(json, name, room(&head), |body| {
                 payload_item(operation, &sk, body, submitted_expiry(operation))
             });
@@ -109,14 +115,12 @@ impl Store {
         futures_util::future::join_all(deletes).await;
     }
 
-    /// Deletes the result item of an attempt whose operation is gone: one request. DynamoDB's TTL
-    /// deletes it if this call could not.
-    pub(super) async fn delete_result(&self, held: &Held) {
-        let operation = &held.operation;
-        let sk = result_key(&operation.create_id, operation.attempt);
-        if let Err(error) = self.delete(item::key(&operation.id, &sk)).await {
+    /// Deletes the item that a holder wrote before an outcome which was refused because the
+    /// operation is gone: one request. DynamoDB's TTL deletes it if this call could not.
+    pub(super) async fn delete_unnamed(&self, held: &Held, sk: &str) {
+        if let Err(error) = self.delete(item::key(&held.operation.id, sk)).await {
             tracing::warn!(
-                "result item not deleted; DynamoDB's TTL deletes it: {}",
+                "payload item not deleted; DynamoDB's TTL deletes it: {}",
                 chain(&error)
             );
         }
@@ -154,20 +158,62 @@ impl Store {
     }
 }
 
-/// Returns the attribute for a result in the head, and the item that must be written first when the
-/// result does not fit there.
-pub(super) fn lay_out_result(
-    held: &Held,
-    result: &Json,
-    now: Timestamp,
-) -> (AttributeValue, Option<Item>) {
+/// The attributes of a claimed head that an outcome removes, or that may only take what room it
+/// leaves.
+const REPLACED: [&str; 4] = [
+    name::ATTEMPT_STARTED_AT,
+    name::ATTEMPTS,
+    name::STATE,
+    name::STATE_ATTEMPT,
+];
+
+/// A payload that a holder writes with its outcome.
+pub(super) struct LaidOut {
+    /// Its attribute in the head.
+    pub(super) attribute: AttributeValue,
+    /// The item that must be written first when the payload does not fit the head.
+    pub(super) payload_item: Option<Item>,
+    /// The sort key that such an item has.
+    pub(super) sk: String,
+    /// What the outcome leaves in the head besides the history, in bytes.
+    pub(super) head_bytes: usize,
+}
+
+pub(super) fn lay_out_result(held: &Held, result: &Json, now: Timestamp) -> LaidOut {
     let operation = &held.operation;
-    let room = HEAD_BYTES_MAX.saturating_sub(held.head_bytes + HEAD_END_BYTES);
     let expires_at = now + Duration::from_secs(u64::from(operation.retention_secs));
-    lay_out(result, name::RESULT, room, |body| {
-        let sk = result_key(&operation.create_id, operation.attempt);
+    let sk = result_key(&operation.create_id, operation.attempt);
+    let head_bytes = item::size_bytes_without(&held.head, &REPLACED) + HEAD_END_BYTES;
+    let room = HEAD_BYTES_MAX.saturating_sub(head_bytes);
+    let (attribute, payload_item) = lay_out(result, name::RESULT, room, |body| {
         payload_item(operation, &sk, body, payload_expiry(expires_at))
-    })
+    });
+    LaidOut {
+        head_bytes: head_bytes + name::RESULT.len() + item::value_bytes(&attribute),
+        attribute,
+        payload_item,
+        sk,
+    }
+}
+
+pub(super) fn lay_out_state(held: &Held, state: &Json) -> LaidOut {
+    let operation = &held.operation;
+    let sk = attempt_key(name::STATE, &operation.create_id, operation.attempt);
+    let attempt_bytes = item::value_bytes(&item::number(operation.attempt));
+    let head_bytes = item::size_bytes_without(&held.head, &REPLACED)
+        + name::STATE_ATTEMPT.len()
+        + attempt_bytes
+        + HEAD_END_BYTES;
+    let room = HEAD_BYTES_MAX.saturating_sub(head_bytes + HEAD_ATTEMPT_BYTES);
+    let (attribute, payload_item) = lay_out(state, name::STATE, room, |body| {
+        payload_item(operation, &sk, body, submitted_expiry(operation))
+    });
+    LaidOut {
+        head_bytes: head_bytes + name::STATE.len() + item::value_bytes(&attribute),
+        attribute,
+        payload_item,
+        sk,
+    }
 }
 
 /// Reads an attribute that [`lay_out`] made; `None` when it is malformed.
@@ -203,7 +249,17 @@ pub(super) fn submitted_key(name: &str, create_id: &CreateId) -> String {
 
 /// The sort key of an item with a result.
 pub(super) fn result_key(create_id: &CreateId, attempt: u32) -> String {
-    format!("{}#{}#{attempt}", name::RESULT, create_id.as_str())
+    attempt_key(name::RESULT, create_id, attempt)
+}
+
+/// The sort key of an item with a state. The attempt is the one that saved it: attempts that were
+/// lost since have saved none.
+pub(super) fn state_key(create_id: &CreateId, saved: &SavedState) -> String {
+    attempt_key(name::STATE, create_id, saved.attempt)
+}
+
+fn attempt_key(name: &str, create_id: &CreateId, attempt: u32) -> String {
+    format!("{name}#{}#{attempt}", create_id.as_str())
 }
 
 fn lay_out(
@@ -220,7 +276,7 @@ fn lay_out(
     }
 }
 
-/// When arguments and metadata expire. The retention counts from the operation's end, which is its
+/// When arguments, metadata and states expire. The retention counts from the operation's end, which is its
 /// deadline at the latest, unless no worker was running.
 pub(super) fn submitted_expiry(operation: &Operation) -> Timestamp {
     let retention = Duration::from_secs(u64::from(operation.retention_secs));

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use super::expression::Expression;
 use super::item::{self, Item, name, text};
 use super::outcome::{self, Lookup};
-use super::payload::{result_key, submitted_expiry, submitted_key};
+use super::payload::{result_key, state_key, submitted_expiry, submitted_key};
 use super::{Store, StoreError};
 use crate::domain::id::{CreateId, OperationId};
 use crate::domain::json::Json;
@@ -100,6 +100,23 @@ impl Store {
         let sk = submitted_key(name::ARGUMENTS, &operation.create_id);
         self.payload(operation, &operation.arguments, name::ARGUMENTS, &sk)
             .await
+    }
+
+    /// The state from which an operation continues: one more read when it is external. `None` when
+    /// it begins at the start.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be reached, or the state is missing. It never counts as none: the work
+    /// would begin again.
+    pub async fn saved_state(&self, operation: &Operation) -> Result<Option<Json>, StoreError> {
+        let Some(saved) = &operation.saved_state else {
+            return Ok(None);
+        };
+        let sk = state_key(&operation.create_id, saved);
+        self.payload(operation, &saved.value, name::STATE, &sk)
+            .await
+            .map(Some)
     }
 
     /// The metadata and the result of an operation: one more read for each that is external. `None`

@@ -10,11 +10,14 @@ use super::outcome::{
     self, CancelOutcome, ClaimOutcome, CreateOutcome, FinishOutcome, GiveUpOutcome, Held,
     RenewOutcome,
 };
-use super::payload::{self, Draft, submitted_expiry};
+use super::payload::{self, Draft, LaidOut, submitted_expiry};
 use super::write::UpdateOutcome;
-use super::{Store, StoreError};
+use super::{Store, StoreError, history};
+use crate::domain::attempt::Continuation;
+use crate::domain::history::AttemptEnd;
 use crate::domain::id::{ClaimId, CreateId, OperationId};
 use crate::domain::json::Json;
+use crate::domain::limits::FORMAT_LONG_WORK;
 use crate::domain::operation::{Operation, OperationError, Owner, Progress};
 use crate::domain::precondition::Preconditions;
 use crate::domain::time::Timestamp;
@@ -60,22 +63,19 @@ impl Store {
         now: Timestamp,
     ) -> Result<ClaimOutcome, StoreError> {
         let mut write = Expression::transition(Step::Claim, now);
-        write.require_claimable_format();
         write.require(name::CREATE_ID, text(create_id.as_str()));
         write.require_attempts_and_time(now);
         write.increment(name::ATTEMPT);
         write.set(name::CLAIM_ID, text(claim_id.as_str()));
         write.set(name::LEASE_UNTIL, time(now + lease));
         write.set_once(name::STARTED_AT, time(now));
+        write.set(name::ATTEMPT_STARTED_AT, time(now));
         match self.update(item::head_key(id), write).await? {
-            UpdateOutcome::Applied(head) => {
-                let (operation, head_bytes) = (item::operation(&head)?, item::size_bytes(&head));
-                Ok(ClaimOutcome::Held(Box::new(Held {
-                    operation,
-                    claim_id,
-                    head_bytes,
-                })))
-            }
+            UpdateOutcome::Applied(head) => Ok(ClaimOutcome::Held(Box::new(Held {
+                operation: item::operation(&head)?,
+                claim_id,
+                head,
+            }))),
             UpdateOutcome::Refused(old) => {
                 outcome::of_refused_claim(old.as_ref(), create_id, claim_id, now)
             }
@@ -131,41 +131,18 @@ impl Store {
         result: &Json,
         now: Timestamp,
     ) -> Result<FinishOutcome, StoreError> {
-        let (attribute, payload_item) = payload::lay_out_result(held, result, now);
-        let is_external = payload_item.is_some();
-        if let Some(payload_item) = payload_item {
-            // A crash after this write leaves an item that no head names; DynamoDB's TTL deletes
-            // it.
-            self.write_payload(payload_item).await?;
-        }
+        let laid_out = payload::lay_out_result(held, result, now);
         let mut write = Expression::transition(Step::Complete, now);
         fence(&mut write, held);
-        write.set(name::RESULT, attribute);
+        write.set(name::RESULT, laid_out.attribute.clone());
         write.set(name::PROGRESS, number(1));
         write.set(name::PROGRESS_AT, time(now));
-        let head_key = item::head_key(&held.operation.id);
-        let old = match self.update(head_key, write).await? {
-            UpdateOutcome::Applied(completed) => {
-                return Ok(FinishOutcome::Written(Box::new(item::operation(
-                    &completed,
-                )?)));
-            }
-            UpdateOutcome::Refused(old) => outcome::visible(old.as_ref(), now)?,
-        };
-        let is_gone = old
-            .as_ref()
-            .is_none_or(|old| old.create_id != held.operation.create_id);
-        if is_gone && is_external {
-            // Its owner erased it, or it has expired: no later erase will find the item. After any
-            // other refusal the item stays, since the head may name it: this write may have been
-            // applied and its response lost.
-            self.delete_result(held).await;
-        }
-        Ok(outcome::of_refused_finish(
-            old,
-            held,
-            target(Step::Complete),
-        ))
+        write.remove(name::STATE);
+        write.remove(name::STATE_ATTEMPT);
+        let bytes = laid_out.head_bytes;
+        history::record(&mut write, held, AttemptEnd::Completed, None, bytes, now);
+        self.finish_with(held, Step::Complete, laid_out, write, now)
+            .await
     }
 
     /// Records the holder's errors and ends the operation: one write.
@@ -181,7 +158,11 @@ impl Store {
     ) -> Result<FinishOutcome, StoreError> {
         let mut write = Expression::transition(Step::Fail, now);
         fence(&mut write, held);
-        write.set(name::ERRORS, item::errors(errors));
+        let errors_text = item::errors(errors);
+        let bytes = history::head_bytes(held, name::ERRORS, &errors_text);
+        write.set(name::ERRORS, errors_text);
+        let code = held.operation.own_code(errors);
+        history::record(&mut write, held, AttemptEnd::Failed, code, bytes, now);
         self.finish(held, Step::Fail, write, now).await
     }
 
@@ -202,11 +183,41 @@ impl Store {
         let mut write = Expression::transition(Step::Retry, now);
         fence(&mut write, held);
         write.set(name::LEASE_UNTIL, time(next_attempt_at));
-        write.set(
-            name::LAST_ERROR,
-            item::last_error(held.operation.attempt, error),
-        );
+        let last_error = item::last_error(held.operation.attempt, error);
+        let bytes = history::head_bytes(held, name::LAST_ERROR, &last_error);
+        write.set(name::LAST_ERROR, last_error);
+        let code = Some(error.code.as_str());
+        history::record(&mut write, held, AttemptEnd::Retried, code, bytes, now);
         self.finish(held, Step::Retry, write, now).await
+    }
+
+    /// Saves a state and releases an operation, which continues from the state: one write. A state
+    /// that does not fit the head takes one write more before it, as in [`Store::complete`]. The
+    /// claim's token stays in the record, as in [`Store::retry`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::complete`].
+    pub async fn continue_from(
+        &self,
+        held: &Held,
+        continuation: &Continuation,
+        now: Timestamp,
+    ) -> Result<FinishOutcome, StoreError> {
+        let laid_out = payload::lay_out_state(held, &continuation.state);
+        let mut write = Expression::transition(Step::Continue, now);
+        fence(&mut write, held);
+        // A release that knows no states would begin the work again.
+        write.set(name::FORMAT, number(FORMAT_LONG_WORK));
+        write.set(name::STATE, laid_out.attribute.clone());
+        write.set(name::STATE_ATTEMPT, number(held.operation.attempt));
+        write.set(name::ATTEMPTS_MAX, number(continuation.attempts_max));
+        write.set(name::LEASE_UNTIL, time(continuation.resumes_at));
+        write.remove(name::LAST_ERROR);
+        let bytes = laid_out.head_bytes;
+        history::record(&mut write, held, AttemptEnd::Continued, None, bytes, now);
+        self.finish_with(held, Step::Continue, laid_out, write, now)
+            .await
     }
 
     /// Ends an operation that no worker holds: one write, and one before it for metadata that would
@@ -307,6 +318,43 @@ impl Store {
             status if status.is_terminal() => CancelOutcome::Ended(Box::new(operation)),
             _ => CancelOutcome::PreconditionFailed,
         })
+    }
+
+    /// As [`Store::finish`], after the item of a payload that does not fit the head.
+    async fn finish_with(
+        &self,
+        held: &Held,
+        step: Step,
+        laid_out: LaidOut,
+        write: Expression,
+        now: Timestamp,
+    ) -> Result<FinishOutcome, StoreError> {
+        let LaidOut {
+            payload_item, sk, ..
+        } = laid_out;
+        let is_external = payload_item.is_some();
+        if let Some(payload_item) = payload_item {
+            // A crash after this write leaves an item that no head names; DynamoDB's TTL deletes
+            // it.
+            self.write_payload(payload_item).await?;
+        }
+        let head_key = item::head_key(&held.operation.id);
+        let old = match self.update(head_key, write).await? {
+            UpdateOutcome::Applied(written) => {
+                return Ok(FinishOutcome::Written(Box::new(item::operation(&written)?)));
+            }
+            UpdateOutcome::Refused(old) => outcome::visible(old.as_ref(), now)?,
+        };
+        let is_gone = old
+            .as_ref()
+            .is_none_or(|old| old.create_id != held.operation.create_id);
+        if is_gone && is_external {
+            // Its owner erased it, or it has expired: no later erase will find the item. After any
+            // other refusal the item stays, since the head may name it: this write may have been
+            // applied and its response lost.
+            self.delete_unnamed(held, &sk).await;
+        }
+        Ok(outcome::of_refused_finish(old, held, target(step)))
     }
 
     async fn finish(

@@ -109,7 +109,7 @@ fn callers_limits() -> Vec<(&'static str, String)> {
 
 /// What the work and its messages are held to.
 fn works_limits() -> Vec<(&'static str, String)> {
-    let attempt_secs = u64::from(limits::WORKER_TIMEOUT_SECS) - limits::INVOCATION_MARGIN.as_secs();
+    let attempt_secs = limits::attempt_secs_max(limits::WORKER_TIMEOUT_SECS_DEFAULT);
     vec![
         (
             "progress message",
@@ -131,7 +131,33 @@ fn works_limits() -> Vec<(&'static str, String)> {
             ]
             .join(", "),
         ),
-        ("one attempt", time(attempt_secs)),
+        (
+            "one attempt",
+            format!(
+                "{}: {} less than `WORKER_TIMEOUT_SECONDS`",
+                time(attempt_secs.into()),
+                time(limits::INVOCATION_MARGIN.as_secs())
+            ),
+        ),
+        (
+            "state to continue from",
+            format!(
+                "{} of compact JSON; beyond it the operation fails",
+                bytes(limits::STATE_BYTES_MAX)
+            ),
+        ),
+        (
+            "attempts after which an operation cannot continue",
+            limits::CLAIMS_MAX.to_string(),
+        ),
+        (
+            "attempts in the history",
+            format!(
+                "{}, with codes of at most {}",
+                limits::ATTEMPTS_KEPT_MAX,
+                chars(limits::ATTEMPT_CODE_CHARS_MAX)
+            ),
+        ),
         (
             "end of work after it is aborted",
             format!(
@@ -145,7 +171,10 @@ fn works_limits() -> Vec<(&'static str, String)> {
         ),
         (
             "wait of a message whose worker died before it claimed",
-            time(limits::DISPATCH_VISIBILITY_SECS.into()),
+            format!(
+                "{} (`WORKER_TIMEOUT_SECONDS`)",
+                time(limits::WORKER_TIMEOUT_SECS_DEFAULT.into())
+            ),
         ),
         (
             "wait of a message whose callback sender died",

@@ -14,7 +14,7 @@ use shared::store::{
 
 use tests::wire::Fault;
 
-use super::{Fixture, LEASE, NOW, due, json, owner, secs};
+use super::{Fixture, LEASE, NOW, continuation, due, json, owner, secs};
 
 fn error() -> OperationError {
     OperationError::of(FailureCode::InternalError, "failed")
@@ -60,6 +60,11 @@ async fn a_lost_response_is_not_a_lost_race() {
     assert_eq!(fixture.get(&operation.id).await.lock_version, 5);
 
     let held = fixture.held().await;
+    lose();
+    let continuation = continuation(&held, "7", NOW);
+    let continued = store.continue_from(&held, &continuation, NOW).await;
+    assert!(matches!(continued.unwrap(), FinishOutcome::Written(_)));
+    let held = fixture.hold(held.operation(), NOW).await;
     lose();
     assert!(matches!(
         store.fail(&held, &[error()], NOW).await.unwrap(),

@@ -12,7 +12,7 @@ use shared::store::{
     Held, RenewOutcome,
 };
 
-use super::{Fixture, LEASE, NOW, json, owner, secs};
+use super::{Fixture, LEASE, NOW, continuation, json, owner, secs};
 
 fn error() -> OperationError {
     OperationError::new("MINE", "failed", Some(json(r#"{"n":9007199254740993}"#)))
@@ -490,8 +490,10 @@ async fn the_store_refuses_exactly_what_the_table_refuses() {
             let before = fixture.get(&operation.id).await;
             let applied = take(&fixture, step, &operation, &held).await;
             let expected = match verdict(Some(from), step) {
-                // The leases have not passed, so a step that waits for one is refused.
-                Verdict::ToAfterLease(_) | Verdict::Refused => false,
+                // The leases have not passed, so a step that waits for one is refused. A pending
+                // operation has none.
+                Verdict::ToAfterLease(_) => from == Status::Pending,
+                Verdict::Refused => false,
                 // Only an exhausted operation is given up, and these are not exhausted.
                 Verdict::To(_) => step != Step::GiveUp,
             };
@@ -526,6 +528,11 @@ async fn take(fixture: &Fixture, step: Step, operation: &Operation, held: &Held)
         Step::Complete => changes(fixture, operation, store.complete(held, &json("2"), NOW)).await,
         Step::Fail => changes(fixture, operation, store.fail(held, &[error()], NOW)).await,
         Step::Retry => changes(fixture, operation, store.retry(held, &error(), NOW, NOW)).await,
+        Step::Continue => {
+            let continuation = continuation(held, "2", NOW);
+            let continued = store.continue_from(held, &continuation, NOW);
+            changes(fixture, operation, continued).await
+        }
         Step::GiveUp => {
             changes(
                 fixture,

@@ -224,6 +224,74 @@ async fn a_retry_of_a_callback_costs_another_wake_up() {
 }
 
 #[tokio::test]
+async fn a_leg_costs_two_writes_a_read_and_two_message_requests() {
+    let world = World::start().await;
+    let arguments = json!({"legs": 3});
+    let id = submit(
+        &world,
+        json!({"function": "demo.long", "arguments": arguments}),
+    )
+    .await;
+    world.wire.reset();
+    assert!(world.pump(QueueKind::Dispatch).await);
+    let first = [
+        "change visibility: 1 message request",
+        "claim: 1 write",
+        "continue: 1 write",
+        "dispatch: 1 message request",
+    ];
+    assert_eq!(bill(&world, Some(&id)), first);
+    assert!(world.pump(QueueKind::Dispatch).await);
+    let second = bill(&world, Some(&id));
+    assert_eq!(second[0], "read: 1 read");
+    assert_eq!(second[1..], first);
+    assert!(world.pump(QueueKind::Dispatch).await);
+    assert_eq!(
+        bill(&world, Some(&id)),
+        [
+            "read: 1 read",
+            "change visibility: 1 message request",
+            "claim: 1 write",
+            "complete: 1 write"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_day_of_sleep_costs_ninety_six_reads_and_message_requests() {
+    let world = World::start().await;
+    let arguments = json!({"legs": 2, "wait_seconds": 86_400});
+    let id = submit(
+        &world,
+        json!({
+            "function": "demo.long", "arguments": arguments, "deadline_seconds": 2 * 86_400,
+        }),
+    )
+    .await;
+    world.wire.reset();
+    // The first leg sends the first message, and the last one wakes the second leg.
+    assert!(world.pump(QueueKind::Dispatch).await);
+    assert_eq!(
+        bill(&world, Some(&id))[3],
+        "dispatch: 1 message request",
+        "hop 1"
+    );
+    for hop in 2..=96 {
+        world.clock.advance(Duration::from_secs(900));
+        assert!(world.pump(QueueKind::Dispatch).await);
+        assert_eq!(
+            bill(&world, Some(&id)),
+            ["read: 1 read", "dispatch: 1 message request"],
+            "hop {hop}"
+        );
+    }
+    world.clock.advance(Duration::from_secs(900));
+    assert!(world.pump(QueueKind::Dispatch).await);
+    assert_eq!(bill(&world, Some(&id))[0], "read: 1 read");
+    assert_eq!(world.show(&id).await["status"], "completed");
+}
+
+#[tokio::test]
 async fn a_cancel_costs_one_write_and_a_message_if_a_callback_is_due() {
     let world = World::start().await;
     let receiver = Receiver::start().await;

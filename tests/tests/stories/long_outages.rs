@@ -11,6 +11,8 @@ use tests::receiver::Receiver;
 use tests::wire::{Fault, Outage, Service};
 use tests::world::World;
 
+use super::messages::{MINUTE, claim_and_vanish};
+
 /// Longer than a message's ten receives take in either queue.
 const OUTAGE: Duration = Duration::from_secs(4 * 3600);
 
@@ -77,9 +79,9 @@ fn end(operation: &Value) -> (&str, u64, Vec<&str>) {
     )
 }
 
-/// Serves three operations while the item of one is unavailable. Checks that its neighbours
-/// complete meanwhile, and returns how it ends.
-async fn ends_after_an_outage(fault: Fault, deadline_secs: u32) -> Value {
+/// Serves three operations while the item of one is unavailable, which has lost this many attempts
+/// before. Checks that its neighbours complete meanwhile, and returns how it ends.
+async fn ends_after_an_outage(fault: Fault, deadline_secs: u32, lost_attempts: u32) -> Value {
     let world = World::start().await;
     let receivers = [
         Receiver::start().await,
@@ -89,6 +91,10 @@ async fn ends_after_an_outage(fault: Fault, deadline_secs: u32) -> Value {
     let mut ids = Vec::new();
     for receiver in &receivers {
         ids.push(submit(&world, receiver, deadline_secs).await);
+    }
+    for _ in 0..lost_attempts {
+        claim_and_vanish(&world, &ids[1]).await;
+        world.clock.advance(MINUTE);
     }
     let back_at = world.clock.now() + OUTAGE;
     world.wire.set_outages(&[outage_of(&ids[1], fault)]);
@@ -124,21 +130,28 @@ async fn ends_after_an_outage(fault: Fault, deadline_secs: u32) -> Value {
 
 #[tokio::test]
 async fn an_operation_with_attempts_and_time_left_is_completed_after_the_dead_letters() {
-    let ended = ends_after_an_outage(Fault::AlwaysThrottled, 86_400).await;
+    let ended = ends_after_an_outage(Fault::AlwaysThrottled, 86_400, 0).await;
     assert_eq!(end(&ended), ("completed", 1, vec![]));
 }
 
 #[tokio::test]
 async fn an_operation_past_its_deadline_is_given_up_after_the_dead_letters() {
-    let ended = ends_after_an_outage(Fault::AccessDenied, 600).await;
+    let ended = ends_after_an_outage(Fault::AccessDenied, 600, 0).await;
     assert_eq!(end(&ended), ("failed", 0, vec!["DEADLINE_EXCEEDED"]));
 }
 
-/// The claims are applied and their responses are lost, so they use up the attempts.
 #[tokio::test]
-async fn an_operation_whose_claims_lost_their_responses_is_given_up_after_the_dead_letters() {
-    let ended = ends_after_an_outage(Fault::AlwaysLost, 86_400).await;
+async fn an_operation_without_attempts_left_is_given_up_after_the_dead_letters() {
+    let ended = ends_after_an_outage(Fault::AlwaysThrottled, 86_400, 3).await;
     assert_eq!(end(&ended), ("failed", 3, vec!["WORKER_LOST"]));
+}
+
+/// The first claim is applied and its response is lost. Each later receive reads first, and a read
+/// without a response uses up no attempt.
+#[tokio::test]
+async fn an_outage_that_loses_responses_uses_up_one_attempt() {
+    let ended = ends_after_an_outage(Fault::AlwaysLost, 86_400, 0).await;
+    assert_eq!(end(&ended), ("completed", 2, vec![]));
 }
 
 #[tokio::test]

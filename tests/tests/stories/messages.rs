@@ -22,6 +22,7 @@ pub(super) fn message_of(operation: &Operation) -> String {
         create_id: operation.create_id.clone(),
         function: operation.function.clone(),
         function_version: operation.function_version.clone(),
+        read_first: false,
         group: None,
     }
     .to_body()
@@ -42,6 +43,7 @@ pub(super) fn message(operation_id: &str, create_id: CreateId) -> String {
         create_id,
         function: "demo.echo".into(),
         function_version: "1.0.0".into(),
+        read_first: false,
         group: None,
     }
     .to_body()
@@ -306,6 +308,7 @@ async fn send_false(world: &World, id: &str, function: &str) {
         create_id: create_id(world, id).await,
         function: function.to_owned(),
         function_version: "1.0.0".to_owned(),
+        read_first: false,
         group: None,
     };
     let queue = world.queue(QueueKind::Dispatch);

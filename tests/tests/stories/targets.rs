@@ -103,6 +103,68 @@ async fn a_target_gets_owner_and_metadata_only_if_the_file_says_so() {
 }
 
 #[tokio::test]
+async fn a_target_continues_after_a_wait_and_gets_its_state() {
+    let targets = Targets::start(|data| {
+        let rows = data["state"]["rows"].as_u64().unwrap_or(0) + 1;
+        Reply::Returned(match rows {
+            3 => json!({"rows": rows}).to_string(),
+            _ => json!({"$continue": {"state": {"rows": rows}, "after_seconds": 90}}).to_string(),
+        })
+    })
+    .await;
+    let (world, _file) = world_with(&[resize()], &targets.url).await;
+    let id = submit(&world).await;
+    let submitted_at = world.clock.now();
+    for leg in 0..3_u32 {
+        assert!(world.pump(QueueKind::Dispatch).await);
+        let documents = targets.documents();
+        let data = &documents.last().unwrap()["data"];
+        // Numbers over all legs: a target's fence.
+        assert_eq!(
+            (&data["attempt"], &data["attempts_max"]),
+            (&json!(leg + 1), &json!(leg + 3))
+        );
+        let state = (leg > 0).then(|| json!({"rows": leg}));
+        assert_eq!(data.get("state"), state.as_ref());
+        world.clock.advance(Duration::from_secs(90));
+    }
+    let done = world.show(&id).await;
+    assert_eq!(
+        (&done["status"], &done["result"]),
+        (&json!("completed"), &json!({"rows": 3}))
+    );
+    let last = targets.documents()[2]["timestamp"].clone();
+    let resumed_at = submitted_at + Duration::from_secs(180);
+    assert_eq!(last, json!(resumed_at.to_string()));
+}
+
+#[tokio::test]
+async fn a_target_that_continues_wrongly_fails_with_the_name_of_the_member() {
+    for (members, code, message) in [
+        (
+            json!({"state": 1, "after_seconds": -1}),
+            "TARGET_ANSWER_INVALID",
+            "the target's $continue.after_seconds must be a whole number from 0 to 604800",
+        ),
+        (
+            json!({"state": "a".repeat(65_535)}),
+            "STATE_TOO_LARGE",
+            "the state has 65537 bytes; the limit is 65536",
+        ),
+    ] {
+        let reply = json!({"$continue": members}).to_string();
+        let targets = Targets::start(move |_| Reply::Returned(reply.clone())).await;
+        let (world, _file) = world_with(&[resize()], &targets.url).await;
+        let id = submit(&world).await;
+        let failed = ended(&world, &id).await;
+        assert_eq!(
+            (&failed["attempt"], &failed["errors"]),
+            (&json!(1), &json!([{"code": code, "message": message}]))
+        );
+    }
+}
+
+#[tokio::test]
 async fn an_error_is_retried_unless_it_is_named_as_permanent() {
     let targets = Targets::start(|data| match data["attempt"].as_u64() {
         Some(1) => Reply::Raised(json!({"errorType": "KeyError", "errorMessage": "not yet"})),

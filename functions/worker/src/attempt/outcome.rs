@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use shared::catalogue::Entry;
-use shared::domain::attempt::{AttemptOutcome, AttemptWrite, NotDeployed};
+use shared::domain::attempt::{AttemptOutcome, AttemptWrite, Continuation, NotDeployed};
 use shared::domain::operation::{FailureCode, Operation, OperationError};
 use shared::domain::time::Timestamp;
 use shared::lambda::Disposition;
@@ -15,7 +15,7 @@ use shared::telemetry::chain;
 use crate::Handler;
 use crate::received::ReceivedDispatch;
 use crate::thread::WorkEnd;
-use crate::work::WorkError;
+use crate::work::{Next, WorkError};
 
 /// What was recorded of an attempt.
 enum RecordedAttempt {
@@ -23,33 +23,37 @@ enum RecordedAttempt {
     Ended(Box<Operation>),
     /// There is another attempt.
     Retried { next_attempt_at: Timestamp },
+    /// There is another leg.
+    Continued { resumes_at: Timestamp },
 }
 
-impl From<WorkEnd> for AttemptOutcome {
-    fn from(ended: WorkEnd) -> Self {
-        match ended {
-            WorkEnd::Returned(Ok(result)) => Self::of_result(result),
-            WorkEnd::Returned(Err(WorkError {
-                error,
-                retryable: true,
-            })) => Self::RetryableFailure(error),
-            WorkEnd::Returned(Err(WorkError {
-                error,
-                retryable: false,
-            })) => Self::PermanentFailure(error),
-            WorkEnd::Panicked => Self::RetryableFailure(OperationError::of(
-                FailureCode::InternalError,
-                "the function panicked",
-            )),
-            WorkEnd::Aborted => Self::TimedOut,
+/// `attempts_max` is the function's own.
+pub(super) fn of_work(ended: WorkEnd, attempts_max: u32) -> AttemptOutcome {
+    match ended {
+        WorkEnd::Returned(Ok(Next::Done(result))) => AttemptOutcome::of_result(result),
+        WorkEnd::Returned(Ok(Next::Continue { state, after })) => {
+            AttemptOutcome::of_state(state, after, attempts_max)
         }
+        WorkEnd::Returned(Err(WorkError {
+            error,
+            retryable: true,
+        })) => AttemptOutcome::RetryableFailure(error),
+        WorkEnd::Returned(Err(WorkError {
+            error,
+            retryable: false,
+        })) => AttemptOutcome::PermanentFailure(error),
+        WorkEnd::Panicked => AttemptOutcome::RetryableFailure(OperationError::of(
+            FailureCode::InternalError,
+            "the function panicked",
+        )),
+        WorkEnd::Aborted => AttemptOutcome::TimedOut,
     }
 }
 
 impl Handler {
-    /// Outcome, then wake-up, then acknowledgement. A crash anywhere brings the message
-    /// back: before the outcome's write to another attempt, after it to an operation that has
-    /// ended, whose wake-up is sent then.
+    /// Outcome, then wake-up or fresh message, then acknowledgement. A crash anywhere brings the
+    /// message back: before the outcome's write to another attempt; after it to an operation that
+    /// has ended, whose wake-up is sent then, or that waits, whose fresh message is sent then.
     pub(super) async fn record_outcome(
         &self,
         received: &ReceivedDispatch<'_>,
@@ -57,13 +61,16 @@ impl Handler {
         held: &Held,
         outcome: AttemptOutcome,
     ) -> Disposition {
-        let (retry, attempt) = (&entry.retry, held.operation().attempt);
-        let backoff = retry.delay(attempt, self.random.fraction());
+        let attempt = held.operation().leg_attempt();
+        let backoff = entry.retry.delay(attempt, self.random.fraction());
         match self.record(held, outcome, backoff).await {
             Ok(RecordedAttempt::Ended(operation)) => self.acknowledge_ended(&operation).await,
             Ok(RecordedAttempt::Retried { next_attempt_at }) => {
-                let now = self.clock.now();
-                received.return_until(next_attempt_at, now).await
+                received.wait_until(next_attempt_at, self.clock.now()).await
+            }
+            // At once too: a leg must not use up the message's receives.
+            Ok(RecordedAttempt::Continued { resumes_at }) => {
+                received.send_on(resumes_at, self.clock.now()).await
             }
             Err(unrecorded) => unrecorded,
         }
@@ -85,7 +92,7 @@ impl Handler {
         match self.record(held, outcome, Duration::ZERO).await {
             Ok(RecordedAttempt::Ended(operation)) => self.acknowledge_ended(&operation).await,
             // A crash here brings the received message back, for another attempt.
-            Ok(RecordedAttempt::Retried { .. }) => {
+            Ok(RecordedAttempt::Retried { .. } | RecordedAttempt::Continued { .. }) => {
                 received.replace(&Dispatch::of(held.operation()), 0).await
             }
             Err(unrecorded) => unrecorded,
@@ -118,6 +125,9 @@ impl Handler {
                     AttemptWrite::Retry {
                         next_attempt_at, ..
                     } => RecordedAttempt::Retried { next_attempt_at },
+                    AttemptWrite::Continue(Continuation { resumes_at, .. }) => {
+                        RecordedAttempt::Continued { resumes_at }
+                    }
                 })
             }
             Ok(FinishOutcome::Lost) => Err(super::abandon(operation)),
@@ -143,6 +153,9 @@ impl Handler {
                     error,
                     next_attempt_at,
                 } => Box::pin(self.store.retry(held, error, *next_attempt_at, now)),
+                AttemptWrite::Continue(continuation) => {
+                    Box::pin(self.store.continue_from(held, continuation, now))
+                }
             }
         })
         .await
@@ -154,6 +167,7 @@ const fn log_name(write: &AttemptWrite) -> &'static str {
         AttemptWrite::Complete(_) => "completed",
         AttemptWrite::Fail(_) => "failed",
         AttemptWrite::Retry { .. } => "retried",
+        AttemptWrite::Continue(_) => "continued",
     }
 }
 
@@ -168,5 +182,6 @@ fn count(write: &AttemptWrite, function: &str) {
             metrics::count(Metric::OperationFailed(function));
         }
         AttemptWrite::Retry { .. } => metrics::count(Metric::AttemptRetried(function)),
+        AttemptWrite::Continue(_) => metrics::count(Metric::AttemptContinued(function)),
     }
 }

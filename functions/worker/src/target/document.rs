@@ -27,6 +27,8 @@ struct Data<'a> {
     arguments: &'a Json,
     #[serde(skip_serializing_if = "Option::is_none")]
     metadata: Option<&'a Json>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'a Json>,
 }
 
 /// The attempt of an operation, as its target sees it.
@@ -37,6 +39,15 @@ pub(crate) struct Attempt<'a> {
     pub(crate) version: &'a str,
     pub(crate) number: u32,
     pub(crate) attempts_max: u32,
+}
+
+/// What the target works on.
+pub(crate) struct Input<'a> {
+    pub(crate) arguments: &'a Json,
+    /// If the target gets it.
+    pub(crate) metadata: Option<&'a Json>,
+    /// What the last leg saved.
+    pub(crate) state: Option<&'a Json>,
 }
 
 impl<'a> From<&'a Operation> for Attempt<'a> {
@@ -52,13 +63,11 @@ impl<'a> From<&'a Operation> for Attempt<'a> {
     }
 }
 
-/// The event of one invocation. `deadline` is the attempt's, and `metadata` is there if the target
-/// gets it.
+/// The event of one invocation. `deadline` is the attempt's.
 pub(crate) fn document(
     target: &Target,
     attempt: &Attempt<'_>,
-    arguments: &Json,
-    metadata: Option<&Json>,
+    input: &Input<'_>,
     deadline: Timestamp,
     now: Timestamp,
 ) -> String {
@@ -74,8 +83,9 @@ pub(crate) fn document(
             attempts_max: attempt.attempts_max,
             deadline: (deadline - margin).to_string(),
             owner: target.send_owner.then_some(attempt.owner),
-            arguments,
-            metadata,
+            arguments: input.arguments,
+            metadata: input.metadata,
+            state: input.state,
         },
     })
 }

@@ -1,20 +1,26 @@
 //! What a target's response means for the attempt.
 
+use std::time::Duration;
+
 use aws_sdk_lambda::operation::invoke::InvokeOutput;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use shared::catalogue::{Target, reserved_member};
 use shared::domain::attempt::within_limit;
 use shared::domain::json::{self, Json};
-use shared::domain::limits::{ERROR_CODE_CHARS_MAX, NESTING_MAX, RESULT_BYTES_MAX};
+use shared::domain::limits::{
+    DEADLINE_SECS_MAX, ERROR_CODE_CHARS_MAX, NESTING_MAX, RESULT_BYTES_MAX, STATE_BYTES_MAX,
+};
 use shared::domain::operation::FailureCode;
 use shared::domain::target_code::TargetCode;
 use shared::request::ErrorCode;
 
-use crate::work::WorkError;
+use crate::work::{Next, Returned, WorkError};
 
 /// The error type of which every target can say that another attempt would fail as well.
 const PERMANENT_ERROR: &str = "PermanentError";
+/// How the compact text of an object begins whose first member is `$continue`.
+const CONTINUE: &str = r#"{"$continue":"#;
 /// Of a text of the target's in a log line, in characters.
 const LOGGED_CHARS_MAX: usize = 4000;
 
@@ -48,11 +54,7 @@ const fn is_retryable_by_default() -> bool {
 
 /// The outcome of an invocation that has a response. With `quotes_crashes` an operation says why its
 /// target crashed.
-pub(super) fn outcome(
-    target: &Target,
-    output: &InvokeOutput,
-    quotes_crashes: bool,
-) -> Result<Json, WorkError> {
+pub(super) fn outcome(target: &Target, output: &InvokeOutput, quotes_crashes: bool) -> Returned {
     let payload = output.payload().map(AsRef::as_ref).unwrap_or_default();
     let text = std::str::from_utf8(payload).unwrap_or_default();
     if output.function_error().is_some() {
@@ -63,7 +65,14 @@ pub(super) fn outcome(
     let raw: &RawValue =
         serde_json::from_str(text).map_err(|_| invalid("the target returned no valid JSON"))?;
     // The size comes first: it has another code, and what is too large need not be read.
-    let result = within_limit(Json::compact(raw)).map_err(WorkError::permanent_of)?;
+    let returned = Json::compact(raw);
+    let result = within_limit(returned.clone()).map_err(|error| {
+        if returned.as_str().starts_with(CONTINUE) {
+            state_too_large()
+        } else {
+            WorkError::permanent_of(error)
+        }
+    })?;
     json::check(result.raw(), NESTING_MAX).map_err(|error| {
         invalid(&format!(
             "the target's result {} {}",
@@ -71,8 +80,9 @@ pub(super) fn outcome(
         ))
     })?;
     match reserved_member(&result) {
-        None => Ok(result),
+        None => Ok(Next::Done(result)),
         Some((name, value)) if name == "$error" => Err(of_returned(value)),
+        Some((name, value)) if name == "$continue" => of_continue(value),
         Some((name, _)) => {
             let message = format!("the target returned the reserved member {name}");
             Err(invalid(&message))
@@ -82,6 +92,46 @@ pub(super) fn outcome(
 
 fn invalid(message: &str) -> WorkError {
     WorkError::of_target(TargetCode::AnswerInvalid, message, false)
+}
+
+fn state_too_large() -> WorkError {
+    WorkError::permanent(
+        FailureCode::StateTooLarge.as_str(),
+        &format!("the state is too large; the limit is {STATE_BYTES_MAX} bytes"),
+    )
+}
+
+/// Names the first wrong member.
+fn of_continue(value: &RawValue) -> Returned {
+    let Some(members) = json::members(value) else {
+        return Err(invalid("the target's $continue must be an object"));
+    };
+    let (mut state, mut after_secs) = (None, 0);
+    for (name, value) in members {
+        match name.as_str() {
+            "state" => state = Some(Json::compact(value)),
+            "after_seconds" => {
+                let secs = json::whole_number(value);
+                let secs = secs.filter(|secs| *secs <= u64::from(DEADLINE_SECS_MAX));
+                after_secs = secs.ok_or_else(|| {
+                    invalid(&format!(
+                        "the target's $continue.after_seconds must be a whole number from 0 to \
+                         {DEADLINE_SECS_MAX}"
+                    ))
+                })?;
+            }
+            name => {
+                let message = format!("the target's $continue has the unknown member {name}");
+                return Err(invalid(&message));
+            }
+        }
+    }
+    let state =
+        state.ok_or_else(|| invalid("the target's $continue must have the member state"))?;
+    Ok(Next::Continue {
+        state,
+        after: Duration::from_secs(after_secs),
+    })
 }
 
 fn of_returned(value: &RawValue) -> WorkError {

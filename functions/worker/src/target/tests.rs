@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
+use crate::work::Next;
 
 const START: Timestamp = Timestamp::from_secs(1_700_000_000);
 
@@ -172,7 +173,10 @@ async fn attempt(server: &Server, clock: &ManualClock) -> Outcome {
     let targets = targets(&server.url, clock);
     let ended = targets.attempt(target(), "{}".to_owned(), deadline).await;
     match ended {
-        Ok(result) => Ok(result.as_str().to_owned()),
+        Ok(Next::Done(result)) => Ok(result.as_str().to_owned()),
+        Ok(Next::Continue { state, after }) => {
+            Ok(format!("{} after {} s", state.as_str(), after.as_secs()))
+        }
         Err(WorkError { error, retryable }) => Err((error.code, error.message, retryable)),
     }
 }
@@ -231,8 +235,8 @@ async fn what_a_target_returns_is_the_result_or_names_an_error() {
             invalid("the target's result /a is given more than once"),
         ),
         (
-            returned(r#"{"$continue":{}}"#),
-            invalid("the target returned the reserved member $continue"),
+            returned(r#"{"$resume":{}}"#),
+            invalid("the target returned the reserved member $resume"),
         ),
         (
             returned(r#"{"$error":{"code":"SOLD_OUT"}}"#),
@@ -274,6 +278,56 @@ async fn what_a_target_returns_is_the_result_or_names_an_error() {
         .await
         .unwrap_err();
     assert_eq!((code.as_str(), retryable), ("TARGET_ANSWER_INVALID", LAST));
+}
+
+#[tokio::test]
+async fn a_target_continues_with_a_state_or_is_told_which_member_is_wrong() {
+    let continues = |state: &str, secs: u32| Ok(format!("{state} after {secs} s"));
+    let returned = |members: &str| returned(&format!(r#"{{"$continue":{members}}}"#));
+    let invalid = |message: &str| {
+        let message = format!("the target's $continue{message}");
+        failed("TARGET_ANSWER_INVALID", &message, LAST)
+    };
+    let wait = || invalid(".after_seconds must be a whole number from 0 to 604800");
+    let too_large = failed(
+        "STATE_TOO_LARGE",
+        "the state is too large; the limit is 65536 bytes",
+        LAST,
+    );
+    let mut cases = vec![
+        (
+            returned(r#"{"state":{"row": 9007199254740993}}"#),
+            continues(r#"{"row":9007199254740993}"#, 0),
+        ),
+        (
+            returned(r#"{"state":null,"after_seconds":604800}"#),
+            continues("null", 604_800),
+        ),
+        (
+            returned(r#"{"after_seconds":6e1,"state":1}"#),
+            continues("1", 60),
+        ),
+        (returned("7"), invalid(" must be an object")),
+        (returned("null"), invalid(" must be an object")),
+        (returned("{}"), invalid(" must have the member state")),
+        (
+            returned(r#"{"after_seconds":1}"#),
+            invalid(" must have the member state"),
+        ),
+        (
+            returned(r#"{"state":1,"after":1}"#),
+            invalid(" has the unknown member after"),
+        ),
+        (
+            returned(&format!(r#"{{"state":"{}"}}"#, "a".repeat(300_000))),
+            too_large,
+        ),
+    ];
+    for secs in ["-1", "1.5", "604801", "null", r#""1""#, "1e999", "{}"] {
+        let members = format!(r#"{{"state":1,"after_seconds":{secs}}}"#);
+        cases.push((returned(&members), wait()));
+    }
+    assert_outcomes(cases).await;
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! The work of the demonstration functions.
 
+mod long;
+
 use std::time::Duration;
 
 use shared::catalogue::demo::{

@@ -8,14 +8,16 @@ use std::str::FromStr;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Deserialize;
 
-use super::stored::{StoredAttempt, StoredError, StoredLastError};
+use super::stored::{StoredAttempt, StoredEntry, StoredError, StoredLastError};
 use super::{Item, name};
 use crate::domain::callback::{Callback, CallbackEvent, DeliveryAttempt};
 use crate::domain::fingerprint::RequestHash;
+use crate::domain::history::AttemptEntry;
 use crate::domain::json::Json;
-use crate::domain::limits::{FORMAT, FORMAT_READ, GONE_RETENTION};
+use crate::domain::limits::{FORMAT_READ, GONE_RETENTION};
 use crate::domain::operation::{
-    LastError, Operation, OperationError, Origin, Owner, Payload, Progress, State, Trace,
+    LastError, Operation, OperationError, Origin, Owner, Payload, Progress, SavedState, State,
+    Trace,
 };
 use crate::domain::time::Timestamp;
 use crate::domain::transition::Status;
@@ -30,7 +32,8 @@ use crate::store::payload;
 /// When it has a newer format, or is corrupt.
 pub(in crate::store) fn operation(item: &Item) -> Result<Operation, StoreError> {
     let fields = Fields { item };
-    fields.require_format(FORMAT_READ)?;
+    fields.require_format()?;
+    let created_at = fields.time(name::CREATED_AT)?;
     Ok(Operation {
         id: fields.parsed(name::PK)?,
         create_id: fields.parsed(name::CREATE_ID)?,
@@ -42,14 +45,18 @@ pub(in crate::store) fn operation(item: &Item) -> Result<Operation, StoreError> 
         lock_version: fields.number(name::LOCK_VERSION)?,
         attempt: fields.number(name::ATTEMPT)?,
         attempts_max: fields.number(name::ATTEMPTS_MAX)?,
-        created_at: fields.time(name::CREATED_AT)?,
+        created_at,
         updated_at: fields.time(name::UPDATED_AT)?,
+        starts_at: fields.optional_time(name::STARTS_AT)?,
         deadline_at: fields.time(name::DEADLINE_AT)?,
         expires_at: fields.expires_at()?,
         retention_secs: fields.number(name::RETENTION_SECS)?,
         started_at: fields.optional_time(name::STARTED_AT)?,
+        attempt_started_at: fields.optional_time(name::ATTEMPT_STARTED_AT)?,
+        attempts: fields.attempts(created_at)?,
         progress: fields.progress()?,
         last_error: fields.last_error()?,
+        saved_state: fields.saved_state()?,
         arguments: fields.payload(name::ARGUMENTS)?.unwrap_or_else(empty),
         metadata: fields.payload(name::METADATA)?.unwrap_or_else(empty),
         callback: fields.callback()?,
@@ -59,13 +66,6 @@ pub(in crate::store) fn operation(item: &Item) -> Result<Operation, StoreError> 
 
 fn empty() -> Payload {
     Payload::Inline(Json::empty_object())
-}
-
-/// # Errors
-///
-/// When this release may not run the operation's work.
-pub(in crate::store) fn require_claimable_format(item: &Item) -> Result<(), StoreError> {
-    Fields { item }.require_format(FORMAT)
 }
 
 /// When a head expires, also one of a newer format.
@@ -196,10 +196,10 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// An error for a format newer than this one.
-    fn require_format(&self, newest: u32) -> Result<(), StoreError> {
+    /// An error for a format that is newer than this code.
+    fn require_format(&self) -> Result<(), StoreError> {
         let format: u32 = self.number(name::FORMAT)?;
-        if format <= newest {
+        if format <= FORMAT_READ {
             return Ok(());
         }
         let id = self.id();
@@ -216,10 +216,9 @@ impl<'a> Fields<'a> {
         let result = self.payload(name::RESULT)?;
         let errors: Option<Vec<StoredError>> = self.optional_json(name::ERRORS)?;
         match (status, claim_id, lease_until, ended_at, result, errors) {
-            (Status::Pending, None, None, None, None, None) => Ok(State::Pending),
-            // It starts when this lease ends.
-            (Status::Pending, None, Some(_), None, None, None)
-                if self.require_format(FORMAT).is_err() =>
+            // Without a lease unless it starts later.
+            (Status::Pending, None, lease_until, None, None, None)
+                if lease_until == self.optional_time(name::STARTS_AT)? =>
             {
                 Ok(State::Pending)
             }
@@ -268,6 +267,22 @@ impl<'a> Fields<'a> {
             attempt: last.attempt,
             error: last.error.into(),
         }))
+    }
+
+    fn attempts(&self, created_at: Timestamp) -> Result<Vec<AttemptEntry>, StoreError> {
+        let stored: Option<Vec<StoredEntry>> = self.optional_json(name::ATTEMPTS)?;
+        let stored = stored.unwrap_or_default().into_iter();
+        Ok(stored.map(|entry| entry.into_entry(created_at)).collect())
+    }
+
+    fn saved_state(&self) -> Result<Option<SavedState>, StoreError> {
+        let attempt = self.optional_number(name::STATE_ATTEMPT)?;
+        match (attempt, self.payload(name::STATE)?) {
+            (Some(attempt), Some(value)) => Ok(Some(SavedState { attempt, value })),
+            (None, None) => Ok(None),
+            // Without its state the work would begin again.
+            (Some(_), None) | (None, Some(_)) => Err(self.corrupt(name::STATE)),
+        }
     }
 
     fn callback(&self) -> Result<Option<Callback>, StoreError> {

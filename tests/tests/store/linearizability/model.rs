@@ -37,6 +37,10 @@ pub(super) enum Call {
         fence: Fence,
         next_attempt_at: Timestamp,
     },
+    Continue {
+        fence: Fence,
+        resumes_at: Timestamp,
+    },
     GiveUp {
         create_id: u8,
         lock_version: u64,
@@ -92,8 +96,8 @@ impl Observed {
     }
 }
 
-/// The sample operation's limit of claims.
-const ATTEMPTS_MAX: u32 = 3;
+/// The sample operation's limit of claims in a leg.
+pub(super) const ATTEMPTS_MAX: u32 = 3;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct Model {
@@ -103,12 +107,9 @@ pub(super) struct Model {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Record {
     observed: Observed,
+    attempts_max: u32,
     claim_id: Option<u8>,
     lease_until: Timestamp,
-}
-
-fn is_exhausted(attempt: u32, now: Timestamp) -> bool {
-    attempt >= ATTEMPTS_MAX || NOW + secs(DEADLINE_SECS) <= now
 }
 
 impl Model {
@@ -132,6 +133,7 @@ impl Model {
         };
         self.record = Some(Record {
             observed,
+            attempts_max: ATTEMPTS_MAX,
             claim_id: None,
             lease_until: Timestamp::from_millis(0),
         });
@@ -145,7 +147,7 @@ impl Model {
         if record.observed.create_id != create_id {
             return Response::OtherIncarnation;
         }
-        if !is_exhausted(record.observed.attempt, now) && record.take(Step::Claim, now) {
+        if !record.is_exhausted(now) && record.take(Step::Claim, now) {
             record.observed.attempt += 1;
             record.claim_id = Some(claim_id);
             record.lease_until = now + LEASE;
@@ -182,6 +184,9 @@ impl Model {
         let now = Timestamp::from_millis(0);
         if record.is_held_by(fence) && record.take(step, now) {
             record.lease_until = lease_until.unwrap_or(record.lease_until);
+            if step == Step::Continue {
+                record.attempts_max = record.observed.attempt + ATTEMPTS_MAX;
+            }
             return Response::Written(record.observed);
         }
         let is_its_own = record.claim_id == Some(fence.claim_id)
@@ -203,7 +208,7 @@ impl Model {
             return Response::MovedOn;
         };
         if record.observed.lock_version == lock_version
-            && is_exhausted(record.observed.attempt, now)
+            && record.is_exhausted(now)
             && record.take(Step::GiveUp, now)
         {
             record.claim_id = None;
@@ -235,6 +240,10 @@ impl Model {
 }
 
 impl Record {
+    fn is_exhausted(&self, now: Timestamp) -> bool {
+        self.observed.attempt >= self.attempts_max || NOW + secs(DEADLINE_SECS) <= now
+    }
+
     fn is_held_by(&self, fence: Fence) -> bool {
         self.claim_id == Some(fence.claim_id) && self.observed.lock_version == fence.lock_version
     }
@@ -274,6 +283,9 @@ impl Model {
                 fence,
                 next_attempt_at,
             } => self.finish(Step::Retry, fence, Some(next_attempt_at)),
+            Call::Continue { fence, resumes_at } => {
+                self.finish(Step::Continue, fence, Some(resumes_at))
+            }
             Call::GiveUp {
                 create_id,
                 lock_version,

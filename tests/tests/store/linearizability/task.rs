@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::join_all;
+use shared::domain::attempt::Continuation;
 use shared::domain::id::{ClaimId, CreateId};
 use shared::domain::operation::{FailureCode, Operation, OperationError};
 use shared::domain::precondition::Preconditions;
@@ -17,7 +18,7 @@ use shared::store::{
 use todc_utils::linearizability::history::Action;
 
 use super::super::{LEASE, NOW, json, owner, secs};
-use super::model::{Call, Fence, Observed, Response};
+use super::model::{ATTEMPTS_MAX, Call, Fence, Observed, Response};
 
 /// Callers of one operation.
 pub(super) const TASKS: u8 = 8;
@@ -271,7 +272,7 @@ impl Task {
             FinishOutcome::Lost => Response::Lost,
         };
         let (errors, next_attempt_at) = ([error()], now + secs(20));
-        match self.below(3) {
+        match self.below(4) {
             0 => {
                 let (call, result) = (Call::Complete { fence }, json("1"));
                 self.call(call, race.store.complete(&held, &result, now), answer)
@@ -281,6 +282,23 @@ impl Task {
                 self.call(
                     Call::Fail { fence },
                     race.store.fail(&held, &errors, now),
+                    answer,
+                )
+                .await;
+            }
+            2 => {
+                let continuation = Continuation {
+                    state: json("1"),
+                    resumes_at: next_attempt_at,
+                    attempts_max: held.operation().attempt + ATTEMPTS_MAX,
+                };
+                let call = Call::Continue {
+                    fence,
+                    resumes_at: next_attempt_at,
+                };
+                self.call(
+                    call,
+                    race.store.continue_from(&held, &continuation, now),
                     answer,
                 )
                 .await;

@@ -48,6 +48,14 @@ pub(crate) fn faults(document: &Document) -> Vec<String> {
             count(bounds::PROGRESS_MESSAGE_CHARS_MAX),
         ),
         (
+            format!("{schemas}/OperationMembers/properties/attempts/maxItems"),
+            count(bounds::ATTEMPTS_KEPT_MAX),
+        ),
+        (
+            format!("{schemas}/AttemptEntry/properties/code/maxLength"),
+            count(bounds::ATTEMPT_CODE_CHARS_MAX),
+        ),
+        (
             format!("{schemas}/OperationError/properties/code/maxLength"),
             count(bounds::ERROR_CODE_CHARS_MAX),
         ),

@@ -21,6 +21,10 @@ export async function handler({ data }) {
       return data.attempt;
     case "error":
       return { $error: { code: "SOLD_OUT", message: "none left", retryable: false } };
+    case "continue": {
+      const legs = (data.state ?? 0) + 1;
+      return legs === 3 ? legs : { $continue: { state: legs, after_seconds: 1 } };
+    }
     case "reserved":
       return { $later: 1 };
     case "exit":

@@ -23,6 +23,9 @@ def handler(attempt, context):
         return data["attempt"]
     if what == "error":
         return {"$error": {"code": "SOLD_OUT", "message": "none left", "retryable": False}}
+    if what == "continue":
+        legs = data.get("state", 0) + 1
+        return legs if legs == 3 else {"$continue": {"state": legs, "after_seconds": 1}}
     if what == "reserved":
         return {"$later": 1}
     if what == "exit":

@@ -28,6 +28,7 @@ CASES = [
     ({"do": "permanent"}, "failed", 1, ["VALUE_ERROR"]),
     ({"do": "again"}, "completed", 2, 2),
     ({"do": "error"}, "failed", 1, ["SOLD_OUT"]),
+    ({"do": "continue"}, "completed", 3, 3),
     ({"do": "reserved"}, "failed", 1, ["TARGET_ANSWER_INVALID"]),
     ({"do": "exit"}, "failed", 2, ["TARGET_CRASHED", EXHAUSTED]),
     ({"do": "large"}, "failed", 1, ["RESULT_TOO_LARGE"]),

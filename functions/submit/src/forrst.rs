@@ -213,6 +213,7 @@ impl Handler {
                 events: Ok(callback.events),
             }),
             ttl_secs: None,
+            start: None,
             deadline: deadline.map(|deadline| Deadline::At(deadline.options.at(context.start))),
             idempotency_key: idempotency.map(|idempotency| IdempotencyKey {
                 key: idempotency.options.key.clone(),

@@ -107,6 +107,7 @@ fn read(body: &[u8], key: Option<&str>) -> Result<(SubmissionParts, Fields), Pro
         metadata,
         callback,
         ttl_secs,
+        start: None,
         deadline: deadline_secs.map(|secs| Deadline::After(Duration::from_secs(secs.into()))),
         idempotency_key,
         // REST callers choose no request id, and the gateway's means nothing to them, so none is

@@ -4,13 +4,15 @@
 //! without a record, which the worker drops in time. It never leaves a record without a message,
 //! which no worker would ever find.
 
-use super::submission::{Deadline, Idempotency, IdempotencyKey, Submission};
+use super::submission::{Idempotency, IdempotencyKey, Submission, times};
 use super::{Error, Operations};
 use crate::catalogue::Catalogue;
 use crate::domain::callback::Callback;
 use crate::domain::fingerprint;
 use crate::domain::id::{CreateId, OperationId};
-use crate::domain::limits::{CALLBACK_RETENTION_SECS, EXPIRY_MARGIN, SEND_TO_CREATE_MAX};
+use crate::domain::limits::{
+    CALLBACK_RETENTION_SECS, EXPIRY_MARGIN, QUEUE_DELAY_SECS_MAX, SEND_TO_CREATE_MAX,
+};
 use crate::domain::network::AllowedNetworks;
 use crate::domain::operation::{Operation, Owner, Payload, State};
 use crate::domain::time::Timestamp;
@@ -168,12 +170,16 @@ impl Submissions {
 
     async fn send_and_create(&self, operation: &Operation) -> Result<CreateOutcome, Error> {
         let Operations { store, clock, .. } = &self.operations;
-        let message = Dispatch::of(operation);
+        let mut message = Dispatch::of(operation);
         let draft = Draft::new(operation);
         let mut sent_at = clock.now();
+        let until_start_secs = operation.starts_at.map_or(0, |at| at.secs_from(sent_at));
+        // A message that arrives before the start would only be refused its claim.
+        message.read_first = until_start_secs > QUEUE_DELAY_SECS_MAX;
+        let delay_secs = until_start_secs.min(QUEUE_DELAY_SECS_MAX);
         let sent_and_written = async {
             let (sent, written) = futures_util::join!(
-                self.dispatch.send(&message, 0),
+                self.dispatch.send(&message, delay_secs),
                 store.write_payloads(&draft)
             );
             sent?;
@@ -185,7 +191,7 @@ impl Submissions {
                 // The worker may be about to drop that message as one whose submit died: this
                 // record needs a younger one.
                 sent_at = clock.now();
-                self.dispatch.send(&message, 0).await?;
+                self.dispatch.send(&message, delay_secs).await?;
             }
             Ok(())
         };
@@ -226,10 +232,7 @@ impl Submissions {
             Some(_) => submission.ttl_secs.max(CALLBACK_RETENTION_SECS),
             None => submission.ttl_secs,
         };
-        let deadline_at = match submission.deadline {
-            Deadline::After(time) => now + time,
-            Deadline::At(deadline_at) => deadline_at,
-        };
+        let (starts_at, deadline_at) = times(submission.start, submission.deadline, now);
         Operation {
             id,
             create_id: CreateId::from_bytes(random.bytes()),
@@ -243,7 +246,7 @@ impl Submissions {
             attempts_max: entry.attempts_max,
             created_at: now,
             updated_at: now,
-            starts_at: None,
+            starts_at,
             deadline_at,
             expires_at: Timestamp::from_secs((deadline_at + EXPIRY_MARGIN).as_secs()),
             retention_secs,

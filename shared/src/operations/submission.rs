@@ -30,6 +30,7 @@ pub struct Submission {
     pub(super) metadata: Json,
     pub(super) callback: Option<(String, Vec<CallbackEvent>)>,
     pub(super) ttl_secs: u32,
+    pub(super) start: Option<Start>,
     pub(super) deadline: Deadline,
     pub(super) idempotency: Option<Idempotency>,
     pub(super) origin: Origin,
@@ -55,6 +56,8 @@ pub struct SubmissionParts {
     pub metadata: Result<Json, Invalid>,
     pub callback: Option<RequestedCallback>,
     pub ttl_secs: Option<u32>,
+    /// `None` starts at once.
+    pub start: Option<Start>,
     pub deadline: Option<Deadline>,
     pub idempotency_key: Option<IdempotencyKey>,
     pub origin: Origin,
@@ -76,12 +79,38 @@ pub struct IdempotencyKey {
     pub pointer: String,
 }
 
-/// The time that an operation has.
+/// When an operation starts.
 #[derive(Debug, Clone, Copy)]
-pub enum Deadline {
+pub enum Start {
     /// From when it is accepted.
     After(Duration),
     At(Timestamp),
+}
+
+/// The time that an operation has.
+#[derive(Debug, Clone, Copy)]
+pub enum Deadline {
+    /// From its start.
+    After(Duration),
+    At(Timestamp),
+}
+
+/// When an operation that is accepted `now` starts, unless at once, and its deadline.
+pub(super) fn times(
+    start: Option<Start>,
+    deadline: Deadline,
+    now: Timestamp,
+) -> (Option<Timestamp>, Timestamp) {
+    let starts_at = start.map(|start| match start {
+        Start::After(wait) => now + wait,
+        Start::At(starts_at) => starts_at,
+    });
+    let starts_at = starts_at.filter(|starts_at| *starts_at > now);
+    let deadline_at = match deadline {
+        Deadline::After(time) => starts_at.unwrap_or(now) + time,
+        Deadline::At(deadline_at) => deadline_at,
+    };
+    (starts_at, deadline_at)
 }
 
 /// Why parts do not make a submission.
@@ -176,6 +205,7 @@ impl Submissions {
             metadata,
             callback,
             ttl_secs: parts.ttl_secs.unwrap_or(RETENTION_SECS_DEFAULT),
+            start: parts.start,
             deadline: parts.deadline.unwrap_or(deadline_default),
             idempotency,
             origin: parts.origin,
@@ -192,5 +222,39 @@ fn check_url(
         // The reason may name the operator's networks; what the caller reads does not.
         tracing::info!(reason = %refused.reason, "callback URL refused");
         fields.reject_at(&callback.url_pointer, refused.to_string());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_counts_from_the_start_and_a_start_in_the_past_is_at_once() {
+        const NOW: Timestamp = Timestamp::from_secs(1_000);
+        let (at, secs) = (Timestamp::from_secs, Duration::from_secs);
+        let minute = Deadline::After(secs(60));
+        for (start, deadline, starts_at, deadline_at) in [
+            (None, minute, None, 1_060),
+            (None, Deadline::At(at(1_500)), None, 1_500),
+            (Some(Start::After(secs(0))), minute, None, 1_060),
+            (Some(Start::After(secs(30))), minute, Some(1_030), 1_090),
+            (Some(Start::At(at(999))), minute, None, 1_060),
+            (Some(Start::At(NOW)), minute, None, 1_060),
+            (Some(Start::At(at(1_030))), minute, Some(1_030), 1_090),
+            (
+                Some(Start::At(at(1_030))),
+                Deadline::At(at(1_500)),
+                Some(1_030),
+                1_500,
+            ),
+        ] {
+            let expected = (starts_at.map(at), at(deadline_at));
+            assert_eq!(
+                times(start, deadline, NOW),
+                expected,
+                "{start:?} {deadline:?}"
+            );
+        }
     }
 }

@@ -68,6 +68,11 @@ async fn every_failure_ends_its_operation_with_a_callback_and_no_other_operation
             json!({"function": "demo.countdown", "arguments": {"steps": 1, "step_ms": 1}}),
             Completed(1),
         ),
+        // Each leg is an attempt.
+        (
+            json!({"function": "demo.long", "arguments": {"legs": 3, "wait_seconds": 1}}),
+            Completed(3),
+        ),
     ];
     let ends = cases
         .iter()

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 use shared::clock::Clock as _;
+use shared::domain::history::AttemptEnd;
 use shared::domain::id::OperationId;
 use shared::domain::limits::CALLBACK_RETRY_SECS;
 use shared::domain::operation::{Operation, Payload, State};
@@ -207,7 +208,8 @@ impl Checker {
         // Nothing is given up while it has attempts and time left.
         let is_exhausted = operation.attempt >= operation.attempts_max
             || operation.ended_at() >= Some(operation.deadline_at);
-        let attempts_max = usize::try_from(operation.attempts_max).unwrap();
+        let attempts_max = operation.attempts_max - operation.attempts_before_leg();
+        let attempts_max = usize::try_from(attempts_max).unwrap();
         let is_given_up =
             status == Status::Failed && is_exhausted && self.lost_attempts_max >= attempts_max;
         let is_right = is_given_up || self.ends.contains(&status.as_str());
@@ -223,13 +225,21 @@ impl Checker {
         });
         if let State::Completed { result, .. } = &operation.state {
             // The result is the recorded attempt's, and not another attempt's.
-            let expected = if self.function == "demo.fail" {
-                json!({ "attempt": operation.attempt })
-            } else {
-                self.arguments.clone()
+            let expected = match self.function.as_str() {
+                "demo.fail" => json!({ "attempt": operation.attempt }),
+                "demo.long" => json!({ "legs": self.arguments["legs"] }),
+                _ => self.arguments.clone(),
             };
             self.require(shown["result"] == expected, || {
                 "the result is another attempt's".to_owned()
+            });
+            // No leg is taken twice once its state is saved.
+            let legs = self.arguments["legs"].as_u64().unwrap_or(1);
+            let history = operation.history();
+            let ends = history.iter().filter_map(|entry| entry.end);
+            let saved = ends.filter(|end| *end == AttemptEnd::Continued).count() as u64;
+            self.require(history.len() > 9 || saved + 1 == legs, || {
+                format!("{saved} states for {legs} legs")
             });
             let fits = matches!(result, Payload::Inline(_)) || expected.to_string().len() > 200;
             self.require(fits, || {

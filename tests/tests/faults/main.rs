@@ -15,6 +15,7 @@
 mod checker;
 mod paced;
 mod runner;
+mod saving;
 mod schedule;
 mod story;
 
@@ -165,4 +166,8 @@ tests! {
     neighbours_in_a_batch_are_undisturbed_by_every_fault: "batch",
     reading_the_secrets_survives_every_fault: "stored-secrets",
     waiting_for_a_target_survives_every_fault: "registered",
+    continuing_survives_every_fault: "continues",
+    states_survive_every_fault: "continues-large",
+    sleeping_survives_every_fault: "sleeps",
+    cancelling_a_sleep_survives_every_fault: "cancelled-asleep",
 }

@@ -277,6 +277,10 @@ impl Runner<'_> {
                 self.world.wire.crash_before(2);
                 self.serve_soon(QueueKind::Dispatch).await;
             }
+            Process::LostWorkerAgain => {
+                self.world.wire.crash_before(3);
+                self.serve_soon(QueueKind::Dispatch).await;
+            }
             Process::Callback => self.serve_soon(QueueKind::Callback).await,
             Process::Wait(secs) => self.world.clock.advance(Duration::from_secs(secs)),
         }

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use tests::samples::incompressible;
 use worker::Runner;
 
-use crate::paced;
 use crate::schedule::Schedule;
+use crate::{paced, saving};
 
 /// A step of a story. Each runs as a separate process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub(crate) enum Process {
     Worker,
     /// A worker that dies at its work, if it claims any.
     LostWorker,
+    /// The same, for a message that was received before, so that it reads first.
+    LostWorkerAgain,
     Callback,
     Redeliver,
     Erase,
@@ -49,7 +51,7 @@ pub(crate) struct Story {
     pub(crate) has_target: bool,
 }
 
-use Process::{Callback, Cancel, Erase, LostWorker, Redeliver, Submit, Wait};
+use Process::{Callback, Cancel, Erase, LostWorker, LostWorkerAgain, Redeliver, Submit, Wait};
 
 /// A worker that dies before its first request leaves the message invisible for the queue's
 /// visibility timeout of 15 minutes. With this deadline, two such workers do not make an operation
@@ -70,7 +72,7 @@ const PLAIN: Story = Story {
     has_target: false,
 };
 
-pub(crate) static STORIES: [Story; 13] = [
+pub(crate) static STORIES: [Story; 17] = [
     Story {
         name: "completes",
         processes: &[Submit, Process::Worker, Callback],
@@ -125,9 +127,9 @@ pub(crate) static STORIES: [Story; 13] = [
             Submit,
             LostWorker,
             Wait(61),
-            LostWorker,
+            LostWorkerAgain,
             Wait(61),
-            LostWorker,
+            LostWorkerAgain,
             Wait(61),
             Process::Worker,
             Callback,
@@ -213,7 +215,73 @@ pub(crate) static STORIES: [Story; 13] = [
         has_target: true,
         ..PLAIN
     },
+    Story {
+        name: "continues",
+        processes: &[
+            Submit,
+            Process::Worker,
+            Process::Worker,
+            Process::Worker,
+            Callback,
+        ],
+        faulted: Some(1..4),
+        bodies: &[|| long(3, 0)],
+        ..PLAIN
+    },
+    Story {
+        // States that do not fit the head.
+        name: "continues-large",
+        processes: &[Submit, Process::Worker, Process::Worker, Callback],
+        faulted: Some(1..3),
+        bodies: &[|| {
+            json!({
+                "function": "demo.echo", "arguments": {"legs": 3},
+                "deadline_seconds": 4 * HOUR_SECS,
+            })
+        }],
+        work: Some(&saving::RUNNERS),
+        ..PLAIN
+    },
+    Story {
+        // A wait of more than one hop.
+        name: "sleeps",
+        processes: &[
+            Submit,
+            Process::Worker,
+            Wait(900),
+            Process::Worker,
+            Wait(100),
+            Process::Worker,
+            Callback,
+        ],
+        faulted: Some(1..6),
+        bodies: &[|| long(2, 1000)],
+        ..PLAIN
+    },
+    Story {
+        name: "cancelled-asleep",
+        processes: &[
+            Submit,
+            Process::Worker,
+            Cancel,
+            Wait(900),
+            Process::Worker,
+            Callback,
+        ],
+        faulted: Some(1..6),
+        bodies: &[|| long(2, 1000)],
+        ends: &["cancelled", "completed"],
+        ..PLAIN
+    },
 ];
+
+/// The request body of an operation with this many legs.
+fn long(legs: u32, wait_seconds: u32) -> Value {
+    let arguments = json!({"legs": legs, "wait_seconds": wait_seconds});
+    json!({
+        "function": "demo.long", "arguments": arguments, "deadline_seconds": 4 * HOUR_SECS,
+    })
+}
 
 /// The request body of an operation with [`paced`] work.
 fn paced(story: &str, name: &str, plan: &Value) -> Value {

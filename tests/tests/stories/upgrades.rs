@@ -38,6 +38,14 @@ fn moments() -> Vec<(&'static str, Value)> {
         ("processing", json!({"status": "completed", "attempt": 2})),
         ("retrying", json!({"status": "completed", "attempt": 2})),
         (
+            "continued",
+            json!({"status": "completed", "attempt": 3, "result": {"legs": 3}}),
+        ),
+        (
+            "sleeping",
+            json!({"status": "completed", "attempt": 2, "result": {"legs": 2}}),
+        ),
+        (
             "callback_due",
             json!({"status": "completed", "result": large(), "callback": delivered}),
         ),
@@ -182,9 +190,12 @@ async fn leave(moment: &str) -> Value {
         "callback_url": receiver.url,
     });
     let fail = |arguments| json!({"function": "demo.fail", "arguments": arguments});
+    let long = |arguments| json!({"function": "demo.long", "arguments": arguments});
     let body = match moment {
         "retrying" => fail(json!({"retryable": true, "succeed_on_attempt": 2})),
         "failed" => fail(json!({})),
+        "continued" => long(json!({"legs": 3})),
+        "sleeping" => long(json!({"legs": 2, "wait_seconds": 3000})),
         "callback_failed_once" => {
             receiver.answer_next([(503, None)]);
             let mut body = fail(json!({}));
@@ -208,7 +219,9 @@ async fn leave(moment: &str) -> Value {
     match moment {
         "pending" | "forrst" => {}
         "processing" => report_and_vanish(&world, &id).await,
-        "retrying" | "callback_due" | "failed" => pump(QueueKind::Dispatch).await,
+        "retrying" | "callback_due" | "failed" | "continued" | "sleeping" => {
+            pump(QueueKind::Dispatch).await;
+        }
         "callback_failed_once" | "completed" => {
             pump(QueueKind::Dispatch).await;
             pump(QueueKind::Callback).await;

@@ -32,6 +32,7 @@ mod preconditions;
 mod privacy;
 mod rotation;
 mod routes;
+mod starts;
 mod store_outages;
 mod targets;
 mod traces;

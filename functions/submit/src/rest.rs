@@ -11,6 +11,7 @@ use shared::domain::limits::{
     RETENTION_SECS_MAX, RETENTION_SECS_MIN,
 };
 use shared::domain::operation::Origin;
+use shared::domain::time::Timestamp;
 use shared::http::{
     IDEMPOTENCY_KEY_POINTER, Problem, Request, RequestError, Response, Route, idempotency_key,
     read_object, show,
@@ -18,7 +19,7 @@ use shared::http::{
 use shared::operations::{
     AcceptOutcome, Deadline, IdempotencyKey, RequestedCallback, SubmissionError, SubmissionParts,
 };
-use shared::request::{ErrorCode, Fields, Invalid, Members};
+use shared::request::{ErrorCode, Fields, Invalid, Members, Start};
 
 use crate::Handler;
 
@@ -30,7 +31,7 @@ impl Handler {
         let now = self.clock.now();
         let owner = request.owner()?;
         let body = request.json_body(BODY_BYTES_MAX)?;
-        let (parts, fields) = read(body, request.header("idempotency-key"))?;
+        let (parts, fields) = read(body, request.header("idempotency-key"), now)?;
         let submission = self.submissions.check(parts, fields).map_err(problem)?;
         let wait = request.wait();
 
@@ -64,9 +65,13 @@ impl Handler {
     }
 }
 
-/// Reads a body and the `Idempotency-Key`. The errors of the key and of single members are in the
-/// [`Fields`].
-fn read(body: &[u8], key: Option<&str>) -> Result<(SubmissionParts, Fields), Problem> {
+/// Reads the body and the `Idempotency-Key` of a request that arrived `now`. The errors of the key
+/// and of single members are in the [`Fields`].
+fn read(
+    body: &[u8],
+    key: Option<&str>,
+    now: Timestamp,
+) -> Result<(SubmissionParts, Fields), Problem> {
     let mut members = read_object(body)?;
     let mut fields = Fields::default();
     let idempotency_key = key.and_then(|header| match idempotency_key(header) {
@@ -94,6 +99,10 @@ fn read(body: &[u8], key: Option<&str>) -> Result<(SubmissionParts, Fields), Pro
         let bounds = RETENTION_SECS_MIN..=RETENTION_SECS_MAX;
         fields.number("ttl_seconds", raw, bounds).ok()
     });
+    let start = Start::read(&mut members, &mut fields);
+    if let Some(detail) = start.and_then(|start| start.too_far(now)) {
+        fields.reject(Start::AT, detail);
+    }
     let deadline_secs = members.take("deadline_seconds").and_then(|raw| {
         let bounds = DEADLINE_SECS_MIN..=DEADLINE_SECS_MAX;
         fields.number("deadline_seconds", raw, bounds).ok()
@@ -107,7 +116,7 @@ fn read(body: &[u8], key: Option<&str>) -> Result<(SubmissionParts, Fields), Pro
         metadata,
         callback,
         ttl_secs,
-        start: None,
+        start,
         deadline: deadline_secs.map(|secs| Deadline::After(Duration::from_secs(secs.into()))),
         idempotency_key,
         // REST callers choose no request id, and the gateway's means nothing to them, so none is

@@ -26,6 +26,10 @@ pub(crate) fn faults(document: &Document) -> Vec<String> {
             u64::from(bounds::RETENTION_SECS_DEFAULT),
         ),
         (
+            format!("{schemas}/StartAfterSeconds/maximum"),
+            u64::from(bounds::START_SECS_MAX),
+        ),
+        (
             format!("{schemas}/DeadlineSeconds/minimum"),
             u64::from(bounds::DEADLINE_SECS_MIN),
         ),
@@ -165,6 +169,7 @@ fn phrases() -> Vec<(String, String)> {
             description("OperationError/properties/details"),
             format!("{} KiB", bounds::ERROR_DETAILS_BYTES_MAX / 1024),
         ),
+        (description("StartAt"), days(bounds::START_SECS_MAX)),
         (
             description("ForrstDeadline"),
             days(bounds::DEADLINE_SECS_MAX),

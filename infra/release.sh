@@ -30,9 +30,6 @@ work=$target/release-build
 
 # Paths of this machine would be in panic messages, and the archives would differ from another's.
 export RUSTFLAGS="--remap-path-prefix=$PWD=ferry --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=cargo"
-# No time of the build in what C compilers and archivers write.
-SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
-export SOURCE_DATE_EPOCH
 
 # build ARCHITECTURE [OPTION...]: builds the functions, or the package that the options name.
 build() {
@@ -42,7 +39,7 @@ build() {
 built_with="commit $(git rev-parse HEAD)
 $(rustc --version)
 $(cargo lambda --version)
-zig $(python-zig version || zig version)
+zig $(python-zig version 2>/dev/null || zig version)
 $(python3 --version)"
 
 rm -rf "$work"
@@ -54,8 +51,8 @@ for architecture in arm64 x86_64; do
     mkdir -p "$stage/functions"
     git archive HEAD:infra "${FILES[@]}" | tar -x -C "$stage"
     cp LICENSE-APACHE LICENSE-MIT CHANGELOG.md "$stage"
-    # Links that lead out of infra become text.
-    sed -i -E 's/\[([^][]+)\]\(\.\.\/[^)]*\)/\1/g' "$stage"/*.md
+    # Links to what the archive does not have become text.
+    sed -i -E 's/\[([^][]+)\]\((\.\.|local)\/[^)]*\)/\1/g' "$stage"/*.md
     echo "$built_with" >"$stage/BUILD"
     for name in "${FUNCTIONS[@]}"; do
         python3 infra/release/archive.py "$stage/functions/$name.zip" \

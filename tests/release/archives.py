@@ -136,7 +136,7 @@ def the_operator_runs(release: Release, directory: Path) -> Iterator[str]:
     unpack(release.archive("x86_64"), directory / "registered")
     layer = directory / "registered" / release.name("x86_64") / "layer/ferry/functions.json"
     run = subprocess.run([unpacked / "operator", "check", layer], capture_output=True, text=True)
-    if run.returncode != 0 or "is valid" not in run.stdout + run.stderr:
+    if run.returncode != 0 or "0 functions are valid" not in run.stdout + run.stderr:
         yield f"operator check ends with {run.returncode}: {run.stdout}{run.stderr}"
 
 

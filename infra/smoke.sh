@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Checks a deployed stack from the outside, one line per check: see infra/SMOKE.md. Needs bash 3.2
+# Checks a deployed stack from the outside, one line per check: see SMOKE.md. Needs bash 3.2
 # or later, the AWS CLI (1 or 2) and curl 7.75 or later, and nothing else that a machine may lack.
-# Deploys a second stack, STACK-smoke (infra/smoke.yaml), for as long as it runs.
+# Deploys a second stack, STACK-smoke (smoke.yaml), for as long as it runs.
 set -euo pipefail
 
 usage() {
     cat <<'USAGE'
-Usage: infra/smoke.sh [OPTIONS] STACK
+Usage: smoke.sh [OPTIONS] STACK
 
 Checks the stack STACK, and exits with 0 if every check passes, 1 if one fails, 2 if it cannot run.
 
@@ -41,15 +41,15 @@ cannot_run() {
 }
 
 ONLY="" RECEIVER="" CONFORMANCE="" PATIENCE=300
-IS_JSON=false IS_LONG=false IS_BREAKING=false IS_KEPT=false IS_VERBOSE=false SIGNS=false
+IS_JSON=false IS_LONG=false RUN_BREAK=false KEEP=false IS_VERBOSE=false USE_IAM=false
 STACK=""
 while [ $# -gt 0 ]; do
     case $1 in
     --json) IS_JSON=true ;;
     --long) IS_LONG=true ;;
-    --break) IS_BREAKING=true ;;
-    --iam) SIGNS=true ;;
-    --keep) IS_KEPT=true ;;
+    --break) RUN_BREAK=true ;;
+    --iam) USE_IAM=true ;;
+    --keep) KEEP=true ;;
     --verbose) IS_VERBOSE=true ;;
     --only | --receiver | --conformance | --patience)
         [ $# -gt 1 ] || cannot_run "$1 needs a value"
@@ -80,8 +80,6 @@ seconds_pattern='^[0-9]{1,5}$' url_pattern='^(https?://[^/]+.*)?$'
 [[ $RECEIVER =~ $url_pattern ]] || cannot_run "--receiver takes a URL, not $RECEIVER"
 [ -z "$CONFORMANCE" ] || [ -f "$CONFORMANCE/Cargo.toml" ] ||
     cannot_run "--conformance takes a checkout of Ferry, and $CONFORMANCE is none"
-# The result file is written at the end.
-[ -w . ] || cannot_run "the result file cannot be written to the current directory"
 
 here=$(cd "$(dirname "$0")" && pwd)
 # Nothing in it is readable by other users: it has the callers' tokens.
@@ -107,42 +105,42 @@ scratch=$(mktemp -d "${TMPDIR:-/tmp}/ferry-smoke.XXXXXX")
 # shellcheck source=infra/smoke/checks/changes.sh
 . "$here/smoke/checks/changes.sh"
 
-# Number, function and where to read on when it fails. In the order of their start. What reads the
-# account comes before what raises alarms (a worker that dies, dead letters), and what changes the
-# stack comes last.
+# Number, function, and the page next to this script to read when the check fails. In the order of
+# their start. What reads the account comes before what raises alarms (a worker that dies, dead
+# letters), and what changes the stack comes last.
 EARLY_CHECKS="
-9   heartbeat_keeps_the_message          infra/RUNBOOK.md, Dispatch messages grow old
-10  dead_worker_is_replaced              infra/RUNBOOK.md, Functions fail
+9   heartbeat_keeps_the_message           RUNBOOK.md, Dispatch messages grow old
+10  lost_worker_is_detected               RUNBOOK.md, Functions fail
 "
 CHECKS="
-26  quota_is_high_enough                 infra/README.md, Concurrency
-21  alarms_are_quiet                     infra/RUNBOOK.md, Alarms
-14  table_is_protected                   infra/README.md, Restoring the table
-18  roles_allow_no_more                  infra/README.md, Registered functions
-22  dashboard_shows_the_stack            infra/RUNBOOK.md, Dashboard
-23  aliases_point_to_versions            infra/README.md, Upgrading
-1   api_responds                         infra/RUNBOOK.md, Functions fail
-2   strangers_are_refused                infra/README.md, Who may call
-3   owner_is_the_callers                 infra/README.md, Who may call
-4   location_can_be_followed             infra/README.md, Domain, keys and logs
-5   requests_arrive_as_sent              infra/RUNBOOK.md, The gateway returns 5xx
-6   pages_of_other_origins_may_call      infra/README.md, Who may call
-8   neighbours_are_undisturbed           infra/RUNBOOK.md, Functions fail
-11  retries_wait_and_do_not_loop         infra/RUNBOOK.md, Functions fail
-12  cancel_reaches_the_worker            infra/RUNBOOK.md, Work does not stop
-13  racing_writes_agree                  shared/README.md, What is stored
-15  callbacks_arrive_signed              infra/RUNBOOK.md, Callbacks are exhausted
-17  dead_letters_are_read                infra/RUNBOOK.md, Dispatch dead letters
-19  logs_have_no_payload                 infra/RUNBOOK.md, Log fields
-24  waits_end_in_time                    infra/README.md, Concurrency
-27  clocks_agree                         shared/README.md, Clocks
-30  target_is_invoked                    infra/RUNBOOK.md, Targets are unavailable
-29  protocol_conforms                    tests/README.md, Conformance
-25  trace_has_all_functions              infra/RUNBOOK.md, Log fields
-20  metrics_arrive                       infra/RUNBOOK.md, Metrics
-28  writes_cost_what_they_should         infra/README.md, Cost
-16  secret_is_replaced_without_a_gap     infra/SETTINGS.md, Replacing a webhook secret
-31  bad_release_is_rolled_back           infra/RUNBOOK.md, A new version fails
+26  quota_is_high_enough                  README.md, Concurrency
+21  alarms_are_quiet                      RUNBOOK.md, Alarms
+14  table_is_protected                    README.md, Restoring the table
+18  roles_allow_no_more                   README.md, Registered functions
+22  dashboard_shows_the_stack             RUNBOOK.md, Dashboard
+23  aliases_point_to_versions             README.md, Upgrading
+1   api_responds                          RUNBOOK.md, Functions fail
+2   unauthenticated_requests_are_refused  README.md, Who may call
+3   owner_is_the_caller                   README.md, Who may call
+4   location_can_be_followed              README.md, Domain, keys and logs
+5   requests_arrive_as_sent               RUNBOOK.md, The gateway returns 5xx
+6   pages_of_other_origins_may_call       README.md, Who may call
+8   a_failure_leaves_its_batch_alone      RUNBOOK.md, Functions fail
+11  retries_wait_and_do_not_loop          RUNBOOK.md, Functions fail
+12  cancel_reaches_the_worker             RUNBOOK.md, Work does not stop
+13  racing_writes_agree                   SMOKE.md, Racing writes
+15  callbacks_arrive_signed               RUNBOOK.md, Callbacks are exhausted
+17  dead_letters_are_read                 RUNBOOK.md, Dispatch dead letters
+19  logs_have_no_payload                  RUNBOOK.md, Log fields
+24  waits_end_in_time                     README.md, Concurrency
+27  clocks_agree                          SMOKE.md, Clocks
+30  target_is_invoked                     RUNBOOK.md, Targets are unavailable
+29  protocol_conforms                     SMOKE.md, Conformance
+25  trace_has_all_functions               RUNBOOK.md, Log fields
+20  metrics_arrive                        RUNBOOK.md, Metrics
+28  writes_cost_what_they_should          README.md, Cost
+16  secret_is_replaced_without_a_gap      SETTINGS.md, Replacing a webhook secret
+31  bad_release_is_rolled_back            RUNBOOK.md, A new version fails
 "
 
 interrupted() {
@@ -155,10 +153,11 @@ remove_what_it_made() {
     end_jobs
     restore_secret
     cancel_bad_release
-    if ! $IS_KEPT; then
+    if ! $KEEP; then
         erase_operations
         delete_second_stack
     fi
+    $is_written || rm -f "$RESULTS"
     rm -rf "$scratch"
 }
 trap remove_what_it_made EXIT
@@ -169,6 +168,8 @@ trap 'interrupted 143' TERM
 for number in ${ONLY//,/ }; do
     grep -q "^$number " <<<"$EARLY_CHECKS$CHECKS" || cannot_run "there is no check $number"
 done
+# It is written at the end, and minutes of checks would be lost.
+(: >"$RESULTS") 2>/dev/null || cannot_run "cannot write $RESULTS to the current directory"
 require_tools
 describe_stack
 identify_callers

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Adds the example of functions/README.md to a copy of this checkout, by the page's own steps, and
+# Adds the example of functions/worker/README.md to a copy of this checkout, by the page's own steps, and
 # runs the page's commands there, which must print what the page shows. Format and lints of the copy
 # are checked as well. In the page, `<!-- FILE -->` says where the code below belongs: it is a new
 # file, or lines to add to an existing one. Only the workspace's crates are built again, and the
@@ -7,7 +7,7 @@
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
-PAGE=$PWD/functions/README.md
+PAGE=$PWD/functions/worker/README.md
 # The module that the example adds to both crates.
 MODULE=text_count
 . tests/page.sh

@@ -7,7 +7,8 @@
 #
 # BINARIES is a directory with the bundle's binaries; without it they are built. SMOKE_AWS,
 # SMOKE_BASH and SMOKE_CURL are other programs than the AWS CLI from PyPI (version 1) and those on
-# PATH; SMOKE_AWS has to be in Python. SMOKE is another infra/smoke.sh, such as a release's.
+# PATH; SMOKE_AWS has to be in Python. SMOKE is another smoke.sh, such as a release's, with the files
+# next to it.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -21,6 +22,10 @@ if [ -z "${BINARIES:-}" ]; then
     BINARIES="${CARGO_TARGET_DIR:-target}/debug"
 fi
 BINARIES=$(realpath "$BINARIES")
+if [ -n "${SMOKE:-}" ]; then
+    SMOKE=$(realpath "$SMOKE")
+    export SMOKE
+fi
 
 for file in infra/smoke.sh infra/smoke/*.sh infra/smoke/checks/*.sh tests/smoke.sh; do
     bash -n "$file"

@@ -2,7 +2,7 @@
 # Requests to the API. JSON is read by patterns, since not every machine has jq: this suffices for
 # responses whose members are known and whose strings are this script's own.
 
-# Its own, so that it is found again in logs if a payload gets there.
+# Unique to a run, so that check 19 can search the logs for it.
 MARKER=smoke$(od -An -N 12 -tx1 /dev/urandom | tr -d ' \n')
 ALL_ROUTES="POST /operations
 POST /forrst
@@ -16,9 +16,9 @@ REQUEST_SECONDS_MAX=40
 # Writes a file of curl's options for each caller, since arguments are visible to other users.
 identify_callers() {
     AUTHORIZER=$(parameter Authorizer "")
-    [ "$AUTHORIZER" != iam ] || SIGNS=true
+    [ "$AUTHORIZER" != iam ] || USE_IAM=true
     : >"$scratch/stranger"
-    if $SIGNS; then
+    if $USE_IAM; then
         signing_options >"$scratch/caller"
     else
         [ "$AUTHORIZER" != none-answers-401 ] ||
@@ -29,6 +29,12 @@ identify_callers() {
     token_option "${FERRY_OTHER_TOKEN:-}" >"$scratch/other"
     token_option "${FERRY_EXPIRED_TOKEN:-}" >"$scratch/expired"
     : >"$scratch/made"
+    # Otherwise every check would fail, each with another page.
+    request caller GET '/operations?limit=1' || true
+    FIRST_SECONDS=$seconds
+    case $status in
+    401 | 403) cannot_run "the API refuses the caller: $(what); see README.md, Who may call" ;;
+    esac
 }
 
 token_option() { printf 'header = "Authorization: Bearer %s"\n' "$1"; }
@@ -95,6 +101,7 @@ what() {
 
 # submit FUNCTION ARGUMENTS [MEMBERS [CURL-OPTION...]]: sets id. MEMBERS begin with a comma.
 submit() {
+    local function=$1
     local json="{\"function\":\"$1\",\"arguments\":$2,\"metadata\":{\"marker\":\"$MARKER\"}${3:-}}"
     shift 2
     [ $# -eq 0 ] || shift
@@ -102,7 +109,7 @@ submit() {
     id=$(member id)
     case $status in
     200 | 202) echo "$id" >>"$scratch/made" ;;
-    *) fail "the submit of ${json:0:60} got $(what)" ;;
+    *) fail "the submit of $function got $(what)" ;;
     esac
 }
 
@@ -125,19 +132,24 @@ await_end() {
     fail "$1 has not ended in $2 s: $(what)"
 }
 
-# each_made METHOD SUFFIX: one request for each operation that was made, with few processes.
+# each_made METHOD SUFFIX: one request for each operation that was made, with few processes. Prints
+# the status of each response.
 each_made() {
-    [ -s "$scratch/made" ] || return 0
     sort -u "$scratch/made" | while read -r id; do
         printf 'url = "%s"\noutput = "/dev/null"\n' "$API/operations/$id$2"
     done >"$scratch/urls"
-    curl --silent --max-time 120 --request "$1" --config "$scratch/caller" \
-        --config "$scratch/urls" >/dev/null || true
+    curl --silent --max-time 120 --request "$1" --write-out '%{http_code}\n' \
+        --config "$scratch/caller" --config "$scratch/urls" || true
 }
 
 # DELETE is refused until an operation has ended.
 erase_operations() {
-    [ -f "$scratch/made" ] || return 0
-    each_made POST /cancel
-    each_made DELETE ""
+    [ -s "$scratch/made" ] || return 0
+    local left erased
+    each_made POST /cancel >/dev/null
+    each_made DELETE "" >"$scratch/erased"
+    erased=$(grep -cE '^(2..|404)$' "$scratch/erased" || true)
+    left=$(($(sort -u "$scratch/made" | wc -l) - erased))
+    [ "$left" -eq 0 ] || echo "smoke.sh: operations that were not erased: $left" \
+        "(last response: $(tail -n 1 "$scratch/erased")); each expires a day after its end" >&2
 }

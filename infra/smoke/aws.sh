@@ -7,9 +7,9 @@ export AWS_PAGER="" AWS_CLI_AUTO_PROMPT=off
 CURL_MINIMUM=7.75
 LIVE=live
 
-# ask SERVICE OPERATION [OPTION...]: what AWS responds, as text. Version 1 of the AWS CLI ignores a
-# service's endpoint in the environment for SQS, so it is an option here.
-ask() {
+# aws_text SERVICE OPERATION [OPTION...]: what AWS responds, as text. Version 1 of the AWS CLI
+# ignores a service's endpoint in the environment for SQS, so it is an option here.
+aws_text() {
     local variable endpoint
     variable=AWS_ENDPOINT_URL_$(printf '%s' "$1" | tr 'a-z-' 'A-Z_')
     endpoint=${!variable:-${AWS_ENDPOINT_URL:-}}
@@ -40,19 +40,31 @@ describe_stack() {
     local query="Stacks[0].[[['stack',StackStatus,StackId,Description]],"
     query+="Outputs[].['output',OutputKey,OutputValue],"
     query+="Parameters[].['parameter',ParameterKey,ParameterValue]][]"
-    found=$(ask cloudformation describe-stacks --stack-name "$STACK" --query "$query" 2>&1) ||
-        cannot_run "no stack $STACK in $REGION: $(tail -n 1 <<<"$found")"
+    found=$(aws_text cloudformation describe-stacks --stack-name "$STACK" --query "$query" 2>&1) ||
+        case $found in
+        *"does not exist"*) cannot_run "there is no stack $STACK in $REGION" ;;
+        *) cannot_run "cannot read the stack $STACK in $REGION: $(tail -n 1 <<<"$found")" ;;
+        esac
     echo "$found" >"$scratch/stack"
     IFS=$'\t' read -r _ status id description < <(grep '^stack' "$scratch/stack")
     ACCOUNT=$(cut -d : -f 5 <<<"$id")
     case $status in
     CREATE_COMPLETE | UPDATE_COMPLETE | UPDATE_ROLLBACK_COMPLETE | IMPORT_COMPLETE) ;;
-    *) cannot_run "the stack $STACK is $status, so its functions may be replaced meanwhile" ;;
+    REVIEW_IN_PROGRESS) cannot_run "the stack $STACK is $status: its first change set was not" \
+        "executed; deploy it first" ;;
+    *_IN_PROGRESS) cannot_run "the stack $STACK is $status: wait until it has ended" ;;
+    CREATE_FAILED | ROLLBACK_COMPLETE | ROLLBACK_FAILED) cannot_run "the stack $STACK was not" \
+        "created ($status): read its events, delete it, deploy again" ;;
+    *) cannot_run "the stack $STACK is $status: repair it first" ;;
     esac
+    local name
+    # The last two are newer than the others.
+    for name in ApiUrl WebhookSecretArn ApiLogGroupArn CallbackFunctionArn; do
+        [ -n "$(output "$name")" ] || cannot_run "the stack $STACK ($description) has no output" \
+            "$name: deploy the release of this smoke.sh first"
+    done
     API=$(output ApiUrl)
     API=${API%/}
-    [ -n "$API" ] && [ -n "$(output WebhookSecretArn)" ] ||
-        cannot_run "the stack $STACK ($description) lacks outputs of infra/template.yaml"
 }
 
 output() { value_of output "$1"; }
@@ -85,26 +97,29 @@ log_group() {
 }
 
 # logged FUNCTION TEXT: the lines of a function's log, since the start, that contain the text.
-# Returns 1 if there are none, and 2 if the log cannot be read.
+# Returns 1 if there is no such line, and 2 if the log cannot be read.
 logged() {
     local found
-    found=$(ask logs filter-log-events --log-group-name "$(log_group "$1")" \
+    found=$(aws_text logs filter-log-events --log-group-name "$(log_group "$1")" \
         --filter-pattern "\"$2\"" --start-time "$((started * 1000))" \
         --query 'events[].[message]') || return 2
     grep . <<<"$found" | grep -v '^None$'
 }
 
-# is_not_logged FUNCTION TEXT: and sets line, the first one, or why that is not known.
+# is_not_logged FUNCTION TEXT PROBLEM: fails with PROBLEM and the first line if there is one. A log
+# that cannot be read proves nothing, so it fails as well.
 is_not_logged() {
-    local code=0
-    line=$(logged "$1" "$2") || code=$?
-    [ "$code" -ne 2 ] || line="the log cannot be read"
-    line=${line%%"$newline"*}
-    [ "$code" -eq 1 ]
+    local found code=0
+    found=$(logged "$1" "$2") || code=$?
+    case $code in
+    0) fail "$3: ${found%%"$newline"*}" ;;
+    1) ;;
+    *) fail "the log group $(log_group "$1") cannot be read" ;;
+    esac
 }
 
 # stored OPERATION QUERY: attributes of an operation's record.
 stored() {
-    ask dynamodb get-item --table-name "$(output TableName)" --consistent-read \
+    aws_text dynamodb get-item --table-name "$(output TableName)" --consistent-read \
         --key "{\"pk\":{\"S\":\"$1\"},\"sk\":{\"S\":\"head\"}}" --query "$2"
 }

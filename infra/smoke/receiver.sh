@@ -3,6 +3,10 @@
 
 SECOND_STACK=$STACK-smoke
 SECOND_STACK_DESCRIPTION="Ferry's smoke test, a receiver of callbacks and a target"
+# Where to read on when it is not deployed.
+SECOND_STACK_HELP="SMOKE.md, What it makes"
+# Lambda limits a function's name, and the target's is STACK-smoke-target.
+STACK_NAME_CHARACTERS_MAX=51
 DEPLOY_SECONDS_MAX=300
 is_second_stack_made=false
 
@@ -15,31 +19,38 @@ start_receiver() {
     fi
     is_wanted 15 || is_wanted 16 || is_wanted 25 || is_wanted 29 || is_wanted 30 ||
         is_wanted 31 || return 0
-    local description
-    if description=$(ask cloudformation describe-stacks --stack-name "$SECOND_STACK" \
-        --query "Stacks[0].Description" 2>/dev/null) &&
-        [ "$description" != "$SECOND_STACK_DESCRIPTION" ]; then
-        cannot_run "there is a stack $SECOND_STACK that is not this script's"
+    [ ${#STACK} -le "$STACK_NAME_CHARACTERS_MAX" ] ||
+        cannot_run "the name $STACK has more than $STACK_NAME_CHARACTERS_MAX characters:" \
+            "pass --receiver"
+    local found
+    # Two runs at once would change and delete each other's receiver.
+    if found=$(aws_text cloudformation describe-stacks --stack-name "$SECOND_STACK" \
+        --query "Stacks[0].[StackStatus,Description]" 2>&1); then
+        [ "${found#*$'\t'}" = "$SECOND_STACK_DESCRIPTION" ] ||
+            cannot_run "there is a stack $SECOND_STACK that is not this script's"
+        cannot_run "the stack $SECOND_STACK exists (${found%%$'\t'*}): another run is in" \
+            "progress, or one was killed or kept it. Wait, or delete it:" \
+            "aws cloudformation delete-stack --stack-name $SECOND_STACK"
     fi
+    case $found in
+    *"does not exist"*) ;;
+    *) cannot_run "cannot read the stack $SECOND_STACK: $(tail -n 1 <<<"$found")" ;;
+    esac
     is_second_stack_made=true
     in_background deploy_second_stack
 }
 
 deploy_second_stack() {
-    local key
     exec >"$scratch/deploy" 2>&1
-    key=$(ask secretsmanager describe-secret --secret-id "$(output WebhookSecretArn)" \
-        --query KmsKeyId)
-    [ "$key" != None ] || key=""
-    if ask cloudformation deploy --stack-name "$SECOND_STACK" --template-file "$here/smoke.yaml" \
-        --capabilities CAPABILITY_NAMED_IAM --no-fail-on-empty-changeset --parameter-overrides \
-        "ReceiverKey=$RECEIVER_KEY" "WebhookSecretArn=$(output WebhookSecretArn)" "KeyArn=$key" \
-        "PermissionsBoundaryArn=$(parameter PermissionsBoundaryArn "")" \
-        "RolePath=$(parameter RolePath /)"; then
-        ask cloudformation describe-stacks --stack-name "$SECOND_STACK" \
-            --query "Stacks[0].Outputs[?OutputKey=='ReceiverUrl'].OutputValue" >"$scratch/url" &&
-            sed "s|/*\$|/$RECEIVER_KEY|" "$scratch/url" >"$scratch/receiver.new" &&
-            mv "$scratch/receiver.new" "$scratch/receiver"
+    if aws_text cloudformation deploy --stack-name "$SECOND_STACK" \
+        --template-file "$here/smoke.yaml" --capabilities CAPABILITY_IAM --parameter-overrides \
+        "ReceiverKey=$RECEIVER_KEY" "WebhookSecretArn=$(output WebhookSecretArn)" \
+        "KeyArn=$(parameter KeyArn "")" "RolePath=$(parameter RolePath /)" \
+        "PermissionsBoundaryArn=$(parameter PermissionsBoundaryArn "")" &&
+        aws_text cloudformation describe-stacks --stack-name "$SECOND_STACK" \
+            --query "Stacks[0].Outputs[?OutputKey=='ReceiverUrl'].OutputValue" >"$scratch/url"; then
+        sed "s|/*\$|/$RECEIVER_KEY|" "$scratch/url" >"$scratch/receiver.new"
+        mv "$scratch/receiver.new" "$scratch/receiver"
     else
         touch "$scratch/receiver.failed"
     fi
@@ -47,8 +58,8 @@ deploy_second_stack() {
 
 delete_second_stack() {
     $is_second_stack_made || return 0
-    ask cloudformation delete-stack --stack-name "$SECOND_STACK" &&
-        ask cloudformation wait stack-delete-complete --stack-name "$SECOND_STACK" ||
+    aws_text cloudformation delete-stack --stack-name "$SECOND_STACK" &&
+        aws_text cloudformation wait stack-delete-complete --stack-name "$SECOND_STACK" ||
         echo "smoke.sh: the stack $SECOND_STACK is left; delete it" >&2
 }
 
@@ -57,7 +68,8 @@ has_receiver() { [ -s "$scratch/receiver" ] || [ -f "$scratch/receiver.failed" ]
 # Sets receiver, its URL with the key.
 needs_receiver() {
     await "$DEPLOY_SECONDS_MAX" has_receiver && [ -s "$scratch/receiver" ] ||
-        { fail "$SECOND_STACK was not deployed: $(tail -n 3 "$scratch/deploy")"; return; }
+        { echo "$SECOND_STACK_HELP" >"$scratch/check-$running.help"
+            fail "$SECOND_STACK was not deployed: $(tail -n 3 "$scratch/deploy")"; return; }
     receiver=$(cat "$scratch/receiver")
 }
 

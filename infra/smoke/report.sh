@@ -2,7 +2,7 @@
 # Runs checks and reports what they saw. A check is a function that prints what it saw. It returns 0
 # if all is well, 1 if not, and 3 if it cannot run on this stack.
 
-passed=0 failed=0 skipped=0
+passed=0 failed=0 skipped=0 is_written=false
 SKIPPED=3
 RESULTS="smoke-$STACK-$(date -u +%Y%m%dT%H%M%SZ).json"
 results=$scratch/results
@@ -46,18 +46,22 @@ start_early() {
 }
 early=""
 
-# check_into_file NUMBER FUNCTION: in a subshell, so that checks share nothing.
+# check_into_file NUMBER FUNCTION: in a subshell, so that checks share nothing. A check may write
+# another page than its own into check-NUMBER.help.
 check_into_file() {
-    local code=0 start
+    local code=0 start running=$1
     start=$(now)
     "$2" >"$scratch/check-$1" 2>&1 </dev/null || code=$?
     echo "$code $(($(now) - start))" >"$scratch/check-$1.end"
 }
 
 report_from_file() {
-    local code took
+    local code took help=$3
+    # An error of the shell, such as an unset variable, ends the check without it.
+    [ -f "$scratch/check-$1.end" ] || echo "1 0" >"$scratch/check-$1.end"
     read -r code took <"$scratch/check-$1.end"
-    report "$1" "$2" "$3" "$code" "$(cat "$scratch/check-$1")" "$took"
+    [ ! -f "$scratch/check-$1.help" ] || help=$(cat "$scratch/check-$1.help")
+    report "$1" "$2" "$help" "$code" "$(cat "$scratch/check-$1")" "$took"
 }
 
 # in_background COMMAND...: in a process group, so that end_jobs also ends what it started.
@@ -91,7 +95,9 @@ end_jobs() {
 # report NUMBER FUNCTION HELP CODE SAW SECONDS
 report() {
     local verdict name=${2//_/ } saw help=""
-    saw=${5//"$newline"/; }
+    # The AWS CLI's errors begin with an empty line, and may repeat.
+    saw=$(awk 'NF && !seen[$0]++' <<<"$5")
+    saw=${saw//"$newline"/; }
     saw=$(redact "$saw" | printable)
     case $4 in
     0) verdict=ok passed=$((passed + 1)) ;;
@@ -109,7 +115,7 @@ report() {
     if $IS_JSON; then
         echo "$line"
     else
-        printf '%-7s %2d  %-34s %s\n' "$verdict" "$1" "$name" "$saw$help"
+        printf '%-7s %2d  %-36s %s\n' "$verdict" "$1" "$name" "$saw$help"
     fi
 }
 
@@ -126,6 +132,7 @@ print_summary() {
         [ ! -f "$results" ] || sed '$!s/$/,/' "$results"
         echo "]}"
     } >"$RESULTS"
+    is_written=true
     if $IS_JSON; then
         echo "$summary}"
     else

@@ -26,6 +26,9 @@ pub use self::target::{LambdaFunction, LocalTarget, Target, reserved_member};
 use crate::config::{Environment, SettingError};
 use crate::domain::backoff::RetryPolicy;
 use crate::domain::json::{Json, push_token, with_plain_integers};
+use crate::domain::limits::{
+    WORKER_TIMEOUT_SECS_DEFAULT, WORKER_TIMEOUT_SECS_MAX, WORKER_TIMEOUT_SECS_MIN, attempt_secs_max,
+};
 
 /// Lists every compiled function, in the order of `GET /functions`, as `$of::of::<FUNCTION>()`. So
 /// entries and work are one list, and a function without work does not compile.
@@ -54,8 +57,8 @@ pub trait Function {
     const DESCRIPTION: &'static str;
     /// Attempts before the operation fails, from 1.
     const ATTEMPTS_MAX: u32;
-    /// The time limit of one attempt, at most what an invocation of the worker leaves it (14
-    /// minutes and 30 seconds).
+    /// The time limit of one attempt, at most half a minute less than Lambda's longest timeout. A
+    /// worker with a shorter timeout shortens it ([`Catalogue::attempt_timeout`]).
     const ATTEMPT_TIMEOUT: Duration;
     /// The operation's deadline unless its caller sets one, in seconds from the submit, at most
     /// seven days.
@@ -268,6 +271,20 @@ fn bound_integers(schema: &mut Schema) {
     schema.entry("maximum").or_insert_with(|| largest.into());
 }
 
+/// `WORKER_TIMEOUT_SECONDS`: the worker's timeout, in seconds. The functions that read the functions
+/// file get it as well, since it bounds an attempt.
+///
+/// # Errors
+///
+/// When it is not a whole number, or out of bounds.
+pub fn worker_timeout_secs(environment: &Environment) -> Result<u32, SettingError> {
+    environment.number(
+        "WORKER_TIMEOUT_SECONDS",
+        WORKER_TIMEOUT_SECS_MIN..=WORKER_TIMEOUT_SECS_MAX,
+        WORKER_TIMEOUT_SECS_DEFAULT,
+    )
+}
+
 /// The functions that callers of this deployment can submit: the compiled ones, then those of the
 /// functions file.
 #[derive(Debug, Clone, Copy)]
@@ -275,6 +292,7 @@ pub struct Catalogue {
     /// Whether the demonstration functions are among them.
     demo: bool,
     registered: &'static [Entry],
+    worker_timeout_secs: u32,
 }
 
 /// Why no function was found.
@@ -293,6 +311,7 @@ impl Catalogue {
         Self {
             demo,
             registered: &[],
+            worker_timeout_secs: WORKER_TIMEOUT_SECS_DEFAULT,
         }
     }
 
@@ -301,11 +320,13 @@ impl Catalogue {
     ///
     /// # Errors
     ///
-    /// When the switch or the functions file is not valid.
+    /// When the switch, the worker's timeout or the functions file is not valid.
     pub fn load(environment: &Environment) -> Result<Self, SettingError> {
+        let worker_timeout_secs = worker_timeout_secs(environment)?;
         Ok(Self {
             demo: environment.switch("DEMO_FUNCTIONS")?,
-            registered: file::load(environment)?,
+            registered: file::load(environment, worker_timeout_secs)?,
+            worker_timeout_secs,
         })
     }
 
@@ -331,6 +352,14 @@ impl Catalogue {
         let demo = self.demo;
         let compiled = COMPILED.iter().filter(move |entry| demo || !entry.demo);
         compiled.chain(self.registered)
+    }
+
+    /// The time limit of one attempt: the function's own, shortened to what the worker's timeout
+    /// leaves.
+    #[must_use]
+    pub fn attempt_timeout(&self, entry: &Entry) -> Duration {
+        let longest = Duration::from_secs(attempt_secs_max(self.worker_timeout_secs).into());
+        entry.attempt_timeout.min(longest)
     }
 
     /// The function of this name and version, without a version the latest stable one.
@@ -365,9 +394,7 @@ impl Catalogue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::limits::{
-        DEADLINE_SECS_MAX, DEADLINE_SECS_MIN, INVOCATION_MARGIN, WORKER_TIMEOUT_SECS,
-    };
+    use crate::domain::limits::{DEADLINE_SECS_MAX, DEADLINE_SECS_MIN};
     use crate::schema::{CheckError, Validators};
 
     #[test]
@@ -382,11 +409,33 @@ mod tests {
             );
             assert!(entry.attempts_max >= 1);
             assert!((DEADLINE_SECS_MIN..=DEADLINE_SECS_MAX).contains(&entry.deadline_secs));
-            let longest = Duration::from_secs(u64::from(WORKER_TIMEOUT_SECS));
-            assert!(
-                entry.attempt_timeout + INVOCATION_MARGIN <= longest,
-                "{}",
-                entry.name
+            let longest = Duration::from_secs(attempt_secs_max(WORKER_TIMEOUT_SECS_MAX).into());
+            assert!(entry.attempt_timeout <= longest, "{}", entry.name);
+        }
+    }
+
+    #[test]
+    fn a_short_worker_timeout_shortens_the_attempts() {
+        let attempt_secs = |timeout: &str| {
+            let environment = Environment::from_iter([("WORKER_TIMEOUT_SECONDS", timeout)]);
+            let catalogue = Catalogue::load(&environment).unwrap();
+            let entry = catalogue.find("csv.summarize", None).unwrap();
+            assert_eq!(entry.attempt_timeout.as_secs(), 300);
+            catalogue.attempt_timeout(entry).as_secs()
+        };
+        assert_eq!(attempt_secs("60"), 30);
+        assert_eq!(attempt_secs("329"), 299);
+        assert_eq!(attempt_secs("330"), 300);
+        assert_eq!(attempt_secs("1800"), 300);
+    }
+
+    #[test]
+    fn a_worker_timeout_that_lambda_refuses_or_that_leaves_no_attempt_is_refused() {
+        for timeout in ["59", "1801", "soon"] {
+            let environment = Environment::from_iter([("WORKER_TIMEOUT_SECONDS", timeout)]);
+            assert_eq!(
+                Catalogue::load(&environment).unwrap_err().to_string(),
+                "WORKER_TIMEOUT_SECONDS must be a whole number from 60 to 1800"
             );
         }
     }

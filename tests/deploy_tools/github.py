@@ -12,13 +12,13 @@ from pathlib import Path
 import cfnlint
 import yaml
 from samtranslator.yaml_helper import yaml_parse
+from smoke.calls import calls, operation
 from template import choices
 from template.linter import findings
 from template.resources import FUNCTIONS, each
 from template.stack import ROOT, Json, Refused, Stack, deploy, source
 
 _PAGE = ROOT / "infra" / "README.md"
-_SMOKE = ROOT / "infra"
 _SCHEMAS = Path(cfnlint.__file__).parent / "data" / "schemas"
 
 _REPOSITORY = {"Organization": "example", "Repository": "ferry"}
@@ -93,7 +93,7 @@ _MORE = {
 }
 # Actions that would give a role more than the boundary.
 _NEEDS_BOUNDARY = ("Create", "Put", "Attach")
-# Of the smoke test's calls.
+# Calls of the smoke test for which the role has no permission, with the reason.
 _NOT_AUTHORIZED = {
     "cloudformation:Wait": "it is DescribeStacks",
     "cloudformation:Deploy": "it is a change set",
@@ -101,6 +101,35 @@ _NOT_AUTHORIZED = {
     "cloudformation:UpdateStack": "only --break updates the stack",
     "cloudformation:CancelUpdateStack": "only --break updates the stack",
     "secretsmanager:PutSecretValue": "only --long replaces the secret",
+}
+# What the smoke test calls, and on what of the stack ferry, as CloudFormation names it.
+_STACK = "cloudformation:::stack/ferry/1"
+_SECOND_STACK = "cloudformation:::stack/ferry-smoke/1"
+_FUNCTION = "lambda:::function:ferry-SubmitFunction-1ABC"
+_TABLE = "dynamodb:::table/ferry-Table-1ABC"
+_LOGS = ["logs:::log-group:/ferry/submit:*", "logs:::log-group:/aws/vendedlogs/ferry/api:*"]
+_USED = {
+    "cloudformation:DeleteStack": [_SECOND_STACK],
+    "cloudformation:DescribeStacks": [_STACK, _SECOND_STACK],
+    "cloudformation:ListStackResources": [_STACK],
+    "cloudwatch:DescribeAlarms": ["*"],
+    "cloudwatch:GetDashboard": ["cloudwatch:::dashboard/Dashboard-1ABC"],
+    "cloudwatch:GetMetricStatistics": ["*"],
+    "dynamodb:DescribeContinuousBackups": [_TABLE],
+    "dynamodb:DescribeTable": [_TABLE],
+    "dynamodb:DescribeTimeToLive": [_TABLE],
+    "dynamodb:GetItem": [_TABLE],
+    "iam:SimulatePrincipalPolicy": ["iam:::role/ferry/ferry-SubmitRole-1ABC"],
+    "lambda:GetAccountSettings": ["*"],
+    "lambda:GetAlias": [_FUNCTION],
+    "lambda:GetFunctionConfiguration": [_FUNCTION],
+    "lambda:GetFunctionRecursionConfig": [_FUNCTION],
+    "logs:DescribeLogGroups": ["*"],
+    "logs:FilterLogEvents": _LOGS,
+    "secretsmanager:GetSecretValue": ["secretsmanager:::secret:WebhookSecret-1ABC"],
+    "sqs:GetQueueAttributes": ["sqs:::ferry-DispatchDeadLetterQueue-1ABC"],
+    "sqs:SendMessage": ["sqs:::ferry-DispatchDeadLetterQueue-1ABC"],
+    "xray:BatchGetTraces": ["*"],
 }
 
 
@@ -336,17 +365,30 @@ def the_policies_are_within_iams_quotas(files: Files) -> Iterator[str]:
 
 
 def the_smoke_test_may_make_its_calls(files: Files) -> Iterator[str]:
-    calls = {
-        f"{service}:{''.join(map(str.capitalize, operation.split('-')))}"
-        for script in (*_SMOKE.glob("smoke*.sh"), *_SMOKE.glob("smoke/**/*.sh"))
-        for service, operation in re.findall(r"\bask ([a-z0-9]+) ([a-z-]+)", script.read_text())
-    }
-    if (_SMOKE / "smoke.sh").exists() and len(calls) < 10:
-        yield f"the smoke test makes {calls}"
-    allowed = _allowed(_deployed(files, _REPOSITORY))
-    for call in sorted(calls):
-        if call.lower() not in allowed and call not in _NOT_AUTHORIZED:
-            yield f"the smoke test calls {call}"
+    found = {
+        f"{service}:{operation(command)}" for service, command in calls(ROOT / "infra")
+    } - _NOT_AUTHORIZED.keys()
+    statements = _statements(_deployed(files, _REPOSITORY)["Deployer"])
+    for call in sorted(found - _USED.keys()):
+        yield f"the smoke test calls {call}, and on what is not listed"
+    for call in sorted(_USED.keys() - found):
+        yield f"the smoke test does not call {call}"
+    for call, resources in _USED.items():
+        patterns = [
+            _text(resource)
+            for statement in statements
+            if call.lower() in [action.lower() for action in each(statement["Action"])]
+            for resource in each(statement["Resource"])
+        ]
+        for resource in resources:
+            if not any(fnmatch.fnmatchcase(resource, pattern) for pattern in patterns):
+                yield f"the smoke test may not call {call} on {resource}: {patterns}"
+
+
+def _text(resource: Json) -> str:
+    """From the service on, without partition, Region and account."""
+    text = resource["Fn::Sub"] if isinstance(resource, dict) else resource
+    return re.sub(r"^arn:|\$\{AWS::[A-Za-z]+\}", "", text).lstrip(":")
 
 
 Check = Callable[[Files], Iterator[str]]

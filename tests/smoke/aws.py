@@ -23,7 +23,7 @@ except ImportError:
     from botocore.validate import ParamValidator
 
 from . import responses
-from .template import reduced, template
+from .template import reduced, second_stack
 
 # Served by moto or by the bundle.
 _SERVED = {
@@ -74,11 +74,17 @@ def main() -> int:
         with open(os.environ["SMOKE_CALLS"], "a") as calls:
             calls.write(f"{service} {operation}\n")
         served = _SERVED.get(service, set())
-        if operation not in _NOT_SERVED and (served is None or operation in served):
+        fault = os.environ.get("SMOKE_FAULT", "")
+        is_served = served is None or operation in served
+        if is_served and operation not in _NOT_SERVED and not responses.replaces(operation, fault):
             if service == "sqs" and model.service_model.metadata["protocol"] == "query":
                 return AWSResponse("", 200, {}, None), _sent_as_json(operation, call["params"])
             return None
-        written = responses.response(service, operation, call["params"])
+        try:
+            written = responses.response(service, operation, call["params"], fault)
+        except responses.Denied:
+            error = {"Code": "AccessDeniedException", "Message": f"may not call {operation}"}
+            return AWSResponse("", 400, {}, None), {"Error": error}
         if os.environ["SMOKE_CLI"] == "old":
             written = _as_read(written, model.output_shape)
         report = ParamValidator().validate(written, model.output_shape)
@@ -92,7 +98,7 @@ def main() -> int:
                 stack["StackStatus"] = responses.stack_status(stack["StackStatus"])
             # moto forgets description and outputs of a stack that a change set made.
             elif "Description" not in stack:
-                stack["Description"] = template("smoke.yaml")["Description"]
+                stack["Description"] = second_stack()["Description"]
                 url = {"OutputKey": "ReceiverUrl", "OutputValue": os.environ["SMOKE_RECEIVER"]}
                 stack["Outputs"] = [url]
 

@@ -18,7 +18,8 @@ from botocore.config import Config
 
 from .proxy import Proxy
 from .receiver import Receiver
-from .template import INFRA, reduced, template
+from .responses import TOPIC
+from .template import SCRIPT, reduced, second_stack, template
 
 STACK = "ferry"
 REGION = "eu-central-1"
@@ -87,10 +88,10 @@ class Bundle:
 
 
 def _functions(directory: Path) -> Any:
-    """The target of infra/smoke.yaml, registered as infra/SMOKE.md says."""
-    code = template("smoke.yaml")["Resources"]["Target"]["Properties"]["Code"]["ZipFile"]
+    """The target of smoke.yaml, registered as SMOKE.md says."""
+    code = second_stack()["Resources"]["Target"]["Properties"]["Code"]["ZipFile"]
     (directory / "index.py").write_text(code)
-    page = (Path(__file__).parents[2] / "infra" / "SMOKE.md").read_text()
+    page = (SCRIPT.parent / "SMOKE.md").read_text()
     shown = re.search(r"<!-- functions.json -->\n```json\n(.*?)```", page, re.DOTALL)
     assert shown
     registered = json.loads(shown[1])
@@ -147,7 +148,7 @@ class World:
         """A stack with the template's outputs and parameters, and no resource of its own."""
         self.stacks += 1
         name = STACK if self.stacks == 1 else f"{STACK}{self.stacks}"
-        source = template("template.yaml")
+        source = template()
         values = {**self._outputs(), **outputs}
         assert values.keys() == source["Outputs"].keys(), values.keys() ^ source["Outputs"].keys()
         given = {**self._parameters(), **parameters}
@@ -165,18 +166,18 @@ class World:
         )
         return name
 
-    def deploy_receiver(self) -> str:
+    def deploy_receiver(self, name: str = "receiver") -> str:
         """The second stack, for runs that do not deploy it. Returns the receiver's URL."""
         key = "0" * 32
-        body = reduced((INFRA / "smoke.yaml").read_text(), self.receiver.url)
+        body = reduced((SCRIPT.parent / "smoke.yaml").read_text(), self.receiver.url)
         given = {"ReceiverKey": key, "WebhookSecretArn": secret_arn()}
         client("cloudformation").create_stack(
-            StackName="receiver",
+            StackName=name,
             TemplateBody=json.dumps(body),
             Parameters=[
                 {"ParameterKey": key, "ParameterValue": value} for key, value in given.items()
             ],
-            Capabilities=["CAPABILITY_NAMED_IAM"],
+            Capabilities=["CAPABILITY_IAM"],
         )
         return f"{self.receiver.url}/{key}"
 
@@ -209,6 +210,7 @@ class World:
     @staticmethod
     def _parameters() -> dict[str, str]:
         return {
+            "AlarmTopicArn": TOPIC,
             # The bundle's tokens are the owners' names, as an authorizer function could have it.
             "Authorizer": "lambda",
             "CallbackAllowedNetworks": "127.0.0.0/8",
@@ -241,7 +243,7 @@ def client(service: str) -> Any:
 def generated_secret() -> str:
     """As CloudFormation makes the template's: without the prefix, which functions and receivers
     have to add."""
-    properties = template("template.yaml")["Resources"]["WebhookSecret"]["Properties"]
+    properties = template()["Resources"]["WebhookSecret"]["Properties"]
     options = properties["GenerateSecretString"]["Fn::If"][1]
     secret: str = client("secretsmanager").get_random_password(**options)["RandomPassword"]
     assert re.fullmatch("[A-Za-z0-9]{44}", secret), secret

@@ -50,6 +50,9 @@ class Fault:
         print(f"       {saw}")
         if (result, done.code) != ("FAILED", 1) or self.shows not in saw:
             yield f"check {self.noticed_by} is {result} (exit {done.code}): {saw}"
+        # What is left, and what an update that is still in progress returns to.
+        if done.errors:
+            yield f"standard error: {done.errors}"
 
 
 def _replace(pattern: str, old: bytes, new: bytes) -> Change:
@@ -246,6 +249,24 @@ FAULTS = [
         response=True,
     ),
     Fault(
+        "time to live is off",
+        "14",
+        shows="time to live is DISABLED",
+        response=True,
+    ),
+    Fault(
+        "the table has no key",
+        "14",
+        shows="the encryption is None",
+        response=True,
+    ),
+    Fault(
+        "the table may be deleted",
+        "14",
+        shows="deletion protection is False",
+        response=True,
+    ),
+    Fault(
         "the body is changed on its way",
         "15",
         shows="the receiver cannot verify it",
@@ -254,7 +275,7 @@ FAULTS = [
     Fault(
         "the headers are changed on their way",
         "15",
-        shows="the callback's headers are others",
+        shows="the callback's headers are wrong",
         alter=_without_agent,
     ),
     Fault(
@@ -300,6 +321,12 @@ FAULTS = [
         response=True,
     ),
     Fault(
+        "a log cannot be read",
+        "19",
+        shows="the log group /aws/vendedlogs/ferry/api cannot be read",
+        response=True,
+    ),
+    Fault(
         "a log is kept forever",
         "19",
         shows="is kept for None days",
@@ -327,6 +354,24 @@ FAULTS = [
         "an alarm is missing",
         "21",
         shows="18 alarms in the stack, 17",
+        response=True,
+    ),
+    Fault(
+        "the alarms cannot be read",
+        "21",
+        shows="the alarms cannot be read",
+        response=True,
+    ),
+    Fault(
+        "an alarm notifies no topic",
+        "21",
+        shows="the alarms notify None; arn:aws:sns:eu-central-1:ACCOUNT:alarms, not arn",
+        response=True,
+    ),
+    Fault(
+        "the end of an alarm notifies another topic",
+        "21",
+        shows="the alarms notify arn:aws:sns:eu-central-1:ACCOUNT:alarms; arn",
         response=True,
     ),
     Fault(

@@ -10,7 +10,7 @@ from typing import Any
 
 import boto3
 
-from .template import template
+from .template import second_stack
 
 
 class Receiver:
@@ -66,6 +66,6 @@ class Receiver:
             return {"statusCode": 403}
         os.environ.update(deployed[0])
         module = types.ModuleType("index")
-        properties = template("smoke.yaml")["Resources"]["Receiver"]["Properties"]
+        properties = second_stack()["Resources"]["Receiver"]["Properties"]
         exec(properties["Code"]["ZipFile"], module.__dict__)  # noqa: S102
         return module.handler(event, None)

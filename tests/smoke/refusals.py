@@ -5,10 +5,13 @@ from collections.abc import Iterator
 
 from . import runs
 from .bundle import World
+from .proxy import Exchange, unchanged
 
 
-def _refused(found: World, reason: str, *options: str, **variables: str) -> Iterator[str]:
-    process, directory = runs.start(found, options[-1], *options[:-1], **variables)
+def _refused(
+    found: World, reason: str, *options: str, cwd: str | None = None, **variables: str
+) -> Iterator[str]:
+    process, directory = runs.start(found, options[-1], *options[:-1], cwd=cwd, **variables)
     output, errors = process.communicate(timeout=60)
     if process.returncode != 2 or reason not in errors or output:
         yield f"exit {process.returncode}, and not '{reason}': {output}{errors}"
@@ -63,15 +66,33 @@ def a_wrong_argument_is_refused(found: World, stack: str) -> Iterator[str]:
 def a_stack_that_is_missing_changing_or_not_ferrys_is_refused(
     found: World, stack: str
 ) -> Iterator[str]:
-    yield from _refused(found, "no stack absent in eu-central-1", "absent")
+    yield from _refused(found, "there is no stack absent in eu-central-1", "absent")
     runs.client("cloudformation").create_stack(
         StackName="foreign",
         TemplateBody='{"Resources":{"Nothing":{"Type":"AWS::SNS::Topic"}}}',
     )
-    yield from _refused(found, "lacks outputs of infra/template.yaml", "foreign")
-    changing = "stack\\tUPDATE_IN_PROGRESS\\tarn:aws:x:y:123456789012:z\\tFerry\\n"
-    path = _tools(found, aws=f"printf '{changing}'")
-    yield from _refused(found, f"{stack} is UPDATE_IN_PROGRESS", stack, PATH=path)
+    yield from _refused(found, "the stack foreign (None) has no output ApiUrl", "foreign")
+    for status, reason in (
+        ("UPDATE_IN_PROGRESS", "wait until it has ended"),
+        ("REVIEW_IN_PROGRESS", "its first change set was not executed"),
+        ("ROLLBACK_COMPLETE", "was not created (ROLLBACK_COMPLETE)"),
+        ("UPDATE_ROLLBACK_FAILED", "repair it first"),
+        ("UPDATE_COMPLETE", "has no output ApiUrl"),
+    ):
+        path = _tools(found, aws=_described(status, {}))
+        yield from _refused(found, reason, stack, PATH=path)
+    outputs = dict.fromkeys(("ApiUrl", "WebhookSecretArn"), "https://api.example.com")
+    path = _tools(found, aws=_described("UPDATE_COMPLETE", outputs))
+    yield from _refused(found, "has no output ApiLogGroupArn: deploy the release", stack, PATH=path)
+    path = _tools(found, aws="[ $1 = --version ] || { echo 'the token is expired' && exit 255; }")
+    yield from _refused(found, f"cannot read the stack {stack} in eu-", stack, PATH=path)
+
+
+def _described(status: str, outputs: dict[str, str]) -> str:
+    """Prints what `aws` prints of a stack, whatever it is asked."""
+    rows = [f"stack\\t{status}\\tarn:aws:x:y:123456789012:z\\tFerry"]
+    rows += [f"output\\t{name}\\t{value}" for name, value in outputs.items()]
+    return "".join(f"printf '{row}\\n'\n" for row in rows)
 
 
 def a_missing_or_old_tool_is_refused(found: World, stack: str) -> Iterator[str]:
@@ -91,6 +112,28 @@ def a_missing_token_or_region_is_refused(found: World, stack: str) -> Iterator[s
     )
 
 
+def a_token_that_the_api_refuses_is_refused(found: World, stack: str) -> Iterator[str]:
+    def refuse(exchange: Exchange) -> None:
+        exchange.status = 401
+
+    found.proxy.after = refuse
+    yield from _refused(found, "the API refuses the caller: 401", stack)
+    found.proxy.after = unchanged
+
+
+def a_name_that_is_too_long_for_the_second_stack_is_refused(
+    found: World, stack: str
+) -> Iterator[str]:
+    names = ("ApiUrl", "WebhookSecretArn", "ApiLogGroupArn", "CallbackFunctionArn")
+    aws = _described("UPDATE_COMPLETE", dict.fromkeys(names, found.proxy.url))
+    path = _tools(found, aws=aws)
+    yield from _refused(found, "has more than 51 characters", "a" * 52, PATH=path)
+
+
+def a_directory_that_cannot_be_written_is_refused(found: World, stack: str) -> Iterator[str]:
+    yield from _refused(found, "to the current directory", stack, cwd="/proc")
+
+
 def a_check_that_does_not_exist_is_refused(found: World, stack: str) -> Iterator[str]:
     yield from _refused(found, "there is no check 7", "--only", "7", stack)
 
@@ -107,11 +150,26 @@ def someone_elses_stack_is_never_replaced(found: World, stack: str) -> Iterator[
     formation.delete_stack(StackName=f"{stack}-smoke")
 
 
+def a_second_run_at_once_is_refused(found: World, stack: str) -> Iterator[str]:
+    formation = runs.client("cloudformation")
+    found.deploy_receiver(f"{stack}-smoke")
+    yield from _refused(
+        found, f"{stack}-smoke exists (CREATE_COMPLETE): another run is in progress", stack
+    )
+    if not formation.describe_stacks(StackName=f"{stack}-smoke")["Stacks"]:
+        yield "the other run's stack was deleted"
+    formation.delete_stack(StackName=f"{stack}-smoke")
+
+
 CHECKS = [
     a_wrong_argument_is_refused,
     a_stack_that_is_missing_changing_or_not_ferrys_is_refused,
     a_missing_or_old_tool_is_refused,
     a_missing_token_or_region_is_refused,
+    a_token_that_the_api_refuses_is_refused,
+    a_name_that_is_too_long_for_the_second_stack_is_refused,
+    a_directory_that_cannot_be_written_is_refused,
     a_check_that_does_not_exist_is_refused,
     someone_elses_stack_is_never_replaced,
+    a_second_run_at_once_is_refused,
 ]

@@ -12,13 +12,26 @@ from .template import template
 
 Json = Any
 Respond = Callable[[Json, str], Json]
+TOPIC = "arn:aws:sns:eu-central-1:123456789012:alarms"
 
 
-def response(service: str, operation: str, params: Json) -> Json:
+class Denied(Exception):
+    """AWS refuses the call."""
+
+
+def replaces(operation: str, fault: str) -> bool:
+    """Whether a fault changes what the bundle or moto would respond."""
+    return (operation, fault) in (
+        ("DescribeTimeToLive", "time to live is off"),
+        ("CreateChangeSet", "the second stack may not be made"),
+    )
+
+
+def response(service: str, operation: str, params: Json, fault: str) -> Json:
     found = _RESPONSES.get((service, operation))
     if found is None:
         sys.exit(f"no response is written for {service} {operation}")
-    return found(params, os.environ.get("SMOKE_FAULT", ""))
+    return found(params, fault)
 
 
 def _updates() -> Path:
@@ -50,8 +63,12 @@ def stack_status(status: str) -> str:
     return "UPDATE_COMPLETE" if stays else "UPDATE_ROLLBACK_COMPLETE"
 
 
+def _deny(params: Json, fault: str) -> Json:
+    raise Denied
+
+
 def _alarms() -> list[str]:
-    resources = template("template.yaml")["Resources"]
+    resources = template()["Resources"]
     return [name for name, of in resources.items() if of["Type"] == "AWS::CloudWatch::Alarm"]
 
 
@@ -72,19 +89,30 @@ def _stack_resources(params: Json, fault: str) -> Json:
 
 def _describe_alarms(params: Json, fault: str) -> Json:
     names = params["AlarmNames"]
-    is_on = fault == "an alarm is on"
-    return {
-        "MetricAlarms": [
-            {"AlarmName": name, "StateValue": "ALARM" if is_on and not index else "OK"}
-            for index, name in enumerate(names[1:] if fault == "an alarm is missing" else names)
-        ]
-    }
+    alarms: list[Json] = [
+        {"AlarmName": name, "StateValue": "OK", "AlarmActions": [TOPIC], "OKActions": [TOPIC]}
+        for name in names
+    ]
+    match fault:
+        case "an alarm is on":
+            alarms[0]["StateValue"] = "ALARM"
+        case "an alarm is missing":
+            del alarms[0]
+        case "an alarm notifies no topic":
+            del alarms[1]["AlarmActions"]
+        case "the end of an alarm notifies another topic":
+            alarms[1]["OKActions"] = [f"{TOPIC}-other"]
+        case "the alarms cannot be read":
+            raise Denied
+    return {"MetricAlarms": alarms}
 
 
 def _metric(params: Json, fault: str) -> Json:
     """From the bundle's own lines in the embedded metric format."""
     if params["Namespace"] == "AWS/DynamoDB":
-        return {"Datapoints": [{"Sum": 1e6 if fault == "writes repeat" else 300.0}]}
+        # The log has no units. A small operation has four.
+        units = 8.0 if fault == "writes repeat" else 4.0
+        return {"Datapoints": [{"Sum": units * _submits_since(float(params["StartTime"]))}]}
     if fault == "metrics do not arrive":
         return {"Datapoints": []}
     dimensions = {each["Name"]: each["Value"] for each in params["Dimensions"]}
@@ -98,6 +126,17 @@ def _metric(params: Json, fault: str) -> Json:
     return {"Datapoints": [{"Sum": float(sum(values))}] if values else []}
 
 
+def _submits_since(seconds: float) -> float:
+    lines = [json.loads(line) for line in _log_lines()]
+    return sum(
+        line["Submits"]
+        for line in lines
+        if line.get("outcome") == "accepted"
+        and "Submits" in line
+        and line["_aws"]["Timestamp"] >= seconds * 1000
+    )
+
+
 def _log_lines() -> list[str]:
     with open(os.environ["SMOKE_LOG"]) as log:
         return [line.rstrip("\n") for line in log if line.startswith("{")]
@@ -106,6 +145,8 @@ def _log_lines() -> list[str]:
 def _filter_log_events(params: Json, fault: str) -> Json:
     """All functions of the bundle write to one log."""
     text = params["filterPattern"].strip('"')
+    if fault == "a log cannot be read" and "/vendedlogs/" in params["logGroupName"]:
+        raise Denied
     if fault == "an access log has the query" and "/vendedlogs/" in params["logGroupName"]:
         return {"events": [{"message": f'{{"path":"/{text}"}}'}]}
     messages = [line for line in _log_lines() if text in line]
@@ -152,7 +193,14 @@ def _alias(params: Json, fault: str) -> Json:
 
 
 def _table(params: Json, fault: str) -> Json:
-    return {"Table": {"DeletionProtectionEnabled": True, "SSEDescription": {"SSEType": "KMS"}}}
+    # AWS describes no encryption with the key that it owns.
+    encryption = {} if fault == "the table has no key" else {"SSEType": "KMS"}
+    is_protected = fault != "the table may be deleted"
+    return {"Table": {"DeletionProtectionEnabled": is_protected, "SSEDescription": encryption}}
+
+
+def _time_to_live(params: Json, fault: str) -> Json:
+    return {"TimeToLiveDescription": {"TimeToLiveStatus": "DISABLED"}}
 
 
 def _backups(params: Json, fault: str) -> Json:
@@ -191,6 +239,7 @@ def _traces(params: Json, fault: str) -> Json:
 
 _RESPONSES: dict[tuple[str, str], Respond] = {
     ("cloudformation", "CancelUpdateStack"): _cancel_update,
+    ("cloudformation", "CreateChangeSet"): _deny,
     ("cloudformation", "ListStackResources"): _stack_resources,
     ("cloudformation", "UpdateStack"): _update,
     ("cloudwatch", "DescribeAlarms"): _describe_alarms,
@@ -198,6 +247,7 @@ _RESPONSES: dict[tuple[str, str], Respond] = {
     ("cloudwatch", "GetMetricStatistics"): _metric,
     ("dynamodb", "DescribeContinuousBackups"): _backups,
     ("dynamodb", "DescribeTable"): _table,
+    ("dynamodb", "DescribeTimeToLive"): _time_to_live,
     ("iam", "SimulatePrincipalPolicy"): _simulate,
     ("lambda", "GetAccountSettings"): _quota,
     ("lambda", "GetAlias"): _alias,

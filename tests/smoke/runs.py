@@ -14,15 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import boto3
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from .bundle import OTHER_TOKEN, REGION, TOKEN, World, client
+from .calls import calls, operation
 from .proxy import Exchange, unchanged
-from .template import INFRA, template
+from .template import SCRIPT, second_stack
 
-SCRIPT = Path(os.environ.get("SMOKE") or INFRA / "smoke.sh")
+_ROOT = Path(__file__).parents[2]
 # Other runs have their options.
 _OPTIONAL = {"16", "29", "31"}
 # They are skipped with a CLI that cannot read all of it.
@@ -42,15 +44,20 @@ class Run:
 
 
 def start(
-    found: World, stack: str, *options: str, **variables: str
+    found: World,
+    stack: str,
+    *options: str,
+    script: Path = SCRIPT,
+    cwd: str | None = None,
+    **variables: str,
 ) -> tuple[subprocess.Popen[str], Path]:
     directory = found.directory / "run"
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir()
     Path(found.variables["SMOKE_CALLS"] + "-updates").unlink(missing_ok=True)
     process = subprocess.Popen(
-        ["bash", SCRIPT, *options, stack],
-        cwd=directory,
+        ["bash", script, *options, stack],
+        cwd=cwd or directory,
         env={**found.variables, "TMPDIR": str(directory), **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -61,9 +68,14 @@ def start(
 
 
 def run(
-    found: World, stack: str, *options: str, secs_max: int = _RUN_SECS, **variables: str
+    found: World,
+    stack: str,
+    *options: str,
+    script: Path = SCRIPT,
+    secs_max: int = _RUN_SECS,
+    **variables: str,
 ) -> Run:
-    process, directory = start(found, stack, "--json", *options, **variables)
+    process, directory = start(found, stack, "--json", *options, script=script, **variables)
     output, errors = process.communicate(timeout=secs_max)
     # Each line is an object; a line that is none fails here.
     lines = [json.loads(line) for line in output.splitlines()]
@@ -74,7 +86,7 @@ def run(
 
 
 def all_checks_pass_and_nothing_is_left(found: World, stack: str) -> Iterator[str]:
-    done = run(found, stack)
+    done = run(found, stack, "--patience", "30")
     print(re.sub(r"(?m)^", "       ", done.output.strip()))
     if done.code != 0:
         yield f"exit {done.code}: {done.errors}"
@@ -121,8 +133,6 @@ def _left(found: World) -> Iterator[str]:
 
 
 def client_of_the_bundle(found: World, service: str) -> Any:
-    import boto3
-
     return boto3.client(
         service, endpoint_url=found.variables[f"AWS_ENDPOINT_URL_{service.upper()}"]
     )
@@ -163,6 +173,54 @@ def an_interrupted_run_removes_what_it_made(found: World, stack: str) -> Iterato
 
 def _is_made(directory: Path) -> bool:
     return any(file.stat().st_size for file in directory.glob("ferry-smoke.*/made"))
+
+
+def a_failed_clean_up_is_reported(found: World, stack: str) -> Iterator[str]:
+    def refuse(exchange: Exchange) -> None:
+        # As if the token had expired meanwhile. The bundle has erased it.
+        if exchange.method == "DELETE":
+            exchange.status = 401
+
+    found.proxy.after = refuse
+    done = run(found, stack, "--only", "27")
+    found.proxy.after = unchanged
+    if "operations that were not erased: 1 (last response: 401)" not in done.errors:
+        yield f"exit {done.code}: {done.errors}"
+    yield from _left(found)
+
+
+def a_check_that_ends_its_shell_has_failed(found: World, stack: str) -> Iterator[str]:
+    copy = found.directory / "copy"
+    shutil.copytree(SCRIPT.parent / "smoke", copy / "smoke")
+    shutil.copy(SCRIPT, copy)
+    with (copy / "smoke" / "checks" / "http.sh").open("a") as checks:
+        checks.write('api_responds() { echo "$unset"; }\n')
+    done = run(found, stack, "--only", "1,27", script=copy / SCRIPT.name)
+    results = {number: result for number, (result, _) in done.checks.items()}
+    if done.code != 1 or results != {"1": "FAILED", "27": "ok"}:
+        yield f"exit {done.code}: {done.checks} {done.errors}"
+
+
+def races_that_no_work_wins_are_skipped(found: World, stack: str) -> Iterator[str]:
+    def lengthen(exchange: Exchange) -> None:
+        # The length stays.
+        short, long = b'"steps":1,"step_ms":300', b'"steps":9,"step_ms":999'
+        exchange.body = exchange.body.replace(short, long)
+
+    found.proxy.before = lengthen
+    done = run(found, stack, "--only", "13,27")
+    found.proxy.before = unchanged
+    result, saw = done.checks["13"]
+    if result != "skipped" or not saw.startswith("no cancel met an end: 50 cancels agree"):
+        yield f"check 13 is {result}: {saw}"
+
+
+def a_second_stack_that_is_not_deployed_is_named(found: World, stack: str) -> Iterator[str]:
+    done = run(found, stack, "--only", "15", SMOKE_FAULT="the second stack may not be made")
+    result, saw = done.checks["15"]
+    if result != "FAILED" or not saw.endswith("; see SMOKE.md, What it makes"):
+        yield f"check 15 is {result}: {saw}"
+    yield from _left(found)
 
 
 def without_demonstration_functions_their_checks_are_skipped(
@@ -240,7 +298,7 @@ def the_conformance_tests_get_the_stacks_url_and_token(found: World, stack: str)
 
 def the_conformance_tests_pass(found: World, stack: str) -> Iterator[str]:
     """With the waits of a deployed stack, which are shorter than those of the tests' own bundle."""
-    options = ["--only", "29", "--conformance", str(INFRA.parent)]
+    options = ["--only", "29", "--conformance", str(_ROOT)]
     done = run(found, stack, *options, secs_max=_CONFORMANCE_SECS, SMOKE_CONFORMANCE="real")
     if done.checks["29"][0] != "ok":
         yield f"check 29 is {done.checks['29']}"
@@ -296,22 +354,20 @@ def the_owner_is_read_from_a_jwt(found: World, stack: str) -> Iterator[str]:
     token = f"e30.{claims}.c2ln"
     other = found.deploy({}, {"Authorizer": "jwt"})
     done = run(found, other, "--only", "3", FERRY_TOKEN=token, FERRY_OWNER="")
-    if not done.checks["3"][1].endswith("not jwt:carol; see infra/README.md, Who may call"):
+    if not done.checks["3"][1].endswith("not jwt:carol; see README.md, Who may call"):
         yield f"check 3 is {done.checks['3']}"
 
 
 def the_script_made_each_call_to_aws_that_it_contains(found: World, stack: str) -> Iterator[str]:
     made = set(Path(found.variables["SMOKE_CALLS"]).read_text().splitlines())
-    for file in [SCRIPT, *(INFRA / "smoke").rglob("*.sh")]:
-        for service, operation in re.findall(r"\bask ([a-z]+) ([a-z-]+)", file.read_text()):
-            name = "".join(part.capitalize() for part in operation.split("-"))
-            # Commands of the CLI that are no operations.
-            if operation in ("deploy", "wait"):
-                continue
-            if found.has_old_cli and operation == "get-function-recursion-config":
-                continue
-            if f"{service} {name}" not in made:
-                yield f"{service} {operation} was never called"
+    for service, command in sorted(calls(SCRIPT.parent)):
+        # Commands of the CLI that are no operations.
+        if command in ("deploy", "wait"):
+            continue
+        if found.has_old_cli and command == "get-function-recursion-config":
+            continue
+        if f"{service} {operation(command)}" not in made:
+            yield f"{service} {command} was never called"
 
 
 def listed() -> dict[str, str]:
@@ -324,14 +380,17 @@ def every_page_and_section_that_a_failure_names_exists(found: World, stack: str)
     rows = re.findall(r"(?m)^\d+ +[a-z_]+ +(\S+\.md), (.+)$", SCRIPT.read_text())
     if len(rows) != len(listed()):
         yield "a check names no page"
+    receiver = (SCRIPT.parent / "smoke" / "receiver.sh").read_text()
+    rows += re.findall(r'(?m)^[A-Z_]+_HELP="(\S+\.md), (.+)"$', receiver)
+    # Next to the script, also in a release.
     for page, section in rows:
-        headings = re.findall(r"(?m)^#+ (.+)$", (INFRA.parent / page).read_text())
+        headings = re.findall(r"(?m)^#+ (.+)$", (SCRIPT.parent / page).read_text())
         if section not in headings:
             yield f"{page} has no section {section}"
 
 
 def the_page_lists_every_check(found: World, stack: str) -> Iterator[str]:
-    page = (INFRA / "SMOKE.md").read_text()
+    page = (SCRIPT.parent / "SMOKE.md").read_text()
     table = page.partition("<!-- checks -->")[2].partition("<!-- /checks -->")[0]
     rows = dict(re.findall(r"(?m)^\| (\d+) \| ([^|]+?) \|", table))
     script = {number: name.replace("_", " ") for number, name in listed().items()}
@@ -340,9 +399,9 @@ def the_page_lists_every_check(found: World, stack: str) -> Iterator[str]:
 
 
 def the_deployment_page_says_what_was_seen_on_aws(found: World, stack: str) -> Iterator[str]:
-    page = (INFRA / "SMOKE.md").read_text()
+    page = (SCRIPT.parent / "SMOKE.md").read_text()
     rows = dict(re.findall(r"(?m)^\| (\d+) \|.*\| ([^|]+) \|$", page))
-    text = (INFRA / "README.md").read_text()
+    text = (SCRIPT.parent / "README.md").read_text()
     text = text.partition("<!-- seen on AWS -->")[2].partition("<!-- /seen on AWS -->")[0]
     seen, _, not_seen = text.partition("Not seen:")
     for summed, is_seen in ((seen, True), (not_seen, False)):
@@ -362,7 +421,8 @@ def _numbers(text: str) -> set[str]:
 def the_second_stack_has_the_description_that_the_script_expects(
     found: World, stack: str
 ) -> Iterator[str]:
-    if template("smoke.yaml")["Description"] not in (INFRA / "smoke" / "receiver.sh").read_text():
+    receiver = (SCRIPT.parent / "smoke" / "receiver.sh").read_text()
+    if second_stack()["Description"] not in receiver:
         yield "the script would not recognise its stack"
 
 
@@ -391,6 +451,10 @@ CHECKS = [
     the_owner_is_read_from_a_jwt,
     the_script_made_each_call_to_aws_that_it_contains,
     without_demonstration_functions_their_checks_are_skipped,
+    a_failed_clean_up_is_reported,
+    a_check_that_ends_its_shell_has_failed,
+    races_that_no_work_wins_are_skipped,
+    a_second_stack_that_is_not_deployed_is_named,
     an_interrupted_run_removes_what_it_made,
 ]
 

@@ -1,12 +1,15 @@
 """The templates, as far as the tests read them."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 Json = Any
-INFRA = Path(__file__).parents[2] / "infra"
+_INFRA = Path(__file__).parents[2] / "infra"
+# Another one, such as a release's, with its own pages and second stack.
+SCRIPT = Path(os.environ.get("SMOKE") or _INFRA / "smoke.sh")
 _UNKNOWN_TO_MOTO = ("AWS::Lambda::Alias", "AWS::Lambda::Permission", "AWS::Lambda::Url")
 
 
@@ -33,8 +36,12 @@ def load(text: str) -> Json:
     return yaml.load(text, _Loader)
 
 
-def template(name: str) -> Json:
-    return load((INFRA / name).read_text())
+def template() -> Json:
+    return load((_INFRA / "template.yaml").read_text())
+
+
+def second_stack() -> Json:
+    return load((SCRIPT.parent / "smoke.yaml").read_text())
 
 
 def reduced(text: str, url: str) -> Json:

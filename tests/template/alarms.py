@@ -30,11 +30,11 @@ def _alarms(parameters: Parameters) -> dict[str, Json]:
         "CallbackAgeAlarm": _age("CallbackQueue") | _above(1800, periods=5),
         "SubmitErrorsAlarm": _errors("SubmitFunction") | _from(too_many_errors) | _any_of(3),
         "StatusErrorsAlarm": _errors("StatusFunction") | _from(too_many_errors) | _any_of(3),
-        "WorkerErrorsAlarm": _errors_without_callers() | _from(too_many_errors) | _any_of(20),
+        "WorkerErrorsAlarm": _errors_without_callers() | _from(too_many_errors) | _any_of(35),
         "CallbackErrorsAlarm": _errors("CallbackFunction") | _from(too_many_errors) | _any_of(4),
         "WorkNotStoppedAlarm": _one("Sum", "Ferry", "CallerCausedExits", service=_SERVICE)
         | _from(too_many_errors)
-        | _any_of(20),
+        | _any_of(35),
         "ThrottlesAlarm": _throttles() | _above(0),
         "GatewayErrorsAlarm": _one(
             "Sum", "AWS/ApiGateway", "5xx", ApiId={"Ref": "Api"}, Stage="$default"
@@ -63,7 +63,7 @@ def _from(threshold: Json) -> Json:
 
 
 def _any_of(periods: int) -> Json:
-    """As many periods as an invocation may take, since its metrics have the time of its start."""
+    """More periods than the longest invocation takes: its metrics have the time of its start."""
     return {"EvaluationPeriods": periods, "DatapointsToAlarm": 1}
 
 
@@ -172,7 +172,7 @@ def _rollback(function: str, parameters: Parameters) -> Json:
     return (
         _several(*parts, {"Id": "rate", "Label": "Failed invocations, %", "Expression": expression})
         | _from(parameters["RollbackErrorPercent"])
-        | (_any_of(4) if function == "Worker" else {})
+        | (_any_of(7) if function == "Worker" else {})
         | {"AlarmName": {"Fn::Sub": f"${{AWS::StackName}}-{function.lower()}-rollback-{release}"}}
     )
 

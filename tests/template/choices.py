@@ -46,6 +46,7 @@ EVERYTHING: Parameters = JWT | {
     "PermissionsBoundaryArn": BOUNDARY_ARN,
     "RolePath": "/platform/ferry/",
     "RollbackErrorPercent": "20",
+    "WorkerTimeoutSeconds": "1800",
     "LogRetentionInDays": "365",
     "ThrottlingRate": "50",
     "ThrottlingBurst": "60",
@@ -162,6 +163,14 @@ REFUSED: dict[str, tuple[Parameters, str]] = {
     "a list of targets that ends with a comma": (
         JWT | {"TargetFunctionArns": f"{TARGET_ARN},"},
         _NOT_TARGETS,
+    ),
+    "a worker without time for an attempt": (
+        JWT | {"WorkerTimeoutSeconds": "59"},
+        "WorkerTimeoutSeconds is too small",
+    ),
+    "a worker that runs for longer than Lambda allows": (
+        JWT | {"WorkerTimeoutSeconds": "1801"},
+        "WorkerTimeoutSeconds is too large",
     ),
     "a rollback without any failure": (
         JWT | {"RollbackErrorPercent": "0"},

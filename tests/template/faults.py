@@ -69,6 +69,13 @@ def _variable(function: str, name: str, resource: str) -> Callable[[Json], None]
     return inject
 
 
+def _drop_variable(function: str, name: str) -> Callable[[Json], None]:
+    def inject(template: Json) -> None:
+        del _properties(template, function)["Environment"]["Variables"][name]
+
+    return inject
+
+
 def _part_of_alarm(alarm: str, identifier: str, name: str, value: Json) -> Callable[[Json], None]:
     def inject(template: Json) -> None:
         [part] = [
@@ -307,6 +314,18 @@ FAULTS: list[Fault] = [
         _put("DispatchQueue", "VisibilityTimeout", 899),
     ),
     Fault(
+        "the dispatch queue's visibility does not follow a longer timeout",
+        data.messages_stay_invisible_while_a_function_has_them,
+        _put("DispatchQueue", "VisibilityTimeout", 900),
+        choices.EVERYTHING,
+    ),
+    Fault(
+        "the dead letters' visibility does not follow a longer timeout",
+        data.messages_stay_invisible_while_a_function_has_them,
+        _put("DispatchDeadLetterQueue", "VisibilityTimeout", 900),
+        choices.EVERYTHING,
+    ),
+    Fault(
         "a function outlasts its messages' visibility",
         data.messages_stay_invisible_while_a_function_has_them,
         _put("CallbackFunction", "Timeout", 91),
@@ -345,6 +364,20 @@ FAULTS: list[Fault] = [
         "another secret signs",
         functions.variables_refer_to_the_right_resources,
         _variable("CallbackFunction", "WEBHOOK_SECRETS_ARN", "Table"),
+    ),
+    Fault(
+        "a worker's timeout that the operator cannot set",
+        functions.the_workers_timeout_is_the_parameters,
+        _put("WorkerFunction", "Timeout", 900),
+        choices.EVERYTHING,
+    ),
+    *(
+        Fault(
+            f"{function} checks registered functions by another timeout than the worker's",
+            functions.the_workers_timeout_is_the_parameters,
+            _drop_variable(f"{function}Function", "WORKER_TIMEOUT_SECONDS"),
+        )
+        for function in ("Submit", "Status", "Worker")
     ),
     Fault(
         "the worker does not have the registered functions",

@@ -148,6 +148,15 @@ fn the_settings_have_the_bounds_of_the_code() {
             format!("{} to {}", bounds::LEASE_SECS_MIN, bounds::LEASE_SECS_MAX),
         ),
         (
+            "WORKER_TIMEOUT_SECONDS",
+            bounds::WORKER_TIMEOUT_SECS_DEFAULT.to_string(),
+            format!(
+                "{} to {}",
+                bounds::WORKER_TIMEOUT_SECS_MIN,
+                bounds::WORKER_TIMEOUT_SECS_MAX
+            ),
+        ),
+        (
             "TARGET_KEEP_ALIVE_SECONDS",
             bounds::TARGET_KEEP_ALIVE_SECS_DEFAULT.to_string(),
             format!("1 to {}", bounds::TARGET_KEEP_ALIVE_SECS_MAX),

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use shared::catalogue::file;
 use shared::config::Environment;
 use shared::domain::json::Json;
+use shared::domain::limits::WORKER_TIMEOUT_SECS_DEFAULT;
 use shared::schema::{CheckError, Validators};
 use tests::target::resize;
 
@@ -73,7 +74,8 @@ fn is_valid(schema: &Value, number: usize, instance: &Value) -> Result<bool, Str
     let mut function = resize();
     function["arguments_schema"] = json!({"type": "object", "properties": {"value": schema}});
     let text = json!({"format": 1, "functions": [function]}).to_string();
-    let entries = file::read(&text).map_err(|errors| format!("{errors:?}"))?;
+    let entries =
+        file::read(&text, WORKER_TIMEOUT_SECS_DEFAULT).map_err(|errors| format!("{errors:?}"))?;
     let arguments = Json::of(&json!({"value": instance})).expect("it is JSON");
     match Validators::default().check(&entries[0], &arguments) {
         Ok(()) => Ok(true),

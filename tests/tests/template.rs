@@ -10,12 +10,11 @@ use std::collections::BTreeSet;
 use local::bundle::FUNCTIONS;
 use local::gateway::{CORS, gateway_routes};
 use serde_json::{Value, json};
-use shared::catalogue::file::PATH_IN_LAYER;
+use shared::catalogue::file::{PATH_IN_LAYER, load};
 use shared::config::Environment;
 use shared::domain::limits::{
     CALLBACK_FUNCTION_TIMEOUT_SECS, CALLBACK_VISIBILITY_SECS, DEAD_LETTER_RETENTION_SECS,
-    DISPATCH_VISIBILITY_SECS, HTTP_FUNCTION_TIMEOUT_SECS, QUEUE_RETENTION_SECS, RECEIVES_MAX,
-    WORKER_TIMEOUT_SECS,
+    HTTP_FUNCTION_TIMEOUT_SECS, QUEUE_RETENTION_SECS, RECEIVES_MAX, WORKER_TIMEOUT_SECS_DEFAULT,
 };
 use shared::http::HttpFunction;
 use shared::store::table;
@@ -37,7 +36,7 @@ const QUEUES: [(&str, &str, &str, u32); 2] = [
         "DispatchQueue",
         "DispatchDeadLetterQueue",
         "WorkerFunction",
-        DISPATCH_VISIBILITY_SECS,
+        WORKER_TIMEOUT_SECS_DEFAULT,
     ),
     (
         "CallbackQueue",
@@ -96,7 +95,7 @@ fn the_functions_have_the_timeouts_that_the_code_counts_on() {
     let timeouts = [
         ("submit", "SubmitFunction", HTTP_FUNCTION_TIMEOUT_SECS),
         ("status", "StatusFunction", HTTP_FUNCTION_TIMEOUT_SECS),
-        ("worker", "WorkerFunction", WORKER_TIMEOUT_SECS),
+        ("worker", "WorkerFunction", WORKER_TIMEOUT_SECS_DEFAULT),
         (
             "callback",
             "CallbackFunction",
@@ -125,6 +124,23 @@ fn the_functions_have_the_timeouts_that_the_code_counts_on() {
     assert_eq!(globals["LoggingConfig"]["LogFormat"], "JSON");
 }
 
+#[test]
+fn the_dispatch_queues_visibility_and_the_functions_settings_follow_the_workers_timeout() {
+    let template = Template::read();
+    let parameter = json!({"Ref": "WorkerTimeoutSeconds"});
+    assert_eq!(template.resource("WorkerFunction")["Timeout"], parameter);
+    for queue in ["DispatchQueue", "DispatchDeadLetterQueue"] {
+        let visibility = &template.resource(queue)["VisibilityTimeout"];
+        assert_eq!(*visibility, parameter, "{queue}");
+    }
+    for (name, function) in template.resources(FUNCTION) {
+        let variables = &function["Environment"]["Variables"];
+        let reads_file = function.get("Layers").is_some();
+        let expected = reads_file.then_some(&parameter);
+        assert_eq!(variables.get("WORKER_TIMEOUT_SECONDS"), expected, "{name}");
+    }
+}
+
 /// Lambda unpacks the layer to `/opt`, so its directory has the rest of the path.
 #[test]
 fn the_layer_is_the_file_of_registered_functions() {
@@ -134,7 +150,7 @@ fn the_layer_is_the_file_of_registered_functions() {
     let file = directory.join(PATH_IN_LAYER.strip_prefix("/opt/").unwrap());
     assert_eq!(files(&directory), [file.as_path()]);
     let environment = Environment::from_iter([("FUNCTIONS_FILE", file.to_str().unwrap())]);
-    assert!(shared::catalogue::file::load(&environment).is_ok());
+    assert!(load(&environment, WORKER_TIMEOUT_SECS_DEFAULT).is_ok());
 }
 
 /// Lambda's metrics have the time at which an invocation began. An alarm that evaluates less time
@@ -158,15 +174,16 @@ fn alarms_on_failures_evaluate_more_time_than_an_invocation_may_take() {
             .find(|function| name.starts_with(function))
             .unwrap_or("Worker");
         let timeout = &template.resource(&format!("{function}Function"))["Timeout"];
+        let longest_secs = timeout["Ref"].as_str().map_or_else(
+            || template.number(timeout),
+            |name| template.number(&template.parameter(name)["MaxValue"]),
+        );
         let period_secs = alarm.get("Period").map_or_else(
             || template.number(&alarm["Metrics"][0]["MetricStat"]["Period"]),
             |period| template.number(period),
         );
         let evaluated_secs = period_secs * template.number(&alarm["EvaluationPeriods"]);
-        assert!(
-            evaluated_secs >= template.number(timeout) + ARRIVAL_SECS,
-            "{name}"
-        );
+        assert!(evaluated_secs >= longest_secs + ARRIVAL_SECS, "{name}");
         assert!(evaluated_secs <= EVALUATED_SECS_MAX, "{name}");
         let is_any = alarm["EvaluationPeriods"] == 1 || alarm["DatapointsToAlarm"] == 1;
         assert!(is_any, "{name}");

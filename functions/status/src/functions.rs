@@ -41,7 +41,7 @@ impl Handler {
                 arguments_bytes_max: ARGUMENTS_BYTES_MAX,
                 result_bytes_max: RESULT_BYTES_MAX,
                 attempts_max: entry.attempts_max,
-                attempt_timeout_seconds: entry.attempt_timeout.as_secs(),
+                attempt_timeout_seconds: self.catalogue.attempt_timeout(entry).as_secs(),
                 deadline_seconds_default: entry.deadline_secs,
             },
             arguments_schema: entry.arguments_schema(),

@@ -9,7 +9,9 @@ use std::time::Duration;
 use shared::aws::{self, Aws};
 use shared::clock::Clock;
 use shared::config::{Environment, SettingError};
-use shared::domain::limits::{INVOCATION_MARGIN, PROGRESS_MESSAGE_CHARS_MAX, WORKER_TIMEOUT_SECS};
+use shared::domain::limits::{
+    PROGRESS_MESSAGE_CHARS_MAX, WORKER_TIMEOUT_SECS_DEFAULT, attempt_secs_max,
+};
 use shared::domain::time::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -56,7 +58,7 @@ impl Context {
     }
 
     /// The context of work that runs without an operation: in its first attempt, with the longest
-    /// time that an attempt can have, and never aborted. `report` receives the fraction and the
+    /// time that an attempt has by default, and never aborted. `report` receives the fraction and the
     /// message of each report.
     #[must_use]
     pub fn detached(
@@ -157,8 +159,7 @@ impl Context {
 
 /// The end of an attempt that begins now and takes as long as one can.
 fn detached_deadline(clock: &dyn Clock) -> Timestamp {
-    let timeout = Duration::from_secs(u64::from(WORKER_TIMEOUT_SECS));
-    clock.now() + timeout - INVOCATION_MARGIN
+    clock.now() + Duration::from_secs(attempt_secs_max(WORKER_TIMEOUT_SECS_DEFAULT).into())
 }
 
 /// Clients for work to use, built on first use and kept for the process. A client that a function

@@ -7,8 +7,8 @@ use std::time::Duration;
 use aws_lambda_events::sqs::SqsEvent;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use shared::aws::{self, Aws};
+use shared::catalogue::worker_timeout_secs;
 use shared::clock::{Clock as _, SystemClock};
-use shared::domain::limits::WORKER_TIMEOUT_SECS;
 use shared::lambda::{self, invocation_deadline};
 use shared::random::SystemRandom;
 use worker::{BatchError, Handler};
@@ -22,11 +22,11 @@ fn main() -> ExitCode {
             Arc::new(SystemClock),
             Arc::new(SystemRandom),
         )?);
+        let timeout = Duration::from_secs(worker_timeout_secs(&environment)?.into());
         futures_util::join!(aws.connect_to_store(), aws.connect_to_queues());
         Ok(service_fn(move |event: LambdaEvent<SqsEvent>| {
             let handler = Arc::clone(&handler);
             async move {
-                let timeout = Duration::from_secs(u64::from(WORKER_TIMEOUT_SECS));
                 let deadline =
                     invocation_deadline(event.context.deadline, timeout, SystemClock.now());
                 match handler.handle(event.payload, deadline).await {

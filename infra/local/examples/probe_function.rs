@@ -33,8 +33,9 @@ enum Probe {
     Context,
     /// Report the records at these indexes as failed.
     FailRecords(Vec<usize>),
-    /// Connect to `at`, send process id, `name` and event in a line each, and wait until the other
-    /// side closes the connection. Then do `then`; without it, answer with the process id.
+    /// Connect to `at`, send process id, `name`, event and deadline in a line each, and wait until
+    /// the other side closes the connection. Then do `then`; without it, answer with the process
+    /// id.
     Hold {
         at: SocketAddr,
         name: String,
@@ -54,7 +55,7 @@ async fn handle(event: LambdaEvent<Value>) -> Result<Value, Error> {
     match probe(&event.payload)? {
         None => Ok(event.payload),
         Some(Probe::Hold { at, name, then }) => {
-            hold(at, &name, &event.payload).await?;
+            hold(at, &name, &event).await?;
             match then {
                 None => Ok(json!(std::process::id())),
                 Some(then) => act(*then, &event),
@@ -93,9 +94,14 @@ fn act(probe: Probe, event: &LambdaEvent<Value>) -> Result<Value, Error> {
     }
 }
 
-async fn hold(at: SocketAddr, name: &str, event: &Value) -> Result<(), Error> {
+async fn hold(at: SocketAddr, name: &str, event: &LambdaEvent<Value>) -> Result<(), Error> {
     let mut stream = TcpStream::connect(at).await?;
-    let lines = format!("{}\n{name}\n{event}\n", std::process::id());
+    let lines = format!(
+        "{}\n{name}\n{}\n{}\n",
+        std::process::id(),
+        event.payload,
+        event.context.deadline
+    );
     stream.write_all(lines.as_bytes()).await?;
     // Far longer than any test waits: the process ends even if its test does not end it.
     let closed = stream.read_u8();

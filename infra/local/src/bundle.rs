@@ -19,7 +19,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use shared::catalogue::worker_timeout_secs;
 use shared::clock::Clock;
+use shared::config::Environment;
+use shared::domain::limits::WORKER_TIMEOUT_SECS_DEFAULT;
 use shared::http::Route;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -29,7 +32,6 @@ pub use crate::bundle::functions::{
     DEVELOPMENT_WEBHOOK_SECRET, FUNCTIONS, FunctionShape, HTTP_INSTANCES_MAX, PASSED_ON,
 };
 pub use crate::bundle::functions_file::FileError;
-pub use crate::bundle::queues::{CALLBACK_QUEUE, DEAD_LETTER_SUFFIX, DISPATCH_QUEUE, QueueShape};
 pub use crate::bundle::registered::{Registered, Reloaded};
 pub use crate::bundle::services::Services;
 
@@ -81,6 +83,14 @@ pub struct Settings {
     pub environment: Vec<(String, String)>,
     /// The clock of store, queues and gateway. The functions' processes use the system clock.
     pub clock: Arc<dyn Clock>,
+}
+
+impl Settings {
+    /// The functions report a wrong value when they start, so here it counts as absent.
+    fn worker_timeout_secs(&self) -> u32 {
+        let environment: Environment = self.environment.iter().cloned().collect();
+        worker_timeout_secs(&environment).unwrap_or(WORKER_TIMEOUT_SECS_DEFAULT)
+    }
 }
 
 /// A running bundle. Dropping it kills the functions' processes; [`Bundle::stop`] also waits until
@@ -157,7 +167,10 @@ impl Bundle {
         let store_endpoint = store::start(&settings, &mut services).await?;
         let queues = Queues::start(&settings, &mut services).await?;
         let registered = match &settings.functions_file {
-            Some(file) => Some(Registered::start(file, settings.allowed.without_origins()).await?),
+            Some(file) => {
+                let allowed = settings.allowed.without_origins();
+                Some(Registered::start(file, settings.worker_timeout_secs(), allowed).await?)
+            }
             None => None,
         };
         let mut environment = functions::environment(&url, &store_endpoint, &queues);

@@ -37,9 +37,9 @@ pub enum Severity {
 }
 
 impl<'a> Check<'a> {
-    /// Finds every error that the file shows without AWS.
+    /// Finds every error that the file shows without AWS. The worker's timeout bounds the attempts.
     #[must_use]
-    pub fn new(text: &'a str) -> Self {
+    pub fn new(text: &'a str, worker_timeout_secs: u32) -> Self {
         let mut check = Self {
             source: Source::new(text),
             functions: Vec::new(),
@@ -54,7 +54,7 @@ impl<'a> Check<'a> {
             });
             return check;
         }
-        let (functions, errors) = read_all(text);
+        let (functions, errors) = read_all(text, worker_timeout_secs);
         let in_schemas = functions
             .iter()
             .flat_map(|(index, entry)| schema_errors_of(*index, entry));

@@ -57,6 +57,10 @@ fn a_wrong_argument_or_setting_is_refused_in_one_line_that_names_it() {
             "--region <REGION>",
         ),
         (
+            &["check", "f", "--worker-timeout", "1801"],
+            "--worker-timeout <SECONDS>': 1801 is not in 60..=1800",
+        ),
+        (
             &["check", "f", "--arns", "", "--print-arns"],
             "--print-arns",
         ),

@@ -38,7 +38,7 @@ is_delivered_and_signed() {
         { fail "the receiver cannot verify it: $line"; return; }
     case "$(part id "$line") $(part content_type "$line") $(part agent "$line")" in
     msg_*" application/json Ferry/"*) ;;
-    *) fail "the callback's headers are others: $line" ;;
+    *) fail "the callback's headers are wrong: $line" ;;
     esac
 }
 

@@ -21,9 +21,7 @@ use super::{Catalogue, Entry, Form, SideEffect, Target};
 use crate::config::{Environment, SettingError};
 use crate::domain::backoff::RetryPolicy;
 use crate::domain::json::{self, Json, ObjectMembers, members};
-use crate::domain::limits::{
-    DEADLINE_SECS_MAX, DEADLINE_SECS_MIN, INVOCATION_MARGIN, WORKER_TIMEOUT_SECS,
-};
+use crate::domain::limits::{DEADLINE_SECS_MAX, DEADLINE_SECS_MIN, attempt_secs_max};
 use crate::request::{FieldError, Fields, Invalid, Members};
 
 const SETTING: &str = "FUNCTIONS_FILE";
@@ -36,9 +34,7 @@ const DESCRIPTION_CHARS_MAX: usize = 1000;
 pub const SCHEMA_BYTES_MAX: usize = 64 * 1024;
 const ATTEMPTS_MAX: u32 = 20;
 const ATTEMPTS_DEFAULT: u32 = 3;
-/// One attempt of a registered function, in seconds: what an invocation of the worker leaves it.
-#[expect(clippy::cast_possible_truncation, reason = "half a minute")]
-pub const TIMEOUT_SECS_MAX: u32 = WORKER_TIMEOUT_SECS - INVOCATION_MARGIN.as_secs() as u32;
+/// In seconds, shortened to what the worker's timeout leaves.
 const TIMEOUT_SECS_DEFAULT: u32 = 60;
 const DEADLINE_SECS_DEFAULT: u32 = 3600;
 const RETRY_SECS_MAX: u32 = 3600;
@@ -49,12 +45,16 @@ const RETRY_LONGEST_SECS_DEFAULT: u32 = 60;
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
 /// The registered functions of this process, which keeps them until it ends: from the file that
-/// `FUNCTIONS_FILE` names, or else from the one in a layer, if there is one.
+/// `FUNCTIONS_FILE` names, or else from the one in a layer, if there is one. The worker's timeout
+/// bounds their attempts.
 ///
 /// # Errors
 ///
 /// When the file cannot be read, or is not valid. Names the first error.
-pub fn load(environment: &Environment) -> Result<&'static [Entry], SettingError> {
+pub fn load(
+    environment: &Environment,
+    worker_timeout_secs: u32,
+) -> Result<&'static [Entry], SettingError> {
     let setting = environment.optional(SETTING);
     let path = setting.unwrap_or(PATH_IN_LAYER);
     let file = match File::open(path) {
@@ -67,7 +67,7 @@ pub fn load(environment: &Environment) -> Result<&'static [Entry], SettingError>
     file.take(limit)
         .read_to_string(&mut text)
         .map_err(|error| unreadable(&error))?;
-    match read(&text) {
+    match read(&text, worker_timeout_secs) {
         Ok(entries) => Ok(entries.leak()),
         Err(errors) => Err(SettingError::new(SETTING, summary(&errors))),
     }
@@ -93,13 +93,13 @@ fn summary(errors: &[FieldError]) -> String {
     }
 }
 
-/// Reads the text of a functions file.
+/// Reads the text of a functions file. The worker's timeout bounds the functions' attempts.
 ///
 /// # Errors
 ///
 /// Every error outside of the schemas, in the order of the functions; at most a few for each.
-pub fn read(text: &str) -> Result<Vec<Entry>, Vec<FieldError>> {
-    let (entries, errors) = read_all(text);
+pub fn read(text: &str, worker_timeout_secs: u32) -> Result<Vec<Entry>, Vec<FieldError>> {
+    let (entries, errors) = read_all(text, worker_timeout_secs);
     if errors.is_empty() {
         Ok(entries.into_iter().map(|(_, entry)| entry).collect())
     } else {
@@ -110,14 +110,15 @@ pub fn read(text: &str) -> Result<Vec<Entry>, Vec<FieldError>> {
 /// As [`read`], but returns the functions that are valid whatever is wrong with others, each with
 /// its index in the file.
 #[must_use]
-pub fn read_all(text: &str) -> (Vec<(usize, Entry)>, Vec<FieldError>) {
+pub fn read_all(text: &str, worker_timeout_secs: u32) -> (Vec<(usize, Entry)>, Vec<FieldError>) {
     let functions = match read_file(text) {
         Ok(functions) => functions,
         Err(errors) => return (Vec::new(), errors),
     };
     let (mut entries, mut errors) = (Vec::with_capacity(functions.len()), Vec::new());
     for (index, ObjectMembers(members)) in functions.into_iter().enumerate() {
-        match read_function(&format!("/functions/{index}"), members) {
+        let base = format!("/functions/{index}");
+        match read_function(&base, members, attempt_secs_max(worker_timeout_secs)) {
             Ok(entry) => {
                 errors.extend(repeated(&entry, index, &entries));
                 errors.extend(runs_otherwise(&entry, index, &entries));
@@ -210,6 +211,7 @@ fn runs_otherwise(entry: &Entry, index: usize, before: &[(usize, Entry)]) -> Opt
 fn read_function(
     base: &str,
     members: Option<Vec<(String, &RawValue)>>,
+    timeout_secs_max: u32,
 ) -> Result<Entry, Vec<FieldError>> {
     let mut fields = Fields::at(base);
     let Some(mut members) = unique_members(base, members, &mut fields) else {
@@ -237,8 +239,8 @@ fn read_function(
     let attempts_max = number("attempts", 1..=ATTEMPTS_MAX, ATTEMPTS_DEFAULT);
     let timeout_secs = number(
         "timeout_seconds",
-        1..=TIMEOUT_SECS_MAX,
-        TIMEOUT_SECS_DEFAULT,
+        1..=timeout_secs_max,
+        TIMEOUT_SECS_DEFAULT.min(timeout_secs_max),
     );
     let deadline_secs = number(
         "deadline_seconds",

@@ -131,6 +131,14 @@ pub const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 pub const ABORT_GRACE: Duration = Duration::from_secs(5);
 /// Time reserved at the end of an invocation to record an outcome and respond.
 pub const INVOCATION_MARGIN: Duration = Duration::from_secs(30);
+
+/// The longest attempt, in seconds, of a worker with this timeout: what an invocation leaves it.
+#[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "half a minute")]
+pub const fn attempt_secs_max(worker_timeout_secs: u32) -> u32 {
+    worker_timeout_secs - INVOCATION_MARGIN.as_secs() as u32
+}
+
 /// How long before its end an attempt asks its target to be done, so that a result which comes in
 /// time is still recorded. See [`target_deadline_margin`].
 pub const TARGET_DEADLINE_MARGIN: Duration = Duration::from_secs(5);
@@ -268,16 +276,16 @@ pub const WAIT_SECS_MAX: u32 = 20;
 pub const WAIT_SECS_MAX_DEFAULT: u32 = 10;
 /// How long a Forrst call waits for its result by default, in seconds.
 pub const FORRST_WAIT_SECS_DEFAULT: u32 = 2;
+/// `worker`: its timeout by default, in seconds. A message whose worker crashes before its claim
+/// stays hidden for as long, as AWS requires a queue's visibility timeout to be at least its
+/// consumer's timeout.
+pub const WORKER_TIMEOUT_SECS_DEFAULT: u32 = 900;
+/// An attempt still has half a minute then: the other half is [`INVOCATION_MARGIN`].
+pub const WORKER_TIMEOUT_SECS_MIN: u32 = 60;
 /// Lambda's longest timeout, in seconds (AWS Lambda API Reference, `Timeout`, 2026-11-20).
-pub const LAMBDA_TIMEOUT_SECS_MAX: u32 = 1800;
-/// `worker`: this bundle's choice, half of [`LAMBDA_TIMEOUT_SECS_MAX`]. A message whose worker
-/// crashes before its claim stays hidden for as long.
-pub const WORKER_TIMEOUT_SECS: u32 = 900;
+pub const WORKER_TIMEOUT_SECS_MAX: u32 = 1800;
 /// `callback`: one exchange, with the calls before and after it.
 pub const CALLBACK_FUNCTION_TIMEOUT_SECS: u32 = 90;
-/// The dispatch queue's visibility timeout, in seconds. AWS requires at least the function's
-/// timeout. It only counts until a worker has claimed the operation and sets it to the lease.
-pub const DISPATCH_VISIBILITY_SECS: u32 = WORKER_TIMEOUT_SECS;
 /// The callback queue's visibility timeout, in seconds. Nothing shortens it, so a crashed delivery
 /// is repeated after this time.
 pub const CALLBACK_VISIBILITY_SECS: u32 = CALLBACK_FUNCTION_TIMEOUT_SECS;
@@ -329,11 +337,11 @@ const _: () = {
     assert!(STATE_BYTES_MAX <= ARGUMENTS_BYTES_MAX && RESULT_BYTES_MAX <= ARGUMENTS_BYTES_MAX);
     // A callback that became due just before an outage still has its record for its whole schedule.
     assert!(CALLBACK_RETENTION_SECS >= OUTAGE_SECS_MAX + CALLBACK_SCHEDULE_SECS_MAX);
-    assert!(WORKER_TIMEOUT_SECS <= LAMBDA_TIMEOUT_SECS_MAX);
+    assert!(INVOCATION_MARGIN.as_secs() < WORKER_TIMEOUT_SECS_MIN as u64);
     assert!(LEASE_SECS_MAX <= VISIBILITY_SECS_MAX);
     assert!(CALLBACK_FALLBACK_DELAY_SECS > CALLBACK_TIMEOUT_SECS_MAX);
     assert!(CALLBACK_RETRY_SECS[CALLBACK_RETRY_SECS.len() - 1] <= CALLBACK_RETRY_AFTER_SECS_MAX);
-    assert!(DISPATCH_VISIBILITY_SECS >= WORKER_TIMEOUT_SECS);
+    assert!(WORKER_TIMEOUT_SECS_MAX <= VISIBILITY_SECS_MAX);
     assert!(CALLBACK_VISIBILITY_SECS >= CALLBACK_FUNCTION_TIMEOUT_SECS);
     // The exchange and the wait for its turn. Before it: two rounds of reads, the start of a round,
     // two payloads kept for longer, and the secrets. After it: a write, a read when that was

@@ -8,6 +8,7 @@ use comfy_table::Table;
 use serde_json::{Value, json};
 use shared::catalogue::{Entry, file};
 use shared::domain::json::Json;
+use shared::domain::limits::WORKER_TIMEOUT_SECS_DEFAULT;
 use shared::schema::Validators;
 use tests::benchmark::{Watch, table};
 
@@ -24,7 +25,7 @@ const CHECK_MAX: Duration = Duration::from_micros(50);
 pub(crate) fn measure() -> Table {
     let mut table = table(["registered functions", "µs", "goal", ""], 1);
     let file = json!({"format": 1, "functions": [wide_function(0)]});
-    let entries = file::read(&file.to_string()).unwrap();
+    let entries = file::read(&file.to_string(), WORKER_TIMEOUT_SECS_DEFAULT).unwrap();
     let arguments: Json = arguments().to_string().parse().unwrap();
     let text = arguments.as_str();
     assert_eq!(text.len(), BYTES);
@@ -55,7 +56,7 @@ pub(crate) fn measure() -> Table {
         let file = json!({"format": 1, "functions": functions}).to_string();
         let watch = Watch::start();
         for _ in 0..READS {
-            black_box(file::read(black_box(&file)).unwrap());
+            black_box(file::read(black_box(&file), WORKER_TIMEOUT_SECS_DEFAULT).unwrap());
         }
         let what = format!(
             "a file of {} functions with {what} arguments each, {} KB",

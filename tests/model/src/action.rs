@@ -52,8 +52,14 @@ pub enum Choice {
     Fails,
     /// The work fails, and another attempt may succeed.
     FailsRetryably,
-    /// The work continues.
+    /// The work goes on, and its worker renews the lease.
+    Renews,
+    /// The work saves a state, and another attempt continues from it.
     Continues,
+    /// The operation has to wait longer than a lease.
+    WaitsLong,
+    /// The worker is of the previous release.
+    OlderRelease,
     /// The receiver answers 2xx.
     Accepts,
     /// The receiver answers 410.
@@ -84,7 +90,8 @@ pub enum Wire {
 /// A timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Timer {
-    /// A lease or a backoff ends: its holder is slow, or gone.
+    /// A lease, a backoff, a sleep or the time until a start ends. The holder of a lease is slow,
+    /// or gone.
     Lease,
     /// The operation's deadline passes.
     Deadline,
@@ -94,6 +101,9 @@ pub enum Timer {
     Retention,
     /// A callback's next attempt becomes due.
     NextAttempt,
+    /// The retention of the operation that is redriven passes, or its owner erases it; then its
+    /// payload items are deleted.
+    Source,
 }
 
 /// What a process does after a call.

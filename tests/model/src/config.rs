@@ -41,6 +41,20 @@ pub struct Config {
     /// Receives after which a message is received again only from its dead-letter queue, or when
     /// every process waits.
     pub receives_max: u8,
+    /// Claims after which work may not continue any more; zero for work that never continues.
+    pub claims_max: u8,
+    /// Whether the operation is submitted with a start.
+    pub starts_later: bool,
+    /// Whether a worker reads the record before it claims, for a message that was received before
+    /// or that was sent for an operation that waits.
+    ///
+    /// A claim that is refused returns the same record, and changes as little. So the read adds
+    /// states but no behaviour, and only the explorations of long work include it.
+    pub reads_first: bool,
+    /// Whether the submits redrive one failed operation, from its state.
+    pub redrive: bool,
+    /// Whether the retention of the operation that is redriven may pass, and it may be erased.
+    pub source_goes: bool,
     /// How many disturbances may happen.
     pub budget: Budget,
     /// The most POSTs for one incarnation. POSTs are not counted when it is zero.
@@ -114,6 +128,38 @@ pub enum Fault {
     DeferralSendsNothing,
     /// DynamoDB deletes a record as soon as it has expired or was erased.
     DeletedAtOnce,
+    /// A continue leaves the number of attempts as it is.
+    AttemptsNotRaised,
+    /// The keys of state items have no attempt.
+    StatesUnderOneName,
+    /// A worker derives the key of the state from the record's last attempt.
+    StateByLastAttempt,
+    /// A record with a state has the format of the previous release.
+    StateInOlderFormat,
+    /// A record with a start has the format of the previous release.
+    StartInOlderFormat,
+    /// A claim does not wait for the start.
+    StartClaimsEarly,
+    /// A worker hides the message of an operation that sleeps until the sleep is over.
+    SleepHidesMessage,
+    /// A worker sends the message of an absent operation afresh, like that of one that waits.
+    AbsentSentAfresh,
+    /// A worker acknowledges the message of an operation that waits before it sends the fresh one.
+    AcknowledgedBeforeFresh,
+    /// A worker that reads first acknowledges the message of an operation that waits or is held.
+    ReadFirstAcknowledgesBusy,
+    /// A worker that has continued acknowledges without sending a fresh message.
+    ContinueAcknowledges,
+    /// A worker whose outcome was refused deletes its payload item, whatever it met.
+    DiscardsWhateverItMet,
+    /// A redrive makes the failed record pending again.
+    RedriveReopens,
+    /// A redrive has a random id.
+    RedriveUnderRandomId,
+    /// A redrive may expire before the retention of the operation that it came from has passed.
+    RedriveExpiresFirst,
+    /// An operation that a redelivery of its callback keeps beyond its retention can be redriven.
+    RedrivenPastRetention,
 }
 
 impl Config {
@@ -137,13 +183,12 @@ impl Config {
             deadline: false,
             expiry: false,
             receives_max: 2,
-            budget: Budget {
-                faults: 0,
-                heartbeats: 0,
-                dead_letters: 0,
-                hops: 0,
-                deferrals: 0,
-            },
+            claims_max: 0,
+            starts_later: false,
+            reads_first: false,
+            redrive: false,
+            source_goes: false,
+            budget: Budget::NONE,
             posts_max: 0,
             fault: None,
             reaches: &[],

@@ -1,12 +1,13 @@
 //! A model of Ferry's protocol that is explored exhaustively. It covers every interleaving of the
 //! four functions' calls, each of which may fail, or be applied and seem to fail. Messages are
 //! received twice, late, out of order and from dead-letter queues, leases are lost at any time, and
-//! ids are reused.
+//! ids are reused. Work continues, sleeps, starts later and is redriven, also while workers of the
+//! previous release still run.
 //!
 //! The model is not a second protocol. The steps come from [`shared::domain::transition`], the same
 //! table that the functions are compiled with, and the order of calls follows their code file by
-//! file. It leaves out sizes, formats, secrets and networks, owners (there is one), lists,
-//! functions that a worker does not know, and durations.
+//! file. It leaves out sizes, secrets and networks, owners (there is one), lists, functions that a
+//! worker does not know, formats but for those two releases, the attempt history, and durations.
 
 pub mod action;
 pub mod check;
@@ -26,8 +27,8 @@ use stateright::{Model, Property};
 use crate::action::{Action, Process, Wire};
 use crate::config::{Config, Start};
 use crate::state::{
-    Cancel, ERASES, Erase, Message, Queue, REDELIVERIES, Redeliver, Response, SLOTS, Sender, State,
-    Submit, Worker,
+    Cancel, ERASES, Erase, Message, Queue, REDELIVERIES, Redeliver, Response, SLOTS, Sender,
+    Source, State, Submit, Worker,
 };
 
 #[derive(Debug, Clone)]
@@ -60,6 +61,8 @@ impl Model for Ferry {
             budget: self.config.budget,
             posts: 0,
             rounds: 0,
+            source: Source::Retained,
+            redriven: false,
             is_final: false,
             breaches: 0,
         };

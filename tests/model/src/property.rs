@@ -9,9 +9,10 @@ use stateright::{Expectation, Property};
 
 use crate::Ferry;
 use crate::state::{
-    Breach, Erase, Recorded, Redeliver, Response, Sender, Sending, Serving, State, Submit, Worker,
+    Breach, Erase, Head, Message, Queue, Recorded, Redeliver, Response, Sender, Sending, Serving,
+    Source, State, Submit, Worker,
 };
-use crate::store::{arguments_key, result_key};
+use crate::store::{arguments_key, is_newer, result_key, state_key};
 
 type Condition = fn(&Ferry, &State) -> bool;
 
@@ -44,10 +45,19 @@ pub const REDELIVERED: &str = "a redelivery that was sent has its round";
 pub const SCHEDULE: &str = "attempts keep to the schedule";
 /// Limits the POSTs.
 pub const POSTS: &str = "the number of POSTs is bounded";
+/// The rule behind [`ENDS`], which it breaks as soon as the last message is gone.
+pub const HAS_A_MESSAGE: &str =
+    "a live operation has a dispatch message, or its submit is under way";
+/// A start is kept.
+pub const NOT_BEFORE_START: &str = "no attempt begins before the start";
+/// A leg continues where the last one stopped.
+pub const LAST_STATE: &str = "a leg runs with the state of the last continue";
+/// A repeated redrive is a replay, unless the redrive was erased.
+pub const REDRIVEN_ONCE: &str = "a failed operation is redriven once";
 /// The payload items are those of the record's incarnation and attempt.
 pub const OWN_PAYLOADS: &str = "a record names its own payloads";
 
-const ALWAYS: [(&str, Condition); 15] = [
+const ALWAYS: [(&str, Condition); 19] = [
     (ONE_END, |_, state| kept(state, Breach::TerminalChanged)),
     (STALE_HOLDER, |_, state| {
         kept(state, Breach::StaleHolderWrote)
@@ -59,10 +69,9 @@ const ALWAYS: [(&str, Condition); 15] = [
         !state.is_final || state.record().is_none_or(|head| head.status.is_terminal())
     }),
     (CALLBACK_ENDS, |_, state| {
-        !state.is_final
-            || !state
-                .record()
-                .is_some_and(crate::state::Head::callback_is_due)
+        // An expired record counts as well: it has to outlast its callback.
+        let kept = state.head.as_ref().filter(|head| !head.erased);
+        !state.is_final || !kept.is_some_and(Head::callback_is_due)
     }),
     (NO_EARLY_CALLBACK, |_, state| {
         kept(state, Breach::PostedEarly)
@@ -91,10 +100,16 @@ const ALWAYS: [(&str, Condition); 15] = [
     }),
     (POSTS, |model, state| state.posts <= model.config.posts_max),
     (OWN_PAYLOADS, names_its_own_payloads),
+    (HAS_A_MESSAGE, |_, state| has_a_message(state)),
+    (NOT_BEFORE_START, |_, state| {
+        kept(state, Breach::ClaimedEarly)
+    }),
+    (LAST_STATE, |_, state| kept(state, Breach::OtherState)),
+    (REDRIVEN_ONCE, |_, state| kept(state, Breach::RedrivenAgain)),
 ];
 
 /// The conditions that a configuration may require to be reachable.
-pub const REACHABLE: [(&str, Condition); 21] = [
+pub const REACHABLE: [(&str, Condition); 29] = [
     ("completed", |_, state| ended_as(state, Status::Completed)),
     ("failed", |_, state| ended_as(state, Status::Failed)),
     ("cancelled", |_, state| ended_as(state, Status::Cancelled)),
@@ -170,6 +185,44 @@ pub const REACHABLE: [(&str, Condition); 21] = [
             state.record().is_some_and(|head| head.create != create)
         })
     }),
+    ("third leg", |_, state| {
+        any_worker(state, |create, serving| {
+            matches!(serving, Serving::Work { attempt, .. }
+                if holds(state, create, attempt) && continued(state, create) == Some(2))
+        })
+    }),
+    ("second attempt of a second leg", |_, state| {
+        any_worker(state, |create, serving| {
+            matches!(serving, Serving::Work { attempt: 3, .. }
+                if holds(state, create, 3) && continued(state, create) == Some(1))
+        })
+    }),
+    ("given up after a continue", |_, state| {
+        any_worker(state, |create, serving| {
+            matches!(serving, Serving::GiveUp { .. }) && continued(state, create) > Some(0)
+        })
+    }),
+    ("sent afresh while it waits", |model, state| {
+        state.budget.resends < model.config.budget.resends
+    }),
+    ("two dispatch messages", |_, state| {
+        let of = |message: &&Message| message.queue == Queue::Dispatch;
+        state.messages.iter().filter(of).count() > 1
+    }),
+    ("waits for its start", |_, state| {
+        state
+            .record()
+            .is_some_and(|head| head.status == Status::Pending && !head.lease_over)
+    }),
+    ("older worker meets a newer record", |model, state| {
+        state.budget.older < model.config.budget.older
+            && state
+                .record()
+                .is_some_and(|head| is_newer(&model.config, head))
+    }),
+    ("redriven although its source is gone", |_, state| {
+        state.redriven && state.record().is_some() && state.source == Source::Deleted
+    }),
     ("create meets its own tombstone", |_, state| {
         meets_tombstone(state, |create, erased| create == erased)
     }),
@@ -195,7 +248,7 @@ pub(crate) fn of(model: &Ferry) -> Vec<Property<Ferry>> {
 }
 
 const fn kept(state: &State, breach: Breach) -> bool {
-    state.breaches & breach as u8 == 0
+    state.breaches & breach as u16 == 0
 }
 
 fn names_its_own_payloads(model: &Ferry, state: &State) -> bool {
@@ -210,8 +263,35 @@ fn names_its_own_payloads(model: &Ferry, state: &State) -> bool {
     };
     let arguments = arguments_key(&model.config, head.create);
     let result = result_key(&model.config, head.create, head.attempt);
+    let state_item = head
+        .state
+        .map(|attempt| (state_key(&model.config, head.create, attempt), attempt));
     holds(arguments, (head.create, 0))
+        && state_item.is_none_or(|(key, attempt)| holds(key, (head.create, attempt)))
         && (head.status != Status::Completed || holds(result, (head.create, head.attempt)))
+}
+
+fn has_a_message(state: &State) -> bool {
+    let Some(head) = state.record().filter(|head| !head.status.is_terminal()) else {
+        return true;
+    };
+    let is_its = |message: &Message| {
+        let is_primary = matches!(message.queue, Queue::Dispatch | Queue::DispatchDeadLetters);
+        is_primary && message.create == head.create
+    };
+    !state.submit_is_over(head.create) || state.messages.iter().any(is_its)
+}
+
+/// Whether the record is of this incarnation and its attempt is this one.
+fn holds(state: &State, create: u8, attempt: u8) -> bool {
+    state
+        .record_of(create)
+        .is_some_and(|head| head.attempt == attempt)
+}
+
+/// The attempt that the record of an incarnation continues from.
+fn continued(state: &State, create: u8) -> Option<u8> {
+    state.record_of(create).and_then(|head| head.continued)
 }
 
 fn had_its_round(state: &State, redelivery: Redeliver) -> bool {

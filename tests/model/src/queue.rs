@@ -19,8 +19,32 @@ pub(crate) fn send(
         visible: !delayed,
         receives: 0,
         old: false,
+        read_first: false,
+        hidden: false,
         holders: 0,
     });
+}
+
+/// Sends a fresh, delayed message for an operation that waits.
+pub(crate) fn send_delayed(state: &mut State, config: &Config, create: u8) {
+    send(state, Queue::Dispatch, create, None, true);
+    if let Some(message) = state.messages.last_mut() {
+        message.read_first = config.reads_first;
+    }
+}
+
+/// Hides a worker's message until a sleep is over.
+pub(crate) fn hide(state: &mut State, slot: u8) {
+    for message in &mut state.messages {
+        message.hidden |= message.holders & worker_bit(slot) != 0;
+    }
+}
+
+/// The sleep is over.
+pub(crate) fn show_hidden(state: &mut State) {
+    for message in &mut state.messages {
+        message.hidden = false;
+    }
 }
 
 /// The bit of the worker in a slot, in [`Message::holders`].
@@ -71,7 +95,10 @@ pub(crate) fn receive(state: &mut State, config: &Config, slot: u8, index: usize
         charge_receive(state, config, index);
     }
     let message = &mut state.messages[index];
+    let reads_first = message.read_first || (config.reads_first && message.receives > 0);
     message.visible = false;
+    // From now on its receives say so.
+    message.read_first = false;
     message.receives = config.receives_max.min(message.receives + 1);
     let Message {
         queue,
@@ -89,10 +116,10 @@ pub(crate) fn receive(state: &mut State, config: &Config, slot: u8, index: usize
     match queue {
         Queue::Dispatch | Queue::DispatchDeadLetters => {
             message.holders |= worker_bit(slot);
-            let serving = if queue == Queue::Dispatch {
-                Serving::Claim
-            } else {
-                Serving::Read
+            let serving = match queue {
+                Queue::Dispatch if reads_first => Serving::ReadFirst,
+                Queue::Dispatch => Serving::Claim,
+                _ => Serving::Read,
             };
             state.workers[at] = Worker::Serves(create, serving);
         }
@@ -122,7 +149,7 @@ fn is_dead_letter_next(state: &State, config: &Config, message: Message) -> bool
 /// Whether a message may be received again while another process can still act. A delayed message
 /// may not be early, except for a hop.
 pub(crate) fn may_reappear(state: &State, config: &Config, message: Message) -> bool {
-    if message.visible {
+    if message.visible || message.hidden {
         return false;
     }
     if is_early(state, message) && state.budget.hops == 0 {

@@ -11,7 +11,7 @@ use shared::domain::transition::Status;
 
 pub use self::process::{
     Cancel, DeliveryOutcome, Ending, Erase, Read, Redeliver, Response, Sender, Sending, Serving,
-    Submit, Worker,
+    Source, Submit, Worker,
 };
 
 /// Submits under one idempotency key. The index of each is its `create_id`.
@@ -56,10 +56,14 @@ pub struct State {
     pub posts: u8,
     /// The numbers of the redeliveries that have started a round, as bits.
     pub rounds: u16,
+    /// The failed operation that the submits redrive. All redrives of it have the same id.
+    pub source: Source,
+    /// Whether a redrive was created that its owner has not erased.
+    pub redriven: bool,
     /// A final state.
     pub is_final: bool,
     /// Promises that an action has broken, as bits of [`Breach`].
-    pub breaches: u8,
+    pub breaches: u16,
 }
 
 /// Disturbances that may still happen. Bounded, so that every behaviour ends.
@@ -75,6 +79,22 @@ pub struct Budget {
     pub hops: u8,
     /// Attempts that a sender defers to a later wake-up.
     pub deferrals: u8,
+    /// Fresh messages that workers send for operations that have to wait longer than a lease.
+    pub resends: u8,
+    /// Messages that a worker of the previous release handles.
+    pub older: u8,
+}
+
+impl Budget {
+    pub const NONE: Self = Self {
+        faults: 0,
+        heartbeats: 0,
+        dead_letters: 0,
+        hops: 0,
+        deferrals: 0,
+        resends: 0,
+        older: 0,
+    };
 }
 
 /// A broken promise that shows in an action, not in the state after it.
@@ -96,6 +116,12 @@ pub enum Breach {
     SuccessorErased = 64,
     /// A replay was answered with an operation that did not exist.
     RepliedFromNothing = 128,
+    /// An operation was claimed before its start.
+    ClaimedEarly = 256,
+    /// A leg ran without the state that the last continue left, or with another.
+    OtherState = 512,
+    /// A failed operation was redriven again, and the first redrive was not erased.
+    RedrivenAgain = 1024,
 }
 
 /// The item `head`.
@@ -111,6 +137,13 @@ pub struct Head {
     /// `lock_version`.
     pub version: u8,
     pub attempt: u8,
+    pub attempts_max: u8,
+    /// The attempt that wrote the state from which the next one continues. 0 is a redrive, which
+    /// copied it.
+    pub state: Option<u8>,
+    /// The attempt whose continue was applied last. No process reads it: the properties compare the
+    /// record with it.
+    pub continued: Option<u8>,
     /// `claim_id`: the worker that drew it, while that worker can still compare it.
     pub claim: Option<u8>,
     /// Whether `lease_until` has passed.
@@ -165,6 +198,8 @@ pub enum Key {
     Arguments(u8),
     /// The result of an incarnation's attempt.
     Result(u8, u8),
+    /// The state that an incarnation's attempt left. Attempt 0 is the redrive that copied it.
+    State(u8, u8),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -187,6 +222,7 @@ pub enum Queue {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(clippy::struct_excessive_bools, reason = "each by itself")]
 pub struct Message {
     pub queue: Queue,
     /// The incarnation that it is for.
@@ -202,6 +238,12 @@ pub struct Message {
     /// Whether it is known to be older than the age from which on a missing record means that it
     /// will never be created.
     pub old: bool,
+    /// Whether a worker reads the record before it claims, although the message was not received
+    /// before.
+    pub read_first: bool,
+    /// Whether it is hidden until a sleep of days is over, with
+    /// [`Fault::SleepHidesMessage`](crate::config::Fault::SleepHidesMessage) only.
+    pub hidden: bool,
     /// The processes, as bits, that have a receipt handle of it.
     pub holders: u8,
 }
@@ -256,7 +298,7 @@ impl State {
     }
 
     pub(crate) fn breach(&mut self, breach: Breach) {
-        self.breaches |= breach as u8;
+        self.breaches |= breach as u16;
     }
 
     /// Symmetry reduction: sorts the messages, and the interchangeable invocations with all

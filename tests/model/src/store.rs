@@ -4,12 +4,14 @@
 //! The steps are those of the transition table that the functions are compiled with.
 
 mod callback;
+mod claim;
 mod payload;
 
 pub(crate) use self::callback::{RecordOutcome, record_attempt, start_round};
+pub(crate) use self::claim::{ClaimOutcome, Release, claim, is_newer, read_record};
 pub(crate) use self::payload::{
     arguments_key, begun, begun_before_mark, delete_item, delete_items, erasable, leave_tombstone,
-    mark_erased, result_key, write_payload,
+    mark_erased, outcome_key, result_key, state_key, write_payload,
 };
 
 use shared::domain::transition::{self, Status, Step, Verdict, verdict};
@@ -17,6 +19,7 @@ use shared::domain::transition::{self, Status, Step, Verdict, verdict};
 use crate::config::{Config, Fault, Start};
 use crate::queue;
 use crate::state::{Breach, Callback, DeliveryOutcome, Ending, Head, Queue, Read, State, Submit};
+use claim::is_exhausted;
 
 /// Whether a write was applied, and what its caller learns.
 pub(crate) struct Written<T> {
@@ -48,17 +51,6 @@ pub(crate) enum CreateOutcome {
     Erased,
 }
 
-/// `store::ClaimOutcome`, and `Availability` of a read.
-pub(crate) enum ClaimOutcome {
-    Held { attempt: u8, version: u8 },
-    Absent,
-    OtherIncarnation,
-    Claimable { version: u8 },
-    Busy,
-    Exhausted { version: u8 },
-    Ended { needs_first_wake_up: bool },
-}
-
 /// `store::GiveUpOutcome`.
 pub(crate) enum GiveUpOutcome {
     Ended { needs_first_wake_up: bool },
@@ -83,7 +75,15 @@ fn target(head: Option<&Head>, step: Step) -> Option<Status> {
 /// Changes the head, and checks that an ended operation does not change.
 fn change(state: &mut State, to: Option<Status>, change: impl FnOnce(&mut Head)) {
     let Some(head) = &mut state.head else { return };
-    let identity = |head: &Head| (head.status, head.version, head.attempt, head.result);
+    let identity = |head: &Head| {
+        (
+            head.status,
+            head.version,
+            head.attempt,
+            head.result,
+            head.state,
+        )
+    };
     let (before, had_ended) = (identity(head), head.status.is_terminal());
     if let Some(to) = to {
         head.status = to;
@@ -119,6 +119,11 @@ pub(crate) fn create(state: &mut State, config: &Config, create: u8) -> Written<
         return Written::refused(CreateOutcome::Erased);
     }
     let met = state.record().or(head.filter(|_| is_again && !is_erased));
+    let met = met.filter(|_| !config.has(Fault::RedriveUnderRandomId));
+    if config.has(Fault::RedriveReopens) && met.is_some_and(|it| it.status == Status::Failed) {
+        change(state, Some(Status::Pending), |head| head.attempts_max += 1);
+        return Written::applied(CreateOutcome::New);
+    }
     let Some(status) = target(met, Step::Create) else {
         return Written::refused(CreateOutcome::Existing);
     };
@@ -127,14 +132,23 @@ pub(crate) fn create(state: &mut State, config: &Config, create: u8) -> Written<
     state.has_existed = true;
     state.posts = 0;
     state.rounds = 0;
+    if state.redriven {
+        state.breach(Breach::RedrivenAgain);
+    }
+    state.redriven = config.redrive;
+    // A redrive copies the state of the operation that it came from.
+    let copied = config.redrive.then_some(0);
     state.head = Some(Head {
         create,
         status,
         version: 1,
         attempt: 0,
+        attempts_max: config.attempts_max,
+        state: copied,
+        continued: copied,
         claim: None,
-        // No lease holds off its first claim.
-        lease_over: true,
+        // Absent without a start, which is equivalent.
+        lease_over: !config.starts_later,
         deadline_over: false,
         expired: false,
         erased: false,
@@ -149,60 +163,6 @@ pub(crate) fn create(state: &mut State, config: &Config, create: u8) -> Written<
         }),
     });
     Written::applied(CreateOutcome::New)
-}
-
-/// What a worker finds that does not hold the operation: `Operation::availability`.
-pub(crate) fn read_record(state: &State, config: &Config, create: u8) -> ClaimOutcome {
-    let Some(head) = state.record() else {
-        return ClaimOutcome::Absent;
-    };
-    let version = head.version;
-    if head.create != create && !config.has(Fault::MessageWithoutCreateId) {
-        return ClaimOutcome::OtherIncarnation;
-    }
-    match verdict(Some(head.status), Step::Claim) {
-        Verdict::Refused => ClaimOutcome::Ended {
-            needs_first_wake_up: head.needs_first_wake_up(),
-        },
-        Verdict::ToAfterLease(_) if !head.lease_over => ClaimOutcome::Busy,
-        Verdict::To(_) | Verdict::ToAfterLease(_) if is_exhausted(head, config) => {
-            ClaimOutcome::Exhausted { version }
-        }
-        Verdict::To(_) | Verdict::ToAfterLease(_) => ClaimOutcome::Claimable { version },
-    }
-}
-
-fn is_exhausted(head: &Head, config: &Config) -> bool {
-    head.attempt >= config.attempts_max || head.deadline_over
-}
-
-/// `Store::claim` by the worker in a slot, which is the token.
-pub(crate) fn claim(
-    state: &mut State,
-    config: &Config,
-    slot: u8,
-    create: u8,
-) -> Written<ClaimOutcome> {
-    let met = read_record(state, config, create);
-    if matches!(met, ClaimOutcome::Claimable { .. }) {
-        let to = target(state.record(), Step::Claim);
-        change(state, to, |head| {
-            head.attempt += 1;
-            head.claim = Some(slot);
-        });
-    }
-    let applied = matches!(met, ClaimOutcome::Claimable { .. });
-    // Applied now, or refused by this worker's own claim, whose response was lost.
-    let own = state.record().filter(|head| {
-        head.status == Status::Processing
-            && head.claim == Some(slot)
-            && !matches!(met, ClaimOutcome::Absent | ClaimOutcome::OtherIncarnation)
-    });
-    let outcome = own.map_or(met, |head| ClaimOutcome::Held {
-        attempt: head.attempt,
-        version: head.version,
-    });
-    Written { applied, outcome }
 }
 
 /// Whether the fencing token of the worker in a slot, with the version of its claim, is valid.
@@ -234,7 +194,7 @@ pub(crate) fn renew(state: &mut State, slot: u8, create: u8, attempt: u8, versio
     may
 }
 
-/// `Store::complete`, `Store::fail` and `Store::retry`.
+/// `Store::complete`, `Store::fail`, `Store::retry` and `Store::continue_from`.
 pub(crate) fn finish(
     state: &mut State,
     config: &Config,
@@ -247,6 +207,7 @@ pub(crate) fn finish(
         Ending::Complete => Step::Complete,
         Ending::Fail => Step::Fail,
         Ending::Retry => Step::Retry,
+        Ending::Continue => Step::Continue,
     };
     let unfenced = config.has(Fault::OutcomeNotFenced) && state.record_of(create).is_some();
     let to = if unfenced {
@@ -259,6 +220,12 @@ pub(crate) fn finish(
         let names_result = config.payloads && ending == Ending::Complete;
         change(state, to, |head| {
             head.result = names_result.then(|| result_key(config, create, attempt));
+            match ending {
+                Ending::Complete => drop_state(head),
+                Ending::Continue => save_state(head, config, attempt),
+                // A redrive continues from the state.
+                Ending::Fail | Ending::Retry => {}
+            }
         });
     }
     let own = state.record_of(create).filter(|head| {
@@ -274,6 +241,21 @@ pub(crate) fn finish(
     }
 }
 
+/// Each leg has all of the function's attempts.
+fn save_state(head: &mut Head, config: &Config, attempt: u8) {
+    head.state = Some(attempt);
+    head.continued = Some(attempt);
+    if !config.has(Fault::AttemptsNotRaised) {
+        head.attempts_max = attempt + config.attempts_max;
+    }
+}
+
+/// What was completed or cancelled is never redriven.
+const fn drop_state(head: &mut Head) {
+    head.state = None;
+    head.continued = None;
+}
+
 /// `Store::give_up` of the record that was met at this version.
 pub(crate) fn give_up(
     state: &mut State,
@@ -283,12 +265,17 @@ pub(crate) fn give_up(
 ) -> Written<GiveUpOutcome> {
     let met = state.record().filter(|head| {
         let same = head.create == create || config.has(Fault::MessageWithoutCreateId);
-        let exhausted = is_exhausted(head, config) || config.has(Fault::DeadLetterGivesUp);
+        let exhausted = is_exhausted(head) || config.has(Fault::DeadLetterGivesUp);
         same && head.version == version && exhausted
     });
     let to = met.and_then(|head| target(Some(head), Step::GiveUp));
     if to.is_some() {
-        if !met.is_some_and(|head| is_exhausted(head, config)) {
+        // By the promise, not by the record.
+        let has_more = |head: &Head| {
+            let before_leg = head.continued.unwrap_or(0);
+            head.attempt < before_leg + config.attempts_max && !head.deadline_over
+        };
+        if met.is_none_or(has_more) {
             state.breach(Breach::GivenUpEarly);
         }
         change(state, to, |head| head.claim = None);
@@ -314,7 +301,10 @@ pub(crate) fn cancel(state: &mut State) -> Written<Option<u8>> {
     else {
         return Written::refused(None);
     };
-    change(state, Some(to), |head| head.claim = None);
+    change(state, Some(to), |head| {
+        head.claim = None;
+        drop_state(head);
+    });
     let needs_first_wake_up = state.record().filter(|head| head.needs_first_wake_up());
     Written::applied(needs_first_wake_up.map(|head| head.create))
 }
@@ -325,7 +315,7 @@ pub(crate) fn at_start(config: &Config, mut state: State) -> State {
         return state;
     }
     create(&mut state, config, 0);
-    claim(&mut state, config, 0, 0);
+    claim(&mut state, config, 0, 0, Release::Current);
     finish(&mut state, config, 0, 0, (1, 2), Ending::Complete);
     change(&mut state, None, |head| head.claim = None);
     if config.start == Start::Ended {

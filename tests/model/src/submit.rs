@@ -5,25 +5,30 @@
 //! message again. That keeps its message young as long as it may create its record:
 //! [`crate::worker`] takes no message for old before its submit has ended.
 //!
+//! A redrive is a submit whose id is derived from the operation that it came from. It also reads
+//! that operation, of which only [`Source`] is part of the model, and copies its state.
+//!
 //! The first read is eventually consistent: it may return any operation that ever existed under the
 //! id, or none.
 
 use crate::action::{Action, Choice, Process, READS, WRITES, Wire, offer};
 use crate::config::{Config, Fault};
 use crate::queue;
-use crate::state::{Breach, Queue, Response, State, Submit};
+use crate::state::{Breach, Key, Queue, Response, Source, State, Submit};
 use crate::store::{self, CreateOutcome};
 
 /// The possible next actions.
 pub(crate) fn offers(state: &State, config: &Config, create: u8, actions: &mut Vec<Action>) {
     let process = Process::Submit(create);
     let (choices, wires) = match next(state, config, create) {
+        // As if it had not been requested.
+        _ if is_without_source(state, config, create) => return,
         Submit::NotRequested if state.has_existed => {
             (&[Choice::SeesNone, Choice::Sees][..], &READS[..1])
         }
         Submit::NotRequested => (&[Choice::SeesNone][..], &READS[..1]),
         Submit::Send | Submit::Create | Submit::CreateAgain => (&[Choice::None][..], &WRITES[..]),
-        Submit::ReadAgain | Submit::WriteArguments | Submit::Discard(_) => {
+        Submit::ReadAgain | Submit::ReadSource | Submit::WriteArguments | Submit::Discard(_) => {
             (&[Choice::None][..], &READS[..])
         }
         Submit::Answered(_) => return,
@@ -37,8 +42,28 @@ fn next(state: &State, config: &Config, create: u8) -> Submit {
     match state.submits[usize::from(create)] {
         Submit::NotRequested if config.has(Fault::RecordBeforeMessage) => Submit::Create,
         // Without a second submit under the key there is nothing to find.
-        Submit::NotRequested if config.submits == 1 => Submit::Send,
+        Submit::NotRequested if config.submits == 1 => first_call(config),
         next => next,
+    }
+}
+
+/// Whether it is a redrive that finds no failed operation, or one whose retention has passed.
+fn is_without_source(state: &State, config: &Config, create: u8) -> bool {
+    let has_begun = state.submits[usize::from(create)] != Submit::NotRequested;
+    let is_redrivable = match state.source {
+        Source::Retained => true,
+        Source::PastRetention => config.has(Fault::RedrivenPastRetention),
+        Source::Deleted => false,
+    };
+    config.redrive && !has_begun && !is_redrivable
+}
+
+/// The first call after the read of its own id.
+const fn first_call(config: &Config) -> Submit {
+    if config.redrive && config.payloads {
+        Submit::ReadSource
+    } else {
+        Submit::Send
     }
 }
 
@@ -66,7 +91,11 @@ pub(crate) fn call(
             }
         }
         (Submit::ReadAgain, _) if state.record().is_some() => reply(state, config),
-        (Submit::NotRequested | Submit::ReadAgain, _) => Submit::Send,
+        (Submit::NotRequested | Submit::ReadAgain, _) => first_call(config),
+        (Submit::ReadSource, _) if state.source == Source::Deleted => {
+            Submit::Answered(Response::None)
+        }
+        (Submit::ReadSource, _) => Submit::Send,
         (Submit::Send, _) => {
             queue::send(state, Queue::Dispatch, create, None, false);
             match wire {
@@ -76,8 +105,9 @@ pub(crate) fn call(
             }
         }
         (Submit::WriteArguments, _) => {
-            let key = store::arguments_key(config, create);
-            store::write_payload(state, key, (create, 0));
+            for key in payload_keys(config, create) {
+                store::write_payload(state, key, (create, 0));
+            }
             Submit::Create
         }
         (Submit::Create | Submit::CreateAgain, _) => {
@@ -92,13 +122,21 @@ pub(crate) fn call(
             }
         }
         (Submit::Discard(response), _) => {
-            store::delete_item(state, store::arguments_key(config, create));
+            for key in payload_keys(config, create) {
+                store::delete_item(state, key);
+            }
             Submit::Answered(response)
         }
         (Submit::Answered(_), _) => return None,
     };
     state.submits[usize::from(create)] = then;
     Some(())
+}
+
+/// The items that it writes: the arguments, and the state that a redrive copies.
+fn payload_keys(config: &Config, create: u8) -> impl Iterator<Item = Key> {
+    let copied = config.redrive.then(|| store::state_key(config, create, 0));
+    std::iter::once(store::arguments_key(config, create)).chain(copied)
 }
 
 fn reply(state: &mut State, config: &Config) -> Submit {

@@ -5,13 +5,14 @@
 //! again is open. The visibility timeout that it sets and renews guarantees nothing: the message
 //! may be received again at any time.
 
-use crate::action::{
-    Action, Choice, Process, READS, Then, WRITES, Wire, after_send, offer, unanswered,
-};
+mod inspect;
+mod outcome;
+
+use crate::action::{Action, Choice, Process, READS, Then, WRITES, Wire, after_send, offer};
 use crate::config::{Config, Fault};
 use crate::queue;
-use crate::state::{Ending, Queue, Serving, State, Worker};
-use crate::store::{self, ClaimOutcome, FinishOutcome, GiveUpOutcome};
+use crate::state::{Queue, Serving, State, Worker};
+use crate::store::{self, ClaimOutcome};
 
 /// The possible next actions.
 pub(crate) fn offers(state: &State, config: &Config, slot: u8, actions: &mut Vec<Action>) {
@@ -21,28 +22,38 @@ pub(crate) fn offers(state: &State, config: &Config, slot: u8, actions: &mut Vec
     let process = Process::Worker(slot);
     match serving {
         Serving::Read => {
-            for choice in ages(state, config, slot, create) {
+            for choice in findings(state, config, slot, create) {
                 offer(state, process, *choice, &READS, actions);
             }
         }
+        Serving::ReadFirst => {
+            for choice in findings(state, config, slot, create) {
+                offer(state, process, *choice, &READS, actions);
+            }
+            offer_older(state, process, create, actions);
+        }
         Serving::Claim => {
-            for choice in ages(state, config, slot, create) {
+            for choice in findings(state, config, slot, create) {
                 offer(state, process, *choice, &WRITES, actions);
             }
+            offer_older(state, process, create, actions);
         }
         Serving::Work { .. } => {
-            for choice in [Choice::Returns, Choice::Fails, Choice::FailsRetryably] {
+            let continues = (config.claims_max > 0).then_some(Choice::Continues);
+            let ends = [Choice::Returns, Choice::Fails, Choice::FailsRetryably];
+            for choice in ends.into_iter().chain(continues) {
                 offer(state, process, choice, &WRITES, actions);
             }
             if state.budget.heartbeats > 0 {
-                let renewal = Action::Call(process, Choice::Continues, Wire::Answered);
+                let renewal = Action::Call(process, Choice::Renews, Wire::Answered);
                 actions.push(renewal);
             }
         }
         Serving::Finish { .. }
         | Serving::GiveUp { .. }
         | Serving::SendWakeUp
-        | Serving::SendAfresh => {
+        | Serving::SendAfresh
+        | Serving::SendDelayed => {
             offer(state, process, Choice::None, &WRITES, actions);
         }
         Serving::Discard { .. } | Serving::Acknowledge => {
@@ -51,13 +62,19 @@ pub(crate) fn offers(state: &State, config: &Config, slot: u8, actions: &mut Vec
     }
 }
 
-/// How old the message may be, where that matters: messages stay young for longer than any submit
-/// lasts (`PHANTOM_AGE`).
-fn ages(state: &State, config: &Config, slot: u8, create: u8) -> &'static [Choice] {
-    let met = store::read_record(state, config, create);
-    if !matches!(met, ClaimOutcome::Absent | ClaimOutcome::OtherIncarnation) {
-        return &[Choice::None];
+/// What matters of what a claim or a read finds: for how long a busy operation has to wait, and how
+/// old the message of an absent one is.
+fn findings(state: &State, config: &Config, slot: u8, create: u8) -> &'static [Choice] {
+    match store::read_record(state, config, create) {
+        ClaimOutcome::Absent | ClaimOutcome::OtherIncarnation => ages(state, slot, create),
+        ClaimOutcome::Busy if state.budget.resends > 0 => &[Choice::None, Choice::WaitsLong],
+        _ => &[Choice::None],
     }
+}
+
+/// How old the message may be: messages stay young for longer than any submit lasts
+/// (`PHANTOM_AGE`).
+fn ages(state: &State, slot: u8, create: u8) -> &'static [Choice] {
     let bit = queue::worker_bit(slot);
     let known_old = state
         .messages
@@ -67,6 +84,14 @@ fn ages(state: &State, config: &Config, slot: u8, create: u8) -> &'static [Choic
         (false, _) => &[Choice::Young],
         (true, false) => &[Choice::Young, Choice::Old],
         (true, true) => &[Choice::Old],
+    }
+}
+
+/// A worker of the previous release may have received the message instead. It never reads first.
+fn offer_older(state: &State, process: Process, create: u8, actions: &mut Vec<Action>) {
+    if state.budget.older > 0 && state.record_of(create).is_some() {
+        // A call that fails leaves no trace of who made it.
+        offer(state, process, Choice::OlderRelease, &WRITES[..3], actions);
     }
 }
 
@@ -105,9 +130,13 @@ fn serve(
 ) -> Then<Serving> {
     let worker = (slot, create);
     match serving {
-        Serving::Read => read_record(state, config, create, choice),
-        Serving::Claim => claim(state, config, worker, choice, wire),
-        Serving::Work { attempt, version } if choice == Choice::Continues => {
+        Serving::ReadFirst | Serving::Claim if choice == Choice::OlderRelease => {
+            inspect::claim_by_older(state, config, worker, wire)
+        }
+        Serving::Read => inspect::read_record(state, config, worker, choice),
+        Serving::ReadFirst => inspect::read_first(state, config, worker, choice),
+        Serving::Claim => inspect::claim(state, config, worker, choice, wire),
+        Serving::Work { attempt, version } if choice == Choice::Renews => {
             if !store::renew(state, slot, create, attempt, version) {
                 return Then::Redundant;
             }
@@ -115,19 +144,21 @@ fn serve(
             Then::Next(serving)
         }
         Serving::Work { attempt, version } => {
-            let ending = ending(state, config, (create, attempt), choice);
-            finish(state, config, worker, (attempt, version), ending, wire)
+            let ending = outcome::ending(state, config, (create, attempt), choice);
+            outcome::finish(state, config, worker, (attempt, version), ending, wire)
         }
         Serving::Finish {
             attempt,
             version,
             ending,
-        } => record(state, config, worker, (attempt, version), ending, wire),
-        Serving::Discard { attempt } => {
-            store::delete_item(state, store::result_key(config, create, attempt));
+        } => outcome::record(state, config, worker, (attempt, version), ending, wire),
+        Serving::Discard { attempt, ending } => {
+            if let Some(key) = store::outcome_key(config, create, attempt, ending) {
+                store::delete_item(state, key);
+            }
             Then::End
         }
-        Serving::GiveUp { version } => give_up(state, config, create, version, wire),
+        Serving::GiveUp { version } => outcome::give_up(state, config, create, version, wire),
         Serving::SendWakeUp => {
             queue::send(state, Queue::Callback, create, None, false);
             after_send(wire, serving, Serving::Acknowledge)
@@ -136,70 +167,14 @@ fn serve(
             queue::send(state, Queue::Dispatch, create, None, false);
             after_send(wire, serving, Serving::Acknowledge)
         }
+        Serving::SendDelayed => {
+            queue::send_delayed(state, config, create);
+            after_send(wire, serving, Serving::Acknowledge)
+        }
         Serving::Acknowledge => {
             queue::delete(state, queue::worker_bit(slot));
             Then::End
         }
-    }
-}
-
-/// `Handler::claim`.
-fn claim(
-    state: &mut State,
-    config: &Config,
-    (slot, create): (u8, u8),
-    choice: Choice,
-    wire: Wire,
-) -> Then<Serving> {
-    let written = store::claim(state, config, slot, create);
-    if let Some(then) = unanswered(wire, written.applied, Serving::Claim) {
-        return then;
-    }
-    match written.outcome {
-        ClaimOutcome::Held { attempt, version } => Then::Next(Serving::Work { attempt, version }),
-        ClaimOutcome::Absent | ClaimOutcome::OtherIncarnation => aged(choice),
-        ClaimOutcome::Busy if config.has(Fault::BusyAcknowledged) => {
-            Then::Next(Serving::Acknowledge)
-        }
-        // A claim that was refused did not meet a claimable operation.
-        ClaimOutcome::Busy | ClaimOutcome::Claimable { .. } => Then::End,
-        ClaimOutcome::Exhausted { version } => Then::Next(Serving::GiveUp { version }),
-        ClaimOutcome::Ended {
-            needs_first_wake_up,
-        } => Then::Next(acknowledge_ended(config, needs_first_wake_up)),
-    }
-}
-
-/// `Handler::inspect`, for a message from the dead-letter queue.
-fn read_record(state: &State, config: &Config, create: u8, choice: Choice) -> Then<Serving> {
-    match store::read_record(state, config, create) {
-        ClaimOutcome::Absent if config.has(Fault::DeadLetterDropsYoung) => {
-            Then::Next(Serving::Acknowledge)
-        }
-        ClaimOutcome::Absent | ClaimOutcome::OtherIncarnation => aged(choice),
-        ClaimOutcome::Busy if config.has(Fault::DeadLetterAcknowledgesBusy) => {
-            Then::Next(Serving::Acknowledge)
-        }
-        ClaimOutcome::Busy => Then::End,
-        ClaimOutcome::Claimable { version } if config.has(Fault::DeadLetterGivesUp) => {
-            Then::Next(Serving::GiveUp { version })
-        }
-        ClaimOutcome::Claimable { .. } | ClaimOutcome::Held { .. } => {
-            Then::Next(Serving::SendAfresh)
-        }
-        ClaimOutcome::Exhausted { version } => Then::Next(Serving::GiveUp { version }),
-        ClaimOutcome::Ended {
-            needs_first_wake_up,
-        } => Then::Next(acknowledge_ended(config, needs_first_wake_up)),
-    }
-}
-
-/// `ReceivedDispatch::wait_for_record` and `ReceivedDispatch::wait_for_incarnation`.
-fn aged(choice: Choice) -> Then<Serving> {
-    if choice == Choice::Old {
-        Then::Next(Serving::Acknowledge)
-    } else {
-        Then::End
     }
 }
 
@@ -212,106 +187,11 @@ fn acknowledge_ended(config: &Config, needs_first_wake_up: bool) -> Serving {
     }
 }
 
-/// `AttemptOutcome::into_write`.
-fn ending(state: &State, config: &Config, (create, attempt): (u8, u8), choice: Choice) -> Ending {
-    let out_of_time = state
-        .record_of(create)
-        .is_some_and(|head| head.deadline_over);
-    match choice {
-        Choice::Returns => Ending::Complete,
-        Choice::FailsRetryably if attempt < config.attempts_max && !out_of_time => Ending::Retry,
-        _ => Ending::Fail,
+/// `ReceivedDispatch::send_on`: a fresh message, then the acknowledgement. A crash in between leaves
+/// two messages, and each of them ends with the operation.
+fn send_on(state: &mut State, config: &Config, slot: u8) -> Serving {
+    if config.has(Fault::AcknowledgedBeforeFresh) {
+        queue::delete(state, queue::worker_bit(slot));
     }
-}
-
-/// The work has ended. A result that does not fit the head is written before the head names it.
-fn finish(
-    state: &mut State,
-    config: &Config,
-    (slot, create): (u8, u8),
-    (attempt, version): (u8, u8),
-    ending: Ending,
-    wire: Wire,
-) -> Then<Serving> {
-    if !config.payloads || ending != Ending::Complete {
-        return record(
-            state,
-            config,
-            (slot, create),
-            (attempt, version),
-            ending,
-            wire,
-        );
-    }
-    if wire != Wire::Answered {
-        return Then::Redundant;
-    }
-    let key = store::result_key(config, create, attempt);
-    store::write_payload(state, key, (create, attempt));
-    Then::Next(Serving::Finish {
-        attempt,
-        version,
-        ending,
-    })
-}
-
-/// `Handler::record_outcome`.
-fn record(
-    state: &mut State,
-    config: &Config,
-    (slot, create): (u8, u8),
-    (attempt, version): (u8, u8),
-    ending: Ending,
-    wire: Wire,
-) -> Then<Serving> {
-    let written = store::finish(state, config, slot, create, (attempt, version), ending);
-    let again = Serving::Finish {
-        attempt,
-        version,
-        ending,
-    };
-    if let Some(then) = unanswered(wire, written.applied, again) {
-        return then;
-    }
-    match written.outcome {
-        FinishOutcome::Written { .. } if ending == Ending::Retry => Then::End,
-        FinishOutcome::Written {
-            needs_first_wake_up,
-        } => Then::Next(acknowledge_ended(config, needs_first_wake_up)),
-        FinishOutcome::Lost if config.has(Fault::FencedOffAcknowledges) => {
-            Then::Next(Serving::Acknowledge)
-        }
-        FinishOutcome::Lost if leaves_result(state, config, create, ending) => {
-            Then::Next(Serving::Discard { attempt })
-        }
-        FinishOutcome::Lost => Then::End,
-    }
-}
-
-/// Whether a result was written although its operation is gone, or another incarnation has replaced
-/// it.
-fn leaves_result(state: &State, config: &Config, create: u8, ending: Ending) -> bool {
-    let is_gone = state.record_of(create).is_none();
-    config.payloads && ending == Ending::Complete && is_gone && !config.has(Fault::LateResultStays)
-}
-
-/// `Handler::give_up`.
-fn give_up(
-    state: &mut State,
-    config: &Config,
-    create: u8,
-    version: u8,
-    wire: Wire,
-) -> Then<Serving> {
-    let written = store::give_up(state, config, create, version);
-    let again = Serving::GiveUp { version };
-    if let Some(then) = unanswered(wire, written.applied, again) {
-        return then;
-    }
-    match written.outcome {
-        GiveUpOutcome::Ended {
-            needs_first_wake_up,
-        } => Then::Next(acknowledge_ended(config, needs_first_wake_up)),
-        GiveUpOutcome::Changed => Then::End,
-    }
+    Serving::SendDelayed
 }

@@ -13,10 +13,8 @@ fn broken(name: &'static str, fault: Fault, faults: u8, dead_letters: u8) -> Con
         attempts_max: 2,
         budget: Budget {
             faults,
-            heartbeats: 0,
             dead_letters,
-            hops: 0,
-            deferrals: 0,
+            ..Budget::NONE
         },
         ..Config::new(name)
     }

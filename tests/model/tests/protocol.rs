@@ -4,15 +4,6 @@ use model::check::assert_holds;
 use model::config::{Config, Start};
 use model::state::Budget;
 
-/// No disturbances.
-const ORDINARY: Budget = Budget {
-    faults: 0,
-    heartbeats: 0,
-    dead_letters: 0,
-    hops: 0,
-    deferrals: 0,
-};
-
 #[test]
 fn an_operation_runs() {
     assert_holds(Config {
@@ -23,7 +14,7 @@ fn an_operation_runs() {
         budget: Budget {
             faults: 2,
             heartbeats: 1,
-            ..ORDINARY
+            ..Budget::NONE
         },
         reaches: &[
             "completed",
@@ -47,7 +38,7 @@ fn an_id_is_reused() {
         payloads: true,
         budget: Budget {
             faults: 1,
-            ..ORDINARY
+            ..Budget::NONE
         },
         reaches: &[
             "replayed",
@@ -69,7 +60,7 @@ fn a_key_is_reused_for_another_request() {
         expiry: true,
         budget: Budget {
             faults: 1,
-            ..ORDINARY
+            ..Budget::NONE
         },
         reaches: &["conflict", "id reused", "cancelled"],
         ..Config::new("conflict")
@@ -85,7 +76,7 @@ fn an_operation_is_erased_and_its_id_reused() {
         payloads: true,
         budget: Budget {
             faults: 1,
-            ..ORDINARY
+            ..Budget::NONE
         },
         reaches: &[
             "id reused",
@@ -106,7 +97,7 @@ fn an_operation_is_erased_with_all_items_under_its_id() {
         cancel: true,
         erases: 2,
         payloads: true,
-        budget: ORDINARY,
+        budget: Budget::NONE,
         reaches: &["replayed", "id reused", "cancelled"],
         ..Config::new("erase, undisturbed")
     });
@@ -122,7 +113,7 @@ fn dispatch_messages_move_to_the_dead_letter_queue() {
             faults: 1,
             heartbeats: 1,
             dead_letters: 2,
-            ..ORDINARY
+            ..Budget::NONE
         },
         reaches: &["dead letter sent afresh", "given up", "completed"],
         ..Config::new("dead letters")
@@ -136,7 +127,7 @@ fn a_cancelled_operation_has_a_callback() {
         callback_attempts_max: 1,
         budget: Budget {
             faults: 1,
-            ..ORDINARY
+            ..Budget::NONE
         },
         reaches: &["cancelled", "completed", "delivered", "exhausted"],
         ..Config::new("cancel and callback")
@@ -166,7 +157,7 @@ fn a_callback_is_made_by_one_sender() {
             faults: 2,
             dead_letters: 1,
             hops: 1,
-            ..ORDINARY
+            ..Budget::NONE
         },
         reaches: &[
             "delivered",
@@ -189,7 +180,7 @@ fn a_callback_has_two_wake_ups() {
         budget: Budget {
             faults: 3,
             hops: 1,
-            ..ORDINARY
+            ..Budget::NONE
         },
         reaches: &["delivered", "exhausted"],
         ..Config::new("callback, two wake-ups")
@@ -204,7 +195,7 @@ fn a_callback_is_made_by_two_senders() {
         budget: Budget {
             faults: 2,
             hops: 1,
-            ..ORDINARY
+            ..Budget::NONE
         },
         reaches: &["delivered", "exhausted", "message received twice at once"],
         ..Config::new("callback, two senders")
@@ -219,7 +210,7 @@ fn a_callback_is_deferred_while_its_receiver_is_busy() {
         budget: Budget {
             faults: 1,
             deferrals: 2,
-            ..ORDINARY
+            ..Budget::NONE
         },
         reaches: &["delivered after a deferral", "exhausted"],
         ..Config::new("deferral")
@@ -232,7 +223,7 @@ fn a_callback_is_deferred_while_its_receiver_is_busy() {
             faults: 1,
             dead_letters: 1,
             deferrals: 1,
-            ..ORDINARY
+            ..Budget::NONE
         },
         reaches: &["redelivered", "delivered after a deferral"],
         ..Config::new("deferral of a redelivery")
@@ -259,7 +250,7 @@ fn a_fault_adds_at_most_one_post_for_each_attempt() {
         receives_max: 1,
         budget: Budget {
             faults: 1,
-            ..ORDINARY
+            ..Budget::NONE
         },
         ..Config::new("posts, a fault")
     });
@@ -282,7 +273,7 @@ fn a_callback_is_redelivered_twice() {
         callback_attempts_max: 1,
         budget: Budget {
             faults: 1,
-            ..ORDINARY
+            ..Budget::NONE
         },
         ..config
     });
@@ -297,7 +288,7 @@ fn an_operation_is_erased_while_its_callback_is_redelivered() {
         erases: 1,
         budget: Budget {
             faults: 1,
-            ..ORDINARY
+            ..Budget::NONE
         },
         reaches: &["redelivered", "exhausted"],
         ..Config::new("redelivery and erase")
@@ -313,7 +304,7 @@ fn wake_ups_move_to_the_dead_letter_queue() {
         budget: Budget {
             faults: 1,
             dead_letters: 1,
-            ..ORDINARY
+            ..Budget::NONE
         },
         reaches: &["exhausted by the dead letters", "redelivered"],
         ..Config::new("dead wake-ups")

@@ -15,6 +15,7 @@ CHECKS: list[Check] = [
     functions.functions_match_their_build,
     functions.long_waits_are_not_stopped_as_endless_loops,
     functions.variables_refer_to_the_right_resources,
+    functions.the_workers_timeout_is_the_parameters,
     functions.registered_functions_come_from_one_layer,
     functions.a_published_version_serves,
     functions.a_bad_version_is_rolled_back,

@@ -52,9 +52,9 @@ def queues_have_dead_letter_queues(stack: Stack) -> Iterator[str]:
 
 def messages_stay_invisible_while_a_function_has_them(stack: Stack) -> Iterator[str]:
     for name, (dead_letters_name, function) in QUEUES.items():
-        timeout_secs = stack[f"{function}Function"]["Timeout"]
+        timeout_secs = int(stack[f"{function}Function"]["Timeout"])
         for queue in (name, dead_letters_name):
-            if stack[queue]["VisibilityTimeout"] < timeout_secs:
+            if int(stack[queue]["VisibilityTimeout"]) < timeout_secs:
                 yield f"{queue} makes messages visible while {function} may still have them"
 
 

@@ -59,6 +59,19 @@ def variables_refer_to_the_right_resources(stack: Stack) -> Iterator[str]:
                 yield f"{function.name}'s {variable} is {value}"
 
 
+def the_workers_timeout_is_the_parameters(stack: Stack) -> Iterator[str]:
+    wanted = stack.parameters["WorkerTimeoutSeconds"]
+    if stack["WorkerFunction"]["Timeout"] != wanted:
+        yield "the worker's timeout is not the parameter's"
+    for function in FUNCTIONS:
+        # Those with the layer check its functions' time limits by the worker's timeout.
+        reads_file = stack[f"{function}Function"]["Layers"] is not None
+        variables = stack[f"{function}Function"]["Environment"]["Variables"]
+        given = variables.get("WORKER_TIMEOUT_SECONDS")
+        if given != (wanted if reads_file else None):
+            yield f"{function}Function's WORKER_TIMEOUT_SECONDS is {given}"
+
+
 def registered_functions_come_from_one_layer(stack: Stack) -> Iterator[str]:
     layers = stack.of(LAYER)
     if len(layers) != 1:

@@ -84,6 +84,11 @@ async fn a_malformed_setting_ends_the_program_before_it_is_ready_with_one_line_t
             "submit, status, worker cannot run: DEMO_FUNCTIONS must be 0 or 1",
         ),
         (
+            &[("WORKER_TIMEOUT_SECONDS", "59")],
+            "submit, status, worker cannot run: WORKER_TIMEOUT_SECONDS must be a whole number from \
+             60 to 1800",
+        ),
+        (
             &[("SERVICE_NAME", "a b")],
             "submit, status, worker, callback cannot run: SERVICE_NAME must be at most 128 \
              letters, digits and any of -_./#",

@@ -119,7 +119,7 @@ fn callers_limits() -> Vec<(&'static str, String)> {
 
 /// What the work and its messages are held to.
 fn works_limits() -> Vec<(&'static str, String)> {
-    let attempt_secs = u64::from(limits::WORKER_TIMEOUT_SECS) - limits::INVOCATION_MARGIN.as_secs();
+    let attempt_secs = limits::attempt_secs_max(limits::WORKER_TIMEOUT_SECS_DEFAULT);
     vec![
         (
             "progress message",
@@ -141,7 +141,14 @@ fn works_limits() -> Vec<(&'static str, String)> {
             ]
             .join(", "),
         ),
-        ("one attempt", time(attempt_secs)),
+        (
+            "one attempt",
+            format!(
+                "{}: {} less than `WORKER_TIMEOUT_SECONDS`",
+                time(attempt_secs.into()),
+                time(limits::INVOCATION_MARGIN.as_secs())
+            ),
+        ),
         (
             "state to continue from",
             format!(
@@ -174,7 +181,10 @@ fn works_limits() -> Vec<(&'static str, String)> {
         ),
         (
             "wait of a message whose worker died before it claimed",
-            time(limits::DISPATCH_VISIBILITY_SECS.into()),
+            format!(
+                "{} (`WORKER_TIMEOUT_SECONDS`)",
+                time(limits::WORKER_TIMEOUT_SECS_DEFAULT.into())
+            ),
         ),
         (
             "wait of a message whose callback sender died",

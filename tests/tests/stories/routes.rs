@@ -105,6 +105,20 @@ async fn functions_and_health_need_no_store_and_health_needs_no_owner() {
 }
 
 #[tokio::test]
+async fn functions_show_the_attempt_that_the_workers_timeout_leaves() {
+    for (worker_timeout, shown) in [("60", 30), ("1800", 600)] {
+        let world = World::with([("WORKER_TIMEOUT_SECONDS", worker_timeout)]).await;
+        let functions = world.request("GET", "/functions", &[], "").await.json;
+        let listed = functions["functions"].as_array().unwrap();
+        let countdown = listed
+            .iter()
+            .find(|function| function["name"] == "demo.countdown");
+        let limits = &countdown.unwrap()["limits"];
+        assert_eq!(limits["attempt_timeout_seconds"], shown, "{worker_timeout}");
+    }
+}
+
+#[tokio::test]
 async fn a_malformed_id_is_not_found_and_costs_no_read() {
     let world = World::start().await;
     for id in [

@@ -12,7 +12,8 @@ use shared::config::Environment;
 use shared::domain::limits::{
     CALLBACK_RETRY_SECS, CALLBACK_TIMEOUT_SECS_DEFAULT, CALLBACK_TIMEOUT_SECS_MAX,
     FORRST_WAIT_SECS_DEFAULT, LEASE_SECS_DEFAULT, LEASE_SECS_MAX, LEASE_SECS_MIN, WAIT_SECS_MAX,
-    WAIT_SECS_MAX_DEFAULT,
+    WAIT_SECS_MAX_DEFAULT, WORKER_TIMEOUT_SECS_DEFAULT, WORKER_TIMEOUT_SECS_MAX,
+    WORKER_TIMEOUT_SECS_MIN,
 };
 use shared::metrics::MetricsConfig;
 use shared::random::SystemRandom;
@@ -99,6 +100,12 @@ fn the_parameters_have_the_bounds_of_the_code() {
             LEASE_SECS_MIN,
             LEASE_SECS_DEFAULT,
             LEASE_SECS_MAX,
+        ),
+        (
+            "WorkerTimeoutSeconds",
+            WORKER_TIMEOUT_SECS_MIN,
+            WORKER_TIMEOUT_SECS_DEFAULT,
+            WORKER_TIMEOUT_SECS_MAX,
         ),
         (
             "ForrstWaitSeconds",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared::domain::limits::{
-    CALLBACK_FUNCTION_TIMEOUT_SECS, HTTP_FUNCTION_TIMEOUT_SECS, WORKER_TIMEOUT_SECS,
+    CALLBACK_FUNCTION_TIMEOUT_SECS, HTTP_FUNCTION_TIMEOUT_SECS, WORKER_TIMEOUT_SECS_DEFAULT,
 };
 
 use crate::bundle::queues::Queues;
@@ -14,7 +14,7 @@ use crate::bundle::{Settings, StartError, TABLE_NAME, event_sources};
 use crate::function::{Function, FunctionError, FunctionSettings, INIT_TIMEOUT, Usage};
 use crate::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 
-/// A function as the template configures it.
+/// A function as the template configures it by default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FunctionShape {
     /// The name of the function and of its binary.
@@ -39,7 +39,7 @@ const STATUS: FunctionShape = FunctionShape {
 };
 const WORKER: FunctionShape = FunctionShape {
     name: "worker",
-    timeout: Duration::from_secs(WORKER_TIMEOUT_SECS as u64),
+    timeout: Duration::from_secs(WORKER_TIMEOUT_SECS_DEFAULT as u64),
     memory_mb: 512,
 };
 const CALLBACK: FunctionShape = FunctionShape {
@@ -55,7 +55,7 @@ pub const HTTP_INSTANCES_MAX: usize = 100;
 pub const FUNCTIONS: [FunctionShape; 4] = [SUBMIT, STATUS, WORKER, CALLBACK];
 
 /// The variables that the program `local` passes on from its own environment to the functions.
-pub const PASSED_ON: [&str; 16] = [
+pub const PASSED_ON: [&str; 17] = [
     "AWS_LAMBDA_LOG_FORMAT",
     "AWS_LAMBDA_LOG_LEVEL",
     "CALLBACK_ALLOWED_NETWORKS",
@@ -72,6 +72,7 @@ pub const PASSED_ON: [&str; 16] = [
     "WAIT_SECONDS_MAX",
     "WEBHOOK_SECRETS",
     "WEBHOOK_SIGNATURE_VERSIONS",
+    "WORKER_TIMEOUT_SECONDS",
 ];
 
 /// The default secret for callback signatures. It is public, so it is for development only.
@@ -103,10 +104,14 @@ impl Functions {
         let events = event_sources::invocations_max(settings.instances);
         let function =
             |shape, instances_max| function(settings, shape, instances_max, &environment);
+        let worker = FunctionShape {
+            timeout: Duration::from_secs(settings.worker_timeout_secs().into()),
+            ..WORKER
+        };
         Ok(Self {
             submit: function(SUBMIT, http)?,
             status: function(STATUS, http)?,
-            worker: function(WORKER, events)?,
+            worker: function(worker, events)?,
             callback: function(CALLBACK, events)?,
             environment,
         })

@@ -29,6 +29,8 @@ pub(super) struct Content {
 pub(super) struct FunctionsFile {
     /// Absolute.
     path: PathBuf,
+    /// It bounds the attempts.
+    worker_timeout_secs: u32,
     directory: TemporaryDirectory,
     /// When the last content was written.
     modified: Option<SystemTime>,
@@ -54,7 +56,10 @@ impl FunctionsFile {
     /// # Errors
     ///
     /// When the file cannot be read or copied, and with all errors in it.
-    pub(super) fn open(path: &Path) -> Result<(Self, Content), FileError> {
+    pub(super) fn open(
+        path: &Path,
+        worker_timeout_secs: u32,
+    ) -> Result<(Self, Content), FileError> {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let failed = |error: io::Error| FileError {
             path: path.clone(),
@@ -65,6 +70,7 @@ impl FunctionsFile {
         let directory = TemporaryDirectory::create().map_err(failed)?;
         let file = Self {
             path,
+            worker_timeout_secs,
             directory,
             modified,
             content,
@@ -109,7 +115,8 @@ impl FunctionsFile {
 
     /// Replaces the copy by the last content.
     fn accept(&self) -> Result<Content, FileError> {
-        let content = read(&self.content).map_err(|errors| self.error(errors))?;
+        let content = read(&self.content, self.worker_timeout_secs);
+        let content = content.map_err(|errors| self.error(errors))?;
         // Renamed, so that no process reads half of it.
         let new = self.directory.0.join("functions.new.json");
         fs::write(&new, &self.content)
@@ -130,7 +137,7 @@ fn modified(path: &Path) -> Option<SystemTime> {
     fs::metadata(path).and_then(|file| file.modified()).ok()
 }
 
-fn read(content: &[u8]) -> Result<Content, Vec<String>> {
+fn read(content: &[u8], worker_timeout_secs: u32) -> Result<Content, Vec<String>> {
     let text = std::str::from_utf8(content).map_err(|_| vec![" must be UTF-8".to_owned()])?;
     let mut source = Source::new(text);
     if let Some((position, detail)) = source.syntax_error() {
@@ -141,7 +148,7 @@ fn read(content: &[u8]) -> Result<Content, Vec<String>> {
         let located = errors.map(|error| format!(":{} {error}", source.locate(&error.pointer)));
         located.collect()
     };
-    let entries = file::read(text).map_err(&mut located)?;
+    let entries = file::read(text, worker_timeout_secs).map_err(&mut located)?;
     let errors = schema_errors(&entries);
     if !errors.is_empty() {
         return Err(located(errors));

@@ -7,8 +7,7 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::json;
 use shared::domain::limits::{
-    CALLBACK_VISIBILITY_SECS, DEAD_LETTER_RETENTION_SECS, DISPATCH_VISIBILITY_SECS,
-    QUEUE_RETENTION_SECS, RECEIVES_MAX,
+    CALLBACK_VISIBILITY_SECS, DEAD_LETTER_RETENTION_SECS, QUEUE_RETENTION_SECS, RECEIVES_MAX,
 };
 use tokio::task::JoinSet;
 
@@ -17,25 +16,27 @@ use crate::client::sdk_config;
 use crate::sqs::Sqs;
 
 /// A dead-letter queue's name is its queue's name with this suffix.
-pub const DEAD_LETTER_SUFFIX: &str = "-dead-letter";
+const DEAD_LETTER_SUFFIX: &str = "-dead-letter";
 
 /// A queue and its dead-letter queue, which has the same settings but a longer retention, and no
 /// dead-letter queue itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QueueShape {
-    pub name: &'static str,
+struct QueueShape {
+    name: &'static str,
     /// At least the timeout of the function that reads the queue.
-    pub visibility_timeout_secs: u32,
+    visibility_timeout_secs: u32,
 }
 
 /// The worker reads it.
-pub const DISPATCH_QUEUE: QueueShape = QueueShape {
-    name: "ferry-dispatch",
-    visibility_timeout_secs: DISPATCH_VISIBILITY_SECS,
-};
+const fn dispatch_queue(worker_timeout_secs: u32) -> QueueShape {
+    QueueShape {
+        name: "ferry-dispatch",
+        visibility_timeout_secs: worker_timeout_secs,
+    }
+}
 
 /// The callback function reads it.
-pub const CALLBACK_QUEUE: QueueShape = QueueShape {
+const CALLBACK_QUEUE: QueueShape = QueueShape {
     name: "ferry-callback",
     visibility_timeout_secs: CALLBACK_VISIBILITY_SECS,
 };
@@ -70,9 +71,10 @@ impl Queues {
             None => embedded(settings, services).await?,
         };
         let client = Client::new(&sdk_config(&endpoint));
+        let dispatch = dispatch_queue(settings.worker_timeout_secs());
         let failed = |error: aws_sdk_sqs::Error| StartError::Queues(error.into());
         Ok(Self {
-            dispatch: create_pair(&client, DISPATCH_QUEUE).await.map_err(failed)?,
+            dispatch: create_pair(&client, dispatch).await.map_err(failed)?,
             callback: create_pair(&client, CALLBACK_QUEUE).await.map_err(failed)?,
             client,
             embedded,

@@ -39,8 +39,12 @@ impl Registered {
     /// # Errors
     ///
     /// When the file cannot be used, with all errors in it, or the targets cannot be served.
-    pub async fn start(file: &Path, allowed: Allowed) -> Result<Self, StartError> {
-        let (file, content) = FunctionsFile::open(file)?;
+    pub async fn start(
+        file: &Path,
+        worker_timeout_secs: u32,
+        allowed: Allowed,
+    ) -> Result<Self, StartError> {
+        let (file, content) = FunctionsFile::open(file, worker_timeout_secs)?;
         let targets =
             Targets::new(file.path().to_owned(), file.directory()).map_err(StartError::Targets)?;
         let targets = Arc::new(targets);

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::KeySchemaElement;
+use aws_sdk_sqs::types::QueueAttributeName::VisibilityTimeout;
 use local::bundle::{Bundle, FUNCTIONS, Settings, StartError, TABLE_NAME};
 use local::client::{http_client, sdk_config};
 use local::guard::Allowed;
 use serde_json::{Value, json};
-use shared::clock::SystemClock;
+use shared::clock::{Clock as _, SystemClock};
 use shared::store::table::{BY_OWNER, TABLE_KEYS};
 use tokio::net::TcpListener;
 
@@ -130,6 +131,63 @@ async fn a_bundle_starts_wires_and_stops_every_part() {
     for held in all_held {
         held.ended().await;
     }
+}
+
+#[tokio::test]
+async fn the_workers_timeout_and_what_follows_from_it_are_a_setting() {
+    let listener = ProbeListener::open().await;
+    let mut settings = settings(functions("worker_timeout"));
+    let setting = ("WORKER_TIMEOUT_SECONDS", "60");
+    settings
+        .environment
+        .push((setting.0.to_owned(), setting.1.to_owned()));
+    let bundle = Bundle::start(settings.clone()).await.unwrap();
+    let variables = environment(&bundle, reqwest::Method::POST).await;
+    assert_eq!(variables[setting.0], setting.1);
+    let queues = aws_sdk_sqs::Client::new(&sdk_config(&variables["AWS_ENDPOINT_URL_SQS"]));
+    for (variable, visibility_secs) in [
+        ("DISPATCH_QUEUE_URL", "60"),
+        ("DISPATCH_DEAD_LETTER_QUEUE_URL", "60"),
+        ("CALLBACK_QUEUE_URL", "90"),
+        ("CALLBACK_DEAD_LETTER_QUEUE_URL", "90"),
+    ] {
+        let attributes = queues
+            .get_queue_attributes()
+            .queue_url(&variables[variable])
+            .attribute_names(VisibilityTimeout)
+            .send()
+            .await
+            .unwrap();
+        let visibility = &attributes.attributes().unwrap()[&VisibilityTimeout];
+        assert_eq!(visibility, visibility_secs, "{variable}");
+    }
+    let sent_ms = SystemClock.now().as_millis();
+    queues
+        .send_message()
+        .queue_url(&variables["DISPATCH_QUEUE_URL"])
+        .message_body(listener.hold("worker").to_string())
+        .send()
+        .await
+        .unwrap();
+    let held = listener.accept().await;
+    let bounds = sent_ms..=SystemClock.now().as_millis();
+    let began_ms = i64::try_from(held.deadline_ms).unwrap() - 60_000;
+    assert!(bounds.contains(&began_ms), "{bounds:?} {began_ms}");
+    bundle.stop().await;
+
+    let path = invoke_api::directory("worker_timeout_file").join("functions.json");
+    let mut function = greeting("greet", "hello");
+    function["timeout_seconds"] = json!(31);
+    write_functions_file(&path, &[function]);
+    let started = Bundle::start(Settings {
+        functions_file: Some(path),
+        ..settings
+    });
+    let error = started.await.err().unwrap().to_string();
+    assert!(
+        error.ends_with("/functions/0/timeout_seconds must be a whole number from 1 to 30"),
+        "{error}"
+    );
 }
 
 fn write_functions_file(path: &Path, functions: &[Value]) {

@@ -56,6 +56,8 @@ pub(crate) struct HeldProbe {
     pub(crate) process_id: u64,
     pub(crate) name: String,
     pub(crate) event: Value,
+    /// The invocation's, since 1970.
+    pub(crate) deadline_ms: u64,
     stream: BufReader<TcpStream>,
 }
 
@@ -87,6 +89,7 @@ impl ProbeListener {
                 process_id: line().await.parse().unwrap(),
                 name: line().await,
                 event: serde_json::from_str(&line().await).unwrap(),
+                deadline_ms: line().await.parse().unwrap(),
                 stream: lines.into_inner(),
             }
         })

@@ -312,6 +312,19 @@ functions.json:9:26  /functions/0/timeout_seconds  must be a whole number from 1
 }
 
 #[test]
+fn the_workers_timeout_bounds_the_time_limits() {
+    let directory = Directory::new("worker-timeout");
+    let check =
+        |timeout| directory.check(VALID.replace("300", "1770"), &["--worker-timeout", timeout]);
+    check("1800").assert(0, "functions.json: 2 functions are valid\n", "");
+    let expected = "\
+functions.json:9:26  /functions/0/timeout_seconds  must be a whole number from 1 to 1769
+1 error
+";
+    check("1799").assert(1, expected, "");
+}
+
+#[test]
 fn a_list_of_arns_is_compared_with_the_targets() {
     let directory = Directory::new("compare");
     let compare = |text: &str, list: &str| {

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use shared::catalogue::file::load;
 use shared::config::Environment;
+use shared::domain::limits::WORKER_TIMEOUT_SECS_DEFAULT;
 
 use super::{Directory, VALID};
 
@@ -33,7 +34,7 @@ fn value<'a>(root: &'a Value, pointer: &str) -> &'a Value {
 }
 
 fn assert_places(text: &str) {
-    let mut check = Check::new(text);
+    let mut check = Check::new(text, WORKER_TIMEOUT_SECS_DEFAULT);
     check.report_unqualified(Severity::Warning);
     let Ok(root) = serde_json::from_str::<Value>(text) else {
         assert!(check.count(Severity::Error) > 0);
@@ -52,11 +53,9 @@ fn assert_places(text: &str) {
 fn assert_loads_if_valid(directory: &Directory, text: &str) {
     let path = directory.0.join("functions.json");
     std::fs::write(&path, text).unwrap();
-    let loaded = load(&Environment::from_iter([(
-        "FUNCTIONS_FILE",
-        path.to_str().unwrap(),
-    )]));
-    let is_valid = Check::new(text).count(Severity::Error) == 0;
+    let environment = Environment::from_iter([("FUNCTIONS_FILE", path.to_str().unwrap())]);
+    let loaded = load(&environment, WORKER_TIMEOUT_SECS_DEFAULT);
+    let is_valid = Check::new(text, WORKER_TIMEOUT_SECS_DEFAULT).count(Severity::Error) == 0;
     assert!(!is_valid || loaded.is_ok(), "{loaded:?}");
 }
 
@@ -135,7 +134,7 @@ fn a_member_that_is_given_twice_is_reported_where_the_second_begins() {
         let text = document().to_string();
         let member = format!("\"{name}\":");
         let text = text.replacen(&member, &format!("{member}\"1\",{member}"), 1);
-        let check = Check::new(&text);
+        let check = Check::new(&text, WORKER_TIMEOUT_SECS_DEFAULT);
         let [finding] = check.findings()[..] else {
             panic!("{:?}", check.findings());
         };

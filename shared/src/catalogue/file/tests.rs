@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::catalogue::LocalTarget;
+use crate::domain::limits::{WORKER_TIMEOUT_SECS_DEFAULT, WORKER_TIMEOUT_SECS_MAX};
 use crate::schema::schema_errors;
 
 fn resize() -> Value {
@@ -46,7 +47,7 @@ fn lines(errors: &[FieldError]) -> Vec<String> {
 /// Every error of a file, those inside its schemas included. An editor accepts and refuses the same
 /// files.
 fn errors(text: &str) -> Vec<String> {
-    let errors = match read(text) {
+    let errors = match read(text, WORKER_TIMEOUT_SECS_MAX) {
         Ok(entries) => lines(&schema_errors(&entries)),
         Err(errors) => lines(&errors),
     };
@@ -56,7 +57,7 @@ fn errors(text: &str) -> Vec<String> {
 
 fn read_valid(text: &str) -> Vec<Entry> {
     assert_eq!(errors(text), [""; 0]);
-    read(text).unwrap()
+    read(text, WORKER_TIMEOUT_SECS_MAX).unwrap()
 }
 
 fn errors_of(function: Value) -> Vec<String> {
@@ -93,7 +94,7 @@ fn every_member_is_read() {
         "arguments_schema": {"$schema": DIALECT, "type": "object"},
         "result_schema": {"type": "object"},
         "attempts": 20,
-        "timeout_seconds": 870,
+        "timeout_seconds": 1770,
         "deadline_seconds": 604_800,
         "retry": {"first_seconds": 0, "longest_seconds": 3600},
         "send_owner": true,
@@ -112,7 +113,7 @@ fn every_member_is_read() {
     let entry = &entries[0];
     assert_eq!(entry.version, "2.0.0-rc.1");
     assert_eq!(entry.attempts_max, 20);
-    assert_eq!(entry.attempt_timeout, Duration::from_secs(870));
+    assert_eq!(entry.attempt_timeout, Duration::from_secs(1770));
     assert_eq!(entry.deadline_secs, 604_800);
     assert_eq!(entry.retry, retry_policy(0, 3600));
     assert!(entry.side_effects.is_empty());
@@ -303,17 +304,17 @@ fn every_error_of_limits_and_switches_is_named_with_its_place() {
         (
             "timeout_seconds",
             json!(0),
-            "/functions/0/timeout_seconds must be a whole number from 1 to 870",
+            "/functions/0/timeout_seconds must be a whole number from 1 to 1770",
         ),
         (
             "timeout_seconds",
-            json!(871),
-            "/functions/0/timeout_seconds must be a whole number from 1 to 870",
+            json!(1771),
+            "/functions/0/timeout_seconds must be a whole number from 1 to 1770",
         ),
         (
             "timeout_seconds",
             json!(1.5),
-            "/functions/0/timeout_seconds must be a whole number from 1 to 870",
+            "/functions/0/timeout_seconds must be a whole number from 1 to 1770",
         ),
         (
             "deadline_seconds",
@@ -686,8 +687,33 @@ fn every_error_inside_a_schema_is_named_with_its_place() {
 }
 
 #[test]
+fn an_attempt_ends_half_a_minute_before_the_workers_timeout() {
+    let read_with = |worker_timeout_secs, timeout: Value| {
+        let read = read(
+            &file(&[with("timeout_seconds", timeout)]),
+            worker_timeout_secs,
+        );
+        read.map(|entries| entries[0].attempt_timeout.as_secs())
+            .map_err(|errors| lines(&errors))
+    };
+    for (worker_timeout_secs, most) in [(60, 30), (WORKER_TIMEOUT_SECS_DEFAULT, 870)] {
+        assert_eq!(read_with(worker_timeout_secs, json!(most)), Ok(most));
+        let refused = read_with(worker_timeout_secs, json!(most + 1));
+        let expected =
+            format!("/functions/0/timeout_seconds must be a whole number from 1 to {most}");
+        assert_eq!(refused, Err(vec![expected]));
+    }
+    // The default of a minute is no error.
+    assert_eq!(read_with(60, Value::Null), Ok(30));
+    assert_eq!(read_with(90, Value::Null), Ok(60));
+}
+
+#[test]
 fn a_process_reads_the_file_that_its_setting_names() {
-    let load = |path: &str| load(&Environment::from_iter([("FUNCTIONS_FILE", path)]));
+    let load = |path: &str| {
+        let environment = Environment::from_iter([("FUNCTIONS_FILE", path)]);
+        load(&environment, WORKER_TIMEOUT_SECS_DEFAULT)
+    };
     let directory = std::env::temp_dir().join(format!("functions-file-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
     let path = directory.join("functions.json");
@@ -723,7 +749,8 @@ fn a_process_reads_the_file_that_its_setting_names() {
     assert_eq!(load(path.to_str().unwrap()).unwrap().len(), 1);
     std::fs::remove_dir_all(&directory).unwrap();
     // Without the setting, and without a layer.
-    assert!(super::load(&Environment::default()).unwrap().is_empty());
+    let loaded = super::load(&Environment::default(), WORKER_TIMEOUT_SECS_DEFAULT);
+    assert!(loaded.unwrap().is_empty());
 }
 
 proptest! {

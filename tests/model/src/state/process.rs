@@ -20,6 +20,8 @@ pub enum Submit {
     NotRequested,
     /// Reads again, consistently, an operation that an eventually consistent read returned.
     ReadAgain,
+    /// Reads the arguments and the state of the operation that it redrives.
+    ReadSource,
     /// Sends its message.
     Send,
     /// Writes its payload items.
@@ -32,6 +34,19 @@ pub enum Submit {
     Discard(Response),
     /// Ended.
     Answered(Response),
+}
+
+/// The failed operation that is redriven. It does not change any more, so only how much of it is
+/// left matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// It can be read, and the retention that began with its end has not passed.
+    Retained,
+    /// The retention has passed, or it was erased. Its payload items still exist. A redelivery of
+    /// its callback may have extended the record, which then can still be read.
+    PastRetention,
+    /// Its payload items are deleted, too.
+    Deleted,
 }
 
 /// An invocation of the worker.
@@ -48,6 +63,8 @@ pub enum Worker {
 pub enum Serving {
     /// Reads the record, for a message from the dead-letter queue.
     Read,
+    /// Reads the record, and claims if it can be claimed.
+    ReadFirst,
     /// Claims.
     Claim,
     /// Runs the attempt, at this version.
@@ -63,8 +80,8 @@ pub enum Serving {
         version: u8,
         ending: Ending,
     },
-    /// Deletes the result of this attempt, whose operation is gone.
-    Discard { attempt: u8 },
+    /// Deletes the result or the state of this attempt, whose operation is gone.
+    Discard { attempt: u8, ending: Ending },
     /// Gives up the operation that it met at this version.
     GiveUp {
         /// `lock_version`.
@@ -74,6 +91,8 @@ pub enum Serving {
     SendWakeUp,
     /// Sends a fresh message in place of its own.
     SendAfresh,
+    /// Sends a fresh, delayed message in place of its own: the operation waits.
+    SendDelayed,
     /// Lets Lambda delete the message.
     Acknowledge,
 }
@@ -87,6 +106,8 @@ pub enum Ending {
     Fail,
     /// With an error, and another attempt follows.
     Retry,
+    /// With a state from which the next attempt continues.
+    Continue,
 }
 
 /// What a sender read of a callback.

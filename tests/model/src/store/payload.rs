@@ -3,7 +3,7 @@
 
 use super::{bit, change};
 use crate::config::{Config, Fault};
-use crate::state::{Breach, Item, Key, State, Submit};
+use crate::state::{Breach, Ending, Item, Key, State, Submit};
 
 /// The key of an incarnation's arguments.
 pub(crate) fn arguments_key(config: &Config, create: u8) -> Key {
@@ -19,6 +19,24 @@ pub(crate) fn result_key(config: &Config, create: u8, attempt: u8) -> Key {
         Some(Fault::PayloadsUnderOneName) => Key::Result(0, 0),
         _ => Key::Result(create, attempt),
     }
+}
+
+/// The key of the state that an attempt leaves.
+pub(crate) fn state_key(config: &Config, create: u8, attempt: u8) -> Key {
+    match config.fault {
+        Some(Fault::StatesUnderOneName) => Key::State(create, 0),
+        _ => Key::State(create, attempt),
+    }
+}
+
+/// The key of the item that an attempt writes before it records how it ended, if it writes one.
+pub(crate) fn outcome_key(config: &Config, create: u8, attempt: u8, ending: Ending) -> Option<Key> {
+    match ending {
+        Ending::Complete => Some(result_key(config, create, attempt)),
+        Ending::Continue => Some(state_key(config, create, attempt)),
+        Ending::Fail | Ending::Retry => None,
+    }
+    .filter(|_| config.payloads)
 }
 
 /// `Store::write_payload`: an existing item is never overwritten. It is taken for an own write
@@ -59,6 +77,7 @@ pub(crate) fn mark_erased(state: &mut State, config: &Config, create: u8, begun:
     if marked.is_some() {
         change(state, None, |head| head.erased = true);
         state.begun = begun;
+        state.redriven = false;
     }
     if marked.is_some_and(|marked| marked != create) {
         state.breach(Breach::SuccessorErased);

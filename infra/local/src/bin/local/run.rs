@@ -8,8 +8,8 @@ use clap::Args;
 use local::bundle::Registered;
 use local::guard::Allowed;
 use local::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
-use shared::catalogue::Entry;
 use shared::catalogue::file::load;
+use shared::catalogue::{Entry, worker_timeout_secs};
 use shared::clock::SystemClock;
 use shared::config::Environment;
 use shared::domain::json::Json;
@@ -53,7 +53,8 @@ pub(crate) async fn run(arguments: &RunArguments, environment: Environment) -> C
     let Some(file) = &arguments.functions_file else {
         return run_one_of(&[], arguments, json, environment).await;
     };
-    let registered = Registered::start(file, Allowed::default()).await?;
+    let worker_timeout_secs = worker_timeout_secs(&environment)?;
+    let registered = Registered::start(file, worker_timeout_secs, Allowed::default()).await?;
     let variables = registered.environment();
     let variables = variables
         .iter()
@@ -69,7 +70,8 @@ pub(crate) async fn run(arguments: &RunArguments, environment: Environment) -> C
     .filter(|(name, _)| environment.optional(name).is_none())
     .collect::<Vec<_>>();
     let environment = environment.with(absent).with(variables);
-    let result = run_one_of(load(&environment)?, arguments, json, environment).await;
+    let entries = load(&environment, worker_timeout_secs)?;
+    let result = run_one_of(entries, arguments, json, environment).await;
     registered.stop().await;
     result
 }

@@ -10,6 +10,9 @@ use operator::check::lambda::check_targets;
 use operator::check::{Check, Severity};
 use operator::services::sdk_config;
 use shared::config::Environment;
+use shared::domain::limits::{
+    WORKER_TIMEOUT_SECS_DEFAULT, WORKER_TIMEOUT_SECS_MAX, WORKER_TIMEOUT_SECS_MIN,
+};
 use shared::terminal::visible;
 
 use crate::CommandResult;
@@ -18,6 +21,16 @@ use crate::CommandResult;
 pub(crate) struct CheckArguments {
     /// The functions file.
     file: PathBuf,
+
+    /// The stack's parameter `WorkerTimeoutSeconds`, which bounds `timeout_seconds`.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = WORKER_TIMEOUT_SECS_DEFAULT,
+        value_parser = clap::value_parser!(u32)
+            .range(i64::from(WORKER_TIMEOUT_SECS_MIN)..=i64::from(WORKER_TIMEOUT_SECS_MAX))
+    )]
+    worker_timeout: u32,
 
     /// Ask AWS whether each target exists, can be invoked, and ends in time.
     #[arg(long)]
@@ -49,7 +62,7 @@ pub(crate) async fn check(arguments: &CheckArguments, environment: &Environment)
     let path = visible(&path);
     let text = read_to_string(&arguments.file)
         .map_err(|error| format!("{path} cannot be read: {error}"))?;
-    let mut check = Check::new(&text);
+    let mut check = Check::new(&text, arguments.worker_timeout);
     check.report_unknown_keywords();
     let home = arguments
         .region

@@ -8,11 +8,10 @@ use serde_json::{Value, json};
 
 use super::super::target::{COMMAND_WORDS_MAX, PERMANENT_ERRORS_MAX};
 use super::{errors, file, read_valid, resize, with};
-use crate::catalogue::file::{
-    ATTEMPTS_MAX, DESCRIPTION_CHARS_MAX, FUNCTIONS_MAX, RETRY_SECS_MAX, TIMEOUT_SECS_MAX,
-};
+use crate::catalogue::file::{ATTEMPTS_MAX, DESCRIPTION_CHARS_MAX, FUNCTIONS_MAX, RETRY_SECS_MAX};
 use crate::domain::limits::{
     DEADLINE_SECS_MAX, DEADLINE_SECS_MIN, FUNCTION_NAME_CHARS_MAX, VERSION_CHARS_MAX,
+    WORKER_TIMEOUT_SECS_MAX, attempt_secs_max,
 };
 
 static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
@@ -77,7 +76,11 @@ fn it_has_the_bounds_of_the_code() {
     let deadline: &[_] = &[("deadline_seconds", DEADLINE_SECS_MAX)];
     let timeout: &[_] = &[("timeout_seconds", 1)];
     assert_bounds(1..=ATTEMPTS_MAX, number("attempts", &[]));
-    assert_bounds(1..=TIMEOUT_SECS_MAX, number("timeout_seconds", deadline));
+    // Of the longest worker: an editor does not know the deployment's.
+    assert_bounds(
+        1..=attempt_secs_max(WORKER_TIMEOUT_SECS_MAX),
+        number("timeout_seconds", deadline),
+    );
     assert_bounds(
         DEADLINE_SECS_MIN..=DEADLINE_SECS_MAX,
         number("deadline_seconds", timeout),

@@ -304,7 +304,7 @@ async fn a_start_later_costs_as_a_submit() {
         "claim: 1 write",
         "complete: 1 write",
     ];
-    for (start_secs, hops) in [(1, 0), (900, 0), (901, 1), (3600, 3)] {
+    for (start_secs, hops) in [(1, 0), (900, 0), (1800, 1), (3600, 3)] {
         let world = World::start().await;
         let body = json!({"function": "demo.echo", "start_after_seconds": start_secs});
         let id = submit(&world, body).await;

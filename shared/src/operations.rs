@@ -21,8 +21,7 @@ pub use self::erase::erase_for_operator;
 pub use self::redeliver::RedeliverOutcome;
 pub use self::redrive::{RedriveFrom, RedriveOutcome, RedriveRequest};
 pub use self::submission::{
-    Deadline, IdempotencyKey, RequestedCallback, Start, Submission, SubmissionError,
-    SubmissionParts,
+    Deadline, IdempotencyKey, RequestedCallback, Submission, SubmissionError, SubmissionParts,
 };
 use crate::clock::Clock;
 use crate::domain::id::OperationId;

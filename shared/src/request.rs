@@ -8,9 +8,11 @@ mod error_code;
 mod fields;
 mod idempotency_key;
 mod list;
+mod start;
 
 pub use cursor::Cursor;
 pub use error_code::{ErrorCode, UnknownCode};
 pub use fields::{FieldError, Fields, Invalid, Members, VERSION_RULE};
 pub use idempotency_key::{IDEMPOTENCY_KEY_RULE, is_idempotency_key};
 pub use list::{ListParameters, ListRequest};
+pub use start::Start;

@@ -11,13 +11,13 @@ from typing import Any
 
 import schemathesis
 
-# Parts of the body or the query whose rules are not in the document: a function's arguments, and
-# cursors, which only a list returns.
-PLACES = re.compile(r"/arguments(/.*)?|/query/cursor|/call/arguments(/.*)?")
+# Parts of the body or the query whose rules are not in the document: a function's arguments, a start
+# that is too far away, and cursors, which only a list returns.
+PLACES = re.compile(r"/arguments(/.*)?|/start_at|/query/cursor|/call/arguments(/.*)?")
 # Rules that no schema can express in a Forrst request: an extension that is repeated or does not
-# apply to a function, a deadline that has passed or is too far away, and a signature version for
-# which the bundle has no key.
-FORRST_PLACES = re.compile(r"/extensions/\d+(/urn|/options/value|/options/signature_version)?")
+# apply to a function, a deadline that has passed, a deadline or a start that is too far away, and a
+# signature version for which the bundle has no key.
+FORRST_PLACES = re.compile(r"/extensions/\d+(/urn|/options/(value|start_at|signature_version))?")
 FORRST_CODES = {"INVALID_REQUEST", "INVALID_ARGUMENTS", "EXTENSION_NOT_APPLICABLE"}
 # The document's pattern of a URL allows anything in brackets that has the characters of an IPv6
 # address. It has no pattern for the URL of `async`, which only some calls use.

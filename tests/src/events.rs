@@ -172,6 +172,7 @@ pub const HTTP: &[HttpSample] = &[
         "INVALID_REQUEST",
     ),
     http("submit/not_utf8", Absent, 400, "/code", "PARSE_ERROR"),
+    http("submit/start_later", Absent, 202, "/status", "pending"),
     http(
         "submit/unknown_function",
         Absent,

@@ -33,6 +33,7 @@ mod privacy;
 mod redrive;
 mod rotation;
 mod routes;
+mod starts;
 mod store_outages;
 mod targets;
 mod traces;

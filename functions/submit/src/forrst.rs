@@ -19,7 +19,7 @@ use shared::operations::{
     self, AcceptOutcome, Deadline, IdempotencyKey, RequestedCallback, SubmissionError,
     SubmissionParts,
 };
-use shared::request::Fields;
+use shared::request::{Fields, Start};
 use shared::store::StoreError;
 
 use self::protocol::{
@@ -32,8 +32,8 @@ use crate::rest::unusable_schema;
 /// What a response needs besides the operation.
 struct Context<'a> {
     echo: &'a Echo,
-    /// When the request arrived: its deadline and its wait count from here.
-    start: Timestamp,
+    /// When the request arrived: its start, its deadline and its wait count from here.
+    arrived_at: Timestamp,
     /// Ferry's span in the caller's trace, when there is one.
     trace: Option<&'a Trace>,
 }
@@ -90,7 +90,7 @@ impl From<StoreError> for CallError {
 impl Handler {
     /// Serves a call. Accepting costs what it does by REST; the wait for the result adds reads.
     pub(crate) async fn forrst(&self, request: &Request) -> Response {
-        let start = self.clock.now();
+        let arrived_at = self.clock.now();
         let parsed = match body(request) {
             Ok(body) => ParsedBody::of(body),
             Err(problem) => ParsedBody {
@@ -105,7 +105,7 @@ impl Handler {
         });
         let context = Context {
             echo: &echo,
-            start,
+            arrived_at,
             trace: trace.as_ref(),
         };
         let response = match parsed.request {
@@ -113,7 +113,7 @@ impl Handler {
             Err(errors) => Err(errors.into()),
         };
         let response = response.unwrap_or_else(|error| error.into_response(&echo));
-        let took = self.clock.now().since(start);
+        let took = self.clock.now().since(arrived_at);
         let response = match &trace {
             Some(trace) => response.with(TracingData::new(&trace.trace_id, &trace.span_id, took)),
             None => response,
@@ -133,12 +133,14 @@ impl Handler {
             return self.system(context, owner, system?).await;
         }
         let deadline = call.extensions.deadline.clone();
+        let deadline = deadline.zip(call.extensions.deadline_at(context.arrived_at));
         let response = self.function(context, owner, call).await;
         let response = response.unwrap_or_else(|error| error.into_response(context.echo));
         Ok(match deadline {
-            Some(deadline) => {
-                let (start, now) = (context.start, self.clock.now());
-                response.with(DeadlineData::new(&deadline.options, start, now))
+            Some((deadline, deadline_at)) => {
+                let (options, arrived_at) = (&deadline.options, context.arrived_at);
+                let now = self.clock.now();
+                response.with(DeadlineData::new(options, deadline_at, arrived_at, now))
             }
             None => response,
         })
@@ -150,11 +152,12 @@ impl Handler {
         owner: &Owner,
         call: ForrstRequest,
     ) -> Result<ForrstResponse, CallError> {
+        let arrived_at = context.arrived_at;
         let deadline = call.extensions.deadline.as_ref();
         let (parts, fields) = self.parts(context, &call);
         let submission = self.submissions.check(parts, fields).map_err(errors)?;
 
-        if let Some(passed) = deadline.and_then(|deadline| deadline.passed(context.start)) {
+        if let Some(passed) = deadline.and_then(|deadline| deadline.passed(arrived_at)) {
             return Err(passed.into());
         }
 
@@ -173,10 +176,14 @@ impl Handler {
         } else {
             self.forrst_wait
         };
-        let until = context.start + wait;
-        let until = deadline.map_or(until, |deadline| {
-            deadline.options.at(context.start).min(until)
-        });
+        let until = arrived_at + wait;
+        let deadline_at = call.extensions.deadline_at(arrived_at);
+        let until = deadline_at.map_or(until, |deadline_at| deadline_at.min(until));
+        // An operation that starts later has no result within the wait.
+        let starts_late = operation
+            .starts_at
+            .is_some_and(|starts_at| starts_at >= until);
+        let until = if starts_late { arrived_at } else { until };
         let read = self
             .submissions
             .read_accepted(*operation, is_new, Some(until));
@@ -186,21 +193,19 @@ impl Handler {
 
     fn parts(&self, context: &Context<'_>, call: &ForrstRequest) -> (SubmissionParts, Fields) {
         let mut fields = Fields::default();
-        let deadline = call.extensions.deadline.as_ref();
-        if let Some((pointer, detail)) =
-            deadline.and_then(|deadline| deadline.too_far(context.start))
-        {
+        let (extensions, arrived_at) = (&call.extensions, context.arrived_at);
+        for (pointer, detail) in extensions.time_errors(arrived_at) {
             fields.reject_at(pointer, detail);
         }
-        if let Some(webhook) = &call.extensions.webhook
+        if let Some(webhook) = &extensions.webhook
             && let Some(version) = webhook.options.signature_version
             && !self.signature_versions.contains(&version)
         {
             let pointer = webhook.pointer_to("signature_version");
             fields.reject_at(pointer, "is not a version that callbacks are signed with");
         }
-        let callback = call.extensions.callback();
-        let idempotency = call.extensions.idempotency.as_ref();
+        let callback = extensions.callback();
+        let idempotency = extensions.idempotency.as_ref();
         let parts = SubmissionParts {
             function: Ok(call.function.clone()),
             version: call.version.clone(),
@@ -213,8 +218,9 @@ impl Handler {
                 events: Ok(callback.events),
             }),
             ttl_secs: None,
-            start: None,
-            deadline: deadline.map(|deadline| Deadline::At(deadline.options.at(context.start))),
+            // As the deadline, it counts from when the call arrived.
+            start: Some(Start::At(extensions.starts_at(arrived_at))),
+            deadline: extensions.deadline_at(arrived_at).map(Deadline::At),
             idempotency_key: idempotency.map(|idempotency| IdempotencyKey {
                 key: idempotency.options.key.clone(),
                 pointer: idempotency.pointer_to("key"),
@@ -242,7 +248,7 @@ impl Handler {
         let late = extensions
             .deadline
             .as_ref()
-            .filter(|deadline| deadline.options.at(context.start) <= now);
+            .filter(|_| extensions.deadline_at(context.arrived_at) <= Some(now));
         // A retry under the key of an operation that has ended gets the same response.
         let is_permanent = extensions.idempotency.is_some() && operation.status().is_terminal();
         let failed = |errors: Errors| {
@@ -265,7 +271,7 @@ impl Handler {
                 (failed(Errors::of_operation(errors)), false)
             }
             (.., Some(deadline)) => {
-                let exceeded = deadline.options.exceeded(context.start, now);
+                let exceeded = deadline.options.exceeded(context.arrived_at, now);
                 (failed(exceeded.into()), true)
             }
             _ => (ForrstResponse::null(echo), true),

@@ -19,7 +19,7 @@ use shared::http::{
 use shared::operations::{
     AcceptOutcome, Deadline, IdempotencyKey, RequestedCallback, SubmissionError, SubmissionParts,
 };
-use shared::request::{ErrorCode, Fields, Invalid, Members};
+use shared::request::{ErrorCode, Fields, Invalid, Members, Start};
 
 use crate::Handler;
 
@@ -31,7 +31,7 @@ impl Handler {
         let now = self.clock.now();
         let owner = request.owner()?;
         let body = request.json_body(BODY_BYTES_MAX)?;
-        let (parts, fields) = read(body, request.header("idempotency-key"))?;
+        let (parts, fields) = read(body, request.header("idempotency-key"), now)?;
         let submission = self.submissions.check(parts, fields).map_err(problem)?;
         let wait = request.wait();
 
@@ -83,9 +83,13 @@ impl Handler {
     }
 }
 
-/// Reads a body and the `Idempotency-Key`. The errors of the key and of single members are in the
-/// [`Fields`].
-fn read(body: &[u8], key: Option<&str>) -> Result<(SubmissionParts, Fields), Problem> {
+/// Reads the body and the `Idempotency-Key` of a request that arrived `now`. The errors of the key
+/// and of single members are in the [`Fields`].
+fn read(
+    body: &[u8],
+    key: Option<&str>,
+    now: Timestamp,
+) -> Result<(SubmissionParts, Fields), Problem> {
     let mut members = read_object(body)?;
     let mut fields = Fields::default();
     let idempotency_key = key.and_then(|header| match idempotency_key(header) {
@@ -110,6 +114,10 @@ fn read(body: &[u8], key: Option<&str>) -> Result<(SubmissionParts, Fields), Pro
         .and_then(|metadata| fields.bound("/metadata", metadata, METADATA_BYTES_MAX));
     let callback = callback(&mut fields, &mut members);
     let ttl_secs = ttl_secs(&mut fields, &mut members);
+    let start = Start::read(&mut members, &mut fields);
+    if let Some(detail) = start.and_then(|start| start.too_far(now)) {
+        fields.reject(Start::AT, detail);
+    }
     let deadline_secs = deadline_secs(&mut fields, &mut members);
     members.reject_unknown(&mut fields);
     let parts = SubmissionParts {
@@ -120,7 +128,7 @@ fn read(body: &[u8], key: Option<&str>) -> Result<(SubmissionParts, Fields), Pro
         metadata,
         callback,
         ttl_secs,
-        start: None,
+        start,
         deadline: deadline_secs.map(|secs| Deadline::After(Duration::from_secs(secs.into()))),
         idempotency_key,
         // REST callers choose no request id, and the gateway's means nothing to them, so none is

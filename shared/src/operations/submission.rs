@@ -17,7 +17,7 @@ use crate::domain::limits::RETENTION_SECS_DEFAULT;
 use crate::domain::network::AllowedNetworks;
 use crate::domain::operation::Origin;
 use crate::domain::time::Timestamp;
-use crate::request::{ErrorCode, FieldError, Fields, Invalid};
+use crate::request::{ErrorCode, FieldError, Fields, Invalid, Start};
 use crate::schema::CheckError;
 
 /// A submission that has passed every check that needs no store.
@@ -79,14 +79,6 @@ pub struct IdempotencyKey {
     pub pointer: String,
 }
 
-/// When an operation starts.
-#[derive(Debug, Clone, Copy)]
-pub enum Start {
-    /// From when it is accepted.
-    After(Duration),
-    At(Timestamp),
-}
-
 /// The time that an operation has.
 #[derive(Debug, Clone, Copy)]
 pub enum Deadline {
@@ -101,10 +93,7 @@ pub(super) fn times(
     deadline: Deadline,
     now: Timestamp,
 ) -> (Option<Timestamp>, Timestamp) {
-    let starts_at = start.map(|start| match start {
-        Start::After(wait) => now + wait,
-        Start::At(starts_at) => starts_at,
-    });
+    let starts_at = start.map(|start| start.at(now));
     let starts_at = starts_at.filter(|starts_at| *starts_at > now);
     let deadline_at = match deadline {
         Deadline::After(time) => starts_at.unwrap_or(now) + time,

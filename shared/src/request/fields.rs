@@ -11,9 +11,12 @@ use std::fmt;
 
 use crate::domain::json::{self, Json, push_token};
 use crate::domain::limits::{ERRORS_LISTED_MAX, FUNCTION_NAME_CHARS_MAX, VERSION_CHARS_MAX};
+use crate::domain::time::Timestamp;
 
 /// The error of a text that is not a version. Completes a sentence that begins with the pointer.
 pub const VERSION_RULE: &str = "must be a semantic version such as 1.0.0";
+
+pub(super) const TIME_RULE: &str = "must be an RFC 3339 date and time";
 
 /// The longest pointer that a response shows, in characters: names in it are the caller's, and a
 /// response has a limit too.
@@ -250,6 +253,13 @@ impl Fields {
             };
             self.reject(member, detail)
         })
+    }
+
+    /// Reads a date and time. Digits finer than a millisecond are cut off.
+    pub fn time(&mut self, member: &str, raw: &RawValue) -> Result<Timestamp, Invalid> {
+        let text: Option<String> = serde_json::from_str(raw.get()).ok();
+        let time = text.and_then(|text| text.parse().ok());
+        time.ok_or_else(|| self.reject(member, TIME_RULE))
     }
 
     /// Reads an object.

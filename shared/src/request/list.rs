@@ -1,14 +1,12 @@
 //! Which operations a list shows.
 
 use super::cursor::Cursor;
-use super::fields::FieldError;
+use super::fields::{FieldError, TIME_RULE};
 use crate::domain::limits::{ERRORS_LISTED_MAX, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX};
 use crate::domain::operation::Owner;
 use crate::domain::time::Moment;
 use crate::domain::transition::Status;
 use crate::store::{ListFilter, ListPage, Position};
-
-const TIME_RULE: &str = "must be an RFC 3339 date and time";
 
 /// A page of a list, as an owner asks for it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -60,6 +60,7 @@ async fn each_protocol_reads_the_operations_of_the_other() {
             "updated_at",
             "started_at",
             "completed_at",
+            "attempts",
             "deadline_at",
             "expires_at",
             "metadata",

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use shared::domain::callback::{CallbackEvent, CallbackStatus};
+use shared::domain::history::AttemptEnd;
 use shared::domain::operation::FailureCode;
 use shared::domain::transition::Status;
 use shared::http::ROUTES;
@@ -56,6 +57,10 @@ pub(crate) fn code_faults(document: &Document) -> Vec<String> {
         (
             words(&format!("/Callback/properties/status/{EXTENSIBLE}")),
             served(&CallbackStatus::ALL.map(CallbackStatus::as_str)),
+        ),
+        (
+            words(&format!("/AttemptEntry/properties/outcome/{EXTENSIBLE}")),
+            served(&AttemptEnd::ALL.map(AttemptEnd::as_str)),
         ),
         (
             words("/Status/enum"),

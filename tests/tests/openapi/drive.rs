@@ -28,9 +28,10 @@ const ECHO: &str = r#"{"function":"demo.echo"}"#;
 /// Null members, members with their default, and whole numbers in other spellings.
 const DEFAULTS: [&str; 3] = [
     r#"{"function":"demo.echo","version":null,"arguments":null,"metadata":null,"callback_url":null,
-        "callback_events":null,"ttl_seconds":null,"deadline_seconds":null}"#,
+        "callback_events":null,"ttl_seconds":null,"start_after_seconds":null,"start_at":null,
+        "deadline_seconds":null}"#,
     r#"{"function":"demo.echo","callback_events":["failed","cancelled","completed"]}"#,
-    r#"{"function":"demo.echo","ttl_seconds":6e1,"deadline_seconds":5.0}"#,
+    r#"{"function":"demo.echo","ttl_seconds":6e1,"start_after_seconds":0e0,"deadline_seconds":5.0}"#,
 ];
 const ENDLESS: &str =
     r#"{"function":"demo.countdown","arguments":{"steps":10000,"step_ms":60000}}"#;

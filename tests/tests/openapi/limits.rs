@@ -26,6 +26,10 @@ pub(crate) fn faults(document: &Document) -> Vec<String> {
             u64::from(bounds::RETENTION_SECS_DEFAULT),
         ),
         (
+            format!("{schemas}/StartAfterSeconds/maximum"),
+            u64::from(bounds::START_SECS_MAX),
+        ),
+        (
             format!("{schemas}/DeadlineSeconds/minimum"),
             u64::from(bounds::DEADLINE_SECS_MIN),
         ),
@@ -54,6 +58,14 @@ pub(crate) fn faults(document: &Document) -> Vec<String> {
         (
             format!("{schemas}/OperationMembers/properties/progress_message/maxLength"),
             count(bounds::PROGRESS_MESSAGE_CHARS_MAX),
+        ),
+        (
+            format!("{schemas}/OperationMembers/properties/attempts/maxItems"),
+            count(bounds::ATTEMPTS_KEPT_MAX),
+        ),
+        (
+            format!("{schemas}/AttemptEntry/properties/code/maxLength"),
+            count(bounds::ATTEMPT_CODE_CHARS_MAX),
         ),
         (
             format!("{schemas}/OperationError/properties/code/maxLength"),
@@ -169,6 +181,7 @@ fn phrases() -> Vec<(String, String)> {
             description("OperationError/properties/details"),
             format!("{} KiB", bounds::ERROR_DETAILS_BYTES_MAX / 1024),
         ),
+        (description("StartAt"), days(bounds::START_SECS_MAX)),
         (
             description("ForrstDeadline"),
             days(bounds::DEADLINE_SECS_MAX),

@@ -87,7 +87,7 @@ const REQUESTS: [&str; 14] = [
 ];
 
 /// Names of extensions and their options, some valid and some not.
-const EXTENSIONS: [(&str, &str); 22] = [
+const EXTENSIONS: [(&str, &str); 34] = [
     ("unknown", "{}"),
     ("async", "null"),
     (
@@ -98,6 +98,21 @@ const EXTENSIONS: [(&str, &str); 22] = [
     // Checked later, and only if it is used.
     ("async", r#"{"callback_url":"no URL"}"#),
     ("async", r#"{"callback_url":1}"#),
+    ("async", r#"{"start_after_seconds":null,"start_at":null}"#),
+    ("async", r#"{"start_after_seconds":0,"start_at":null}"#),
+    ("async", r#"{"start_after_seconds":6e1}"#),
+    ("async", r#"{"start_after_seconds":604800.0}"#),
+    ("async", r#"{"start_after_seconds":604801}"#),
+    ("async", r#"{"start_after_seconds":-1}"#),
+    ("async", r#"{"start_after_seconds":0.5}"#),
+    ("async", r#"{"start_after_seconds":"60"}"#),
+    ("async", r#"{"start_at":"2026-11-24T06:00:00+01:00"}"#),
+    ("async", r#"{"start_at":"2026-11-24"}"#),
+    ("async", r#"{"start_at":1795461220}"#),
+    (
+        "async",
+        r#"{"start_after_seconds":0,"start_at":"2026-11-24T06:00:00Z"}"#,
+    ),
     ("webhook", "null"),
     ("webhook", r#"{"callback_url":null}"#),
     (

@@ -62,11 +62,21 @@ fn callers_limits() -> Vec<(&'static str, String)> {
             ),
         ),
         (
+            "`start_after_seconds`, `start_at`",
+            by_default(
+                format!("at most {} ahead", time(limits::START_SECS_MAX.into())),
+                "at once".to_owned(),
+            ),
+        ),
+        (
             "`deadline_seconds`",
             by_default(
-                span(
-                    limits::DEADLINE_SECS_MIN.into(),
-                    limits::DEADLINE_SECS_MAX.into(),
+                format!(
+                    "{} from the start",
+                    span(
+                        limits::DEADLINE_SECS_MIN.into(),
+                        limits::DEADLINE_SECS_MAX.into(),
+                    )
                 ),
                 "the function's own".to_owned(),
             ),

@@ -276,6 +276,28 @@ async fn each_member_is_checked_and_every_wrong_one_is_named() {
             "deadline_seconds",
             vec![json!("1"), json!(0), json!(604_801), json!(1.5), json!(-1)],
         ),
+        (
+            "start_after_seconds",
+            vec![
+                json!("1"),
+                json!(604_801),
+                json!(0.5),
+                json!(-1),
+                json!(true),
+            ],
+        ),
+        (
+            "start_at",
+            vec![
+                json!(1_800_000_060),
+                json!(""),
+                json!("tomorrow"),
+                json!("2027-01-16"),
+                json!("2027-01-16T08:00:00"),
+                json!("2027-01-22T08:00:00.001Z"),
+                json!("9999-12-31T23:59:59Z"),
+            ],
+        ),
     ] {
         for value in wrong {
             refused(&world, with(name, value), &[&format!("/{name}")]).await;
@@ -289,6 +311,18 @@ async fn each_member_is_checked_and_every_wrong_one_is_named() {
         ),
         ("ttl_seconds", vec![json!(60), json!(604_800)]),
         ("deadline_seconds", vec![json!(1), json!(604_800)]),
+        (
+            "start_after_seconds",
+            vec![json!(0), json!(1), json!(604_800)],
+        ),
+        (
+            "start_at",
+            vec![
+                json!("2027-01-22T08:00:00Z"),
+                json!("2027-01-22T09:00:00.000+01:00"),
+                json!("2020-01-01T00:00:00Z"),
+            ],
+        ),
     ] {
         for value in right {
             accepted(&world, with(name, value)).await;
@@ -301,6 +335,18 @@ async fn each_member_is_checked_and_every_wrong_one_is_named() {
         &["/callback_events"],
     )
     .await;
+    for start_after in [json!(0), json!("never")] {
+        let both = json!({
+            "function": "demo.echo", "start_after_seconds": start_after,
+            "start_at": "2027-01-16T08:00:00Z",
+        });
+        let response = submit(&world, both.to_string().as_bytes()).await;
+        let error = json!({
+            "pointer": "/start_at",
+            "detail": "must be left out when start_after_seconds is given",
+        });
+        assert_eq!(response.json["errors"], json!([error]));
+    }
     let several = json!({"function": 1, "arguments": 2, "ttl_seconds": 3, "b": 4, "a/~": 5});
     refused(
         &world,
@@ -381,7 +427,7 @@ async fn an_optional_member_that_is_null_counts_as_absent() {
     let nulls = json!({
         "function": "demo.echo", "version": null, "arguments": null, "metadata": null,
         "callback_url": null, "callback_events": null, "ttl_seconds": null,
-        "deadline_seconds": null,
+        "start_after_seconds": null, "start_at": null, "deadline_seconds": null,
     });
     let sent = |body: Value| {
         let (world, key) = (&world, [("idempotency-key", "k")]);

@@ -291,6 +291,43 @@ async fn a_day_of_sleep_costs_ninety_six_reads_and_message_requests() {
     assert_eq!(world.show(&id).await["status"], "completed");
 }
 
+/// The message of a start within fifteen minutes arrives at the start. That of a later one is sent
+/// on until then.
+#[tokio::test]
+async fn a_start_later_costs_as_a_submit() {
+    let submit_costs = [
+        "dispatch: 1 message request",
+        "create: 1 write, 1 index write",
+    ];
+    let run_costs = [
+        "change visibility: 1 message request",
+        "claim: 1 write",
+        "complete: 1 write",
+    ];
+    for (start_secs, hops) in [(1, 0), (900, 0), (1800, 1), (3600, 3)] {
+        let world = World::start().await;
+        let body = json!({"function": "demo.echo", "start_after_seconds": start_secs});
+        let id = submit(&world, body).await;
+        assert_eq!(bill(&world, Some(&id)), submit_costs);
+        for hop in 0..hops {
+            world.clock.advance(Duration::from_secs(900));
+            assert!(world.pump(QueueKind::Dispatch).await);
+            let hop_costs = ["read: 1 read", "dispatch: 1 message request"];
+            assert_eq!(bill(&world, Some(&id)), hop_costs, "hop {hop} of {hops}");
+        }
+        world
+            .clock
+            .advance(Duration::from_secs(start_secs - 900 * hops));
+        assert!(world.pump(QueueKind::Dispatch).await);
+        let mut run = bill(&world, Some(&id));
+        if hops > 0 {
+            assert_eq!(run.remove(0), "read: 1 read");
+        }
+        assert_eq!(run, run_costs);
+        assert_eq!(world.show(&id).await["status"], "completed");
+    }
+}
+
 #[tokio::test]
 async fn a_redrive_costs_a_submit_after_one_and_a_half_reads_and_a_replay_two_and_a_half() {
     let world = World::start().await;

@@ -90,6 +90,10 @@ async fn an_operation_has_exactly_these_members() {
             "deadline_at": "2027-01-15T09:00:00.000Z", "expires_at": "2027-01-16T08:00:05.000Z",
             "progress": 1.0, "progress_message": null,
             "progress_updated_at": "2027-01-15T08:00:05.000Z",
+            "attempts": [{
+                "number": 1, "outcome": "completed",
+                "started_at": "2027-01-15T08:00:05.000Z", "ended_at": "2027-01-15T08:00:05.000Z",
+            }],
             "metadata": {}, "result": {"a": 1},
         })
     );

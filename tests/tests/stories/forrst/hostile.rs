@@ -12,6 +12,7 @@ fn calls() -> Vec<Value> {
     let extensions = json!([
         {"urn": "urn:forrst:ext:async", "options": {
             "preferred": true, "callback_url": "https://a.example/",
+            "start_at": "2027-01-15T09:00:00Z",
         }},
         {"urn": "urn:forrst:ext:webhook", "options": {
             "callback_url": "https://a.example/", "events": ["operation.failed"],
@@ -54,7 +55,9 @@ fn calls() -> Vec<Value> {
             "urn:cline:forrst:fn:ping",
             json!({}),
             json!([
-                {"urn": "urn:forrst:ext:async", "options": {"callback_url": "https://a.example/"}},
+                {"urn": "urn:forrst:ext:async", "options": {
+                    "callback_url": "https://a.example/", "start_after_seconds": 60,
+                }},
                 {"urn": "urn:forrst:ext:tracing", "options": {"trace_id": "t", "span_id": "s"}},
                 {"urn": "urn:forrst:ext:retry", "options": {}},
             ]),

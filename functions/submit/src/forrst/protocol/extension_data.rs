@@ -229,11 +229,15 @@ pub struct DeadlineData {
 }
 
 impl DeadlineData {
-    /// For a request that arrived at `start` and is answered at `now`.
+    /// For a request that arrived at `arrived_at` and is answered at `now`.
     #[must_use]
-    pub fn new(options: &DeadlineOptions, start: Timestamp, now: Timestamp) -> Self {
-        let deadline_at = options.at(start);
-        let (elapsed, total) = (now.since(start), deadline_at.since(start));
+    pub fn new(
+        options: &DeadlineOptions,
+        deadline_at: Timestamp,
+        arrived_at: Timestamp,
+        now: Timestamp,
+    ) -> Self {
+        let (elapsed, total) = (now.since(arrived_at), deadline_at.since(arrived_at));
         let utilization = if total.is_zero() {
             1.0
         } else {

@@ -14,7 +14,8 @@ use super::urn::{ExtensionName, ExtensionUrn, Spelling, Spellings, is_urn};
 use shared::domain::callback::CallbackEvent;
 use shared::domain::json::elements;
 use shared::domain::limits::{ERRORS_LISTED_MAX, EXTENSION_URN_CHARS_MAX, EXTENSIONS_MAX};
-use shared::request::{ErrorCode, Fields, Invalid, Members};
+use shared::domain::time::Timestamp;
+use shared::request::{ErrorCode, Fields, Invalid, Members, Start};
 
 /// What a caller asked for. The extension `retry` has no options, and its data is in every response
 /// to which it applies, so it is not here.
@@ -45,6 +46,36 @@ impl Extensions {
     pub fn prefers_async(&self) -> bool {
         let asynchronous = self.asynchronous.as_ref();
         asynchronous.is_some_and(|asynchronous| asynchronous.options.preferred)
+    }
+
+    /// When the operation of a call starts that arrived at `arrived_at`.
+    #[must_use]
+    pub fn starts_at(&self, arrived_at: Timestamp) -> Timestamp {
+        let asynchronous = self.asynchronous.as_ref();
+        let start = asynchronous.and_then(|asynchronous| asynchronous.options.start);
+        start.map_or(arrived_at, |start| start.at(arrived_at))
+    }
+
+    /// The deadline of the operation of a call that arrived at `arrived_at`, if the call has one.
+    #[must_use]
+    pub fn deadline_at(&self, arrived_at: Timestamp) -> Option<Timestamp> {
+        let deadline = self.deadline.as_ref()?;
+        Some(deadline.options.at(self.starts_at(arrived_at)))
+    }
+
+    /// The pointers to a start and a deadline that an operation cannot have, of a call that arrived
+    /// at `arrived_at`, and what is wrong with each.
+    #[must_use]
+    pub fn time_errors(&self, arrived_at: Timestamp) -> Vec<(String, String)> {
+        let start = self.asynchronous.as_ref().and_then(|asynchronous| {
+            let detail = asynchronous.options.start?.too_far(arrived_at)?;
+            Some((asynchronous.pointer_to(Start::AT), detail))
+        });
+        let deadline = self
+            .deadline
+            .as_ref()
+            .and_then(|deadline| deadline.error(arrived_at, self.starts_at(arrived_at)));
+        start.into_iter().chain(deadline).collect()
     }
 
     /// The callback that the call asks for. `webhook` wins over `async`.

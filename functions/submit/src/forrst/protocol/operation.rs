@@ -9,7 +9,7 @@ use shared::domain::operation::{Operation, Owner};
 use shared::domain::time::Timestamp;
 use shared::request::ListRequest;
 use shared::store::{ListPage, Payloads};
-use shared::view::{ErrorView, OperationView, Quantity};
+use shared::view::{AttemptView, ErrorView, OperationView, Quantity};
 
 /// The result of `async:fn:status`, and each element of a list. The protocol's tables call an
 /// operation's id `operation_id` in one and `id` in the other, so both have both. A failed
@@ -33,8 +33,14 @@ pub struct StatusView<'a> {
     errors: Option<Vec<ErrorView<'a>>>,
     created_at: String,
     updated_at: String,
+    /// No attempt begins earlier; absent when it could start at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    starts_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     started_at: Option<String>,
+    /// When its next attempt continues the work; absent when it does not wait for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resumes_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     completed_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,6 +53,9 @@ pub struct StatusView<'a> {
     /// When to poll again; absent once it has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<Quantity>,
+    /// The last ten attempts, the oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    attempts: Vec<AttemptView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     metadata: Option<&'a Json>,
@@ -81,13 +90,16 @@ impl<'a> From<OperationView<'a>> for StatusView<'a> {
             errors: view.errors,
             created_at: view.created_at,
             updated_at: view.updated_at,
+            starts_at: view.starts_at,
             started_at: view.started_at,
+            resumes_at: view.resumes_at,
             completed_at: view.completed_at,
             cancelled_at: view.cancelled_at,
             redrive_of: view.redrive_of,
             deadline_at: view.deadline_at,
             expires_at: view.expires_at,
             retry_after: view.retry_after,
+            attempts: view.attempts,
             metadata: view.metadata,
         }
     }

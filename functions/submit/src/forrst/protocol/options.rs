@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 pub use self::deadline::{DeadlineLimit, DeadlineOptions, Specified};
 pub use self::webhook::{WebhookEvent, WebhookOptions};
 use shared::domain::limits::TRACING_ID_CHARS_MAX;
-use shared::request::{Fields, IDEMPOTENCY_KEY_RULE, Invalid, Members, is_idempotency_key};
+use shared::request::{Fields, IDEMPOTENCY_KEY_RULE, Invalid, Members, Start, is_idempotency_key};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AsyncOptions {
@@ -17,6 +17,9 @@ pub struct AsyncOptions {
     pub preferred: bool,
     /// Not checked yet.
     pub callback_url: Option<String>,
+    /// When the operation starts; `None` for at once. The protocol has no such option, so
+    /// `start_after_seconds` and `start_at` are Ferry's own.
+    pub start: Option<Start>,
 }
 
 impl AsyncOptions {
@@ -33,6 +36,7 @@ impl AsyncOptions {
         Self {
             preferred: preferred.or(accept).unwrap_or(false),
             callback_url,
+            start: Start::read(members, fields),
         }
     }
 }

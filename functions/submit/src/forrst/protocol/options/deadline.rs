@@ -22,7 +22,7 @@ pub struct DeadlineOptions {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeadlineLimit {
-    /// After the request arrived, from 1 ms to seven days.
+    /// After the operation's start, from 1 ms to seven days.
     After(Duration),
     At(Timestamp),
 }
@@ -55,12 +55,9 @@ impl DeadlineOptions {
             .required(members, "unit")
             .and_then(|raw| fields.text("unit", raw))?;
         let limit = if unit == "iso8601" {
-            value.and_then(|raw| {
-                let text: Option<String> = serde_json::from_str(raw.get()).ok();
-                let time = text.and_then(|text| text.parse::<Timestamp>().ok());
-                time.map(DeadlineLimit::At)
-                    .ok_or_else(|| fields.reject("value", "must be an RFC 3339 date and time"))
-            })
+            value
+                .and_then(|raw| fields.time("value", raw))
+                .map(DeadlineLimit::At)
         } else if let Some(unit_millis) = unit_millis(&unit) {
             let most = u64::from(DEADLINE_SECS_MAX) * 1000 / unit_millis;
             value.and_then(|raw| {
@@ -85,11 +82,11 @@ impl DeadlineOptions {
         })
     }
 
-    /// The deadline of a request that arrived at `start`.
+    /// The deadline of an operation that starts at `starts_at`.
     #[must_use]
-    pub fn at(&self, start: Timestamp) -> Timestamp {
+    pub fn at(&self, starts_at: Timestamp) -> Timestamp {
         match self.limit {
-            DeadlineLimit::After(duration) => start + duration,
+            DeadlineLimit::After(duration) => starts_at + duration,
             DeadlineLimit::At(time) => time,
         }
     }
@@ -100,35 +97,40 @@ impl DeadlineOptions {
         &self.specified
     }
 
-    /// The error of a call whose deadline has passed by `now`.
+    /// The error of a call that arrived at `arrived_at`, and whose deadline has passed by `now`.
     #[must_use]
-    pub fn exceeded(&self, start: Timestamp, now: Timestamp) -> ErrorObject {
+    pub fn exceeded(&self, arrived_at: Timestamp, now: Timestamp) -> ErrorObject {
         ErrorObject::new(ErrorCode::DeadlineExceeded, "the deadline has passed").with_details(
             &json!({
                 "deadline": self.specified,
-                "elapsed": Quantity::of(now.since(start)),
+                "elapsed": Quantity::of(now.since(arrived_at)),
             }),
         )
     }
 }
 
 impl Extension<DeadlineOptions> {
-    /// The pointer to a deadline more than seven days after its request arrived, at `start`, and
-    /// what is wrong with it.
+    /// The pointer to a deadline that the operation cannot have, and what is wrong with it. One
+    /// that had passed when its request arrived is for [`Self::passed`].
     #[must_use]
-    pub fn too_far(&self, start: Timestamp) -> Option<(String, String)> {
-        let latest = start + Duration::from_secs(u64::from(DEADLINE_SECS_MAX));
-        (self.options.at(start) > latest).then(|| {
-            let detail = format!("must be within {DEADLINE_SECS_MAX} seconds");
-            (self.pointer_to("value"), detail)
-        })
+    pub fn error(&self, arrived_at: Timestamp, starts_at: Timestamp) -> Option<(String, String)> {
+        let deadline_at = self.options.at(starts_at);
+        let latest = starts_at + Duration::from_secs(u64::from(DEADLINE_SECS_MAX));
+        let detail = if deadline_at > latest {
+            format!("must be within {DEADLINE_SECS_MAX} seconds")
+        } else if arrived_at < starts_at && deadline_at <= starts_at {
+            "must be after the operation's start".to_owned()
+        } else {
+            return None;
+        };
+        Some((self.pointer_to("value"), detail))
     }
 
-    /// The error of a deadline that had passed when its request arrived, at `start`. Such a
-    /// deadline is a point in time, so a retry meets the same error.
+    /// The error of a deadline that had passed when its request arrived. Such a deadline is a point
+    /// in time, so a retry meets the same error.
     #[must_use]
-    pub fn passed(&self, start: Timestamp) -> Option<Errors> {
-        let passed = self.options.at(start) <= start;
-        passed.then(|| Errors::from(self.options.exceeded(start, start)).permanent())
+    pub fn passed(&self, arrived_at: Timestamp) -> Option<Errors> {
+        let passed = self.options.at(arrived_at) <= arrived_at;
+        passed.then(|| Errors::from(self.options.exceeded(arrived_at, arrived_at)).permanent())
     }
 }

@@ -25,6 +25,33 @@ fn every_wrong_option_is_reported_with_its_place() {
         ("async", json!({"preferred": "yes"}), &["preferred"][..]),
         ("async", json!({"accept": 0}), &["accept"]),
         ("async", json!({"callback_url": []}), &["callback_url"]),
+        (
+            "async",
+            json!({"start_after_seconds": -1}),
+            &["start_after_seconds"],
+        ),
+        (
+            "async",
+            json!({"start_after_seconds": 0.5}),
+            &["start_after_seconds"],
+        ),
+        (
+            "async",
+            json!({"start_after_seconds": "1"}),
+            &["start_after_seconds"],
+        ),
+        (
+            "async",
+            json!({"start_after_seconds": 604_801}),
+            &["start_after_seconds"],
+        ),
+        ("async", json!({"start_at": 1}), &["start_at"]),
+        ("async", json!({"start_at": "tomorrow"}), &["start_at"]),
+        (
+            "async",
+            json!({"start_after_seconds": 0, "start_at": NOW.to_string()}),
+            &["start_at"],
+        ),
         ("webhook", json!({}), &["callback_url"]),
         ("webhook", json!({"callback_url": 1}), &["callback_url"]),
         ("webhook", json!({"callback_url": null}), &["callback_url"]),
@@ -129,6 +156,11 @@ fn an_optional_option_that_is_null_counts_as_left_out() {
             "async",
             json!({"preferred": null, "accept": true, "callback_url": null}),
             json!({"accept": true}),
+        ),
+        (
+            "async",
+            json!({"start_after_seconds": null, "start_at": null}),
+            json!({}),
         ),
         ("async", Value::Null, json!({})),
         (
@@ -252,14 +284,69 @@ fn a_deadline_is_a_duration_or_a_point_in_time() {
         let after = Duration::from_millis(millis);
         assert_eq!(deadline.options.limit, DeadlineLimit::After(after));
         assert_eq!(deadline.options.at(NOW), NOW + after);
-        assert_eq!(deadline.too_far(NOW), None);
+        assert_eq!(deadline.error(NOW, NOW), None);
         assert_eq!(deadline.passed(NOW), None);
     }
     let at = NOW + Duration::from_secs(7 * 86_400);
     let ahead = json!({"value": at.to_string(), "unit": "iso8601"});
     assert_eq!(deadline(&ahead).options.limit, DeadlineLimit::At(at));
     assert_eq!(deadline(&ahead).options.at(NOW), at);
-    assert_eq!(deadline(&ahead).too_far(NOW), None);
+    assert_eq!(deadline(&ahead).error(NOW, NOW), None);
+}
+
+/// Seconds after the request arrived.
+#[test]
+fn a_deadline_counts_from_the_start() {
+    const WEEK: u64 = 7 * 86_400;
+    let after = |secs: u64| NOW + Duration::from_secs(secs);
+    let start_after = |secs: u64| json!({"start_after_seconds": secs});
+    let start_at = |secs| json!({"start_at": after(secs).to_string()});
+    let past = json!({"start_at": "2020-01-01T00:00:00Z"});
+    let hour = || json!({"value": 1, "unit": "hour"});
+    let at = |secs| json!({"value": after(secs).to_string(), "unit": "iso8601"});
+    let in_start = "/extensions/0/options/start_at";
+    let in_deadline = "/extensions/1/options/value";
+    for (start, deadline, starts_at, deadline_at, error) in [
+        (json!({}), hour(), 0, 3600, None),
+        (start_after(0), hour(), 0, 3600, None),
+        (past, hour(), 0, 3600, None),
+        (start_after(60), hour(), 60, 3660, None),
+        (start_at(60), hour(), 60, 3660, None),
+        (start_at(60), at(61), 60, 61, None),
+        (start_at(WEEK), at(2 * WEEK), WEEK, 2 * WEEK, None),
+        (
+            start_at(WEEK + 1),
+            hour(),
+            WEEK + 1,
+            WEEK + 3601,
+            Some(in_start),
+        ),
+        (
+            start_after(60),
+            at(WEEK + 61),
+            60,
+            WEEK + 61,
+            Some(in_deadline),
+        ),
+        // The work could never run.
+        (start_after(60), at(60), 60, 60, Some(in_deadline)),
+    ] {
+        let mut envelope = envelope();
+        envelope["extensions"] = json!([
+            {"urn": "urn:forrst:ext:async", "options": start},
+            {"urn": "urn:forrst:ext:deadline", "options": deadline},
+        ]);
+        let read = extensions(&envelope);
+        assert_eq!(read.starts_at(NOW), after(starts_at), "{envelope}");
+        assert_eq!(
+            read.deadline_at(NOW),
+            Some(after(deadline_at)),
+            "{envelope}"
+        );
+        let errors = read.time_errors(NOW);
+        let places: Vec<_> = errors.iter().map(|(place, _)| place.as_str()).collect();
+        assert_eq!(places, Vec::from_iter(error), "{envelope}");
+    }
 }
 
 #[test]
@@ -278,7 +365,7 @@ fn a_deadline_that_has_passed_or_is_too_far_is_refused() {
         })
     );
     let far = at(NOW + Duration::from_millis(7 * 86_400_000 + 1));
-    let (pointer, _) = far.too_far(NOW).unwrap();
+    let (pointer, _) = far.error(NOW, NOW).unwrap();
     assert_eq!(pointer, "/extensions/0/options/value");
 }
 

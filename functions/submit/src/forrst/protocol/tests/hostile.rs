@@ -222,7 +222,12 @@ fn answer(sent: &[u8]) -> (Option<String>, Response) {
             if let Some(passed) = deadline.passed(NOW) {
                 return Err(passed);
             }
-            response = response.with(DeadlineData::new(&deadline.options, NOW, NOW));
+            response = response.with(DeadlineData::new(
+                &deadline.options,
+                deadline.options.at(NOW),
+                NOW,
+                NOW,
+            ));
         }
         Ok(response)
     };

@@ -322,7 +322,12 @@ fn a_deadline_is_answered_with_its_remaining_time() {
         (10_000, 0, 1.0),
         (30_000, 0, 1.0),
     ] {
-        let response = DeadlineData::new(&options, NOW, NOW + Duration::from_millis(elapsed));
+        let response = DeadlineData::new(
+            &options,
+            options.at(NOW),
+            NOW,
+            NOW + Duration::from_millis(elapsed),
+        );
         assert_eq!(
             serde_json::to_value(response).unwrap(),
             json!({

@@ -39,6 +39,10 @@ impl Handler {
                 ErrorCode::Conflict,
                 format!("the operation is {status}, and only a failed one is redriven"),
             ),
+            RedriveOutcome::TooLate => Problem::new(
+                ErrorCode::Conflict,
+                "the operation is kept for its callback only, and can no longer be redriven",
+            ),
             RedriveOutcome::NoState => no_state(),
             RedriveOutcome::Missing(payload) => Problem::new(
                 ErrorCode::Conflict,

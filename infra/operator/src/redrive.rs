@@ -164,6 +164,7 @@ impl Redrive {
                 return Ok(());
             }
             Ok(RedriveOutcome::NotFailed(status)) => format!("it is {status}"),
+            Ok(RedriveOutcome::TooLate) => "it is kept for its callback only".to_owned(),
             Ok(RedriveOutcome::NoState) => "it saved no state".to_owned(),
             Ok(RedriveOutcome::Missing(payload)) => format!("its {payload} cannot be read"),
             Ok(RedriveOutcome::Refused(error)) => {

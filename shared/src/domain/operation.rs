@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use ulid::Ulid;
 
@@ -389,6 +390,13 @@ impl Operation {
                 Some(at)
             }
         }
+    }
+
+    /// Until when it is kept, unless a redelivery of its callback has extended that.
+    #[must_use]
+    pub fn retained_until(&self) -> Option<Timestamp> {
+        let retention = Duration::from_secs(self.retention_secs.into());
+        self.ended_at().map(|at| at + retention)
     }
 
     /// `None` when the caller asked for no callback.

@@ -79,6 +79,9 @@ pub enum RedriveOutcome {
     Conflict(Box<Operation>),
     /// It has not failed: it has this status.
     NotFailed(Status),
+    /// It is kept for a redelivered callback only. Its redrive may be gone, and another would run
+    /// the work once more.
+    TooLate,
     /// It saved no state to continue from.
     NoState,
     /// It can be read, but what it would run with is missing: its arguments or its state.
@@ -100,7 +103,9 @@ impl RedriveOutcome {
         match self {
             Self::New(_) | Self::Replayed(_) => None,
             Self::Conflict(_) => Some(ErrorCode::IdempotencyConflict),
-            Self::NotFailed(_) | Self::NoState | Self::Missing(_) => Some(ErrorCode::Conflict),
+            Self::NotFailed(_) | Self::TooLate | Self::NoState | Self::Missing(_) => {
+                Some(ErrorCode::Conflict)
+            }
             Self::Refused(error) => Some(error.code()),
             Self::PreconditionFailed => Some(ErrorCode::AsyncVersionConflict),
             Self::Absent => Some(ErrorCode::AsyncOperationNotFound),
@@ -155,9 +160,10 @@ impl Submissions {
         if !preconditions.are_met_by(&failed) {
             return Ok(RedriveOutcome::PreconditionFailed);
         }
-        if failed.status() != Status::Failed {
+        let (Status::Failed, Some(retained_until)) = (failed.status(), failed.retained_until())
+        else {
             return Ok(RedriveOutcome::NotFailed(failed.status()));
-        }
+        };
         let from = match (request.from, &failed.saved_state) {
             (Some(RedriveFrom::State), None) => return Ok(RedriveOutcome::NoState),
             (Some(from), _) => from,
@@ -171,6 +177,9 @@ impl Submissions {
         if let Some(earlier) = earlier.await? {
             return Ok(outcome(earlier));
         }
+        if retained_until <= now {
+            return Ok(RedriveOutcome::TooLate);
+        }
         let inherited = match self.inherited(&failed, from, now).await? {
             Ok(inherited) => inherited,
             Err(refused) => return Ok(refused),
@@ -182,7 +191,7 @@ impl Submissions {
         };
         let operation = self.operation(owner, &submission, now);
         record_operation_id(&redrive_id);
-        let kept_secs = failed.expires_at.secs_from(now) + REDRIVE_MARGIN_SECS;
+        let kept_secs = retained_until.secs_from(now) + REDRIVE_MARGIN_SECS;
         let accepted = self.create(Operation {
             id: redrive_id,
             request_hash: Some(request_hash),

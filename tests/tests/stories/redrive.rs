@@ -500,6 +500,36 @@ async fn a_redrive_is_kept_longer_than_the_operation_it_came_from() {
     }
 }
 
+/// Otherwise the redrive would expire first, and a repeated request would run the work again.
+#[tokio::test]
+async fn a_redelivery_does_not_let_an_operation_be_redriven_for_longer() {
+    let receiver = Receiver::start().await;
+    let world = World::start().await;
+    let body = json!({"function": "demo.fail", "callback_url": receiver.url});
+    let [failed, untried] = [
+        submit(&world, body.clone()).await,
+        submit(&world, body).await,
+    ];
+    world.drain().await;
+    let redrive = id(&redriven(&world, &failed, "").await);
+    world.drain().await;
+    let kept = read(&world, &failed).await;
+    let last = kept.retained_until().unwrap() - Duration::from_secs(1);
+    world.clock.advance(last.since(world.clock.now()));
+    for id in [&failed, &untried] {
+        let path = format!("/operations/{id}/redeliver");
+        assert_eq!(world.request("POST", &path, &[], "").await.status, 202);
+    }
+    world.drain().await;
+    world.clock.advance(Duration::from_secs(1));
+    // While the redrive can be read, a repeated request gets it.
+    let replay = self::redrive(&world, &failed, "").await;
+    assert_eq!((replay.status, id(&replay)), (200, redrive));
+    refused(&world, &untried, "", 409, "CONFLICT", "callback only").await;
+    world.clock.advance(Duration::from_secs(86_400));
+    refused(&world, &failed, "", 409, "CONFLICT", "callback only").await;
+}
+
 #[tokio::test]
 async fn deadline_and_ttl_are_the_old_ones_unless_named() {
     for (body, deadline_secs, ttl_secs) in [

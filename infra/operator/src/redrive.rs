@@ -109,10 +109,10 @@ impl Redrive {
         loop {
             pace.turn().await;
             let now = self.clock.now();
-            let page = self.store.scan_operations(PAGE_ITEMS_MAX, from, now);
-            let page = page.await?;
-            redriven.examined += page.examined;
-            for operation in &page.operations {
+            let scanned = self.store.scan_operations(PAGE_ITEMS_MAX, from, now);
+            let scanned = scanned.await?;
+            redriven.examined += scanned.examined;
+            for operation in &scanned.operations {
                 match operation {
                     Ok(operation) if self.filter.selects(operation, until) => {
                         redriven.selected += 1;
@@ -130,7 +130,7 @@ impl Redrive {
                 }
             }
             report(Progress::Page(&redriven));
-            from = page.next;
+            from = scanned.next;
             if from.is_none() {
                 return Ok(redriven);
             }

@@ -45,8 +45,8 @@ async fn each_subcommand_makes_the_requests_that_its_permissions_are_named_for()
     let (tool, run) = (redrive::tool(&world), redrive::tool(&world));
     world.wire.plan([]);
     // Scan, the two reads, the arguments, the message and their copy come before the create.
-    let first = async { tool.run(&mut |_| {}).await.unwrap() };
-    let other = async { run.run(&mut |_| {}).await.unwrap() };
+    let first = Box::pin(async { tool.run(&mut |_| {}).await.unwrap() });
+    let other = Box::pin(async { run.run(&mut |_| {}).await.unwrap() });
     let (late, early) = world.wire.delay(6, first, other).await;
     assert_eq!((late.before, early.created), (1, 1), "{id}");
     assert_eq!(used(&world), listed("redrive"));

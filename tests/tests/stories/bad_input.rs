@@ -217,11 +217,6 @@ async fn a_body_has_a_size_limit_a_content_type_and_no_content_coding() {
 #[tokio::test]
 async fn each_member_is_checked_and_every_wrong_one_is_named() {
     let world = World::with([("CALLBACK_ALLOWED_NETWORKS", "")]).await;
-    let with = |name: &str, value: Value| {
-        let mut body = json!({"function": "demo.echo", "callback_url": "https://example.com/"});
-        body[name] = value;
-        body
-    };
     for (name, wrong) in [
         (
             "function",
@@ -276,6 +271,51 @@ async fn each_member_is_checked_and_every_wrong_one_is_named() {
             "deadline_seconds",
             vec![json!("1"), json!(0), json!(604_801), json!(1.5), json!(-1)],
         ),
+    ] {
+        for value in wrong {
+            refused(&world, echo_with(name, value), &[&format!("/{name}")]).await;
+        }
+    }
+    for (name, right) in [
+        ("version", vec![json!("1.0.0")]),
+        (
+            "callback_events",
+            vec![json!(["failed"]), json!(["failed", "failed"])],
+        ),
+        ("ttl_seconds", vec![json!(60), json!(604_800)]),
+        ("deadline_seconds", vec![json!(1), json!(604_800)]),
+    ] {
+        for value in right {
+            accepted(&world, echo_with(name, value)).await;
+        }
+    }
+    refused(&world, json!({}), &["/function"]).await;
+    refused(
+        &world,
+        json!({"function": "demo.echo", "callback_events": ["failed"]}),
+        &["/callback_events"],
+    )
+    .await;
+    let several = json!({"function": 1, "arguments": 2, "ttl_seconds": 3, "b": 4, "a/~": 5});
+    refused(
+        &world,
+        several,
+        &["/function", "/arguments", "/ttl_seconds", "/a~1~0", "/b"],
+    )
+    .await;
+}
+
+/// A submit with a callback and this member.
+fn echo_with(name: &str, value: Value) -> Value {
+    let mut body = json!({"function": "demo.echo", "callback_url": "https://example.com/"});
+    body[name] = value;
+    body
+}
+
+#[tokio::test]
+async fn a_start_is_checked_and_named_by_one_member() {
+    let world = World::with([("CALLBACK_ALLOWED_NETWORKS", "")]).await;
+    for (name, wrong) in [
         (
             "start_after_seconds",
             vec![
@@ -300,17 +340,10 @@ async fn each_member_is_checked_and_every_wrong_one_is_named() {
         ),
     ] {
         for value in wrong {
-            refused(&world, with(name, value), &[&format!("/{name}")]).await;
+            refused(&world, echo_with(name, value), &[&format!("/{name}")]).await;
         }
     }
     for (name, right) in [
-        ("version", vec![json!("1.0.0")]),
-        (
-            "callback_events",
-            vec![json!(["failed"]), json!(["failed", "failed"])],
-        ),
-        ("ttl_seconds", vec![json!(60), json!(604_800)]),
-        ("deadline_seconds", vec![json!(1), json!(604_800)]),
         (
             "start_after_seconds",
             vec![json!(0), json!(1), json!(604_800)],
@@ -325,16 +358,9 @@ async fn each_member_is_checked_and_every_wrong_one_is_named() {
         ),
     ] {
         for value in right {
-            accepted(&world, with(name, value)).await;
+            accepted(&world, echo_with(name, value)).await;
         }
     }
-    refused(&world, json!({}), &["/function"]).await;
-    refused(
-        &world,
-        json!({"function": "demo.echo", "callback_events": ["failed"]}),
-        &["/callback_events"],
-    )
-    .await;
     for start_after in [json!(0), json!("never")] {
         let both = json!({
             "function": "demo.echo", "start_after_seconds": start_after,
@@ -347,13 +373,6 @@ async fn each_member_is_checked_and_every_wrong_one_is_named() {
         });
         assert_eq!(response.json["errors"], json!([error]));
     }
-    let several = json!({"function": 1, "arguments": 2, "ttl_seconds": 3, "b": 4, "a/~": 5});
-    refused(
-        &world,
-        several,
-        &["/function", "/arguments", "/ttl_seconds", "/a~1~0", "/b"],
-    )
-    .await;
 }
 
 #[tokio::test]

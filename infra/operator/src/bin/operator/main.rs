@@ -88,7 +88,7 @@ async fn main() -> ExitCode {
         }
     };
     start_logging();
-    match run(arguments.command).await {
+    match Box::pin(run(arguments.command)).await {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {}", visible(&chain(error.as_ref())));

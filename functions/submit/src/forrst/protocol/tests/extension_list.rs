@@ -25,33 +25,6 @@ fn every_wrong_option_is_reported_with_its_place() {
         ("async", json!({"preferred": "yes"}), &["preferred"][..]),
         ("async", json!({"accept": 0}), &["accept"]),
         ("async", json!({"callback_url": []}), &["callback_url"]),
-        (
-            "async",
-            json!({"start_after_seconds": -1}),
-            &["start_after_seconds"],
-        ),
-        (
-            "async",
-            json!({"start_after_seconds": 0.5}),
-            &["start_after_seconds"],
-        ),
-        (
-            "async",
-            json!({"start_after_seconds": "1"}),
-            &["start_after_seconds"],
-        ),
-        (
-            "async",
-            json!({"start_after_seconds": 604_801}),
-            &["start_after_seconds"],
-        ),
-        ("async", json!({"start_at": 1}), &["start_at"]),
-        ("async", json!({"start_at": "tomorrow"}), &["start_at"]),
-        (
-            "async",
-            json!({"start_after_seconds": 0, "start_at": NOW.to_string()}),
-            &["start_at"],
-        ),
         ("webhook", json!({}), &["callback_url"]),
         ("webhook", json!({"callback_url": 1}), &["callback_url"]),
         ("webhook", json!({"callback_url": null}), &["callback_url"]),
@@ -136,15 +109,35 @@ fn every_wrong_option_is_reported_with_its_place() {
             &["trace_id", "span_id", "parent_span_id", "baggage"],
         ),
     ] {
-        let places: Vec<_> = members
-            .iter()
-            .map(|member| format!("/extensions/0/options/{member}"))
-            .collect();
-        let expected: Vec<_> = places
-            .iter()
-            .map(|place| ("INVALID_ARGUMENTS", place.as_str()))
-            .collect();
-        assert_faults(&with_extension(&options, name), &expected);
+        assert_wrong(name, &options, members);
+    }
+}
+
+/// The members of the options that are wrong, and no others.
+fn assert_wrong(name: &str, options: &Value, members: &[&str]) {
+    let places: Vec<_> = members
+        .iter()
+        .map(|member| format!("/extensions/0/options/{member}"))
+        .collect();
+    let expected: Vec<_> = places
+        .iter()
+        .map(|place| ("INVALID_ARGUMENTS", place.as_str()))
+        .collect();
+    assert_faults(&with_extension(options, name), &expected);
+}
+
+#[test]
+fn a_wrong_start_is_reported_with_its_place() {
+    for after in [json!(-1), json!(0.5), json!("1"), json!(604_801)] {
+        let options = json!({"start_after_seconds": after});
+        assert_wrong("async", &options, &["start_after_seconds"]);
+    }
+    for options in [
+        json!({"start_at": 1}),
+        json!({"start_at": "tomorrow"}),
+        json!({"start_after_seconds": 0, "start_at": NOW.to_string()}),
+    ] {
+        assert_wrong("async", &options, &["start_at"]);
     }
 }
 

@@ -58,7 +58,7 @@ fn is_without_source(state: &State, config: &Config, create: u8) -> bool {
     config.redrive && !has_begun && !is_redrivable
 }
 
-/// The first call after the read of its own id.
+/// The first call after the read of the id that it creates.
 const fn first_call(config: &Config) -> Submit {
     if config.redrive && config.payloads {
         Submit::ReadSource

@@ -89,9 +89,9 @@ pub enum Serving {
     },
     /// Sends the message of a due callback.
     SendWakeUp,
-    /// Sends a fresh message in place of its own.
+    /// Sends a fresh message instead of the received one.
     SendAfresh,
-    /// Sends a fresh, delayed message in place of its own: the operation waits.
+    /// Sends a fresh, delayed message instead of the received one: the operation waits.
     SendDelayed,
     /// Lets Lambda delete the message.
     Acknowledge,

@@ -35,7 +35,7 @@ const SHARED_READERS: [(&str, &str); 8] = [
     ("http/request.rs", "RequestSettings::new("),
     ("catalogue.rs", "Catalogue::load("),
     ("catalogue/file.rs", "Catalogue::load("),
-    ("config.rs", ".allowed_networks()"),
+    ("config.rs", ".allowed_networks("),
     ("config.rs", ".signature_versions()"),
 ];
 

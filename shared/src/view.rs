@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::domain::callback::{Callback, CallbackStatus};
-use crate::domain::callback_url::redacted;
+use crate::domain::caller_url::redacted;
 use crate::domain::history::{AttemptEnd, AttemptEntry};
 use crate::domain::id::OperationId;
 use crate::domain::json::Json;

@@ -47,7 +47,7 @@ pub(crate) fn faults(document: &Document) -> Vec<String> {
         ),
         (
             format!("{schemas}/CallbackUrl/maxLength"),
-            count(bounds::CALLBACK_URL_CHARS_MAX),
+            count(bounds::CALLER_URL_CHARS_MAX),
         ),
         (format!("{list}/maximum"), count(bounds::LIST_LIMIT_MAX)),
         (format!("{list}/default"), count(bounds::LIST_LIMIT_DEFAULT)),

@@ -168,7 +168,7 @@ fn cases() -> Vec<Case> {
             accepts: is_url,
         },
         Case {
-            schema: "/paths/~1operations/get/parameters/5/schema",
+            schema: "/paths/~1operations/get/parameters/6/schema",
             texts: cursors,
             accepts: is_cursor,
         },

@@ -15,7 +15,7 @@ use super::Chance;
 use super::long_work;
 use super::target::{self, Target};
 
-/// Concurrent callers: one for each kind of work, and one for work that starts later.
+/// Concurrent callers: one for each kind of work.
 const CALLERS: usize = 8;
 /// Between two requests of a caller that retries or polls.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -130,7 +130,7 @@ impl<'a> Callers<'a> {
         ];
         let first = first_of.map(|caller| &work[caller % work.len()]);
         let mut body = first.or_else(|| self.chance.of(&work)).unwrap().clone();
-        if first.is_none() && self.chance.is(REGISTERED) {
+        if first_of == Some(0) || first.is_none() && self.chance.is(REGISTERED) {
             body = json!({"function": target::FUNCTION, "arguments": {"key": key}});
         }
         if first_of == Some(work.len()) || self.chance.is(LATE) {

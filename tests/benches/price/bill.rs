@@ -149,19 +149,18 @@ impl Bill {
     }
 
     /// The price of one operation without its logs, in dollars, by service.
-    pub(crate) fn parts(&self, prices: &PriceList) -> [(&'static str, f64); 4] {
+    pub(crate) fn parts(&self, prices: &PriceList) -> [(&'static str, f64); 5] {
         let items = self.items();
-        let of = |service: &str| {
-            let billed = items
-                .iter()
-                .filter(|(item, _)| item.key.starts_with(service));
+        let of = |key: &str| {
+            let billed = items.iter().filter(|(item, _)| item.key.starts_with(key));
             billed.map(|(item, each)| each * prices.of(item.key)).sum()
         };
         [
             ("gateway", of("apigateway.")),
             ("table", of("dynamodb.")),
             ("queues", of("sqs.")),
-            ("functions", of("lambda.")),
+            ("invocations", of("lambda.request")),
+            ("their time", of("lambda.gb_second.")),
         ]
     }
 

@@ -66,7 +66,7 @@ impl LongWork {
             sleep_days: 1.0,
             ..Work::in_legs(2)
         };
-        let compare = |ferry: [(&'static str, f64); 4], work| {
+        let compare = |ferry: [(&'static str, f64); 5], work| {
             let mut services = vec![Alternative {
                 name: "Ferry, one by one",
                 parts: ferry.into(),

@@ -21,6 +21,7 @@ use crate::wait::soon;
 fn settings(functions_directory: PathBuf) -> Settings {
     Settings {
         port: 0,
+        console_port: None,
         instances: 1,
         http_instances: 1,
         require_token: false,

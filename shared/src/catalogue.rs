@@ -10,6 +10,7 @@ mod target;
 // Last: the module of a new function goes below them.
 pub mod csv_summarize;
 pub mod demo;
+pub mod file_checksum;
 
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ macro_rules! functions {
     ($of:ident) => {
         &[
             $of::of::<$crate::catalogue::csv_summarize::CsvSummarize>(),
+            $of::of::<$crate::catalogue::file_checksum::FileChecksum>(),
             $of::of::<$crate::catalogue::demo::Echo>(),
             $of::of::<$crate::catalogue::demo::Countdown>(),
             $of::of::<$crate::catalogue::demo::Fail>(),

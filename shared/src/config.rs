@@ -105,26 +105,26 @@ impl Environment {
             })
     }
 
-    /// `CALLBACK_ALLOWED_NETWORKS`: the networks besides the public ones that callbacks may reach.
+    /// The networks besides the public ones that requests to callers' URLs may reach, from the setting
+    /// `name`.
     ///
     /// # Errors
     ///
     /// When an entry is not a network, or contains all addresses. Also, except with `LOCAL_BUNDLE`,
     /// when one contains loopback or link-local addresses: on Lambda the function's own runtime API
     /// listens on the former, and credentials are served on the latter.
-    pub fn allowed_networks(&self) -> Result<AllowedNetworks, SettingError> {
-        const NAME: &str = "CALLBACK_ALLOWED_NETWORKS";
-        let list = self.optional(NAME).unwrap_or_default();
+    pub fn allowed_networks(&self, name: &'static str) -> Result<AllowedNetworks, SettingError> {
+        let list = self.optional(name).unwrap_or_default();
         let networks: AllowedNetworks = list.parse().map_err(|invalid: InvalidNetwork| {
             let problem = format!(
                 "must be a list of networks such as 10.20.0.0/16; entry {} is not one",
                 invalid.position
             );
-            SettingError::new(NAME, problem)
+            SettingError::new(name, problem)
         })?;
         if let Some(position) = networks.position_of_all_addresses() {
             let problem = format!("must not allow every address; entry {position} does");
-            return Err(SettingError::new(NAME, problem));
+            return Err(SettingError::new(name, problem));
         }
         let is_local = self.switch("LOCAL_BUNDLE")?;
         if let Some(position) = networks
@@ -133,7 +133,7 @@ impl Environment {
         {
             let problem =
                 format!("must not contain loopback or link-local addresses; entry {position} does");
-            return Err(SettingError::new(NAME, problem));
+            return Err(SettingError::new(name, problem));
         }
         Ok(networks)
     }
@@ -208,10 +208,11 @@ mod tests {
     }
 
     #[test]
-    fn callbacks_may_reach_the_host_itself_only_in_the_local_bundle() {
+    fn requests_may_reach_the_host_itself_only_in_the_local_bundle() {
         let refusal = |local, list| {
             let settings = [("CALLBACK_ALLOWED_NETWORKS", list), ("LOCAL_BUNDLE", local)];
-            let networks = Environment::from_iter(settings).allowed_networks();
+            let networks =
+                Environment::from_iter(settings).allowed_networks("CALLBACK_ALLOWED_NETWORKS");
             networks.err().map(|error| error.to_string())
         };
         let own = "CALLBACK_ALLOWED_NETWORKS must not contain loopback or link-local addresses; \

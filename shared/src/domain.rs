@@ -7,7 +7,7 @@
 pub mod attempt;
 pub mod backoff;
 pub mod callback;
-pub mod callback_url;
+pub mod caller_url;
 pub mod delivery;
 pub mod fingerprint;
 pub mod history;

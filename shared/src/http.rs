@@ -22,7 +22,7 @@ pub use error::RequestError;
 pub use etag::{ETag, none_match};
 pub use idempotency::{IDEMPOTENCY_KEY_POINTER, idempotency_key};
 pub use list::{list_body, list_request};
-pub use operation::show;
+pub use operation::{includes_arguments, show};
 pub use prefer::Wait;
 pub use problem::Problem;
 pub use request::{GatewayEvent, Request, RequestSettings};

@@ -10,7 +10,7 @@
 //! - [`http`], [`lambda`]: REST's requests and responses; the events that Lambda delivers.
 //!
 //! [`catalogue`] has the functions that can be called, [`config`] the settings; `main` creates
-//! [`clock`] and [`random`] and passes them on; [`metrics`] and [`telemetry`] are what a function
+//! [`clock`] and [`random`] and passes them on; [`outbound`] connects to hosts that callers choose; [`metrics`] and [`telemetry`] are what a function
 //! reports about itself. [`terminal`] is for the programs that people run.
 
 pub mod aws;
@@ -23,6 +23,7 @@ pub mod http;
 pub mod lambda;
 pub mod metrics;
 pub mod operations;
+pub mod outbound;
 pub mod queue;
 pub mod random;
 pub mod request;

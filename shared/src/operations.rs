@@ -124,6 +124,19 @@ impl Operations {
         self.store.payloads(operation, self.clock.now()).await
     }
 
+    /// [`Operations::payloads`] with the arguments: one more read if they are not in the head.
+    ///
+    /// # Errors
+    ///
+    /// As [`Operations::read`].
+    pub async fn payloads_with_arguments(
+        &self,
+        operation: &Operation,
+    ) -> Result<Option<Payloads>, StoreError> {
+        let now = self.clock.now();
+        self.store.payloads_with_arguments(operation, now).await
+    }
+
     /// Waits for an operation's end, until `until` at the latest, and returns the operation as it
     /// was last read. Reads after growing pauses, so that a wait costs little; not at all when the
     /// operation has ended.

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::domain::callback::{Callback, CallbackStatus};
-use crate::domain::callback_url::redacted;
+use crate::domain::caller_url::redacted;
 use crate::domain::history::{AttemptEnd, AttemptEntry};
 use crate::domain::id::OperationId;
 use crate::domain::json::Json;
@@ -55,6 +55,8 @@ pub struct OperationView<'a> {
     pub retry_after: Option<Quantity>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<AttemptView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arguments: Option<&'a Json>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<&'a Json>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -188,6 +190,7 @@ impl<'a> OperationView<'a> {
             redrive_of: operation.redrive_of.as_ref().map(OperationId::as_str),
             retry_after: retry_after.map(Quantity::seconds),
             attempts: operation.history().into_iter().map(Into::into).collect(),
+            arguments: None,
             metadata: None,
             result: None,
             errors: operation
@@ -200,10 +203,11 @@ impl<'a> OperationView<'a> {
         }
     }
 
-    /// One operation, with metadata and result.
+    /// One operation, with metadata and result, and with arguments if they were read.
     #[must_use]
     pub fn whole(operation: &'a Operation, payloads: &'a Payloads, now: Timestamp) -> Self {
         Self {
+            arguments: payloads.arguments.as_ref(),
             metadata: Some(&payloads.metadata),
             result: payloads.result.as_ref(),
             ..Self::summary(operation, now)

@@ -132,11 +132,12 @@ impl Document {
     /// What violates the schema of a header or parameter object at a pointer.
     fn text_faults(&self, object: &str, text: &str) -> Vec<String> {
         let schema = format!("{object}/schema");
-        let is_whole = self.at(&schema)["type"] == "integer";
         // Only digits: `parse` would accept `+5` as well.
         let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-        let value = match text.parse::<u64>() {
-            Ok(number) if is_whole && digits => Value::from(number),
+        let value = match (self.at(&schema)["type"].as_str(), text.parse::<u64>()) {
+            (Some("integer"), Ok(number)) if digits => Value::from(number),
+            // As `style: form` without `explode` has it.
+            (Some("array"), _) => text.split(',').map(Value::from).collect(),
             _ => Value::from(text),
         };
         self.schema_faults(Side::Theirs, &schema, &value)

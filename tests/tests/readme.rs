@@ -28,14 +28,13 @@ const TESTS: &str = "tests/README.md";
 
 /// The files in `shared` that read settings, each with what the source of a function that uses it
 /// contains.
-const SHARED_READERS: [(&str, &str); 8] = [
+const SHARED_READERS: [(&str, &str); 7] = [
     ("aws.rs", "Aws::new("),
     ("metrics.rs", "lambda::run("),
     ("telemetry.rs", "lambda::run("),
     ("http/request.rs", "RequestSettings::new("),
     ("catalogue.rs", "Catalogue::load("),
     ("catalogue/file.rs", "Catalogue::load("),
-    ("config.rs", ".allowed_networks()"),
     ("config.rs", ".signature_versions()"),
 ];
 
@@ -367,7 +366,14 @@ fn sources(directory: &str) -> BTreeMap<PathBuf, String> {
 
 /// The settings that a source names: words of capitals in quotes, where it reads the environment.
 fn settings(source: &str) -> BTreeSet<String> {
-    let reads = ["required(", "optional(", "number(", "switch(", ".queue("];
+    let reads = [
+        ".allowed_networks(",
+        ".queue(",
+        "number(",
+        "optional(",
+        "required(",
+        "switch(",
+    ];
     if !source.contains("Environment") || !reads.iter().any(|read| source.contains(read)) {
         return BTreeSet::new();
     }

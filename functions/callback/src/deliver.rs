@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use shared::domain::backoff::doubling_secs;
 use shared::domain::callback::DeliveryAttempt;
-use shared::domain::callback_url::CallbackUrl;
+use shared::domain::caller_url::CallerUrl;
 use shared::domain::delivery::{DeliveryOutcome, DueCallback, deferral};
 use shared::domain::id::DeliveryAttemptId;
 use shared::domain::time::Timestamp;
 use shared::lambda::{Disposition, ReceivedMessage};
 use shared::metrics::{self, Metric};
+use shared::outbound::Failure;
 use shared::queue::{MessageError, QueueError, WakeUp};
 use shared::store::{AttemptRecord, Payloads, RecordOutcome, StoreError};
 use shared::telemetry::{chain, record_operation_id};
@@ -21,7 +22,7 @@ use shared::telemetry::{chain, record_operation_id};
 use crate::Handler;
 use crate::body::body;
 use crate::receivers::Busy;
-use crate::sender::{Failure, Outcome};
+use crate::sender::Outcome;
 
 /// The wait after the first receive of a message that could not be served, in seconds; it doubles
 /// with each further receive.
@@ -206,7 +207,7 @@ impl Handler {
         payloads: &Payloads,
     ) -> (DeliveryAttempt, Option<Duration>) {
         // Checked again: the allowed networks may have changed since the submit.
-        let url = match CallbackUrl::parse(&due.callback().url, &self.allowed_networks) {
+        let url = match CallerUrl::parse(&due.callback().url, &self.allowed_networks) {
             Ok(url) => url,
             Err(refused) => {
                 tracing::warn!(reason = %refused.reason, "the attempt fails: its URL is refused");

@@ -69,14 +69,13 @@ impl Handler {
             CALLBACK_TIMEOUT_SECS_DEFAULT,
         )?;
         let timeout = Duration::from_secs(u64::from(timeout_secs));
-        let allowed_networks = environment.allowed_networks()?;
+        let allowed_networks = environment.allowed_networks("CALLBACK_ALLOWED_NETWORKS")?;
         let sender = Sender::new(
             settings::roots(environment)?,
             allowed_networks.clone(),
             timeout,
             Arc::clone(&clock),
-        )
-        .map_err(|error| SettingError::new("TLS", format!("cannot be set up: {error}")))?;
+        );
         Ok(Self {
             store: aws.store(environment)?,
             callbacks: queue("CALLBACK_QUEUE_URL")?,

@@ -13,33 +13,27 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{Either, select};
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, USER_AGENT};
+use http::header::{self, ACCEPT, CONTENT_TYPE, HeaderMap};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::RootCertStore;
 use shared::clock::Clock;
-use shared::domain::callback_url::CallbackUrl;
+use shared::domain::caller_url::CallerUrl;
 use shared::domain::network::{AllowedNetworks, Reach};
 use shared::domain::time::Timestamp;
-use url::Url;
+use shared::outbound::{
+    CheckingResolver, Connector, Failure, Resolve, SystemResolver, USER_AGENT, refill_allowance,
+    tls_config,
+};
 
-use self::connector::Connector;
-pub use self::failure::{Failure, TlsFailure};
 use self::keep_alive::ReusableConnections;
-use self::resolver::{CheckingResolver, Resolve, SystemResolver};
 use crate::signature::Signer;
 
-mod connector;
-mod failure;
 mod keep_alive;
-mod resolver;
 mod retry_after;
-
-/// The `User-Agent` of callbacks.
-const PRODUCT: &str = concat!("Ferry/", env!("CARGO_PKG_VERSION"));
 
 /// The part of a POST's time that its connection may take, lookup and TLS handshake included. A
 /// receiver that is up completes these quickly; the remaining time is for its response.
@@ -104,16 +98,13 @@ pub enum Outcome {
 
 impl Sender {
     /// A sender with the system's resolver. `timeout` is for a whole POST, lookup included.
-    ///
-    /// # Errors
-    ///
-    /// When the TLS library cannot be set up: the build is wrong.
+    #[must_use]
     pub fn new(
         roots: RootCertStore,
         allowed: AllowedNetworks,
         timeout: Duration,
         clock: Arc<dyn Clock>,
-    ) -> Result<Self, rustls::Error> {
+    ) -> Self {
         let network = Network {
             names: Arc::new(SystemResolver),
             roots,
@@ -126,13 +117,9 @@ impl Sender {
         allowed: AllowedNetworks,
         timeout: Duration,
         clock: Arc<dyn Clock>,
-    ) -> Result<Self, rustls::Error> {
+    ) -> Self {
         let allowed = Arc::new(allowed);
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(network.roots)
-            .with_no_client_auth();
+        let tls = tls_config(network.roots);
         let clients = |reach| {
             let resolver =
                 CheckingResolver::new(Arc::clone(&network.names), reach, Arc::clone(&allowed));
@@ -145,7 +132,7 @@ impl Sender {
                 fresh: client(connector, 0),
             })
         };
-        Ok(Self {
+        Self {
             public: clients(Reach::Public),
             allowed_only: (!allowed.is_empty()).then(|| clients(Reach::AllowedNetworks)),
             // A POST that begins when its connection is about to become too old ends at its
@@ -154,7 +141,7 @@ impl Sender {
             allowed,
             timeout,
             clock,
-        })
+        }
     }
 
     /// Signs `body` and posts it to `url`, and once more if a reused connection ended before the
@@ -162,7 +149,7 @@ impl Sender {
     /// full stop. The time, and so the signature, are those of this attempt.
     pub async fn post(
         &self,
-        url: &CallbackUrl,
+        url: &CallerUrl,
         signer: &Signer,
         webhook_id: &str,
         body: Vec<u8>,
@@ -173,10 +160,10 @@ impl Sender {
             let clients = self.clients_for(url)?;
             let timestamp_secs = started_at.as_secs();
             let signature = signer.sign(webhook_id, timestamp_secs, &body);
-            let request = Request::post(wire_form(url)?)
+            let request = Request::post(url.wire_form())
                 .header(ACCEPT, "*/*")
                 .header(CONTENT_TYPE, "application/json")
-                .header(USER_AGENT, PRODUCT)
+                .header(header::USER_AGENT, USER_AGENT)
                 .header("webhook-id", webhook_id)
                 .header("webhook-timestamp", timestamp_secs)
                 .header("webhook-signature", signature)
@@ -223,7 +210,7 @@ impl Sender {
         match clients.keep_alive.request(request).await {
             Ok(response) => {
                 let extensions = response.extensions();
-                connector::refill_allowance(extensions);
+                refill_allowance(extensions);
                 self.reusable.record_response(extensions, self.clock.now());
                 Ok(response)
             }
@@ -236,7 +223,7 @@ impl Sender {
     }
 
     /// The clients for a URL. Refuses one whose host is an address that is not allowed.
-    fn clients_for(&self, url: &CallbackUrl) -> Result<&Clients, Failure> {
+    fn clients_for(&self, url: &CallerUrl) -> Result<&Clients, Failure> {
         // The HTTP client resolves names only, so the resolver does not check an address.
         if let Some(address) = url.address() {
             url.reach().check(address, &self.allowed)?;
@@ -264,12 +251,6 @@ fn client(connector: Connector, idle_max: usize) -> HttpClient {
         .pool_idle_timeout(IDLE_TIMEOUT)
         .pool_max_idle_per_host(idle_max)
         .build(connector)
-}
-
-/// The URL as parsed by the library that checked its host: with a path, and escaped where needed.
-fn wire_form(url: &CallbackUrl) -> Result<String, Failure> {
-    let parsed = Url::parse(url.as_str()).map_err(|_| Failure::NoValidResponse)?;
-    Ok(parsed.into())
 }
 
 /// `None` when the deadline comes first, or at the same time as the output.

@@ -7,14 +7,13 @@ use shared::domain::delivery::CallbackSchedule;
 use shared::domain::limits::{
     CALLBACK_RETRIES_MAX, CALLBACK_RETRY_AFTER_SECS_MAX, CALLBACK_RETRY_SECS,
 };
+use shared::outbound::mozilla_roots;
 
 /// The certificate authorities that may have issued a receiver's certificate: those that Mozilla
 /// trusts, and those in `CALLBACK_ROOT_CERTIFICATES`, for receivers in the operator's own networks.
 pub(crate) fn roots(environment: &Environment) -> Result<RootCertStore, SettingError> {
     const NAME: &str = "CALLBACK_ROOT_CERTIFICATES";
-    let mut roots = RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    };
+    let mut roots = mozilla_roots();
     let Some(pem) = environment.optional(NAME) else {
         return Ok(roots);
     };

@@ -70,7 +70,7 @@ impl Handler {
             operations.clone(),
             dispatch.clone(),
             catalogue,
-            environment.allowed_networks()?,
+            environment.allowed_networks("CALLBACK_ALLOWED_NETWORKS")?,
             environment.required("ID_SALT")?.to_owned(),
         );
         Ok(Self {

@@ -12,6 +12,7 @@ use shared::config::{Environment, SettingError};
 use shared::domain::limits::{
     PROGRESS_MESSAGE_CHARS_MAX, WORKER_TIMEOUT_SECS_DEFAULT, attempt_secs_max,
 };
+use shared::domain::network::AllowedNetworks;
 use shared::domain::time::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -191,6 +192,15 @@ impl Clients {
 
     pub(crate) const fn environment(&self) -> &Environment {
         &self.environment
+    }
+
+    /// The networks besides the public ones that work may read callers' files from.
+    ///
+    /// # Errors
+    ///
+    /// When the setting is not valid.
+    pub(crate) fn file_networks(&self) -> Result<AllowedNetworks, SettingError> {
+        self.environment.allowed_networks("FILE_ALLOWED_NETWORKS")
     }
 
     /// # Errors

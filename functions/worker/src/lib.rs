@@ -96,6 +96,9 @@ impl Handler {
             LEASE_SECS_MIN..=LEASE_SECS_MAX,
             LEASE_SECS_DEFAULT,
         )?;
+        let clients = Clients::new(environment.clone());
+        // Read when it is needed, but a wrong setting is an error at start.
+        clients.file_networks()?;
         Ok(Self {
             store: aws.store(environment)?,
             dispatch: queue("DISPATCH_QUEUE_URL")?,
@@ -108,7 +111,7 @@ impl Handler {
                 Arc::clone(&clock),
                 Arc::clone(&random),
             )?),
-            clients: Arc::new(Clients::new(environment.clone())),
+            clients: Arc::new(clients),
             lease: Duration::from_secs(u64::from(lease_secs)),
             clock,
             random,

@@ -27,12 +27,13 @@ use shared::domain::backoff::RetryPolicy;
 use shared::domain::limits::{TARGET_KEEP_ALIVE_SECS_DEFAULT, TARGET_KEEP_ALIVE_SECS_MAX};
 use shared::domain::time::Timestamp;
 use shared::metrics::{self, Metric, TARGET_CODES, TARGET_PERMANENT, TARGET_RETRYABLE};
+use shared::outbound::tls_config;
 use shared::random::Random;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{Instrument as _, Span};
 
-use self::connector::{TargetConnector, tls_config};
+use self::connector::TargetConnector;
 pub(crate) use self::document::{Attempt, Input, document};
 use self::error::{InvokeFailure, of_invoke};
 use self::outcome::outcome;

@@ -2,6 +2,7 @@
 
 mod csv_summarize;
 mod demo;
+mod file_checksum;
 
 use std::pin::Pin;
 use std::sync::Arc;

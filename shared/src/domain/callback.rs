@@ -8,7 +8,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::callback_url::redacted;
+use super::caller_url::redacted;
 use super::id::DeliveryAttemptId;
 use super::time::Timestamp;
 use super::transition::{Status, UnknownName};

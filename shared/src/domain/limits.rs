@@ -202,9 +202,9 @@ pub const RESULT_MARGIN: Duration = Duration::from_secs(LEASE_SECS_MAX as u64);
 /// cannot bring the operation back without its messages, so it is kept for as long as a submit may
 /// still create a record.
 pub const GONE_RETENTION: Duration = PHANTOM_AGE;
-/// A callback's URL, in characters: room for a signed query, in a record that is billed by its
-/// size.
-pub const CALLBACK_URL_CHARS_MAX: usize = 2048;
+/// A URL that a caller chooses, in characters: room for a signed query, in a record that is billed
+/// by its size.
+pub const CALLER_URL_CHARS_MAX: usize = 2048;
 /// The waits after a callback's first attempt and after each further one.
 pub const CALLBACK_RETRY_SECS: [u32; 5] = [5, 30, 120, 600, 3600];
 /// Waits in a schedule from the settings.
@@ -259,11 +259,11 @@ pub const CALLBACK_TIMEOUT_SECS_MAX: u32 = 30;
 pub const CALLBACK_FALLBACK_DELAY_SECS: u32 = 40;
 /// A callback's body, in bytes: a larger one leaves the result out.
 pub const CALLBACK_BODY_BYTES_MAX: usize = 64 * 1024;
-/// What is read from a receiver until its response's headers end, in bytes, and the same for its
-/// TLS handshake. Interim responses (1xx) count: HTTP allows any number of them, and they are read
-/// without a pause in which a deadline or another callback could run. Receivers' headers are far
-/// smaller.
-pub const CALLBACK_RESPONSE_HEAD_BYTES_MAX: usize = 64 * 1024;
+/// What is read from the host of a caller's URL until its response's headers end, in bytes, and the
+/// same for its TLS handshake. Interim responses (1xx) count: HTTP allows any number of them, and
+/// they are read without a pause in which a deadline or another request could run. Honest headers
+/// are far smaller.
+pub const RESPONSE_HEAD_BYTES_MAX: usize = 64 * 1024;
 /// How long the signing secrets of callbacks are cached: a rotation takes as long to have effect,
 /// and each process pays for one request to Secrets Manager in this time.
 pub const WEBHOOK_SECRETS_AGE_MAX: Duration = Duration::from_secs(300);

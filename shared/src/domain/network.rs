@@ -1,8 +1,8 @@
-//! Which addresses a callback may be sent to.
+//! Which addresses a request to a caller's URL may be sent to.
 //!
-//! Ferry posts to URLs that its callers choose, from inside its operator's network. This module
+//! Ferry posts to and reads URLs that its callers choose, from inside its operator's network. This module
 //! separates the two: it refuses every address that is not globally routable unicast, unless the
-//! operator has allowed its network. It checks addresses; [`callback_url`](super::callback_url)
+//! operator has allowed its network. It checks addresses; [`caller_url`](super::caller_url)
 //! checks a URL's text. If this module is wrong, a caller can make Ferry send requests to the
 //! operator's private hosts or to the cloud's own services.
 
@@ -11,15 +11,14 @@ use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-/// The networks that an operator has opened to callbacks, from the setting
-/// `CALLBACK_ALLOWED_NETWORKS`.
+/// The networks that an operator has opened to callers' URLs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AllowedNetworks(Vec<IpNet>);
 
-/// An entry of `CALLBACK_ALLOWED_NETWORKS` that is not a network in CIDR notation, or has bits set
-/// after its prefix.
+/// An entry of a list of networks that is not one in CIDR notation, or has bits set after its
+/// prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("CALLBACK_ALLOWED_NETWORKS: entry {position} is not a network such as 10.20.0.0/16")]
+#[error("entry {position} is not a network such as 10.20.0.0/16")]
 pub struct InvalidNetwork {
     /// From 1.
     pub position: usize,
@@ -106,7 +105,7 @@ impl FromStr for AllowedNetworks {
 }
 
 impl Reach {
-    /// Decides whether a callback may be sent to `address`.
+    /// Decides whether a request may be sent to `address`.
     ///
     /// An IPv6 address that embeds an IPv4 address (mapped, compatible, translated, NAT64, 6to4,
     /// Teredo) is a second way to write the IPv4 address, and a gateway on the path may translate

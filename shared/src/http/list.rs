@@ -29,6 +29,7 @@ pub fn list_body(page: &ListPage, request: &ListRequest, owner: &Owner, now: Tim
     #[derive(Serialize)]
     struct Body<'a> {
         operations: Vec<OperationView<'a>>,
+        examined: usize,
         #[serde(skip_serializing_if = "Option::is_none")]
         next_cursor: Option<String>,
     }
@@ -38,6 +39,7 @@ pub fn list_body(page: &ListPage, request: &ListRequest, owner: &Owner, now: Tim
             .iter()
             .map(|operation| OperationView::summary(operation, now))
             .collect(),
+        examined: page.examined,
         next_cursor: request.next_cursor(page, owner),
     };
     encode(&body)
@@ -46,6 +48,7 @@ pub fn list_body(page: &ListPage, request: &ListRequest, owner: &Owner, now: Tim
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::callback::CallbackStatus;
     use crate::domain::transition::Status;
     use crate::store::ListFilter;
 
@@ -73,11 +76,12 @@ mod tests {
     #[test]
     fn every_parameter_is_read() {
         let read = parse(
-            "status=failed&function=csv.summarize&created_after=2026-01-01T00%3A00%3A00Z\
+            "status=failed,pending,failed&callback_status=gone&function=csv.summarize&created_after=2026-01-01T00%3A00%3A00Z\
              &created_before=2026-01-02T00:00:00%2B01:00&limit=100",
         )
         .unwrap();
-        assert_eq!(read.filter.status, Some(Status::Failed));
+        assert_eq!(read.filter.statuses, [Status::Pending, Status::Failed]);
+        assert_eq!(read.filter.callback_status, Some(CallbackStatus::Gone));
         assert_eq!(read.filter.function.as_deref(), Some("csv.summarize"));
         assert_eq!(
             read.filter.created_after.unwrap().to_string(),
@@ -164,6 +168,11 @@ mod tests {
             ("limit=", vec!["/query/limit"]),
             ("limit=1&limit=2", vec!["/query/limit"]),
             ("status=Failed", vec!["/query/status"]),
+            ("status=", vec!["/query/status"]),
+            ("status=failed,", vec!["/query/status"]),
+            ("status=failed%20pending", vec!["/query/status"]),
+            ("callback_status=failed", vec!["/query/callback_status"]),
+            ("callback_status=due,gone", vec!["/query/callback_status"]),
             (
                 "created_after=yesterday&created_before=1",
                 vec!["/query/created_after", "/query/created_before"],

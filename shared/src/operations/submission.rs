@@ -10,7 +10,7 @@ use semver::Version;
 use super::Submissions;
 use crate::catalogue::{Entry, Unknown};
 use crate::domain::callback::CallbackEvent;
-use crate::domain::callback_url::CallbackUrl;
+use crate::domain::caller_url::CallerUrl;
 use crate::domain::fingerprint::{RequestHash, request_hash};
 use crate::domain::json::Json;
 use crate::domain::limits::RETENTION_SECS_DEFAULT;
@@ -222,7 +222,7 @@ fn check_url(
     callback: &RequestedCallback,
     allowed_networks: &AllowedNetworks,
 ) {
-    if let Err(refused) = CallbackUrl::parse(&callback.url, allowed_networks) {
+    if let Err(refused) = CallerUrl::parse(&callback.url, allowed_networks) {
         // The reason may name the operator's networks; what the caller reads does not.
         tracing::info!(reason = %refused.reason, "callback URL refused");
         fields.reject_at(&callback.url_pointer, refused.to_string());

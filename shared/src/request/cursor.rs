@@ -52,7 +52,8 @@ impl Cursor<'_> {
 
     fn checksum(&self, body: &[u8]) -> [u8; CHECKSUM_BYTES] {
         let ListFilter {
-            status,
+            statuses,
+            callback_status,
             function,
             created_after,
             created_before,
@@ -60,7 +61,14 @@ impl Cursor<'_> {
         // `Debug` of plain values separates them, and a cursor need not outlive a deployment.
         let bound_to = format!(
             "{:?}",
-            (self.owner, status, function, created_after, created_before)
+            (
+                self.owner,
+                statuses,
+                callback_status,
+                function,
+                created_after,
+                created_before
+            )
         );
         let digest: [u8; 32] = Sha256::new()
             .chain_update(bound_to)
@@ -96,7 +104,7 @@ mod tests {
         ) {
             let [alice, bob] = ["alice", "bob"].map(|name| Owner::new("jwt", name).unwrap());
             let filter = ListFilter { function, ..ListFilter::default() };
-            let other = ListFilter { status: Some(Status::Failed), ..filter.clone() };
+            let other = ListFilter { statuses: vec![Status::Failed], ..filter.clone() };
             let own = Cursor { owner: &alice, filter: &filter };
             let text = own.encode(&position(millis));
             prop_assert_eq!(own.decode(&text), Some(position(millis)));

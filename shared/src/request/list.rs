@@ -2,6 +2,7 @@
 
 use super::cursor::Cursor;
 use super::fields::{FieldError, TIME_RULE};
+use crate::domain::callback::CallbackStatus;
 use crate::domain::limits::{ERRORS_LISTED_MAX, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX};
 use crate::domain::operation::Owner;
 use crate::domain::time::Moment;
@@ -84,10 +85,22 @@ impl ListParameters {
         }
         self.seen.push(name.to_owned());
         match name {
-            "status" => match value.parse::<Status>() {
-                Ok(status) => self.filter.status = Some(status),
-                Err(_) => self.reject(name, status_rule()),
-            },
+            "status" => {
+                if let Some(statuses) = statuses(value) {
+                    self.filter.statuses = statuses;
+                } else {
+                    let rule = one_of(Status::ALL.map(Status::as_str));
+                    self.reject(name, format!("{rule}, or several of them with commas"));
+                }
+            }
+            "callback_status" => {
+                if let Ok(status) = value.parse::<CallbackStatus>() {
+                    self.filter.callback_status = Some(status);
+                } else {
+                    let rule = one_of(CallbackStatus::ALL.map(CallbackStatus::as_str));
+                    self.reject(name, rule);
+                }
+            }
             "function" => self.filter.function = Some(value.to_owned()),
             "created_after" | "created_before" => match value.parse::<Moment>() {
                 // Creation times are whole milliseconds: one that is later than a moment is later
@@ -145,8 +158,16 @@ impl ListParameters {
     }
 }
 
-fn status_rule() -> String {
-    let [most @ .., last] = Status::ALL.map(Status::as_str);
+/// In the order of [`Status::ALL`], so that one filter has one cursor.
+fn statuses(value: &str) -> Option<Vec<Status>> {
+    let named: Result<Vec<Status>, _> = value.split(',').map(str::parse).collect();
+    let named = named.ok()?;
+    let all = Status::ALL.into_iter();
+    Some(all.filter(|status| named.contains(status)).collect())
+}
+
+fn one_of<const N: usize>(names: [&str; N]) -> String {
+    let (last, most) = names.split_last().expect("there are names");
     format!("must be {} or {last}", most.join(", "))
 }
 

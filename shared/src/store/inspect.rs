@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use super::item::{self, Item, name, number_of};
 use super::payload::{decode_text, result_key, state_key, submitted_key};
 use super::{Store, StoreError};
-use crate::domain::callback_url::redacted;
+use crate::domain::caller_url::redacted;
 use crate::domain::id::OperationId;
 use crate::domain::json::Json;
 use crate::domain::operation::{Operation, Payload, State};

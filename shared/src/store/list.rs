@@ -14,6 +14,7 @@ use super::item::{self, Item, name, text, time};
 use super::table::BY_OWNER;
 use super::{Store, StoreError, outcome};
 use crate::clock::Clock;
+use crate::domain::callback::CallbackStatus;
 use crate::domain::id::OperationId;
 use crate::domain::limits::{BATCH_RETRIES_MAX, BATCH_RETRY, LIST_EXAMINED_MAX};
 use crate::domain::operation::{Operation, Owner};
@@ -28,10 +29,12 @@ const EARLIEST: Timestamp = Timestamp::from_millis(i64::MIN / 2);
 /// After every time that can be stored or asked for.
 const LATEST: Timestamp = Timestamp::from_millis(i64::MAX / 2);
 
-/// Which operations a list shows. A filter that is `None` excludes nothing.
+/// Which operations a list shows. A filter that is `None` or empty excludes nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ListFilter {
-    pub status: Option<Status>,
+    pub statuses: Vec<Status>,
+    /// Excludes operations without a callback.
+    pub callback_status: Option<CallbackStatus>,
     pub function: Option<String>,
     /// Exclusive.
     pub created_after: Option<Timestamp>,
@@ -40,6 +43,11 @@ pub struct ListFilter {
 }
 
 impl ListFilter {
+    /// Whether it excludes operations of the time that it spans.
+    fn is_narrow(&self) -> bool {
+        !self.statuses.is_empty() || self.callback_status.is_some() || self.function.is_some()
+    }
+
     /// Whether an operation created at this time can be in the list.
     #[must_use]
     pub fn spans(&self, created_at: Timestamp) -> bool {
@@ -71,6 +79,9 @@ pub struct Position {
 pub struct ListPage {
     /// Without external payloads.
     pub operations: Vec<Operation>,
+    /// How many operations were examined for the page, at most [`LIST_EXAMINED_MAX`]. Those that
+    /// the filter excludes are among them, and for a short time some that are gone.
+    pub examined: usize,
     /// Where the list continues; `None` at its end.
     pub next: Option<Position>,
 }
@@ -106,7 +117,7 @@ impl Store {
         random: &dyn Random,
     ) -> Result<ListPage, StoreError> {
         let now = clock.now();
-        let is_narrow = filter.status.is_some() || filter.function.is_some();
+        let is_narrow = filter.is_narrow();
         let mut batches = Batches::new(self, clock, random);
         let mut operations = Vec::new();
         let mut next = from;
@@ -132,7 +143,11 @@ impl Store {
                     // The request for the next page reads this key and those after it again. Before
                     // the first key there is no position that a cursor could name.
                     return if examined > 0 {
-                        Ok(ListPage { operations, next })
+                        Ok(ListPage {
+                            operations,
+                            examined,
+                            next,
+                        })
                     } else {
                         Err(StoreError::Throttled)
                     };
@@ -155,17 +170,26 @@ impl Store {
                 }
                 operations.push(operation);
                 if operations.len() == limit && index + 1 < keys.len() {
-                    return Ok(ListPage { operations, next });
+                    return Ok(ListPage {
+                        operations,
+                        examined,
+                        next,
+                    });
                 }
             }
             if ended {
                 return Ok(ListPage {
                     operations,
+                    examined,
                     next: None,
                 });
             }
         }
-        Ok(ListPage { operations, next })
+        Ok(ListPage {
+            operations,
+            examined,
+            next,
+        })
     }
 
     /// A page of all keys that the index has under an owner's name, newest first: those of expired,
@@ -322,12 +346,15 @@ fn id_of(item: &Item) -> Option<&str> {
 }
 
 fn shows(filter: &ListFilter, owner: &Owner, key: &Position, operation: &Operation) -> bool {
+    let status = operation.status();
     // The index may still hold the key of an earlier incarnation.
     operation.owner == *owner
         && operation.created_at == key.created_at
-        && filter
-            .status
-            .is_none_or(|status| operation.status() == status)
+        && (filter.statuses.is_empty() || filter.statuses.contains(&status))
+        && filter.callback_status.is_none_or(|wanted| {
+            let callback = operation.callback.as_ref();
+            callback.is_some_and(|callback| callback.status(status) == wanted)
+        })
         && filter
             .function
             .as_ref()

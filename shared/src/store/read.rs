@@ -15,9 +15,11 @@ use crate::domain::json::Json;
 use crate::domain::operation::{Operation, Owner, Payload, State};
 use crate::domain::time::Timestamp;
 
-/// What callers see of an operation besides its head. Only the worker reads the arguments.
+/// What callers see of an operation besides its head.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Payloads {
+    /// `None` unless they were asked for.
+    pub arguments: Option<Json>,
     pub metadata: Json,
     /// `None` until the operation has completed.
     pub result: Option<Json>,
@@ -132,8 +134,54 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<Payloads>, StoreError> {
         let read = futures_util::try_join!(self.metadata(operation, now), self.result(operation));
-        match read {
-            Ok((metadata, result)) => Ok(Some(Payloads { metadata, result })),
+        let payloads = read.map(|(metadata, result)| Payloads {
+            arguments: None,
+            metadata,
+            result,
+        });
+        self.unless_gone(operation, payloads, now).await
+    }
+
+    /// [`Store::payloads`] with the arguments, which are one more read when they are external. An
+    /// operation that ended more than a day late outlives external arguments, and is then shown
+    /// without them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::payloads`].
+    pub async fn payloads_with_arguments(
+        &self,
+        operation: &Operation,
+        now: Timestamp,
+    ) -> Result<Option<Payloads>, StoreError> {
+        let arguments = async {
+            match self.arguments(operation).await {
+                Ok(arguments) => Ok(Some(arguments)),
+                Err(StoreError::Corrupt { .. }) if submitted_expiry(operation) <= now => Ok(None),
+                Err(error) => Err(error),
+            }
+        };
+        let read = futures_util::try_join!(
+            arguments,
+            self.metadata(operation, now),
+            self.result(operation)
+        );
+        let payloads = read.map(|(arguments, metadata, result)| Payloads {
+            arguments,
+            metadata,
+            result,
+        });
+        self.unless_gone(operation, payloads, now).await
+    }
+
+    async fn unless_gone(
+        &self,
+        operation: &Operation,
+        payloads: Result<Payloads, StoreError>,
+        now: Timestamp,
+    ) -> Result<Option<Payloads>, StoreError> {
+        match payloads {
+            Ok(payloads) => Ok(Some(payloads)),
             Err(corrupt @ StoreError::Corrupt { .. }) => {
                 let current = self.get(&operation.id, now).await?;
                 match current.filter(|current| current.create_id == operation.create_id) {

@@ -131,6 +131,10 @@ async fn reads(world: &World) {
         .while_waiting(None, read(&[("prefer", "wait=1")]))
         .await;
     world.request("HEAD", &path, &[], "").await;
+    for include in ["arguments", "results"] {
+        let including = format!("{path}?include={include}");
+        world.request("GET", &including, &[], "").await;
+    }
     world.request("GET", "/operations?limit=1", &[], "").await;
     world.request("GET", "/operations?limit=0", &[], "").await;
     world.request("GET", "/functions", &[], "").await;

@@ -9,7 +9,7 @@ use tests::openapi::Document;
 #[expect(clippy::too_many_lines, reason = "a table")]
 pub(crate) fn faults(document: &Document) -> Vec<String> {
     let mut faults = Vec::new();
-    let list = "/paths/~1operations/get/parameters/4/schema";
+    let list = "/paths/~1operations/get/parameters/5/schema";
     let schemas = "/components/schemas";
     let problem = "/components/schemas/Problem/properties/errors";
     for (pointer, limit) in [
@@ -47,7 +47,7 @@ pub(crate) fn faults(document: &Document) -> Vec<String> {
         ),
         (
             format!("{schemas}/CallbackUrl/maxLength"),
-            count(bounds::CALLBACK_URL_CHARS_MAX),
+            count(bounds::CALLER_URL_CHARS_MAX),
         ),
         (format!("{list}/maximum"), count(bounds::LIST_LIMIT_MAX)),
         (format!("{list}/default"), count(bounds::LIST_LIMIT_DEFAULT)),

@@ -1,9 +1,9 @@
 //! The document allows exactly the requests that the code accepts.
 
 use serde_json::{Value, json};
-use shared::domain::callback_url::CallbackUrl;
+use shared::domain::caller_url::CallerUrl;
 use shared::domain::id::OperationId;
-use shared::domain::limits::CALLBACK_URL_CHARS_MAX;
+use shared::domain::limits::CALLER_URL_CHARS_MAX;
 use shared::domain::network::AllowedNetworks;
 use shared::domain::operation::Owner;
 use shared::domain::time::Timestamp;
@@ -13,7 +13,7 @@ use shared::store::{ListFilter, Position};
 use submit::forrst::protocol::ParsedBody;
 use tests::openapi::{Document, Side};
 
-#[path = "../../../shared/src/domain/callback_url/tests/accepted.rs"]
+#[path = "../../../shared/src/domain/caller_url/tests/accepted.rs"]
 mod accepted;
 
 /// A schema, texts to validate by it, and whether the code accepts a text.
@@ -151,7 +151,7 @@ fn cases() -> Vec<Case> {
     let mut urls: Vec<String> = own(&URLS);
     urls.extend(own(accepted::PUBLIC));
     urls.extend(own(accepted::LOCAL));
-    for length in [CALLBACK_URL_CHARS_MAX, CALLBACK_URL_CHARS_MAX + 1] {
+    for length in [CALLER_URL_CHARS_MAX, CALLER_URL_CHARS_MAX + 1] {
         urls.push(format!("{:x<length$}", "https://example.com/"));
     }
     let mut cursors: Vec<String> = own(&["", " ", "a b", "AAAA=", "a+b", "a/b", "é", "\"\"", "."]);
@@ -168,7 +168,7 @@ fn cases() -> Vec<Case> {
             accepts: is_url,
         },
         Case {
-            schema: "/paths/~1operations/get/parameters/5/schema",
+            schema: "/paths/~1operations/get/parameters/6/schema",
             texts: cursors,
             accepts: is_cursor,
         },
@@ -297,7 +297,7 @@ const VERSIONS: [&str; 20] = [
 
 fn is_url(text: &str) -> bool {
     let everywhere = "0.0.0.0/0, ::/0".parse::<AllowedNetworks>().unwrap();
-    CallbackUrl::parse(text, &everywhere).is_ok()
+    CallerUrl::parse(text, &everywhere).is_ok()
 }
 
 fn owner() -> Owner {

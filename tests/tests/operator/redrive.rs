@@ -31,7 +31,10 @@ pub(super) fn tool(world: &World) -> Redrive {
             operations,
             queue(world, QueueKind::Dispatch),
             Catalogue::new(true),
-            world.environment.allowed_networks().unwrap(),
+            world
+                .environment
+                .allowed_networks("CALLBACK_ALLOWED_NETWORKS")
+                .unwrap(),
             String::new(),
         ),
         clock: hasty(world),

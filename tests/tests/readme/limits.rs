@@ -99,7 +99,7 @@ fn callers_limits() -> Vec<(&'static str, String)> {
             "operations examined by one list request",
             limits::LIST_EXAMINED_MAX.to_string(),
         ),
-        ("callback URL", chars(limits::CALLBACK_URL_CHARS_MAX)),
+        ("callback URL", chars(limits::CALLER_URL_CHARS_MAX)),
         (
             "callback body",
             format!(
@@ -111,7 +111,7 @@ fn callers_limits() -> Vec<(&'static str, String)> {
             "headers of a receiver's response",
             format!(
                 "{}, interim responses included",
-                bytes(limits::CALLBACK_RESPONSE_HEAD_BYTES_MAX)
+                bytes(limits::RESPONSE_HEAD_BYTES_MAX)
             ),
         ),
     ]

@@ -7,9 +7,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use shared::clock::ManualClock;
 use shared::domain::callback::DeliveryAttempt;
 use shared::domain::delivery::DeliveryOutcome;
-use shared::domain::id::{ClaimId, DeliveryAttemptId};
+use shared::domain::id::{ClaimId, DeliveryAttemptId, OperationId};
 use shared::domain::json::Json;
-use shared::domain::limits::GONE_RETENTION;
+use shared::domain::limits::{GONE_RETENTION, PAYLOAD_MARGIN};
 use shared::domain::operation::{Operation, Payload};
 use shared::domain::precondition::Preconditions;
 use shared::domain::time::Timestamp;
@@ -168,6 +168,20 @@ async fn an_erased_operation_is_absent_even_by_a_clock_that_is_behind() {
     }
 }
 
+impl Fixture {
+    /// Deletes an operation's payload items whose sort key begins with this.
+    async fn lose_payloads(&self, id: &OperationId, prefix: &str) {
+        let [pk, sk] = TABLE_KEYS;
+        for item in self.items(id).await {
+            if item[sk].as_s().unwrap().starts_with(prefix) {
+                let deleted = self.dynamodb.delete_item().table_name(&self.table);
+                let deleted = deleted.key(pk, item[pk].clone()).key(sk, item[sk].clone());
+                deleted.send().await.unwrap();
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn missing_payloads_are_corrupt_unless_their_operation_is_gone() {
     let fixture = Fixture::start().await;
@@ -185,14 +199,7 @@ async fn missing_payloads_are_corrupt_unless_their_operation_is_gone() {
     assert_eq!(Some(&found.metadata), operation.metadata.json());
     assert_eq!(found.result, Some(result));
 
-    let [pk, sk] = TABLE_KEYS;
-    let lost = fixture.items(&operation.id).await.into_iter();
-    let lost = lost.filter(|item| item[sk].as_s().unwrap().starts_with("metadata#"));
-    for item in lost {
-        let deleted = fixture.dynamodb.delete_item().table_name(&fixture.table);
-        let deleted = deleted.key(pk, item[pk].clone()).key(sk, item[sk].clone());
-        deleted.send().await.unwrap();
-    }
+    fixture.lose_payloads(&operation.id, "metadata#").await;
     let corrupt = payloads().await.unwrap_err();
     assert!(matches!(corrupt, StoreError::Corrupt { .. }), "{corrupt}");
 
@@ -204,6 +211,31 @@ async fn missing_payloads_are_corrupt_unless_their_operation_is_gone() {
     };
     fixture.create(&second).await;
     assert_eq!(payloads().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn missing_arguments_are_corrupt_until_they_may_have_expired() {
+    let fixture = Fixture::start().await;
+    let operation = Operation {
+        arguments: large(),
+        ..fixture.accepted()
+    };
+    fixture.create(&operation).await;
+    let read = fixture.get(&operation.id).await;
+    let arguments = async |now| {
+        let payloads = fixture.store.payloads_with_arguments(&read, now).await;
+        payloads.map(|payloads| payloads.unwrap().arguments)
+    };
+    assert_eq!(
+        arguments(NOW).await.unwrap().as_ref(),
+        operation.arguments.json()
+    );
+    fixture.lose_payloads(&operation.id, "arguments#").await;
+    let corrupt = arguments(NOW).await.unwrap_err();
+    assert!(matches!(corrupt, StoreError::Corrupt { .. }), "{corrupt}");
+    let retention = Duration::from_secs(operation.retention_secs.into());
+    let expired = operation.deadline_at + retention + PAYLOAD_MARGIN;
+    assert_eq!(arguments(expired).await.unwrap(), None);
 }
 
 /// The mark is applied and its response lost. Before the SDK retries it, a second operation with

@@ -98,6 +98,11 @@ async fn a_poll_costs_one_read_until_there_is_a_large_result() {
     let [read, payload] = <[String; 2]>::try_from(bill(&world, Some(&id))).unwrap();
     assert_eq!(read, "read: 1 read");
     assert!(payload.starts_with("read payload: "), "{payload}");
+    let path = format!("/operations/{id}?include=arguments");
+    let shown = world.request("GET", &path, &[], "").await.json;
+    assert_eq!(shown["arguments"], arguments);
+    let with_arguments = bill(&world, Some(&id));
+    assert_eq!(with_arguments, [read, payload.clone(), payload]);
 }
 
 #[tokio::test]
@@ -452,7 +457,9 @@ async fn a_list_with_a_narrow_filter_reads_at_most_a_hundred_records_a_request()
                 of_step.map(|charge| charge.units.reads).collect::<Vec<_>>()
             };
             assert_eq!(of_step("list").len(), 1);
-            records.extend(of_step("read listed"));
+            let read = of_step("read listed");
+            assert_eq!(page["examined"].as_f64(), Some(read.iter().sum()));
+            records.extend(read);
             let operations = page["operations"].as_array().unwrap().iter();
             shown.extend(operations.map(|operation| operation["id"].clone()));
             cursor = page["next_cursor"].clone();

@@ -54,7 +54,7 @@ async fn an_expired_operation_is_absent_and_its_key_free_even_before_the_store_d
     }
     assert_eq!(
         world.request("GET", "/operations", &[], "").await.json,
-        json!({"operations": []})
+        json!({"operations": [], "examined": 1})
     );
 
     let other = json!({"function": "demo.echo", "arguments": {"n": 2}}).to_string();

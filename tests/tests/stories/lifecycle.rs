@@ -314,7 +314,7 @@ async fn another_owners_operation_gets_the_response_of_a_missing_one() {
     let list = world
         .request_of("bob", "GET", "/operations", &[], b"")
         .await;
-    assert_eq!(list.json, json!({"operations": []}));
+    assert_eq!(list.json, json!({"operations": [], "examined": 0}));
     assert_eq!(world.show(id).await["status"], "completed");
 }
 

@@ -1,9 +1,12 @@
 //! Routes, conditional requests and lists.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared::catalogue::Catalogue;
+use tests::queues::QueueKind;
+use tests::samples::incompressible;
 use tests::world::World;
 
 #[tokio::test]
@@ -254,6 +257,14 @@ async fn a_list_is_filtered_by_state_function_and_time() {
         listed("status=pending&function=demo.fail").await,
         [b["id"].clone()]
     );
+    for both in ["pending,completed", "completed,pending,failed"] {
+        let both = listed(&format!("status={both}")).await;
+        assert_eq!(both, [b["id"].clone(), a["id"].clone()]);
+    }
+    assert_eq!(
+        listed("status=processing,failed").await,
+        Vec::<Value>::new()
+    );
     assert_eq!(listed("function=demo").await, Vec::<Value>::new());
     let created = a["created_at"].as_str().unwrap();
     assert_eq!(
@@ -273,6 +284,56 @@ async fn a_list_is_filtered_by_state_function_and_time() {
         listed(&format!("created_after={later}&created_before={created}")).await,
         Vec::<Value>::new()
     );
+}
+
+#[tokio::test]
+async fn a_list_is_filtered_by_the_status_of_the_callback() {
+    let world = World::start().await;
+    world.submit(json!({"function": "demo.echo"})).await;
+    let mut of = HashMap::new();
+    for events in ["completed", "failed"] {
+        world.clock.advance(Duration::from_secs(1));
+        let url = "http://127.0.0.1:1/hook";
+        let body = json!({
+            "function": "demo.echo", "callback_url": url, "callback_events": [events],
+        });
+        of.insert(events, world.submit(body).await.json["id"].clone());
+    }
+    let listed = async |status: &str| {
+        let path = format!("/operations?callback_status={status}");
+        let page = world.request("GET", &path, &[], "").await.json;
+        let operations = page["operations"].as_array().unwrap().iter();
+        operations
+            .map(|operation| operation["id"].clone())
+            .collect::<Vec<_>>()
+    };
+    let waiting = [of["failed"].clone(), of["completed"].clone()];
+    assert_eq!(listed("waiting").await, waiting);
+    while world.pump(QueueKind::Dispatch).await {}
+    assert_eq!(listed("waiting").await, Vec::<Value>::new());
+    assert_eq!(listed("due").await, [of["completed"].clone()]);
+    assert_eq!(listed("skipped").await, [of["failed"].clone()]);
+}
+
+#[tokio::test]
+async fn arguments_are_shown_exactly_as_sent_to_a_read_that_includes_them() {
+    let world = World::start().await;
+    for text in ["short".to_owned(), incompressible(2000)] {
+        let arguments = format!(r#"{{"b":1.50,"a":[1e2],"t":"{text}"}}"#);
+        let body = format!(r#"{{"function":"demo.echo","arguments":{arguments}}}"#);
+        let submitted = world.request("POST", "/operations", &[], &body).await.json;
+        assert_eq!(submitted.get("arguments"), None);
+        let path = format!("/operations/{}", submitted["id"].as_str().unwrap());
+        let with_arguments = format!("{path}?include=arguments");
+        for _ in 0..2 {
+            let read = world.request("GET", &with_arguments, &[], "").await;
+            let shown = format!(r#""arguments":{arguments},"#);
+            assert!(read.text.contains(&shown), "{}", read.text);
+            let read = world.request("GET", &path, &[], "").await;
+            assert_eq!(read.json.get("arguments"), None);
+            world.pump_all().await;
+        }
+    }
 }
 
 #[tokio::test]

@@ -15,8 +15,7 @@ use http::Extensions;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpInfo;
 use shared::domain::time::Timestamp;
-
-use super::failure::Failure;
+use shared::outbound::Failure;
 
 /// The connections that have answered, with the time of their last response.
 pub(super) struct ReusableConnections {

@@ -10,12 +10,12 @@ use futures_util::future::BoxFuture;
 use hyper_util::client::legacy::connect::dns::Name;
 use rustls::RootCertStore;
 use shared::clock::{Clock, ManualClock, SystemClock};
-use shared::domain::callback_url::CallbackUrl;
+use shared::domain::caller_url::CallerUrl;
 use shared::domain::network::AllowedNetworks;
 use shared::domain::time::Timestamp;
+use shared::outbound::{Failure, Resolve};
 
-use super::resolver::Resolve;
-use super::{Exchange, Failure, Network, Outcome, Sender};
+use super::{Exchange, Network, Outcome, Sender};
 use crate::signature::Signer;
 
 mod deadline;
@@ -70,8 +70,8 @@ fn allowed(list: &str) -> AllowedNetworks {
 }
 
 /// A URL as accepted by a submit with every network allowed, so that only the sender can refuse it.
-fn url(text: &str) -> CallbackUrl {
-    CallbackUrl::parse(text, &allowed("0.0.0.0/0 ::/0")).unwrap()
+fn url(text: &str) -> CallerUrl {
+    CallerUrl::parse(text, &allowed("0.0.0.0/0 ::/0")).unwrap()
 }
 
 fn sender(allowed_networks: &str, names: &Arc<Names>) -> Sender {
@@ -88,7 +88,7 @@ fn sender_with(
         names: Arc::clone(names) as Arc<dyn Resolve>,
         roots,
     };
-    Sender::on(network, allowed(allowed_networks), TIMEOUT, Arc::new(clock)).unwrap()
+    Sender::on(network, allowed(allowed_networks), TIMEOUT, Arc::new(clock))
 }
 
 async fn post(sender: &Sender, to: &str) -> Exchange {

@@ -13,6 +13,7 @@ use super::{Clients, Context};
 pub(crate) struct TestContext {
     pub(crate) clock: ManualClock,
     attempt: u32,
+    environment: Environment,
     abort_at: Option<usize>,
     abort: Arc<watch::Sender<bool>>,
     reports: Arc<Mutex<Vec<(f64, String)>>>,
@@ -24,6 +25,7 @@ impl TestContext {
         Self {
             clock: ManualClock::new(Timestamp::from_secs(1_700_000_000)),
             attempt: 1,
+            environment: Environment::default(),
             abort_at: None,
             abort: Arc::new(watch::Sender::new(false)),
             reports: Arc::default(),
@@ -32,6 +34,14 @@ impl TestContext {
 
     pub(crate) fn attempt(mut self, attempt: u32) -> Self {
         self.attempt = attempt;
+        self
+    }
+
+    pub(crate) fn with_settings<const N: usize>(
+        mut self,
+        settings: [(&'static str, &'static str); N],
+    ) -> Self {
+        self.environment = Environment::from_iter(settings);
         self
     }
 
@@ -55,7 +65,7 @@ impl TestContext {
             }
         };
         let deadline = Timestamp::from_secs(1_700_003_600);
-        let clients = Arc::new(Clients::new(Environment::default()));
+        let clients = Arc::new(Clients::new(self.environment.clone()));
         Context::new(
             self.attempt,
             deadline,

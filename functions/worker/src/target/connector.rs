@@ -11,7 +11,6 @@
 use std::error::Error;
 use std::fmt;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture};
@@ -24,7 +23,7 @@ use http_body_util::BodyExt as _;
 use hyper::client::conn::http1;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector as TcpConnector;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 use tower_service::Service as _;
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -79,16 +78,6 @@ impl TargetConnector {
             _ = connection => exchange.await,
         }
     }
-}
-
-/// TLS with these roots.
-pub(super) fn tls_config(roots: RootCertStore) -> ClientConfig {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("ring has the suites of the default versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth()
 }
 
 /// The request as HTTP/1.1 has it: with a path, and the host in a header.

@@ -55,7 +55,7 @@ pub const HTTP_INSTANCES_MAX: usize = 100;
 pub const FUNCTIONS: [FunctionShape; 4] = [SUBMIT, STATUS, WORKER, CALLBACK];
 
 /// The variables that the program `local` passes on from its own environment to the functions.
-pub const PASSED_ON: [&str; 17] = [
+pub const PASSED_ON: [&str; 18] = [
     "AWS_LAMBDA_LOG_FORMAT",
     "AWS_LAMBDA_LOG_LEVEL",
     "CALLBACK_ALLOWED_NETWORKS",
@@ -63,6 +63,7 @@ pub const PASSED_ON: [&str; 17] = [
     "CALLBACK_ROOT_CERTIFICATES",
     "CALLBACK_TIMEOUT_SECONDS",
     "DEMO_FUNCTIONS",
+    "FILE_ALLOWED_NETWORKS",
     "FORRST_WAIT_SECONDS",
     "LEASE_SECONDS",
     "METRICS_NAMESPACE",

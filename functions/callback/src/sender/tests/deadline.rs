@@ -75,7 +75,7 @@ async fn a_name_that_is_never_resolved_times_out() {
         roots: RootCertStore::empty(),
     };
     let clock_of_sender = Arc::new(clock.clone());
-    let sender = Sender::on(network, allowed(""), TIMEOUT, clock_of_sender).unwrap();
+    let sender = Sender::on(network, allowed(""), TIMEOUT, clock_of_sender);
     let wait = async {
         asked.notified().await;
         clock.advance(TIMEOUT);
@@ -133,7 +133,7 @@ async fn a_handshake_that_is_never_answered_ends_before_the_deadline() {
     };
     let clock = Arc::new(manual_clock());
     let timeout = Duration::from_millis(100);
-    let sender = Sender::on(network, allowed(LOOPBACK), timeout, clock).unwrap();
+    let sender = Sender::on(network, allowed(LOOPBACK), timeout, clock);
     let attempt = post(&sender, &format!("https://127.0.0.1:{}/", silent.port)).await;
     assert_eq!(attempt.outcome, failed(Failure::TimedOut));
 }

@@ -205,7 +205,7 @@ async fn the_systems_resolver_knows_localhost() {
     let receiver = Receiver::answering(()).await;
     let networks = allowed("127.0.0.0/8 ::1/128");
     let roots = RootCertStore::empty();
-    let sender = Sender::new(roots, networks, TIMEOUT, Arc::new(SystemClock)).unwrap();
+    let sender = Sender::new(roots, networks, TIMEOUT, Arc::new(SystemClock));
     let attempt = post(&sender, &format!("http://localhost:{}/", receiver.port)).await;
     assert_eq!(attempt.outcome, answered(200));
 }

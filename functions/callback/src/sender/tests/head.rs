@@ -1,13 +1,13 @@
 //! The limit on the bytes before the end of a response's headers. The clock does not move, so that
 //! nothing but this limit ends a flood.
 
-use shared::domain::limits::CALLBACK_RESPONSE_HEAD_BYTES_MAX;
+use shared::domain::limits::RESPONSE_HEAD_BYTES_MAX;
 use tokio::io::AsyncWriteExt;
 
 use super::receiver::{RawReceiver, read_request};
 use super::*;
 
-const LIMIT: usize = CALLBACK_RESPONSE_HEAD_BYTES_MAX;
+const LIMIT: usize = RESPONSE_HEAD_BYTES_MAX;
 const EARLY_HINTS: &str = "HTTP/1.1 103 Early Hints\r\nlink: </style.css>; rel=preload\r\n\r\n";
 
 /// A final head of `bytes` bytes.

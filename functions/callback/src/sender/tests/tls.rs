@@ -4,11 +4,11 @@ use std::thread;
 use rcgen::{CertificateParams, KeyPair, SanType, date_time_ymd};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection};
-use shared::domain::limits::CALLBACK_RESPONSE_HEAD_BYTES_MAX;
+use shared::domain::limits::RESPONSE_HEAD_BYTES_MAX;
 
-use super::super::TlsFailure;
 use super::receiver::RawReceiver;
 use super::*;
+use shared::outbound::TlsFailure;
 
 const NAME: &str = "hooks.example.com";
 
@@ -117,7 +117,7 @@ async fn a_reused_connection_that_ends_is_replaced_at_once_over_tls_too() {
 #[tokio::test]
 async fn a_flood_of_interim_responses_ends_at_the_limit_over_tls_too() {
     let early_hints = "HTTP/1.1 103 Early Hints\r\nlink: </style.css>; rel=preload\r\n\r\n";
-    let interim = early_hints.repeat(1 + CALLBACK_RESPONSE_HEAD_BYTES_MAX / early_hints.len());
+    let interim = early_hints.repeat(1 + RESPONSE_HEAD_BYTES_MAX / early_hints.len());
     let (port, roots) = start_receiver_that_sends(&interim, "content-length: 0\r\n", |_| {});
     let outcome = post_over_tls(port, roots, NAME).await;
     assert_eq!(outcome, failed(Failure::HeadTooLarge));
@@ -169,5 +169,5 @@ async fn a_server_of_plain_http_has_an_error_that_says_so() {
     let (outcome, _stream) = tokio::join!(exchange, response);
     let reason = Failure::Tls(TlsFailure::NotTls);
     assert_eq!(outcome, failed(reason));
-    assert_eq!(reason.to_string(), "TLS: the receiver does not speak TLS");
+    assert_eq!(reason.to_string(), "TLS: the host does not speak TLS");
 }

@@ -20,8 +20,10 @@ pub(super) struct OperationArguments {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListArguments {
-    /// Only those in this status.
+    /// Only those in this status, or in one of these, separated by commas.
     pub(super) status: Option<String>,
+    /// Only those whose callback has this status.
+    pub(super) callback_status: Option<String>,
     /// Only those of this function.
     pub(super) function: Option<String>,
     /// Only those created later than this, RFC 3339.

@@ -130,6 +130,8 @@ impl<'a> CancelView<'a> {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ListView<'a> {
     operations: Vec<StatusView<'a>>,
+    /// How many operations were examined for the page, those that the filters exclude included.
+    examined: usize,
     /// The cursor of the next page; absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<String>,
@@ -144,6 +146,7 @@ impl<'a> ListView<'a> {
                 .iter()
                 .map(|operation| StatusView::summary(operation, now))
                 .collect(),
+            examined: page.examined,
             next_cursor: request.next_cursor(page, owner),
         }
     }

@@ -208,6 +208,7 @@ fn list(
     let mut parameters = ListParameters::at(ARGUMENTS);
     for (name, value) in [
         ("status", arguments.status),
+        ("callback_status", arguments.callback_status),
         ("function", arguments.function),
         ("created_after", arguments.created_after),
         ("created_before", arguments.created_before),

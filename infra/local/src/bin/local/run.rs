@@ -50,6 +50,7 @@ pub(crate) enum RunError {
 /// Prints progress to standard error, and the result to standard output.
 pub(crate) async fn run(arguments: &RunArguments, environment: Environment) -> CommandResult {
     let json = read(&arguments.file)?;
+    let environment = environment.with([("LOCAL_BUNDLE", "1")]);
     let Some(file) = &arguments.functions_file else {
         return run_one_of(&[], arguments, json, environment).await;
     };
@@ -64,7 +65,6 @@ pub(crate) async fn run(arguments: &RunArguments, environment: Environment) -> C
         ("AWS_REGION", REGION),
         ("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID),
         ("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY),
-        ("LOCAL_BUNDLE", "1"),
     ]
     .into_iter()
     .filter(|(name, _)| environment.optional(name).is_none())

@@ -103,7 +103,9 @@ fn submissions(services: &Services) -> Result<Submissions, SettingError> {
         operations,
         services.queue("DISPATCH_QUEUE_URL")?,
         Catalogue::load(&services.environment)?,
-        services.environment.allowed_networks()?,
+        services
+            .environment
+            .allowed_networks("CALLBACK_ALLOWED_NETWORKS")?,
         // Only the ids of idempotency keys depend on the salt.
         String::new(),
     ))

@@ -362,6 +362,7 @@ fn an_operation_is_shown_by_the_rules_of_rest() {
         "deadline_at": NOW.to_string(), "expires_at": NOW.to_string(), "metadata": {"order": 7},
     });
     let payloads = Payloads {
+        arguments: None,
         metadata: r#"{"order":7}"#.parse::<Json>().unwrap(),
         result: Some(result),
     };

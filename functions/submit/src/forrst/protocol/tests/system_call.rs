@@ -13,6 +13,7 @@ use super::super::{
 };
 use super::{NOW, alice, codes_and_places, envelope, operation, read};
 use shared::catalogue::{Catalogue, Unknown};
+use shared::domain::callback::CallbackStatus;
 use shared::domain::operation::State;
 use shared::domain::transition::Status;
 use shared::request::ListRequest;
@@ -65,7 +66,8 @@ fn calls_are_read_with_their_arguments() {
     };
     let failed = ListRequest {
         filter: ListFilter {
-            status: Some(Status::Failed),
+            statuses: vec![Status::Failed],
+            callback_status: Some(CallbackStatus::Gone),
             function: Some("demo.echo".to_owned()),
             created_after: Some(NOW),
             created_before: None,
@@ -101,7 +103,7 @@ fn calls_are_read_with_their_arguments() {
         (
             SystemFunction::List,
             json!({
-                "status": "failed", "function": "demo.echo", "created_after": NOW.to_string(),
+                "status": "failed", "callback_status": "gone", "function": "demo.echo", "created_after": NOW.to_string(),
                 "limit": 7,
             }),
             SystemCall::List(failed),
@@ -339,10 +341,12 @@ fn a_list_continues_at_its_cursor() {
     };
     let page = ListPage {
         operations: vec![operation],
+        examined: 7,
         next: Some(position.clone()),
     };
     let view = serde_json::to_value(ListView::new(&page, &request, &alice(), NOW)).unwrap();
     assert_eq!(view["operations"][0]["status"], "pending");
+    assert_eq!(view["examined"], 7);
     let next = call(
         SystemFunction::List.name(),
         &json!({"cursor": view["next_cursor"]}),

@@ -1,10 +1,9 @@
-//! Connects to a receiver: to an address that was checked, in bounded time, and with a limit on the
+//! Connects to a host: to an address that was checked, in bounded time, and with a limit on the
 //! bytes that are read up to the end of a response's headers.
 //!
 //! hyper reads a response's head, and every interim response (1xx) before it, in one poll while
 //! bytes arrive; rustls reads records without content in the same way. Neither has a limit that
-//! covers this, and meanwhile nothing else runs on the thread: no deadline, and no other callback
-//! of the batch. So the bytes are counted below both.
+//! covers this, and meanwhile nothing else runs on the thread: no deadline, and no other request. So the bytes are counted below both.
 
 use std::io;
 use std::pin::Pin;
@@ -19,28 +18,30 @@ use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
-use shared::domain::limits::CALLBACK_RESPONSE_HEAD_BYTES_MAX;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tower_service::Service;
 
 use super::failure::Failure;
 use super::resolver::CheckingResolver;
+use crate::domain::limits::RESPONSE_HEAD_BYTES_MAX;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A connection to a receiver, with or without TLS.
+/// A connection to a host, with or without TLS.
 type Stream = MaybeHttpsStream<TokioIo<BoundedTcp>>;
 
+/// Connects to the addresses that its resolver has checked.
 #[derive(Clone)]
-pub(super) struct Connector {
+pub struct Connector {
     https: HttpsConnector<TcpConnector>,
     timeout: Duration,
 }
 
 impl Connector {
     /// `timeout` covers lookup, TCP and TLS together.
-    pub(super) fn new(
+    #[must_use]
+    pub fn new(
         resolver: CheckingResolver,
         tls: ClientConfig,
         https_only: bool,
@@ -86,7 +87,7 @@ fn tcp_of(stream: &Stream) -> &BoundedTcp {
 
 /// The part of the connector below TLS.
 #[derive(Clone)]
-pub(super) struct TcpConnector(HttpConnector<CheckingResolver>);
+struct TcpConnector(HttpConnector<CheckingResolver>);
 
 impl Service<Uri> for TcpConnector {
     type Response = TokioIo<BoundedTcp>;
@@ -116,11 +117,11 @@ struct ReadAllowance(Arc<AtomicUsize>);
 
 impl ReadAllowance {
     fn full() -> Self {
-        Self(Arc::new(AtomicUsize::new(CALLBACK_RESPONSE_HEAD_BYTES_MAX)))
+        Self(Arc::new(AtomicUsize::new(RESPONSE_HEAD_BYTES_MAX)))
     }
 
     fn refill(&self) {
-        let full = CALLBACK_RESPONSE_HEAD_BYTES_MAX;
+        let full = RESPONSE_HEAD_BYTES_MAX;
         self.0.store(full, Ordering::Relaxed);
     }
 
@@ -137,15 +138,23 @@ impl ReadAllowance {
 /// Resets the allowance of the connection that delivered the response with these extensions, for
 /// its next response.
 ///
-/// A write could not reset it: a receiver that reads a request byte by byte causes many writes.
-pub(super) fn refill_allowance(extensions: &Extensions) {
+/// A write could not reset it: a host that reads a request byte by byte causes many writes.
+pub fn refill_allowance(extensions: &Extensions) {
     if let Some(allowance) = extensions.get::<ReadAllowance>() {
         allowance.refill();
     }
 }
 
+/// Ends the limit for the connection that delivered the response with these extensions, whose body
+/// its reader counts. The connection must not be used for another response.
+pub fn lift_allowance(extensions: &Extensions) {
+    if let Some(allowance) = extensions.get::<ReadAllowance>() {
+        allowance.0.store(usize::MAX, Ordering::Relaxed);
+    }
+}
+
 /// A TCP connection that can be read up to its allowance; a read past it fails.
-pub(super) struct BoundedTcp {
+pub struct BoundedTcp {
     tcp: TcpStream,
     allowance: ReadAllowance,
 }

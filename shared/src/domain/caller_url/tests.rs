@@ -20,9 +20,7 @@ fn local() -> AllowedNetworks {
 }
 
 fn reason(text: &str, allowed: &AllowedNetworks) -> Option<RefusedUrlReason> {
-    CallbackUrl::parse(text, allowed)
-        .err()
-        .map(|url| url.reason)
+    CallerUrl::parse(text, allowed).err().map(|url| url.reason)
 }
 
 /// Collects every URL of a table that is checked differently, so that one run shows them all.
@@ -41,12 +39,8 @@ fn assert_refused(table: &[(RefusedUrlReason, &[&str])], allowed: &AllowedNetwor
 
 fn assert_accepted(urls: &[&str], allowed: &AllowedNetworks) {
     for url in urls {
-        let accepted = CallbackUrl::parse(url, allowed).map_err(|refused| refused.reason);
-        assert_eq!(
-            accepted.as_ref().map(CallbackUrl::as_str),
-            Ok(*url),
-            "{url}"
-        );
+        let accepted = CallerUrl::parse(url, allowed).map_err(|refused| refused.reason);
+        assert_eq!(accepted.as_ref().map(CallerUrl::as_str), Ok(*url), "{url}");
     }
 }
 
@@ -114,7 +108,7 @@ fn only_https_with_a_public_name_or_address_reaches_public_addresses() {
         ("https://localhost/", Reach::AllowedNetworks),
     ] {
         assert_eq!(
-            CallbackUrl::parse(url, &local()).unwrap().reach(),
+            CallerUrl::parse(url, &local()).unwrap().reach(),
             reach,
             "{url}"
         );
@@ -133,7 +127,7 @@ fn distinguishes_an_address_from_a_name() {
     ] {
         let address = address.map(|text| text.parse().unwrap());
         assert_eq!(
-            CallbackUrl::parse(url, &none()).unwrap().address(),
+            CallerUrl::parse(url, &none()).unwrap().address(),
             address,
             "{url}"
         );
@@ -178,10 +172,10 @@ fn hides_the_query() {
         ("https://example.com?secret", "https://example.com?REDACTED"),
         ("https://example.com/p", "https://example.com/p"),
     ] {
-        let url = CallbackUrl::parse(text, &none()).unwrap();
+        let url = CallerUrl::parse(text, &none()).unwrap();
         assert_eq!(url.redacted(), shown);
         assert_eq!(url.to_string(), shown);
-        assert_eq!(format!("{url:?}"), format!("CallbackUrl({shown:?})"));
+        assert_eq!(format!("{url:?}"), format!("CallerUrl({shown:?})"));
         assert_eq!(url.as_str(), text);
     }
 }
@@ -192,7 +186,7 @@ fn sentence(url: &str) -> String {
     let everything = "0.0.0.0/0 ::/0".parse::<AllowedNetworks>().unwrap();
     let mut sentences: Vec<_> = [none(), local(), everything]
         .iter()
-        .filter_map(|allowed| CallbackUrl::parse(url, allowed).err())
+        .filter_map(|allowed| CallerUrl::parse(url, allowed).err())
         .map(|refused| refused.to_string())
         .collect();
     sentences.dedup();
@@ -293,7 +287,7 @@ proptest! {
         let canonical = written == address.to_string();
         let public = Reach::Public.check(address.into(), &none()).is_ok();
         for url in [format!("https://{written}/"), format!("https://{written}:8443/x")] {
-            let is_accepted = CallbackUrl::parse(&url, &none()).is_ok();
+            let is_accepted = CallerUrl::parse(&url, &none()).is_ok();
             prop_assert_eq!(is_accepted, canonical && public, "{}", url);
         }
     }
@@ -310,14 +304,14 @@ proptest! {
         let dotted = format!("{}:{low}", &full[..29]);
         for host in [address.to_string(), full, dotted] {
             let url = format!("https://[{host}]/");
-            prop_assert_eq!(CallbackUrl::parse(&url, &none()).is_ok(), public, "{}", url);
+            prop_assert_eq!(CallerUrl::parse(&url, &none()).is_ok(), public, "{}", url);
         }
     }
 
     #[test]
     fn the_client_reads_the_same_host_in_an_accepted_url(text in any_url()) {
         for allowed in [none(), local()] {
-            let Ok(accepted) = CallbackUrl::parse(&text, &allowed) else { continue };
+            let Ok(accepted) = CallerUrl::parse(&text, &allowed) else { continue };
             let read = Url::parse(accepted.as_str()).unwrap();
             let host = read.host_str().unwrap();
             if accepted.address().is_none() {
@@ -338,8 +332,8 @@ proptest! {
     fn no_text_makes_the_parser_panic(text in any::<String>(), tail in any::<String>()) {
         let starts = ["https://", "https://[", "https://a:"];
         for text in starts.map(|start| format!("{start}{tail}")).into_iter().chain([text]) {
-            let _ = CallbackUrl::parse(&text, &none());
-            let _ = CallbackUrl::parse(&text, &local());
+            let _ = CallerUrl::parse(&text, &none());
+            let _ = CallerUrl::parse(&text, &local());
         }
     }
 }

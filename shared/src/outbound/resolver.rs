@@ -1,4 +1,4 @@
-//! Resolves a receiver's name, and checks the addresses that it resolves to.
+//! Resolves a host's name, and checks the addresses that it resolves to.
 //!
 //! The check has to be made here, between lookup and connection: to check a name first and to
 //! connect by name afterwards would take two lookups, and the name's server may answer them
@@ -13,31 +13,30 @@ use std::vec;
 
 use futures_util::future::BoxFuture;
 use hyper_util::client::legacy::connect::dns::Name;
-use shared::domain::network::{AllowedNetworks, Reach};
 use tower_service::Service;
 
 use super::failure::Failure;
+use crate::domain::network::{AllowedNetworks, Reach};
 
-pub(super) trait Resolve: Send + Sync {
+/// Finds the addresses of a name.
+pub trait Resolve: Send + Sync {
     fn resolve(&self, name: Name) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
 }
 
 /// Returns only addresses that it has checked, so that the connection is pinned to them.
 #[derive(Clone)]
-pub(super) struct CheckingResolver {
+pub struct CheckingResolver {
     names: Arc<dyn Resolve>,
     reach: Reach,
     allowed: Arc<AllowedNetworks>,
 }
 
-pub(super) struct SystemResolver;
+/// The resolver of the operating system.
+pub struct SystemResolver;
 
 impl CheckingResolver {
-    pub(super) fn new(
-        names: Arc<dyn Resolve>,
-        reach: Reach,
-        allowed: Arc<AllowedNetworks>,
-    ) -> Self {
+    #[must_use]
+    pub fn new(names: Arc<dyn Resolve>, reach: Reach, allowed: Arc<AllowedNetworks>) -> Self {
         Self {
             names,
             reach,
@@ -55,7 +54,7 @@ impl Service<Name> for CheckingResolver {
         Poll::Ready(Ok(()))
     }
 
-    /// One address that is not allowed refuses the whole name: no honest receiver mixes public and
+    /// One address that is not allowed refuses the whole name: no honest host mixes public and
     /// private addresses, and a name that does is betting on which one the client chooses.
     fn call(&mut self, name: Name) -> Self::Future {
         let lookup = self.names.resolve(name);

@@ -1,4 +1,4 @@
-//! Why a POST failed, in words that the operation's owner may read.
+//! Why a request failed, in words that the operation's owner may read.
 //!
 //! The HTTP client's own errors contain the URL with its query and the addresses that were tried.
 //! Nothing of that leaves this module.
@@ -8,10 +8,11 @@ use std::io;
 
 use hyper_util::client::legacy;
 use rustls::CertificateError;
-use shared::domain::limits::CALLBACK_RESPONSE_HEAD_BYTES_MAX;
-use shared::domain::network::RefusedAddress;
 
-/// Why a POST got no valid response. `Display` contains no address and no part of the URL. It has
+use crate::domain::limits::RESPONSE_HEAD_BYTES_MAX;
+use crate::domain::network::RefusedAddress;
+
+/// Why a request got no valid response. `Display` contains no address and no part of the URL. It has
 /// the same words for a name that does not resolve and for one that resolves to an address that is
 /// not allowed: otherwise a caller could find out which private names exist. `Debug` is for the
 /// log.
@@ -44,7 +45,7 @@ pub enum Failure {
     /// responses (1xx), or an endless TLS handshake.
     #[error(
         "more than {} KiB before the end of the response's headers",
-        CALLBACK_RESPONSE_HEAD_BYTES_MAX / 1024
+        RESPONSE_HEAD_BYTES_MAX / 1024
     )]
     HeadTooLarge,
 }
@@ -52,8 +53,8 @@ pub enum Failure {
 /// Why the TLS handshake failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TlsFailure {
-    /// The receiver's first bytes are not TLS, as from a server of plain HTTP.
-    #[error("the receiver does not speak TLS")]
+    /// The host's first bytes are not TLS, as from a server of plain HTTP.
+    #[error("the host does not speak TLS")]
     NotTls,
     #[error("certificate expired or not yet valid")]
     Expired,
@@ -65,13 +66,14 @@ pub enum TlsFailure {
     /// The certificate is invalid for another reason.
     #[error("invalid certificate")]
     InvalidCertificate,
-    /// Receiver and sender could not agree on parameters.
+    /// Host and client could not agree on parameters.
     #[error("handshake failed")]
     Handshake,
 }
 
 impl Failure {
-    pub(super) fn of(error: &legacy::Error) -> Self {
+    #[must_use]
+    pub fn of(error: &legacy::Error) -> Self {
         let mut cause: Option<&(dyn Error + 'static)> = Some(error);
         while let Some(error) = cause {
             if let Some(found) = Self::of_cause(error) {

@@ -1,7 +1,7 @@
-//! Which URLs Ferry may post an outcome to.
+//! Which URLs of callers Ferry may send requests to: callbacks, and reads of a function.
 //!
-//! A callback URL is checked twice: its text here, when it is submitted and before every attempt,
-//! and the addresses of its name when a connection is made ([`Reach::check`]). This module does not
+//! A URL is checked twice: its text here, when it is submitted and before every attempt, and the
+//! addresses of its name when a connection is made ([`Reach::check`]). This module does not
 //! resolve names. If it is wrong, this module reads one host from a URL and the HTTP client
 //! connects to another.
 //!
@@ -14,17 +14,19 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use url::{Host, Url};
 
-use super::limits::CALLBACK_URL_CHARS_MAX;
+use super::limits::CALLER_URL_CHARS_MAX;
 use super::network::{AllowedNetworks, Reach, RefusedAddress};
 
 mod host_name;
 
-/// A URL that a callback may be sent to, checked by its text.
+/// A URL that a caller chose and that a request may be sent to, checked by its text.
 ///
 /// The query often holds a token, so `Debug` and `Display` show the URL without it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct CallbackUrl {
+pub struct CallerUrl {
     text: String,
+    /// As parsed by the library that checked its host.
+    wire_form: String,
     /// The host, if it is written as an address. Otherwise it is a name.
     address: Option<IpAddr>,
     reach: Reach,
@@ -44,7 +46,7 @@ pub struct RefusedUrl {
 /// What a caller reads after the name of the member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 enum Sentence {
-    #[error("must have at most {CALLBACK_URL_CHARS_MAX} characters")]
+    #[error("must have at most {CALLER_URL_CHARS_MAX} characters")]
     TooLong,
     #[error("must be ASCII without spaces, control characters or backslashes")]
     Character,
@@ -65,8 +67,8 @@ enum Sentence {
 /// Why a URL was refused. For the log, since it may name the operator's networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RefusedUrlReason {
-    /// Longer than [`CALLBACK_URL_CHARS_MAX`].
-    #[error("longer than {CALLBACK_URL_CHARS_MAX} characters")]
+    /// Longer than [`CALLER_URL_CHARS_MAX`].
+    #[error("longer than {CALLER_URL_CHARS_MAX} characters")]
     TooLong,
     /// A control character, a space, a backslash, or a character outside ASCII.
     #[error("a character that a URL cannot have")]
@@ -110,12 +112,12 @@ pub enum RefusedUrlReason {
     Ambiguous,
 }
 
-impl CallbackUrl {
-    /// Checks the text of a callback URL.
+impl CallerUrl {
+    /// Checks the text of a URL.
     ///
     /// `https` with a public name or address is accepted. Where networks are allowed, so are an
     /// address inside one of them, `http`, and single-label and special-use names. The last two
-    /// must resolve to an allowed network: [`CallbackUrl::reach`] requires it of the code that
+    /// must resolve to an allowed network: [`CallerUrl::reach`] requires it of the code that
     /// connects.
     ///
     /// # Errors
@@ -124,8 +126,7 @@ impl CallbackUrl {
     pub fn parse(text: &str, allowed: &AllowedNetworks) -> Result<Self, RefusedUrl> {
         // All errors of the text are reported before the networks are checked, so the response to
         // them is the same whichever networks are allowed.
-        let (scheme_reach, host) =
-            split(text).map_err(|(reason, sentence)| RefusedUrl { reason, sentence })?;
+        let (scheme_reach, host) = split_or_refuse(text)?;
         check(text, scheme_reach, host, allowed).map_err(|reason| {
             let sentence = match scheme_reach {
                 Reach::Public => Sentence::Host,
@@ -137,10 +138,26 @@ impl CallbackUrl {
         })
     }
 
+    /// Checks of a URL's text what does not depend on the allowed networks: all but its host, and
+    /// whether `http` is allowed.
+    ///
+    /// # Errors
+    ///
+    /// As [`CallerUrl::parse`].
+    pub fn check_text(text: &str) -> Result<(), RefusedUrl> {
+        split_or_refuse(text).map(|_| ())
+    }
+
     /// The URL as it was written, with its query, which is often a secret.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// The URL as the HTTP client gets it: with a path, and escaped where needed.
+    #[must_use]
+    pub fn wire_form(&self) -> &str {
+        &self.wire_form
     }
 
     /// The URL with its query replaced, safe to show and log.
@@ -161,7 +178,7 @@ impl CallbackUrl {
     }
 }
 
-/// The text of a callback URL with its query replaced. Works on any stored URL, even one that would
+/// The text of a URL with its query replaced. Works on any stored URL, even one that would
 /// be refused now.
 #[must_use]
 pub fn redacted(text: &str) -> String {
@@ -171,17 +188,15 @@ pub fn redacted(text: &str) -> String {
     }
 }
 
-impl fmt::Display for CallbackUrl {
+impl fmt::Display for CallerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.redacted())
     }
 }
 
-impl fmt::Debug for CallbackUrl {
+impl fmt::Debug for CallerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("CallbackUrl")
-            .field(&self.redacted())
-            .finish()
+        f.debug_tuple("CallerUrl").field(&self.redacted()).finish()
     }
 }
 
@@ -190,7 +205,7 @@ fn check(
     scheme_reach: Reach,
     host: &str,
     allowed: &AllowedNetworks,
-) -> Result<CallbackUrl, RefusedUrlReason> {
+) -> Result<CallerUrl, RefusedUrlReason> {
     if scheme_reach == Reach::AllowedNetworks && allowed.is_empty() {
         return Err(RefusedUrlReason::Scheme);
     }
@@ -213,17 +228,22 @@ fn check(
             (Some(_), _) => Reach::AllowedNetworks,
         },
     };
-    Ok(CallbackUrl {
+    Ok(CallerUrl {
         text: text.to_owned(),
+        wire_form: read_by_client.into(),
         address,
         reach,
     })
 }
 
+fn split_or_refuse(text: &str) -> Result<(Reach, &str), RefusedUrl> {
+    split(text).map_err(|(reason, sentence)| RefusedUrl { reason, sentence })
+}
+
 /// Splits a URL that needs no repair into what its scheme may reach and its host, brackets
 /// included.
 fn split(text: &str) -> Result<(Reach, &str), (RefusedUrlReason, Sentence)> {
-    if text.chars().nth(CALLBACK_URL_CHARS_MAX).is_some() {
+    if text.chars().nth(CALLER_URL_CHARS_MAX).is_some() {
         return Err((RefusedUrlReason::TooLong, Sentence::TooLong));
     }
     if !text

@@ -8,7 +8,6 @@ use local::client::http_client;
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::clock::{Clock as _, SystemClock};
-use tests::openapi::sent;
 use tests::queues::QueueKind;
 use tests::receiver::Receiver;
 use tests::samples::incompressible;
@@ -185,9 +184,9 @@ impl Callers {
 
     /// Cancels an operation that waits, finds it in the list, and erases it once its callback has
     /// arrived.
-    async fn cancel_and_erase(&self, id: &str, canceller: &Half, eraser: &Half) {
-        self.cancel(id, canceller).await;
-        for half in [canceller, eraser] {
+    async fn cancel_and_erase(&self, id: &str, half: &Half, other: &Half) {
+        self.cancel(id, half).await;
+        for half in [half, other] {
             let list = format!("{}/operations?status=cancelled&limit=100", half.url());
             let mut page = self.send(Method::GET, &list, None).await.json;
             let is_in = |page: &Value| {
@@ -202,14 +201,14 @@ impl Callers {
             }
         }
         until("the callback of the cancelled operation", async || {
-            let shown = self.show(id, eraser).await;
+            let shown = self.show(id, other).await;
             (shown["callback"]["status"] == "delivered").then_some(())
         })
         .await;
         let path = |half: &Half| format!("{}/operations/{id}", half.url());
-        let erased = self.send(Method::DELETE, &path(eraser), None).await;
+        let erased = self.send(Method::DELETE, &path(other), None).await;
         assert_eq!(erased.status, 204);
-        for half in [canceller, eraser] {
+        for half in [half, other] {
             let gone = self.send(Method::GET, &path(half), None).await;
             assert_eq!(gone.status, 404);
         }
@@ -279,7 +278,7 @@ impl Callers {
         let path = format!("{url}/operations");
         let body = self.with_callback(body);
         let request = self.request(Method::POST, &path).body(body.to_string());
-        let accepted = self.response(request).await;
+        let accepted = Self::response(request).await;
         assert_eq!(accepted.status, 202, "{}", accepted.json);
         id(&accepted.json)
     }
@@ -303,7 +302,7 @@ impl Callers {
                 .header("idempotency-key", key)
                 .body(body.to_string());
         }
-        self.response(request).await
+        Self::response(request).await
     }
 
     fn request(&self, method: Method, url: &str) -> reqwest::RequestBuilder {
@@ -311,12 +310,15 @@ impl Callers {
         request.header("content-type", "application/json")
     }
 
-    /// The response, which this release's description of the API must allow.
-    async fn response(&self, request: reqwest::RequestBuilder) -> Response {
-        let (status, headers, text) = sent(&self.client, request).await;
+    /// No check by the description of the API: the previous release's is another.
+    async fn response(request: reqwest::RequestBuilder) -> Response {
+        let response = request.send().await.unwrap();
+        let status = response.status().as_u16();
+        let is_replay = response.headers().contains_key("idempotent-replayed");
+        let text = response.text().await.unwrap();
         Response {
             status,
-            is_replay: headers.contains_key("idempotent-replayed"),
+            is_replay,
             json: serde_json::from_str(&text).unwrap_or_default(),
         }
     }

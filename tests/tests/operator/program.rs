@@ -315,13 +315,11 @@ async fn redrive_lists_first_then_redrives_once_with_progress_and_audit() {
         assert!(logged.contains(&audited), "{logged}");
     }
 
-    let mut redrives = Vec::new();
     for id in &failed {
-        let redrive = local.redrive_of(id).await;
-        local.wait_for_status(&redrive, "failed").await;
-        redrives.push(redrive);
+        let new = local.redrive_of(id).await;
+        local.wait_for_status(&new, "failed").await;
     }
-    // The redrives have failed as well, before this run begins.
+    // The new operations have failed as well, before this run begins.
     let again = run(&[]).await;
     assert_eq!(stdout(&again, 0), summary(4, 2, 2, 0));
     local.stop().await;

@@ -143,7 +143,9 @@ CHECKS="
 31  bad_release_is_rolled_back            RUNBOOK.md, A new version fails
 "
 
+is_interrupted=false
 interrupted() {
+    is_interrupted=true
     echo "smoke.sh: interrupted; removes what it made, which can take some minutes" >&2
     exit "$1"
 }

@@ -33,6 +33,7 @@ identify_callers() {
     # Otherwise every check would fail, each with another page.
     request caller GET '/operations?limit=1' || true
     FIRST_SECONDS=$seconds
+    NEWEST_BEFORE=$(member created_at)
     case $status in
     401 | 403) cannot_run "the API refuses the caller: $(what); see README.md, Who may call" ;;
     esac
@@ -143,8 +144,29 @@ each_made() {
         --config "$scratch/caller" --config "$scratch/urls" || true
 }
 
+# An interrupt can end a curl whose submit is accepted. Its operation is among the caller's newest,
+# and has the marker.
+find_unrecorded() {
+    local found
+    # The submit may still be on its way.
+    sleep 1
+    request caller GET "/operations?limit=100${NEWEST_BEFORE:+&created_after=$NEWEST_BEFORE}" ||
+        return 0
+    # Ids have no white space.
+    # shellcheck disable=SC2013
+    for found in $(grep -oE '"id":"op_[0-9a-f]{24}"' <<<"$body" | cut -d '"' -f 4); do
+        ! grep -q "$found" "$scratch/made" || continue
+        request caller GET "/operations/$found" || continue
+        case $body in
+        *"\"marker\":\"$MARKER\""*) echo "$found" >>"$scratch/made" ;;
+        esac
+    done
+}
+
 # DELETE is refused until an operation has ended.
 erase_operations() {
+    [ -e "$scratch/made" ] || return 0
+    ! $is_interrupted || find_unrecorded
     [ -s "$scratch/made" ] || return 0
     local left erased
     each_made POST /cancel >/dev/null

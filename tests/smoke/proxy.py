@@ -1,5 +1,6 @@
 """A proxy between the script and the bundle's API. A fault changes requests or responses."""
 
+import contextlib
 import http.client
 import threading
 from collections.abc import Callable
@@ -74,5 +75,7 @@ class Proxy:
         request.send_response_only(exchange.status)
         for name, value in exchange.response_headers.items():
             request.send_header(name, value)
-        request.end_headers()
-        request.wfile.write(exchange.response)
+        # A client that was interrupted has gone.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            request.end_headers()
+            request.wfile.write(exchange.response)

@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -169,6 +170,27 @@ def an_interrupted_run_removes_what_it_made(found: World, stack: str) -> Iterato
         if list(directory.iterdir()):
             yield f"files are left: {list(directory.iterdir())}"
         yield from _left(found)
+
+
+def an_interrupted_submit_is_removed(found: World, stack: str) -> Iterator[str]:
+    accepted = threading.Event()
+
+    def hold(exchange: Exchange) -> None:
+        if exchange.method == "POST" and exchange.path == "/operations":
+            accepted.set()
+            time.sleep(2)
+
+    found.proxy.after = hold
+    process, _ = start(found, stack, "--only", "27", "--json")
+    if not _runs_until(process, accepted.is_set):
+        yield f"it ended before it was interrupted: {process.communicate()}"
+        return
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    found.proxy.after = unchanged
+    if process.returncode != 130:
+        yield f"exit {process.returncode}: {errors}"
+    yield from _left(found)
 
 
 def _is_made(directory: Path) -> bool:
@@ -456,6 +478,7 @@ CHECKS = [
     races_that_no_work_wins_are_skipped,
     a_second_stack_that_is_not_deployed_is_named,
     an_interrupted_run_removes_what_it_made,
+    an_interrupted_submit_is_removed,
 ]
 
 # After the others, since nothing erases its operations.

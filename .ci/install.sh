@@ -22,6 +22,9 @@ command -v java >/dev/null || install_packages default-jre-headless
 # For targets at the end of a network that vanishes.
 { command -v ip && command -v unshare; } >/dev/null || install_packages iproute2 util-linux
 
+# For the console's pages, with a font.
+[ -x /usr/bin/chromium ] || install_packages chromium fonts-dejavu-core
+
 step "Versions"
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
     { echo "Python 3.11 or later is needed, and python3 is $(python3 --version)" >&2 && exit 1; }

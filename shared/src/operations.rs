@@ -81,6 +81,8 @@ pub struct Operations {
     callbacks: Queue,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
+    /// Who acts for the owners, in the audit record; `None` for themselves.
+    actor: Option<&'static str>,
 }
 
 impl Operations {
@@ -97,6 +99,16 @@ impl Operations {
             callbacks,
             clock,
             random,
+            actor: None,
+        }
+    }
+
+    /// Names who acts for the owners, in the audit record.
+    #[must_use]
+    pub fn acting_as(self, actor: &'static str) -> Self {
+        Self {
+            actor: Some(actor),
+            ..self
         }
     }
 

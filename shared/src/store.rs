@@ -64,4 +64,10 @@ impl Store {
     pub const fn new(client: aws_sdk_dynamodb::Client, table: String) -> Self {
         Self { client, table }
     }
+
+    /// The table's name.
+    #[must_use]
+    pub fn table(&self) -> &str {
+        &self.table
+    }
 }

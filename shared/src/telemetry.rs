@@ -147,10 +147,17 @@ pub(crate) fn trace_header() -> Option<String> {
 }
 
 /// Logs an audit record of a request to change an operation: done, or refused with the error code
-/// that the owner receives.
-pub(crate) fn audit(action: &str, id: &OperationId, owner: &Owner, refusal: Option<&str>) {
+/// that the owner receives. `actor` is who acts for the owner; `None` for the owner.
+pub(crate) fn audit(
+    actor: Option<&str>,
+    action: &str,
+    id: &OperationId,
+    owner: &Owner,
+    refusal: Option<&str>,
+) {
     tracing::info!(
         audit = action,
+        actor,
         operation_id = %id,
         owner = owner.as_str(),
         outcome = refusal.unwrap_or("done"),

@@ -106,6 +106,7 @@ pub fn settings(environment: Vec<(&'static str, String)>) -> Settings {
     let environment = environment.into_iter();
     Settings {
         port: 0,
+        console_port: None,
         instances: 4,
         http_instances: HTTP_INSTANCES_MAX,
         require_token: false,

@@ -199,6 +199,7 @@ impl MeteredServices {
         ];
         let bundle = Bundle::start(Settings {
             port: 0,
+            console_port: None,
             instances,
             http_instances: instances,
             require_token: false,

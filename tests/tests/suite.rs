@@ -1,6 +1,6 @@
 //! All suites that can share one process, one module each. The others have their own binary:
 //! `openapi` checks every response of its process, `faults` uses another build profile, and
-//! `cargo_lambda`, `schema_suite` and `silence` need what a script provides.
+//! `cargo_lambda`, `overlap`, `schema_suite` and `silence` need what a script provides.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

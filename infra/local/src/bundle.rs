@@ -5,6 +5,7 @@
 //! functions. All listeners are on the loopback interface, behind the [guard](crate::guard),
 //! because none of them authenticates its callers.
 
+mod console;
 mod event_sources;
 mod functions;
 mod functions_file;
@@ -21,7 +22,7 @@ use std::time::Duration;
 
 use shared::catalogue::worker_timeout_secs;
 use shared::clock::Clock;
-use shared::config::Environment;
+use shared::config::{Environment, SettingError};
 use shared::domain::limits::WORKER_TIMEOUT_SECS_DEFAULT;
 use shared::http::Route;
 use tokio::net::TcpListener;
@@ -40,7 +41,7 @@ use crate::bundle::queues::Queues;
 use crate::client::http_client;
 use crate::event_source::EventSource;
 use crate::function::Usage;
-use crate::gateway::{Gateway, INTEGRATION_TIMEOUT};
+use crate::gateway::{Gateway, INTEGRATION_TIMEOUT, Owners};
 use crate::guard::Allowed;
 use crate::targets::TargetSettings;
 
@@ -54,6 +55,8 @@ const DRAIN_MAX: Duration = Duration::from_secs(1);
 pub struct Settings {
     /// The gateway's port; 0 takes a free one.
     pub port: u16,
+    /// The console's port; 0 takes a free one, and `None` serves no console.
+    pub console_port: Option<u16>,
     /// The most processes of `worker` and of `callback`, and the most invocations at once of an
     /// event source. At least 1.
     pub instances: usize,
@@ -103,6 +106,7 @@ pub struct Bundle {
     event_sources: Vec<EventSource>,
     shut_gateway: oneshot::Sender<()>,
     gateway: JoinSet<io::Result<()>>,
+    console: Option<console::Running>,
     /// The store and the queues, which end when this is dropped.
     _services: JoinSet<()>,
 }
@@ -129,6 +133,9 @@ pub enum StartError {
     /// Processes of functions did not start: which ones, and each one's error.
     #[error("{0}")]
     Functions(String),
+    /// The console has a setting that is not valid.
+    #[error(transparent)]
+    Console(SettingError),
     /// The queues did not start, or were not created.
     #[error("the queues are not usable")]
     Queues(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -163,6 +170,10 @@ impl Bundle {
         // First, so that a second bundle on the same port fails before it changes anything.
         let listener = listen(settings.port).await?;
         let url = format!("http://{}", address(&listener)?);
+        let console_listener = match settings.console_port {
+            Some(port) => Some(listen(port).await?),
+            None => None,
+        };
         let mut services = JoinSet::new();
         let store_endpoint = store::start(&settings, &mut services).await?;
         let queues = Queues::start(&settings, &mut services).await?;
@@ -181,7 +192,23 @@ impl Bundle {
         functions.start().await?;
         let (worker, callback) = (&functions.worker, &functions.callback);
         let event_sources = event_sources::start(&settings, &queues, worker, callback);
+        let owners = Arc::new(Owners::default());
+        let console = match console_listener {
+            Some(listener) => {
+                let place =
+                    console::LocalPlace::new(&url, &queues, &functions, Arc::clone(&owners));
+                let environment = &functions.environment;
+                Some(console::Running::start(
+                    listener,
+                    environment,
+                    place,
+                    &settings,
+                )?)
+            }
+            None => None,
+        };
         let gateway = Gateway {
+            owners,
             submit: Arc::clone(&functions.submit),
             status: Arc::clone(&functions.status),
             require_token: settings.require_token,
@@ -203,6 +230,7 @@ impl Bundle {
             event_sources,
             shut_gateway,
             gateway: serving,
+            console,
             _services: services,
         })
     }
@@ -211,6 +239,12 @@ impl Bundle {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The console's URL, `http://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn console_url(&self) -> Option<&str> {
+        self.console.as_ref().map(console::Running::url)
     }
 
     /// The store's endpoint, even if [`Settings::environment`] gives the functions another one.
@@ -249,6 +283,10 @@ impl Bundle {
         if reloaded.file_changed {
             let renewed = self.functions.renew().await;
             renewed.map_err(ReloadError::Functions)?;
+            if let Some(console) = &self.console {
+                let reloaded = console.reload();
+                reloaded.map_err(|error| ReloadError::Functions(error.to_string()))?;
+            }
         }
         Ok(reloaded)
     }

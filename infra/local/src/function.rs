@@ -209,6 +209,15 @@ impl Function {
         }
     }
 
+    /// Zero for a remote function.
+    #[must_use]
+    pub fn process_counts(&self) -> Processes {
+        match &self.0 {
+            Backend::Processes(pool) => pool.process_counts(),
+            Backend::Remote(_) => Processes::default(),
+        }
+    }
+
     /// Kills every process and waits until none is left. Every invocation, running, waiting or
     /// later, ends with [`FunctionError::Stopped`]. Does nothing for a remote function.
     pub async fn stop(&self) {
@@ -225,4 +234,13 @@ pub struct Usage {
     /// The duration of invocations and starts, each rounded up to a millisecond
     /// (<https://aws.amazon.com/lambda/pricing/>).
     pub billed: Duration,
+}
+
+/// The processes of a function as they are now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Processes {
+    pub busy: usize,
+    pub idle: usize,
+    /// Since the start of the bundle.
+    pub started: usize,
 }

@@ -7,6 +7,7 @@
 mod authorizer;
 mod cors;
 mod event;
+mod owners;
 mod response;
 mod route;
 
@@ -26,6 +27,7 @@ use shared::http::HttpFunction;
 use tokio::net::TcpListener;
 
 pub use crate::gateway::cors::CORS;
+pub use crate::gateway::owners::Owners;
 pub use crate::gateway::route::{GatewayRoute, MatchedRoute, find_route, gateway_routes};
 
 use crate::function::{Function, FunctionError};
@@ -47,6 +49,8 @@ pub struct Gateway {
     /// Whether a request without `Authorization` is refused; otherwise its owner is `anonymous`.
     pub require_token: bool,
     pub allowed: Allowed,
+    /// Remembers who calls.
+    pub owners: Arc<Owners>,
     pub clock: Arc<dyn Clock>,
     /// [`INTEGRATION_TIMEOUT`] except in tests.
     pub integration_timeout: Duration,
@@ -119,7 +123,9 @@ impl Serving {
             None
         } else {
             let owner = owner(&request.headers, self.gateway.require_token);
-            Some(owner.ok_or(Refusal::Unauthorized)?)
+            let owner = owner.ok_or(Refusal::Unauthorized)?;
+            self.gateway.owners.record(&owner);
+            Some(owner)
         };
         if body.size_hint().lower() > BODY_MAX_BYTES as u64 {
             return Err(Refusal::TooLarge);

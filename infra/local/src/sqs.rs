@@ -29,6 +29,7 @@ mod tenant;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -109,6 +110,15 @@ impl Sqs {
     pub fn next_message_at(&self, queue: &str) -> Option<Timestamp> {
         let (mut broker, now) = self.broker();
         broker.queue(queue, now).ok()?.first_available_at()
+    }
+
+    /// The age of the queue's oldest message, in any state; `None` for an empty or unknown queue.
+    /// SQS has it as a metric in CloudWatch.
+    #[must_use]
+    pub fn oldest_age(&self, queue: &str) -> Option<Duration> {
+        let (mut broker, now) = self.broker();
+        let oldest = broker.queue(queue, now).ok()?.oldest_sent_at()?;
+        Some(now.since(oldest))
     }
 
     /// The queues and the current time. The clock is read under the lock, so that changes happen in

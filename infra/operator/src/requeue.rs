@@ -5,6 +5,8 @@
 //! A message only makes a function inspect an operation, so an unnecessary one changes nothing:
 //!
 //! - While a worker holds the operation, the message is returned until the lease ends.
+//! - While an operation waits, for its start or to continue, the message is sent on until the wait
+//!   ends.
 //! - For a callback that is not due, the message is acknowledged.
 //! - For an operation that is gone, the message is a phantom, dropped after 15 minutes.
 //! - A receiver that keeps failing may get one more request at a time for each additional
@@ -19,7 +21,7 @@ use std::time::Duration;
 
 use shared::clock::Clock;
 use shared::domain::id::OperationId;
-use shared::domain::limits::CALLBACK_FALLBACK_DELAY_SECS;
+use shared::domain::limits::{CALLBACK_FALLBACK_DELAY_SECS, QUEUE_DELAY_SECS_MAX};
 use shared::domain::operation::{Availability, Operation};
 use shared::domain::time::Timestamp;
 use shared::queue::{BATCH_MAX, Delayed, Dispatch, Message, Queue, QueueError, WakeUp};
@@ -202,7 +204,11 @@ impl Run<'_> {
             match need {
                 Need::Dispatch { delay_secs } => {
                     self.requeued.live += 1;
-                    let message = Dispatch::of(operation);
+                    let message = Dispatch {
+                        // It arrives before the wait ends, when a claim would be refused.
+                        read_first: delay_secs > QUEUE_DELAY_SECS_MAX,
+                        ..Dispatch::of(operation)
+                    };
                     dispatches.push(Delayed {
                         message,
                         delay_secs,

@@ -2,7 +2,8 @@
 //!
 //! The operations that need an operator are seldom ordinary ones, so this shows as much as there
 //! is of an operation that has expired, was erased or cannot be read. It never shows a callback's
-//! query, which may contain a secret, and shows arguments, metadata and result only on request.
+//! query, which may contain a secret, and shows arguments, metadata, saved state and result only on
+//! request.
 
 use std::collections::BTreeMap;
 
@@ -61,9 +62,12 @@ struct InternalView<'a> {
     claim_id: Option<&'a str>,
     /// What a worker could do with the operation now.
     availability: &'static str,
+    /// No worker may claim the operation before.
     #[serde(skip_serializing_if = "Option::is_none")]
     lease_until: Option<String>,
     attempts_max: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    saved_state: Option<SavedStateView>,
     retention_secs: u32,
     /// Whether it was submitted with an idempotency key.
     idempotent: bool,
@@ -77,6 +81,14 @@ struct InternalView<'a> {
     trace_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     span_id: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+struct SavedStateView {
+    /// The attempt that saved it; 0 when a redrive brought it along.
+    attempt: u32,
+    /// The size of its JSON; null when it is lost.
+    bytes: Option<usize>,
 }
 
 #[derive(Debug, Serialize)]
@@ -99,6 +111,7 @@ struct CallbackView {
 struct PayloadsView<'a> {
     arguments: Option<&'a Json>,
     metadata: Option<&'a Json>,
+    state: Option<&'a Json>,
     result: Option<&'a Json>,
 }
 
@@ -146,10 +159,11 @@ impl<'a> View<'a> {
                 view.owner = Some(operation.owner.as_str());
                 view.create_id = Some(operation.create_id.as_str());
                 view.operation = Some(OperationView::summary(operation, now));
-                view.internal = Some(InternalView::new(operation, now));
+                view.internal = Some(InternalView::new(operation, inspected, now));
                 view.payloads = with_payloads.then(|| PayloadsView {
                     arguments: inspected.arguments(operation),
                     metadata: inspected.metadata(operation),
+                    state: inspected.saved_state(operation),
                     result: inspected.result(operation),
                 });
             }
@@ -181,17 +195,16 @@ impl HeadView {
 }
 
 impl<'a> InternalView<'a> {
-    fn new(operation: &'a Operation, now: Timestamp) -> Self {
+    fn new(operation: &'a Operation, inspected: &'a Inspected, now: Timestamp) -> Self {
         let trace = operation.origin.trace.as_ref();
-        let (claim_id, lease_until) = match &operation.state {
-            State::Processing {
-                claim_id,
-                lease_until,
-            } => (Some(claim_id), Some(lease_until)),
-            State::Completed { claim_id, .. } => (Some(claim_id), None),
-            State::Failed { claim_id, .. } => (claim_id.as_ref(), None),
-            State::Pending | State::Cancelled { .. } => (None, None),
+        let claim_id = match &operation.state {
+            State::Processing { claim_id, .. } | State::Completed { claim_id, .. } => {
+                Some(claim_id)
+            }
+            State::Failed { claim_id, .. } => claim_id.as_ref(),
+            State::Pending | State::Cancelled { .. } => None,
         };
+        let saved = operation.saved_state.as_ref();
         Self {
             claim_id: claim_id.map(ClaimId::as_str),
             availability: match operation.availability(now) {
@@ -200,8 +213,12 @@ impl<'a> InternalView<'a> {
                 Availability::Exhausted => "exhausted",
                 Availability::Ended => "ended",
             },
-            lease_until: lease_until.map(ToString::to_string),
+            lease_until: operation.lease_until().map(|until| until.to_string()),
             attempts_max: operation.attempts_max,
+            saved_state: saved.map(|saved| SavedStateView {
+                attempt: saved.attempt,
+                bytes: inspected.saved_state(operation).map(Json::len_bytes),
+            }),
             retention_secs: operation.retention_secs,
             idempotent: operation.request_hash.is_some(),
             last_error: operation.last_error.as_ref().map(LastErrorView::new),

@@ -18,6 +18,21 @@ fn without_a_command_it_lists_all_commands() {
 }
 
 #[test]
+fn each_command_has_its_own_default_rate() {
+    for (command, rate) in [("requeue", 5), ("redrive", 20), ("erase", 20)] {
+        let output = Command::new(env!("CARGO_BIN_EXE_operator"))
+            .args([command, "--help"])
+            .output()
+            .unwrap();
+        let help = String::from_utf8(output.stdout).unwrap();
+        let mut lines = help.lines();
+        let line = lines.find(|line| line.contains("--per-second <N>"));
+        let default = format!("[default: {rate}]");
+        assert!(line.is_some_and(|line| line.ends_with(&default)), "{help}");
+    }
+}
+
+#[test]
 fn a_wrong_argument_or_setting_is_refused_in_one_line_that_names_it() {
     for (arguments, expected) in [
         (
@@ -38,6 +53,10 @@ fn a_wrong_argument_or_setting_is_refused_in_one_line_that_names_it() {
         (
             &["redrive", "--since", "yesterday"],
             "--since <TIME>': a time is a date and time of RFC 3339",
+        ),
+        (
+            &["redrive", "--per-second", "1001"],
+            "--per-second <N>': 1001 is not in 1..=1000",
         ),
         (
             &["redrive", "--from", "end"],
@@ -82,6 +101,18 @@ fn a_wrong_argument_or_setting_is_refused_in_one_line_that_names_it() {
             "error: missing.json cannot be read: ",
         ),
         (&["requeue"], "TABLE_NAME is not set"),
+        (
+            &[
+                "redrive",
+                "--function",
+                "f",
+                "--code",
+                "C",
+                "--since",
+                "2026-11-23T19:00:00Z",
+            ],
+            "TABLE_NAME is not set",
+        ),
         (
             &["show", "op_0123456789abcdef01234567"],
             "TABLE_NAME is not set",

@@ -42,7 +42,8 @@ impl Operations {
             Ok(CancelOutcome::Absent) => Some(ErrorCode::AsyncOperationNotFound),
             Err(error) => Some(code_of(error)),
         };
-        audit("cancel", id, owner, refusal.map(ErrorCode::as_str));
+        let actor = self.actor;
+        audit(actor, "cancel", id, owner, refusal.map(ErrorCode::as_str));
         outcome
     }
 

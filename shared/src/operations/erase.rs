@@ -43,7 +43,8 @@ impl Operations {
             Ok(EraseOutcome::Absent) => Some(ErrorCode::AsyncOperationNotFound),
             Err(error) => Some(error.code()),
         };
-        audit("erase", id, owner, refusal.map(ErrorCode::as_str));
+        let actor = self.actor;
+        audit(actor, "erase", id, owner, refusal.map(ErrorCode::as_str));
         outcome
     }
 }
@@ -63,7 +64,7 @@ pub async fn erase_for_operator(
 ) -> Result<EraseOutcome, StoreError> {
     let outcome = store.erase_including_expired(id, owner, now).await?;
     if outcome == EraseOutcome::Erased {
-        audit("erase", id, owner, None);
+        audit(None, "erase", id, owner, None);
     }
     Ok(outcome)
 }

@@ -54,7 +54,14 @@ impl Operations {
             Ok(outcome) => outcome.refusal(),
             Err(error) => Some(error.code()),
         };
-        audit("redeliver", id, owner, refusal.map(ErrorCode::as_str));
+        let actor = self.actor;
+        audit(
+            actor,
+            "redeliver",
+            id,
+            owner,
+            refusal.map(ErrorCode::as_str),
+        );
         outcome
     }
 

@@ -142,7 +142,8 @@ impl Submissions {
             Ok(outcome) => outcome.refusal(),
             Err(error) => Some(error.code()),
         };
-        audit("redrive", id, owner, refusal.map(ErrorCode::as_str));
+        let actor = self.operations.actor;
+        audit(actor, "redrive", id, owner, refusal.map(ErrorCode::as_str));
         outcome
     }
 

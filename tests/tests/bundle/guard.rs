@@ -29,7 +29,8 @@ impl Local {
     async fn start(name: &str, options: &[&str]) -> Self {
         let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.env"));
         let file = file.display().to_string();
-        let options = [&["--environment", &file], options].concat();
+        // The console has another guard, which its own tests hold.
+        let options = [&["--environment", &file, "--no-console"], options].concat();
         let program = LocalProgram::start(&options, &[]).await;
         let variables = std::fs::read_to_string(&file).unwrap();
         let variables = variables.lines().map(|line| {

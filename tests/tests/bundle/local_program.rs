@@ -60,6 +60,10 @@ impl LocalProgram {
             .unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
         let first = soon("the first line", stdout.next_line()).await.unwrap();
+        if !options.contains(&"--no-console") {
+            let second = soon("the second line", stdout.next_line()).await.unwrap();
+            assert!(second.unwrap().starts_with("console http://127.0.0.1:"));
+        }
         Self {
             url: first.unwrap().strip_prefix("ready ").unwrap().to_owned(),
             stderr: child.stderr.take().unwrap(),
@@ -78,7 +82,7 @@ impl LocalProgram {
     }
 
     /// Ends the program with a signal, so that it ends its functions. Returns its output after the
-    /// first line.
+    /// lines with its URLs.
     pub(crate) async fn stop(mut self) -> String {
         signal(&self.child, "-TERM").await;
         let mut output = String::new();

@@ -10,6 +10,7 @@ use shared::aws::{Aws, http_connector};
 use shared::clock::{Clock as _, SystemClock};
 use shared::config::Environment;
 use shared::domain::callback::{Callback, CallbackEvent};
+use shared::domain::fingerprint::redrive_id;
 use shared::domain::id::{ClaimId, CreateId, OperationId};
 use shared::domain::operation::{Operation, Progress, Trace};
 use shared::random::{Random, SeededRandom};
@@ -110,6 +111,13 @@ impl Local {
             (status.as_str() == expected).then_some(())
         })
         .await;
+    }
+
+    /// The id of the operation's redrive, which may not exist yet.
+    async fn redrive_of(&self, id: &str) -> String {
+        let id = id.parse::<OperationId>().unwrap();
+        let read = self.store.get(&id, SystemClock.now()).await.unwrap();
+        redrive_id(&read.unwrap().create_id).to_string()
     }
 
     /// Claims the operation as a worker that reports progress and then crashes.
@@ -248,6 +256,72 @@ async fn every_command_works_with_a_running_bundle() {
     assert_eq!(shown["record"], "tombstone");
     let shown = local.operator(&["show", &id]).await;
     assert_eq!(shown.status.code(), Some(0));
+    local.stop().await;
+}
+
+#[tokio::test]
+async fn redrive_lists_first_then_redrives_once_with_progress_and_audit() {
+    let local = Local::start("redrive").await;
+    let since = SystemClock.now().to_string();
+    let failing = |code: &str| json!({"function": "demo.fail", "arguments": {"code": code}});
+    let mut failed = Vec::new();
+    for code in ["BROKEN", "BROKEN", "OTHER"] {
+        let id = local.submit(failing(code)).await;
+        local.wait_for_status(&id, "failed").await;
+        failed.push(id);
+    }
+    failed.pop();
+    let redrive = [
+        "redrive",
+        "--function",
+        "demo.fail",
+        "--since",
+        &since,
+        "--code",
+        "BROKEN",
+    ];
+    let run = async |options: &[&str]| local.operator(&[&redrive[..], options].concat()).await;
+    let summary = |selected, redriven, before, refused| {
+        format!(
+            "{selected} selected, {redriven} redriven, {before} redriven before, {refused} \
+             refused, 0 records unreadable"
+        )
+    };
+
+    let dry = run(&["--dry-run"]).await;
+    let mut listed: Vec<_> = stdout(&dry, 0).lines().collect();
+    assert_eq!(listed.pop(), Some(&*summary(2, 0, 0, 0)));
+    listed.sort_unstable();
+    failed.sort();
+    assert_eq!(listed, failed);
+    let progress = String::from_utf8_lossy(&dry.stderr);
+    assert_eq!(progress, "3 items read, 2 selected, 0 redriven\n");
+
+    let refused = run(&["--from", "state"]).await;
+    assert_eq!(stdout(&refused, 2), summary(2, 0, 0, 2));
+    let logged = String::from_utf8_lossy(&refused.stderr);
+    for id in &failed {
+        let reason = format!("not redriven: {id}: it saved no state");
+        assert!(logged.contains(&reason), "{logged}");
+    }
+    // Neither run changed anything.
+    let redriven = run(&["--per-second", "1000"]).await;
+    assert_eq!(stdout(&redriven, 0), summary(2, 2, 0, 0));
+    let logged = String::from_utf8_lossy(&redriven.stderr);
+    assert!(logged.contains("3 items read, 2 selected, 2 redriven"));
+    for id in &failed {
+        let audited =
+            format!(r#"audit="redrive" operation_id={id} owner="local:anonymous" outcome="done""#);
+        assert!(logged.contains(&audited), "{logged}");
+    }
+
+    for id in &failed {
+        let new = local.redrive_of(id).await;
+        local.wait_for_status(&new, "failed").await;
+    }
+    // The new operations have failed as well, before this run begins.
+    let again = run(&[]).await;
+    assert_eq!(stdout(&again, 0), summary(4, 2, 2, 0));
     local.stop().await;
 }
 

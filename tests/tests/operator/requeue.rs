@@ -10,6 +10,7 @@ use shared::clock::Clock as _;
 use shared::domain::callback::CallbackEvent;
 use shared::domain::id::OperationId;
 use shared::domain::limits::{CALLBACK_FALLBACK_DELAY_SECS, QUEUE_DELAY_SECS_MAX};
+use shared::domain::time::Timestamp;
 use shared::queue::{Dispatch, WakeUp};
 use shared::store::table;
 use tests::queues::QueueKind;
@@ -250,6 +251,62 @@ async fn messages_are_delayed_until_a_function_can_act_on_them() {
         let waited = callback.attempts[1].at.since(attempted_at).as_secs();
         let expected: u64 = retry_after.parse().unwrap();
         assert!((expected..=expected + 400).contains(&waited), "{waited}");
+    }
+}
+
+fn starting(after_secs: u32) -> Value {
+    json!({"function": "demo.echo", "start_after_seconds": after_secs})
+}
+
+#[tokio::test]
+async fn operations_that_wait_get_a_message_and_neither_start_nor_continue_early() {
+    let world = World::start().await;
+    let sleeping = |secs: u32| {
+        let arguments = json!({"legs": 2, "wait_seconds": secs});
+        json!({"function": "demo.long", "arguments": arguments, "deadline_seconds": 86_400})
+    };
+    let mut waiting = Vec::new();
+    // One delay of SQS covers the first wait only.
+    for secs in [600, 7200] {
+        for (body, legs) in [(starting(secs), 1), (sleeping(secs), 2)] {
+            waiting.push((submit(&world, body).await, secs, legs));
+        }
+    }
+    world.pump_all().await;
+    let waits_from = world.clock.now();
+    purge(&world).await;
+    assert_eq!(requeue(&world).await.live, 4);
+    assert_eq!(messages(&world).await, 4);
+    while let Some(at) = world.next_message_at(QueueKind::Dispatch) {
+        world.clock.advance(at.since(world.clock.now()));
+        world.pump_all().await;
+    }
+    for (id, secs, legs) in waiting {
+        let shown = world.show(id.as_str()).await;
+        assert_eq!(shown["status"], "completed", "{shown}");
+        let attempts = shown["attempts"].as_array().unwrap();
+        let began = attempts.last().unwrap()["started_at"].as_str().unwrap();
+        let began = began.parse::<Timestamp>().unwrap();
+        let wait_ends_at = waits_from + Duration::from_secs(secs.into());
+        assert!(began >= wait_ends_at, "{shown}");
+        assert!(began <= wait_ends_at + Duration::from_secs(1), "{shown}");
+        assert_eq!(shown["attempt"], legs, "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_arrives_before_the_wait_ends_is_read_first() {
+    let longest = QUEUE_DELAY_SECS_MAX;
+    for (secs, reads_first) in [(longest, false), (longest + 1, true)] {
+        let world = World::start().await;
+        submit(&world, starting(secs)).await;
+        purge(&world).await;
+        requeue(&world).await;
+        world.clock.advance(Duration::from_secs(longest.into()));
+        let dispatch = world.queue(QueueKind::Dispatch);
+        let [message] = dispatch.receive(1).await.try_into().unwrap();
+        let message = Dispatch::parse(message.body().unwrap(), None).unwrap();
+        assert_eq!(message.read_first, reads_first, "{secs}");
     }
 }
 

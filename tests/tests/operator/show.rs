@@ -4,14 +4,17 @@ use operator::show::View;
 use serde_json::{Value, json};
 use shared::clock::Clock as _;
 use shared::domain::id::OperationId;
+use shared::domain::json::Json;
+use shared::domain::operation::{Payload, SavedState};
 use shared::domain::time::Timestamp;
+use shared::store::table::TABLE_KEYS;
 use tests::queues::QueueKind;
 use tests::receiver::Receiver;
 use tests::samples::incompressible;
 use tests::wire::Fault;
 use tests::world::World;
 
-use super::{AttributeValue, claim_and_vanish, get, store, submit, tamper};
+use super::{AttributeValue, claim_and_vanish, created, get, store, submit, tamper};
 
 async fn show_at(world: &World, id: &OperationId, with_payloads: bool, now: Timestamp) -> Value {
     let inspected = store(world).inspect(id).await.unwrap();
@@ -84,6 +87,72 @@ async fn it_shows_what_the_owner_sees_and_what_only_the_record_has() {
     assert!(ended["internal"]["callback"]["next_attempt_at"].is_string());
     assert!(ended["internal"]["lease_until"].is_null());
     assert!(!ended.to_string().contains("private"));
+}
+
+#[tokio::test]
+async fn start_wake_up_attempts_and_the_size_of_the_saved_state_are_shown() {
+    let world = World::start().await;
+    let later = json!({"function": "demo.echo", "start_after_seconds": 3600});
+    let later = submit(&world, later).await;
+    let shown = show(&world, &later).await;
+    let starts_at = "2027-01-15T09:00:00.000Z";
+    assert_eq!(shown["operation"]["starts_at"], starts_at);
+    assert_eq!(shown["internal"]["availability"], "busy");
+    assert_eq!(shown["internal"]["lease_until"], starts_at);
+    assert!(shown["internal"]["saved_state"].is_null());
+
+    let arguments = json!({"legs": 2, "wait_seconds": 3000});
+    let sleeping = submit(
+        &world,
+        json!({"function": "demo.long", "arguments": arguments}),
+    )
+    .await;
+    world.pump_all().await;
+    let shown = show(&world, &sleeping).await;
+    let (at, resumes_at) = ("2027-01-15T08:00:00.000Z", "2027-01-15T08:50:00.000Z");
+    let continued = json!([
+        {"number": 1, "started_at": at, "ended_at": at, "outcome": "continued"},
+    ]);
+    assert_eq!(shown["operation"]["attempts"], continued);
+    assert_eq!(shown["operation"]["resumes_at"], resumes_at);
+    assert_eq!(shown["internal"]["lease_until"], resumes_at);
+    let state = json!({"legs_done": 1});
+    let bytes = state.to_string().len();
+    let saved = json!({"attempt": 1, "bytes": bytes});
+    assert_eq!(shown["internal"]["saved_state"], saved);
+    assert!(!shown.to_string().contains("legs_done"));
+    let shown = show_at(&world, &sleeping, true, world.clock.now()).await;
+    assert_eq!(shown["state"], state);
+}
+
+#[tokio::test]
+async fn a_saved_state_in_an_item_has_its_size_until_the_item_is_lost() {
+    let world = World::start().await;
+    let state = incompressible(3000);
+    let redrive = created(&world, 1, |operation| {
+        operation.saved_state = Some(SavedState {
+            attempt: 0,
+            value: Payload::Inline(Json::of(&state).unwrap()),
+        });
+    })
+    .await;
+    let shown = show_at(&world, &redrive.id, true, world.clock.now()).await;
+    let saved = |bytes: Option<usize>| json!({"attempt": 0, "bytes": bytes});
+    assert_eq!(shown["internal"]["saved_state"], saved(Some(3002)));
+    assert_eq!(shown["state"], json!(state));
+    let item = shown["payload_items"][0]["key"].as_str().unwrap();
+
+    let table = world.environment.required("TABLE_NAME").unwrap();
+    let [pk, sk] = TABLE_KEYS;
+    let delete = world
+        .dynamodb
+        .delete_item()
+        .table_name(table)
+        .key(pk, AttributeValue::S(redrive.id.to_string()))
+        .key(sk, AttributeValue::S(item.to_owned()));
+    delete.send().await.unwrap();
+    let shown = show(&world, &redrive.id).await;
+    assert_eq!(shown["internal"]["saved_state"], saved(None));
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
-//! The table of limits, written out a second time from the constants.
+//! The limits that pages state, written out a second time from the constants.
 
 use shared::domain::limits;
+use shared::domain::operation::FailureCode;
+use tests::readme::part;
 
 use super::{PROTOCOL, rows};
 
@@ -12,6 +14,31 @@ fn the_limits_are_those_of_the_code() {
         .map(|row| (row[0], row[1].to_owned()))
         .collect();
     assert_eq!(written, expected);
+}
+
+#[test]
+fn the_limits_of_long_work_are_those_of_the_code() {
+    let lines = part("functions/README.md", "long work");
+    let text = lines.split_whitespace().collect::<Vec<_>>().join(" ");
+    for fact in [
+        format!(
+            "any JSON value of at most {}; beyond that the operation fails with `{}`",
+            bytes(limits::STATE_BYTES_MAX),
+            FailureCode::StateTooLarge
+        ),
+        format!(
+            "The operation's deadline, of at most {} days,",
+            limits::DEADLINE_SECS_MAX / 86_400
+        ),
+        format!(
+            "until its {}th attempt, and fails then with `{}`",
+            limits::CLAIMS_MAX,
+            FailureCode::ContinuedTooOften
+        ),
+        format!("the last {} attempts", limits::ATTEMPTS_KEPT_MAX),
+    ] {
+        assert!(text.contains(&fact), "{fact}");
+    }
 }
 
 /// What callers send and get.

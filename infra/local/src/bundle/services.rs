@@ -41,6 +41,7 @@ impl Services {
     ) -> Result<Self, StartError> {
         let settings = Settings {
             port: 0,
+            console_port: None,
             instances: 1,
             http_instances: 1,
             require_token: false,

@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use crate::function::error::ENTRYPOINT_ERROR;
 use crate::function::instance::Instance;
 use crate::function::runtime_api::Invocation;
-use crate::function::{FunctionError, FunctionSettings, Usage};
+use crate::function::{FunctionError, FunctionSettings, Processes, Usage};
 use crate::{ACCOUNT_ID, REGION};
 
 /// How long an invocation waits for an idle process before it starts one beyond `instances_eager`:
@@ -130,6 +130,17 @@ impl Pool {
         Usage {
             invocations: self.0.invocations.load(Ordering::Relaxed),
             billed: Duration::from_millis(self.0.billed_millis.load(Ordering::Relaxed)),
+        }
+    }
+
+    pub(super) fn process_counts(&self) -> Processes {
+        let all = self.0.settings.instances_max;
+        let alive = all - self.0.processes.available_permits();
+        let idle = self.0.lock_free().idle.len();
+        Processes {
+            busy: alive.saturating_sub(idle),
+            idle,
+            started: self.0.started.load(Ordering::Relaxed),
         }
     }
 

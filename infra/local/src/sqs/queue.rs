@@ -305,6 +305,12 @@ impl Queue {
             .min()
     }
 
+    /// Messages are ordered by number, except that a dead letter keeps its time and its number.
+    pub(super) fn oldest_sent_at(&self) -> Option<Timestamp> {
+        let messages = self.messages.values();
+        messages.map(|message| message.sent_at).min()
+    }
+
     /// Deletes the message unless it was received again since. The request succeeds in both cases,
     /// and for a message that was deleted before:
     /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_DeleteMessage.html>

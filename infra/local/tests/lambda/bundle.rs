@@ -15,12 +15,13 @@ use shared::store::table::{BY_OWNER, TABLE_KEYS};
 use tokio::net::TcpListener;
 
 use crate::invoke_api;
-use crate::probe::{self, ProbeListener};
+use crate::probe::{self, HeldProbe, ProbeListener};
 use crate::wait::soon;
 
 fn settings(functions_directory: PathBuf) -> Settings {
     Settings {
         port: 0,
+        console_port: None,
         instances: 1,
         http_instances: 1,
         require_token: false,
@@ -59,6 +60,23 @@ async fn environment(bundle: &Bundle, method: reqwest::Method) -> BTreeMap<Strin
     serde_json::from_slice(&response.bytes().await.unwrap()).unwrap()
 }
 
+/// Sends a message that the function which reads the queue holds until the test ends it.
+async fn hold(
+    listener: &ProbeListener,
+    variables: &BTreeMap<String, String>,
+    queue: &str,
+    function: &str,
+) -> HeldProbe {
+    aws_sdk_sqs::Client::new(&sdk_config(&variables["AWS_ENDPOINT_URL_SQS"]))
+        .send_message()
+        .queue_url(&variables[queue])
+        .message_body(listener.hold(function).to_string())
+        .send()
+        .await
+        .unwrap();
+    listener.accept().await
+}
+
 #[tokio::test]
 async fn a_bundle_starts_wires_and_stops_every_part() {
     let listener = ProbeListener::open().await;
@@ -94,7 +112,6 @@ async fn a_bundle_starts_wires_and_stops_every_part() {
     let index = table.global_secondary_indexes()[0].index_name();
     assert_eq!(index, Some(BY_OWNER));
 
-    let queues = aws_sdk_sqs::Client::new(&sdk_config(&variables["AWS_ENDPOINT_URL_SQS"]));
     let mut all_held = Vec::new();
     for (variable, queue, function) in [
         ("DISPATCH_QUEUE_URL", "ferry-dispatch", "worker"),
@@ -110,15 +127,8 @@ async fn a_bundle_starts_wires_and_stops_every_part() {
             "callback",
         ),
     ] {
-        queues
-            .send_message()
-            .queue_url(&variables[variable])
-            .message_body(listener.hold(function).to_string())
-            .send()
-            .await
-            .unwrap();
         // All are held at once, which shows that the dead letters have an invocation of their own.
-        let held = listener.accept().await;
+        let held = hold(&listener, &variables, variable, function).await;
         assert_eq!(held.name, function);
         assert_eq!(
             held.event["Records"][0]["eventSourceARN"],
@@ -162,14 +172,7 @@ async fn the_workers_timeout_and_what_follows_from_it_are_a_setting() {
         assert_eq!(visibility, visibility_secs, "{variable}");
     }
     let sent_ms = SystemClock.now().as_millis();
-    queues
-        .send_message()
-        .queue_url(&variables["DISPATCH_QUEUE_URL"])
-        .message_body(listener.hold("worker").to_string())
-        .send()
-        .await
-        .unwrap();
-    let held = listener.accept().await;
+    let held = hold(&listener, &variables, "DISPATCH_QUEUE_URL", "worker").await;
     let bounds = sent_ms..=SystemClock.now().as_millis();
     let began_ms = i64::try_from(held.deadline_ms).unwrap() - 60_000;
     assert!(bounds.contains(&began_ms), "{bounds:?} {began_ms}");
@@ -320,15 +323,7 @@ async fn dropping_a_bundle_kills_its_processes() {
     let listener = ProbeListener::open().await;
     let bundle = Bundle::start(settings(functions("dropped"))).await.unwrap();
     let variables = environment(&bundle, reqwest::Method::PUT).await;
-    let queues = aws_sdk_sqs::Client::new(&sdk_config(&variables["AWS_ENDPOINT_URL_SQS"]));
-    queues
-        .send_message()
-        .queue_url(&variables["DISPATCH_QUEUE_URL"])
-        .message_body(listener.hold("worker").to_string())
-        .send()
-        .await
-        .unwrap();
-    let held = listener.accept().await;
+    let held = hold(&listener, &variables, "DISPATCH_QUEUE_URL", "worker").await;
     drop(bundle);
     held.ended().await;
 }

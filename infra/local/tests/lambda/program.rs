@@ -101,6 +101,7 @@ async fn the_targets_of_the_functions_file_are_listed_at_the_start_and_after_a_c
     let mut errors = BufReader::new(child.stderr.take().unwrap()).lines();
     let mut line = async || soon("a line", output.next_line()).await.unwrap().unwrap();
     assert!(line().await.starts_with("ready "));
+    assert!(line().await.starts_with("console "));
     let target = "target image.resize 1.2.0: python3 -m awslambdaric app.handler (../resize)";
     assert_eq!(line().await, target);
 

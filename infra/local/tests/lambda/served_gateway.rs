@@ -40,6 +40,7 @@ pub(crate) async fn serve_allowing(
         }))
     };
     let gateway = Gateway {
+        owners: Arc::default(),
         submit: function("submit"),
         status: function("status"),
         require_token: false,

@@ -76,6 +76,7 @@ async fn start(
     environment: &Environment,
 ) -> Result<Bundle, Box<dyn std::error::Error>> {
     let settings = Settings {
+        console_port: None,
         port: 0,
         instances: 2,
         http_instances: HTTP_INSTANCES_MAX,

@@ -19,6 +19,9 @@ use shared::config::Environment;
 use shared::telemetry::chain;
 use shared::terminal::{VisibleLines, visible, visible_lines};
 use tracing::Level;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::demo::DemoArguments;
 use crate::run::{RunArguments, RunError};
@@ -170,13 +173,18 @@ const fn allow_many_processes() {}
 /// An error is printed as one line.
 type CommandResult = Result<(), Box<dyn Error>>;
 
+/// Logs warnings, errors, and the audit of what the console does.
 fn start_logging() {
-    tracing_subscriber::fmt()
-        .with_max_level(Level::WARN)
+    let logs = tracing_subscriber::fmt()
+        .with_max_level(Level::INFO)
         // As in the functions' logs: a module's path says nothing to a user.
         .with_target(false)
         // `VisibleLines` would escape colours.
         .with_ansi(false)
         .with_writer(|| VisibleLines(io::stderr()))
-        .init();
+        .finish();
+    let levels = Targets::new()
+        .with_default(Level::WARN)
+        .with_target("shared::telemetry", Level::INFO);
+    logs.with(levels).init();
 }

@@ -24,6 +24,14 @@ pub(crate) struct ServeArguments {
     #[arg(long, default_value_t = 3000)]
     port: u16,
 
+    /// The console's port; 0 picks a free one, as does an API's port of 0.
+    #[arg(long, value_name = "PORT", default_value_t = 7070)]
+    console_port: u16,
+
+    /// Serve no console.
+    #[arg(long)]
+    no_console: bool,
+
     /// The most processes of worker and of callback, hence the most operations that run at once.
     /// Submit and status have one more process for each caller that waits, up to 100.
     #[arg(
@@ -93,6 +101,9 @@ pub(crate) async fn serve(arguments: ServeArguments, environment: &Environment) 
     };
     if let Some(Ok(())) = ready {
         println!("ready {}", bundle.url());
+        if let Some(url) = bundle.console_url() {
+            println!("console {url}");
+        }
         print_targets(bundle.targets());
         loop {
             tokio::select! {
@@ -133,6 +144,10 @@ async fn start(
     };
     let settings = Settings {
         port: arguments.port,
+        console_port: (!arguments.no_console).then_some(match arguments.port {
+            0 => 0,
+            _ => arguments.console_port,
+        }),
         instances: usize::from(arguments.instances),
         http_instances: HTTP_INSTANCES_MAX,
         require_token: arguments.require_token,

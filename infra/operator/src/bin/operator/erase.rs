@@ -12,13 +12,15 @@ use shared::store::Store;
 use shared::telemetry::chain;
 use shared::terminal::visible;
 
+use crate::rate::Rate;
 use crate::{CommandResult, Services};
 
 /// An operation takes a few requests, and the operations' keys spread them over the table's
 /// partitions.
-const PER_SECOND_DEFAULT: u16 = 20;
+const PER_SECOND_DEFAULT: &str = "20";
 
 #[derive(Debug, Args)]
+#[command(mut_arg("per_second", |arg| arg.default_value(PER_SECOND_DEFAULT)))]
 pub(crate) struct EraseArguments {
     /// The owner with its kind: `jwt:SUBJECT`, `iam:ACCOUNT:UNIQUE_ID`, `cognito:IDENTITY_ID`,
     /// `lambda:NAME` or `local:NAME`.
@@ -37,14 +39,8 @@ pub(crate) struct EraseArguments {
     #[arg(long)]
     yes: bool,
 
-    /// Maximum operations a second.
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = PER_SECOND_DEFAULT,
-        value_parser = clap::value_parser!(u16).range(1..=1000)
-    )]
-    per_second: u16,
+    #[command(flatten)]
+    rate: Rate,
 }
 
 /// Prints the result to standard output, and all else, including the audit, to standard error.
@@ -56,7 +52,7 @@ pub(crate) async fn erase(arguments: EraseArguments, services: &Services) -> Com
         cancel: cancel.transpose()?,
         owner: arguments.owner,
         clock: Arc::new(SystemClock),
-        per_second: arguments.per_second,
+        per_second: arguments.rate.per_second,
     };
     if arguments.dry_run {
         return inspect(&erase).await;

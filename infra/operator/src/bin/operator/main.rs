@@ -5,6 +5,7 @@
 
 mod check;
 mod erase;
+mod rate;
 mod redrive;
 mod requeue;
 mod show;

@@ -12,12 +12,14 @@ use shared::random::SystemRandom;
 use shared::telemetry::chain;
 use shared::terminal::visible;
 
+use crate::rate::Rate;
 use crate::{CommandResult, Services};
 
 /// A redrive is a submit, and the worker needs time for each.
-const PER_SECOND_DEFAULT: u16 = 20;
+const PER_SECOND_DEFAULT: &str = "20";
 
 #[derive(Debug, Args)]
+#[command(mut_arg("per_second", |arg| arg.default_value(PER_SECOND_DEFAULT)))]
 pub(crate) struct RedriveArguments {
     /// The function of the operations.
     #[arg(long)]
@@ -43,14 +45,8 @@ pub(crate) struct RedriveArguments {
     #[arg(long)]
     dry_run: bool,
 
-    /// Maximum redrives a second.
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = PER_SECOND_DEFAULT,
-        value_parser = clap::value_parser!(u16).range(1..=1000)
-    )]
-    per_second: u16,
+    #[command(flatten)]
+    rate: Rate,
 }
 
 /// Prints the result to standard output, and all else, including the audit, to standard error.
@@ -70,7 +66,7 @@ pub(crate) async fn redrive(arguments: RedriveArguments, services: &Services) ->
             from: arguments.from,
             ..RedriveRequest::default()
         },
-        per_second: arguments.per_second,
+        per_second: arguments.rate.per_second,
         dry_run,
     };
     let mut report = |progress: Progress<'_>| match progress {

@@ -7,28 +7,23 @@ use shared::clock::SystemClock;
 use shared::telemetry::chain;
 use shared::terminal::visible;
 
+use crate::rate::Rate;
 use crate::{CommandResult, Services};
 
 /// A request reads at most 1 MB, which is 256 read units, so this uses less than half of the 3,000
 /// units a second of one partition (Amazon DynamoDB Developer Guide, "Best practices for designing
 /// and using partition keys effectively").
-const PER_SECOND_DEFAULT: u16 = 5;
+const PER_SECOND_DEFAULT: &str = "5";
 
 #[derive(Debug, Args)]
+#[command(mut_arg("per_second", |arg| arg.default_value(PER_SECOND_DEFAULT)))]
 pub(crate) struct RequeueArguments {
     /// Print what would be sent, and send nothing.
     #[arg(long)]
     dry_run: bool,
 
-    /// Maximum requests a second, to table and queues together. Each reads up to 500 items, or
-    /// sends up to 10 messages.
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = PER_SECOND_DEFAULT,
-        value_parser = clap::value_parser!(u16).range(1..=1000)
-    )]
-    per_second: u16,
+    #[command(flatten)]
+    rate: Rate,
 }
 
 /// Prints the result to standard output, and all else to standard error.
@@ -39,7 +34,7 @@ pub(crate) async fn requeue(arguments: &RequeueArguments, services: &Services) -
         dispatch: services.queue("DISPATCH_QUEUE_URL")?,
         callbacks: services.queue("CALLBACK_QUEUE_URL")?,
         clock: Arc::new(SystemClock),
-        per_second: arguments.per_second,
+        per_second: arguments.rate.per_second,
         dry_run,
     };
     let mut report = |progress: Progress<'_>| match progress {

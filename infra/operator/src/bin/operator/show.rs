@@ -14,7 +14,7 @@ pub(crate) struct ShowArguments {
     #[arg(value_parser = operation_id)]
     operation: OperationId,
 
-    /// Show arguments, metadata and result as well. They are the owner's data.
+    /// Show arguments, metadata, saved state and result as well. They are the owner's data.
     #[arg(long)]
     payloads: bool,
 }

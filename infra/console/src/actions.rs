@@ -1,0 +1,235 @@
+//! What a person does to one operation, as its owner could.
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use shared::domain::operation::Operation;
+use shared::domain::precondition::{Preconditions, Version, Versions};
+use shared::domain::transition::Status;
+use shared::operations::{
+    CancelOutcome, EraseOutcome, RedeliverOutcome, RedriveFrom, RedriveOutcome, RedriveRequest,
+    RepeatedCancel,
+};
+use shared::queue::{Dispatch, WakeUp};
+
+use crate::refusal::Refusal;
+use crate::{Console, json};
+
+/// How often an action is tried while the work reports progress.
+const TRIES_MAX: u32 = 5;
+
+/// What an action is asked with.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Request {
+    /// What the page showed, so that what has changed since is not acted on.
+    #[serde(default)]
+    shown: Option<Shown>,
+    /// Of a redrive.
+    #[serde(default)]
+    from: Option<String>,
+}
+
+/// A version without its progress, which changes every second while the work runs.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Shown {
+    created_at: String,
+    lock_version: u64,
+}
+
+/// What it did.
+#[derive(Serialize)]
+struct Done {
+    /// A sentence for the person.
+    done: String,
+    /// The operation to show next, if it is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+}
+
+/// `POST /api/operation/{id}/{action}`.
+pub(crate) async fn act(
+    State(console): State<Console>,
+    Path((id, action)): Path<(String, String)>,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    let request: Request = serde_json::from_slice(&body)
+        .map_err(|_| Refusal::invalid("the body must be an object with shown and from"))?;
+    for _ in 1..TRIES_MAX {
+        match console.act_once(&id, &action, &request).await {
+            // Its progress changed between read and write. If it is more, the next read says so.
+            Err(refusal) if refusal.is_change() => {}
+            outcome => return outcome.map(|done| json(&done)),
+        }
+    }
+    let done = console.act_once(&id, &action, &request).await?;
+    Ok(json(&done))
+}
+
+impl Done {
+    fn saying(done: impl Into<String>) -> Self {
+        let (done, id) = (done.into(), None);
+        Self { done, id }
+    }
+}
+
+fn changed() -> Refusal {
+    let sentence = "it keeps changing; try again";
+    Refusal::new(StatusCode::PRECONDITION_FAILED, sentence)
+}
+
+fn conflict(sentence: impl Into<String>) -> Refusal {
+    Refusal::new(StatusCode::CONFLICT, sentence)
+}
+
+impl Console {
+    async fn act_once(&self, id: &str, action: &str, request: &Request) -> Result<Done, Refusal> {
+        let operation = self.operation(id).await?;
+        if let Some(Shown {
+            created_at,
+            lock_version,
+        }) = &request.shown
+            && (operation.created_at.to_string(), operation.lock_version)
+                != (created_at.clone(), *lock_version)
+        {
+            let sentence = format!(
+                "it is {} now, and changed since the page showed it",
+                operation.status()
+            );
+            return Err(conflict(sentence));
+        }
+        let preconditions = Preconditions {
+            if_match: Some(Versions::Listed(vec![Version::of(&operation)])),
+            if_none_match: None,
+        };
+        match action {
+            "cancel" => self.cancel(&operation, &preconditions).await,
+            "redeliver" => self.redeliver(&operation, &preconditions).await,
+            "erase" => self.erase(&operation, &preconditions).await,
+            "redrive" => {
+                let from = request.from.as_deref().map(str::parse).transpose();
+                let from = from.map_err(|_| Refusal::invalid("from must be state or start"))?;
+                self.redrive(&operation, &preconditions, from).await
+            }
+            "wake" => self.wake(&operation).await,
+            _ => Err(Refusal::new(
+                StatusCode::NOT_FOUND,
+                "there is no such action",
+            )),
+        }
+    }
+
+    async fn cancel(
+        &self,
+        operation: &Operation,
+        preconditions: &Preconditions,
+    ) -> Result<Done, Refusal> {
+        let (id, owner) = (&operation.id, &operation.owner);
+        let repeated = RepeatedCancel::Succeeds;
+        let outcome = self.0.operations.cancel(id, owner, preconditions, repeated);
+        match outcome.await? {
+            CancelOutcome::Cancelled { .. } => Ok(Done::saying("cancelled")),
+            CancelOutcome::Ended(ended) => Err(conflict(format!("it is {}", ended.status()))),
+            CancelOutcome::PreconditionFailed => Err(changed()),
+            CancelOutcome::Absent => Err(Refusal::no_such_operation()),
+        }
+    }
+
+    async fn redeliver(
+        &self,
+        operation: &Operation,
+        preconditions: &Preconditions,
+    ) -> Result<Done, Refusal> {
+        let (id, owner) = (&operation.id, &operation.owner);
+        match self
+            .0
+            .operations
+            .redeliver(id, owner, preconditions)
+            .await?
+        {
+            RedeliverOutcome::Requested(_) => {
+                Ok(Done::saying("another round of the callback begins"))
+            }
+            RedeliverOutcome::NoCallback => Err(conflict("it has no callback")),
+            RedeliverOutcome::RoundNotOver(status) => {
+                Err(conflict(format!("its callback is {}", status.as_str())))
+            }
+            RedeliverOutcome::PreconditionFailed => Err(changed()),
+            RedeliverOutcome::Absent => Err(Refusal::no_such_operation()),
+        }
+    }
+
+    async fn erase(
+        &self,
+        operation: &Operation,
+        preconditions: &Preconditions,
+    ) -> Result<Done, Refusal> {
+        let (id, owner) = (&operation.id, &operation.owner);
+        match self.0.operations.erase(id, owner, preconditions).await? {
+            EraseOutcome::Erased => Ok(Done::saying("erased")),
+            EraseOutcome::Live => Err(conflict("it has not ended")),
+            EraseOutcome::PreconditionFailed => Err(changed()),
+            EraseOutcome::Absent => Err(Refusal::no_such_operation()),
+        }
+    }
+
+    async fn redrive(
+        &self,
+        operation: &Operation,
+        preconditions: &Preconditions,
+        from: Option<RedriveFrom>,
+    ) -> Result<Done, Refusal> {
+        let (id, owner) = (&operation.id, &operation.owner);
+        let request = RedriveRequest {
+            from,
+            ..RedriveRequest::default()
+        };
+        let submissions = self.submissions();
+        let outcome = submissions.redrive(id, owner, preconditions, &request);
+        let (done, redrive) = match outcome.await? {
+            RedriveOutcome::New(redrive) => ("redriven", redrive),
+            RedriveOutcome::Replayed(redrive) | RedriveOutcome::Conflict(redrive) => {
+                ("it was redriven before", redrive)
+            }
+            RedriveOutcome::NotFailed(status) => return Err(conflict(format!("it is {status}"))),
+            RedriveOutcome::TooLate => {
+                return Err(conflict(
+                    "it is kept for its callback only, and too old to redrive",
+                ));
+            }
+            RedriveOutcome::NoState => return Err(conflict("it saved no state")),
+            RedriveOutcome::Missing(payload) => {
+                return Err(conflict(format!("its {payload} cannot be read any more")));
+            }
+            RedriveOutcome::Refused(error) => {
+                let code = error.code().as_str();
+                return Err(conflict(format!("a submit would get {code} now")));
+            }
+            RedriveOutcome::PreconditionFailed | RedriveOutcome::Unavailable => {
+                return Err(changed());
+            }
+            RedriveOutcome::Absent => return Err(Refusal::no_such_operation()),
+        };
+        Ok(Done {
+            done: done.to_owned(),
+            id: Some(redrive.id.to_string()),
+        })
+    }
+
+    /// Sends the message that the operation needs, in case it is lost. An unnecessary one changes
+    /// nothing.
+    async fn wake(&self, operation: &Operation) -> Result<Done, Refusal> {
+        let has_ended = !matches!(operation.status(), Status::Pending | Status::Processing);
+        if !has_ended {
+            self.0.dispatch.send(&Dispatch::of(operation), 0).await?;
+        } else if operation.callback_is_due() {
+            self.0.callbacks.send(&WakeUp::of(operation), 0).await?;
+        } else {
+            return Err(conflict("it has ended, and no callback is due"));
+        }
+        Ok(Done::saying("message sent"))
+    }
+}

@@ -1,0 +1,82 @@
+//! The page: three files, compiled in.
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+
+/// The paths of the pages, which are one file: its script shows the page of the path.
+const PAGES: [&str; 6] = [
+    "/",
+    "/operation/{id}",
+    "/functions",
+    "/function/{name}",
+    "/queues",
+    "/find",
+];
+const HTML: File = File {
+    media_type: "text/html; charset=utf-8",
+    bytes: include_bytes!("page/index.html"),
+};
+const STYLE: File = File {
+    media_type: "text/css; charset=utf-8",
+    bytes: include_bytes!("page/console.css"),
+};
+const SCRIPT: File = File {
+    media_type: "text/javascript; charset=utf-8",
+    bytes: include_bytes!("page/console.js"),
+};
+
+#[derive(Clone, Copy)]
+struct File {
+    media_type: &'static str,
+    bytes: &'static [u8],
+}
+
+pub(crate) fn router() -> Router {
+    let file = |file: File| get(move |headers: HeaderMap| async move { file.response(&headers) });
+    PAGES
+        .into_iter()
+        .fold(Router::new(), |router, page| router.route(page, file(HTML)))
+        .route("/console.css", file(STYLE))
+        .route("/console.js", file(SCRIPT))
+        // The script says that there is no such page.
+        .fallback(|| async {
+            (
+                StatusCode::NOT_FOUND,
+                [(CONTENT_TYPE, HTML.media_type)],
+                HTML.bytes,
+            )
+        })
+}
+
+/// Whether a request is for one of the files: the same for everyone, without any data.
+pub(crate) fn is_page(request: &Request) -> bool {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    is_read && !request.uri().path().starts_with("/api/")
+}
+
+impl File {
+    fn response(self, headers: &HeaderMap) -> Response {
+        let etag = etag(self.bytes);
+        // Revalidated at each use: the next release has other files under the same names.
+        let cached = [(CACHE_CONTROL, "no-cache".to_owned()), (ETAG, etag.clone())];
+        let known = headers.get(IF_NONE_MATCH);
+        if known.is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
+            return (StatusCode::NOT_MODIFIED, cached).into_response();
+        }
+        let media_type = [(CONTENT_TYPE, self.media_type)];
+        (cached, media_type, self.bytes).into_response()
+    }
+}
+
+/// The tag of a body, with its quotes.
+pub(crate) fn etag(body: &[u8]) -> String {
+    let digest = Sha256::digest(body);
+    format!("\"{}\"", URL_SAFE_NO_PAD.encode(&digest[..15]))
+}

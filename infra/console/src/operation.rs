@@ -1,0 +1,87 @@
+//! One operation.
+
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde::Serialize;
+use shared::domain::id::OperationId;
+use shared::domain::json::Json;
+use shared::domain::operation::{Availability, Operation, State as OperationState};
+
+use crate::list::Row;
+use crate::refusal::Refusal;
+use crate::{Console, json, polled};
+
+/// What a worker finds, and what the store has.
+#[derive(Serialize)]
+struct Body<'a> {
+    #[serde(flatten)]
+    row: Row<'a>,
+    /// What a worker could do with the operation now.
+    availability: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lease_until: Option<String>,
+    webhook_id: Option<String>,
+    has_state: bool,
+}
+
+/// `GET /api/operation/{id}`: its head, one read unit.
+pub(crate) async fn read(
+    State(console): State<Console>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let operation = console.operation(&id).await?;
+    let now = console.0.clock.now();
+    let lease_until = match &operation.state {
+        OperationState::Processing { lease_until, .. } => Some(lease_until.to_string()),
+        _ => None,
+    };
+    let body = Body {
+        availability: match operation.availability(now) {
+            Availability::Busy { .. } => "busy",
+            Availability::Claimable => "claimable",
+            Availability::Exhausted => "exhausted",
+            Availability::Ended => "ended",
+        },
+        lease_until,
+        webhook_id: operation.callback.is_some().then(|| operation.webhook_id()),
+        has_state: operation.saved_state.is_some(),
+        row: Row::new(&operation, now),
+    };
+    Ok(polled(&headers, &body))
+}
+
+/// `GET /api/operation/{id}/stored`: its arguments, metadata and result, a read for each that is
+/// not in its head.
+pub(crate) async fn stored(
+    State(console): State<Console>,
+    Path(id): Path<String>,
+) -> Result<Response, Refusal> {
+    /// As texts, since the page's JSON would change numbers.
+    #[derive(Serialize)]
+    struct Body<'a> {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        arguments: Option<&'a str>,
+        metadata: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        result: Option<&'a str>,
+    }
+    let operation = console.operation(&id).await?;
+    let payloads = console.0.operations.payloads_with_arguments(&operation);
+    let payloads = payloads.await?.ok_or_else(Refusal::no_such_operation)?;
+    Ok(json(&Body {
+        arguments: payloads.arguments.as_ref().map(Json::as_str),
+        metadata: payloads.metadata.as_str(),
+        result: payloads.result.as_ref().map(Json::as_str),
+    }))
+}
+
+impl Console {
+    /// An operation of any owner. A malformed id is that of no operation.
+    pub(crate) async fn operation(&self, id: &str) -> Result<Operation, Refusal> {
+        let id: OperationId = id.parse().map_err(|_| Refusal::no_such_operation())?;
+        let operation = self.0.store.get(&id, self.0.clock.now()).await?;
+        operation.ok_or_else(Refusal::no_such_operation)
+    }
+}

@@ -1,0 +1,87 @@
+//! Functions and submits, through the API: the page submits as any caller does.
+
+use axum::body::Bytes;
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use shared::domain::operation::Owner;
+
+use crate::list::owner_of;
+use crate::refusal::Refusal;
+use crate::{Api, Console};
+
+/// The owner of requests that show the same to every owner.
+const ANYONE: &str = "console";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Submit<'a> {
+    owner: String,
+    #[serde(default)]
+    idempotency_key: Option<String>,
+    /// The body of the API's submit, exactly as it is sent.
+    #[serde(borrow)]
+    body: &'a RawValue,
+}
+
+/// `GET /api/functions`, as the API has it.
+pub(crate) async fn functions(
+    State(console): State<Console>,
+    RawQuery(_): RawQuery,
+) -> Result<Response, Refusal> {
+    let api = console.api()?;
+    let owner = owner_of(ANYONE)?;
+    let request = api.client.get(format!("{}/functions", api.url));
+    send(&api, &owner, request).await
+}
+
+/// `POST /api/submit`, answered as the API answers.
+pub(crate) async fn submit(
+    State(console): State<Console>,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    let submit: Submit<'_> = serde_json::from_slice(&body)
+        .map_err(|_| Refusal::invalid("the body must be an object with owner and body"))?;
+    let api = console.api()?;
+    let owner = owner_of(&submit.owner)?;
+    let mut request = api
+        .client
+        .post(format!("{}/operations", api.url))
+        .header(CONTENT_TYPE, "application/json")
+        .body(submit.body.get().to_owned());
+    if let Some(key) = submit.idempotency_key {
+        request = request.header("idempotency-key", key);
+    }
+    send(&api, &owner, request).await
+}
+
+impl Console {
+    fn api(&self) -> Result<Api, Refusal> {
+        let sentence = "this console does not submit";
+        let api = self.0.place.api();
+        api.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, sentence))
+    }
+}
+
+async fn send(
+    api: &Api,
+    owner: &Owner,
+    request: reqwest::RequestBuilder,
+) -> Result<Response, Refusal> {
+    let authorization = (api.authorization)(owner)
+        .ok_or_else(|| Refusal::invalid("the API cannot be called as this owner"))?;
+    let response = request.header(AUTHORIZATION, authorization).send().await;
+    let response = response.map_err(|error| Refusal::unexpected(&error))?;
+    let status = response.status();
+    let media_type = response.headers().get(CONTENT_TYPE).cloned();
+    let body = response.bytes().await;
+    let body = body.map_err(|error| Refusal::unexpected(&error))?;
+    let mut answer = (status, body).into_response();
+    if let Some(media_type) = media_type {
+        answer.headers_mut().insert(CONTENT_TYPE, media_type);
+    }
+    Ok(answer)
+}

@@ -103,7 +103,12 @@ impl<'a> Callers<'a> {
             let first_of = accepted.is_empty().then_some(caller);
             let submitted = self.body(&key, first_of);
             let id = self.submit(&key, &submitted).await;
-            let cancels = first_of.is_none() && self.chance.is(CANCELLED);
+            // The second, so that a short run has cancels too.
+            let cancels = match accepted.len() {
+                0 => false,
+                1 => true,
+                _ => self.chance.is(CANCELLED),
+            };
             let must_not_run = cancels && self.cancel(&id).await;
             accepted.push(Accepted {
                 id,

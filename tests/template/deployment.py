@@ -21,7 +21,17 @@ from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 from moto.server import ThreadedMotoServer
 
-from .resources import FUNCTION, FUNCTIONS, LOG_GROUP, QUEUE, QUEUES, ROLE, TABLE, VARIABLES
+from .resources import (
+    FUNCTION,
+    FUNCTIONS,
+    LOG_GROUP,
+    QUEUE,
+    QUEUES,
+    ROLE,
+    TABLE,
+    VARIABLES,
+    each,
+)
 from .stack import CODE_BUCKET, CODE_KEY, Json, Stack
 
 # It would log a line for every request.
@@ -121,11 +131,11 @@ def known_to_moto(template: Json) -> Json:
                     )
                 }
             case dict():
-                return {
-                    key: rewritten(member)
-                    for key, member in value.items()
-                    if key != "DependsOn" or member not in unknown
+                members = {
+                    key: rewritten(member) for key, member in value.items() if key != "DependsOn"
                 }
+                order = [name for name in each(value.get("DependsOn", [])) if name not in unknown]
+                return members | ({"DependsOn": order} if order else {})
             case list():
                 return [rewritten(entry) for entry in value]
         return value

@@ -211,8 +211,11 @@ def _output_default_domain(template: Json) -> None:
     template["Outputs"]["ApiUrl"]["Value"] = {"Fn::GetAtt": ["Api", "ApiEndpoint"]}
 
 
-def _drop_order_of_deployment(template: Json) -> None:
-    del template["Resources"]["SubmitFunction"]["DependsOn"]
+def _drop_order_of_deployment(function: str) -> Callable[[Json], None]:
+    def drop(template: Json) -> None:
+        del template["Resources"][function]["DependsOn"]
+
+    return drop
 
 
 def _add_layer_of_submit(template: Json) -> None:
@@ -851,7 +854,12 @@ FAULTS: list[Fault] = [
     ),
     Fault(
         "submit is deployed first",
-        functions.the_worker_is_deployed_before_submit,
-        _drop_order_of_deployment,
+        functions.readers_are_deployed_before_the_worker_and_the_worker_before_submit,
+        _drop_order_of_deployment("SubmitFunction"),
+    ),
+    Fault(
+        "the worker is deployed before those that read what it writes",
+        functions.readers_are_deployed_before_the_worker_and_the_worker_before_submit,
+        _drop_order_of_deployment("WorkerFunction"),
     ),
 ]

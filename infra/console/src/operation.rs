@@ -21,6 +21,7 @@ struct Body<'a> {
     availability: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     lease_until: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     webhook_id: Option<String>,
     has_state: bool,
 }

@@ -19,7 +19,7 @@ CHECKS: list[Check] = [
     functions.registered_functions_come_from_one_layer,
     functions.a_published_version_serves,
     functions.a_bad_version_is_rolled_back,
-    functions.the_worker_is_deployed_before_submit,
+    functions.readers_are_deployed_before_the_worker_and_the_worker_before_submit,
     functions.private_networks_are_reached_through_the_chosen_vpc,
     functions.each_queue_has_one_reader_with_partial_batch_responses,
     permissions.roles_allow_what_is_listed,

@@ -116,11 +116,18 @@ def a_bad_version_is_rolled_back(stack: Stack) -> Iterator[str]:
             yield f"{function}Function's deployment is not rolled back on alarm"
 
 
-def the_worker_is_deployed_before_submit(stack: Stack) -> Iterator[str]:
-    if "WorkerFunctionAliaslive" not in each(
-        stack["SubmitFunction"].attributes.get("DependsOn", [])
-    ):
+def readers_are_deployed_before_the_worker_and_the_worker_before_submit(
+    stack: Stack,
+) -> Iterator[str]:
+    def follows(function: str, other: str) -> bool:
+        depends_on = each(stack[f"{function}Function"].attributes.get("DependsOn", []))
+        return f"{other}FunctionAliaslive" in depends_on
+
+    if not follows("Submit", "Worker"):
         yield "submit may accept what no worker can run"
+    for reader in ("Status", "Callback"):
+        if not follows("Worker", reader):
+            yield f"the worker may write what {reader.lower()} cannot read"
 
 
 def private_networks_are_reached_through_the_chosen_vpc(stack: Stack) -> Iterator[str]:

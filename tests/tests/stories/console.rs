@@ -1,0 +1,265 @@
+//! The console's requests to AWS: what a poll costs, and what an action calls, in order.
+
+use std::sync::Arc;
+
+use ferry_console::{Api, Console, Place, ProcessesView, QueueView};
+use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
+use shared::aws::Aws;
+use shared::domain::operation::Owner;
+use shared::random::SystemRandom;
+use tests::receiver::Receiver;
+use tests::samples::incompressible;
+use tests::wire::Fault;
+use tests::world::World;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+struct Nowhere(Vec<Owner>);
+
+impl Place for Nowhere {
+    fn name(&self) -> String {
+        "nowhere".to_owned()
+    }
+
+    fn owners(&self) -> Vec<Owner> {
+        self.0.clone()
+    }
+
+    fn queues(&self) -> BoxFuture<'_, Vec<QueueView>> {
+        Box::pin(async { Vec::new() })
+    }
+
+    fn processes(&self) -> Vec<ProcessesView> {
+        Vec::new()
+    }
+
+    fn api(&self) -> Option<Api> {
+        None
+    }
+}
+
+/// A console of a world, on a real listener.
+struct Served {
+    url: String,
+    client: reqwest::Client,
+    _serving: JoinSet<()>,
+}
+
+impl Served {
+    async fn of(world: &World) -> Self {
+        let aws = Aws::new(&world.environment, world.wire.connector()).unwrap();
+        let owners = ["alice", "bob"].map(|name| Owner::new("local", name).unwrap());
+        let console = Console::new(
+            &world.environment,
+            &aws.retrying_at_once(),
+            Arc::new(Nowhere(owners.into())),
+            Arc::new(world.clock.clone()),
+            Arc::new(SystemRandom),
+        )
+        .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let mut serving = JoinSet::new();
+        serving.spawn(async move { console.serve(listener).await.unwrap() });
+        Self {
+            url,
+            client: local::client::http_client(),
+            _serving: serving,
+        }
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> (u16, Value) {
+        let response = request.header("x-ferry-console", "1").send().await.unwrap();
+        let status = response.status().as_u16();
+        let text = response.text().await.unwrap();
+        (status, serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+
+    async fn get(&self, path: &str) -> (u16, Value) {
+        self.send(self.client.get(format!("{}{path}", self.url)))
+            .await
+    }
+
+    async fn act(&self, id: &str, action: &str, body: &Value) -> (u16, Value) {
+        let url = format!("{}/api/operation/{id}/{action}", self.url);
+        self.send(self.client.post(url).body(body.to_string()))
+            .await
+    }
+}
+
+async fn submit(world: &World, body: Value) -> String {
+    let response = world.submit(body).await;
+    response.json["id"].as_str().unwrap().to_owned()
+}
+
+fn charges(world: &World) -> Vec<String> {
+    let charges = world.wire.charges();
+    world.wire.reset();
+    charges.iter().map(ToString::to_string).collect()
+}
+
+/// What the page last showed of an operation.
+fn shown(operation: &Value) -> Value {
+    let (created_at, lock_version) = (&operation["created_at"], &operation["lock_version"]);
+    json!({"shown": {"created_at": created_at, "lock_version": lock_version}})
+}
+
+#[tokio::test]
+async fn a_poll_of_a_list_costs_a_list_and_one_of_an_operation_one_read() {
+    let world = World::start().await;
+    let console = Served::of(&world).await;
+    let id = submit(&world, json!({"function": "demo.echo"})).await;
+    let text = incompressible(2000);
+    let large = json!({"function": "demo.echo", "arguments": {"t": text}});
+    let large = submit(&world, large).await;
+    world.pump_all().await;
+    world.wire.reset();
+
+    let (status, page) = console.get("/api/list?owner=local:alice").await;
+    assert_eq!((status, &page["examined"]), (200, &json!(2)), "{page}");
+    assert_eq!(charges(&world), ["list: 0.5 read", "read listed: 2 read"]);
+    // Bob has none.
+    let (_, page) = console.get("/api/list").await;
+    assert_eq!(page["operations"].as_array().unwrap().len(), 2);
+    let mut both = charges(&world);
+    both.sort();
+    assert_eq!(
+        both,
+        ["list: 0.5 read", "list: 0.5 read", "read listed: 2 read"]
+    );
+
+    let (_, operation) = console.get(&format!("/api/operation/{id}")).await;
+    assert_eq!(operation["owner"], "local:alice");
+    assert_eq!(charges(&world), ["read: 1 read"]);
+    console.get(&format!("/api/operation/{id}/stored")).await;
+    assert_eq!(charges(&world), ["read: 1 read"]);
+    let (_, stored) = console.get(&format!("/api/operation/{large}/stored")).await;
+    assert_eq!(stored["arguments"], stored["result"]);
+    // Arguments and result.
+    let stored = charges(&world);
+    assert_eq!(stored.len(), 3, "{stored:?}");
+    assert!(
+        stored[1..]
+            .iter()
+            .all(|charge| charge.starts_with("read payload"))
+    );
+}
+
+#[tokio::test]
+async fn each_action_calls_what_its_owners_request_would_after_one_read() {
+    let world = World::start().await;
+    let console = Served::of(&world).await;
+    let receiver = Receiver::start().await;
+    let echo = json!({"function": "demo.echo", "callback_url": receiver.url});
+    let pending = submit(&world, echo.clone()).await;
+    let delivered = submit(&world, echo).await;
+    let failed = submit(&world, json!({"function": "demo.fail"})).await;
+    world.wire.reset();
+    let (status, done) = console.act(&pending, "wake", &json!({})).await;
+    assert_eq!((status, &done["done"]), (200, &json!("message sent")));
+    assert_eq!(
+        charges(&world),
+        ["read: 1 read", "dispatch: 1 message request"]
+    );
+    let (status, _) = console.act(&pending, "cancel", &json!({})).await;
+    assert_eq!(status, 200);
+    assert_eq!(
+        charges(&world),
+        [
+            "read: 1 read",
+            "cancel: 1 write",
+            "wake callback: 1 message request"
+        ]
+    );
+    world.pump_all().await;
+    world.wire.reset();
+    let (status, _) = console.act(&delivered, "redeliver", &json!({})).await;
+    assert_eq!(status, 200);
+    assert_eq!(
+        charges(&world),
+        [
+            "read: 1 read",
+            "read: 1 read",
+            "wake callback: 1 message request"
+        ]
+    );
+    let (status, redriven) = console
+        .act(&failed, "redrive", &json!({"from": "start"}))
+        .await;
+    assert_eq!(status, 200, "{redriven}");
+    assert_eq!(charges(&world)[0], "read: 1 read");
+    let (_, again) = console.act(&failed, "redrive", &json!({})).await;
+    assert_eq!(again["id"], redriven["id"]);
+    assert_eq!(again["done"], "it was redriven before");
+    world.wire.reset();
+    let (status, _) = console.act(&failed, "erase", &json!({})).await;
+    assert_eq!(status, 200);
+    assert_eq!(console.act(&failed, "erase", &json!({})).await.0, 404);
+}
+
+#[tokio::test]
+async fn an_action_on_what_has_changed_does_nothing_but_progress_is_no_change() {
+    let world = World::start().await;
+    let console = Served::of(&world).await;
+    let id = submit(&world, json!({"function": "demo.echo"})).await;
+    let before = console.get(&format!("/api/operation/{id}")).await.1;
+    world.pump_all().await;
+    let now = console.get(&format!("/api/operation/{id}")).await.1;
+    world.wire.reset();
+    let (status, refused) = console.act(&id, "erase", &shown(&before)).await;
+    let sentence = "it is completed now, and changed since the page showed it";
+    assert_eq!((status, &refused["error"]), (409, &json!(sentence)));
+    assert_eq!(charges(&world), ["read: 1 read"]);
+    assert_eq!(console.act(&id, "cancel", &shown(&now)).await.0, 409);
+    assert_eq!(console.act(&id, "erase", &shown(&now)).await.0, 200);
+}
+
+#[tokio::test]
+async fn bad_requests_are_refused_with_a_sentence_and_cost_nothing() {
+    let world = World::start().await;
+    let console = Served::of(&world).await;
+    let id = submit(&world, json!({"function": "demo.echo"})).await;
+    world.wire.reset();
+    for (path, status, error) in [
+        ("/api/list?owner=", 400, "owner is not an owner's name"),
+        (
+            "/api/list?limit=101",
+            400,
+            "limit must be a whole number from 1 to 100",
+        ),
+        (
+            "/api/list?cursor=x",
+            400,
+            "cursor is not a cursor of this list",
+        ),
+        (
+            "/api/list?owner=local:alice&cursor=x",
+            400,
+            "cursor is not a cursor of this list",
+        ),
+        (
+            "/api/operation/op_1",
+            404,
+            "there is no such operation; it may have expired or been erased",
+        ),
+        ("/api/functions", 404, "this console does not submit"),
+    ] {
+        let (found, body) = console.get(path).await;
+        assert_eq!((found, &body["error"]), (status, &json!(error)), "{path}");
+    }
+    let wrong = json!({"shown": 1});
+    assert_eq!(console.act(&id, "cancel", &wrong).await.0, 400);
+    assert_eq!(charges(&world), Vec::<String>::new());
+    assert_eq!(console.act(&id, "explode", &json!({})).await.0, 404);
+    assert_eq!(
+        console
+            .act(&id, "redrive", &json!({"from": "middle"}))
+            .await
+            .0,
+        400
+    );
+    world.wire.plan([(0, Fault::AccessDenied)]);
+    let (status, body) = console.get(&format!("/api/operation/{id}")).await;
+    assert_eq!(status, 502, "{body}");
+}

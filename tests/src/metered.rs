@@ -12,7 +12,7 @@ use local::bundle::{Bundle, Services, Settings};
 use local::client::{http_client, sdk_config};
 use local::guard::Allowed;
 use serde_json::Value;
-use shared::clock::SystemClock;
+use shared::clock::{Clock, SystemClock};
 use shared::config::Environment;
 use shared::queue::Queue;
 use shared::store::Store;
@@ -146,7 +146,12 @@ pub struct MeteredServices {
 impl MeteredServices {
     /// Starts an empty store and empty queues.
     pub async fn start() -> Self {
-        let services = Services::start(Arc::new(SystemClock)).await.unwrap();
+        Self::by(Arc::new(SystemClock)).await
+    }
+
+    /// As [`MeteredServices::start`], by this clock. The functions have the system's.
+    pub async fn by(clock: Arc<dyn Clock>) -> Self {
+        let services = Services::start(clock).await.unwrap();
         let found = Environment::from_iter(services.environment.clone());
         let dynamodb = sdk_config(found.required("AWS_ENDPOINT_URL_DYNAMODB").unwrap());
         let sqs = sdk_config(found.required("AWS_ENDPOINT_URL_SQS").unwrap());

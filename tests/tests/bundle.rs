@@ -18,6 +18,8 @@ mod list;
 mod local_program;
 #[cfg(unix)]
 mod logs;
+#[cfg(unix)]
+mod long_work;
 mod program;
 #[cfg(unix)]
 mod program_waits;

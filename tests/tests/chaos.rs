@@ -1,6 +1,7 @@
-//! Chaos on the bundle: operations are submitted, cancelled and called back while the functions'
-//! processes are killed, messages are duplicated, the store throttles, stalls and loses responses,
-//! and the target of registered work fails. No accepted operation may be lost.
+//! Chaos on the bundle: operations are submitted, cancelled and called back, start later, continue
+//! and sleep while the functions' processes are killed, messages are duplicated, the store
+//! throttles, stalls and loses responses, and the target of registered work fails. No accepted
+//! operation may be lost.
 //!
 //! `cargo test` runs it for a few seconds; `CHAOS_SECONDS` sets another duration, and `CHAOS_SEED`
 //! repeats the choices of an earlier run. It prints its figures.
@@ -8,6 +9,7 @@
 mod callers;
 mod duplicates;
 mod kills;
+mod long_work;
 mod store;
 mod target;
 

@@ -40,6 +40,39 @@ const HISTORY_KB: f64 = 4.0;
 /// A KB, in GB.
 const KB: f64 = 1e-6;
 
+/// The work of an operation.
+pub(crate) struct Work {
+    /// The duration of each leg, in milliseconds.
+    pub(crate) leg_ms: f64,
+    /// A target does it, whose function is left out.
+    pub(crate) by_target: bool,
+    pub(crate) legs: u32,
+    /// How many of the legs follow a sleep, and its duration in days.
+    pub(crate) sleeps: u32,
+    pub(crate) sleep_days: f64,
+}
+
+impl Work {
+    /// Work in these legs, which take no time.
+    pub(crate) const fn in_legs(legs: u32) -> Self {
+        Self {
+            leg_ms: 0.0,
+            by_target: false,
+            legs,
+            sleeps: 0,
+            sleep_days: 0.0,
+        }
+    }
+
+    fn of(mix: &Mix) -> Self {
+        Self {
+            leg_ms: number(mix.work_ms()),
+            by_target: mix.target,
+            ..Self::in_legs(1)
+        }
+    }
+}
+
 /// What one operation costs on a service.
 pub(crate) struct Alternative {
     pub(crate) name: &'static str,
@@ -54,27 +87,41 @@ impl Alternative {
 }
 
 pub(crate) fn all(mix: &Mix, prices: &PriceList) -> [Alternative; 4] {
-    let work = Work { mix, prices };
+    let work = Work::of(mix);
+    let service = Service { work, mix, prices };
     [
-        work.step_functions_standard(),
-        work.step_functions_express(),
-        work.lambda_durable_functions(),
-        work.temporal_cloud(),
+        service.step_functions_standard(),
+        service.step_functions_express(),
+        service.lambda_durable_functions(),
+        service.temporal_cloud(),
     ]
 }
 
-struct Work<'a> {
+/// The services on which work may have several legs and sleep between them for days.
+pub(crate) fn of_long_work(work: Work, mix: &Mix, prices: &PriceList) -> [Alternative; 2] {
+    let service = Service { work, mix, prices };
+    [
+        service.step_functions_standard(),
+        service.lambda_durable_functions(),
+    ]
+}
+
+struct Service<'a> {
+    work: Work,
     mix: &'a Mix,
     prices: &'a PriceList,
 }
 
-impl Work<'_> {
-    /// The gateway calls `StartExecution`. One state runs the work, one sends the callback. A poll
-    /// is `DescribeExecution`, which is free. The start and each entered state count as a
-    /// transition; AWS's example also counts the end, which would add one
+impl Service<'_> {
+    /// The gateway calls `StartExecution`. One state runs each leg, one sends the callback, and a
+    /// [`Wait`][wait] is a state. A poll is `DescribeExecution`, which is free. The start and each
+    /// entered state count as a transition; AWS's example also counts the end, which would add one
     /// (<https://aws.amazon.com/step-functions/pricing/>).
+    ///
+    /// [wait]: https://docs.aws.amazon.com/step-functions/latest/dg/state-wait.html
     fn step_functions_standard(&self) -> Alternative {
-        let transitions = 2.0 + self.mix.callbacks;
+        let states = f64::from(self.work.legs + self.work.sleeps);
+        let transitions = 1.0 + states + self.mix.callbacks;
         Alternative {
             name: "Step Functions Standard",
             parts: vec![
@@ -96,7 +143,7 @@ impl Work<'_> {
     /// (<https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html>).
     /// It runs for at most five minutes, and nothing recovers a lost one.
     fn step_functions_express(&self) -> Alternative {
-        let millis = self.work_ms() + self.mix.callbacks * self.callback_ms() + EXPRESS_MS;
+        let millis = self.leg_ms() + self.mix.callbacks * self.callback_ms() + EXPRESS_MS;
         // The duration is billed in steps of 100 ms, the memory in steps of 64 MB.
         let gigabyte_seconds = (millis / 100.0).ceil() * 0.1 * 0.0625;
         let writes = 2.0 * self.item_kb().ceil();
@@ -123,13 +170,22 @@ impl Work<'_> {
         }
     }
 
-    /// A function starts a durable function, whose steps are the work and the callback. Polls read
-    /// the execution. A start and a step count as an operation; the payload and each step's result
-    /// are written and retained (<https://aws.amazon.com/lambda/pricing/>).
+    /// A function starts a durable function, whose steps are the legs and the callback. Polls read
+    /// the execution. A start, a step and a wait count as an operation; the payload and each step's
+    /// result are written, and retained from then on (<https://aws.amazon.com/lambda/pricing/>).
+    /// The calculation assumes that one invocation has time for all steps up to a wait. After a
+    /// wait there is [another one][replay].
+    ///
+    /// [replay]: https://docs.aws.amazon.com/lambda/latest/dg/durable-basic-concepts.html
     fn lambda_durable_functions(&self) -> Alternative {
-        let operations = 2.0 + self.mix.callbacks;
-        let gigabytes = (2.0 * self.payload_kb() + 0.5 * self.mix.callbacks) * KB;
-        let millis = self.function_ms() + self.mix.callbacks * self.callback_ms() + DURABLE_MS;
+        let (legs, sleeps) = (f64::from(self.work.legs), f64::from(self.work.sleeps));
+        let operations = 1.0 + legs + sleeps + self.mix.callbacks;
+        let written_kb = (1.0 + legs) * self.payload_kb() + 0.5 * self.mix.callbacks;
+        let gigabytes = written_kb * KB;
+        let days = DURABLE_DAYS + sleeps * self.work.sleep_days;
+        let millis = self.function_ms()
+            + self.mix.callbacks * self.callback_ms()
+            + DURABLE_MS * (1.0 + sleeps);
         Alternative {
             name: "Lambda durable functions",
             parts: vec![
@@ -141,13 +197,14 @@ impl Work<'_> {
                 (
                     "data",
                     gigabytes * self.prices.of("lambda_durable.data_written_gb")
-                        + gigabytes * DURABLE_DAYS / 30.0
+                        + gigabytes * days / 30.0
                             * self.prices.of("lambda_durable.data_retained_gb_month"),
                 ),
                 (
                     "functions",
                     self.gateway_function()
                         + self.function((millis, WORKER_MB))
+                        + sleeps * self.prices.of("lambda.request")
                         + self.poll_functions(),
                 ),
             ],
@@ -197,10 +254,10 @@ impl Work<'_> {
     }
 
     fn work_function(&self) -> f64 {
-        if self.mix.target {
+        if self.work.by_target {
             return 0.0;
         }
-        self.function((self.work_ms(), WORKER_MB))
+        f64::from(self.work.legs) * self.function((self.leg_ms(), WORKER_MB))
     }
 
     fn callback_function(&self) -> f64 {
@@ -214,13 +271,16 @@ impl Work<'_> {
             + gigabyte_seconds * self.prices.of("lambda.gb_second.arm64")
     }
 
-    fn work_ms(&self) -> f64 {
-        number(self.mix.work_ms()) + FUNCTION_MS
+    fn leg_ms(&self) -> f64 {
+        self.work.leg_ms + FUNCTION_MS
     }
 
     /// The work's part of a function's duration that is not a target's own.
     fn function_ms(&self) -> f64 {
-        if self.mix.target { 0.0 } else { self.work_ms() }
+        if self.work.by_target {
+            return 0.0;
+        }
+        f64::from(self.work.legs) * self.leg_ms()
     }
 
     fn callback_ms(&self) -> f64 {

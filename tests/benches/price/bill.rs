@@ -148,13 +148,25 @@ impl Bill {
         ]
     }
 
-    /// The price of one operation without its logs, in dollars.
+    /// The price of one operation without its logs, in dollars, by service.
+    pub(crate) fn parts(&self, prices: &PriceList) -> [(&'static str, f64); 5] {
+        let items = self.items();
+        let of = |key: &str| {
+            let billed = items.iter().filter(|(item, _)| item.key.starts_with(key));
+            billed.map(|(item, each)| each * prices.of(item.key)).sum()
+        };
+        [
+            ("gateway", of("apigateway.")),
+            ("table", of("dynamodb.")),
+            ("queues", of("sqs.")),
+            ("invocations", of("lambda.request")),
+            ("their time", of("lambda.gb_second.")),
+        ]
+    }
+
+    /// The sum of [`Bill::parts`].
     pub(crate) fn total_without_logs(&self, prices: &PriceList) -> f64 {
-        let items = self.items().into_iter();
-        items
-            .filter(|(item, _)| item.key != LOGS)
-            .map(|(item, each)| each * prices.of(item.key))
-            .sum()
+        self.parts(prices).iter().map(|(_, each)| each).sum()
     }
 }
 

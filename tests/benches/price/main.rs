@@ -1,6 +1,6 @@
 //! What operations cost. The benchmark runs a mix of operations on the local bundle, counts
 //! everything that AWS would bill, multiplies it by the list prices, and compares the sum with the
-//! same work on other services.
+//! same work on other services. It does the same for work in legs, and for a sleep between legs.
 //!
 //! Requests and units come from the requests on the wire, invocations and durations from the
 //! processes, bytes of log from what they wrote. Parameters set what is assumed: how long AWS takes
@@ -14,6 +14,7 @@
 
 mod alternatives;
 mod bill;
+mod long_work;
 mod mix;
 mod price_list;
 
@@ -21,7 +22,9 @@ use clap::Parser;
 use comfy_table::{CellAlignment, Table};
 use tests::benchmark::{build_functions_and, table};
 
+use crate::alternatives::Alternative;
 use crate::bill::Bill;
+use crate::long_work::LongWork;
 use crate::mix::{Load, Mix};
 use crate::price_list::PriceList;
 
@@ -43,11 +46,15 @@ async fn main() {
 
     let calm = mix.run(Load::OneByOne).await;
     let busy = mix.run(Load::Together).await;
+    let long = LongWork::measure(&mix).await;
 
     println!("{mix}\n");
     println!("{}\n", quantities(&calm, &busy));
     println!("{}\n", amounts(&calm, &busy, &prices));
     println!("{}\n", compare(&calm, &busy, &mix, &prices));
+    for (work, services) in long.compared(&mix, &prices) {
+        println!("{}\n", compare_long_work(work, &services));
+    }
     println!(
         "list prices of {} in {}, without free tiers; \
         tests/benches/price/prices.json has their sources",
@@ -115,15 +122,27 @@ fn compare(calm: &Bill, busy: &Bill, mix: &Mix, prices: &PriceList) -> Table {
         let total = bill.total_without_logs(prices) * 1e6;
         table.add_row([&format!("Ferry, {load}"), &dollars(total), what]);
     }
-    for other in alternatives::all(mix, prices) {
-        let parts: Vec<_> = other
+    add_services(&mut table, &alternatives::all(mix, prices));
+    table
+}
+
+fn compare_long_work(work: &str, services: &[Alternative]) -> Table {
+    let mut table = table([work, "a million", "of which"], 1);
+    add_services(&mut table, services);
+    table
+}
+
+/// Adds a row for each service, with the price of a million operations and its parts.
+fn add_services(table: &mut Table, services: &[Alternative]) {
+    for service in services {
+        let parts: Vec<_> = service
             .parts
             .iter()
             .map(|(what, each)| format!("{what} {}", dollars(each * 1e6)))
             .collect();
         table.add_row([
-            other.name.to_owned(),
-            dollars(other.total() * 1e6),
+            service.name.to_owned(),
+            dollars(service.total() * 1e6),
             parts.join("\n"),
         ]);
     }
@@ -131,7 +150,6 @@ fn compare(calm: &Bill, busy: &Bill, mix: &Mix, prices: &PriceList) -> Table {
         .column_mut(2)
         .unwrap()
         .set_cell_alignment(CellAlignment::Left);
-    table
 }
 
 fn dollars(amount: f64) -> String {

@@ -8,6 +8,8 @@ use axum::Router;
 use clap::Args;
 use futures_util::StreamExt as _;
 use futures_util::stream;
+use local::bundle::Bundle;
+use local::function::Usage;
 use serde_json::{Value, json};
 use tests::benchmark::number;
 use tests::logs::Logs;
@@ -115,15 +117,26 @@ impl Mix {
 
     /// Runs the mix on a new bundle and returns the averages for one operation.
     pub(crate) async fn run(&self, load: Load) -> Bill {
+        let work = |number| self.work(number);
+        self.run_work(load, self.operations, &work).await
+    }
+
+    /// As [`Mix::run`], with at most so many operations of other work than the mix's.
+    pub(crate) async fn run_work(
+        &self,
+        load: Load,
+        operations: usize,
+        work: &impl Fn(usize) -> Value,
+    ) -> Bill {
         let (operations, at_once, batch_size) = match load {
             Load::OneByOne => {
                 let fit = usize::try_from(ONE_BY_ONE_MS / (self.work_ms + 100)).unwrap();
-                (self.operations.min(fit), 1, 1)
+                (operations.min(fit), 1, 1)
             }
-            Load::Together => (self.operations, self.at_once, self.batch_size),
+            Load::Together => (operations, self.at_once, self.batch_size),
         };
         let logs = Logs::collect(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("price.log"));
-        let metered = Metered::new(Duration::from_millis(self.aws_ms));
+        let metered = self.metered();
         let services = MeteredServices::start().await;
         let targets = self.targets().await;
         let file = targets.as_ref().map(|targets| self.functions(targets));
@@ -133,21 +146,18 @@ impl Mix {
         let (receiver, _server) = self.receiver().await;
         // First runs as many operations as are submitted at once, so that every process has
         // started. The price of a start is shared by far more operations than a mix has.
-        self.operate(&running, at_once, at_once, &receiver).await;
+        let body = |number: usize| self.with_callback(number, work(number), &receiver);
+        self.operate(&running, at_once, at_once, &body).await;
         drop(running.metered.take());
         let before = (running.bundle.usage(), logs.bytes());
-        self.operate(&running, operations, at_once, &receiver).await;
-        let mut counted = Counted {
+        self.operate(&running, operations, at_once, &body).await;
+        let counted = Counted {
             operations,
             gateway_requests: operations * (1 + self.polls),
             charges: running.metered.take(),
-            usage: running.bundle.usage(),
+            usage: usage_since(before.0, &running.bundle),
             log_bytes: logs.bytes() - before.1,
         };
-        for ((_, usage), (_, before)) in counted.usage.iter_mut().zip(before.0) {
-            usage.invocations -= before.invocations;
-            usage.billed -= before.billed;
-        }
         running.bundle.stop().await;
         logs.end();
         Bill::new(&counted)
@@ -158,10 +168,10 @@ impl Mix {
         running: &MeteredBundle,
         operations: usize,
         at_once: usize,
-        receiver: &str,
+        body: &impl Fn(usize) -> Value,
     ) {
         let submits = stream::iter(0..operations).map(async |number| {
-            let id = running.caller.submit(&self.body(number, receiver)).await;
+            let id = running.caller.submit(&body(number)).await;
             if at_once == 1 {
                 running.drain().await;
             }
@@ -177,6 +187,11 @@ impl Mix {
                 }
             })
             .await;
+    }
+
+    /// Proxies that respond as late as AWS.
+    pub(crate) fn metered(&self) -> Metered {
+        Metered::new(Duration::from_millis(self.aws_ms))
     }
 
     async fn targets(&self) -> Option<Targets> {
@@ -205,8 +220,8 @@ impl Mix {
         (url, server)
     }
 
-    fn body(&self, operation: usize, receiver: &str) -> Value {
-        let mut body = match &*self.payload_bytes {
+    fn work(&self, operation: usize) -> Value {
+        match &*self.payload_bytes {
             [] if self.target => {
                 json!({"function": "image.resize", "arguments": {"key": "a.png"}})
             }
@@ -218,7 +233,10 @@ impl Mix {
                 let text = incompressible(sizes[operation % sizes.len()]);
                 json!({"function": "demo.echo", "arguments": {"text": text}})
             }
-        };
+        }
+    }
+
+    fn with_callback(&self, operation: usize, mut body: Value, receiver: &str) -> Value {
         // Spread evenly: a share of 0.25 is every fourth operation.
         let callbacks_before = |operation: usize| (number(operation) * self.callbacks).floor();
         if callbacks_before(operation + 1) > callbacks_before(operation) {
@@ -226,4 +244,17 @@ impl Mix {
         }
         body
     }
+}
+
+/// What the functions used since then.
+pub(crate) fn usage_since(
+    before: [(&'static str, Usage); 4],
+    bundle: &Bundle,
+) -> [(&'static str, Usage); 4] {
+    let mut usage = bundle.usage();
+    for ((_, usage), (_, before)) in usage.iter_mut().zip(before) {
+        usage.invocations -= before.invocations;
+        usage.billed -= before.billed;
+    }
+    usage
 }

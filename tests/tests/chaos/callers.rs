@@ -12,9 +12,10 @@ use shared::domain::time::Timestamp;
 use tests::receiver::Receiver;
 
 use super::Chance;
+use super::long_work;
 use super::target::{self, Target};
 
-/// Concurrent callers.
+/// Concurrent callers: one for each kind of work.
 const CALLERS: usize = 8;
 /// Between two requests of a caller that retries or polls.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -25,6 +26,9 @@ const END_MAX: Duration = Duration::from_secs(180);
 const CANCELLED: f64 = 0.15;
 /// The share of operations of the registered function.
 const REGISTERED: f64 = 0.25;
+/// The share of operations that start later, and after how many seconds.
+const LATE: f64 = 0.1;
+const START_SECS: [u64; 3] = [1, 2, 3];
 
 pub(crate) struct Callers<'a> {
     client: reqwest::Client,
@@ -37,6 +41,7 @@ pub(crate) struct Callers<'a> {
 /// An accepted operation.
 pub(crate) struct Accepted {
     id: String,
+    submitted: Value,
     /// The operation was cancelled before any attempt, so no attempt may start.
     must_not_run: bool,
 }
@@ -53,6 +58,11 @@ pub(crate) struct Figures {
     deliveries: usize,
     /// Operations of the registered function.
     registered: usize,
+    /// Operations that completed after several legs, without and with a sleep between them.
+    continued: usize,
+    slept: usize,
+    /// Operations that completed after a start.
+    started_later: usize,
     target_requests: usize,
     /// Requests whose worker died, or stopped waiting, before the target's reply.
     abandoned: usize,
@@ -90,15 +100,27 @@ impl<'a> Callers<'a> {
         let mut accepted = Vec::new();
         while SystemClock.now() < ends_at {
             let key = format!("{caller}-{}", accepted.len());
-            let id = self.submit(&key).await;
-            let must_not_run = self.chance.is(CANCELLED) && self.cancel(&id).await;
-            accepted.push(Accepted { id, must_not_run });
+            let first_of = accepted.is_empty().then_some(caller);
+            let submitted = self.body(&key, first_of);
+            let id = self.submit(&key, &submitted).await;
+            // The second, so that a short run has cancels too.
+            let cancels = match accepted.len() {
+                0 => false,
+                1 => true,
+                _ => self.chance.is(CANCELLED),
+            };
+            let must_not_run = cancels && self.cancel(&id).await;
+            accepted.push(Accepted {
+                id,
+                submitted,
+                must_not_run,
+            });
         }
         accepted
     }
 
-    /// Retries until there is a response. All attempts have one idempotency key.
-    async fn submit(&self, key: &str) -> String {
+    /// Each caller's first operation is of another kind, so that every run has all of them.
+    fn body(&self, key: &str, first_of: Option<usize>) -> Value {
         let work = [
             json!({"function": "demo.echo", "arguments": {"key": key}}),
             json!({"function": "demo.echo", "arguments": {"key": key, "text": "x".repeat(3000)}}),
@@ -108,12 +130,23 @@ impl<'a> Callers<'a> {
                 "arguments": {"retryable": true, "succeed_on_attempt": 2},
             }),
             json!({"function": "demo.fail", "arguments": {"retryable": false}}),
+            json!({"function": "demo.long", "arguments": {"legs": 3}}),
+            json!({"function": "demo.long", "arguments": {"legs": 2, "wait_seconds": 1}}),
         ];
-        let mut body = self.chance.of(&work).unwrap().clone();
-        if self.chance.is(REGISTERED) {
+        let first = first_of.map(|caller| &work[caller % work.len()]);
+        let mut body = first.or_else(|| self.chance.of(&work)).unwrap().clone();
+        if first_of == Some(0) || first.is_none() && self.chance.is(REGISTERED) {
             body = json!({"function": target::FUNCTION, "arguments": {"key": key}});
         }
+        if first_of == Some(work.len()) || self.chance.is(LATE) {
+            body["start_after_seconds"] = json!(self.chance.of(&START_SECS));
+        }
         body["callback_url"] = json!(self.receiver.url);
+        body
+    }
+
+    /// Retries until there is a response. All attempts have one idempotency key.
+    async fn submit(&self, key: &str, body: &Value) -> String {
         if self.chance.is(0.1) {
             self.receiver.answer_next([(503, None)]);
         }
@@ -198,23 +231,22 @@ impl<'a> Callers<'a> {
                     || !seen["progress"].is_null()
                     || !seen["started_at"].is_null());
             let changed = self.read(&operation.id).await != seen;
-            let mut by_target = Vec::new();
+            let mut broken = long_work::broken(&operation.submitted, &seen);
             if seen["function"] == target::FUNCTION {
                 figures.registered += 1;
                 let must_not_run = operation.must_not_run;
-                by_target = self.target.broken(&operation.id, &seen, must_not_run);
+                broken.extend(self.target.broken(&operation.id, &seen, must_not_run));
             }
+            figures.count_long_work(&operation.submitted, &seen);
             let by_caller = !is_delivered || has_other_status || ran || changed;
-            if !has_ended(&seen) || by_caller || !by_target.is_empty() {
+            if !has_ended(&seen) || by_caller || !broken.is_empty() {
                 let faults = [
                     ("undelivered", !is_delivered),
                     ("delivered with another status", has_other_status),
                     ("ran", ran),
                     ("changed", changed),
                 ];
-                figures
-                    .lost
-                    .push(format!("{faults:?} {by_target:?} {seen}"));
+                figures.lost.push(format!("{faults:?} {broken:?} {seen}"));
             }
             *figures.ends.entry(status).or_default() += 1;
         }
@@ -228,12 +260,26 @@ impl<'a> Callers<'a> {
 }
 
 impl Figures {
+    fn count_long_work(&mut self, submitted: &Value, seen: &Value) {
+        if seen["status"] != "completed" {
+            return;
+        }
+        let arguments = &submitted["arguments"];
+        let slept = arguments["wait_seconds"].is_number();
+        self.slept += usize::from(slept);
+        self.continued += usize::from(arguments["legs"].is_number() && !slept);
+        self.started_later += usize::from(submitted["start_after_seconds"].is_number());
+    }
+
     pub(crate) fn assert_nothing_lost(&self) {
         assert!(self.lost.is_empty(), "{:#?}", self.lost);
         // A run without one of these has not tested its promise.
         let happened = [
             self.operations,
             self.cancelled_early,
+            self.continued,
+            self.slept,
+            self.started_later,
             self.target_requests,
             self.kills,
             self.duplicates,
@@ -247,12 +293,16 @@ impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "operations {} {:?}, {} registered, {} cancelled before any attempt, attempts {}, \
+            "operations {} {:?}, {} registered, {} continued, {} slept, {} started later, \
+             {} cancelled before any attempt, attempts {}, \
              target requests {}, {} of them abandoned, kills {}, duplicates {}, store faults {}, \
              deliveries {}, at rest after {} s, lost {}",
             self.operations,
             self.ends,
             self.registered,
+            self.continued,
+            self.slept,
+            self.started_later,
             self.cancelled_early,
             self.attempts,
             self.target_requests,

@@ -7,14 +7,15 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 use shared::clock::Clock as _;
+use shared::domain::fingerprint::redrive_id;
 use shared::domain::history::AttemptEnd;
 use shared::domain::id::OperationId;
 use shared::domain::limits::CALLBACK_RETRY_SECS;
 use shared::domain::operation::{Operation, Payload, State};
 use shared::domain::transition::Status;
 use shared::store::table::TABLE_KEYS;
-use tests::receiver::Receiver;
-use tests::world::World;
+use tests::receiver::{Delivery, Receiver};
+use tests::world::{Response, World};
 
 /// The first attempt and the further ones.
 const CALLBACK_ATTEMPTS_MAX: u64 = CALLBACK_RETRY_SECS.len() as u64 + 1;
@@ -26,6 +27,10 @@ pub(crate) struct Checker {
     arguments: Value,
     ends: &'static [&'static str],
     lost_attempts_max: usize,
+    /// The legs of the operation that this one is a redrive of.
+    legs_before: u64,
+    /// How many requests for this redrive were answered.
+    redrives: u64,
     /// The operation as last read.
     last: Option<Operation>,
     cancelled: bool,
@@ -52,6 +57,8 @@ impl Checker {
             arguments: body["arguments"].clone(),
             ends,
             lost_attempts_max,
+            legs_before: 0,
+            redrives: 0,
             last: None,
             cancelled: false,
             rounds: 1,
@@ -62,6 +69,21 @@ impl Checker {
         }
     }
 
+    /// Checks the redrive of this operation, which has failed.
+    pub(crate) fn of_redrive(&self) -> Self {
+        let failed = self.last.as_ref().expect("the operation exists");
+        let body = json!({"function": self.function, "arguments": self.arguments});
+        let id = redrive_id(&failed.create_id);
+        Self {
+            legs_before: states_saved(failed),
+            ..Self::new(&["completed"], self.lost_attempts_max, &body, id)
+        }
+    }
+
+    pub(crate) const fn id(&self) -> &OperationId {
+        &self.id
+    }
+
     pub(crate) fn submit_answered(&mut self, status: u16) {
         self.require(matches!(status, 200 | 202), || {
             format!("submit was answered {status}")
@@ -70,6 +92,19 @@ impl Checker {
         self.require(exists, || {
             "submit accepted the operation, and no record exists".into()
         });
+    }
+
+    /// The failed operation's redrive is this operation, and every request after the first that is
+    /// answered is a replay.
+    pub(crate) fn redrive_answered(&mut self, failed: &str, response: &Response) {
+        self.submit_answered(response.status);
+        let is_redrive = response.json["id"] == self.id.as_str()
+            && response.json["redrive_of"] == failed
+            && (self.redrives == 0 || response.headers["idempotent-replayed"] == "true");
+        self.require(is_redrive, || {
+            format!("the redrive was answered {}", response.text)
+        });
+        self.redrives += 1;
     }
 
     pub(crate) fn cancel_answered(&mut self, status: u16) {
@@ -109,12 +144,24 @@ impl Checker {
             (None, _) => {}
         }
         if let Some(operation) = &now {
-            let in_order = operation.status().is_terminal() || receiver.received().is_empty();
+            let in_order = operation.status().is_terminal() || self.deliveries(receiver).is_empty();
             self.require(in_order, || "a callback came before the end".into());
+            let is_early = operation.attempt > 0 && operation.started_at < operation.starts_at;
+            self.require(!is_early, || {
+                format!("an attempt before the start: {operation:?}")
+            });
             let attempts = operation.attempt <= operation.attempts_max;
             self.require(attempts, || format!("{} attempts", operation.attempt));
         }
         self.last = now;
+    }
+
+    /// A redrive has the receiver of the operation that it comes from.
+    fn deliveries(&self, receiver: &Receiver) -> Vec<Delivery> {
+        let mut deliveries = receiver.received();
+        deliveries
+            .retain(|delivery| delivery.verified()["data"]["operation_id"] == self.id.as_str());
+        deliveries
     }
 
     fn compare(&mut self, before: &Operation, now: &Operation) {
@@ -235,10 +282,9 @@ impl Checker {
             });
             // No leg is taken twice once its state is saved.
             let legs = self.arguments["legs"].as_u64().unwrap_or(1);
-            let history = operation.history();
-            let ends = history.iter().filter_map(|entry| entry.end);
-            let saved = ends.filter(|end| *end == AttemptEnd::Continued).count() as u64;
-            self.require(history.len() > 9 || saved + 1 == legs, || {
+            let saved = self.legs_before + states_saved(operation);
+            let is_cut = operation.history().len() > 9;
+            self.require(is_cut || saved + 1 == legs, || {
                 format!("{saved} states for {legs} legs")
             });
             let fits = matches!(result, Payload::Inline(_)) || expected.to_string().len() > 200;
@@ -250,7 +296,7 @@ impl Checker {
     }
 
     fn check_callback(&mut self, operation: &Operation, shown: &Value, receiver: &Receiver) {
-        let deliveries = receiver.received();
+        let deliveries = self.deliveries(receiver);
         let Some(callback) = &operation.callback else {
             self.require(deliveries.is_empty(), || {
                 "a callback that no caller asked for".into()
@@ -284,4 +330,10 @@ impl Checker {
             }
         }
     }
+}
+
+fn states_saved(operation: &Operation) -> u64 {
+    let history = operation.history();
+    let ends = history.iter().filter_map(|entry| entry.end);
+    ends.filter(|end| *end == AttemptEnd::Continued).count() as u64
 }

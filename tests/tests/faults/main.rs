@@ -170,4 +170,6 @@ tests! {
     states_survive_every_fault: "continues-large",
     sleeping_survives_every_fault: "sleeps",
     cancelling_a_sleep_survives_every_fault: "cancelled-asleep",
+    starting_later_survives_every_fault: "starts-later",
+    redriving_survives_every_fault: "redriven",
 }

@@ -31,6 +31,10 @@ const REQUESTS_MAX: usize = 12;
 
 const KEY: &str = "k";
 
+/// The body of a redrive. With the failed operation's own deadline, a worker that dies would make
+/// the redrive late.
+const REDRIVE: &str = r#"{"deadline_seconds":14400}"#;
+
 /// A world in which one story runs many times, each time with another owner's operations.
 pub(crate) struct Stage {
     story: &'static Story,
@@ -56,6 +60,7 @@ struct Runner<'a> {
     world: &'a World,
     works: &'a RunningWork,
     owner: String,
+    /// Those that are submitted, and then the redrive of the first, if the story has one.
     operations: Vec<Subject>,
     /// A sender that has started and not died, in a story where its start can fail.
     callback: Option<callback::Handler>,
@@ -66,7 +71,7 @@ struct Subject {
     id: String,
     key: String,
     body: String,
-    receiver: Receiver,
+    receiver: Arc<Receiver>,
     checker: Checker,
 }
 
@@ -219,13 +224,24 @@ impl Subject {
             id: id.to_string(),
             key,
             body: body.to_string(),
-            receiver,
+            receiver: Arc::new(receiver),
             checker: Checker::new(
                 story.ends_after(schedule),
                 story.lost_attempts + schedule.len(),
                 &body,
                 id,
             ),
+        }
+    }
+
+    fn redrive(&self) -> Self {
+        let checker = self.checker.of_redrive();
+        Self {
+            id: checker.id().to_string(),
+            key: self.key.clone(),
+            body: self.body.clone(),
+            receiver: Arc::clone(&self.receiver),
+            checker,
         }
     }
 }
@@ -260,6 +276,20 @@ impl Runner<'_> {
                     self.request("POST", &path, &[], "").await;
                     self.operations[n].checker.redelivery_requested();
                 }
+            }
+            Process::Redrive => {
+                if self.operations.len() == self.story.bodies.len() {
+                    // Only an operation that has failed can be redriven.
+                    self.drain().await;
+                    self.operations.push(self.operations[0].redrive());
+                }
+                let failed = self.operations[0].id.clone();
+                let path = format!("/operations/{failed}/redrive");
+                let response = self
+                    .request_until_answered("POST", &path, &[], REDRIVE)
+                    .await;
+                let redrive = self.operations.last_mut().unwrap();
+                redrive.checker.redrive_answered(&failed, &response);
             }
             Process::Erase => {
                 // Only an operation that has ended can be erased.

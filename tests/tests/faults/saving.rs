@@ -9,7 +9,7 @@ use shared::domain::backoff::RetryPolicy;
 use tests::samples::incompressible;
 use worker::{Context, LongWork, Next, Runner, WorkError};
 
-/// `demo.echo`, in as many legs as its arguments say.
+/// `demo.echo`, in as many legs and with such waits as its arguments say.
 pub(crate) struct Saving;
 
 pub(crate) static RUNNERS: [Runner; 1] = [Runner::of::<Saving>()];
@@ -43,7 +43,7 @@ impl LongWork for Saving {
         }
         Ok(Next::Continue {
             state: json!({"legs_done": legs_done, "text": incompressible(2000)}),
-            after: Duration::ZERO,
+            after: Duration::from_secs(plan["wait_seconds"].as_u64().unwrap_or(0)),
         })
     }
 }

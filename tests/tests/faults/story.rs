@@ -21,6 +21,8 @@ pub(crate) enum Process {
     LostWorkerAgain,
     Callback,
     Redeliver,
+    /// Redrives the operation, once it has ended, and later repeats that request.
+    Redrive,
     Erase,
     /// Time passes, in seconds.
     Wait(u64),
@@ -34,7 +36,7 @@ pub(crate) struct Story {
     /// What each receiver answers first: status and `Retry-After`.
     pub(crate) responses: &'static [(u16, Option<&'static str>)],
     /// The statuses that it may end in: the first when nothing goes wrong, else any of them,
-    /// because a fault can prevent a step.
+    /// because a fault can prevent a step. A redrive completes.
     ends: &'static [&'static str],
     /// Attempts that fail without a fault.
     pub(crate) lost_attempts: usize,
@@ -51,7 +53,9 @@ pub(crate) struct Story {
     pub(crate) has_target: bool,
 }
 
-use Process::{Callback, Cancel, Erase, LostWorker, LostWorkerAgain, Redeliver, Submit, Wait};
+use Process::{
+    Callback, Cancel, Erase, LostWorker, LostWorkerAgain, Redeliver, Redrive, Submit, Wait,
+};
 
 /// A worker that dies before its first request leaves the message invisible for the queue's
 /// visibility timeout of 15 minutes. With this deadline, two such workers do not make an operation
@@ -72,7 +76,7 @@ const PLAIN: Story = Story {
     has_target: false,
 };
 
-pub(crate) static STORIES: [Story; 17] = [
+pub(crate) static STORIES: [Story; 19] = [
     Story {
         name: "completes",
         processes: &[Submit, Process::Worker, Callback],
@@ -271,6 +275,52 @@ pub(crate) static STORIES: [Story; 17] = [
         faulted: Some(1..6),
         bodies: &[|| long(2, 1000)],
         ends: &["cancelled", "completed"],
+        ..PLAIN
+    },
+    Story {
+        // A start that is more than one hop ahead.
+        name: "starts-later",
+        processes: &[
+            Submit,
+            Wait(900),
+            Process::Worker,
+            Wait(100),
+            Process::Worker,
+            Callback,
+        ],
+        bodies: &[|| {
+            json!({
+                "function": "demo.echo", "arguments": {"n": 1}, "start_after_seconds": 1000,
+                "deadline_seconds": 4 * HOUR_SECS,
+            })
+        }],
+        ..PLAIN
+    },
+    Story {
+        // Fails at its deadline, asleep after its first leg, with a state that does not fit the
+        // head. The redrive takes the second leg.
+        name: "redriven",
+        processes: &[
+            Submit,
+            Process::Worker,
+            Wait(900),
+            Process::Worker,
+            Callback,
+            Redrive,
+            Redrive,
+            Process::Worker,
+            Redrive,
+            Callback,
+        ],
+        faulted: Some(5..10),
+        bodies: &[|| {
+            json!({
+                "function": "demo.echo", "arguments": {"legs": 2, "wait_seconds": 1000},
+                "deadline_seconds": 900,
+            })
+        }],
+        ends: &["failed"],
+        work: Some(&saving::RUNNERS),
         ..PLAIN
     },
 ];

@@ -46,6 +46,15 @@ fn moments() -> Vec<(&'static str, Value)> {
             json!({"status": "completed", "attempt": 2, "result": {"legs": 2}}),
         ),
         (
+            "starts_later",
+            json!({"status": "completed", "attempt": 1, "result": large(), "callback": delivered}),
+        ),
+        // It continues from the state of the operation that it is a redrive of.
+        (
+            "redriven",
+            json!({"status": "completed", "attempt": 1, "result": {"legs": 2}}),
+        ),
+        (
             "callback_due",
             json!({"status": "completed", "result": large(), "callback": delivered}),
         ),
@@ -121,7 +130,7 @@ async fn ends_as_expected(moment: &str, text: &str, context: &str) {
     let world = World::start().await;
     restore(&world, &left).await;
     world.drain().await;
-    let id = left["items"][0]["pk"]["S"].as_str().unwrap();
+    let id = operation(&left);
     let path = format!("/operations/{id}");
     let shown = world.request("GET", &path, &[], "").await;
     let context = format!("{context}: {}", shown.text);
@@ -130,6 +139,13 @@ async fn ends_as_expected(moment: &str, text: &str, context: &str) {
     } else {
         assert_shape(&end, &shown.json, &context);
     }
+}
+
+/// The id of the operation: of a redrive rather than of the one that it came from.
+fn operation(left: &Value) -> &str {
+    let items = left["items"].as_array().unwrap();
+    let redrive = items.iter().find(|item| item["redrive_of"].is_object());
+    redrive.unwrap_or(&items[0])["pk"]["S"].as_str().unwrap()
 }
 
 #[tokio::test]
@@ -196,6 +212,16 @@ async fn leave(moment: &str) -> Value {
         "failed" => fail(json!({})),
         "continued" => long(json!({"legs": 3})),
         "sleeping" => long(json!({"legs": 2, "wait_seconds": 3000})),
+        "redriven" => {
+            let mut body = long(json!({"legs": 2, "wait_seconds": 3000}));
+            body["deadline_seconds"] = json!(60);
+            body
+        }
+        "starts_later" => {
+            let mut body = echo;
+            body["start_after_seconds"] = json!(3000);
+            body
+        }
         "callback_failed_once" => {
             receiver.answer_next([(503, None)]);
             let mut body = fail(json!({}));
@@ -217,7 +243,7 @@ async fn leave(moment: &str) -> Value {
     let path = format!("/operations/{id}");
     let pump = async |kind| assert!(world.pump(kind).await);
     match moment {
-        "pending" | "forrst" => {}
+        "pending" | "forrst" | "starts_later" => {}
         "processing" => report_and_vanish(&world, &id).await,
         "retrying" | "callback_due" | "failed" | "continued" | "sleeping" => {
             pump(QueueKind::Dispatch).await;
@@ -235,6 +261,14 @@ async fn leave(moment: &str) -> Value {
             };
             let response = world.request(method, &path, &[], "").await;
             assert!((200..300).contains(&response.status), "{}", response.text);
+        }
+        "redriven" => {
+            pump(QueueKind::Dispatch).await;
+            world.clock.advance(MINUTE);
+            pump(QueueKind::Dispatch).await;
+            let path = format!("{path}/redrive");
+            let response = world.request("POST", &path, &[], "").await;
+            assert_eq!(response.status, 202, "{}", response.text);
         }
         "cancelled" => {
             let path = format!("{path}/cancel");

@@ -62,7 +62,7 @@ pub trait Function {
     /// The time limit of one attempt, at most half a minute less than Lambda's longest timeout. A
     /// worker with a shorter timeout shortens it ([`Catalogue::attempt_timeout`]).
     const ATTEMPT_TIMEOUT: Duration;
-    /// The operation's deadline unless its caller sets one, in seconds from the submit, at most
+    /// The operation's deadline unless its caller sets one, in seconds from its start, at most
     /// seven days.
     const DEADLINE_SECS: u32;
     /// The waits between attempts.

@@ -93,7 +93,7 @@ test("a page keeps what it showed when the console has ended, and says so", asyn
   await page.locator("tbody a.id").waitFor();
   await other.stop();
   await page.getByText("Not up to date since").waitFor();
-  await page.getByText("the console has ended. Start it again.").waitFor();
+  await page.getByText("the console has ended. Start it again").waitFor();
   assert.equal(await page.locator("tbody a.id").count(), 1);
   await page.getByRole("button", { name: "Try again" }).click();
   await page.getByText("Not up to date since").waitFor();

@@ -73,8 +73,8 @@ pub trait LongWork: Function {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Next<O, S> {
     Done(O),
-    /// The next leg begins with this state after this wait, and at the operation's deadline at the
-    /// latest.
+    /// The next leg begins with this state, after this wait. A wait that would pass the operation's
+    /// deadline ends there, and the operation fails with `DEADLINE_EXCEEDED`.
     Continue {
         state: S,
         after: Duration,

@@ -191,8 +191,10 @@ impl Console {
         let outcome = submissions.redrive(id, owner, preconditions, &request);
         let (done, redrive) = match outcome.await? {
             RedriveOutcome::New(redrive) => ("redriven", redrive),
-            RedriveOutcome::Replayed(redrive) | RedriveOutcome::Conflict(redrive) => {
-                ("it was redriven before", redrive)
+            RedriveOutcome::Replayed(redrive) => ("it was redriven before", redrive),
+            RedriveOutcome::Conflict(redrive) => {
+                let sentence = format!("it was redriven before, from elsewhere, as {}", redrive.id);
+                return Err(conflict(sentence));
             }
             RedriveOutcome::NotFailed(status) => return Err(conflict(format!("it is {status}"))),
             RedriveOutcome::TooLate => {

@@ -50,6 +50,7 @@ use tokio::net::TcpListener;
 pub use self::place::{Api, Place};
 pub use self::queues::{ProcessesView, QueueView};
 use self::refusal::Refusal;
+pub use self::submission::OWN_NAME;
 
 /// Who acts, in the audit record.
 const ACTOR: &str = "console";

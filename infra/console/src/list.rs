@@ -93,8 +93,8 @@ pub(crate) async fn list(
 }
 
 pub(crate) fn owner_of(text: &str) -> Result<Owner, Refusal> {
-    let (kind, name) = text.split_once(':').unwrap_or(("local", text));
-    Owner::new(kind, name).ok_or_else(|| Refusal::invalid("owner is not an owner's name"))
+    let owner = text.parse().ok().or_else(|| Owner::new("local", text));
+    owner.ok_or_else(|| Refusal::invalid("owner is not an owner's name"))
 }
 
 /// Where a list of several owners continues.
@@ -151,7 +151,10 @@ impl Console {
         let horizon = pages.iter().filter_map(|page| page.next.as_ref());
         let horizon = horizon.map(|next| next.created_at).max();
         let examined = pages.iter().map(|page| page.examined).sum();
-        let shown = merged.map(|merged| merged.shown).unwrap_or_default();
+        let (from, shown) = match merged {
+            Some(Merged { at, shown }) => (Some(at), shown),
+            None => (None, Vec::new()),
+        };
         let mut operations: Vec<_> = pages
             .into_iter()
             .flat_map(|page| page.operations)
@@ -167,8 +170,11 @@ impl Console {
                 .iter()
                 .map(|operation| (operation.created_at, &operation.id));
             let now_shown = of_page.filter(|(created_at, _)| *created_at == at);
-            let mut shown: Vec<_> = now_shown.map(|(_, id)| id.clone()).collect();
-            shown.dedup();
+            let mut now_shown: Vec<_> = now_shown.map(|(_, id)| id.clone()).collect();
+            if from == Some(at) {
+                now_shown.extend(shown);
+            }
+            let shown = now_shown;
             Merged { at, shown }.encode()
         });
         let page = ListPage {

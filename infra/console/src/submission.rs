@@ -1,7 +1,7 @@
 //! Functions and submits, through the API: the page submits as any caller does.
 
 use axum::body::Bytes;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
@@ -13,8 +13,8 @@ use crate::list::owner_of;
 use crate::refusal::Refusal;
 use crate::{Api, Console};
 
-/// The owner of requests that show the same to every owner.
-const ANYONE: &str = "console";
+/// The name of the owner of the console's own requests, which show the same to every owner.
+pub const OWN_NAME: &str = "console";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,12 +28,9 @@ struct Submit<'a> {
 }
 
 /// `GET /api/functions`, as the API has it.
-pub(crate) async fn functions(
-    State(console): State<Console>,
-    RawQuery(_): RawQuery,
-) -> Result<Response, Refusal> {
+pub(crate) async fn functions(State(console): State<Console>) -> Result<Response, Refusal> {
     let api = console.api()?;
-    let owner = owner_of(ANYONE)?;
+    let owner = owner_of(OWN_NAME)?;
     let request = api.client.get(format!("{}/functions", api.url));
     send(&api, &owner, request).await
 }

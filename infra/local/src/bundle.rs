@@ -3,7 +3,8 @@
 //! One table, two queues with their dead-letter queues, four functions, an HTTP API in front of two
 //! of them and event sources for the other two; with a functions file also the targets of its
 //! functions. All listeners are on the loopback interface, behind the [guard](crate::guard),
-//! because none of them authenticates its callers.
+//! because none of them authenticates its callers. The console has its own,
+//! stricter one.
 
 mod console;
 mod event_sources;
@@ -133,6 +134,12 @@ pub enum StartError {
     /// Processes of functions did not start: which ones, and each one's error.
     #[error("{0}")]
     Functions(String),
+    /// The port may be in use, by another bundle's console.
+    #[error(
+        "cannot listen on 127.0.0.1:{port} for the console: choose another port by --console-port, or \
+         start with --no-console"
+    )]
+    ListenForConsole { port: u16, source: io::Error },
     /// The console has a setting that is not valid.
     #[error(transparent)]
     Console(SettingError),
@@ -171,7 +178,7 @@ impl Bundle {
         let listener = listen(settings.port).await?;
         let url = format!("http://{}", address(&listener)?);
         let console_listener = match settings.console_port {
-            Some(port) => Some(listen(port).await?),
+            Some(port) => Some(listen(port).await.map_err(console_port_taken)?),
             None => None,
         };
         let mut services = JoinSet::new();
@@ -334,6 +341,13 @@ impl Bundle {
             let drain_secs = DRAIN_MAX.as_secs();
             tracing::debug!(drain_secs, "requests in progress were aborted");
         }
+    }
+}
+
+fn console_port_taken(error: StartError) -> StartError {
+    match error {
+        StartError::Listen { port, source } => StartError::ListenForConsole { port, source },
+        error => error,
     }
 }
 

@@ -82,6 +82,8 @@ impl Filter {
         operation.function == self.function
             && version.is_none_or(|version| *version == operation.function_version)
             && failed_at.is_some_and(|at| (self.since..=until).contains(&at))
+            // Workers' clocks may lag; a redrive's creation has this one's.
+            && operation.created_at <= until
             && errors.iter().any(|error| error.code == self.code)
     }
 }

@@ -1,4 +1,5 @@
-//! Which URLs of callers Ferry may send requests to: callbacks, and reads of a function.
+//! Which of its callers' URLs Ferry may send requests to: callback URLs, and the files that
+//! `file.checksum` reads.
 //!
 //! A URL is checked twice: its text here, when it is submitted and before every attempt, and the
 //! addresses of its name when a connection is made ([`Reach::check`]). This module does not
@@ -19,7 +20,7 @@ use super::network::{AllowedNetworks, Reach, RefusedAddress};
 
 mod host_name;
 
-/// A URL that a caller chose and that a request may be sent to, checked by its text.
+/// A caller's URL that Ferry may send a request to, checked by its text.
 ///
 /// The query often holds a token, so `Debug` and `Display` show the URL without it.
 #[derive(Clone, PartialEq, Eq)]
@@ -138,7 +139,7 @@ impl CallerUrl {
         })
     }
 
-    /// Checks of a URL's text what does not depend on the allowed networks: all but its host, and
+    /// Checks the parts of a URL that do not depend on the allowed networks: all but its host, and
     /// whether `http` is allowed.
     ///
     /// # Errors

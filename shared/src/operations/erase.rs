@@ -64,7 +64,7 @@ pub async fn erase_for_operator(
 ) -> Result<EraseOutcome, StoreError> {
     let outcome = store.erase_including_expired(id, owner, now).await?;
     if outcome == EraseOutcome::Erased {
-        audit(None, "erase", id, owner, None);
+        audit(Some("operator"), "erase", id, owner, None);
     }
     Ok(outcome)
 }

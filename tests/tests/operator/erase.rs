@@ -93,6 +93,21 @@ async fn submit_as_bob(world: &World) {
 }
 
 #[tokio::test]
+async fn work_that_sleeps_is_erased_without_waiting_for_it() {
+    let world = World::start().await;
+    let body = json!({"function": "demo.long", "arguments": {"legs": 2, "wait_seconds": 3600}});
+    let id = submit(&world, body).await;
+    assert!(world.pump(QueueKind::Dispatch).await);
+    assert!(get(&world, &id).await.resumes_at().is_some());
+    let outcome = tool(&world, true)
+        .run(&mut |until| panic!("waits until {until}"))
+        .await
+        .unwrap();
+    assert!(outcome.is_complete(), "{outcome:?}");
+    assert_eq!((outcome.erased, outcome.cancelled), (1, 1));
+}
+
+#[tokio::test]
 async fn nothing_of_the_owner_is_left_and_nothing_of_others_changes() {
     let world = World::start().await;
     submit_as_bob(&world).await;

@@ -2,6 +2,7 @@
 //! attempt at a chosen report.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use shared::clock::ManualClock;
 use shared::config::Environment;
@@ -15,6 +16,7 @@ pub(crate) struct TestContext {
     attempt: u32,
     environment: Environment,
     abort_at: Option<usize>,
+    advance_at: Option<(usize, Duration)>,
     abort: Arc<watch::Sender<bool>>,
     reports: Arc<Mutex<Vec<(f64, String)>>>,
 }
@@ -27,6 +29,7 @@ impl TestContext {
             attempt: 1,
             environment: Environment::default(),
             abort_at: None,
+            advance_at: None,
             abort: Arc::new(watch::Sender::new(false)),
             reports: Arc::default(),
         }
@@ -51,17 +54,29 @@ impl TestContext {
         self
     }
 
+    /// So much time passes at the `report`-th report, from 1.
+    pub(crate) fn advance_at(mut self, report: usize, duration: Duration) -> Self {
+        self.advance_at = Some((report, duration));
+        self
+    }
+
     pub(crate) fn context(&self) -> Context {
         let (reports, abort, abort_at) = (
             Arc::clone(&self.reports),
             Arc::clone(&self.abort),
             self.abort_at,
         );
+        let (clock, advance_at) = (self.clock.clone(), self.advance_at);
         let record = move |report: super::Report| {
             let mut reports = reports.lock().unwrap();
             reports.push((report.fraction, report.message.unwrap_or_default()));
             if Some(reports.len()) == abort_at {
                 abort.send_replace(true);
+            }
+            if let Some((report, duration)) = advance_at
+                && report == reports.len()
+            {
+                clock.advance(duration);
             }
         };
         let deadline = Timestamp::from_secs(1_700_003_600);

@@ -85,6 +85,7 @@ function updateTime(element, value) {
 
 // --- Requests --------------------------------------------------------------------------------
 
+// A request without a good response. Without any, the status is 0.
 class Refused extends Error {
   constructor(status, body) {
     super(body?.error ?? body?.detail ?? `the console answered ${status}`);
@@ -97,7 +98,13 @@ async function call(method, path, { body, etag, signal } = {}) {
   const headers = { "x-ferry-console": "1" };
   if (etag) headers["if-none-match"] = etag;
   if (body !== undefined) headers["content-type"] = "application/json";
-  const response = await fetch(path, { method, headers, body, signal, cache: "no-store" });
+  let response;
+  try {
+    response = await fetch(path, { method, headers, body, signal, cache: "no-store" });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new Refused(0, { error: "the console has ended. Start it again: cargo run -p local" });
+  }
   if (response.status === 304) return { unchanged: true, etag };
   const text = await response.text();
   let json;
@@ -115,16 +122,36 @@ const act = (id, action, members = {}) =>
 
 // --- The frame: pages, polling, banner, news ---------------------------------------------------
 
+let keys = {}; // what the page's shortcuts do
 let leave = new AbortController(); // aborted when the page is left
 let place = { owners: [] };
-let refreshSecs = Number(localStorage.getItem("refresh") ?? 1);
-let wake = () => {}; // polls at once
+const RATES = [0, 1, 5, 30];
+const storedRate = Number(localStorage.getItem("refresh") ?? 1);
+let refreshSecs = RATES.includes(storedRate) ? storedRate : 1;
 
-const wait = (milliseconds, signal) => new Promise((resolve) => {
-  const timer = setTimeout(resolve, milliseconds);
-  wake = () => { clearTimeout(timer); resolve(); };
-  signal.addEventListener("abort", wake, { once: true });
-});
+// Ends the wait for the next poll, or spares the next wait when a poll is under way.
+let isWoken = false;
+let endWait;
+function wake() {
+  isWoken = true;
+  endWait?.();
+}
+
+function wait(milliseconds, signal) {
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      endWait = undefined;
+      isWoken = false;
+      resolve();
+    };
+    const timer = setTimeout(end, milliseconds);
+    endWait = end;
+    signal.addEventListener("abort", end);
+    if (isWoken || signal.aborted) end();
+  });
+}
 
 const isSeen = () => document.visibilityState === "visible" && document.hasFocus();
 
@@ -141,13 +168,16 @@ async function poll(path, show, signal) {
       try {
         const answer = await call("GET", current, { etag, signal });
         if (signal.aborted) return;
-        setBanner();
-        etag = answer.etag;
         if (!answer.unchanged && await show(answer.json) === true) return;
+        // Only now: what could not be shown is requested again.
+        etag = answer.etag;
+        setBanner();
       } catch (error) {
         if (signal.aborted) return;
         if (error.status === 404 || error.status === 400) return void show(null, error);
         setBanner(error);
+        // A mistake of the page, which its tests look for.
+        if (!(error instanceof Refused)) reportError(error);
       }
     }
     await wait(refreshSecs > 0 ? refreshSecs * 1000 : 2 ** 30, signal);
@@ -155,17 +185,15 @@ async function poll(path, show, signal) {
 }
 
 let failedSince;
+const failure = h("span");
+byId("banner").append(failure, h("button", { type: "button", onclick: () => wake() }, "Try again"));
 function setBanner(error) {
-  const banner = byId("banner");
   document.body.classList.toggle("stale", Boolean(error));
-  banner.hidden = !error;
+  byId("banner").hidden = !error;
   if (!error) return void (failedSince = undefined);
   failedSince ??= new Date().toISOString();
-  const why = error instanceof TypeError
-    ? "the console has ended. Start it again."
-    : error.message;
-  banner.replaceChildren(h("span", {}, `Not up to date since ${exact(failedSince)}: ${why} `),
-    h("button", { type: "button", onclick: () => wake() }, "Try again"));
+  const why = error instanceof Refused ? error.message : "this page has failed: load it again";
+  setText(failure, `Not up to date since ${exact(failedSince)}: ${why} `);
 }
 
 const news = { changes: new Map(), timer: undefined };
@@ -191,11 +219,9 @@ function open() {
   keys = {};
   setBanner();
   const url = new URL(location.href);
-  const [, first = "", second] = url.pathname.split("/").map(decodeURIComponent);
-  const page = {
-    "": operationsPage, operation: operationPage, functions: functionsPage,
-    function: functionPage, queues: queuesPage, find: findPage,
-  }[first] ?? notFoundPage;
+  const [first, second] = parts(url.pathname);
+  const needsName = ["operation", "function"].includes(first);
+  const page = needsName === Boolean(second) ? PAGES.get(first) ?? notFoundPage : notFoundPage;
   for (const link of document.querySelectorAll("header nav a")) {
     const isHere = link.pathname === "/" ? ["", "operation"].includes(first)
       : first !== "" && link.pathname.startsWith(`/${first}`);
@@ -207,6 +233,20 @@ function open() {
   const heading = main.querySelector("h1")?.textContent ?? "Ferry";
   document.title = `${heading} – Ferry console`;
 }
+
+// The parts of a path; of one that cannot be decoded, a name that no page has.
+function parts(path) {
+  try {
+    return path.slice(1).split("/").map(decodeURIComponent);
+  } catch {
+    return ["%"];
+  }
+}
+
+const PAGES = new Map([
+  ["", operationsPage], ["operation", operationPage], ["functions", functionsPage],
+  ["function", functionPage], ["queues", queuesPage], ["find", findPage],
+]);
 
 function notFoundPage() {
   main.append(h("h1", {}, "There is no such page"), h("p", {}, h("a", { href: "/" }, "Operations")));
@@ -264,10 +304,15 @@ function ask(title, paragraphs, { button, confirm, bad = false } = {}) {
       typed.addEventListener("input", () => { yes.disabled = typed.value !== confirm; });
     }
     const before = document.activeElement;
+    const { signal } = leave;
+    const close = () => dialog.close("no");
+    signal.addEventListener("abort", close);
     dialog.addEventListener("close", () => {
+      signal.removeEventListener("abort", close);
       dialog.remove();
-      before?.focus?.();
-      resolve(dialog.returnValue === "yes");
+      if (before?.isConnected) before.focus();
+      else main.focus();
+      resolve(dialog.returnValue === "yes" && !signal.aborted);
     });
     document.body.append(dialog);
     dialog.showModal();
@@ -290,7 +335,7 @@ async function confirmed(action, operation) {
   }
   if (action === "erase") {
     return ask("Erase this operation?", [
-      `${name}, ${operation.id}, of ${operation.owner}. Nobody can read it afterwards.`,
+      `${name}, ${operation.id}, of ${operation.owner}. It cannot be read any more afterwards.`,
     ], { button: "Erase", bad: true, confirm: operation.id.slice(-4) });
   }
   return true;
@@ -469,11 +514,13 @@ function operationsPage(signal, parameters) {
     const results = h("ul");
     const done = h("section", {}, h("h2", {}, `${name}: what was done`), results);
     bulk.after(done);
+    let count = 0;
     for (const operation of operations) {
       const { ok, sentence } = await perform(action, operation);
+      if (ok) count += 1;
       results.append(h("li", { class: ok ? "" : "problem" }, h("a", { href: `/operation/${operation.id}` }, shortId(operation.id)), `: ${sentence}`));
     }
-    say(`${name}: ${operations.length} done`);
+    say(`${name}: ${count} done, ${operations.length - count} not`);
     wake();
   }
 
@@ -554,6 +601,7 @@ function operationPage(signal, _, id) {
   main.append(heading, h("p", {}, copyButton(id, "id")), content);
   let shown;
   let stored;
+  let storedOf; // the status in which it was read
 
   poll(() => `/api/operation/${encodeURIComponent(id)}`, async (operation, error) => {
     if (error) {
@@ -562,29 +610,40 @@ function operationPage(signal, _, id) {
     }
     content.hidden = false;
     if (shown && shown.status !== operation.status) announce(operation.status);
-    const needsStored = !shown || (isLive(shown) && !isLive(operation));
     shown = operation;
     setStatus(status, operation.status);
     bar.hidden = operation.progress == null;
     if (operation.progress != null) bar.value = operation.progress;
     setText(message, [operation.progress != null && `${Math.round(operation.progress * 100)} %`, operation.progress_message].filter(Boolean).join(" "));
-    timeline.replaceChildren(...events(operation).map(([at, text, kind], index, all) =>
+    // Rebuilt only when they change: the focus and a selection stay.
+    const changed = (element, data) => {
+      const text = JSON.stringify(data);
+      const has = element.dataset.shows === text;
+      element.dataset.shows = text;
+      return !has;
+    };
+    const happened = events(operation);
+    if (changed(timeline, happened)) timeline.replaceChildren(...happened.map(([at, text, kind], index, all) =>
       h("li", {}, h("time", { datetime: at, title: exact(at) }, brief(at)),
         h("span", { class: "quiet" }, index > 0 && all[index - 1][0] && at ? `+${duration(new Date(at) - new Date(all[index - 1][0]))}` : ""),
         h("span", { class: kind ?? "" }, text))));
     updateButtons(operation);
-    facts.replaceChildren(...factsOf(operation).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
-    requests.replaceChildren(...requestsOf(operation));
-    if (needsStored) {
-      stored = (await call("GET", `/api/operation/${encodeURIComponent(id)}/stored`, { signal })).json;
-      payloads.replaceChildren(...payloadsOf(stored, operation));
+    const { progress, progress_message, progress_updated_at, updated_at, etag, ...lasting } = operation;
+    if (changed(facts, lasting)) {
+      facts.replaceChildren(...factsOf(operation).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
     }
-    return !isLive(operation) && !["due", "waiting"].includes(operation.callback?.status) ? isOver(operation) : false;
+    if (changed(requests, [operation.status, operation.callback?.status])) {
+      requests.replaceChildren(...requestsOf(operation));
+    }
+    if (storedOf !== operation.status) {
+      stored = (await call("GET", `/api/operation/${encodeURIComponent(id)}/stored`, { signal })).json;
+      storedOf = operation.status;
+      payloads.replaceChildren(...payloadsOf(stored, operation));
+      updateButtons(operation);
+    }
+    // An operation that has ended changes too: it may be redelivered or erased elsewhere.
+    return false;
   }, signal);
-
-  // A redelivery changes an operation that has ended, so it is polled for a while longer.
-  let acted = false;
-  const isOver = () => !acted;
 
   function updateButtons(operation) {
     const offered = [
@@ -595,35 +654,36 @@ function operationPage(signal, _, id) {
       (isLive(operation) || operation.callback?.status === "due") && ["wake", "Wake up", ""],
       canErase(operation) && ["erase", "Erase", "bad"],
     ].filter(Boolean);
-    const wanted = JSON.stringify(offered);
+    const wanted = JSON.stringify([offered, canRunAgain()]);
     if (buttons.dataset.wanted === wanted) return;
     const hadFocus = buttons.contains(document.activeElement);
     buttons.dataset.wanted = wanted;
     buttons.replaceChildren(...offered.map(([action, name, kind, members]) =>
       h("button", { type: "button", class: kind, onclick: () => run(action, members) }, name)),
-    ...(place.api_url ? [h("button", { type: "button", onclick: runAgain }, "Run again")] : []));
+    ...(canRunAgain() ? [h("button", { type: "button", onclick: runAgain }, "Run again")] : []));
     if (hadFocus) (buttons.querySelector("button") ?? heading).focus();
   }
 
   async function run(action, members) {
     if (!await confirmed(action, shown)) return;
     const result = await perform(action, shown, members);
+    if (signal.aborted) return;
     outcome.className = result.ok ? "" : "problem";
     setText(outcome, result.sentence);
     if (result.ok && action === "erase") return go("/");
     if (result.id) return go(`/operation/${result.id}`);
-    acted = true;
-    open_again();
+    wake();
   }
-  function open_again() { if (!isLive(shown) && shown.callback) setTimeout(() => { if (!signal.aborted) open(); }, 300); else wake(); }
+
+  function canRunAgain() { return place.api_url !== undefined && stored?.arguments !== undefined; }
 
   function runAgain() {
-    draft.set(`${shown.function} ${shown.version}`, { owner: shown.owner, text: pretty(stored?.arguments ?? "{}") });
+    draft.set(`${shown.function} ${shown.version}`, { owner: shown.owner, text: pretty(stored.arguments) });
     go(`/function/${encodeURIComponent(shown.function)}?version=${encodeURIComponent(shown.version)}`);
   }
   keys = {
     Escape: () => history.back(), c: () => canCancel(shown ?? {}) && run("cancel"),
-    r: () => shown && canRedeliver(shown) && run("redeliver"), n: () => shown && runAgain(),
+    r: () => shown && canRedeliver(shown) && run("redeliver"), n: () => canRunAgain() && runAgain(),
   };
 }
 
@@ -640,7 +700,7 @@ function events(operation) {
   }
   if (operation.progress_message && isLive(operation)) found.push([operation.progress_updated_at, `progress ${Math.round(operation.progress * 100)} % ${operation.progress_message}`, "processing"]);
   if (operation.resumes_at) found.push([operation.resumes_at, "resumes from its state", "waiting"]);
-  if (operation.status === "processing" && !operation.resumes_at && operation.lease_until && new Date(operation.lease_until) < Date.now()) {
+  if (operation.status === "processing" && !operation.resumes_at && operation.availability !== "busy") {
     found.push([operation.lease_until, "no heartbeat since then; another worker takes over", "lost"]);
   }
   const ended = operation.completed_at ?? operation.cancelled_at;
@@ -668,13 +728,12 @@ function factsOf(operation) {
     ["Saved state", operation.has_state ? "yes" : "none"],
     ["Callback", callback ? `${callback.status}, ${callback.url}, on ${callback.events.join(", ")}` : "none was asked for"],
     operation.webhook_id && ["webhook-id", operation.webhook_id],
-    ["ETag", operation.etag],
-  ].filter(Boolean);
+      ].filter(Boolean);
 }
 
 function payloadsOf(stored, operation) {
   return [
-    ["Input", stored.arguments ?? null, "It is gone: the operation ended more than a day late."],
+    ["Input", stored.arguments ?? null, "Deleted: the operation ended more than a day after its deadline."],
     ["Output", stored.result ?? null, isLive(operation) ? "Not yet." : "None."],
     operation.errors && ["Errors", JSON.stringify(operation.errors), ""],
     ["Metadata", stored.metadata, ""],
@@ -686,8 +745,12 @@ const LINES_SHOWN = 200;
 const TEXT_SHOWN_MAX = 1024 * 1024;
 function jsonBlock(text, name) {
   if (text.length > TEXT_SHOWN_MAX) {
-    const file = URL.createObjectURL(new Blob([text], { type: "application/json" }));
-    return h("p", {}, h("a", { href: file, download: `${name.toLowerCase()}.json` }, `Download ${(text.length / 1024).toFixed(0)} KiB`));
+    const download = () => {
+      const href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
+      h("a", { href, download: `${name.toLowerCase()}.json` }).click();
+      URL.revokeObjectURL(href);
+    };
+    return h("p", {}, h("button", { type: "button", onclick: download }, `Download ${(text.length / 1024).toFixed(0)} KiB`));
   }
   const lines = pretty(text).split("\n");
   const pre = h("pre", { tabindex: 0, "aria-label": name }, lines.slice(0, LINES_SHOWN).join("\n"));
@@ -712,15 +775,20 @@ function pretty(text) {
   return result;
 }
 
+// One word for a shell.
+const shell = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+const authorization = (owner) => (owner.startsWith("local:")
+  ? ` -H ${shell(`Authorization: Bearer ${owner.slice(6)}`)}`
+  : ' -H "Authorization: Bearer $TOKEN"');
+
 function requestsOf(operation) {
   const url = place.api_url ?? "$URL";
-  const name = operation.owner.startsWith("local:") ? operation.owner.slice(6) : "$TOKEN";
-  const token = `-H "Authorization: Bearer ${name.replaceAll(/["$`\\]/g, "\\$&").replace("\\$TOKEN", "$TOKEN")}"`;
+  const token = authorization(operation.owner);
   const commands = [
-    ["Read", `curl ${token} ${url}/operations/${operation.id}`],
-    isLive(operation) && ["Cancel", `curl -X POST ${token} ${url}/operations/${operation.id}/cancel`],
-    canRedeliver(operation) && ["Redeliver", `curl -X POST ${token} ${url}/operations/${operation.id}/redeliver`],
-    operation.status === "failed" && ["Redrive", `curl -X POST ${token} ${url}/operations/${operation.id}/redrive`],
+    ["Read", `curl${token} ${url}/operations/${operation.id}`],
+    isLive(operation) && ["Cancel", `curl -X POST${token} ${url}/operations/${operation.id}/cancel`],
+    canRedeliver(operation) && ["Redeliver", `curl -X POST${token} ${url}/operations/${operation.id}/redeliver`],
+    operation.status === "failed" && ["Redrive", `curl -X POST${token} ${url}/operations/${operation.id}/redrive`],
   ].filter(Boolean);
   return [...commands.map(([what, command]) => h("p", {}, h("strong", {}, `${what} `), h("code", {}, command), " ", copyButton(command, `${what} command`))),
     h("p", {}, h("strong", {}, "Logs Insights "), h("code", {}, `filter operation_id = "${operation.id}"`), " ", copyButton(`filter operation_id = "${operation.id}"`, "query"))];
@@ -774,15 +842,16 @@ async function functionPage(signal, parameters, name) {
   const formPlace = h("div", { class: "form" });
   let value = {};
   let form;
+  // The form is there only while it can show what is typed, and changes nothing else by it.
   const fromEditor = () => {
-    try {
+    const problem = formProblem(editor.value);
+    form = undefined;
+    setText(note, problem ?? "");
+    if (problem === undefined) {
       value = JSON.parse(editor.value);
-      setText(note, value === null || typeof value !== "object" || Array.isArray(value) ? "The arguments must be an object." : "");
       form = schemaForm(chosen.arguments_schema, value, () => { editor.value = JSON.stringify(value, null, 2); keep(); });
-      formPlace.replaceChildren(form.element);
-    } catch (error) {
-      setText(note, `The JSON is not valid: ${error.message}`);
     }
+    formPlace.replaceChildren(form?.element ?? h("p", { class: "quiet" }, "The form is back when the JSON allows it."));
     keep();
   };
   const keep = () => draft.set(key, { text: editor.value, owner: owner.value });
@@ -793,7 +862,10 @@ async function functionPage(signal, parameters, name) {
   const submit = h("button", { class: "strong" }, "Submit");
   editor.addEventListener("input", fromEditor);
 
-  const curl = () => `curl ${place.api_url ?? "$URL"}/operations --json '${body().replaceAll("'", "'\\''")}'`;
+  const curl = () => {
+    const key = idempotency.value ? ` -H ${shell(`Idempotency-Key: ${idempotency.value}`)}` : "";
+    return `curl${authorization(owner.value)}${key} ${place.api_url ?? "$URL"}/operations --json ${shell(body())}`;
+  };
   // The arguments go out as they are in the editor, so that numbers stay as they were typed.
   const body = () => {
     const members = [`"function":${JSON.stringify(name)}`, `"version":${JSON.stringify(chosen.version)}`, `"arguments":${editor.value}`];
@@ -805,6 +877,7 @@ async function functionPage(signal, parameters, name) {
   };
   const send = async (event) => {
     event?.preventDefault();
+    if (submit.disabled) return;
     problems.replaceChildren();
     form?.clear();
     submit.disabled = true;
@@ -812,10 +885,11 @@ async function functionPage(signal, parameters, name) {
       const request = [`"owner":${JSON.stringify(owner.value)}`, `"body":${body()}`];
       if (idempotency.value) request.push(`"idempotency_key":${JSON.stringify(idempotency.value)}`);
       const { json } = await call("POST", "/api/submit", { body: `{${request.join(",")}}` });
+      if (signal.aborted) return;
       keep();
       go(`/operation/${json.id}`);
     } catch (error) {
-      showProblems(error);
+      if (!signal.aborted) showProblems(error);
     } finally {
       submit.disabled = false;
     }
@@ -841,12 +915,26 @@ async function functionPage(signal, parameters, name) {
       h("details", {}, h("summary", {}, "More"), h("div", { class: "form" },
         h("div", { class: "field" }, h("label", { for: "idempotency_key" }, "Idempotency key"), idempotency),
         MORE.map(([member, label]) => h("div", { class: "field" }, h("label", { for: member }, label), more[member])))),
-      h("div", { class: "bar" }, submit, h("span", { class: "quiet" }, "Ctrl+Enter"), copyButton(curl, "curl command"))),
+      h("div", { class: "bar" }, submit, h("span", { class: "quiet" }, "Ctrl+Enter"), copyButton(curl, "as curl"))),
     h("h2", {}, "Schemas"),
     h("details", {}, h("summary", {}, "Arguments"), jsonBlock(JSON.stringify(chosen.arguments_schema), "Arguments schema")),
     h("details", {}, h("summary", {}, "Result"), jsonBlock(JSON.stringify(chosen.result_schema), "Result schema")));
   fromEditor();
   keys = { Escape: () => history.back(), "Ctrl+Enter": () => send() };
+}
+
+// Why the form cannot show a JSON text.
+function formProblem(text) {
+  let value;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    return `The JSON is not valid: ${error.message}`;
+  }
+  if (value === null || typeof value !== "object" || Array.isArray(value)) return "The arguments must be an object.";
+  const numbers = [...text.matchAll(/"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*/g)].map(([token]) => token);
+  const odd = numbers.find((token) => !token.startsWith('"') && String(Number(token)) !== token);
+  return odd === undefined ? undefined : `The form would change the number ${odd}: edit the JSON.`;
 }
 
 // The other members of a submit: name, label, type of input, whether its text is JSON.
@@ -880,7 +968,7 @@ function schemaForm(schema, value, changed) {
     const note = h("span", { class: "problem", id: `${id}-note` });
     const described = { id, "aria-describedby": `${id}-note`, required };
     const label = [h("label", { for: id }, name, required ? " (required)" : ""), node.description && h("span", { class: "quiet" }, node.description)];
-    const update = (next) => { if (next === undefined) set(undefined); else set(next); changed(); };
+    const update = (next) => { set(next); changed(); };
     const [type, ...others] = typesOf(node);
     const choices = node.enum ?? (node.oneOf ?? node.anyOf)?.map((one) => resolve(one).const);
     let input;
@@ -981,7 +1069,8 @@ function queuesPage(signal) {
   main.append(h("h1", {}, "Queues"), h("table", { class: "cards" }, h("caption", {}, "Messages"),
     head(["Queue", "For", "Waiting", "In flight", "Delayed", "Oldest"]), queues), section);
   const cells = (names, values) => h("tr", {}, values.map((value, at) => h("td", { "data-name": names[at] }, value ?? "?")));
-  poll(() => "/api/queues", (found) => {
+  poll(() => "/api/queues", (found, error) => {
+    if (error) return void main.append(h("p", { class: "problem" }, error.message));
     queues.replaceChildren(...found.queues.map((queue) => cells(["Queue", "For", "Waiting", "In flight", "Delayed", "Oldest"],
       [queue.name, queue.purpose, queue.waiting, queue.in_flight, queue.delayed, oldest(queue)])));
     section.hidden = found.processes.length === 0;
@@ -993,9 +1082,11 @@ function queuesPage(signal) {
 }
 
 function oldest(queue) {
-  const age = queue.oldest_secs == null ? "empty" : `oldest ${duration(queue.oldest_secs * 1000)}`;
+  const counts = [queue.waiting, queue.in_flight, queue.delayed];
+  const known = counts.every((count) => count === 0) ? "empty" : "age unknown";
+  const age = queue.oldest_secs == null ? known : `oldest ${duration(queue.oldest_secs * 1000)}`;
   const alarm = queue.alarm_secs ? `alarm at ${queue.alarm_secs.toLocaleString("en")} s` : "alarm at one message";
-  const isOver = queue.alarm_secs ? queue.oldest_secs > queue.alarm_secs : queue.oldest_secs != null;
+  const isOver = queue.alarm_secs ? queue.oldest_secs > queue.alarm_secs : counts.some((count) => count > 0);
   return h("span", { class: isOver ? "failed" : "" }, `${age}, ${alarm}`);
 }
 
@@ -1006,7 +1097,7 @@ function findPage(_, parameters) {
   main.append(h("h1", {}, "Find"), h("form", { class: "bar", role: "search", onsubmit: (event) => {
     event.preventDefault();
     go(`/find?q=${encodeURIComponent(input.value.trim())}`);
-  } }, h("label", { for: "q" }, "An operation's id, a webhook-id, an owner, or a Request-Id", input), h("button", { class: "strong" }, "Find")), answer);
+  } }, h("label", { for: "q" }, "An operation's id, an owner, or a Request-Id", input), h("button", { class: "strong" }, "Find")), answer);
   keys = { Escape: () => history.back(), "/": () => input.focus() };
   const id = /op_[0-9a-f]{24}/.exec(text)?.[0];
   if (id) return go(`/operation/${id}`, { replace: true });
@@ -1019,7 +1110,6 @@ function findPage(_, parameters) {
 
 // --- Keys, settings and start --------------------------------------------------------------------
 
-let keys = {};
 let areKeysOn = true;
 const KEYS = [["/", "search"], ["j k ↓ ↑", "next, previous operation"], ["Enter", "open"], ["Escape", "back"], ["x", "select"],
   ["c", "cancel"], ["r", "redeliver"], ["n", "submit"], ["Ctrl+Enter", "submit a form"], ["?", "this list"]];
@@ -1035,15 +1125,26 @@ function help() {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) return void keys["Ctrl+Enter"]?.();
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    if (!event.target.closest?.("form.form") || event.repeat) return;
+    event.preventDefault();
+    return void keys["Ctrl+Enter"]?.();
+  }
   const isField = event.target.closest?.("input, select, textarea, dialog, [contenteditable]");
   const isPress = event.key === "Enter" || event.key === " ";
   if (!areKeysOn || event.ctrlKey || event.metaKey || event.altKey || isPress) return;
   if (isField && !(event.target.type === "checkbox" && !event.target.closest("dialog"))) return;
   const action = event.key === "?" ? help : keys[event.key];
-  if (!action) return;
+  const mayRepeat = ["j", "k", "ArrowDown", "ArrowUp"].includes(event.key);
+  if (!action || (event.repeat && !mayRepeat)) return;
+  if (event.key.startsWith("Arrow") && !event.target.closest?.("table")) return;
   event.preventDefault();
   action();
+});
+
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  main.focus();
 });
 
 document.addEventListener("click", (event) => {

@@ -182,6 +182,7 @@ impl Place for LocalPlace {
         let names = self.owners.names();
         names
             .iter()
+            .filter(|name| *name != ferry_console::OWN_NAME)
             .filter_map(|name| Owner::new(OWNER_KIND, name))
             .collect()
     }

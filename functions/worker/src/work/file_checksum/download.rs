@@ -74,7 +74,7 @@ impl Download {
                     return Err(not_resumable());
                 };
                 let download = Self::of(response, length);
-                if download.version != *version || first != from {
+                if !version.is_same(&download.version) || first != from {
                     return Err(changed());
                 }
                 Ok(download)
@@ -82,7 +82,7 @@ impl Download {
             // The whole file: the host ignores ranges, or it has another file now.
             StatusCode::OK => {
                 let length = number(response.headers(), CONTENT_LENGTH);
-                if Self::of(response, length).version == *version {
+                if version.is_same(&Self::of(response, length).version) {
                     return Err(not_resumable());
                 }
                 Err(changed())
@@ -133,9 +133,32 @@ impl Version {
         self.bytes
     }
 
-    /// Whether a later leg could see that the file has changed.
-    pub(super) const fn is_resumable(&self) -> bool {
-        self.etag.is_some() || self.last_modified.is_some()
+    /// Whether a later leg could see that the file has changed. A weak tag is the same for files
+    /// that are equal in meaning only (RFC 9110, section 13.1.5).
+    pub(super) fn is_resumable(&self) -> bool {
+        let is_strong = |etag: &String| !etag.starts_with("W/");
+        self.etag.as_ref().is_some_and(is_strong) || self.last_modified.is_some()
+    }
+
+    /// Whether a later response is of the same file, by what both responses say. A partial response
+    /// may leave out `Last-Modified`, and either one the size (RFC 9110, section 15.3.7).
+    fn is_same(&self, later: &Self) -> bool {
+        let agree = |a: &Option<String>, b: &Option<String>| a.is_none() || b.is_none() || a == b;
+        let has_common = (self.etag.is_some() && later.etag.is_some())
+            || (self.last_modified.is_some() && later.last_modified.is_some());
+        let sizes_agree = match (self.bytes, later.bytes) {
+            (Some(size), Some(later)) => size == later,
+            _ => true,
+        };
+        has_common
+            && agree(&self.etag, &later.etag)
+            && agree(&self.last_modified, &later.last_modified)
+            && sizes_agree
+    }
+
+    /// Takes the size from a later response of the same file.
+    pub(super) fn learn_size(&mut self, later: &Self) {
+        self.bytes = self.bytes.or(later.bytes);
     }
 }
 
@@ -156,6 +179,7 @@ async fn get(
         WorkError::retryable(FailureCode::InternalError.as_str(), message)
     })?;
     let url = CallerUrl::parse(url, &allowed).map_err(|refused| {
+        tracing::info!(reason = %refused.reason, "the file's URL is refused");
         WorkError::permanent("FILE_UNAVAILABLE", &format!("the URL {refused}"))
     })?;
     let mut request = Request::get(url.wire_form())
@@ -180,8 +204,8 @@ async fn get(
     Ok(response)
 }
 
-/// `CallerUrl::parse` has checked a host that is an address.
 fn connector(reach: Reach, allowed: AllowedNetworks) -> Connector {
+    // It sees names only. `CallerUrl::parse` has checked a host that is an address.
     let resolver = CheckingResolver::new(Arc::new(SystemResolver), reach, Arc::new(allowed));
     let https_only = reach == Reach::Public;
     Connector::new(
@@ -205,6 +229,8 @@ fn number(headers: &HeaderMap, name: HeaderName) -> Option<u64> {
 }
 
 fn of_failure(failure: Failure) -> WorkError {
+    // The caller learns less.
+    tracing::info!(reason = ?failure, "the file cannot be read");
     WorkError::retryable("FILE_UNAVAILABLE", &failure.to_string())
 }
 

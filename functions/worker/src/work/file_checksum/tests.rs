@@ -1,6 +1,7 @@
 //! Every test reads from a real server on the loopback interface.
 
 use std::io;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -10,8 +11,7 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt as _, stream};
 use http::StatusCode;
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, RANGE};
-use shared::clock::ManualClock;
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, LOCATION, RANGE};
 
 use super::*;
 use crate::context::test::TestContext;
@@ -22,6 +22,11 @@ const STATE: &str = concat!(
     "SktMTU5PUFFSU1RVVldYWVpbXF1eX2BhYmMAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
     r#"","version":{"etag":"\"one\"","bytes":1000}}"#,
 );
+
+/// More than a connection delivers at once, and more than may come before a body.
+const LARGE: usize = 3_000_003;
+/// More than a leg's least.
+const BROKEN_AFTER: usize = 400_000;
 
 const HALF: Duration = Duration::from_secs(1800);
 
@@ -34,20 +39,19 @@ struct File {
     serves_ranges: bool,
     /// The server closes the connection after so many bytes of each response.
     breaks_after: Option<usize>,
-    /// After the first half of each response, so much time passes.
-    takes: Duration,
+    /// The server delivers so many bytes of a range at most, as it may.
+    range_max: usize,
+    says_size: bool,
 }
 
 struct Server {
     port: u16,
     shared: Arc<Shared>,
-    test: TestContext,
 }
 
 struct Shared {
     file: Mutex<File>,
     ranges: Mutex<Vec<Option<String>>>,
-    clock: ManualClock,
 }
 
 impl File {
@@ -58,13 +62,13 @@ impl File {
             status: StatusCode::OK,
             serves_ranges: true,
             breaks_after: None,
-            takes: Duration::ZERO,
+            range_max: usize::MAX,
+            says_size: true,
         }
     }
 
-    /// More than a connection delivers at once, and more than may come before a body.
     fn large() -> Self {
-        Self::of((0..=250).cycle().take(1_000_003).collect())
+        Self::of((0..=250).cycle().take(LARGE).collect())
     }
 
     fn sha256(&self) -> String {
@@ -78,31 +82,49 @@ impl Server {
     async fn with(file: File) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let test = TestContext::new().with_settings([
-            ("FILE_ALLOWED_NETWORKS", "127.0.0.0/8"),
-            ("LOCAL_BUNDLE", "1"),
-        ]);
         let shared = Arc::new(Shared {
             file: Mutex::new(file),
             ranges: Mutex::default(),
-            clock: test.clock.clone(),
         });
         let router = Router::new()
             .fallback(serve)
             .with_state(Arc::clone(&shared));
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { port, shared, test }
+        Self { port, shared }
     }
 
-    async fn leg(&self, state: Option<Progress>) -> Result<Next<Output, Progress>, WorkError> {
+    async fn leg(&self, state: Option<Checkpoint>) -> Result<Next<Output, Checkpoint>, WorkError> {
+        self.leg_in(state, TestContext::new()).await
+    }
+
+    /// A leg whose time is half over at its `report`-th report: at its first chunk, then after each
+    /// MiB.
+    async fn leg_until(
+        &self,
+        report: usize,
+        state: Option<Checkpoint>,
+    ) -> Result<Next<Output, Checkpoint>, WorkError> {
+        self.leg_in(state, TestContext::new().advance_at(report, HALF))
+            .await
+    }
+
+    async fn leg_in(
+        &self,
+        state: Option<Checkpoint>,
+        test: TestContext,
+    ) -> Result<Next<Output, Checkpoint>, WorkError> {
+        let test = test.with_settings([
+            ("FILE_ALLOWED_NETWORKS", "127.0.0.0/8"),
+            ("LOCAL_BUNDLE", "1"),
+        ]);
         let url = format!("http://127.0.0.1:{}/file?token=secret", self.port);
         // As the worker saves it.
         let state = state.map(|state| serde_json::to_string(&state).unwrap());
         let state = state.map(|state| serde_json::from_str(&state).unwrap());
-        FileChecksum::run(Args { url }, state, self.test.context()).await
+        FileChecksum::run(Args { url }, state, test.context()).await
     }
 
-    async fn first_leg(&self) -> Progress {
+    async fn first_leg(&self) -> Checkpoint {
         saved(self.leg(None).await).0
     }
 
@@ -123,7 +145,8 @@ async fn serve(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Respons
         .map(|range| range.to_str().unwrap().to_owned());
     shared.ranges.lock().unwrap().push(range.clone());
     if file.status != StatusCode::OK {
-        return file.status.into_response();
+        // A client that followed redirects would come here again.
+        return (file.status, [(LOCATION, "/other")]).into_response();
     }
     let size = file.content.len();
     let from = range.filter(|_| file.serves_ranges).map(|range| {
@@ -135,22 +158,29 @@ async fn serve(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Respons
     if from.is_some_and(|from| from >= size) {
         return StatusCode::RANGE_NOT_SATISFIABLE.into_response();
     }
-    let mut response = Response::new(body(&file, from.unwrap_or(0), shared.clock.clone()));
+    let first = from.unwrap_or(0);
+    let end = match from {
+        Some(first) => size.min(first.saturating_add(file.range_max)),
+        None => size,
+    };
+    let mut response = Response::new(body(&file, first..end));
     let headers = response.headers_mut();
-    headers.insert(CONTENT_LENGTH, (size - from.unwrap_or(0)).into());
+    if file.says_size {
+        headers.insert(CONTENT_LENGTH, (end - first).into());
+    }
     if let Some(etag) = file.etag {
         headers.insert(ETAG, etag.parse().unwrap());
     }
     if let Some(from) = from {
-        let range = format!("bytes {from}-{}/{size}", size - 1);
+        let range = format!("bytes {from}-{}/{size}", end - 1);
         headers.insert(CONTENT_RANGE, range.parse().unwrap());
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
     }
     response
 }
 
-fn body(file: &File, from: usize, clock: ManualClock) -> Body {
-    let content = Bytes::copy_from_slice(&file.content[from..]);
+fn body(file: &File, range: Range<usize>) -> Body {
+    let content = Bytes::copy_from_slice(&file.content[range]);
     if let Some(length) = file.breaks_after.filter(|length| *length < content.len()) {
         let part = stream::once(async move { Ok(content.slice(..length)) });
         let end = stream::once(async {
@@ -160,25 +190,13 @@ fn body(file: &File, from: usize, clock: ManualClock) -> Body {
         });
         return Body::from_stream(part.chain(end));
     }
-    let (first, second) = (
-        content.slice(..content.len() / 2),
-        content.slice(content.len() / 2..),
-    );
-    let takes = file.takes;
-    let parts = stream::unfold(vec![second, first], move |mut parts| {
-        let clock = clock.clone();
-        async move {
-            let part = parts.pop()?;
-            if parts.is_empty() {
-                clock.advance(takes);
-            }
-            Some((Ok::<_, io::Error>(part), parts))
-        }
-    });
-    Body::from_stream(parts)
+    if !file.says_size {
+        return Body::from_stream(stream::once(async move { Ok::<_, io::Error>(content) }));
+    }
+    Body::from(content)
 }
 
-fn saved(next: Result<Next<Output, Progress>, WorkError>) -> (Progress, Duration) {
+fn saved(next: Result<Next<Output, Checkpoint>, WorkError>) -> (Checkpoint, Duration) {
     match next.unwrap() {
         Next::Continue { state, after } => (state, after),
         Next::Done(output) => panic!("done: {output:?}"),
@@ -186,7 +204,7 @@ fn saved(next: Result<Next<Output, Progress>, WorkError>) -> (Progress, Duration
 }
 
 /// Its code and message, and whether it is retryable.
-fn error(next: Result<Next<Output, Progress>, WorkError>) -> (String, String, bool) {
+fn error(next: Result<Next<Output, Checkpoint>, WorkError>) -> (String, String, bool) {
     let error = next.err().unwrap();
     (error.error.code, error.error.message, error.retryable)
 }
@@ -218,37 +236,29 @@ async fn a_file_is_read_in_one_leg_if_there_is_time() {
 
 #[tokio::test]
 async fn a_leg_ends_after_half_of_its_time_and_the_next_one_reads_the_rest() {
-    let file = File {
-        takes: HALF,
-        ..File::large()
-    };
+    let file = File::large();
     let server = Server::with(file.clone()).await;
-    let (state, after) = saved(server.leg(None).await);
+    let (state, after) = saved(server.leg_until(2, None).await);
     assert_eq!(after, Duration::ZERO);
     let read = state.bytes;
-    assert!(read > 0 && read < 1_000_003, "{read}");
-    server.change(|file| file.takes = Duration::ZERO);
+    assert!(read > MIB && read < LARGE as u64, "{read}");
     let Ok(Next::Done(output)) = server.leg(Some(state)).await else {
         panic!("not done");
     };
-    assert_eq!(
-        output,
-        Output {
-            bytes: 1_000_003,
-            sha256: file.sha256()
-        }
-    );
+    let bytes = LARGE as u64;
+    let sha256 = file.sha256();
+    assert_eq!(output, Output { bytes, sha256 });
     assert_eq!(server.ranges(), [None, Some(format!("bytes={read}-"))]);
 }
 
 #[tokio::test]
 async fn a_broken_connection_repeats_nothing_that_was_read() {
     let file = File {
-        breaks_after: Some(400_000),
+        breaks_after: Some(BROKEN_AFTER),
         ..File::large()
     };
     let server = Server::with(file.clone()).await;
-    let mut state: Option<Progress> = None;
+    let mut state: Option<Checkpoint> = None;
     let mut ranges = vec![None];
     let output = loop {
         match server.leg(state.take()).await.unwrap() {
@@ -277,6 +287,63 @@ async fn a_broken_connection_repeats_nothing_that_was_read() {
 }
 
 #[tokio::test]
+async fn a_part_of_the_rest_is_not_taken_for_all_of_it() {
+    let file = File {
+        breaks_after: Some(BROKEN_AFTER),
+        ..File::large()
+    };
+    let server = Server::with(file.clone()).await;
+    let mut state = Some(server.first_leg().await);
+    server.change(|file| (file.breaks_after, file.range_max) = (None, 300_000));
+    let output = loop {
+        match server.leg(state.take()).await.unwrap() {
+            Next::Continue { state: saved, .. } => state = Some(saved),
+            Next::Done(output) => break output,
+        }
+    };
+    assert_eq!(output.sha256, file.sha256());
+}
+
+#[tokio::test]
+async fn a_file_that_ends_with_its_leg_is_done() {
+    let server = Server::with(File::of(b"abc".to_vec())).await;
+    assert!(matches!(server.leg_until(1, None).await, Ok(Next::Done(_))));
+}
+
+#[tokio::test]
+async fn a_size_that_only_a_later_response_has_is_no_change() {
+    let file = File {
+        says_size: false,
+        ..File::large()
+    };
+    let server = Server::with(file.clone()).await;
+    let (state, _) = saved(server.leg_until(2, None).await);
+    assert_eq!(state.version.bytes(), None);
+    let Ok(Next::Done(output)) = server.leg(Some(state)).await else {
+        panic!("not done");
+    };
+    assert_eq!(output.sha256, file.sha256());
+}
+
+#[tokio::test]
+async fn a_host_that_sends_little_uses_up_attempts() {
+    let file = File {
+        says_size: false,
+        ..File::of(vec![7; 1000])
+    };
+    let server = Server::with(file).await;
+    let (_, message, retryable) = error(server.leg_until(1, None).await);
+    let slow = "the host sends too slowly";
+    assert_eq!((message.as_str(), retryable), (slow, true));
+    server.change(|file| (file.says_size, file.breaks_after) = (true, Some(500)));
+    let (_, message, retryable) = error(server.leg(None).await);
+    assert_eq!(
+        (message.as_str(), retryable),
+        ("the connection broke", true)
+    );
+}
+
+#[tokio::test]
 async fn a_file_that_changed_between_two_legs_is_not_mixed_with_itself() {
     let changes: [fn(&mut File); 4] = [
         |file| file.etag = Some("\"two\""),
@@ -289,7 +356,7 @@ async fn a_file_that_changed_between_two_legs_is_not_mixed_with_itself() {
     ];
     for change in changes {
         let server = Server::with(File {
-            breaks_after: Some(400_000),
+            breaks_after: Some(BROKEN_AFTER),
             ..File::large()
         })
         .await;
@@ -303,7 +370,7 @@ async fn a_file_that_changed_between_two_legs_is_not_mixed_with_itself() {
 #[tokio::test]
 async fn a_file_that_cannot_be_resumed_has_to_be_read_in_one_leg() {
     let server = Server::with(File {
-        breaks_after: Some(400_000),
+        breaks_after: Some(BROKEN_AFTER),
         ..File::large()
     })
     .await;
@@ -311,13 +378,14 @@ async fn a_file_that_cannot_be_resumed_has_to_be_read_in_one_leg() {
     server.change(|file| file.serves_ranges = false);
     assert_eq!(error(server.leg(Some(state)).await).0, "FILE_NOT_RESUMABLE");
 
-    server.change(|file| file.etag = None);
-    let (code, _, retryable) = error(server.leg(None).await);
-    assert_eq!((code.as_str(), retryable), ("FILE_UNAVAILABLE", true));
-    server.change(|file| (file.breaks_after, file.takes) = (None, HALF));
-    let (code, _, retryable) = error(server.leg(None).await);
+    for etag in [None, Some("W/\"weak\"")] {
+        server.change(|file| file.etag = etag);
+        let (code, _, retryable) = error(server.leg(None).await);
+        assert_eq!((code.as_str(), retryable), ("FILE_UNAVAILABLE", true));
+    }
+    server.change(|file| file.breaks_after = None);
+    let (code, _, retryable) = error(server.leg_until(2, None).await);
     assert_eq!((code.as_str(), retryable), ("FILE_NOT_RESUMABLE", false));
-    server.change(|file| file.takes = Duration::ZERO);
     assert!(matches!(server.leg(None).await, Ok(Next::Done(_))));
 }
 
@@ -337,7 +405,9 @@ async fn only_a_status_that_may_pass_is_tried_again() {
         server.change(|file| file.status = StatusCode::from_u16(status).unwrap());
         let message = format!("the host responded with {status}");
         let expected = ("FILE_UNAVAILABLE".to_owned(), message, may_pass);
+        let requests = server.ranges().len();
         assert_eq!(error(server.leg(None).await), expected);
+        assert_eq!(server.ranges().len(), requests + 1, "{status} is followed");
     }
 }
 
@@ -362,7 +432,7 @@ async fn a_host_that_is_not_allowed_gets_no_request() {
 /// An operation may be between two legs while the worker is replaced.
 #[test]
 fn a_state_that_was_saved_by_an_earlier_release_still_leads_to_the_same_checksum() {
-    let state: Progress = serde_json::from_str(STATE).unwrap();
+    let state: Checkpoint = serde_json::from_str(STATE).unwrap();
     assert_eq!(serde_json::to_string(&state).unwrap(), STATE);
     let file = File::of((0..=250).cycle().take(1000).collect());
     let mut hash = state.hash;

@@ -15,6 +15,8 @@ use shared::terminal::{visible, visible_lines};
 
 use crate::{Binaries, CommandResult, interrupted, passed_on, private_file};
 
+const CONSOLE_PORT: u16 = 7070;
+
 /// How often to send `GET /health` until the functions behind `--lambda` answer.
 const REMOTE_PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -24,12 +26,13 @@ pub(crate) struct ServeArguments {
     #[arg(long, default_value_t = 3000)]
     port: u16,
 
-    /// The console's port; 0 picks a free one, as does an API's port of 0.
-    #[arg(long, value_name = "PORT", default_value_t = 7070)]
-    console_port: u16,
+    /// The console's port, by default 7070; 0 picks a free one. Without it, an API's port of 0 picks
+    /// a free one for the console as well.
+    #[arg(long, value_name = "PORT")]
+    console_port: Option<u16>,
 
     /// Serve no console.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "console_port")]
     no_console: bool,
 
     /// The most processes of worker and of callback, hence the most operations that run at once.
@@ -144,9 +147,9 @@ async fn start(
     };
     let settings = Settings {
         port: arguments.port,
-        console_port: (!arguments.no_console).then_some(match arguments.port {
-            0 => 0,
-            _ => arguments.console_port,
+        console_port: (!arguments.no_console).then(|| {
+            let default = if arguments.port == 0 { 0 } else { CONSOLE_PORT };
+            arguments.console_port.unwrap_or(default)
         }),
         instances: usize::from(arguments.instances),
         http_instances: HTTP_INSTANCES_MAX,

@@ -66,7 +66,7 @@ pub(crate) async fn erase(arguments: EraseArguments, services: &Services) -> Com
 fn operations(store: &Store, services: &Services) -> Result<Operations, SettingError> {
     let callbacks = services.queue("CALLBACK_QUEUE_URL")?;
     let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
-    Ok(Operations::new(store.clone(), callbacks, clock, random))
+    Ok(Operations::new(store.clone(), callbacks, clock, random).acting_as("operator"))
 }
 
 async fn inspect(erase: &Erase) -> CommandResult {

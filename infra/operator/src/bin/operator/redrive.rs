@@ -98,7 +98,8 @@ pub(crate) async fn redrive(arguments: RedriveArguments, services: &Services) ->
 fn submissions(services: &Services) -> Result<Submissions, SettingError> {
     let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
     let callbacks = services.queue("CALLBACK_QUEUE_URL")?;
-    let operations = Operations::new(services.store(), callbacks, clock, random);
+    let operations =
+        Operations::new(services.store(), callbacks, clock, random).acting_as("operator");
     Ok(Submissions::new(
         operations,
         services.queue("DISPATCH_QUEUE_URL")?,

@@ -106,7 +106,7 @@ impl Sender {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let network = Network {
-            names: Arc::new(SystemResolver),
+            names: Arc::new(SystemResolver::default()),
             roots,
         };
         Self::on(network, allowed, timeout, clock)

@@ -14,6 +14,7 @@ use shared::domain::limits::{
 };
 use shared::domain::network::AllowedNetworks;
 use shared::domain::time::Timestamp;
+use shared::outbound::{Resolve, SystemResolver};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
@@ -176,6 +177,7 @@ pub struct Clients {
     /// The runtime that [`Clients::new`] was called in. Without one, the caller's runtime drives
     /// what it sends.
     runtime: Option<Handle>,
+    names: Arc<dyn Resolve>,
     aws: OnceLock<Aws>,
 }
 
@@ -183,11 +185,24 @@ impl Clients {
     /// Clients with these settings, driven by the runtime that this is called in.
     #[must_use]
     pub fn new(environment: Environment) -> Self {
+        let runtime = Handle::try_current().ok();
+        let names = runtime.clone().map(SystemResolver::on);
         Self {
             environment,
-            runtime: Handle::try_current().ok(),
+            runtime,
+            names: Arc::new(names.unwrap_or_default()),
             aws: OnceLock::new(),
         }
+    }
+
+    /// The resolver of names in callers' URLs.
+    pub(crate) fn names(&self) -> Arc<dyn Resolve> {
+        Arc::clone(&self.names)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn with_names(self, names: Arc<dyn Resolve>) -> Self {
+        Self { names, ..self }
     }
 
     pub(crate) const fn environment(&self) -> &Environment {

@@ -5,6 +5,7 @@
 //! differently. A connection that is used again leads to the address that was checked; the address
 //! of each new connection is checked again.
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -13,13 +14,14 @@ use std::vec;
 
 use futures_util::future::BoxFuture;
 use hyper_util::client::legacy::connect::dns::Name;
+use tokio::runtime::Handle;
 use tower_service::Service;
 
 use super::failure::Failure;
 use crate::domain::network::{AllowedNetworks, Reach};
 
 /// Finds the addresses of a name.
-pub trait Resolve: Send + Sync {
+pub trait Resolve: fmt::Debug + Send + Sync {
     fn resolve(&self, name: Name) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
 }
 
@@ -31,8 +33,18 @@ pub struct CheckingResolver {
     allowed: Arc<AllowedNetworks>,
 }
 
-/// The resolver of the operating system.
-pub struct SystemResolver;
+/// The resolver of the operating system. It looks names up on a thread that blocks for as long as the
+/// names' servers do not answer.
+#[derive(Debug, Default)]
+pub struct SystemResolver(Option<Handle>);
+
+impl SystemResolver {
+    /// Looks up on this runtime instead of the caller's, which would not end before its lookups.
+    #[must_use]
+    pub const fn on(runtime: Handle) -> Self {
+        Self(Some(runtime))
+    }
+}
 
 impl CheckingResolver {
     #[must_use]
@@ -76,9 +88,16 @@ impl Service<Name> for CheckingResolver {
 
 impl Resolve for SystemResolver {
     fn resolve(&self, name: Name) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
-        Box::pin(async move {
+        let lookup = async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
             Ok(found.map(|address| address.ip()).collect())
-        })
+        };
+        match &self.0 {
+            Some(runtime) => {
+                let lookup = runtime.spawn(lookup);
+                Box::pin(async { lookup.await.map_err(io::Error::other)? })
+            }
+            None => Box::pin(lookup),
+        }
     }
 }

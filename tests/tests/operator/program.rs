@@ -243,8 +243,9 @@ async fn every_command_works_with_a_running_bundle() {
     assert_eq!(stdout(&left, 2), summary);
     let logged = String::from_utf8_lossy(&left.stderr);
     assert!(logged.contains(&format!("left: {live} has not ended")));
-    let audited =
-        format!(r#"audit="erase" operation_id={restored} owner="local:alice" outcome="done""#);
+    let audited = format!(
+        r#"audit="erase" actor="operator" operation_id={restored} owner="local:alice" outcome="done""#
+    );
     assert!(logged.contains(&audited), "{logged}");
     let all = local
         .operator(&[&alice[..], &["--yes", "--cancel"]].concat())
@@ -310,8 +311,9 @@ async fn redrive_lists_first_then_redrives_once_with_progress_and_audit() {
     let logged = String::from_utf8_lossy(&redriven.stderr);
     assert!(logged.contains("3 items read, 2 selected, 2 redriven"));
     for id in &failed {
-        let audited =
-            format!(r#"audit="redrive" operation_id={id} owner="local:anonymous" outcome="done""#);
+        let audited = format!(
+            r#"audit="redrive" actor="operator" operation_id={id} owner="local:anonymous" outcome="done""#
+        );
         assert!(logged.contains(&audited), "{logged}");
     }
 

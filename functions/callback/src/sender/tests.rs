@@ -31,6 +31,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const LOOPBACK: &str = "127.0.0.1/32";
 
 /// Answers lookups in the order that a test gives; the last answer serves all further lookups.
+#[derive(Debug)]
 struct Names {
     answers: Vec<Vec<&'static str>>,
     asked: Mutex<Vec<String>>,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use shared::clock::ManualClock;
 use shared::config::Environment;
 use shared::domain::time::Timestamp;
+use shared::outbound::Resolve;
 use tokio::sync::watch;
 
 use super::{Clients, Context};
@@ -15,6 +16,7 @@ pub(crate) struct TestContext {
     pub(crate) clock: ManualClock,
     attempt: u32,
     environment: Environment,
+    names: Option<Arc<dyn Resolve>>,
     abort_at: Option<usize>,
     advance_at: Option<(usize, Duration)>,
     abort: Arc<watch::Sender<bool>>,
@@ -28,6 +30,7 @@ impl TestContext {
             clock: ManualClock::new(Timestamp::from_secs(1_700_000_000)),
             attempt: 1,
             environment: Environment::default(),
+            names: None,
             abort_at: None,
             advance_at: None,
             abort: Arc::new(watch::Sender::new(false)),
@@ -45,6 +48,11 @@ impl TestContext {
         settings: [(&'static str, &'static str); N],
     ) -> Self {
         self.environment = Environment::from_iter(settings);
+        self
+    }
+
+    pub(crate) fn with_names(mut self, names: Arc<dyn Resolve>) -> Self {
+        self.names = Some(names);
         self
     }
 
@@ -80,7 +88,11 @@ impl TestContext {
             }
         };
         let deadline = Timestamp::from_secs(1_700_003_600);
-        let clients = Arc::new(Clients::new(self.environment.clone()));
+        let clients = Clients::new(self.environment.clone());
+        let clients = Arc::new(match &self.names {
+            Some(names) => clients.with_names(Arc::clone(names)),
+            None => clients,
+        });
         Context::new(
             self.attempt,
             deadline,

@@ -61,6 +61,7 @@ async fn dripping_headers_time_out() {
 
 #[tokio::test]
 async fn a_name_that_is_never_resolved_times_out() {
+    #[derive(Debug)]
     struct Silent(Arc<Notify>);
     impl Resolve for Silent {
         fn resolve(&self, _: Name) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {

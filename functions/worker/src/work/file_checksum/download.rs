@@ -17,8 +17,7 @@ use shared::domain::caller_url::CallerUrl;
 use shared::domain::network::{AllowedNetworks, Reach};
 use shared::domain::operation::FailureCode;
 use shared::outbound::{
-    self, CheckingResolver, Connector, Failure, SystemResolver, lift_allowance, mozilla_roots,
-    tls_config,
+    self, CheckingResolver, Connector, Failure, Resolve, lift_allowance, mozilla_roots, tls_config,
 };
 
 use crate::context::Clients;
@@ -195,7 +194,7 @@ async fn get(
     // One request of one attempt, so no connection is kept.
     let client = Client::builder(TokioExecutor::new())
         .pool_max_idle_per_host(0)
-        .build(connector(url.reach(), allowed));
+        .build(connector(clients.names(), url.reach(), allowed));
     let response = tokio::time::timeout(SILENCE_MAX, client.request(request))
         .await
         .map_err(|_| of_failure(Failure::TimedOut))?
@@ -204,9 +203,9 @@ async fn get(
     Ok(response)
 }
 
-fn connector(reach: Reach, allowed: AllowedNetworks) -> Connector {
+fn connector(names: Arc<dyn Resolve>, reach: Reach, allowed: AllowedNetworks) -> Connector {
     // It sees names only. `CallerUrl::parse` has checked a host that is an address.
-    let resolver = CheckingResolver::new(Arc::new(SystemResolver), reach, Arc::new(allowed));
+    let resolver = CheckingResolver::new(names, reach, Arc::new(allowed));
     let https_only = reach == Reach::Public;
     Connector::new(
         resolver,

@@ -1,6 +1,7 @@
 //! Every test reads from a real server on the loopback interface.
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
@@ -9,9 +10,12 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
+use futures_util::future::BoxFuture;
 use futures_util::{StreamExt as _, stream};
 use http::StatusCode;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, LOCATION, RANGE};
+use hyper_util::client::legacy::connect::dns::Name;
+use shared::outbound::Resolve;
 
 use super::*;
 use crate::context::test::TestContext;
@@ -426,6 +430,28 @@ async fn a_host_that_is_not_allowed_gets_no_request() {
         let expected = ("FILE_UNAVAILABLE".to_owned(), message.to_owned(), false);
         assert_eq!(error(next), expected);
     }
+    assert!(server.ranges().is_empty());
+}
+
+/// Every name is this machine.
+#[derive(Debug)]
+struct OwnMachine;
+
+impl Resolve for OwnMachine {
+    fn resolve(&self, _: Name) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
+        Box::pin(async { Ok(vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]) })
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_resolves_to_a_private_address_is_not_found() {
+    let server = Server::with(File::large()).await;
+    let test = TestContext::new().with_names(Arc::new(OwnMachine));
+    let url = format!("https://files.example.com:{}/file", server.port);
+    let next = FileChecksum::run(Args { url }, None, test.context()).await;
+    let message = "name not found, or its address is not allowed";
+    let expected = ("FILE_UNAVAILABLE".to_owned(), message.to_owned(), true);
+    assert_eq!(error(next), expected);
     assert!(server.ranges().is_empty());
 }
 

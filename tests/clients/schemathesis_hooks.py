@@ -12,8 +12,9 @@ from typing import Any
 import schemathesis
 
 # Parts of the body or the query whose rules are not in the document: a function's arguments, a start
-# that is too far away, and cursors, which only a list returns.
-PLACES = re.compile(r"/arguments(/.*)?|/start_at|/query/cursor|/call/arguments(/.*)?")
+# that is too far away, and cursors, which only a list returns. A member's name may have any
+# characters, line ends too.
+PLACES = re.compile(r"/arguments(/.*)?|/start_at|/query/cursor|/call/arguments(/.*)?", re.DOTALL)
 # Rules that no schema can express in a Forrst request: an extension that is repeated or does not
 # apply to a function, a deadline that has passed, a deadline or a start that is too far away, and a
 # signature version for which the bundle has no key.

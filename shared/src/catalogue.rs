@@ -273,8 +273,8 @@ fn bound_integers(schema: &mut Schema) {
     schema.entry("maximum").or_insert_with(|| largest.into());
 }
 
-/// `WORKER_TIMEOUT_SECONDS`: the worker's timeout, in seconds. The functions that read the functions
-/// file get it as well, since it bounds an attempt.
+/// `WORKER_TIMEOUT_SECONDS`: the worker's timeout, in seconds. The functions that read the
+/// functions file get it as well, since it bounds an attempt.
 ///
 /// # Errors
 ///

@@ -105,8 +105,8 @@ impl Environment {
             })
     }
 
-    /// The networks besides the public ones that requests to callers' URLs may reach, from the setting
-    /// `name`.
+    /// The networks besides the public ones that requests to callers' URLs may reach, from the
+    /// setting `name`.
     ///
     /// # Errors
     ///

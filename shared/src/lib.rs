@@ -10,8 +10,9 @@
 //! - [`http`], [`lambda`]: REST's requests and responses; the events that Lambda delivers.
 //!
 //! [`catalogue`] has the functions that can be called, [`config`] the settings; `main` creates
-//! [`clock`] and [`random`] and passes them on; [`outbound`] connects to hosts that callers choose; [`metrics`] and [`telemetry`] are what a function
-//! reports about itself. [`terminal`] is for the programs that people run.
+//! [`clock`] and [`random`] and passes them on; [`outbound`] connects to hosts that callers choose;
+//! [`metrics`] and [`telemetry`] are what a function reports about itself. [`terminal`] is for the
+//! programs that people run.
 
 pub mod aws;
 pub mod catalogue;

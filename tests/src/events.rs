@@ -459,8 +459,8 @@ fn sample(name: &str) -> QueueSample {
     *sample.expect("the sample exists")
 }
 
-/// The operation that the samples name, as it is submitted, with a callback to this URL. One that is
-/// brought to `Failed` has no attempts.
+/// The operation that the samples name, as it is submitted, with a callback to this URL. One that
+/// is brought to `Failed` has no attempts.
 #[must_use]
 pub fn operation(stage: Stage, now: Timestamp, callback_url: &str) -> Operation {
     Operation {

@@ -31,13 +31,13 @@ impl Handler {
             RedriveOutcome::Conflict(existing) => Problem::new(
                 ErrorCode::IdempotencyConflict,
                 format!(
-                    "the operation was redriven with another from, as {}",
+                    "the operation was already redriven with another value of from, as {}",
                     existing.id
                 ),
             ),
             RedriveOutcome::NotFailed(status) => Problem::new(
                 ErrorCode::Conflict,
-                format!("the operation is {status}, and only a failed one is redriven"),
+                format!("the operation is {status}; only a failed operation can be redriven"),
             ),
             RedriveOutcome::TooLate => Problem::new(
                 ErrorCode::Conflict,
@@ -57,7 +57,7 @@ impl Handler {
     }
 }
 
-/// A conflict with the operation's state, which a member of the request causes.
+/// A conflict that a member of the request causes.
 fn no_state() -> Problem {
     let detail = "the operation saved no state, so it can only be redriven from the start";
     let mut problem = Problem::new(ErrorCode::Conflict, detail);

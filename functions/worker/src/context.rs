@@ -60,8 +60,8 @@ impl Context {
     }
 
     /// The context of work that runs without an operation: in its first attempt, with the longest
-    /// time that an attempt has by default, and never aborted. `report` receives the fraction and the
-    /// message of each report.
+    /// time that an attempt has by default, and never aborted. `report` receives the fraction and
+    /// the message of each report.
     #[must_use]
     pub fn detached(
         environment: Environment,

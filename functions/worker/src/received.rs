@@ -99,8 +99,8 @@ impl ReceivedDispatch<'_> {
         self.received.return_to(self.source, secs).await
     }
 
-    /// Whether its operation is read before it is claimed: the operation had to wait when the
-    /// message was sent or last received.
+    /// Whether the record is read before a claim: for messages of waits and legs, and for those
+    /// that were received before.
     pub(crate) const fn reads_first(&self) -> bool {
         self.message.read_first || self.received.receive_count > 1
     }

@@ -1,4 +1,5 @@
-//! The work of the functions in the catalogue. `functions/worker/README.md` says how to add a function.
+//! The work of the functions in the catalogue. `functions/worker/README.md` says how to add a
+//! function.
 
 mod csv_summarize;
 mod demo;

@@ -229,7 +229,8 @@ impl Erase {
 fn held_until(operation: &Operation) -> Option<Timestamp> {
     match operation.state {
         // Between two legs no worker holds it: its lease is the wait that the work asked for. If a
-        // worker claims it meanwhile, its outcome is refused, and it deletes the item that it wrote.
+        // worker claims it meanwhile, its outcome is refused, and it deletes the item that it
+        // wrote.
         State::Processing { lease_until, .. } if operation.resumes_at().is_none() => {
             Some(lease_until)
         }

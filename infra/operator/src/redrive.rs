@@ -1,4 +1,4 @@
-//! Redrives many failed operations: after a fault was repaired that made them fail.
+//! Redrives many failed operations, after the fault that made them fail was repaired.
 //!
 //! Each one is redriven as its owner could do it, with the same audit record. One that was redriven
 //! before is not redriven again, so a run can be interrupted and repeated, also while the functions

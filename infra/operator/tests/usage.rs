@@ -52,7 +52,7 @@ fn a_wrong_argument_or_setting_is_refused_in_one_line_that_names_it() {
         ),
         (
             &["redrive", "--since", "yesterday"],
-            "--since <TIME>': a time is a date and time of RFC 3339",
+            "--since <TIME>': must be an RFC 3339 date and time",
         ),
         (
             &["redrive", "--per-second", "1001"],
@@ -60,7 +60,7 @@ fn a_wrong_argument_or_setting_is_refused_in_one_line_that_names_it() {
         ),
         (
             &["redrive", "--from", "end"],
-            "--from <FROM>': it is state or start",
+            "--from <FROM>': must be state or start",
         ),
         (&["erase"], "--owner <OWNER>"),
         (

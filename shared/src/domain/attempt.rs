@@ -213,8 +213,8 @@ impl Operation {
         Some(errors)
     }
 
-    /// The code of the present attempt's own error, among the errors with which it ends the
-    /// operation. An error of an earlier attempt comes before the deadline that ended this one.
+    /// The code of the present attempt's own error, from the errors that end the operation. When
+    /// the deadline ended the attempt, the first of them is an earlier attempt's.
     #[must_use]
     pub fn own_code<'a>(&self, errors: &'a [OperationError]) -> Option<&'a str> {
         let deadline = FailureCode::DeadlineExceeded.as_str();

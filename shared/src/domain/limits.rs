@@ -20,8 +20,8 @@ pub const RESULT_BYTES_MAX: usize = 256 * 1024;
 /// The state that an attempt saves for the next one, in bytes of compact JSON. Each leg writes it
 /// and reads it: larger data belongs elsewhere, and its key into the state.
 pub const STATE_BYTES_MAX: usize = 64 * 1024;
-/// Claims of an operation after which it may not continue again. Work that needs more legs makes
-/// them longer. Work that never ends is stopped after as many attempts, even without a wait.
+/// The number of the attempt from which an operation may no longer continue. It stops work that
+/// continues for ever without a wait. Work that needs more legs makes them longer.
 pub const CLAIMS_MAX: u32 = 1000;
 /// Attempts that an operation's history keeps.
 pub const ATTEMPTS_KEPT_MAX: usize = 10;
@@ -335,9 +335,9 @@ const _: () = {
     // message that moved to a dead-letter queue at the last moment stays for as long again.
     assert!(MESSAGE_AGE_MAX.as_secs() + OUTAGE_SECS_MAX as u64 <= QUEUE_RETENTION_SECS as u64);
     assert!(QUEUE_RETENTION_SECS + OUTAGE_SECS_MAX <= DEAD_LETTER_RETENTION_SECS);
-    // An operation may wait, start late and take longer than its message is retained. While it
-    // waits, its message is sent afresh at least as often as SQS's longest delay, so the message
-    // outlasts an outage that begins at any time.
+    // An operation may live longer than a message is retained: it may start later, and wait between
+    // legs. While it waits, its message is sent afresh at least as often as SQS's longest delay, so
+    // the message outlasts an outage that begins at any time.
     assert!(QUEUE_DELAY_SECS_MAX + OUTAGE_SECS_MAX <= QUEUE_RETENTION_SECS);
     // Reading a payload item stops past the largest arguments.
     assert!(STATE_BYTES_MAX <= ARGUMENTS_BYTES_MAX && RESULT_BYTES_MAX <= ARGUMENTS_BYTES_MAX);

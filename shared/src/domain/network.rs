@@ -1,8 +1,8 @@
 //! Which addresses a request to a caller's URL may be sent to.
 //!
-//! Ferry posts to and reads URLs that its callers choose, from inside its operator's network. This module
-//! separates the two: it refuses every address that is not globally routable unicast, unless the
-//! operator has allowed its network. It checks addresses; [`caller_url`](super::caller_url)
+//! Ferry posts to and reads URLs that its callers choose, from inside its operator's network. This
+//! module separates the two: it refuses every address that is not globally routable unicast, unless
+//! the operator has allowed its network. It checks addresses; [`caller_url`](super::caller_url)
 //! checks a URL's text. If this module is wrong, a caller can make Ferry send requests to the
 //! operator's private hosts or to the cloud's own services.
 

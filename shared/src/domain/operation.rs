@@ -114,7 +114,7 @@ pub enum FailureCode {
     InvalidArguments,
     /// The state to continue from exceeds the limit.
     StateTooLarge,
-    /// The work continued although the operation had no claims left.
+    /// The work continued in the last attempt that may not, or in a later one: see `CLAIMS_MAX`.
     ContinuedTooOften,
 }
 

@@ -3,8 +3,8 @@
 //! The failed operation has ended, so it no longer changes: what is read of it is what the new one
 //! gets. Nothing is written to it, since its caller and its callback's receiver know its end.
 //!
-//! The new operation's id follows from the failed one's `create_id`. So a repeated redrive finds the
-//! first one as a submit with an idempotency key does, and two at once create one operation.
+//! The new operation's id follows from the failed one's `create_id`. So a repeated redrive finds
+//! the first one as a submit with an idempotency key does, and two at once create one operation.
 
 use std::str::FromStr;
 use std::time::Duration;

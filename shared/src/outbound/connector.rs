@@ -3,7 +3,8 @@
 //!
 //! hyper reads a response's head, and every interim response (1xx) before it, in one poll while
 //! bytes arrive; rustls reads records without content in the same way. Neither has a limit that
-//! covers this, and meanwhile nothing else runs on the thread: no deadline, and no other request. So the bytes are counted below both.
+//! covers this, and meanwhile nothing else runs on the thread: no deadline, and no other request.
+//! So the bytes are counted below both.
 
 use std::io;
 use std::pin::Pin;

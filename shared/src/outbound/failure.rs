@@ -12,9 +12,9 @@ use rustls::CertificateError;
 use crate::domain::limits::RESPONSE_HEAD_BYTES_MAX;
 use crate::domain::network::RefusedAddress;
 
-/// Why a request got no valid response. `Display` contains no address and no part of the URL. It has
-/// the same words for a name that does not resolve and for one that resolves to an address that is
-/// not allowed: otherwise a caller could find out which private names exist. `Debug` is for the
+/// Why a request got no valid response. `Display` contains no address and no part of the URL. It
+/// has the same words for a name that does not resolve and for one that resolves to an address that
+/// is not allowed: otherwise a caller could find out which private names exist. `Debug` is for the
 /// log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {

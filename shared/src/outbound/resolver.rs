@@ -33,8 +33,8 @@ pub struct CheckingResolver {
     allowed: Arc<AllowedNetworks>,
 }
 
-/// The resolver of the operating system. It looks names up on a thread that blocks for as long as the
-/// names' servers do not answer.
+/// The resolver of the operating system. It looks names up on a thread that blocks for as long as
+/// the names' servers do not answer.
 #[derive(Debug, Default)]
 pub struct SystemResolver(Option<Handle>);
 

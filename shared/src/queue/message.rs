@@ -44,9 +44,9 @@ pub struct Dispatch {
     pub function: String,
     /// Resolved, never a range.
     pub function_version: String,
-    /// Whether the operation was not claimable when this was sent: it had to wait, or another
-    /// attempt had just ended. Its receiver reads the record before it claims, since a read costs
-    /// a fifth of a claim that is refused.
+    /// Whether the receiver reads the record before it claims. Set on the messages of waits and
+    /// legs: such a message may find that the operation still waits or has ended, and a read costs
+    /// a fifth of a refused claim.
     pub read_first: bool,
     /// The owner's. An attribute of the message, not part of the body.
     pub group: Option<MessageGroup>,

@@ -276,8 +276,8 @@ fn lay_out(
     }
 }
 
-/// When arguments, metadata and states expire. The retention counts from the operation's end, which is its
-/// deadline at the latest, unless no worker was running.
+/// When arguments, metadata and states expire. The retention counts from the operation's end, which
+/// is its deadline at the latest, unless no worker was running.
 pub(super) fn submitted_expiry(operation: &Operation) -> Timestamp {
     let retention = Duration::from_secs(u64::from(operation.retention_secs));
     operation.deadline_at + retention + PAYLOAD_MARGIN

@@ -187,8 +187,8 @@ fn acknowledge_ended(config: &Config, needs_first_wake_up: bool) -> Serving {
     }
 }
 
-/// `ReceivedDispatch::send_on`: a fresh message, then the acknowledgement. A crash in between leaves
-/// two messages, and each of them ends with the operation.
+/// `ReceivedDispatch::send_on`: a fresh message, then the acknowledgement. A crash in between
+/// leaves two messages, and each of them ends with the operation.
 fn send_on(state: &mut State, config: &Config, slot: u8) -> Serving {
     if config.has(Fault::AcknowledgedBeforeFresh) {
         queue::delete(state, queue::worker_bit(slot));

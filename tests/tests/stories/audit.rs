@@ -1,5 +1,5 @@
-//! The audit record: one line for each cancel, erase, redelivery and redrive, with the code that its caller
-//! got.
+//! The audit record: one line for each cancel, erase, redelivery and redrive, with the code that
+//! its caller got.
 
 use std::time::Duration;
 

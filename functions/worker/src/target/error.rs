@@ -85,9 +85,9 @@ pub(super) fn of_invoke(target: &Target, error: &SdkError<InvokeError>) -> Invok
     }
 }
 
-/// Codes of the AWS Lambda API Reference, "Invoke", of errors before the function starts. They pass:
-/// a function is being created or changed, or its network, file system or snapshot is not ready.
-/// `EFSIOException` is none of them: a function that runs reads and writes files.
+/// Codes of the AWS Lambda API Reference, "Invoke", of errors before the function starts. They
+/// pass: a function is being created or changed, or its network, file system or snapshot is not
+/// ready. `EFSIOException` is none of them: a function that runs reads and writes files.
 const NOT_READY: [&str; 7] = [
     "ResourceConflictException",
     "ResourceNotReadyException",

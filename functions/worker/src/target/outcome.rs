@@ -25,7 +25,8 @@ const CONTINUE: &str = r#"{"$continue":"#;
 const LOGGED_CHARS_MAX: usize = 4000;
 
 /// What Lambda returns when a function raised an error, crashed or ran out of time (AWS Lambda
-/// Developer Guide, "Understanding Lambda function errors"). Runtimes differ in what they leave out.
+/// Developer Guide, "Understanding Lambda function errors"). Runtimes differ in what they leave
+/// out.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Raised {
@@ -52,8 +53,8 @@ const fn is_retryable_by_default() -> bool {
     true
 }
 
-/// The outcome of an invocation that has a response. With `quotes_crashes` an operation says why its
-/// target crashed.
+/// The outcome of an invocation that has a response. With `quotes_crashes` an operation says why
+/// its target crashed.
 pub(super) fn outcome(target: &Target, output: &InvokeOutput, quotes_crashes: bool) -> Returned {
     let payload = output.payload().map(AsRef::as_ref).unwrap_or_default();
     let text = std::str::from_utf8(payload).unwrap_or_default();

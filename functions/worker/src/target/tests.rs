@@ -281,7 +281,7 @@ async fn what_a_target_returns_is_the_result_or_names_an_error() {
 }
 
 #[tokio::test]
-async fn a_target_continues_with_a_state_or_is_told_which_member_is_wrong() {
+async fn a_target_continues_with_a_state_or_the_error_names_the_wrong_member() {
     let continues = |state: &str, secs: u32| Ok(format!("{state} after {secs} s"));
     let returned = |members: &str| returned(&format!(r#"{{"$continue":{members}}}"#));
     let invalid = |message: &str| {

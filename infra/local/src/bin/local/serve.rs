@@ -26,8 +26,8 @@ pub(crate) struct ServeArguments {
     #[arg(long, default_value_t = 3000)]
     port: u16,
 
-    /// The console's port, by default 7070; 0 picks a free one. Without it, an API's port of 0 picks
-    /// a free one for the console as well.
+    /// The console's port, by default 7070; 0 picks a free one. Without it, an API's port of 0
+    /// picks a free one for the console as well.
     #[arg(long, value_name = "PORT")]
     console_port: Option<u16>,
 

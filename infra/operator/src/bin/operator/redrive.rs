@@ -114,9 +114,9 @@ fn submissions(services: &Services) -> Result<Submissions, SettingError> {
 
 fn time(text: &str) -> Result<Timestamp, &'static str> {
     text.parse()
-        .map_err(|_| "a time is a date and time of RFC 3339, such as 2026-11-23T19:00:00Z")
+        .map_err(|_| "must be an RFC 3339 date and time, such as 2026-11-23T19:00:00Z")
 }
 
 fn from(text: &str) -> Result<RedriveFrom, &'static str> {
-    text.parse().map_err(|_| "it is state or start")
+    text.parse().map_err(|_| "must be state or start")
 }

@@ -4,7 +4,7 @@
 //! machine's browser:
 //!
 //! - A form or image of another page can send a request without asking. So every request but that
-//!   for the page itself needs a header of its own, which only a script of the same origin can
+//!   for the page itself needs its own header, which only a script of the same origin can
 //!   send; no response allows another origin to (<https://fetch.spec.whatwg.org/#http-cors-protocol>).
 //! - A name of another page may resolve to 127.0.0.1 later (DNS rebinding). Then the browser takes
 //!   the console for that page's origin, but `Host` still has that name. So `Host` must be exactly

@@ -1,4 +1,4 @@
-//! The console of the bundle, on a listener of its own: the gateway serves nothing that API Gateway
+//! The console of the bundle, on its own listener: the gateway serves nothing that API Gateway
 //! does not serve.
 
 use std::sync::Arc;

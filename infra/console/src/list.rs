@@ -166,15 +166,15 @@ impl Console {
         operations.truncate(limit);
         let last = operations.last().map(|last| last.created_at).or(horizon);
         let next = last.filter(|_| more).map(|at| {
-            let of_page = operations
+            let mut shown_then: Vec<_> = operations
                 .iter()
-                .map(|operation| (operation.created_at, &operation.id));
-            let now_shown = of_page.filter(|(created_at, _)| *created_at == at);
-            let mut now_shown: Vec<_> = now_shown.map(|(_, id)| id.clone()).collect();
+                .filter(|operation| operation.created_at == at)
+                .map(|operation| operation.id.clone())
+                .collect();
             if from == Some(at) {
-                now_shown.extend(shown);
+                shown_then.extend(shown);
             }
-            let shown = now_shown;
+            let shown = shown_then;
             Merged { at, shown }.encode()
         });
         let page = ListPage {

@@ -6,6 +6,7 @@
 MARKER=smoke$(od -An -N 12 -tx1 /dev/urandom | tr -d ' \n')
 ALL_ROUTES="POST /operations
 POST /forrst
+POST /mcp
 GET /operations
 GET /operations/op_000000000000000000000000
 POST /operations/op_000000000000000000000000/cancel

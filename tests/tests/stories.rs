@@ -24,6 +24,7 @@ mod interleavings;
 mod lifecycle;
 mod long_outages;
 mod long_work;
+mod mcp;
 mod messages;
 mod metrics;
 mod neighbours;

@@ -1,10 +1,11 @@
 //! Shows, lists, cancels, erases and redelivers operations: every route but `POST /operations`,
-//! `POST /operations/{id}/redrive` and `POST /forrst`.
+//! `POST /operations/{id}/redrive`, `POST /forrst` and `POST /mcp`.
 
 mod cancel;
 mod erase;
 mod functions;
 mod list;
+mod protected_resource;
 mod read;
 mod redeliver;
 
@@ -24,11 +25,14 @@ use shared::random::Random;
 use shared::telemetry::{record_operation_id, request_span};
 use tracing::Instrument as _;
 
+use crate::protected_resource::ProtectedResource;
+
 /// The function `status`. One per process.
 pub struct Handler {
     operations: Operations,
     catalogue: Catalogue,
     requests: RequestSettings,
+    protected_resource: Option<ProtectedResource>,
     clock: Arc<dyn Clock>,
 }
 
@@ -48,6 +52,7 @@ impl Handler {
             operations: Operations::new(store, callbacks, Arc::clone(&clock), random),
             catalogue: Catalogue::load(environment)?,
             requests: RequestSettings::new(environment)?,
+            protected_resource: ProtectedResource::new(environment),
             clock,
         })
     }
@@ -86,10 +91,16 @@ impl Handler {
             }
             // It reports that the function runs; it needs neither the store nor an owner.
             Route::Health => Ok(Response::json(200, r#"{"status":"ok"}"#.to_owned())),
-            // The gateway sends these to `submit`.
-            Route::SubmitOperation | Route::RedriveOperation | Route::CallForrst => {
-                Err(Problem::no_such_operation().into())
+            Route::ProtectedResource | Route::ProtectedMcp => {
+                let resource = self.protected_resource.as_ref();
+                let resource = resource.ok_or_else(Problem::no_such_operation)?;
+                Ok(resource.show(request))
             }
+            // The gateway sends these to `submit`.
+            Route::SubmitOperation
+            | Route::RedriveOperation
+            | Route::CallForrst
+            | Route::CallMcp => Err(Problem::no_such_operation().into()),
         }
     }
 

@@ -1,11 +1,12 @@
-//! Accepts operations: `POST /operations`, `POST /operations/{id}/redrive`, and `POST /forrst` with
-//! everything that the Forrst protocol can do.
+//! Accepts operations: `POST /operations`, `POST /operations/{id}/redrive`, `POST /forrst` with
+//! everything that the Forrst protocol can do, and `POST /mcp` for agents.
 
 pub mod forrst;
+mod mcp;
 mod redrive;
 mod rest;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use shared::aws::Aws;
@@ -13,7 +14,7 @@ use shared::catalogue::Catalogue;
 use shared::clock::Clock;
 use shared::config::{Environment, SettingError};
 use shared::domain::callback::SignatureVersion;
-use shared::domain::limits::{FORRST_WAIT_SECS_DEFAULT, WAIT_SECS_MAX};
+use shared::domain::limits::{FORRST_WAIT_SECS_DEFAULT, MCP_WAIT_SECS_DEFAULT, WAIT_SECS_MAX};
 use shared::http::{
     GatewayEvent, GatewayResponse, Problem, Request, RequestError, RequestSettings, Response, Route,
 };
@@ -24,6 +25,8 @@ use shared::schema::Validators;
 use shared::store::Store;
 use shared::telemetry::request_span;
 use tracing::Instrument as _;
+
+use crate::mcp::{AllowedOrigins, Tools};
 
 /// The function `submit`. One per process.
 pub struct Handler {
@@ -38,6 +41,11 @@ pub struct Handler {
     dispatch: Queue,
     requests: RequestSettings,
     forrst_wait: Duration,
+    /// For MCP clients that take tasks; others wait for as long as any caller may.
+    mcp_wait: Duration,
+    allowed_origins: AllowedOrigins,
+    /// The catalogue as MCP shows it, made for the first call: most processes serve none.
+    tools: OnceLock<Tools>,
     /// A setting, since this function does not see the secrets. Never empty; the first is the
     /// default.
     signature_versions: Vec<SignatureVersion>,
@@ -80,8 +88,13 @@ impl Handler {
             validators: Validators::default(),
             store,
             dispatch,
-            // `WAIT_SECONDS_MAX=0` also turns off Forrst's default wait.
-            forrst_wait: forrst_wait(environment)?.min(requests.wait_max()),
+            // `WAIT_SECONDS_MAX=0` also turns off the protocols' own waits.
+            forrst_wait: wait(environment, "FORRST_WAIT_SECONDS", FORRST_WAIT_SECS_DEFAULT)?
+                .min(requests.wait_max()),
+            mcp_wait: wait(environment, "MCP_WAIT_SECONDS", MCP_WAIT_SECS_DEFAULT)?
+                .min(requests.wait_max()),
+            allowed_origins: AllowedOrigins::new(environment)?,
+            tools: OnceLock::new(),
             requests,
             signature_versions: environment.signature_versions()?,
             clock,
@@ -111,6 +124,7 @@ impl Handler {
         match Route::of(request)? {
             Route::SubmitOperation => self.rest(request).await,
             Route::RedriveOperation => self.redrive(request).await,
+            Route::CallMcp => self.mcp(request).await,
             // The gateway sends these to `status`, and `forrst` takes its own.
             Route::CallForrst
             | Route::ListOperations
@@ -119,13 +133,18 @@ impl Handler {
             | Route::CancelOperation
             | Route::RedeliverCallback
             | Route::ListFunctions
-            | Route::Health => Err(Problem::no_such_operation().into()),
+            | Route::Health
+            | Route::ProtectedResource
+            | Route::ProtectedMcp => Err(Problem::no_such_operation().into()),
         }
     }
 }
 
-fn forrst_wait(environment: &Environment) -> Result<Duration, SettingError> {
-    let bounds = 0..=WAIT_SECS_MAX;
-    let secs = environment.number("FORRST_WAIT_SECONDS", bounds, FORRST_WAIT_SECS_DEFAULT)?;
+fn wait(
+    environment: &Environment,
+    setting: &'static str,
+    secs_default: u32,
+) -> Result<Duration, SettingError> {
+    let secs = environment.number(setting, 0..=WAIT_SECS_MAX, secs_default)?;
     Ok(Duration::from_secs(u64::from(secs)))
 }

@@ -280,6 +280,9 @@ pub const WAIT_SECS_MAX: u32 = 20;
 pub const WAIT_SECS_MAX_DEFAULT: u32 = 10;
 /// How long a Forrst call waits for its result by default, in seconds.
 pub const FORRST_WAIT_SECS_DEFAULT: u32 = 2;
+/// How long a tool call of an MCP client that takes tasks waits for its result by default, in
+/// seconds.
+pub const MCP_WAIT_SECS_DEFAULT: u32 = 2;
 /// `worker`: its timeout by default, in seconds. A message whose worker crashes before its claim
 /// stays hidden for as long, as AWS requires a queue's visibility timeout to be at least its
 /// consumer's timeout.
@@ -307,8 +310,9 @@ const _: () = {
     // A wait that began at the start of the request leaves time for the last read and the payloads.
     assert!(WAIT_SECS_MAX as u64 + 2 * CALL_TIMEOUT.as_secs() < HTTP_FUNCTION_TIMEOUT_SECS as u64);
     assert!(WAIT_SECS_MAX_DEFAULT <= WAIT_SECS_MAX);
-    // The default of one setting does not exceed the default of the other.
+    // No default exceeds the default of the longest wait.
     assert!(FORRST_WAIT_SECS_DEFAULT <= WAIT_SECS_MAX_DEFAULT);
+    assert!(MCP_WAIT_SECS_DEFAULT <= WAIT_SECS_MAX_DEFAULT);
     assert!(ERASE_SECS_MAX as u64 + CALL_TIMEOUT.as_secs() < HTTP_FUNCTION_TIMEOUT_SECS as u64);
     assert!(LIST_LIMIT_MAX <= LIST_EXAMINED_MAX && LIST_EXAMINED_MAX <= BATCH_GET_MAX);
     // Two queries, a batch read after each, and the retries with their pauses.

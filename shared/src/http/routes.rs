@@ -7,9 +7,10 @@ use super::problem::Problem;
 use super::request::Request;
 
 /// Every route.
-pub const ROUTES: [Route; 10] = [
+pub const ROUTES: [Route; 13] = [
     Route::SubmitOperation,
     Route::CallForrst,
+    Route::CallMcp,
     Route::ListOperations,
     Route::ReadOperation,
     Route::EraseOperation,
@@ -18,12 +19,15 @@ pub const ROUTES: [Route; 10] = [
     Route::RedriveOperation,
     Route::ListFunctions,
     Route::Health,
+    Route::ProtectedResource,
+    Route::ProtectedMcp,
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Route {
     SubmitOperation,
     CallForrst,
+    CallMcp,
     ListOperations,
     ReadOperation,
     EraseOperation,
@@ -32,6 +36,10 @@ pub enum Route {
     RedriveOperation,
     ListFunctions,
     Health,
+    /// How MCP clients find the authorization server (RFC 9728, section 3). Some look for it under
+    /// the path of the route that they call, others at the root.
+    ProtectedResource,
+    ProtectedMcp,
 }
 
 /// A Lambda function that answers HTTP.
@@ -47,6 +55,7 @@ impl Route {
         match self {
             Self::SubmitOperation => ("POST", "/operations", Submit),
             Self::CallForrst => ("POST", "/forrst", Submit),
+            Self::CallMcp => ("POST", "/mcp", Submit),
             Self::ListOperations => ("GET", "/operations", Status),
             Self::ReadOperation => ("GET", "/operations/{id}", Status),
             Self::EraseOperation => ("DELETE", "/operations/{id}", Status),
@@ -55,6 +64,8 @@ impl Route {
             Self::RedriveOperation => ("POST", "/operations/{id}/redrive", Submit),
             Self::ListFunctions => ("GET", "/functions", Status),
             Self::Health => ("GET", "/health", Status),
+            Self::ProtectedResource => ("GET", "/.well-known/oauth-protected-resource", Status),
+            Self::ProtectedMcp => ("GET", "/.well-known/oauth-protected-resource/mcp", Status),
         }
     }
 
@@ -78,7 +89,10 @@ impl Route {
     /// Whether the route needs no authorizer.
     #[must_use]
     pub const fn is_public(self) -> bool {
-        matches!(self, Self::Health)
+        matches!(
+            self,
+            Self::Health | Self::ProtectedResource | Self::ProtectedMcp
+        )
     }
 
     /// The path with an operation's id in it.
@@ -150,6 +164,8 @@ mod tests {
             ("/functions", "GET, HEAD"),
             ("/health", "GET, HEAD"),
             ("/forrst", "POST"),
+            ("/mcp", "POST"),
+            ("/.well-known/oauth-protected-resource", "GET, HEAD"),
             ("/operations/op_1", ""),
             ("/other", ""),
         ] {

@@ -116,7 +116,7 @@ def the_gateway_throttles(stack: Stack) -> Iterator[str]:
 def _is_open(route_key: str) -> bool:
     """Whether the route needs no authorization."""
     method, path = route_key.split()
-    return path == "/health" or method == "OPTIONS"
+    return path == "/health" or path.startswith("/.well-known/") or method == "OPTIONS"
 
 
 def the_gateway_logs_no_secrets(stack: Stack) -> Iterator[str]:
@@ -189,7 +189,8 @@ def browsers_may_call_from_the_chosen_origins(stack: Stack) -> Iterator[str]:
     if cors["AllowOrigins"] != origins.split(",") or cors.get("AllowCredentials"):
         yield "browsers may call from other than the chosen origins, or with cookies"
     if set(cors["AllowHeaders"]) != {
-        "authorization", "content-type", "idempotency-key", "if-match", "if-none-match", "prefer",
+        "authorization", "content-type", "idempotency-key", "if-match", "if-none-match",
+        "mcp-method", "mcp-name", "mcp-protocol-version", "prefer",
         "x-amz-content-sha256", "x-amz-date", "x-amz-security-token",
     }:  # fmt: skip
         yield f"pages may send {cors['AllowHeaders']}"

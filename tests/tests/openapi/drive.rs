@@ -67,6 +67,8 @@ async fn send_all() {
     refusals(&world).await;
     calls(&world).await;
     refused_calls(&world).await;
+    messages(&world).await;
+    origins().await;
     failures().await;
     callbacks().await;
     gateway().await;
@@ -77,15 +79,21 @@ async fn send_all() {
 async fn examples() {
     let world = World::start().await;
     let document = Document::of_ferry();
-    for (path, pointer) in [
-        ("/operations", "/paths/~1operations"),
-        ("/forrst", "/paths/~1forrst"),
+    let of_mcp = [
+        ("mcp-protocol-version", "2026-07-28"),
+        ("mcp-method", "tools/call"),
+        ("mcp-name", "csv_summarize"),
+    ];
+    for (path, pointer, headers) in [
+        ("/operations", "/paths/~1operations", &[][..]),
+        ("/forrst", "/paths/~1forrst", &[]),
+        ("/mcp", "/paths/~1mcp", &of_mcp),
     ] {
         let media = format!("{pointer}/post/requestBody/content/application~1json/examples");
         for (name, example) in document.at(&media).as_object().unwrap() {
             let body = example["value"].to_string();
             let response = world
-                .while_waiting(None, world.request("POST", path, &[], &body))
+                .while_waiting(None, world.request("POST", path, headers, &body))
                 .await;
             assert!(
                 (200..300).contains(&response.status),
@@ -311,6 +319,56 @@ async fn refused_calls(world: &World) {
     world.request("POST", "/forrst", &another_type, "{}").await;
 }
 
+/// Messages of MCP, and every refusal of one.
+async fn messages(world: &World) {
+    let send = async |headers: &[(&str, &str)], body: &str| {
+        world.request("POST", "/mcp", headers, body).await
+    };
+    let unsupported = [("mcp-protocol-version", "2024-11-05")];
+    let modern = [
+        ("mcp-protocol-version", "2026-07-28"),
+        ("mcp-method", "ping"),
+    ];
+    let meta = r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities":{}}"#;
+    let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+    let removed = ping.replace('}', &format!(r#","params":{{"_meta":{meta}}}}}"#));
+    for (headers, body) in [
+        (&[][..], ping),
+        (
+            &[],
+            r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#,
+        ),
+        (&[], r#"{"jsonrpc":"2.0","id":"a","method":"tools/call"}"#),
+        (&[], "{"),
+        (&unsupported, ping),
+        (&modern, &removed),
+        (&[("content-type", "text/plain")], ping),
+        (&[], &" ".repeat(BODY_BYTES_MAX + 1)),
+    ] {
+        send(headers, body).await;
+    }
+}
+
+/// Pages of other origins, and the metadata of an issuer.
+async fn origins() {
+    let on_aws = [
+        ("LOCAL_BUNDLE", "0"),
+        ("CALLBACK_ALLOWED_NETWORKS", ""),
+        ("JWT_ISSUER", "https://login.example.com"),
+        ("JWT_SCOPES", "operations"),
+    ];
+    let world = World::with(on_aws).await;
+    let origin = [("origin", "https://evil.example")];
+    world.request("POST", "/mcp", &origin, "{}").await;
+    for path in ["", "/mcp"] {
+        let path = format!("/.well-known/oauth-protected-resource{path}");
+        let metadata = world.request("GET", &path, &[], "").await;
+        let scopes = json!(["operations"]);
+        assert_eq!(metadata.json["scopes_supported"], scopes);
+    }
+}
+
 /// Requests with a store out of reach, and with a record that cannot be read.
 async fn failures() {
     let world = World::start().await;
@@ -375,7 +433,7 @@ async fn gateway() {
     // read it, which breaks the connection.
     let too_large = " ".repeat(local::function::PAYLOAD_MAX_BYTES + 1);
     let redrive = format!("/operations/{UNKNOWN}/redrive");
-    for path in ["/operations", "/forrst", &redrive] {
+    for path in ["/operations", "/forrst", "/mcp", &redrive] {
         api.send(Method::POST, path, &[], too_large.as_str()).await;
     }
 }

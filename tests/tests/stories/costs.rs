@@ -12,6 +12,7 @@ use tests::samples::incompressible;
 use tests::world::World;
 
 use super::forrst::{LIST, call};
+use super::mcp;
 
 /// The charges since the last call, in the order of the requests. If `of` names an operation, every
 /// charge must be for it.
@@ -57,6 +58,29 @@ async fn an_ordinary_operation_costs_three_writes_one_index_write_and_two_messag
     );
     assert_eq!(world.show(&id).await["status"], "completed");
     assert_eq!(bill(&world, Some(&id)), ["read: 1 read"]);
+}
+
+#[tokio::test]
+async fn a_tool_call_costs_what_a_submit_does_and_a_poll_of_its_task_one_read() {
+    let world = World::with([("MCP_WAIT_SECONDS", "0")]).await;
+    let id = mcp::start(&world, "demo_echo", &json!({"a": 1})).await;
+    assert_eq!(
+        bill(&world, Some(&id)),
+        [
+            "dispatch: 1 message request",
+            "create: 1 write, 1 index write"
+        ]
+    );
+    for method in ["tasks/get", "tasks/update"] {
+        mcp::request(&world, method, json!({"taskId": id}), true).await;
+        assert_eq!(bill(&world, Some(&id)), ["read: 1 read"], "{method}");
+    }
+    mcp::request(&world, "tasks/cancel", json!({"taskId": id}), true).await;
+    assert_eq!(bill(&world, Some(&id)), ["cancel: 1 write"]);
+    for (method, params) in [("tools/list", json!({})), ("server/discover", json!({}))] {
+        mcp::request(&world, method, params, true).await;
+        assert!(bill(&world, None).is_empty(), "{method}");
+    }
 }
 
 #[tokio::test]

@@ -11,9 +11,9 @@ use shared::clock::SystemClock;
 use shared::config::Environment;
 use shared::domain::limits::{
     CALLBACK_RETRY_SECS, CALLBACK_TIMEOUT_SECS_DEFAULT, CALLBACK_TIMEOUT_SECS_MAX,
-    FORRST_WAIT_SECS_DEFAULT, LEASE_SECS_DEFAULT, LEASE_SECS_MAX, LEASE_SECS_MIN, WAIT_SECS_MAX,
-    WAIT_SECS_MAX_DEFAULT, WORKER_TIMEOUT_SECS_DEFAULT, WORKER_TIMEOUT_SECS_MAX,
-    WORKER_TIMEOUT_SECS_MIN,
+    FORRST_WAIT_SECS_DEFAULT, LEASE_SECS_DEFAULT, LEASE_SECS_MAX, LEASE_SECS_MIN,
+    MCP_WAIT_SECS_DEFAULT, WAIT_SECS_MAX, WAIT_SECS_MAX_DEFAULT, WORKER_TIMEOUT_SECS_DEFAULT,
+    WORKER_TIMEOUT_SECS_MAX, WORKER_TIMEOUT_SECS_MIN,
 };
 use shared::metrics::MetricsConfig;
 use shared::random::SystemRandom;
@@ -39,7 +39,13 @@ const REQUIRED: [&str; 7] = [
     "WEBHOOK_SECRETS_ARN",
 ];
 /// Optional variables that accept any value.
-const FREE: [&str; 2] = ["OWNER_CLAIM", "PUBLIC_URL"];
+const FREE: [&str; 5] = [
+    "CORS_ALLOWED_ORIGINS",
+    "JWT_ISSUER",
+    "JWT_SCOPES",
+    "OWNER_CLAIM",
+    "PUBLIC_URL",
+];
 const STACK_ID: &str = "arn:aws:cloudformation:eu-central-1:123456789012:stack/ferry/\
                         8dd0f5d0-9a4b-11f1-8a5e-0a1b2c3d4e5f";
 /// From the tests of Standard Webhooks' own libraries.
@@ -113,6 +119,7 @@ fn the_parameters_have_the_bounds_of_the_code() {
             FORRST_WAIT_SECS_DEFAULT,
             WAIT_SECS_MAX,
         ),
+        ("McpWaitSeconds", 0, MCP_WAIT_SECS_DEFAULT, WAIT_SECS_MAX),
         ("WaitSecondsMax", 0, WAIT_SECS_MAX_DEFAULT, WAIT_SECS_MAX),
         (
             "CallbackTimeoutSeconds",
@@ -188,6 +195,8 @@ fn variables(template: &Template, function: &str) -> Variables {
 }
 
 fn deployed(template: &Template, value: &Value) -> String {
+    // A variable that depends on a condition, as if the condition holds.
+    let value = value.pointer("/Fn::If/1").unwrap_or(value);
     let reference = value["Ref"].as_str().unwrap();
     match reference {
         "AWS::StackName" => return "ferry".to_owned(),

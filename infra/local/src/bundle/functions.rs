@@ -55,7 +55,7 @@ pub const HTTP_INSTANCES_MAX: usize = 100;
 pub const FUNCTIONS: [FunctionShape; 4] = [SUBMIT, STATUS, WORKER, CALLBACK];
 
 /// The variables that the program `local` passes on from its own environment to the functions.
-pub const PASSED_ON: [&str; 18] = [
+pub const PASSED_ON: [&str; 19] = [
     "AWS_LAMBDA_LOG_FORMAT",
     "AWS_LAMBDA_LOG_LEVEL",
     "CALLBACK_ALLOWED_NETWORKS",
@@ -66,6 +66,7 @@ pub const PASSED_ON: [&str; 18] = [
     "FILE_ALLOWED_NETWORKS",
     "FORRST_WAIT_SECONDS",
     "LEASE_SECONDS",
+    "MCP_WAIT_SECONDS",
     "METRICS_NAMESPACE",
     "PUBLIC_URL",
     "SERVICE_NAME",

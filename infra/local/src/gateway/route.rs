@@ -118,6 +118,7 @@ mod tests {
         let expected = [
             ("POST /operations", HttpFunction::Submit, false),
             ("ANY /forrst", HttpFunction::Submit, false),
+            ("ANY /mcp", HttpFunction::Submit, false),
             ("ANY /operations", HttpFunction::Status, false),
             ("ANY /operations/{id}", HttpFunction::Status, false),
             ("ANY /operations/{id}/cancel", HttpFunction::Status, false),
@@ -129,6 +130,16 @@ mod tests {
             ("ANY /operations/{id}/redrive", HttpFunction::Submit, false),
             ("ANY /functions", HttpFunction::Status, false),
             ("ANY /health", HttpFunction::Status, true),
+            (
+                "ANY /.well-known/oauth-protected-resource",
+                HttpFunction::Status,
+                true,
+            ),
+            (
+                "ANY /.well-known/oauth-protected-resource/mcp",
+                HttpFunction::Status,
+                true,
+            ),
         ];
         assert_eq!(routes.collect::<Vec<_>>(), expected);
     }

@@ -11,18 +11,6 @@ PAGE=$PWD/functions/README.md
 export FERRY=$PWD
 . tests/page.sh
 
-# compare PRINTED SHOWN: `…` stands for any text, and ids differ from run to run.
-compare() {
-    python3 - "$1" "$2" <<'PYTHON' || fail "a command prints something else than the page shows"
-import re, sys
-printed, shown = (text.rstrip("\n") for text in sys.argv[1:])
-pattern = ".*".join(re.escape(part) for part in shown.split("…"))
-pattern = re.sub("op_[0-9a-f]{24}", "op_[0-9a-f]{24}", pattern)
-if not re.fullmatch(pattern, printed, re.DOTALL):
-    sys.exit(f"printed:\n{printed}\nshown:\n{shown}")
-PYTHON
-}
-
 # follow NAME: runs the commands of a part, each of which has to print what the page shows.
 follow() {
     local command="" output="" line

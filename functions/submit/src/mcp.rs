@@ -34,7 +34,7 @@ use serde_json::value::RawValue;
 use shared::catalogue::Entry;
 use shared::domain::id::OperationId;
 use shared::domain::json::Json;
-use shared::domain::limits::{ARGUMENTS_BYTES_MAX, BODY_BYTES_MAX};
+use shared::domain::limits::{ARGUMENTS_BYTES_MAX, BODY_BYTES_MAX, ERRORS_LISTED_MAX};
 use shared::domain::operation::{Operation, Origin, Owner, Trace};
 use shared::domain::precondition::Preconditions;
 use shared::domain::time::Timestamp;
@@ -389,13 +389,14 @@ const fn complete(result: ToolResult) -> MethodResult {
 
 /// A result, since a model can correct its arguments.
 fn wrong_arguments(errors: &[FieldError]) -> MethodResult {
-    complete(ToolResult::error(errors.iter().map(|error| {
-        if error.pointer.is_empty() {
-            format!("the arguments {}", error.detail)
-        } else {
-            error.to_string()
-        }
-    })))
+    let text = |error: &FieldError| match error.pointer.as_str() {
+        "" => format!("the arguments {}", error.detail),
+        _ => error.to_string(),
+    };
+    let listed = errors.iter().take(ERRORS_LISTED_MAX).map(text);
+    let more = (errors.len() > ERRORS_LISTED_MAX)
+        .then(|| format!("more than {ERRORS_LISTED_MAX} parts of the arguments are wrong"));
+    complete(ToolResult::error(listed.chain(more)))
 }
 
 fn no_such_operation() -> MethodResult {

@@ -12,6 +12,7 @@ use crate::values::{VALUES, array, repeated};
 
 const REST: &str = "/operations";
 const FORRST: &str = "/forrst";
+const MCP: &str = "/mcp";
 const PROTOCOL: &str = r#""protocol":{"name":"forrst","version":"0.1.0"},"id":"r""#;
 const CALL: &str = r#""call":{"function":"demo.echo"}"#;
 
@@ -73,7 +74,8 @@ impl Place {
 
 pub(crate) fn all() -> Vec<Kind> {
     let mut kinds = Vec::new();
-    for place in rest_places().into_iter().chain(forrst_places()) {
+    let places = rest_places().into_iter().chain(forrst_places());
+    for place in places.chain(mcp_places()) {
         for (value, grow) in VALUES {
             let room = BODY_BYTES_MAX - place.before.len() - place.after.len();
             let value_text = grow(room.min(place.bytes_max));
@@ -216,6 +218,48 @@ fn forrst_places() -> Vec<Place> {
     ]
 }
 
+fn mcp_places() -> Vec<Place> {
+    let called = |function: &str, member: &str| {
+        format!(
+            "{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\
+             \"params\":{{\"name\":\"{function}\",\"{member}\":"
+        )
+    };
+    let arguments = |function| format!("{}{{\"a\":", called(function, "arguments"));
+    let within = ARGUMENTS_BYTES_MAX - 6;
+    vec![
+        Place::new("MCP arguments", MCP, arguments("demo_echo"), "}}}"),
+        Place::new("MCP arguments", MCP, arguments("csv_summarize"), "}}}")
+            .within("MCP wrong arguments of 256 KiB", within),
+        Place::new(
+            "MCP operation's arguments",
+            MCP,
+            called("ferry_get_operation", "arguments"),
+            "}}",
+        ),
+        Place::new("MCP metadata", MCP, called("demo_echo", "_meta"), "}}"),
+        Place::new(
+            "MCP unknown member",
+            MCP,
+            called("demo_echo", "unknown"),
+            "}}",
+        ),
+        Place::new(
+            "MCP params",
+            MCP,
+            r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":"#.to_owned(),
+            "}",
+        ),
+        Place::new(
+            "MCP id",
+            MCP,
+            r#"{"jsonrpc":"2.0","method":"ping","id":"#.to_owned(),
+            "}",
+        ),
+        Place::new("MCP body", MCP, String::new(), ""),
+    ]
+}
+
 /// Bodies that do not follow from a value and a place.
 fn bodies() -> Vec<Kind> {
     let valid = format!(
@@ -229,7 +273,7 @@ fn bodies() -> Vec<Kind> {
     let url = |host: &str| format!(r#"{{"function":"demo.echo","callback_url":"https://{host}"}}"#);
     let long = BODY_BYTES_MAX - 100;
     let mut kinds = Vec::new();
-    for (protocol, path) in [("REST", REST), ("Forrst", FORRST)] {
+    for (protocol, path) in [("REST", REST), ("Forrst", FORRST), ("MCP", MCP)] {
         let mut add = |name: &str, body: &[u8]| {
             kinds.push(posted(format!("{protocol}: {name}"), path, &[], body));
         };

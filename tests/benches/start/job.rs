@@ -24,6 +24,7 @@ use tests::samples::pending_operation;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use crate::kind::Kind;
 use crate::process::Process;
 use crate::tls::Authority;
 
@@ -92,6 +93,8 @@ impl Stage {
             ("AWS_LAMBDA_LOG_LEVEL", "INFO"),
             ("SERVICE_NAME", "ferry"),
             ("CALLBACK_ALLOWED_NETWORKS", "127.0.0.0/8"),
+            // A tool call is answered at once, as a submit is.
+            ("MCP_WAIT_SECONDS", "0"),
         ];
         let more = more.map(|(name, value)| (name.to_owned(), value.to_owned()));
         variables.extend(more);
@@ -131,15 +134,12 @@ impl Stage {
     }
 
     /// Runs a job once in a process. Preparation and cleanup are not measured.
-    pub(crate) async fn measure(&self, job: Job, process: &mut Process) {
+    pub(crate) async fn measure(&self, job: Job, kind: Kind, process: &mut Process) {
         match job {
             Job::Submit => {
-                let mut event = sample("submit/accepted");
-                let arguments = json!({"name": "Riga", "people": 600_000});
-                let body = json!({"function": "demo.echo", "arguments": arguments});
-                event["body"] = json!(body.to_string());
+                let (event, status) = submit(kind);
                 let response = process.invoke(event).await;
-                assert_answered(&response, 202);
+                assert_answered(&response, status);
                 self.queue(QueueKind::Dispatch).purge().await;
             }
             Job::Status => {
@@ -205,6 +205,45 @@ impl Stage {
         let result = r#"{"a":1}"#.parse::<Json>().unwrap();
         self.store.complete(&held, &result, now).await.unwrap();
     }
+}
+
+/// The event of a submit that is answered at once, and the status of its response.
+fn submit(kind: Kind) -> (Value, u16) {
+    let arguments = json!({"name": "Riga", "people": 600_000});
+    let (file, body, status) = match kind {
+        Kind::Forrst => {
+            let asynchronous = json!({
+                "urn": "urn:cline:forrst:ext:async", "options": {"preferred": true},
+            });
+            let body = json!({
+                "protocol": {"name": "forrst", "version": "0.1.0"},
+                "id": "req_1",
+                "call": {"function": "demo.echo", "arguments": arguments},
+                "extensions": [asynchronous],
+            });
+            ("submit/forrst_async", body, 200)
+        }
+        Kind::Mcp => {
+            let tasks = json!({"io.modelcontextprotocol/tasks": {}});
+            let meta = json!({
+                "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+                "io.modelcontextprotocol/clientCapabilities": {"extensions": tasks},
+            });
+            let params = json!({"name": "demo_echo", "arguments": arguments, "_meta": meta});
+            let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+            ("submit/mcp_wrong_arguments", body, 200)
+        }
+        _ => {
+            let body = json!({"function": "demo.echo", "arguments": arguments});
+            ("submit/accepted", body, 202)
+        }
+    };
+    let mut event = sample(file);
+    event["body"] = json!(body.to_string());
+    if kind == Kind::Mcp {
+        event["headers"]["mcp-name"] = json!("demo_echo");
+    }
+    (event, status)
 }
 
 /// Expects this status, unless the response has none, as that of `hello`.

@@ -25,18 +25,24 @@ pub(crate) enum Kind {
     EmptyFile,
     /// The same with a functions file of [`REGISTERED`] functions.
     FullFile,
+    /// The function as it is deployed, called by Forrst.
+    Forrst,
+    /// The same, called by MCP.
+    Mcp,
     /// The same job in Python.
     Python,
 }
 
 impl Kind {
     /// All kinds, in the order of the table.
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Hello,
         Self::Calls,
         Self::Ferry,
         Self::EmptyFile,
         Self::FullFile,
+        Self::Forrst,
+        Self::Mcp,
         Self::Python,
     ];
 
@@ -47,6 +53,8 @@ impl Kind {
             Self::Ferry => "Ferry",
             Self::EmptyFile => "… empty file",
             Self::FullFile => "… 50 functions",
+            Self::Forrst => "… by Forrst",
+            Self::Mcp => "… by MCP",
             Self::Python => "Python",
         }
     }
@@ -116,6 +124,7 @@ impl Kinds {
                 Kind::Hello | Kind::Calls | Kind::Ferry => true,
                 // It does not read the file.
                 Kind::EmptyFile | Kind::FullFile => job != Job::Callback,
+                Kind::Forrst | Kind::Mcp => job == Job::Submit,
                 Kind::Python => self.python.is_some(),
             })
             .collect()
@@ -133,7 +142,7 @@ impl Kinds {
             .unwrap();
         let mut environment = stage.environment();
         let command = match kind {
-            Kind::Ferry | Kind::EmptyFile | Kind::FullFile => {
+            Kind::Ferry | Kind::EmptyFile | Kind::FullFile | Kind::Forrst | Kind::Mcp => {
                 let file = match kind {
                     Kind::EmptyFile => Some(&self.empty_file),
                     Kind::FullFile => Some(&self.full_file),
@@ -171,7 +180,9 @@ impl Kinds {
     /// The binary, if the kind has one.
     pub(crate) fn binary(&self, kind: Kind, job: Job) -> Option<PathBuf> {
         match kind {
-            Kind::Ferry | Kind::EmptyFile | Kind::FullFile => Some(self.directory.join(job.name())),
+            Kind::Ferry | Kind::EmptyFile | Kind::FullFile | Kind::Forrst | Kind::Mcp => {
+                Some(self.directory.join(job.name()))
+            }
             Kind::Hello => Some(self.directory.join("hello")),
             Kind::Calls => Some(self.directory.join("calls")),
             Kind::Python => None,

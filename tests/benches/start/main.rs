@@ -65,14 +65,14 @@ async fn main() {
             for kind in order {
                 let mut process = Process::start(kinds.settings(kind, job, &stage)).await;
                 report.started(job, kind, &process);
-                stage.measure(job, &mut process).await;
+                stage.measure(job, kind, &mut process).await;
                 report.first(job, kind, &process);
                 processes.push((kind, process));
             }
             for _ in 0..arguments.warm.get() {
                 shuffle(&mut processes, &random);
                 for (kind, process) in &mut processes {
-                    stage.measure(job, process).await;
+                    stage.measure(job, *kind, process).await;
                     report.warm(job, *kind, process);
                 }
             }

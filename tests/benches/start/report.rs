@@ -26,6 +26,7 @@ const INIT_CPU_OF_PYTHON_MIN: f64 = 100.0;
 const WARM_CPU_OF_PYTHON_MIN: f64 = 7.0;
 const MEMORY_OF_PYTHON_MIN: f64 = 6.0;
 const INIT_CPU_OF_FULL_FILE_MAX: f64 = 1.05;
+const MCP_WARM_CPU_OF_FORRST_MAX: f64 = 1.1;
 
 /// All measurements.
 #[derive(Default)]
@@ -147,6 +148,14 @@ impl Report {
                     "init CPU with 50 functions ÷ without",
                     full,
                     INIT_CPU_OF_FULL_FILE_MAX,
+                );
+            }
+            if let (Some(mcp), Some(forrst)) = (medians(Kind::Mcp), medians(Kind::Forrst)) {
+                let warm = ratio(mcp.warm.cpu, forrst.warm.cpu);
+                at_most(
+                    "warm CPU by MCP ÷ by Forrst",
+                    warm,
+                    MCP_WARM_CPU_OF_FORRST_MAX,
                 );
             }
             let Some(python) = medians(Kind::Python) else {

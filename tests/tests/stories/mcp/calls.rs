@@ -186,6 +186,21 @@ async fn call_now(world: &World, tool: &str, arguments: &str) -> Response {
 }
 
 #[tokio::test]
+async fn twenty_wrong_arguments_are_named_and_that_there_are_more() {
+    let world = World::start().await;
+    let wrong = |count: usize| -> Value { (0..count).map(|n| (format!("m{n:02}"), n)).collect() };
+    for (count, texts_shown) in [(19, 20), (20, 21), (500, 21)] {
+        // The required member is missing as well.
+        let response = call_now(&world, "csv_summarize", &wrong(count).to_string()).await;
+        let shown = texts(&response);
+        assert_eq!(shown.len(), texts_shown, "{count}");
+        let more = shown.last().unwrap();
+        let says_more = *more == "more than 20 parts of the arguments are wrong";
+        assert_eq!(says_more, count > 19, "{more}");
+    }
+}
+
+#[tokio::test]
 async fn arguments_may_be_left_out() {
     let world = World::with([("WAIT_SECONDS_MAX", "0")]).await;
     for params in [

@@ -15,4 +15,4 @@ pub use error_code::{ErrorCode, UnknownCode};
 pub use fields::{FieldError, Fields, Invalid, Members, VERSION_RULE};
 pub use idempotency_key::{IDEMPOTENCY_KEY_RULE, is_idempotency_key};
 pub use list::{ListParameters, ListRequest};
-pub use start::Start;
+pub use start::{START_AT, Start};

@@ -19,7 +19,7 @@ use shared::http::{
 use shared::operations::{
     AcceptOutcome, Deadline, IdempotencyKey, RequestedCallback, SubmissionError, SubmissionParts,
 };
-use shared::request::{ErrorCode, Fields, Invalid, Members, Start};
+use shared::request::{ErrorCode, Fields, Invalid, Members, START_AT, Start};
 
 use crate::Handler;
 
@@ -116,7 +116,7 @@ fn read(
     let ttl_secs = ttl_secs(&mut fields, &mut members);
     let start = Start::read(&mut members, &mut fields);
     if let Some(detail) = start.and_then(|start| start.too_far(now)) {
-        fields.reject(Start::AT, detail);
+        fields.reject(START_AT, detail);
     }
     let deadline_secs = deadline_secs(&mut fields, &mut members);
     members.reject_unknown(&mut fields);

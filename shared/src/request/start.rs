@@ -7,6 +7,8 @@ use crate::domain::limits::START_SECS_MAX;
 use crate::domain::time::Timestamp;
 
 const AFTER: &str = "start_after_seconds";
+/// The member that holds [`Start::At`].
+pub const START_AT: &str = "start_at";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
@@ -16,22 +18,19 @@ pub enum Start {
 }
 
 impl Start {
-    /// The member that holds [`Start::At`].
-    pub const AT: &str = "start_at";
-
     /// Reads the members that name a start, which every protocol has under the same names. Whether
     /// a point in time is too far ahead is for [`Start::too_far`].
     pub fn read(members: &mut Members<'_>, fields: &mut Fields) -> Option<Self> {
-        match (members.take(AFTER), members.take(Self::AT)) {
+        match (members.take(AFTER), members.take(START_AT)) {
             (None, None) => None,
             (Some(raw), None) => {
                 let secs = fields.number(AFTER, raw, 0..=START_SECS_MAX).ok()?;
                 Some(Self::After(Duration::from_secs(secs.into())))
             }
-            (None, Some(raw)) => fields.time(Self::AT, raw).ok().map(Self::At),
+            (None, Some(raw)) => fields.time(START_AT, raw).ok().map(Self::At),
             (Some(_), Some(_)) => {
                 let detail = format!("must be left out when {AFTER} is given");
-                fields.reject(Self::AT, detail);
+                fields.reject(START_AT, detail);
                 None
             }
         }

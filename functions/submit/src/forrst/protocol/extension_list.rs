@@ -15,7 +15,7 @@ use shared::domain::callback::CallbackEvent;
 use shared::domain::json::elements;
 use shared::domain::limits::{ERRORS_LISTED_MAX, EXTENSION_URN_CHARS_MAX, EXTENSIONS_MAX};
 use shared::domain::time::Timestamp;
-use shared::request::{ErrorCode, Fields, Invalid, Members, Start};
+use shared::request::{ErrorCode, Fields, Invalid, Members, START_AT};
 
 /// What a caller asked for. The extension `retry` has no options, and its data is in every response
 /// to which it applies, so it is not here.
@@ -69,7 +69,7 @@ impl Extensions {
     pub fn time_errors(&self, arrived_at: Timestamp) -> Vec<(String, String)> {
         let start = self.asynchronous.as_ref().and_then(|asynchronous| {
             let detail = asynchronous.options.start?.too_far(arrived_at)?;
-            Some((asynchronous.pointer_to(Start::AT), detail))
+            Some((asynchronous.pointer_to(START_AT), detail))
         });
         let deadline = self
             .deadline

@@ -67,8 +67,9 @@ pub(super) fn outcome(target: &Target, output: &InvokeOutput, quotes_crashes: bo
         serde_json::from_str(text).map_err(|_| invalid("the target returned no valid JSON"))?;
     // The size comes first: it has another code, and what is too large need not be read.
     let returned = Json::compact(raw);
-    let result = within_limit(returned.clone()).map_err(|error| {
-        if returned.as_str().starts_with(CONTINUE) {
+    let continues = returned.as_str().starts_with(CONTINUE);
+    let result = within_limit(returned).map_err(|error| {
+        if continues {
             state_too_large()
         } else {
             WorkError::permanent_of(error)

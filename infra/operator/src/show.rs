@@ -220,7 +220,8 @@ impl<'a> InternalView<'a> {
                 bytes: inspected.saved_state(operation).map(Json::len_bytes),
             }),
             retention_secs: operation.retention_secs,
-            idempotent: operation.request_hash.is_some(),
+            // A redrive's hash is that of the redrive, which has no key.
+            idempotent: operation.request_hash.is_some() && operation.redrive_of.is_none(),
             last_error: operation.last_error.as_ref().map(LastErrorView::new),
             callback: CallbackView::new(operation),
             origin_request_id: operation.origin.request_id.as_deref(),

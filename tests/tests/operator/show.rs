@@ -125,6 +125,24 @@ async fn start_wake_up_attempts_and_the_size_of_the_saved_state_are_shown() {
     assert_eq!(shown["state"], state);
 }
 
+/// A redrive has the hash of a replay as well, and its id follows from the failed operation's.
+#[tokio::test]
+async fn only_an_operation_with_a_key_is_shown_as_idempotent() {
+    let world = World::start().await;
+    let key = [("idempotency-key", "k")];
+    let body = json!({"function": "demo.fail"}).to_string();
+    let keyed = world.request("POST", "/operations", &key, &body).await;
+    world.drain().await;
+    let keyed = keyed.json["id"].as_str().unwrap();
+    let path = format!("/operations/{keyed}/redrive");
+    let redrive = world.request("POST", &path, &[], "").await;
+    let redrive = redrive.json["id"].as_str().unwrap();
+    for (id, idempotent) in [(keyed, true), (redrive, false)] {
+        let shown = show(&world, &id.parse().unwrap()).await;
+        assert_eq!(shown["internal"]["idempotent"], idempotent);
+    }
+}
+
 #[tokio::test]
 async fn a_saved_state_in_an_item_has_its_size_until_the_item_is_lost() {
     let world = World::start().await;

@@ -18,8 +18,12 @@ fn without_a_command_it_lists_all_commands() {
 }
 
 #[test]
-fn each_command_has_its_own_default_rate() {
-    for (command, rate) in [("requeue", 5), ("redrive", 20), ("erase", 20)] {
+fn each_command_says_what_its_rate_limits_and_has_its_own_default() {
+    for (command, limits, rate) in [
+        ("requeue", "requests", 5),
+        ("redrive", "redrives", 20),
+        ("erase", "operations", 20),
+    ] {
         let output = Command::new(env!("CARGO_BIN_EXE_operator"))
             .args([command, "--help"])
             .output()
@@ -27,8 +31,12 @@ fn each_command_has_its_own_default_rate() {
         let help = String::from_utf8(output.stdout).unwrap();
         let mut lines = help.lines();
         let line = lines.find(|line| line.contains("--per-second <N>"));
-        let default = format!("[default: {rate}]");
-        assert!(line.is_some_and(|line| line.ends_with(&default)), "{help}");
+        let line = line.unwrap_or_else(|| panic!("no rate: {help}"));
+        assert!(
+            line.contains(&format!("The most {limits} a second")),
+            "{line}"
+        );
+        assert!(line.ends_with(&format!("[default: {rate}]")), "{line}");
     }
 }
 

@@ -20,7 +20,9 @@ use crate::{CommandResult, Services};
 const PER_SECOND_DEFAULT: &str = "20";
 
 #[derive(Debug, Args)]
-#[command(mut_arg("per_second", |arg| arg.default_value(PER_SECOND_DEFAULT)))]
+#[command(mut_arg("per_second", |arg| {
+    arg.default_value(PER_SECOND_DEFAULT).help("The most operations a second")
+}))]
 pub(crate) struct EraseArguments {
     /// The owner with its kind: `jwt:SUBJECT`, `iam:ACCOUNT:UNIQUE_ID`, `cognito:IDENTITY_ID`,
     /// `lambda:NAME` or `local:NAME`.

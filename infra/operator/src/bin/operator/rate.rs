@@ -1,9 +1,8 @@
 use clap::Args;
 
-/// Each command sets the default.
+/// Each command sets the default, and says of what.
 #[derive(Debug, Args)]
 pub(crate) struct Rate {
-    /// The most requests (requeue), redrives (redrive) or operations (erase) a second.
     #[arg(
         long,
         value_name = "N",

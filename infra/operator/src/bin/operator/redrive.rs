@@ -19,7 +19,9 @@ use crate::{CommandResult, Services};
 const PER_SECOND_DEFAULT: &str = "20";
 
 #[derive(Debug, Args)]
-#[command(mut_arg("per_second", |arg| arg.default_value(PER_SECOND_DEFAULT)))]
+#[command(mut_arg("per_second", |arg| {
+    arg.default_value(PER_SECOND_DEFAULT).help("The most redrives a second")
+}))]
 pub(crate) struct RedriveArguments {
     /// The function of the operations.
     #[arg(long)]

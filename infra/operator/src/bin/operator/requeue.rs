@@ -16,7 +16,9 @@ use crate::{CommandResult, Services};
 const PER_SECOND_DEFAULT: &str = "5";
 
 #[derive(Debug, Args)]
-#[command(mut_arg("per_second", |arg| arg.default_value(PER_SECOND_DEFAULT)))]
+#[command(mut_arg("per_second", |arg| {
+    arg.default_value(PER_SECOND_DEFAULT).help("The most requests a second: reads of a page, and sends of ten messages")
+}))]
 pub(crate) struct RequeueArguments {
     /// Print what would be sent, and send nothing.
     #[arg(long)]

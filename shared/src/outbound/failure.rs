@@ -132,3 +132,22 @@ impl TlsFailure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// By a difference, callers could find out the operator's own names.
+    #[test]
+    fn a_name_without_addresses_has_the_same_error_as_one_that_is_not_allowed() {
+        let refused = [
+            RefusedAddress::CloudService,
+            RefusedAddress::NotPublic,
+            RefusedAddress::OutsideAllowedNetworks,
+        ];
+        let failures = refused.map(Failure::AddressNotAllowed);
+        for failure in [Failure::NoAllowedNetwork].into_iter().chain(failures) {
+            assert_eq!(failure.to_string(), Failure::NameNotFound.to_string());
+        }
+    }
+}

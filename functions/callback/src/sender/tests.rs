@@ -1,5 +1,9 @@
 //! Every test uses a real listener on the loopback interface. Only names, trusted roots and clocks
 //! are the tests' own.
+//!
+//! They post with a whole [`Sender`], also where they test what `shared::outbound` does: that the
+//! client is made with its connector, and that nothing reaches a receiver around it, shows only in
+//! a real POST.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

@@ -12,6 +12,7 @@ mod batches;
 mod busy_work;
 mod call_order;
 mod callbacks;
+mod checksums;
 mod console;
 mod costs;
 mod dead_letters;

@@ -49,6 +49,7 @@ pub use outcome::{
 };
 pub use payload::Draft;
 pub use read::Payloads;
+pub(crate) use read::parsed_version;
 pub use scan::{ScanPage, ScanPosition};
 
 /// The table that holds all operations. One for each process; cheap to clone.

@@ -14,7 +14,6 @@ use semver::Version;
 use super::accept::Accepted;
 use super::submission::{Deadline, RequestedCallback, SubmissionParts};
 use super::{Error, SubmissionError, Submissions};
-use crate::catalogue::Unknown;
 use crate::domain::fingerprint::{redrive_hash, redrive_id};
 use crate::domain::id::OperationId;
 use crate::domain::json::Json;
@@ -24,7 +23,7 @@ use crate::domain::precondition::Preconditions;
 use crate::domain::time::Timestamp;
 use crate::domain::transition::{Status, UnknownName};
 use crate::request::{ErrorCode, Fields};
-use crate::store::StoreError;
+use crate::store::{StoreError, parsed_version};
 use crate::telemetry::{audit, record_operation_id};
 
 /// Where the work of a redrive begins.
@@ -181,12 +180,14 @@ impl Submissions {
         if retained_until <= now {
             return Ok(RedriveOutcome::TooLate);
         }
+        // Never another version: arguments and state are this one's.
+        let version = parsed_version(&failed)?;
         let inherited = match self.inherited(&failed, from, now).await? {
             Ok(inherited) => inherited,
             Err(refused) => return Ok(refused),
         };
         let state = inherited.state.clone();
-        let submission = match self.submission_of(&failed, inherited, request) {
+        let submission = match self.submission_of(&failed, version, inherited, request) {
             Ok(submission) => submission,
             Err(error) => return Ok(RedriveOutcome::Refused(error)),
         };
@@ -256,19 +257,10 @@ impl Submissions {
     fn submission_of(
         &self,
         failed: &Operation,
+        version: Version,
         inherited: Inherited,
         request: &RedriveRequest,
     ) -> Result<super::Submission, SubmissionError> {
-        // Never another version: arguments and state are this one's.
-        let Ok(version) = Version::parse(&failed.function_version) else {
-            return Err(SubmissionError::UnknownFunction {
-                function: failed.function.clone(),
-                version: None,
-                unknown: Unknown::Version {
-                    available: Vec::new(),
-                },
-            });
-        };
         let deadline = match request.deadline_secs {
             Some(secs) => Duration::from_secs(secs.into()),
             None => failed.deadline_at.since(failed.started_after()),

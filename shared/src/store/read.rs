@@ -5,6 +5,8 @@
 
 use std::collections::HashMap;
 
+use semver::Version;
+
 use super::expression::Expression;
 use super::item::{self, Item, name, text};
 use super::outcome::{self, Lookup};
@@ -23,6 +25,19 @@ pub struct Payloads {
     pub metadata: Json,
     /// `None` until the operation has completed.
     pub result: Option<Json>,
+}
+
+/// The version of an operation's function.
+///
+/// # Errors
+///
+/// When it is not one that Ferry stores.
+pub(crate) fn parsed_version(operation: &Operation) -> Result<Version, StoreError> {
+    let version = Version::parse(&operation.function_version);
+    version.map_err(|_| StoreError::Corrupt {
+        id: operation.id.to_string(),
+        attribute: name::FUNCTION_VERSION,
+    })
 }
 
 impl Store {

@@ -163,6 +163,8 @@ async fn what_cannot_be_redriven_or_read_is_reported_and_the_others_are_redriven
     let text = |text: &str| AttributeValue::S(text.to_owned());
     let gone = failed(&world, json!({})).await;
     tamper(&world, &gone, "function_version", text("9.0.0")).await;
+    let no_version = failed(&world, json!({})).await;
+    tamper(&world, &no_version, "function_version", text("newest")).await;
     let corrupt = failed(&world, json!({})).await;
     tamper(&world, &corrupt, "status", text("asleep")).await;
     let redriven_id = failed(&world, json!({})).await;
@@ -175,10 +177,13 @@ async fn what_cannot_be_redriven_or_read_is_reported_and_the_others_are_redriven
         })
         .await
         .unwrap();
-    assert_eq!(
-        refused,
-        [format!("{gone}: a submit would get VERSION_NOT_FOUND")]
-    );
+    refused.sort();
+    let mut expected = [
+        format!("{gone}: a submit would get VERSION_NOT_FOUND"),
+        format!("{no_version}: operation {no_version} is corrupt at function_version"),
+    ];
+    expected.sort();
+    assert_eq!(refused, expected);
     let expected = format!("operation {corrupt} is corrupt at status");
     assert_eq!(unreadable, [expected]);
     assert_eq!((counts.created, counts.is_complete()), (1, false));

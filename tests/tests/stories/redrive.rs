@@ -450,7 +450,6 @@ async fn a_function_or_version_that_is_gone_is_not_found() {
     let world = World::start().await;
     for (attribute, value, code) in [
         ("function_version", "9.0.0", "VERSION_NOT_FOUND"),
-        ("function_version", "newest", "VERSION_NOT_FOUND"),
         ("function", "demo.gone", "FUNCTION_NOT_FOUND"),
     ] {
         let failed = submit(&world, json!({"function": "demo.fail"})).await;
@@ -458,6 +457,15 @@ async fn a_function_or_version_that_is_gone_is_not_found() {
         set(&world, &failed, attribute, value).await;
         refused(&world, &failed, "", 404, code, "there is no").await;
     }
+}
+
+#[tokio::test]
+async fn a_stored_version_that_is_none_is_an_internal_error() {
+    let world = World::start().await;
+    let failed = submit(&world, json!({"function": "demo.fail"})).await;
+    world.drain().await;
+    set(&world, &failed, "function_version", "newest").await;
+    refused(&world, &failed, "", 500, "INTERNAL_ERROR", "").await;
 }
 
 #[tokio::test]

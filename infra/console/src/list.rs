@@ -97,11 +97,11 @@ pub(crate) fn owner_of(text: &str) -> Result<Owner, Refusal> {
     owner.ok_or_else(|| Refusal::invalid("owner is not an owner's name"))
 }
 
-/// Where a list of several owners continues.
+/// Where a list of several owners continues: everything that was created later has been shown.
 struct Merged {
-    /// The creation time of the last operation shown.
     at: Timestamp,
-    /// Those shown that were created at that time, since several may be.
+    /// Those shown that were created at that time, since several may be. An owner has no more of
+    /// one millisecond than a list examines.
     shown: Vec<OperationId>,
 }
 
@@ -142,19 +142,21 @@ impl Console {
             None => None,
         };
         let filter = before(filter, merged.as_ref());
+        let (from, shown) = match merged {
+            Some(Merged { at, shown }) => (Some(at), shown),
+            None => (None, Vec::new()),
+        };
+        // Those shown of the cursor's millisecond come first, again.
+        let listed_max = limit + shown.len();
         let (clock, random) = (&*self.0.clock, &*self.0.random);
         let pages = owners.iter().map(|owner| {
             let store = &self.0.store;
-            store.list(owner, &filter, limit, None, clock, random)
+            store.list(owner, &filter, listed_max, None, clock, random)
         });
         let pages = try_join_all(pages).await?;
         let horizon = pages.iter().filter_map(|page| page.next.as_ref());
         let horizon = horizon.map(|next| next.created_at).max();
         let examined = pages.iter().map(|page| page.examined).sum();
-        let (from, shown) = match merged {
-            Some(Merged { at, shown }) => (Some(at), shown),
-            None => (None, Vec::new()),
-        };
         let mut operations: Vec<_> = pages
             .into_iter()
             .flat_map(|page| page.operations)
@@ -162,10 +164,13 @@ impl Console {
             .filter(|operation| !shown.contains(&operation.id))
             .collect();
         operations.sort_by(|a, b| (b.created_at, &b.id).cmp(&(a.created_at, &a.id)));
-        let more = operations.len() > limit || horizon.is_some();
-        operations.truncate(limit);
-        let last = operations.last().map(|last| last.created_at).or(horizon);
-        let next = last.filter(|_| more).map(|at| {
+        let ends_at = if operations.len() > limit {
+            operations.truncate(limit);
+            operations.last().map(|last| last.created_at)
+        } else {
+            horizon
+        };
+        let next = ends_at.map(|at| {
             let mut shown_then: Vec<_> = operations
                 .iter()
                 .filter(|operation| operation.created_at == at)

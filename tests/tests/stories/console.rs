@@ -1,15 +1,21 @@
 //! The console's requests to AWS: what a poll costs, and what an action calls, in order.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ferry_console::{Api, Console, Place, ProcessesView, QueueView};
 use futures_util::future::BoxFuture;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use shared::aws::Aws;
-use shared::domain::operation::Owner;
+use shared::clock::Clock as _;
+use shared::domain::id::OperationId;
+use shared::domain::operation::{Operation, Owner};
 use shared::random::SystemRandom;
+use shared::store::{CreateOutcome, Draft};
 use tests::receiver::Receiver;
-use tests::samples::incompressible;
+use tests::samples::{incompressible, pending_operation};
 use tests::wire::Fault;
 use tests::world::World;
 use tokio::net::TcpListener;
@@ -48,12 +54,17 @@ struct Served {
 
 impl Served {
     async fn of(world: &World) -> Self {
+        Self::to_owners(world, &["alice", "bob"]).await
+    }
+
+    /// A console that knows these owners.
+    async fn to_owners(world: &World, names: &[&str]) -> Self {
         let aws = Aws::new(&world.environment, world.wire.connector()).unwrap();
-        let owners = ["alice", "bob"].map(|name| Owner::new("local", name).unwrap());
+        let owners = names.iter().map(|name| Owner::new("local", name).unwrap());
         let console = Console::new(
             &world.environment,
             &aws.retrying_at_once(),
-            Arc::new(Nowhere(owners.into())),
+            Arc::new(Nowhere(owners.collect())),
             Arc::new(world.clock.clone()),
             Arc::new(SystemRandom),
         )
@@ -144,6 +155,75 @@ async fn a_poll_of_a_list_costs_a_list_and_one_of_an_operation_one_read() {
             .iter()
             .all(|charge| charge.starts_with("read payload"))
     );
+}
+
+/// An operation of a list: the number of its owner, how many milliseconds ago it was created, and
+/// whether the filter shows it.
+type Listed = (usize, u64, bool);
+
+const OWNERS: [&str; 3] = ["alice", "bob", "carol"];
+
+/// Stores these operations and follows the list of all owners to its end.
+async fn assert_lists(listed: &[Listed], limit: usize) {
+    let world = World::start().await;
+    let console = Served::to_owners(&world, &OWNERS).await;
+    let now = world.clock.now();
+    let mut expected = BTreeMap::new();
+    for (number, (owner, age_ms, is_shown)) in (0_u8..).zip(listed) {
+        let operation = Operation {
+            id: OperationId::from_bytes([number; 12]),
+            owner: Owner::new("local", OWNERS[*owner]).unwrap(),
+            function: if *is_shown { "shown" } else { "other" }.to_owned(),
+            ..pending_operation(now - Duration::from_millis(*age_ms))
+        };
+        let created = world.store.create(&Draft::new(&operation), now).await;
+        assert!(matches!(created, Ok(CreateOutcome::New)));
+        if *is_shown {
+            expected.insert(operation.id.to_string(), operation.created_at.to_string());
+        }
+    }
+    let path = format!("/api/list?function=shown&limit={limit}");
+    let (mut found, mut cursor) = (Vec::new(), String::new());
+    // Each page shows an operation, or skips what the filter excludes, but the last.
+    for _ in 0..=listed.len() {
+        let (status, page) = console.get(&format!("{path}{cursor}")).await;
+        assert_eq!(status, 200, "{page}");
+        let operations = page["operations"].as_array().unwrap();
+        assert!(operations.len() <= limit);
+        let text = |operation: &Value, name: &str| operation[name].as_str().unwrap().to_owned();
+        found.extend(
+            operations
+                .iter()
+                .map(|one| (text(one, "id"), text(one, "created_at"))),
+        );
+        let Some(next) = page["next_cursor"].as_str() else {
+            assert!(
+                found.is_sorted_by(|before, next| before.1 >= next.1),
+                "{found:?}"
+            );
+            assert_eq!(found.len(), expected.len(), "{found:?}");
+            assert_eq!(BTreeMap::from_iter(found), expected);
+            return;
+        };
+        cursor = format!("&cursor={next}");
+    }
+    panic!("the list does not end: {found:?}");
+}
+
+#[test]
+fn all_owners_operations_are_listed_once_each_and_the_newest_first() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let listed = prop::collection::vec(
+        (0..OWNERS.len(), 0..4_u64, prop::bool::weighted(0.8)),
+        0..12,
+    );
+    let config = ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(48)
+    };
+    proptest!(config, |(listed in listed, limit in 1..4_usize)| {
+        runtime.block_on(assert_lists(&listed, limit));
+    });
 }
 
 #[tokio::test]

@@ -7,10 +7,8 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use shared::domain::operation::Operation;
 use shared::domain::precondition::{Preconditions, Version, Versions};
-use shared::domain::transition::Status;
 use shared::operations::{
-    CancelOutcome, EraseOutcome, RedeliverOutcome, RedriveFrom, RedriveOutcome, RedriveRequest,
-    RepeatedCancel,
+    CancelOutcome, EraseOutcome, RedeliverOutcome, RedriveOutcome, RedriveRequest, RepeatedCancel,
 };
 use shared::queue::{Dispatch, WakeUp};
 
@@ -101,18 +99,35 @@ impl Console {
             );
             return Err(conflict(sentence));
         }
-        let preconditions = Preconditions {
+        let (operations, id, owner) = (&self.0.operations, &operation.id, &operation.owner);
+        let unchanged = Preconditions {
             if_match: Some(Versions::Listed(vec![Version::of(&operation)])),
             if_none_match: None,
         };
         match action {
-            "cancel" => self.cancel(&operation, &preconditions).await,
-            "redeliver" => self.redeliver(&operation, &preconditions).await,
-            "erase" => self.erase(&operation, &preconditions).await,
+            "cancel" => {
+                let repeated = RepeatedCancel::Succeeds;
+                let outcome = operations.cancel(id, owner, &unchanged, repeated);
+                after_cancel(&outcome.await?)
+            }
+            "redeliver" => {
+                let outcome = operations.redeliver(id, owner, &unchanged);
+                after_redeliver(&outcome.await?)
+            }
+            "erase" => {
+                let outcome = operations.erase(id, owner, &unchanged);
+                after_erase(outcome.await?)
+            }
             "redrive" => {
                 let from = request.from.as_deref().map(str::parse).transpose();
                 let from = from.map_err(|_| Refusal::invalid("from must be state or start"))?;
-                self.redrive(&operation, &preconditions, from).await
+                let redrive = RedriveRequest {
+                    from,
+                    ..RedriveRequest::default()
+                };
+                let submissions = self.submissions();
+                let outcome = submissions.redrive(id, owner, &unchanged, &redrive);
+                after_redrive(&outcome.await?)
             }
             "wake" => self.wake(&operation).await,
             _ => Err(Refusal::new(
@@ -122,110 +137,10 @@ impl Console {
         }
     }
 
-    async fn cancel(
-        &self,
-        operation: &Operation,
-        preconditions: &Preconditions,
-    ) -> Result<Done, Refusal> {
-        let (id, owner) = (&operation.id, &operation.owner);
-        let repeated = RepeatedCancel::Succeeds;
-        let outcome = self.0.operations.cancel(id, owner, preconditions, repeated);
-        match outcome.await? {
-            CancelOutcome::Cancelled { .. } => Ok(Done::saying("cancelled")),
-            CancelOutcome::Ended(ended) => Err(conflict(format!("it is {}", ended.status()))),
-            CancelOutcome::PreconditionFailed => Err(changed()),
-            CancelOutcome::Absent => Err(Refusal::no_such_operation()),
-        }
-    }
-
-    async fn redeliver(
-        &self,
-        operation: &Operation,
-        preconditions: &Preconditions,
-    ) -> Result<Done, Refusal> {
-        let (id, owner) = (&operation.id, &operation.owner);
-        match self
-            .0
-            .operations
-            .redeliver(id, owner, preconditions)
-            .await?
-        {
-            RedeliverOutcome::Requested(_) => {
-                Ok(Done::saying("another round of the callback begins"))
-            }
-            RedeliverOutcome::NoCallback => Err(conflict("it has no callback")),
-            RedeliverOutcome::RoundNotOver(status) => {
-                Err(conflict(format!("its callback is {}", status.as_str())))
-            }
-            RedeliverOutcome::PreconditionFailed => Err(changed()),
-            RedeliverOutcome::Absent => Err(Refusal::no_such_operation()),
-        }
-    }
-
-    async fn erase(
-        &self,
-        operation: &Operation,
-        preconditions: &Preconditions,
-    ) -> Result<Done, Refusal> {
-        let (id, owner) = (&operation.id, &operation.owner);
-        match self.0.operations.erase(id, owner, preconditions).await? {
-            EraseOutcome::Erased => Ok(Done::saying("erased")),
-            EraseOutcome::Live => Err(conflict("it has not ended")),
-            EraseOutcome::PreconditionFailed => Err(changed()),
-            EraseOutcome::Absent => Err(Refusal::no_such_operation()),
-        }
-    }
-
-    async fn redrive(
-        &self,
-        operation: &Operation,
-        preconditions: &Preconditions,
-        from: Option<RedriveFrom>,
-    ) -> Result<Done, Refusal> {
-        let (id, owner) = (&operation.id, &operation.owner);
-        let request = RedriveRequest {
-            from,
-            ..RedriveRequest::default()
-        };
-        let submissions = self.submissions();
-        let outcome = submissions.redrive(id, owner, preconditions, &request);
-        let (done, redrive) = match outcome.await? {
-            RedriveOutcome::New(redrive) => ("redriven", redrive),
-            RedriveOutcome::Replayed(redrive) => ("it was redriven before", redrive),
-            RedriveOutcome::Conflict(redrive) => {
-                let sentence = format!("it was redriven before, from elsewhere, as {}", redrive.id);
-                return Err(conflict(sentence));
-            }
-            RedriveOutcome::NotFailed(status) => return Err(conflict(format!("it is {status}"))),
-            RedriveOutcome::TooLate => {
-                return Err(conflict(
-                    "it is kept for its callback only, and too old to redrive",
-                ));
-            }
-            RedriveOutcome::NoState => return Err(conflict("it saved no state")),
-            RedriveOutcome::Missing(payload) => {
-                return Err(conflict(format!("its {payload} cannot be read any more")));
-            }
-            RedriveOutcome::Refused(error) => {
-                let code = error.code().as_str();
-                return Err(conflict(format!("a submit would get {code} now")));
-            }
-            RedriveOutcome::PreconditionFailed | RedriveOutcome::Unavailable => {
-                return Err(changed());
-            }
-            RedriveOutcome::Absent => return Err(Refusal::no_such_operation()),
-        };
-        Ok(Done {
-            done: done.to_owned(),
-            id: Some(redrive.id.to_string()),
-        })
-    }
-
     /// Sends the message that the operation needs, in case it is lost. An unnecessary one changes
     /// nothing.
     async fn wake(&self, operation: &Operation) -> Result<Done, Refusal> {
-        let has_ended = !matches!(operation.status(), Status::Pending | Status::Processing);
-        if !has_ended {
+        if !operation.status().is_terminal() {
             self.0.dispatch.send(&Dispatch::of(operation), 0).await?;
         } else if operation.callback_is_due() {
             self.0.callbacks.send(&WakeUp::of(operation), 0).await?;
@@ -234,4 +149,63 @@ impl Console {
         }
         Ok(Done::saying("message sent"))
     }
+}
+
+fn after_cancel(outcome: &CancelOutcome) -> Result<Done, Refusal> {
+    match outcome {
+        CancelOutcome::Cancelled { .. } => Ok(Done::saying("cancelled")),
+        CancelOutcome::Ended(ended) => Err(conflict(format!("it is {}", ended.status()))),
+        CancelOutcome::PreconditionFailed => Err(changed()),
+        CancelOutcome::Absent => Err(Refusal::no_such_operation()),
+    }
+}
+
+fn after_redeliver(outcome: &RedeliverOutcome) -> Result<Done, Refusal> {
+    match outcome {
+        RedeliverOutcome::Requested(_) => Ok(Done::saying("another round of the callback begins")),
+        RedeliverOutcome::NoCallback => Err(conflict("it has no callback")),
+        RedeliverOutcome::RoundNotOver(status) => {
+            Err(conflict(format!("its callback is {}", status.as_str())))
+        }
+        RedeliverOutcome::PreconditionFailed => Err(changed()),
+        RedeliverOutcome::Absent => Err(Refusal::no_such_operation()),
+    }
+}
+
+fn after_erase(outcome: EraseOutcome) -> Result<Done, Refusal> {
+    match outcome {
+        EraseOutcome::Erased => Ok(Done::saying("erased")),
+        EraseOutcome::Live => Err(conflict("it has not ended")),
+        EraseOutcome::PreconditionFailed => Err(changed()),
+        EraseOutcome::Absent => Err(Refusal::no_such_operation()),
+    }
+}
+
+fn after_redrive(outcome: &RedriveOutcome) -> Result<Done, Refusal> {
+    let done = |sentence: &str, redrive: &Operation| Done {
+        done: sentence.to_owned(),
+        id: Some(redrive.id.to_string()),
+    };
+    Err(match outcome {
+        RedriveOutcome::New(redrive) => return Ok(done("redriven", redrive)),
+        RedriveOutcome::Replayed(redrive) => return Ok(done("it was redriven before", redrive)),
+        RedriveOutcome::Conflict(redrive) => {
+            let id = &redrive.id;
+            conflict(format!("it was redriven before, from elsewhere, as {id}"))
+        }
+        RedriveOutcome::NotFailed(status) => conflict(format!("it is {status}")),
+        RedriveOutcome::TooLate => {
+            conflict("it is kept for its callback only, and too old to redrive")
+        }
+        RedriveOutcome::NoState => conflict("it saved no state"),
+        RedriveOutcome::Missing(payload) => {
+            conflict(format!("its {payload} cannot be read any more"))
+        }
+        RedriveOutcome::Refused(error) => {
+            let code = error.code().as_str();
+            conflict(format!("a submit would get {code} now"))
+        }
+        RedriveOutcome::PreconditionFailed | RedriveOutcome::Unavailable => changed(),
+        RedriveOutcome::Absent => Refusal::no_such_operation(),
+    })
 }

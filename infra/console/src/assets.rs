@@ -80,3 +80,32 @@ pub(crate) fn etag(body: &[u8]) -> String {
     let digest = Sha256::digest(body);
     format!("\"{}\"", URL_SAFE_NO_PAD.encode(&digest[..15]))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use axum::body::{Body, to_bytes};
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use tower_service::Service as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_files_are_small() {
+        let (mut bytes, mut compressed_bytes) = (0, 0);
+        for path in ["/", "/console.css", "/console.js"] {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            let response = router().call(request).await.unwrap();
+            let file = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+            let mut compressed = GzEncoder::new(Vec::new(), Compression::best());
+            compressed.write_all(&file).unwrap();
+            bytes += file.len();
+            compressed_bytes += compressed.finish().unwrap().len();
+        }
+        println!("{bytes} bytes, {compressed_bytes} compressed");
+        assert!(bytes <= 70 * 1024, "{bytes}");
+        assert!(compressed_bytes <= 20 * 1024, "{compressed_bytes}");
+    }
+}

@@ -100,3 +100,6 @@ fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,29 +1,41 @@
 // The bundle with its console, a browser, and a receiver of callbacks, for each file of tests.
+import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { createInterface } from "node:readline";
+import { after, before } from "node:test";
 import { chromium } from "playwright-core";
+
+/** How long the bundle may take to start. */
+const START_MILLISECONDS = 60_000;
 
 const { CONSOLE_BINARIES: binaries, CHROMIUM: executablePath = "/usr/bin/chromium" } = process.env;
 
-/** Starts the bundle. `api` and `console` are its URLs; `ended` resolves when it has ended. */
-export async function startBundle(variables = {}) {
-  const child = spawn(`${binaries}/local`, ["--port", "0", "--binaries", binaries], {
+/**
+ * Starts the bundle, also with more options. `api` and `console` are its URLs; `ended` resolves
+ * when it has ended.
+ */
+export async function startBundle(variables = {}, ...options) {
+  const child = spawn(`${binaries}/local`, ["--port", "0", "--binaries", binaries, ...options], {
     env: {
-      PATH: process.env.PATH, AWS_LAMBDA_LOG_LEVEL: "WARN", CALLBACK_ALLOWED_NETWORKS: "127.0.0.0/8",
-      CALLBACK_RETRY_SECONDS: "1", LEASE_SECONDS: "5", ...variables,
+      PATH: process.env.PATH, AWS_LAMBDA_LOG_LEVEL: "WARN",
+      CALLBACK_ALLOWED_NETWORKS: "127.0.0.0/8", CALLBACK_RETRY_SECONDS: "1", LEASE_SECONDS: "5",
+      ...variables,
     },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const log = [];
   createInterface({ input: child.stderr }).on("line", (line) => log.push(line));
   const found = {};
+  // Its output ends with it, and the loop with its output.
+  const deadline = setTimeout(() => child.kill("SIGKILL"), START_MILLISECONDS);
   for await (const line of createInterface({ input: child.stdout })) {
     const [name, url] = line.split(" ");
     found[name] = url;
     if (found.ready && found.console) break;
   }
+  clearTimeout(deadline);
   if (!found.console) throw new Error(`the bundle did not start:\n${log.join("\n")}`);
   const ended = once(child, "exit");
   return {
@@ -70,12 +82,40 @@ export async function startReceiver() {
   return receiver;
 }
 
-export function launch() {
+export function launch(...more) {
   return chromium.launch({
     executablePath,
     args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking",
-      "--disable-component-update", "--disable-sync", "--no-first-run"],
+      "--disable-component-update", "--disable-sync", "--no-first-run", ...more],
   });
+}
+
+/**
+ * The bundle and the browser of a file of tests. `onPage` gives a function a page of a fresh
+ * profile, in which nothing may go wrong.
+ */
+export function useConsole(...options) {
+  const used = {
+    async onPage(run, options) {
+      const { page, context, wrong } = await openPage(used.browser, used.bundle, options);
+      try {
+        await run(page, context);
+      } finally {
+        // A request of the page may be under way.
+        await page.unrouteAll({ behavior: "ignoreErrors" });
+        await context.close();
+      }
+      assert.deepEqual(wrong, []);
+    },
+  };
+  before(async () => {
+    [used.bundle, used.browser] = await Promise.all([startBundle(...options), launch()]);
+  });
+  after(async () => {
+    await used.browser?.close();
+    await used.bundle?.stop();
+  });
+  return used;
 }
 
 /**
@@ -98,7 +138,8 @@ export async function openPage(browser, bundle, options = {}) {
     if (!isOwn) wrong.push(`request: ${request.url()}`);
   });
   await page.addInitScript(() => {
-    addEventListener("securitypolicyviolation", (event) => console.error(`policy: ${event.violatedDirective}`));
+    addEventListener("securitypolicyviolation", ({ violatedDirective }) =>
+      console.error(`policy: ${violatedDirective}`));
   });
   return { page, context, wrong };
 }

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::value::RawValue;
-use shared::domain::json::{self, StructureError};
+use shared::domain::json::{self, StructureError, whole_number};
 use shared::domain::limits::NESTING_MAX;
 use shared::http::Request;
 use shared::request::Members;
@@ -138,10 +138,14 @@ fn read_members<'a>(
     }))
 }
 
+/// A string or an integer, of any size.
 fn is_id(raw: &RawValue) -> bool {
     let text = raw.get();
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    text.starts_with('"') || digits.bytes().all(|byte| byte.is_ascii_digit())
+    let number = text.strip_prefix('-').unwrap_or(text);
+    let in_digits = number.bytes().all(|byte| byte.is_ascii_digit());
+    // Such as 1.0 and 1e3.
+    let is_whole = || serde_json::from_str(number).is_ok_and(|raw| whole_number(raw).is_some());
+    text.starts_with('"') || in_digits || is_whole()
 }
 
 /// A string; `None` for any other value.

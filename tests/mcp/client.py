@@ -126,13 +126,14 @@ async def cancels(client: Client) -> None:
 
 
 async def main(url: str, secs: int) -> None:
-    for mode in ("auto", "legacy"):
+    for mode, version in (("auto", "2026-07-28"), ("legacy", "2025-11-25")):
         started = time.monotonic()
         async with Client(url, mode=mode) as client:
+            assert client.protocol_version == version, client.protocol_version
             await lists_and_calls(client)
             await asyncio.gather(follows(client, secs), cancels(client))
             took = time.monotonic() - started
-            print(f"ok     mode {mode}, version {client.protocol_version} ({took:.0f} s)")
+            print(f"ok     mode {mode}, version {version} ({took:.0f} s)")
     tasks = Tasks()
     async with Client(url, extensions=[tasks]) as client:
         await lists_and_calls(client)

@@ -175,7 +175,7 @@ pub const HTTP: &[HttpSample] = &[
         Absent,
         400,
         "/error/message",
-        "the header Mcp-Name is not what the body says",
+        "the header Mcp-Name does not match the body",
     ),
     http(
         "submit/mcp_initialize",

@@ -93,7 +93,7 @@ impl Handler {
             Route::Health => Ok(Response::json(200, r#"{"status":"ok"}"#.to_owned())),
             Route::ProtectedResource | Route::ProtectedMcp => {
                 let resource = self.protected_resource.as_ref();
-                let resource = resource.ok_or_else(Problem::no_such_operation)?;
+                let resource = resource.ok_or_else(ProtectedResource::missing)?;
                 Ok(resource.show(request))
             }
             // The gateway sends these to `submit`.

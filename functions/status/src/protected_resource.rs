@@ -3,7 +3,8 @@
 use serde::Serialize;
 use shared::config::Environment;
 use shared::domain::json::encode;
-use shared::http::{Request, Response, Route};
+use shared::http::{Problem, Request, Response, Route};
+use shared::request::ErrorCode;
 
 /// The authorization of the API by OAuth, where its authorizer takes an issuer's tokens.
 pub(crate) struct ProtectedResource {
@@ -32,6 +33,13 @@ impl ProtectedResource {
             issuer,
             scopes: scopes.filter(|scope| !scope.is_empty()).collect(),
         })
+    }
+
+    /// The response of an API with another authorizer. The code is the only one of a 404 that names
+    /// no function.
+    pub(crate) fn missing() -> Problem {
+        let detail = "the API's authorizer takes no issuer's tokens";
+        Problem::new(ErrorCode::AsyncOperationNotFound, detail)
     }
 
     /// The document, which changes with a deployment only.

@@ -8,15 +8,16 @@
 //! The specification: <https://modelcontextprotocol.io/specification/2026-07-28>, and for tasks
 //! <https://github.com/modelcontextprotocol/ext-tasks>.
 //!
-//! The modules, each of which uses only those before it (a few types of responses aside):
+//! Each of these modules uses only those before it:
 //!
 //! - `version`, `error`: the revisions and their errors;
-//! - `message`: what a client sends;
+//! - `origin`, `message`, `header`: what a client sends;
 //! - `server`, `operation_tool`, `tool_list`, `tool_result`, `task`, `view`: what it gets;
 //! - `call`: what a call of a tool does.
 
 mod call;
 mod error;
+mod header;
 mod message;
 mod operation_tool;
 mod origin;
@@ -39,7 +40,8 @@ use shared::store::StoreError;
 use shared::telemetry::record_operation_id;
 
 use self::error::RpcError;
-use self::message::{Call, Message, text};
+use self::header::check_notification;
+use self::message::{CALL_TOOL, Call, Message, text};
 pub(crate) use self::origin::AllowedOrigins;
 use self::server::{Discovery, Initialized};
 use self::task::TaskView;
@@ -111,8 +113,12 @@ impl Handler {
         let body = request.json_body(BODY_BYTES_MAX)?;
         let call = match Message::read(body) {
             Ok(Message::Request(call)) => call,
-            // Nothing follows from any of them: an operation is cancelled by its own method.
-            Ok(Message::Notification) => return Ok(Response::empty(202)),
+            Ok(Message::Notification { method }) => {
+                return Ok(match notified(request, &method) {
+                    Ok(()) => Response::empty(202),
+                    Err(error) => failure(None, &error),
+                });
+            }
             Err(unreadable) => return Ok(failure(unreadable.id, &unreadable.error)),
         };
         let id = call.id;
@@ -150,7 +156,7 @@ impl Handler {
                 }
                 ResultMembers::ToolList(self.tools().list(context.era, self.requests.wait_max()))
             }
-            (_, "tools/call") => return Box::pin(self.call_tool(context, call)).await,
+            (_, CALL_TOOL) => return Box::pin(self.call_tool(context, call)).await,
             (Era::Modern, "tasks/get") => self.get_task(context, &task_id(&call)?).await?,
             (Era::Modern, "tasks/cancel") => self.cancel_task(context, &task_id(&call)?).await?,
             (Era::Modern, "tasks/update") => {
@@ -185,23 +191,39 @@ impl Handler {
         Ok(ResultMembers::Task(Box::new(task)))
     }
 
+    async fn cancel_operation(
+        &self,
+        context: &Context<'_>,
+        id: &OperationId,
+    ) -> Result<CancelOutcome, StoreError> {
+        let (preconditions, repeated) = (&Preconditions::NONE, RepeatedCancel::Succeeds);
+        let operations = &self.operations;
+        operations
+            .cancel(id, context.owner, preconditions, repeated)
+            .await
+    }
+
     /// A task that has ended is left as it is, which is a success.
     async fn cancel_task(
         &self,
         context: &Context<'_>,
         id: &OperationId,
     ) -> Result<ResultMembers, CallError> {
-        let (preconditions, repeated) = (&Preconditions::NONE, RepeatedCancel::Succeeds);
-        let outcome = self
-            .operations
-            .cancel(id, context.owner, preconditions, repeated);
-        match outcome.await? {
+        match self.cancel_operation(context, id).await? {
             CancelOutcome::Cancelled { .. } | CancelOutcome::Ended(_) => Ok(ResultMembers::None {}),
             CancelOutcome::Absent | CancelOutcome::PreconditionFailed => {
                 Err(RpcError::task_not_found().into())
             }
         }
     }
+}
+
+/// Accepts a notification. Nothing follows from any: an operation is cancelled by its own method.
+fn notified(request: &Request, method: &str) -> Result<(), RpcError> {
+    if !method.starts_with("notifications/") {
+        return Err(RpcError::invalid_request(format!("{method} needs an id")));
+    }
+    check_notification(request, method)
 }
 
 /// The task that a method of the extension is for. A malformed id gets the response of an unknown

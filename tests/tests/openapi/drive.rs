@@ -356,7 +356,8 @@ async fn origins() {
         ("LOCAL_BUNDLE", "0"),
         ("CALLBACK_ALLOWED_NETWORKS", ""),
         ("JWT_ISSUER", "https://login.example.com"),
-        ("JWT_SCOPES", "operations"),
+        ("JWT_SCOPES", "operations, admin,"),
+        ("PUBLIC_URL", "https://api.example.com"),
     ];
     let world = World::with(on_aws).await;
     let origin = [("origin", "https://evil.example")];
@@ -364,8 +365,13 @@ async fn origins() {
     for path in ["", "/mcp"] {
         let path = format!("/.well-known/oauth-protected-resource{path}");
         let metadata = world.request("GET", &path, &[], "").await;
-        let scopes = json!(["operations"]);
-        assert_eq!(metadata.json["scopes_supported"], scopes);
+        let expected = json!({
+            "resource": "https://api.example.com/mcp",
+            "authorization_servers": ["https://login.example.com"],
+            "scopes_supported": ["operations", "admin"],
+            "bearer_methods_supported": ["header"],
+        });
+        assert_eq!(metadata.json, expected);
     }
 }
 

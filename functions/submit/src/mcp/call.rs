@@ -4,21 +4,19 @@ use std::time::Duration;
 
 use shared::catalogue::Entry;
 use shared::domain::id::OperationId;
-use shared::domain::json::Json;
-use shared::domain::limits::{ARGUMENTS_BYTES_MAX, ERRORS_LISTED_MAX};
+use shared::domain::json::{self, Json};
+use shared::domain::limits::{ARGUMENTS_BYTES_MAX, ERRORS_LISTED_MAX, NESTING_MAX};
 use shared::domain::operation::{Operation, Origin, Trace};
-use shared::domain::precondition::Preconditions;
-use shared::domain::time::Timestamp;
 use shared::http::Problem;
 use shared::operations::{
-    AcceptOutcome, CancelOutcome, IdempotencyKey, RepeatedCancel, SubmissionError, SubmissionParts,
+    AcceptOutcome, CancelOutcome, IdempotencyKey, SubmissionError, SubmissionParts,
 };
 use shared::request::{FieldError, Fields, IDEMPOTENCY_KEY_RULE, is_idempotency_key};
 use shared::telemetry::record_operation_id;
-use shared::view::{OperationView, retry_after_secs};
+use shared::view::OperationView;
 
 use super::error::RpcError;
-use super::message::{Call, IDEMPOTENCY_KEY, text};
+use super::message::{ARGUMENTS, Call, IDEMPOTENCY_KEY, text};
 use super::operation_tool::{OperationCall, OperationTool};
 use super::task::{TaskView, kept_until};
 use super::tool_result::{ToolResult, ended};
@@ -43,17 +41,18 @@ impl Handler {
     ) -> Result<MethodResult, CallError> {
         let name =
             text(call.name).ok_or_else(|| RpcError::invalid_params("name must be a string"))?;
-        let arguments = match call.params.take("arguments") {
-            None => Json::empty_object(),
-            Some(raw) if raw.get().starts_with('{') => Json::compact(raw),
-            Some(_) => return Err(RpcError::invalid_params("arguments must be an object").into()),
-        };
+        let arguments = call.params.take(ARGUMENTS);
+        if arguments.is_some_and(|raw| !raw.get().starts_with('{')) {
+            return Err(RpcError::invalid_params("arguments must be an object").into());
+        }
         let unknown = || RpcError::invalid_params(format!("unknown tool: {name}"));
         let tool = self.tool(&name).ok_or_else(unknown)?;
-        if let Some(error) = &call.arguments_error {
-            let error = FieldError::new(&error.pointer, error.kind.to_string());
+        // The message, the parameters and the arguments are three levels.
+        if let Some(Err(error)) = arguments.map(|raw| json::check(raw, NESTING_MAX - 2)) {
+            let error = FieldError::new(error.pointer, error.kind.to_string());
             return Ok(wrong_arguments(&[error]));
         }
+        let arguments = arguments.map_or_else(Json::empty_object, Json::compact);
         let tool = match tool {
             Tool::Function(entry) => {
                 return self.call_function(context, &call, entry, arguments).await;
@@ -88,9 +87,8 @@ impl Handler {
             Ok(submission) => submission,
             Err(SubmissionError::Invalid(errors)) => return Ok(wrong_arguments(&errors)),
             Err(SubmissionError::UnusableSchema) => return Err(unusable_schema().into()),
-            // The tool was found in the same catalogue.
-            Err(SubmissionError::UnknownFunction { function, .. }) => {
-                return Err(RpcError::invalid_params(format!("unknown tool: {function}")).into());
+            Err(SubmissionError::UnknownFunction { .. }) => {
+                unreachable!("the tool was found in the same catalogue")
             }
         };
         let accepted = self.submissions.accept(context.owner, &submission).await?;
@@ -125,7 +123,7 @@ impl Handler {
                 let task = TaskView::new(&operation, None, now);
                 MethodResult::task(ResultMembers::Task(Box::new(task)))
             }
-            None => complete(still_running(&operation, now)),
+            None => complete(still_running(&operation, wait)),
         };
         Ok(result.of_operation(&operation.id))
     }
@@ -180,23 +178,17 @@ impl Handler {
                     .wait(operation, context.arrived_at + wait)
                     .await
             }
-            OperationTool::Cancel => {
-                let (preconditions, repeated) = (&Preconditions::NONE, RepeatedCancel::Succeeds);
-                let outcome = self
-                    .operations
-                    .cancel(id, context.owner, preconditions, repeated);
-                match outcome.await? {
-                    CancelOutcome::Cancelled { operation, .. } => *operation,
-                    CancelOutcome::Ended(operation) => {
-                        let status = operation.status();
-                        let text = format!("the operation is {status} and cannot be cancelled");
-                        return Ok(complete(ToolResult::error([text])).of_operation(id));
-                    }
-                    CancelOutcome::Absent | CancelOutcome::PreconditionFailed => {
-                        return Ok(no_such_operation());
-                    }
+            OperationTool::Cancel => match self.cancel_operation(context, id).await? {
+                CancelOutcome::Cancelled { operation, .. } => *operation,
+                CancelOutcome::Ended(operation) => {
+                    let status = operation.status();
+                    let text = format!("the operation is {status} and cannot be cancelled");
+                    return Ok(complete(ToolResult::error([text])).of_operation(id));
                 }
-            }
+                CancelOutcome::Absent | CancelOutcome::PreconditionFailed => {
+                    return Ok(no_such_operation());
+                }
+            },
         };
         let Some(payloads) = self.operations.payloads(&operation).await? else {
             return Ok(no_such_operation());
@@ -214,7 +206,7 @@ const fn complete(result: ToolResult) -> MethodResult {
 /// A result, since a model can correct its arguments.
 fn wrong_arguments(errors: &[FieldError]) -> MethodResult {
     let text = |error: &FieldError| match error.pointer.as_str() {
-        "" => format!("the arguments {}", error.detail),
+        "" => format!("{ARGUMENTS} {}", error.detail),
         _ => error.to_string(),
     };
     let listed = errors.iter().take(ERRORS_LISTED_MAX).map(text);
@@ -227,14 +219,15 @@ fn no_such_operation() -> MethodResult {
     complete(ToolResult::error([Problem::no_such_operation().detail]))
 }
 
-/// An error to clients: the content cannot be what the tool's schema of results says.
-fn still_running(operation: &Operation, now: Timestamp) -> ToolResult {
-    let secs = retry_after_secs(operation, now).unwrap_or_default();
+/// An error to clients: the content cannot be what the tool's schema of results says. A model has
+/// no clock, so the next call waits in its place.
+fn still_running(operation: &Operation, wait: Duration) -> ToolResult {
     ToolResult::error([format!(
-        "The operation {id} is still running. Call {get} with operation_id {id} in {secs} s to get \
-         its result, which is kept until {until}.",
+        "The operation {id} is still running. Call {get} with operation_id {id} and wait_seconds \
+         {secs} until it has ended; its result is then kept until {until}.",
         id = operation.id,
         get = OperationTool::Get.name(),
+        secs = wait.as_secs(),
         until = kept_until(operation),
     )])
 }
@@ -262,10 +255,10 @@ fn trace_id(traceparent: &str) -> Option<String> {
     let mut parts = traceparent.split('-');
     let (version, trace_id) = (parts.next()?, parts.next()?);
     let (parent_id, flags) = (parts.next()?, parts.next()?);
-    let is_valid = is_hex(version, 2) && version != "ff" && is_hex(trace_id, 32)
-        && is_hex(parent_id, 16) && is_hex(flags, 2)
+    let is_id = |text: &str, digits| is_hex(text, digits) && text.bytes().any(|byte| byte != b'0');
+    let is_valid = is_hex(version, 2) && version != "ff" && is_id(trace_id, 32)
+        && is_id(parent_id, 16) && is_hex(flags, 2)
         // Later versions may add parts.
-        && (version != "00" || parts.next().is_none())
-        && trace_id.bytes().any(|byte| byte != b'0');
+        && (version != "00" || parts.next().is_none());
     is_valid.then(|| trace_id.to_owned())
 }

@@ -5,8 +5,7 @@ use serde_json::json;
 use shared::domain::json::Json;
 use shared::http::Problem;
 
-use super::server::TASKS;
-use super::version::{Era, SUPPORTED};
+use super::version::{Era, SUPPORTED, TASKS};
 
 const PARSE_ERROR: i32 = -32700;
 const INVALID_REQUEST: i32 = -32600;
@@ -28,7 +27,7 @@ pub(super) struct RpcError {
     message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<Json>,
-    /// Of HTTP.
+    /// The HTTP status.
     #[serde(skip)]
     status: u16,
 }
@@ -80,7 +79,8 @@ impl RpcError {
         Self::new(INVALID_PARAMS, 200, message)
     }
 
-    /// What every request needs in its parameters is missing.
+    /// A member of `_meta` that every request must have is missing or wrong, or there is no place
+    /// for it.
     #[must_use]
     pub(super) fn invalid_meta(message: impl Into<String>) -> Self {
         Self::new(INVALID_PARAMS, 400, message)

@@ -1,25 +1,33 @@
 //! The messages that clients send: JSON-RPC 2.0, one in each body.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use std::collections::HashSet;
+
 use serde_json::value::RawValue;
 use shared::domain::json::{self, StructureError, whole_number};
 use shared::domain::limits::NESTING_MAX;
-use shared::http::Request;
 use shared::request::Members;
 
 use super::error::RpcError;
-use super::server::TASKS;
-use super::version::{Era, MODERN};
+use super::version::TASKS;
 
-const ARGUMENTS: &str = "/params/arguments";
+/// The version of the protocol by which a request is made.
+pub(super) const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+/// What the client can do, on this request.
+pub(super) const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+/// What makes a call idempotent. MCP has no such member.
+pub(super) const IDEMPOTENCY_KEY: &str = "ferry/idempotencyKey";
+
+pub(super) const CALL_TOOL: &str = "tools/call";
+pub(super) const ARGUMENTS: &str = "arguments";
 
 /// A message that a client sent.
 #[derive(Debug)]
 pub(super) enum Message<'a> {
     Request(Call<'a>),
     /// It has no id, so it gets no response.
-    Notification,
+    Notification {
+        method: String,
+    },
 }
 
 /// A request of JSON-RPC.
@@ -28,30 +36,25 @@ pub(super) struct Call<'a> {
     /// A string or an integer, as the client spells it.
     pub(super) id: &'a RawValue,
     pub(super) method: String,
-    /// Without the members that have fields of their own here.
+    /// Without the members that are fields of this type. What JSON's grammar leaves open is not
+    /// checked inside of the arguments of [`CALL_TOOL`], which get errors of their own.
     pub(super) params: Members<'a>,
     /// `params.name`.
     pub(super) name: Option<&'a RawValue>,
     /// `params.taskId`.
     pub(super) task_id: Option<&'a RawValue>,
     pub(super) meta: Meta<'a>,
-    /// What is wrong in `params.arguments` that JSON's grammar leaves open. Its pointer begins at
-    /// the arguments.
-    pub(super) arguments_error: Option<StructureError>,
 }
 
 /// `params._meta`.
 #[derive(Debug, Default)]
 pub(super) struct Meta<'a> {
-    protocol_version: Option<&'a RawValue>,
-    client_capabilities: Option<&'a RawValue>,
+    pub(super) protocol_version: Option<&'a RawValue>,
+    pub(super) client_capabilities: Option<&'a RawValue>,
     /// In W3C's form.
     pub(super) traceparent: Option<&'a RawValue>,
     pub(super) idempotency_key: Option<&'a RawValue>,
 }
-
-/// The name of the member of `_meta` that makes a call idempotent. MCP has none.
-pub(super) const IDEMPOTENCY_KEY: &str = "ferry/idempotencyKey";
 
 /// Why a body has no message, with the id of the request if it could be read.
 #[derive(Debug)]
@@ -71,62 +74,49 @@ impl<'a> Message<'a> {
         let raw = json::read(body).map_err(|not_json| {
             unreadable(RpcError::parse_error(format!("the body {not_json}")))
         })?;
-        let invalid = |message: String| unreadable(RpcError::invalid_request(message));
+        let invalid = |message| unreadable(RpcError::invalid_request(message));
         if raw.get().starts_with('[') {
-            return Err(invalid(
-                "the body must be one message, not a batch".to_owned(),
-            ));
+            return Err(invalid("the body must be one message, not a batch"));
         }
-        let structure = json::check(raw, NESTING_MAX).err();
-        let (arguments_error, error) = match structure {
-            Some(StructureError { pointer, kind }) => match pointer.strip_prefix(ARGUMENTS) {
-                Some(rest) if rest.is_empty() || rest.starts_with('/') => {
-                    let pointer = rest.to_owned();
-                    (Some(StructureError { pointer, kind }), None)
-                }
-                _ => (None, Some(format!("the body {pointer} {kind}"))),
-            },
-            None => (None, None),
-        };
-        let Some(mut members) = Members::of(raw) else {
-            return Err(invalid("the body must be a JSON object".to_owned()));
-        };
-        let id = members.take_any("id");
-        let readable_id = id.filter(|id| is_id(id) && members.take_any("id").is_none());
-        read_members(members, id, arguments_error, error).map_err(|error| Unreadable {
-            id: readable_id,
+        let members = json::members(raw);
+        let members = members.ok_or_else(|| invalid("the body must be a JSON object"))?;
+        let all = |name| members.iter().filter(move |(known, _)| known == name);
+        let id = all("id").next().map(|(_, raw)| *raw);
+        // An id that is given twice is none, and that of a response is of a request that this
+        // server would have sent.
+        let is_response = all("result").chain(all("error")).next().is_some();
+        let is_echoed = id.is_some_and(is_id) && all("id").count() == 1 && !is_response;
+        read_members(members).map_err(|error| Unreadable {
+            id: id.filter(|_| is_echoed),
             error,
         })
     }
 }
 
-fn read_members<'a>(
-    mut members: Members<'a>,
-    id: Option<&'a RawValue>,
-    arguments_error: Option<StructureError>,
-    error: Option<String>,
-) -> Result<Message<'a>, RpcError> {
-    if let Some(error) = error {
-        return Err(RpcError::invalid_request(error));
-    }
-    let invalid = |message| Err(RpcError::invalid_request(message));
+fn read_members(members: Vec<(String, &RawValue)>) -> Result<Message<'_>, RpcError> {
+    let invalid = |message: &str| Err(RpcError::invalid_request(message));
+    check_structure("", &members, "params", NESTING_MAX - 1)?;
+    let mut members = Members::new(members);
     if text(members.take_any("jsonrpc")).as_deref() != Some("2.0") {
         return invalid("jsonrpc must be \"2.0\"");
     }
     let Some(method) = text(members.take_any("method")) else {
         return invalid("method must be a string: the body must be a request or a notification");
     };
-    let id = match id {
-        None => return Ok(Message::Notification),
+    let params = match members.take("params") {
+        None => Vec::new(),
+        Some(raw) => {
+            json::members(raw).ok_or_else(|| RpcError::invalid_meta("params must be an object"))?
+        }
+    };
+    let apart = if method == CALL_TOOL { ARGUMENTS } else { "" };
+    check_structure("/params", &params, apart, NESTING_MAX - 2)?;
+    let id = match members.take_any("id") {
+        None => return Ok(Message::Notification { method }),
         Some(id) if is_id(id) => id,
         Some(_) => return invalid("id must be a string or an integer"),
     };
-    let mut params = match members.take("params") {
-        None => Members::default(),
-        Some(raw) => {
-            Members::of(raw).ok_or_else(|| RpcError::invalid_meta("params must be an object"))?
-        }
-    };
+    let mut params = Members::new(params);
     Ok(Message::Request(Call {
         id,
         method,
@@ -134,8 +124,33 @@ fn read_members<'a>(
         task_id: params.take("taskId"),
         meta: Meta::read(params.take("_meta")),
         params,
-        arguments_error,
     }))
+}
+
+/// Checks what JSON's grammar leaves open: that each member is given once, and inside of all but
+/// one of them depth, duplicates and Unicode. Two readers would otherwise see different messages.
+fn check_structure(
+    base: &str,
+    members: &[(String, &RawValue)],
+    apart: &str,
+    depth_max: usize,
+) -> Result<(), RpcError> {
+    let mut names = HashSet::new();
+    for (name, raw) in members {
+        if !names.insert(name) {
+            let message = format!("{base}/{name} is given more than once");
+            return Err(RpcError::invalid_request(message));
+        }
+        let checked = if name == apart {
+            Ok(())
+        } else {
+            json::check(raw, depth_max)
+        };
+        checked.map_err(|StructureError { pointer, kind }| {
+            RpcError::invalid_request(format!("{base}/{name}{pointer} {kind}"))
+        })?;
+    }
+    Ok(())
 }
 
 /// A string or an integer, of any size.
@@ -159,8 +174,8 @@ impl<'a> Meta<'a> {
             return Self::default();
         };
         Self {
-            protocol_version: members.take("io.modelcontextprotocol/protocolVersion"),
-            client_capabilities: members.take("io.modelcontextprotocol/clientCapabilities"),
+            protocol_version: members.take(PROTOCOL_VERSION),
+            client_capabilities: members.take(CLIENT_CAPABILITIES),
             traceparent: members.take("traceparent"),
             idempotency_key: members.take(IDEMPOTENCY_KEY),
         }
@@ -173,101 +188,4 @@ impl<'a> Meta<'a> {
         let extensions = member(self.client_capabilities, "extensions");
         member(extensions, TASKS).is_some_and(|settings| settings.get().starts_with('{'))
     }
-}
-
-impl Call<'_> {
-    /// The era of the request. In the modern one, checks what every request must have, in the
-    /// specification's order: headers, metadata, version.
-    ///
-    /// # Errors
-    ///
-    /// The first of them that is wrong.
-    pub(super) fn era(&self, request: &Request) -> Result<Era, RpcError> {
-        let header = request.header("mcp-protocol-version");
-        // A version that is not a string is of the modern era too, which refuses it.
-        let named = self.meta.protocol_version;
-        let version = named.map(|raw| text(Some(raw)).unwrap_or_default());
-        let era = Era::of(header, version.as_deref(), &self.method)?;
-        if era == Era::Modern {
-            self.check_headers(request, version.as_deref())?;
-            let required = "io.modelcontextprotocol";
-            if text(named).is_none() {
-                let message =
-                    format!("params._meta must have {required}/protocolVersion, a string");
-                return Err(RpcError::invalid_meta(message));
-            }
-            let capabilities = self.meta.client_capabilities;
-            if !capabilities.is_some_and(|raw| raw.get().starts_with('{')) {
-                let message =
-                    format!("params._meta must have {required}/clientCapabilities, an object");
-                return Err(RpcError::invalid_meta(message));
-            }
-            if let Some(version) = version.filter(|version| version != MODERN) {
-                return Err(RpcError::unsupported_version(&version));
-            }
-        }
-        Ok(era)
-    }
-
-    /// Holds the headers that repeat parts of the body to it (Streamable HTTP, "Request Metadata"):
-    /// a gateway may have decided by a header.
-    fn check_headers(&self, request: &Request, version: Option<&str>) -> Result<(), RpcError> {
-        let name = match self.method.as_str() {
-            "tools/call" => Some(self.name),
-            "tasks/get" | "tasks/update" | "tasks/cancel" => Some(self.task_id),
-            _ => None,
-        };
-        let version_header = plain_header(request, "mcp-protocol-version")?;
-        // A body without a version is refused for that.
-        if version.is_some() || version_header.is_none() {
-            check_header("MCP-Protocol-Version", version_header, version)?;
-        }
-        let method = plain_header(request, "mcp-method")?;
-        check_header("Mcp-Method", method, Some(&self.method))?;
-        if let Some(name) = name {
-            let header = plain_header(request, "mcp-name")?;
-            let header = header.map(decoded).transpose()?;
-            check_header("Mcp-Name", header.as_deref(), text(name).as_deref())?;
-        }
-        Ok(())
-    }
-}
-
-/// A header whose characters are legal (RFC 9110, section 5.5): visible ASCII, spaces and tabs.
-fn plain_header<'a>(request: &'a Request, name: &'static str) -> Result<Option<&'a str>, RpcError> {
-    let header = request.header(name);
-    let is_legal = |text: &str| text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t'));
-    if header.is_some_and(|header| !is_legal(header)) {
-        let message = format!("the header {name} has characters that are not visible ASCII");
-        return Err(RpcError::header_mismatch(message));
-    }
-    Ok(header)
-}
-
-/// Decodes the form for values that no header can carry as they are.
-fn decoded(header: &str) -> Result<String, RpcError> {
-    let coded = header
-        .strip_prefix("=?base64?")
-        .and_then(|rest| rest.strip_suffix("?="));
-    let Some(coded) = coded else {
-        return Ok(header.to_owned());
-    };
-    let bytes = STANDARD.decode(coded).ok();
-    bytes
-        .and_then(|bytes| String::from_utf8(bytes).ok())
-        .ok_or_else(|| RpcError::header_mismatch("the header Mcp-Name is not Base64 of UTF-8"))
-}
-
-fn check_header(name: &str, header: Option<&str>, body: Option<&str>) -> Result<(), RpcError> {
-    if header == body {
-        return Ok(());
-    }
-    let problem = match (header, body) {
-        (None, _) => "is missing",
-        (Some(_), None) => "names what the body does not have",
-        (Some(_), Some(_)) => "is not what the body says",
-    };
-    Err(RpcError::header_mismatch(format!(
-        "the header {name} {problem}"
-    )))
 }

@@ -3,19 +3,16 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::version::{SUPPORTED, negotiated};
-
-/// The name of the tasks extension.
-pub(super) const TASKS: &str = "io.modelcontextprotocol/tasks";
+use super::version::{SUPPORTED, TASKS, negotiated};
 
 /// How long a client may keep what `server/discover` returns, in milliseconds: it changes with a
 /// release only.
 const DISCOVERY_TTL_MS: u32 = 3_600_000;
 
 /// For models that call the tools.
-const INSTRUCTIONS: &str = "A tool's work goes on when a call ends before it, for up to days, and \
-    nothing is lost. When a call says that an operation is still running, call \
-    ferry_get_operation with its id, until it has ended.";
+const INSTRUCTIONS: &str = "A tool's work continues after its call returns, for up to days. When \
+    a call says that an operation is still running, call ferry_get_operation with its id and \
+    wait_seconds until it has ended.";
 
 /// The name and version of a program.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -53,7 +50,7 @@ impl Discovery {
     }
 }
 
-/// The result of `initialize`. No session follows: each later request stands for itself.
+/// The result of `initialize`. No session follows: each request is independent of the others.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Initialized {

@@ -38,6 +38,14 @@ struct TaskResult {
     result_type: &'static str,
     #[serde(flatten)]
     result: ToolResult,
+    #[serde(rename = "_meta")]
+    meta: ResultMeta,
+}
+
+#[derive(Debug, Serialize)]
+struct ResultMeta {
+    #[serde(rename = "ferry/operationId")]
+    operation_id: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -73,25 +81,26 @@ impl TaskView {
             result: result.map(|result| TaskResult {
                 result_type: "complete",
                 result,
+                meta: ResultMeta {
+                    operation_id: operation.id.to_string(),
+                },
             }),
             error,
         }
     }
 }
 
-/// The function's own last error, or what the work says about itself.
+/// The function's own last error; of a task that works, what its work reports about itself.
 fn status_message(operation: &Operation) -> Option<String> {
-    let failure = operation.errors().and_then(<[_]>::first);
+    if operation.status().is_terminal() {
+        let error = operation.errors().and_then(<[_]>::first);
+        return error.map(|error| error.message.clone());
+    }
     let progress = operation.progress.as_ref();
-    let retried = operation
-        .last_error
-        .as_ref()
-        .map(|last| &last.error.message);
-    failure
-        .map(|error| &error.message)
-        .or_else(|| progress.and_then(|progress| progress.message.as_ref()))
-        .or(retried)
-        .cloned()
+    let retried = operation.last_error.as_ref();
+    progress
+        .and_then(|progress| progress.message.clone())
+        .or_else(|| retried.map(|last| last.error.message.clone()))
 }
 
 /// Until when an operation can be read: at least, while it has not ended.

@@ -1,10 +1,10 @@
 //! The tools: one for each function of the catalogue, and those for operations.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use shared::catalogue::{Catalogue, Entry, SideEffect};
 use shared::domain::json::{Json, members};
@@ -17,6 +17,8 @@ use super::version::Era;
 const NAME_CHARS_MAX: usize = 64;
 /// The hexadecimal digits of a hash that distinguish a name which did not fit.
 const HASH_CHARS: usize = 8;
+
+const HEADER_ANNOTATION: &str = "x-mcp-header";
 
 /// How long a client may keep the list, in milliseconds: it changes with a deployment only.
 const LIST_TTL_MS: u32 = 300_000;
@@ -99,11 +101,8 @@ fn hashed_name(function: &str) -> String {
     let mut name = plain_name(function);
     name.truncate(NAME_CHARS_MAX - HASH_CHARS - 1);
     name.push('_');
-    for byte in &Sha256::digest(function)[..HASH_CHARS / 2] {
-        // Writing to a `String` cannot fail.
-        let _ = write!(name, "{byte:02x}");
-    }
-    name
+    let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(function));
+    format!("{name}{:0HASH_CHARS$x}", u32::from_be_bytes([a, b, c, d]))
 }
 
 /// The result of `tools/list`, in one page.
@@ -147,12 +146,15 @@ impl ToolView {
             name: tool.name.clone(),
             title: entry.name,
             description: entry.description,
-            input_schema: entry.arguments_schema(),
-            // Clients take objects only.
-            output_schema: Some(entry.result_schema()).filter(is_of_object),
+            input_schema: without_headers(entry.arguments_schema()),
+            output_schema: output_schema(entry),
             annotations: Annotations {
                 read_only_hint: entry.side_effects.is_empty(),
-                destructive_hint: entry.side_effects.contains(&SideEffect::Delete),
+                // "If false, the tool performs only additive updates" (the protocol's schema).
+                destructive_hint: entry.side_effects.iter().any(|effect| match effect {
+                    SideEffect::Create => false,
+                    SideEffect::Update | SideEffect::Delete => true,
+                }),
                 idempotent_hint: false,
                 open_world_hint: true,
             },
@@ -176,17 +178,44 @@ impl ToolView {
     }
 }
 
-fn is_of_object(schema: &Json) -> bool {
-    let members = members(schema.raw()).unwrap_or_default();
-    let is_object = |raw: &&serde_json::value::RawValue| raw.get() == r#""object""#;
-    let mut types = members.iter().filter(|(name, _)| name == "type");
-    types.next().is_some_and(|(_, raw)| is_object(raw))
+/// The schema of results, if every result is an object that it describes. Clients refuse other
+/// results, and lose them. The results of targets are not checked, so they may be anything.
+fn output_schema(entry: &Entry) -> Option<Json> {
+    let schema = entry.target().is_none().then(|| entry.result_schema())?;
+    let members = members(schema.raw())?;
+    let is_object = members
+        .iter()
+        .any(|(name, raw)| name == "type" && raw.get() == r#""object""#);
+    is_object.then_some(schema)
+}
+
+/// A schema of arguments without the annotation `x-mcp-header`. It would oblige clients to repeat
+/// an argument in a header, and this server to compare the two.
+fn without_headers(schema: Json) -> Json {
+    fn remove(value: &mut Value) {
+        match value {
+            Value::Object(members) => {
+                members.remove(HEADER_ANNOTATION);
+                members.values_mut().for_each(remove);
+            }
+            Value::Array(elements) => elements.iter_mut().for_each(remove),
+            _ => {}
+        }
+    }
+    if !schema.as_str().contains(HEADER_ANNOTATION) {
+        return schema;
+    }
+    let parsed: Result<Value, _> = serde_json::from_str(schema.as_str());
+    // A schema that cannot be parsed makes its function fail when it is called.
+    let Ok(mut value) = parsed else { return schema };
+    remove(&mut value);
+    Json::of(&value).expect("a schema is JSON")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
     use shared::catalogue::file;
     use shared::domain::limits::WORKER_TIMEOUT_SECS_DEFAULT;
 
@@ -196,7 +225,11 @@ mod tests {
             .map(|(name, version)| {
                 json!({
                     "name": name, "version": version, "description": "A function.",
-                    "arguments_schema": {"type": "object"},
+                    "arguments_schema": {
+                        "type": "object",
+                        "properties": {"region": {"type": "string", "x-mcp-header": "Region"}},
+                    },
+                    "result_schema": {"type": "object"},
                     "target": {"lambda": {"function": "f"}},
                 })
             })
@@ -252,17 +285,19 @@ mod tests {
     }
 
     #[test]
-    fn a_schema_of_results_is_shown_only_when_it_is_an_objects() {
+    fn schemas_promise_only_what_holds() {
         let tools = Tools::of(catalogue(&[("f", "1.0.0")]));
         let list = tools.list(Era::Modern, Duration::ZERO);
         let list = serde_json::to_value(&list).unwrap();
-        let schema_of = |name: &str| {
+        let tool = |name: &str| {
             let mut tools = list["tools"].as_array().unwrap().iter();
-            tools.find(|tool| tool["name"] == name).unwrap()["outputSchema"].clone()
+            tools.find(|tool| tool["name"] == name).unwrap().clone()
         };
-        assert_eq!(schema_of("csv_summarize")["type"], "object");
-        // It registers none, so its results may be anything.
-        assert_eq!(schema_of("f"), Value::Null);
+        assert_eq!(tool("csv_summarize")["outputSchema"]["type"], "object");
+        let registered = tool("f");
+        assert_eq!(registered.get("outputSchema"), None);
+        let region = json!({"region": {"type": "string"}});
+        assert_eq!(registered["inputSchema"]["properties"], region);
     }
 
     #[test]

@@ -48,9 +48,13 @@ impl ToolResult {
         let mut content = vec![Content::text(shown.to_owned())];
         if shown.len() < text.len() {
             let (bytes, of) = (shown.len(), text.len());
-            content.push(Content::text(format!(
-                "These are the first {bytes} of {of} bytes."
-            )));
+            let whole = if result.is_object() {
+                "structuredContent has all of them"
+            } else {
+                "ferry_get_operation has all of them, in structuredContent"
+            };
+            let note = format!("These are the first {bytes} of {of} bytes; {whole}.");
+            content.push(Content::text(note));
         }
         Self {
             content,
@@ -73,15 +77,14 @@ impl ToolResult {
 /// How a call ended: with a result, or with an error of the protocol.
 pub(super) type Ended = Result<ToolResult, RpcError>;
 
-/// How the call ended whose work an operation did; `None` while the operation has not ended.
+/// The end of the call that started an operation; `None` until the operation ends.
 #[must_use]
 pub(super) fn ended(operation: &Operation, result: Option<&Json>) -> Option<Ended> {
     match &operation.state {
         State::Pending | State::Processing { .. } => None,
         State::Completed { .. } => {
-            let null = || "null".parse().expect("null is JSON");
-            let result = result.cloned().unwrap_or_else(null);
-            Some(Ok(ToolResult::success(&result)))
+            let result = result.expect("a completed operation is read with its result");
+            Some(Ok(ToolResult::success(result)))
         }
         State::Failed { errors, .. } => Some(failed(operation, errors)),
         State::Cancelled { .. } => {
@@ -93,12 +96,10 @@ pub(super) fn ended(operation: &Operation, result: Option<&Json>) -> Option<Ende
 
 /// By the first error, which is the function's own last one.
 fn failed(operation: &Operation, errors: &[OperationError]) -> Ended {
-    let first = errors.first();
-    if first.is_some_and(|error| is_of_protocol(&error.code)) {
-        let message = first.map_or("the operation failed", |error| error.message.as_str());
+    if let Some(first) = errors.first().filter(|error| is_of_protocol(&error.code)) {
         let views: Vec<_> = errors.iter().map(ErrorView::from).collect();
         let data = json!({"operation_id": operation.id.as_str(), "errors": views});
-        return Err(RpcError::failed(message, &data));
+        return Err(RpcError::failed(&first.message, &data));
     }
     Ok(ToolResult::error(errors.iter().map(text_of)))
 }
@@ -116,7 +117,7 @@ fn text_of(
     }
 }
 
-/// Whether the work did not run to an end of its own, so that no other arguments help.
+/// Whether the work never ran to an end, so that no other arguments help.
 fn is_of_protocol(code: &str) -> bool {
     let own = [
         FailureCode::InternalError,
@@ -165,7 +166,11 @@ mod tests {
         let cut = &shown.content[0].text;
         assert_eq!(cut.len(), TEXT_BYTES_MAX - 1);
         let bytes = 2 * TEXT_BYTES_MAX + 1;
-        let note = format!("These are the first {} of {bytes} bytes.", cut.len());
+        let note = format!(
+            "These are the first {} of {bytes} bytes; ferry_get_operation has all of them, in \
+             structuredContent.",
+            cut.len()
+        );
         assert_eq!(shown.content[1].text, note);
     }
 

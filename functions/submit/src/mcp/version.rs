@@ -1,6 +1,7 @@
 //! The revisions of the protocol, and which of its two eras a request belongs to.
 
-use super::error::RpcError;
+/// The name of the tasks extension.
+pub(super) const TASKS: &str = "io.modelcontextprotocol/tasks";
 
 /// The modern revision: each request carries its version and the client's capabilities.
 pub(super) const MODERN: &str = "2026-07-28";
@@ -17,37 +18,34 @@ pub(super) enum Era {
     Legacy,
 }
 
+/// The header names a revision that nobody knows, and nothing else names the era.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct UnknownVersion;
+
 impl Era {
     /// The era of a request for `method`, with the version that its header `MCP-Protocol-Version`
     /// names and the one in its `_meta`.
     ///
     /// Metadata wins over the method: a removed method such as `initialize` is unknown to the
     /// modern era.
-    ///
-    /// # Errors
-    ///
-    /// When the header names an unknown revision, and nothing else names the era.
     pub(super) fn of(
         header: Option<&str>,
         meta: Option<&str>,
         method: &str,
-    ) -> Result<Self, RpcError> {
-        let is_modern = meta.is_some_and(|version| !LEGACY.contains(&version))
-            || header.is_some_and(|version| is_date(version) && version >= MODERN);
-        if is_modern {
-            return Ok(Self::Modern);
-        }
+    ) -> Result<Self, UnknownVersion> {
+        let is_modern = |version: &str| is_date(version) && version >= MODERN;
         match header {
+            _ if meta.is_some() || header.is_some_and(is_modern) => Ok(Self::Modern),
             _ if method == "initialize" => Ok(Self::Legacy),
             // Clients of 2025-03-26 send no header (Streamable HTTP, "Protocol Version Header").
             None => Ok(Self::Legacy),
             Some(version) if LEGACY.contains(&version) => Ok(Self::Legacy),
-            Some(version) => Err(RpcError::unsupported_version(version)),
+            Some(_) => Err(UnknownVersion),
         }
     }
 }
 
-/// The revision that `initialize` settles on. A handshake never agrees on a modern one.
+/// The revision that `initialize` returns. A handshake never agrees on a modern one.
 #[must_use]
 pub(super) fn negotiated(requested: &str) -> &'static str {
     let known = LEGACY.into_iter().find(|version| *version == requested);
@@ -88,7 +86,7 @@ mod tests {
             (Some("2025-11-25"), None, "tools/list", legacy),
             (Some("2025-06-18"), None, "ping", legacy),
             (Some("2025-03-26"), None, "ping", legacy),
-            (None, Some("2025-11-25"), "tools/list", legacy),
+            (Some("2025-11-25"), Some("2025-11-25"), "tools/list", modern),
             (Some("2024-11-05"), None, "tools/list", None),
             (Some(""), None, "tools/list", None),
             (Some("9"), None, "tools/list", None),

@@ -52,11 +52,7 @@ async fn a_body_that_is_not_one_message_is_refused_with_the_id_it_has() {
         ),
         (r#"{"jsonrpc":"2.0","id":"a"}"#, -32600, Some(json!("a"))),
         // A response: the server sends no requests.
-        (
-            r#"{"jsonrpc":"2.0","id":7,"result":{}}"#,
-            -32600,
-            Some(json!(7)),
-        ),
+        (r#"{"jsonrpc":"2.0","id":7,"result":{}}"#, -32600, None),
         (
             r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#,
             -32600,
@@ -135,23 +131,74 @@ async fn an_id_comes_back_as_it_was_sent() {
 #[tokio::test]
 async fn a_notification_is_accepted_without_a_response() {
     let world = World::start().await;
-    for method in [
-        "notifications/initialized",
-        "notifications/cancelled",
-        "tools/call",
-        "any",
+    for (method, version, status, code) in [
+        ("notifications/initialized", None, 202, None),
+        ("notifications/initialized", Some("2025-11-25"), 202, None),
+        ("notifications/cancelled", Some(MODERN), 202, None),
+        ("notifications/any", Some(MODERN), 202, None),
+        (
+            "notifications/initialized",
+            Some("1999-01-01"),
+            400,
+            Some(-32022),
+        ),
+        // A method that has a response.
+        ("tools/call", Some(MODERN), 400, Some(-32600)),
+        ("ping", None, 400, Some(-32600)),
     ] {
-        for headers in [&[][..], &[("mcp-protocol-version", MODERN)]] {
-            let params = json!({"name": "demo_echo"});
-            let body = json!({"jsonrpc": "2.0", "method": method, "params": params});
-            let response = send(&world, headers, &body.to_string()).await;
-            assert_eq!(
-                (response.status, response.text.as_str()),
-                (202, ""),
-                "{method}"
-            );
-        }
+        let header = version.map(|version| (VERSION, version));
+        let params = json!({"name": "demo_echo"});
+        let body = json!({"jsonrpc": "2.0", "method": method, "params": params});
+        let response = send(&world, header.as_slice(), &body.to_string()).await;
+        assert_eq!(
+            (response.status, error_code(&response)),
+            (status, code),
+            "{method} {version:?}"
+        );
+        assert_eq!(response.text.is_empty(), code.is_none());
+        assert_eq!(response.json.get("id"), None);
     }
+    assert_no_calls(&world);
+}
+
+/// Two readers of such a body would see different messages.
+#[tokio::test]
+async fn a_repeated_member_is_refused_wherever_another_fault_is() {
+    let world = World::start().await;
+    let twice = r#""arguments":{"a":1,"a":1}"#;
+    let named = r#""name":"demo_echo""#;
+    let deep = format!("{}{}", "[".repeat(NESTING_MAX), "]".repeat(NESTING_MAX));
+    for (method, params) in [
+        ("ping", format!("{{{twice}}}")),
+        ("ping", format!(r#"{{"arguments":{deep}}}"#)),
+        ("tools/list", format!("{{{twice}}}")),
+        ("tools/call", format!("{{{named},{named},{twice}}}")),
+        (
+            "tools/call",
+            format!(r#"{{{named},"arguments":{{}},"arguments":{{}}}}"#),
+        ),
+        (
+            "tools/call",
+            format!(r#"{{{named},{twice},"_meta":{{"b":1,"b":1}}}}"#),
+        ),
+        (
+            "tasks/get",
+            r#"{"taskId":"op_1","taskId":"op_2","arguments":{}}"#.to_owned(),
+        ),
+    ] {
+        let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#);
+        let response = send(&world, &[], &body).await;
+        let found = (response.status, error_code(&response));
+        assert_eq!(found, (400, Some(-32600)), "{body}: {}", response.text);
+    }
+    let body = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"id":2,"method":"ping","method":"x","params":{{{twice}}}}}"#
+    );
+    let response = send(&world, &[], &body).await;
+    assert_eq!(
+        (error_code(&response), response.json.get("id")),
+        (Some(-32600), None)
+    );
     assert_no_calls(&world);
 }
 
@@ -197,7 +244,7 @@ async fn only_pages_of_the_api_and_of_allowed_origins_may_call() {
             ("CORS_ALLOWED_ORIGINS", origins),
         ]
     };
-    let listed = settings("https://app.example.com,http://localhost:5173");
+    let listed = settings("https://app.example.com, ,http://localhost:5173,");
     let (any, none) = (settings("*"), settings(""));
     for (origin, statuses) in [
         (None, [200, 200, 200]),

@@ -1,5 +1,7 @@
 //! Tasks: operations as their clients follow them.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tests::queues::QueueKind;
 use tests::wire::Fault;
@@ -68,6 +70,7 @@ async fn a_task_is_followed_to_its_result() {
                 "content": [{"type": "text", "text": r#"{"n":1}"#}],
                 "structuredContent": {"n": 1},
                 "isError": false,
+                "_meta": {OPERATION_ID: id},
             },
         })
     );
@@ -176,6 +179,7 @@ async fn a_failed_function_is_a_completed_task_and_a_crashed_one_a_failed_task()
             "resultType": "complete",
             "content": [{"type": "text", "text": "OUT_OF_STOCK: none left"}],
             "isError": true,
+            "_meta": {OPERATION_ID: own},
         })
     );
 
@@ -218,16 +222,27 @@ async fn a_failed_function_is_a_completed_task_and_a_crashed_one_a_failed_task()
     }
 }
 
+/// Its last error, here. A task that ended well has none.
 #[tokio::test]
-async fn a_working_task_shows_what_its_work_says() {
+async fn a_working_task_shows_what_its_work_reports() {
     let world = world().await;
-    let arguments = json!({"retryable": true, "message": "busy", "succeed_on_attempt": 3});
+    let arguments = json!({"retryable": true, "message": "busy", "succeed_on_attempt": 2});
     let id = start(&world, "demo_fail", &arguments).await;
     assert!(world.pump(QueueKind::Dispatch).await);
     let task = members(&get(&world, &id).await);
     assert_eq!(
         (&task["status"], &task["statusMessage"]),
         (&json!("working"), &json!("busy"))
+    );
+    // A tenth of its age, from ten seconds on.
+    world.clock.advance(Duration::from_secs(40));
+    let task = members(&get(&world, &id).await);
+    assert_eq!(task["pollIntervalMs"], 4_000);
+    world.drain().await;
+    let task = members(&get(&world, &id).await);
+    assert_eq!(
+        (&task["status"], task.get("statusMessage")),
+        (&json!("completed"), None)
     );
 }
 

@@ -1,6 +1,7 @@
 //! Compares `infra/template.yaml` with the code. A number, a name or a route that differs would
 //! first show on AWS, and sometimes only after a crash there.
 
+mod alarms;
 mod cargo_lambda;
 mod metrics;
 mod settings;

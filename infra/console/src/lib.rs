@@ -11,6 +11,7 @@
 //! | `assets` | the page: HTML, style and script, compiled in |
 //! | `list` | the operations of one owner, or of all owners, newest first |
 //! | `operation` | one operation |
+//! | `record` | what is stored of one operation |
 //! | `actions` | cancel, redeliver, redrive, erase, wake up |
 //! | `submission` | functions and submits, through the API |
 //! | `queues` | queues and processes |
@@ -23,6 +24,7 @@ mod list;
 mod operation;
 mod place;
 mod queues;
+mod record;
 mod refusal;
 mod submission;
 
@@ -147,6 +149,7 @@ impl Console {
             .route("/api/list", get(list::list))
             .route("/api/operation/{id}", get(operation::read))
             .route("/api/operation/{id}/stored", get(operation::stored))
+            .route("/api/operation/{id}/record", get(record::record))
             .route("/api/operation/{id}/{action}", post(actions::act))
             .route("/api/functions", get(submission::functions))
             .route("/api/submit", post(submission::submit))

@@ -23,6 +23,8 @@ pub(crate) struct Row<'a> {
     /// For `If-Match`.
     etag: String,
     attempts_max: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    webhook_id: Option<String>,
     #[serde(flatten)]
     operation: OperationView<'a>,
 }
@@ -36,6 +38,7 @@ impl<'a> Row<'a> {
             owner: operation.owner.as_str(),
             etag: ETag::of(operation).to_string(),
             attempts_max: operation.attempts_max,
+            webhook_id: operation.callback.is_some().then(|| operation.webhook_id()),
             operation: view,
         }
     }

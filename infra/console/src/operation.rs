@@ -7,6 +7,7 @@ use serde::Serialize;
 use shared::domain::id::OperationId;
 use shared::domain::json::Json;
 use shared::domain::operation::{Availability, Operation, State as OperationState};
+use shared::view::ErrorView;
 
 use crate::list::Row;
 use crate::refusal::Refusal;
@@ -21,9 +22,20 @@ struct Body<'a> {
     availability: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     lease_until: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    webhook_id: Option<String>,
     has_state: bool,
+    /// Of the last attempt that was retried; earlier messages are not kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_error: Option<LastErrorView<'a>>,
+    /// In all rounds of the callback, while only the last ones are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deliveries_made: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct LastErrorView<'a> {
+    attempt: u32,
+    #[serde(flatten)]
+    error: ErrorView<'a>,
 }
 
 /// `GET /api/operation/{id}`: its head, one read unit.
@@ -46,8 +58,15 @@ pub(crate) async fn read(
             Availability::Ended => "ended",
         },
         lease_until,
-        webhook_id: operation.callback.is_some().then(|| operation.webhook_id()),
         has_state: operation.saved_state.is_some(),
+        last_error: operation.last_error.as_ref().map(|last| LastErrorView {
+            attempt: last.attempt,
+            error: ErrorView::from(&last.error),
+        }),
+        deliveries_made: operation
+            .callback
+            .as_ref()
+            .map(|callback| callback.attempts_made),
         row: Row::new(&operation, now),
     };
     Ok(polled(&headers, &body))

@@ -26,6 +26,9 @@ pub struct QueueView {
     /// raised by any message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alarm_secs: Option<u64>,
+    /// Why the counts are not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// The processes of one function.

@@ -1,17 +1,19 @@
 //! Functions and submits, through the API: the page submits as any caller does.
 
-use axum::body::Bytes;
+use std::collections::BTreeMap;
+
+use axum::body::{Bytes, to_bytes};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 use shared::domain::operation::Owner;
 
 use crate::list::owner_of;
 use crate::refusal::Refusal;
-use crate::{Api, Console};
+use crate::{Api, Console, json};
 
 /// The name of the owner of the console's own requests, which show the same to every owner.
 pub const OWN_NAME: &str = "console";
@@ -27,12 +29,52 @@ struct Submit<'a> {
     body: &'a RawValue,
 }
 
-/// `GET /api/functions`, as the API has it.
+#[derive(Deserialize, Serialize)]
+struct Listed {
+    /// As texts, since numbers of a schema stay as they are written.
+    functions: Vec<BTreeMap<String, Box<RawValue>>>,
+}
+
+/// `GET /api/functions`, as the API has it, with what callers do not see of each: its side effects
+/// and its target.
 pub(crate) async fn functions(State(console): State<Console>) -> Result<Response, Refusal> {
     let api = console.api()?;
     let owner = owner_of(OWN_NAME)?;
     let request = api.client.get(format!("{}/functions", api.url));
-    send(&api, &owner, request).await
+    let response = send(&api, &owner, request).await?;
+    if response.status() != StatusCode::OK {
+        return Ok(response);
+    }
+    let body = to_bytes(response.into_body(), usize::MAX).await;
+    let body = body.map_err(|error| Refusal::unexpected(&error))?;
+    let mut listed: Listed =
+        serde_json::from_slice(&body).map_err(|error| Refusal::unexpected(&error))?;
+    let catalogue = console.submissions().catalogue();
+    for function in &mut listed.functions {
+        let text = |name: &str| {
+            let raw = function.get(name)?;
+            serde_json::from_str::<String>(raw.get()).ok()
+        };
+        let (name, version) = (text("name"), text("version"));
+        let mut entries = catalogue.entries();
+        // After a change of the functions file the API may have others for a moment.
+        let Some(entry) = entries.find(|entry| {
+            (Some(entry.name), Some(entry.version)) == (name.as_deref(), version.as_deref())
+        }) else {
+            continue;
+        };
+        let target = entry.target().map(|target| target.function.as_str());
+        let side_effects = to_raw_value(entry.side_effects);
+        let members = [
+            ("side_effects", side_effects),
+            ("target", to_raw_value(&target)),
+        ];
+        for (member, value) in members {
+            let value = value.map_err(|error| Refusal::unexpected(&error))?;
+            function.insert(member.to_owned(), value);
+        }
+    }
+    Ok(json(&listed))
 }
 
 /// `POST /api/submit`, answered as the API answers.

@@ -30,6 +30,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
+pub use crate::bundle::console::{CALLBACK_AGE_ALARM_SECS, DISPATCH_AGE_ALARM_SECS};
 pub use crate::bundle::functions::{
     DEVELOPMENT_WEBHOOK_SECRET, FUNCTIONS, FunctionShape, HTTP_INSTANCES_MAX, PASSED_ON,
 };

@@ -85,6 +85,12 @@ impl Submissions {
         }
     }
 
+    /// The functions that it accepts.
+    #[must_use]
+    pub const fn catalogue(&self) -> Catalogue {
+        self.catalogue
+    }
+
     /// Creates the operation of a submission: one message and one write, and one more write for
     /// each external payload. An idempotency key adds half a read unit before them. A replay costs
     /// one and a half read units, and sends and writes nothing.

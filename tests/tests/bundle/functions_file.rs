@@ -64,6 +64,13 @@ async fn a_registered_function_answers_and_a_changed_file_takes_effect_without_a
         assert_eq!(attempt["operation_id"], operation["id"]);
         assert_eq!(attempt["version"], version);
         assert_eq!(attempt["arguments"], json!({"width": 10}));
+        let (_, listed) = answer(local.get_console("/api/functions")).await;
+        let listed = listed["functions"].as_array().unwrap();
+        let function = listed.iter().find(|one| one["name"] == "image.resize");
+        let function = function.unwrap();
+        assert_eq!(function["version"], version);
+        assert_eq!(function["target"], "resize:live");
+        assert_eq!(function["side_effects"], json!(["update"]));
         let (status, problem) = answer(submit(json!({}))).await;
         assert_eq!(
             (status, &problem["code"]),

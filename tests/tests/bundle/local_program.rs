@@ -43,6 +43,8 @@ pub(crate) async fn signal(child: &Child, name: &str) {
 /// The program, serving the bundle on a free port with the workspace's functions.
 pub(crate) struct LocalProgram {
     pub(crate) url: String,
+    /// `None` when it serves no console.
+    console: Option<String>,
     pub(crate) child: Child,
     pub(crate) stdout: Lines<BufReader<ChildStdout>>,
     stderr: ChildStderr,
@@ -60,11 +62,15 @@ impl LocalProgram {
             .unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
         let first = soon("the first line", stdout.next_line()).await.unwrap();
+        let mut console = None;
         if !options.contains(&"--no-console") {
             let second = soon("the second line", stdout.next_line()).await.unwrap();
-            assert!(second.unwrap().starts_with("console http://127.0.0.1:"));
+            let second = second.unwrap();
+            assert!(second.starts_with("console http://127.0.0.1:"));
+            console = second.strip_prefix("console ").map(str::to_owned);
         }
         Self {
+            console,
             url: first.unwrap().strip_prefix("ready ").unwrap().to_owned(),
             stderr: child.stderr.take().unwrap(),
             child,
@@ -74,6 +80,13 @@ impl LocalProgram {
 
     pub(crate) fn get(&self, path: &str) -> RequestBuilder {
         http_client().get(format!("{}{path}", self.url))
+    }
+
+    /// A request as the console's page sends it.
+    pub(crate) fn get_console(&self, path: &str) -> RequestBuilder {
+        let url = self.console.as_ref().unwrap();
+        let request = http_client().get(format!("{url}{path}"));
+        request.header("x-ferry-console", "1")
     }
 
     pub(crate) fn post(&self, path: &str, body: &Value) -> RequestBuilder {

@@ -11,6 +11,7 @@ use shared::aws::{self, Aws};
 use shared::config::{Environment, SettingError};
 use shared::domain::operation::Owner;
 use shared::random::SystemRandom;
+use shared::telemetry::chain;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -26,8 +27,8 @@ use crate::sqs::Sqs;
 const OWNER_KIND: &str = "local";
 
 /// The ages at which the alarms of the template are raised, in seconds.
-const DISPATCH_AGE_ALARM_SECS: u64 = 3600;
-const CALLBACK_AGE_ALARM_SECS: u64 = 1800;
+pub const DISPATCH_AGE_ALARM_SECS: u64 = 3600;
+pub const CALLBACK_AGE_ALARM_SECS: u64 = 1800;
 
 /// A console that is served until this is dropped.
 pub(super) struct Running {
@@ -154,7 +155,17 @@ impl LocalPlace {
             .attribute_names(QueueAttributeName::All)
             .send()
             .await;
-        let attributes = attributes.ok().and_then(|read| read.attributes);
+        let (attributes, error) = match attributes {
+            Ok(read) => (read.attributes, None),
+            Err(error) => {
+                let error = chain(&error);
+                tracing::error!(
+                    queue = name,
+                    "console: the queue's counts are not read: {error}"
+                );
+                (None, Some(error))
+            }
+        };
         let count = |name: QueueAttributeName| {
             let attributes = attributes.as_ref()?;
             attributes.get(&name)?.parse().ok()
@@ -169,6 +180,7 @@ impl LocalPlace {
             delayed: count(QueueAttributeName::ApproximateNumberOfMessagesDelayed),
             oldest_secs: oldest.map(|age| age.as_secs()),
             alarm_secs: queue.alarm_secs,
+            error,
         }
     }
 }

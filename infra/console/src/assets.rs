@@ -1,11 +1,12 @@
 //! The page: three files, compiled in.
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::Request;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
@@ -19,39 +20,32 @@ const PAGES: [&str; 6] = [
     "/queues",
     "/find",
 ];
-const HTML: File = File {
-    media_type: "text/html; charset=utf-8",
-    bytes: include_bytes!("page/index.html"),
-};
-const STYLE: File = File {
-    media_type: "text/css; charset=utf-8",
-    bytes: include_bytes!("page/console.css"),
-};
-const SCRIPT: File = File {
-    media_type: "text/javascript; charset=utf-8",
-    bytes: include_bytes!("page/console.js"),
-};
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct File {
     media_type: &'static str,
-    bytes: &'static [u8],
+    bytes: Bytes,
 }
 
 pub(crate) fn router() -> Router {
-    let file = |file: File| get(move |headers: HeaderMap| async move { file.response(&headers) });
+    let html = File::new("text/html; charset=utf-8", include_str!("page/index.html"));
+    let style = File::new("text/css; charset=utf-8", include_str!("page/console.css"));
+    let script = File::new(
+        "text/javascript; charset=utf-8",
+        include_str!("page/console.js"),
+    );
+    let unknown = html.clone();
     PAGES
         .into_iter()
-        .fold(Router::new(), |router, page| router.route(page, file(HTML)))
-        .route("/console.css", file(STYLE))
-        .route("/console.js", file(SCRIPT))
+        .fold(Router::new(), |router, page| {
+            router.route(page, html.route())
+        })
+        .route("/console.css", style.route())
+        .route("/console.js", script.route())
         // The script says that there is no such page.
-        .fallback(|| async {
-            (
-                StatusCode::NOT_FOUND,
-                [(CONTENT_TYPE, HTML.media_type)],
-                HTML.bytes,
-            )
+        .fallback(move || async move {
+            let media_type = [(CONTENT_TYPE, unknown.media_type)];
+            (StatusCode::NOT_FOUND, media_type, unknown.bytes)
         })
 }
 
@@ -62,8 +56,21 @@ pub(crate) fn is_page(request: &Request) -> bool {
 }
 
 impl File {
+    /// A file that is sent without its indentation, a twentieth of its bytes. No string in it has a
+    /// line break.
+    fn new(media_type: &'static str, text: &str) -> Self {
+        let lines: Vec<_> = text.lines().map(str::trim_start).collect();
+        let bytes = Bytes::from(lines.join("\n"));
+        Self { media_type, bytes }
+    }
+
+    fn route(&self) -> MethodRouter {
+        let file = self.clone();
+        get(move |headers: HeaderMap| async move { file.response(&headers) })
+    }
+
     fn response(self, headers: &HeaderMap) -> Response {
-        let etag = etag(self.bytes);
+        let etag = etag(&self.bytes);
         // Revalidated at each use: the next release has other files under the same names.
         let cached = [(CACHE_CONTROL, "no-cache".to_owned()), (ETAG, etag.clone())];
         let known = headers.get(IF_NONE_MATCH);

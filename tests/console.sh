@@ -2,10 +2,10 @@
 # Runs the console's tests in a real browser, Chromium, against the bundle: what people do with it,
 # by keyboard alone as well, what other pages get, data that looks like markup, accessibility, small
 # screens, and broken states. Pictures of each page in both themes and at 320 pixels are written to
-# target/console/pages. It may take three minutes. With --all also a list of ten thousand operations
-# and ten minutes of polls, and it draws the picture of the README anew. Needs Node 20.11 or later
-# with npm, Chromium (CHROMIUM is its path, /usr/bin/chromium by default), and npm's registry on the
-# first run.
+# target/console/pages. It takes under three minutes. With --all also a list of ten thousand
+# operations and ten minutes of polls. With --picture it only draws the picture of the README anew,
+# in the repository. Needs Node 20.11 or later with npm, Chromium (CHROMIUM is its path,
+# /usr/bin/chromium by default), and npm's registry on the first run.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -33,14 +33,22 @@ cp tests/console/*.mjs "$work/tests"
 export CHROMIUM CONSOLE_BINARIES="$target/debug" CONSOLE_PAGES="$work/pages"
 export NO_PROXY="${NO_PROXY:+$NO_PROXY,}127.0.0.1" no_proxy="${no_proxy:+$no_proxy,}127.0.0.1"
 files=("$work"/tests/*.test.mjs)
+export CONSOLE_PICTURE="$work/pages/console.png"
 # A file of tests, and all of them. What hangs would otherwise end with the machine.
-file_seconds=150
-all_seconds=180
-if [ "${1-}" = --all ]; then
-    export CONSOLE_PICTURE=infra/console/console.png
+file_seconds=300
+all_seconds=600
+options=()
+case "${1-}" in
+--all)
     files+=("$work"/tests/*.full.mjs)
     file_seconds=1800
     all_seconds=3600
-fi
+    ;;
+--picture)
+    CONSOLE_PICTURE="$PWD/infra/console/console.png"
+    files=("$work"/tests/load.full.mjs)
+    options=(--test-name-pattern "the picture of the README")
+    ;;
+esac
 timeout --kill-after 10 "$all_seconds" node --test --test-reporter spec --test-concurrency 2 \
-    --test-timeout "${file_seconds}000" "${files[@]}"
+    --test-timeout "${file_seconds}000" "${options[@]}" "${files[@]}"

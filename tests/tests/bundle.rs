@@ -3,6 +3,7 @@
 mod callback;
 mod cancel;
 mod concurrent_submits;
+mod console_queues;
 mod erase;
 mod failure;
 #[cfg(unix)]

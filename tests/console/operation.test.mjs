@@ -84,7 +84,7 @@ test("the facts are those that the operator tool prints, with the state's size",
   await fact("Kept after its end").getByText("86400 s").waitFor();
   await fact("Idempotency key").getByText("none").waitFor();
   assert.match(await fact("Record").textContent(), /^format \d+, \d+ bytes$/);
-  for (const name of ["create_id", "claim_id", "Version", "Deleted after", "Lease until"]) {
+  for (const name of ["create_id", "claim_id", "lock_version", "Deleted after", "Lease until"]) {
     assert.notEqual(await fact(name).textContent(), "", name);
   }
   const large = Array.from({ length: 300 }, () => Math.random());

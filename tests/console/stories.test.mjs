@@ -33,7 +33,10 @@ test("progress moves, and a cancel ends the work", async () => {
   await dialog.getByText(id).waitFor();
   await dialog.getByText("local:alice").waitFor();
   await dialog.getByRole("button", { name: "Back" }).click();
-  assert.equal((await read(bundle, id)).status, "processing");
+  const response = await fetch(`${bundle.api}/operations/${id}`, {
+    headers: { authorization: "Bearer alice" },
+  });
+  assert.equal((await response.json()).status, "processing");
   await page.getByRole("button", { name: "Cancel", exact: true }).click();
   await dialog.getByRole("button", { name: "Cancel operation" }).click();
   await main().getByText("– cancelled").first().waitFor();

@@ -72,7 +72,7 @@ fn facts(operation: &Operation, head: &InspectedHead, inspected: &Inspected) -> 
             "Idempotency key",
             if is_idempotent { "yes" } else { "none" },
         ),
-        Fact::text("Version", operation.lock_version.to_string()),
+        Fact::text("lock_version", operation.lock_version.to_string()),
         Fact::text("create_id", operation.create_id.as_str()),
     ];
     facts.extend(

@@ -886,7 +886,7 @@ function timelineEntry({ at, text, kind, next }, index, all) {
 
 function factsOf(operation, record) {
   const { callback, redrive_of, version, owner } = operation;
-  const asked = callback && `${callback.status}, ${callback.url}, on ${callback.events.join()}`;
+  const asked = callback && `${callback.status}, ${callback.url}, on ${callback.events.join(", ")}`;
   const name = `${operation.function} ${version}`;
   return [
     ["Function", link(functionUrl(operation.function, version), name)],
@@ -1445,7 +1445,7 @@ function findPage(_, parameters) {
     go(url("/find", { q: input.value.trim() }));
     mainIfLost();
   };
-  const what = "An operation's id, a webhook-id among those shown before, an owner, or a Request-Id";
+  const what = "An operation's id, a webhook-id among those shown, an owner, or a Request-Id";
   add(main, h("h1", "Find"), h("form.bar", { role: "search", onsubmit },
     h("label", { for: "q" }, what, input), h("button.strong", "Find")));
   keys = { Escape: goBack, "/": () => input.focus() };

@@ -219,7 +219,7 @@ fn all_owners_operations_are_listed_once_each_and_the_newest_first() {
     );
     let config = ProptestConfig {
         failure_persistence: None,
-        ..ProptestConfig::with_cases(48)
+        ..ProptestConfig::with_cases(24)
     };
     proptest!(config, |(listed in listed, limit in 1..4_usize)| {
         runtime.block_on(assert_lists(&listed, limit));

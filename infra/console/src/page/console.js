@@ -930,18 +930,18 @@ function jsonBlock(text, name) {
 // Indents a JSON text. It does not parse it, so numbers and keys stay exactly as they were sent.
 function pretty(text) {
   let depth = 0;
+  let isOpened = false;
   let result = "";
   const line = () => `\n${"  ".repeat(Math.min(depth, 40))}`;
   for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s"{}[\],:]+/g)) {
-    if (token === "{" || token === "[") {
-      depth += 1;
-      result += token + line();
-    } else if (token === "}" || token === "]") {
-      depth -= 1;
-      const isEmpty = /[{[]\s*$/.test(result.slice(-90));
-      result = isEmpty ? result.trimEnd() + token : result + line() + token;
-    } else if (token === ",") result += token + line();
-    else result += token === ":" ? ": " : token;
+    const isClosing = token === "}" || token === "]";
+    if (isClosing) depth -= 1;
+    // Nothing is between the brackets of an empty array or object.
+    if (isOpened !== isClosing) result += line();
+    isOpened = token === "{" || token === "[";
+    if (isOpened) depth += 1;
+    result += token === ":" ? ": " : token;
+    if (token === ",") result += line();
   }
   return result;
 }

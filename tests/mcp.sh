@@ -43,7 +43,9 @@ cargo build --quiet --workspace --locked
 export NO_PROXY="${NO_PROXY:+$NO_PROXY,}127.0.0.1" no_proxy="${no_proxy:+$no_proxy,}127.0.0.1"
 log="$work/bundle.log"
 : >"$log"
-"$target/debug/local" --port 0 --functions-file tests/mcp/functions.json >"$log" 2>&1 &
+# The suite cancels work of a minute, which occupies a worker until its next heartbeat.
+"$target/debug/local" --port 0 --no-console --instances 8 \
+    --functions-file tests/mcp/functions.json >"$log" 2>&1 &
 bundle=$!
 trap 'kill "$bundle" 2>/dev/null; wait' EXIT
 ready=$(timeout 60 sed -n '/^ready /{s///p;q}' \

@@ -62,6 +62,10 @@ fn expected(route: Route) -> (u16, &'static str, &'static str) {
     match route {
         Route::CallForrst => (400, "/errors/0/code", "INVALID_REQUEST"),
         Route::Health => (200, "/status", "ok"),
+        // Without an issuer.
+        Route::ProtectedResource | Route::ProtectedMcp => {
+            (404, "/code", "ASYNC_OPERATION_NOT_FOUND")
+        }
         _ => (401, "/code", "UNAUTHORIZED"),
     }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use shared::domain::id::{ClaimId, OperationId};
 use shared::domain::json::Json;
 use shared::domain::limits::GONE_RETENTION;
-use shared::domain::operation::{Operation, State as OperationState};
+use shared::domain::operation::Operation;
 use shared::domain::time::Timestamp;
 use shared::store::{Inspected, InspectedHead, Record};
 
@@ -57,26 +57,24 @@ pub(crate) async fn record(
 }
 
 fn facts(operation: &Operation, head: &InspectedHead, inspected: &Inspected) -> Vec<Fact> {
-    let claim_id = match &operation.state {
-        OperationState::Processing { claim_id, .. }
-        | OperationState::Completed { claim_id, .. } => Some(claim_id),
-        OperationState::Failed { claim_id, .. } => claim_id.as_ref(),
-        OperationState::Pending | OperationState::Cancelled { .. } => None,
-    };
-    let is_idempotent = operation.request_hash.is_some();
     let retention = format!("{} s", operation.retention_secs);
     let mut facts = vec![
         Fact::text("Saved state", saved_state(operation, inspected)),
         Fact::text("Kept after its end", retention),
         Fact::text(
             "Idempotency key",
-            if is_idempotent { "yes" } else { "none" },
+            if operation.has_idempotency_key() {
+                "yes"
+            } else {
+                "none"
+            },
         ),
         Fact::text("lock_version", operation.lock_version.to_string()),
         Fact::text("create_id", operation.create_id.as_str()),
     ];
     facts.extend(
-        claim_id
+        operation
+            .claim_id()
             .map(ClaimId::as_str)
             .map(|id| Fact::text("claim_id", id)),
     );

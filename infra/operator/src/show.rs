@@ -11,7 +11,7 @@ use serde::Serialize;
 use shared::domain::id::{ClaimId, OperationId};
 use shared::domain::json::Json;
 use shared::domain::limits::GONE_RETENTION;
-use shared::domain::operation::{Availability, LastError, Operation, State};
+use shared::domain::operation::{Availability, LastError, Operation};
 use shared::domain::time::Timestamp;
 use shared::store::{Inspected, InspectedHead, PayloadItem, Record};
 use shared::view::{ErrorView, OperationView};
@@ -197,16 +197,9 @@ impl HeadView {
 impl<'a> InternalView<'a> {
     fn new(operation: &'a Operation, inspected: &'a Inspected, now: Timestamp) -> Self {
         let trace = operation.origin.trace.as_ref();
-        let claim_id = match &operation.state {
-            State::Processing { claim_id, .. } | State::Completed { claim_id, .. } => {
-                Some(claim_id)
-            }
-            State::Failed { claim_id, .. } => claim_id.as_ref(),
-            State::Pending | State::Cancelled { .. } => None,
-        };
         let saved = operation.saved_state.as_ref();
         Self {
-            claim_id: claim_id.map(ClaimId::as_str),
+            claim_id: operation.claim_id().map(ClaimId::as_str),
             availability: match operation.availability(now) {
                 Availability::Busy { .. } => "busy",
                 Availability::Claimable => "claimable",
@@ -220,8 +213,7 @@ impl<'a> InternalView<'a> {
                 bytes: inspected.saved_state(operation).map(Json::len_bytes),
             }),
             retention_secs: operation.retention_secs,
-            // A redrive's hash is that of the redrive, which has no key.
-            idempotent: operation.request_hash.is_some() && operation.redrive_of.is_none(),
+            idempotent: operation.has_idempotency_key(),
             last_error: operation.last_error.as_ref().map(LastErrorView::new),
             callback: CallbackView::new(operation),
             origin_request_id: operation.origin.request_id.as_deref(),

@@ -349,6 +349,24 @@ impl Operation {
         }
     }
 
+    /// The claim of the worker that runs it, or ended it.
+    #[must_use]
+    pub const fn claim_id(&self) -> Option<&ClaimId> {
+        match &self.state {
+            State::Processing { claim_id, .. } | State::Completed { claim_id, .. } => {
+                Some(claim_id)
+            }
+            State::Failed { claim_id, .. } => claim_id.as_ref(),
+            State::Pending | State::Cancelled { .. } => None,
+        }
+    }
+
+    /// Whether it was submitted with an idempotency key. A redrive has a hash too, but no key.
+    #[must_use]
+    pub const fn has_idempotency_key(&self) -> bool {
+        self.request_hash.is_some() && self.redrive_of.is_none()
+    }
+
     /// Since when a worker could have claimed it, if one can now: its creation, its start, or the
     /// end of its lease, backoff or wait.
     #[must_use]

@@ -8,7 +8,9 @@ use shared::clock::Clock as _;
 use shared::domain::callback::DeliveryAttempt;
 use shared::domain::delivery::{DeliveryOutcome, DueCallback};
 use shared::domain::id::{CreateId, DeliveryAttemptId, OperationId};
-use shared::domain::limits::{CALLBACK_VISIBILITY_SECS, QUEUE_DELAY_SECS_MAX, RECEIVES_MAX};
+use shared::domain::limits::{
+    CALLBACK_VISIBILITY_SECS, CALLBACKS_AT_ONCE_MAX, QUEUE_DELAY_SECS_MAX, RECEIVES_MAX,
+};
 use shared::queue::{Message as _, WakeUp};
 use shared::store::{AttemptRecord, RecordOutcome};
 use tests::queues::QueueKind;
@@ -116,18 +118,28 @@ async fn any_number_of_wake_ups_records_one_chain_of_attempts() {
 async fn concurrent_wake_ups_record_one_attempt() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
-    receiver.answer_next([(500, None); 10]);
+    // As many as make their POST at the same time.
+    let senders = CALLBACKS_AT_ONCE_MAX;
+    receiver.answer_next(std::iter::repeat_n((500, None), senders + 1));
     let id = ended(&world, &receiver, json!({})).await;
     let queue = world.queue(QueueKind::Callback);
     let [message] = queue.receive(1).await.try_into().unwrap();
-    for _ in 0..9 {
+    for _ in 0..senders {
         queue.send(message.body().unwrap()).await;
     }
-    assert!(
-        world
-            .pump_by(&world.another_worker(), QueueKind::Callback, 10)
-            .await
-    );
+    // Each has read the callback as due before the first records an attempt.
+    receiver.hold();
+    let worker = world.another_worker();
+    let serve = world.pump_by(&worker, QueueKind::Callback, 10);
+    let release = async {
+        until("all POSTs", async || {
+            (receiver.received().len() == senders).then_some(())
+        })
+        .await;
+        receiver.release();
+    };
+    let (served, ()) = tokio::join!(serve, release);
+    assert!(served);
     let callback = world.show(&id).await["callback"].clone();
     assert_eq!(
         (
@@ -136,14 +148,13 @@ async fn concurrent_wake_ups_record_one_attempt() {
         ),
         (&json!("due"), 1)
     );
-    assert_eq!(receiver.received().len(), 9);
     // The message in flight, the next wake-up, and the refused senders' wake-ups, which come after
     // it.
-    assert_eq!(queue.len().await, 10);
+    assert_eq!(queue.len().await, senders + 1);
     world.drain().await;
     assert_eq!(
         receiver.received().len(),
-        11,
+        senders + 2,
         "one POST for each further attempt"
     );
     assert_eq!(world.show(&id).await["callback"]["status"], "delivered");

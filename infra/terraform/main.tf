@@ -70,8 +70,9 @@ resource "aws_cloudformation_stack" "ferry" {
   tags         = var.tags
   depends_on   = [aws_s3_object.code]
 
-  # The slowest DeploymentPreference takes 100 minutes, once for worker and then for submit.
+  # The slowest DeploymentPreference takes 100 minutes, three times: for status and callback, for
+  # worker, and for submit.
   timeouts {
-    update = "4h"
+    update = "6h"
   }
 }

@@ -12,6 +12,7 @@ use shared::store::{ClaimOutcome, Held};
 use shared::telemetry::{chain, record_trace};
 
 use crate::Handler;
+use crate::absent::acknowledge_gone;
 use crate::inspect::Inspection;
 use crate::received::{INSPECT_AGAIN_SECS, ReceivedDispatch};
 
@@ -60,7 +61,7 @@ impl Handler {
         // With the same claim id each time: a claim whose response was lost is recognised as
         // applied, and no attempt is wasted.
         let claimed = self
-            .retry_while_unavailable(|| {
+            .retry_while_unavailable(now + self.lease, || {
                 let Dispatch {
                     operation_id,
                     create_id,
@@ -80,6 +81,7 @@ impl Handler {
                 self.begin_attempt(received, *held, now, deadline).await
             }
             Ok(ClaimOutcome::Absent) => received.wait_for_record(now).await,
+            Ok(ClaimOutcome::Gone) => acknowledge_gone(),
             Ok(ClaimOutcome::ExpiredWithCallback) => received.expired_with_callback(now).await,
             Ok(ClaimOutcome::OtherIncarnation) => received.wait_for_incarnation(now).await,
             Ok(ClaimOutcome::Busy { until }) => received.wait_until(until, now).await,

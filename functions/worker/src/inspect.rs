@@ -10,6 +10,7 @@ use shared::queue::Dispatch;
 use shared::store::Lookup;
 
 use crate::Handler;
+use crate::absent::acknowledge_gone;
 use crate::dispatch::{log_other_function, names_another_function};
 use crate::received::ReceivedDispatch;
 
@@ -68,7 +69,10 @@ impl Handler {
             Ok(Lookup::Expired(operation)) if operation.needs_first_wake_up() => {
                 return Inspection::Served(received.expired_with_callback(now).await);
             }
-            Ok(Lookup::Expired(_) | Lookup::Erased | Lookup::Absent) => {
+            Ok(Lookup::Expired(_) | Lookup::Erased) => {
+                return Inspection::Served(acknowledge_gone());
+            }
+            Ok(Lookup::Absent) => {
                 return Inspection::Served(received.wait_for_record(now).await);
             }
             Err(error) => return Inspection::Served(received.return_after_error(&error).await),

@@ -84,6 +84,10 @@ impl ReceivedDispatch<'_> {
         self.received.sent_at
     }
 
+    pub(crate) const fn receive_count(&self) -> u32 {
+        self.received.receive_count
+    }
+
     /// Whether no submit can create the message's incarnation any more.
     pub(crate) fn is_past_creation(&self, now: Timestamp) -> bool {
         now.since(self.received.sent_at) > PHANTOM_AGE

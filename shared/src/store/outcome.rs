@@ -53,8 +53,10 @@ impl Held {
 pub enum ClaimOutcome {
     /// Held by this claim until the lease ends.
     Held(Box<Held>),
-    /// There is no such operation, or it has expired.
+    /// There is no record. A submit may still create it.
     Absent,
+    /// It has expired or was erased. No submit creates this incarnation again.
+    Gone,
     /// It expired while a callback was due for which no wake-up was sent.
     ExpiredWithCallback,
     /// Message and record are of different incarnations. A worker never touches such a record.
@@ -209,7 +211,8 @@ pub(super) fn of_refused_claim(
         Lookup::Expired(operation) if operation.needs_first_wake_up() => {
             return Ok(ClaimOutcome::ExpiredWithCallback);
         }
-        Lookup::Expired(_) | Lookup::Erased | Lookup::Absent => return Ok(ClaimOutcome::Absent),
+        Lookup::Expired(_) | Lookup::Erased => return Ok(ClaimOutcome::Gone),
+        Lookup::Absent => return Ok(ClaimOutcome::Absent),
     };
     if let State::Processing {
         claim_id: holder, ..

@@ -143,7 +143,7 @@ async fn an_erased_operation_is_absent_even_by_a_clock_that_is_behind() {
             assert_eq!(list.await.unwrap().operations, []);
             let claim_id = ClaimId::from_bytes([1; 16]);
             let claimed = store.claim(&operation.id, &operation.create_id, claim_id, LEASE, now);
-            assert!(matches!(claimed.await.unwrap(), ClaimOutcome::Absent));
+            assert!(matches!(claimed.await.unwrap(), ClaimOutcome::Gone));
             let completed = store.complete(&held, &json("2"), now).await;
             assert!(matches!(completed.unwrap(), FinishOutcome::Lost));
             let cancelled = store

@@ -102,7 +102,7 @@ async fn a_live_operation_whose_record_expired_is_absent_to_workers() {
     for late in after_expiry(operation.expires_at) {
         assert!(matches!(
             fixture.claim(operation, late).await,
-            ClaimOutcome::Absent
+            ClaimOutcome::Gone
         ));
         let renewed = store.renew(&held, LEASE, None, late).await;
         assert_eq!(renewed.unwrap(), RenewOutcome::Lost);

@@ -8,13 +8,24 @@ use crate::state::{Breach, Head, State};
 
 /// `store::ClaimOutcome`, and `Availability` of a read.
 pub(crate) enum ClaimOutcome {
-    Held { attempt: u8, version: u8 },
+    Held {
+        attempt: u8,
+        version: u8,
+    },
     Absent,
+    /// The incarnation was created, and has expired or was erased.
+    Gone,
     OtherIncarnation,
-    Claimable { version: u8 },
+    Claimable {
+        version: u8,
+    },
     Busy,
-    Exhausted { version: u8 },
-    Ended { needs_first_wake_up: bool },
+    Exhausted {
+        version: u8,
+    },
+    Ended {
+        needs_first_wake_up: bool,
+    },
 }
 
 /// The release whose code a worker runs. The previous one knows neither starts nor states.
@@ -31,7 +42,11 @@ pub(crate) fn read_record(state: &State, config: &Config, create: u8) -> ClaimOu
 
 fn availability(state: &State, config: &Config, create: u8, release: Release) -> ClaimOutcome {
     let Some(head) = state.record() else {
-        return ClaimOutcome::Absent;
+        return if is_gone(state, create) {
+            ClaimOutcome::Gone
+        } else {
+            ClaimOutcome::Absent
+        };
     };
     let version = head.version;
     if head.create != create && !config.has(Fault::MessageWithoutCreateId) {
@@ -52,6 +67,16 @@ fn availability(state: &State, config: &Config, create: u8, release: Release) ->
         Verdict::ToAfterLease(_) if waits => ClaimOutcome::Busy,
         Verdict::To(_) | Verdict::ToAfterLease(_) => ClaimOutcome::Claimable { version },
     }
+}
+
+/// Whether the incarnation has left a tombstone, or a record that expired or is being erased. One
+/// whose callback has no first wake-up yet counts as absent.
+fn is_gone(state: &State, create: u8) -> bool {
+    let of_record = state
+        .head
+        .as_ref()
+        .is_some_and(|head| head.create == create && (head.erased || !head.needs_first_wake_up()));
+    state.tombstone == Some(create) || of_record
 }
 
 pub(super) fn is_exhausted(head: &Head) -> bool {
@@ -75,7 +100,10 @@ pub(crate) fn claim(
     let own = state.record().filter(|head| {
         head.status == Status::Processing
             && head.claim == Some(slot)
-            && !matches!(met, ClaimOutcome::Absent | ClaimOutcome::OtherIncarnation)
+            && !matches!(
+                met,
+                ClaimOutcome::Absent | ClaimOutcome::Gone | ClaimOutcome::OtherIncarnation
+            )
     });
     let outcome = own.map_or(met, |head| ClaimOutcome::Held {
         attempt: head.attempt,

@@ -86,6 +86,7 @@ fn without_attempt(
 ) -> Then<Serving> {
     match *met {
         ClaimOutcome::Absent | ClaimOutcome::OtherIncarnation => aged(config, choice),
+        ClaimOutcome::Gone => Then::Next(Serving::Acknowledge),
         ClaimOutcome::Busy if choice == Choice::WaitsLong => wait_long(state, config, slot),
         ClaimOutcome::Exhausted { version } => Then::Next(Serving::GiveUp { version }),
         ClaimOutcome::Ended {

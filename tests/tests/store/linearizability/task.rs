@@ -235,7 +235,9 @@ impl Task {
         );
         let answer = |claimed: &ClaimOutcome| match claimed {
             ClaimOutcome::Held(held) => Response::Claimed(observe(held.operation())),
-            ClaimOutcome::Absent | ClaimOutcome::ExpiredWithCallback => Response::Absent,
+            ClaimOutcome::Absent | ClaimOutcome::Gone | ClaimOutcome::ExpiredWithCallback => {
+                Response::Absent
+            }
             ClaimOutcome::OtherIncarnation => Response::OtherIncarnation,
             ClaimOutcome::Busy { until } => Response::Busy { until: *until },
             ClaimOutcome::Exhausted(operation) => Response::Exhausted(observe(operation)),

@@ -26,7 +26,7 @@ use tokio::task::JoinHandle;
 
 use crate::Handler;
 use crate::context::{Context, Report};
-use crate::received::ReceivedDispatch;
+use crate::received::{INSPECT_AGAIN_SECS, ReceivedDispatch};
 use crate::target::{self, document};
 use crate::thread::{self, WorkEnd};
 use crate::work::Deployed;
@@ -71,7 +71,8 @@ impl Handler {
         invocation_deadline: Timestamp,
     ) -> Disposition {
         let (operation, entry) = (held.operation(), deployed.entry());
-        let input = match self.input(deployed, operation).await {
+        let lease_until = operation.updated_at + self.lease;
+        let input = match self.input(deployed, operation, lease_until).await {
             Ok(input) => input,
             Err(error @ StoreError::Corrupt { .. }) => {
                 tracing::error!("the attempt fails: {}", chain(&error));
@@ -84,6 +85,11 @@ impl Handler {
             }
             Err(error) => return received.return_after_error(&error).await,
         };
+        // The last read may have succeeded after the lease: another worker may hold the operation.
+        if self.clock.now() >= lease_until {
+            tracing::warn!("attempt not started: its lease passed while its input was read");
+            return received.return_after(INSPECT_AGAIN_SECS).await;
+        }
         let deadline = (self.clock.now() + entry.attempt_timeout)
             .min(operation.deadline_at)
             .min(invocation_deadline - INVOCATION_MARGIN);
@@ -147,17 +153,24 @@ impl Handler {
         self.record_outcome(received, entry, &held, outcome).await
     }
 
-    /// Reads what the work gets. Retried for as long as the lease lasts: the claim has counted the
-    /// attempt, which would be wasted.
-    async fn input(&self, deployed: Deployed, operation: &Operation) -> Result<Input, StoreError> {
+    /// Reads what the work gets. Retried until the lease ends: the claim has counted the attempt,
+    /// which would be wasted.
+    async fn input(
+        &self,
+        deployed: Deployed,
+        operation: &Operation,
+        lease_until: Timestamp,
+    ) -> Result<Input, StoreError> {
         let arguments = self
-            .retry_while_unavailable(|| Box::pin(self.store.arguments(operation)))
+            .retry_while_unavailable(lease_until, || Box::pin(self.store.arguments(operation)))
             .await?;
         let metadata = match deployed {
             Deployed::Registered(_, target) if target.send_metadata => {
                 let now = self.clock.now();
                 let read = self
-                    .retry_while_unavailable(|| Box::pin(self.store.payloads(operation, now)))
+                    .retry_while_unavailable(lease_until, || {
+                        Box::pin(self.store.payloads(operation, now))
+                    })
                     .await?;
                 // Without payloads the operation is gone, which the next write finds.
                 read.map(|payloads| payloads.metadata)
@@ -165,7 +178,7 @@ impl Handler {
             Deployed::Compiled(_) | Deployed::Registered(..) => None,
         };
         let state = self
-            .retry_while_unavailable(|| Box::pin(self.store.saved_state(operation)))
+            .retry_while_unavailable(lease_until, || Box::pin(self.store.saved_state(operation)))
             .await?;
         Ok(Input {
             arguments,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use shared::clock::BoxFuture;
+use shared::domain::time::Timestamp;
 use shared::store::StoreError;
 use shared::telemetry::chain;
 
@@ -12,12 +13,12 @@ use crate::Handler;
 const UNAVAILABLE_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Handler {
-    /// Makes a call again while the store is unavailable, for as long as a lease lasts from now.
+    /// Makes a call again while the store is unavailable, until `give_up_at`.
     pub(crate) async fn retry_while_unavailable<'a, T>(
         &self,
+        give_up_at: Timestamp,
         call: impl Fn() -> BoxFuture<'a, Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        let give_up_at = self.clock.now() + self.lease;
         loop {
             let outcome = call().await;
             let next = self.clock.now() + UNAVAILABLE_RETRY_INTERVAL;

@@ -262,7 +262,13 @@ async fn run<W: LongWork>(arguments: Json, state: Option<Json>, context: Context
 
 fn read_state<S: DeserializeOwned>(state: &Json) -> Result<S, WorkError> {
     serde_json::from_str(state.as_str()).map_err(|error| {
-        tracing::error!("the attempt fails: this release cannot read its state: {error}");
+        // Its text can quote the state.
+        let (line, column) = (error.line(), error.column());
+        tracing::error!(
+            line,
+            column,
+            "the attempt fails: this release cannot read its state"
+        );
         // Another release may be able to.
         let message = "the worker cannot read the operation's state";
         WorkError::retryable(FailureCode::InternalError.as_str(), message)

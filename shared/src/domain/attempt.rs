@@ -62,12 +62,12 @@ pub enum NotDeployed {
 ///
 /// When it is too large to store.
 pub fn within_limit(result: Json) -> Result<Json, OperationError> {
-    let bytes = result.len_bytes();
-    if bytes <= RESULT_BYTES_MAX {
-        return Ok(result);
-    }
-    let message = format!("the result has {bytes} bytes; the limit is {RESULT_BYTES_MAX}");
-    Err(OperationError::of(FailureCode::ResultTooLarge, &message))
+    limited(
+        result,
+        "result",
+        RESULT_BYTES_MAX,
+        FailureCode::ResultTooLarge,
+    )
 }
 
 /// The state that work saved.
@@ -76,12 +76,21 @@ pub fn within_limit(result: Json) -> Result<Json, OperationError> {
 ///
 /// When it is too large to store.
 pub fn state_within_limit(state: Json) -> Result<Json, OperationError> {
-    let bytes = state.len_bytes();
-    if bytes <= STATE_BYTES_MAX {
-        return Ok(state);
+    limited(state, "state", STATE_BYTES_MAX, FailureCode::StateTooLarge)
+}
+
+fn limited(
+    json: Json,
+    noun: &str,
+    bytes_max: usize,
+    code: FailureCode,
+) -> Result<Json, OperationError> {
+    let bytes = json.len_bytes();
+    if bytes <= bytes_max {
+        return Ok(json);
     }
-    let message = format!("the state has {bytes} bytes; the limit is {STATE_BYTES_MAX}");
-    Err(OperationError::of(FailureCode::StateTooLarge, &message))
+    let message = format!("the {noun} has {bytes} bytes; the limit is {bytes_max}");
+    Err(OperationError::of(code, &message))
 }
 
 impl AttemptOutcome {

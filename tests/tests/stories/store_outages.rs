@@ -7,6 +7,8 @@ use std::time::Duration;
 use serde_json::json;
 use shared::clock::Clock as _;
 use tests::queues::QueueKind;
+use tests::samples::incompressible;
+use tests::wait::until;
 use tests::watched_clock::WatchedClock;
 use tests::wire::Fault;
 use tests::world::World;
@@ -17,6 +19,8 @@ use super::work::{REAL_TIME_MAX, RunningWorker, lease_until};
 const VISIBILITY: usize = 0;
 const CLAIM: usize = 1;
 const OUTCOME: usize = 2;
+/// Of arguments that have an item of their own; the outcome comes after it.
+const ARGUMENTS: usize = 2;
 
 /// Serves the only message. `fault` lasts for as long as the SDK retries the call. Returns whether
 /// the message was acknowledged.
@@ -87,6 +91,36 @@ async fn a_lease_is_renewed_a_third_of_its_length_after_the_claim_was_sent() {
     let renewed = |operation: &_| lease_until(operation) == claimed_at + 20 + 60;
     running.until(id, renewed).await;
     assert!(!running.returned().await);
+}
+
+/// Between the lease's end and the read's response, another worker may have claimed the operation.
+#[tokio::test]
+async fn no_work_starts_when_its_arguments_are_read_after_the_lease() {
+    let world = Arc::new(World::start().await);
+    let arguments = json!({"text": incompressible(3_000)});
+    let body = json!({"function": "demo.echo", "arguments": arguments});
+    let id = world.submit(body).await.json["id"].clone();
+    world.wire.reset();
+    world.wire.plan([(ARGUMENTS, Fault::AlwaysThrottled)]);
+    let running = RunningWorker::start(&world).await;
+    // The SDK tries the read three times; then the worker waits before it repeats it.
+    until("the last try", async || {
+        (world.wire.calls().len() == ARGUMENTS + 3).then_some(())
+    })
+    .await;
+    world.clock.advance(Duration::from_secs(60));
+    assert!(running.returned().await);
+    let shown = world.show(id.as_str().unwrap()).await;
+    assert_eq!(
+        (&shown["status"], &shown["attempt"]),
+        (&json!("processing"), &json!(1))
+    );
+    world.drain().await;
+    let done = world.show(id.as_str().unwrap()).await;
+    assert_eq!(
+        (&done["status"], &done["attempt"]),
+        (&json!("completed"), &json!(2))
+    );
 }
 
 #[tokio::test]

@@ -144,7 +144,8 @@ impl Handler {
     /// Retried, since the work may have taken minutes, and its outcome is not to be lost to a short
     /// outage of the store. A write that was already applied is recognised by its claim id.
     async fn write(&self, held: &Held, write: &AttemptWrite) -> Result<FinishOutcome, StoreError> {
-        self.retry_while_unavailable(|| {
+        let give_up_at = self.clock.now() + self.lease;
+        self.retry_while_unavailable(give_up_at, || {
             let now = self.clock.now();
             match write {
                 AttemptWrite::Complete(result) => Box::pin(self.store.complete(held, result, now)),

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use shared::clock::ManualClock;
+use shared::clock::{Clock as _, ManualClock};
 use shared::config::Environment;
 use shared::domain::time::Timestamp;
 use shared::outbound::Resolve;
@@ -15,6 +15,7 @@ use super::{Clients, Context};
 pub(crate) struct TestContext {
     pub(crate) clock: ManualClock,
     attempt: u32,
+    time_left: Duration,
     environment: Environment,
     names: Option<Arc<dyn Resolve>>,
     abort_at: Option<usize>,
@@ -29,6 +30,7 @@ impl TestContext {
         Self {
             clock: ManualClock::new(Timestamp::from_secs(1_700_000_000)),
             attempt: 1,
+            time_left: Duration::from_secs(3600),
             environment: Environment::default(),
             names: None,
             abort_at: None,
@@ -40,6 +42,12 @@ impl TestContext {
 
     pub(crate) fn attempt(mut self, attempt: u32) -> Self {
         self.attempt = attempt;
+        self
+    }
+
+    /// How long the attempt has.
+    pub(crate) fn time_left(mut self, time_left: Duration) -> Self {
+        self.time_left = time_left;
         self
     }
 
@@ -87,7 +95,7 @@ impl TestContext {
                 clock.advance(duration);
             }
         };
-        let deadline = Timestamp::from_secs(1_700_003_600);
+        let deadline = self.clock.now() + self.time_left;
         let clients = Clients::new(self.environment.clone());
         let clients = Arc::new(match &self.names {
             Some(names) => clients.with_names(Arc::clone(names)),

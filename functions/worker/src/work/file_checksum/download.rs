@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{
-    ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, LAST_MODIFIED,
-    RANGE, USER_AGENT,
+    ACCEPT_ENCODING, CONTENT_RANGE, ETAG, HeaderMap, LAST_MODIFIED, RANGE, USER_AGENT,
 };
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body as _, Bytes, Incoming};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde::{Deserialize, Serialize};
@@ -55,8 +54,7 @@ impl Download {
         if response.status() != StatusCode::OK {
             return Err(unavailable(response.status()));
         }
-        let length = number(response.headers(), CONTENT_LENGTH);
-        Ok(Self::of(response, length))
+        Ok(Self::of_whole(response))
     }
 
     /// The file from this byte on, if it still is this version.
@@ -69,19 +67,23 @@ impl Download {
         let response = get(url, clients, Some(from)).await?;
         match response.status() {
             StatusCode::PARTIAL_CONTENT => {
-                let Some((first, length)) = content_range(response.headers()) else {
+                let Some((first, size)) = content_range(response.headers()) else {
                     return Err(not_resumable());
                 };
-                let download = Self::of(response, length);
+                let download = Self::of(response, size);
                 if !version.is_same(&download.version) || first != from {
                     return Err(changed());
+                }
+                // A host may deliver less than was requested (RFC 9110, section 14.2). Only the
+                // size shows whether the end of such a response is the end of the file.
+                if version.bytes.or(size).is_none() {
+                    return Err(not_resumable());
                 }
                 Ok(download)
             }
             // The whole file: the host ignores ranges, or it has another file now.
             StatusCode::OK => {
-                let length = number(response.headers(), CONTENT_LENGTH);
-                if version.is_same(&Self::of(response, length).version) {
+                if version.is_same(&Self::of_whole(response).version) {
                     return Err(not_resumable());
                 }
                 Err(changed())
@@ -89,6 +91,12 @@ impl Download {
             StatusCode::RANGE_NOT_SATISFIABLE => Err(changed()),
             status => Err(unavailable(status)),
         }
+    }
+
+    fn of_whole(response: Response<Incoming>) -> Self {
+        // Not the header: `Transfer-Encoding` overrides it (RFC 9112, section 6.3).
+        let length = response.body().size_hint().exact();
+        Self::of(response, length)
     }
 
     fn of(response: Response<Incoming>, bytes: Option<u64>) -> Self {
@@ -109,7 +117,8 @@ impl Download {
         &self.version
     }
 
-    /// The next bytes; `None` at the end of the file.
+    /// The next bytes; `None` at the end of the response, which is the end of the file only if the
+    /// size says so, or if nothing says the size and the response is of the whole file.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Broken> {
         loop {
             let frame = tokio::time::timeout(SILENCE_MAX, self.body.frame()).await;
@@ -216,15 +225,18 @@ fn connector(names: Arc<dyn Resolve>, reach: Reach, allowed: AllowedNetworks) ->
 }
 
 /// The first byte of a partial response, and the size of the whole file if the host says it.
+/// `None` without a valid range.
 fn content_range(headers: &HeaderMap) -> Option<(u64, Option<u64>)> {
     let range = headers.get(CONTENT_RANGE)?.to_str().ok()?;
     let (range, size) = range.strip_prefix("bytes ")?.split_once('/')?;
-    let (first, _) = range.split_once('-')?;
-    Some((first.parse().ok()?, size.parse().ok()))
-}
-
-fn number(headers: &HeaderMap, name: HeaderName) -> Option<u64> {
-    headers.get(name)?.to_str().ok()?.parse().ok()
+    let (first, last) = range.split_once('-')?;
+    let (first, last) = (first.parse::<u64>().ok()?, last.parse::<u64>().ok()?);
+    let size = match size {
+        "*" => None,
+        size => Some(size.parse::<u64>().ok()?),
+    };
+    let is_valid = first <= last && size.is_none_or(|size| last < size);
+    is_valid.then_some((first, size))
 }
 
 fn of_failure(failure: Failure) -> WorkError {
@@ -252,6 +264,7 @@ fn changed() -> WorkError {
 }
 
 pub(super) fn not_resumable() -> WorkError {
-    let message = "the host does not serve the rest of a file, or no ETag or Last-Modified";
+    let message = "the host does not serve the rest of a file and its size, \
+                   or no strong ETag or Last-Modified";
     WorkError::permanent("FILE_NOT_RESUMABLE", message)
 }

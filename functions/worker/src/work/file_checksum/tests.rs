@@ -1,6 +1,6 @@
 //! Every test reads from a real server on the loopback interface.
 
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
@@ -15,6 +15,7 @@ use futures_util::{StreamExt as _, stream};
 use http::StatusCode;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, LOCATION, RANGE};
 use hyper_util::client::legacy::connect::dns::Name;
+use serde_json::json;
 use shared::outbound::Resolve;
 
 use super::*;
@@ -31,8 +32,12 @@ const STATE: &str = concat!(
 const LARGE: usize = 3_000_003;
 /// More than a leg's least.
 const BROKEN_AFTER: usize = 400_000;
+/// What a server sends at once if it does not say the size.
+const PIECE: usize = 5000;
 
-const HALF: Duration = Duration::from_secs(1800);
+/// How long an attempt has.
+const ATTEMPT: Duration = Duration::from_secs(120);
+const HALF: Duration = Duration::from_secs(60);
 
 /// A file on a server, and what the server does with it.
 #[derive(Clone)]
@@ -46,6 +51,8 @@ struct File {
     /// The server delivers so many bytes of a range at most, as it may.
     range_max: usize,
     says_size: bool,
+    /// Whether a response of a range says the size of the whole.
+    ranges_say_size: bool,
 }
 
 struct Server {
@@ -68,6 +75,7 @@ impl File {
             breaks_after: None,
             range_max: usize::MAX,
             says_size: true,
+            ranges_say_size: true,
         }
     }
 
@@ -98,7 +106,8 @@ impl Server {
     }
 
     async fn leg(&self, state: Option<Checkpoint>) -> Result<Next<Output, Checkpoint>, WorkError> {
-        self.leg_in(state, TestContext::new()).await
+        self.leg_in(state, TestContext::new().time_left(ATTEMPT))
+            .await
     }
 
     /// A leg whose time is half over at its `report`-th report: at its first chunk, then after each
@@ -108,8 +117,8 @@ impl Server {
         report: usize,
         state: Option<Checkpoint>,
     ) -> Result<Next<Output, Checkpoint>, WorkError> {
-        self.leg_in(state, TestContext::new().advance_at(report, HALF))
-            .await
+        let test = TestContext::new().time_left(ATTEMPT);
+        self.leg_in(state, test.advance_at(report, HALF)).await
     }
 
     async fn leg_in(
@@ -117,15 +126,7 @@ impl Server {
         state: Option<Checkpoint>,
         test: TestContext,
     ) -> Result<Next<Output, Checkpoint>, WorkError> {
-        let test = test.with_settings([
-            ("FILE_ALLOWED_NETWORKS", "127.0.0.0/8"),
-            ("LOCAL_BUNDLE", "1"),
-        ]);
-        let url = format!("http://127.0.0.1:{}/file?token=secret", self.port);
-        // As the worker saves it.
-        let state = state.map(|state| serde_json::to_string(&state).unwrap());
-        let state = state.map(|state| serde_json::from_str(&state).unwrap());
-        FileChecksum::run(Args { url }, state, test.context()).await
+        leg_from(self.port, state, test).await
     }
 
     async fn first_leg(&self) -> Checkpoint {
@@ -140,6 +141,40 @@ impl Server {
     fn ranges(&self) -> Vec<Option<String>> {
         self.shared.ranges.lock().unwrap().clone()
     }
+}
+
+async fn leg_from(
+    port: u16,
+    state: Option<Checkpoint>,
+    test: TestContext,
+) -> Result<Next<Output, Checkpoint>, WorkError> {
+    let test = test.with_settings([
+        ("FILE_ALLOWED_NETWORKS", "127.0.0.0/8"),
+        ("LOCAL_BUNDLE", "1"),
+    ]);
+    let url = format!("http://127.0.0.1:{port}/file?token=secret");
+    // As the worker saves it.
+    let state = state.map(|state| serde_json::to_string(&state).unwrap());
+    let state = state.map(|state| serde_json::from_str(&state).unwrap());
+    FileChecksum::run(Args { url }, state, test.context()).await
+}
+
+/// A leg from a server that sends exactly this, and closes the connection.
+async fn leg_of_response(
+    response: String,
+    state: Option<Checkpoint>,
+) -> Result<Next<Output, Checkpoint>, WorkError> {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = std::thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        // The request is small, so it arrives at once.
+        assert!(connection.read(&mut [0; 4096]).unwrap() > 0);
+        connection.write_all(response.as_bytes()).unwrap();
+    });
+    let next = leg_from(port, state, TestContext::new().time_left(ATTEMPT)).await;
+    server.join().unwrap();
+    next
 }
 
 async fn serve(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
@@ -176,6 +211,11 @@ async fn serve(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Respons
         headers.insert(ETAG, etag.parse().unwrap());
     }
     if let Some(from) = from {
+        let size = if file.ranges_say_size {
+            size.to_string()
+        } else {
+            "*".to_owned()
+        };
         let range = format!("bytes {from}-{}/{size}", end - 1);
         headers.insert(CONTENT_RANGE, range.parse().unwrap());
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
@@ -195,7 +235,11 @@ fn body(file: &File, range: Range<usize>) -> Body {
         return Body::from_stream(part.chain(end));
     }
     if !file.says_size {
-        return Body::from_stream(stream::once(async move { Ok::<_, io::Error>(content) }));
+        let pieces = (0..content.len()).step_by(PIECE);
+        let pieces = pieces.map(move |first| {
+            Ok::<_, io::Error>(content.slice(first..content.len().min(first + PIECE)))
+        });
+        return Body::from_stream(stream::iter(pieces));
     }
     Body::from(content)
 }
@@ -204,6 +248,28 @@ fn saved(next: Result<Next<Output, Checkpoint>, WorkError>) -> (Checkpoint, Dura
     match next.unwrap() {
         Next::Continue { state, after } => (state, after),
         Next::Done(output) => panic!("done: {output:?}"),
+    }
+}
+
+/// After so many bytes of a file, of which the host said this size.
+fn checkpoint(file: &File, bytes: usize, size: Option<u64>) -> Checkpoint {
+    let mut hash = Hash::default();
+    hash.update(&file.content[..bytes]);
+    let (hash, size) = (json!(hash), json!(size));
+    let version = json!({"etag": file.etag, "bytes": size});
+    let state = json!({"bytes": bytes, "hash": hash, "version": version});
+    serde_json::from_value(state).unwrap()
+}
+
+/// The size of the file once its checksum is right, or the error's code.
+fn end(file: &File, next: Result<Next<Output, Checkpoint>, WorkError>) -> String {
+    match next {
+        Ok(Next::Done(output)) => {
+            assert_eq!(output.sha256, file.sha256());
+            output.bytes.to_string()
+        }
+        Ok(Next::Continue { state, .. }) => panic!("continues after {}", state.bytes),
+        Err(error) => error.error.code,
     }
 }
 
@@ -308,6 +374,103 @@ async fn a_part_of_the_rest_is_not_taken_for_all_of_it() {
     assert_eq!(output.sha256, file.sha256());
 }
 
+/// Parts of which the host does not say what they are parts of.
+#[tokio::test]
+async fn a_part_is_the_end_of_the_file_only_by_its_size() {
+    for says_size in [true, false] {
+        let file = File {
+            says_size,
+            ..File::large()
+        };
+        let server = Server::with(file.clone()).await;
+        let mut state = Some(saved(server.leg_until(2, None).await).0);
+        server.change(|file| (file.range_max, file.ranges_say_size) = (300_000, false));
+        let end = loop {
+            match server.leg(state.take()).await {
+                Ok(Next::Continue { state: saved, .. }) => state = Some(saved),
+                Ok(Next::Done(output)) => break Ok(output.sha256),
+                Err(error) => break Err(error.error.code),
+            }
+        };
+        let expected = if says_size {
+            Ok(file.sha256())
+        } else {
+            Err("FILE_NOT_RESUMABLE".to_owned())
+        };
+        assert_eq!(end, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_response_that_ends_early_is_not_the_end_of_the_file() {
+    const CHUNKED: &str = "transfer-encoding: chunked\r\n";
+    const END: &str = "0\r\n\r\n";
+    const DONE: &str = "1000";
+    const BROKEN: &str = "FILE_UNAVAILABLE";
+    const NOT_RESUMABLE: &str = "FILE_NOT_RESUMABLE";
+    let file = File::of((0..100).cycle().take(1000).collect());
+    let ascii = |range: Range<usize>| String::from_utf8(file.content[range].to_vec()).unwrap();
+    let chunk = |range: Range<usize>| format!("{:x}\r\n{}\r\n", range.len(), ascii(range));
+    let whole = |headers: &str| format!("HTTP/1.1 200 OK\r\netag: \"one\"\r\n{headers}\r\n");
+    let part = |range: &str| {
+        let status = "HTTP/1.1 206 Partial Content\r\netag: \"one\"";
+        format!("{status}\r\ncontent-range: bytes {range}\r\n{CHUNKED}\r\n")
+    };
+
+    for (response, expected) in [
+        (whole("content-length: 1000\r\n") + &ascii(0..1000), DONE),
+        (whole("content-length: 1000\r\n") + &ascii(0..500), BROKEN),
+        (whole(CHUNKED) + &chunk(0..1000) + END, DONE),
+        (whole(CHUNKED) + &chunk(0..1000), BROKEN),
+        (whole("") + &ascii(0..1000), DONE),
+    ] {
+        let next = leg_of_response(response.clone(), None).await;
+        assert_eq!(end(&file, next), expected, "{response}");
+    }
+    for (response, expected) in [
+        (part("100-999/1000") + &chunk(100..1000) + END, DONE),
+        (part("100-999/1000") + &chunk(100..500) + END, BROKEN),
+        (part("100-999/*") + &chunk(100..1000) + END, DONE),
+        (part("100-999/*") + &chunk(100..500) + END, BROKEN),
+        (part("100-499/*") + &chunk(100..500) + END, BROKEN),
+        (
+            part("100-1000/1000") + &chunk(100..1000) + END,
+            NOT_RESUMABLE,
+        ),
+        (part("100-99/1000") + END, NOT_RESUMABLE),
+        (
+            part("100-999/many") + &chunk(100..1000) + END,
+            NOT_RESUMABLE,
+        ),
+    ] {
+        let state = checkpoint(&file, 100, Some(1000));
+        let next = leg_of_response(response.clone(), Some(state)).await;
+        assert_eq!(end(&file, next), expected, "{response}");
+    }
+    for (response, expected) in [
+        (part("100-999/1000") + &chunk(100..1000) + END, DONE),
+        (part("100-499/1000") + &chunk(100..500) + END, BROKEN),
+        (part("100-999/*") + &chunk(100..1000) + END, NOT_RESUMABLE),
+        (part("100-499/*") + &chunk(100..500) + END, NOT_RESUMABLE),
+    ] {
+        let state = checkpoint(&file, 100, None);
+        let next = leg_of_response(response.clone(), Some(state)).await;
+        assert_eq!(end(&file, next), expected, "{response}");
+    }
+}
+
+/// `Transfer-Encoding` overrides `Content-Length` (RFC 9112, section 6.3).
+#[tokio::test]
+async fn a_length_that_does_not_count_is_not_the_size() {
+    let response = concat!(
+        "HTTP/1.1 200 OK\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n",
+        "3\r\nabc\r\n3\r\nabc\r\n0\r\n\r\n",
+    );
+    let next = leg_of_response(response.to_owned(), None).await;
+    let file = File::of(b"abcabc".to_vec());
+    assert_eq!(end(&file, next), "6");
+}
+
 #[tokio::test]
 async fn a_file_that_ends_with_its_leg_is_done() {
     let server = Server::with(File::of(b"abc".to_vec())).await;
@@ -333,7 +496,7 @@ async fn a_size_that_only_a_later_response_has_is_no_change() {
 async fn a_host_that_sends_little_uses_up_attempts() {
     let file = File {
         says_size: false,
-        ..File::of(vec![7; 1000])
+        ..File::of(vec![7; 2 * PIECE])
     };
     let server = Server::with(file).await;
     let (_, message, retryable) = error(server.leg_until(1, None).await);

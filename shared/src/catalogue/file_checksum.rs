@@ -35,7 +35,8 @@ impl Function for FileChecksum {
     const VERSION: &'static str = "1.0.0";
     const DESCRIPTION: &'static str = "Reads a file at a URL and returns its SHA-256 checksum.";
     const ATTEMPTS_MAX: u32 = 5;
-    /// Half of it is a leg. A worker that dies loses what its leg has read.
+    /// Half of it is a leg of a file that can be resumed: a worker that dies loses what its leg has
+    /// read. Any other file has all of it.
     const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(120);
     const DEADLINE_SECS: u32 = 86_400;
     const RETRY: RetryPolicy = RetryPolicy {

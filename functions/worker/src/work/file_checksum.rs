@@ -2,7 +2,8 @@
 //!
 //! The state is the hash of what was read and the file's version. The next leg requests the rest of
 //! the file, of the same version. When a connection breaks after it delivered some of it, the leg
-//! ends there, so a bad network slows the work down but hardly repeats it.
+//! ends there, so a bad network slows the work down but hardly repeats it. A file without a version
+//! is read in one attempt.
 
 mod download;
 mod hash;
@@ -23,8 +24,8 @@ use crate::context::Context;
 const BROKEN_WAIT: Duration = Duration::from_secs(1);
 /// Bytes between two reports of progress.
 const REPORT_BYTES: u64 = MIB;
-/// A leg that ends earlier than the file has read at least this.
-const LEG_BYTES_MIN: u64 = 256 * 1024;
+/// A leg that ends earlier than the file has read at least this for each minute that it had.
+const MINUTE_BYTES_MIN: u64 = 256 * 1024;
 const MIB: u64 = 1024 * 1024;
 
 /// What was read so far.
@@ -43,40 +44,46 @@ impl LongWork for FileChecksum {
         state: Option<Checkpoint>,
         context: Context,
     ) -> Result<Next<Output, Checkpoint>, WorkError> {
-        let leg_ends_at = context.now() + context.time_left() / 2;
+        let (began_at, time_left) = (context.now(), context.time_left());
         let (mut checkpoint, mut file) = Checkpoint::open(&args.url, state, &context).await?;
-        let leg_began_at = checkpoint.bytes;
+        let is_resumable = checkpoint.version.is_resumable();
+        let leg = leg_time(time_left, is_resumable);
+        let leg_ends_at = began_at + leg;
+        let enough = checkpoint.bytes + bytes_min(leg);
         let mut report_at = checkpoint.bytes;
         // How the leg ended: the wait before the next one.
         let after = loop {
             if checkpoint.has_all() {
                 break None;
             }
+            // A leg that read little is tried again instead of resumed: its attempts are counted, so
+            // a host cannot occupy workers for days.
+            let can_resume = is_resumable && checkpoint.bytes >= enough;
             let chunk = match file.next().await {
                 Ok(Some(chunk)) => chunk,
                 // A host that did not say the size has delivered all of it.
                 Ok(None) if checkpoint.version.bytes().is_none() => break None,
                 // The connection broke, or the host delivered a part of what was left.
-                Ok(None) | Err(Broken) if checkpoint.can_resume(leg_began_at) => {
-                    break Some(BROKEN_WAIT);
-                }
+                Ok(None) | Err(Broken) if can_resume => break Some(BROKEN_WAIT),
                 Ok(None) | Err(Broken) => return Err(Broken.into()),
             };
+            // The next leg requests this chunk again: if the size is not known, only the chunk shows
+            // that there is something left to request.
+            if context.now() >= leg_ends_at {
+                if !is_resumable {
+                    return Err(download::not_resumable());
+                }
+                if !can_resume {
+                    let message = "the host sends too slowly";
+                    return Err(WorkError::retryable("FILE_UNAVAILABLE", message));
+                }
+                break Some(Duration::ZERO);
+            }
             checkpoint.bytes += chunk.len() as u64;
             checkpoint.hash.update(&chunk);
             if checkpoint.bytes >= report_at {
                 report_at = checkpoint.bytes + REPORT_BYTES;
                 checkpoint.report(&context);
-            }
-            if context.now() >= leg_ends_at && !checkpoint.has_all() {
-                if !checkpoint.version.is_resumable() {
-                    return Err(download::not_resumable());
-                }
-                if checkpoint.bytes < leg_began_at + LEG_BYTES_MIN {
-                    let message = "the host sends too slowly";
-                    return Err(WorkError::retryable("FILE_UNAVAILABLE", message));
-                }
-                break Some(Duration::ZERO);
             }
         };
         Ok(match after {
@@ -90,6 +97,21 @@ impl LongWork for FileChecksum {
             }),
         })
     }
+}
+
+/// How long a leg reads. The second half of the attempt is for a host that is silent when the leg
+/// ends. A file that cannot be resumed gets nearly all of the attempt; the rest is for the error.
+fn leg_time(time_left: Duration, is_resumable: bool) -> Duration {
+    if is_resumable {
+        time_left / 2
+    } else {
+        time_left * 19 / 20
+    }
+}
+
+/// At least one, so that each leg gets further.
+fn bytes_min(leg: Duration) -> u64 {
+    (MINUTE_BYTES_MIN * leg.as_secs() / 60).max(1)
 }
 
 impl Checkpoint {
@@ -117,12 +139,6 @@ impl Checkpoint {
 
     fn has_all(&self) -> bool {
         self.version.bytes() == Some(self.bytes)
-    }
-
-    /// Whether another leg can go on from what this one has read. A leg that read little is tried
-    /// again instead: its attempts are counted, so a host cannot occupy workers for days.
-    fn can_resume(&self, leg_began_at: u64) -> bool {
-        self.bytes >= leg_began_at + LEG_BYTES_MIN && self.version.is_resumable()
     }
 
     fn report(&self, context: &Context) {

@@ -473,8 +473,14 @@ async fn a_length_that_does_not_count_is_not_the_size() {
 
 #[tokio::test]
 async fn a_file_that_ends_with_its_leg_is_done() {
-    let server = Server::with(File::of(b"abc".to_vec())).await;
-    assert!(matches!(server.leg_until(1, None).await, Ok(Next::Done(_))));
+    for says_size in [true, false] {
+        let server = Server::with(File {
+            says_size,
+            ..File::of(b"abc".to_vec())
+        })
+        .await;
+        assert!(matches!(server.leg_until(1, None).await, Ok(Next::Done(_))));
+    }
 }
 
 #[tokio::test]
@@ -508,6 +514,25 @@ async fn a_host_that_sends_little_uses_up_attempts() {
         (message.as_str(), retryable),
         ("the connection broke", true)
     );
+}
+
+#[tokio::test]
+async fn a_short_leg_may_read_little() {
+    assert_eq!(bytes_min(HALF), 256 * 1024);
+    assert_eq!(bytes_min(HALF / 60), 4369);
+    assert_eq!(bytes_min(HALF / 120), 1);
+    let file = File {
+        says_size: false,
+        ..File::of(vec![7; 10 * PIECE])
+    };
+    let server = Server::with(file).await;
+    let test = || TestContext::new().time_left(Duration::from_secs(2));
+    let next = server.leg_in(None, test().advance_at(1, Duration::from_secs(1)));
+    let (state, after) = saved(next.await);
+    assert_eq!((state.bytes, after), (PIECE as u64, Duration::ZERO));
+    server.change(|file| file.breaks_after = Some(4 * PIECE));
+    let (_, after) = saved(server.leg_in(None, test()).await);
+    assert_eq!(after, BROKEN_WAIT);
 }
 
 #[tokio::test]
@@ -551,9 +576,17 @@ async fn a_file_that_cannot_be_resumed_has_to_be_read_in_one_leg() {
         assert_eq!((code.as_str(), retryable), ("FILE_UNAVAILABLE", true));
     }
     server.change(|file| file.breaks_after = None);
-    let (code, _, retryable) = error(server.leg_until(2, None).await);
-    assert_eq!((code.as_str(), retryable), ("FILE_NOT_RESUMABLE", false));
-    assert!(matches!(server.leg(None).await, Ok(Next::Done(_))));
+    for time_left in [ATTEMPT, Duration::from_secs(20)] {
+        let test = || TestContext::new().time_left(time_left);
+        let most = time_left * 9 / 10;
+        let next = server.leg_in(None, test().advance_at(2, most)).await;
+        assert!(matches!(next, Ok(Next::Done(_))));
+        // The error is returned before the attempt is aborted, which would hide the reason.
+        let nearly_all = time_left * 19 / 20;
+        let next = server.leg_in(None, test().advance_at(2, nearly_all)).await;
+        let (code, _, retryable) = error(next);
+        assert_eq!((code.as_str(), retryable), ("FILE_NOT_RESUMABLE", false));
+    }
 }
 
 #[tokio::test]

@@ -59,9 +59,9 @@ impl Context {
         }
     }
 
-    /// The context of work that runs without an operation: in its first attempt, with the longest
-    /// time that an attempt has by default, and never aborted. `report` receives the fraction and
-    /// the message of each report.
+    /// The context of work that runs without an operation: in its first attempt, and never aborted.
+    /// `report` receives the fraction and the message of each report. The time is the longest that
+    /// an attempt has by default; [`run_by_name`](crate::run_by_name) gives each leg the function's.
     #[must_use]
     pub fn detached(
         environment: Environment,
@@ -69,9 +69,10 @@ impl Context {
         report: impl Fn(f64, &str) + Send + Sync + 'static,
     ) -> Self {
         let (_, never_aborted) = watch::channel(false);
+        let longest = Duration::from_secs(attempt_secs_max(WORKER_TIMEOUT_SECS_DEFAULT).into());
         Self::new(
             1,
-            detached_deadline(&*clock),
+            clock.now() + longest,
             never_aborted,
             move |made| report(made.fraction, made.message.as_deref().unwrap_or_default()),
             Arc::new(Clients::new(environment)),
@@ -79,10 +80,10 @@ impl Context {
         )
     }
 
-    /// The context of the next leg of work that runs without an operation.
-    pub(crate) fn of_leg(&self) -> Self {
+    /// The context of a leg that begins now, of work that runs without an operation.
+    pub(crate) fn of_leg(&self, attempt_timeout: Duration) -> Self {
         Self {
-            deadline: detached_deadline(&*self.clock),
+            deadline: self.clock.now() + attempt_timeout,
             ..self.clone()
         }
     }
@@ -157,11 +158,6 @@ impl Context {
     pub fn clients(&self) -> &Clients {
         &self.clients
     }
-}
-
-/// The end of an attempt that begins now and takes as long as one can.
-fn detached_deadline(clock: &dyn Clock) -> Timestamp {
-    clock.now() + Duration::from_secs(attempt_secs_max(WORKER_TIMEOUT_SECS_DEFAULT).into())
 }
 
 /// Clients for work to use, built on first use and kept for the process. A client that a function

@@ -4,6 +4,8 @@
 mod csv_summarize;
 mod demo;
 mod file_checksum;
+#[cfg(test)]
+mod tests;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use shared::catalogue::{ArgumentError, Catalogue, Entry, Function, Target, read_arguments};
 use shared::config::SettingError;
-use shared::domain::attempt::{NotDeployed, state_within_limit, within_limit};
+use shared::domain::attempt::{NotDeployed, may_continue, state_within_limit, within_limit};
 use shared::domain::json::Json;
 use shared::domain::operation::{FailureCode, OperationError};
 use shared::domain::target_code::TargetCode;
@@ -333,23 +335,36 @@ pub async fn run_by_name(
     run_legs(deployed, &arguments, &context).await
 }
 
-/// One attempt for each leg.
+/// One attempt for each leg, with the time limit and the number of legs that an operation has.
 async fn run_legs(
     deployed: Deployed,
     arguments: &Json,
     context: &Context,
 ) -> Result<Json, WorkError> {
+    let attempt_timeout = deployed.entry().attempt_timeout;
     let (mut number, mut saved) = (1, None);
     loop {
-        let context = context.of_leg();
+        let context = context.of_leg(attempt_timeout);
         let state = saved.take();
-        let returned = match deployed {
-            Deployed::Compiled(runner) => {
-                (runner.run)(arguments.clone(), state, context.clone()).await
+        let run = async {
+            match deployed {
+                Deployed::Compiled(runner) => {
+                    (runner.run)(arguments.clone(), state, context.clone()).await
+                }
+                Deployed::Registered(entry, target) => {
+                    let state = state.as_ref();
+                    invoke_once(entry, target, number, arguments, state, &context).await
+                }
             }
-            Deployed::Registered(entry, target) => {
-                let state = state.as_ref();
-                invoke_once(entry, target, number, arguments, state, &context).await
+        };
+        let clock = context.clock();
+        let returned = tokio::select! {
+            biased;
+            returned = run => returned,
+            () = clock.sleep_until(context.deadline()) => {
+                let code = FailureCode::DeadlineExceeded.as_str();
+                let message = "the attempt exceeded its time limit";
+                Err(WorkError::retryable(code, message))
             }
         };
         match returned? {
@@ -358,6 +373,7 @@ async fn run_legs(
             }
             Next::Continue { state, after } => {
                 let state = state_within_limit(state).map_err(WorkError::permanent_of)?;
+                may_continue(number).map_err(WorkError::permanent_of)?;
                 saved = Some(state);
                 context.sleep(after).await;
             }
@@ -382,8 +398,7 @@ async fn invoke_once(
     let (environment, aws) = (clients.environment(), clients.aws().map_err(refused)?);
     let targets =
         Targets::new(environment, aws, context.clock(), Arc::new(SystemRandom)).map_err(refused)?;
-    let now = context.now();
-    let deadline = now + entry.attempt_timeout;
+    let (now, deadline) = (context.now(), context.deadline());
     let attempt = Attempt {
         operation_id: &format!("op_{:024x}", now.as_millis()),
         owner: "anonymous",
@@ -398,11 +413,5 @@ async fn invoke_once(
         state,
     };
     let document = document(target, &attempt, &input, deadline, now);
-    let attempt = targets.attempt(target, document, deadline);
-    tokio::time::timeout(entry.attempt_timeout, attempt)
-        .await
-        .unwrap_or_else(|_| {
-            let code = FailureCode::DeadlineExceeded.as_str();
-            Err(WorkError::retryable(code, "the attempt took too long"))
-        })
+    targets.attempt(target, document, deadline).await
 }

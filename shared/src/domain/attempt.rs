@@ -93,6 +93,20 @@ fn limited(
     Err(OperationError::of(code, &message))
 }
 
+/// Whether work may continue after the attempt with this number.
+///
+/// # Errors
+///
+/// When the work has continued too often.
+pub fn may_continue(attempt: u32) -> Result<(), OperationError> {
+    if attempt < CLAIMS_MAX {
+        return Ok(());
+    }
+    let message = format!("the work continued after {CLAIMS_MAX} attempts, which is the limit");
+    let code = FailureCode::ContinuedTooOften;
+    Err(OperationError::of(code, &message))
+}
+
 impl AttemptOutcome {
     /// The outcome of work that returned a result. One that is too large to store is a permanent
     /// failure: the next attempt would return it again.
@@ -138,14 +152,14 @@ impl AttemptOutcome {
         let error = match self {
             Self::Completed(result) => return AttemptWrite::Complete(result),
             Self::PermanentFailure(error) => return AttemptWrite::Fail(vec![error]),
-            Self::Continued { .. } if operation.attempt >= CLAIMS_MAX => {
-                return AttemptWrite::Fail(vec![continued_too_often()]);
-            }
             Self::Continued {
                 state,
                 after,
                 attempts_max,
             } => {
+                if let Err(error) = may_continue(operation.attempt) {
+                    return AttemptWrite::Fail(vec![error]);
+                }
                 return AttemptWrite::Continue(Continuation {
                     state,
                     // Past its deadline it fails like any other, and keeps the state for a redrive.
@@ -264,11 +278,6 @@ fn deadline_exceeded() -> OperationError {
         FailureCode::DeadlineExceeded,
         "the operation did not end before its deadline",
     )
-}
-
-fn continued_too_often() -> OperationError {
-    let message = format!("the work continued after {CLAIMS_MAX} attempts, which is the limit");
-    OperationError::of(FailureCode::ContinuedTooOften, &message)
 }
 
 fn attempts_exhausted() -> OperationError {

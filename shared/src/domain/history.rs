@@ -126,19 +126,22 @@ impl Operation {
     /// The last attempt whose outcome is on record, by any release: an entry is missing when the
     /// release had no history, or when the record had no room for it.
     fn recorded_to(&self) -> u32 {
-        let ended_by_holder = match &self.state {
+        let ended = match &self.state {
+            // By its holder.
             State::Completed { .. }
             | State::Failed {
                 claim_id: Some(_), ..
             } => self.attempt,
+            // By another, after the holder had recorded the outcome, which removes the start. What
+            // else would show that it did, such as the last error, the end has removed.
+            State::Cancelled { .. } | State::Failed { .. } if self.attempt_started_at.is_none() => {
+                self.attempt
+            }
             _ => 0,
         };
         let entry = self.attempts.last().map_or(0, |entry| entry.number);
         let error = self.last_error.as_ref().map_or(0, |last| last.attempt);
-        entry
-            .max(error)
-            .max(self.attempts_before_leg())
-            .max(ended_by_holder)
+        entry.max(error).max(self.attempts_before_leg()).max(ended)
     }
 }
 
@@ -253,6 +256,25 @@ mod tests {
             ..running(3, &[])
         };
         assert_eq!(short(&continued.history()), "3 running");
+    }
+
+    #[test]
+    fn an_attempt_whose_recorded_outcome_found_no_room_is_left_out_after_a_cancel_too() {
+        for state in [
+            State::Cancelled { at: NOW },
+            State::Failed {
+                at: NOW,
+                errors: Vec::new(),
+                claim_id: None,
+            },
+        ] {
+            let ended = Operation {
+                state,
+                attempt_started_at: None,
+                ..running(2, &[])
+            };
+            assert_eq!(short(&ended.history()), "");
+        }
     }
 
     #[test]

@@ -7,18 +7,19 @@ use shared::domain::id::OperationId;
 use shared::domain::json::{self, Json};
 use shared::domain::limits::{ARGUMENTS_BYTES_MAX, ERRORS_LISTED_MAX, NESTING_MAX};
 use shared::domain::operation::{Operation, Origin, Trace};
+use shared::domain::time::Timestamp;
 use shared::http::Problem;
 use shared::operations::{
     AcceptOutcome, CancelOutcome, IdempotencyKey, SubmissionError, SubmissionParts,
 };
 use shared::request::{FieldError, Fields, IDEMPOTENCY_KEY_RULE, is_idempotency_key};
 use shared::telemetry::record_operation_id;
-use shared::view::OperationView;
+use shared::view::{OperationView, retry_after_secs};
 
 use super::error::RpcError;
 use super::message::{ARGUMENTS, Call, IDEMPOTENCY_KEY, text};
 use super::operation_tool::{OperationCall, OperationTool};
-use super::task::{TaskView, kept_until};
+use super::task::TaskView;
 use super::tool_result::{ToolResult, ended};
 use super::version::Era;
 use super::view::{MethodResult, ResultMembers};
@@ -123,7 +124,7 @@ impl Handler {
                 let task = TaskView::new(&operation, None, now);
                 MethodResult::task(ResultMembers::Task(Box::new(task)))
             }
-            None => complete(still_running(&operation, wait)),
+            None => complete(still_running(&operation, wait, now)),
         };
         Ok(result.of_operation(&operation.id))
     }
@@ -219,17 +220,33 @@ fn no_such_operation() -> MethodResult {
     complete(ToolResult::error([Problem::no_such_operation().detail]))
 }
 
-/// An error to clients: the content cannot be what the tool's schema of results says. A model has
-/// no clock, so the next call waits in its place.
-fn still_running(operation: &Operation, wait: Duration) -> ToolResult {
+/// `isError`, because a success would have to match the tool's output schema. A model has no clock,
+/// so the next call waits in its place, where calls may wait.
+fn still_running(operation: &Operation, wait: Duration, now: Timestamp) -> ToolResult {
+    let again = if wait.is_zero() {
+        let secs = retry_after_secs(operation, now).expect("the operation has not ended");
+        format!("in {secs} s, and then after each retry_after that it returns,")
+    } else {
+        format!("and wait_seconds {}", wait.as_secs())
+    };
     ToolResult::error([format!(
-        "The operation {id} is still running. Call {get} with operation_id {id} and wait_seconds \
-         {secs} until it has ended; its result is then kept until {until}.",
+        "The operation {id} is still running. Call {get} with operation_id {id} {again} until it \
+         has ended; its result is kept for {kept} after its end.",
         id = operation.id,
         get = OperationTool::Get.name(),
-        secs = wait.as_secs(),
-        until = kept_until(operation),
+        kept = in_words(operation.retention_secs),
     )])
+}
+
+/// A duration in its largest unit that has no fraction.
+fn in_words(secs: u32) -> String {
+    let (count, unit) = match secs {
+        _ if secs.is_multiple_of(3600) => (secs / 3600, "hour"),
+        _ if secs.is_multiple_of(60) => (secs / 60, "minute"),
+        _ => (secs, "second"),
+    };
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {unit}{plural}")
 }
 
 fn idempotency_key(call: &Call<'_>) -> Result<Option<IdempotencyKey>, RpcError> {

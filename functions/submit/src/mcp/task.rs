@@ -76,7 +76,7 @@ impl TaskView {
             status_message: status_message(operation),
             created_at: operation.created_at.to_string(),
             last_updated_at: operation.updated_at.to_string(),
-            ttl_ms: milliseconds(kept_until(operation), operation.created_at),
+            ttl_ms: milliseconds(kept_until(operation, now), operation.created_at),
             poll_interval_ms: retry_after_secs(operation, now).map(|secs| secs * 1000),
             result: result.map(|result| TaskResult {
                 result_type: "complete",
@@ -103,14 +103,15 @@ fn status_message(operation: &Operation) -> Option<String> {
         .or_else(|| retried.map(|last| last.error.message.clone()))
 }
 
-/// Until when an operation can be read: at least, while it has not ended.
-#[must_use]
-pub(super) fn kept_until(operation: &Operation) -> Timestamp {
+/// Until when an operation can be read. The retention counts from the end, so of an operation that
+/// has not ended only what an end right `now` would give is certain: it moves on until the end.
+fn kept_until(operation: &Operation, now: Timestamp) -> Timestamp {
     if operation.status().is_terminal() {
         operation.expires_at
     } else {
         let retention = Duration::from_secs(operation.retention_secs.into());
-        operation.deadline_at + retention
+        // Expiry is stored in whole seconds.
+        Timestamp::from_secs((now + retention).as_secs())
     }
 }
 

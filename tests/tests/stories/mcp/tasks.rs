@@ -44,8 +44,8 @@ async fn a_task_is_followed_to_its_result() {
         "status": "working",
         "createdAt": shown["created_at"],
         "lastUpdatedAt": shown["updated_at"],
-        // An hour until the deadline, and a day to read it.
-        "ttlMs": 90_000_000,
+        // A day to read it, if it ended now.
+        "ttlMs": 86_400_000,
         "pollIntervalMs": 1000,
     });
     assert_eq!(members(&created), task);
@@ -74,6 +74,24 @@ async fn a_task_is_followed_to_its_result() {
             },
         })
     );
+}
+
+#[tokio::test]
+async fn a_task_is_kept_for_no_shorter_than_was_promised_while_it_ran() {
+    let world = world().await;
+    let id = start(&world, "demo_echo", &json!({})).await;
+    let ttl_ms = async || {
+        let task = members(&get(&world, &id).await);
+        task["ttlMs"].as_u64().unwrap()
+    };
+    let mut promised = Vec::new();
+    for _ in 0..3 {
+        world.clock.advance(Duration::from_millis(10_400));
+        promised.push(ttl_ms().await);
+    }
+    assert_eq!(promised, [86_410_000, 86_420_000, 86_431_000]);
+    world.pump_all().await;
+    assert_eq!(ttl_ms().await, 86_431_000);
 }
 
 #[tokio::test]

@@ -139,7 +139,7 @@ impl Submissions {
     /// What an earlier request left under an id that requests determine: half a read unit when
     /// there is nothing, and one unit more otherwise. Finds earlier requests only. One that creates
     /// after this read is caught by the condition of the create.
-    pub(super) async fn earlier(
+    async fn earlier(
         &self,
         id: &OperationId,
         owner: &Owner,
@@ -317,7 +317,7 @@ impl Submissions {
 }
 
 /// What a request finds whose id an earlier one has determined.
-fn replay_or_conflict(existing: Box<Operation>, request_hash: &RequestHash) -> Accepted {
+pub(super) fn replay_or_conflict(existing: Box<Operation>, request_hash: &RequestHash) -> Accepted {
     if existing.request_hash.as_ref() == Some(request_hash) {
         report(Metric::SubmitReplayed(&existing.function), &existing);
         Accepted::Replayed(existing)

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use semver::Version;
 
-use super::accept::Accepted;
+use super::accept::{Accepted, replay_or_conflict};
 use super::submission::{Deadline, RequestedCallback, SubmissionParts};
 use super::{Error, SubmissionError, Submissions};
 use crate::domain::fingerprint::{redrive_hash, redrive_id};
@@ -173,9 +173,13 @@ impl Submissions {
         let redrive_id = redrive_id(&failed.create_id);
         let request_hash = redrive_hash(&failed.create_id, from.as_str());
         // Before the payloads are read: a replay needs none, and succeeds without them.
-        let earlier = self.earlier(&redrive_id, owner, &request_hash, now);
-        if let Some(earlier) = earlier.await? {
-            return Ok(outcome(earlier));
+        let store = &self.operations.store;
+        if let Some(earlier) = store.existing_for(&redrive_id, owner, now).await? {
+            record_operation_id(&redrive_id);
+            return Ok(outcome(replay_or_conflict(
+                Box::new(earlier),
+                &request_hash,
+            )));
         }
         if retained_until <= now {
             return Ok(RedriveOutcome::TooLate);

@@ -10,6 +10,7 @@ use shared::domain::id::OperationId;
 use shared::domain::json::Json;
 use shared::domain::operation::{Operation, Payload};
 use shared::store::FinishOutcome;
+use tests::logs::Logged;
 use tests::queues::QueueKind;
 use tests::receiver::Receiver;
 use tests::samples::incompressible;
@@ -241,6 +242,27 @@ async fn a_repeated_redrive_gets_the_first_one_as_it_is_now() {
     );
     let other = redrive(&world, &failed, r#"{"from":"start"}"#).await;
     assert_eq!(other.status, 409, "the state is gone, and the hash is not");
+}
+
+#[tokio::test]
+async fn the_log_line_of_a_repeated_redrive_names_the_first_one() {
+    let world = World::start().await;
+    let failed = failed_in_its_second_leg(&world).await;
+    let first = id(&redriven(&world, &failed, "").await);
+    let logged = Logged::start();
+    for (body, outcome) in [("", "replayed"), (r#"{"from":"start"}"#, "conflict")] {
+        redrive(&world, &failed, body).await;
+        let lines = logged.take();
+        let submitted = format!("operation_id={first}}}: submitted ");
+        let [line] = lines
+            .iter()
+            .filter(|line| line.contains(&submitted))
+            .collect::<Vec<_>>()[..]
+        else {
+            panic!("{lines:?}");
+        };
+        assert!(line.contains(outcome), "{line}");
+    }
 }
 
 #[tokio::test]

@@ -16,12 +16,21 @@ impl Handler {
         let id = request.operation_id()?;
         record_operation_id(&id);
         let preconditions = request.preconditions();
-        let redrive = read(request.json_body(BODY_BYTES_MAX)?)?;
-
-        let outcome = self
-            .submissions
-            .redrive(&id, owner, &preconditions, &redrive);
-        let problem = match Box::pin(outcome).await? {
+        let submissions = &self.submissions;
+        let outcome = match request.json_body(BODY_BYTES_MAX).and_then(read) {
+            Ok(redrive) => {
+                let outcome = submissions.redrive(&id, owner, &preconditions, &redrive);
+                Box::pin(outcome).await?
+            }
+            Err(problem) => {
+                let refused = submissions.refuse_redrive(&id, owner, &preconditions, problem.code);
+                let Some(refused) = refused.await? else {
+                    return Err(problem.into());
+                };
+                refused
+            }
+        };
+        let problem = match outcome {
             RedriveOutcome::New(redrive) => {
                 return self.show_accepted(request, *redrive, true, None).await;
             }

@@ -146,6 +146,47 @@ impl Submissions {
         outcome
     }
 
+    /// Refuses a redrive that cannot be read, for which `code` is the refusal. An absent operation
+    /// and an unmet precondition are refused first (RFC 9110, section 13.2.1), so this takes a read;
+    /// `None` when neither applies.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be reached, or the record cannot be read.
+    pub async fn refuse_redrive(
+        &self,
+        id: &OperationId,
+        owner: &Owner,
+        preconditions: &Preconditions,
+        code: ErrorCode,
+    ) -> Result<Option<RedriveOutcome>, Error> {
+        let found = self.found(id, owner, preconditions).await;
+        let refusal = match &found {
+            Ok(Ok(_)) => Some(code),
+            Ok(Err(refused)) => refused.refusal(),
+            Err(error) => Some(error.code()),
+        };
+        let actor = self.operations.actor;
+        audit(actor, "redrive", id, owner, refusal.map(ErrorCode::as_str));
+        Ok(found?.err())
+    }
+
+    /// Reads an operation that meets the preconditions, or returns why there is none.
+    async fn found(
+        &self,
+        id: &OperationId,
+        owner: &Owner,
+        preconditions: &Preconditions,
+    ) -> Result<Result<Operation, RedriveOutcome>, Error> {
+        Ok(match self.operations.read(id, owner).await? {
+            None => Err(RedriveOutcome::Absent),
+            Some(found) if !preconditions.are_met_by(&found) => {
+                Err(RedriveOutcome::PreconditionFailed)
+            }
+            Some(found) => Ok(found),
+        })
+    }
+
     async fn try_redrive(
         &self,
         id: &OperationId,
@@ -154,12 +195,10 @@ impl Submissions {
         request: &RedriveRequest,
     ) -> Result<RedriveOutcome, Error> {
         let now = self.operations.clock.now();
-        let Some(failed) = self.operations.read(id, owner).await? else {
-            return Ok(RedriveOutcome::Absent);
+        let failed = match self.found(id, owner, preconditions).await? {
+            Ok(found) => found,
+            Err(refused) => return Ok(refused),
         };
-        if !preconditions.are_met_by(&failed) {
-            return Ok(RedriveOutcome::PreconditionFailed);
-        }
         let (Status::Failed, Some(retained_until)) = (failed.status(), failed.retained_until())
         else {
             return Ok(RedriveOutcome::NotFailed(failed.status()));

@@ -57,6 +57,22 @@ async fn the_audit_record_has_the_code_of_the_response() {
         (&failed, "redrive", &[], fault, "UNAVAILABLE"),
         (&failed, "redrive", &[], None, "done"),
         (&failed, "redrive", &[], None, "done"),
+        (&completed, "bad redrive", &[], None, "INVALID_ARGUMENTS"),
+        (
+            &failed,
+            "bad redrive",
+            stale,
+            None,
+            "ASYNC_VERSION_CONFLICT",
+        ),
+        (&failed, "bad redrive", &[], fault, "UNAVAILABLE"),
+        (
+            &absent,
+            "bad redrive",
+            &[],
+            None,
+            "ASYNC_OPERATION_NOT_FOUND",
+        ),
     ] {
         let of_operation = json!({ "operation_id": id });
         let id = id.as_str().unwrap();
@@ -66,6 +82,10 @@ async fn the_audit_record_has_the_code_of_the_response() {
                 ("POST", "/forrst".to_owned(), body, "cancel")
             }
             "erase" => ("DELETE", format!("/operations/{id}"), String::new(), action),
+            "bad redrive" => {
+                let (path, body) = (format!("/operations/{id}/redrive"), r#"{"from":"x"}"#);
+                ("POST", path, body.to_owned(), "redrive")
+            }
             _ => {
                 let path = format!("/operations/{id}/{action}");
                 ("POST", path, String::new(), action)

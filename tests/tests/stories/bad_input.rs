@@ -386,6 +386,9 @@ async fn each_member_of_a_redrive_is_checked_and_every_wrong_one_is_named() {
         world.wire.reset();
         let response = world.request("POST", &path, &[], body).await;
         if response.status >= 400 {
+            // For the preconditions, which come before the body.
+            assert_eq!(world.wire.calls(), ["GetItem"]);
+            world.wire.reset();
             check_problem(&world, &response);
         }
         response

@@ -1,6 +1,7 @@
 //! `If-Match` and `If-None-Match` on the methods that write (RFC 9110, sections 13.1 and 13.2.2).
 
 use serde_json::json;
+use shared::domain::limits::BODY_BYTES_MAX;
 use tests::queues::QueueKind;
 use tests::receiver::Receiver;
 use tests::world::World;
@@ -100,6 +101,35 @@ async fn an_unmet_precondition_refuses_a_redrive_before_its_state_does() {
     assert_eq!(world.request("POST", &redrive, &met, "").await.status, 202);
     // Of a replay as well.
     is_refused(&world, "POST", &redrive, tag).await;
+}
+
+#[tokio::test]
+async fn an_absent_operation_and_an_unmet_precondition_refuse_a_redrive_before_its_body_does() {
+    let world = World::start().await;
+    let accepted = world.submit(json!({"function": "demo.fail"})).await;
+    let of = |id: &str| format!("/operations/{id}/redrive");
+    let found = of(accepted.json["id"].as_str().unwrap());
+    let absent = of("op_000000000000000000000000");
+    let large = " ".repeat(BODY_BYTES_MAX + 1);
+    let stale = ("if-match", "\"1.1.1\"");
+    for (content_type, body, status) in [
+        ("application/json", r#"{"from":"x"}"#, 400),
+        ("application/json", "{", 400),
+        ("application/json", &large, 413),
+        ("text/plain", "{}", 415),
+    ] {
+        let content_type = ("content-type", content_type);
+        let send = async |path, headers: &[_]| {
+            let response = world.request("POST", path, headers, body).await;
+            response.status
+        };
+        assert_eq!(send(&found, &[content_type]).await, status, "{body:.20}");
+        let (found, absent) = (
+            send(&found, &[content_type, stale]).await,
+            send(&absent, &[content_type, stale]).await,
+        );
+        assert_eq!((found, absent), (412, 404), "{body:.20}");
+    }
 }
 
 #[tokio::test]

@@ -15,8 +15,8 @@ use shared::queue::{Dispatch, WakeUp};
 use crate::refusal::Refusal;
 use crate::{Console, json};
 
-/// How often an action is tried while the work reports progress.
-const TRIES_MAX: u32 = 5;
+/// How often a cancel is tried while the work reports progress.
+const CANCEL_TRIES_MAX: u32 = 5;
 
 /// What an action is asked with.
 #[derive(Deserialize)]
@@ -56,15 +56,18 @@ pub(crate) async fn act(
 ) -> Result<Response, Refusal> {
     let request: Request = serde_json::from_slice(&body)
         .map_err(|_| Refusal::invalid("the body must be an object with shown and from"))?;
-    for _ in 1..TRIES_MAX {
-        match console.act_once(&id, &action, &request).await {
-            // Its progress changed between read and write. If it is more, the next read says so.
-            Err(refusal) if refusal.is_change() => {}
-            outcome => return outcome.map(|done| json(&done)),
+    let mut outcome = console.act_once(&id, &action, &request).await;
+    // Only live operations report progress, and of the actions only a cancel is for those.
+    if action == "cancel" {
+        for _ in 1..CANCEL_TRIES_MAX {
+            // If it is more than its progress that changed after the read, the next read says so.
+            if !matches!(&outcome, Err(refusal) if refusal.is_change()) {
+                break;
+            }
+            outcome = console.act_once(&id, &action, &request).await;
         }
     }
-    let done = console.act_once(&id, &action, &request).await?;
-    Ok(json(&done))
+    outcome.map(|done| json(&done))
 }
 
 impl Done {
@@ -75,7 +78,7 @@ impl Done {
 }
 
 fn changed() -> Refusal {
-    let sentence = "it keeps changing; try again";
+    let sentence = "it changed meanwhile; try again";
     Refusal::new(StatusCode::PRECONDITION_FAILED, sentence)
 }
 
@@ -205,7 +208,11 @@ fn after_redrive(outcome: &RedriveOutcome) -> Result<Done, Refusal> {
             let code = error.code().as_str();
             conflict(format!("a submit would get {code} now"))
         }
-        RedriveOutcome::PreconditionFailed | RedriveOutcome::Unavailable => changed(),
+        RedriveOutcome::PreconditionFailed => changed(),
+        RedriveOutcome::Unavailable => {
+            let sentence = "its redrive was erased meanwhile; try again";
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, sentence)
+        }
         RedriveOutcome::Absent => Refusal::no_such_operation(),
     })
 }

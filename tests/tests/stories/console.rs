@@ -14,12 +14,15 @@ use shared::domain::id::OperationId;
 use shared::domain::operation::{Operation, Owner};
 use shared::random::SystemRandom;
 use shared::store::{CreateOutcome, Draft};
+use tests::logs::Logged;
 use tests::receiver::Receiver;
 use tests::samples::{incompressible, pending_operation};
 use tests::wire::Fault;
 use tests::world::World;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+
+use super::messages::claim_and_vanish;
 
 struct Nowhere(Vec<Owner>);
 
@@ -293,6 +296,63 @@ async fn an_action_on_what_has_changed_does_nothing_but_progress_is_no_change() 
     assert_eq!(charges(&world), ["read: 1 read"]);
     assert_eq!(console.act(&id, "cancel", &shown(&now)).await.0, 409);
     assert_eq!(console.act(&id, "erase", &shown(&now)).await.0, 200);
+}
+
+/// A claim begins an attempt between the console's read and its write.
+#[tokio::test]
+async fn only_a_cancel_is_tried_again_when_the_operation_changes_meanwhile() {
+    let world = World::start().await;
+    let console = Served::of(&world).await;
+    for (action, status, outcomes) in [
+        ("cancel", 200, &["ASYNC_VERSION_CONFLICT", "done"][..]),
+        ("erase", 412, &["ASYNC_VERSION_CONFLICT"]),
+        ("redeliver", 412, &["ASYNC_VERSION_CONFLICT"]),
+        ("redrive", 412, &["ASYNC_VERSION_CONFLICT"]),
+    ] {
+        let id = submit(&world, json!({"function": "demo.echo"})).await;
+        let logged = Logged::start();
+        world.wire.plan([]);
+        let (empty, claim) = (json!({}), claim_and_vanish(&world, &id));
+        let acted = console.act(&id, action, &empty);
+        let ((found, body), _) = world.wire.delay(1, acted, claim).await;
+        assert_eq!(found, status, "{action}: {body}");
+        let lines = logged.take();
+        let audited: Vec<_> = lines
+            .iter()
+            .filter_map(|line| {
+                line.split_once("outcome=")
+                    .filter(|_| line.contains("audit="))
+            })
+            .map(|(_, outcome)| outcome.trim_matches('"'))
+            .collect();
+        assert_eq!(audited, outcomes, "{action}");
+    }
+}
+
+#[tokio::test]
+async fn a_redrive_that_is_erased_meanwhile_is_refused_once() {
+    let world = World::start().await;
+    let console = Served::of(&world).await;
+    let failed = submit(&world, json!({"function": "demo.fail"})).await;
+    world.pump_all().await;
+    let redrive = async || {
+        world.clock.advance(Duration::from_secs(1));
+        let path = format!("/operations/{failed}/redrive");
+        let redriven = world.request("POST", &path, &[], "").await;
+        world.pump_all().await;
+        let path = format!("/operations/{}", redriven.json["id"].as_str().unwrap());
+        world.request("DELETE", &path, &[], "").await.status
+    };
+    world.wire.plan([]);
+    // After its last read, and before its message and its record.
+    let empty = json!({});
+    let acted = console.act(&failed, "redrive", &empty);
+    let ((status, refused), erased) = world.wire.delay(3, acted, redrive()).await;
+    assert_eq!(erased, 204);
+    let sentence = "its redrive was erased meanwhile; try again";
+    assert_eq!((status, &refused["error"]), (503, &json!(sentence)));
+    world.clock.advance(Duration::from_secs(1));
+    assert_eq!(console.act(&failed, "redrive", &empty).await.0, 200);
 }
 
 #[tokio::test]

@@ -45,6 +45,6 @@ async fn the_console_shows_and_logs_why_a_queues_counts_are_not_known() {
     let log = local.stop().await;
     let line = log
         .lines()
-        .find(|line| line.contains("counts are not read"));
+        .find(|line| line.contains("counts cannot be read"));
     assert!(line.unwrap_or_default().contains(DELETED), "{log}");
 }

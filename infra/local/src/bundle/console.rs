@@ -1,9 +1,10 @@
 //! The console of the bundle, on its own listener: the gateway serves nothing that API Gateway
 //! does not serve.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::error::ProvideErrorMetadata as _;
 use aws_sdk_sqs::types::QueueAttributeName;
 use ferry_console::{Api, Console, Place, ProcessesView, QueueView};
 use futures_util::future::{BoxFuture, join_all};
@@ -97,6 +98,22 @@ struct Shown {
     url: String,
     purpose: &'static str,
     alarm_secs: Option<u64>,
+    last_failure: LastFailure,
+}
+
+/// Why the counts of a queue could not be read when they were last polled.
+#[derive(Default)]
+struct LastFailure(Mutex<Option<String>>);
+
+impl LastFailure {
+    /// Records a poll. Whether it failed in another way than the one before: the page polls each
+    /// second, and one log line says what all of these polls would.
+    fn is_changed_by(&self, failure: Option<&str>) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_changed = failure.is_some() && last.as_deref() != failure;
+        *last = failure.map(str::to_owned);
+        is_changed
+    }
 }
 
 impl LocalPlace {
@@ -110,6 +127,7 @@ impl LocalPlace {
             url: queue.url.clone(),
             purpose,
             alarm_secs,
+            last_failure: LastFailure::default(),
         };
         let (dispatch, callback) = (&queues.dispatch, &queues.callback);
         let [submit, status, worker, sender] = FUNCTIONS.map(|function| function.name);
@@ -156,14 +174,24 @@ impl LocalPlace {
             .send()
             .await;
         let (attributes, error) = match attributes {
-            Ok(read) => (read.attributes, None),
+            Ok(read) => {
+                queue.last_failure.is_changed_by(None);
+                (read.attributes, None)
+            }
             Err(error) => {
-                let error = chain(&error);
-                tracing::error!(
-                    queue = name,
-                    "console: the queue's counts are not read: {error}"
-                );
-                (None, Some(error))
+                let text = chain(&error);
+                // The text of an error with a code may contain the id of the request.
+                if queue
+                    .last_failure
+                    .is_changed_by(Some(error.code().unwrap_or(&text)))
+                {
+                    tracing::error!(
+                        queue = name,
+                        "console: the queue's counts cannot be read: {text}; logged again only \
+                         when the error changes"
+                    );
+                }
+                (None, Some(text))
             }
         };
         let count = |name: QueueAttributeName| {
@@ -229,5 +257,26 @@ impl Place for LocalPlace {
                 Some(format!("Bearer {name}"))
             },
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_logged_when_it_begins_or_differs() {
+        let last = LastFailure::default();
+        for (failure, is_logged) in [
+            (None, false),
+            (Some("AccessDenied"), true),
+            (Some("AccessDenied"), false),
+            (Some("no response"), true),
+            (Some("no response"), false),
+            (None, false),
+            (Some("no response"), true),
+        ] {
+            assert_eq!(last.is_changed_by(failure), is_logged, "{failure:?}");
+        }
     }
 }

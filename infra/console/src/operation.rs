@@ -6,7 +6,7 @@ use axum::response::Response;
 use serde::Serialize;
 use shared::domain::id::OperationId;
 use shared::domain::json::Json;
-use shared::domain::operation::{Availability, Operation, State as OperationState};
+use shared::domain::operation::Operation;
 use shared::view::ErrorView;
 
 use crate::list::Row;
@@ -20,6 +20,7 @@ struct Body<'a> {
     row: Row<'a>,
     /// What a worker could do with the operation now.
     availability: &'static str,
+    /// No worker may claim the operation before.
     #[serde(skip_serializing_if = "Option::is_none")]
     lease_until: Option<String>,
     has_state: bool,
@@ -46,18 +47,9 @@ pub(crate) async fn read(
 ) -> Result<Response, Refusal> {
     let operation = console.operation(&id).await?;
     let now = console.0.clock.now();
-    let lease_until = match &operation.state {
-        OperationState::Processing { lease_until, .. } => Some(lease_until.to_string()),
-        _ => None,
-    };
     let body = Body {
-        availability: match operation.availability(now) {
-            Availability::Busy { .. } => "busy",
-            Availability::Claimable => "claimable",
-            Availability::Exhausted => "exhausted",
-            Availability::Ended => "ended",
-        },
-        lease_until,
+        availability: operation.availability(now).as_str(),
+        lease_until: operation.lease_until().map(|until| until.to_string()),
         has_state: operation.saved_state.is_some(),
         last_error: operation.last_error.as_ref().map(|last| LastErrorView {
             attempt: last.attempt,

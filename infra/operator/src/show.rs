@@ -11,7 +11,7 @@ use serde::Serialize;
 use shared::domain::id::{ClaimId, OperationId};
 use shared::domain::json::Json;
 use shared::domain::limits::GONE_RETENTION;
-use shared::domain::operation::{Availability, LastError, Operation};
+use shared::domain::operation::{LastError, Operation};
 use shared::domain::time::Timestamp;
 use shared::store::{Inspected, InspectedHead, PayloadItem, Record};
 use shared::view::{ErrorView, OperationView};
@@ -200,12 +200,7 @@ impl<'a> InternalView<'a> {
         let saved = operation.saved_state.as_ref();
         Self {
             claim_id: operation.claim_id().map(ClaimId::as_str),
-            availability: match operation.availability(now) {
-                Availability::Busy { .. } => "busy",
-                Availability::Claimable => "claimable",
-                Availability::Exhausted => "exhausted",
-                Availability::Ended => "ended",
-            },
+            availability: operation.availability(now).as_str(),
             lease_until: operation.lease_until().map(|until| until.to_string()),
             attempts_max: operation.attempts_max,
             saved_state: saved.map(|saved| SavedStateView {

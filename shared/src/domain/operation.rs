@@ -306,6 +306,19 @@ pub enum Availability {
     Ended,
 }
 
+impl Availability {
+    /// The word for it, for operators.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Busy { .. } => "busy",
+            Self::Claimable => "claimable",
+            Self::Exhausted => "exhausted",
+            Self::Ended => "ended",
+        }
+    }
+}
+
 impl Operation {
     #[must_use]
     pub const fn status(&self) -> Status {

@@ -285,18 +285,10 @@ pub(super) fn of_refused_finish(
             if operation.create_id == held.operation.create_id
                 && operation.lock_version == held.operation.lock_version + 1
                 && operation.status() == target
-                && claim_of(&operation) == Some(&held.claim_id) =>
+                && operation.claim_id() == Some(&held.claim_id) =>
         {
             FinishOutcome::Written(Box::new(operation))
         }
         _ => FinishOutcome::Lost,
-    }
-}
-
-fn claim_of(operation: &Operation) -> Option<&ClaimId> {
-    match &operation.state {
-        State::Processing { claim_id, .. } | State::Completed { claim_id, .. } => Some(claim_id),
-        State::Failed { claim_id, .. } => claim_id.as_ref(),
-        State::Pending | State::Cancelled { .. } => None,
     }
 }

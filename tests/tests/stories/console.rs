@@ -145,6 +145,7 @@ async fn a_poll_of_a_list_costs_a_list_and_one_of_an_operation_one_read() {
 
     let (_, operation) = console.get(&format!("/api/operation/{id}")).await;
     assert_eq!(operation["owner"], "local:alice");
+    assert_eq!(operation["availability"], "ended");
     assert_eq!(charges(&world), ["read: 1 read"]);
     console.get(&format!("/api/operation/{id}/stored")).await;
     assert_eq!(charges(&world), ["read: 1 read"]);
@@ -296,6 +297,18 @@ async fn an_action_on_what_has_changed_does_nothing_but_progress_is_no_change() 
     assert_eq!(charges(&world), ["read: 1 read"]);
     assert_eq!(console.act(&id, "cancel", &shown(&now)).await.0, 409);
     assert_eq!(console.act(&id, "erase", &shown(&now)).await.0, 200);
+}
+
+#[tokio::test]
+async fn an_operation_that_starts_later_is_shown_with_its_start() {
+    let world = World::start().await;
+    let console = Served::of(&world).await;
+    let body = json!({"function": "demo.echo", "start_after_seconds": 60});
+    let id = submit(&world, body).await;
+    let (_, shown) = console.get(&format!("/api/operation/{id}")).await;
+    assert_eq!(shown["availability"], "busy");
+    assert!(shown["starts_at"].is_string(), "{shown}");
+    assert_eq!(shown["lease_until"], shown["starts_at"]);
 }
 
 /// A claim begins an attempt between the console's read and its write.

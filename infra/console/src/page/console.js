@@ -888,12 +888,13 @@ function factsOf(operation, record) {
   const { callback, redrive_of, version, owner } = operation;
   const asked = callback && `${callback.status}, ${callback.url}, on ${callback.events.join(", ")}`;
   const name = `${operation.function} ${version}`;
+  const isHeld = operation.status === "processing";
   return [
     ["Function", link(functionUrl(operation.function, version), name)],
     ["Owner", link(url("/", { owner }), owner)],
     ["Attempt", `${operation.attempt} of ${operation.attempts_max}`],
     ["For a worker", operation.availability],
-    operation.lease_until && ["Lease until", exact(operation.lease_until)],
+    operation.lease_until && [isHeld ? "Lease until" : "Starts at", exact(operation.lease_until)],
     ["Deadline", exact(operation.deadline_at)],
     redrive_of && ["Redrive of", operationLink(redrive_of)],
     ["Callback", asked ?? "none was asked for"],

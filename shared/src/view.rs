@@ -243,14 +243,13 @@ impl<'a> CallbackView<'a> {
 /// When the caller should poll again, in seconds; `None` once the operation has ended.
 #[must_use]
 pub fn retry_after_secs(operation: &Operation, now: Timestamp) -> Option<u64> {
+    if operation.status().is_terminal() {
+        return None;
+    }
     let (shortest, longest) = RETRY_AFTER_SECS;
     let age_secs = now.since(operation.started_after()).as_secs();
     let by_age = (age_secs / RETRY_AFTER_AGE_DIVISOR).clamp(shortest, longest);
-    let begins_at = match operation.status() {
-        Status::Pending => operation.starts_at,
-        Status::Processing => operation.resumes_at(),
-        Status::Completed | Status::Failed | Status::Cancelled => return None,
-    };
+    let begins_at = operation.begins_at();
     let wait_secs = begins_at.map_or(0, |at| u64::from(at.secs_from(now)));
     Some(by_age.max(wait_secs.min(RETRY_AFTER_WAIT_SECS_MAX)))
 }

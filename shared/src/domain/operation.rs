@@ -401,6 +401,16 @@ impl Operation {
         self.lease_until().filter(|_| is_between_legs)
     }
 
+    /// When its first attempt, or its next leg, may begin, while that was asked to begin later.
+    #[must_use]
+    pub fn begins_at(&self) -> Option<Timestamp> {
+        match self.state {
+            State::Pending => self.starts_at,
+            State::Processing { .. } => self.resumes_at(),
+            State::Completed { .. } | State::Failed { .. } | State::Cancelled { .. } => None,
+        }
+    }
+
     /// The attempts of the legs before the present one.
     #[must_use]
     pub fn attempts_before_leg(&self) -> u32 {
@@ -626,6 +636,7 @@ mod tests {
             };
             assert_eq!(operation.leg_attempt(), leg_attempt, "{operation:?}");
             assert_eq!(operation.resumes_at(), resumes_at, "{operation:?}");
+            assert_eq!(operation.begins_at(), resumes_at, "{operation:?}");
         }
         let redriven = Operation {
             saved_state: Some(saved_by(0)),
@@ -633,5 +644,6 @@ mod tests {
             ..Operation::sample()
         };
         assert_eq!(redriven.resumes_at(), None, "it has not begun");
+        assert_eq!(redriven.begins_at(), Some(LATER));
     }
 }

@@ -103,8 +103,7 @@ pub(crate) fn owner_of(text: &str) -> Result<Owner, Refusal> {
 /// Where a list of several owners continues: everything that was created later has been shown.
 struct Merged {
     at: Timestamp,
-    /// Those shown that were created at that time, since several may be. An owner has no more of
-    /// one millisecond than a list examines.
+    /// The ids already shown of that millisecond. An owner has no more of one than a list examines.
     shown: Vec<OperationId>,
 }
 

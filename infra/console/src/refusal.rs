@@ -49,7 +49,7 @@ impl Refusal {
         self.status == StatusCode::PRECONDITION_FAILED
     }
 
-    /// The program that serves the console logs it.
+    /// Logs the error, which no other code handles.
     pub(crate) fn unexpected(error: &dyn Error) -> Self {
         tracing::error!("console: {}", chain(error));
         Self::new(StatusCode::BAD_GATEWAY, chain(error))

@@ -114,7 +114,7 @@ pub enum FailureCode {
     InvalidArguments,
     /// The state to continue from exceeds the limit.
     StateTooLarge,
-    /// The work continued in the last attempt that may not, or in a later one: see `CLAIMS_MAX`.
+    /// The work asked to continue in attempt `CLAIMS_MAX` or later.
     ContinuedTooOften,
 }
 

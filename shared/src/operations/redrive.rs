@@ -324,7 +324,7 @@ impl Submissions {
             start: None,
             deadline: Some(Deadline::After(deadline)),
             idempotency_key: None,
-            // Of the request that redrives, not of the one that submitted the failed operation.
+            // None: a redrive's request names neither id nor trace.
             origin: Origin::default(),
         };
         self.check(parts, Fields::default())

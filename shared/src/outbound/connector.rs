@@ -146,8 +146,9 @@ pub fn refill_allowance(extensions: &Extensions) {
     }
 }
 
-/// Ends the limit for the connection that delivered the response with these extensions, whose body
-/// its reader counts. The connection must not be used for another response.
+/// Ends the limit for the connection that delivered the response with these extensions. Nothing
+/// bounds its body from then on, so its reader must not collect it, and the connection must not be
+/// used for another response.
 pub fn lift_allowance(extensions: &Extensions) {
     if let Some(allowance) = extensions.get::<ReadAllowance>() {
         allowance.0.store(usize::MAX, Ordering::Relaxed);

@@ -811,7 +811,7 @@ function events(operation) {
     found.push({ at, sorted: last, text, kind, next });
   };
   event(created_at, "submitted");
-  if (starts_at) event(starts_at, "starts then at the earliest");
+  if (starts_at) event(starts_at, "starts at the earliest");
   const attempts = operation.attempts ?? [];
   for (const [at, attempt] of attempts.entries()) {
     addAttempt(operation, attempt, attempts[at + 1], event);
@@ -888,13 +888,12 @@ function factsOf(operation, record) {
   const { callback, redrive_of, version, owner } = operation;
   const asked = callback && `${callback.status}, ${callback.url}, on ${callback.events.join(", ")}`;
   const name = `${operation.function} ${version}`;
-  const isHeld = operation.status === "processing";
   return [
     ["Function", link(functionUrl(operation.function, version), name)],
     ["Owner", link(url("/", { owner }), owner)],
     ["Attempt", `${operation.attempt} of ${operation.attempts_max}`],
     ["For a worker", operation.availability],
-    operation.lease_until && [isHeld ? "Lease until" : "Starts at", exact(operation.lease_until)],
+    operation.status === "processing" && ["Lease until", exact(operation.lease_until)],
     ["Deadline", exact(operation.deadline_at)],
     redrive_of && ["Redrive of", operationLink(redrive_of)],
     ["Callback", asked ?? "none was asked for"],
@@ -905,7 +904,7 @@ function factsOf(operation, record) {
 
 function payloadsOf(stored, operation) {
   return [
-    ["Input", stored.arguments, "Deleted: the operation ended more than a day after its deadline."],
+    ["Input", stored.arguments, "Deleted: it ended more than a day late."],
     ["Output", stored.result, isLive(operation) ? "Not yet." : "None."],
     operation.errors && ["Errors", JSON.stringify(operation.errors)],
     ["Metadata", stored.metadata],

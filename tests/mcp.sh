@@ -44,7 +44,7 @@ export NO_PROXY="${NO_PROXY:+$NO_PROXY,}127.0.0.1" no_proxy="${no_proxy:+$no_pro
 log="$work/bundle.log"
 : >"$log"
 # The suite cancels work of a minute, which occupies a worker until its next heartbeat.
-"$target/debug/local" --port 0 --no-console --instances 8 \
+"$target/debug/local" --port 0 --no-console --instances 8 --binaries "$target/debug" \
     --functions-file tests/mcp/functions.json >"$log" 2>&1 &
 bundle=$!
 trap 'kill "$bundle" 2>/dev/null; wait' EXIT

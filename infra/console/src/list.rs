@@ -125,6 +125,9 @@ impl Merged {
 impl Console {
     /// A page of each owner, merged. An owner's page that is not their last one ends at an
     /// operation; what is older than it may be missing from the page, and is left to the next one.
+    ///
+    /// Of many owners, most have few operations on the page. So it first reads a few of each, and
+    /// then a whole page of those who may have more on it: two reads of an owner at most.
     async fn list_all(
         &self,
         parameters: ListParameters,
@@ -148,14 +151,33 @@ impl Console {
             Some(Merged { at, shown }) => (Some(at), shown),
             None => (None, Vec::new()),
         };
+        let (store, clock, random) = (&self.0.store, &*self.0.clock, &*self.0.random);
+        let few = (2 * limit)
+            .div_ceil(owners.len().max(1))
+            .clamp(2, limit.max(2));
+        let firsts = owners
+            .iter()
+            .map(|owner| store.list(owner, &filter, few, None, clock, random));
+        let mut pages = try_join_all(firsts).await?;
+        let oldest = oldest_on_page(&pages, limit, &shown);
         // Those shown of the cursor's millisecond come first, again.
         let listed_max = limit + shown.len();
-        let (clock, random) = (&*self.0.clock, &*self.0.random);
-        let pages = owners.iter().map(|owner| {
-            let store = &self.0.store;
-            store.list(owner, &filter, listed_max, None, clock, random)
+        let unfinished = pages.iter_mut().zip(&owners).filter_map(|(page, owner)| {
+            // A shorter page has ended at what a read examines at most.
+            let is_cut = page.operations.len() >= few;
+            let next = page
+                .next
+                .take_if(|next| is_cut && next.created_at > oldest)?;
+            Some(async {
+                let rest = store.list(owner, &filter, listed_max, Some(next), clock, random);
+                let rest = rest.await?;
+                page.operations.extend(rest.operations);
+                page.examined += rest.examined;
+                page.next = rest.next;
+                Ok::<_, Refusal>(())
+            })
         });
-        let pages = try_join_all(pages).await?;
+        try_join_all(unfinished).await?;
         let horizon = pages.iter().filter_map(|page| page.next.as_ref());
         let horizon = horizon.map(|next| next.created_at).max();
         let examined = pages.iter().map(|page| page.examined).sum();
@@ -191,6 +213,19 @@ impl Console {
         };
         Ok((page, next))
     }
+}
+
+/// When the last operation of a page was created if no owner has more than these: no operation of
+/// the page is older.
+fn oldest_on_page(pages: &[ListPage], limit: usize, shown: &[OperationId]) -> Timestamp {
+    let operations = pages.iter().flat_map(|page| &page.operations);
+    let mut times: Vec<_> = operations
+        .filter(|operation| !shown.contains(&operation.id))
+        .map(|operation| operation.created_at)
+        .collect();
+    times.sort_unstable_by(|a, b| b.cmp(a));
+    let last = times.get(limit - 1);
+    last.copied().unwrap_or(Timestamp::from_secs(0))
 }
 
 /// The filter of what is left of a list: what was created before, or at the same time.

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { submit, useConsole } from "./bundle.mjs";
 
 const OPERATIONS = 10_000;
-const OWNERS = 100;
+const OWNERS = 5;
 const POLLS = 600;
 /** More than the API lists on a page. */
 const ROWS = 500;
@@ -46,7 +46,7 @@ async function ended(owner) {
   }
 }
 
-test("ten thousand operations of a hundred owners are listed in 300 ms", async () => {
+test("ten thousand operations of five owners are listed in 300 ms", async () => {
   for (let sent = 0; sent < OPERATIONS; sent += 20) {
     await Promise.all(Array.from({ length: 20 }, (_, at) =>
       submit(used.bundle, { function: "demo.echo" }, `owner${(sent + at) % OWNERS}`)));
@@ -71,10 +71,10 @@ test("five hundred rows are patched in 16 ms", () => onPage(async (page) => {
   // Of a list whose answer was just parsed: until everything that follows from it has run.
   await page.addInitScript(() => {
     globalThis.patches = [];
-    const { parse } = JSON;
-    JSON.parse = (text, ...more) => {
-      const json = parse(text, ...more);
-      if (json?.operations) {
+    const { json: read } = Response.prototype;
+    Response.prototype.json = async function json() {
+      const body = await read.call(this);
+      if (body?.operations) {
         const parsed = performance.now();
         const { port1, port2 } = new MessageChannel();
         port1.onmessage = () => {
@@ -83,7 +83,7 @@ test("five hundred rows are patched in 16 ms", () => onPage(async (page) => {
         };
         port2.postMessage(undefined);
       }
-      return json;
+      return body;
     };
   });
   let polls = 0;

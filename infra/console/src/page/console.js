@@ -564,8 +564,10 @@ function makeRow(list, operation) {
     row.operation = next;
     if (next.webhook_id) seen.set(next.webhook_id, id);
     setStatus(status, next.status);
-    created.dateTime = next.created_at;
-    created.title = exact(next.created_at);
+    if (created.dateTime !== next.created_at) {
+      created.dateTime = next.created_at;
+      created.title = exact(next.created_at);
+    }
     setText(attempt, next.attempt === 0 ? "" : `${next.attempt}/${next.attempts_max}`);
     bar.hidden = next.progress == null;
     bar.value = next.progress ?? 0;

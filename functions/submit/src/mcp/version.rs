@@ -18,7 +18,7 @@ pub(super) enum Era {
     Legacy,
 }
 
-/// The header names a revision that nobody knows, and nothing else names the era.
+/// The header names an unknown revision, and nothing else names the era.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct UnknownVersion;
 

@@ -1,5 +1,5 @@
-//! Callers: they submit with retries, cancel some operations, and in the end check every accepted
-//! operation.
+//! Callers: they submit with retries, cancel some operations, wait for the end of each, and check
+//! every accepted operation after the run.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -15,10 +15,14 @@ use super::Chance;
 use super::long_work;
 use super::target::{self, Target};
 
-/// Concurrent callers: one for each kind of work.
-const CALLERS: usize = 8;
-/// Between two requests of a caller that retries or polls.
+/// Concurrent callers. Each waits for the end of its operation before it submits the next one:
+/// workers that are killed take fewer operations than callers can submit, and a backlog would
+/// outgrow [`END_MAX`]. This many are three times what the workers run at once.
+const CALLERS: usize = 48;
+/// Between two requests of a caller that retries, or that checks the operations.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Between two reads of a caller that waits for its operation's end.
+const POLL_PAUSE: Duration = Duration::from_millis(500);
 /// How long operations and callbacks may take to end after the last fault: longer than every lease,
 /// visibility timeout and schedule.
 const END_MAX: Duration = Duration::from_secs(180);
@@ -89,7 +93,7 @@ impl<'a> Callers<'a> {
         }
     }
 
-    /// Submits until `ends_at` and returns every accepted operation.
+    /// Submits and waits until `ends_at`, and returns every accepted operation.
     pub(crate) async fn until(&self, ends_at: Timestamp) -> Vec<Accepted> {
         let callers = (0..CALLERS).map(|caller| self.call_until(caller, ends_at));
         let accepted = futures_util::future::join_all(callers).await;
@@ -110,6 +114,9 @@ impl<'a> Callers<'a> {
                 _ => self.chance.is(CANCELLED),
             };
             let must_not_run = cancels && self.cancel(&id).await;
+            while !has_ended(&self.read(&id).await) && SystemClock.now() < ends_at {
+                tokio::time::sleep(POLL_PAUSE).await;
+            }
             accepted.push(Accepted {
                 id,
                 submitted,
@@ -119,7 +126,7 @@ impl<'a> Callers<'a> {
         accepted
     }
 
-    /// Each caller's first operation is of another kind, so that every run has all of them.
+    /// The first operations of the first callers are one of each kind, so that every run has all.
     fn body(&self, key: &str, first_of: Option<usize>) -> Value {
         let work = [
             json!({"function": "demo.echo", "arguments": {"key": key}}),
@@ -133,7 +140,7 @@ impl<'a> Callers<'a> {
             json!({"function": "demo.long", "arguments": {"legs": 3}}),
             json!({"function": "demo.long", "arguments": {"legs": 2, "wait_seconds": 1}}),
         ];
-        let first = first_of.map(|caller| &work[caller % work.len()]);
+        let first = first_of.and_then(|caller| work.get(caller));
         let mut body = first.or_else(|| self.chance.of(&work)).unwrap().clone();
         if first_of == Some(0) || first.is_none() && self.chance.is(REGISTERED) {
             body = json!({"function": target::FUNCTION, "arguments": {"key": key}});

@@ -31,12 +31,22 @@ pub enum AttemptOutcome {
 #[derive(Debug, Clone, PartialEq)]
 pub enum AttemptWrite {
     Complete(Json),
-    Fail(Vec<OperationError>),
+    Fail(AttemptFailure),
     Retry {
         error: OperationError,
         next_attempt_at: Timestamp,
     },
     Continue(Continuation),
+}
+
+/// An attempt's failure that ends its operation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AttemptFailure {
+    /// The operation's, the function's own last error first.
+    pub errors: Vec<OperationError>,
+    /// The code of the error that is the attempt's own. When the deadline ended the attempt, an
+    /// earlier attempt's error comes before it.
+    pub code: String,
 }
 
 /// Where and when an operation continues.
@@ -151,14 +161,14 @@ impl AttemptOutcome {
         let time_left = operation.deadline_at.since(now);
         let error = match self {
             Self::Completed(result) => return AttemptWrite::Complete(result),
-            Self::PermanentFailure(error) => return AttemptWrite::Fail(vec![error]),
+            Self::PermanentFailure(error) => return AttemptWrite::Fail(error.into()),
             Self::Continued {
                 state,
                 after,
                 attempts_max,
             } => {
                 if let Err(error) = may_continue(operation.attempt) {
-                    return AttemptWrite::Fail(vec![error]);
+                    return AttemptWrite::Fail(error.into());
                 }
                 return AttemptWrite::Continue(Continuation {
                     state,
@@ -170,9 +180,9 @@ impl AttemptOutcome {
             Self::RetryableFailure(error) => error,
             // The deadline ended the attempt, so the attempt has no error besides it.
             Self::TimedOut if time_left.is_zero() => {
-                let mut errors = last_error(operation);
-                errors.push(deadline_exceeded());
-                return AttemptWrite::Fail(errors);
+                let mut failure = AttemptFailure::from(deadline_exceeded());
+                failure.errors.splice(..0, last_error(operation));
+                return AttemptWrite::Fail(failure);
             }
             Self::TimedOut => OperationError::of(
                 FailureCode::DeadlineExceeded,
@@ -180,10 +190,10 @@ impl AttemptOutcome {
             ),
         };
         if time_left.is_zero() {
-            return AttemptWrite::Fail(vec![error, deadline_exceeded()]);
+            return AttemptWrite::Fail(AttemptFailure::from(error).with(deadline_exceeded()));
         }
         if operation.attempt >= operation.attempts_max {
-            return AttemptWrite::Fail(vec![error, attempts_exhausted()]);
+            return AttemptWrite::Fail(AttemptFailure::from(error).with(attempts_exhausted()));
         }
         AttemptWrite::Retry {
             error,
@@ -191,6 +201,24 @@ impl AttemptOutcome {
             // would pass the deadline is shortened.
             next_attempt_at: now + backoff.min(time_left / 2),
         }
+    }
+}
+
+/// A failure with the attempt's own error alone.
+impl From<OperationError> for AttemptFailure {
+    fn from(error: OperationError) -> Self {
+        Self {
+            code: error.code.clone(),
+            errors: vec![error],
+        }
+    }
+}
+
+impl AttemptFailure {
+    /// Adds why there is no other attempt.
+    fn with(mut self, reason: OperationError) -> Self {
+        self.errors.push(reason);
+        self
     }
 }
 
@@ -234,20 +262,6 @@ impl Operation {
         let mut errors = last_error(self);
         errors.push(reason);
         Some(errors)
-    }
-
-    /// The code of the present attempt's own error, from the errors that end the operation. When
-    /// the deadline ended the attempt, the first of them is an earlier attempt's.
-    #[must_use]
-    pub fn own_code<'a>(&self, errors: &'a [OperationError]) -> Option<&'a str> {
-        let deadline = FailureCode::DeadlineExceeded.as_str();
-        let earlier = self.last_error.as_ref().map(|last| &last.error);
-        let own = match errors {
-            [first, .., last] if Some(first) == earlier && last.code == deadline => last,
-            [first, ..] => first,
-            [] => return None,
-        };
-        Some(&own.code)
     }
 
     /// As [`Operation::give_up_errors`], by a worker that does not have the operation's function.
@@ -320,7 +334,7 @@ mod tests {
     fn written(outcome: AttemptOutcome, operation: &Operation, now: Timestamp) -> String {
         match outcome.into_write(operation, BACKOFF, now) {
             AttemptWrite::Complete(_) => "complete".to_owned(),
-            AttemptWrite::Fail(errors) => format!("fail {}", codes(&errors)),
+            AttemptWrite::Fail(failure) => format!("fail {}", codes(&failure.errors)),
             AttemptWrite::Retry {
                 error,
                 next_attempt_at,
@@ -497,21 +511,43 @@ mod tests {
     }
 
     #[test]
-    fn an_attempts_own_error_is_the_one_that_no_earlier_attempt_had() {
-        let first = || error("FIRST");
-        for (errors, own) in [
-            (vec![], None),
-            (vec![error("OURS")], Some("OURS")),
-            (vec![error("OURS"), attempts_exhausted()], Some("OURS")),
-            (vec![first(), attempts_exhausted()], Some("FIRST")),
-            (vec![error("OURS"), deadline_exceeded()], Some("OURS")),
+    fn a_failed_attempt_has_the_code_of_its_own_error() {
+        let early = DEADLINE - Duration::from_secs(500);
+        let last = Operation {
+            attempt: 3,
+            ..operation()
+        };
+        let failed = |code| AttemptOutcome::RetryableFailure(error(code));
+        for (outcome, now, errors, code) in [
             (
-                vec![first(), deadline_exceeded()],
-                Some("DEADLINE_EXCEEDED"),
+                AttemptOutcome::PermanentFailure(error("OURS")),
+                early,
+                "OURS",
+                "OURS",
             ),
-            (vec![deadline_exceeded()], Some("DEADLINE_EXCEEDED")),
+            (failed("OURS"), early, "OURS ATTEMPTS_EXHAUSTED", "OURS"),
+            (failed("OURS"), DEADLINE, "OURS DEADLINE_EXCEEDED", "OURS"),
+            // As the attempt before it.
+            (
+                failed("FIRST"),
+                DEADLINE,
+                "FIRST DEADLINE_EXCEEDED",
+                "FIRST",
+            ),
+            (
+                AttemptOutcome::TimedOut,
+                DEADLINE,
+                "FIRST DEADLINE_EXCEEDED",
+                "DEADLINE_EXCEEDED",
+            ),
         ] {
-            assert_eq!(operation().own_code(&errors), own, "{errors:?}");
+            let AttemptWrite::Fail(failure) = outcome.into_write(&last, BACKOFF, now) else {
+                panic!("the operation fails with {errors}")
+            };
+            assert_eq!(
+                (codes(&failure.errors).as_str(), failure.code.as_str()),
+                (errors, code)
+            );
         }
     }
 

@@ -13,7 +13,7 @@ use super::outcome::{
 use super::payload::{self, Draft, LaidOut, submitted_expiry};
 use super::write::UpdateOutcome;
 use super::{Store, StoreError, history};
-use crate::domain::attempt::Continuation;
+use crate::domain::attempt::{AttemptFailure, Continuation};
 use crate::domain::history::AttemptEnd;
 use crate::domain::id::{ClaimId, CreateId, OperationId};
 use crate::domain::json::Json;
@@ -145,7 +145,7 @@ impl Store {
             .await
     }
 
-    /// Records the holder's errors and ends the operation: one write.
+    /// Records the holder's failure and ends the operation: one write.
     ///
     /// # Errors
     ///
@@ -153,15 +153,15 @@ impl Store {
     pub async fn fail(
         &self,
         held: &Held,
-        errors: &[OperationError],
+        failure: &AttemptFailure,
         now: Timestamp,
     ) -> Result<FinishOutcome, StoreError> {
         let mut write = Expression::transition(Step::Fail, now);
         fence(&mut write, held);
-        let errors_text = item::errors(errors);
-        let bytes = history::head_bytes(held, name::ERRORS, &errors_text);
-        write.set(name::ERRORS, errors_text);
-        let code = held.operation.own_code(errors);
+        let errors = item::errors(&failure.errors);
+        let bytes = history::head_bytes(held, name::ERRORS, &errors);
+        write.set(name::ERRORS, errors);
+        let code = Some(failure.code.as_str());
         history::record(&mut write, held, AttemptEnd::Failed, code, bytes, now);
         self.finish(held, Step::Fail, write, now).await
     }

@@ -10,7 +10,7 @@ use shared::domain::delivery::DeliveryOutcome;
 use shared::domain::id::{ClaimId, DeliveryAttemptId, OperationId};
 use shared::domain::json::Json;
 use shared::domain::limits::{GONE_RETENTION, PAYLOAD_MARGIN};
-use shared::domain::operation::{Operation, Payload};
+use shared::domain::operation::{Operation, OperationError, Payload};
 use shared::domain::precondition::Preconditions;
 use shared::domain::time::Timestamp;
 use shared::store::table::TABLE_KEYS;
@@ -266,7 +266,8 @@ async fn a_retried_erase_does_not_erase_a_successor() {
             fixture.create(&second).await;
             if has_ended {
                 let held = fixture.hold(&second, NOW).await;
-                let failed = fixture.store.fail(&held, &[], NOW).await;
+                let failure = OperationError::new("FAILED", "", None).into();
+                let failed = fixture.store.fail(&held, &failure, NOW).await;
                 assert!(matches!(failed.unwrap(), FinishOutcome::Written(_)));
             }
             fixture.get(&second.id).await

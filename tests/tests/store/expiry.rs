@@ -108,7 +108,7 @@ async fn a_live_operation_whose_record_expired_is_absent_to_workers() {
         assert_eq!(renewed.unwrap(), RenewOutcome::Lost);
         for finished in [
             store.complete(&held, &json("1"), late).await,
-            store.fail(&held, &[error()], late).await,
+            store.fail(&held, &error().into(), late).await,
             store.retry(&held, &error(), late, late).await,
         ] {
             assert!(matches!(finished.unwrap(), FinishOutcome::Lost));

@@ -373,7 +373,10 @@ async fn each_outcome_adds_its_attempt_to_the_history() {
     let running = held.operation().history();
     assert_eq!(running.last().unwrap().end, None);
     let failed_at = started_at + LEASE * 2 + secs(1);
-    store.fail(&held, &[error("BAD")], failed_at).await.unwrap();
+    store
+        .fail(&held, &error("BAD").into(), failed_at)
+        .await
+        .unwrap();
 
     let entry = |number, after: u64, secs_taken, end, code: Option<&str>| {
         let start = NOW + LEASE + secs(after);

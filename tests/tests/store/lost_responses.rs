@@ -67,7 +67,7 @@ async fn a_lost_response_is_not_a_lost_race() {
     let held = fixture.hold(held.operation(), NOW).await;
     lose();
     assert!(matches!(
-        store.fail(&held, &[error()], NOW).await.unwrap(),
+        store.fail(&held, &error().into(), NOW).await.unwrap(),
         FinishOutcome::Written(_)
     ));
     let exhausted = fixture.created().await;

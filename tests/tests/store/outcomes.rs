@@ -308,7 +308,11 @@ async fn an_end_is_stamped_and_kept_for_its_retention() {
     assert!(completed.callback_is_due());
 
     let held = fixture.held().await;
-    fixture.store.fail(&held, &[error()], at).await.unwrap();
+    fixture
+        .store
+        .fail(&held, &error().into(), at)
+        .await
+        .unwrap();
     let failed = fixture.get(&held.operation().id).await;
     let State::Failed { errors, .. } = &failed.state else {
         panic!()
@@ -475,7 +479,11 @@ async fn the_store_refuses_exactly_what_the_table_refuses() {
                 Status::Processing => held.operation().clone(),
                 Status::Completed => fixture.completed().await,
                 Status::Failed => {
-                    fixture.store.fail(&held, &[error()], NOW).await.unwrap();
+                    fixture
+                        .store
+                        .fail(&held, &error().into(), NOW)
+                        .await
+                        .unwrap();
                     held.operation().clone()
                 }
                 Status::Cancelled => {
@@ -526,7 +534,7 @@ async fn take(fixture: &Fixture, step: Step, operation: &Operation, held: &Held)
                 && store.renew(held, LEASE, None, NOW).await.unwrap() == RenewOutcome::Held
         }
         Step::Complete => changes(fixture, operation, store.complete(held, &json("2"), NOW)).await,
-        Step::Fail => changes(fixture, operation, store.fail(held, &[error()], NOW)).await,
+        Step::Fail => changes(fixture, operation, store.fail(held, &error().into(), NOW)).await,
         Step::Retry => changes(fixture, operation, store.retry(held, &error(), NOW, NOW)).await,
         Step::Continue => {
             let continuation = continuation(held, "2", NOW);

@@ -150,7 +150,7 @@ async fn complete_fail_and_retry_are_written_once() {
             async move {
                 match step {
                     0 => store.complete(&held, &json("1"), NOW).await.unwrap(),
-                    1 => store.fail(&held, &[error()], NOW).await.unwrap(),
+                    1 => store.fail(&held, &error().into(), NOW).await.unwrap(),
                     _ => store
                         .retry(&held, &error(), NOW + secs(9), NOW)
                         .await
@@ -237,7 +237,7 @@ async fn one_end_wins_and_every_lost_race_is_an_outcome() {
                     FinishOutcome::Written(_)
                 ),
                 1 => matches!(
-                    store.fail(&held, &[error()], NOW).await.unwrap(),
+                    store.fail(&held, &error().into(), NOW).await.unwrap(),
                     FinishOutcome::Written(_)
                 ),
                 2 => {

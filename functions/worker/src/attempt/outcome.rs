@@ -149,7 +149,7 @@ impl Handler {
             let now = self.clock.now();
             match write {
                 AttemptWrite::Complete(result) => Box::pin(self.store.complete(held, result, now)),
-                AttemptWrite::Fail(errors) => Box::pin(self.store.fail(held, errors, now)),
+                AttemptWrite::Fail(failure) => Box::pin(self.store.fail(held, failure, now)),
                 AttemptWrite::Retry {
                     error,
                     next_attempt_at,

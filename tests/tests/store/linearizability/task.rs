@@ -273,7 +273,7 @@ impl Task {
             FinishOutcome::Written(operation) => Response::Written(observe(operation)),
             FinishOutcome::Lost => Response::Lost,
         };
-        let (errors, next_attempt_at) = ([error()], now + secs(20));
+        let next_attempt_at = now + secs(20);
         match self.below(4) {
             0 => {
                 let (call, result) = (Call::Complete { fence }, json("1"));
@@ -283,7 +283,7 @@ impl Task {
             1 => {
                 self.call(
                     Call::Fail { fence },
-                    race.store.fail(&held, &errors, now),
+                    race.store.fail(&held, &error().into(), now),
                     answer,
                 )
                 .await;
@@ -312,7 +312,7 @@ impl Task {
                 };
                 self.call(
                     call,
-                    race.store.retry(&held, &errors[0], next_attempt_at, now),
+                    race.store.retry(&held, &error(), next_attempt_at, now),
                     answer,
                 )
                 .await;

@@ -53,6 +53,13 @@ enum AbortCause {
     Release,
 }
 
+/// What the work reports.
+struct Reported {
+    reports: watch::Receiver<Option<Report>>,
+    /// What readers have been shown of it, and of earlier attempts' reports.
+    shown: Option<Progress>,
+}
+
 /// What an operation's work gets.
 struct Input {
     arguments: Json,
@@ -67,7 +74,7 @@ impl Handler {
         &self,
         received: &ReceivedDispatch<'_>,
         deployed: Deployed,
-        held: Held,
+        mut held: Held,
         invocation_deadline: Timestamp,
     ) -> Disposition {
         let (operation, entry) = (held.operation(), deployed.entry());
@@ -94,7 +101,7 @@ impl Handler {
             .min(operation.deadline_at)
             .min(invocation_deadline - INVOCATION_MARGIN);
         let (abort, aborted) = watch::channel(false);
-        let (reporter, reports) = watch::channel(None);
+        let (sender, reports) = watch::channel(None);
         let began_at = self.clock.now();
         let mut work = match deployed {
             Deployed::Compiled(runner) => {
@@ -103,7 +110,7 @@ impl Handler {
                     deadline,
                     aborted.clone(),
                     move |report| {
-                        reporter.send_replace(Some(report));
+                        sender.send_replace(Some(report));
                     },
                     Arc::clone(&self.clients),
                     Arc::clone(&self.clock),
@@ -121,8 +128,12 @@ impl Handler {
             }
         };
 
+        let mut reported = Reported {
+            reports,
+            shown: operation.progress.clone(),
+        };
         let hold_end = self
-            .hold(received, &held, &mut work, reports, deadline)
+            .hold(received, &held, &mut work, &mut reported, deadline)
             .await;
 
         abort.send_replace(true);
@@ -148,8 +159,14 @@ impl Handler {
                 return abandon(operation);
             }
         };
-        let took = self.clock.now().since(began_at);
-        metrics::record_duration(Metric::WorkDuration(&operation.function), took);
+        let now = self.clock.now();
+        metrics::record_duration(
+            Metric::WorkDuration(&operation.function),
+            now.since(began_at),
+        );
+        if let Some(last) = reported.last(now) {
+            held.set_progress(last);
+        }
         self.record_outcome(received, entry, &held, outcome).await
     }
 
@@ -193,18 +210,14 @@ impl Handler {
         received: &ReceivedDispatch<'_>,
         held: &Held,
         work: &mut JoinHandle<WorkEnd>,
-        mut reports: watch::Receiver<Option<Report>>,
+        reported: &mut Reported,
         deadline: Timestamp,
     ) -> HoldEnd {
         let heartbeat_interval = self.lease / HEARTBEATS_PER_LEASE;
-        let mut shown = held.operation().progress.clone();
         // The claim's time, not its response's: the lease runs from it.
         let mut written_at = held.operation().updated_at;
         loop {
-            // Marks the report as seen. It is written all the same, once [`PROGRESS_INTERVAL`] has
-            // passed.
-            let report = reports.borrow_and_update().clone();
-            let report = report.filter(|report| is_progress(report, shown.as_ref()));
+            let report = reported.next();
             let wait = if report.is_some() {
                 PROGRESS_INTERVAL
             } else {
@@ -217,16 +230,12 @@ impl Handler {
                 ended = &mut *work => return HoldEnd::WorkEnded(ended.unwrap_or(WorkEnd::Panicked)),
                 () = self.clock.sleep_until(deadline) => return HoldEnd::TimedOut,
                 () = self.clock.sleep_until(written_at + wait.min(heartbeat_interval)) => {}
-                Ok(()) = reports.changed() => continue,
+                Ok(()) = reported.reports.changed() => continue,
             }
             let now = self.clock.now();
-            let progress = report.map(|report| Progress {
-                fraction: report.fraction,
-                message: report.message,
-                at: now,
-            });
+            let progress = report.map(|report| report.made_at(now));
             match self.renew(received, held, progress.as_ref(), now).await {
-                Ok(RenewOutcome::Held) => shown = progress.or(shown),
+                Ok(RenewOutcome::Held) => reported.shown = progress.or(reported.shown.take()),
                 Ok(RenewOutcome::Cancelled) => return HoldEnd::Cancelled,
                 Ok(RenewOutcome::Lost) => return HoldEnd::Lost,
                 // The next heartbeat writes it again, with the progress. If the lease runs out
@@ -287,11 +296,26 @@ fn abandon(operation: &Operation) -> Disposition {
     Disposition::Return
 }
 
-/// Whether a report is written. A poller never sees progress fall: the smaller values of a later
-/// attempt are held back until they pass what an earlier one has shown.
-fn is_progress(report: &Report, shown: Option<&Progress>) -> bool {
-    shown.is_none_or(|shown| {
-        report.fraction > shown.fraction
-            || (report.fraction >= shown.fraction && report.message != shown.message)
-    })
+impl Reported {
+    /// The latest report that has not been written, if it is progress. It counts as seen, and is
+    /// written once [`PROGRESS_INTERVAL`] has passed.
+    fn next(&mut self) -> Option<Report> {
+        let report = self.reports.borrow_and_update().clone();
+        report.filter(|report| self.is_progress(report))
+    }
+
+    /// What the work has reported last, with what earlier attempts reported.
+    fn last(mut self, now: Timestamp) -> Option<Progress> {
+        let unwritten = self.next().map(|report| report.made_at(now));
+        unwritten.or(self.shown)
+    }
+
+    /// Whether a report is written. A poller never sees progress fall: the smaller values of a
+    /// later attempt are held back until they pass what an earlier one has shown.
+    fn is_progress(&self, report: &Report) -> bool {
+        self.shown.as_ref().is_none_or(|shown| {
+            report.fraction > shown.fraction
+                || (report.fraction >= shown.fraction && report.message != shown.message)
+        })
+    }
 }

@@ -13,6 +13,7 @@ use shared::domain::limits::{
     PROGRESS_MESSAGE_CHARS_MAX, WORKER_TIMEOUT_SECS_DEFAULT, attempt_secs_max,
 };
 use shared::domain::network::AllowedNetworks;
+use shared::domain::operation::Progress;
 use shared::domain::time::Timestamp;
 use shared::outbound::{Resolve, SystemResolver};
 use tokio::runtime::Handle;
@@ -37,6 +38,17 @@ pub struct Context {
 pub(crate) struct Report {
     pub(crate) fraction: f64,
     pub(crate) message: Option<String>,
+}
+
+impl Report {
+    pub(crate) fn made_at(self, at: Timestamp) -> Progress {
+        let Self { fraction, message } = self;
+        Progress {
+            fraction,
+            message,
+            at,
+        }
+    }
 }
 
 impl Context {

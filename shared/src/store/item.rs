@@ -13,7 +13,7 @@ pub(super) use self::stored::{attempts, callback_attempts, errors, last_error};
 use crate::domain::callback::CallbackEvent;
 use crate::domain::id::OperationId;
 use crate::domain::limits::{FORMAT, FORMAT_LONG_WORK, GONE_RETENTION};
-use crate::domain::operation::Operation;
+use crate::domain::operation::{Operation, Progress};
 use crate::domain::time::Timestamp;
 
 pub(super) type Item = HashMap<String, AttributeValue>;
@@ -120,6 +120,18 @@ pub(super) fn key(id: &OperationId, sk: &str) -> Item {
         (name::PK.to_owned(), text(id.as_str())),
         (name::SK.to_owned(), text(sk)),
     ])
+}
+
+/// The attributes of progress; one without a value is absent.
+pub(super) fn progress(progress: &Progress) -> [(&'static str, Option<AttributeValue>); 3] {
+    [
+        (name::PROGRESS, Some(number(progress.fraction))),
+        (name::PROGRESS_AT, Some(time(progress.at))),
+        (
+            name::PROGRESS_MESSAGE,
+            progress.message.as_deref().map(text),
+        ),
+    ]
 }
 
 /// The size of an item without these attributes: see [`size_bytes`].

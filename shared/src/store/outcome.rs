@@ -3,7 +3,7 @@
 use super::StoreError;
 use super::item::{self, Item, name, number, text};
 use crate::domain::id::{ClaimId, CreateId};
-use crate::domain::operation::{Availability, Operation, Owner, State};
+use crate::domain::operation::{Availability, Operation, Owner, Progress, State};
 use crate::domain::time::Timestamp;
 use crate::domain::transition::Status;
 
@@ -37,15 +37,28 @@ pub enum Lookup {
 pub struct Held {
     pub(super) operation: Operation,
     pub(super) claim_id: ClaimId,
-    /// The head as it was claimed: it determines how much room a payload has.
+    /// The head as it was claimed, and with the progress since: it determines how much room a
+    /// payload has.
     pub(super) head: Item,
 }
 
 impl Held {
-    /// The operation as it was claimed.
+    /// The operation as it was claimed, and with the progress since.
     #[must_use]
     pub const fn operation(&self) -> &Operation {
         &self.operation
+    }
+
+    /// Sets the work's last progress, which the write of its outcome includes: no heartbeat may
+    /// have written it. It is at least what the record has.
+    pub fn set_progress(&mut self, progress: Progress) {
+        for (name, value) in item::progress(&progress) {
+            match value {
+                Some(value) => self.head.insert(name.to_owned(), value),
+                None => self.head.remove(name),
+            };
+        }
+        self.operation.progress = Some(progress);
     }
 }
 

@@ -101,13 +101,8 @@ impl Store {
         fence(&mut write, held);
         write.set_forward(name::LEASE_UNTIL, time(now + lease));
         if let Some(progress) = progress {
-            write.set(name::PROGRESS, number(progress.fraction));
-            write.set(name::PROGRESS_AT, time(progress.at));
             write.set(name::UPDATED_AT, time(now));
-            match &progress.message {
-                Some(message) => write.set(name::PROGRESS_MESSAGE, text(message)),
-                None => write.remove(name::PROGRESS_MESSAGE),
-            }
+            set_progress(&mut write, progress);
         }
         match self
             .update(item::head_key(&held.operation.id), write)
@@ -135,8 +130,13 @@ impl Store {
         let mut write = Expression::transition(Step::Complete, now);
         fence(&mut write, held);
         write.set(name::RESULT, laid_out.attribute.clone());
-        write.set(name::PROGRESS, number(1));
-        write.set(name::PROGRESS_AT, time(now));
+        let last = held.operation.progress.as_ref();
+        let progress = Progress {
+            fraction: 1.0,
+            message: last.and_then(|last| last.message.clone()),
+            at: now,
+        };
+        set_progress(&mut write, &progress);
         write.remove(name::STATE);
         write.remove(name::STATE_ATTEMPT);
         let bytes = laid_out.head_bytes;
@@ -158,6 +158,7 @@ impl Store {
     ) -> Result<FinishOutcome, StoreError> {
         let mut write = Expression::transition(Step::Fail, now);
         fence(&mut write, held);
+        set_last_progress(&mut write, held);
         let errors = item::errors(&failure.errors);
         let bytes = history::head_bytes(held, name::ERRORS, &errors);
         write.set(name::ERRORS, errors);
@@ -182,6 +183,7 @@ impl Store {
     ) -> Result<FinishOutcome, StoreError> {
         let mut write = Expression::transition(Step::Retry, now);
         fence(&mut write, held);
+        set_last_progress(&mut write, held);
         write.set(name::LEASE_UNTIL, time(next_attempt_at));
         let last_error = item::last_error(held.operation.attempt, error);
         let bytes = history::head_bytes(held, name::LAST_ERROR, &last_error);
@@ -207,6 +209,7 @@ impl Store {
         let laid_out = payload::lay_out_state(held, &continuation.state);
         let mut write = Expression::transition(Step::Continue, now);
         fence(&mut write, held);
+        set_last_progress(&mut write, held);
         // A release that knows no states would begin the work again.
         write.set(name::FORMAT, number(FORMAT_LONG_WORK));
         write.set(name::STATE, laid_out.attribute.clone());
@@ -384,4 +387,20 @@ impl Store {
 fn fence(write: &mut Expression, held: &Held) {
     write.require(name::CLAIM_ID, text(held.claim_id.as_str()));
     write.require(name::LOCK_VERSION, number(held.operation.lock_version));
+}
+
+fn set_progress(write: &mut Expression, progress: &Progress) {
+    for (name, value) in item::progress(progress) {
+        match value {
+            Some(value) => write.set(name, value),
+            None => write.remove(name),
+        }
+    }
+}
+
+/// Adds [`Held::set_progress`] to an outcome.
+fn set_last_progress(write: &mut Expression, held: &Held) {
+    if let Some(progress) = &held.operation.progress {
+        set_progress(write, progress);
+    }
 }

@@ -210,6 +210,43 @@ async fn progress_changes_the_version_and_a_bare_heartbeat_does_not() {
 
 /// The first try of a heartbeat is slow. The SDK's second try is applied, and then the next
 /// heartbeat, before the first try arrives.
+/// What no heartbeat has written is written with the outcome.
+#[tokio::test]
+async fn every_outcome_has_the_last_progress() {
+    let fixture = Fixture::start().await;
+    let store = &fixture.store;
+    let last = Progress {
+        fraction: 0.75,
+        message: Some("three of four".to_owned()),
+        at: NOW,
+    };
+    for step in [Step::Retry, Step::Continue, Step::Fail, Step::Complete] {
+        let mut held = fixture.held().await;
+        held.set_progress(last.clone());
+        fixture.wire.reset();
+        let written = match step {
+            Step::Retry => store.retry(&held, &error(), NOW, NOW).await,
+            Step::Continue => {
+                let continuation = continuation(&held, "1", NOW);
+                store.continue_from(&held, &continuation, NOW).await
+            }
+            Step::Fail => store.fail(&held, &error().into(), NOW).await,
+            Step::Complete => store.complete(&held, &json("1"), NOW).await,
+            other => panic!("{other:?} does not end an attempt"),
+        };
+        assert!(matches!(written, Ok(FinishOutcome::Written(_))), "{step:?}");
+        let units = fixture.wire.units();
+        assert_eq!((units.writes, units.reads), (1.0, 0.0), "{step:?}");
+        let shown = fixture.get(&held.operation().id).await.progress.unwrap();
+        let fraction = if step == Step::Complete { 1.0 } else { 0.75 };
+        let expected = Progress {
+            fraction,
+            ..last.clone()
+        };
+        assert_eq!(shown, expected, "{step:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_late_heartbeat_moves_neither_lease_nor_progress_back() {
     let fixture = Fixture::start().await;

@@ -20,7 +20,7 @@ use tests::receiver::Receiver;
 use tests::samples::pending_operation;
 use tests::world::World;
 
-use super::messages::{MINUTE, claim_and_vanish, leave_submitted};
+use super::messages::{MINUTE, claim_and_vanish, create_id, leave_submitted, message};
 
 const QUARTER: Duration = Duration::from_secs(15 * 60);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -98,7 +98,10 @@ struct Legs {
 
 impl Legs {
     async fn start() -> Self {
-        let world = World::start().await;
+        Self::of(World::start().await)
+    }
+
+    fn of(world: World) -> Self {
         let worker = world.worker_by(Arc::new(world.clock.clone()));
         Self {
             worker: worker.with_work(&legs::RUNNERS),
@@ -184,7 +187,6 @@ async fn work_of_three_legs_waits_between_them_and_completes() {
     let world = World::start().await;
     let id = submit(&world, demo_long(3, 20)).await;
     let started_at = world.clock.now();
-    let mut progress = 0.0;
     for leg in 1..=2_u32 {
         assert!(world.pump(QueueKind::Dispatch).await);
         let shown = world.show(&id).await;
@@ -195,9 +197,9 @@ async fn work_of_three_legs_waits_between_them_and_completes() {
         let operation = read(&world, &id).await;
         let resumes_at = started_at + Duration::from_secs(20) * leg;
         assert_eq!(operation.resumes_at(), Some(resumes_at));
-        let shown = shown["progress"].as_f64().unwrap_or_default();
-        assert!(shown >= progress, "progress falls");
-        progress = shown;
+        let fraction = shown["progress"].as_f64().unwrap();
+        assert!((fraction - f64::from(leg) / 3.0).abs() < 1e-6, "{fraction}");
+        assert_eq!(shown["progress_message"], format!("leg {leg} of 3"));
         world.clock.advance(Duration::from_secs(19));
         assert!(!world.pump(QueueKind::Dispatch).await);
         world.clock.advance(Duration::from_secs(1));
@@ -208,6 +210,7 @@ async fn work_of_three_legs_waits_between_them_and_completes() {
         (&done["status"], &done["result"], &done["progress"]),
         (&json!("completed"), &json!({"legs": 3}), &json!(1.0))
     );
+    assert_eq!(done["progress_message"], "leg 3 of 3");
     assert!(world.queue(QueueKind::Dispatch).is_empty().await);
     let operation = read(&world, &id).await;
     assert_eq!(ends(&operation), ["continued", "continued", "completed"]);
@@ -387,6 +390,55 @@ async fn a_long_wait_hops_every_fifteen_minutes_and_uses_up_no_receives() {
     }
 }
 
+#[tokio::test]
+async fn only_a_backoff_longer_than_a_lease_takes_a_fresh_message() {
+    // The second attempt waits for 5 to 10 s.
+    for (lease_secs, is_fresh) in [("5", true), ("60", false)] {
+        let legs = Legs::of(World::with([("LEASE_SECONDS", lease_secs)]).await);
+        legs.submit(&json!({"failures": 1})).await;
+        assert!(legs.pump().await);
+        let clock = &legs.world.clock;
+        let visible_at = legs.world.next_message_at(QueueKind::Dispatch).unwrap();
+        clock.advance(visible_at.since(clock.now()));
+        let dispatch = legs.world.queue(QueueKind::Dispatch);
+        let event = dispatch.event(&dispatch.receive(1).await);
+        let received = &event["Records"][0];
+        let body: Value = serde_json::from_str(received["body"].as_str().unwrap()).unwrap();
+        let count = &received["attributes"]["ApproximateReceiveCount"];
+        assert_eq!(
+            (body["read_first"] == true, count == "1"),
+            (is_fresh, is_fresh),
+            "{event}"
+        );
+    }
+}
+
+/// A message that was received too often by workers that were throttled.
+#[tokio::test]
+async fn the_dead_letter_of_a_waiting_operation_goes_back_to_the_dispatch_queue() {
+    let world = World::start().await;
+    let id = submit(&world, demo_long(2, 3000)).await;
+    assert!(world.pump(QueueKind::Dispatch).await);
+    let dispatch = world.queue(QueueKind::Dispatch);
+    dispatch.purge().await;
+    let dead_letter = message(&id, create_id(&world, &id).await);
+    world
+        .queue(QueueKind::DispatchDeadLetter)
+        .send(&dead_letter)
+        .await;
+    assert!(world.pump(QueueKind::DispatchDeadLetter).await);
+    let dead_letters = world.queue(QueueKind::DispatchDeadLetter);
+    assert_eq!((dead_letters.len().await, dispatch.len().await), (0, 1));
+    let resumes_at = read(&world, &id).await.resumes_at().unwrap();
+    while let Some(at) = world.next_message_at(QueueKind::Dispatch) {
+        world.clock.advance(at.since(world.clock.now()));
+        world.pump_all().await;
+    }
+    let operation = read(&world, &id).await;
+    assert_eq!(result(&operation), json!({"legs": 2}));
+    assert_eq!(operation.ended_at(), Some(resumes_at));
+}
+
 /// The wake-up of a cancel that crashed is sent by the operation's message.
 #[tokio::test]
 async fn a_cancel_during_a_wait_is_called_back_within_fifteen_minutes() {
@@ -443,7 +495,15 @@ async fn a_deadline_during_a_wait_fails_the_operation_at_that_time() {
     let operation = read(&world, &id).await;
     assert_eq!(codes(&operation), ["DEADLINE_EXCEEDED"]);
     assert_eq!(ends(&operation), ["continued"]);
-    assert!(operation.saved_state.is_some(), "for a redrive");
+    let path = format!("/operations/{id}/redrive");
+    let redrive = world.request("POST", &path, &[], "").await.json;
+    world.drain().await;
+    let redrive = world.show(redrive["id"].as_str().unwrap()).await;
+    assert_eq!(
+        (&redrive["result"], &redrive["attempt"]),
+        (&json!({"legs": 2}), &json!(1)),
+        "the second leg alone"
+    );
 }
 
 /// Sets how many attempts an operation has had.

@@ -416,33 +416,62 @@ async fn a_cancelled_attempt_and_its_start_stay_in_the_history() {
     assert_eq!(cancelled.history(), [expected]);
 }
 
-/// AWS bills the whole head for each update.
+/// AWS bills the whole head for each update. The attempts are retried twice in each leg, and take
+/// minutes.
 #[tokio::test]
 async fn a_head_with_ten_attempts_stays_within_a_write_unit() {
     let fixture = Fixture::start().await;
     let mut operation = Operation {
         callback: None,
+        deadline_at: NOW + secs(86_400),
+        attempts_max: 3,
         ..fixture.accepted()
     };
     fixture.create(&operation).await;
+    let mut now = NOW;
     for attempt in 1..=12 {
-        let held = fixture.hold(&operation, NOW).await;
+        let held = fixture.hold(&operation, now).await;
+        now = now + secs(789);
         fixture.wire.reset();
-        operation = fixture
-            .continue_from(&held, &continuation(&held, r#"{"row":700}"#, NOW))
-            .await;
-        assert!(matches!(
-            operation.saved_state,
-            Some(SavedState {
-                value: Payload::Inline(_),
-                ..
-            })
-        ));
+        let finished = if attempt % 3 == 0 {
+            let continuation = continuation(&held, r#"{"row":700}"#, now);
+            fixture.store.continue_from(&held, &continuation, now).await
+        } else {
+            let error = OperationError::new("NOT_YET", "try again", None);
+            fixture.store.retry(&held, &error, now, now).await
+        };
         let units = fixture.wire.units();
         assert_eq!((units.writes, units.reads), (1.0, 0.0), "attempt {attempt}");
+        let FinishOutcome::Written(written) = finished.unwrap() else {
+            panic!("lost");
+        };
+        operation = *written;
     }
+    assert!(matches!(
+        operation.saved_state,
+        Some(SavedState {
+            value: Payload::Inline(_),
+            ..
+        })
+    ));
     assert_eq!(operation.history().len(), 10);
     assert_eq!(operation.history()[0].number, 3);
+}
+
+/// A continue removes the last error, which leaves its room to the state.
+#[tokio::test]
+async fn a_state_that_fits_without_the_last_error_is_inline() {
+    let fixture = Fixture::start().await;
+    let held = fixture.held().await;
+    let error = OperationError::new("BAD", &"x".repeat(900), None);
+    let retried = fixture.store.retry(&held, &error, NOW, NOW).await;
+    let FinishOutcome::Written(retried) = retried.unwrap() else {
+        panic!("lost");
+    };
+    let held = fixture.hold(&retried, NOW).await;
+    let continuation = continuation(&held, r#"{"row":7}"#, NOW);
+    let continued = fixture.continue_from(&held, &continuation).await;
+    assert_eq!(fixture.payload_keys(&continued).await, [""; 0]);
 }
 
 /// The oldest attempts give way first, and a state that the head has room for stays inline.

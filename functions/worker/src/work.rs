@@ -59,7 +59,8 @@ pub trait LongWork: Function {
     /// At most 64 KiB of JSON.
     type State: Serialize + DeserializeOwned;
 
-    /// `state` is what the last leg saved; `None` in the first.
+    /// `state` is what the last leg saved; `None` in the first, unless the operation is a redrive
+    /// that begins with the failed one's state.
     ///
     /// # Errors
     ///
@@ -255,10 +256,16 @@ async fn run<W: LongWork>(arguments: Json, state: Option<Json>, context: Context
     let state = state.map(|state| read_state(&state)).transpose()?;
     Ok(match W::run(args, state, context).await? {
         Next::Done(output) => Next::Done(to_json(&output, "result")?),
-        Next::Continue { state, after } => Next::Continue {
-            state: to_json(&state, "state")?,
-            after,
-        },
+        Next::Continue { state, after } => {
+            let state = to_json(&state, "state")?;
+            // The leg that saves it fails, and not every attempt of the next one.
+            if serde_json::from_str::<W::State>(state.as_str()).is_err() {
+                return Err(internal_error(
+                    "the state cannot be read from its JSON form",
+                ));
+            }
+            Next::Continue { state, after }
+        }
     })
 }
 
@@ -278,12 +285,11 @@ fn read_state<S: DeserializeOwned>(state: &Json) -> Result<S, WorkError> {
 }
 
 fn to_json(value: &impl Serialize, what: &str) -> Result<Json, WorkError> {
-    Json::of(value).map_err(|_| {
-        WorkError::permanent(
-            FailureCode::InternalError.as_str(),
-            &format!("the {what} has no JSON form"),
-        )
-    })
+    Json::of(value).map_err(|_| internal_error(&format!("the {what} has no JSON form")))
+}
+
+fn internal_error(message: &str) -> WorkError {
+    WorkError::permanent(FailureCode::InternalError.as_str(), message)
 }
 
 fn invalid_arguments(errors: &[ArgumentError]) -> WorkError {

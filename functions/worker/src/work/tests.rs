@@ -1,7 +1,7 @@
 //! Work that runs without queue and store.
 
 use futures_util::FutureExt as _;
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::catalogue::Function;
 use shared::catalogue::demo::{Fail, Long, Object};
 use shared::domain::backoff::RetryPolicy;
@@ -16,7 +16,8 @@ static TWO_LEGS: Runner = Runner::of::<TwoLegs>();
 
 const WAIT: Duration = Duration::from_secs(1000);
 
-/// Returns how many seconds each of its two legs had.
+/// Returns how many seconds each of its two legs had. Its state is that number in as many
+/// nested arrays as its argument `nesting` says.
 struct TwoLegs;
 
 impl Function for TwoLegs {
@@ -36,17 +37,19 @@ impl Function for TwoLegs {
 }
 
 impl LongWork for TwoLegs {
-    type State = u64;
+    type State = Value;
 
     async fn run(
-        _args: Object,
-        state: Option<u64>,
+        Object(args): Object,
+        state: Option<Value>,
         context: Context,
-    ) -> Result<Next<Object, u64>, WorkError> {
+    ) -> Result<Next<Object, Value>, WorkError> {
         let time_left = context.time_left().as_secs();
+        let args: Value = serde_json::from_str(args.as_str()).unwrap();
+        let nesting = args["nesting"].as_u64().unwrap_or(0);
         Ok(match state {
             None => Next::Continue {
-                state: time_left,
+                state: (0..nesting).fold(json!(time_left), |inner, _| json!([inner])),
                 after: WAIT,
             },
             Some(first) => {
@@ -88,6 +91,20 @@ fn each_leg_without_an_operation_has_the_time_of_an_attempt() {
     test.clock.advance(WAIT);
     let legs = Json::of(&json!({"legs": [120, 120]})).unwrap();
     assert_eq!(run.now_or_never(), Some(Ok(legs)));
+}
+
+#[test]
+fn a_leg_fails_whose_state_the_next_one_could_not_read() {
+    for (nesting, code) in [(127, None), (128, Some("INTERNAL_ERROR"))] {
+        let arguments = arguments(&json!({"nesting": nesting}));
+        let leg = (TWO_LEGS.run)(arguments, None, TestContext::new().context());
+        let ended = leg.now_or_never().unwrap();
+        let failed = ended.as_ref().err().map(|error| {
+            assert!(!error.retryable);
+            error.error.code.as_str()
+        });
+        assert_eq!(failed, code, "{nesting}");
+    }
 }
 
 #[test]

@@ -340,6 +340,13 @@ pub const QUEUED: &[QueueSample] = &[
         0,
     ),
     queued(
+        "worker/dispatch_read_first",
+        QueueKind::Dispatch,
+        Pending,
+        0,
+        0,
+    ),
+    queued(
         "worker/dispatch_second_malformed",
         QueueKind::Dispatch,
         Pending,

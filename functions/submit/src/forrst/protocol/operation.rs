@@ -53,7 +53,7 @@ pub struct StatusView<'a> {
     /// When to poll again; absent once it has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<Quantity>,
-    /// The last ten attempts, the oldest first.
+    /// The last attempts, at most ten, the oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     attempts: Vec<AttemptView>,
     #[serde(skip_serializing_if = "Option::is_none")]

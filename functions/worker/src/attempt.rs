@@ -56,8 +56,10 @@ enum AbortCause {
 /// What the work reports.
 struct Reported {
     reports: watch::Receiver<Option<Report>>,
-    /// What readers have been shown of it, and of earlier attempts' reports.
-    shown: Option<Progress>,
+    /// The greatest progress so far, of this and earlier attempts.
+    greatest: Option<Progress>,
+    /// Whether the record certainly has it.
+    is_written: bool,
 }
 
 /// What an operation's work gets.
@@ -130,7 +132,8 @@ impl Handler {
 
         let mut reported = Reported {
             reports,
-            shown: operation.progress.clone(),
+            greatest: operation.progress.clone(),
+            is_written: true,
         };
         let hold_end = self
             .hold(received, &held, &mut work, &mut reported, deadline)
@@ -164,8 +167,9 @@ impl Handler {
             Metric::WorkDuration(&operation.function),
             now.since(began_at),
         );
-        if let Some(last) = reported.last(now) {
-            held.set_progress(last);
+        reported.read(now);
+        if let Some(greatest) = reported.greatest {
+            held.set_progress(greatest);
         }
         self.record_outcome(received, entry, &held, outcome).await
     }
@@ -217,11 +221,11 @@ impl Handler {
         // The claim's time, not its response's: the lease runs from it.
         let mut written_at = held.operation().updated_at;
         loop {
-            let report = reported.next();
-            let wait = if report.is_some() {
-                PROGRESS_INTERVAL
-            } else {
+            reported.read(self.clock.now());
+            let wait = if reported.is_written {
                 heartbeat_interval
+            } else {
+                PROGRESS_INTERVAL
             };
             tokio::select! {
                 biased;
@@ -233,9 +237,9 @@ impl Handler {
                 Ok(()) = reported.reports.changed() => continue,
             }
             let now = self.clock.now();
-            let progress = report.map(|report| report.made_at(now));
-            match self.renew(received, held, progress.as_ref(), now).await {
-                Ok(RenewOutcome::Held) => reported.shown = progress.or(reported.shown.take()),
+            let progress = reported.unwritten();
+            match self.renew(received, held, progress, now).await {
+                Ok(RenewOutcome::Held) => reported.is_written = true,
                 Ok(RenewOutcome::Cancelled) => return HoldEnd::Cancelled,
                 Ok(RenewOutcome::Lost) => return HoldEnd::Lost,
                 // The next heartbeat writes it again, with the progress. If the lease runs out
@@ -297,25 +301,53 @@ fn abandon(operation: &Operation) -> Disposition {
 }
 
 impl Reported {
-    /// The latest report that has not been written, if it is progress. It counts as seen, and is
-    /// written once [`PROGRESS_INTERVAL`] has passed.
-    fn next(&mut self) -> Option<Report> {
+    /// Takes the latest report if it is progress. A poller never sees progress fall: the smaller
+    /// values of a later attempt are held back until they pass what an earlier one has reported.
+    fn read(&mut self, now: Timestamp) {
         let report = self.reports.borrow_and_update().clone();
-        report.filter(|report| self.is_progress(report))
+        let is_progress = |report: &Report| {
+            self.greatest.as_ref().is_none_or(|greatest| {
+                report.fraction > greatest.fraction
+                    || (report.fraction >= greatest.fraction && report.message != greatest.message)
+            })
+        };
+        if let Some(report) = report.filter(is_progress) {
+            self.greatest = Some(report.made_at(now));
+            self.is_written = false;
+        }
     }
 
-    /// What the work has reported last, with what earlier attempts reported.
-    fn last(mut self, now: Timestamp) -> Option<Progress> {
-        let unwritten = self.next().map(|report| report.made_at(now));
-        unwritten.or(self.shown)
+    fn unwritten(&self) -> Option<&Progress> {
+        self.greatest.as_ref().filter(|_| !self.is_written)
     }
+}
 
-    /// Whether a report is written. A poller never sees progress fall: the smaller values of a
-    /// later attempt are held back until they pass what an earlier one has shown.
-    fn is_progress(&self, report: &Report) -> bool {
-        self.shown.as_ref().is_none_or(|shown| {
-            report.fraction > shown.fraction
-                || (report.fraction >= shown.fraction && report.message != shown.message)
-        })
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_does_not_fall_after_a_write_that_may_have_failed() {
+        let now = Timestamp::from_secs(1_800_000_000);
+        let (sender, reports) = watch::channel(None);
+        let mut reported = Reported {
+            reports,
+            greatest: None,
+            is_written: true,
+        };
+        let fraction = |progress: Option<&Progress>| progress.map(|progress| progress.fraction);
+        for (report, greatest) in [(0.5, 0.5), (0.3, 0.5), (0.6, 0.6)] {
+            sender.send_replace(Some(Report {
+                fraction: report,
+                message: None,
+            }));
+            // Without an answer to the last write, it is written again.
+            reported.read(now);
+            assert_eq!(fraction(reported.unwritten()), Some(greatest));
+        }
+        reported.is_written = true;
+        reported.read(now);
+        assert_eq!(fraction(reported.unwritten()), None);
+        assert_eq!(fraction(reported.greatest.as_ref()), Some(0.6));
     }
 }

@@ -37,20 +37,20 @@ pub enum Lookup {
 pub struct Held {
     pub(super) operation: Operation,
     pub(super) claim_id: ClaimId,
-    /// The head as it was claimed, and with the progress since: it determines how much room a
+    /// The head as it was claimed, with the progress that was set: it determines how much room a
     /// payload has.
     pub(super) head: Item,
 }
 
 impl Held {
-    /// The operation as it was claimed, and with the progress since.
+    /// The operation as it was claimed, with the progress that was set.
     #[must_use]
     pub const fn operation(&self) -> &Operation {
         &self.operation
     }
 
-    /// Sets the work's last progress, which the write of its outcome includes: no heartbeat may
-    /// have written it. It is at least what the record has.
+    /// Sets the work's last progress. The write of its outcome includes it, since the heartbeats
+    /// may not have written it. It must be at least what the record has.
     pub fn set_progress(&mut self, progress: Progress) {
         for (name, value) in item::progress(&progress) {
             match value {

@@ -208,8 +208,6 @@ async fn progress_changes_the_version_and_a_bare_heartbeat_does_not() {
     assert_eq!(fixture.get(id).await.progress, Some(without_message));
 }
 
-/// The first try of a heartbeat is slow. The SDK's second try is applied, and then the next
-/// heartbeat, before the first try arrives.
 /// What no heartbeat has written is written with the outcome.
 #[tokio::test]
 async fn every_outcome_has_the_last_progress() {
@@ -220,33 +218,40 @@ async fn every_outcome_has_the_last_progress() {
         message: Some("three of four".to_owned()),
         at: NOW,
     };
+    let end = NOW + secs(5);
     for step in [Step::Retry, Step::Continue, Step::Fail, Step::Complete] {
         let mut held = fixture.held().await;
         held.set_progress(last.clone());
         fixture.wire.reset();
         let written = match step {
-            Step::Retry => store.retry(&held, &error(), NOW, NOW).await,
+            Step::Retry => store.retry(&held, &error(), end, end).await,
             Step::Continue => {
-                let continuation = continuation(&held, "1", NOW);
-                store.continue_from(&held, &continuation, NOW).await
+                let continuation = continuation(&held, "1", end);
+                store.continue_from(&held, &continuation, end).await
             }
-            Step::Fail => store.fail(&held, &error().into(), NOW).await,
-            Step::Complete => store.complete(&held, &json("1"), NOW).await,
+            Step::Fail => store.fail(&held, &error().into(), end).await,
+            Step::Complete => store.complete(&held, &json("1"), end).await,
             other => panic!("{other:?} does not end an attempt"),
         };
         assert!(matches!(written, Ok(FinishOutcome::Written(_))), "{step:?}");
         let units = fixture.wire.units();
         assert_eq!((units.writes, units.reads), (1.0, 0.0), "{step:?}");
         let shown = fixture.get(&held.operation().id).await.progress.unwrap();
-        let fraction = if step == Step::Complete { 1.0 } else { 0.75 };
+        let (fraction, at) = match step {
+            Step::Complete => (1.0, end),
+            _ => (0.75, NOW),
+        };
         let expected = Progress {
             fraction,
+            at,
             ..last.clone()
         };
         assert_eq!(shown, expected, "{step:?}");
     }
 }
 
+/// The first try of a heartbeat is slow. The SDK's second try is applied, and then the next
+/// heartbeat, before the first try arrives.
 #[tokio::test]
 async fn a_late_heartbeat_moves_neither_lease_nor_progress_back() {
     let fixture = Fixture::start().await;

@@ -158,16 +158,9 @@ impl Store {
     }
 }
 
-/// The attributes of a claimed head that a result replaces, or that may only take what room it
-/// leaves.
-const REPLACED_BY_RESULT: [&str; 4] = [
-    name::ATTEMPT_STARTED_AT,
-    name::ATTEMPTS,
-    name::STATE,
-    name::STATE_ATTEMPT,
-];
-/// The same of a state.
-const REPLACED_BY_STATE: [&str; 5] = [
+/// The attributes of a claimed head that a result or a state removes or replaces, or that may only
+/// take the room it leaves.
+const REPLACED: [&str; 5] = [
     name::ATTEMPT_STARTED_AT,
     name::ATTEMPTS,
     name::LAST_ERROR,
@@ -191,7 +184,7 @@ pub(super) fn lay_out_result(held: &Held, result: &Json, now: Timestamp) -> Laid
     let operation = &held.operation;
     let expires_at = now + Duration::from_secs(u64::from(operation.retention_secs));
     let sk = result_key(&operation.create_id, operation.attempt);
-    let head_bytes = item::size_bytes_without(&held.head, &REPLACED_BY_RESULT) + HEAD_END_BYTES;
+    let head_bytes = item::size_bytes_without(&held.head, &REPLACED) + HEAD_END_BYTES;
     let room = HEAD_BYTES_MAX.saturating_sub(head_bytes);
     let (attribute, payload_item) = lay_out(result, name::RESULT, room, |body| {
         payload_item(operation, &sk, body, payload_expiry(expires_at))
@@ -208,7 +201,7 @@ pub(super) fn lay_out_state(held: &Held, state: &Json) -> LaidOut {
     let operation = &held.operation;
     let sk = attempt_key(name::STATE, &operation.create_id, operation.attempt);
     let attempt_bytes = item::value_bytes(&item::number(operation.attempt));
-    let head_bytes = item::size_bytes_without(&held.head, &REPLACED_BY_STATE)
+    let head_bytes = item::size_bytes_without(&held.head, &REPLACED)
         + name::STATE_ATTEMPT.len()
         + attempt_bytes
         + HEAD_END_BYTES;

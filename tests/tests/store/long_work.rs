@@ -458,20 +458,28 @@ async fn a_head_with_ten_attempts_stays_within_a_write_unit() {
     assert_eq!(operation.history()[0].number, 3);
 }
 
-/// A continue removes the last error, which leaves its room to the state.
+/// Both outcomes remove the last error.
 #[tokio::test]
-async fn a_state_that_fits_without_the_last_error_is_inline() {
+async fn a_state_or_result_that_fits_without_the_last_error_is_inline() {
     let fixture = Fixture::start().await;
-    let held = fixture.held().await;
-    let error = OperationError::new("BAD", &"x".repeat(900), None);
-    let retried = fixture.store.retry(&held, &error, NOW, NOW).await;
-    let FinishOutcome::Written(retried) = retried.unwrap() else {
-        panic!("lost");
-    };
-    let held = fixture.hold(&retried, NOW).await;
-    let continuation = continuation(&held, r#"{"row":7}"#, NOW);
-    let continued = fixture.continue_from(&held, &continuation).await;
-    assert_eq!(fixture.payload_keys(&continued).await, [""; 0]);
+    for continues in [true, false] {
+        let held = fixture.held().await;
+        let error = OperationError::new("BAD", &"x".repeat(900), None);
+        let retried = fixture.store.retry(&held, &error, NOW, NOW).await;
+        let FinishOutcome::Written(retried) = retried.unwrap() else {
+            panic!("lost");
+        };
+        let held = fixture.hold(&retried, NOW).await;
+        let small = r#"{"row":7}"#;
+        let written = if continues {
+            let continuation = continuation(&held, small, NOW);
+            fixture.store.continue_from(&held, &continuation, NOW).await
+        } else {
+            fixture.store.complete(&held, &json(small), NOW).await
+        };
+        assert!(matches!(written, Ok(FinishOutcome::Written(_))));
+        assert_eq!(fixture.payload_keys(&retried).await, [""; 0]);
+    }
 }
 
 /// The oldest attempts give way first, and a state that the head has room for stays inline.

@@ -1,5 +1,6 @@
 //! The whole bundle with the functions' processes, shared by the tests of one binary.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Weak, mpsc};
 use std::thread::JoinHandle;
@@ -132,10 +133,17 @@ pub fn linked_functions(name: &str) -> PathBuf {
     let directory = binaries().join("functions").join(name);
     std::fs::create_dir_all(&directory).unwrap();
     for function in FUNCTIONS {
-        let link = directory.join(function.name);
-        if !link.exists() {
-            std::os::unix::fs::symlink(binaries().join(function.name), link).unwrap();
+        let (link, binary) = (
+            directory.join(function.name),
+            binaries().join(function.name),
+        );
+        // A target directory that was moved has links to where it was.
+        match std::fs::read_link(&link) {
+            Ok(linked) if linked == binary => continue,
+            Ok(_) => std::fs::remove_file(&link).unwrap(),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::NotFound, "{error}"),
         }
+        std::os::unix::fs::symlink(binary, link).unwrap();
     }
     directory
 }

@@ -126,7 +126,8 @@ impl<'a> Callers<'a> {
         accepted
     }
 
-    /// The first operations of the first callers are one of each kind, so that every run has all.
+    /// The first operations of the first callers are of different kinds, so that a short run has
+    /// every kind of work.
     fn body(&self, key: &str, first_of: Option<usize>) -> Value {
         let work = [
             json!({"function": "demo.echo", "arguments": {"key": key}}),

@@ -41,6 +41,8 @@ struct Accepted {
     starts_later: bool,
     /// How many legs it has, each but the first from the state of the one before.
     legs: Option<usize>,
+    /// How many of these had the operation that it redrives.
+    legs_before: usize,
 }
 
 struct Response {
@@ -80,6 +82,9 @@ impl Callers {
             let are_workers_old = deployment.is_all("worker", Release::Previous);
             if are_workers_old && half.runs("submit", Release::This) {
                 self.expect_given_up(half).await;
+            }
+            if !are_workers_old && half.runs("submit", Release::This) {
+                self.redrive_from_state(half).await;
             }
         }
         let url = first.url();
@@ -171,6 +176,39 @@ impl Callers {
         assert_eq!(repeated.json["id"], redriven.json["id"]);
         let redriven = Accepted::of(id(&redriven.json), "failed");
         self.accepted.push(redriven.with_code("DEMO_FAILURE"));
+    }
+
+    /// Redrives an operation that failed after its first leg. No worker of the previous release may
+    /// run the redrive: it would begin with the first leg again.
+    async fn redrive_from_state(&mut self, half: &Half) {
+        let arguments = json!({"legs": 2, "wait_seconds": LONG_WAIT_SECS});
+        let body = json!({
+            "function": "demo.long", "arguments": arguments, "deadline_seconds": 3,
+        });
+        let failed = loop {
+            let id = self.accept(half.url(), body.clone()).await;
+            let shown = until("the end of an operation past its deadline", async || {
+                let shown = self.show(&id, half).await;
+                (shown["status"] == "failed").then_some(shown)
+            })
+            .await;
+            let accepted = Accepted::of(id.clone(), "failed");
+            self.accepted.push(accepted.with_code("DEADLINE_EXCEEDED"));
+            // A worker of the previous release may have kept its message until the deadline.
+            if shown["attempts"].is_array() {
+                break id;
+            }
+        };
+        let path = format!("{}/operations/{failed}/redrive", half.url());
+        let request = self.request(Method::POST, &path);
+        let request = request.body(json!({"from": "state", "deadline_seconds": 3600}).to_string());
+        let redriven = Self::response(request).await;
+        assert_eq!(redriven.status, 202, "{}", redriven.json);
+        self.accepted.push(Accepted {
+            legs: Some(2),
+            legs_before: 1,
+            ..Accepted::of(id(&redriven.json), "completed")
+        });
     }
 
     async fn expect_given_up(&mut self, half: &Half) {
@@ -337,6 +375,7 @@ impl Accepted {
             code: None,
             starts_later: false,
             legs: None,
+            legs_before: 0,
         }
     }
 
@@ -369,7 +408,8 @@ impl Accepted {
         if let Some(legs) = self.legs {
             let attempts = seen["attempts"].as_array().into_iter().flatten();
             let continued = attempts.filter(|attempt| attempt["outcome"] == "continued");
-            if seen["result"]["legs"] != legs || continued.count() != legs - 1 {
+            let legs_here = continued.count() + 1;
+            if seen["result"]["legs"] != legs || self.legs_before + legs_here != legs {
                 problems += " did not continue from each state";
             }
         }

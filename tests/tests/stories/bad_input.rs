@@ -901,3 +901,22 @@ mod arbitrary {
         });
     }
 }
+
+#[tokio::test]
+async fn legs_and_waits_are_whole_and_within_their_bounds() {
+    let world = World::start().await;
+    let long = |legs: Value, wait: Value| json!({"function": "demo.long", "arguments": {"legs": legs, "wait_seconds": wait}});
+    for (legs, wait) in [(1, 0), (10_000, 604_800)] {
+        let body = long(json!(legs), json!(wait)).to_string();
+        assert_eq!(submit(&world, body.as_bytes()).await.status, 202, "{body}");
+    }
+    for (legs, wait, pointer) in [
+        (json!(0), json!(0), "/arguments/legs"),
+        (json!(10_001), json!(0), "/arguments/legs"),
+        (json!(1), json!(-1), "/arguments/wait_seconds"),
+        (json!(1), json!(0.5), "/arguments/wait_seconds"),
+        (json!(1), json!(604_801), "/arguments/wait_seconds"),
+    ] {
+        refused(&world, long(legs, wait), &[pointer]).await;
+    }
+}

@@ -56,7 +56,8 @@ pub trait Work: Function {
     reason = "called through `Runner` only, on one thread"
 )]
 pub trait LongWork: Function {
-    /// At most 64 KiB of JSON.
+    /// At most 64 KiB of JSON. A leg whose state cannot be read back from its JSON fails with
+    /// `INTERNAL_ERROR`.
     type State: Serialize + DeserializeOwned;
 
     /// `state` is what the last leg saved; `None` in the first, unless the operation is a redrive
@@ -261,7 +262,7 @@ async fn run<W: LongWork>(arguments: Json, state: Option<Json>, context: Context
             // The leg that saves it fails, and not every attempt of the next one.
             if serde_json::from_str::<W::State>(state.as_str()).is_err() {
                 return Err(internal_error(
-                    "the state cannot be read from its JSON form",
+                    "the state cannot be read back from its JSON",
                 ));
             }
             Next::Continue { state, after }

@@ -42,7 +42,7 @@ pub enum AttemptWrite {
 /// An attempt's failure that ends its operation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AttemptFailure {
-    /// The operation's, the function's own last error first.
+    /// The errors that end the operation, the function's last one first.
     pub errors: Vec<OperationError>,
     /// The code of the error that is the attempt's own. When the deadline ended the attempt, an
     /// earlier attempt's error comes before it.

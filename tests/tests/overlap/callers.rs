@@ -28,6 +28,10 @@ pub(crate) struct Callers {
     accepted: Vec<Accepted>,
     /// Operations that wait for so long that a later round cancels them.
     waiting: Vec<String>,
+    /// Operations that fail after their first leg, for a later round to redrive.
+    failing: Vec<String>,
+    /// How many were redriven from the state of their first leg.
+    redriven_from_state: u32,
     rounds: u32,
 }
 
@@ -58,6 +62,8 @@ impl Callers {
             receiver: Receiver::start().await,
             accepted: Vec::new(),
             waiting: Vec::new(),
+            failing: Vec::new(),
+            redriven_from_state: 0,
             rounds: 0,
         }
     }
@@ -75,6 +81,9 @@ impl Callers {
         for (half, other) in [(first, second), (second, first)] {
             let failed = self.submit_ordinary(half, other).await;
             if half.runs("submit", Release::This) {
+                for id in std::mem::take(&mut self.failing) {
+                    self.redrive_from_state(id, half).await;
+                }
                 self.submit_long(half).await;
                 self.redrive(&failed, half).await;
             }
@@ -82,9 +91,6 @@ impl Callers {
             let are_workers_old = deployment.is_all("worker", Release::Previous);
             if are_workers_old && half.runs("submit", Release::This) {
                 self.expect_given_up(half).await;
-            }
-            if !are_workers_old && half.runs("submit", Release::This) {
-                self.redrive_from_state(half).await;
             }
         }
         let url = first.url();
@@ -155,6 +161,11 @@ impl Callers {
                 ..Accepted::of(continuing, "completed")
             });
         }
+        let mut failing = long(2, LONG_WAIT_SECS);
+        failing["deadline_seconds"] = json!(3);
+        let failing = self.accept(url, failing).await;
+        self.accepted.push(Accepted::of(failing.clone(), "failed"));
+        self.failing.push(failing);
         for body in [later(LONG_WAIT_SECS), long(2, LONG_WAIT_SECS)] {
             let waiting = self.accept(url, body).await;
             self.waiting.push(waiting);
@@ -180,30 +191,23 @@ impl Callers {
 
     /// Redrives an operation that failed after its first leg. No worker of the previous release may
     /// run the redrive: it would begin with the first leg again.
-    async fn redrive_from_state(&mut self, half: &Half) {
-        let arguments = json!({"legs": 2, "wait_seconds": LONG_WAIT_SECS});
-        let body = json!({
-            "function": "demo.long", "arguments": arguments, "deadline_seconds": 3,
-        });
-        let failed = loop {
-            let id = self.accept(half.url(), body.clone()).await;
-            let shown = until("the end of an operation past its deadline", async || {
-                let shown = self.show(&id, half).await;
-                (shown["status"] == "failed").then_some(shown)
-            })
-            .await;
-            let accepted = Accepted::of(id.clone(), "failed");
-            self.accepted.push(accepted.with_code("DEADLINE_EXCEEDED"));
-            // A worker of the previous release may have kept its message until the deadline.
-            if shown["attempts"].is_array() {
-                break id;
-            }
-        };
-        let path = format!("{}/operations/{failed}/redrive", half.url());
-        let request = self.request(Method::POST, &path);
-        let request = request.body(json!({"from": "state", "deadline_seconds": 3600}).to_string());
+    async fn redrive_from_state(&mut self, failing: String, half: &Half) {
+        let shown = self.show(&failing, half).await;
+        if shown["status"] != "failed" {
+            // A worker of the previous release has returned its message for up to a minute.
+            self.failing.push(failing);
+            return;
+        }
+        if !shown["attempts"].is_array() {
+            // Such workers kept its message until the deadline.
+            return;
+        }
+        let path = format!("{}/operations/{failing}/redrive", half.url());
+        let body = json!({"from": "state", "deadline_seconds": 3600});
+        let request = self.request(Method::POST, &path).body(body.to_string());
         let redriven = Self::response(request).await;
         assert_eq!(redriven.status, 202, "{}", redriven.json);
+        self.redriven_from_state += 1;
         self.accepted.push(Accepted {
             legs: Some(2),
             legs_before: 1,
@@ -265,9 +269,17 @@ impl Callers {
     }
 
     /// Waits until every operation and its callback have ended, and checks how.
-    pub(crate) async fn check_all(&self, deployment: &Deployment) {
+    pub(crate) async fn check_all(&mut self, deployment: &Deployment) {
         let ends_at = SystemClock.now() + END_MAX;
         let [first, second] = &deployment.halves;
+        for failing in std::mem::take(&mut self.failing) {
+            while self.show(&failing, first).await["status"] != "failed"
+                && SystemClock.now() < ends_at
+            {
+                tokio::time::sleep(PAUSE).await;
+            }
+            self.redrive_from_state(failing, first).await;
+        }
         let mut ended = Vec::new();
         for accepted in &self.accepted {
             let mut seen = self.show(&accepted.id, first).await;
@@ -294,13 +306,15 @@ impl Callers {
             }
         }
         println!(
-            "{} operations in {} rounds, {} callbacks, {} broken",
+            "{} operations in {} rounds, {} redriven from a state, {} callbacks, {} broken",
             self.accepted.len(),
             self.rounds,
+            self.redriven_from_state,
             self.receiver.received().len(),
             broken.len()
         );
         assert!(broken.is_empty(), "{broken:#?}");
+        assert!(self.redriven_from_state > 0, "no state was redriven");
         for kind in [QueueKind::DispatchDeadLetter, QueueKind::CallbackDeadLetter] {
             assert!(deployment.queue(kind).is_empty().await, "{kind:?}");
         }

@@ -114,9 +114,7 @@ impl<'a> Callers<'a> {
                 _ => self.chance.is(CANCELLED),
             };
             let must_not_run = cancels && self.cancel(&id).await;
-            while !has_ended(&self.read(&id).await) && SystemClock.now() < ends_at {
-                tokio::time::sleep(POLL_PAUSE).await;
-            }
+            self.read_ended(&id, ends_at, POLL_PAUSE).await;
             accepted.push(Accepted {
                 id,
                 submitted,
@@ -195,6 +193,16 @@ impl<'a> Callers<'a> {
         }
     }
 
+    /// Reads an operation when it and its callback have ended, or at `until`.
+    async fn read_ended(&self, id: &str, until: Timestamp, pause: Duration) -> Value {
+        let mut seen = self.read(id).await;
+        while !has_ended(&seen) && SystemClock.now() < until {
+            tokio::time::sleep(pause).await;
+            seen = self.read(id).await;
+        }
+        seen
+    }
+
     /// Waits until every operation and its callback have ended, and checks the promises.
     pub(crate) async fn check(&self, accepted: &[Accepted]) -> Figures {
         let began_at = SystemClock.now();
@@ -208,12 +216,8 @@ impl<'a> Callers<'a> {
         };
         let mut ended = Vec::new();
         for operation in accepted {
-            let mut seen = self.read(&operation.id).await;
-            while !has_ended(&seen) && SystemClock.now() < began_at + END_MAX {
-                tokio::time::sleep(PAUSE).await;
-                seen = self.read(&operation.id).await;
-            }
-            ended.push(seen);
+            let seen = self.read_ended(&operation.id, began_at + END_MAX, PAUSE);
+            ended.push(seen.await);
         }
         (figures.target_requests, figures.abandoned) = self.target.requests();
         figures.end_secs = SystemClock.now().since(began_at).as_secs();

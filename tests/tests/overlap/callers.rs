@@ -8,6 +8,7 @@ use local::client::http_client;
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::clock::{Clock as _, SystemClock};
+use shared::domain::time::Timestamp;
 use tests::queues::QueueKind;
 use tests::receiver::Receiver;
 use tests::samples::incompressible;
@@ -273,21 +274,12 @@ impl Callers {
         let ends_at = SystemClock.now() + END_MAX;
         let [first, second] = &deployment.halves;
         for failing in std::mem::take(&mut self.failing) {
-            while self.show(&failing, first).await["status"] != "failed"
-                && SystemClock.now() < ends_at
-            {
-                tokio::time::sleep(PAUSE).await;
-            }
+            self.show_ended(&failing, first, ends_at).await;
             self.redrive_from_state(failing, first).await;
         }
         let mut ended = Vec::new();
         for accepted in &self.accepted {
-            let mut seen = self.show(&accepted.id, first).await;
-            while !has_ended(&seen) && SystemClock.now() < ends_at {
-                tokio::time::sleep(PAUSE).await;
-                seen = self.show(&accepted.id, first).await;
-            }
-            ended.push(seen);
+            ended.push(self.show_ended(&accepted.id, first, ends_at).await);
         }
         let delivered = self.delivered();
         let mut broken = Vec::new();
@@ -350,6 +342,16 @@ impl Callers {
         let shown = self.send(Method::GET, &path, None).await;
         assert_eq!(shown.status, 200, "{}", shown.json);
         shown.json
+    }
+
+    /// Shows an operation when it and its callback have ended, or at `until`.
+    async fn show_ended(&self, id: &str, half: &Half, until: Timestamp) -> Value {
+        let mut seen = self.show(id, half).await;
+        while !has_ended(&seen) && SystemClock.now() < until {
+            tokio::time::sleep(PAUSE).await;
+            seen = self.show(id, half).await;
+        }
+        seen
     }
 
     async fn send(&self, method: Method, url: &str, submit: Option<(&str, &Value)>) -> Response {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -18,6 +19,7 @@ use shared::domain::time::Timestamp;
 use shared::http::HttpFunction;
 use shared::random::SeededRandom;
 use shared::store::Store;
+use shared::store::table::TABLE_KEYS;
 
 use crate::logs::log_warnings;
 use crate::openapi::Exchange;
@@ -208,6 +210,17 @@ impl World {
             .await;
         assert_eq!(answer.status, 200, "{}", answer.text);
         answer.json
+    }
+
+    /// Deletes one of an operation's items, by its sort key and without any condition.
+    pub async fn delete_item(&self, id: &str, sk: &str) {
+        let table = self.environment.required("TABLE_NAME").unwrap();
+        let [pk_name, sk_name] = TABLE_KEYS;
+        let delete = self.dynamodb.delete_item().table_name(table);
+        let delete = delete
+            .key(pk_name, AttributeValue::S(id.to_owned()))
+            .key(sk_name, AttributeValue::S(sk.to_owned()));
+        delete.send().await.unwrap();
     }
 
     /// Sends a request as `alice`.

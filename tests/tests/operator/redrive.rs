@@ -215,11 +215,7 @@ async fn each_refusal_has_its_reason() {
     let world = World::start().await;
     let id = failed_with_large_arguments(&world).await;
     for item in world.store.inspect(&id).await.unwrap().payloads {
-        let delete = world.dynamodb.delete_item().table_name("ferry");
-        let delete = delete
-            .key("pk", AttributeValue::S(id.to_string()))
-            .key("sk", AttributeValue::S(item.key));
-        delete.send().await.unwrap();
+        world.delete_item(id.as_str(), &item.key).await;
     }
     let reasons = refusals(&tool(&world)).await;
     assert_eq!(reasons, ["its arguments cannot be read"]);

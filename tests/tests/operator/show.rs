@@ -7,7 +7,6 @@ use shared::domain::id::OperationId;
 use shared::domain::json::Json;
 use shared::domain::operation::{Payload, SavedState};
 use shared::domain::time::Timestamp;
-use shared::store::table::TABLE_KEYS;
 use tests::queues::QueueKind;
 use tests::receiver::Receiver;
 use tests::samples::incompressible;
@@ -160,15 +159,7 @@ async fn a_saved_state_in_an_item_has_its_size_until_the_item_is_lost() {
     assert_eq!(shown["state"], json!(state));
     let item = shown["payload_items"][0]["key"].as_str().unwrap();
 
-    let table = world.environment.required("TABLE_NAME").unwrap();
-    let [pk, sk] = TABLE_KEYS;
-    let delete = world
-        .dynamodb
-        .delete_item()
-        .table_name(table)
-        .key(pk, AttributeValue::S(redrive.id.to_string()))
-        .key(sk, AttributeValue::S(item.to_owned()));
-    delete.send().await.unwrap();
+    world.delete_item(redrive.id.as_str(), item).await;
     let shown = show(&world, &redrive.id).await;
     assert_eq!(shown["internal"]["saved_state"], saved(None));
 }

@@ -352,12 +352,7 @@ async fn a_missing_state_fails_the_attempt_and_the_work_does_not_begin_again() {
     let id = legs.submit(&json!({"state_chars": 3000})).await;
     assert!(legs.pump().await);
     let [sk] = <[String; 1]>::try_from(legs.state_items(&id).await).unwrap();
-    let delete = legs.world.dynamodb.delete_item().table_name("ferry");
-    let [pk, sk] = [("pk", id.to_string()), ("sk", sk)];
-    let delete = delete
-        .key(pk.0, AttributeValue::S(pk.1))
-        .key(sk.0, AttributeValue::S(sk.1));
-    delete.send().await.unwrap();
+    legs.world.delete_item(id.as_str(), &sk).await;
     legs.drain().await;
     let operation = legs.operation(&id).await;
     assert_eq!(codes(&operation), ["INTERNAL_ERROR", "ATTEMPTS_EXHAUSTED"]);
@@ -590,9 +585,7 @@ async fn a_waiting_message_without_a_record_is_not_sent_on() {
     let starts_at = world.clock.now() + DAY;
     let operation = starting_at(&world, starts_at).await;
     assert!(world.pump(QueueKind::Dispatch).await);
-    let delete = world.dynamodb.delete_item().table_name("ferry");
-    let [pk, sk] = [operation.id.as_str(), "head"].map(|key| AttributeValue::S(key.to_owned()));
-    delete.key("pk", pk).key("sk", sk).send().await.unwrap();
+    world.delete_item(operation.id.as_str(), "head").await;
     let mut receives = 0;
     while let Some(at) = world.next_message_at(QueueKind::Dispatch) {
         world.clock.advance(at.since(world.clock.now()));

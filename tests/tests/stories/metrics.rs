@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 use shared::clock::Clock as _;
 use shared::domain::id::OperationId;
@@ -259,23 +258,15 @@ async fn a_dropped_callback_is_counted_unless_its_owner_erased_the_operation() {
         expected([(Metric::CallbackDelivered, &[1])])
     );
 
-    let delete_record = async |id: &str| {
-        let text = |text: &str| AttributeValue::S(text.to_owned());
-        let key =
-            [("pk", text(id)), ("sk", text("head"))].map(|(name, value)| (name.to_owned(), value));
-        let table = world.environment.required("TABLE_NAME").unwrap();
-        let delete = world.dynamodb.delete_item().table_name(table);
-        delete.set_key(Some(key.into())).send().await.unwrap();
-    };
     let erased = due("erased, and its tombstone deleted").await;
     erase(&erased).await;
     world.clock.advance(CALLBACK_ERASED_AGE_MAX);
-    delete_record(&erased).await;
+    world.delete_item(&erased, "head").await;
     assert_eq!(served().await, expected([]), "DynamoDB deletes tombstones");
 
     let deleted = due("deleted").await;
     world.clock.advance(too_late());
-    delete_record(&deleted).await;
+    world.delete_item(&deleted, "head").await;
     assert_eq!(
         served().await,
         dropped(),

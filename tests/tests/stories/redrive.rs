@@ -91,14 +91,6 @@ async fn payload_items(world: &World, id: &str) -> Vec<String> {
     items.into_iter().map(|item| item.key).collect()
 }
 
-async fn delete(world: &World, id: &str, sk: &str) {
-    let delete = world.dynamodb.delete_item().table_name("ferry");
-    let delete = delete
-        .key("pk", AttributeValue::S(id.to_owned()))
-        .key("sk", AttributeValue::S(sk.to_owned()));
-    delete.send().await.unwrap();
-}
-
 async fn set(world: &World, id: &str, attribute: &str, text: &str) {
     let update = world.dynamodb.update_item().table_name("ferry");
     let update = update
@@ -427,7 +419,7 @@ async fn missing_arguments_or_a_missing_state_are_a_conflict_and_a_replay_needs_
     let failed = failed_with_a_large_state(&world).await;
     for item in payload_items(&world, &failed).await {
         if item.starts_with("state#") {
-            delete(&world, &failed, &item).await;
+            world.delete_item(&failed, &item).await;
         }
     }
     refused(&world, &failed, "", 409, "CONFLICT", "state").await;
@@ -442,7 +434,7 @@ async fn missing_arguments_or_a_missing_state_are_a_conflict_and_a_replay_needs_
     redriven(&world, &redriven_before, "").await;
     for id in [&failed, &redriven_before] {
         for item in payload_items(&world, id).await {
-            delete(&world, id, &item).await;
+            world.delete_item(id, &item).await;
         }
     }
     refused(&world, &failed, "", 409, "CONFLICT", "arguments").await;
